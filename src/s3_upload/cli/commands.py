@@ -1,0 +1,147 @@
+"""The commands, as cyclopts has them: words and flags in, an exit code out."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import sys
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from s3_upload.cli import render, session
+from s3_upload.cli.options import StoreOptions, UploadOptions, flag
+from s3_upload.cli.output import UsageError
+from s3_upload.cli.sources import (
+    Destination,
+    check_bucket,
+    not_empty,
+    open_sources,
+    refuse_overlap,
+    split_words,
+)
+from s3_upload.source import files_recursive
+
+PERF_ENDPOINT_URL = "http://localhost:9000"
+PERF_PROFILE = "testing"
+
+_USAGE = """\
+Usage: s3-upload [OPTIONS] SRC... s3://BUCKET/PREFIX
+       s3-upload perf-data [-n N] [OPTIONS] SRC BUCKET PREFIX
+       s3-upload serve [--port PORT] DIR
+"""
+
+app = App(
+    name="s3-upload",
+    help="Upload files and directories to S3, or to a store that speaks S3. Exit codes: 0 all uploaded, "
+    "1 some files failed, 2 wrong usage, 3 the run could not proceed, 130 interrupted.",
+    usage=_USAGE,
+    help_format="plaintext",
+    print_error=False,
+    exit_on_error=False,
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+    version_flags=(),
+)
+
+Options = Annotated[UploadOptions, Parameter(name="*")]
+_NO_FLAGS = UploadOptions()
+
+
+@app.default
+def upload(
+    *words: Annotated[
+        str, Parameter(name="SRC... DEST", help="Files and directories; where to: s3://BUCKET/PREFIX.")
+    ],
+    options: Options = _NO_FLAGS,
+) -> int:
+    """Uploads sources below the prefix, as `aws s3 cp --recursive` does."""
+    paths, destination = split_words(words, ("perf-data", "serve"))
+    _check_embedded(options, paths)
+    kind = render.JsonLines if options.output.json else render.Text
+    job = session.Job(
+        bucket=destination.bucket,
+        passes=(open_sources(paths, destination),),
+        options=options,
+        rendering=_rendering(kind, destination, options),
+        show_progress=_wants_progress(options) and not options.output.json,
+    )
+    return session.run(job)
+
+
+@app.command
+def perf_data(
+    src: Annotated[str, Parameter(help="Directory to upload.")],
+    bucket: Annotated[str, Parameter(help="Name of the bucket.")],
+    prefix: Annotated[str, Parameter(help="What all keys begin with.")],
+    /,
+    *,
+    n: Annotated[int, Parameter(name="-n", help="Times to upload it, one after the other.")] = 1,
+    options: Options = _NO_FLAGS,
+) -> int:
+    """Upload a directory N times and print a table of how each object fared.
+
+    The store is http://localhost:9000 and the profile "testing", unless flags or environment say
+    otherwise.
+    """
+    if n < 1:
+        raise UsageError(f"-n {n}: must be at least 1")
+    destination = Destination(check_bucket(bucket, bucket), prefix)
+    _check_embedded(options, (src,))
+    first = not_empty(files_recursive(src, prefix), (src,))
+    again = (files_recursive(src, prefix) for _ in range(n - 1))
+    kind = render.JsonLines if options.output.json else render.Table
+    job = session.Job(
+        bucket=destination.bucket,
+        passes=itertools.chain((first,), again),
+        options=dataclasses.replace(options, store=_perf_store(options.store)),
+        rendering=_rendering(kind, destination, options),
+        show_progress=_wants_progress(options)
+        and not sys.stdout.isatty(),  # there, the rows are the progress
+    )
+    return session.run(job)
+
+
+@app.command
+def serve(
+    directory: Annotated[str, Parameter(name="DIR", help="Its folders are the buckets.")],
+    /,
+    *,
+    port: Annotated[int, Parameter(help="Port on loopback; 0 takes any free one.")] = 0,
+    access_key: Annotated[str | None, flag("Generated unless given.", "AWS_ACCESS_KEY_ID")] = None,
+    secret_key: Annotated[str | None, flag("Generated unless given.", "AWS_SECRET_ACCESS_KEY")] = None,
+) -> int:
+    """Run a small S3 store on this machine, for trying things out."""
+    from s3_upload.cli.serve import serve as run_store
+
+    return run_store(directory, port, access_key, secret_key)
+
+
+def _check_embedded(options: UploadOptions, paths: list[str] | tuple[str, ...]) -> None:
+    if options.store.embedded is not None:
+        refuse_overlap(paths, options.store.embedded)
+
+
+def _rendering(kind: type[render.Text], destination: Destination, options: UploadOptions) -> render.Text:
+    output = options.output
+    return kind(destination.bucket, quiet=output.quiet, only_errors=output.only_show_errors)
+
+
+def _wants_progress(options: UploadOptions) -> bool:
+    output = options.output
+    return not (output.no_progress or output.quiet or output.only_show_errors)
+
+
+def _perf_store(store: StoreOptions) -> StoreOptions:
+    """The origin's defaults, where neither a flag nor the environment says anything else."""
+    endpoint_url, profile = store.endpoint_url, store.profile
+    if endpoint_url is None and not _any_set("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        endpoint_url = PERF_ENDPOINT_URL
+    if profile is None and not _any_set("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID"):
+        profile = PERF_PROFILE
+    return dataclasses.replace(store, endpoint_url=endpoint_url, profile=profile)
+
+
+def _any_set(*variables: str) -> bool:
+    return any(os.environ.get(name) for name in variables)

@@ -1,0 +1,85 @@
+"""The entry point of the command `s3-upload`: every way to end it, as one line and an exit code.
+
+Rules: nothing the user does wrong and nothing the store answers shows a traceback; what starts fast
+is imported here, the rest when it is needed.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from s3_upload.cli.output import (
+    EXIT_INTERRUPTED,
+    EXIT_PIPE,
+    EXIT_RUN,
+    EXIT_USAGE,
+    InterruptedRun,
+    StdoutError,
+    UsageError,
+    discard_stdout,
+    emit,
+    error_line,
+    note,
+)
+from s3_upload.errors import ConfigError, S3UploadError, SourceError
+
+
+def run() -> None:
+    """Runs the command and exits."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as SIGINT: KeyboardInterrupt unwinds
+    code = main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except (OSError, AttributeError):  # closed, or none at all
+        discard_stdout()
+    sys.exit(code)
+
+
+def main(words: list[str]) -> int:
+    """Runs the command with these words and returns its exit code."""
+    try:
+        return _dispatch(words)
+    except KeyboardInterrupt:
+        note("s3-upload: interrupted: nothing was uploaded")
+        return EXIT_INTERRUPTED
+    except S3UploadError as error:
+        return _told(error)
+    except (BrokenPipeError, SystemExit):  # a reader of --help that went away; rich exits of its own
+        discard_stdout()
+        return EXIT_PIPE
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        error_line(f"unexpected {type(error).__name__}: {error} (PYTHONDEVMODE=1 shows where)")
+        return EXIT_RUN
+
+
+def _told(error: S3UploadError) -> int:
+    """Says what happened and returns the exit code for it."""
+    if isinstance(error, InterruptedRun):
+        note(f"s3-upload: {error}")
+        return EXIT_INTERRUPTED
+    if isinstance(error, StdoutError) and error.gone:
+        return EXIT_PIPE
+    error_line(str(error))
+    return EXIT_USAGE if isinstance(error, UsageError | ConfigError | SourceError) else EXIT_RUN
+
+
+def _dispatch(words: list[str]) -> int:
+    if words == ["--version"]:
+        from importlib.metadata import version
+
+        emit(f"s3-upload {version('s3-upload')}")
+        return 0
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding
+    from cyclopts import CycloptsError
+
+    from s3_upload.cli.commands import app
+
+    try:
+        code = app(words)
+    except CycloptsError as error:
+        raise UsageError(" ".join(str(error).split())) from error
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,191 @@
+"""The flags of the upload commands, as dataclasses from which the parser, the environment and the
+help are made.
+
+The tuning flags come from `UploadConfig` itself: its fields give name, type, default, range and help
+of every `--flag` and `S3_UPLOAD_*` variable, so that nothing about them is written here.  The other
+flags carry the AWS CLI's names where it has one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+from cyclopts import Group, Parameter
+
+from s3_upload.cli.output import UsageError
+from s3_upload.config import GIB, UploadConfig
+from s3_upload.s3.operations import NO_FIELDS, RequestFields
+
+STORE = Group("Store", sort_key=1)
+OUTPUT = Group("Output", sort_key=2)
+OBJECTS = Group("Objects", sort_key=3)
+TUNING = Group("Tuning (defaults suit an ordinary machine and S3)", sort_key=4)
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)?", re.IGNORECASE)
+_EXPONENT = {"k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def flag(help_text: str, *env: str, name: str | None = None) -> Parameter:
+    return Parameter(name=name, help=help_text, env_var=list(env) or None, negative=(), show_default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreOptions:
+    """Which store, and as whom; credentials come from botocore's chain (AWS_ACCESS_KEY_ID & co).
+
+    The client itself looks up what no flag gives: it knows the order of environment and config
+    files, and that a profile in the environment counts for less than a key there.
+    """
+
+    endpoint_url: Annotated[
+        str | None, flag("URL of a store other than AWS (also AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL).")
+    ] = None
+    region: Annotated[str | None, flag("Region of the bucket (also AWS_REGION).")] = None
+    profile: Annotated[str | None, flag("Profile of the AWS config files (also AWS_PROFILE).")] = None
+    addressing_style: Annotated[
+        Literal["auto", "path", "virtual"], flag("Where requests name the bucket (default: auto).")
+    ] = "auto"
+    no_verify_ssl: Annotated[bool, flag("Do not check the store's certificate.")] = False
+    ca_bundle: Annotated[str | None, flag("File of certificates to trust (also AWS_CA_BUNDLE).")] = None
+    embedded: Annotated[
+        str | None,
+        flag("Upload to a store of our own that keeps its buckets in this directory, run for the occasion."),
+    ] = None
+
+    @property
+    def verify(self) -> bool | str:
+        """As `S3Client` takes it. Raises `UsageError` if the CA bundle is no file."""
+        if self.no_verify_ssl:
+            return False
+        if self.ca_bundle is not None and not Path(self.ca_bundle).is_file():
+            raise UsageError(f"--ca-bundle {self.ca_bundle}: no such file")
+        return self.ca_bundle or True
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """How to tell about it."""
+
+    no_progress: Annotated[bool, flag("No progress line.")] = False
+    quiet: Annotated[bool, flag("Say nothing; the exit code tells.")] = False
+    only_show_errors: Annotated[bool, flag("Say only what failed.")] = False
+    json: Annotated[bool, flag("A line of JSON on stdout for every file, and one for the run.")] = False
+    dryrun: Annotated[bool, flag("Say what would be uploaded where, and do nothing.")] = False
+
+    def __post_init__(self) -> None:
+        if self.dryrun and self.json:
+            raise UsageError("--dryrun and --json do not go together: leave one out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectOptions:
+    """What to say of every object; the flags are those of `aws s3 cp`."""
+
+    content_type: Annotated[str | None, flag("Content-Type (default: guessed from the name).")] = None
+    content_encoding: Annotated[str | None, flag("Content-Encoding.")] = None
+    content_disposition: Annotated[str | None, flag("Content-Disposition.")] = None
+    content_language: Annotated[str | None, flag("Content-Language.")] = None
+    cache_control: Annotated[str | None, flag("Cache-Control.")] = None
+    expires: Annotated[str | None, flag("When the object is stale: an HTTP date.")] = None
+    acl: Annotated[str | None, flag("Canned ACL, such as public-read.")] = None
+    storage_class: Annotated[str | None, flag("Storage class, such as STANDARD_IA.")] = None
+    server_side_encryption: Annotated[
+        str | None, flag("Server-side encryption: AES256 or aws:kms.", name="--sse")
+    ] = None
+    sse_kms_key_id: Annotated[str | None, flag("ID of the KMS key for --sse aws:kms.")] = None
+    metadata: Annotated[str, flag("The object's own metadata: KEY=VALUE,KEY=VALUE.")] = ""
+    tags: Annotated[str, flag("The object's tags: KEY=VALUE,KEY=VALUE.")] = ""
+
+    def request_fields(self) -> RequestFields:
+        """`NO_FIELDS` itself if no flag was given. Raises `UsageError`."""
+        given = {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
+        for name in ("metadata", "tags"):
+            given[name] = parse_pairs(f"--{name}", given[name])
+        return RequestFields(**given) if any(given.values()) else NO_FIELDS
+
+
+def parse_pairs(option: str, text: str) -> dict[str, str]:
+    """The pairs of "k=v,k=v". A value may hold "=" but no ","; raises `UsageError`."""
+    pairs: dict[str, str] = {}
+    for item in text.split(",") if text else ():
+        key, equals, value = item.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"{option} {text}: {item or 'an empty item'} is not KEY=VALUE")
+        if key.strip() in pairs:
+            raise UsageError(f"{option} {text}: {key.strip()} is given twice")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def parse_size(text: str) -> int:
+    """Bytes: "8MiB" (2^20), "16MB" (10^6), "1000000". "8M" is 8 MB. Raises `ValueError`."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text} is no size: give bytes, or a number and kB, MB, GB, KiB, MiB or GiB")
+    number, letter, binary = match.groups()
+    factor = (1024 if binary else 1000) ** _EXPONENT[letter.lower()] if letter else 1
+    return round(float(number) * factor) if "." in number else int(number) * factor
+
+
+def show_size(size: int) -> str:
+    """The shortest exact spelling that `parse_size` reads: 8388608 is 8MiB, 1000000 is 1MB."""
+    for unit, factor in (
+        ("GiB", 1 << 30),
+        ("GB", 10**9),
+        ("MiB", 1 << 20),
+        ("MB", 10**6),
+        ("KiB", 1 << 10),
+        ("kB", 1000),
+    ):
+        if size and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
+
+
+def _convert_size(type_: Any, tokens: Any) -> int:
+    return parse_size(tokens[0].value)
+
+
+def _tuning_flag(spec: dataclasses.Field[Any], hint: Any) -> tuple[str, Any, Any]:
+    """One field of `UploadConfig` as a field that carries its flag. A whole number whose range
+    reaches a GiB counts bytes."""
+    is_size = hint is int and spec.metadata.get("high", 0) >= GIB
+    parameter = Parameter(
+        help=spec.metadata["help"],
+        env_var=f"S3_UPLOAD_{spec.name.upper()}",
+        converter=_convert_size if is_size else None,
+        show_default=show_size if is_size else None,
+        negative=(),
+    )
+    return spec.name, Annotated[hint, parameter], spec.default
+
+
+if TYPE_CHECKING:
+    TuningOptions = UploadConfig
+else:
+    _hints = get_type_hints(UploadConfig)
+    TuningOptions = dataclasses.make_dataclass(
+        "TuningOptions",
+        [_tuning_flag(spec, _hints[spec.name]) for spec in dataclasses.fields(UploadConfig)],
+        frozen=True,
+        kw_only=True,
+    )
+    TuningOptions.__module__ = __name__  # or the parser would look its annotations up in `types`
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadOptions:
+    """All flags of an upload command."""
+
+    store: Annotated[StoreOptions, Parameter(name="*", group=STORE)] = StoreOptions()
+    output: Annotated[OutputOptions, Parameter(name="*", group=OUTPUT)] = OutputOptions()
+    objects: Annotated[ObjectOptions, Parameter(name="*", group=OBJECTS)] = ObjectOptions()
+    tuning: Annotated[TuningOptions, Parameter(name="*", group=TUNING)] = field(default_factory=TuningOptions)
+
+    def config(self) -> UploadConfig:
+        """Raises `ConfigError` for a value out of its range."""
+        return UploadConfig(**dataclasses.asdict(self.tuning))

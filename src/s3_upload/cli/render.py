@@ -1,0 +1,201 @@
+"""Renderings of upload reports: text, table, JSON lines, and a progress line beside them.
+
+Rules: each is a fold over the same `UploadReport`s and knows nothing else of the run; memory does not
+grow with the number of uploaded files; what goes to stdout is what the user asked for, what goes to
+stderr is about it.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from s3_upload.cli.output import emit, note, printable
+from s3_upload.errors import FailureKind, UploadError
+from s3_upload.report import SKIPPED, SUCCESS, SummaryFold, UploadReport, UploadSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.text import Text as RichText
+
+COLUMNS = ("attempts", "bytes", "success_ms", "total_ms", "MBps", "MBps est")
+_WIDTHS = (8, 14, 12, 12, 9, 9)
+
+
+class Text:
+    """Failed and skipped files on stderr as they happen, one line about the run on stdout.
+
+    `quiet` says nothing, `only_errors` only what failed.
+    """
+
+    def __init__(self, bucket: str, *, quiet: bool = False, only_errors: bool = False) -> None:
+        self.bucket = bucket
+        self.quiet = quiet
+        self.only_errors = only_errors
+        self.fold = SummaryFold()
+        self.files = self.bytes = self.failed = 0
+
+    def add(self, report: UploadReport) -> None:
+        """Takes one report. Raises `StdoutError` if the line it makes cannot be written."""
+        self.fold.add(report)
+        if report.outcome == SUCCESS:
+            self.files += 1
+            self.bytes += report.bytes
+        elif report.outcome != SKIPPED:
+            self.failed += 1
+        self.show(report)
+
+    def show(self, report: UploadReport) -> None:
+        if report.outcome == SUCCESS or self.quiet:
+            return
+        if report.outcome != SKIPPED:
+            note(printable(failure_line(report, self.bucket)))
+        elif not self.only_errors:
+            note(printable(f"skipped: {report.source}: {report.reason}"))
+
+    def finish(self, summary: UploadSummary) -> None:
+        """Says how the run went."""
+        if not self.quiet and not self.only_errors:
+            emit(summary_line(summary))
+
+
+class Table(Text):
+    """A row on stdout for every uploaded object, in the columns of the origin's perf_data; the rest
+    on stderr. Columns have fixed widths, since a row is written before the next one is known."""
+
+    def __init__(self, bucket: str, *, quiet: bool = False, only_errors: bool = False) -> None:
+        super().__init__(bucket, quiet=quiet, only_errors=only_errors)
+        self._head = _row(COLUMNS)
+
+    def show(self, report: UploadReport) -> None:
+        if self._head:
+            emit(self._head)
+            self._head = ""
+        if report.outcome == SUCCESS:
+            emit(table_row(report))
+        super().show(report)
+
+    def finish(self, summary: UploadSummary) -> None:
+        if not self.quiet and not self.only_errors:
+            note(summary_line(summary))
+
+
+class JsonLines(Text):
+    """One JSON object a line on stdout: `"type": "upload"` for every report, then one `"summary"`."""
+
+    def show(self, report: UploadReport) -> None:
+        emit(json_line({"type": "upload", **_builtins(report), "MBps": report.MBps}))
+
+    def finish(self, summary: UploadSummary) -> None:
+        counts = _builtins(summary) | {"failed": len(summary.failed), "skipped": len(summary.skipped)}
+        emit(json_line({"type": "summary", **counts, "goodput_MBps": summary.goodput_MBps}))
+
+
+def failure_line(report: UploadReport, bucket: str) -> str:
+    # an UploadError begins with its key
+    what = report.error if report.error is not None else f"{report.key}: {report.reason or report.outcome}"
+    return f"failed: {report.source} to s3://{bucket}/{what}"
+
+
+def table_row(report: UploadReport) -> str:
+    return _row(
+        (
+            str(report.attempts),
+            str(report.bytes),
+            f"{report.success_time_s * 1e3:.1f}",
+            f"{report.total_time_s * 1e3:.1f}",
+            f"{report.MBps:.2f}",
+            f"{report.est_MBps:.2f}",
+        )
+    )
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return " ".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
+
+
+def summary_line(summary: UploadSummary) -> str:
+    """One line about the run, for people."""
+    parts = [
+        f"uploaded {counted(summary.uploaded)}, {show_bytes(summary.bytes)}"
+        f" in {summary.wall_time_s:.2f} s ({summary.goodput_MBps:.2f} MB/s)"
+    ]
+    if summary.failed:
+        parts.append(f"{len(summary.failed)} failed")
+    if summary.skipped:
+        parts.append(f"{len(summary.skipped)} skipped")
+    if summary.wasted_bytes:
+        parts.append(f"{show_bytes(summary.wasted_bytes)} sent in vain")
+    return "; ".join(parts)
+
+
+def counted(files: int) -> str:
+    return f"{files:,} file" if files == 1 else f"{files:,} files"
+
+
+def show_bytes(count: int) -> str:
+    """A size for people, in powers of 1000."""
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 1000)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
+
+
+def json_line(record: dict[str, Any]) -> str:
+    """`record` as one line of JSON. A name that is no valid Unicode has its odd bytes as \\udcXX."""
+    try:
+        return msgspec.json.encode(record).decode()
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_escaped(record)).decode()
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _builtins(record: UploadReport | UploadSummary) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(record, enc_hook=_plain_error)
+    return plain
+
+
+def _plain_error(value: object) -> object:
+    if isinstance(value, UploadError):
+        names = ("kind", "message", "attempts", "status", "code", "request_id")
+        return {name: _plain_error(getattr(value, name)) for name in names}
+    return value.value if isinstance(value, FailureKind) else value
+
+
+@contextmanager
+def progress_line(text: Text, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    """Keeps one line about the run at the bottom of the terminal that stderr is."""
+    from rich.console import Console
+    from rich.live import Live
+
+    started_s = clock()
+    live = Live(
+        get_renderable=lambda: progress_text(text, clock() - started_s),
+        console=Console(stderr=True, highlight=False),
+        refresh_per_second=8,
+        transient=True,
+        redirect_stdout=False,  # results are for stdout, whatever that is
+    )
+    with live:
+        yield
+
+
+def progress_text(text: Text, elapsed_s: float) -> RichText:
+    from rich.text import Text as RichText
+
+    speed = text.bytes / 1e6 / elapsed_s if elapsed_s > 0 else 0.0
+    line = RichText(f"{counted(text.files)}  {show_bytes(text.bytes)}  {speed:.2f} MB/s", no_wrap=True)
+    if text.failed:
+        line.append(f"  {text.failed:,} failed", style="bold red")
+    return line

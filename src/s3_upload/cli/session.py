@@ -1,0 +1,126 @@
+"""Runs an upload for the command: a loop, signals, the embedded store, the rendering.
+
+SIGINT and SIGTERM cancel the run's task, which unwinds it; a second one interrupts the unwinding.
+The rendering raises when nobody reads stdout any more, which ends the run too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import signal
+import sys
+import time
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s3_upload.cli.output import (
+    EXIT_FILES_FAILED,
+    EXIT_OK,
+    InterruptedRun,
+    StdoutError,
+    emit,
+    note,
+    printable,
+)
+from s3_upload.cli.render import Text, counted, progress_line, show_bytes
+from s3_upload.cli.sources import requests_by_name
+from s3_upload.cli.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from s3_upload.cli.options import UploadOptions
+    from s3_upload.source import ObjectSource
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to do: the sources of `passes` one after the other into `bucket`, told by `rendering`."""
+
+    bucket: str
+    passes: Iterable[Iterator[ObjectSource]]
+    options: UploadOptions
+    rendering: Text
+    show_progress: bool
+
+
+def run(job: Job) -> int:
+    """Does the job and returns the exit code. Raises `S3UploadError`s where there is none to return."""
+    config, fields = job.options.config(), job.options.objects.request_fields()
+    if job.options.output.dryrun:
+        return _dry_run(job)
+    from s3_upload.upload import s3_upload_files
+
+    started_s = time.monotonic()
+
+    async def upload() -> None:
+        _stop_on_signals()
+        async with connect() as client:
+            for sources in job.passes:
+                await s3_upload_files(
+                    client,
+                    job.bucket,
+                    sources,
+                    config,
+                    progress=job.rendering.add,
+                    default_request=requests_by_name(fields),
+                )
+
+    try:
+        with (
+            open_store(job.options.store, job.bucket) as connect,
+            _line(job),
+            asyncio.Runner(loop_factory=loop_factory()) as runner,
+        ):
+            runner.run(upload())
+    except (asyncio.CancelledError, KeyboardInterrupt) as error:
+        done = f"{counted(job.rendering.files)}, {show_bytes(job.rendering.bytes)}, uploaded so far"
+        raise InterruptedRun(f"interrupted: {done}") from error
+    with suppress(StdoutError):  # everything is uploaded; nobody wants to hear it
+        job.rendering.finish(job.rendering.fold.summary(time.monotonic() - started_s))
+    return EXIT_FILES_FAILED if job.rendering.failed else EXIT_OK
+
+
+def _stop_on_signals() -> None:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def stop() -> None:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)  # the next one interrupts at once
+        task.cancel()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is installed."""
+    if importlib.util.find_spec("uvloop") is None:
+        return None
+    import uvloop
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _line(job: Job) -> AbstractContextManager[None]:
+    return progress_line(job.rendering) if job.show_progress and sys.stderr.isatty() else nullcontext()
+
+
+def _dry_run(job: Job) -> int:
+    code = EXIT_OK
+    for sources in job.passes:
+        for source in sources:
+            if source.problem is not None:
+                note(printable(f"(dryrun) failed: {source.problem}"))
+                code = EXIT_FILES_FAILED
+            elif source.skip_reason:
+                note(printable(f"(dryrun) skipped: {source.name}: {source.skip_reason}"))
+            else:
+                emit(printable(f"(dryrun) upload: {source.name} to s3://{job.bucket}/{source.key}"))
+    return code

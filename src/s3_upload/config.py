@@ -1,0 +1,104 @@
+"""Every setting of an upload, in one frozen dataclass.
+
+`UploadConfig` feeds the API, the command's flags, the environment and the documentation.  A setting
+is written once, here: its default, its unit (the last part of its name, or its help text), its
+range and the reason for its default are all in its `knob(...)`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import InitVar, dataclass, field
+from typing import Any
+
+from s3_upload.errors import ConfigError
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+def knob(default: Any, help_text: str, *, low: float = -math.inf, high: float = math.inf) -> Any:
+    """A field with its help text and its closed range [low, high]."""
+    return field(default=default, metadata={"help": help_text, "low": low, "high": high})
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadConfig:
+    """How to upload. All fields have defaults that suit an ordinary machine and S3 itself.
+
+    Raises `ConfigError` (a `ValueError`), naming the field, the value and the range.
+    """
+
+    max_in_flight: int = knob(
+        32,
+        "Requests at the same time. 32 fills a 1 Gbit/s link at 20 ms with small files and is kind to a store.",
+        low=1,
+        high=10_000,
+    )
+    max_in_flight_bytes: int = knob(
+        192 * MIB,
+        "Bytes of bodies in memory, read ahead or being sent. Bounds the memory whatever the file sizes.",
+        low=16 * MIB,
+        high=64 * GIB,
+    )
+    n_retries: int = knob(8, "Tries after the first one before an object is given up.", low=0, high=100)
+    timeout_fraction: float = knob(
+        1.5,
+        "A request may take this many times what its size and the speed estimate predict.",
+        low=1.0,
+        high=1_000,
+    )
+    backoff: float = knob(1.5, "Each retry multiplies the timeout by this.", low=1.0, high=10.0)
+    min_timeout: float = knob(
+        0.5,
+        "Seconds every request may take beyond the time its bytes need: round trips and service.",
+        low=1e-3,
+        high=600,
+    )
+    expected_upload_speed: float = knob(
+        34.0, "MB/s (10^6 bytes) per request assumed before the first measurement.", low=1e-3, high=1e5
+    )
+    avg_power: float = knob(
+        0.7,
+        "Weight of the newest speed in the running average; larger means quicker to follow.",
+        low=1e-3,
+        high=1.0,
+    )
+    avg_min_bytes: int = knob(
+        1_000_000,
+        "Smaller uploads say more of round trips than of bandwidth and leave the speed estimate alone.",
+        low=1,
+        high=5 * GIB,
+    )
+    connect_timeout_s: float = knob(5.0, "Seconds one TCP and TLS handshake may take.", low=1e-3, high=600)
+    multipart_threshold: int = knob(16 * MIB, "Larger files go as multipart uploads.", low=1, high=5 * GIB)
+    part_size: int = knob(
+        8 * MIB,
+        "Bytes of one part (S3: at least 5 MiB); grows where a file would need more than 10,000.",
+        low=5 * MIB,
+        high=5 * GIB,
+    )
+    reader_threads: int = knob(4, "Threads that read and hash files.", low=1, high=256)
+    copy_parallelization: InitVar[int | None] = None
+
+    def __post_init__(self, copy_parallelization: int | None) -> None:
+        if copy_parallelization is not None:  # the origin's name for max_in_flight
+            object.__setattr__(self, "max_in_flight", copy_parallelization)
+        for spec in dataclasses.fields(self):
+            _check(spec, getattr(self, spec.name))
+        biggest_body = max(self.part_size, self.multipart_threshold)
+        if biggest_body > self.max_in_flight_bytes:
+            raise ConfigError(
+                f"max_in_flight_bytes = {self.max_in_flight_bytes}: must be at least as large as part_size and "
+                f"multipart_threshold ({biggest_body}), or no request could be sent"
+            )
+
+
+def _check(spec: dataclasses.Field[Any], value: object) -> None:
+    low, high = spec.metadata["low"], spec.metadata["high"]
+    wanted = "a whole number" if spec.type == "int" else "a number"
+    allowed: tuple[type, ...] = (int,) if spec.type == "int" else (int, float)
+    if isinstance(value, bool) or not isinstance(value, allowed) or not low <= value <= high:
+        raise ConfigError(f"{spec.name} = {value!r}: must be {wanted} from {low:,} to {high:,}")

@@ -1,0 +1,39 @@
+"""The small protocol between the engine and whatever talks to the store.
+
+`S3Client` (ours) and the adapters for an SDK's client satisfy it; so does the simulator's.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from s3_upload.http import Response
+from s3_upload.s3.operations import Operation
+from s3_upload.wire.exchange import Exchange
+
+
+class Client(Protocol):
+    """What the engine needs of a client."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where requests go, for messages and for the retry budget, which is kept per endpoint."""
+        ...
+
+    @property
+    def needs_sha256(self) -> bool:
+        """Whether `send` wants `Operation.sha256` computed (readers do that off the loop)."""
+        ...
+
+    @property
+    def checksum_algorithm(self) -> str:
+        """Which `Operation.checksum` `send` wants: a name of `s3.checksum.ALGORITHMS`, or "" for none."""
+        ...
+
+    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+        """Carries out one request, once: no retries, no redirects.
+
+        Returns any whole HTTP response, whatever its status.  Raises `AttemptError` where there was
+        none; its kind's fate says whether another try, or another request, could fare better.
+        """
+        ...

@@ -1,0 +1,363 @@
+"""Turns sources into units ready to be sent: pulls lazily, reads ahead a little, bounds the memory.
+
+Rules:
+
+* Sources are pulled from their iterable only as they are needed: a plain iterable in a reader thread
+  (it may block on a disk), an async one on the loop.
+* Bodies that are read or about to be read and not yet sent to the end never exceed
+  `max_in_flight_bytes` together, and their units `MAX_READ_AHEAD` plus twice the window, except that
+  one read is always allowed when nothing is held.
+* Parts of files begun come before new files: what is begun is finished first.
+
+Theory of operation.  Three queues: `_sources` (pulled, unread), `_multiparts` (begun, with parts to
+read) and the scheduler's ready units, which this module fills by `submit`.  `top_up()` is called
+whenever something changes; it starts jobs (a pull, the reading of a batch of small files or of one
+part) while there is room.  A thread hop per small file would cost more than reading it, so small
+files are read in batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Protocol
+
+from s3_upload.config import UploadConfig
+from s3_upload.engine.multipart import MultipartUpload, PartPlan
+from s3_upload.engine.reader import BigFile, HashedBody, Identity, Reader
+from s3_upload.engine.stream import BlockStream
+from s3_upload.engine.unit import Unit, Upload
+from s3_upload.errors import SourceError, UploadError
+from s3_upload.report import SKIPPED, UploadReport
+from s3_upload.s3.operations import PUT_OBJECT, Operation, RequestFields
+from s3_upload.source import ObjectSource
+
+PULL_COUNT = 256
+BATCH_COUNT = 32
+BATCH_BYTES = 1 << 20
+MAX_READ_AHEAD = 64
+
+Sources = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+Numbered = tuple[int, ObjectSource]
+Offload = Callable[..., Awaitable[Any]]
+"""`await offload(function, *arguments)` runs a blocking function off the loop."""
+
+
+class Sink(Protocol):
+    """What the feed needs of the scheduler."""
+
+    def now(self) -> float: ...
+    def est_MBps(self) -> float: ...  # noqa: N802
+    def window_limit(self) -> int: ...
+    def submit(self, unit: Unit) -> None: ...
+    def proceed(self, upload: Upload, follow_ups: Iterable[Unit]) -> None: ...
+    def report(self, report: UploadReport) -> None: ...
+    def feed_changed(self) -> None: ...
+    def fail(self, error: BaseException) -> None: ...
+
+
+class Feed:
+    """See the module's rules."""
+
+    def __init__(
+        self,
+        files: Sources,
+        *,
+        sink: Sink,
+        bucket: str,
+        config: UploadConfig,
+        reader: Reader,
+        offload: Offload,
+        fields_of: Callable[[ObjectSource], RequestFields],
+    ) -> None:
+        self._sink = sink
+        self._bucket = bucket
+        self._config = config
+        self._reader = reader
+        self._offload = offload
+        self._fields_of = fields_of
+        self._iterator = aiter(files) if isinstance(files, AsyncIterable) else iter(files)
+        self._sources: deque[Numbered] = deque()
+        self._multiparts: deque[MultipartUpload] = deque()
+        self._streams: dict[Upload, tuple[BlockStream, HashedBody]] = {}
+        self._waiting_for_room: deque[asyncio.Future[None]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pulling = False
+        self._exhausted = False
+        self._reads = 0
+        self._held_bytes = 0
+        self._held_units = 0
+        self._next_seq = 0
+        self._batch_reserve_bytes = BATCH_BYTES + config.multipart_threshold
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing is left to pull or to read, and every unit handed out has been released."""
+        waiting = self._sources or self._multiparts or self._tasks
+        return self._exhausted and not waiting and self._held_units == 0
+
+    def top_up(self) -> None:
+        """Starts whatever pulling and reading there is room for."""
+        if not self._pulling and not self._exhausted and len(self._sources) <= PULL_COUNT // 2:
+            self._pulling = True
+            self._start(self._pull())
+        while (
+            self._reads < self._config.reader_threads
+            and (self._multiparts or self._sources)
+            and self._has_room()
+        ):
+            if self._multiparts:
+                self._start_part()
+            else:
+                self._start_batch()
+
+    def hold(self, unit: Unit) -> None:
+        """Counts `unit` and its body as held until it is released."""
+        self._held_bytes += len(unit.operation.body)
+        self._held_units += 1
+
+    def release(self, unit: Unit) -> None:
+        """`unit` is through and its body is free."""
+        self._held_bytes -= len(unit.operation.body)
+        self._held_units -= 1
+        if self._streams and unit.upload.done and unit.upload in self._streams:
+            del self._streams[unit.upload]
+            self._held_bytes -= self._config.part_size  # never begun: nobody will send its first block
+        if self._waiting_for_room and self._has_room():
+            self._waiting_for_room.popleft().set_result(None)
+
+    def begin_parts(self, upload: MultipartUpload) -> None:
+        """The store has given `upload` its ID: its parts may be read."""
+        if upload in self._streams:
+            self._start(self._send_stream(upload, *self._streams.pop(upload)))
+        else:
+            self._multiparts.append(upload)
+
+    async def close(self) -> None:
+        """Cancels all reading."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _has_room(self) -> bool:
+        if self._held_units == 0 and self._reads == 0:
+            return True
+        fits = self._held_bytes + self._batch_reserve_bytes <= self._config.max_in_flight_bytes
+        return fits and self._held_units < MAX_READ_AHEAD + 2 * self._sink.window_limit()
+
+    def _start(self, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._job_done)
+
+    def _job_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            self._sink.fail(error)
+        else:
+            self.top_up()
+            self._sink.feed_changed()
+
+    def _hand_out(self, unit: Unit) -> None:
+        self.hold(unit)
+        self._sink.submit(unit)
+
+    # --- pulling ---------------------------------------------------------------------------------
+
+    async def _pull(self) -> None:
+        iterator = self._iterator
+        if isinstance(iterator, AsyncIterator):
+            for _ in range(PULL_COUNT):
+                try:
+                    self._add_sources([await anext(iterator)])
+                except StopAsyncIteration:
+                    self._exhausted = True
+                    break
+                self.top_up()
+        else:
+            sources, self._exhausted = await self._offload(self._reader.pull, iterator, PULL_COUNT)
+            self._add_sources(sources)
+        self._pulling = False
+
+    def _add_sources(self, sources: Iterable[ObjectSource]) -> None:
+        for source in sources:
+            self._sources.append((self._next_seq, source))
+            self._next_seq += 1
+
+    # --- whole objects ---------------------------------------------------------------------------
+
+    def _start_batch(self) -> None:
+        """Starts reading the next few sources; streams and those that are none end the batch."""
+        batch: list[Numbered] = []
+        while self._sources and len(batch) < BATCH_COUNT:
+            seq, source = self._sources[0]
+            if source.chunks is None and source.problem is None and not source.skip_reason:
+                batch.append(self._sources.popleft())
+            elif batch:
+                break
+            elif source.chunks is not None:
+                self._sources.popleft()
+                self._start(
+                    self._read_stream(seq, source, BlockStream(source.chunks, source.key, source.size))
+                )
+                return
+            else:
+                self._sources.popleft()
+                self._not_read(seq, source, source.problem)
+        if batch:
+            self._reads += 1
+            self._held_bytes += self._batch_reserve_bytes
+            self._start(self._read_batch(batch))
+
+    async def _read_batch(self, batch: list[Numbered]) -> None:
+        try:
+            results = await self._offload(
+                self._reader.read_batch, [source for _, source in batch], BATCH_BYTES
+            )
+        finally:
+            self._reads -= 1
+            self._held_bytes -= self._batch_reserve_bytes
+        self._sources.extendleft(reversed(batch[len(results) :]))  # enough bytes came before them
+        for (seq, source), result in zip(batch, results, strict=False):
+            if isinstance(result, HashedBody):
+                self._hand_out(self._single(seq, source, result))
+            elif isinstance(result, BigFile):
+                upload = self._multipart(seq, source, result.identity.size, result.identity)
+                self._hand_out(upload.begin())
+            else:
+                self._not_read(seq, source, result)
+
+    def _single(self, seq: int, source: ObjectSource, hashed: HashedBody) -> Unit:
+        body = hashed.body
+        sink = self._sink
+        return Unit(
+            Upload(seq, source, len(body), started_s=sink.now(), est_MBps=sink.est_MBps()),
+            Operation(
+                name=PUT_OBJECT,
+                bucket=self._bucket,
+                key=source.key,
+                body=body,
+                sha256=hashed.sha256,
+                checksum=hashed.checksum,
+                fields=self._fields_of(source),
+            ),
+        )
+
+    def _multipart(
+        self, seq: int, source: ObjectSource, size: int, identity: Identity | None
+    ) -> MultipartUpload:
+        return MultipartUpload(
+            seq,
+            source,
+            size,
+            bucket=self._bucket,
+            fields=self._fields_of(source),
+            part_size=self._config.part_size,
+            checksum_algorithm=self._reader.checksum_algorithm,
+            identity=identity,
+            started_s=self._sink.now(),
+            est_MBps=self._sink.est_MBps(),
+        )
+
+    def _not_read(self, seq: int, source: ObjectSource, problem: SourceError | None) -> None:
+        """Reports a source that failed before its first attempt or, without a problem, was skipped."""
+        error = UploadError(str(problem), key=source.key, kind=problem.kind) if problem else None
+        self._sink.report(
+            UploadReport(
+                seq=seq,
+                key=source.key,
+                source=source.name,
+                bytes=0,
+                outcome=error.kind.value if error else SKIPPED,
+                error=error,
+                reason=str(problem) if problem else source.skip_reason,
+            )
+        )
+
+    # --- parts of a file -------------------------------------------------------------------------
+
+    def _start_part(self) -> None:
+        upload = self._multiparts[0]
+        plan = upload.next_part()
+        if upload.all_planned or plan is None:
+            self._multiparts.popleft()
+        if plan is not None:
+            self._reads += 1
+            self._held_bytes += plan.size
+            self._start(self._read_part(upload, plan))
+
+    async def _read_part(self, upload: MultipartUpload, plan: PartPlan) -> None:
+        assert upload.identity is not None
+        read = self._offload(
+            self._reader.read_part, upload.source.path, plan.offset, plan.size, upload.identity
+        )
+        try:
+            part = await read
+        except SourceError as problem:
+            self._refuse_part(upload, problem)
+        else:
+            self._hand_out_part(upload, plan, part)
+        finally:
+            self._reads -= 1
+            self._held_bytes -= plan.size
+
+    def _hand_out_part(self, upload: MultipartUpload, plan: PartPlan, part: HashedBody) -> None:
+        if upload.error is None:
+            self._hand_out(upload.part_unit(plan, part))
+        else:
+            self._sink.proceed(upload, upload.part_dropped())
+
+    def _refuse_part(self, upload: MultipartUpload, problem: SourceError) -> None:
+        error = UploadError(str(problem), key=upload.source.key, kind=problem.kind)
+        self._sink.proceed(upload, upload.refuse(None, error))
+
+    # --- streams ---------------------------------------------------------------------------------
+
+    async def _read_stream(self, seq: int, source: ObjectSource, blocks: BlockStream) -> None:
+        """Reads the first block: if it is all, the object goes as one PUT, else by multipart."""
+        try:
+            hashed, last = await self._next_block(blocks)
+        except SourceError as problem:
+            self._not_read(seq, source, problem)
+            return
+        if last:
+            self._hand_out(self._single(seq, source, hashed))
+            self._held_bytes -= self._config.part_size
+        else:
+            upload = self._multipart(seq, source, source.size or 0, None)
+            self._streams[upload] = blocks, hashed
+            self._hand_out(upload.begin())
+
+    async def _send_stream(self, upload: MultipartUpload, blocks: BlockStream, first: HashedBody) -> None:
+        """Hands out a stream's parts, each read when the one before it has been handed out."""
+        hashed, last = first, False
+        while (plan := upload.next_part()) is not None:
+            if plan.number > 1:
+                try:
+                    hashed, last = await self._next_block(blocks)
+                except SourceError as problem:
+                    self._refuse_part(upload, problem)
+                    return
+            upload.all_planned = last
+            upload.size = blocks.taken
+            self._hand_out_part(upload, plan, hashed)
+            self._held_bytes -= self._config.part_size
+
+    async def _next_block(self, blocks: BlockStream) -> tuple[HashedBody, bool]:
+        """The next block of a stream and whether it is the last; `part_size` bytes stay held for it."""
+        while not self._has_room():
+            room = asyncio.get_running_loop().create_future()
+            self._waiting_for_room.append(room)
+            await room
+        self._held_bytes += self._config.part_size
+        try:
+            block, last = await blocks.next_block(self._config.part_size)
+            hashed: HashedBody = await self._offload(self._reader.hashed, block)
+        except BaseException:
+            self._held_bytes -= self._config.part_size
+            raise
+        return hashed, last

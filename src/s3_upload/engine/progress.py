@@ -1,0 +1,90 @@
+"""Delivers reports to the user's callable, in order, one at a time.
+
+A plain callable is called at once.  An async one is awaited by one task of its own, behind a bounded
+queue: when `MAX_BACKLOG` reports wait, `catch_up()` makes the workers wait too.  Whatever the
+callable raises stops the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from s3_upload.report import UploadReport
+
+MAX_BACKLOG = 256
+
+Progress = Callable[[UploadReport], Awaitable[None] | None]
+
+
+class Delivery:
+    """See the module's rules. `on_error` is told what the callable raised, `on_empty` that all is delivered."""
+
+    def __init__(
+        self,
+        progress: Progress | None,
+        *,
+        on_error: Callable[[BaseException], None],
+        on_empty: Callable[[], None],
+    ) -> None:
+        self._progress = progress
+        self._on_error = on_error
+        self._on_empty = on_empty
+        self._backlog: deque[UploadReport] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether a report is still being delivered."""
+        return self._task is not None
+
+    async def catch_up(self) -> None:
+        """Waits while too many reports wait."""
+        while len(self._backlog) >= MAX_BACKLOG:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def deliver(self, report: UploadReport) -> None:
+        if self._progress is None:
+            return
+        if self._task is not None:
+            self._backlog.append(report)
+            return
+        try:
+            awaitable = self._progress(report)
+        except Exception as error:
+            self._on_error(error)
+            return
+        if awaitable is not None:
+            self._task = asyncio.get_running_loop().create_task(self._await_all(awaitable))
+
+    async def close(self) -> None:
+        """Cancels a delivery under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _await_all(self, awaitable: Awaitable[None] | None) -> None:
+        assert self._progress is not None
+        try:
+            while True:
+                if awaitable is not None:
+                    await awaitable
+                self._wake()
+                if not self._backlog:
+                    break
+                awaitable = self._progress(self._backlog.popleft())
+        except Exception as error:
+            self._on_error(error)
+        finally:
+            self._task = None
+        self._on_empty()
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)

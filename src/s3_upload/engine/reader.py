@@ -1,0 +1,174 @@
+"""Reads and hashes bodies. Blocking: everything here runs in reader threads, off the loop.
+
+Rules:
+
+* What is hashed is the very buffer that is sent.
+* A file is one version or an error: its identity (device, inode, size, mtime) is compared before and
+  after a read, and for parts with what it was at first.
+* No mmap: a file truncated under a map kills the process.
+* Opening never blocks: a FIFO or device that slipped in is refused, not waited for.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from s3_upload.errors import FailureKind, SourceError
+from s3_upload.http import Body
+from s3_upload.s3.checksum import checksum_of
+from s3_upload.s3.operations import Checksum
+from s3_upload.source import ObjectSource
+
+_OPEN_FLAGS = (
+    os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+)
+
+PULL_BUDGET_S = 0.02
+"""A generator that takes its time (a slow disk, a crawl) gives what it has by then."""
+
+
+class Identity(NamedTuple):
+    """What tells one version of a file from another."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+class HashedBody(msgspec.Struct, frozen=True):
+    """A buffer to send and what was computed from it (`sha256` is "" where nobody needs it)."""
+
+    body: Body
+    sha256: str = ""
+    checksum: Checksum | None = None
+
+
+class BigFile(msgspec.Struct, frozen=True):
+    """A file too big for one request, not yet read."""
+
+    identity: Identity
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """Blocking reads for one run: `single_limit_bytes` is the most that goes as one request."""
+
+    single_limit_bytes: int
+    needs_sha256: bool
+    checksum_algorithm: str
+    clock: Callable[[], float]
+
+    def pull(self, sources: Iterator[ObjectSource], count: int) -> tuple[list[ObjectSource], bool]:
+        """Up to `count` sources, and whether that was all; what a slow iterable has after a moment."""
+        pulled: list[ObjectSource] = []
+        until_s = self.clock() + PULL_BUDGET_S
+        for source in sources:
+            pulled.append(source)
+            if len(pulled) >= count or self.clock() > until_s:
+                return pulled, False
+        return pulled, True
+
+    def read_batch(
+        self, sources: Iterable[ObjectSource], stop_bytes: int
+    ) -> list[HashedBody | BigFile | SourceError]:
+        """Reads files in turn until `stop_bytes` or more have been read; one result for each read."""
+        results: list[HashedBody | BigFile | SourceError] = []
+        total = 0
+        for source in sources:
+            try:
+                result = self._read(source)
+            except SourceError as error:
+                results.append(error)
+            else:
+                results.append(result)
+                if isinstance(result, HashedBody):
+                    total += len(result.body)
+                    if total >= stop_bytes:
+                        break
+        return results
+
+    def read_part(self, path: str, offset: int, size: int, identity: Identity) -> HashedBody:
+        """`size` bytes from `offset` of the version of the file that `identity` names.
+
+        Raises `SourceError`, of kind SOURCE_CHANGED if it is another version by now.
+        """
+        fd = _open(path)
+        try:
+            if _identity(fd, path) != identity:
+                raise _changed(path)
+            body = _read_at(fd, offset, size)
+            if len(body) != size or _identity(fd, path) != identity:
+                raise _changed(path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        finally:
+            os.close(fd)
+        return self.hashed(body)
+
+    def hashed(self, body: Body) -> HashedBody:
+        """`body` with the digests that the client needs."""
+        return HashedBody(
+            body,
+            sha256(body).hexdigest() if self.needs_sha256 else "",
+            checksum_of(self.checksum_algorithm, body) if self.checksum_algorithm else None,
+        )
+
+    def _read(self, source: ObjectSource) -> HashedBody | BigFile:
+        if source.body is not None:
+            return self.hashed(source.body)
+        path = source.path
+        fd = _open(path)
+        try:
+            identity = _identity(fd, path)
+            if identity.size > self.single_limit_bytes:
+                return BigFile(identity)
+            body = _read_at(fd, 0, identity.size + 1)  # one more than there is: growth shows
+            if len(body) != identity.size or _identity(fd, path) != identity:
+                raise _changed(path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        finally:
+            os.close(fd)
+        return self.hashed(body)
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, _OPEN_FLAGS)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise _unreadable(path, error) from error
+
+
+def _identity(fd: int, path: str) -> Identity:
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode):
+        what = "is a directory" if stat.S_ISDIR(info.st_mode) else "is not a regular file"
+        raise SourceError(f"{path}: {what}")
+    return Identity(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+
+
+def _read_at(fd: int, offset: int, size: int) -> bytes:
+    """Up to `size` bytes from `offset`; fewer only at the end of the file."""
+    if offset:
+        os.lseek(fd, offset, os.SEEK_SET)
+    chunks = []
+    missing = size
+    while missing and (chunk := os.read(fd, missing)):
+        chunks.append(chunk)
+        missing -= len(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _changed(path: str) -> SourceError:
+    return SourceError(f"{path}: source changed while it was read", FailureKind.SOURCE_CHANGED)
+
+
+def _unreadable(path: str, error: Exception) -> SourceError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return SourceError(f"{path}: {reason}")

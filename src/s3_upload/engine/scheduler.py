@@ -1,0 +1,281 @@
+"""Acts on what `control/` decides: what goes when, through which slot, and whether again.
+
+Rules:
+
+* An attempt in flight holds a *slot*; there are as many slots (worker tasks) as the window's limit.
+  A unit that waits for its retry holds none.
+* An error becomes an action here and nowhere else: `responses.py` and the wire say what happened,
+  `retry.py` says what to do.
+* The run ends in one way: `_finish()` sets one future, to success when nothing is left, to the first
+  error that stops the run; then every task and timer is cancelled, and what the store holds of
+  unfinished multipart uploads is aborted.
+
+Theory of operation.  The feed fills `_ready`; idle workers wait on futures in `_idle_workers`.
+A worker takes a unit, makes one attempt, and settles it: success and final failure go to the unit's
+upload, which names the units that follow; a retry goes back to `_ready` after its delay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from s3_upload.control.retry import Decision, Retry, Rng, Verdict
+from s3_upload.control.timeout import Timeout
+from s3_upload.control.window import Window
+from s3_upload.engine.attempt import Attempts, Outcome
+from s3_upload.engine.client import Client
+from s3_upload.engine.feed import Feed
+from s3_upload.engine.multipart import MultipartUpload
+from s3_upload.engine.progress import Delivery, Progress
+from s3_upload.engine.unit import Unit, Upload
+from s3_upload.engine.watchdog import Watchdog
+from s3_upload.errors import FailureKind, RunError, UploadError
+from s3_upload.report import SummaryFold, UploadReport, UploadSummary
+from s3_upload.s3.responses import Failure
+from s3_upload.wire.exchange import Exchange
+
+ABORT_GRACE_S = 5.0
+"""How long the end of a stopped run may take to abort its multipart uploads."""
+MAX_ABORTS_AT_ONCE = 32
+
+
+class Scheduler:
+    """One run. `attach` gives it its feed, `run` runs it."""
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        timeout: Timeout,
+        retry: Retry,
+        window: Window,
+        rng: Rng,
+        clock: Callable[[], float],
+        progress: Progress | None,
+    ) -> None:
+        self._client = client
+        self._timeout = timeout
+        self._retry = retry
+        self._window = window
+        self._rng = rng
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._epoch_s = clock()
+        self._watchdog = Watchdog(self._loop, self.now)
+        self._attempts = Attempts(client, timeout, self._watchdog, self.now)
+        self._delivery = Delivery(progress, on_error=self.fail, on_empty=self.feed_changed)
+        self._summary = SummaryFold()
+        self._end: asyncio.Future[None] = self._loop.create_future()
+        self._ready: deque[Unit] = deque()
+        self._idle_workers: deque[asyncio.Future[None]] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._retry_timers: set[asyncio.TimerHandle] = set()
+        self._multiparts: set[MultipartUpload] = set()
+        self._in_flight = 0
+        self._any_success = False
+
+    def attach(self, feed: Feed) -> None:
+        self._feed = feed
+
+    async def run(self) -> UploadSummary:
+        """Until everything is uploaded, failed or skipped. Raises what stops the run."""
+        self._feed.top_up()
+        try:
+            await self._end
+        finally:
+            await self._stop()
+        return self._summary.summary(self.now())
+
+    # --- what the feed needs (feed.Sink) -----------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds since the run began."""
+        return self._clock() - self._epoch_s
+
+    def est_MBps(self) -> float:  # noqa: N802 - the unit's spelling
+        return self._timeout.est_MBps
+
+    def window_limit(self) -> int:
+        return self._window.limit
+
+    def submit(self, unit: Unit) -> None:
+        """Queues a unit for the next free slot."""
+        if isinstance(unit.upload, MultipartUpload):
+            self._multiparts.add(unit.upload)
+        self._ready.append(unit)
+        self._wake_one()
+
+    def proceed(self, upload: Upload, follow_ups: Iterable[Unit]) -> None:
+        """Does what an upload says comes next."""
+        for unit in follow_ups:
+            self._feed.hold(unit)
+            self.submit(unit)
+        if upload.done:
+            if isinstance(upload, MultipartUpload):
+                self._multiparts.discard(upload)
+            self.report(upload.report(self.now()))
+
+    def report(self, report: UploadReport) -> None:
+        self._summary.add(report)
+        self._delivery.deliver(report)
+
+    def feed_changed(self) -> None:
+        """Ends the run if nothing is left to do."""
+        if self._feed.drained and not self._delivery.busy:
+            self._finish(None)
+
+    def fail(self, error: BaseException) -> None:
+        """Stops the run: `error` is raised from `run`."""
+        self._finish(error)
+
+    # --- slots ---------------------------------------------------------------------------------------
+
+    def _wake_one(self) -> None:
+        while self._idle_workers:
+            waiter = self._idle_workers.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        if len(self._workers) < self._window.limit:
+            worker = self._loop.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._worker_done)
+
+    def _worker_done(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            self.fail(error)
+
+    async def _work(self) -> None:
+        while len(self._workers) <= self._window.limit:
+            if not self._ready:
+                waiter = self._loop.create_future()
+                self._idle_workers.append(waiter)
+                await waiter
+                continue
+            unit = self._ready.popleft()
+            self._in_flight += 1
+            try:
+                outcome = await self._attempts.make(unit)
+                self._window.observe(outcome.report, now=self.now(), in_flight=self._in_flight)
+            finally:
+                self._in_flight -= 1
+            self._timeout.observe(outcome.report)
+            self._settle(unit, outcome)
+            if self._delivery.busy:
+                await self._delivery.catch_up()
+
+    # --- what becomes of an attempt ----------------------------------------------------------------
+
+    def _settle(self, unit: Unit, outcome: Outcome) -> None:
+        upload = unit.upload
+        upload.attempt_reports.append(outcome.report)
+        if outcome.response is not None:
+            self._any_success = True
+            follow_ups = upload.accept(unit, outcome.response)
+            if isinstance(upload, MultipartUpload) and not upload.begun:
+                upload.begun = True
+                self._feed.begin_parts(upload)
+        else:
+            assert outcome.failure is not None
+            decision = self._decide(unit, outcome.failure)
+            if decision.verdict is Verdict.RETRY:
+                unit.retries += 1
+                unit.avoid = outcome.report.address
+                upload.retries += 1
+                self._retry_later(unit, decision.delay_s)
+                return
+            if decision.verdict is Verdict.STOP_RUN:
+                self.fail(RunError(self._explain(unit, outcome.failure), outcome.failure.kind))
+                return
+            follow_ups = upload.refuse(unit, self._error(unit, outcome.failure))
+        self.proceed(upload, follow_ups)
+        self._feed.release(unit)
+        self._feed.top_up()
+        self.feed_changed()
+
+    def _decide(self, unit: Unit, failure: Failure) -> Decision:
+        return self._retry.decide(
+            failure.kind,
+            retries=unit.retries,
+            any_success=self._any_success,
+            retry_after_s=failure.retry_after_s,
+            rng=self._rng,
+        )
+
+    def _retry_later(self, unit: Unit, delay_s: float) -> None:
+        def again() -> None:
+            self._retry_timers.discard(timer)
+            self._ready.appendleft(unit)
+            self._wake_one()
+
+        timer = self._loop.call_later(delay_s, again)
+        self._retry_timers.add(timer)
+
+    def _error(self, unit: Unit, failure: Failure) -> UploadError:
+        return UploadError(
+            _what_happened(failure),
+            key=unit.operation.key,
+            kind=failure.kind,
+            attempts=unit.retries + 1,
+            status=failure.status,
+            code=failure.code,
+            request_id=failure.request_id,
+        )
+
+    def _explain(self, unit: Unit, failure: Failure) -> str:
+        where = f"{self._client.endpoint}: bucket {unit.operation.bucket!r}: "
+        if failure.kind is FailureKind.NO_SUCH_BUCKET:
+            return f"{where}no such bucket; create it first or correct its name"
+        if not failure.status:  # nothing came back from the store: the message says where it failed
+            return failure.message
+        return where + _what_happened(failure)
+
+    # --- the end -------------------------------------------------------------------------------------
+
+    def _finish(self, error: BaseException | None) -> None:
+        if self._end.done():
+            return
+        if error is None:
+            self._end.set_result(None)
+        else:
+            self._end.set_exception(error)
+
+    async def _stop(self) -> None:
+        for timer in self._retry_timers:
+            timer.cancel()
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        await self._feed.close()
+        await self._delivery.close()
+        self._watchdog.close()
+        await self._abort_multiparts()
+
+    async def _abort_multiparts(self) -> None:
+        """Best effort, in bounded time: parts left behind are billed until a lifecycle rule ends them."""
+        operations = [operation for upload in self._multiparts if (operation := upload.abort_operation())]
+        if not operations:
+            return
+        slots = asyncio.Semaphore(MAX_ABORTS_AT_ONCE)
+
+        async def abort(position: int) -> None:
+            async with slots:
+                await self._client.send(operations[position], Exchange(self.now, ABORT_GRACE_S))
+
+        tasks = [self._loop.create_task(abort(position)) for position in range(len(operations))]
+        await asyncio.wait(tasks, timeout=ABORT_GRACE_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _what_happened(failure: Failure) -> str:
+    """One line: what the store said, or what was seen."""
+    if not failure.status:
+        return failure.message
+    code = f" {failure.code}" if failure.code else ""
+    message = f": {failure.message}" if failure.message else ""
+    return f"the store answered {failure.status}{code}{message}"

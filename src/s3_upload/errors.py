@@ -1,0 +1,189 @@
+"""The exceptions a caller can meet, and the kinds of failure one attempt can have.
+
+Rules:
+
+* `FailureKind` names the cause of one failed attempt, and each member carries its fate: what the
+  algorithm does about it.  `s3/responses.py` and `wire/` choose the kind, `control/retry.py` reads
+  the fate, the scheduler acts.  Nothing else branches on errors.
+* A file that could not be uploaded is an `UploadError` inside its report and in
+  `UploadSummary.failed`; it is raised only by `UploadSummary.raise_for_failures()`.
+* A cause that no other file would survive (no such bucket, wrong key, unknown host) is a
+  `RunError` and is raised at once from `s3_upload_files`.
+* No text in this module or made by it may hold a secret: messages quote what the server said and
+  what the user named, never a header or a credential.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any
+
+
+class Fate(enum.Enum):
+    """What becomes of an attempt's work after a failure of some kind."""
+
+    RETRY = "retry"
+    """Transient: try again after a back-off, charged to the retry budget."""
+    THROTTLE = "throttle"
+    """The store asks for less: try again later, and have fewer requests in flight."""
+    CORRECT = "correct"
+    """Something we can put right (region, clock, token): put it right and try again, once."""
+    FILE = "file"
+    """This object fails; the others go on."""
+    RUN = "run"
+    """No other object would fare better: stop the run with one clear message."""
+
+
+class FailureKind(enum.Enum):
+    """The cause of one failed attempt: (name in reports, fate).
+
+    Every kind but those that came inside a complete, well-formed response makes its connection
+    unusable; the wire closes such a connection itself, so that is no part of the table.
+    """
+
+    CONNECT = ("connect", Fate.RETRY)
+    """No connection: refused, unreachable, or the connect timer ran out. Next: another address."""
+    RESET = ("reset", Fate.RETRY)
+    """The connection broke (reset, EOF, broken pipe) before the whole answer was there."""
+    TIMEOUT = ("timeout", Fate.RETRY)
+    """One of our own timers ran out. The next attempt gets a longer one."""
+    MALFORMED = ("malformed", Fate.RETRY)
+    """The answer was not HTTP, or broke a bound on its size."""
+    SERVER = ("server", Fate.RETRY)
+    """5xx that is no throttle. The object may be there all the same; a PUT is idempotent."""
+    REQUEST_TIMEOUT = ("request-timeout", Fate.RETRY)
+    """The store waited for our body in vain (400 RequestTimeout, 408)."""
+    INCOMPLETE_BODY = ("incomplete-body", Fate.RETRY)
+    """The store says that bytes are missing."""
+    DIGEST = ("digest", Fate.RETRY)
+    """The store computed another checksum than we sent."""
+    CONFLICT = ("conflict", Fate.RETRY)
+    """409: another operation on the same key or bucket is under way."""
+    THROTTLE = ("throttle", Fate.THROTTLE)
+    """503 SlowDown, 429 and the other codes of AWS's throttling list."""
+    REGION = ("region", Fate.CORRECT)
+    """The bucket lives in another region, which the answer names."""
+    CLOCK = ("clock", Fate.CORRECT)
+    """Our clock is too far from the store's, which the answer's Date tells."""
+    EXPIRED_TOKEN = ("expired-token", Fate.CORRECT)
+    """The session credentials have expired: refresh them, once for all who wait."""
+    REJECTED = ("rejected", Fate.FILE)
+    """Any other 4xx: the store does not take this object."""
+    EXISTS = ("exists", Fate.FILE)
+    """412: there is an object of that name already and it was not to be overwritten."""
+    TOO_LARGE = ("too-large", Fate.FILE)
+    """The store does not take an object of this size."""
+    SOURCE = ("source", Fate.FILE)
+    """The source could not be read."""
+    SOURCE_CHANGED = ("source-changed", Fate.FILE)
+    """The source changed while it was read; a mix of two versions is never sent."""
+    ACCESS_DENIED = ("access-denied", Fate.RUN)
+    """403 AccessDenied: stops the run as long as nothing has succeeded, else fails the file."""
+    CREDENTIALS = ("credentials", Fate.RUN)
+    """The key or the signature is wrong, or there are no credentials."""
+    NO_SUCH_BUCKET = ("no-such-bucket", Fate.RUN)
+    """404 NoSuchBucket."""
+    HOST_UNKNOWN = ("host-unknown", Fate.RUN)
+    """The endpoint's name does not resolve."""
+    CERTIFICATE = ("certificate", Fate.RUN)
+    """The endpoint's certificate is not trusted."""
+    TLS_MISMATCH = ("tls-mismatch", Fate.RUN)
+    """The endpoint does not speak TLS where https was asked for, or the other way round."""
+
+    _value_: str
+    fate: Fate
+
+    def __new__(cls, name: str, fate: Fate) -> FailureKind:
+        member = object.__new__(cls)
+        member._value_ = name
+        member.fate = fate
+        return member
+
+
+class S3UploadError(Exception):
+    """The root of every exception that s3-upload raises on purpose."""
+
+
+class ConfigError(S3UploadError, ValueError):
+    """A setting is wrong. The message names the field, the value and the range."""
+
+
+class SourceError(S3UploadError):
+    """A source cannot be read or listed: its message says which and why."""
+
+    def __init__(self, message: str, kind: FailureKind = FailureKind.SOURCE) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class AttemptError(S3UploadError):
+    """One attempt failed before a whole response was there (the wire and the adapters raise it).
+
+    `message` says what was seen, without secrets.
+    """
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+class UploadError(S3UploadError):
+    """One object was not uploaded.
+
+    Attributes: `key`, `kind` (the cause of the last failed attempt), `attempts` (tries made, 0 when
+    the source failed before the first), `status` and `code` and `request_id` as the store gave them
+    (0 and "" where there was no answer), `message`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        key: str,
+        kind: FailureKind,
+        attempts: int = 0,
+        status: int = 0,
+        code: str = "",
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.key = key
+        self.kind = kind
+        self.attempts = attempts
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.__dict__)
+
+    def __str__(self) -> str:
+        tries = f" after {self.attempts} attempts" if self.attempts > 1 else ""
+        request = f" (request ID {self.request_id})" if self.request_id else ""
+        return f"{self.key}: {self.message}{tries}{request}"
+
+
+def _rebuild(cls: type[UploadError], message: str, state: dict[str, Any]) -> UploadError:
+    error = cls.__new__(cls, message)
+    error.__dict__.update(state)
+    return error
+
+
+class RunError(S3UploadError):
+    """The run cannot go on: no such bucket, bad credentials, unknown host, untrusted certificate."""
+
+    def __init__(self, message: str, kind: FailureKind) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class UploadsFailed(S3UploadError):  # noqa: N818 - named for what happened, as in concurrent.futures
+    """Raised by `UploadSummary.raise_for_failures()`; `errors` has one `UploadError` per object."""
+
+    def __init__(self, errors: Sequence[UploadError]) -> None:
+        self.errors = tuple(errors)
+        first = f": {self.errors[0]}" if self.errors else ""
+        super().__init__(f"{len(self.errors)} object(s) were not uploaded{first}")

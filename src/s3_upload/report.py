@@ -1,0 +1,153 @@
+"""What an upload reports: the only way anything about it is observed.
+
+Progress bars, tables, JSON lines and the controllers of `control/` are folds over these frozen
+records.  Times are seconds on the run's own monotonic clock, which starts at 0 with the run; sizes
+are bytes; `MBps` is 10^6 bytes per second.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from s3_upload.errors import UploadError, UploadsFailed
+
+SUCCESS = "success"
+"""The `outcome` of an attempt or upload that succeeded; else it is a `FailureKind`'s value."""
+SKIPPED = "skipped"
+"""The `outcome` of a source that is nothing to upload (a socket, a device, a FIFO)."""
+CANCELLED = "cancelled"
+"""The `outcome` of an attempt that was cut short because the run stopped."""
+
+
+class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One try of one request.
+
+    `timeout_s` is the total time it was allowed, from `request_s` on.  `request_s` (the request began
+    on a connection), `sent_s` (its last byte had left) and `first_byte_s` are 0.0 where the
+    attempt did not get that far.  `body_bytes` is what it had to send.
+    """
+
+    operation: str
+    started_s: float
+    ended_s: float
+    timeout_s: float
+    body_bytes: int
+    outcome: str
+    request_s: float = 0.0
+    sent_s: float = 0.0
+    first_byte_s: float = 0.0
+    part_number: int = 0
+    retries: int = 0
+    status: int = 0
+    code: str = ""
+    message: str = ""
+    request_id: str = ""
+    address: str = ""
+    new_connection: bool = False
+
+    @property
+    def duration_s(self) -> float:
+        return self.ended_s - self.started_s
+
+    @property
+    def succeeded(self) -> bool:
+        return self.outcome == SUCCESS
+
+
+class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One source, done with: uploaded, failed or skipped.
+
+    `source` is a path, "data" or "stream".  `attempts` is 1 plus the retries (for a multipart upload:
+    the retries of all its requests), 0 where nothing was tried.  `total_time_s` spans all tries and the waits between
+    them; `success_time_s` is the last try alone (for a multipart upload: from its first request to
+    its last answer).  `est_MBps` is the speed estimate when the upload began.
+    """
+
+    seq: int
+    key: str
+    source: str
+    bytes: int
+    outcome: str
+    total_time_s: float = 0.0
+    success_time_s: float = 0.0
+    attempts: int = 0
+    est_MBps: float = 0.0
+    attempt_reports: tuple[AttemptReport, ...] = ()
+    etag: str = ""
+    error: UploadError | None = None
+    reason: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.outcome == SUCCESS
+
+    @property
+    def MBps(self) -> float:  # noqa: N802 - the origin's name and the unit's spelling
+        """Speed of the successful try; 0.0 for a failed or empty upload."""
+        return self.bytes / 1e6 / self.success_time_s if self.success_time_s > 0 else 0.0
+
+
+class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole run.
+
+    `sources = uploaded + len(failed) + len(skipped)`.  `bytes` counts acknowledged payload only;
+    `wasted_bytes` are body bytes of attempts that failed.  `failed` and `skipped` hold the reports.
+    """
+
+    sources: int
+    uploaded: int
+    bytes: int
+    wall_time_s: float
+    attempts: int
+    wasted_bytes: int
+    failed: tuple[UploadReport, ...]
+    skipped: tuple[UploadReport, ...]
+
+    @property
+    def goodput_MBps(self) -> float:  # noqa: N802 - the unit's spelling
+        """Acknowledged payload per second of wall time, in 10^6 bytes."""
+        return self.bytes / 1e6 / self.wall_time_s if self.wall_time_s > 0 else 0.0
+
+    def raise_for_failures(self) -> None:
+        """Raises `UploadsFailed` if any object failed."""
+        errors = [report.error for report in self.failed if report.error is not None]
+        if errors:
+            raise UploadsFailed(errors)
+
+
+class SummaryFold:
+    """Folds `UploadReport`s into an `UploadSummary`, keeping only what failed or was skipped."""
+
+    def __init__(self) -> None:
+        self._uploaded = 0
+        self._bytes = 0
+        self._attempts = 0
+        self._wasted_bytes = 0
+        self._failed: list[UploadReport] = []
+        self._skipped: list[UploadReport] = []
+
+    def add(self, report: UploadReport) -> None:
+        attempts = report.attempts
+        self._attempts += attempts
+        if report.outcome == SUCCESS:
+            self._uploaded += 1
+            self._bytes += report.bytes
+            if attempts == 1:  # the hot path: nothing can have been wasted
+                return
+        elif report.outcome == SKIPPED:
+            self._skipped.append(report)
+        else:
+            self._failed.append(report)
+        self._wasted_bytes += sum(a.body_bytes for a in report.attempt_reports if a.outcome != SUCCESS)
+
+    def summary(self, wall_time_s: float) -> UploadSummary:
+        return UploadSummary(
+            sources=self._uploaded + len(self._failed) + len(self._skipped),
+            uploaded=self._uploaded,
+            bytes=self._bytes,
+            wall_time_s=wall_time_s,
+            attempts=self._attempts,
+            wasted_bytes=self._wasted_bytes,
+            failed=tuple(self._failed),
+            skipped=tuple(self._skipped),
+        )

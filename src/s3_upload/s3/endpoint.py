@@ -1,0 +1,201 @@
+"""Where the requests for one bucket go: host, port, Host header and the path in front of the key.
+
+Pure: no name is resolved here.  S3 has two ways of naming a bucket in a URL,
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html:
+
+* virtual-hosted-style, `https://bucket.s3.region.amazonaws.com/key`: what AWS wants;
+* path-style, `https://s3.region.amazonaws.com/bucket/key`: what every other store understands, and
+  the only way for a bucket whose name is no DNS name, or has dots while TLS is used (AWS's wildcard
+  certificate covers one label).
+
+`auto` takes the first for AWS where it can, and the second for a custom endpoint.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Literal
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from s3_upload.errors import ConfigError
+
+AddressingStyle = Literal["auto", "path", "virtual"]
+ADDRESSING_STYLES: tuple[AddressingStyle, ...] = ("auto", "path", "virtual")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# Prefix of the region -> DNS suffix of its partition, as in botocore's partitions.json.
+_DNS_SUFFIXES = {
+    "cn-": "amazonaws.com.cn",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+    "eu-isoe-": "cloud.adc-e.uk",
+    "us-isof-": "csp.hci.ic.gov",
+    "eusc-": "amazonaws.eu",
+}
+_AWS_REGION = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
+_ANY_REGION = re.compile(r"[A-Za-z0-9._-]{1,64}")  # of another store: part of the signature, not of a name
+# Lenient: names from before 2018 may have upper case and underscores.
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
+_DNS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
+_PATH = re.compile(r"(?:[A-Za-z0-9._~/!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*")
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the requests for one bucket go.
+
+    `host` is what to connect to (an IPv6 address without brackets) and what a certificate must name;
+    `host_header` has the brackets, and the port unless it is the scheme's own.  `base_path` is what
+    precedes `/key` in the request target: empty or starting with a slash, never ending with one,
+    percent-encoded already.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    host_header: str
+    base_path: str
+
+    @property
+    def tls(self) -> bool:
+        return self.scheme == "https"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.host_header}{self.base_path}"
+
+
+def endpoint_for(
+    bucket: str,
+    region: str,
+    endpoint_url: str | None = None,
+    addressing_style: AddressingStyle = "auto",
+) -> Endpoint:
+    """The endpoint of `bucket`: AWS's in `region`, or the one at `endpoint_url`.
+
+    Raises `ConfigError` when a name or the URL is not usable, or when virtual-hosted-style was asked
+    for and cannot work.
+    """
+    check_bucket(bucket)
+    if addressing_style not in ADDRESSING_STYLES:
+        raise ConfigError(
+            f"addressing_style = {addressing_style!r}: must be one of {', '.join(ADDRESSING_STYLES)}"
+        )
+    if not (_AWS_REGION if endpoint_url is None else _ANY_REGION).fullmatch(region):
+        raise ConfigError(f"region = {region!r}: is no region name; use one like eu-central-1")
+    if endpoint_url is not None:
+        base = check_endpoint_url(endpoint_url)
+        virtual = addressing_style == "virtual"
+    else:
+        base = urlsplit(f"https://s3.{region}.{_dns_suffix(region)}")
+        virtual = addressing_style == "virtual" or (addressing_style == "auto" and _fits_a_label(bucket))
+    host = (base.hostname or "").rstrip(".") if virtual else base.hostname or ""
+    if virtual:
+        _check_virtual(bucket, host, aws=endpoint_url is None)
+        host = f"{bucket}.{host}"
+    port = base.port or DEFAULT_PORTS[base.scheme]
+    path = base.path.rstrip("/")
+    return Endpoint(
+        scheme=base.scheme,
+        host=host,
+        port=port,
+        host_header=_host_header(base.scheme, host, port),
+        base_path=path if virtual else f"{path}/{bucket}",
+    )
+
+
+def check_bucket(bucket: str) -> None:
+    """Raises `ConfigError` unless `bucket` can be a bucket's name.
+
+    Looser than https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, since
+    old buckets and other stores are: 3 to 63 letters, digits, dots, hyphens and underscores.
+    """
+    if not _BUCKET.fullmatch(bucket):
+        raise ConfigError(
+            f"bucket = {bucket[:80]!r}: must be 3 to 63 letters, digits, dots, hyphens or underscores "
+            "(the bucket's name alone: no s3://, no slash, no ARN)"
+        )
+
+
+def check_endpoint_url(url: str, name: str = "endpoint_url") -> SplitResult:
+    """`url` taken apart, if it can be an endpoint: http(s)://host[:port][/base/path].
+
+    Raises `ConfigError` that calls the setting `name` and shows no password that the URL may hold.
+    """
+
+    def wrong(why: str) -> ConfigError:
+        return ConfigError(f"{name} = {_shown(url)!r}: {why}")
+
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise wrong("is no URL; use one like https://host:port") from None
+    # urlsplit drops line breaks and tabs silently.
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise wrong("has spaces, control characters or characters outside ASCII")
+    if parts.scheme not in DEFAULT_PORTS or not parts.netloc:
+        raise wrong("must start with http:// or https:// and a host")
+    if "@" in parts.netloc:
+        raise wrong("must have no user name or password; give credentials as such")
+    if not host or not _is_host(host):
+        raise wrong("has no valid host")
+    if port == 0:
+        raise wrong("port must be from 1 to 65535")
+    if "?" in url or "#" in url:
+        raise wrong("must have no query and no fragment")
+    if not _PATH.fullmatch(parts.path) or {".", ".."} & set(parts.path.split("/")):
+        raise wrong("has a path that cannot be used; percent-encode it, without . and .. parts")
+    return parts
+
+
+def _shown(url: str) -> str:
+    """`url` without what may be secret: user and password, query, fragment."""
+    url = re.sub(r"[?#].*", "?…", url, flags=re.DOTALL)
+    return re.sub(r"^(\s*[A-Za-z][A-Za-z0-9+.-]*://)?.*@", r"\1***@", url, flags=re.DOTALL)[:200]
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host:  # an IPv6 literal; a zone (%eth0) has no place in a Host header
+        return "%" not in host and _is_ip(host)
+    return len(host) <= 253 and _HOST.fullmatch(host) is not None
+
+
+def _dns_suffix(region: str) -> str:
+    return next((s for prefix, s in _DNS_SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com")
+
+
+def _is_dns_name(bucket: str) -> bool:
+    return _DNS_NAME.fullmatch(bucket) is not None and not _is_ip(bucket)
+
+
+def _fits_a_label(bucket: str) -> bool:
+    return _is_dns_name(bucket) and "." not in bucket
+
+
+def _check_virtual(bucket: str, host: str, *, aws: bool) -> None:
+    why = ""
+    if not _is_dns_name(bucket):
+        why = f"bucket {bucket!r} is no DNS name"
+    elif aws and "." in bucket:
+        why = f"AWS's certificates do not cover the dots of bucket {bucket!r}"
+    elif _is_ip(host):
+        why = f"the endpoint {host} is an address and has no subdomains"
+    if why:
+        raise ConfigError(f"addressing_style = 'virtual': {why}; use 'path'")
+
+
+def _host_header(scheme: str, host: str, port: int) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return name if port == DEFAULT_PORTS[scheme] else f"{name}:{port}"

@@ -1,0 +1,160 @@
+"""What to upload: `ObjectSource`, and `files_recursive`, which makes sources of a directory tree.
+
+Rules:
+
+* A source is a description; nothing is opened or read before its turn comes.
+* Nothing is silently left out: an entry that cannot be uploaded becomes a source with a `problem`
+  (its report says failed) or a `skip_reason` (its report says skipped).
+* The walk keeps a stack of half-listed directories, so its depth is bounded by the length of paths
+  and not by Python's stack, and of a directory it keeps names only: some 70 bytes per file, where
+  `os.DirEntry` objects would be 300.
+* Keys use "/" on every platform; names that are no valid Unicode keep their bytes (surrogateescape)
+  and are refused later with a clear message, since S3 keys are UTF-8.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from s3_upload.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Iterator
+
+_TYPE_NAMES: dict[Callable[[int], bool], str] = {
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISFIFO: "a FIFO",
+    stat.S_ISCHR: "a character device",
+    stat.S_ISBLK: "a block device",
+}
+
+
+class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
+    """One object to upload. Make it with `file`, `data` or `stream`.
+
+    `size` is in bytes and None where it is not known before the source is read.
+    """
+
+    key: str
+    path: str = ""
+    body: bytes | None = None
+    chunks: AsyncIterable[bytes] | None = None
+    size: int | None = None
+    problem: SourceError | None = None
+    skip_reason: str = ""
+
+    @classmethod
+    def file(cls, path: str | os.PathLike[str], key: str) -> ObjectSource:
+        """The file at `path`, streamed from disk while it is uploaded."""
+        return cls(key=key, path=os.fspath(path))
+
+    @classmethod
+    def data(cls, data: bytes | bytearray | memoryview, key: str) -> ObjectSource:
+        """Bytes in memory. A mutable buffer is copied, so that a retry sends the same bytes."""
+        body = data if isinstance(data, bytes) else bytes(data)
+        return cls(key=key, body=body, size=len(body))
+
+    @classmethod
+    def stream(cls, chunks: AsyncIterable[bytes], key: str, size: int | None = None) -> ObjectSource:
+        """Bytes that come as they come. `size`, if given, is checked against what came."""
+        return cls(key=key, chunks=chunks, size=size)
+
+    @property
+    def name(self) -> str:
+        """How reports call this source: its path, "data" or "stream"."""
+        if self.path:
+            return self.path
+        return "data" if self.body is not None else "stream"
+
+
+def files_recursive(src_dir: str | os.PathLike[str], key_prefix: str = "") -> Iterator[ObjectSource]:
+    """Sources for all files below `src_dir`, lazily, sorted by name within each directory.
+
+    A file's key is `key_prefix` (with a "/" between, unless it is empty or ends in one) and its path
+    relative to `src_dir`.  Links to files and directories are followed; a directory reached again
+    from inside itself is reported as failed (a loop), as are links to nothing and directories that
+    cannot be listed; sockets, devices and FIFOs are reported as skipped.  A file is not opened here:
+    whether it can be read turns out at its turn.
+
+    Raises `SourceError` at once if `src_dir` is no directory that can be listed.
+    """
+    root = os.fsdecode(src_dir)
+    prefix = key_prefix if not key_prefix or key_prefix.endswith("/") else key_prefix + "/"
+    try:
+        top = _list(root, prefix, Path(root).stat())
+    except FileNotFoundError:
+        raise SourceError(f"{root or '(empty path)'}: no such directory") from None
+    except NotADirectoryError:
+        raise SourceError(f"{root}: is not a directory") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        raise SourceError(f"{root}: {getattr(error, 'strerror', None) or error}") from error
+    return _walk(top)
+
+
+class _Directory(NamedTuple):
+    """A directory being listed. `names` are still to come, sorted; all not in `others` are plain files.
+
+    Its entries' paths begin with `base`, their keys with `prefix`.
+    """
+
+    base: str
+    prefix: str
+    identity: tuple[int, int]
+    names: Iterator[str]
+    others: set[str]
+
+
+def _list(path: str, prefix: str, info: os.stat_result) -> _Directory:
+    names: list[str] = []
+    others: set[str] = set()
+    with os.scandir(path) as entries:
+        for entry in entries:
+            names.append(entry.name)
+            if not entry.is_file(follow_symlinks=False):  # known from the listing: costs no system call
+                others.add(entry.name)
+    names.sort()
+    base = path if path.endswith(os.sep) else path + os.sep
+    return _Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others)
+
+
+def _walk(top: _Directory) -> Iterator[ObjectSource]:
+    stack = [top]
+    while stack:
+        here = stack[-1]
+        for name in here.names:  # goes on where it was left for a directory below
+            path, key = here.base + name, here.prefix + name
+            if name not in here.others:
+                yield ObjectSource(key=key, path=path)
+                continue
+            found = _examine(path, key, stack)
+            if isinstance(found, _Directory):
+                stack.append(found)
+                break
+            yield found
+        else:
+            stack.pop()
+
+
+def _examine(path: str, key: str, stack: list[_Directory]) -> ObjectSource | _Directory:
+    """What an entry is that is no plain file by the listing. `stack`: the directories it lies in."""
+    try:
+        info = Path(path).stat()
+        if stat.S_ISREG(info.st_mode):
+            return ObjectSource(key=key, path=path)
+        if not stat.S_ISDIR(info.st_mode):
+            what = next((text for test, text in _TYPE_NAMES.items() if test(info.st_mode)), "no file")
+            return ObjectSource(key=key, path=path, skip_reason=f"is {what}")
+        if any((info.st_dev, info.st_ino) == above.identity for above in stack):
+            reason = "the link leads back to a directory it lies in"
+        else:
+            return _list(path, key + "/", info)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if isinstance(error, FileNotFoundError) and Path(path).is_symlink():
+            reason = "the link leads to nothing"
+    return ObjectSource(key=key, path=path, problem=SourceError(f"{path}: {reason}"))

@@ -1,0 +1,89 @@
+"""`s3_upload_files`: joins the flow.
+
+files ──► Feed (Reader) ──► Scheduler ──► Attempts ──► client ──► S3
+                                ▲             │
+                timeout · retry · window ◄── AttemptReport
+                                │
+                          UploadReport ──► progress · UploadSummary
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from s3_upload.config import UploadConfig
+from s3_upload.control.retry import Retry
+from s3_upload.control.timeout import OriginTimeout
+from s3_upload.control.window import FixedWindow
+from s3_upload.engine.client import Client
+from s3_upload.engine.feed import Feed, Sources
+from s3_upload.engine.progress import Progress
+from s3_upload.engine.reader import Reader
+from s3_upload.engine.scheduler import Scheduler
+from s3_upload.report import UploadSummary
+from s3_upload.s3.operations import NO_FIELDS, RequestFields
+from s3_upload.source import ObjectSource
+from s3_upload.threads import DaemonThreads
+
+DefaultRequest = Callable[[ObjectSource], RequestFields | None]
+
+
+async def s3_upload_files(
+    client: Client,
+    bucket: str,
+    files: Sources,
+    config: UploadConfig | None = None,
+    progress: Progress | None = None,
+    default_request: DefaultRequest | None = None,
+) -> UploadSummary:
+    """Uploads `files` to `bucket` and tells what became of each.
+
+    `files`: any iterable or async iterable of `ObjectSource`, consumed lazily; a plain one is
+    consumed in a worker thread, so that it may block.  `progress`: called with an `UploadReport` after
+    each upload, in the order in which they end; an async callable is awaited, one report at a time.
+    `default_request`: gives the `RequestFields` of a source (content type, metadata, …); bucket, key,
+    body and length are not its to give.
+
+    A file that fails does not stop the others: it is in `summary.failed`.  Raises `RunError` for what
+    no file would survive (no such bucket, wrong credentials, unknown host, untrusted certificate),
+    `ConfigError` for a bucket name that cannot be one, and whatever `files`, `progress` or
+    `default_request` raise.
+    """
+    config = config or UploadConfig()
+    threads = DaemonThreads(config.reader_threads + 1, "s3-upload-reader")
+
+    def offload(function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+        return threads.call(lambda: function(*arguments))
+
+    def fields_of(source: ObjectSource) -> RequestFields:
+        return (default_request(source) if default_request else None) or NO_FIELDS
+
+    scheduler = Scheduler(
+        client=client,
+        timeout=OriginTimeout(config),
+        retry=Retry(config.n_retries),
+        window=FixedWindow(config.max_in_flight),
+        rng=random.Random(),  # noqa: S311 - jitter, not secrets
+        clock=time.monotonic,
+        progress=progress,
+    )
+    feed = Feed(
+        files,
+        sink=scheduler,
+        bucket=bucket,
+        config=config,
+        reader=Reader(
+            single_limit_bytes=config.multipart_threshold,
+            needs_sha256=client.needs_sha256,
+            checksum_algorithm=client.checksum_algorithm,
+            clock=time.monotonic,
+        ),
+        offload=offload,
+        fields_of=fields_of,
+    )
+    scheduler.attach(feed)
+    return await scheduler.run()

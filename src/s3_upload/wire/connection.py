@@ -1,0 +1,234 @@
+"""One HTTP/1.1 connection: sends a request, gives back the response.
+
+Rules:
+
+* One request at a time; the response is parsed by llhttp (through httptools), with bounds on what it
+  may hold.
+* A connection that saw anything irregular (an error, an abort, bytes nobody asked for, an answer
+  before the whole request was sent, `Connection: close`) is closed and never used again.
+* Head and body stay two buffers.  A big body is handed to the transport in slices, the next one when
+  the last has left the transport's buffer: so a TLS transport never encrypts a whole part at once,
+  and `sent_s` is the moment the last byte reached the kernel.
+
+Theory of operation: `request()` writes and waits on a future.  `data_received` feeds the parser; its
+callbacks collect the response; `on_message_complete` resolves the future.  Everything that goes
+wrong meets in `_fail()`, which poisons the connection and makes `request()` raise `AttemptError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.http import Body, Response
+
+if TYPE_CHECKING:
+    from s3_upload.wire.exchange import Exchange
+
+SLICE_BYTES = 1 << 20
+MAX_HEADER_BYTES = 64 << 10
+MAX_RESPONSE_BODY_BYTES = 1 << 20
+_TLS_ALERT = b"\x15\x03"
+
+
+class Connection(asyncio.Protocol):
+    """See the module's rules. `on_idle` and `on_closed` tell the pool what became of it."""
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        address: str,
+        on_idle: Callable[[Connection], None],
+        on_closed: Callable[[Connection], None],
+    ) -> None:
+        self.address = address
+        self.requests = 0
+        self._loop = loop
+        self._on_idle = on_idle
+        self._on_closed = on_closed
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._future: asyncio.Future[Response] | None = None
+        self._exchange: Exchange | None = None
+        self._body: Body = b""
+        self._unsent = 0  # where in the body the next slice starts; len(body) once all is handed over
+        self._paused = False
+        self._headers: dict[str, str] = {}
+        self._header_bytes = 0
+        self._chunks: list[bytes] = []
+        self._body_bytes = 0
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "busy" if self._future else "idle"
+        return f"<Connection {self.address} {state} requests={self.requests}>"
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is open and free for a request."""
+        return not self._closed and self._future is None and self._transport is not None
+
+    async def request(self, head: bytes, body: Body, exchange: Exchange) -> Response:
+        """Sends one request and waits for its response, recording its progress in `exchange`.
+
+        Raises `AttemptError`.  Cancelling it closes the connection.
+        """
+        future: asyncio.Future[Response] = self._loop.create_future()
+        self._future = future
+        self._exchange = exchange
+        exchange.address = self.address
+        exchange.abort = self.abort
+        exchange.request_s = exchange.now()
+        self.requests += 1
+        self._send(head, body)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._poison()
+            raise
+        finally:
+            exchange.abort = None
+
+    def abort(self, reason: str) -> None:
+        """Ends the request under way: `request` raises `AttemptError(TIMEOUT, reason)`."""
+        self._fail(FailureKind.TIMEOUT, reason)
+
+    def close(self) -> None:
+        """Closes the connection; a request under way fails."""
+        self._fail(FailureKind.RESET, "the connection was closed by us")
+
+    # --- sending -------------------------------------------------------------------------------
+
+    def _send(self, head: bytes, body: Body) -> None:
+        transport = self._transport
+        assert transport is not None
+        size = len(body)
+        if size <= SLICE_BYTES:
+            self._body, self._unsent = body, size
+            transport.writelines((head, body) if size else (head,))
+            if not self._paused:
+                self._all_sent()
+        else:
+            self._body, self._unsent = memoryview(body), 0
+            transport.write(head)
+            self._send_slices()
+
+    def _send_slices(self) -> None:
+        transport, body = self._transport, self._body
+        assert transport is not None
+        while self._unsent < len(body) and not self._paused and not self._closed:
+            start = self._unsent
+            self._unsent = min(start + SLICE_BYTES, len(body))
+            transport.write(body[start : self._unsent])
+        if not self._paused:
+            self._all_sent()
+
+    def _all_sent(self) -> None:
+        if self._exchange is not None and self._unsent == len(self._body):
+            self._exchange.sent_s = self._exchange.now()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._future is not None:
+            self._send_slices()
+
+    # --- receiving: transport callbacks ----------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        # 0: paused exactly while bytes remain in the transport's buffer (see the module's rules).
+        self._transport.set_write_buffer_limits(high=0)
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            self._poison()  # nobody asked: a late answer, or a server saying that it closes (408)
+            return
+        if exchange.first_byte_s == 0.0:
+            exchange.first_byte_s = exchange.now()
+            if data.startswith(_TLS_ALERT):
+                self._fail(FailureKind.TLS_MISMATCH, "the endpoint speaks TLS; use https:// in its URL")
+                return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            cause = error.__context__ if isinstance(error.__context__, AttemptError) else None
+            self._fail(FailureKind.MALFORMED, str(cause or f"the answer is not HTTP/1.1: {error}"))
+
+    def eof_received(self) -> None:
+        self._fail(FailureKind.RESET, "the store closed the connection")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(FailureKind.RESET, f"the connection broke: {plain_text(exc)}")
+
+    # --- receiving: parser callbacks ---------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._future is None:
+            raise AttemptError(FailureKind.MALFORMED, "the store sent more than it was asked for")
+        self._headers = {}
+        self._chunks = []
+        self._header_bytes = self._body_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise AttemptError(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes > MAX_RESPONSE_BODY_BYTES:
+            raise AttemptError(
+                FailureKind.MALFORMED, f"the answer's body exceeds {MAX_RESPONSE_BODY_BYTES} bytes"
+            )
+        self._chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        status = self._parser.get_status_code()
+        future = self._future
+        if status < 200 or future is None:  # 1xx: the real answer follows
+            return
+        response = Response(status, self._headers, b"".join(self._chunks))
+        request_sent = self._unsent == len(self._body) and not self._paused
+        self._future = self._exchange = None
+        self._body = b""
+        self._unsent = 0
+        if request_sent and self._parser.should_keep_alive():
+            self._on_idle(self)
+        else:
+            self._poison()
+        if not future.done():
+            future.set_result(response)
+
+    # --- the end -----------------------------------------------------------------------------------
+
+    def _fail(self, kind: FailureKind, message: str) -> None:
+        future, self._future = self._future, None
+        self._poison()
+        if future is not None and not future.done():
+            future.set_exception(AttemptError(kind, message))
+
+    def _poison(self) -> None:
+        self._exchange = None
+        self._body = b""
+        if not self._closed:
+            self._closed = True
+            self._on_closed(self)
+            if self._transport is not None:
+                self._transport.abort()
+
+
+def plain_text(error: BaseException | None) -> str:
+    """An exception as text for a message: an OSError's reason without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__ if error is not None else "closed by the other side"

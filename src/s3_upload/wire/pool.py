@@ -1,0 +1,66 @@
+"""Keep-alive connections to one host and port.
+
+Rules:
+
+* `take` decides at once and without I/O; only `open` waits.
+* The connection used last is reused first (LIFO): its congestion window is still open, and those
+  not needed any more grow old at the bottom and are closed after `MAX_IDLE_S`.
+* The pool knows every connection it opened until it is closed, and `close` closes them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from s3_upload.wire.connect import Connector
+from s3_upload.wire.connection import Connection
+from s3_upload.wire.exchange import Exchange
+
+MAX_IDLE_S = 15.0
+"""Below the idle time-outs of S3 (about 20 s) and of the usual proxies (60 s and more)."""
+
+
+class Pool:
+    """See the module's rules."""
+
+    def __init__(self, connector: Connector, loop: asyncio.AbstractEventLoop) -> None:
+        self._connector = connector
+        self._loop = loop
+        self._idle: list[tuple[Connection, float]] = []
+        self._all: set[Connection] = set()
+
+    def __repr__(self) -> str:
+        return f"<Pool {self._connector.host}:{self._connector.port} open={len(self._all)} idle={len(self._idle)}>"
+
+    def take(self) -> Connection | None:
+        """An idle connection, or None."""
+        oldest_s = self._loop.time() - MAX_IDLE_S
+        while self._idle:
+            connection, idle_since_s = self._idle.pop()
+            if not connection.usable:
+                continue
+            if idle_since_s < oldest_s:  # and so are all those below it
+                for stale, _ in [(connection, 0.0), *self._idle]:
+                    stale.close()
+                return None
+            return connection
+        return None
+
+    async def open(self, exchange: Exchange) -> Connection:
+        """A new connection. Raises `AttemptError`."""
+        connection = await self._connector.open(exchange, self._on_idle, self._on_closed)
+        self._all.add(connection)
+        return connection
+
+    def _on_idle(self, connection: Connection) -> None:
+        self._idle.append((connection, self._loop.time()))
+
+    def _on_closed(self, connection: Connection) -> None:
+        self._all.discard(connection)
+        self._idle = [entry for entry in self._idle if entry[0] is not connection]
+
+    async def close(self) -> None:
+        """Closes all connections and lets the loop run their callbacks."""
+        for connection in tuple(self._all):
+            connection.close()
+        await asyncio.sleep(0)

@@ -1,0 +1,92 @@
+"""Fixtures for all tests: a store, the fault server, and an environment without the developer's own."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+import trustme
+
+from s3_upload.embedded import EmbeddedStore
+from tests.faults.server import FaultServer
+from tests.store import Store, running_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+_FOREIGN = ("AWS_", "S3_UPLOAD_", "RCLONE_")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """An S3-like store: the one that runs on this machine for tests, else an embedded one.
+
+    Session-scoped, so it is set up outside `clean_environment` and sees the real profile.
+    """
+    found = running_store()
+    if found is not None:
+        yield found
+        found.close()
+        return
+    with EmbeddedStore(tmp_path_factory.mktemp("store")) as embedded:
+        made = Store(embedded.endpoint_url, embedded.access_key, embedded.secret_key, embedded=True)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def bucket(store: Store) -> str:
+    """The name of a new, empty bucket in `store`."""
+    return store.new_bucket()
+
+
+class StartFaultServer(Protocol):
+    """Starts a `FaultServer` with the given script and options; the fixture stops it."""
+
+    def __call__(self, script: Any = None, **options: Any) -> FaultServer: ...
+
+
+@pytest.fixture
+def fault_server() -> Iterator[StartFaultServer]:
+    with ExitStack() as stack:
+        yield lambda script=None, **options: stack.enter_context(FaultServer(script, **options))
+
+
+@dataclass(frozen=True)
+class Tls:
+    """A certificate authority that only the tests trust, and a server-side context signed by it."""
+
+    server_context: ssl.SSLContext
+    ca_file: Path
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost", "*.localhost").configure_cert(context)
+    ca_file = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    return Tls(context, ca_file)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test sees the developer's settings, credentials or proxies, nor asks a metadata server."""
+    for name in os.environ:
+        if name.startswith(_FOREIGN) or name.lower() in _PROXIES:
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(home / ".aws" / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / ".aws" / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -1,0 +1,350 @@
+"""The command as its users meet it: real processes, a real store, exit codes and single lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from s3_upload.embedded import EmbeddedStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMAND = str(Path(sys.executable).with_name("s3-upload"))
+TIMEOUT_S = 60  # bounds a hang; nothing here takes more than a few seconds
+
+Result = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """An environment in which nobody has an account."""
+    home = tmp_path / "home"
+    home.mkdir()
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "S3_UPLOAD_"))}
+    return clean | {"HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true", "COLUMNS": "200"}
+
+
+@pytest.fixture
+def src(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with two files in it, in the current directory, beside an empty one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "src" / "sub").mkdir(parents=True)
+    (tmp_path / "src" / "a.txt").write_bytes(b"first\n")
+    (tmp_path / "src" / "sub" / "ä b.bin").write_bytes(bytes(range(256)) * 40)
+    return tmp_path / "src"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    with EmbeddedStore(tmp_path_factory.mktemp("store")) as running:
+        running.create_bucket("bucket")
+        yield running
+
+
+@pytest.fixture
+def account(env: dict[str, str], store: EmbeddedStore) -> dict[str, str]:
+    """The environment of one who has an account with `store`."""
+    return env | {
+        "AWS_ENDPOINT_URL_S3": store.endpoint_url,
+        "AWS_ACCESS_KEY_ID": store.access_key,
+        "AWS_SECRET_ACCESS_KEY": store.secret_key,
+        "AWS_REGION": "us-east-1",
+    }
+
+
+def s3_upload(env: dict[str, str], *words: str | bytes) -> Result:
+    return subprocess.run(
+        [COMMAND, *words], env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
+
+
+def assert_one_line(result: Result, code: int, *texts: str) -> None:
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("s3-upload: error: ")
+    for text in texts:
+        assert text in result.stderr
+    assert result.returncode == code
+    assert result.stdout == ""
+
+
+def test_a_directory_is_uploaded_to_an_embedded_store(env: dict[str, str], src: Path, tmp_path: Path) -> None:
+    result = s3_upload(env, "src", "s3://photos/2026", "--embedded", "store")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("uploaded 2 files, 10.2 kB in ")
+    assert result.stderr == ""
+    assert contents(tmp_path / "store" / "photos" / "2026") == contents(src)
+
+
+def test_files_and_directories_are_uploaded_to_a_running_store(
+    account: dict[str, str], src: Path, store: EmbeddedStore
+) -> None:
+    assert s3_upload(account, "src/a.txt", "src/sub", "s3://bucket/mixed").returncode == 0
+    assert set(contents(store.directory / "bucket" / "mixed")) == {"a.txt", "ä b.bin"}
+    assert s3_upload(account, "src/a.txt", "s3://bucket/exact/name").returncode == 0
+    assert (store.directory / "bucket" / "exact" / "name").read_bytes() == b"first\n"
+
+
+def test_a_large_file_goes_in_parts(
+    account: dict[str, str], src: Path, store: EmbeddedStore, tmp_path: Path
+) -> None:
+    data = os.urandom(1 << 20) * 12
+    (tmp_path / "large").write_bytes(data)
+    flags = ("--multipart-threshold", "6MiB", "--part-size", "5MiB")
+    result = s3_upload(account, "large", "s3://bucket/large", "--json", *flags)
+    assert result.returncode == 0, result.stderr
+    operations = {a["operation"] for a in json.loads(result.stdout.splitlines()[0])["attempt_reports"]}
+    assert "UploadPart" in operations
+    assert (store.directory / "bucket" / "large").read_bytes() == data
+
+
+def test_json_lines(account: dict[str, str], src: Path) -> None:
+    result = s3_upload(account, "src", "s3://bucket/json/", "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    *reports, summary = map(json.loads, result.stdout.splitlines())
+    assert {report["key"]: report["outcome"] for report in reports} == {
+        "json/a.txt": "success",
+        "json/sub/ä b.bin": "success",
+    }
+    assert (summary["type"], summary["uploaded"], summary["bytes"]) == ("summary", 2, 10_246)
+
+
+def test_perf_data_prints_a_row_for_every_object(account: dict[str, str], src: Path) -> None:
+    result = s3_upload(account, "perf-data", "-n", "3", "src", "bucket", "perf")
+    assert result.returncode == 0, result.stderr
+    head, *rows = result.stdout.splitlines()
+    assert head.split() == ["attempts", "bytes", "success_ms", "total_ms", "MBps", "MBps", "est"]
+    assert sorted(int(row.split()[1]) for row in rows) == [6, 6, 6, 10_240, 10_240, 10_240]
+    assert {len(row) for row in rows} == {len(head)}
+    assert result.stderr.startswith("uploaded 6 files, 30.7 kB in ")
+
+
+def test_what_failed_is_told_and_the_rest_uploaded(
+    account: dict[str, str], src: Path, store: EmbeddedStore
+) -> None:
+    (src / "dangling\n").symlink_to("nowhere")
+    os.mkfifo(src / "pipe")
+    result = s3_upload(account, "src", "s3://bucket/partly")
+    assert result.returncode == 1
+    failed, skipped = sorted(result.stderr.splitlines())
+    assert failed.startswith(r"failed: src/dangling\n to s3://bucket/partly/dangling\n: ")
+    assert skipped == "skipped: src/pipe: is a FIFO"
+    assert result.stdout.startswith("uploaded 2 files, ")
+    assert "; 1 failed; 1 skipped" in result.stdout
+    assert set(contents(store.directory / "bucket" / "partly")) == {"a.txt", "sub/ä b.bin"}
+
+
+def test_quiet(account: dict[str, str], src: Path) -> None:
+    (src / "dangling").symlink_to("nowhere")
+    result = s3_upload(account, "src", "s3://bucket/quiet", "--quiet")
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", "")
+
+
+def test_a_dry_run_uploads_nothing(account: dict[str, str], src: Path, store: EmbeddedStore) -> None:
+    result = s3_upload(account, "src", "s3://bucket/dry", "--dryrun")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "(dryrun) upload: src/a.txt to s3://bucket/dry/a.txt",
+        "(dryrun) upload: src/sub/ä b.bin to s3://bucket/dry/sub/ä b.bin",
+    ]
+    assert not (store.directory / "bucket" / "dry").exists()
+
+
+WRONG_WORDS: list[tuple[list[str], str]] = [
+    ([], "nothing to do: give SRC... and s3://BUCKET/PREFIX"),
+    (["src"], "src: the destination is missing"),
+    (["s3://bucket"], "the source is missing"),
+    (["src", "s3:/bucket"], "s3:/bucket: the destination must look like s3://BUCKET/PREFIX"),
+    (["src", "s3://"], "s3://: no bucket is named"),
+    (["src", "s3://no bucket/x"], "no bucket is no bucket name"),
+    (["nope", "s3://bucket"], "nope: no such file or directory"),
+    (["src", "nope\n\x1b[31m", "s3://bucket"], r"nope\n\x1b[31m: no such file or directory"),
+    (["empty", "s3://bucket"], "nothing to upload in empty"),
+    (["src", "s3://bucket", "--part-sise", "8MiB"], "--part-sise. Did you mean --part-size?"),
+    (["src", "s3://bucket", "--part-size", "8XB"], "8XB is no size"),
+    (["src", "s3://bucket", "--part-size", "1"], "part_size = 1: must be a whole number from 5,242,880"),
+    (["src", "s3://bucket", "--part-size", "2GiB"], "max_in_flight_bytes"),
+    (["src", "s3://bucket", "--max-in-flight", "many"], 'unable to convert "many" into int'),
+    (["src", "s3://bucket", "--backoff"], "--backoff requires an argument"),
+    (["src", "s3://bucket", "--backoff", "nan"], "backoff = nan"),
+    (["src", "s3://bucket", "--addressing-style", "paht"], 'Invalid value "paht" for --addressing-style'),
+    (["src", "s3://bucket", "--metadata", "x"], "--metadata x: x is not KEY=VALUE"),
+    (["src", "s3://bucket", "--ca-bundle", "nope.pem"], "nope.pem"),
+    (["src", "s3://bucket", "--endpoint-url", "ftp://x"], "ftp://x"),
+    (["src", "s3://bucket", "--endpoint-url", "localhost:9000"], "localhost:9000"),
+    (["src", "s3://bucket", "--dryrun", "--json"], "--dryrun and --json"),
+    (["src", "s3://bucket", "--embedded", "src/store"], "lies in the source src"),
+    (["perf-dat", "src", "bucket", "p"], "perf-dat: no such command. Did you mean perf-data?"),
+    (["perf-data", "-n", "0", "src", "bucket", "p"], "-n 0: must be at least 1"),
+    (["perf-data", "-n", "x", "src", "bucket", "p"], 'unable to convert "x" into int'),
+    (["perf-data", "src", "bucket"], "PREFIX requires an argument"),
+    (["perf-data", "src", "bucket", "p", "q"], "q"),
+    (["perf-data", "src/a.txt", "bucket", "p"], "src/a.txt: is not a directory"),
+    (["perf-data", "src", "s3://bucket", "p"], "is no bucket name"),
+    (["serve"], "DIR requires an argument"),
+    (["serve", "store", "--port", "70000"], "--port 70000: must be from 1 to 65535"),
+    (["serve", "store", "--access-key", "abc"], "give both or neither"),
+]
+
+
+@pytest.mark.parametrize(("words", "text"), WRONG_WORDS, ids=[" ".join(words) for words, _ in WRONG_WORDS])
+def test_wrong_words_get_one_clear_line(env: dict[str, str], src: Path, words: list[str], text: str) -> None:
+    assert_one_line(s3_upload(env, *words), 2, text)
+
+
+def test_a_wrong_variable_gets_one_clear_line(env: dict[str, str], src: Path) -> None:
+    result = s3_upload(env | {"S3_UPLOAD_N_RETRIES": "lots"}, "src", "s3://bucket")
+    assert_one_line(result, 2, "S3_UPLOAD_N_RETRIES", "lots")
+
+
+def test_a_bucket_that_is_not_there(account: dict[str, str], src: Path) -> None:
+    assert_one_line(s3_upload(account, "src", "s3://no-such-bucket/p"), 3, "no-such-bucket")
+
+
+@pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_a_wrong_key(account: dict[str, str], src: Path, variable: str) -> None:
+    result = s3_upload(account | {variable: "WRONGWRONGWRONG"}, "src", "s3://bucket")
+    assert_one_line(result, 3)
+    assert account["AWS_SECRET_ACCESS_KEY"] not in result.stderr
+
+
+def test_no_credentials(env: dict[str, str], store: EmbeddedStore, src: Path) -> None:
+    result = s3_upload(env, "src", "s3://bucket", "--endpoint-url", store.endpoint_url)
+    assert_one_line(result, 3, "credentials")
+
+
+def test_a_profile_that_is_not_there(account: dict[str, str], src: Path) -> None:
+    assert_one_line(s3_upload(account, "src", "s3://bucket", "--profile", "nobody"), 3, "nobody")
+
+
+def test_a_host_that_is_not_there(account: dict[str, str], src: Path) -> None:
+    result = s3_upload(account, "src", "s3://bucket", "--endpoint-url", "http://no-such-host.invalid")
+    assert_one_line(result, 3, "no-such-host.invalid")
+
+
+def test_tls_where_none_is_spoken(account: dict[str, str], store: EmbeddedStore, src: Path) -> None:
+    url = store.endpoint_url.replace("http:", "https:")
+    assert_one_line(s3_upload(account, "src", "s3://bucket", "--endpoint-url", url), 3)
+
+
+def test_a_certificate_nobody_trusts(account: dict[str, str], src: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_shake_hands, args=(listener, context), daemon=True).start()
+        url = f"https://localhost:{listener.getsockname()[1]}"
+        result = s3_upload(account, "src", "s3://bucket", "--endpoint-url", url)
+        listener.shutdown(socket.SHUT_RDWR)
+    assert_one_line(result, 3, "certificate")
+
+
+def _shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
+    while True:
+        try:
+            connection = listener.accept()[0]
+        except OSError:
+            return
+        try:
+            context.wrap_socket(connection, server_side=True).close()
+        except OSError:
+            connection.close()
+
+
+def test_an_embedded_store_that_cannot_be(env: dict[str, str], src: Path) -> None:
+    assert_one_line(s3_upload(env, "src/sub", "s3://bucket", "--embedded", "src/a.txt"), 3, "src/a.txt")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run(account: dict[str, str], src: Path, number: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(TIMEOUT_S)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        words = [COMMAND, "src", "s3://bucket", "--endpoint-url", url, "--min-timeout", "500"]
+        with subprocess.Popen(
+            words, env=account, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            connection = silent.accept()[0]
+            connection.recv(1)  # the first request is on its way, and will never be answered
+            process.send_signal(number)
+            out, err = process.communicate(timeout=TIMEOUT_S)
+            connection.close()
+    assert (process.returncode, out) == (130, "")
+    assert err == "s3-upload: interrupted: 0 files, 0 B, uploaded so far\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("perf-data", "src", "bucket", "closed"), 141),
+        (("src", "s3://bucket/closed", "--json"), 141),
+        (("src", "s3://bucket/closed"), 0),  # all was uploaded; only the summary had no reader
+        (("--help",), 141),
+    ],
+)
+def test_a_reader_that_went_away(
+    account: dict[str, str], src: Path, words: tuple[str, ...], code: int
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run(
+        [COMMAND, *words],
+        env=account,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    os.close(writing)
+    assert (result.returncode, result.stderr) == (code, "")
+
+
+def test_serve(env: dict[str, str], src: Path, tmp_path: Path) -> None:
+    (tmp_path / "served" / "bucket").mkdir(parents=True)
+    with subprocess.Popen(
+        [COMMAND, "serve", "served"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        shown = [server.stdout.readline() for _ in range(7)]
+        exports = dict(line.split()[1].split("=", 1) for line in shown if line.startswith("export "))
+        result = s3_upload(env | exports, "src", "s3://bucket/p")
+        server.send_signal(signal.SIGINT)
+        _, err = server.communicate(timeout=TIMEOUT_S)
+    assert result.returncode == 0, result.stderr
+    assert contents(tmp_path / "served" / "bucket" / "p") == contents(src)
+    assert (server.returncode, err) == (0, "s3-upload: the store has stopped\n")
+
+
+def test_names_that_are_no_unicode(account: dict[str, str], src: Path) -> None:
+    Path(os.fsdecode(os.fsencode(src) + b"/\xff.txt")).write_bytes(b"x")
+    result = s3_upload(account, "src", "s3://bucket/odd")
+    assert result.returncode == 1
+    (failed,) = result.stderr.splitlines()
+    assert failed.startswith(r"failed: src/\udcff.txt to s3://bucket/odd/\udcff.txt: ")
+
+
+def test_version_and_help(env: dict[str, str]) -> None:
+    version = s3_upload(env, "--version")
+    assert (version.returncode, version.stderr) == (0, "")
+    assert version.stdout.startswith("s3-upload 0.")
+    for command in ((), ("perf-data",), ("serve",)):
+        shown = s3_upload(env, *command, "--help")
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert shown.stdout.startswith("Usage: s3-upload")

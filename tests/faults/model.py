@@ -1,0 +1,259 @@
+"""A minimal model of S3, as far as uploads and their checks need it: a request in, an answer out.
+
+It knows PutObject, GetObject, HeadObject, DeleteObject and the multipart operations; it checks
+lengths and checksums as S3 does, and signatures not at all (the embedded store does that).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import re
+import zlib
+from dataclasses import dataclass, field
+
+from tests.faults.actions import Answer, Request, s3_error
+
+_PART = re.compile(rb"<Part>(.*?)</Part>", re.DOTALL)
+_NUMBER = re.compile(rb"<PartNumber>\s*(\d+)\s*</PartNumber>")
+_ETAG = re.compile(rb"<ETag>\s*(?:&quot;|&#34;|\")?([0-9a-f]+)(?:&quot;|&#34;|\")?\s*</ETag>")
+_HASH = re.compile(r"[0-9a-f]{64}")
+MIN_PART_BYTES = 5 << 20
+
+
+@dataclass(slots=True)
+class StoredObject:
+    """An object or a part. `body` is empty if the model keeps no bodies; `size` and `etag` are right."""
+
+    body: bytes
+    size: int
+    etag: str
+    """Without quotes."""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Upload:
+    """A multipart upload that was neither completed nor aborted."""
+
+    bucket: str
+    key: str
+    headers: dict[str, str]
+    parts: dict[int, StoredObject] = field(default_factory=dict)
+
+
+class S3Model:
+    """`objects` is keyed "bucket/key". `buckets` None: every bucket exists."""
+
+    def __init__(
+        self,
+        *,
+        buckets: set[str] | None = None,
+        keep_bodies: bool = True,
+        min_part_bytes: int = MIN_PART_BYTES,
+    ) -> None:
+        self.buckets = buckets
+        self.keep_bodies = keep_bodies
+        self.min_part_bytes = min_part_bytes
+        self.objects: dict[str, StoredObject] = {}
+        self.uploads: dict[str, Upload] = {}
+        self.completed: dict[str, tuple[str, str]] = {}
+        """Upload ID -> (bucket/key, ETag): S3 answers a repeated Complete with success."""
+        self._upload_ids = 0
+
+    def bodies(self, bucket: str) -> dict[str, bytes]:
+        """The objects of a bucket: key -> body."""
+        prefix = bucket + "/"
+        return {name[len(prefix) :]: o.body for name, o in self.objects.items() if name.startswith(prefix)}
+
+    def answer(self, request: Request) -> Answer:  # noqa: PLR0911 - the table of operations
+        """What S3 would answer, after doing it."""
+        if self.buckets is not None and request.bucket not in self.buckets:
+            return s3_error(404, "NoSuchBucket", "The specified bucket does not exist")
+        refusal = check_body(request)
+        if refusal is not None:
+            return refusal
+        query = request.query
+        match request.method:
+            case "PUT" if request.key and "uploadId" in query:
+                return self._put_part(request)
+            case "PUT" if request.key:
+                return self._put(request)
+            case "PUT":
+                return self._create_bucket(request)
+            case "POST" if "uploads" in query:
+                return self._create_upload(request)
+            case "POST" if "uploadId" in query:
+                return self._complete(request)
+            case "DELETE" if "uploadId" in query:
+                found = self.uploads.pop(query["uploadId"], None)
+                return Answer(204) if found else _no_such_upload()
+            case "DELETE":
+                self.objects.pop(f"{request.bucket}/{request.key}", None)
+                return Answer(204)
+            case "GET" if "uploadId" in query:
+                return self._list_parts(request)
+            case "GET" | "HEAD" if request.key:
+                return self._get(request)
+        return s3_error(501, "NotImplemented", f"the fault server knows no {request.method} {request.target}")
+
+    def _stored(self, request: Request) -> StoredObject:
+        etag = hashlib.md5(request.body, usedforsecurity=False).hexdigest()
+        body = request.body if self.keep_bodies else b""
+        return StoredObject(body, len(request.body), etag, _object_headers(request))
+
+    def _put(self, request: Request) -> Answer:
+        name = f"{request.bucket}/{request.key}"
+        if request.headers.get("if-none-match") == "*" and name in self.objects:
+            return s3_error(412, "PreconditionFailed", "At least one of the preconditions did not hold")
+        self.objects[name] = stored = self._stored(request)
+        return Answer(200, {"ETag": f'"{stored.etag}"'})
+
+    def _create_bucket(self, request: Request) -> Answer:
+        if self.buckets is not None:
+            self.buckets.add(request.bucket)
+        return Answer(200, {"Location": f"/{request.bucket}"})
+
+    def _get(self, request: Request) -> Answer:
+        stored = self.objects.get(f"{request.bucket}/{request.key}")
+        if stored is None:
+            return s3_error(404, "NoSuchKey", "The specified key does not exist.")
+        headers = {**stored.headers, "ETag": f'"{stored.etag}"', "Content-Length": str(stored.size)}
+        return Answer(200, headers, stored.body)
+
+    def _create_upload(self, request: Request) -> Answer:
+        self._upload_ids += 1
+        upload_id = f"upload-{self._upload_ids}"
+        self.uploads[upload_id] = Upload(request.bucket, request.key, _object_headers(request))
+        return _xml(
+            "InitiateMultipartUploadResult",
+            f"<Bucket>{request.bucket}</Bucket><Key>{_escape(request.key)}</Key><UploadId>{upload_id}</UploadId>",
+        )
+
+    def _upload(self, request: Request) -> Upload | None:
+        upload = self.uploads.get(request.query["uploadId"])
+        same = upload and (upload.bucket, upload.key) == (request.bucket, request.key)
+        return upload if same else None
+
+    def _put_part(self, request: Request) -> Answer:
+        upload = self._upload(request)
+        if upload is None:
+            return _no_such_upload()
+        if not 1 <= request.part_number <= 10_000:
+            return s3_error(400, "InvalidArgument", "Part number must be an integer between 1 and 10000")
+        upload.parts[request.part_number] = part = self._stored(request)
+        return Answer(200, {"ETag": f'"{part.etag}"'})
+
+    def _list_parts(self, request: Request) -> Answer:
+        upload = self._upload(request)
+        if upload is None:
+            return _no_such_upload()
+        parts = "".join(
+            f"<Part><PartNumber>{n}</PartNumber><ETag>&quot;{p.etag}&quot;</ETag><Size>{p.size}</Size></Part>"
+            for n, p in sorted(upload.parts.items())
+        )
+        return _xml("ListPartsResult", f"<IsTruncated>false</IsTruncated>{parts}")
+
+    def _complete(self, request: Request) -> Answer:
+        upload_id = request.query["uploadId"]
+        name = f"{request.bucket}/{request.key}"
+        if upload_id in self.completed and self.completed[upload_id][0] == name:
+            return _completed(self.completed[upload_id][1])
+        upload = self._upload(request)
+        if upload is None:
+            return _no_such_upload()
+        named = [(_NUMBER.search(xml), _ETAG.search(xml)) for xml in _PART.findall(request.body)]
+        wanted = [(int(number[1]), etag[1].decode()) for number, etag in named if number and etag]
+        if not wanted or len(wanted) != len(named):
+            return s3_error(400, "MalformedXML", "The XML you provided was not well-formed")
+        refusal = self._refusal(upload, wanted)
+        if refusal is not None:
+            return refusal
+        parts = [upload.parts[n] for n, _ in wanted]
+        digest = hashlib.md5(b"".join(bytes.fromhex(p.etag) for p in parts), usedforsecurity=False)
+        etag = f"{digest.hexdigest()}-{len(parts)}"
+        body = b"".join(part.body for part in parts)
+        self.objects[name] = StoredObject(body, sum(part.size for part in parts), etag, upload.headers)
+        self.completed[upload_id] = (name, etag)
+        del self.uploads[upload_id]
+        return _completed(etag)
+
+    def _refusal(self, upload: Upload, wanted: list[tuple[int, str]]) -> Answer | None:
+        """What S3 says to a list of parts that does not fit those it has."""
+        if any(first >= second for (first, _), (second, _) in itertools.pairwise(wanted)):
+            return s3_error(400, "InvalidPartOrder", "The list of parts was not in ascending order.")
+        if any(n not in upload.parts or upload.parts[n].etag != etag for n, etag in wanted):
+            return s3_error(400, "InvalidPart", "One or more of the specified parts could not be found.")
+        if any(upload.parts[n].size < self.min_part_bytes for n, _ in wanted[:-1]):
+            return s3_error(400, "EntityTooSmall", "Your proposed upload is smaller than the minimum")
+        return None
+
+
+def check_body(request: Request) -> Answer | None:
+    """The refusal S3 gives if the body is not what the headers say, else None."""
+    headers, body = request.headers, request.body
+    if request.method in ("PUT", "POST") and "content-length" not in headers:
+        return s3_error(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+    length = headers.get("x-amz-decoded-content-length", headers.get("content-length", "0"))
+    if not request.complete or int(length) != len(body):
+        return s3_error(400, "IncompleteBody", f"The request body is {len(body)} bytes, not {length}")
+    sha256 = headers.get("x-amz-content-sha256", "")
+    if _HASH.fullmatch(sha256) and hashlib.sha256(body).hexdigest() != sha256:
+        return s3_error(
+            400, "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' does not match"
+        )
+    crc32 = headers.get("x-amz-checksum-crc32")
+    if crc32 is not None and crc32 != base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode():
+        return s3_error(400, "BadDigest", "The CRC32 you specified did not match the calculated checksum.")
+    md5 = headers.get("content-md5")
+    if md5 is not None and md5 != base64.b64encode(_md5(body)).decode():
+        return s3_error(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
+    return None
+
+
+def decode_aws_chunked(body: bytes) -> bytes:
+    """The payload of a body in `Content-Encoding: aws-chunked`; what follows an error is left out.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
+    """
+    chunks, position = [], 0
+    while (end := body.find(b"\r\n", position)) >= 0:
+        size = int(body[position:end].split(b";")[0] or b"0", 16)
+        if size == 0:
+            break
+        chunks.append(body[end + 2 : end + 2 + size])
+        position = end + 2 + size + 2
+    return b"".join(chunks)
+
+
+_OBJECT_HEADERS = frozenset(f"content-{name}" for name in ("type", "encoding", "disposition", "language")) | {
+    "cache-control",
+    "expires",
+}
+
+
+def _object_headers(request: Request) -> dict[str, str]:
+    """The headers that S3 keeps with an object and gives back with it."""
+    return {k: v for k, v in request.headers.items() if k.startswith("x-amz-meta-") or k in _OBJECT_HEADERS}
+
+
+def _md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _xml(root: str, inner: str) -> Answer:
+    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root}>{inner}</{root}>'
+    return Answer(200, {"Content-Type": "application/xml"}, text.encode())
+
+
+def _completed(etag: str) -> Answer:
+    return _xml("CompleteMultipartUploadResult", f"<ETag>&quot;{etag}&quot;</ETag>")
+
+
+def _no_such_upload() -> Answer:
+    return s3_error(404, "NoSuchUpload", "The specified upload does not exist.")

@@ -1,0 +1,209 @@
+"""Flags and environment: what a command line becomes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload.cli import commands, session
+from s3_upload.cli.main import main
+from s3_upload.cli.options import OutputOptions, parse_pairs, parse_size, show_size
+from s3_upload.cli.output import UsageError
+from s3_upload.config import MIB, UploadConfig
+from s3_upload.s3.operations import NO_FIELDS, RequestFields
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AWS_VARIABLES = (
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+)
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[session.Job]:
+    """What the commands would run, in place of running it; no AWS variables are set."""
+    for name in AWS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    taken: list[session.Job] = []
+
+    def take(job: session.Job) -> int:
+        taken.append(job)
+        return 0
+
+    monkeypatch.setattr(session, "run", take)
+    return taken
+
+
+@pytest.fixture
+def src(tmp_path: Path) -> str:
+    (tmp_path / "a.txt").write_text("a")
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1000000", 1_000_000),
+        ("8MiB", 8 * MIB),
+        ("8mib", 8 * MIB),
+        ("16MB", 16_000_000),
+        ("16 MB", 16_000_000),
+        ("8M", 8_000_000),
+        ("1.5GiB", 3 << 29),
+        ("10kB", 10_000),
+        ("3B", 3),
+    ],
+)
+def test_a_size_is_read(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "MB", "-1", "1e6", "8XB", "8 Mi B", "0x10", "1,000"])
+def test_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("size", [0, 1, 999, 1000, 1024, 1_000_000, 8 * MIB, 5 << 30, 10**10, 123_456_789])
+def test_a_size_is_shown_as_it_can_be_read(size: int) -> None:
+    assert parse_size(show_size(size)) == size
+
+
+def test_sizes_are_shown_short() -> None:
+    assert [show_size(n) for n in (8 * MIB, 1_000_000, 1000, 77)] == ["8MiB", "1MB", "1kB", "77"]
+
+
+def test_pairs() -> None:
+    assert parse_pairs("--tags", "a=1, b=x=y,c=") == {"a": "1", "b": "x=y", "c": ""}
+    assert parse_pairs("--tags", "") == {}
+
+
+@pytest.mark.parametrize("text", ["a", "=1", "a=1,,b=2", "a=1,a=2"])
+def test_no_pairs_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--tags"):
+        parse_pairs("--tags", text)
+
+
+def test_without_flags_everything_has_its_default(jobs: list[session.Job], src: str) -> None:
+    assert main([src, "s3://b/p"]) == 0
+    (job,) = jobs
+    assert job.bucket == "b"
+    assert job.options.config() == UploadConfig()
+    assert job.options.objects.request_fields() is NO_FIELDS
+    assert job.options.store.verify is True
+    assert job.options.output == OutputOptions()
+    assert job.show_progress
+
+
+def test_every_setting_is_a_flag(jobs: list[session.Job], src: str) -> None:
+    for spec in dataclasses.fields(UploadConfig):
+        name = "--" + spec.name.replace("_", "-")
+        other = _another(spec)
+        assert main([src, "s3://b", f"{name}={other}"]) == 0, name
+        assert jobs.pop().options.config() == UploadConfig(**{spec.name: other})
+
+
+def test_every_setting_is_a_variable(
+    jobs: list[session.Job], src: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for spec in dataclasses.fields(UploadConfig):
+        other = _another(spec)
+        with monkeypatch.context() as patch:
+            patch.setenv(f"S3_UPLOAD_{spec.name.upper()}", str(other))
+            assert main([src, "s3://b"]) == 0, spec.name
+        assert getattr(jobs.pop().options.config(), spec.name) == other
+
+
+def _another(spec: dataclasses.Field[Any]) -> Any:
+    """A value in the field's range that is not its default."""
+    default: Any = spec.default
+    return default + 1 if default + 1 <= spec.metadata["high"] else spec.metadata["low"]
+
+
+def test_a_flag_counts_more_than_the_variable(
+    jobs: list[session.Job], src: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3_UPLOAD_PART_SIZE", "6MiB")
+    assert main([src, "s3://b", "--part-size", "7MiB"]) == 0
+    assert jobs[0].options.config().part_size == 7 * MIB
+
+
+def test_the_flags_of_objects_have_the_names_of_the_aws_cli(jobs: list[session.Job], src: str) -> None:
+    flags = (
+        "--content-type t --content-encoding e --content-disposition d --content-language l --cache-control c"
+        " --expires x --acl private --storage-class GLACIER --sse aws:kms --sse-kms-key-id k"
+        " --metadata a=1,b=2 --tags t=3"
+    )
+    assert main([src, "s3://b", *flags.split()]) == 0
+    assert jobs[0].options.objects.request_fields() == RequestFields(
+        content_type="t",
+        content_encoding="e",
+        content_disposition="d",
+        content_language="l",
+        cache_control="c",
+        expires="x",
+        acl="private",
+        storage_class="GLACIER",
+        server_side_encryption="aws:kms",
+        sse_kms_key_id="k",
+        metadata={"a": "1", "b": "2"},
+        tags={"t": "3"},
+    )
+
+
+def test_the_flags_of_the_store(jobs: list[session.Job], src: str, tmp_path: Path) -> None:
+    flags = (
+        f"--endpoint-url http://h:1 --region r --profile p --addressing-style path --ca-bundle {src}/a.txt"
+    )
+    assert main([src, "s3://b", *flags.split()]) == 0
+    store = jobs[0].options.store
+    assert (store.endpoint_url, store.region, store.profile) == ("http://h:1", "r", "p")
+    assert (store.addressing_style, store.verify) == ("path", f"{src}/a.txt")
+    assert main([src, "s3://b", "--no-verify-ssl"]) == 0
+    assert jobs[1].options.store.verify is False
+
+
+def test_perf_data_goes_where_the_origin_went(jobs: list[session.Job], src: str) -> None:
+    assert main(["perf-data", "-n", "2", src, "b", "p"]) == 0
+    (job,) = jobs
+    assert (job.options.store.endpoint_url, job.options.store.profile) == ("http://localhost:9000", "testing")
+    assert [[source.key for source in sources] for sources in job.passes] == [["p/a.txt"], ["p/a.txt"]]
+
+
+def test_perf_data_goes_where_flags_say(jobs: list[session.Job], src: str) -> None:
+    assert main(["perf-data", src, "b", "p", "--endpoint-url", "http://h:1", "--profile", "me"]) == 0
+    assert (jobs[0].options.store.endpoint_url, jobs[0].options.store.profile) == ("http://h:1", "me")
+
+
+@pytest.mark.parametrize(
+    ("variable", "left"),
+    [
+        ("AWS_ENDPOINT_URL", (None, commands.PERF_PROFILE)),
+        ("AWS_ENDPOINT_URL_S3", (None, commands.PERF_PROFILE)),
+        ("AWS_PROFILE", (commands.PERF_ENDPOINT_URL, None)),
+        ("AWS_ACCESS_KEY_ID", (commands.PERF_ENDPOINT_URL, None)),
+    ],
+)
+def test_perf_data_goes_where_the_environment_says(
+    jobs: list[session.Job],
+    src: str,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    left: tuple[str | None, str | None],
+) -> None:
+    monkeypatch.setenv(variable, "http://elsewhere")
+    assert main(["perf-data", src, "b", "p"]) == 0
+    assert (jobs[0].options.store.endpoint_url, jobs[0].options.store.profile) == left
+
+
+@pytest.mark.parametrize("flags", [["--quiet"], ["--no-progress"], ["--only-show-errors"], ["--json"]])
+def test_no_progress_line_where_none_is_wanted(jobs: list[session.Job], src: str, flags: list[str]) -> None:
+    assert main([src, "s3://b", *flags]) == 0
+    assert not jobs[0].show_progress
