@@ -13,7 +13,9 @@ Rules:
   sends, stays until the SDK's own `read_timeout` (60 s) ends it.
 * The wait for a free connection of the SDK's pool is no part of an attempt's time: there are as many
   slots as connections, and `Exchange.request_s` is when a call got its slot.
-* An SDK's time-outs still hold: `read_timeout` must be longer than CompleteMultipartUpload may take.
+* An SDK's timeouts still hold: `read_timeout` must be longer than CompleteMultipartUpload may take.
+  They do not cover everything: aiobotocore 3.10 waits for ever for the `100 Continue` of a silent
+  server, and only our timer ends that.
 * The SDK does not say when the last byte left, so `Exchange.sent_s` stays 0.0, and `first_byte_s` is
   when the whole answer (a few hundred bytes) was there.
 * What the SDK raises becomes what our own client would have given: an answer of the store is a
@@ -288,7 +290,7 @@ def _kind(error: Exception) -> FailureKind:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return FailureKind.CERTIFICATE
-        if isinstance(cause, ssl.SSLError) and cause.reason in _NOT_TLS:
+        if isinstance(cause, ssl.SSLError) and getattr(cause, "reason", "") in _NOT_TLS:
             return FailureKind.TLS_MISMATCH
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
             return FailureKind.HOST_UNKNOWN

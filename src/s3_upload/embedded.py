@@ -11,10 +11,10 @@ Rules:
 
 * The secret goes to the child by its environment, never by its command line, which others can read.
 * Nothing of the user's rclone (config file, RCLONE_* variables, caches) takes part.
-* The child never outlives us.  Between us and rclone sits a shell that waits for a line on a pipe of
-  which only we hold the other end: our stop writes the line, our death closes the pipe, and the shell
-  ends rclone either way.  (PR_SET_PDEATHSIG would be Linux only, and fires when the *thread* that
-  forked ends.)  rclone runs in a session of its own, so Ctrl-C reaches us first.
+* The child never outlives us.  Between us and rclone sits a shell that reads a pipe of which only we
+  hold the other end: our stop writes to it, our death closes it, and the shell ends rclone either
+  way.  (PR_SET_PDEATHSIG would be Linux only, and fires when the *thread* that forked ends.)  rclone
+  runs in a session of its own, so Ctrl-C reaches us first.
 * Every wait is bounded.
 
 Known limits of rclone as a store: keys with `//`, `/./`, `/../` or a leading `/` are refused (400);
@@ -33,7 +33,6 @@ import queue
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -55,7 +54,14 @@ _HOST = "127.0.0.1"
 _ACCESS_KEY = re.compile(r"[A-Za-z0-9_.+@-]{3,128}")
 _SECRET_KEY = re.compile(r"[!-+\--~]{8,128}")
 _READY = re.compile(r"Starting s3 server on \[https?://[^\]]*:(\d+)/?\]")
-_WATCH = '"$@" </dev/null & child=$!; exec 2>/dev/null; read -r line; kill "$child"; wait "$child"'
+# A line asks rclone to end, a second one or the end of the pipe ends it; `wait` leaves no zombie.
+_WATCH = """
+"$@" </dev/null & child=$!
+exec 2>/dev/null
+read -r line; kill "$child"
+read -r line; kill -9 "$child"
+wait "$child"
+"""
 _OPTIONS = (
     "--config", "",  # in memory
     "--vfs-cache-mode", "off",  # straight to the file; a cache would double the writes and leave litter
@@ -94,6 +100,7 @@ class EmbeddedStore:
         self._wanted_port = port
         self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[str] | None = None
+        self._follower: threading.Thread | None = None
         self._port = 0
 
     @property
@@ -140,16 +147,12 @@ class EmbeddedStore:
         if process is None:
             return
         assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.write("stop\n")
-            process.stdin.flush()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
+        with contextlib.suppress(BrokenPipeError), process.stdin as watch:
+            print("stop", file=watch, flush=True)
+            if self._follower is not None:
+                self._follower.join(STOP_TIMEOUT_S)
+            print("kill", file=watch, flush=True)
+        process.wait()
 
     def create_bucket(self, name: str) -> None:
         """Makes the bucket `name`; one that exists already will do.
@@ -188,7 +191,8 @@ class EmbeddedStore:
         log: deque[str] = deque(maxlen=20)
         ports: queue.SimpleQueue[int] = queue.SimpleQueue()
         arguments = (process.stderr, log, ports)
-        threading.Thread(target=_follow, args=arguments, name="embedded-store-log", daemon=True).start()
+        self._follower = threading.Thread(target=_follow, args=arguments, name="embedded-store", daemon=True)
+        self._follower.start()
         try:
             port = ports.get(timeout=self._start_timeout_s)
         except queue.Empty:

@@ -286,8 +286,7 @@ def _endpoint_url(
     services: dict[str, Any],
 ) -> str | None:
     if argument is not None:
-        check_endpoint_url(argument)
-        return argument
+        return check_endpoint_url(argument).geturl()  # with a lower-case scheme
     ignore = environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") or scoped.get(
         "ignore_configured_endpoint_urls"
     )
@@ -308,8 +307,7 @@ def _endpoint_url(
         ]
     for origin, url in found:
         if url:
-            check_endpoint_url(url, origin)
-            return url
+            return check_endpoint_url(url, origin).geturl()
     return None
 
 

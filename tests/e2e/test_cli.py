@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import ssl
@@ -155,6 +156,25 @@ def test_quiet(account: dict[str, str], src: Path) -> None:
     (src / "dangling").symlink_to("nowhere")
     result = s3_upload(account, "src", "s3://bucket/quiet", "--quiet")
     assert (result.returncode, result.stdout, result.stderr) == (1, "", "")
+
+
+def test_a_terminal_gets_a_progress_line(account: dict[str, str], src: Path) -> None:
+    terminal, stderr = pty.openpty()
+    result = subprocess.run(
+        [COMMAND, "src", "s3://bucket/progress"],
+        env=account | {"TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    shown = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    os.close(stderr)
+    assert result.returncode == 0
+    assert "2 files  10.2 kB  " in shown
+    assert result.stdout.startswith("uploaded 2 files, ")
 
 
 def test_a_dry_run_uploads_nothing(account: dict[str, str], src: Path, store: EmbeddedStore) -> None:

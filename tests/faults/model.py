@@ -193,7 +193,8 @@ class S3Model:
 def check_body(request: Request) -> Answer | None:
     """The refusal S3 gives if the body is not what the headers say, else None."""
     headers, body = request.headers, request.body
-    if request.method in ("PUT", "POST") and "content-length" not in headers:
+    lengths = ("content-length", "x-amz-decoded-content-length")
+    if request.method in ("PUT", "POST") and not any(name in headers for name in lengths):
         return s3_error(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
     length = headers.get("x-amz-decoded-content-length", headers.get("content-length", "0"))
     if not request.complete or int(length) != len(body):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 
+from s3_upload import __version__
 from s3_upload.cli.output import (
     EXIT_INTERRUPTED,
     EXIT_PIPE,
@@ -68,9 +69,7 @@ def _told(error: S3UploadError) -> int:
 
 def _dispatch(words: list[str]) -> int:
     if words == ["--version"]:
-        from importlib.metadata import version
-
-        emit(f"s3-upload {version('s3-upload')}")
+        emit(f"s3-upload {__version__}")
         return 0
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding

@@ -27,6 +27,7 @@ from s3_upload.cli.output import (
 from s3_upload.cli.render import Text, counted, progress_line, show_bytes
 from s3_upload.cli.sources import requests_by_name
 from s3_upload.cli.store import open_store
+from s3_upload.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -78,11 +79,18 @@ def run(job: Job) -> int:
         ):
             runner.run(upload())
     except (asyncio.CancelledError, KeyboardInterrupt) as error:
-        done = f"{counted(job.rendering.files)}, {show_bytes(job.rendering.bytes)}, uploaded so far"
-        raise InterruptedRun(f"interrupted: {done}") from error
+        raise InterruptedRun(f"interrupted: {_so_far(job.rendering)}") from error
+    except RunError as error:
+        if not job.rendering.files:
+            raise
+        raise RunError(f"{error} ({_so_far(job.rendering)})", error.kind) from error
     with suppress(StdoutError):  # everything is uploaded; nobody wants to hear it
         job.rendering.finish(job.rendering.fold.summary(time.monotonic() - started_s))
     return EXIT_FILES_FAILED if job.rendering.failed else EXIT_OK
+
+
+def _so_far(rendering: Text) -> str:
+    return f"{counted(rendering.files)}, {show_bytes(rendering.bytes)}, uploaded so far"
 
 
 def _stop_on_signals() -> None:

@@ -63,7 +63,6 @@ class MultipartUpload(Upload):
         "_parts",
         "_under_way",
         "all_planned",
-        "begun",
         "fields",
         "identity",
         "part_size",
@@ -89,8 +88,6 @@ class MultipartUpload(Upload):
         self.fields = fields
         self.part_size = part_size_for(size, part_size)
         self.upload_id = ""
-        self.begun = False
-        """Whether the store has given the upload its ID and parts may be read."""
         self.all_planned = False
         """Whether no part remains to be read."""
         self._bucket = bucket
@@ -140,7 +137,6 @@ class MultipartUpload(Upload):
         operation = unit.operation
         if operation.name == CREATE_MULTIPART_UPLOAD:
             self.upload_id = upload_id(response)
-            self.begun = True
             return ()
         if operation.name == ABORT_MULTIPART_UPLOAD:
             self.done = True

@@ -33,6 +33,7 @@ from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.watchdog import Watchdog
 from s3_upload.errors import FailureKind, RunError, UploadError
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
+from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD
 from s3_upload.s3.responses import Failure
 from s3_upload.wire.exchange import Exchange
 
@@ -124,6 +125,7 @@ class Scheduler:
     def feed_changed(self) -> None:
         """Ends the run if nothing is left to do."""
         if self._feed.drained and not self._delivery.busy:
+            assert not self._multiparts, "a multipart upload was begun and never ended"
             self._finish(None)
 
     def fail(self, error: BaseException) -> None:
@@ -175,8 +177,8 @@ class Scheduler:
         if outcome.response is not None:
             self._any_success = True
             follow_ups = upload.accept(unit, outcome.response)
-            if isinstance(upload, MultipartUpload) and not upload.begun:
-                upload.begun = True
+            if unit.operation.name == CREATE_MULTIPART_UPLOAD:
+                assert isinstance(upload, MultipartUpload)
                 self._feed.begin_parts(upload)
         else:
             assert outcome.failure is not None

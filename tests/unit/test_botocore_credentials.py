@@ -1,0 +1,261 @@
+"""Credentials as found on a machine: real files, real environment, real botocore."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from s3_upload.errors import ConfigError, FailureKind, RunError
+from s3_upload.s3.credentials import Credentials
+from s3_upload.session import (
+    LOAD_TIMEOUT_S,
+    RETRY_REFRESH_S,
+    BotocoreCredentials,
+    credentials_from_environment,
+)
+from tests.aws_home import Home, home
+
+__all__ = ["home"]
+
+ENV_KEYS = {"AWS_ACCESS_KEY_ID": "AKENV", "AWS_SECRET_ACCESS_KEY": "envsecret"}
+
+
+def get(provider: BotocoreCredentials, rejected: Credentials | None = None) -> Credentials:
+    async def refresh() -> Credentials:
+        return await provider.refresh(rejected)
+
+    return asyncio.run(refresh())
+
+
+def failure(provider: BotocoreCredentials) -> str:
+    with pytest.raises(RunError) as caught:
+        get(provider)
+    assert caught.value.kind is FailureKind.CREDENTIALS
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def botocore_access_key(profile: str | None = None) -> str:
+    import botocore.session
+
+    session: Any = botocore.session.Session(profile=profile)
+    return str(session.get_credentials().access_key)
+
+
+def test_environment_needs_no_botocore(home: Home) -> None:
+    program = (
+        "import sys\n"
+        "from s3_upload.session import BotocoreCredentials, resolve_settings\n"
+        "resolve_settings()\n"
+        "assert BotocoreCredentials().current().access_key == 'AKENV'\n"
+        "assert not [name for name in sys.modules if name.startswith('botocore')]\n"
+    )
+    home.env(**ENV_KEYS)
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_environment_with_token(home: Home) -> None:
+    home.env(**ENV_KEYS, AWS_SESSION_TOKEN="new")
+    assert credentials_from_environment() == Credentials("AKENV", "envsecret", "new")
+    home.env(AWS_SECURITY_TOKEN="old")  # botocore asks for this one first
+    assert credentials_from_environment() == Credentials("AKENV", "envsecret", "old")
+
+
+@pytest.mark.parametrize("variables", [{}, {"AWS_ACCESS_KEY_ID": "A"}, {**ENV_KEYS, "AWS_ACCESS_KEY_ID": ""}])
+def test_no_whole_credentials_in_the_environment(variables: dict[str, str]) -> None:
+    assert credentials_from_environment(variables) is None
+
+
+def test_a_broken_key_in_the_environment_is_blamed_on_it(home: Home) -> None:
+    home.env(AWS_ACCESS_KEY_ID="A", AWS_SECRET_ACCESS_KEY="hunter2\n")
+    with pytest.raises(
+        ConfigError, match=r"AWS_ACCESS_KEY_ID and its companions: secret_key: has spaces"
+    ) as caught:
+        BotocoreCredentials()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_environment_beats_the_variable_profile_but_not_the_argument(home: Home) -> None:
+    home.credentials("[work]\naws_access_key_id = AKFILE\naws_secret_access_key = B\n")
+    home.env(**ENV_KEYS, AWS_PROFILE="work")
+    current = BotocoreCredentials().current()
+    assert current is not None
+    assert current.access_key == botocore_access_key() == "AKENV"
+    assert BotocoreCredentials("work").current() is None
+    assert get(BotocoreCredentials("work")).access_key == botocore_access_key("work") == "AKFILE"
+
+
+def test_shared_credentials_file(home: Home) -> None:
+    home.credentials("[default]\naws_access_key_id = A\naws_secret_access_key = B\naws_session_token = C\n")
+    provider = BotocoreCredentials()
+    assert provider.current() is None
+    assert get(provider) == Credentials("A", "B", "C")
+    assert provider.current() == Credentials("A", "B", "C")
+
+
+def test_rejected_credentials_are_read_again(home: Home) -> None:
+    home.credentials("[default]\naws_access_key_id = OLD\naws_secret_access_key = B\n")
+    provider = BotocoreCredentials()
+    old = get(provider)
+    with pytest.raises(RunError, match=r"credentials OLD have expired; .*\(shared-credentials-file\)"):
+        get(provider, rejected=old)
+    home.credentials("[default]\naws_access_key_id = NEW\naws_secret_access_key = B\n")
+    assert get(provider, rejected=old).access_key == "NEW"
+    home.credentials("[default]\naws_access_key_id = NEWEST\naws_secret_access_key = B\n")
+    assert get(provider, rejected=old).access_key == "NEW"  # replaced already: no third look
+
+
+def test_rejected_environment_credentials(home: Home) -> None:
+    home.env(**ENV_KEYS)
+    provider = BotocoreCredentials()
+    with pytest.raises(RunError, match=r"AKENV have expired; the place they came from \(env\)"):
+        get(provider, rejected=provider.current())
+    home.env(AWS_ACCESS_KEY_ID="AKNEXT")
+    assert get(provider, rejected=provider.current()).access_key == "AKNEXT"
+
+
+def test_no_credentials(home: Home) -> None:
+    text = failure(BotocoreCredentials())
+    assert text.startswith("no credentials found in the environment, ")
+    assert "aws configure" in text
+    home.config("[profile empty]\nregion = x\n")
+    assert failure(BotocoreCredentials("empty")).startswith("no credentials found in profile 'empty'")
+
+
+def test_half_credentials(home: Home) -> None:
+    home.env(AWS_ACCESS_KEY_ID="A")
+    assert "AWS_SECRET_ACCESS_KEY" in failure(BotocoreCredentials())
+
+
+def test_profile_not_found(home: Home) -> None:
+    assert failure(BotocoreCredentials("typo")).startswith("profile 'typo' is neither in ")
+
+
+def test_sso_login_needed(home: Home) -> None:
+    home.config(
+        "[profile work]\nsso_start_url = https://sso.invalid/start\nsso_region = eu-west-1\n"
+        "sso_account_id = 123456789012\nsso_role_name = r\n"
+    )
+    assert "run `aws sso login --profile work`" in failure(BotocoreCredentials("work"))
+
+
+def test_sso_session_login_needed(home: Home) -> None:
+    home.config(
+        "[sso-session s]\nsso_start_url = https://sso.invalid/start\nsso_region = eu-west-1\n"
+        "[profile work]\nsso_session = s\nsso_account_id = 123456789012\nsso_role_name = r\n"
+    )
+    home.env(AWS_PROFILE="work")
+    assert "run `aws sso login --profile work`" in failure(BotocoreCredentials())
+
+
+class Process:
+    """A `credential_process` that hands out AK1, AK2, ... with a given time to live."""
+
+    def __init__(self, home: Home) -> None:
+        self._answer = home.path / "answer.json"
+        self._calls = home.path / "calls"
+        self._calls.touch()
+        script = home.path / "process.py"
+        script.write_text(
+            "import json, sys, pathlib\n"
+            f"calls = pathlib.Path({str(self._calls)!r})\n"
+            "calls.write_text(calls.read_text() + 'x')\n"
+            f"answer = json.loads(pathlib.Path({str(self._answer)!r}).read_text())\n"
+            "answer['AccessKeyId'] = f'AK{len(calls.read_text())}'\n"
+            "json.dump(answer, sys.stdout)\n"
+        )
+        home.config(f"[default]\ncredential_process = {sys.executable} {script}\n")
+
+    def lives(self, **duration: float) -> None:
+        end = datetime.now(UTC) + timedelta(**duration)
+        answer = {"Version": 1, "SecretAccessKey": "s", "SessionToken": "t", "Expiration": end.isoformat()}
+        self._answer.write_text(json.dumps(answer))
+
+    def breaks(self) -> None:
+        self._answer.write_text("none")
+
+    @property
+    def calls(self) -> int:
+        return len(self._calls.read_text())
+
+
+def test_concurrent_callers_share_one_refresh(home: Home) -> None:
+    process = Process(home)
+    process.lives(hours=1)
+    provider = BotocoreCredentials()
+
+    async def many() -> set[str]:
+        cancelled = asyncio.ensure_future(provider.refresh())
+        callers = [asyncio.ensure_future(provider.refresh()) for _ in range(20)]
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        return {credentials.access_key for credentials in await asyncio.gather(*callers)}
+
+    assert asyncio.run(many()) == {"AK1"}
+    assert process.calls == 1
+
+
+def test_a_failed_refresh_reaches_all_callers_and_the_next_one_tries_again(home: Home) -> None:
+    process = Process(home)
+    process.breaks()
+    provider = BotocoreCredentials()
+
+    async def many() -> list[Credentials | BaseException]:
+        return await asyncio.gather(*(provider.refresh() for _ in range(5)), return_exceptions=True)
+
+    assert {type(result) for result in asyncio.run(many())} == {RunError}
+    assert process.calls == 1
+    process.lives(hours=1)
+    assert get(provider).access_key == "AK2"
+
+
+def test_not_renewed_while_they_live_long(home: Home) -> None:
+    clock = 0.0
+    process = Process(home)
+    process.lives(minutes=20)
+    provider = BotocoreCredentials(now=lambda: clock)
+    first = get(provider)
+    clock = 100 * RETRY_REFRESH_S
+    assert provider.current() == first
+    assert process.calls == 1
+
+
+def test_near_their_end_they_are_used_while_no_newer_ones_come(home: Home) -> None:
+    clock = 0.0
+    process = Process(home)
+    process.lives(minutes=12)
+    provider = BotocoreCredentials(now=lambda: clock)
+    first = get(provider)
+    assert provider.current() == first  # asked for just now: the next look is in a minute
+    clock = RETRY_REFRESH_S
+    assert provider.current() is None
+    process.breaks()
+    assert get(provider) == first
+    assert provider.current() == first
+    clock = 2 * RETRY_REFRESH_S
+    process.lives(hours=1)
+    newer = get(provider)
+    assert newer != first
+    clock = 10 * RETRY_REFRESH_S
+    assert provider.current() == newer
+
+
+def test_expired_credentials_are_never_used(home: Home) -> None:
+    process = Process(home)
+    process.lives(minutes=-1)
+    provider = BotocoreCredentials()
+    assert "still expired" in failure(provider)
+    assert provider.current() is None
+
+
+def test_a_process_that_hangs_does_not_hang_us(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.config("[default]\ncredential_process = sleep 5\n")
+    monkeypatch.setattr("s3_upload.session.LOAD_TIMEOUT_S", 0.0)
+    assert failure(BotocoreCredentials()).startswith("no credentials within 0 s")
+    assert LOAD_TIMEOUT_S > 60

@@ -1,0 +1,124 @@
+"""`UploadConfig`: every knob takes its whole range and nothing else, and says so."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+from typing import Any
+
+import pytest
+
+from s3_upload.config import GIB, MIB, UploadConfig
+from s3_upload.errors import ConfigError, S3UploadError
+
+KNOBS = dataclasses.fields(UploadConfig)
+WHOLE = [spec for spec in KNOBS if spec.type == "int"]
+REAL = [spec for spec in KNOBS if spec.type == "float"]
+Knob = dataclasses.Field[Any]
+
+
+def knobs(specs: tuple[Knob, ...] | list[Knob] = KNOBS) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("spec", specs, ids=lambda spec: spec.name)
+
+
+def config(**values: object) -> UploadConfig:
+    """With as much memory as allowed, so that only the knob in question can be wrong."""
+    return UploadConfig(**{"max_in_flight_bytes": 64 * GIB, **values})  # type: ignore[arg-type]
+
+
+def refusal(spec: Knob, value: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config(**{spec.name: value})
+    return str(caught.value)
+
+
+def test_the_defaults_are_valid_and_every_knob_is_a_number_with_a_range_and_help() -> None:
+    UploadConfig()
+    assert len(WHOLE) + len(REAL) == len(KNOBS) > 10
+    for spec in KNOBS:
+        low, high = spec.metadata["low"], spec.metadata["high"]
+        assert math.isfinite(low), spec.name
+        assert math.isfinite(high), spec.name
+        assert low <= spec.default <= high
+        assert spec.metadata["help"].endswith(".")
+
+
+@knobs()
+def test_both_ends_of_the_range_are_allowed(spec: Knob) -> None:
+    companions = (
+        {} if spec.name != "max_in_flight_bytes" else {"part_size": 5 * MIB, "multipart_threshold": 1}
+    )
+    for end in ("low", "high"):
+        value = spec.metadata[end]
+        assert getattr(config(**{**companions, spec.name: value}), spec.name) == value
+
+
+@knobs()
+@pytest.mark.parametrize(("end", "step"), [("low", -1), ("high", 1)])
+def test_beyond_the_range_is_refused_with_field_value_and_range(spec: Knob, end: str, step: int) -> None:
+    value = spec.metadata[end] + step
+    message = refusal(spec, value)
+    wanted = "a whole number" if spec in WHOLE else "a number"
+    low, high = spec.metadata["low"], spec.metadata["high"]
+    assert message == f"{spec.name} = {value!r}: must be {wanted} from {low:,} to {high:,}"
+
+
+@knobs()
+@pytest.mark.parametrize("value", ["8", None, True, False, [], 1j, math.nan, math.inf, -math.inf], ids=repr)
+def test_what_is_no_such_number_is_refused(spec: Knob, value: object) -> None:
+    assert refusal(spec, value).startswith(f"{spec.name} = {value!r}: must be ")
+
+
+@knobs(WHOLE)
+def test_a_fraction_is_no_whole_number(spec: Knob) -> None:
+    assert "must be a whole number" in refusal(spec, float(spec.metadata["high"]))
+
+
+@knobs(REAL)
+def test_a_whole_number_is_a_number(spec: Knob) -> None:
+    value = math.ceil(spec.metadata["low"])
+    assert getattr(config(**{spec.name: value}), spec.name) == value
+
+
+def test_a_config_error_is_a_value_error_and_one_of_ours() -> None:
+    with pytest.raises(ValueError, match="backoff") as caught:
+        UploadConfig(backoff=0.5)
+    assert isinstance(caught.value, S3UploadError)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["part_size", "multipart_threshold"])
+def test_the_memory_must_hold_the_biggest_body(name: str) -> None:
+    fits = {name: 20 * MIB, "max_in_flight_bytes": 20 * MIB}
+    assert getattr(UploadConfig(**fits), name) == 20 * MIB
+    with pytest.raises(ConfigError) as caught:
+        UploadConfig(**{**fits, name: 20 * MIB + 1})
+    for said in ("max_in_flight_bytes = 20971520:", "part_size", "multipart_threshold", "20971521"):
+        assert said in str(caught.value)
+
+
+def test_copy_parallelization_is_the_other_name_of_max_in_flight() -> None:
+    assert UploadConfig(copy_parallelization=7) == UploadConfig(max_in_flight=7)
+    assert UploadConfig(copy_parallelization=7, max_in_flight=3).max_in_flight == 7
+    for value in (0, 10_001, "7", True):
+        with pytest.raises(ConfigError, match="max_in_flight"):
+            UploadConfig(copy_parallelization=value)  # type: ignore[arg-type]
+
+
+def test_replace_keeps_the_other_values() -> None:
+    changed = {"copy_parallelization": 7, "backoff": 2.0, "n_retries": 3, "part_size": 6 * MIB}
+    before = UploadConfig(**changed)  # type: ignore[arg-type]
+    after = dataclasses.replace(before, n_retries=4)
+    assert (after.max_in_flight, after.backoff, after.part_size, after.n_retries) == (7, 2.0, 6 * MIB, 4)
+    assert dataclasses.replace(after, n_retries=3) == before
+    with pytest.raises(ConfigError, match="n_retries = -1"):
+        dataclasses.replace(before, n_retries=-1)
+
+
+def test_frozen_hashable_and_picklable() -> None:
+    one = UploadConfig(max_in_flight=5)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.max_in_flight = 6  # type: ignore[misc]
+    assert {one, UploadConfig(max_in_flight=5)} == {one}
+    assert pickle.loads(pickle.dumps(one)) == one

@@ -1,0 +1,78 @@
+"""The fate of every kind of failure, as the project's table of S3's answers has it."""
+
+from __future__ import annotations
+
+from s3_upload.errors import (
+    AttemptError,
+    ConfigError,
+    FailureKind,
+    Fate,
+    RunError,
+    S3UploadError,
+    SourceError,
+    UploadError,
+    UploadsFailed,
+)
+
+FATES = {
+    # refused, reset, EOF, broken pipe, our own timeout; an answer that is not HTTP
+    "connect": "retry",
+    "reset": "retry",
+    "timeout": "retry",
+    "malformed": "retry",
+    # 500, 502, 504, 499, 509, 520
+    "server": "retry",
+    # 400 RequestTimeout, 408; 400 IncompleteBody; 400 BadDigest & co; 409
+    "request-timeout": "retry",
+    "incomplete-body": "retry",
+    "digest": "retry",
+    "conflict": "retry",
+    # 503, 429, any code of the throttling list
+    "throttle": "throttle",
+    # put right once: 301 & co; RequestTimeTooSkewed; ExpiredToken
+    "region": "correct",
+    "clock": "correct",
+    "expired-token": "correct",
+    # any other 4xx; 412; EntityTooLarge; the source's own failures
+    "rejected": "file",
+    "exists": "file",
+    "too-large": "file",
+    "source": "file",
+    "source-changed": "file",
+    # no other object would fare better
+    "access-denied": "run",
+    "credentials": "run",
+    "no-such-bucket": "run",
+    "host-unknown": "run",
+    "certificate": "run",
+    "tls-mismatch": "run",
+}
+
+
+def test_every_kind_has_the_fate_of_the_table() -> None:
+    assert {kind.value: kind.fate.value for kind in FailureKind} == FATES
+
+
+def test_every_fate_is_met() -> None:
+    assert {kind.fate for kind in FailureKind} == set(Fate)
+
+
+def test_kinds_are_found_by_the_name_they_have_in_reports() -> None:
+    by_name = {kind.value: kind for kind in FailureKind}
+    for name, kind in by_name.items():
+        assert FailureKind(name) is kind  # type: ignore[call-arg]  # the call means a look-up by value
+
+
+def test_all_exceptions_are_of_one_family() -> None:
+    family = (ConfigError, SourceError, AttemptError, UploadError, RunError, UploadsFailed)
+    assert all(issubclass(error, S3UploadError) for error in family)
+    assert not issubclass(S3UploadError, ValueError | OSError)
+
+
+def test_a_source_error_is_of_kind_source_unless_said_otherwise() -> None:
+    assert SourceError("m").kind is FailureKind.SOURCE
+    assert SourceError("m", FailureKind.SOURCE_CHANGED).kind is FailureKind.SOURCE_CHANGED
+
+
+def test_uploads_failed_without_errors_is_still_a_sentence() -> None:
+    assert str(UploadsFailed([])) == "0 object(s) were not uploaded"

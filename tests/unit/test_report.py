@@ -1,0 +1,207 @@
+"""Reports, their fold and the errors they carry."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import msgspec
+import pytest
+
+from s3_upload.errors import (
+    AttemptError,
+    ConfigError,
+    FailureKind,
+    RunError,
+    S3UploadError,
+    SourceError,
+    UploadError,
+    UploadsFailed,
+)
+from s3_upload.report import (
+    CANCELLED,
+    SKIPPED,
+    SUCCESS,
+    AttemptReport,
+    SummaryFold,
+    UploadReport,
+    UploadSummary,
+)
+
+
+def attempt(outcome: str = SUCCESS, body_bytes: int = 100) -> AttemptReport:
+    return AttemptReport(
+        operation="PutObject",
+        started_s=1.0,
+        ended_s=3.5,
+        timeout_s=9.0,
+        body_bytes=body_bytes,
+        outcome=outcome,
+    )
+
+
+def upload_error(key: str = "k") -> UploadError:
+    return UploadError(
+        "broke",
+        key=key,
+        kind=FailureKind.RESET,
+        attempts=9,
+        status=500,
+        code="InternalError",
+        request_id="R1",
+    )
+
+
+def uploaded(size: int = 100, *attempts: AttemptReport) -> UploadReport:
+    tried = attempts or (attempt(body_bytes=size),)
+    return UploadReport(
+        seq=0, key="k", source="f", bytes=size, outcome=SUCCESS, attempts=len(tried), attempt_reports=tried
+    )
+
+
+def failed(key: str = "k", *attempts: AttemptReport) -> UploadReport:
+    return UploadReport(
+        seq=0,
+        key=key,
+        source="f",
+        bytes=100,
+        outcome="reset",
+        attempts=len(attempts),
+        attempt_reports=attempts,
+        error=upload_error(key),
+    )
+
+
+def skipped() -> UploadReport:
+    return UploadReport(seq=0, key="k", source="fifo", bytes=0, outcome=SKIPPED, reason="is a FIFO")
+
+
+def fold(*reports: UploadReport, wall_time_s: float = 2.0) -> UploadSummary:
+    summary = SummaryFold()
+    for report in reports:
+        summary.add(report)
+    return summary.summary(wall_time_s)
+
+
+# --- one attempt, one upload
+
+
+def test_an_attempt() -> None:
+    assert attempt().duration_s == 2.5
+    assert [attempt(outcome).succeeded for outcome in (SUCCESS, "timeout", CANCELLED)] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds", "speed"),
+    [(5_000_000, 2.0, 2.5), (1_000_000, 1.0, 1.0), (1, 1.0, 1e-6), (0, 1.0, 0.0), (100, 0.0, 0.0)],
+)
+def test_speed_is_in_millions_of_bytes_per_second(size: int, seconds: float, speed: float) -> None:
+    report = UploadReport(
+        seq=0, key="k", source="f", bytes=size, outcome=SUCCESS, success_time_s=seconds, total_time_s=99.0
+    )
+    assert report.MBps == speed
+
+
+# --- the fold
+
+
+def test_nothing() -> None:
+    summary = fold(wall_time_s=0.0)
+    assert (summary.sources, summary.uploaded, summary.attempts, summary.bytes, summary.wasted_bytes) == (
+        0,
+    ) * 5
+    assert summary.goodput_MBps == 0.0
+    summary.raise_for_failures()
+
+
+def test_every_source_is_counted_once() -> None:
+    bad, odd = failed("bad", attempt("reset")), skipped()
+    summary = fold(uploaded(10), bad, odd, uploaded(20), wall_time_s=3e-6)
+    assert (summary.sources, summary.uploaded) == (4, 2)
+    assert (summary.failed, summary.skipped) == ((bad,), (odd,))
+    assert summary.sources == summary.uploaded + len(summary.failed) + len(summary.skipped)
+    assert summary.bytes == 30
+    assert summary.attempts == 3
+    assert summary.goodput_MBps == pytest.approx(10.0)
+
+
+def test_wasted_are_the_bodies_of_all_attempts_that_did_not_succeed() -> None:
+    summary = fold(
+        uploaded(100, attempt("timeout"), attempt("throttle"), attempt()),
+        failed("bad", attempt("reset", 7), attempt(CANCELLED, 5)),
+        uploaded(100),
+    )
+    assert summary.wasted_bytes == 100 + 100 + 7 + 5
+    assert summary.bytes == 200
+    assert summary.attempts == 3 + 2 + 1
+
+
+def test_a_summary_is_a_snapshot() -> None:
+    summary = SummaryFold()
+    summary.add(failed("a"))
+    before = summary.summary(1.0)
+    summary.add(failed("b"))
+    assert len(before.failed) == 1
+    assert len(summary.summary(1.0).failed) == 2
+
+
+# --- failures
+
+
+def test_raise_for_failures_names_the_number_and_the_first() -> None:
+    summary = fold(failed("a"), uploaded(), failed("b"), skipped())
+    with pytest.raises(UploadsFailed) as caught:
+        summary.raise_for_failures()
+    assert [error.key for error in caught.value.errors] == ["a", "b"]
+    assert str(caught.value) == ("2 object(s) were not uploaded: a: broke after 9 attempts (request ID R1)")
+
+
+def test_skipped_sources_are_no_failures() -> None:
+    fold(uploaded(), skipped()).raise_for_failures()
+
+
+ERRORS = [
+    S3UploadError("m"),
+    ConfigError("m"),
+    SourceError("m", FailureKind.SOURCE_CHANGED),
+    AttemptError(FailureKind.TIMEOUT, "m"),
+    RunError("m", FailureKind.NO_SUCH_BUCKET),
+    upload_error(),
+    UploadsFailed([upload_error("a"), upload_error("b")]),
+]
+
+
+def facts(error: BaseException | None) -> object:
+    """All that can be seen of an error; errors inside are errors too."""
+    inner = {
+        name: [facts(e) for e in value] if name == "errors" else value for name, value in vars(error).items()
+    }
+    return type(error), str(error), inner
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_errors_survive_pickling_and_copying(error: S3UploadError) -> None:
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert facts(twin) == facts(error)
+
+
+def test_a_summary_survives_pickling() -> None:
+    summary = fold(uploaded(), failed("a", attempt("reset")), skipped())
+    twin = pickle.loads(pickle.dumps(summary))
+    assert msgspec.structs.replace(twin, failed=()) == msgspec.structs.replace(summary, failed=())
+    assert facts(twin.failed[0].error) == facts(summary.failed[0].error)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "request_id", "text"),
+    [
+        (0, "", "k: m"),
+        (1, "", "k: m"),
+        (2, "", "k: m after 2 attempts"),
+        (1, "R", "k: m (request ID R)"),
+        (3, "R", "k: m after 3 attempts (request ID R)"),
+    ],
+)
+def test_an_upload_error_says_what_and_how_often(attempts: int, request_id: str, text: str) -> None:
+    error = UploadError("m", key="k", kind=FailureKind.SERVER, attempts=attempts, request_id=request_id)
+    assert str(error) == text

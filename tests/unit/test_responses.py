@@ -1,0 +1,353 @@
+"""What S3 answers and how it is classified; hostile answers included."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from s3_upload.errors import FailureKind
+from s3_upload.http import Response
+from s3_upload.s3.operations import (
+    ABORT_MULTIPART_UPLOAD,
+    COMPLETE_MULTIPART_UPLOAD,
+    CREATE_MULTIPART_UPLOAD,
+    PUT_OBJECT,
+    UPLOAD_PART,
+)
+from s3_upload.s3.responses import (
+    KIND_OF_CODE,
+    KIND_OF_STATUS,
+    MAX_MESSAGE_CHARS,
+    Failure,
+    classify,
+    completed_etag,
+    upload_id,
+)
+
+OPERATIONS = [
+    PUT_OBJECT,
+    CREATE_MULTIPART_UPLOAD,
+    UPLOAD_PART,
+    COMPLETE_MULTIPART_UPLOAD,
+    ABORT_MULTIPART_UPLOAD,
+]
+
+CODES = {
+    "server": ["InternalError"],
+    "request-timeout": ["RequestTimeout"],
+    "incomplete-body": ["IncompleteBody"],
+    "digest": ["BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"],
+    "conflict": ["ConditionalRequestConflict", "OperationAborted"],
+    "throttle": [
+        "BandwidthLimitExceeded", "Busy", "EC2ThrottledException", "LimitExceededException",
+        "PriorRequestNotComplete", "ProvisionedThroughputExceededException", "RequestLimitExceeded",
+        "RequestThrottled", "RequestThrottledException", "ServiceUnavailable", "SlowDown", "SlowDownRead",
+        "SlowDownWrite", "ThrottledException", "Throttling", "ThrottlingException",
+        "TooManyRequestsException", "TransactionInProgressException",
+    ],
+    "region": [
+        "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect",
+        "TemporaryRedirect",
+    ],
+    "clock": ["RequestExpired", "RequestTimeTooSkewed"],
+    "expired-token": ["ExpiredToken", "TokenRefreshRequired"],
+    "credentials": ["AccountProblem", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"],
+    "access-denied": ["AccessDenied"],
+    "no-such-bucket": ["NoSuchBucket"],
+    "exists": ["PreconditionFailed"],
+    "too-large": ["EntityTooLarge"],
+}  # fmt: skip
+KNOWN = [(code, kind) for kind, codes in CODES.items() for code in codes]
+
+STATUSES = {
+    301: "region", 302: "region", 307: "region", 400: "rejected", 401: "rejected", 403: "access-denied",
+    404: "rejected", 405: "rejected", 408: "request-timeout", 409: "conflict", 411: "rejected", 412: "exists",
+    413: "too-large", 416: "rejected", 429: "throttle", 499: "server", 500: "server", 502: "server",
+    503: "throttle", 504: "server", 509: "server", 520: "server", 599: "server",
+}  # fmt: skip
+
+FILE_CODES = [
+    "EntityTooSmall", "InvalidArgument", "InvalidDigest", "InvalidPartOrder", "InvalidRequest", "InvalidURI",
+    "KeyTooLongError", "MalformedXML", "MetadataTooLarge",
+]  # fmt: skip
+
+
+def error_body(code: str, message: str = "Why.", request_id: str = "") -> bytes:
+    extra = f"<RequestId>{request_id}</RequestId>" if request_id else ""
+    head = '<?xml version="1.0" encoding="UTF-8"?>\n'
+    return f"{head}<Error><Code>{code}</Code><Message>{message}</Message>{extra}</Error>".encode()
+
+
+def failure(operation: str, response: Response) -> Failure:
+    found = classify(operation, response)
+    assert found is not None
+    return found
+
+
+def bad(body: bytes, status: int = 400, **headers: str) -> Failure:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return failure(PUT_OBJECT, Response(status, named, body))
+
+
+# --- codes and statuses
+
+
+@pytest.mark.parametrize(("code", "kind"), KNOWN)
+def test_a_known_code_decides_whatever_the_status(code: str, kind: str) -> None:
+    for status in (400, 403, 500, 503):
+        found = bad(error_body(code), status)
+        assert (found.kind.value, found.code, found.status) == (kind, code, status)
+
+
+def test_the_table_above_has_all_codes_and_statuses() -> None:
+    assert {code for code, _ in KNOWN} == set(KIND_OF_CODE)
+    assert set(KIND_OF_STATUS) <= set(STATUSES)
+
+
+@pytest.mark.parametrize(("status", "kind"), STATUSES.items())
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>no</html>", error_body("NeverHeardOf")], ids=["", "html", "odd"]
+)
+def test_else_the_status_decides(status: int, kind: str, body: bytes) -> None:
+    assert bad(body, status).kind.value == kind
+
+
+@pytest.mark.parametrize("code", FILE_CODES)
+def test_what_is_wrong_with_one_object_fails_that_object(code: str) -> None:
+    assert bad(error_body(code)).kind is FailureKind.REJECTED
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_error_is_an_error_for_every_operation(operation: str) -> None:
+    found = failure(operation, Response(503, {"etag": '"e"'}, error_body("SlowDown")))
+    assert found.kind is FailureKind.THROTTLE
+
+
+def test_all_is_handed_on() -> None:
+    assert bad(error_body("NoSuchBucket", "It is gone.", "BODY"), 404) == Failure(
+        kind=FailureKind.NO_SUCH_BUCKET,
+        status=404,
+        code="NoSuchBucket",
+        message="It is gone.",
+        request_id="BODY",
+    )
+    headers = {"x_amz_request_id": "HEADER", "retry_after": "7"}
+    found = bad(error_body("SlowDown", request_id="BODY"), 503, **headers)
+    assert (found.request_id, found.retry_after_s) == ("HEADER", 7.0)
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+@pytest.mark.parametrize("operation", [PUT_OBJECT, ABORT_MULTIPART_UPLOAD])
+def test_success_needs_no_more_than_its_status(operation: str, status: int) -> None:
+    assert classify(operation, Response(status, {})) is None
+
+
+# --- what a 200 must carry
+
+
+CREATED = b"<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>"
+COMPLETED = b"<CompleteMultipartUploadResult><ETag>&quot;abc-2&quot;</ETag></CompleteMultipartUploadResult>"
+
+
+def test_create_gives_an_upload_id() -> None:
+    response = Response(200, {}, CREATED % b"2~a/b+c=&amp;d")
+    assert classify(CREATE_MULTIPART_UPLOAD, response) is None
+    assert upload_id(response) == "2~a/b+c=&d"
+
+
+def test_a_long_upload_id_comes_back_whole() -> None:
+    """Cut, it would name no upload; some stores' have several hundred characters."""
+    assert upload_id(Response(200, {}, CREATED % (b"x" * 1_500))) == "x" * 1_500
+
+
+def test_an_absurd_upload_id_is_none() -> None:
+    response = Response(200, {}, CREATED % (b"x" * 50_000))
+    assert failure(CREATE_MULTIPART_UPLOAD, response).kind is FailureKind.SERVER
+
+
+@pytest.mark.parametrize("body", [b"", CREATED % b"", CREATED % b" ", b"<UploadId>cut", b"\x00\xff"])
+def test_create_without_an_upload_id_is_no_success(body: bytes) -> None:
+    found = failure(CREATE_MULTIPART_UPLOAD, Response(200, {}, body))
+    assert (found.kind, found.message) == (
+        FailureKind.SERVER,
+        "CreateMultipartUpload: 200 without an upload ID",
+    )
+
+
+def test_a_part_needs_an_etag() -> None:
+    assert classify(UPLOAD_PART, Response(200, {"etag": '"e"'})) is None
+    found = failure(UPLOAD_PART, Response(200, {"x-amz-request-id": "R"}))
+    assert (found.kind, found.message) == (FailureKind.SERVER, "UploadPart: 200 without an ETag")
+    assert found.request_id == "R"
+
+
+@pytest.mark.parametrize("space", [b"", b" \n" * 10, b" " * 200_000], ids=["none", "some", "much"])
+def test_complete_after_keep_alive_white_space(space: bytes) -> None:
+    response = Response(200, {}, space + COMPLETED)
+    assert classify(COMPLETE_MULTIPART_UPLOAD, response) is None
+    assert completed_etag(response) == '"abc-2"'
+
+
+def test_complete_with_the_etag_in_a_header_only() -> None:
+    response = Response(200, {"etag": '"h"'}, b"")
+    assert classify(COMPLETE_MULTIPART_UPLOAD, response) is None
+    assert completed_etag(response) == '"h"'
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("InternalError", "server"), ("SlowDown", "throttle"), ("AccessDenied", "access-denied")],
+)
+def test_complete_with_200_and_an_error_is_that_error(code: str, kind: str) -> None:
+    body = b"\n" * 30 + error_body(code, "Late.", "BODY")
+    found = failure(COMPLETE_MULTIPART_UPLOAD, Response(200, {"etag": '"e"'}, body))
+    assert (found.kind.value, found.code, found.status, found.message) == (kind, code, 200, "Late.")
+    assert found.request_id == "BODY"
+
+
+@pytest.mark.parametrize("headers", [{}, {"etag": '"e"'}], ids=["", "etag"])
+@pytest.mark.parametrize("length", range(len("<Error"), len("<Error><Code>InternalError</Code"), 5))
+def test_complete_with_a_truncated_error_is_no_success(headers: dict[str, str], length: int) -> None:
+    body = b"<Error><Code>InternalError</Code>"[:length]
+    assert failure(COMPLETE_MULTIPART_UPLOAD, Response(200, headers, body)).kind is FailureKind.SERVER
+
+
+@pytest.mark.parametrize("length", range(0, COMPLETED.index(b"</ETag>") + len(b"</ETag"), 9))
+def test_complete_truncated_before_its_etag_is_no_success(length: int) -> None:
+    found = failure(COMPLETE_MULTIPART_UPLOAD, Response(200, {}, COMPLETED[:length]))
+    assert (found.kind, found.code) == (FailureKind.SERVER, "")
+
+
+# --- Retry-After
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry_after": "0"}, 0.0),
+        ({"retry_after": "120"}, 120.0),
+        ({"x_amz_retry_after": "1500"}, 1.5),
+        ({"x_amz_retry_after": "250", "retry_after": "9"}, 0.25),
+        ({"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry_after": "-1"}, None),
+        ({"retry_after": "1.5"}, None),
+        ({"retry_after": "1e9"}, None),
+        ({"retry_after": ""}, None),
+        ({"retry_after": "٣"}, None),
+        ({"retry_after": "²"}, None),
+        ({"retry_after": "9" * 5_000}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    assert bad(error_body("SlowDown"), 503, **headers).retry_after_s == pytest.approx(seconds)
+
+
+def test_retry_after_counts_on_a_late_error_too() -> None:
+    response = Response(200, {"retry-after": "3"}, error_body("SlowDown"))
+    assert failure(COMPLETE_MULTIPART_UPLOAD, response).retry_after_s == 3.0
+
+
+# --- hostile bodies
+
+
+def assert_fit_to_print(found: Failure) -> None:
+    for text in (found.message, found.code, found.request_id):
+        assert len(text) <= MAX_MESSAGE_CHARS
+        assert text.isprintable()
+        text.encode()
+
+
+@pytest.mark.parametrize("length", range(0, len(error_body("SlowDown", request_id="R")), 7))
+def test_truncated_anywhere(length: int) -> None:
+    found = bad(error_body("SlowDown", request_id="R")[:length], 503)
+    assert found.kind is FailureKind.THROTTLE
+    assert found.code in ("", "SlowDown")
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ("a\x1b[31mred\x07\r\nb", "a [31mred b"),
+        ("a&#27;[2Jb&#10;&#x0a;c", "a[2Jb c"),
+        ("a\u202egnp.exe\u2028b", "a gnp.exe b"),
+        ("a&#x202e;b", "a b"),
+        ("&lt;script&gt; &amp;amp; &quot;q&quot;", '<script> &amp; "q"'),
+        ("&#xD800;&#0;&#x110000;&nosuch;", "\ufffd\ufffd\ufffd&nosuch;"),
+        ("  spaced \n out\t", "spaced out"),
+        ("日本語", "日本語"),
+    ],
+)
+def test_a_message_is_one_line_that_does_nothing_to_a_terminal(sent: str, message: str) -> None:
+    found = bad(error_body("InvalidArgument", sent))
+    assert found.message == message
+    assert_fit_to_print(found)
+
+
+def test_entities_are_not_expanded_again_and_again() -> None:
+    laughs = '<!DOCTYPE e [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>' + error_body("X", "&b;&b;").decode()
+    assert bad(laughs.encode()).message == "&b;&b;"
+    assert (
+        bad(b'<!DOCTYPE e [<!ENTITY x SYSTEM "file:///etc/passwd">]>' + error_body("X", "&x;")).message
+        == "&x;"
+    )
+
+
+def test_a_header_is_cleaned_as_a_body_is() -> None:
+    found = bad(b"", x_amz_request_id="R\x1b[2J" + "x" * 5_000)
+    assert found.request_id.startswith("R [2Jxxx")
+    assert_fit_to_print(found)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        error_body("SlowDown", "x" * 1_000_000),
+        error_body("SlowDown", "&#10;" * 100_000),
+        error_body("SlowDown", "\u202e" * 100_000),
+        b"<Code>SlowDown</Code><Message>" + b" " * 1_000_000,
+        b"<Code>SlowDown</Code>" + b"<Message>" * 100_000,
+        b"<Code>SlowDown</Code>" + b"<Message> " * 100_000 + b"</Message>",
+        b" " * 1_000_000 + error_body("SlowDown"),
+    ],
+    ids=["long", "entities", "bidi", "spaces", "opened", "nested", "late"],
+)
+def test_huge_bodies_are_classified_all_the_same(body: bytes) -> None:
+    """A search that backtracks would need hours for the white space here."""
+    found = bad(body, 400)
+    assert found.kind is FailureKind.THROTTLE
+    assert_fit_to_print(found)
+
+
+MARKUP = (
+    b"<Error> <Error <Code> </Code> <Message> </Message> <UploadId> </UploadId> <ETag> </ETag> <RequestId> "
+    b"</RequestId> SlowDown &#x202e; &#xD800; &amp; & \xff \x00 \xe2\x80\xa8"
+)
+PIECES = st.sampled_from([*MARKUP.split(b" "), b" ", b"x" * 400])
+BODIES = st.binary(max_size=200) | st.lists(PIECES | st.binary(max_size=5), max_size=20).map(b"".join)
+
+
+@given(
+    operation=st.sampled_from(OPERATIONS),
+    status=st.integers(200, 599),
+    headers=st.dictionaries(
+        st.sampled_from(["etag", "retry-after", "x-amz-retry-after", "x-amz-request-id", "date"]),
+        st.text(max_size=400),
+    ),
+    body=BODIES,
+)
+@example(operation=PUT_OBJECT, status=400, headers={}, body=b"<Code>\xed\xa0\x80</Code>")
+def test_no_answer_raises_or_reaches_the_terminal_raw(
+    operation: str, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    response = Response(status, headers, body)
+    found = classify(operation, response)
+    if found is None:
+        assert 200 <= status < 300
+    else:
+        assert_fit_to_print(found)
+        assert found.status == status
+        assert found.retry_after_s is None or found.retry_after_s >= 0
+    assert isinstance(upload_id(response), str)
+    assert isinstance(completed_etag(response), str)
