@@ -7,6 +7,8 @@ Rules:
   by byte.  A run that fails, or whose store is wrong, is an error of the benchmark, never a number.
 * Contenders take turns (A B C, A B C, ...), so that a busy spell of the machine hits all of them; the
   ratios are taken within a round and their median is reported.  The first round is a warm-up.
+* Start-up, the time a contender needs for a single tiny file, is measured in every round right before
+  its run, for the same reason.
 """
 
 from __future__ import annotations
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 RUN_TIMEOUT_S = 300.0
 FILES_PER_DIRECTORY = 100
-STARTUP_RUNS = 5
 CALIBRATION_RUNS = 2
 
 
@@ -65,17 +66,21 @@ class Run:
 
 @dataclass
 class Measured:
-    """What came out for one contender on one workload. `startup_s` is the time for a single tiny file."""
+    """What came out for one contender on one workload. `startups` are runs with a single tiny file."""
 
     contender: Contender
     setting: str = ""
     calibration_s: dict[str, float] = field(default_factory=dict)
-    startup_s: float = 0.0
+    startups: list[Run] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
 
     @property
     def wall_s(self) -> float:
         return median(run.wall_s for run in self.runs)
+
+    @property
+    def startup_s(self) -> float:
+        return median(run.wall_s for run in self.startups)
 
     @property
     def cpu_s(self) -> float:
@@ -91,17 +96,17 @@ def measure(
     rounds: int,
     say: Callable[[str], None],
 ) -> list[Measured]:
-    """Calibrates, measures start-ups, then `rounds` rounds after a warm-up round."""
+    """Calibrates, then `rounds` rounds after a warm-up round."""
     results = [Measured(contender) for contender in lineup]
     for result in results:
         _calibrate(result, workload, sink)
-        startups = [run_once(result.contender, result.setting, tiny, sink) for _ in range(STARTUP_RUNS)]
-        result.startup_s = median(run.wall_s for run in startups)
-        say(f"{workload.name}: {result.contender.name} {result.setting}: start-up {result.startup_s:.2f} s")
+        say(f"{workload.name}: {result.contender.name} takes part {result.setting or 'with its defaults'}")
     for number in range(rounds + 1):
         for result in results:
+            startup = run_once(result.contender, result.setting, tiny, sink)
             run = run_once(result.contender, result.setting, workload, sink)
             if number > 0:
+                result.startups.append(startup)
                 result.runs.append(run)
         say(f"{workload.name}: {f'round {number} of {rounds}' if number else 'warm-up round'} done")
     return results

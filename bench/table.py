@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.contenders import Contender
-    from bench.measure import Measured, Workload
+    from bench.measure import Measured, Run, Workload
 
 GIB = 1 << 30
 
@@ -44,15 +44,21 @@ def machine_text(about: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def ratio(ours: Measured, peer: Measured, *, net: bool) -> float:
-    """How many times the peer's objects/s ours has: the median of the rounds' own ratios.
+def ratio(ours: Measured, peer: Measured) -> float:
+    """How many times the peer's objects/s ours has: the median of the rounds' own ratios."""
+    return median(b.wall_s / a.wall_s for a, b in zip(ours.runs, peer.runs, strict=True))
 
-    `net`: each tool's start-up (its time for one tiny file) is taken off first.
-    """
-    pairs = zip(ours.runs, peer.runs, strict=True)
-    if net:
-        return median((b.wall_s - peer.startup_s) / (a.wall_s - ours.startup_s) for a, b in pairs)
-    return median(b.wall_s / a.wall_s for a, b in pairs)
+
+def net_ratio(ours: Measured, peer: Measured) -> float | None:
+    """The same with each tool's start-up taken off; None where a run was no longer than a start-up."""
+    pairs = [(_net_s(ours, a), _net_s(peer, b)) for a, b in zip(ours.runs, peer.runs, strict=True)]
+    if any(a <= 0 or b <= 0 for a, b in pairs):
+        return None
+    return median(b / a for a, b in pairs)
+
+
+def _net_s(result: Measured, run: Run) -> float:
+    return run.wall_s - result.startup_s
 
 
 def as_data(workload: Workload, results: Sequence[Measured]) -> dict[str, Any]:
@@ -63,8 +69,8 @@ def as_data(workload: Workload, results: Sequence[Measured]) -> dict[str, Any]:
         {
             "ours": a.contender.name,
             "peer": b.contender.name,
-            "ratio": ratio(a, b, net=False),
-            "ratio_net_of_startup": ratio(a, b, net=True),
+            "ratio": ratio(a, b),
+            "ratio_net_of_startup": net_ratio(a, b),
         }
         for a in ours
         for b in peers
@@ -76,17 +82,19 @@ def as_data(workload: Workload, results: Sequence[Measured]) -> dict[str, Any]:
 
 
 def _row(workload: Workload, result: Measured) -> dict[str, Any]:
+    net_s = result.wall_s - result.startup_s
     total_bytes = workload.count * workload.size
     return {
         "name": result.contender.name,
         "setting": result.setting,
         "calibration_s": result.calibration_s,
         "startup_s": result.startup_s,
+        "startups_wall_s": [run.wall_s for run in result.startups],
         "runs_wall_s": [run.wall_s for run in result.runs],
         "runs_cpu_s": [run.cpu_s for run in result.runs],
         "wall_s": result.wall_s,
         "objects_per_s": workload.count / result.wall_s,
-        "objects_per_s_net_of_startup": workload.count / (result.wall_s - result.startup_s),
+        "objects_per_s_net_of_startup": workload.count / net_s if net_s > 0 else None,
         "MB_per_s": total_bytes / 1e6 / result.wall_s,
         "cpu_us_per_object": result.cpu_s / workload.count * 1e6,
         "cpu_s_per_GiB": result.cpu_s / (total_bytes / GIB),
@@ -107,7 +115,7 @@ def as_text(data: dict[str, Any]) -> str:
     for pair in data["ratios"]:
         lines.append(
             f"{pair['ours']} / {pair['peer']}: {pair['ratio']:.2f} x the objects/s, "
-            f"{pair['ratio_net_of_startup']:.2f} x net of start-up (medians of per-round ratios)"
+            f"{_or_dash(pair['ratio_net_of_startup'], '.2f')} x net of start-up (medians of per-round ratios)"
         )
     return "\n".join(lines)
 
@@ -117,6 +125,11 @@ def _row_text(row: dict[str, Any]) -> str:
     spread = f"{min(walls):.2f}..{max(walls):.2f}"
     return (
         f"{row['name']:<20} {row['setting']:<16} {row['wall_s']:>6.2f} {spread:>12} {row['startup_s']:>8.2f} "
-        f"{row['objects_per_s']:>7,.0f} {row['objects_per_s_net_of_startup']:>9,.0f} "
+        f"{row['objects_per_s']:>7,.0f} {_or_dash(row['objects_per_s_net_of_startup'], ',.0f'):>9} "
         f"{row['MB_per_s']:>6,.0f} {row['cpu_us_per_object']:>10,.0f} {row['cpu_s_per_GiB']:>9.2f}"
     )
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    """A run shorter than a start-up (a busy machine, too little work) says nothing net of it."""
+    return "-" if value is None else format(value, form)

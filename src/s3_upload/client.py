@@ -117,14 +117,13 @@ class S3Client:
     async def send(self, operation: Operation, exchange: Exchange) -> Response:
         """See `engine.client.Client`."""
         target = self._targets.get(operation.bucket) or self._new_target(operation.bucket)
+        credentials = self._provider.current() or await self._provider.refresh()
+        if credentials is not target.credentials:
+            self._use_credentials(target, credentials)
         connection = None if exchange.fresh else target.pool.take()
         if connection is None:
             exchange.new_connection = True
             connection = await target.pool.open(exchange)
-        credentials = self._provider.current()
-        if credentials is None or credentials is not target.credentials:
-            credentials = credentials or await self._provider.refresh()
-            self._use_credentials(target, credentials)
         assert target.encoder is not None
         head = target.encoder.head(operation, self._utc_clock())
         return await connection.request(head, operation.body, exchange)

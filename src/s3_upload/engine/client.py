@@ -35,5 +35,6 @@ class Client(Protocol):
 
         Returns any whole HTTP response, whatever its status.  Raises `AttemptError` where there was
         none; its kind's fate says whether another try, or another request, could fare better.
+        Raises `RunError` where there are no credentials to sign with.
         """
         ...
