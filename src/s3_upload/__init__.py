@@ -1,22 +1,31 @@
-"""s3-upload: uploads any number of files to S3, fast, without hanging, losing or hiding anything."""
+"""s3-upload: uploads any number of files to S3, fast, without hanging, losing or hiding anything.
 
-from s3_upload.client import S3Client
-from s3_upload.config import UploadConfig
-from s3_upload.errors import (
-    AttemptError,
-    ConfigError,
-    FailureKind,
-    RunError,
-    S3UploadError,
-    SourceError,
-    UploadError,
-    UploadsFailed,
-)
-from s3_upload.report import AttemptReport, UploadReport, UploadSummary
-from s3_upload.s3.credentials import Credentials
-from s3_upload.s3.operations import RequestFields
-from s3_upload.source import ObjectSource, files_recursive
-from s3_upload.upload import s3_upload_files
+The public names are loaded when they are first used (PEP 562), so that importing the package, as
+every start of the command does, costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from s3_upload.client import S3Client
+    from s3_upload.config import UploadConfig
+    from s3_upload.errors import (
+        AttemptError,
+        ConfigError,
+        FailureKind,
+        RunError,
+        S3UploadError,
+        SourceError,
+        UploadError,
+        UploadsFailed,
+    )
+    from s3_upload.report import AttemptReport, UploadReport, UploadSummary
+    from s3_upload.s3.credentials import Credentials
+    from s3_upload.s3.operations import RequestFields
+    from s3_upload.source import ObjectSource, files_recursive
+    from s3_upload.upload import s3_upload_files
 
 __version__ = "0.1.0"
 
@@ -41,3 +50,31 @@ __all__ = [
     "files_recursive",
     "s3_upload_files",
 ]
+
+_NAMES_IN = {
+    "client": ("S3Client",),
+    "config": ("UploadConfig",),
+    "errors": (
+        "AttemptError", "ConfigError", "FailureKind", "RunError", "S3UploadError", "SourceError",
+        "UploadError", "UploadsFailed",
+    ),
+    "report": ("AttemptReport", "UploadReport", "UploadSummary"),
+    "s3.credentials": ("Credentials",),
+    "s3.operations": ("RequestFields",),
+    "source": ("ObjectSource", "files_recursive"),
+    "upload": ("s3_upload_files",),
+}  # fmt: skip
+
+if not TYPE_CHECKING:  # or a type checker would take any name for a public one
+
+    def __getattr__(name: str) -> object:
+        for module, names in _NAMES_IN.items():
+            if name in names:
+                from importlib import import_module
+
+                value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

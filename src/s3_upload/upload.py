@@ -15,12 +15,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from s3_upload.config import UploadConfig
-from s3_upload.control.retry import Retry
-from s3_upload.control.timeout import OriginTimeout
-from s3_upload.control.window import FixedWindow
+from s3_upload.control.retry import Retry, Rng
+from s3_upload.control.timeout import OriginTimeout, Timeout
+from s3_upload.control.window import FixedWindow, Window
 from s3_upload.engine.client import Client
-from s3_upload.engine.feed import Feed, Sources
+from s3_upload.engine.feed import Feed, Offload, Sources
 from s3_upload.engine.progress import Progress
 from s3_upload.engine.reader import Reader
 from s3_upload.engine.scheduler import Scheduler
@@ -30,6 +32,40 @@ from s3_upload.source import ObjectSource
 from s3_upload.threads import DaemonThreads
 
 DefaultRequest = Callable[[ObjectSource], RequestFields | None]
+
+
+class Controls(msgspec.Struct, frozen=True):
+    """The decisions of one run: what `control/` has to say."""
+
+    timeout: Timeout
+    retry: Retry
+    window: Window
+
+
+class Runtime(msgspec.Struct, frozen=True):
+    """What one run takes from its surroundings; the simulator gives virtual ones.
+
+    `clock`: monotonic seconds.  `offload`: runs a blocking function off the loop.
+    """
+
+    clock: Callable[[], float]
+    rng: Rng
+    offload: Offload
+
+
+def controls_for(config: UploadConfig) -> Controls:
+    """The algorithm that `config` asks for, in its initial state."""
+    return Controls(OriginTimeout(config), Retry(config.n_retries), FixedWindow(config.max_in_flight))
+
+
+def real_runtime(config: UploadConfig) -> Runtime:
+    """The machine's clock, randomness and threads."""
+    threads = DaemonThreads(config.reader_threads + 1, "s3-upload-reader")
+
+    def offload(function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+        return threads.call(lambda: function(*arguments))
+
+    return Runtime(time.monotonic, random.Random(), offload)  # noqa: S311 - jitter, not secrets
 
 
 async def s3_upload_files(
@@ -54,21 +90,41 @@ async def s3_upload_files(
     `default_request` raise.
     """
     config = config or UploadConfig()
-    threads = DaemonThreads(config.reader_threads + 1, "s3-upload-reader")
+    return await run_upload(
+        client,
+        bucket,
+        files,
+        config=config,
+        progress=progress,
+        default_request=default_request,
+        controls=controls_for(config),
+        runtime=real_runtime(config),
+    )
 
-    def offload(function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        return threads.call(lambda: function(*arguments))
+
+async def run_upload(
+    client: Client,
+    bucket: str,
+    files: Sources,
+    *,
+    config: UploadConfig,
+    progress: Progress | None = None,
+    default_request: DefaultRequest | None = None,
+    controls: Controls,
+    runtime: Runtime,
+) -> UploadSummary:
+    """`s3_upload_files` with its decisions and surroundings given by the caller."""
 
     def fields_of(source: ObjectSource) -> RequestFields:
         return (default_request(source) if default_request else None) or NO_FIELDS
 
     scheduler = Scheduler(
         client=client,
-        timeout=OriginTimeout(config),
-        retry=Retry(config.n_retries),
-        window=FixedWindow(config.max_in_flight),
-        rng=random.Random(),  # noqa: S311 - jitter, not secrets
-        clock=time.monotonic,
+        timeout=controls.timeout,
+        retry=controls.retry,
+        window=controls.window,
+        rng=runtime.rng,
+        clock=runtime.clock,
         progress=progress,
     )
     feed = Feed(
@@ -80,9 +136,9 @@ async def s3_upload_files(
             single_limit_bytes=config.multipart_threshold,
             needs_sha256=client.needs_sha256,
             checksum_algorithm=client.checksum_algorithm,
-            clock=time.monotonic,
+            clock=runtime.clock,
         ),
-        offload=offload,
+        offload=runtime.offload,
         fields_of=fields_of,
     )
     scheduler.attach(feed)

@@ -17,8 +17,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from hashlib import sha256
+from html import escape
 from urllib.parse import urlencode
-from xml.sax.saxutils import escape
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.s3.operations import (
@@ -193,4 +193,4 @@ def _part_row(part: CompletedPart) -> str:
     if part.checksum is not None:
         tag = f"Checksum{part.checksum.algorithm}"
         checksum = f"<{tag}>{part.checksum.value}</{tag}>"
-    return f"<Part><PartNumber>{part.number}</PartNumber><ETag>{escape(part.etag)}</ETag>{checksum}</Part>"
+    return f"<Part><PartNumber>{part.number}</PartNumber><ETag>{escape(part.etag, quote=False)}</ETag>{checksum}</Part>"

@@ -1,0 +1,66 @@
+# Everything sets itself up: Python >= 3.11, make and git are all a machine needs.
+# `make` alone lists the targets; PYTHON=python3.13 chooses the Python of a new .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+# Bytecode goes beside the packages, not into src: `make run` uploads src and compares.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(VENV)/for-run ## Upload src three times to an embedded store in .s3, and print the table
+	@find src -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf .s3/test-bucket/lala
+	$(BIN)/s3-upload perf-data -n 3 ./src test-bucket lala --embedded .s3
+
+.PHONY: test
+test: $(VENV)/for-test ## Run all tests (ARGS="-k name" goes to pytest)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+.PHONY: check
+check: $(VENV)/for-check ## Lint, formatting, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: $(VENV)/for-bench ## Measure beside s5cmd and obstore; needs nginx (ARGS="--help" tells more)
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: clean
+clean: ## Remove all that the other targets made
+	rm -rf $(VENV) .s3 dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the environment ------------------------------------------------------------------------------
+
+# What each target needs, installed once and again when pyproject.toml changes.
+$(VENV)/for-run: NEEDS := -e '.[embedded]'
+$(VENV)/for-test: NEEDS := -e '.[embedded,adapters]' --group test
+$(VENV)/for-check: NEEDS := -e '.[embedded,adapters]' --group test --group check
+$(VENV)/for-bench: NEEDS := -e '.[embedded]' --group bench
+
+# uv resolves in seconds what can take pip minutes; pip does it where uv cannot be had.
+$(VENV)/for-%: pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV) for make $*" >&2
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv \
+		|| echo "uv cannot be had: pip takes its place, which may take minutes" >&2
+	@if test -x $(BIN)/uv; then $(BIN)/uv pip install --quiet --python $(BIN)/python $(NEEDS); \
+	else $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' \
+		&& $(BIN)/python -m pip install --quiet $(NEEDS); fi
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+		"$(PYTHON) is missing or older than 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
