@@ -128,6 +128,9 @@ class AttemptError(S3UploadError):
         self.kind = kind
         self.message = message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.kind, self.message)
+
 
 class UploadError(S3UploadError):
     """One object was not uploaded.
@@ -179,6 +182,9 @@ class RunError(S3UploadError):
         super().__init__(message)
         self.kind = kind
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.kind)
+
 
 class UploadsFailed(S3UploadError):  # noqa: N818 - named for what happened, as in concurrent.futures
     """Raised by `UploadSummary.raise_for_failures()`; `errors` has one `UploadError` per object."""
@@ -187,3 +193,6 @@ class UploadsFailed(S3UploadError):  # noqa: N818 - named for what happened, as 
         self.errors = tuple(errors)
         first = f": {self.errors[0]}" if self.errors else ""
         super().__init__(f"{len(self.errors)} object(s) were not uploaded{first}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.errors,)

@@ -2,14 +2,14 @@
 
 S3's errors are an HTTP status and an XML body `<Error><Code>…</Code><Message>…</Message>…</Error>`
 (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html).  The code decides where there
-is one that we know, else the status.  Parsing is by search in bounded text: an error body may be
-truncated, wrong or hostile and must still give a code, a message or nothing, never an exception.
+is one that we know, else the status.  Parsing is by plain search in bounded text, linear whatever it
+holds: an error body may be truncated, wrong or hostile and must still give a code, a message or
+nothing, never an exception.
 """
 
 from __future__ import annotations
 
 import html
-import re
 
 import msgspec
 
@@ -18,13 +18,9 @@ from s3_upload.http import Response
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, CREATE_MULTIPART_UPLOAD, UPLOAD_PART
 
 MAX_MESSAGE_CHARS = 300
-_TAG = r"<{0}>\s*(.{{0,2000}}?)\s*</{0}>"
-_CODE = re.compile(_TAG.format("Code"), re.DOTALL)
-_MESSAGE = re.compile(_TAG.format("Message"), re.DOTALL)
-_REQUEST_ID = re.compile(_TAG.format("RequestId"), re.DOTALL)
-_UPLOAD_ID = re.compile(_TAG.format("UploadId"), re.DOTALL)
-_ETAG = re.compile(_TAG.format("ETag"), re.DOTALL)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+MAX_ID_CHARS = 2_000
+_MAX_BODY_BYTES = 64 * 1024
+"""What is looked at of a body; the answers of interest take a few hundred bytes."""
 
 # https://github.com/boto/botocore/blob/develop/botocore/retries/standard.py lists these codes.
 _THROTTLING = (
@@ -87,8 +83,8 @@ def classify(operation: str, response: Response) -> Failure | None:
         return None
     if 200 <= response.status < 300:
         return _missing(operation, response)
-    text = response.body.decode("utf-8", "replace")
-    code = _find(_CODE, text)
+    text = _text(response)
+    code = _find("Code", text)
     kind = KIND_OF_CODE.get(code) or KIND_OF_STATUS.get(response.status)
     if kind is None:
         kind = FailureKind.SERVER if response.status >= 500 else FailureKind.REJECTED
@@ -96,20 +92,20 @@ def classify(operation: str, response: Response) -> Failure | None:
         kind=kind,
         status=response.status,
         code=code,
-        message=_find(_MESSAGE, text),
-        request_id=response.request_id or _find(_REQUEST_ID, text),
+        message=_find("Message", text),
+        request_id=_line(response.request_id) or _find("RequestId", text),
         retry_after_s=_retry_after_s(response),
     )
 
 
 def upload_id(response: Response) -> str:
     """The upload ID in a CreateMultipartUpload response, "" if there is none."""
-    return _find(_UPLOAD_ID, response.body.decode("utf-8", "replace"))
+    return _find_id("UploadId", _text(response))
 
 
 def completed_etag(response: Response) -> str:
     """The ETag in a CompleteMultipartUpload response, "" if there is none."""
-    return _find(_ETAG, response.body.decode("utf-8", "replace")) or response.etag
+    return _find_id("ETag", _text(response)) or response.etag
 
 
 # Operations whose 200 is a success only if it carries what the next step needs.
@@ -125,25 +121,46 @@ def _missing(operation: str, response: Response) -> Failure | None:
     if operation not in _NEEDS:
         return None
     what, find = _NEEDS[operation]
-    text = response.body.decode("utf-8", "replace")
-    code = _find(_CODE, text) if "<Error" in text else ""
-    if not code and find(response):
+    text = _text(response)
+    is_error = "<Error" in text  # even one cut short before its code: an ETag header proves nothing then
+    if not is_error and find(response):
         return None
+    code = _find("Code", text) if is_error else ""
     return Failure(
         kind=KIND_OF_CODE.get(code, FailureKind.SERVER),
         status=response.status,
         code=code,
-        message=_find(_MESSAGE, text) or f"{operation}: {response.status} without {what}",
-        request_id=response.request_id,
+        message=_find("Message", text) or f"{operation}: {response.status} without {what}",
+        request_id=_line(response.request_id) or _find("RequestId", text),
         retry_after_s=_retry_after_s(response),
     )
 
 
-def _find(pattern: re.Pattern[str], text: str) -> str:
-    match = pattern.search(text)
-    if match is None:
-        return ""
-    return _CONTROL.sub(" ", html.unescape(match.group(1)))[:MAX_MESSAGE_CHARS]
+def _text(response: Response) -> str:
+    return response.body.lstrip()[:_MAX_BODY_BYTES].decode("utf-8", "replace")
+
+
+def _element(tag: str, text: str) -> str:
+    """What the first `<tag>` holds, entities resolved; "" if there is none or it is not closed."""
+    content, closing, _ = text.partition(f"<{tag}>")[2].partition(f"</{tag}>")
+    return html.unescape(content) if closing else ""
+
+
+def _find(tag: str, text: str) -> str:
+    return _line(_element(tag, text))
+
+
+def _find_id(tag: str, text: str) -> str:
+    """An identifier must go back to the store as it came: one that is too long is none."""
+    value = _element(tag, text).strip()
+    return value if len(value) <= MAX_ID_CHARS and value.isprintable() else ""
+
+
+def _line(text: str) -> str:
+    """One bounded line of printable text: no control characters, no bidirectional overrides."""
+    text = text[: 4 * MAX_MESSAGE_CHARS]
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())[:MAX_MESSAGE_CHARS]
 
 
 def _retry_after_s(response: Response) -> float | None:
