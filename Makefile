@@ -8,6 +8,8 @@ ARGS ?=
 
 # Bytecode goes beside the packages, not into src: `make run` uploads src and compares.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+# uv then trusts what the system trusts: a company's proxy, for one.
+export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -50,14 +52,14 @@ $(VENV)/for-test: NEEDS := -e '.[embedded,adapters]' --group test
 $(VENV)/for-check: NEEDS := -e '.[embedded,adapters]' --group test --group check
 $(VENV)/for-bench: NEEDS := -e '.[embedded]' --group bench
 
-# uv resolves in seconds what can take pip minutes; pip does it where uv cannot be had.
+# uv resolves in seconds what can take pip minutes; where it cannot be had or fails, pip does it.
 $(VENV)/for-%: pyproject.toml | $(BIN)/python
 	@echo "setting up $(VENV) for make $*" >&2
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv \
-		|| echo "uv cannot be had: pip takes its place, which may take minutes" >&2
-	@if test -x $(BIN)/uv; then $(BIN)/uv pip install --quiet --python $(BIN)/python $(NEEDS); \
-	else $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' \
-		&& $(BIN)/python -m pip install --quiet $(NEEDS); fi
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv || true
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(NEEDS) || { \
+		echo "uv could not do it: trying pip, which may take minutes" >&2; \
+		$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+		$(BIN)/python -m pip install --quiet $(NEEDS); }
 	@touch $@
 
 $(BIN)/python:

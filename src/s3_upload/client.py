@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from s3_upload.errors import ConfigError
+from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import Response
 from s3_upload.s3.credentials import CredentialProvider, Credentials, StaticCredentials
 from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
@@ -124,6 +124,9 @@ class S3Client:
         if connection is None:
             exchange.new_connection = True
             connection = await target.pool.open(exchange)
+        if exchange.cancelled:
+            target.pool.put_back(connection)
+            raise AttemptError(FailureKind.TIMEOUT, "cancelled before its request began")
         assert target.encoder is not None
         head = target.encoder.head(operation, self._utc_clock())
         return await connection.request(head, operation.body, exchange)

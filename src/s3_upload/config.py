@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import InitVar, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from s3_upload.errors import ConfigError
 
@@ -19,9 +19,16 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 
-def knob(default: Any, help_text: str, *, low: float = -math.inf, high: float = math.inf) -> Any:
-    """A field with its help text and its closed range [low, high]."""
-    return field(default=default, metadata={"help": help_text, "low": low, "high": high})
+def knob(
+    default: Any,
+    help_text: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A field with its help text and its closed range [low, high], or its choices."""
+    return field(default=default, metadata={"help": help_text, "low": low, "high": high, "choices": choices})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +39,27 @@ class UploadConfig:
     """
 
     max_in_flight: int = knob(
-        32,
-        "Requests at the same time. 32 fills a 1 Gbit/s link at 20 ms with small files and is kind to a store.",
+        256,
+        "At most this many requests at the same time. How many there are, the window decides; beyond 256 "
+        "more has never been measured to help.",
         low=1,
         high=10_000,
+    )
+    window: Literal["adaptive", "fixed"] = knob(
+        "adaptive",
+        "adaptive: as many requests as goodput rises with; fixed: always max_in_flight.",
+        choices=("adaptive", "fixed"),
+    )
+    timeout: Literal["adaptive", "origin"] = knob(
+        "adaptive",
+        "adaptive: three timers (connect, stall, response); origin: one, from the upload speed.",
+        choices=("adaptive", "origin"),
+    )
+    hedge: Literal["auto", "off"] = knob(
+        "auto",
+        "auto: a second copy of a small request that is slow to be answered, first success wins; off for "
+        "stores where an object written twice is not as good as once.",
+        choices=("auto", "off"),
     )
     max_in_flight_bytes: int = knob(
         192 * MIB,
@@ -91,12 +115,17 @@ class UploadConfig:
         biggest_body = max(self.part_size, self.multipart_threshold)
         if biggest_body > self.max_in_flight_bytes:
             raise ConfigError(
-                f"max_in_flight_bytes = {self.max_in_flight_bytes}: must be at least as large as part_size and "
-                f"multipart_threshold ({biggest_body}), or no request could be sent"
+                f"max_in_flight_bytes = {self.max_in_flight_bytes}: must be at least as large as part_size "
+                f"and multipart_threshold ({biggest_body}), or no request could be sent"
             )
 
 
 def _check(spec: dataclasses.Field[Any], value: object) -> None:
+    choices = spec.metadata["choices"]
+    if choices:
+        if value not in choices:
+            raise ConfigError(f"{spec.name} = {value!r}: must be {' or '.join(map(repr, choices))}")
+        return
     low, high = spec.metadata["low"], spec.metadata["high"]
     wanted = "a whole number" if spec.type == "int" else "a number"
     allowed: tuple[type, ...] = (int,) if spec.type == "int" else (int, float)

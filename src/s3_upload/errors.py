@@ -120,16 +120,17 @@ class SourceError(S3UploadError):
 class AttemptError(S3UploadError):
     """One attempt failed before a whole response was there (the wire and the adapters raise it).
 
-    `message` says what was seen, without secrets.
+    `message` says what was seen, without secrets; `timer` names the timer that cut the attempt.
     """
 
-    def __init__(self, kind: FailureKind, message: str) -> None:
+    def __init__(self, kind: FailureKind, message: str, timer: str = "") -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
+        self.timer = timer
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.kind, self.message)
+        return type(self), (self.kind, self.message, self.timer)
 
 
 class UploadError(S3UploadError):

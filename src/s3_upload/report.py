@@ -15,16 +15,19 @@ SUCCESS = "success"
 """The `outcome` of an attempt or upload that succeeded; else it is a `FailureKind`'s value."""
 SKIPPED = "skipped"
 """The `outcome` of a source that is nothing to upload (a socket, a device, a FIFO)."""
-CANCELLED = "cancelled"
-"""The `outcome` of an attempt that was cut short because the run stopped."""
+SUPERSEDED = "superseded"
+"""The `outcome` of an attempt that was cut short because a copy of it had succeeded."""
 
 
 class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One try of one request.
 
-    `timeout_s` is the total time it was allowed, from `request_s` on.  `request_s` (the request began
-    on a connection), `sent_s` (its last byte had left) and `first_byte_s` are 0.0 where the
-    attempt did not get that far.  `body_bytes` is what it had to send.
+    `timeout_s` is the total time it was allowed, from `request_s` on; `timer` names the timer that
+    cut it, if one did ("connect", "stall", "response", "total").  `connect_s` is how long its
+    handshake took (0.0: the connection was there).  `request_s` (the request began on a connection),
+    `sent_s` (its last byte had left the client), `acked_s` (the other side had all of it, where that
+    is known) and `first_byte_s` are 0.0 where the attempt did not get that far.  `body_bytes` is what
+    it had to send.  `hedge`: it was a second copy beside a first; `hedged`: it was such a first.
     """
 
     operation: str
@@ -33,8 +36,10 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timeout_s: float
     body_bytes: int
     outcome: str
+    connect_s: float = 0.0
     request_s: float = 0.0
     sent_s: float = 0.0
+    acked_s: float = 0.0
     first_byte_s: float = 0.0
     part_number: int = 0
     retries: int = 0
@@ -44,6 +49,9 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     request_id: str = ""
     address: str = ""
     new_connection: bool = False
+    timer: str = ""
+    hedge: bool = False
+    hedged: bool = False
 
     @property
     def duration_s(self) -> float:
@@ -58,9 +66,9 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     """One source, done with: uploaded, failed or skipped.
 
     `source` is a path, "data" or "stream".  `attempts` is 1 plus the retries (for a multipart upload:
-    the retries of all its requests), 0 where nothing was tried.  `total_time_s` spans all tries and the waits between
-    them; `success_time_s` is the last try alone (for a multipart upload: from its first request to
-    its last answer).  `est_MBps` is the speed estimate when the upload began.
+    the retries of all its requests), 0 where nothing was tried.  `total_time_s` spans all tries and
+    the waits between them; `success_time_s` is the last try alone (for a multipart upload: from its
+    first request to its last answer).  `est_MBps` is the speed estimate when the upload began.
     """
 
     seq: int
@@ -91,7 +99,8 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The whole run.
 
     `sources = uploaded + len(failed) + len(skipped)`.  `bytes` counts acknowledged payload only;
-    `wasted_bytes` are body bytes of attempts that failed.  `failed` and `skipped` hold the reports.
+    `wasted_bytes` are body bytes of attempts that failed or were superseded.  `hedges` counts the second
+    copies sent beside a slow first.  `failed` and `skipped` hold the reports.
     """
 
     sources: int
@@ -100,6 +109,7 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     wall_time_s: float
     attempts: int
     wasted_bytes: int
+    hedges: int
     failed: tuple[UploadReport, ...]
     skipped: tuple[UploadReport, ...]
 
@@ -123,22 +133,23 @@ class SummaryFold:
         self._bytes = 0
         self._attempts = 0
         self._wasted_bytes = 0
+        self._hedges = 0
         self._failed: list[UploadReport] = []
         self._skipped: list[UploadReport] = []
 
     def add(self, report: UploadReport) -> None:
-        attempts = report.attempts
-        self._attempts += attempts
+        self._attempts += report.attempts
         if report.outcome == SUCCESS:
             self._uploaded += 1
             self._bytes += report.bytes
-            if attempts == 1:  # the hot path: nothing can have been wasted
+            if len(report.attempt_reports) == 1:  # the hot path: nothing can have been wasted
                 return
         elif report.outcome == SKIPPED:
             self._skipped.append(report)
         else:
             self._failed.append(report)
         self._wasted_bytes += sum(a.body_bytes for a in report.attempt_reports if a.outcome != SUCCESS)
+        self._hedges += sum(a.hedge for a in report.attempt_reports)
 
     def summary(self, wall_time_s: float) -> UploadSummary:
         return UploadSummary(
@@ -148,6 +159,7 @@ class SummaryFold:
             wall_time_s=wall_time_s,
             attempts=self._attempts,
             wasted_bytes=self._wasted_bytes,
+            hedges=self._hedges,
             failed=tuple(self._failed),
             skipped=tuple(self._skipped),
         )

@@ -20,7 +20,8 @@ import msgspec
 from s3_upload.config import UploadConfig
 from s3_upload.control.retry import Retry, Rng
 from s3_upload.control.timeout import OriginTimeout, Timeout
-from s3_upload.control.window import FixedWindow, Window
+from s3_upload.control.timers import AdaptiveTimeout
+from s3_upload.control.window import AdaptiveWindow, FixedWindow, Window
 from s3_upload.engine.client import Client
 from s3_upload.engine.feed import Feed, Offload, Sources
 from s3_upload.engine.progress import Progress
@@ -30,6 +31,16 @@ from s3_upload.report import UploadSummary
 from s3_upload.s3.operations import NO_FIELDS, RequestFields
 from s3_upload.source import ObjectSource
 from s3_upload.threads import DaemonThreads
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
+DEFAULT_MAX_CONNECTIONS = 10_000
+RESERVED_FILES = 64
+"""Open files left to the program, its reader threads and libraries; of the rest one half is used,
+since connections that are being replaced overlap with their successors."""
 
 DefaultRequest = Callable[[ObjectSource], RequestFields | None]
 
@@ -55,7 +66,20 @@ class Runtime(msgspec.Struct, frozen=True):
 
 def controls_for(config: UploadConfig) -> Controls:
     """The algorithm that `config` asks for, in its initial state."""
-    return Controls(OriginTimeout(config), Retry(config.n_retries), FixedWindow(config.max_in_flight))
+    timeout = OriginTimeout(config) if config.timeout == "origin" else AdaptiveTimeout(config)
+    limit = min(config.max_in_flight, max_connections())
+    window = FixedWindow(limit) if config.window == "fixed" else AdaptiveWindow(limit)
+    return Controls(timeout, Retry(config.n_retries), window)
+
+
+def max_connections() -> int:
+    """How many connections the limit on open files (RLIMIT_NOFILE) leaves room for."""
+    if resource is None:
+        return DEFAULT_MAX_CONNECTIONS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return DEFAULT_MAX_CONNECTIONS
+    return int(max(1, (soft - RESERVED_FILES) // 2))
 
 
 def real_runtime(config: UploadConfig) -> Runtime:
@@ -68,7 +92,7 @@ def real_runtime(config: UploadConfig) -> Runtime:
     return Runtime(time.monotonic, random.Random(), offload)  # noqa: S311 - jitter, not secrets
 
 
-async def s3_upload_files(
+async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     client: Client,
     bucket: str,
     files: Sources,
@@ -126,6 +150,7 @@ async def run_upload(
         rng=runtime.rng,
         clock=runtime.clock,
         progress=progress,
+        hedging=config.hedge == "auto",
     )
     feed = Feed(
         files,

@@ -3,13 +3,17 @@
 Rules: no clock, no randomness of its own (`rng` is an argument), no I/O.  The kinds' fates are in
 `errors.FailureKind`; this module turns a fate into a decision.
 
-Theory of operation.  Delays have full jitter
-(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/):
+Theory of operation.
 
-    delay = uniform(0, min(CAP_S, base * 2 ** retries))
+1. Delays have full jitter
+   (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/):
 
-with `base` 50 ms for a transient failure and 1 s for a throttle.  What the store asks for by
-Retry-After is a lower bound, itself bounded by `MAX_RETRY_AFTER_S`.
+       delay = uniform(0, min(CAP_S, base * 2 ** retries))
+
+   with `base` 50 ms for a transient failure and 1 s for a throttle.
+2. What the store asks for by Retry-After is a lower bound, itself bounded by `MAX_RETRY_AFTER_S`.
+3. A retry is paid from the endpoint's `budget.RetryBudget`; where that is empty the delay grows until
+   the tokens are there: the run slows down and drops nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from typing import Protocol
 
 import msgspec
 
+from s3_upload.control.budget import COST_THROTTLE, COST_TRANSIENT, RetryBudget
 from s3_upload.errors import FailureKind, Fate
 
 BASE_TRANSIENT_S = 0.05
@@ -42,20 +47,36 @@ class Verdict(enum.Enum):
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """A verdict; `delay_s` is the wait before the next attempt (0.0 unless the verdict is RETRY)."""
+    """A verdict; `delay_s` is the wait before the next attempt (0.0 unless the verdict is RETRY).
+
+    `slowed_s`: how much of it is for want of tokens in the retry budget.
+    """
 
     verdict: Verdict
     delay_s: float = 0.0
+    slowed_s: float = 0.0
 
 
 class Retry:
     """Decides after each failed attempt."""
 
-    def __init__(self, n_retries: int) -> None:
+    def __init__(self, n_retries: int, budget: RetryBudget | None = None) -> None:
         self._n_retries = n_retries
+        self.budget = budget or RetryBudget()
+
+    def succeeded(self) -> None:
+        """An attempt succeeded: the budget gets something back."""
+        self.budget.succeeded()
 
     def decide(
-        self, kind: FailureKind, *, retries: int, any_success: bool, retry_after_s: float | None, rng: Rng
+        self,
+        kind: FailureKind,
+        *,
+        retries: int,
+        any_success: bool,
+        retry_after_s: float | None,
+        now: float,
+        rng: Rng,
     ) -> Decision:
         """`retries`: tries of this request before the failed one, its first not counted.
 
@@ -69,6 +90,9 @@ class Retry:
             return Decision(Verdict.STOP_RUN)
         if retries >= self._n_retries:
             return Decision(Verdict.FAIL_FILE)
-        base_s = BASE_THROTTLE_S if fate is Fate.THROTTLE else BASE_TRANSIENT_S
-        delay_s = rng.uniform(0.0, min(CAP_S, base_s * 2.0 ** min(retries, 30)))
-        return Decision(Verdict.RETRY, max(delay_s, min(retry_after_s or 0.0, MAX_RETRY_AFTER_S)))
+        throttled = fate is Fate.THROTTLE
+        base_s = BASE_THROTTLE_S if throttled else BASE_TRANSIENT_S
+        jitter_s = rng.uniform(0.0, min(CAP_S, base_s * 2.0 ** min(retries, 30)))
+        delay_s = max(jitter_s, min(retry_after_s or 0.0, MAX_RETRY_AFTER_S))
+        wait_s = self.budget.take(COST_THROTTLE if throttled else COST_TRANSIENT, now=now)
+        return Decision(Verdict.RETRY, max(delay_s, wait_s), max(0.0, wait_s - delay_s))

@@ -1,9 +1,10 @@
-"""How long to wait for one attempt: the origin's estimator, put right.
+"""How long to wait for one attempt: what an algorithm has to give, and the origin's.
 
-Rules: no clock, no I/O; what is learned comes from `AttemptReport`s alone.
+Rules: no clock, no I/O; what is learned comes from `AttemptReport`s alone.  The algorithm in use by
+default is `timers.AdaptiveTimeout`.
 
-Theory of operation.  With `speed` the running estimate in MB/s (10^6 bytes per second) of one
-request's transfer:
+Theory of operation of the origin's estimator.  With `speed` the running estimate in MB/s (10^6 bytes
+per second) of one request's transfer:
 
     timeout = backoff ** retries * (min_timeout + timeout_fraction * megabytes / speed)
 
@@ -27,12 +28,22 @@ from s3_upload.config import UploadConfig
 from s3_upload.errors import FailureKind
 from s3_upload.report import AttemptReport
 
+NEVER_S = float("inf")
+
 
 class Timeouts(msgspec.Struct, frozen=True, gc=False):
-    """What one attempt is allowed, in seconds: a handshake, and everything together."""
+    """What one attempt is allowed, in seconds.
+
+    `connect_s`: a handshake.  `total_s`: everything from the request's begin.  `stall_s`: no byte of
+    the body acknowledged.  `response_s`: from the last byte acknowledged to the first of the answer.
+    `hedge_s`: the same, after which a second copy may be sent beside the first.
+    """
 
     connect_s: float
     total_s: float
+    stall_s: float = NEVER_S
+    response_s: float = NEVER_S
+    hedge_s: float = NEVER_S
 
 
 class Timeout(Protocol):
@@ -43,8 +54,11 @@ class Timeout(Protocol):
         """The speed of one request that it reckons with, in MB/s."""
         ...
 
-    def timeouts(self, *, body_bytes: int, retries: int) -> Timeouts:
-        """For an attempt with a body of `body_bytes` >= 0 after `retries` >= 0 failed ones."""
+    def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
+        """For an attempt with a body of `body_bytes` >= 0 after `retries` >= 0 failed ones.
+
+        `operation` is a name of `s3.operations`, as in `AttemptReport.operation`.
+        """
         ...
 
     def observe(self, report: AttemptReport) -> None:
@@ -52,27 +66,38 @@ class Timeout(Protocol):
         ...
 
 
+class SpeedEstimate:
+    """Steps 1 to 3 of the module's theory."""
+
+    def __init__(self, config: UploadConfig) -> None:
+        self._power = config.avg_power
+        self._min_bytes = config.avg_min_bytes
+        self.MBps = config.expected_upload_speed
+
+    def observe(self, report: AttemptReport) -> None:
+        if report.body_bytes < self._min_bytes or report.request_s == 0.0:
+            return
+        speed = report.body_bytes / 1e6 / max(report.ended_s - report.request_s, 1e-6)
+        censored = report.outcome == FailureKind.TIMEOUT.value and speed < self.MBps
+        if report.succeeded or censored:
+            self.MBps = self._power * speed + (1.0 - self._power) * self.MBps
+
+
 class OriginTimeout:
     """The origin's algorithm (see the module's theory)."""
 
     def __init__(self, config: UploadConfig) -> None:
         self._config = config
-        self._speed = config.expected_upload_speed
+        self._speed = SpeedEstimate(config)
 
     @property
     def est_MBps(self) -> float:  # noqa: N802 - the unit's spelling
-        return self._speed
+        return self._speed.MBps
 
-    def timeouts(self, *, body_bytes: int, retries: int) -> Timeouts:
+    def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
         config = self._config
-        expected_s = config.min_timeout + config.timeout_fraction * body_bytes / 1e6 / self._speed
+        expected_s = config.min_timeout + config.timeout_fraction * body_bytes / 1e6 / self._speed.MBps
         return Timeouts(config.connect_timeout_s, config.backoff**retries * expected_s)
 
     def observe(self, report: AttemptReport) -> None:
-        if report.body_bytes < self._config.avg_min_bytes:
-            return
-        speed = report.body_bytes / 1e6 / max(report.duration_s, 1e-6)
-        censored = report.outcome == FailureKind.TIMEOUT.value and speed < self._speed
-        if report.succeeded or censored:
-            power = self._config.avg_power
-            self._speed = power * speed + (1.0 - power) * self._speed
+        self._speed.observe(report)

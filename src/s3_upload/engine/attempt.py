@@ -1,4 +1,4 @@
-"""One try of one unit: one request, one deadline, one report."""
+"""One try of one unit: one request, its timers, one report."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import msgspec
 from s3_upload.control.timeout import Timeout
 from s3_upload.engine.client import Client
 from s3_upload.engine.unit import Unit
-from s3_upload.engine.watchdog import Watchdog
+from s3_upload.engine.watchdog import InFlight, Watchdog
 from s3_upload.errors import AttemptError
 from s3_upload.http import Response
-from s3_upload.report import SUCCESS, AttemptReport
+from s3_upload.report import SUCCESS, SUPERSEDED, AttemptReport
 from s3_upload.s3.responses import Failure, classify
 from s3_upload.wire.exchange import Exchange
 
@@ -36,44 +36,68 @@ class Attempts:
         self._watchdog = watchdog
         self._now = now
 
-    async def make(self, unit: Unit) -> Outcome:
-        """Tries `unit` once. A retry takes a new connection, to another address if there is one."""
+    async def make(self, unit: Unit, *, hedge: bool) -> Outcome:
+        """Tries `unit` once; `hedge`: as a second copy beside a first.
+
+        A retry and a hedge take a new connection, to another address if there is one.  While it
+        lasts, the attempt is in `unit.in_flight`.
+        """
         operation = unit.operation
-        body_bytes = len(operation.body)
-        timeouts = self._timeout.timeouts(body_bytes=body_bytes, retries=unit.retries)
-        exchange = Exchange(self._now, timeouts.connect_s, fresh=unit.retries > 0, avoid=unit.avoid)
-        self._watchdog.watch(exchange, timeouts.total_s)
+        retries = unit.retries
+        timeouts = self._timeout.timeouts(
+            operation=operation.name, body_bytes=len(operation.body), retries=retries
+        )
+        exchange = Exchange(self._now, timeouts.connect_s, fresh=hedge or retries > 0, avoid=unit.avoid)
+        attempt = InFlight(unit, exchange, timeouts, hedge=hedge)
+        unit.in_flight.append(attempt)
+        self._watchdog.watch(attempt)
         failure: Failure | None
         response: Response | None = None
         try:
             response = await self._client.send(operation, exchange)
         except AttemptError as error:
             failure = Failure(kind=error.kind, message=error.message)
+            attempt.timer = attempt.timer or error.timer
         else:
             failure = classify(operation.name, response)
         finally:
-            self._watchdog.unwatch(exchange)
-        if failure is None:
-            outcome, status, code, message = SUCCESS, 200, "", ""
-        else:
-            outcome, status, code, message = failure.kind.value, failure.status, failure.code, failure.message
-        report = AttemptReport(
-            operation=operation.name,
-            started_s=exchange.started_s,
-            ended_s=self._now(),
-            timeout_s=timeouts.total_s,
-            body_bytes=body_bytes,
-            outcome=outcome,
-            request_s=exchange.request_s,
-            sent_s=exchange.sent_s,
-            first_byte_s=exchange.first_byte_s,
-            part_number=operation.part_number,
-            retries=unit.retries,
-            status=response.status if response is not None else status,
-            code=code,
-            message=message,
-            request_id=response.request_id if response is not None else "",
-            address=exchange.address,
-            new_connection=exchange.new_connection,
-        )
+            self._watchdog.unwatch(attempt)
+            unit.in_flight.remove(attempt)
+        report = report_of(attempt, response, failure, ended_s=self._now())
         return Outcome(report, response if failure is None else None, failure)
+
+
+def report_of(
+    attempt: InFlight, response: Response | None, failure: Failure | None, *, ended_s: float
+) -> AttemptReport:
+    """The report of an attempt that has ended; without response and failure it was superseded."""
+    exchange = attempt.exchange
+    operation = attempt.unit.operation
+    if failure is not None:
+        outcome, code, message = failure.kind.value, failure.code, failure.message
+    else:
+        outcome, code, message = (SUCCESS if response is not None else SUPERSEDED), "", ""
+    return AttemptReport(
+        operation=operation.name,
+        started_s=exchange.started_s,
+        ended_s=ended_s,
+        timeout_s=attempt.timeouts.total_s,
+        body_bytes=len(operation.body),
+        outcome=outcome,
+        connect_s=exchange.connect_s,
+        request_s=exchange.request_s,
+        sent_s=exchange.sent_s,
+        acked_s=attempt.acked_s,
+        first_byte_s=exchange.first_byte_s,
+        part_number=operation.part_number,
+        retries=attempt.unit.retries,
+        status=response.status if response is not None else 0,
+        code=code,
+        message=message,
+        request_id=response.request_id if response is not None else "",
+        address=exchange.address,
+        new_connection=exchange.new_connection,
+        timer=attempt.timer,
+        hedge=attempt.hedge,
+        hedged=attempt.hedged,
+    )

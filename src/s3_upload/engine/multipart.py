@@ -81,7 +81,7 @@ class MultipartUpload(Upload):
         checksum_algorithm: str,
         identity: Identity | None,
         started_s: float,
-        est_MBps: float,  # noqa: N803
+        est_MBps: float,
     ) -> None:
         super().__init__(seq, source, size, started_s=started_s, est_MBps=est_MBps)
         self.identity = identity

@@ -19,7 +19,7 @@ Progress = Callable[[UploadReport], Awaitable[None] | None]
 
 
 class Delivery:
-    """See the module's rules. `on_error` is told what the callable raised, `on_empty` that all is delivered."""
+    """See the module's rules. `on_error` is told what the callable raised; `on_empty`: all is delivered."""
 
     def __init__(
         self,

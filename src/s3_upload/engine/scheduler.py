@@ -21,25 +21,29 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from s3_upload.control.budget import SpeculationBudget
 from s3_upload.control.retry import Decision, Retry, Rng, Verdict
 from s3_upload.control.timeout import Timeout
 from s3_upload.control.window import Window
-from s3_upload.engine.attempt import Attempts, Outcome
+from s3_upload.engine.attempt import Attempts, Outcome, report_of
 from s3_upload.engine.client import Client
 from s3_upload.engine.feed import Feed
 from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.progress import Delivery, Progress
 from s3_upload.engine.unit import Unit, Upload
-from s3_upload.engine.watchdog import Watchdog
+from s3_upload.engine.watchdog import InFlight, Watchdog
 from s3_upload.errors import FailureKind, RunError, UploadError
+from s3_upload.http import Response
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
-from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD
+from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, PUT_OBJECT, UPLOAD_PART
 from s3_upload.s3.responses import Failure
 from s3_upload.wire.exchange import Exchange
 
 ABORT_GRACE_S = 5.0
 """How long the end of a stopped run may take to abort its multipart uploads."""
 MAX_ABORTS_AT_ONCE = 32
+SAFE_TWICE = frozenset({PUT_OBJECT, UPLOAD_PART})
+"""Operations of which two at the same time do what one does; CreateMultipartUpload makes two uploads."""
 
 
 class Scheduler:
@@ -55,7 +59,9 @@ class Scheduler:
         rng: Rng,
         clock: Callable[[], float],
         progress: Progress | None,
+        hedging: bool,
     ) -> None:
+        self._hedging = hedging
         self._client = client
         self._timeout = timeout
         self._retry = retry
@@ -64,7 +70,8 @@ class Scheduler:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._epoch_s = clock()
-        self._watchdog = Watchdog(self._loop, self.now)
+        self._budget = SpeculationBudget()
+        self._watchdog = Watchdog(self._loop, self.now, self._budget, self._hedge)
         self._attempts = Attempts(client, timeout, self._watchdog, self.now)
         self._delivery = Delivery(progress, on_error=self.fail, on_empty=self.feed_changed)
         self._summary = SummaryFold()
@@ -75,7 +82,9 @@ class Scheduler:
         self._retry_timers: set[asyncio.TimerHandle] = set()
         self._multiparts: set[MultipartUpload] = set()
         self._in_flight = 0
+        self._hedges = 0
         self._any_success = False
+        self._keeps_versions = False
 
     def attach(self, feed: Feed) -> None:
         self._feed = feed
@@ -140,7 +149,7 @@ class Scheduler:
             if not waiter.done():
                 waiter.set_result(None)
                 return
-        if len(self._workers) < self._window.limit:
+        if len(self._workers) < self._slots():
             worker = self._loop.create_task(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._worker_done)
@@ -150,42 +159,70 @@ class Scheduler:
         if not worker.cancelled() and (error := worker.exception()) is not None:
             self.fail(error)
 
+    def _slots(self) -> int:
+        """A first that has a hedge has lent its slot to it, and waits outside of the window."""
+        return self._window.limit + self._hedges
+
     async def _work(self) -> None:
-        while len(self._workers) <= self._window.limit:
+        while len(self._workers) <= self._slots():
             if not self._ready:
                 waiter = self._loop.create_future()
                 self._idle_workers.append(waiter)
                 await waiter
                 continue
             unit = self._ready.popleft()
+            hedge, unit.hedge_queued = unit.hedge_queued, False
+            if unit.settled:  # a hedge that comes too late
+                self._hedges -= 1
+                continue
             self._in_flight += 1
             try:
-                outcome = await self._attempts.make(unit)
-                self._window.observe(outcome.report, now=self.now(), in_flight=self._in_flight)
+                outcome = await self._attempts.make(unit, hedge=hedge)
             finally:
                 self._in_flight -= 1
-            self._timeout.observe(outcome.report)
             self._settle(unit, outcome)
             if self._delivery.busy:
                 await self._delivery.catch_up()
 
+    def _hedge(self, attempt: InFlight) -> bool:
+        """Queues a second copy of an attempt that is slow to be answered, where that is safe.
+
+        A part sent twice is one part.  An object sent twice is one object, except that a bucket with
+        versioning keeps both: such a bucket shows by the version ID in its answers.
+        """
+        if not self._hedging or attempt.unit.operation.name not in SAFE_TWICE:
+            return False
+        if self._keeps_versions and attempt.unit.operation.name == PUT_OBJECT:
+            return False
+        self._hedges += 1
+        attempt.unit.hedge_queued = True
+        self._ready.appendleft(attempt.unit)
+        self._wake_one()
+        return True
+
     # --- what becomes of an attempt ----------------------------------------------------------------
 
     def _settle(self, unit: Unit, outcome: Outcome) -> None:
-        upload = unit.upload
-        upload.attempt_reports.append(outcome.report)
+        report, upload = outcome.report, unit.upload
+        if report.hedge:
+            self._hedges -= 1
+        if unit.settled:
+            return
+        self._timeout.observe(report)
+        self._window.observe(report, now=report.ended_s, in_flight=self._in_flight + 1)
+        if outcome.response is None and (unit.in_flight or unit.hedge_queued):
+            upload.attempt_reports.append(report)  # its copy is still under way and decides
+            return
         if outcome.response is not None:
-            self._any_success = True
-            follow_ups = upload.accept(unit, outcome.response)
-            if unit.operation.name == CREATE_MULTIPART_UPLOAD:
-                assert isinstance(upload, MultipartUpload)
-                self._feed.begin_parts(upload)
+            follow_ups = self._accept(unit, outcome.response)
+            upload.attempt_reports.append(report)
         else:
             assert outcome.failure is not None
+            upload.attempt_reports.append(report)
             decision = self._decide(unit, outcome.failure)
             if decision.verdict is Verdict.RETRY:
                 unit.retries += 1
-                unit.avoid = outcome.report.address
+                unit.avoid = report.address
                 upload.retries += 1
                 self._retry_later(unit, decision.delay_s)
                 return
@@ -193,10 +230,27 @@ class Scheduler:
                 self.fail(RunError(self._explain(unit, outcome.failure), outcome.failure.kind))
                 return
             follow_ups = upload.refuse(unit, self._error(unit, outcome.failure))
+        unit.settled = True
         self.proceed(upload, follow_ups)
         self._feed.release(unit)
         self._feed.top_up()
         self.feed_changed()
+
+    def _accept(self, unit: Unit, response: Response) -> Iterable[Unit]:
+        upload = unit.upload
+        self._any_success = True
+        self._budget.succeeded()
+        self._retry.succeeded()
+        if not self._keeps_versions and response.headers.get("x-amz-version-id", "null") != "null":
+            self._keeps_versions = True
+        for rival in tuple(unit.in_flight):
+            upload.attempt_reports.append(report_of(rival, None, None, ended_s=self.now()))
+            rival.exchange.cancel("a copy of it has succeeded")
+        follow_ups = upload.accept(unit, response)
+        if unit.operation.name == CREATE_MULTIPART_UPLOAD:
+            assert isinstance(upload, MultipartUpload)
+            self._feed.begin_parts(upload)
+        return follow_ups
 
     def _decide(self, unit: Unit, failure: Failure) -> Decision:
         return self._retry.decide(
@@ -204,6 +258,7 @@ class Scheduler:
             retries=unit.retries,
             any_success=self._any_success,
             retry_after_s=failure.retry_after_s,
+            now=self.now(),
             rng=self._rng,
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from s3_upload.engine.watchdog import InFlight
 from s3_upload.errors import UploadError
 from s3_upload.http import Response
 from s3_upload.report import SUCCESS, AttemptReport, UploadReport
@@ -19,7 +20,7 @@ from s3_upload.source import ObjectSource
 class Unit:
     """One request to be made until it succeeds or is given up."""
 
-    __slots__ = ("avoid", "operation", "retries", "upload")
+    __slots__ = ("avoid", "hedge_queued", "in_flight", "operation", "retries", "settled", "upload")
 
     def __init__(self, upload: Upload, operation: Operation) -> None:
         self.upload = upload
@@ -27,6 +28,12 @@ class Unit:
         self.retries = 0
         self.avoid = ""
         """The address of the last failed attempt: the next one goes elsewhere if it can."""
+        self.in_flight: list[InFlight] = []
+        """The attempts under way: none, one, or one and its hedge."""
+        self.hedge_queued = False
+        """Whether a hedge waits for its slot."""
+        self.settled = False
+        """Whether it is accepted or refused: what is still under way does not count any more."""
 
 
 class Upload:
@@ -47,7 +54,7 @@ class Upload:
 
     def __init__(
         self, seq: int, source: ObjectSource, size: int, *, started_s: float, est_MBps: float
-    ) -> None:  # noqa: N803
+    ) -> None:
         self.seq = seq
         self.source = source
         self.size = size

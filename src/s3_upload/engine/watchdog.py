@@ -1,62 +1,159 @@
-"""Aborts attempts whose time is up.
+"""Watches the attempts in flight against their timers.
 
-One timer for all attempts in flight, armed for the earliest deadline: an attempt that ends in time
-costs a dictionary entry and no timer.  A handshake has its own timer (`wire/connect.py`); an
-attempt's time counts from the moment its request began on a connection.
+`control/phase.py` judges; this module looks at the sockets for it and acts.  One timer serves all
+attempts, armed for the earliest moment at which any of them could be due: an attempt that ends in
+time costs a dictionary entry and no timer.
+
+A verdict is passed only on what is still due right after the loop has looked at its sockets: when
+this process itself was late (a busy machine, a long callback), the answers may already be there.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from s3_upload.control.budget import SpeculationBudget
+from s3_upload.control.phase import RECHECK_S, Action, Judgement, Standing, judge
+from s3_upload.control.timeout import Timeouts
 from s3_upload.wire.exchange import Exchange
+
+if TYPE_CHECKING:
+    from s3_upload.engine.unit import Unit
 
 MIN_SLEEP_S = 0.001
 
 
-class Watchdog:
-    """See the module's theory. `now` is the clock that `Exchange` times are read from."""
+class InFlight:
+    """One attempt under way. `hedge`: it is a second copy; `hedged`: it has one beside it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> None:
+    __slots__ = (
+        "acked_s",
+        "due_s",
+        "exchange",
+        "hedge",
+        "hedged",
+        "progress",
+        "progress_s",
+        "timeouts",
+        "timer",
+        "unit",
+    )
+
+    def __init__(self, unit: Unit, exchange: Exchange, timeouts: Timeouts, *, hedge: bool) -> None:
+        self.unit = unit
+        self.exchange = exchange
+        self.timeouts = timeouts
+        self.hedge = hedge
+        self.hedged = False
+        self.timer = ""
+        self.progress = 0
+        self.progress_s = 0.0
+        self.acked_s = 0.0
+        first_s = min(timeouts.hedge_s, timeouts.response_s, timeouts.stall_s, timeouts.total_s)
+        self.due_s = exchange.started_s + first_s
+
+    def standing(self, now: float) -> Standing:
+        """Looks at the socket."""
+        exchange = self.exchange
+        transfer = exchange.probe() if exchange.probe is not None else None
+        rto_s = 0.0
+        if transfer is not None:
+            rto_s = transfer.rto_s
+            last_ack_s = max(now - transfer.last_ack_age_s, exchange.request_s)
+            if transfer.progress > self.progress:
+                self.progress, self.progress_s = transfer.progress, last_ack_s
+            if transfer.drained and self.acked_s == 0.0:
+                self.acked_s = max(last_ack_s, exchange.sent_s)
+        elif exchange.sent_s:
+            self.acked_s = exchange.sent_s
+        return Standing(
+            request_s=exchange.request_s,
+            progress_s=max(self.progress_s, exchange.request_s),
+            acked_s=self.acked_s,
+            first_byte_s=exchange.first_byte_s,
+            rto_s=rto_s,
+            hedged=self.hedged or self.hedge,
+        )
+
+
+class Watchdog:
+    """See the module's theory. `hedge` may send a second copy; it says whether it did."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        now: Callable[[], float],
+        budget: SpeculationBudget,
+        hedge: Callable[[InFlight], bool],
+    ) -> None:
         self._loop = loop
         self._now = now
-        self._limits_s: dict[Exchange, float] = {}
+        self._budget = budget
+        self._hedge = hedge
+        self._in_flight: dict[InFlight, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for_s = 0.0
 
-    def watch(self, exchange: Exchange, total_s: float) -> None:
-        """Aborts `exchange` when its request has taken `total_s`, unless `unwatch` comes first."""
-        self._limits_s[exchange] = total_s
-        due_s = exchange.started_s + total_s
-        if self._timer is None or due_s < self._armed_for_s:
-            self._arm(due_s)
+    def watch(self, attempt: InFlight) -> None:
+        """Watches `attempt` until `unwatch`."""
+        self._in_flight[attempt] = None
+        if self._timer is None or attempt.due_s < self._armed_for_s:
+            self._arm(attempt.due_s, self._look)
 
-    def unwatch(self, exchange: Exchange) -> None:
-        del self._limits_s[exchange]
+    def unwatch(self, attempt: InFlight) -> None:
+        del self._in_flight[attempt]
 
     def close(self) -> None:
         """Forgets everything and stops the timer."""
-        self._limits_s.clear()
+        self._in_flight.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _arm(self, due_s: float) -> None:
+    def _arm(self, due_s: float, callback: Callable[[], None]) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._armed_for_s = due_s
-        self._timer = self._loop.call_later(max(due_s - self._now(), MIN_SLEEP_S), self._check)
+        self._timer = self._loop.call_later(max(due_s - self._now(), MIN_SLEEP_S), callback)
 
-    def _check(self) -> None:
+    def _look(self) -> None:
+        """Something may be due: looks again after the loop has served its sockets."""
         self._timer = None
-        now_s = self._now()
-        next_due_s = float("inf")
-        for exchange, limit_s in tuple(self._limits_s.items()):
-            due_s = (exchange.request_s or now_s) + limit_s
-            if due_s > now_s:
-                next_due_s = min(next_due_s, due_s)
-            elif exchange.abort is not None:
-                exchange.abort(f"no complete answer within {limit_s:.3g} s")
-        if next_due_s < float("inf"):
-            self._arm(next_due_s)
+        if self._in_flight:
+            self._arm(self._now(), self._judge_all)
+
+    def _judge_all(self) -> None:
+        self._timer = None
+        now = self._now()
+        for attempt in [attempt for attempt in self._in_flight if attempt.due_s <= now]:
+            if attempt.exchange.request_s == 0.0:
+                attempt.due_s = now + RECHECK_S  # a handshake, which has a timer of its own
+            else:
+                self._act(attempt, judge(attempt.timeouts, attempt.standing(now), now=now))
+        if self._in_flight:
+            self._arm(min(attempt.due_s for attempt in self._in_flight), self._look)
+
+    def _act(self, attempt: InFlight, judgement: Judgement) -> None:
+        attempt.due_s = judgement.due_s
+        action = judgement.action
+        if action is Action.HEDGE:
+            if self._budget.credit >= 1.0 and self._hedge(attempt):
+                attempt.hedged = True
+                self._budget.take()
+            else:
+                attempt.due_s = min(judgement.due_s, self._now() + RECHECK_S)
+        elif action is Action.CUT or (action is Action.CUT_IF_CREDIT and self._budget.take()):
+            attempt.timer = judgement.timer
+            attempt.exchange.cancel(_reason(attempt, judgement.timer, self._now()))
+
+
+def _reason(attempt: InFlight, timer: str, now: float) -> str:
+    """What the error text says of a cut."""
+    exchange = attempt.exchange
+    if timer == "stall":
+        return f"no byte was taken in for {now - max(attempt.progress_s, exchange.request_s):.3g} s"
+    if timer == "response":
+        return f"no answer within {now - (attempt.acked_s or exchange.request_s):.3g} s"
+    return f"not done within {now - exchange.request_s:.3g} s"

@@ -44,6 +44,7 @@ _METHODS = {
 }
 _CARRIES_FIELDS = {PUT_OBJECT, CREATE_MULTIPART_UPLOAD}
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _HEADER_OF_FIELD = {
     "content_type": "content-type",
     "content_encoding": "content-encoding",
@@ -120,7 +121,11 @@ def _encoded_key(key: str) -> str:
     try:
         return encode_path(key)
     except UnicodeEncodeError as error:
-        raise AttemptError(FailureKind.REJECTED, "the key is not valid Unicode, which S3 requires") from error
+        raise _not_unicode("the key") from error
+
+
+def _not_unicode(what: str) -> AttemptError:
+    return AttemptError(FailureKind.REJECTED, f"{what} is not valid Unicode, which S3 requires")
 
 
 def _query(operation: Operation) -> str:
@@ -162,7 +167,10 @@ def field_headers(fields: RequestFields) -> dict[str, str]:
             raise AttemptError(FailureKind.REJECTED, message)
         headers[f"x-amz-meta-{name.lower()}"] = _header_value(f"metadata {name!r}", value)
     if fields.tags:
-        headers["x-amz-tagging"] = urlencode(fields.tags)
+        try:
+            headers["x-amz-tagging"] = urlencode(fields.tags, errors="strict")
+        except UnicodeEncodeError as error:
+            raise _not_unicode("tags") from error
     return headers
 
 
@@ -171,6 +179,8 @@ def _header_value(what: str, value: str) -> str:
         raise AttemptError(
             FailureKind.REJECTED, f"{what}: has a control character, which no header can carry"
         )
+    if _SURROGATE.search(value):
+        raise _not_unicode(what)
     return " ".join(value.split())  # what is signed and what is sent stay the same
 
 
@@ -193,4 +203,5 @@ def _part_row(part: CompletedPart) -> str:
     if part.checksum is not None:
         tag = f"Checksum{part.checksum.algorithm}"
         checksum = f"<{tag}>{part.checksum.value}</{tag}>"
-    return f"<Part><PartNumber>{part.number}</PartNumber><ETag>{escape(part.etag, quote=False)}</ETag>{checksum}</Part>"
+    etag = escape(part.etag, quote=False)
+    return f"<Part><PartNumber>{part.number}</PartNumber><ETag>{etag}</ETag>{checksum}</Part>"

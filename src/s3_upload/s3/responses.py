@@ -24,10 +24,11 @@ _MAX_BODY_BYTES = 64 * 1024
 
 # https://github.com/boto/botocore/blob/develop/botocore/retries/standard.py lists these codes.
 _THROTTLING = (
-    "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
-    "TooManyRequestsException", "ProvisionedThroughputExceededException", "TransactionInProgressException",
-    "RequestLimitExceeded", "BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete",
-    "EC2ThrottledException", "SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "Busy",
+    "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled",
+    "RequestThrottledException", "TooManyRequestsException", "ProvisionedThroughputExceededException",
+    "TransactionInProgressException", "RequestLimitExceeded", "BandwidthLimitExceeded",
+    "LimitExceededException", "PriorRequestNotComplete", "EC2ThrottledException", "SlowDown",
+    "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "Busy",
 )  # fmt: skip
 
 KIND_OF_CODE: dict[str, FailureKind] = {

@@ -100,4 +100,5 @@ class Signer:
         canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload_hash}"
         to_sign = f"{ALGORITHM}\n{amz_date}\n{self._scope}\n{sha256(canonical.encode()).hexdigest()}"
         signature = hmac.digest(self._signing_key, to_sign.encode(), "sha256").hex()
-        return f"{ALGORITHM} Credential={self._access_key}/{self._scope}, SignedHeaders={names}, Signature={signature}"
+        credential = f"{self._access_key}/{self._scope}"
+        return f"{ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}"

@@ -61,6 +61,7 @@ class Connector:
             exchange.address = address
             self._open[address] = self._open.get(address, 0) + 1
             connection = Connection(loop=self._loop, address=address, on_idle=on_idle, on_closed=closed)
+            begun_s = exchange.now()
             try:
                 await self._handshake(connection, address, exchange.connect_timeout_s)
             except BaseException as failure:
@@ -73,6 +74,7 @@ class Connector:
                 self._penalized_until_s[address] = self._loop.time() + PENALTY_S
             else:
                 self._penalized_until_s.pop(address, None)
+                exchange.connect_s = exchange.now() - begun_s
                 return connection
         raise error
 
@@ -88,7 +90,7 @@ class Connector:
                 )
         except TimeoutError:
             message = f"no connection to {address} port {self.port} within {timeout_s:.3g} s"
-            raise AttemptError(FailureKind.CONNECT, message) from None
+            raise AttemptError(FailureKind.CONNECT, message, timer="connect") from None
         except ssl.SSLCertVerificationError as error:
             message = f"the certificate of {self.host} is not trusted: {error.verify_message}"
             raise AttemptError(FailureKind.CERTIFICATE, message) from error

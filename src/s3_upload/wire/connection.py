@@ -18,19 +18,21 @@ wrong meets in `_fail()`, which poisons the connection and makes `request()` rai
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import httptools
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http import Body, Response
-
-if TYPE_CHECKING:
-    from s3_upload.wire.exchange import Exchange
+from s3_upload.wire import tcp_info
+from s3_upload.wire.exchange import Exchange, Transfer
 
 SLICE_BYTES = 1 << 20
 MAX_HEADER_BYTES = 64 << 10
+RTO_RTTVARS = 4  # K of RFC 6298
 MAX_RESPONSE_BODY_BYTES = 1 << 20
 _TLS_ALERT = b"\x15\x03"
 
@@ -78,25 +80,42 @@ class Connection(asyncio.Protocol):
 
         Raises `AttemptError`.  Cancelling it closes the connection.
         """
+        if self._closed:  # between the handshake and now
+            raise AttemptError(FailureKind.RESET, "the store closed the connection before the request")
         future: asyncio.Future[Response] = self._loop.create_future()
         self._future = future
         self._exchange = exchange
         exchange.address = self.address
         exchange.abort = self.abort
+        exchange.probe = self.probe
         exchange.request_s = exchange.now()
         self.requests += 1
         self._send(head, body)
         try:
             return await future
         except asyncio.CancelledError:
-            self._poison()
+            if self._future is future:  # else it was answered, and may be another request's by now
+                self._poison()
             raise
         finally:
-            exchange.abort = None
+            exchange.abort = exchange.probe = None
 
     def abort(self, reason: str) -> None:
         """Ends the request under way: `request` raises `AttemptError(TIMEOUT, reason)`."""
         self._fail(FailureKind.TIMEOUT, reason)
+
+    def probe(self) -> Transfer:
+        """How far the request under way has been taken in by the other side."""
+        transport = self._transport
+        assert transport is not None
+        buffered = transport.get_write_buffer_size()
+        handed_over = self._unsent == len(self._body) and buffered == 0
+        info = tcp_info.read(transport.get_extra_info("socket"))
+        if info is None:
+            return Transfer(self._unsent - buffered, handed_over, 0.0, 0.0)
+        in_kernel = info.notsent_bytes or info.unacked
+        rto_s = info.rtt_s + RTO_RTTVARS * info.rttvar_s
+        return Transfer(info.bytes_acked, handed_over and not in_kernel, info.last_ack_age_s, rto_s)
 
     def close(self) -> None:
         """Closes the connection; a request under way fails."""
@@ -144,8 +163,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        # 0: paused exactly while bytes remain in the transport's buffer (see the module's rules).
-        self._transport.set_write_buffer_limits(high=0)
+        # Paused while bytes remain in the transport's buffer (see the module's rules).  Not 0: a TLS
+        # transport pauses at `size >= high`, so with 0 it would stay paused with nothing to send.
+        self._transport.set_write_buffer_limits(high=1, low=0)
 
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
@@ -182,7 +202,8 @@ class Connection(asyncio.Protocol):
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > MAX_HEADER_BYTES:
             raise AttemptError(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        # llhttp leaves the white space behind a value, which is no part of it (RFC 9110 §5.5).
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").rstrip(" \t")
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -194,9 +215,10 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
-        future = self._future
-        if status < 200 or future is None:  # 1xx: the real answer follows
+        future, exchange = self._future, self._exchange
+        if status < 200 or future is None or exchange is None:  # 1xx: the real answer follows
             return
+        exchange.abort = exchange.probe = None  # too late for them, before the waiter runs as well
         response = Response(status, self._headers, b"".join(self._chunks))
         request_sent = self._unsent == len(self._body) and not self._paused
         self._future = self._exchange = None
@@ -230,5 +252,7 @@ class Connection(asyncio.Protocol):
 def plain_text(error: BaseException | None) -> str:
     """An exception as text for a message: an OSError's reason without its number."""
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        # asyncio's own text for a refused connection is "Connect call failed ('192.0.2.1', 443)".
+        is_system_error = error.errno and not isinstance(error, socket.gaierror)
+        return os.strerror(error.errno) if is_system_error else error.strerror
     return str(error) or type(error).__name__ if error is not None else "closed by the other side"

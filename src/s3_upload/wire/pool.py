@@ -30,7 +30,8 @@ class Pool:
         self._all: set[Connection] = set()
 
     def __repr__(self) -> str:
-        return f"<Pool {self._connector.host}:{self._connector.port} open={len(self._all)} idle={len(self._idle)}>"
+        where = f"{self._connector.host}:{self._connector.port}"
+        return f"<Pool {where} open={len(self._all)} idle={len(self._idle)}>"
 
     def take(self) -> Connection | None:
         """An idle connection, or None."""
@@ -48,11 +49,13 @@ class Pool:
 
     async def open(self, exchange: Exchange) -> Connection:
         """A new connection. Raises `AttemptError`."""
-        connection = await self._connector.open(exchange, self._on_idle, self._on_closed)
-        self._all.add(connection)
+        connection = await self._connector.open(exchange, self.put_back, self._on_closed)
+        if connection.usable:  # else it was closed at once, and its request will say so
+            self._all.add(connection)
         return connection
 
-    def _on_idle(self, connection: Connection) -> None:
+    def put_back(self, connection: Connection) -> None:
+        """`connection` is free for the next request."""
         self._idle.append((connection, self._loop.time()))
 
     def _on_closed(self, connection: Connection) -> None:

@@ -1,0 +1,161 @@
+"""How long to wait, by three timers, each adapting only where its cause lies.
+
+Rules: no clock, no I/O; what is learned comes from `AttemptReport`s alone.
+
+Theory of operation.  One number for a whole attempt must be large enough for the slowest transfer
+and is then useless against a store that does not answer.  Time has three causes, so:
+
+1. *connect*: RFC 6298 on handshake times; a timeout doubles it (5.5), a sample ends that (5.7).
+2. *send*: as long as bytes of the body are acknowledged the transfer is alive, however slow.  What
+   is cut is a stall: nothing acknowledged for `stall_s`, or for `STALL_RTOS` times the connection's
+   own RTO where that is longer (`stall_limit_s`), so that TCP's retransmissions get their chance.
+3. *response*: from the last byte acknowledged to the first byte of the answer, which does not depend
+   on the size.  `srtt`, `rttvar` of that time give two bounds:
+
+       hedge_s    = srtt + max(HEDGE_MARGIN_S, m * rttvar)
+       response_s = max(RESPONSE_MIN_S, RESPONSE_FACTOR * hedge_s) * backoff ** retries
+
+   After `hedge_s` a second copy is sent beside the first (small bodies, where it is safe); after
+   `response_s` the attempt is cut.  Both are speculation and paid from `budget.SpeculationBudget`;
+   after `PATIENCE_S` an attempt is cut whatever the budget.
+4. `m` is what keeps hedges rare without a tuned constant: a hedge whose original answered first was
+   *wasted* and multiplies m by `M_RAISE`; every success multiplies it by `M_DECAY`.  In equilibrium
+   one hedge in ln(M_RAISE) / -ln(M_DECAY), about 400, is wasted, whatever the distribution.  A hedge
+   that won says that the original was lost, not that the bound was too tight: it changes nothing.
+5. A response timeout is a censored sample: the answer would have taken longer than the attempt was
+   allowed.  Each doubles `response_s` (up to PATIENCE_S); a success halves the excess.
+6. The origin's bandwidth model stays as the outer bound on everything:
+
+       total_s = max(OUTER_MIN_S + bytes / OUTER_MIN_BYTES_PER_S,
+                     OUTER_FACTOR * backoff ** retries * (min_timeout + timeout_fraction * MB / speed))
+
+   It ends a transfer that trickles for ever and nothing else.
+7. CompleteMultipartUpload may take minutes: it has no response timer, only the outer bound.
+
+S3 answers small requests in 0.1 to 0.2 s, about one in a thousand in some seconds
+(https://docs.aws.amazon.com/whitepapers/latest/s3-optimizing-performance-best-practices/timeouts-and-retries-for-latency-sensitive-applications.html
+advises to retry requests below 512 KB after 2 s, then after 4 s: RESPONSE_MIN_S and `backoff`).
+"""
+
+from __future__ import annotations
+
+from s3_upload.config import UploadConfig
+from s3_upload.control.rtt import RttEstimator
+from s3_upload.control.timeout import NEVER_S, SpeedEstimate, Timeouts
+from s3_upload.report import AttemptReport
+
+CONNECT_INITIAL_S = 3.0
+CONNECT_MIN_S = 0.5
+STALL_MIN_S = 5.0
+STALL_RTOS = 8
+RESPONSE_INITIAL_S = 10.0
+RESPONSE_MIN_S = 2.0
+RESPONSE_FACTOR = 4.0
+RESPONSE_MAX_DOUBLINGS = 5
+PATIENCE_S = 60.0
+HEDGE_MARGIN_S = 0.1
+HEDGE_MAX_BYTES = 1 << 20
+"""A second copy of more than this costs the link more than it saves."""
+HEDGE_MIN_SAMPLES = 20
+M_INITIAL = 6.0
+M_MIN = 4.0
+M_MAX = 200.0
+M_RAISE = 1.5
+M_DECAY = 0.999
+SMALL_BYTES = 64 << 10
+"""Such a body is in the kernel at once, and `sent_s` is within a round trip of its acknowledgement."""
+OUTER_FACTOR = 10.0
+OUTER_MIN_S = 300.0
+OUTER_MIN_BYTES_PER_S = 1000.0
+# RFC 7323, appendix G: many samples come in one round trip.
+RESPONSE_ALPHA = 1 / 64
+RESPONSE_BETA = 1 / 32
+TIMER_CONNECT = "connect"
+TIMER_STALL = "stall"
+TIMER_RESPONSE = "response"
+TIMER_TOTAL = "total"
+
+_NO_RESPONSE_TIMER = frozenset({"CompleteMultipartUpload"})
+
+
+def stall_limit_s(stall_s: float, rto_s: float) -> float:
+    """How long nothing may be acknowledged on a connection whose RTO, before back-off, is `rto_s`."""
+    return max(stall_s, STALL_RTOS * rto_s)
+
+
+class AdaptiveTimeout:
+    """The algorithm of the module's theory."""
+
+    def __init__(self, config: UploadConfig) -> None:
+        self._config = config
+        self._speed = SpeedEstimate(config)
+        self._connect = RttEstimator(
+            initial_s=min(CONNECT_INITIAL_S, config.connect_timeout_s),
+            min_s=min(CONNECT_MIN_S, config.connect_timeout_s),
+            max_s=config.connect_timeout_s,
+        )
+        self._response = RttEstimator(
+            initial_s=RESPONSE_INITIAL_S,
+            min_s=0.0,
+            max_s=PATIENCE_S,
+            alpha=RESPONSE_ALPHA,
+            beta=RESPONSE_BETA,
+        )
+        self._m = M_INITIAL
+        self._doublings = 0.0
+
+    @property
+    def est_MBps(self) -> float:  # noqa: N802 - the unit's spelling
+        return self._speed.MBps
+
+    @property
+    def hedge_s(self) -> float:
+        """When a second copy may be sent, in seconds after the last byte was acknowledged (step 3)."""
+        response = self._response
+        if response.samples < HEDGE_MIN_SAMPLES:
+            return NEVER_S
+        return response.srtt_s + max(HEDGE_MARGIN_S, self._m * response.rttvar_s)
+
+    @property
+    def response_s(self) -> float:
+        """When a first try is cut, in seconds after the last byte was acknowledged (steps 3 and 5)."""
+        hedge_s = self.hedge_s
+        base_s = RESPONSE_INITIAL_S if hedge_s == NEVER_S else max(RESPONSE_MIN_S, RESPONSE_FACTOR * hedge_s)
+        return min(PATIENCE_S, base_s * float(2.0**self._doublings))
+
+    def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
+        config = self._config
+        longer: float = float(config.backoff**retries)
+        expected_s = config.min_timeout + config.timeout_fraction * body_bytes / 1e6 / self._speed.MBps
+        outer_s = OUTER_MIN_S + body_bytes / OUTER_MIN_BYTES_PER_S
+        total_s = max(outer_s, OUTER_FACTOR * longer * expected_s)
+        stall_s = min(STALL_MIN_S * longer, PATIENCE_S)
+        if operation in _NO_RESPONSE_TIMER:
+            return Timeouts(self._connect.rto_s, total_s, stall_s)
+        return Timeouts(
+            self._connect.rto_s,
+            total_s,
+            stall_s,
+            min(self.response_s * longer, PATIENCE_S),
+            self.hedge_s if body_bytes <= HEDGE_MAX_BYTES else NEVER_S,
+        )
+
+    def observe(self, report: AttemptReport) -> None:
+        if report.connect_s > 0.0:
+            self._connect.sample(report.connect_s)
+        if report.succeeded:
+            self._observe_success(report)
+        elif report.timer == TIMER_CONNECT:
+            self._connect.timed_out()
+        elif report.timer == TIMER_RESPONSE:
+            self._doublings = min(self._doublings + 1.0, RESPONSE_MAX_DOUBLINGS)
+        self._speed.observe(report)
+
+    def _observe_success(self, report: AttemptReport) -> None:
+        self._doublings *= 0.5
+        self._m = max(M_MIN, self._m * M_DECAY)
+        if report.hedged and not report.hedge:
+            self._m = min(M_MAX, self._m * M_RAISE)
+        acked_s = report.acked_s or (report.sent_s if report.body_bytes <= SMALL_BYTES else 0.0)
+        if acked_s and report.operation not in _NO_RESPONSE_TIMER:
+            self._response.sample(max(report.first_byte_s - acked_s, 0.0))

@@ -1,0 +1,62 @@
+"""What the kernel knows of a TCP connection: Linux's TCP_INFO.
+
+Layout: `struct tcp_info` in linux/tcp.h; it only ever grows at its end, so an old kernel's answer is
+shorter and a new one's longer than what is read here.  On other systems, and for transports without
+a kernel socket, `read` gives None and callers fall back on what the transport's buffer says.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+import msgspec
+
+# 8 bytes of flags; 24 u32 from rto to total_retrans; 4 u64 from pacing_rate to bytes_received;
+# 6 u32 from segs_out to data_segs_out; u64 delivery_rate.
+_LAYOUT = struct.Struct("=8x24I4Q6IQ")
+_TCP_INFO = getattr(socket, "TCP_INFO", None)
+
+
+class TcpInfo(msgspec.Struct, frozen=True, gc=False):
+    """The fields of TCP_INFO in use here; times in seconds, sizes in bytes, rates in bytes per second.
+
+    `rtt_s` and `rttvar_s` are the kernel's SRTT and its mean deviation (RFC 6298); `last_ack_age_s`
+    the time since the last acknowledgement came; `unacked` counts segments in flight;
+    `bytes_acked` counts from the connection's begin.
+    """
+
+    unacked: int
+    last_ack_age_s: float
+    rtt_s: float
+    rttvar_s: float
+    min_rtt_s: float
+    cwnd: int
+    bytes_acked: int
+    notsent_bytes: int
+    delivery_rate: int
+
+
+def read(sock: Any) -> TcpInfo | None:
+    """TCP_INFO of a socket, or None where there is none (not Linux, not TCP, closed)."""
+    if sock is None or _TCP_INFO is None:
+        return None
+    try:
+        raw = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LAYOUT.size)
+    except (OSError, AttributeError):
+        return None
+    if len(raw) < _LAYOUT.size:
+        return None
+    values = _LAYOUT.unpack(raw)
+    return TcpInfo(
+        unacked=values[4],
+        last_ack_age_s=values[12] / 1e3,
+        rtt_s=values[15] / 1e6,
+        rttvar_s=values[16] / 1e6,
+        cwnd=values[18],
+        bytes_acked=values[26],
+        notsent_bytes=values[30],
+        min_rtt_s=values[31] / 1e6,
+        delivery_rate=values[34],
+    )

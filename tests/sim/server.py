@@ -1,0 +1,364 @@
+"""The store: the fault server's model of S3 on a virtual network, with a temper of its own.
+
+Requests are parsed from the very bytes that arrived.  What a request meets: its fault, chosen when
+its headers are there (`Faults`); a bounded rate of operations (`capacity_per_s`); a token bucket per
+prefix, beyond which it is told 503 SlowDown; its service time.  It takes effect when it is answered,
+not when it came: a store goes on with what the program has given up long ago.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import httptools
+
+from tests.faults.actions import (
+    Action, Answer, Delay, Early, Garbage, Request, Reset, Serve, Stall, Torn, render, s3_error,
+)  # fmt: skip
+from tests.faults.model import S3Model
+from tests.sim.network import Channel, Handler, Network
+
+DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
+REQUEST_TIMEOUT_S = 20.0
+"""How long S3 waits for more of a body."""
+SLOW_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaid(Action):
+    """The request takes effect and is answered with an error all the same."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSpec:
+    """A store without faults. `service_s`: the median; times are log-normal with `sigma`."""
+
+    service_s: float = 0.03
+    sigma: float = 0.4
+    slow_share: float = 0.0
+    """Of requests that take SLOW_S more."""
+    capacity_per_s: float = float("inf")
+    prefix_rate_per_s: float = float("inf")
+    idle_close_s: float = 20.0
+    requests_per_connection: int = 0
+    """0: no bound; else it says `Connection: close` after so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Shares of requests (of connections: `accept_reset`), until `end_s` of the world's time."""
+
+    end_s: float = 0.0
+    error: float = 0.0
+    unsaid: float = 0.0
+    throttle: float = 0.0
+    unanswered: float = 0.0
+    stalled_body: float = 0.0
+    torn: float = 0.0
+    reset: float = 0.0
+    garbage: float = 0.0
+    early: float = 0.0
+    accept_reset: float = 0.0
+
+    def names(self) -> list[str]:
+        return [name for name in self.__slots__ if name not in ("end_s", "accept_reset")]
+
+
+@dataclass(slots=True)
+class Record:
+    """One request, for the oracle. Instants are the world's time, 0.0 for never."""
+
+    request: Request
+    fault: str = ""
+    applied_s: float = 0.0
+    status: int = 0
+    delivered_s: float = 0.0
+    """The program was given the whole answer."""
+
+
+class SimStore:
+    """See the module's text."""
+
+    def __init__(
+        self, network: Network, spec: StoreSpec, faults: Faults, rng: random.Random, model: S3Model
+    ) -> None:
+        self.network = network
+        self.spec = spec
+        self.faults = faults
+        self.model = model
+        self.records: list[Record] = []
+        self.counts: Counter[str] = Counter()
+        """Faults injected, by kind."""
+        self._rng = rng
+        self._slot_s = 0.0
+        self._buckets: dict[str, tuple[float, float]] = {}
+        self._attempts: Counter[tuple[str, str, int]] = Counter()
+
+    def accept(self, channel: Channel) -> Handler:
+        return _Connection(self, channel)
+
+    def faulty_accept(self) -> bool:
+        faults = self.faults
+        if self.network.now() >= faults.end_s or self._rng.random() >= faults.accept_reset:
+            return False
+        self.counts["accept_reset"] += 1
+        return True
+
+    def begin(self, connection: int, method: str, target: str, headers: dict[str, str]) -> Record:
+        """A new request, at its headers."""
+        path, _, query_text = target.partition("?")
+        bucket, _, key = path[1:].partition("/")
+        request = Request(
+            number=len(self.records) + 1,
+            attempt=0,
+            connection=connection,
+            method=method,
+            bucket=unquote(bucket),
+            key=unquote(key),
+            target=target,
+            query=dict(parse_qsl(query_text, keep_blank_values=True)),
+            headers=headers,
+            started_s=self.network.now(),
+        )
+        slot = (method, request.key, request.part_number)
+        self._attempts[slot] += 1
+        request.attempt = self._attempts[slot]
+        record = Record(request)
+        self.records.append(record)
+        record.fault, request.action = self._choose(request)
+        if record.fault:
+            self.counts[record.fault] += 1
+        self.network.trace("request", connection, method, target, record.fault)
+        return record
+
+    def service_s(self, action: Action | None) -> float:
+        """How long from now until a request that is there takes effect."""
+        spec, now_s = self.spec, self.network.now()
+        self._slot_s = max(now_s, self._slot_s) + 1 / spec.capacity_per_s
+        service_s = spec.service_s * self._rng.lognormvariate(0.0, spec.sigma)
+        return self._slot_s - now_s + service_s + (action.seconds if isinstance(action, Delay) else 0.0)
+
+    def refuses(self, request: Request) -> bool:
+        """Whether the request is beyond what its prefix may have."""
+        rate = self.spec.prefix_rate_per_s
+        if rate == float("inf"):
+            return False
+        now_s, prefix = self.network.now(), request.key.rpartition("/")[0]
+        tokens, since_s = self._buckets.get(prefix, (rate, now_s))
+        tokens = min(rate, tokens + rate * (now_s - since_s))
+        self._buckets[prefix] = (tokens - 1 if tokens >= 1 else tokens, now_s)
+        self.counts["prefix throttle"] += tokens < 1
+        return tokens < 1
+
+    def apply(self, record: Record) -> Answer:
+        record.applied_s = self.network.now()
+        answer = self.model.answer(record.request)
+        self.network.trace("apply", record.request.number, answer.status)
+        return answer
+
+    def _choose(self, request: Request) -> tuple[str, Action | None]:
+        rng, spec = self._rng, self.spec
+        draw = rng.random()
+        if self.network.now() < self.faults.end_s:
+            for name in self.faults.names():
+                share = getattr(self.faults, name)
+                if draw < share:
+                    return name, self._action(name, request)
+                draw -= share
+        if rng.random() < spec.slow_share:
+            return "slow", Delay(SLOW_S)
+        return "", None
+
+    def _action(self, name: str, request: Request) -> Action:
+        rng = self._rng
+        stored = rng.random() < 0.5
+        length = int(request.headers.get("content-length", "0"))
+        cut = rng.choice((None, 0, length // 2))
+        match name:
+            case "error":
+                return s3_error(500, "InternalError", close=stored)
+            case "unsaid":
+                return Unsaid(s3_error(500, "InternalError"))
+            case "throttle":
+                return s3_error(503, "SlowDown", "Please reduce your request rate.")
+            case "unanswered":
+                return Stall(stored=stored)
+            case "stalled_body":
+                return Stall(after_body_bytes=length // 2)
+            case "torn":
+                return Torn(stored=stored)
+            case "reset":
+                return Reset(after_body_bytes=cut, stored=stored and cut is None)
+            case "garbage":
+                return Garbage()
+        return Early(s3_error(503, "SlowDown", "Please reduce your request rate."))
+
+
+class _Connection:
+    """The store's end of one connection; the callbacks `on_*` are httptools'."""
+
+    def __init__(self, store: SimStore, channel: Channel) -> None:
+        self.fault = ""
+        self._store = store
+        self._channel = channel
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._record: Record | None = None
+        self._cut: int | None = None
+        self._served = 0
+        self._quiet_s = 0.0
+        self._over = False
+        self.on_message_begin()
+        if store.faulty_accept():
+            self.fault = "accept_reset"
+            self._end(channel.reset)
+        else:
+            self._watch_idle()
+
+    # --- what arrives ----------------------------------------------------------------------------
+
+    def data(self, data: memoryview) -> None:
+        if self._over:
+            return
+        self._quiet_s = self._store.network.now()
+        self._parser.feed_data(data)
+
+    def gone(self) -> None:
+        """The program's end is closed; what is under way here goes on."""
+        self._over = True
+
+    def on_message_begin(self) -> None:
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._chunks: list[bytes] = []
+        self._received = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        assert self._record is None, "a request was sent before the one before it was answered"
+        method, target = self._parser.get_method().decode(), self._url.decode("latin-1")
+        self._record = record = self._store.begin(self._channel.number, method, target, self._headers)
+        self.fault = record.fault
+        action = record.request.action
+        if isinstance(action, Early):
+            self._answer(record, action.answer, close=True)
+        elif isinstance(action, Stall | Reset):
+            self._cut = action.after_body_bytes
+            self._cut_if_due()
+        self._watch_body(record)
+
+    def on_body(self, chunk: bytes) -> None:
+        if self._over or self._record is None:
+            return
+        self._chunks.append(chunk)
+        self._received += len(chunk)
+        self._cut_if_due()
+
+    def on_message_complete(self) -> None:
+        record = self._record
+        if self._over or record is None:
+            return
+        request = record.request
+        request.body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        request.body_bytes = len(request.body)
+        request.complete = True
+        request.received_s = self._store.network.now()
+        self._chunks = []
+        self._later(self._store.service_s(request.action), self._act, record)
+
+    def _cut_if_due(self) -> None:
+        if self._cut is None or self._received < self._cut or self._record is None:
+            return
+        if isinstance(self._record.request.action, Reset):
+            self._end(self._channel.reset)
+        else:
+            self._over = True
+            self._channel.reading = False
+
+    # --- what becomes of it ----------------------------------------------------------------------
+
+    def _act(self, record: Record) -> None:
+        store, action = self._store, record.request.action
+        if isinstance(action, Stall | Reset | Torn) and action.stored:
+            store.apply(record)
+        match action:
+            case Answer():
+                self._answer(record, action, close=action.close)
+            case Unsaid(answer):
+                store.apply(record)
+                self._answer(record, answer)
+            case Stall():
+                pass
+            case Reset():
+                self._end(self._channel.reset)
+            case Torn() | Garbage():
+                if not self._over:
+                    self._channel.send(action.data)
+                self._end(self._channel.close)
+            case None | Serve() | Delay():
+                if store.refuses(record.request):
+                    self._answer(record, s3_error(503, "SlowDown", "Please reduce your request rate."))
+                else:
+                    self._answer(record, store.apply(record))
+            case _:
+                raise AssertionError(f"{action!r} is not known here")
+
+    def _answer(self, record: Record, answer: Answer, *, close: bool = False) -> None:
+        record.status = answer.status
+        if self._over:
+            return
+        self._served += 1
+        bound = self._store.spec.requests_per_connection
+        close = close or bool(bound and self._served >= bound)
+        dated = Answer(answer.status, {"Date": DATE, **answer.headers}, answer.body)
+        self._channel.send(render(dated, close=close), lambda: self._taken(record))
+        self._record = None
+        self.on_message_begin()
+        self._quiet_s = self._store.network.now()
+        if close:
+            self._end(self._channel.close)
+
+    def _taken(self, record: Record) -> None:
+        record.delivered_s = self._store.network.now()
+        self._store.network.trace("answer", record.request.number, record.status)
+
+    def _end(self, how: Callable[[], None]) -> None:
+        if not self._over:
+            self._over = True
+            how()
+
+    # --- patience --------------------------------------------------------------------------------
+
+    def _later(self, delay_s: float, callback: Callable[..., None], *arguments: Any) -> None:
+        loop = self._store.network.loop
+        loop.at(loop.time() + delay_s, callback, *arguments)
+
+    def _watch_idle(self) -> None:
+        if self._over:
+            return
+        quiet_s = self._store.network.now() - self._quiet_s
+        limit_s = self._store.spec.idle_close_s
+        if self._record is None and quiet_s >= limit_s - 1e-6:
+            self._end(self._channel.close)
+        else:
+            self._later(limit_s if self._record is not None else limit_s - quiet_s, self._watch_idle)
+
+    def _watch_body(self, record: Record) -> None:
+        if self._over or record.request.complete or self._record is not record:
+            return
+        quiet_s = self._store.network.now() - self._quiet_s
+        if quiet_s >= REQUEST_TIMEOUT_S - 1e-6:
+            self._answer(record, s3_error(400, "RequestTimeout", "Your socket was not read from."), close=True)
+        else:
+            self._later(REQUEST_TIMEOUT_S - quiet_s, self._watch_body, record)

@@ -1,0 +1,57 @@
+"""A socket that says of a simulated connection what Linux says of a real one."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from tests.sim.tcp import PACKET_BYTES, Sender
+
+SO_MAX_PACING_RATE = 47
+TCP_INFO = 11
+_UNLIMITED = (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+_FORMAT = struct.Struct("=8B24I4Q6I4Q2I2Q4I")
+"""struct tcp_info up to tcpi_snd_wnd (linux/tcp.h, 5.4 and later)."""
+
+
+class FakeSocket:
+    """What `Transport.get_extra_info("socket")` gives."""
+
+    family = socket.AF_INET
+    type = socket.SOCK_STREAM
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
+        if (level, option) == (socket.SOL_SOCKET, SO_MAX_PACING_RATE):
+            rate = int.from_bytes(value, "little") if isinstance(value, bytes) else value
+            self._sender.max_rate = float("inf") if rate in _UNLIMITED else float(max(rate, 1))
+            self._sender.pump()
+
+    def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
+        if (level, option) != (socket.IPPROTO_TCP, TCP_INFO):
+            return b"" if size else 0
+        return _pack(self._sender)[:size]
+
+
+def _pack(sender: Sender) -> bytes:
+    now_s = sender.path.link.loop.time()
+    micro = 1e6
+    acked_ms = int((now_s - sender.last_acked_s) * 1e3)
+    unacked = -(-sender.in_flight // PACKET_BYTES)
+    ssthresh = 0x7FFFFFFF if sender.ssthresh == float("inf") else int(sender.ssthresh / PACKET_BYTES)
+    max_rate = _UNLIMITED[1] if sender.max_rate == float("inf") else int(sender.max_rate)
+    rate = int(sender.cwnd / sender.srtt_s)
+    head = (1, 0, sender.timeouts, 0, sender.timeouts, 0, 0, 0)
+    words = (
+        int(sender.rto_s * micro), 40_000, PACKET_BYTES, PACKET_BYTES,
+        unacked, 0, 0, 0, 0,
+        acked_ms, 0, acked_ms, acked_ms,
+        1500, 65_535, int(sender.srtt_s * micro), int(sender.rttvar_s * micro),
+        ssthresh, int(sender.cwnd / PACKET_BYTES), PACKET_BYTES, 3, 0, 65_535, 0,
+    )  # fmt: skip
+    sums = (rate, max_rate, sender.acked + 1, 0)  # the SYN counts as a byte
+    more = (0, 0, sender.limit - sender.next, int(sender.min_rtt_s * micro), 0, 0)
+    last = (rate, 0, 0, 0, 0, 0, sender.wire_bytes, 0, 0, 0, 0, 65_535)
+    return _FORMAT.pack(*head, *words, *sums, *more, *last)

@@ -1,0 +1,283 @@
+"""The house rules that a machine can check. docs/architecture.md says why they are there.
+
+Each rule is a function from source text to complaints, and each is shown a made-up source that
+breaks it: a rule that cannot fail protects nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src" / "s3_upload"
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+LEAVES = {"errors", "config", "report", "http", "source", "threads"}
+ARROWS: dict[str, set[str]] = {
+    "errors": set(),
+    "http": set(),
+    "threads": set(),
+    "config": {"errors"},
+    "report": {"errors"},
+    "source": {"errors"},
+    "control": LEAVES,
+    "s3": LEAVES,
+    "wire": LEAVES,
+    "engine": LEAVES | {"control", "s3", "wire"},
+    "session": LEAVES | {"s3"},
+    "embedded": LEAVES,
+    "client": LEAVES | {"s3", "wire", "session"},
+    "adapters": LEAVES | {"s3", "wire", "engine"},
+    "upload": LEAVES | {"engine", "control", "s3"},
+    "cli": LEAVES | {"__init__", "upload", "client", "embedded", "s3"},
+    "__init__": LEAVES | {"upload", "client", "s3"},
+}
+"""What each folder or module of the package may import of the package, types included."""
+
+CONTROL_BANS = {"asyncio", "time", "random", "os", "socket", "datetime", "threading", "pathlib", "subprocess"}
+S3_BANS = {"asyncio", "socket", "ssl", "os", "threading", "pathlib", "subprocess", "random"}
+CLOCK_CALLS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "now", "utcnow", "today"}
+UNDONE_WORDS = ("TO" + "DO", "FIX" + "ME")  # in pieces, or they would find themselves
+UNDONE = re.compile(rf"\b({'|'.join(UNDONE_WORDS)})\b")
+
+
+# --- the rules ------------------------------------------------------------------------------------
+
+
+def imported(text: str) -> Iterator[str]:
+    """The dotted names of all modules and members that a source imports."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = "." * node.level + (node.module or "")
+            yield from (f"{start}.{alias.name}" for alias in node.names)
+
+
+def unit_of(module: str) -> str:
+    """The folder or module below s3_upload that a dotted name lies in."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in ARROWS else "__init__"
+
+
+def wrong_arrows(unit: str, text: str) -> list[str]:
+    if unit not in ARROWS:
+        return [f"{unit} is new: say in ARROWS what it may import"]
+    complaints = [f"{name}: relative" for name in imported(text) if name.startswith(".")]
+    ours = (name for name in imported(text) if name.split(".")[0] == "s3_upload")
+    allowed = ARROWS[unit] | {unit}
+    return complaints + [f"{unit} must not import {name}" for name in ours if unit_of(name) not in allowed]
+
+
+def banned_imports(bans: set[str], text: str) -> list[str]:
+    return [name for name in imported(text) if name.split(".")[0] in bans]
+
+
+def clock_calls(text: str) -> list[str]:
+    calls = (node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    names = [ast.unparse(call) for call in calls]
+    return [name for name in names if name.rpartition(".")[2] in CLOCK_CALLS]
+
+
+def long_functions(text: str) -> list[str]:
+    return [
+        f"{node.name}: {lines} lines"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
+    ]
+
+
+def too_long(text: str) -> bool:
+    return len(text.splitlines()) > MAX_FILE_LINES
+
+
+def lacks_docstring(text: str) -> bool:
+    """An empty file that only makes a folder a package needs none."""
+    return bool(text) and not ast.get_docstring(ast.parse(text))
+
+
+# --- they hold --------------------------------------------------------------------------------------
+
+
+@cache
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+OURS = sources("src", "tests", "bench", "examples")
+PACKAGE = sources("src")
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", OURS, ids=name)
+def test_every_file_fits_a_head(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not too_long(text), f"more than {MAX_FILE_LINES} lines"
+    assert long_functions(text) == []
+    assert UNDONE.findall(text) == []
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=name)
+def test_every_module_says_what_it_is_and_imports_what_it_may(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not lacks_docstring(text), "no docstring"
+    unit = path.relative_to(SRC).parts[0].removesuffix(".py")
+    assert wrong_arrows(unit, text) == []
+
+
+@pytest.mark.parametrize("path", sources("src/s3_upload/control"), ids=name)
+def test_decisions_are_pure(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert banned_imports(CONTROL_BANS, text) == []
+    assert clock_calls(text) == []
+
+
+@pytest.mark.parametrize("path", sources("src/s3_upload/s3"), ids=name)
+def test_the_protocol_is_pure(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert banned_imports(S3_BANS, text) == []
+    assert clock_calls(text) == []
+
+
+def test_only_the_wire_and_what_starts_processes_touch_sockets() -> None:
+    users = {name(path) for path in PACKAGE if banned_imports({"socket"}, path.read_text(encoding="utf-8"))}
+    assert {user for user in users if "/wire/" not in user} <= {
+        "src/s3_upload/adapters.py"
+    }  # an SDK's errors
+
+
+def test_the_map_shows_the_house_as_it_is() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    there = {path.relative_to(SRC).as_posix() for path in PACKAGE if path.stat().st_size}
+    drawn = map_of(text)
+    assert sorted(there - drawn) == [], "modules without a line on the map"
+    assert sorted(drawn - there) == [], "lines about modules that are gone"
+
+
+def map_of(text: str) -> set[str]:
+    """Paths in the picture of src/s3_upload/: a folder's line ends in "/", its files are indented more."""
+    picture = text.partition("src/s3_upload/\n")[2].partition("```")[0]
+    found, folder = set(), ""
+    for line in picture.splitlines():
+        match = re.match(r"( +)([a-z0-9_]+)(/|\.py)(?: |$)", line)
+        if match is None:
+            continue
+        if match[3] == "/":
+            folder = match[2] + "/"
+        else:
+            found.add(f"{folder if len(match[1]) > 2 else ''}{match[2]}.py")
+    return found
+
+
+# --- and they can fail ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"),
+    [
+        ("control", "from s3_upload.engine.unit import Unit"),
+        ("control", "import s3_upload.wire.pool"),
+        ("s3", "from s3_upload.wire import exchange"),
+        ("wire", "from s3_upload.s3.operations import Operation"),
+        ("wire", "def f():\n    from s3_upload import client"),
+        ("engine", "from s3_upload.upload import s3_upload_files"),
+        ("engine", "from s3_upload import S3Client"),
+        ("errors", "from s3_upload.report import SUCCESS"),
+        ("upload", "from s3_upload.cli.output import emit"),
+        ("client", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from s3_upload.cli import main"),
+        ("cli", "from s3_upload.engine.scheduler import Scheduler"),
+        ("control", "from ..engine import unit"),
+        ("novelty", "x = 1"),
+    ],
+)
+def test_a_wrong_arrow_is_seen(unit: str, text: str) -> None:
+    assert len(wrong_arrows(unit, text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"),
+    [
+        ("engine", "from s3_upload.control.retry import Retry"),
+        ("engine", "from s3_upload.engine import unit"),
+        ("cli", "from s3_upload import __version__, client"),
+        ("wire", "import asyncio\nfrom s3_upload.http import Response"),
+    ],
+)
+def test_a_right_arrow_is_let_be(unit: str, text: str) -> None:
+    assert wrong_arrows(unit, text) == []
+
+
+def test_the_arrows_make_no_circle() -> None:
+    seen: list[str] = []
+
+    def visit(unit: str, above: tuple[str, ...]) -> None:
+        assert unit not in above, " -> ".join((*above, unit))
+        for below in sorted(ARROWS[unit] - set(seen)):
+            visit(below, (*above, unit))
+        seen.append(unit)
+
+    assert "cli" not in set().union(*(below for unit, below in ARROWS.items() if unit != "cli"))
+    visit("cli", ())
+
+
+@pytest.mark.parametrize("module", sorted(CONTROL_BANS | S3_BANS))
+@pytest.mark.parametrize(
+    "form", ["import {0}", "import {0}.x as y", "from {0} import x", "from {0}.x import y"]
+)
+def test_a_banned_import_is_seen(module: str, form: str) -> None:
+    bans = CONTROL_BANS if module in CONTROL_BANS else S3_BANS
+    assert len(banned_imports(bans, f"def f():\n    {form.format(module)}")) == 1
+    assert banned_imports(bans, f"import {module}x") == []
+
+
+@pytest.mark.parametrize(
+    "call", ["time.time()", "datetime.now(UTC)", "datetime.datetime.utcnow()", "monotonic()"]
+)
+def test_a_look_at_the_clock_is_seen(call: str) -> None:
+    assert clock_calls(f"x = f({call})") == [call.partition("(")[0]]
+    assert clock_calls("time.strftime('%Y', time.gmtime(second))") == []
+
+
+@pytest.mark.parametrize("start", ["def f():\n", "async def f():\n"])
+def test_a_long_function_is_seen(start: str) -> None:
+    assert long_functions(start + "    x = 1\n" * MAX_FUNCTION_LINES) == [
+        f"f: {MAX_FUNCTION_LINES + 1} lines"
+    ]
+    assert long_functions(start + "    x = 1\n" * (MAX_FUNCTION_LINES - 1)) == []
+
+
+def test_a_long_file_is_seen() -> None:
+    assert too_long("\n" * (MAX_FILE_LINES + 1))
+    assert not too_long("\n" * MAX_FILE_LINES)
+
+
+def test_a_missing_docstring_is_seen() -> None:
+    assert lacks_docstring("# a comment\nx = 1\n")
+    assert not lacks_docstring('"""What it is."""\nx = 1\n')
+    assert not lacks_docstring("")
+
+
+@pytest.mark.parametrize("word", UNDONE_WORDS)
+def test_unfinished_work_is_seen(word: str) -> None:
+    assert UNDONE.findall(f"x = 1  # {word}: later") == [word]
+    assert UNDONE.findall(f"{word.lower()} = [x{word}]") == []
+
+
+def test_a_map_is_read() -> None:
+    lines = ("```", "src/s3_upload/", "  upload.py   joins", "  s3/", "    sigv4.py   signs", "  cli/   text")
+    picture = "\n".join((*lines, "    main.py", "```", "x.py"))
+    assert map_of(picture) == {"upload.py", "s3/sigv4.py", "cli/main.py"}

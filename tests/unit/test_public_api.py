@@ -1,0 +1,139 @@
+"""The public names: there, typed, and loaded only when they are used.
+
+`assert_type` is checked by mypy (`make check`); the same code runs here against a real store.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from importlib import import_module, resources
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_type
+
+import pytest
+
+import s3_upload
+from s3_upload import (
+    AttemptReport,
+    Credentials,
+    FailureKind,
+    ObjectSource,
+    RequestFields,
+    S3Client,
+    UploadConfig,
+    UploadError,
+    UploadReport,
+    UploadsFailed,
+    UploadSummary,
+    files_recursive,
+    s3_upload_files,
+)
+
+if TYPE_CHECKING:
+    from tests.store import Store
+
+
+@pytest.mark.parametrize("name", s3_upload.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    value = getattr(s3_upload, name)
+    assert name in dir(s3_upload)
+    if name != "__version__":
+        assert getattr(import_module(value.__module__), name) is value
+
+
+def test_all_is_sorted_and_without_doubles() -> None:
+    assert list(s3_upload.__all__) == sorted(set(s3_upload.__all__))
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="module 's3_upload' has no attribute 'download'"):
+        _ = s3_upload.download  # type: ignore[attr-defined]
+
+
+def test_what_the_type_checker_sees_is_what_is_loaded() -> None:
+    tree = ast.parse(Path(s3_upload.__file__).read_text(encoding="utf-8"))
+    seen = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("s3_upload")
+        for alias in node.names
+    }
+    table = s3_upload._NAMES_IN.items()
+    loaded = {f"s3_upload.{module}.{name}" for module, names in table for name in names}
+    assert seen == loaded
+    assert {path.rpartition(".")[2] for path in loaded} | {"__version__"} == set(s3_upload.__all__)
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    from importlib.metadata import version
+
+    assert s3_upload.__version__ == version("s3-upload")
+
+
+def test_the_types_are_shipped() -> None:
+    assert resources.files(s3_upload).joinpath("py.typed").is_file()
+
+
+@pytest.mark.parametrize(
+    "use", ["import s3_upload", "from s3_upload.cli.main import main; main(['--version'])"]
+)
+def test_nothing_is_loaded_before_it_is_used(use: str) -> None:
+    heavy = "{'asyncio', 'ssl', 'msgspec', 'cyclopts', 'rich', 'botocore', 's3_upload.client'}"
+    code = f"import sys; {use}; print(*({heavy} & set(sys.modules)), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr.split() == []
+
+
+async def upload_typed(store: Store, bucket: str, directory: Path) -> UploadSummary:
+    """Uses every part of the API the way its users do, so that mypy can say what it makes of it."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"stream"
+
+    async def progress(report: UploadReport) -> None:
+        assert_type(report.error, UploadError | None)
+        assert_type(report.attempt_reports, tuple[AttemptReport, ...])
+        assert_type(report.MBps, float)
+
+    def fields(source: ObjectSource) -> RequestFields | None:
+        return RequestFields(content_type="text/plain") if source.key.endswith(".txt") else None
+
+    credentials = Credentials(store.access_key, store.secret_key)
+    files = assert_type(files_recursive(directory, "files"), Iterator[ObjectSource])
+    others = [ObjectSource.data(b"data", "data.txt"), ObjectSource.stream(chunks(), "stream", size=6)]
+    async with S3Client(endpoint_url=store.endpoint_url, credentials=credentials) as client:
+        assert_type(client, S3Client)
+        first = await s3_upload_files(client, bucket, files, UploadConfig(n_retries=2), progress)
+        assert_type(first, UploadSummary)
+        return await s3_upload_files(client, bucket, others, progress=print_nothing, default_request=fields)
+
+
+def print_nothing(report: UploadReport) -> None:
+    """A plain `progress` is as good as an async one."""
+
+
+def test_the_typed_use_works(store: Store, bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"file")
+    summary = asyncio.run(upload_typed(store, bucket, tmp_path))
+    assert_type(summary.failed, tuple[UploadReport, ...])
+    assert summary.uploaded == 2
+    assert store.objects(bucket) == {"files/a": b"file", "data.txt": b"data", "stream": b"stream"}
+
+
+def test_failures_are_raised_on_demand(store: Store, bucket: str, tmp_path: Path) -> None:
+    async def upload() -> UploadSummary:
+        credentials = Credentials(store.access_key, store.secret_key)
+        async with S3Client(endpoint_url=store.endpoint_url, credentials=credentials) as client:
+            return await s3_upload_files(client, bucket, [ObjectSource.file(tmp_path / "missing", "k")])
+
+    summary = asyncio.run(upload())
+    with pytest.raises(UploadsFailed) as caught:
+        summary.raise_for_failures()
+    assert_type(caught.value.errors, tuple[UploadError, ...])
+    assert [error.kind for error in caught.value.errors] == [FailureKind.SOURCE]

@@ -1,0 +1,277 @@
+"""Request heads: what they say, byte for byte, and that nothing a user gives can add a line to them."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, unquote
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+
+from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.s3.credentials import Credentials
+from s3_upload.s3.operations import (
+    ABORT_MULTIPART_UPLOAD,
+    COMPLETE_MULTIPART_UPLOAD,
+    CREATE_MULTIPART_UPLOAD,
+    PUT_OBJECT,
+    UPLOAD_PART,
+    Checksum,
+    CompletedPart,
+    Operation,
+    RequestFields,
+)
+from s3_upload.s3.requests import RequestEncoder, complete_body, field_headers
+from s3_upload.s3.sigv4 import UNSIGNED_PAYLOAD, Signer
+
+AT_S = 1_440_938_160.5  # 2015-08-30 12:36:00 UTC
+UNSIGNED = RequestEncoder(host="s3.example", path_prefix="/bucket", signer=None, signs_payload=False)
+
+
+def signed(*, token: str | None = None, signs_payload: bool = True) -> RequestEncoder:
+    signer = Signer(Credentials("AKIDEXAMPLE", "secret", token), "us-east-1")
+    return RequestEncoder(host="s3.example:9000", path_prefix="", signer=signer, signs_payload=signs_payload)
+
+
+def operation(name: str = PUT_OBJECT, key: str = "key", **details: Any) -> Operation:
+    return Operation(name=name, bucket="bucket", key=key, **details)
+
+
+class Parsed(BaseHTTPRequestHandler):
+    """The standard library's server as an independent reader of a request head."""
+
+    def __init__(self, head: bytes) -> None:
+        self.rfile = io.BytesIO(head)
+        self.wfile = io.BytesIO()
+        self.client_address = ("", 0)
+        self.raw_requestline = self.rfile.readline()
+        assert self.parse_request(), self.wfile.getvalue()
+        assert not self.headers.defects
+        assert self.rfile.read() == b"", "the head goes on behind its empty line"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+
+# --- golden bytes: one of each operation ------------------------------------------------------------
+
+GOLDEN = {
+    PUT_OBJECT: (
+        {
+            "body": b"hello",
+            "fields": RequestFields(
+                content_type="text/plain",
+                cache_control="max-age=60",
+                expires=datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=1))),
+                storage_class="STANDARD_IA",
+                metadata={"Author": "Zoë"},
+                tags={"a b": "c&d"},
+            ),
+            "checksum": Checksum("CRC32", "NhCmhg=="),
+        },
+        "PUT /bucket/a%20b/%C3%BC%2B%26%3D%25 HTTP/1.1\r\nhost: s3.example\r\nuser-agent: s3-upload\r\n"
+        "content-length: 5\r\ncontent-type: text/plain\r\ncache-control: max-age=60\r\n"
+        "x-amz-storage-class: STANDARD_IA\r\nexpires: Wed, 02 Jan 2030 02:04:05 GMT\r\n"
+        "x-amz-meta-author: Zoë\r\nx-amz-tagging: a+b=c%26d\r\nx-amz-checksum-crc32: NhCmhg==\r\n\r\n",
+    ),
+    CREATE_MULTIPART_UPLOAD: (
+        {"fields": RequestFields(acl="private"), "checksum": Checksum("CRC32")},
+        "POST /bucket/a%20b/%C3%BC%2B%26%3D%25?uploads= HTTP/1.1\r\nhost: s3.example\r\n"
+        "user-agent: s3-upload\r\ncontent-length: 0\r\nx-amz-acl: private\r\n"
+        "x-amz-checksum-algorithm: CRC32\r\n\r\n",
+    ),
+    UPLOAD_PART: (
+        {"upload_id": "i/d+1", "part_number": 7, "body": memoryview(b"part")},
+        "PUT /bucket/a%20b/%C3%BC%2B%26%3D%25?partNumber=7&uploadId=i%2Fd%2B1 HTTP/1.1\r\n"
+        "host: s3.example\r\nuser-agent: s3-upload\r\ncontent-length: 4\r\n\r\n",
+    ),
+    COMPLETE_MULTIPART_UPLOAD: (
+        {"upload_id": "id", "body": b"<xml/>"},
+        "POST /bucket/a%20b/%C3%BC%2B%26%3D%25?uploadId=id HTTP/1.1\r\nhost: s3.example\r\n"
+        "user-agent: s3-upload\r\ncontent-length: 6\r\ncontent-type: application/xml\r\n\r\n",
+    ),
+    ABORT_MULTIPART_UPLOAD: (
+        {"upload_id": "id"},
+        "DELETE /bucket/a%20b/%C3%BC%2B%26%3D%25?uploadId=id HTTP/1.1\r\nhost: s3.example\r\n"
+        "user-agent: s3-upload\r\ncontent-length: 0\r\n\r\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_bytes_of_each_operation(name: str) -> None:
+    details, expected = GOLDEN[name]
+    assert UNSIGNED.head(operation(name, "a b/ü+&=%", **details), AT_S).decode() == expected
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_an_independent_parser_reads_the_same(name: str) -> None:
+    details, _ = GOLDEN[name]
+    sent = operation(name, "a b/ü+&=%", **details)
+    parsed = Parsed(signed(token="token").head(sent, AT_S))
+    path, _, query = parsed.path.partition("?")
+    assert unquote(path) == "/a b/ü+&=%"
+    assert parse_qs(query).get("uploadId", [""]) == [sent.upload_id]
+    assert int(parsed.headers["content-length"]) == len(sent.body)
+    assert parsed.headers["x-amz-date"] == "20150830T123600Z"
+    assert parsed.headers["x-amz-security-token"] == "token"
+    assert len(parsed.headers) == len(set(parsed.headers)), "a header twice"
+    names = parsed.headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
+    must = {name for name in parsed.headers if name.startswith("x-amz-") or name == "content-type"}
+    assert set(names) == must | {"host"}
+    assert names == sorted(names)
+
+
+def test_fields_travel_with_the_object_and_not_with_its_parts() -> None:
+    fields = RequestFields(content_type="a/b", metadata={"m": "v"})
+    for name in (PUT_OBJECT, CREATE_MULTIPART_UPLOAD):
+        assert b"x-amz-meta-m: v" in UNSIGNED.head(operation(name, fields=fields), AT_S)
+    for name in (UPLOAD_PART, COMPLETE_MULTIPART_UPLOAD, ABORT_MULTIPART_UPLOAD):
+        assert b"meta" not in UNSIGNED.head(operation(name, fields=fields, upload_id="i"), AT_S)
+
+
+def test_what_stands_for_the_body_in_the_signature() -> None:
+    def payload(encoder: RequestEncoder, **details: Any) -> str:
+        return Parsed(encoder.head(operation(**details), AT_S)).headers["x-amz-content-sha256"]
+
+    computed = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"  # printf hello | sha256sum
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert payload(signed(), body=b"hello") == computed
+    assert payload(signed(), body=b"hello", sha256="0" * 64) == "0" * 64
+    assert payload(signed(signs_payload=False), body=b"hello") == UNSIGNED_PAYLOAD
+    assert payload(signed(signs_payload=False), body=b"") == empty
+
+
+# --- nothing a user gives can become a line of its own ------------------------------------------------
+
+ENDINGS = ["\r\nx-evil: 1", "\n", "\r", "\0", "\r\n\r\nPUT /x HTTP/1.1", "\x0b", "\x0c", "\x1c", "\x7f"]
+TEXT_FIELDS = [
+    field.name for field in msgspec.structs.fields(RequestFields) if field.name not in ("metadata", "tags")
+]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("name", [*TEXT_FIELDS, "metadata value", "metadata name"])
+def test_no_field_can_end_a_header_line(name: str, ending: str) -> None:
+    value = f"before{ending}after"
+    given: dict[str, Any] = {name: value}
+    if name == "metadata value":
+        given = {"metadata": {"m": value}}
+    elif name == "metadata name":
+        given = {"metadata": {value: "v"}}
+    with pytest.raises(AttemptError) as caught:
+        signed().head(operation(fields=RequestFields(**given)), AT_S)
+    assert caught.value.kind is FailureKind.REJECTED
+    assert caught.value.message.isprintable()
+    assert name.split()[0] in caught.value.message
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_keys_upload_ids_and_tags_are_encoded_instead(ending: str) -> None:
+    value = f"a{ending}b"
+    fields = RequestFields(tags={value: value})
+    parsed = Parsed(signed().head(operation(UPLOAD_PART, value, upload_id=value, part_number=1), AT_S))
+    path, _, query = parsed.path.partition("?")
+    assert unquote(path) == "/" + value
+    assert parse_qsl(query) == [("partNumber", "1"), ("uploadId", value)]
+    tagged = Parsed(signed().head(operation(fields=fields), AT_S))
+    assert parse_qsl(tagged.headers["x-amz-tagging"]) == [(value, value)]
+    assert "x-evil" not in tagged.headers
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "a:b", "ä", "a\tb", "a/b", "a\n"])
+def test_a_metadata_name_must_be_a_token(name: str) -> None:
+    with pytest.raises(AttemptError, match="metadata name"):
+        field_headers(RequestFields(metadata={name: "v"}))
+
+
+LONE = "a\ud800b"
+SURROGATES: dict[str, dict[str, Any]] = {
+    "key": {"key": LONE},
+    "content_type": {"fields": RequestFields(content_type=LONE)},
+    "expires": {"fields": RequestFields(expires=LONE)},
+    "metadata": {"fields": RequestFields(metadata={"m": LONE})},
+    "tags": {"fields": RequestFields(tags={"t": LONE})},
+    "tags ": {"fields": RequestFields(tags={LONE: "v"})},
+}
+
+
+@pytest.mark.parametrize("what", SURROGATES)
+@pytest.mark.parametrize("encoder", [UNSIGNED, signed()], ids=["unsigned", "signed"])
+def test_what_is_no_unicode_is_refused(what: str, encoder: RequestEncoder) -> None:
+    with pytest.raises(AttemptError) as caught:
+        encoder.head(operation(**SURROGATES[what]), AT_S)
+    assert caught.value.kind is FailureKind.REJECTED
+    assert what.strip() in caught.value.message
+    assert "not valid Unicode" in caught.value.message
+
+
+def test_an_empty_key_is_refused() -> None:
+    with pytest.raises(AttemptError, match="the key is empty") as caught:
+        UNSIGNED.head(operation(key=""), AT_S)
+    assert caught.value.kind is FailureKind.REJECTED
+
+
+# --- values ----------------------------------------------------------------------------------------
+
+
+def test_metadata_outside_ascii_travels_as_utf8() -> None:
+    head = signed().head(operation(fields=RequestFields(metadata={"m": "Zoë 日本"})), AT_S)
+    assert "x-amz-meta-m: Zoë 日本\r\n".encode() in head
+
+
+def test_white_space_at_the_ends_is_left_out_as_http_would() -> None:
+    headers = field_headers(RequestFields(metadata={"m": " \t a b\t "}))
+    assert headers == {"x-amz-meta-m": "a b"}
+
+
+@pytest.mark.parametrize(
+    ("expires", "header"),
+    [
+        (datetime(2030, 1, 2, 3, 4, 5), "Wed, 02 Jan 2030 03:04:05 GMT"),
+        (datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC), "Wed, 02 Jan 2030 03:04:05 GMT"),
+        ("0", "0"),
+    ],
+)
+def test_expires_is_a_date_or_a_text(expires: datetime | str, header: str) -> None:
+    assert field_headers(RequestFields(expires=expires)) == {"expires": header}
+
+
+def test_every_field_has_its_header() -> None:
+    given = {name: "v" for name in TEXT_FIELDS}
+    headers = field_headers(RequestFields(**given))  # type: ignore[arg-type] # all of them take text
+    assert sorted(headers) == [
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
+        "x-amz-acl",
+        "x-amz-server-side-encryption",
+        "x-amz-server-side-encryption-aws-kms-key-id",
+        "x-amz-storage-class",
+    ]
+
+
+# --- CompleteMultipartUpload ------------------------------------------------------------------------
+
+
+def test_the_list_of_parts_is_xml() -> None:
+    parts = [
+        CompletedPart(1, '"etag-1"', Checksum("CRC32", "AAAA+/==")),
+        CompletedPart(2, '"<&>"', None),
+        CompletedPart(10_000, "", None),
+    ]
+    root = ElementTree.fromstring(complete_body(parts))
+    space = "{http://s3.amazonaws.com/doc/2006-03-01/}"
+    assert root.tag == f"{space}CompleteMultipartUpload"
+    assert [[(child.tag.removeprefix(space), child.text) for child in part] for part in root] == [
+        [("PartNumber", "1"), ("ETag", '"etag-1"'), ("ChecksumCRC32", "AAAA+/==")],
+        [("PartNumber", "2"), ("ETag", '"<&>"')],
+        [("PartNumber", "10000"), ("ETag", None)],
+    ]

@@ -1,0 +1,136 @@
+"""The two ends of a connection in one loop: a server that does what a test says, and our `Connection`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from typing import TYPE_CHECKING, Any
+
+from s3_upload.wire.connection import Connection
+from s3_upload.wire.exchange import Exchange
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+HEAD = b"PUT /k HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n"
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "e"\r\n\r\n'
+MIB = 1 << 20
+
+
+def head_for(body: bytes) -> bytes:
+    return HEAD % len(body)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    handler: Handler, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Serves each connection with `handler`; gives the port."""
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            try:
+                await handler(reader, writer)
+            finally:
+                writer.close()
+
+    server = await asyncio.start_server(serve, host, port, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """One whole request; gives its body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    return await reader.readexactly(int(length.split(b":")[1]))
+
+
+def answering(*answers: bytes) -> Handler:
+    """A handler that gives these answers in turn, the last one again and again."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = 0
+        while True:
+            await read_request(reader)
+            writer.write(answers[min(number, len(answers) - 1)])
+            number += 1
+
+    return handler
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """RST instead of FIN."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+class Client:
+    """Our end: a `Connection` and what it told its owner."""
+
+    def __init__(self, connection_type: type[Connection] = Connection) -> None:
+        self.idle: list[Connection] = []
+        self.closed: list[Connection] = []
+        self.connection = connection_type(
+            loop=asyncio.get_running_loop(),
+            address="127.0.0.1",
+            on_idle=self.idle.append,
+            on_closed=self.closed.append,
+        )
+
+    def exchange(self) -> Exchange:
+        return Exchange(asyncio.get_running_loop().time, 5.0)
+
+    async def request(self, body: bytes = b"", exchange: Exchange | None = None) -> Any:
+        return await self.connection.request(head_for(body), body, exchange or self.exchange())
+
+    @property
+    def unusable(self) -> bool:
+        """Closed for good, and its owner was told so exactly once."""
+        return not self.connection.usable and self.closed == [self.connection]
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    port: int, *, tls: ssl.SSLContext | None = None, connection_type: type[Connection] = Connection
+) -> AsyncIterator[Client]:
+    client = Client(connection_type)
+    await asyncio.get_running_loop().create_connection(
+        lambda: client.connection,
+        "127.0.0.1",
+        port,
+        ssl=tls,
+        server_hostname="localhost" if tls else None,
+    )
+    try:
+        yield client
+    finally:
+        client.connection.close()
+
+
+@contextlib.asynccontextmanager
+async def talking(handler: Handler, **options: Any) -> AsyncIterator[Client]:
+    """A server with `handler` and a connection to it."""
+    async with serving(handler) as port, connected(port, **options) as client:
+        yield client
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets the loop run until `condition()`; the runner bounds the wait."""
+    while not condition():
+        await asyncio.sleep(0.001)

@@ -1,0 +1,318 @@
+"""Opening connections: which address, what if it does not work, and how names are looked up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.wire.connect import DNS_TTL_S, FIRST_RESOLVE_TRIES, MAX_ADDRESS_TRIES, PENALTY_S, Connector
+from s3_upload.wire.connection import Connection
+from tests.wire.conftest import run_on
+from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange
+from tests.wire.peers import OK, answering, head_for, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tests.conftest import Tls
+
+    Run = Callable[[Callable[[], Any]], None]
+
+A, B, C = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+
+
+@pytest.fixture(params=[controlled_asyncio, controlled_uvloop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    return lambda main: run_on(request.param, main)
+
+
+class Opener:
+    """A connector and what it opened."""
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None, host: str = HOST) -> None:
+        self.connector = Connector(host=host, port=port, tls=tls, loop=asyncio.get_running_loop())
+        self.opened: list[Connection] = []
+
+    async def open(self, **options: Any) -> Connection:
+        connection = await self.connector.open(exchange(**options), lambda _: None, lambda _: None)
+        self.opened.append(connection)
+        return connection
+
+    async def refusal(self, **options: Any) -> AttemptError:
+        with pytest.raises(AttemptError) as caught:
+            await self.open(**options)
+        return caught.value
+
+    def close(self) -> None:
+        for connection in self.opened:
+            connection.close()
+
+
+@contextlib.asynccontextmanager
+async def opener(*addresses: str, **options: Any) -> AsyncIterator[Opener]:
+    """Servers at these addresses, all on one port, to which the name resolves."""
+    async with contextlib.AsyncExitStack() as stack:
+        port = 0
+        for address in addresses:
+            port = await stack.enter_async_context(serving(answering(OK), host=address, port=port))
+        controlled().answers = [list(addresses)]
+        made = Opener(port, **options)
+        stack.callback(made.close)
+        yield made
+
+
+def unused_port() -> int:
+    with socket.socket() as sock:
+        sock.bind((A, 0))
+        return int(sock.getsockname()[1])
+
+
+# --- which address ----------------------------------------------------------------------------------
+
+
+def test_connections_spread_over_all_addresses(run: Run) -> None:
+    async def main() -> None:
+        async with opener(A, B, C) as made:
+            for _ in range(6):
+                await made.open()
+            assert Counter(c.address for c in made.opened) == {A: 2, B: 2, C: 2}
+            for connection in made.opened:
+                if connection.address == B:
+                    connection.close()
+            assert [(await made.open()).address for _ in range(2)] == [B, B]
+
+    run(main)
+
+
+def test_an_opened_connection_works(run: Run) -> None:
+    async def main() -> None:
+        async with opener(A) as made:
+            connection = await made.open()
+            assert connection.usable
+            assert (await connection.request(head_for(b"x"), b"x", exchange())).status == 200
+
+    run(main)
+
+
+def test_a_retry_goes_elsewhere_if_it_can(run: Run) -> None:
+    async def main() -> None:
+        async with opener(A, B) as made:
+            assert (await made.open(avoid=A)).address == B
+            assert (await made.open(avoid=A)).address == B  # although A has none yet
+        async with opener(A) as made:
+            assert (await made.open(avoid=A)).address == A
+
+    run(main)
+
+
+def test_an_address_that_refused_is_left_alone_for_a_while(run: Run) -> None:
+    async def main() -> None:
+        async with opener(B) as made:
+            controlled().answers = [[A, B]]
+            assert [(await made.open()).address for _ in range(3)] == [B, B, B]
+            assert controlled().dialled == [A, B, B, B]
+            async with serving(answering(OK), host=A, port=made.connector.port):
+                assert (await made.open()).address == B
+                controlled().skip_s += PENALTY_S + 1
+                assert (await made.open()).address == A
+                made.close()
+
+    run(main)
+
+
+def test_where_all_refuse_a_few_are_tried_and_the_message_names_the_last(run: Run) -> None:
+    async def main() -> None:
+        controlled().answers = [[f"127.0.0.{n}" for n in range(1, MAX_ADDRESS_TRIES + 3)]]
+        made = Opener(unused_port())
+        error = await made.refusal()
+        last = controlled().dialled[-1]
+        assert error.kind is FailureKind.CONNECT
+        assert f"no connection to {last} port {made.connector.port}: " in error.message
+        assert "refused" in error.message
+        assert len(controlled().dialled) == len(set(controlled().dialled)) == MAX_ADDRESS_TRIES
+        await made.refusal()  # penalized, but nothing else is left: tried again
+        assert len(controlled().dialled) == 2 * MAX_ADDRESS_TRIES
+
+    run(main)
+
+
+# --- timeouts and cancellation ------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def full_listener() -> Any:
+    """A port whose backlog is full: the kernel leaves further handshakes unanswered."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((B, 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield int(listener.getsockname()[1])
+
+
+def test_a_handshake_that_takes_too_long_is_given_up_and_the_next_address_tried(run: Run) -> None:
+    async def main() -> None:
+        with full_listener() as port:
+            controlled().answers = [[B]]
+            made = Opener(port)
+            error = await made.refusal(connect_timeout_s=0.05)
+            assert error.kind is FailureKind.CONNECT
+            assert error.message == f"no connection to {B} port {port} within 0.05 s"
+            async with serving(answering(OK), host=A, port=port):
+                controlled().answers = [[B, A]]
+                controlled().skip_s += DNS_TTL_S + 1
+                assert (await made.open(connect_timeout_s=0.05)).address == A
+                made.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("how", ["timeout", "cancel"])
+def test_a_tls_handshake_that_does_not_end_leaves_no_socket(run: Run, how: str) -> None:
+    async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        assert await reader.read(1)
+        greeted.set()
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(4096):
+                pass
+        peer_left.set()
+
+    greeted, peer_left = asyncio.Event(), asyncio.Event()
+
+    async def main() -> None:
+        async with serving(silent) as port:
+            made = Opener(port, ssl.create_default_context())
+            if how == "timeout":
+                assert "within 0.1 s" in (await made.refusal(connect_timeout_s=0.1)).message
+            else:
+                opening = asyncio.ensure_future(made.open())
+                await greeted.wait()
+                opening.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await opening
+            await peer_left.wait()
+
+    run(main)
+
+
+# --- names ------------------------------------------------------------------------------------------
+
+NO_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+AGAIN = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+@pytest.mark.parametrize(("error", "lookups"), [(NO_NAME, 1), (AGAIN, FIRST_RESOLVE_TRIES)])
+def test_a_name_that_does_not_resolve(run: Run, error: Exception, lookups: int) -> None:
+    async def main() -> None:
+        controlled().answers = [error]
+        refusal = await Opener(1, host="no.such.host").refusal()
+        assert refusal.kind is FailureKind.HOST_UNKNOWN
+        assert "'no.such.host'" in refusal.message
+        assert str(error.args[1]) in refusal.message
+        assert "[Errno" not in refusal.message
+        assert controlled().lookups == lookups
+        assert controlled().dialled == []
+
+    run(main)
+
+
+def test_a_resolvers_bad_minute_does_not_stop_a_run(run: Run) -> None:
+    async def main() -> None:
+        async with opener(A, B) as made:
+            controlled().answers = [AGAIN, [A], AGAIN, NO_NAME, [B]]
+            await made.open()  # the first look-up is worth another try
+            assert controlled().lookups == 2
+            await made.open()
+            assert controlled().lookups == 2, "looked up again before its time"
+            for lookups in (3, 4):  # fails, temporarily and for good: the address known is kept
+                controlled().skip_s += DNS_TTL_S + 1
+                assert (await made.open()).address == A
+                assert (await made.open()).address == A
+                assert controlled().lookups == lookups
+            controlled().skip_s += DNS_TTL_S + 1
+            assert (await made.open()).address == B
+
+    run(main)
+
+
+def test_many_who_need_a_name_look_it_up_once(run: Run) -> None:
+    async def main() -> None:
+        async with opener(A) as made:
+            gate = controlled().gate = asyncio.Event()
+            opening = [asyncio.ensure_future(made.open()) for _ in range(10)]
+            while controlled().lookups == 0:
+                await asyncio.sleep(0)
+            opening[0].cancel()  # the one who asked leaves; the others still get their answer
+            await asyncio.sleep(0)
+            gate.set()
+            results = await asyncio.gather(*opening, return_exceptions=True)
+            assert isinstance(results[0], asyncio.CancelledError)
+            assert all(isinstance(result, Connection) for result in results[1:])
+            assert controlled().lookups == 1
+
+    run(main)
+
+
+# --- TLS --------------------------------------------------------------------------------------------
+
+
+def test_tls_to_a_server_whose_certificate_is_trusted(run: Run, tls: Tls) -> None:
+    async def main() -> None:
+        async with serving(answering(OK), tls=tls.server_context) as port:
+            made = Opener(port, ssl.create_default_context(cafile=str(tls.ca_file)))
+            connection = await made.open()
+            assert (await connection.request(head_for(b""), b"", exchange())).status == 200
+            made.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize(("host", "trusted"), [(HOST, False), ("other.example", True)])
+def test_a_certificate_that_is_not_trusted(run: Run, tls: Tls, host: str, trusted: bool) -> None:
+    async def main() -> None:
+        controlled().answers = [[A, A]]
+        async with serving(answering(OK), tls=tls.server_context) as port:
+            context = ssl.create_default_context(cafile=str(tls.ca_file) if trusted else None)
+            error = await Opener(port, context, host).refusal()
+            assert error.kind is FailureKind.CERTIFICATE
+            assert f"the certificate of {host} is not trusted: " in error.message
+            assert len(controlled().dialled) == 1, "another address has the same certificate"
+
+    run(main)
+
+
+@pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"220 smtp.example.com ESMTP\r\n"])
+def test_tls_to_a_server_that_does_not_speak_it(run: Run, says: bytes) -> None:
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(says)
+        await writer.drain()
+
+    async def main() -> None:
+        async with serving(plain) as port:
+            error = await Opener(port, ssl.create_default_context()).refusal()
+            assert error.kind is FailureKind.TLS_MISMATCH
+            assert error.message == f"{HOST} port {port} does not speak TLS; use http:// in the endpoint URL"
+
+    run(main)
+
+
+def test_a_server_that_hangs_up_on_the_tls_handshake_is_tried_again_later(run: Run) -> None:
+    async def rude(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+
+    async def main() -> None:
+        async with serving(rude) as port:
+            assert (await Opener(port, ssl.create_default_context()).refusal()).kind is FailureKind.CONNECT
+
+    run(main)

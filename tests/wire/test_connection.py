@@ -1,0 +1,267 @@
+"""One connection: what it makes of every kind of answer, and that it is never used after trouble."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.wire.connection import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES
+from tests.wire.peers import MIB, OK, answering, connected, read_request, reset, serving, talking, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[[Callable[[], Any]], None]
+
+GOOD = {
+    "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 200, b"abc", True),
+    "empty": (OK, 200, b"", True),
+    "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", True),
+    "chunked": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3;x=y\r\ncde\r\n0\r\nT: r\r\n\r\n",
+        200, b"abcde", True,
+    ),
+    "continue first": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nX: 1\r\n\r\n" + OK, 200, b"", True,
+    ),
+    "white space first": (b"\r\n\r\n" + OK, 200, b"", True),
+    "error": (b"HTTP/1.1 503 Slow Down\r\nContent-Length: 2\r\n\r\nno", 503, b"no", True),
+    "close": (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", 200, b"x", False),
+    "old": (b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", 200, b"x", False),
+    "biggest body": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % MAX_RESPONSE_BODY_BYTES
+        + bytes(MAX_RESPONSE_BODY_BYTES),
+        200, bytes(MAX_RESPONSE_BODY_BYTES), True,
+    ),
+    "one and a half": (OK + b"HTTP/1.1 200", 200, b"", False),
+    "one and garbage": (OK + b"garbage", 200, b"", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_whole_answers(run: Run, name: str) -> None:
+    raw, status, body, reusable = GOOD[name]
+
+    async def main() -> None:
+        async with talking(answering(raw)) as client:
+            response = await client.request(b"body")
+            assert (response.status, response.body) == (status, body)
+            assert client.connection.usable == reusable
+            assert client.unusable != reusable
+            assert client.connection.requests == 1
+
+    run(main)
+
+
+def test_an_answer_in_single_bytes(run: Run) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        for byte in GOOD["chunked"][0]:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        async with talking(handler) as client:
+            assert (await client.request()).body == b"abcde"
+            assert client.connection.usable
+
+    run(main)
+
+
+def test_header_names_are_lower_case_and_the_last_of_each_counts(run: Run) -> None:
+    raw = b'HTTP/1.1 200 OK\r\nX-A: 1\r\nx-a:  2 \r\nETag: "\xe9"\r\nContent-Length: 0\r\n\r\n'
+
+    async def main() -> None:
+        async with talking(answering(raw, OK)) as client:
+            response = await client.request()
+            assert response.headers == {"x-a": "2", "etag": '"é"', "content-length": "0"}
+            again = await client.request()  # nothing is left over from the first
+            assert again.headers == {"content-length": "0", "etag": '"e"'}
+
+    run(main)
+
+
+def test_requests_follow_each_other_on_one_connection(run: Run) -> None:
+    async def main() -> None:
+        async with talking(answering(OK)) as client:
+            for number in range(1, 4):
+                exchange = client.exchange()
+                waiting = asyncio.ensure_future(client.request(b"x" * number, exchange))
+                await asyncio.sleep(0)
+                assert not client.connection.usable
+                assert "busy" in repr(client.connection)
+                assert exchange.abort is not None
+                assert (await waiting).etag == '"e"'
+                assert exchange.abort is None
+                assert exchange.address == "127.0.0.1"
+                assert client.idle == [client.connection] * number
+            assert repr(client.connection) == "<Connection 127.0.0.1 idle requests=3>"
+        assert "closed" in repr(client.connection)
+
+    run(main)
+
+
+BAD = {
+    "end of file": (b"", FailureKind.RESET, "closed the connection"),
+    "torn head": (b"HTTP/1.1 200 OK\r\nContent-Le", FailureKind.RESET, "closed the connection"),
+    "torn body": (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", FailureKind.RESET, "closed"),
+    "torn chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nab", FailureKind.RESET, "closed"),
+    "only 1xx": (b"HTTP/1.1 100 Continue\r\n\r\n", FailureKind.RESET, "closed"),
+    "garbage": (b"220 smtp.example.com ESMTP\r\n", FailureKind.MALFORMED, "not HTTP/1.1"),
+    "bad chunk": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", FailureKind.MALFORMED, "not HTTP/1.1",
+    ),
+    "two lengths": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", FailureKind.MALFORMED, "not HTTP",
+    ),
+    "long header": (
+        b"HTTP/1.1 200 OK\r\nX: " + bytes([120]) * (MAX_HEADER_BYTES + 1) + b"\r\n\r\n",
+        FailureKind.MALFORMED, f"headers exceed {MAX_HEADER_BYTES} bytes",
+    ),
+    "many headers": (
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * MAX_HEADER_BYTES,
+        FailureKind.MALFORMED, f"headers exceed {MAX_HEADER_BYTES} bytes",
+    ),
+    "long body": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + bytes(2_000_000),
+        FailureKind.MALFORMED, f"body exceeds {MAX_RESPONSE_BODY_BYTES} bytes",
+    ),
+    "endless chunks": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + bytes(65536) + b"\r\n") * 17,
+        FailureKind.MALFORMED, f"body exceeds {MAX_RESPONSE_BODY_BYTES} bytes",
+    ),
+    "tls alert": (b"\x15\x03\x01\x00\x02\x02\x46", FailureKind.TLS_MISMATCH, "use https://"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_answer(run: Run, name: str) -> None:
+    raw, kind, message = BAD[name]
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(raw)
+        await writer.drain()
+
+    async def main() -> None:
+        async with talking(handler) as client:
+            with pytest.raises(AttemptError, match=message) as caught:
+                await client.request(b"body")
+            assert caught.value.kind is kind
+            assert client.unusable
+            assert client.idle == []
+
+    run(main)
+
+
+@pytest.mark.parametrize("after", ["head", "body", "half an answer"])
+def test_a_reset(run: Run, after: str) -> None:
+    body = bytes(8 * MIB)
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if after != "head":
+            await reader.readexactly(len(body))
+        if after == "half an answer":
+            writer.write(OK[:20])
+            await writer.drain()
+        reset(writer)
+
+    async def main() -> None:
+        async with talking(handler) as client:
+            with pytest.raises(AttemptError, match=r"the connection broke: |closed the connection") as caught:
+                await client.request(body)
+            assert caught.value.kind is FailureKind.RESET
+            assert client.unusable
+
+    run(main)
+
+
+def test_an_answer_before_the_body_was_sent_is_heard_and_ends_the_connection(run: Run) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+        gone = asyncio.Event()
+        await gone.wait()
+
+    async def main() -> None:
+        async with talking(handler) as client:
+            exchange = client.exchange()
+            response = await client.request(bytes(32 * MIB), exchange)
+            assert (response.status, response.body) == (403, b"no")
+            assert exchange.sent_s == 0.0
+            assert exchange.first_byte_s > 0.0
+            assert client.unusable
+            assert client.idle == []
+
+    run(main)
+
+
+@pytest.mark.parametrize("raw", [b"HTTP/1.1 408 Request Timeout\r\n\r\n", b"?", b""], ids=["408", "?", "eof"])
+def test_whatever_comes_while_idle_ends_the_connection(run: Run, raw: bytes) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(OK)
+        await told.wait()
+        writer.write(raw)
+        if raw:
+            await asyncio.Event().wait()
+
+    told = asyncio.Event()
+
+    async def main() -> None:
+        async with talking(handler) as client:
+            await client.request()
+            assert client.connection.usable
+            told.set()
+            await until(lambda: bool(client.closed))
+            assert client.unusable
+
+    run(main)
+
+
+def test_a_connection_that_closed_before_its_request_says_so_at_once(run: Run) -> None:
+    """Between the handshake and the first request (or with it, in TLS) the store may close."""
+
+    async def handler(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def main() -> None:
+        async with talking(handler) as client:
+            await until(lambda: bool(client.closed))
+            with pytest.raises(AttemptError) as caught:
+                await asyncio.wait_for(client.request(b"body"), 5.0)
+            assert caught.value.kind is FailureKind.RESET
+            assert client.unusable
+
+    run(main)
+
+
+def test_tls(run: Run, tls: Any) -> None:
+    import ssl
+
+    body = bytes(range(256)) * (8 * MIB // 256)
+    received: list[bytes] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            received.append(await read_request(reader))
+            writer.write(OK)
+
+    async def main() -> None:
+        context = ssl.create_default_context(cafile=str(tls.ca_file))
+        async with (
+            serving(handler, tls=tls.server_context) as port,
+            connected(port, tls=context) as client,
+        ):
+            exchange = client.exchange()
+            await client.request(body, exchange)
+            await client.request(b"small")
+            assert exchange.request_s <= exchange.sent_s <= exchange.first_byte_s
+            assert client.connection.usable
+        assert received == [body, b"small"]
+
+    run(main)

@@ -1,0 +1,206 @@
+"""How a request ends early, and how its progress and its buffers are handled on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.wire.connection import SLICE_BYTES, Connection
+from tests.wire.peers import MIB, OK, answering, head_for, read_request, talking, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[[Callable[[], Any]], None]
+    Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
+
+PHASES = ["sending", "waiting", "reading"]
+BODY = bytes(32 * MIB)
+
+
+class Phase:
+    """A server that stops in a phase of the request, and tells when it got there and when the peer left."""
+
+    def __init__(self, phase: str) -> None:
+        self.phase = phase
+        self.body = BODY if phase == "sending" else b"small"
+        self.reached = asyncio.Event()
+        self.peer_left = asyncio.Event()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.phase == "sending":
+            await reader.readuntil(b"\r\n\r\n")
+        else:
+            await read_request(reader)
+        if self.phase == "reading":
+            writer.write(OK[:20])
+            await writer.drain()
+        self.reached.set()
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1 << 20):
+                pass
+        self.peer_left.set()
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("how", ["abort", "cancel", "close"])
+def test_a_request_that_is_ended_early_ends_its_connection(run: Run, phase: str, how: str) -> None:
+    async def main() -> None:
+        server = Phase(phase)
+        async with talking(server) as client:
+            exchange = client.exchange()
+            waiting = asyncio.ensure_future(client.request(server.body, exchange))
+            await server.reached.wait()
+            if phase == "reading":
+                await until(lambda: exchange.first_byte_s > 0.0)
+            if how == "cancel":
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+            else:
+                assert exchange.abort is not None
+                client.connection.close() if how == "close" else exchange.abort("no answer within 3 s")
+                with pytest.raises(AttemptError) as caught:
+                    await waiting
+                kind, text = {
+                    "abort": (FailureKind.TIMEOUT, "no answer within 3 s"),
+                    "close": (FailureKind.RESET, "the connection was closed by us"),
+                }[how]
+                assert (caught.value.kind, caught.value.message) == (kind, text)
+            assert exchange.abort is None
+            assert client.unusable
+            assert client.idle == []
+            await server.peer_left.wait()
+
+    run(main)
+
+
+def test_ending_twice_says_so_once(run: Run) -> None:
+    async def main() -> None:
+        async with talking(answering(OK)) as client:
+            await client.request()
+            client.connection.close()
+            client.connection.close()
+            client.connection.abort("late")
+            assert client.unusable
+
+    run(main)
+
+
+@pytest.mark.parametrize("how", ["abort", "cancel"])
+def test_what_ends_an_answered_request_leaves_the_next_one_alone(run: Run, how: str) -> None:
+    """The answer is there, its waiter has not run yet, and another task has taken the connection."""
+
+    async def main() -> None:
+        async with talking(answering(OK)) as client:
+            first, second = client.exchange(), client.exchange()
+            others: list[asyncio.Task[Any]] = []
+
+            def take_at_once(_connection: Connection) -> None:
+                if not others:
+                    others.append(asyncio.ensure_future(client.request(b"", second)))
+                    asyncio.get_running_loop().call_soon(too_late)
+
+            def too_late() -> None:
+                if how == "cancel":
+                    waiting.cancel()
+                elif first.abort is not None:
+                    first.abort("too late")
+
+            client.connection._on_idle = take_at_once
+            waiting = asyncio.ensure_future(client.request(b"", first))
+            (ended,) = await asyncio.gather(waiting, return_exceptions=True)
+            assert isinstance(ended, asyncio.CancelledError) == (how == "cancel")
+            assert (await others[0]).status == 200
+            assert client.connection.usable
+
+    run(main)
+
+
+@pytest.mark.parametrize("body", [b"", b"small", BODY], ids=["empty", "small", "big"])
+def test_times_are_in_order(run: Run, body: bytes) -> None:
+    async def main() -> None:
+        async with talking(answering(OK)) as client:
+            exchange = client.exchange()
+            assert exchange.request_s == exchange.sent_s == exchange.first_byte_s == 0.0
+            await client.request(body, exchange)
+            now_s = exchange.now()
+            assert 0.0 < exchange.started_s <= exchange.request_s <= exchange.sent_s
+            assert exchange.sent_s <= exchange.first_byte_s <= now_s
+
+    run(main)
+
+
+def test_sent_is_when_the_last_byte_has_left_us_and_not_before(run: Run) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        reached.set()
+        await go_on.wait()
+        received.append(await reader.readexactly(len(BODY)))
+        writer.write(OK)
+
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    received: list[bytes] = []
+
+    async def main() -> None:
+        async with talking(handler) as client:
+            exchange = client.exchange()
+            waiting = asyncio.ensure_future(client.request(BODY, exchange))
+            await reached.wait()
+            await asyncio.sleep(0.05)  # long enough for a wrong implementation to have "sent" it
+            assert exchange.sent_s == 0.0
+            go_on_s = exchange.now()
+            go_on.set()
+            await waiting
+            assert go_on_s <= exchange.sent_s <= exchange.first_byte_s
+            assert received == [BODY]
+
+    run(main)
+
+
+class Spied(Connection):
+    """Notes what is handed to the real transport."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.written: list[Any] = []
+        self._transport = _Spy(transport, self.written)  # type: ignore[assignment]
+
+
+class _Spy:
+    def __init__(self, transport: Any, written: list[Any]) -> None:
+        self._transport = transport
+        self._written = written
+
+    def write(self, data: Any) -> None:
+        self._written.append(data)
+        self._transport.write(data)
+
+    def writelines(self, buffers: Any) -> None:
+        self._written.extend(buffers)
+        self._transport.writelines(buffers)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+@pytest.mark.parametrize("size", [1, SLICE_BYTES, SLICE_BYTES + 1, 3 * SLICE_BYTES])
+def test_head_and_body_stay_two_buffers(run: Run, size: int) -> None:
+    body = bytes(size)
+
+    async def main() -> None:
+        async with talking(answering(OK), connection_type=Spied) as client:
+            await client.request(body)
+            assert isinstance(client.connection, Spied)
+            head, *slices = client.connection.written
+            assert head == head_for(body)
+            assert sum(map(len, slices)) == size
+            assert max(map(len, slices)) <= SLICE_BYTES
+            # The very bytes that were given, or views of them: nothing is copied.
+            assert all(piece is body or piece.obj is body for piece in slices)
+
+    run(main)
