@@ -2,8 +2,9 @@
 
     python examples/perf_data.py [-n N] SRC BUCKET PREFIX
 
-The columns: tries made; size; duration of the try that succeeded; duration of all tries and the waits
-between them; speed of the successful try; the speed that its timeout reckoned with.  The command
+The columns: 1 and the retries; size; duration of the try that succeeded; duration of all tries and the waits
+between them; speed of the successful try; the estimate of that speed
+when the upload began.  The command
 `s3-upload perf-data` prints the same table.
 """
 
@@ -48,7 +49,9 @@ def main() -> int:
     parser.add_argument("prefix", help="what all keys begin with")
     parser.add_argument("--endpoint-url", help="a store other than AWS")
     parser.add_argument("--profile", help="of the AWS configuration files")
-    parser.add_argument("--max-in-flight", type=int, default=32, help="requests at the same time (32)")
+    parser.add_argument(
+        "--max-in-flight", type=int, default=UploadConfig.max_in_flight, help="requests at most"
+    )
     try:
         return asyncio.run(upload(parser.parse_args()))
     except S3UploadError as error:

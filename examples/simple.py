@@ -33,7 +33,9 @@ def main() -> int:
     parser.add_argument("prefix", nargs="?", default="", help="what all keys begin with (nothing)")
     parser.add_argument("--endpoint-url", help="a store other than AWS")
     parser.add_argument("--profile", help="of the AWS configuration files")
-    parser.add_argument("--max-in-flight", type=int, default=32, help="requests at the same time (32)")
+    parser.add_argument(
+        "--max-in-flight", type=int, default=UploadConfig.max_in_flight, help="requests at most"
+    )
     try:
         return asyncio.run(upload(parser.parse_args()))
     except S3UploadError as error:

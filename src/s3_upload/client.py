@@ -120,6 +120,9 @@ class S3Client:
         credentials = self._provider.current() or await self._provider.refresh()
         if credentials is not target.credentials:
             self._use_credentials(target, credentials)
+        assert target.encoder is not None
+        # Before there is a connection: one whose request cannot be made would belong to nobody.
+        head = target.encoder.head(operation, self._utc_clock())
         connection = None if exchange.fresh else target.pool.take()
         if connection is None:
             exchange.new_connection = True
@@ -127,8 +130,6 @@ class S3Client:
         if exchange.cancelled:
             target.pool.put_back(connection)
             raise AttemptError(FailureKind.TIMEOUT, "cancelled before its request began")
-        assert target.encoder is not None
-        head = target.encoder.head(operation, self._utc_clock())
         return await connection.request(head, operation.body, exchange)
 
     # -----------------------------------------------------------------------------------------------

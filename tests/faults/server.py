@@ -263,7 +263,10 @@ class _Connection(asyncio.Protocol):
         if self.request and not self.request.complete and not self.muted:
             self._finish_body()
             self._answer(s3_error(400, "IncompleteBody", "The request body ended early", close=True))
-        return self.timer is not None and not self.muted  # a delayed answer is still to come
+        if self.timer is None or self.muted:
+            return False
+        self.keep_alive = False  # a delayed answer is still to come, and after it nothing
+        return True
 
     def on_message_begin(self) -> None:
         self.url = b""

@@ -4,7 +4,7 @@ One seed makes a world (files, network, store, faults) and replays it, event by 
 
     loop      a virtual clock for asyncio                 disk      files that exist only here
     tcp       a sender with a congestion window           world     what one seed means
-    network   links, handshakes, transports               run       a world in, what happened out
+    network   handshakes, transports                     run       a world in, what happened out
     server    the store and its faults                    oracle    what must hold whatever happened
     scenarios named worlds, and how well each algorithm does in them
 

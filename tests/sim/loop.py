@@ -71,7 +71,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.events: list[Event] = []
         self.steps = 0
         """Turns of the loop so far: what `interrupt_at` counts."""
-        self.interrupt_at = 0
+        self.interrupt_at: tuple[int, ...] = ()
         self.interrupt: Callable[[], object] = lambda: None
         self.complaints: list[str] = []
         """What asyncio gave its exception handler: exceptions that nobody saw."""
@@ -139,7 +139,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def advance(self, timeout_s: float | None) -> None:
         """One turn: lets the outside world act until the program has something to do."""
         self.steps += 1
-        if self.steps == self.interrupt_at:
+        if self.steps in self.interrupt_at:
             self.interrupt()
         before_s = self._now_s
         due_s = math.inf if timeout_s is None else before_s + timeout_s

@@ -23,26 +23,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
+from tests.sim.handshake import Address, Handshake
 from tests.sim.loop import SimLoop
 from tests.sim.tcp import Link, Path, Sender
 from tests.sim.tcp_info import FakeSocket
 
-SYN_BYTES = 60
 TLS_ROUND_TRIPS = 2
-TLS_BYTES = 600
-SYN_TRIES = 7
 MIN_SEND_BUFFER_BYTES = 85 << 10
 MAX_SEND_BUFFER_BYTES = 4 << 20
-
-
-@dataclass(slots=True)
-class Address:
-    """One front end of the store. `dead_until_s` and `refuses_until_s`: instants of the world's time."""
-
-    ip: str
-    delay_s: float
-    dead_until_s: float = 0.0
-    refuses_until_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -50,7 +38,7 @@ class Cuts:
     """Connections that the program closed while a request was on its way.
 
     `false`: nothing had been injected that kept the answer back; it would have come.  `false_bytes`
-    is what they had put on the wire in vain.
+    is what the kernel had of them by then, and sends in vain.
     """
 
     false: int = 0
@@ -112,7 +100,9 @@ class Network:
         address = next(a for group in self.names.values() for a in group if a.ip == host)
         path = Path(self.link, address.delay_s, self.loss, self.rng)
         established: asyncio.Future[float] = self.loop.create_future()
-        handshake = _Handshake(self, path, address, established, TLS_ROUND_TRIPS if tls else 0)
+        handshake = Handshake(
+            self.now, self.counts, path, address, established, TLS_ROUND_TRIPS if tls else 0
+        )
         handshake.send()
         started_s = self.loop.time()
         try:
@@ -142,66 +132,6 @@ def _set(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-@dataclass(slots=True)
-class _Handshake:
-    """SYN and SYN-ACK, and the round trips of TLS; each is tried again after 1, 2, 4, ... seconds."""
-
-    network: Network
-    path: Path
-    address: Address
-    established: asyncio.Future[float]
-    tls_round_trips: int
-    over: bool = False
-    rtt_s: float = 0.0
-    steps: int = 0
-    tries: int = 0
-
-    def send(self) -> None:
-        if self.over:
-            return
-        network, step = self.network, self.steps
-        loop = network.loop
-        self.tries += 1
-        if self.tries > SYN_TRIES:
-            self._fail(errno.ETIMEDOUT, "Connection timed out")
-            return
-        arrival_s = self.path.forward(TLS_BYTES if step else SYN_BYTES)
-        if arrival_s is not None and self.address.dead_until_s <= network.now():
-            loop.at(arrival_s, self._arrived, loop.time(), step)
-        loop.at(loop.time() + 2.0 ** (self.tries - 1), self._again, step)
-
-    def _again(self, step: int) -> None:
-        if step == self.steps:
-            self.send()
-
-    def _arrived(self, sent_s: float, step: int) -> None:
-        back_s = self.path.back()
-        if back_s is not None:
-            self.network.loop.at(back_s, self._answered, sent_s, step)
-
-    def _answered(self, sent_s: float, step: int) -> None:
-        if self.over or step != self.steps:
-            return
-        self.rtt_s = self.network.loop.time() - sent_s
-        if self.address.refuses_until_s > self.network.now():
-            self.network.counts["refused"] += 1
-            self._fail(errno.ECONNREFUSED, "Connection refused")
-            return
-        self.steps += 1
-        self.tries = 0
-        if self.steps <= self.tls_round_trips:
-            self.send()
-            return
-        self.over = True
-        if not self.established.done():
-            self.established.set_result(self.rtt_s)
-
-    def _fail(self, number: int, text: str) -> None:
-        self.over = True
-        if not self.established.done():
-            self.established.set_exception(OSError(number, text))
-
-
 class SimTransport(asyncio.Transport):
     """The program's end of one connection."""
 
@@ -223,6 +153,7 @@ class SimTransport(asyncio.Transport):
         self._lost = False
         self._wakes = False
         self._request_s = 0.0
+        self._request_at = 0  # where in the stream it begins
         self.sender = Sender(
             path,
             rtt_s=rtt_s,
@@ -257,6 +188,7 @@ class SimTransport(asyncio.Transport):
             return
         if not self.request_bytes:
             self._request_s = self._loop.time()
+            self._request_at = self.sender.limit + self._buffered
         self.request_bytes += len(data)
         self._buffer.append(memoryview(data))
         self._buffered += len(data)
@@ -287,7 +219,7 @@ class SimTransport(asyncio.Transport):
             cuts.just += 1
         else:
             cuts.false += 1
-            cuts.false_bytes += self.request_bytes
+            cuts.false_bytes += max(0, self.sender.limit - self._request_at)
 
     def _close(self, error: Exception | None) -> None:
         if self._closing:

@@ -11,14 +11,25 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import httptools
 
 from tests.faults.actions import (
-    Action, Answer, Delay, Early, Garbage, Request, Reset, Serve, Stall, Torn, render, s3_error,
+    Action,
+    Answer,
+    Delay,
+    Early,
+    Garbage,
+    Request,
+    Reset,
+    Serve,
+    Stall,
+    Torn,
+    render,
+    s3_error,
 )  # fmt: skip
 from tests.faults.model import S3Model
 from tests.sim.network import Channel, Handler, Network
@@ -27,6 +38,10 @@ DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
 REQUEST_TIMEOUT_S = 20.0
 """How long S3 waits for more of a body."""
 SLOW_S = 5.0
+SLOW_DOWN = s3_error(503, "SlowDown", "Please reduce your request rate.")
+SILENCE = s3_error(400, "RequestTimeout", "Your socket connection was not read from or written to.")
+KEEP_THE_ANSWER = {"unanswered", "stalled_body", "torn", "reset", "garbage", "slow"}
+"""Faults after which no answer comes, or none in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,24 +196,19 @@ class SimStore:
         stored = rng.random() < 0.5
         length = int(request.headers.get("content-length", "0"))
         cut = rng.choice((None, 0, length // 2))
-        match name:
-            case "error":
-                return s3_error(500, "InternalError", close=stored)
-            case "unsaid":
-                return Unsaid(s3_error(500, "InternalError"))
-            case "throttle":
-                return s3_error(503, "SlowDown", "Please reduce your request rate.")
-            case "unanswered":
-                return Stall(stored=stored)
-            case "stalled_body":
-                return Stall(after_body_bytes=length // 2)
-            case "torn":
-                return Torn(stored=stored)
-            case "reset":
-                return Reset(after_body_bytes=cut, stored=stored and cut is None)
-            case "garbage":
-                return Garbage()
-        return Early(s3_error(503, "SlowDown", "Please reduce your request rate."))
+        error = s3_error(500, "InternalError", close=stored)
+        actions: dict[str, Action] = {
+            "error": error,
+            "unsaid": Unsaid(error),
+            "throttle": SLOW_DOWN,
+            "unanswered": Stall(stored=stored),
+            "stalled_body": Stall(after_body_bytes=length // 2),
+            "torn": Torn(stored=stored),
+            "reset": Reset(after_body_bytes=cut, stored=stored and cut is None),
+            "garbage": Garbage(),
+            "early": Early(SLOW_DOWN),
+        }
+        return actions[name]
 
 
 class _Connection:
@@ -212,7 +222,7 @@ class _Connection:
         self._record: Record | None = None
         self._cut: int | None = None
         self._served = 0
-        self._quiet_s = 0.0
+        self._quiet_s = store.network.now()
         self._over = False
         self.on_message_begin()
         if store.faulty_accept():
@@ -249,7 +259,7 @@ class _Connection:
         assert self._record is None, "a request was sent before the one before it was answered"
         method, target = self._parser.get_method().decode(), self._url.decode("latin-1")
         self._record = record = self._store.begin(self._channel.number, method, target, self._headers)
-        self.fault = record.fault
+        self.fault = record.fault if record.fault in KEEP_THE_ANSWER else ""
         action = record.request.action
         if isinstance(action, Early):
             self._answer(record, action.answer, close=True)
@@ -308,7 +318,7 @@ class _Connection:
                 self._end(self._channel.close)
             case None | Serve() | Delay():
                 if store.refuses(record.request):
-                    self._answer(record, s3_error(503, "SlowDown", "Please reduce your request rate."))
+                    self._answer(record, SLOW_DOWN)
                 else:
                     self._answer(record, store.apply(record))
             case _:
@@ -324,6 +334,7 @@ class _Connection:
         dated = Answer(answer.status, {"Date": DATE, **answer.headers}, answer.body)
         self._channel.send(render(dated, close=close), lambda: self._taken(record))
         self._record = None
+        self.fault = ""
         self.on_message_begin()
         self._quiet_s = self._store.network.now()
         if close:
@@ -359,6 +370,6 @@ class _Connection:
             return
         quiet_s = self._store.network.now() - self._quiet_s
         if quiet_s >= REQUEST_TIMEOUT_S - 1e-6:
-            self._answer(record, s3_error(400, "RequestTimeout", "Your socket was not read from."), close=True)
+            self._answer(record, SILENCE, close=True)
         else:
             self._later(REQUEST_TIMEOUT_S - quiet_s, self._watch_body, record)

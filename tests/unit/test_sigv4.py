@@ -6,7 +6,7 @@ import calendar
 import random
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import botocore.auth
 import botocore.credentials
@@ -27,9 +27,6 @@ from s3_upload.s3.operations import (
 )
 from s3_upload.s3.requests import RequestEncoder
 from s3_upload.s3.sigv4 import EMPTY_SHA256, Signer, encode_path, encode_query
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Headers = list[tuple[str, str]]
 
@@ -124,11 +121,11 @@ SUITE_SIGNATURES = {
 
 
 @pytest.fixture
-def frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def frozen(monkeypatch: pytest.MonkeyPatch) -> str:
     """The time stamp at which botocore signs."""
     now = datetime.fromtimestamp(utc_s(SUITE_TIME), UTC)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: now)
-    yield SUITE_TIME
+    return SUITE_TIME
 
 
 def botocore_authorization(auth: Any, request: AWSRequest, host: str) -> str:
@@ -154,7 +151,7 @@ def test_the_sigv4_test_suite(name: str, frozen: str) -> None:
     real = AWSRequest(method=method, url=url, headers=dict(headers), data=body)
     secret = botocore.credentials.Credentials(SUITE_KEY.access_key, SUITE_KEY.secret_key)
 
-    class SinglyEncoded(botocore.auth.SigV4Auth):  # type: ignore[misc] # botocore has no types
+    class SinglyEncoded(botocore.auth.SigV4Auth):
         def _normalize_url_path(self, path: str) -> str:
             return path
 
@@ -183,7 +180,7 @@ def test_the_signing_key_changes_with_the_day() -> None:
 # --- a thousand keys, against botocore --------------------------------------------------------------
 
 ALPHABET = (
-    "abcXYZ019-._~/", "+&%=?#;:@!$'()*,[]{}|\\^`\"<> ", "äßñé", "日本語한글", "𝒳🙂\U0010ffff",
+    "abcXYZ019-._~/", "+&%=?#;:@!$'()*,[]{}|\\^`\"<> ", "äßñé", "日本語한글", "🙂\U0010ffff",
     "".join(map(chr, range(32))) + "\x7f\x85\xa0\u2028\ufeff",
 )  # fmt: skip
 ODD_KEYS = [

@@ -132,5 +132,5 @@ async def talking(handler: Handler, **options: Any) -> AsyncIterator[Client]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Lets the loop run until `condition()`; the runner bounds the wait."""
-    while not condition():
+    while not condition():  # noqa: ASYNC110 - what is waited for knows of no event
         await asyncio.sleep(0.001)

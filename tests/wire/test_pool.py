@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from s3_upload.wire.connection import Connection
-
     from tests.wire.peers import Handler
 
     Run = Callable[[Callable[[], Any]], None]

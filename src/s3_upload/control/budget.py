@@ -6,9 +6,10 @@ a success gives some back.  Where the SDKs give up when it is empty, here the ru
 retry waits until time has refilled what it costs.  Nothing is dropped.
 
 *Speculation budget*: cutting or doubling a request that may well be answered is paid from successes:
-`INCOME` each, 1 per speculation, `CAP` at most.  So speculation is at most 5 % of the traffic, and a
-store that falls silent as a whole is not hammered: after `CAP` speculations there is nothing to
-spend until it answers again.
+`INCOME` each, 1 per speculation, `CAP` at most.  So speculation is about 5 % of the traffic at most, and a
+store that falls silent as a whole is not hammered: after `CAP` speculations there is only what time
+brings, `INCOME_PER_S`.  (Without that, what was lost at the very end of a run, when no success comes
+any more, would wait for PATIENCE_S.)
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ REFILL_PER_S = 14.0
 """One transient retry a second gets through, however long nothing succeeds."""
 
 INCOME = 0.05
-CAP = 10.0
+INCOME_PER_S = 2.0
+CAP = 50.0
+INITIAL_CREDIT = 10.0
 
 
 class RetryBudget:
@@ -43,23 +46,32 @@ class RetryBudget:
         self._tokens = self.tokens(now=now) - cost
         return max(0.0, -self._tokens / REFILL_PER_S)
 
-    def succeeded(self) -> None:
-        self._tokens = min(RETRY_CAPACITY, self._tokens + REFUND_PER_SUCCESS)
+    def succeeded(self, *, retried: bool) -> None:
+        """A request succeeded; where it had been retried, what its last retry cost comes back."""
+        refund = COST_TRANSIENT if retried else REFUND_PER_SUCCESS
+        self._tokens = min(RETRY_CAPACITY, self._tokens + refund)
 
 
 class SpeculationBudget:
-    """Credit for hedges and speculative cancels; `CAP` at first and at most."""
+    """Credit for hedges and speculative cancels; `INITIAL_CREDIT` at first, `CAP` at most."""
 
     def __init__(self) -> None:
-        self.credit = CAP
+        self._credit = INITIAL_CREDIT
+        self._counted_s = 0.0
 
-    def take(self) -> bool:
+    def credit(self, *, now: float) -> float:
+        """What is there now."""
+        if now > self._counted_s:
+            self._credit = min(CAP, self._credit + INCOME_PER_S * (now - self._counted_s))
+            self._counted_s = now
+        return self._credit
+
+    def take(self, *, now: float) -> bool:
         """Pays for one speculation, if there is credit for it."""
-        if self.credit < 1.0:
+        if self.credit(now=now) < 1.0:
             return False
-        self.credit -= 1.0
+        self._credit -= 1.0
         return True
 
     def succeeded(self) -> None:
-        if self.credit < CAP:
-            self.credit = min(CAP, self.credit + INCOME)
+        self._credit = min(CAP, self._credit + INCOME)

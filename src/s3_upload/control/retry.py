@@ -64,9 +64,9 @@ class Retry:
         self._n_retries = n_retries
         self.budget = budget or RetryBudget()
 
-    def succeeded(self) -> None:
-        """An attempt succeeded: the budget gets something back."""
-        self.budget.succeeded()
+    def succeeded(self, retries: int) -> None:
+        """A request succeeded after `retries` failed tries: the budget gets something back."""
+        self.budget.succeeded(retried=retries > 0)
 
     def decide(
         self,

@@ -11,7 +11,8 @@ per second) of one request's transfer:
 1. `speed` starts as `expected_upload_speed`.
 2. A success of at least `avg_min_bytes` moves it: speed = avg_power * new + (1 - avg_power) * speed,
    so a larger `avg_power` gives the newest measurement more weight.
-3. A timeout of at least `avg_min_bytes` is a *censored* sample: the transfer would have taken longer
+3. A timeout of at least `avg_min_bytes` is a *censored* sample (unless all of its body had been taken
+   in, and only the answer was missing): the transfer would have taken longer
    than it was given, so its speed is below megabytes / timeout.  Where that bound is below `speed`,
    it moves `speed` as in 2; else it says nothing.  (Learning from successes alone, a link slower than
    assumed would time out for ever.)
@@ -78,7 +79,8 @@ class SpeedEstimate:
         if report.body_bytes < self._min_bytes or report.request_s == 0.0:
             return
         speed = report.body_bytes / 1e6 / max(report.ended_s - report.request_s, 1e-6)
-        censored = report.outcome == FailureKind.TIMEOUT.value and speed < self.MBps
+        unsent = report.outcome == FailureKind.TIMEOUT.value and report.acked_s == 0.0
+        censored = unsent and speed < self.MBps
         if report.succeeded or censored:
             self.MBps = self._power * speed + (1.0 - self._power) * self.MBps
 

@@ -5,10 +5,12 @@ Rules: no clock, no I/O; what is learned comes from `AttemptReport`s alone.
 Theory of operation.  One number for a whole attempt must be large enough for the slowest transfer
 and is then useless against a store that does not answer.  Time has three causes, so:
 
-1. *connect*: RFC 6298 on handshake times; a timeout doubles it (5.5), a sample ends that (5.7).
+1. *connect*: RFC 6298 on handshake times, but never less than SYN_RETRY_S + 2 * srtt, so that one lost
+   SYN, which the kernel sends again after a second, does not end a handshake.
 2. *send*: as long as bytes of the body are acknowledged the transfer is alive, however slow.  What
    is cut is a stall: nothing acknowledged for `stall_s`, or for `STALL_RTOS` times the connection's
    own RTO where that is longer (`stall_limit_s`), so that TCP's retransmissions get their chance.
+   A stall cut is a censored sample like a response timeout (step 5) and doubles `stall_s`.
 3. *response*: from the last byte acknowledged to the first byte of the answer, which does not depend
    on the size.  `srtt`, `rttvar` of that time give two bounds:
 
@@ -23,7 +25,8 @@ and is then useless against a store that does not answer.  Time has three causes
    one hedge in ln(M_RAISE) / -ln(M_DECAY), about 400, is wasted, whatever the distribution.  A hedge
    that won says that the original was lost, not that the bound was too tight: it changes nothing.
 5. A response timeout is a censored sample: the answer would have taken longer than the attempt was
-   allowed.  Each doubles `response_s` (up to PATIENCE_S); a success halves the excess.
+   allowed.  It doubles `response_s` (up to PATIENCE_S), once for all that were under way when it did
+   last; a success halves the number of doublings.
 6. The origin's bandwidth model stays as the outer bound on everything:
 
        total_s = max(OUTER_MIN_S + bytes / OUTER_MIN_BYTES_PER_S,
@@ -45,15 +48,15 @@ from s3_upload.control.timeout import NEVER_S, SpeedEstimate, Timeouts
 from s3_upload.report import AttemptReport
 
 CONNECT_INITIAL_S = 3.0
-CONNECT_MIN_S = 0.5
-STALL_MIN_S = 5.0
+SYN_RETRY_S = 1.0
+STALL_MIN_S = 8.0
 STALL_RTOS = 8
 RESPONSE_INITIAL_S = 10.0
 RESPONSE_MIN_S = 2.0
 RESPONSE_FACTOR = 4.0
-RESPONSE_MAX_DOUBLINGS = 5
+MAX_DOUBLINGS = 5
 PATIENCE_S = 60.0
-HEDGE_MARGIN_S = 0.1
+HEDGE_MARGIN_S = 0.03
 HEDGE_MAX_BYTES = 1 << 20
 """A second copy of more than this costs the link more than it saves."""
 HEDGE_MIN_SAMPLES = 20
@@ -83,6 +86,27 @@ def stall_limit_s(stall_s: float, rto_s: float) -> float:
     return max(stall_s, STALL_RTOS * rto_s)
 
 
+class Censored:
+    """Step 5: how often a timer was too short of late, as a factor on it."""
+
+    def __init__(self) -> None:
+        self._doublings = 0.0
+        self._raised_s = float("-inf")
+
+    @property
+    def factor(self) -> float:
+        return float(2.0**self._doublings)
+
+    def add(self, report: AttemptReport) -> None:
+        """An attempt was cut by the timer."""
+        if report.started_s > self._raised_s:
+            self._doublings = min(self._doublings + 1.0, MAX_DOUBLINGS)
+            self._raised_s = report.ended_s
+
+    def success(self) -> None:
+        self._doublings *= 0.5
+
+
 class AdaptiveTimeout:
     """The algorithm of the module's theory."""
 
@@ -91,7 +115,7 @@ class AdaptiveTimeout:
         self._speed = SpeedEstimate(config)
         self._connect = RttEstimator(
             initial_s=min(CONNECT_INITIAL_S, config.connect_timeout_s),
-            min_s=min(CONNECT_MIN_S, config.connect_timeout_s),
+            min_s=0.0,
             max_s=config.connect_timeout_s,
         )
         self._response = RttEstimator(
@@ -102,11 +126,20 @@ class AdaptiveTimeout:
             beta=RESPONSE_BETA,
         )
         self._m = M_INITIAL
-        self._doublings = 0.0
+        self._late = Censored()
+        self._stalled = Censored()
 
     @property
     def est_MBps(self) -> float:  # noqa: N802 - the unit's spelling
         return self._speed.MBps
+
+    @property
+    def connect_s(self) -> float:
+        """What a handshake is allowed (step 1)."""
+        connect = self._connect
+        if connect.samples == 0:
+            return connect.rto_s
+        return min(self._config.connect_timeout_s, max(connect.rto_s, SYN_RETRY_S + 2.0 * connect.srtt_s))
 
     @property
     def hedge_s(self) -> float:
@@ -114,14 +147,14 @@ class AdaptiveTimeout:
         response = self._response
         if response.samples < HEDGE_MIN_SAMPLES:
             return NEVER_S
-        return response.srtt_s + max(HEDGE_MARGIN_S, self._m * response.rttvar_s)
+        return min(PATIENCE_S, response.srtt_s + max(HEDGE_MARGIN_S, self._m * response.rttvar_s))
 
     @property
     def response_s(self) -> float:
         """When a first try is cut, in seconds after the last byte was acknowledged (steps 3 and 5)."""
         hedge_s = self.hedge_s
         base_s = RESPONSE_INITIAL_S if hedge_s == NEVER_S else max(RESPONSE_MIN_S, RESPONSE_FACTOR * hedge_s)
-        return min(PATIENCE_S, base_s * float(2.0**self._doublings))
+        return min(PATIENCE_S, base_s * self._late.factor)
 
     def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
         config = self._config
@@ -129,11 +162,11 @@ class AdaptiveTimeout:
         expected_s = config.min_timeout + config.timeout_fraction * body_bytes / 1e6 / self._speed.MBps
         outer_s = OUTER_MIN_S + body_bytes / OUTER_MIN_BYTES_PER_S
         total_s = max(outer_s, OUTER_FACTOR * longer * expected_s)
-        stall_s = min(STALL_MIN_S * longer, PATIENCE_S)
+        stall_s = min(STALL_MIN_S * longer * self._stalled.factor, PATIENCE_S)
         if operation in _NO_RESPONSE_TIMER:
-            return Timeouts(self._connect.rto_s, total_s, stall_s)
+            return Timeouts(self.connect_s, total_s, stall_s)
         return Timeouts(
-            self._connect.rto_s,
+            self.connect_s,
             total_s,
             stall_s,
             min(self.response_s * longer, PATIENCE_S),
@@ -148,11 +181,15 @@ class AdaptiveTimeout:
         elif report.timer == TIMER_CONNECT:
             self._connect.timed_out()
         elif report.timer == TIMER_RESPONSE:
-            self._doublings = min(self._doublings + 1.0, RESPONSE_MAX_DOUBLINGS)
+            self._late.add(report)
+        elif report.timer == TIMER_STALL:
+            self._stalled.add(report)
         self._speed.observe(report)
 
     def _observe_success(self, report: AttemptReport) -> None:
-        self._doublings *= 0.5
+        self._late.success()
+        if report.body_bytes > SMALL_BYTES:
+            self._stalled.success()
         self._m = max(M_MIN, self._m * M_DECAY)
         if report.hedged and not report.hedge:
             self._m = min(M_MAX, self._m * M_RAISE)

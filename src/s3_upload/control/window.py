@@ -2,22 +2,25 @@
 
 Theory of operation of `AdaptiveWindow`: hill-climbing on goodput, with AIMD on what the store refuses.
 
-1. *Epoch*: what is compared. It ends when it is at least MIN_EPOCH_S and EPOCH_REQUESTS times the
-   median request old and has seen as many successes as the window is wide.  (Requests that end in
-   an epoch carry their bytes into it; with a window's worth of them that is close to what moved.)
+1. *Epoch*: what is compared. It ends when it is at least MIN_EPOCH_S and EPOCH_REQUESTS (at the
+   start START_EPOCH_REQUESTS) times the median request old and has seen as many successes as the
+   window is wide.  (Requests that end in an epoch carry their bytes into it; with a window's worth of
+   them that is close to what moved.)
 2. *Goodput* of an epoch: bytes and objects acknowledged per second.  It *rises* when either is
    GAIN (5 %) above the epoch it is compared with.
-3. *Start*: from START, every success adds one, so the window doubles in a request's time; at an
-   epoch's end without a rise, twice running, back to the window of the last epoch that rose.
+3. *Start*: from START, doubled at the end of every epoch whose goodput rose by START_SHARE of what the
+   window had grown since the last (doubled: by 30 %; limited by latency it would be 100 %).  At the
+   first that did not: back to the window before, and on with probes.
 4. *Probe*: an epoch at the window, then one at a neighbour, up by STEP or down by STEP in turn.  Up
-   stays if goodput rises; down stays if it does not fall by KEEP (2 %): of windows with the same
-   goodput the smallest is best for everybody else.
+   stays if goodput rises; down stays if neither its bytes nor its objects fall by KEEP (2 %): of
+   windows with the same goodput the smallest is best for everybody else.
 5. *App-limited*: a window that was not filled for half of an epoch's observations (the disk is slow,
    the work runs out) tells nothing; it neither grows nor is compared.
 6. *Throttle* (503, 429): times THROTTLE_CUT, once per congestion episode: only when the refused
    request was sent after the last cut.  Then the window grows by one per epoch of at least
    AFTER_CUT_EPOCH_S until it is back where it was refused, and from there by probes.
-7. *Timeouts*: TIMEOUT_SHARE (5 %) of an epoch's attempts: times TIMEOUT_CUT.
+7. *Timeouts*: TIMEOUT_SHARE (5 %) of an epoch's attempts, of at least MIN_ATTEMPTS_TO_JUDGE, and sent
+   after the last cut: times TIMEOUT_CUT.
 
 Whole-request latency is no signal here: sizes differ, and our own concurrency slows each request.
 `limit` never leaves [1, max_limit].
@@ -34,11 +37,14 @@ import msgspec
 from s3_upload.errors import FailureKind
 from s3_upload.report import AttemptReport
 
-START = 8
+START = 16
+START_GROWTH = 2
+START_SHARE = 0.3
 MIN_EPOCH_S = 0.1
 MAX_EPOCH_S = 30.0
 AFTER_CUT_EPOCH_S = 2.0
 EPOCH_REQUESTS = 3.0
+START_EPOCH_REQUESTS = 2.0
 GAIN = 0.05
 KEEP = 0.02
 STEP = 8
@@ -82,8 +88,14 @@ class Goodput(msgspec.Struct, frozen=True, gc=False):
     def at_least(self, factor: float, other: Goodput) -> bool:
         """Whether either is at least `factor` times the other's."""
         return (
-            self.bytes_per_s >= factor * other.bytes_per_s > 0.0
-            or self.objects_per_s >= factor * other.objects_per_s > 0.0
+            0.0 < self.bytes_per_s >= factor * other.bytes_per_s
+            or 0.0 < self.objects_per_s >= factor * other.objects_per_s
+        )
+
+    def falls(self, factor: float, other: Goodput) -> bool:
+        """Whether either is below `factor` times the other's."""
+        return (
+            self.bytes_per_s < factor * other.bytes_per_s or self.objects_per_s < factor * other.objects_per_s
         )
 
 
@@ -94,7 +106,6 @@ class AdaptiveWindow:
         self._max_limit = max_limit
         self.limit = min(start, max_limit)
         self._starting = True
-        self._flat_epochs = 0
         self._best: tuple[int, Goodput] | None = None  # the epoch to compare with, and its window
         self._probing = 0  # the change under trial, 0 while at the window itself
         self._next_probe_up = True
@@ -114,11 +125,9 @@ class AdaptiveWindow:
             self._bytes += report.body_bytes
             if self._successes & 7 == 1:  # a sample is enough for a median
                 self._durations.append(report.ended_s - report.started_s)
-            if self._starting and in_flight >= self.limit and self.limit < self._max_limit:
-                self.limit += 1
         elif report.outcome == FailureKind.THROTTLE.value:
             self._throttled(report, now)
-        elif report.outcome == FailureKind.TIMEOUT.value:
+        elif report.outcome == FailureKind.TIMEOUT.value and report.started_s > self._last_cut_s:
             self._timeouts += 1
         if now >= self._epoch_until_s:
             self._end_epoch(now)
@@ -127,7 +136,8 @@ class AdaptiveWindow:
         self._epoch_s = now
         self._median_s = median(self._durations) if self._durations else 0.0
         shortest_s = AFTER_CUT_EPOCH_S if self._refused_at else MIN_EPOCH_S
-        self._epoch_until_s = now + max(shortest_s, min(EPOCH_REQUESTS * self._median_s, MAX_EPOCH_S))
+        requests = START_EPOCH_REQUESTS if self._starting else EPOCH_REQUESTS
+        self._epoch_until_s = now + max(shortest_s, min(requests * self._median_s, MAX_EPOCH_S))
         self._attempts = self._successes = self._timeouts = self._filled = self._bytes = 0
 
     def _end_epoch(self, now: float) -> None:
@@ -154,15 +164,16 @@ class AdaptiveWindow:
 
     def _judge_start(self, goodput: Goodput) -> None:
         """Step 3."""
-        if self._best is None or goodput.at_least(1.0 + GAIN, self._best[1]):
-            self._best = self.limit, goodput
-            self._flat_epochs = 0
-            return
-        self._flat_epochs += 1
-        if self._flat_epochs >= 2 or self.limit == self._max_limit:
-            self._starting = False
-            self._set(self._best[0])
-            self._best = None
+        if self._best is not None:
+            before, base = self._best
+            if not goodput.at_least(1.0 + START_SHARE * (self.limit / before - 1.0), base):
+                self._starting = False
+                self._set(before)
+                self._best = None
+                return
+        self._best = self.limit, goodput
+        self._set(self.limit * START_GROWTH)
+        self._starting = self.limit > self._best[0]
 
     def _judge_probe(self, goodput: Goodput) -> None:
         """Step 4."""
@@ -173,10 +184,11 @@ class AdaptiveWindow:
             self._next_probe_up = not self._next_probe_up
             return
         base = self._best[1]
-        keeps = goodput.at_least(1.0 + GAIN if self._probing > 0 else 1.0 - KEEP, base)
+        up = self._probing > 0
+        keeps = goodput.at_least(1.0 + GAIN, base) if up else not goodput.falls(1.0 - KEEP, base)
         if not keeps:
             self._set(self._best[0])
-        elif self._probing > 0:
+        elif up:
             self._next_probe_up = True  # what has just paid may pay again
         self._probing = 0
         self._best = None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from s3_upload.control.timeout import Timeout
+from s3_upload.control.timeout import Timeout, Timeouts
 from s3_upload.engine.client import Client
 from s3_upload.engine.unit import Unit
 from s3_upload.engine.watchdog import InFlight, Watchdog
@@ -43,11 +43,8 @@ class Attempts:
         lasts, the attempt is in `unit.in_flight`.
         """
         operation = unit.operation
-        retries = unit.retries
-        timeouts = self._timeout.timeouts(
-            operation=operation.name, body_bytes=len(operation.body), retries=retries
-        )
-        exchange = Exchange(self._now, timeouts.connect_s, fresh=hedge or retries > 0, avoid=unit.avoid)
+        timeouts = timeouts_of(self._timeout, unit)
+        exchange = Exchange(self._now, timeouts.connect_s, fresh=hedge or unit.retries > 0, avoid=unit.avoid)
         attempt = InFlight(unit, exchange, timeouts, hedge=hedge)
         unit.in_flight.append(attempt)
         self._watchdog.watch(attempt)
@@ -65,6 +62,12 @@ class Attempts:
             unit.in_flight.remove(attempt)
         report = report_of(attempt, response, failure, ended_s=self._now())
         return Outcome(report, response if failure is None else None, failure)
+
+
+def timeouts_of(timeout: Timeout, unit: Unit) -> Timeouts:
+    """What the next or present attempt of `unit` is allowed, by what is known now."""
+    operation = unit.operation
+    return timeout.timeouts(operation=operation.name, body_bytes=len(operation.body), retries=unit.retries)
 
 
 def report_of(

@@ -85,6 +85,7 @@ class Feed:
         self._tasks: set[asyncio.Task[None]] = set()
         self._pulling = False
         self._exhausted = False
+        self._closed = False
         self._reads = 0
         self._held_bytes = 0
         self._held_units = 0
@@ -99,6 +100,8 @@ class Feed:
 
     def top_up(self) -> None:
         """Starts whatever pulling and reading there is room for."""
+        if self._closed:
+            return
         if not self._pulling and not self._exhausted and len(self._sources) <= PULL_COUNT // 2:
             self._pulling = True
             self._start(self._pull())
@@ -124,8 +127,7 @@ class Feed:
         if self._streams and unit.upload.done and unit.upload in self._streams:
             del self._streams[unit.upload]
             self._held_bytes -= self._config.part_size  # never begun: nobody will send its first block
-        if self._waiting_for_room and self._has_room():
-            self._waiting_for_room.popleft().set_result(None)
+        self._wake_waiting()
 
     def begin_parts(self, upload: MultipartUpload) -> None:
         """The store has given `upload` its ID: its parts may be read."""
@@ -135,7 +137,8 @@ class Feed:
             self._multiparts.append(upload)
 
     async def close(self) -> None:
-        """Cancels all reading."""
+        """Cancels all reading; a read that is done already starts no other."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -153,14 +156,20 @@ class Feed:
 
     def _job_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():
+        if self._closed:
             return
-        error = task.exception()
+        # Cancelled by itself: something that the user's iterable awaited was.
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None:
             self._sink.fail(error)
         else:
+            self._wake_waiting()  # a job that handed nothing out leaves room that nobody will release
             self.top_up()
             self._sink.feed_changed()
+
+    def _wake_waiting(self) -> None:
+        if self._waiting_for_room and self._has_room():
+            self._waiting_for_room.popleft().set_result(None)
 
     def _hand_out(self, unit: Unit) -> None:
         self.hold(unit)

@@ -56,7 +56,7 @@ class Delivery:
         try:
             awaitable = self._progress(report)
         except Exception as error:
-            self._on_error(error)
+            self._stop(error)
             return
         if awaitable is not None:
             self._task = asyncio.get_running_loop().create_task(self._await_all(awaitable))
@@ -77,11 +77,17 @@ class Delivery:
                 if not self._backlog:
                     break
                 awaitable = self._progress(self._backlog.popleft())
-        except Exception as error:
-            self._on_error(error)
+        except (Exception, asyncio.CancelledError) as error:  # a cancellation may be the callable's own
+            self._stop(error)
+            return
         finally:
             self._task = None
         self._on_empty()
+
+    def _stop(self, error: BaseException) -> None:
+        """A callable that has raised is not called again."""
+        self._progress = None
+        self._on_error(error)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []

@@ -25,7 +25,7 @@ from s3_upload.control.budget import SpeculationBudget
 from s3_upload.control.retry import Decision, Retry, Rng, Verdict
 from s3_upload.control.timeout import Timeout
 from s3_upload.control.window import Window
-from s3_upload.engine.attempt import Attempts, Outcome, report_of
+from s3_upload.engine.attempt import Attempts, Outcome, report_of, timeouts_of
 from s3_upload.engine.client import Client
 from s3_upload.engine.feed import Feed
 from s3_upload.engine.multipart import MultipartUpload
@@ -71,7 +71,13 @@ class Scheduler:
         self._loop = asyncio.get_running_loop()
         self._epoch_s = clock()
         self._budget = SpeculationBudget()
-        self._watchdog = Watchdog(self._loop, self.now, self._budget, self._hedge)
+        self._watchdog = Watchdog(
+            self._loop,
+            self.now,
+            self._budget,
+            lambda attempt: timeouts_of(timeout, attempt.unit),
+            self._hedge,
+        )
         self._attempts = Attempts(client, timeout, self._watchdog, self.now)
         self._delivery = Delivery(progress, on_error=self.fail, on_empty=self.feed_changed)
         self._summary = SummaryFold()
@@ -80,7 +86,7 @@ class Scheduler:
         self._idle_workers: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._retry_timers: set[asyncio.TimerHandle] = set()
-        self._multiparts: set[MultipartUpload] = set()
+        self._multiparts: dict[MultipartUpload, None] = {}  # a set that keeps its order
         self._in_flight = 0
         self._hedges = 0
         self._any_success = False
@@ -113,7 +119,7 @@ class Scheduler:
     def submit(self, unit: Unit) -> None:
         """Queues a unit for the next free slot."""
         if isinstance(unit.upload, MultipartUpload):
-            self._multiparts.add(unit.upload)
+            self._multiparts[unit.upload] = None
         self._ready.append(unit)
         self._wake_one()
 
@@ -124,7 +130,7 @@ class Scheduler:
             self.submit(unit)
         if upload.done:
             if isinstance(upload, MultipartUpload):
-                self._multiparts.discard(upload)
+                self._multiparts.pop(upload, None)
             self.report(upload.report(self.now()))
 
     def report(self, report: UploadReport) -> None:
@@ -156,7 +162,9 @@ class Scheduler:
 
     def _worker_done(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
-        if not worker.cancelled() and (error := worker.exception()) is not None:
+        # Cancelled by itself: something that the client awaited was.
+        error = asyncio.CancelledError() if worker.cancelled() else worker.exception()
+        if error is not None:
             self.fail(error)
 
     def _slots(self) -> int:
@@ -164,7 +172,14 @@ class Scheduler:
         return self._window.limit + self._hedges
 
     async def _work(self) -> None:
-        while len(self._workers) <= self._slots():
+        while not self._end.done():
+            if len(self._workers) > self._slots():
+                worker = asyncio.current_task()
+                assert worker is not None
+                self._workers.discard(worker)  # now: others are counting as well
+                if self._ready:
+                    self._wake_one()  # whoever stays does what this one was woken for
+                return
             if not self._ready:
                 waiter = self._loop.create_future()
                 self._idle_workers.append(waiter)
@@ -181,8 +196,20 @@ class Scheduler:
             finally:
                 self._in_flight -= 1
             self._settle(unit, outcome)
+            if self._ready and len(self._workers) < self._slots():
+                self._wake_one()  # the window has grown
             if self._delivery.busy:
                 await self._delivery.catch_up()
+        self._leave()
+
+    def _leave(self) -> None:
+        """A worker ends because the window has shrunk (or the run ended): at once and not when its task
+        is done, or all that look in the same moment would leave; and what it was woken for needs another."""
+        worker = asyncio.current_task()
+        assert worker is not None
+        self._workers.discard(worker)
+        if self._ready and not self._end.done():
+            self._wake_one()
 
     def _hedge(self, attempt: InFlight) -> bool:
         """Queues a second copy of an attempt that is slow to be answered, where that is safe.
@@ -240,7 +267,7 @@ class Scheduler:
         upload = unit.upload
         self._any_success = True
         self._budget.succeeded()
-        self._retry.succeeded()
+        self._retry.succeeded(unit.retries)
         if not self._keeps_versions and response.headers.get("x-amz-version-id", "null") != "null":
             self._keeps_versions = True
         for rival in tuple(unit.in_flight):
@@ -301,12 +328,25 @@ class Scheduler:
             self._end.set_exception(error)
 
     async def _stop(self) -> None:
+        """Ends everything, also when it is cancelled meanwhile (a second Ctrl-C): its time is bounded."""
+        ending = self._loop.create_task(self._end_all())
+        cancelled = False
+        while not ending.done():
+            try:
+                await asyncio.wait([ending])
+            except asyncio.CancelledError:
+                cancelled = True
+        ending.result()
+        if cancelled:
+            raise asyncio.CancelledError
+
+    async def _end_all(self) -> None:
         for timer in self._retry_timers:
             timer.cancel()
+        await self._feed.close()  # first: what it has read would make new workers
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
-        await self._feed.close()
         await self._delivery.close()
         self._watchdog.close()
         await self._abort_multiparts()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable
 
 from s3_upload.errors import SourceError
@@ -31,7 +32,10 @@ class BlockStream:
                 chunk = bytes(await anext(self._chunks))
             except StopAsyncIteration:
                 self._exhausted = True
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                    raise  # it is we who are cancelled, not something of the stream's own
                 raise SourceError(f"{self._name}: {type(error).__name__}: {error}") from error
             else:
                 self._held.append(chunk)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from s3_upload.engine.unit import Unit
 
 MIN_SLEEP_S = 0.001
+LOOK_S = 0.5
+"""How often an attempt is looked at in any case: what its timers allow may have changed since."""
+MAX_COPIES = 3
+"""Of one request under way at the same time."""
 
 
 class InFlight:
@@ -51,7 +55,7 @@ class InFlight:
         self.progress = 0
         self.progress_s = 0.0
         self.acked_s = 0.0
-        first_s = min(timeouts.hedge_s, timeouts.response_s, timeouts.stall_s, timeouts.total_s)
+        first_s = min(timeouts.hedge_s, timeouts.response_s, timeouts.stall_s, timeouts.total_s, LOOK_S)
         self.due_s = exchange.started_s + first_s
 
     def standing(self, now: float) -> Standing:
@@ -74,23 +78,29 @@ class InFlight:
             acked_s=self.acked_s,
             first_byte_s=exchange.first_byte_s,
             rto_s=rto_s,
-            hedged=self.hedged or self.hedge,
+            hedged=self.hedged or len(self.unit.in_flight) >= MAX_COPIES,
         )
 
 
 class Watchdog:
-    """See the module's theory. `hedge` may send a second copy; it says whether it did."""
+    """See the module's theory.
+
+    `timeouts_of`: what an attempt is allowed by what is known now.  `hedge` may send a second copy of
+    one; it says whether it did.
+    """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         now: Callable[[], float],
         budget: SpeculationBudget,
+        timeouts_of: Callable[[InFlight], Timeouts],
         hedge: Callable[[InFlight], bool],
     ) -> None:
         self._loop = loop
         self._now = now
         self._budget = budget
+        self._timeouts_of = timeouts_of
         self._hedge = hedge
         self._in_flight: dict[InFlight, None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -131,22 +141,22 @@ class Watchdog:
             if attempt.exchange.request_s == 0.0:
                 attempt.due_s = now + RECHECK_S  # a handshake, which has a timer of its own
             else:
-                self._act(attempt, judge(attempt.timeouts, attempt.standing(now), now=now))
+                attempt.timeouts = self._timeouts_of(attempt)
+                self._act(attempt, judge(attempt.timeouts, attempt.standing(now), now=now), now)
         if self._in_flight:
-            self._arm(min(attempt.due_s for attempt in self._in_flight), self._look)
+            self._arm(min(now + LOOK_S, *(attempt.due_s for attempt in self._in_flight)), self._look)
 
-    def _act(self, attempt: InFlight, judgement: Judgement) -> None:
-        attempt.due_s = judgement.due_s
+    def _act(self, attempt: InFlight, judgement: Judgement, now: float) -> None:
+        attempt.due_s = min(judgement.due_s, now + LOOK_S)
         action = judgement.action
         if action is Action.HEDGE:
-            if self._budget.credit >= 1.0 and self._hedge(attempt):
+            if self._budget.credit(now=now) >= 1.0 and self._hedge(attempt):
                 attempt.hedged = True
-                self._budget.take()
-            else:
-                attempt.due_s = min(judgement.due_s, self._now() + RECHECK_S)
-        elif action is Action.CUT or (action is Action.CUT_IF_CREDIT and self._budget.take()):
+                self._budget.take(now=now)
+        elif action is Action.CUT or (action is Action.CUT_IF_CREDIT and self._budget.take(now=now)):
             attempt.timer = judgement.timer
-            attempt.exchange.cancel(_reason(attempt, judgement.timer, self._now()))
+            attempt.due_s = float("inf")  # nothing more to judge: it ends in the loop's next turn
+            attempt.exchange.cancel(_reason(attempt, judgement.timer, now))
 
 
 def _reason(attempt: InFlight, timer: str, now: float) -> str:

@@ -1,31 +1,29 @@
-"""Opens connections: name to addresses, address to TCP, TCP to TLS.
+"""Opens connections: addresses to TCP, TCP to TLS.
 
 Rules:
 
-* A name is resolved anew at most every `DNS_TTL_S`; when that fails later on, the addresses known
-  are kept: a resolver's bad minute must not stop a run.
-* New connections go to the address with the fewest open ones, so that load spreads over all of a
-  store's front ends; an address that refused or timed out is left alone for `PENALTY_S`, unless
-  nothing else is left.
 * One call tries each address at most once, each under the connect timeout.
+* The next address is tried beside the last when that has not answered for a while, and the first
+  connection wins (RFC 8305, section 5, "Connection Attempt Delay"): a dead address among living ones
+  costs a quarter of a second, once, and is then left alone for a time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.wire.connection import Connection, plain_text
 from s3_upload.wire.exchange import Exchange
+from s3_upload.wire.resolve import Addresses
 
-DNS_TTL_S = 60.0
-PENALTY_S = 30.0
-FIRST_RESOLVE_TRIES = 3
-RESOLVE_PAUSE_S = 0.25
-MAX_ADDRESS_TRIES = 4
+STAGGER_S = 0.25
+"""RFC 8305's recommended delay; longer where handshakes are known to take longer."""
+STAGGER_HANDSHAKES = 2.0
+HANDSHAKE_WEIGHT = 1 / 8  # of the newest handshake in the average, as RFC 6298's alpha
 
 
 class Connector:
@@ -38,11 +36,8 @@ class Connector:
         self.port = port
         self._tls = tls
         self._loop = loop
-        self._addresses: list[str] = []
-        self._resolved_s = float("-inf")
-        self._resolving: asyncio.Task[None] | None = None
-        self._open: dict[str, int] = {}
-        self._penalized_until_s: dict[str, float] = {}
+        self._addresses = Addresses(host, port, loop)
+        self._handshake_s = 0.0
 
     async def open(
         self,
@@ -53,32 +48,82 @@ class Connector:
         """A new connection, busy for nobody yet. Raises `AttemptError`."""
 
         def closed(connection: Connection) -> None:
-            self._open[connection.address] -= 1
+            self._addresses.closed(connection.address)
             on_closed(connection)
 
-        error = AttemptError(FailureKind.CONNECT, f"{self.host}: has no address")
-        for address in await self._candidates(exchange.avoid):
+        def begin(address: str) -> asyncio.Task[Connection]:
             exchange.address = address
-            self._open[address] = self._open.get(address, 0) + 1
+            self._addresses.opened(address)
             connection = Connection(loop=self._loop, address=address, on_idle=on_idle, on_closed=closed)
-            begun_s = exchange.now()
-            try:
-                await self._handshake(connection, address, exchange.connect_timeout_s)
-            except BaseException as failure:
-                connection.close()
-                if not isinstance(failure, AttemptError):
-                    raise
-                error = failure
-                if failure.kind is not FailureKind.CONNECT:
-                    break
-                self._penalized_until_s[address] = self._loop.time() + PENALTY_S
-            else:
-                self._penalized_until_s.pop(address, None)
-                exchange.connect_s = exchange.now() - begun_s
-                return connection
-        raise error
+            return self._loop.create_task(self._handshake(connection, exchange.connect_timeout_s))
 
-    async def _handshake(self, connection: Connection, address: str, timeout_s: float) -> None:
+        connection = await self._race(deque(await self._addresses.candidates(exchange.avoid)), begin)
+        exchange.address = connection.address
+        exchange.connect_s = connection.handshake_s
+        return connection
+
+    async def _race(
+        self, candidates: deque[str], begin: Callable[[str], asyncio.Task[Connection]]
+    ) -> Connection:
+        """The first connection of those that are begun one after the other."""
+        racing: dict[asyncio.Task[Connection], str] = {}  # in the order in which they were begun
+        error = AttemptError(FailureKind.CONNECT, f"{self.host}: has no address")
+        try:
+            while candidates or racing:
+                if candidates:
+                    address = candidates.popleft()
+                    racing[begin(address)] = address
+                stagger_s = max(STAGGER_S, STAGGER_HANDSHAKES * self._handshake_s) if candidates else None
+                await asyncio.wait(racing, timeout=stagger_s, return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in racing if task.done()]:
+                    failure = task.exception()
+                    if failure is None:
+                        return self._won(racing, task)
+                    address = racing.pop(task)
+                    if not isinstance(failure, AttemptError) or failure.kind is not FailureKind.CONNECT:
+                        raise failure
+                    self._addresses.penalize(address)
+                    error = failure
+            raise error
+        finally:
+            for task in racing:
+                task.cancel()
+            await asyncio.gather(*racing, return_exceptions=True)
+
+    def _won(
+        self, racing: dict[asyncio.Task[Connection], str], winner: asyncio.Task[Connection]
+    ) -> Connection:
+        """Those begun before the winner were too slow; one that is there as well is kept for later."""
+        slower = True
+        for task, address in racing.items():
+            if task is winner:
+                slower = False
+                self._addresses.works(address)
+            elif task.done() and not task.exception():
+                task.result().keep()
+            elif slower:
+                self._addresses.penalize(address)
+        del racing[winner]
+        connection = winner.result()
+        self._handshake_s += HANDSHAKE_WEIGHT * (connection.handshake_s - self._handshake_s)
+        return connection
+
+    def close(self) -> None:
+        """Ends a resolution under way."""
+        self._addresses.close()
+
+    async def _handshake(self, connection: Connection, timeout_s: float) -> Connection:
+        begun_s = self._loop.time()
+        try:
+            await self._connect(connection, timeout_s)
+        except BaseException:
+            connection.close()
+            raise
+        connection.handshake_s = self._loop.time() - begun_s
+        return connection
+
+    async def _connect(self, connection: Connection, timeout_s: float) -> None:
+        address = connection.address
         try:
             async with asyncio.timeout(timeout_s):
                 await self._loop.create_connection(
@@ -104,47 +149,3 @@ class Connector:
         except OSError as error:
             message = f"no connection to {address} port {self.port}: {plain_text(error)}"
             raise AttemptError(FailureKind.CONNECT, message) from error
-
-    async def _candidates(self, avoid: str) -> list[str]:
-        """Addresses to try, best first."""
-        now_s = self._loop.time()
-        if now_s - self._resolved_s > DNS_TTL_S:
-            await self._resolve()
-        penalized = self._penalized_until_s
-
-        def badness(address: str) -> tuple[bool, bool, int]:
-            return penalized.get(address, 0.0) > now_s, address == avoid, self._open.get(address, 0)
-
-        return sorted(self._addresses, key=badness)[:MAX_ADDRESS_TRIES]
-
-    async def _resolve(self) -> None:
-        """Resolves once for all who wait."""
-        if self._resolving is None:
-            self._resolving = self._loop.create_task(self._look_up())
-            self._resolving.add_done_callback(self._resolved)
-        await asyncio.shield(self._resolving)
-
-    def _resolved(self, task: asyncio.Task[None]) -> None:
-        self._resolving = None
-        if not task.cancelled():
-            task.exception()  # those who waited have it; with nobody waiting it is of no interest
-
-    async def _look_up(self) -> None:
-        for left in range(FIRST_RESOLVE_TRIES - 1, -1, -1):
-            try:
-                infos = await self._loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-            except OSError as error:
-                if self._addresses:
-                    self._resolved_s = self._loop.time()
-                    return
-                # Only "temporary failure" is worth another try before any success.
-                if left == 0 or getattr(error, "errno", None) != socket.EAI_AGAIN:
-                    message = (
-                        f"the host name {self.host!r} of the endpoint cannot be resolved: {plain_text(error)}"
-                    )
-                    raise AttemptError(FailureKind.HOST_UNKNOWN, message) from error
-                await asyncio.sleep(RESOLVE_PAUSE_S)
-            else:
-                self._addresses = list(dict.fromkeys(str(info[4][0]) for info in infos))
-                self._resolved_s = self._loop.time()
-                return

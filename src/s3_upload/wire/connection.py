@@ -49,6 +49,7 @@ class Connection(asyncio.Protocol):
         on_closed: Callable[[Connection], None],
     ) -> None:
         self.address = address
+        self.handshake_s = 0.0
         self.requests = 0
         self._loop = loop
         self._on_idle = on_idle
@@ -99,6 +100,11 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             exchange.abort = exchange.probe = None
+
+    def keep(self) -> None:
+        """It is not needed now: to the pool's idle ones."""
+        if self.usable:
+            self._on_idle(self)
 
     def abort(self, reason: str) -> None:
         """Ends the request under way: `request` raises `AttemptError(TIMEOUT, reason)`."""
@@ -253,6 +259,7 @@ def plain_text(error: BaseException | None) -> str:
     """An exception as text for a message: an OSError's reason without its number."""
     if isinstance(error, OSError) and error.strerror:
         # asyncio's own text for a refused connection is "Connect call failed ('192.0.2.1', 443)".
-        is_system_error = error.errno and not isinstance(error, socket.gaierror)
-        return os.strerror(error.errno) if is_system_error else error.strerror
+        if error.errno is None or isinstance(error, socket.gaierror):
+            return error.strerror
+        return os.strerror(error.errno)
     return str(error) or type(error).__name__ if error is not None else "closed by the other side"

@@ -27,7 +27,7 @@ class Pool:
         self._connector = connector
         self._loop = loop
         self._idle: list[tuple[Connection, float]] = []
-        self._all: set[Connection] = set()
+        self._all: dict[Connection, None] = {}  # a set that keeps its order
 
     def __repr__(self) -> str:
         where = f"{self._connector.host}:{self._connector.port}"
@@ -51,19 +51,21 @@ class Pool:
         """A new connection. Raises `AttemptError`."""
         connection = await self._connector.open(exchange, self.put_back, self._on_closed)
         if connection.usable:  # else it was closed at once, and its request will say so
-            self._all.add(connection)
+            self._all[connection] = None
         return connection
 
     def put_back(self, connection: Connection) -> None:
         """`connection` is free for the next request."""
+        self._all[connection] = None  # it may be new: the spare one of two that were opened
         self._idle.append((connection, self._loop.time()))
 
     def _on_closed(self, connection: Connection) -> None:
-        self._all.discard(connection)
+        self._all.pop(connection, None)
         self._idle = [entry for entry in self._idle if entry[0] is not connection]
 
     async def close(self) -> None:
         """Closes all connections and lets the loop run their callbacks."""
+        self._connector.close()
         for connection in tuple(self._all):
             connection.close()
         await asyncio.sleep(0)

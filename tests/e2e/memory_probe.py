@@ -1,0 +1,38 @@
+"""Uploads tiny objects from a generator and prints the process's peak memory in bytes.
+
+python memory_probe.py ENDPOINT_URL COUNT
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+
+import uvloop
+
+from s3_upload import Credentials, ObjectSource, S3Client, s3_upload_files
+
+
+async def main(endpoint_url: str, count: int) -> None:
+    files = (ObjectSource.data(b"%099d" % n, f"dir/object-{n}") for n in range(count))
+    seen = 0
+
+    async def progress(_report: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen % 1000 == 0:
+            await asyncio.sleep(0)
+
+    async with S3Client(
+        endpoint_url=endpoint_url, region="us-east-1", credentials=Credentials("k", "s")
+    ) as client:
+        summary = await s3_upload_files(client, "bucket", files, progress=progress)
+    assert summary.uploaded == seen == count
+    assert summary.failed == ()
+    unit = 1 if sys.platform == "darwin" else 1024
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(sys.argv[1], int(sys.argv[2])))

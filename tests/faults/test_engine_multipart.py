@@ -1,0 +1,246 @@
+"""Multipart uploads: complete or aborted, never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload.config import MIB
+from s3_upload.errors import FailureKind, RunError
+from s3_upload.report import AttemptReport
+from s3_upload.s3.operations import RequestFields
+from s3_upload.source import ObjectSource
+from s3_upload.upload import s3_upload_files
+from tests.faults.actions import Action, Garbage, Reset, Rule, Stall, Torn, s3_error
+from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, quiet, run, stored, upload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from s3_upload.client import S3Client
+    from tests.conftest import StartFaultServer, Tls
+    from tests.faults.server import FaultServer
+
+BIG = random.Random(3).randbytes(3 * PART_BYTES + 1)
+CREATE, PART, COMPLETE, ABORT = {"uploads": None}, {"partNumber": "2"}, {"uploadId": None}, {"uploadId": None}
+SNAG = s3_error(500, "InternalError")
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    """A file of three parts and a byte."""
+    path = tmp_path / "big.bin"
+    path.write_bytes(BIG)
+    return path
+
+
+def operations(attempts: tuple[AttemptReport, ...]) -> list[str]:
+    return [f"{a.operation} {a.part_number}".removesuffix(" 0") for a in attempts]
+
+
+def test_a_big_file_goes_in_parts(fault_server: StartFaultServer, big: Path) -> None:
+    server = fault_server()
+    reports = Reports()
+    fields = RequestFields(content_type="a/b", metadata={"m": "v"})
+    summary = upload(
+        server, [ObjectSource.file(big, "big")], progress=reports, default_request=lambda _: fields
+    )
+    assert stored(server) == {"big": BIG}
+    assert server.model.uploads == {}
+    headers = server.model.objects[f"{BUCKET}/big"].headers
+    assert (headers["content-type"], headers["x-amz-meta-m"]) == ("a/b", "v")
+    report = reports.of("big")
+    names = operations(report.attempt_reports)
+    assert names[0] == "CreateMultipartUpload"
+    assert sorted(names[1:-1]) == [f"UploadPart {n}" for n in range(1, 5)]
+    assert names[-1] == "CompleteMultipartUpload"
+    assert (report.attempts, report.bytes, summary.bytes) == (1, len(BIG), len(BIG))
+    assert report.etag.strip('"') == server.model.objects[f"{BUCKET}/big"].etag
+
+
+def test_parts_over_tls_carry_their_checksums(fault_server: StartFaultServer, tls: Tls, big: Path) -> None:
+    server = fault_server(tls=tls.server_context)
+    upload(server, [ObjectSource.file(big, "big")], tls={"verify": str(tls.ca_file)})
+    assert stored(server) == {"big": BIG}
+    [create, complete] = server.of("POST")
+    assert create.headers["x-amz-checksum-algorithm"] == "CRC32"
+    parts = server.of("PUT")
+    assert all(part.headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD" for part in parts)
+    for part in parts:
+        assert f"<ChecksumCRC32>{part.headers['x-amz-checksum-crc32']}</" in complete.body.decode()
+
+
+@pytest.mark.parametrize(
+    "action", [SNAG, Reset(), Reset(2 * MIB), Torn(stored=True), Garbage()], ids=lambda a: type(a).__name__
+)
+@pytest.mark.parametrize("step", ["create", "part", "complete"])
+def test_each_step_is_tried_again_alone(
+    fault_server: StartFaultServer, big: Path, step: str, action: Action
+) -> None:
+    rules = {
+        "create": Rule(action, method="POST", query=CREATE, attempt=1),
+        "part": Rule(action, query=PART, attempt=1),
+        "complete": Rule(action, method="POST", query=COMPLETE, nth=1),
+    }
+    server = fault_server([rules[step]])
+    reports = Reports()
+    summary = upload(server, [ObjectSource.file(big, "big")], progress=reports)
+    assert stored(server) == {"big": BIG}
+    assert (summary.uploaded, reports.of("big").attempts) == (1, 2)
+    parts = [r.part_number for r in server.of("PUT")]
+    assert sorted(parts) == [1, 2, 2, 3, 4] if step == "part" else [1, 2, 3, 4]
+    # A lost answer to Create leaves an upload nobody knows of: a lifecycle rule's business.
+    left = 1 if (step, type(action)) == ("create", Torn) else 0
+    assert len(server.model.uploads) == left
+
+
+def test_complete_may_fail_with_a_200(fault_server: StartFaultServer, big: Path) -> None:
+    body = b"<?xml version='1.0'?>\n   <Error><Code>InternalError</Code><Message>Snag</Message></Error>"
+    from tests.faults.actions import Answer
+
+    server = fault_server([Rule(Answer(200, {}, body), method="POST", query=COMPLETE, nth=1)])
+    reports = Reports()
+    assert upload(server, [ObjectSource.file(big, "big")], progress=reports).uploaded == 1
+    assert stored(server) == {"big": BIG}
+    assert reports.of("big").attempts == 2
+
+
+def test_a_part_that_stalls_is_sent_again(fault_server: StartFaultServer, big: Path) -> None:
+    server = fault_server([Rule(Stall(1 * MIB), query=PART, attempt=1)], receive_buffer_bytes=4096)
+    settings = config(min_timeout=1.0, expected_upload_speed=1000.0)
+    upload(server, [ObjectSource.file(big, "big")], settings=settings)
+    assert stored(server) == {"big": BIG}
+
+
+@pytest.mark.parametrize("step", ["part", "complete"])
+def test_what_is_given_up_is_aborted_and_the_others_go_on(
+    fault_server: StartFaultServer, big: Path, step: str
+) -> None:
+    rules = {
+        "part": Rule(SNAG, method="PUT", key="bad", query=PART),
+        "complete": Rule(SNAG, method="POST", key="bad", query=COMPLETE),
+    }
+    server = fault_server([rules[step]])
+    files = [ObjectSource.file(big, key) for key in ("bad", "good")] + [ObjectSource.data(b"x", "small")]
+    summary = upload(server, files, settings=config(n_retries=1))
+    assert stored(server) == {"good": BIG, "small": b"x"}
+    assert server.model.uploads == {}
+    [report] = summary.failed
+    assert report.error is not None
+    assert (report.key, report.error.kind, report.error.code) == ("bad", FailureKind.SERVER, "InternalError")
+    assert operations(report.attempt_reports)[-1] == "AbortMultipartUpload"
+    assert len(server.of("DELETE", "bad")) == 1
+
+
+def test_an_abort_that_fails_changes_nothing(fault_server: StartFaultServer, big: Path) -> None:
+    server = fault_server([Rule(SNAG, query=PART), Rule(SNAG, method="DELETE")])
+    summary = upload(server, [ObjectSource.file(big, "bad")], settings=config(n_retries=1))
+    [report] = summary.failed
+    assert report.error is not None
+    assert report.error.kind is FailureKind.SERVER
+    assert len(server.of("DELETE")) == 2
+    assert len(server.model.uploads) == 1
+
+
+def test_creation_that_is_refused_needs_no_abort(fault_server: StartFaultServer, big: Path) -> None:
+    server = fault_server([Rule(s3_error(400, "InvalidArgument"), method="POST")])
+    summary = upload(server, [ObjectSource.file(big, "bad"), ObjectSource.data(b"x", "good")])
+    [report] = summary.failed
+    assert operations(report.attempt_reports) == ["CreateMultipartUpload"]
+    assert server.of("DELETE") == []
+    assert stored(server) == {"good": b"x"}
+
+
+@pytest.mark.parametrize("how", ["gone", "shorter", "longer", "touched"])
+def test_a_file_that_changes_between_its_parts_is_not_mixed(
+    fault_server: StartFaultServer, big: Path, how: str
+) -> None:
+    """`max_in_flight_bytes` is so small that the last parts are read after the first was sent."""
+    changed = False
+
+    def script(request: Any) -> None:
+        nonlocal changed
+        if request.part_number == 1 and not changed:
+            changed = True
+            if how == "gone":
+                big.unlink()
+            elif how == "touched":
+                big.write_bytes(bytes(len(BIG)))
+            else:
+                big.write_bytes(BIG[:-1] if how == "shorter" else BIG + b"x")
+
+    server = fault_server(script)
+    settings = config(max_in_flight=1, max_in_flight_bytes=16 * MIB, multipart_threshold=10 * MIB)
+    summary = upload(server, [ObjectSource.file(big, "bad")], settings=settings)
+    [report] = summary.failed
+    kind = FailureKind.SOURCE if how == "gone" else FailureKind.SOURCE_CHANGED
+    assert report.error is not None
+    assert report.error.kind is kind
+    assert str(big) in str(report.error)
+    assert stored(server) == {}
+    assert server.model.uploads == {}
+
+
+# --- the run stops in the middle of it ---------------------------------------------------------------
+
+
+def stop_rules(how: str) -> list[Rule]:
+    if how == "run error":
+        return [Rule(s3_error(403, "SignatureDoesNotMatch"), key="culprit"), Rule(Stall(), query=PART)]
+    return [Rule(Stall(), query=PART)]
+
+
+@pytest.mark.parametrize("how", ["run error", "cancelled", "progress", "source"])
+def test_a_run_that_stops_aborts_what_it_began(fault_server: StartFaultServer, big: Path, how: str) -> None:
+    server: FaultServer = fault_server(stop_rules(how))
+
+    def under_way() -> bool:
+        return len([r for r in server.requests if r.part_number == 2 and r.complete]) == 2
+
+    async def files() -> Any:
+        for key in ("one", "two"):
+            yield ObjectSource.file(big, key)
+        await asyncio.to_thread(server.wait_until, under_way)
+        if how == "source":
+            raise KeyError(how)
+        yield ObjectSource.data(b"x", "culprit")
+
+    def progress(report: Any) -> None:
+        if how == "progress":
+            raise KeyError(how)
+
+    async def main(client: S3Client) -> None:
+        task = asyncio.ensure_future(s3_upload_files(client, BUCKET, files(), config(), progress))
+        if how == "cancelled":
+            await asyncio.to_thread(server.wait_until, lambda: under_way() and "culprit" in stored(server))
+            task.cancel()
+        expected = {"run error": RunError, "cancelled": asyncio.CancelledError}.get(how, KeyError)
+        with pytest.raises(expected):
+            await task
+        await quiet()
+
+    run(server, main)
+    assert server.model.uploads == {}
+    assert sorted(r.key for r in server.of("DELETE")) == ["one", "two"]
+
+
+def test_the_last_goodbye_is_bounded(
+    fault_server: StartFaultServer, big: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3_upload.engine.scheduler.ABORT_GRACE_S", 0.2)
+    server = fault_server([Rule(Stall(), query=PART), Rule(Stall(), method="DELETE")])
+
+    async def main(client: S3Client) -> None:
+        files = [ObjectSource.file(big, "big")]
+        task = asyncio.ensure_future(s3_upload_files(client, BUCKET, files, config()))
+        await asyncio.to_thread(server.wait_until, lambda: any(r.part_number == 2 for r in server.requests))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await quiet()
+
+    run(server, main)
+    assert len(server.of("DELETE")) == 1

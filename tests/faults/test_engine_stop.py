@@ -1,0 +1,243 @@
+"""What stops a run, and that a stopped run leaves nothing behind: `uploads.run` looks for tasks, threads
+and connections after each of these."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload.client import S3Client
+from s3_upload.errors import ConfigError, FailureKind, RunError
+from s3_upload.s3.credentials import Credentials
+from s3_upload.source import ObjectSource
+from s3_upload.upload import s3_upload_files
+from tests.faults.actions import Answer, Delay, Early, Rule, Stall, s3_error
+from tests.faults.model import S3Model
+from tests.faults.uploads import (
+    BUCKET,
+    PART_BYTES,
+    Reports,
+    client_of,
+    config,
+    quiet,
+    run,
+    sources,
+    stored,
+    upload,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import StartFaultServer, Tls
+
+MANY = {str(n): b"x" for n in range(100)}
+FATAL = {
+    "NoSuchBucket": (s3_error(404, "NoSuchBucket"), FailureKind.NO_SUCH_BUCKET),
+    "SignatureDoesNotMatch": (s3_error(403, "SignatureDoesNotMatch"), FailureKind.CREDENTIALS),
+    "InvalidAccessKeyId": (s3_error(403, "InvalidAccessKeyId"), FailureKind.CREDENTIALS),
+    "AccessDenied": (s3_error(403, "AccessDenied", "No."), FailureKind.ACCESS_DENIED),
+    "bare 403": (Answer(403), FailureKind.ACCESS_DENIED),
+}
+
+
+@pytest.mark.parametrize("name", FATAL)
+def test_what_no_object_would_survive_stops_the_run_at_once(
+    fault_server: StartFaultServer, name: str
+) -> None:
+    answer, kind = FATAL[name]
+    server = fault_server({"*": answer})
+    reports = Reports()
+    with pytest.raises(RunError) as caught:
+        upload(server, MANY, settings=config(max_in_flight=1), progress=reports)
+    assert caught.value.kind is kind
+    assert len(server.requests) == 1, "it went on after the answer"
+    message = str(caught.value)
+    assert repr(BUCKET) in message
+    assert "\n" not in message
+    assert reports == []
+
+
+def test_the_message_says_what_to_do_about_a_missing_bucket(fault_server: StartFaultServer) -> None:
+    server = fault_server(model=S3Model(buckets=set()))
+    with pytest.raises(RunError, match="no such bucket; create it first or correct its name"):
+        upload(server, MANY)
+
+
+def test_access_denied_among_successes_is_the_objects_own(fault_server: StartFaultServer) -> None:
+    server = fault_server({"7*": s3_error(403, "AccessDenied")})
+    summary = upload(server, MANY, settings=config(max_in_flight=1))
+    denied = sorted(key for key in MANY if key.startswith("7"))
+    assert sorted(report.key for report in summary.failed) == denied
+    assert {report.outcome for report in summary.failed} == {FailureKind.ACCESS_DENIED.value}
+    assert {report.attempts for report in summary.failed} == {1}
+    assert stored(server) == {key: body for key, body in MANY.items() if key not in denied}
+
+
+@pytest.mark.parametrize("when", ["first", "later"])
+def test_a_signature_that_becomes_wrong_stops_the_run(fault_server: StartFaultServer, when: str) -> None:
+    wrong = s3_error(403, "SignatureDoesNotMatch")
+    server = fault_server(lambda request: wrong if when == "first" or request.number > 20 else None)
+    with pytest.raises(RunError) as caught:
+        upload(server, MANY, settings=config(max_in_flight=4))
+    assert caught.value.kind is FailureKind.CREDENTIALS
+    assert len(server.requests) <= 24
+
+
+def test_an_error_while_big_bodies_are_being_sent(fault_server: StartFaultServer) -> None:
+    """The store says no at the headers and stops reading."""
+    server = fault_server({"*": Early(s3_error(403, "SignatureDoesNotMatch"))})
+    contents = {str(n): bytes(PART_BYTES) for n in range(4)}
+    with pytest.raises(RunError) as caught:
+        upload(server, contents)
+    assert caught.value.kind is FailureKind.CREDENTIALS
+
+
+def test_nobody_listens(fault_server: StartFaultServer) -> None:
+    """A refused connection may be a store that is being restarted: it is tried again, per object."""
+    server = fault_server()
+    server.stop()
+
+    async def main() -> None:
+        async with client_of(server) as client:
+            settings = config(n_retries=1)
+            summary = await s3_upload_files(client, BUCKET, sources({"a": b"x"}), settings)
+            [report] = summary.failed
+            assert report.error is not None
+            assert (report.error.kind, report.attempts) == (FailureKind.CONNECT, 2)
+            assert f"port {server.port}" in report.error.message
+            assert "refused" in report.error.message.lower()
+            await quiet()
+
+    asyncio.run(main())
+
+
+def test_https_to_a_store_that_speaks_http(fault_server: StartFaultServer) -> None:
+    server = fault_server()
+
+    async def main() -> None:
+        async with S3Client(
+            endpoint_url=f"https://127.0.0.1:{server.port}",
+            region="us-east-1",
+            credentials=Credentials("k", "s"),
+        ) as client:
+            with pytest.raises(RunError, match="does not speak TLS; use http://") as caught:
+                await s3_upload_files(client, BUCKET, sources(MANY), config())
+            assert caught.value.kind is FailureKind.TLS_MISMATCH
+            await quiet()
+
+    asyncio.run(main())
+
+
+def test_a_certificate_that_is_not_trusted(fault_server: StartFaultServer, tls: Tls) -> None:
+    server = fault_server(tls=tls.server_context)
+    with pytest.raises(RunError, match="not trusted") as caught:
+        upload(server, MANY)
+    assert caught.value.kind is FailureKind.CERTIFICATE
+    assert server.requests == []
+
+
+def test_a_bucket_that_cannot_be_one(fault_server: StartFaultServer) -> None:
+    server = fault_server()
+    with pytest.raises(ConfigError, match="bucket = 's3://x'"):
+        upload(server, MANY, bucket="s3://x")
+    assert server.requests == []
+
+
+def test_a_host_that_does_not_exist(fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async def nobody(*_: Any, **__: Any) -> Any:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nobody)
+        async with S3Client(
+            endpoint_url="http://no.such.host", region="us-east-1", credentials=Credentials("k", "s")
+        ) as client:
+            with pytest.raises(RunError, match=r"'no\.such\.host'") as caught:
+                await s3_upload_files(client, BUCKET, sources(MANY), config())
+            assert caught.value.kind is FailureKind.HOST_UNKNOWN
+            await quiet()
+
+    asyncio.run(main())
+
+
+class Cancelling(S3Client):
+    async def send(self, operation: Any, exchange: Any) -> Any:
+        raise asyncio.CancelledError
+
+
+def test_a_client_that_cancels_itself_does_not_hang_the_run(fault_server: StartFaultServer) -> None:
+    async def main(client: S3Client) -> None:
+        broken = Cancelling(endpoint_url=client.endpoint, credentials=Credentials("k", "s"))
+        with pytest.raises(asyncio.CancelledError):
+            await s3_upload_files(broken, BUCKET, sources(MANY), config())
+
+    run(fault_server(), main)
+
+
+# --- cancellation -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", ["answer", "body", "retry", "progress", "pull"])
+def test_a_cancelled_run_leaves_nothing(fault_server: StartFaultServer, phase: str) -> None:
+    actions = {
+        "answer": Stall(),
+        "body": Stall(0),
+        "retry": s3_error(503, "SlowDown", headers={"Retry-After": "100"}),
+    }
+    server = fault_server([Rule(actions.get(phase), key="1*")], receive_buffer_bytes=4096)
+    reached = asyncio.Event()
+
+    async def files() -> Any:
+        for n in range(100):
+            if n == 50 and phase == "pull":
+                reached.set()
+                await asyncio.Event().wait()
+            yield ObjectSource.data(bytes(1 << 20) if n == 1 else b"x", str(n))
+
+    async def progress(report: Any) -> None:
+        if phase == "progress":
+            reached.set()
+            await asyncio.Event().wait()
+
+    async def main(client: S3Client) -> None:
+        settings = config(max_in_flight=4)
+        running = asyncio.ensure_future(s3_upload_files(client, BUCKET, files(), settings, progress))
+        if phase in actions:
+            wanted = 1 if phase == "body" else 4
+            await asyncio.to_thread(
+                server.wait_until, lambda: len([r for r in server.requests if r.key[0] == "1"]) >= wanted
+            )
+        else:
+            await reached.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await quiet()
+        again = await s3_upload_files(client, BUCKET, sources({"again": b"x"}), settings)
+        assert again.uploaded == 1, "the client is good for another run"
+        assert [r.status for r in server.of("PUT", "again")] == [200]
+
+    run(server, main)
+
+
+def test_two_runs_may_share_a_client_and_one_be_cancelled(fault_server: StartFaultServer) -> None:
+    server = fault_server(lambda request: Delay(0.002) if request.bucket == BUCKET else None)
+
+    async def main(client: S3Client) -> None:
+        def files() -> Iterator[ObjectSource]:
+            return (ObjectSource.data(b"x", str(n)) for n in range(500))
+
+        doomed = asyncio.ensure_future(s3_upload_files(client, BUCKET, files(), config()))
+        other = asyncio.ensure_future(s3_upload_files(client, "other", files(), config()))
+        await asyncio.to_thread(server.wait_until, lambda: len(server.requests) > 100)
+        doomed.cancel()
+        assert (await other).uploaded == 500
+        with pytest.raises(asyncio.CancelledError):
+            await doomed
+
+    run(server, main)
+    assert len(server.model.bodies("other")) == 500

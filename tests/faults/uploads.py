@@ -1,0 +1,114 @@
+"""Whole uploads to the fault server, and what must hold after every one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import uvloop
+
+from s3_upload.client import S3Client
+from s3_upload.config import MIB, UploadConfig
+from s3_upload.s3.credentials import Credentials
+from s3_upload.source import ObjectSource
+from s3_upload.upload import s3_upload_files
+from tests.faults.actions import Stall
+
+if TYPE_CHECKING:
+    from s3_upload.report import UploadReport, UploadSummary
+    from tests.faults.server import FaultServer
+
+T = TypeVar("T")
+
+BUCKET = "bucket"
+PART_BYTES = 5 * MIB
+HANG_S = 60.0
+
+
+def config(**changes: Any) -> UploadConfig:
+    """Nothing adaptive, no hedges, and timeouts that only a hang reaches, unless `changes` says so."""
+    settings: dict[str, Any] = {
+        "timeout": "origin",
+        "window": "fixed",
+        "hedge": "off",
+        "max_in_flight": 8,
+        "n_retries": 3,
+        "min_timeout": 30.0,
+        "multipart_threshold": PART_BYTES,
+        "part_size": PART_BYTES,
+    }
+    return UploadConfig(**(settings | changes))
+
+
+def client_of(server: FaultServer, **options: Any) -> S3Client:
+    return S3Client(
+        endpoint_url=server.url, region="us-east-1", credentials=Credentials("key", "secret"), **options
+    )
+
+
+def run(server: FaultServer, main: Callable[[S3Client], Awaitable[T]], **options: Any) -> T:
+    """Runs `main` with a client; then no task, no thread of ours and no connection may be left."""
+
+    async def guarded() -> T:
+        async with asyncio.timeout(HANG_S):
+            async with client_of(server, **options) as client:
+                result = await main(client)
+                await quiet()
+            return result
+
+    try:
+        return uvloop.run(guarded())
+    finally:
+        # A server that stopped reading does not notice that its peer has closed.
+        deaf = [r for r in server.requests if isinstance(r.action, Stall) and not r.complete]
+        server.wait_until(lambda: server.open_connections <= len(deaf))
+        assert server.errors == []
+
+
+async def quiet() -> None:
+    """Nothing that an upload started is left: no task but the caller's, no thread at work."""
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    for thread in threading.enumerate():
+        if thread.name == "s3-upload-reader":
+            await asyncio.to_thread(thread.join, 10.0)
+            assert not thread.is_alive()
+
+
+def upload(
+    server: FaultServer,
+    files: Any,
+    *,
+    settings: UploadConfig | None = None,
+    bucket: str = BUCKET,
+    tls: dict[str, Any] | None = None,
+    **arguments: Any,
+) -> UploadSummary:
+    """`s3_upload_files` to `server`; `files` may be a mapping from key to bytes."""
+    if isinstance(files, dict):
+        files = sources(files)
+    return run(
+        server,
+        lambda client: s3_upload_files(client, bucket, files, settings or config(), **arguments),
+        **(tls or {}),
+    )
+
+
+def sources(contents: dict[str, bytes]) -> list[ObjectSource]:
+    return [ObjectSource.data(body, key) for key, body in contents.items()]
+
+
+def stored(server: FaultServer) -> dict[str, bytes]:
+    return server.model.bodies(BUCKET)
+
+
+class Reports(list["UploadReport"]):
+    """A progress callable that keeps what it is given."""
+
+    def __call__(self, report: UploadReport) -> None:
+        self.append(report)
+
+    def of(self, key: str) -> UploadReport:
+        [found] = [report for report in self if report.key == key]
+        return found

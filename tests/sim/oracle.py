@@ -1,0 +1,172 @@
+"""What must hold in any world.
+
+Safety: an object that was acknowledged is in the bucket, whole and of one version; what is there
+unacknowledged is whole as well; no success that was received is reported as a failure; reports add
+up.  Liveness: the run ends in bounded virtual time (`loop.Stuck` otherwise), a failure comes after
+all the tries it was due, and nothing is left running.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from s3_upload.errors import FailureKind, Fate
+from s3_upload.report import SKIPPED, SUCCESS, UploadReport
+from tests.sim.run import BUCKET, Outcome, Run
+from tests.sim.world import ObjectSpec
+
+NOT_TRIED = {FailureKind.SOURCE, FailureKind.SOURCE_CHANGED}
+
+
+def violations(outcome: Outcome) -> list[str]:
+    """Everything that is wrong with what happened; empty if nothing is."""
+    found = [f"stuck: {outcome.stuck}"] if outcome.stuck else []
+    found += [f"nobody saw: {text}" for text in outcome.complaints]
+    for run in outcome.runs:
+        found += [f"left running: {leak}" for leak in run.leaks]
+        found += _reports(outcome, run)
+        if run.summary is not None:
+            found += _sums(outcome, run)
+        elif run.error is not None:
+            found.append(f"the run failed: {run.error!r}")
+    found += _bucket(outcome)
+    found += _left_behind(outcome)
+    return found
+
+
+def ambiguous(outcome: Outcome) -> list[str]:
+    """Keys reported as failed whose object is there all the same: no answer said so.
+
+    No violation: a HEAD request could settle them, and none is made so far.
+    """
+    names = {f"{BUCKET}/{key}" for run in outcome.runs[-1:] for key in _failed_keys(run)}
+    return sorted(names & outcome.model.objects.keys())
+
+
+def orphans(outcome: Outcome) -> list[str]:
+    """Multipart uploads that the store still holds at the end."""
+    return sorted(outcome.model.uploads)
+
+
+def _failed_keys(run: Run) -> set[str]:
+    return {r.key for r in run.reports if r.outcome not in (SUCCESS, SKIPPED)}
+
+
+# --- safety ------------------------------------------------------------------------------------------
+
+
+def _bucket(outcome: Outcome) -> Iterator[str]:
+    specs = {f"{BUCKET}/{spec.key}": spec for spec in outcome.world.objects}
+    for name, stored in outcome.model.objects.items():
+        spec = specs.get(name)
+        if spec is None:
+            yield f"{name}: nobody asked for this object"
+        elif stored.body not in spec.bodies():
+            yield f"{name}: the object is wrong or a mix ({stored.size} bytes instead of {spec.size})"
+    for run in outcome.runs:
+        for report in run.reports:
+            if report.succeeded and f"{BUCKET}/{report.key}" not in outcome.model.objects:
+                yield f"{report.key}: acknowledged, and not in the bucket"
+
+
+def _left_behind(outcome: Outcome) -> Iterator[str]:
+    """Where nothing goes wrong, every multipart upload that the program knew of is ended."""
+    begun = {
+        record.request.key
+        for record in outcome.records
+        if "uploads" in record.request.query and record.status == 200 and record.delivered_s
+    }
+    for upload in outcome.model.uploads.values():
+        if outcome.world.calm and upload.key in begun:
+            yield f"{upload.key}: a multipart upload was left at the store"
+
+
+def _reports(outcome: Outcome, run: Run) -> Iterator[str]:
+    specs = outcome.world.objects
+    for report in run.reports:
+        if not 0 <= report.seq < len(specs) or specs[report.seq].key != report.key:
+            yield f"{report.key}: report {report.seq} is of another object"
+            continue
+        spec = specs[report.seq]
+        yield from (f"{report.key}: {what}" for what in _report(outcome, run, report, spec))
+        for attempt in report.attempt_reports:
+            times = [attempt.started_s, attempt.request_s, attempt.sent_s, attempt.first_byte_s]
+            known = [t for t in times if t] + [attempt.ended_s]
+            if known != sorted(known) and attempt.outcome == SUCCESS:
+                yield f"{report.key}: times go backwards: {times} {attempt.ended_s}"
+
+
+def _report(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec) -> Iterator[str]:
+    if report.outcome == SUCCESS:
+        stored = outcome.model.objects.get(f"{BUCKET}/{report.key}")
+        if spec.kind in ("problem", "skip", "unreadable") or spec.fails:
+            yield "uploaded, though it could not be read"
+        if report.bytes != spec.size:
+            yield f"reported as {report.bytes} bytes instead of {spec.size}"
+        if stored is not None and report.etag.strip('"') != stored.etag and not spec.changes_s:
+            yield f"reported ETag {report.etag}, the object has {stored.etag}"
+    elif report.outcome == SKIPPED:
+        if spec.kind != "skip":
+            yield f"skipped: {report.reason}"
+    else:
+        yield from _failure(outcome, run, report, spec)
+
+
+def _failure(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec) -> Iterator[str]:
+    error = report.error
+    if error is None:
+        yield "failed without an error"
+        return
+    unreadable = spec.kind in ("problem", "unreadable") or spec.fails
+    if error.kind in NOT_TRIED:
+        if not (unreadable or spec.changes_s):
+            yield f"failed for its source, which is sound: {error}"
+        return
+    if error.kind.fate not in (Fate.RETRY, Fate.THROTTLE):
+        yield f"given up for good: {error}"
+    elif report.attempts < outcome.world.config.n_retries + 1:
+        yield f"given up after {report.attempts} attempts: {error}"
+    elif outcome.world.calm and outcome.world.store.prefix_rate_per_s > 1e9:
+        yield f"failed although nothing was wrong: {error}"
+    if _received_success(outcome, run, report.key):
+        yield "failed, though the answer that it is there was received"
+
+
+def _received_success(outcome: Outcome, run: Run, key: str) -> bool:
+    """Whether a whole PUT's or Complete's 200 reached the program during this run."""
+    first_s = 0.0 if run is outcome.runs[0] else outcome.runs[0].ended_s
+    for record in outcome.records:
+        request = record.request
+        ends = (request.method == "PUT" and not request.query) or (
+            request.method == "POST" and "uploadId" in request.query
+        )
+        in_time = first_s <= request.started_s and 0.0 < record.delivered_s <= run.ended_s
+        if request.key == key and ends and record.status == 200 and in_time:
+            return True
+    return False
+
+
+def _sums(outcome: Outcome, run: Run) -> Iterator[str]:
+    summary, reports = run.summary, run.reports
+    assert summary is not None
+    seen = Counter(report.seq for report in reports)
+    missing = sorted(set(range(len(outcome.world.objects))) - seen.keys())
+    if missing:
+        yield f"no report of sources {missing[:5]} ({len(missing)} of them)"
+    if any(count > 1 for count in seen.values()):
+        yield f"reported more than once: {[seq for seq, count in seen.items() if count > 1][:5]}"
+    by_outcome = Counter(
+        report.outcome if report.outcome in (SUCCESS, SKIPPED) else "failed" for report in reports
+    )
+    pairs = {
+        "sources": (summary.sources, len(reports)),
+        "uploaded": (summary.uploaded, by_outcome[SUCCESS]),
+        "failed": (len(summary.failed), by_outcome["failed"]),
+        "skipped": (len(summary.skipped), by_outcome[SKIPPED]),
+        "bytes": (summary.bytes, sum(report.bytes for report in reports if report.succeeded)),
+        "attempts": (summary.attempts, sum(report.attempts for report in reports)),
+    }
+    for name, (said, counted) in pairs.items():
+        if said != counted:
+            yield f"the summary's {name} is {said}, the reports make {counted}"

@@ -1,0 +1,200 @@
+"""Runs a world: a `World` in, all that happened out."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from s3_upload.client import S3Client
+from s3_upload.engine.client import Client
+from s3_upload.report import UploadReport, UploadSummary
+from s3_upload.s3.credentials import Credentials
+from s3_upload.upload import Controls, Runtime, controls_for, run_upload
+from tests.faults.model import S3Model
+from tests.sim.disk import SimDisk
+from tests.sim.handshake import Address
+from tests.sim.loop import START_S, SimLoop, Stuck
+from tests.sim.network import Cuts, Network
+from tests.sim.server import Record, SimStore
+from tests.sim.tcp import Link
+from tests.sim.world import HOST, World
+
+BUCKET = "bucket"
+SETTLE_S = 120.0
+"""Virtual time after a run in which what it left at the store takes effect."""
+EPOCH_UTC_S = 1.7e9
+
+
+@dataclass(slots=True)
+class Run:
+    """One call of `run_upload`. `error` None and `summary` None: it was killed."""
+
+    reports: list[UploadReport] = field(default_factory=list)
+    summary: UploadSummary | None = None
+    error: BaseException | None = None
+    killed: bool = False
+    leaks: list[str] = field(default_factory=list)
+    """Tasks, timers and connections of the program's that outlived it and its client."""
+    ended_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What happened in a world. `trace` is a digest of every event that left the program or came in."""
+
+    world: World
+    runs: list[Run] = field(default_factory=list)
+    stuck: str = ""
+    complaints: list[str] = field(default_factory=list)
+    model: S3Model = field(default_factory=S3Model)
+    records: list[Record] = field(default_factory=list)
+    injected: Counter[str] = field(default_factory=Counter)
+    cuts: Cuts = field(default_factory=Cuts)
+    wire_bytes: int = 0
+    virtual_s: float = 0.0
+    steps: int = 0
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Meddling:
+    """How a test makes a run other than it is, or watches it; all optional.
+
+    `client` wraps the client, `report` may swallow a report (None), `controls` replaces the
+    algorithm, `limit_s` the time allowed, `started` is told the loop and the controls.
+    """
+
+    client: Callable[[Client], Client] = lambda client: client
+    report: Callable[[UploadReport], UploadReport | None] = lambda report: report
+    controls: Callable[[World], Controls] = lambda world: controls_for(world.config)
+    limit_s: float = 0.0
+    started: Callable[[SimLoop, Controls], None] = lambda loop, controls: None
+
+
+def run_world(world: World, meddling: Meddling | None = None) -> Outcome:
+    """Runs `world` from its beginning; a killed run is followed by another, to completion."""
+    meddling = meddling or Meddling()
+    limit_s = meddling.limit_s or (2 if world.kill_step else 1) * world.limit_s
+    loop = SimLoop(limit_s + SETTLE_S)
+    outcome = Outcome(world)
+    network, store, trace = _surroundings(world, loop, outcome.model)
+    main = _main(world, meddling, loop, network, outcome)
+    try:
+        loop.run_until_complete(main)
+    except Stuck as stuck:
+        outcome.stuck = str(stuck)
+        outcome.virtual_s = network.now()
+    finally:
+        outcome.steps = loop.steps
+        _tear_down(loop)
+    outcome.complaints = loop.complaints
+    outcome.records = store.records
+    outcome.injected = store.counts + network.counts
+    outcome.injected["link down"] += len(world.down)
+    outcome.injected["file changes"] += sum(spec.changes_s > 0 for spec in world.objects)
+    outcome.cuts = network.cuts
+    outcome.wire_bytes = network.link.sent_bytes
+    outcome.trace = trace.hexdigest()
+    return outcome
+
+
+def _surroundings(world: World, loop: SimLoop, model: S3Model) -> tuple[Network, SimStore, hashlib.blake2b]:
+    digest = hashlib.blake2b(digest_size=16)
+
+    def trace(*event: object) -> None:
+        digest.update(f"{loop.time():.9f} {event}\n".encode())
+
+    link = Link(loop, list(world.rates), world.queue_bytes, list(world.down), START_S)
+    network = Network(loop, link, world.rng("network"), loss=world.loss, trace=trace)
+    network.names[HOST] = [
+        Address(f"10.0.0.{n + 1}", spec.rtt_s / 2, spec.dead_until_s, spec.refuses_until_s)
+        for n, spec in enumerate(world.addresses)
+    ]
+    network.resolver_fails_until_s = world.resolver_fails_until_s
+    store = SimStore(network, world.store, world.faults, world.rng("store"), model)
+    network.store = store
+    loop.network = network
+    return network, store, digest
+
+
+async def _main(world: World, meddling: Meddling, loop: SimLoop, network: Network, outcome: Outcome) -> None:
+    disk = SimDisk(
+        world.files(),
+        call_s=world.disk_call_s,
+        rate=world.disk_rate,
+        rng=world.rng("disk"),
+        now=network.now,
+    )
+    runtime = Runtime(loop.time, world.rng("jitter"), disk.offload)
+    killed = True
+    while killed:
+        client = _client(world, loop)
+        run = Run()
+        outcome.runs.append(run)
+        task = loop.create_task(_run(world, meddling, client, runtime, run))
+        if world.kill_step and len(outcome.runs) == 1:
+            kill_step = loop.steps + world.kill_step
+            loop.interrupt_at = (kill_step, kill_step + world.kill_again)
+            loop.interrupt = task.cancel
+        await asyncio.wait([task])
+        loop.interrupt_at = ()
+        run.killed = killed = task.cancelled()
+        run.error = None if killed else task.exception()
+        run.ended_s = outcome.virtual_s = network.now()
+        await client.aclose()
+        others = [t for t in asyncio.all_tasks(loop) if t is not asyncio.current_task()]
+        run.leaks = [f"task {t!r}" for t in others] + [f"timer {t}" for t in loop.live_timers()]
+        run.leaks += [f"connection {number}" for number in network.open]
+    await asyncio.sleep(SETTLE_S)
+
+
+def _client(world: World, loop: SimLoop) -> S3Client:
+    return S3Client(
+        endpoint_url=f"{'https' if world.tls else 'http'}://{HOST}",
+        region="us-east-1",
+        credentials=Credentials("sim", "sim"),
+        addressing_style="path",
+        verify=not world.tls,
+        utc_clock=lambda: EPOCH_UTC_S + loop.time(),
+    )
+
+
+async def _run(world: World, meddling: Meddling, client: S3Client, runtime: Runtime, run: Run) -> None:
+    def progress(report: UploadReport) -> None:
+        kept = meddling.report(report)
+        if kept is not None:
+            run.reports.append(kept)
+
+    controls = meddling.controls(world)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimLoop)
+    meddling.started(loop, controls)
+    run.summary = await run_upload(
+        meddling.client(client),
+        BUCKET,
+        world.lazy_sources() if world.lazy else world.sources(),
+        config=world.config,
+        progress=progress,
+        controls=controls,
+        runtime=runtime,
+    )
+
+
+def _tear_down(loop: SimLoop) -> None:
+    """Ends what a stuck run left, so that nothing of it complains later."""
+    complaints = list(loop.complaints)
+    tasks = asyncio.all_tasks(loop)
+    for task in sorted(tasks, key=hash):
+        task.cancel()
+    if tasks:
+        loop.limit_s = float("inf")
+        loop.run_until_complete(asyncio.gather(*sorted(tasks, key=hash), return_exceptions=True))
+        loop.complaints = complaints
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    if not tasks:
+        gc.collect(0)  # exceptions that nobody saw complain when they are collected
+    loop.close()

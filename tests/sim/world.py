@@ -1,0 +1,259 @@
+"""What one seed means: files, configuration, network, store, faults, and when the run is killed.
+
+A world is plain data; all that is random in it afterwards (service times, losses, which request
+meets which fault) is drawn from generators seeded with its seed, one per part of the world, so that
+the same seed replays the same events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+
+from s3_upload.config import UploadConfig
+from s3_upload.errors import SourceError
+from s3_upload.source import ObjectSource
+from tests.sim.disk import PATTERN, SimFile
+from tests.sim.server import Faults, StoreSpec
+
+KIB, MIB = 1 << 10, 1 << 20
+HOST = "store.sim"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSpec:
+    """One source. `kind`: data, file, stream, unreadable, problem, skip. `start`: where in PATTERN.
+
+    `changes_s`: when a file becomes another one of the same size (0.0: never).  `fails`: a stream
+    that raises halfway.
+    """
+
+    key: str
+    kind: str
+    size: int
+    start: int
+    changes_s: float = 0.0
+    fails: bool = False
+
+    def bodies(self) -> list[memoryview]:
+        """What may be found in the bucket."""
+        starts = [self.start, self.start + 1] if self.changes_s else [self.start]
+        return [PATTERN[start : start + self.size] for start in starts]
+
+    def file(self) -> SimFile:
+        versions = [(0.0, self.start, self.size)]
+        if self.changes_s:
+            versions.append((self.changes_s, self.start + 1, self.size))
+        return SimFile(tuple(versions), unreadable=self.kind == "unreadable")
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSpec:
+    """`rtt_s` without queues; instants until which nobody answers there, or it refuses."""
+
+    rtt_s: float
+    dead_until_s: float = 0.0
+    refuses_until_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """See the module's text. Instants are seconds since the world began; rates are bytes per second."""
+
+    seed: int
+    objects: tuple[ObjectSpec, ...]
+    config: UploadConfig
+    addresses: tuple[AddressSpec, ...]
+    rates: tuple[tuple[float, float], ...]
+    queue_bytes: int
+    loss: float = 0.0
+    down: tuple[tuple[float, float], ...] = ()
+    store: StoreSpec = field(default_factory=StoreSpec)
+    faults: Faults = field(default_factory=Faults)
+    resolver_fails_until_s: float = 0.0
+    disk_call_s: float = 50e-6
+    disk_rate: float = 2e9
+    tls: bool = False
+    lazy: bool = False
+    """Sources come from an async iterable, with pauses."""
+    kill_step: int = 0
+    """The turn of the loop at which the run is cancelled; 0: never."""
+    kill_again: int = 0
+    """So many turns later it is cancelled once more (an impatient user); 0: not."""
+
+    def rng(self, part: str) -> random.Random:
+        return random.Random(f"{self.seed} {part}")
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(o.size for o in self.objects)
+
+    @property
+    def limit_s(self) -> float:
+        """Virtual time that one run may take: far more than any sane one, far less than for ever."""
+        rate = min(rate for _, rate in self.rates)
+        requests = len(self.objects) + self.total_bytes / (5 * MIB)
+        slowest_rate = min(self.store.capacity_per_s, self.store.prefix_rate_per_s)
+        one_s = max(a.rtt_s for a in self.addresses) * 10 + self.store.service_s * 10
+        ideal_s = self.total_bytes / rate + requests * (one_s + 1 / slowest_rate)
+        if self.store.slow_share:
+            ideal_s += 10 * requests * self.store.slow_share
+        return self.faults.end_s + max((end for _, end in self.down), default=0.0) + 1800 + 30 * ideal_s
+
+    @property
+    def calm(self) -> bool:
+        """Nothing is injected: every object that can be read must get through."""
+        shares = sum(getattr(self.faults, name) for name in self.faults.names())
+        dead = any(a.dead_until_s or a.refuses_until_s for a in self.addresses)
+        quiet = not (shares or self.faults.accept_reset or self.down or dead)
+        return quiet and not self.resolver_fails_until_s
+
+    def files(self) -> dict[str, SimFile]:
+        return {_path(o): o.file() for o in self.objects if o.kind in ("file", "unreadable")}
+
+    def sources(self) -> Iterator[ObjectSource]:
+        return map(_source, self.objects)
+
+    async def lazy_sources(self) -> AsyncIterator[ObjectSource]:
+        rng = self.rng("sources")
+        for spec in self.objects:
+            if rng.random() < 0.3:
+                await asyncio.sleep(rng.expovariate(20))
+            yield _source(spec)
+
+
+def _path(spec: ObjectSpec) -> str:
+    return f"/sim/{spec.key}"
+
+
+def _source(spec: ObjectSpec) -> ObjectSource:
+    match spec.kind:
+        case "data":
+            return ObjectSource.data(PATTERN[spec.start : spec.start + spec.size], spec.key)
+        case "stream":
+            return ObjectSource.stream(_chunks(spec), spec.key, None if spec.fails else spec.size)
+        case "problem":
+            return ObjectSource(key=spec.key, path=_path(spec), problem=SourceError(f"{spec.key}: a loop"))
+        case "skip":
+            return ObjectSource(key=spec.key, path=_path(spec), skip_reason="is a socket")
+    return ObjectSource.file(_path(spec), spec.key)
+
+
+async def _chunks(spec: ObjectSpec) -> AsyncIterator[bytes]:
+    rng = random.Random(spec.start)
+    sent = 0
+    while sent < spec.size:
+        if spec.fails and sent >= spec.size // 2:
+            raise ValueError("the stream broke")
+        size = min(rng.randint(1, max(1, spec.size // 2)), spec.size - sent)
+        await asyncio.sleep(rng.expovariate(50))
+        yield bytes(PATTERN[spec.start + sent : spec.start + sent + size])
+        sent += size
+
+
+# --- worlds from seeds -----------------------------------------------------------------------------
+
+
+def random_world(seed: int) -> World:
+    """The world of a seed."""
+    rng = random.Random(seed)
+    end_s = 10 ** rng.uniform(0, 2)
+    rtt_s = 10 ** rng.uniform(-3, -0.45)
+    rate = 10 ** rng.uniform(5.7, 9)
+    rates = [(0.0, rate)]
+    down = []
+    if rng.random() < 0.25:
+        changes_s = rng.uniform(0, end_s)
+        rates += [(changes_s, rate / rng.uniform(1.5, 10)), (changes_s + rng.uniform(0, end_s), rate)]
+    if rng.random() < 0.15:
+        begins_s = rng.uniform(0, end_s)
+        down.append((begins_s, begins_s + 10 ** rng.uniform(-1, 1.5)))
+    tls = rng.random() < 0.3
+    return World(
+        seed=seed,
+        objects=tuple(_objects(rng, end_s)),
+        config=_config(rng),
+        addresses=tuple(_addresses(rng, rtt_s, end_s)),
+        rates=tuple(rates),
+        queue_bytes=max(30_000, int(rate * rng.choice((0.02, 0.1, 0.5)))),
+        loss=rng.choice((0.0, 0.0, 0.0, 0.0005, 0.005, 0.02)),
+        down=tuple(down),
+        store=_store(rng),
+        faults=_faults(rng, end_s),
+        resolver_fails_until_s=rng.choice((0.0, 0.0, 0.0, 0.3)),
+        disk_call_s=rng.choice((20e-6, 50e-6, 5e-3, 0.1)),
+        disk_rate=rng.choice((2e9, 2e8, 5e6)),
+        tls=tls,
+        lazy=rng.random() < 0.3,
+        kill_step=int(10 ** rng.uniform(0.5, 2.8)) if rng.random() < 0.3 else 0,
+        kill_again=rng.choice((0, 0, 1, 2, 5)),
+    )
+
+
+def _objects(rng: random.Random, end_s: float) -> Iterator[ObjectSpec]:
+    count = int(10 ** rng.uniform(0, 2.1))
+    big = rng.choice((0, 0, 0, 1, 1, 2))
+    kinds = rng.choices(("file", "data", "stream"), weights=(6, 3, 2), k=count)
+    for n, kind in enumerate(kinds):
+        odd = rng.random()
+        if n < big:
+            size = rng.randint(5 * MIB, 11 * MIB)
+        else:
+            size = rng.choice((0, rng.randint(1, 2000), int(10 ** rng.uniform(3, 5.7))))
+        if odd < 0.04:
+            kind = rng.choice(("unreadable", "problem", "skip"))
+            size = 0
+        yield ObjectSpec(
+            key=f"{n % 3}/{n:04d} é",
+            kind=kind,
+            size=size,
+            start=rng.randint(0, 4 * MIB),
+            changes_s=rng.uniform(0, end_s) if kind == "file" and rng.random() < 0.1 else 0.0,
+            fails=kind == "stream" and size > 1 and rng.random() < 0.1,
+        )
+
+
+def _config(rng: random.Random) -> UploadConfig:
+    return UploadConfig(
+        max_in_flight=rng.choice((1, 2, 4, 8, 20, 32, 64)),
+        max_in_flight_bytes=rng.choice((16, 24, 192)) * MIB,
+        n_retries=rng.choice((1, 3, 8, 8)),
+        multipart_threshold=rng.choice((256 * KIB, MIB, 6 * MIB, 16 * MIB)),
+        part_size=5 * MIB,
+        reader_threads=rng.choice((1, 2, 4)),
+    )
+
+
+def _addresses(rng: random.Random, rtt_s: float, end_s: float) -> Iterator[AddressSpec]:
+    count = rng.choice((1, 1, 2, 4))
+    for n in range(count):
+        bad = n > 0 and rng.random() < 0.3
+        yield AddressSpec(
+            rtt_s * rng.uniform(0.8, 1.2),
+            dead_until_s=end_s if bad and n % 2 else 0.0,
+            refuses_until_s=end_s if bad and not n % 2 else 0.0,
+        )
+
+
+def _store(rng: random.Random) -> StoreSpec:
+    return StoreSpec(
+        service_s=10 ** rng.uniform(-3, -1),
+        sigma=rng.choice((0.1, 0.4, 1.0)),
+        slow_share=rng.choice((0.0, 0.001, 0.02)),
+        capacity_per_s=rng.choice((math.inf, math.inf, 1000.0, 50.0)),
+        prefix_rate_per_s=rng.choice((math.inf, math.inf, 3500.0, 20.0)),
+        idle_close_s=rng.choice((20.0, 20.0, 1.0)),
+        requests_per_connection=rng.choice((0, 0, 100, 3)),
+    )
+
+
+def _faults(rng: random.Random, end_s: float) -> Faults:
+    if rng.random() < 0.2:
+        return Faults()
+    names = [*Faults().names(), "accept_reset"]
+    chosen = rng.sample(names, rng.randint(1, 4))
+    shares = {name: 10 ** rng.uniform(-2.3, -0.7) for name in chosen}
+    return Faults(end_s=end_s, **shares)

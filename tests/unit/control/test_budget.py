@@ -1,0 +1,151 @@
+"""Budgets for retries and speculation, token by token."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3_upload.control.budget import (
+    CAP,
+    COST_THROTTLE,
+    COST_TRANSIENT,
+    RETRY_CAPACITY,
+    RetryBudget,
+    SpeculationBudget,
+)
+
+
+def emptied(now: float = 0.0) -> RetryBudget:
+    budget = RetryBudget()
+    assert budget.take(500.0, now=now) == 0.0
+    return budget
+
+
+def test_a_retry_costs_14_a_throttled_one_5() -> None:
+    budget = RetryBudget()
+    assert budget.take(COST_TRANSIENT, now=0.0) == 0.0
+    assert budget.tokens(now=0.0) == 486.0
+    assert budget.take(COST_THROTTLE, now=0.0) == 0.0
+    assert budget.tokens(now=0.0) == 481.0
+
+
+def test_35_retries_at_once_are_free_and_later_ones_queue_up() -> None:
+    budget = RetryBudget()
+    assert [budget.take(COST_TRANSIENT, now=0.0) for _ in range(35)] == [0.0] * 35  # 500 - 490 = 10
+    assert budget.take(COST_TRANSIENT, now=0.0) == pytest.approx(4 / 14)  # 10 - 14 = -4
+    assert budget.take(COST_TRANSIENT, now=0.0) == pytest.approx(18 / 14)  # -18
+    assert budget.tokens(now=0.0) == -18.0
+
+
+def test_time_refills_14_a_second() -> None:
+    budget = emptied()
+    assert budget.tokens(now=0.5) == 7.0
+    assert budget.tokens(now=1.0) == 14.0
+    assert budget.take(COST_TRANSIENT, now=1.0) == 0.0
+    assert budget.tokens(now=1.0) == 0.0
+
+
+def test_without_any_success_one_transient_retry_a_second_gets_through() -> None:
+    budget = emptied()
+    assert [budget.take(COST_TRANSIENT, now=float(second)) for second in range(5)] == [1.0] * 5
+
+
+def test_a_success_gives_one_token_back() -> None:
+    budget = emptied()
+    for _ in range(14):
+        budget.succeeded()
+    assert budget.take(COST_TRANSIENT, now=0.0) == 0.0
+
+
+def test_neither_time_nor_success_fills_it_above_its_capacity() -> None:
+    budget = RetryBudget()
+    budget.succeeded()
+    assert budget.tokens(now=0.0) == RETRY_CAPACITY == 500.0
+    assert budget.tokens(now=1000.0) == 500.0
+
+
+def test_a_clock_that_stands_or_steps_back_refills_nothing() -> None:
+    budget = emptied(now=10.0)
+    assert budget.tokens(now=10.0) == 0.0
+    assert budget.tokens(now=9.0) == 0.0
+    assert budget.tokens(now=11.0) == 14.0
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 50.0), st.sampled_from([0.0, COST_TRANSIENT, COST_THROTTLE]))))
+def test_the_retry_budget_is_never_above_capacity_and_its_wait_is_exact(
+    story: list[tuple[float, float]],
+) -> None:
+    budget, now = RetryBudget(), 0.0
+    for pause_s, cost in story:
+        now += pause_s
+        if cost == 0.0:
+            budget.succeeded()
+            continue
+        wait_s = budget.take(cost, now=now)
+        assert wait_s >= 0.0
+        assert budget.tokens(now=now) <= RETRY_CAPACITY
+        assert wait_s == 0.0 or budget.tokens(now=now) + 14.0 * wait_s == pytest.approx(0.0, abs=1e-9)
+
+
+def spent(now: float = 0.0) -> SpeculationBudget:
+    budget = SpeculationBudget()
+    while budget.take(now=now):
+        pass
+    return budget
+
+
+def test_ten_speculations_can_be_paid_at_first() -> None:
+    budget = SpeculationBudget()
+    assert [budget.take(now=0.0) for _ in range(12)] == [True] * 10 + [False] * 2
+
+
+def test_twenty_successes_pay_for_one_speculation() -> None:
+    budget = spent()
+    for _ in range(19):
+        budget.succeeded()
+    assert not budget.take(now=0.0)  # 19 * 0.05 = 0.95
+    budget.succeeded()
+    assert budget.take(now=0.0)
+    assert not budget.take(now=0.0)
+
+
+def test_while_a_store_is_silent_time_pays_for_two_a_second() -> None:
+    budget = spent(now=10.0)
+    assert [budget.take(now=now) for now in (10.49, 10.51, 10.52, 11.02)] == [False, True, False, True]
+
+
+def test_a_refused_speculation_costs_nothing() -> None:
+    budget = spent()
+    assert not budget.take(now=0.25)
+    assert budget.credit(now=0.25) == 0.5
+
+
+def test_credit_has_a_cap() -> None:
+    budget = SpeculationBudget()
+    assert budget.credit(now=19.0) == 48.0  # 10 + 2 * 19
+    assert budget.credit(now=1000.0) == CAP == 50.0
+    budget.succeeded()
+    assert budget.credit(now=1000.0) == 50.0
+
+
+def test_credit_is_not_made_by_a_clock_that_steps_back() -> None:
+    budget = spent(now=10.0)
+    assert budget.credit(now=5.0) == 0.0
+    assert budget.credit(now=10.0) == 0.0
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0.0, 5.0)), max_size=300))
+def test_speculation_is_never_more_than_was_paid_for(story: list[float | None]) -> None:
+    """None: a success; a number: a speculation is asked for so many seconds later."""
+    budget, now = SpeculationBudget(), 0.0
+    paid = successes = 0
+    for pause_s in story:
+        if pause_s is None:
+            budget.succeeded()
+            successes += 1
+        else:
+            now += pause_s
+            paid += budget.take(now=now)
+        assert 0.0 <= budget.credit(now=now) <= CAP
+        assert paid <= 10.0 + 0.05 * successes + 2.0 * now + 1e-6

@@ -1,0 +1,196 @@
+"""Whether to try again, and when, step by step of the module's theory."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3_upload.control.budget import RetryBudget
+from s3_upload.control.retry import Decision, Retry, Verdict
+from s3_upload.errors import FailureKind, Fate
+
+
+class Rng:
+    """Draws the value at `fraction` of the range it is asked for."""
+
+    def __init__(self, fraction: float = 1.0) -> None:
+        self._fraction = fraction
+
+    def uniform(self, a: float, b: float, /) -> float:
+        return a + self._fraction * (b - a)
+
+
+def decide(
+    kind: FailureKind = FailureKind.RESET,
+    *,
+    retries: int = 0,
+    fraction: float = 1.0,
+    retry: Retry | None = None,
+    any_success: bool = True,
+    retry_after_s: float | None = None,
+    now: float = 0.0,
+) -> Decision:
+    return (retry or Retry(100)).decide(
+        kind,
+        retries=retries,
+        any_success=any_success,
+        retry_after_s=retry_after_s,
+        now=now,
+        rng=Rng(fraction),
+    )
+
+
+def emptied() -> Retry:
+    budget = RetryBudget()
+    budget.take(500.0, now=0.0)
+    return Retry(100, budget)
+
+
+KINDS = {fate: [kind for kind in FailureKind if kind.fate is fate] for fate in Fate}
+
+
+# --- fates -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS[Fate.RETRY] + KINDS[Fate.THROTTLE], ids=lambda kind: kind.value)
+def test_what_may_pass_is_tried_n_retries_times(kind: FailureKind) -> None:
+    retry = Retry(2)
+    verdicts = [decide(kind, retries=retries, retry=retry).verdict for retries in range(4)]
+    assert verdicts == [Verdict.RETRY, Verdict.RETRY, Verdict.FAIL_FILE, Verdict.FAIL_FILE]
+
+
+@pytest.mark.parametrize("kind", KINDS[Fate.FILE], ids=lambda kind: kind.value)
+@pytest.mark.parametrize("any_success", [False, True])
+def test_what_is_wrong_with_one_file_fails_that_file(kind: FailureKind, any_success: bool) -> None:
+    assert decide(kind, any_success=any_success) == Decision(Verdict.FAIL_FILE, 0.0, 0.0)
+
+
+STOPPERS = [kind for kind in KINDS[Fate.RUN] + KINDS[Fate.CORRECT] if kind is not FailureKind.ACCESS_DENIED]
+
+
+@pytest.mark.parametrize("kind", STOPPERS, ids=lambda kind: kind.value)
+@pytest.mark.parametrize("any_success", [False, True])
+def test_what_is_wrong_with_all_files_stops_the_run(kind: FailureKind, any_success: bool) -> None:
+    assert decide(kind, any_success=any_success) == Decision(Verdict.STOP_RUN, 0.0, 0.0)
+
+
+def test_access_denied_is_the_runs_until_something_succeeds_then_the_files() -> None:
+    assert decide(FailureKind.ACCESS_DENIED, any_success=False).verdict is Verdict.STOP_RUN
+    assert decide(FailureKind.ACCESS_DENIED, any_success=True).verdict is Verdict.FAIL_FILE
+
+
+def test_no_retry_costs_no_token() -> None:
+    retry = Retry(0)
+    for kind in (FailureKind.RESET, FailureKind.THROTTLE, FailureKind.REJECTED, FailureKind.CREDENTIALS):
+        decide(kind, retry=retry)
+    assert retry.budget.tokens(now=0.0) == 500.0
+
+
+# --- 1: full jitter --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fraction", "delay_s"), [(0.0, 0.0), (0.5, 0.1), (1.0, 0.2)])
+def test_step_1_jitter_is_full(fraction: float, delay_s: float) -> None:
+    assert decide(retries=2, fraction=fraction).delay_s == pytest.approx(delay_s)  # 0.05 * 2^2
+
+
+def test_step_1_a_transient_failure_starts_at_50_ms_and_is_capped_at_20_s() -> None:
+    delays_s = [decide(retries=retries).delay_s for retries in range(11)]
+    assert delays_s == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20.0, 20.0])
+
+
+def test_step_1_a_throttle_starts_at_1_s_and_is_capped_at_20_s() -> None:
+    delays_s = [decide(FailureKind.THROTTLE, retries=retries).delay_s for retries in range(7)]
+    assert delays_s == [1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
+
+
+def test_step_1_the_99th_retry_is_no_arithmetic_problem() -> None:
+    assert decide(retries=99).delay_s == 20.0
+
+
+# --- 2: what the store asks for --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("retry_after_s", "delay_s"),
+    [(None, 1.0), (0.0, 1.0), (0.5, 1.0), (1.0, 1.0), (7.0, 7.0), (120.0, 120.0), (86_400.0, 120.0)],
+)
+def test_step_2_retry_after_is_a_lower_bound_and_bounded(retry_after_s: float | None, delay_s: float) -> None:
+    assert decide(FailureKind.THROTTLE, retry_after_s=retry_after_s).delay_s == delay_s
+
+
+def test_step_2_retry_after_holds_for_other_failures_too() -> None:
+    assert decide(FailureKind.SERVER, fraction=0.0, retry_after_s=3.0).delay_s == 3.0
+
+
+# --- 3: the retry budget ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "left"), [(FailureKind.RESET, 486.0), (FailureKind.THROTTLE, 495.0)])
+def test_step_3_a_retry_is_paid_for(kind: FailureKind, left: float) -> None:
+    retry = Retry(100)
+    assert decide(kind, retry=retry).slowed_s == 0.0
+    assert retry.budget.tokens(now=0.0) == left
+
+
+def test_step_3_an_empty_budget_slows_the_run_down_and_drops_nothing() -> None:
+    retry = emptied()
+    decisions = [decide(retry=retry, fraction=0.0) for _ in range(3)]
+    assert decisions == [Decision(Verdict.RETRY, wait_s, wait_s) for wait_s in (1.0, 2.0, 3.0)]
+
+
+def test_step_3_of_the_two_waits_the_longer_counts() -> None:
+    longer = decide(retry=emptied(), retries=4)
+    assert longer.delay_s == 1.0
+    assert longer.slowed_s == pytest.approx(0.2)  # 1.0 - 0.05 * 2^4
+    assert decide(retry=emptied(), retries=5) == Decision(Verdict.RETRY, 1.6, 0.0)
+
+
+def test_step_3_successes_fill_the_budget_again() -> None:
+    retry = emptied()
+    for _ in range(14):
+        retry.succeeded()
+    assert decide(retry=retry, fraction=0.0) == Decision(Verdict.RETRY, 0.0, 0.0)
+
+
+# --- whatever happens ------------------------------------------------------------------------------
+
+failures = st.tuples(
+    st.sampled_from(FailureKind),
+    st.integers(0, 100),
+    st.floats(0.0, 1.0),
+    st.one_of(st.none(), st.floats(0.0, 1e9)),
+    st.floats(0.0, 10.0),
+    st.booleans(),
+)
+
+
+@given(st.lists(failures, max_size=80))
+def test_delays_stay_in_their_bounds_and_replay(
+    story: list[tuple[FailureKind, int, float, float | None, float, bool]],
+) -> None:
+    runs = []
+    for _ in range(2):
+        retry, now, decisions = Retry(8), 0.0, []
+        for kind, retries, fraction, retry_after_s, pause_s, any_success in story:
+            now += pause_s
+            decision = decide(
+                kind,
+                retries=retries,
+                fraction=fraction,
+                retry=retry,
+                any_success=any_success,
+                retry_after_s=retry_after_s,
+                now=now,
+            )
+            debt_s = max(0.0, -retry.budget.tokens(now=now) / 14.0)
+            assert 0.0 <= decision.slowed_s <= decision.delay_s <= max(120.0, debt_s)
+            if decision.verdict is Verdict.RETRY:
+                assert retries < 8
+                assert decision.delay_s >= debt_s
+            else:
+                assert decision.delay_s == 0.0
+            decisions.append(decision)
+        runs.append(decisions)
+    assert runs[0] == runs[1]

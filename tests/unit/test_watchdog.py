@@ -1,0 +1,331 @@
+"""The watchdog: one timer, two passes, hedges, cuts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from s3_upload.control.timeout import Timeouts
+from s3_upload.wire.exchange import Transfer
+from tests.unit.watchdog_rig import Rig
+
+TICK_S = 0.001
+"""Between the look at the clock and the verdict: the loop serves its sockets."""
+
+
+@pytest.fixture(autouse=True)
+def time_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that what is spent shows; `tests/unit/control/test_budget.py` has what time pays."""
+    monkeypatch.setattr("s3_upload.control.budget.INCOME_PER_S", 0.0)
+
+
+def near(value: float, within: float | None = None) -> Any:
+    return pytest.approx(value, abs=within)
+
+
+def cut_at(instant_s: float, reason: str) -> list[tuple[float, str]]:
+    return [(near(instant_s, within=0.01), reason)]
+
+
+# --- one timer -------------------------------------------------------------------------------------
+
+
+def test_no_attempt_no_timer() -> None:
+    assert Rig().loop.pending() == []
+
+
+def test_one_timer_serves_all_attempts_and_is_armed_for_the_earliest() -> None:
+    rig = Rig()
+    rig.attempt(Timeouts(3.0, 300.0, response_s=0.25))
+    assert [timer.when_s for timer in rig.loop.pending()] == [10.25]
+    rig.attempt(Timeouts(3.0, 300.0, response_s=0.375))
+    assert [timer.when_s for timer in rig.loop.pending()] == [10.25]
+    rig.attempt(Timeouts(3.0, 300.0, response_s=0.125))
+    assert [timer.when_s for timer in rig.loop.pending()] == [10.125]
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "due_s"),
+    [
+        (Timeouts(3.0, 0.25), 10.25),
+        (Timeouts(3.0, 300.0, stall_s=0.25), 10.25),
+        (Timeouts(3.0, 300.0, stall_s=0.25, response_s=0.125), 10.125),
+        (Timeouts(3.0, 300.0, 5.0, 2.0, hedge_s=0.0625), 10.0625),
+        (Timeouts(3.0, 300.0), 10.5),
+    ],
+)
+def test_the_first_look_is_when_a_timer_could_be_due_and_at_the_latest_after_half_a_second(
+    timeouts: Timeouts, due_s: float
+) -> None:
+    rig = Rig()
+    rig.attempt(timeouts)
+    assert [timer.when_s for timer in rig.loop.pending()] == [due_s]
+
+
+def test_an_attempt_that_ends_in_time_costs_no_timer() -> None:
+    rig = Rig()
+    rig.attempt()
+    for _ in range(1000):
+        rig.watchdog.unwatch(rig.attempt())
+    assert rig.loop.armed == 1
+
+
+def test_after_a_judgement_the_timer_is_armed_for_what_could_be_due_next() -> None:
+    rig = Rig()
+    rig.attempt(Timeouts(3.0, 300.0, response_s=0.75))
+    rig.attempt(Timeouts(3.0, 300.0, response_s=0.875))
+    rig.loop.run_until(10.6)
+    assert [timer.when_s for timer in rig.loop.pending()] == [near(10.75)]
+    rig.loop.run_until(10.8)  # the first is cut
+    assert [timer.when_s for timer in rig.loop.pending()] == [near(10.875)]
+
+
+def test_what_an_attempt_is_allowed_may_change_while_it_runs() -> None:
+    rig = Rig()
+    attempt = rig.attempt(Timeouts(3.0, 300.0, response_s=10.0))
+    rig.loop.run_until(13.0)
+    rig.allowed[attempt] = Timeouts(3.0, 300.0, response_s=4.0)
+    rig.loop.run_until(20.0)
+    assert rig.cuts == cut_at(14.0, "no answer within 4 s")
+
+
+# --- two passes ------------------------------------------------------------------------------------
+
+
+def test_the_verdict_comes_after_the_loop_has_looked_at_its_sockets() -> None:
+    rig = Rig()
+    rig.attempt(Timeouts(3.0, 300.0, response_s=0.25))
+    rig.loop.fire()
+    assert (rig.loop.now_s, rig.cuts) == (10.25, [])
+    assert [timer.when_s for timer in rig.loop.pending()] == [near(10.25 + TICK_S)]
+    rig.loop.fire()
+    assert rig.cuts == [(near(10.25 + TICK_S), "no answer within 0.251 s")]
+
+
+def test_an_attempt_that_ended_between_look_and_verdict_is_not_cut() -> None:
+    rig = Rig()
+    attempt = rig.attempt()
+    rig.loop.now_s = 100.0  # this process was late
+    rig.loop.fire()
+    rig.watchdog.unwatch(attempt)  # its answer was there all the time
+    rig.loop.fire()
+    assert (rig.cuts, rig.hedges, rig.credit) == ([], [], 10.0)
+    assert rig.loop.pending() == []
+
+
+def test_an_answer_that_began_between_look_and_verdict_is_waited_for() -> None:
+    rig = Rig()
+    attempt = rig.attempt()
+    rig.loop.now_s = 100.0
+    rig.loop.fire()
+    attempt.exchange.first_byte_s = 100.0
+    rig.loop.fire()
+    assert (rig.cuts, rig.credit) == ([], 10.0)
+    rig.loop.run_until(159.9)
+    assert rig.cuts == []
+    rig.loop.run_until(161.0)
+    assert len(rig.cuts) == 1
+
+
+def test_bytes_acknowledged_while_this_process_was_late_count() -> None:
+    rig = Rig()
+    attempt = rig.attempt(sent=False)
+    attempt.exchange.probe = lambda: Transfer(1000, False, 0.5, 0.0)
+    rig.loop.now_s = 100.0
+    rig.loop.fire()
+    rig.loop.fire()
+    assert rig.cuts == []
+    assert attempt.progress_s == near(99.5 + TICK_S)
+
+
+# --- handshakes ------------------------------------------------------------------------------------
+
+
+def test_a_handshake_is_not_judged() -> None:
+    rig = Rig()
+    rig.handshake()
+    rig.loop.run_until(500.0)  # beyond every timer, and the total as well
+    assert (rig.cuts, rig.hedges, rig.credit) == ([], [], 10.0)
+
+
+def test_after_a_handshake_the_timers_count_from_the_requests_begin() -> None:
+    rig = Rig()
+    attempt = rig.handshake(Timeouts(3.0, 300.0, response_s=2.0))
+    rig.loop.run_until(14.0)
+    rig.begin(attempt)
+    rig.loop.run_until(15.9)
+    assert rig.cuts == []
+    rig.loop.run_until(17.0)
+    assert rig.cuts == cut_at(16.0, "no answer within 2 s")
+
+
+# --- hedges ----------------------------------------------------------------------------------------
+
+
+def test_a_hedge_is_asked_for_once_and_paid() -> None:
+    rig = Rig()
+    attempt = rig.attempt()
+    rig.loop.run_until(10.499)
+    assert rig.hedges == []
+    rig.loop.run_until(11.99)
+    assert (rig.hedges, attempt.hedged, rig.credit) == ([attempt], True, 9.0)
+    assert rig.cuts == []
+
+
+PATIENT = Timeouts(connect_s=3.0, total_s=300.0, stall_s=5.0, response_s=10.0, hedge_s=0.5)
+
+
+def test_a_hedge_that_was_refused_is_asked_for_again_and_costs_nothing() -> None:
+    rig = Rig(may_hedge=False)
+    attempt = rig.attempt(PATIENT)
+    rig.loop.run_until(11.7)  # asked at 10.5, 11.0 and 11.5
+    assert (rig.hedges, attempt.hedged, rig.credit) == ([attempt] * 3, False, 10.0)
+    rig.may_hedge = True
+    rig.loop.run_until(15.0)
+    assert (len(rig.hedges), attempt.hedged, rig.credit) == (4, True, 9.0)
+
+
+def test_without_credit_there_is_no_hedge() -> None:
+    rig = Rig(credit=0)
+    attempt = rig.attempt(PATIENT)
+    for _ in range(19):
+        rig.budget.succeeded()  # 0.95
+    rig.loop.run_until(11.2)
+    assert (rig.hedges, attempt.hedged) == ([], False)
+    rig.budget.succeeded()
+    rig.loop.run_until(11.7)
+    assert (rig.hedges, rig.credit) == ([attempt], near(0.0))
+
+
+def test_a_request_has_three_copies_at_most() -> None:
+    rig = Rig()
+    first = rig.attempt(PATIENT)
+    rig.loop.run_until(10.6)
+    second = rig.attempt(PATIENT, copy_of=first)
+    rig.loop.run_until(11.2)
+    rig.attempt(PATIENT, copy_of=first)
+    rig.loop.run_until(19.9)
+    assert (rig.hedges, rig.credit) == ([first, second], 8.0)
+
+
+# --- cuts ------------------------------------------------------------------------------------------
+
+
+def test_a_late_answer_is_cut_and_paid_for() -> None:
+    rig = Rig()
+    attempt = rig.attempt(Timeouts(3.0, 300.0, response_s=2.0))
+    rig.loop.run_until(13.0)
+    assert rig.cuts == cut_at(12.0, "no answer within 2 s")
+    assert (attempt.timer, attempt.exchange.cancelled, rig.credit) == ("response", True, 9.0)
+
+
+def test_with_an_empty_budget_nothing_is_cut_until_patience_ends() -> None:
+    rig = Rig(credit=0)
+    attempt = rig.attempt()
+    rig.loop.run_until(69.99)
+    assert rig.cuts == []
+    rig.loop.run_until(70.6)
+    assert len(rig.cuts) == 1
+    assert 70.0 <= rig.cuts[0][0] <= 70.3  # RECHECK_S
+    assert (attempt.timer, rig.credit) == ("response", 0.0)
+
+
+def test_credit_that_comes_in_is_spent_on_what_is_overdue() -> None:
+    rig = Rig(credit=0)
+    rig.attempt()
+    rig.loop.run_until(20.0)
+    for _ in range(20):
+        rig.budget.succeeded()
+    rig.loop.run_until(20.3)
+    assert (len(rig.cuts), rig.credit) == (1, near(0.0))
+
+
+def test_a_store_that_falls_silent_costs_the_credit_there_is_and_then_patience() -> None:
+    rig = Rig()
+    for _ in range(50):
+        rig.attempt(Timeouts(3.0, 300.0, response_s=2.0))
+    rig.loop.run_until(69.99)
+    assert len(rig.cuts) == 10
+    rig.loop.run_until(70.6)
+    assert len(rig.cuts) == 50
+
+
+def test_a_stall_is_cut() -> None:
+    rig = Rig()
+    attempt = rig.attempt(sent=False)
+    attempt.exchange.probe = lambda: Transfer(0, False, 0.0, 0.0)
+    rig.loop.run_until(16.0)
+    assert rig.cuts == cut_at(15.0, "no byte was taken in for 5 s")
+    assert (attempt.timer, rig.credit) == ("stall", 9.0)
+
+
+def test_a_transfer_that_creeps_is_not_cut_before_the_total() -> None:
+    rig = Rig()
+    attempt = rig.attempt(sent=False)
+    attempt.exchange.probe = lambda: Transfer(int(rig.loop.now_s), False, 0.0, 0.0)  # a byte a second
+    rig.loop.run_until(309.99)
+    assert rig.cuts == []
+    rig.loop.run_until(311.0)
+    assert rig.cuts == cut_at(310.0, "not done within 300 s")
+    assert (attempt.timer, rig.credit) == ("total", 10.0)
+
+
+def test_the_connections_own_rto_gives_a_stall_more_time() -> None:
+    rig = Rig()
+    attempt = rig.attempt(sent=False)
+    attempt.exchange.probe = lambda: Transfer(0, False, 0.0, 1.0)  # 8 of them
+    rig.loop.run_until(17.9)
+    assert rig.cuts == []
+    rig.loop.run_until(19.0)
+    assert rig.cuts == cut_at(18.0, "no byte was taken in for 8 s")
+
+
+def test_the_wait_for_an_answer_begins_with_the_last_acknowledgement() -> None:
+    rig = Rig()
+    attempt = rig.attempt(Timeouts(3.0, 300.0, stall_s=5.0, response_s=2.0))
+    attempt.exchange.sent_s = 10.5
+    attempt.exchange.probe = lambda: Transfer(1000, True, rig.loop.now_s - 11.5, 0.0)
+    rig.loop.run_until(13.4)
+    assert (rig.cuts, attempt.acked_s) == ([], near(11.5))
+    rig.loop.run_until(14.0)
+    assert rig.cuts == cut_at(13.5, "no answer within 2 s")
+
+
+def test_an_acknowledgement_from_before_the_sending_is_another_requests() -> None:
+    rig = Rig()
+    attempt = rig.attempt()
+    attempt.exchange.sent_s = 10.25
+    attempt.exchange.probe = lambda: Transfer(1000, True, 60.0, 0.0)
+    assert attempt.standing(10.75).acked_s == 10.25
+    assert attempt.standing(10.75).progress_s == 10.0
+
+
+# --- the end ---------------------------------------------------------------------------------------
+
+
+def test_an_unwatched_attempt_is_left_alone_and_the_timer_is_not_armed_again() -> None:
+    rig = Rig()
+    rig.watchdog.unwatch(rig.attempt())
+    rig.loop.run_until(500.0)
+    assert (rig.cuts, rig.hedges, rig.loop.pending(), rig.loop.armed) == ([], [], [], 1)
+
+
+def test_the_timer_comes_back_with_the_next_attempt() -> None:
+    rig = Rig()
+    rig.watchdog.unwatch(rig.attempt())
+    rig.loop.run_until(500.0)
+    rig.attempt()
+    assert [timer.when_s for timer in rig.loop.pending()] == [500.5]
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_close_forgets_everything(looked: bool) -> None:
+    rig = Rig()
+    rig.attempt()
+    if looked:
+        rig.loop.fire()  # between look and verdict
+    rig.watchdog.close()
+    rig.watchdog.close()
+    rig.loop.run_until(500.0)
+    assert (rig.loop.pending(), rig.cuts, rig.hedges) == ([], [], [])

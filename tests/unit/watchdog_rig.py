@@ -1,0 +1,110 @@
+"""A watchdog on a loop whose clock the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from s3_upload.control.budget import SpeculationBudget
+from s3_upload.control.timeout import Timeouts
+from s3_upload.engine.unit import Unit, Upload
+from s3_upload.engine.watchdog import InFlight, Watchdog
+from s3_upload.s3.operations import Operation
+from s3_upload.wire.exchange import Exchange
+
+ALLOWED = Timeouts(connect_s=3.0, total_s=300.0, stall_s=5.0, response_s=2.0, hedge_s=0.5)
+
+
+class Timer:
+    def __init__(self, when_s: float, callback: Callable[[], None]) -> None:
+        self.when_s = when_s
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Loop:
+    """What the watchdog uses of a loop: `call_later`. `now` is the clock."""
+
+    def __init__(self) -> None:
+        self.now_s = 10.0
+        self.timers: list[Timer] = []
+        self.armed = 0
+
+    def now(self) -> float:
+        return self.now_s
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        self.armed += 1
+        self.timers.append(Timer(self.now_s + delay_s, callback))
+        return self.timers[-1]
+
+    def pending(self) -> list[Timer]:
+        self.timers = [timer for timer in self.timers if not timer.cancelled]
+        return sorted(self.timers, key=lambda timer: timer.when_s)
+
+    def fire(self) -> None:
+        """Runs the next timer, whose time has come or, if it has not, comes now."""
+        timer = self.pending()[0]
+        self.timers.remove(timer)
+        self.now_s = max(self.now_s, timer.when_s)
+        timer.callback()
+
+    def run_until(self, instant_s: float) -> None:
+        while (pending := self.pending()) and pending[0].when_s <= instant_s:
+            self.fire()
+        self.now_s = instant_s
+
+
+class Rig:
+    """A watchdog on such a loop, and what it did: `cuts` as (instant, reason), `hedges` as attempts."""
+
+    def __init__(self, *, credit: int = 10, may_hedge: bool = True) -> None:
+        self.loop = Loop()
+        self.budget = SpeculationBudget()
+        while self.credit > credit:
+            self.budget.take(now=self.loop.now_s)
+        self.allowed: dict[InFlight, Timeouts] = {}
+        self.cuts: list[tuple[float, str]] = []
+        self.hedges: list[InFlight] = []
+        self.may_hedge = may_hedge
+        loop = cast("asyncio.AbstractEventLoop", self.loop)
+        self.watchdog = Watchdog(loop, self.loop.now, self.budget, self.allowed.__getitem__, self._hedge)
+
+    @property
+    def credit(self) -> float:
+        return self.budget.credit(now=self.loop.now_s)
+
+    def _hedge(self, attempt: InFlight) -> bool:
+        self.hedges.append(attempt)
+        return self.may_hedge
+
+    def attempt(
+        self, timeouts: Timeouts = ALLOWED, *, sent: bool = True, copy_of: InFlight | None = None
+    ) -> InFlight:
+        """A watched attempt that begins now; `sent`: it has been taken in, too."""
+        attempt = self.handshake(timeouts, copy_of=copy_of)
+        self.begin(attempt, sent=sent)
+        return attempt
+
+    def handshake(self, timeouts: Timeouts = ALLOWED, *, copy_of: InFlight | None = None) -> InFlight:
+        """A watched attempt that has no connection yet."""
+        unit = copy_of.unit if copy_of else Unit(cast("Upload", None), cast("Operation", None))
+        exchange = Exchange(self.loop.now, timeouts.connect_s)
+        attempt = InFlight(unit, exchange, timeouts, hedge=copy_of is not None)
+        unit.in_flight.append(attempt)
+        self.allowed[attempt] = timeouts
+        self.watchdog.watch(attempt)
+        return attempt
+
+    def begin(self, attempt: InFlight, *, sent: bool = True) -> None:
+        attempt.exchange.request_s = self.loop.now_s
+        attempt.exchange.sent_s = self.loop.now_s if sent else 0.0
+        attempt.exchange.abort = lambda reason: self._end(attempt, reason)
+
+    def _end(self, attempt: InFlight, reason: str) -> None:
+        self.cuts.append((self.loop.now_s, reason))
+        self.watchdog.unwatch(attempt)
