@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.wire.connect import DNS_TTL_S, FIRST_RESOLVE_TRIES, MAX_ADDRESS_TRIES, PENALTY_S, Connector
+from s3_upload.wire.connect import Connector
 from s3_upload.wire.connection import Connection
+from s3_upload.wire.resolve import DNS_TTL_S, FIRST_RESOLVE_TRIES, MAX_CANDIDATES, PENALTY_S
 from tests.wire.conftest import run_on
 from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange
 from tests.wire.peers import OK, answering, head_for, serving, until
@@ -39,9 +40,10 @@ class Opener:
     def __init__(self, port: int, tls: ssl.SSLContext | None = None, host: str = HOST) -> None:
         self.connector = Connector(host=host, port=port, tls=tls, loop=asyncio.get_running_loop())
         self.opened: list[Connection] = []
+        self.spare: list[Connection] = []
 
     async def open(self, **options: Any) -> Connection:
-        connection = await self.connector.open(exchange(**options), lambda _: None, lambda _: None)
+        connection = await self.connector.open(exchange(**options), self.spare.append, lambda _: None)
         self.opened.append(connection)
         return connection
 
@@ -51,7 +53,7 @@ class Opener:
         return caught.value
 
     def close(self) -> None:
-        for connection in self.opened:
+        for connection in self.opened + self.spare:
             connection.close()
 
 
@@ -66,6 +68,20 @@ async def opener(*addresses: str, **options: Any) -> AsyncIterator[Opener]:
         made = Opener(port, **options)
         stack.callback(made.close)
         yield made
+
+
+@contextlib.contextmanager
+def full_listener() -> Any:
+    """A port whose backlog is full: the kernel leaves further handshakes unanswered."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((B, 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield int(listener.getsockname()[1])
 
 
 def unused_port() -> int:
@@ -129,35 +145,83 @@ def test_an_address_that_refused_is_left_alone_for_a_while(run: Run) -> None:
 
 def test_where_all_refuse_a_few_are_tried_and_the_message_names_the_last(run: Run) -> None:
     async def main() -> None:
-        controlled().answers = [[f"127.0.0.{n}" for n in range(1, MAX_ADDRESS_TRIES + 3)]]
+        controlled().answers = [[f"127.0.0.{n}" for n in range(1, MAX_CANDIDATES + 3)]]
         made = Opener(unused_port())
         error = await made.refusal()
         last = controlled().dialled[-1]
         assert error.kind is FailureKind.CONNECT
         assert f"no connection to {last} port {made.connector.port}: " in error.message
         assert "refused" in error.message
-        assert len(controlled().dialled) == len(set(controlled().dialled)) == MAX_ADDRESS_TRIES
+        assert len(controlled().dialled) == len(set(controlled().dialled)) == MAX_CANDIDATES
         await made.refusal()  # penalized, but nothing else is left: tried again
-        assert len(controlled().dialled) == 2 * MAX_ADDRESS_TRIES
+        assert len(controlled().dialled) == 2 * MAX_CANDIDATES
+
+    run(main)
+
+
+# --- one address beside the other (RFC 8305) -----------------------------------------------------------
+
+
+def test_an_address_that_does_not_answer_delays_one_connection_and_not_the_next(run: Run) -> None:
+    async def main() -> None:
+        with full_listener() as port:
+            async with serving(answering(OK), host=A, port=port):
+                controlled().answers = [[B, A]]
+                made = Opener(port)
+                assert (await made.open()).address == A
+                assert controlled().dialled == [B, A]
+                assert (await made.open()).address == A
+                assert controlled().dialled == [B, A, A]
+                made.close()
+
+    run(main)
+
+
+def test_of_two_that_are_there_at_once_the_second_is_kept_for_later(run: Run) -> None:
+    async def main() -> None:
+        both = asyncio.Event()
+
+        async def until_both() -> None:
+            if len(controlled().dialled) == 2:
+                both.set()
+            await both.wait()
+
+        async with opener(A, B) as made:
+            controlled().before_return = until_both
+            first = await made.open()
+            assert controlled().dialled == [A, B]
+            [spare] = made.spare
+            assert spare is not first
+            assert first.usable
+            assert spare.usable
+
+    run(main)
+
+
+def test_a_connection_that_is_there_when_nobody_wants_it_any_more_is_closed(run: Run) -> None:
+    async def handler(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read(1) == b""
+        peer_left.set()
+
+    peer_left = asyncio.Event()
+
+    async def main() -> None:
+        async with serving(handler) as port:
+            opening = asyncio.ensure_future(Opener(port).open())
+
+            async def leave() -> None:
+                opening.cancel()
+
+            controlled().before_return = leave
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            await peer_left.wait()
 
     run(main)
 
 
 # --- timeouts and cancellation ------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def full_listener() -> Any:
-    """A port whose backlog is full: the kernel leaves further handshakes unanswered."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind((B, 0))
-        listener.listen(0)
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        yield int(listener.getsockname()[1])
 
 
 def test_a_handshake_that_takes_too_long_is_given_up_and_the_next_address_tried(run: Run) -> None:

@@ -84,7 +84,10 @@ def _sending(timeouts: Timeouts, standing: Standing, total_due_s: float, *, now:
         return Judgement(Action.WAIT, total_due_s)
     limit_s = stall_limit_s(timeouts.stall_s, standing.rto_s)
     due_s = min(standing.progress_s + limit_s, total_due_s)
-    return _silent(due_s, standing.progress_s + max(PATIENCE_S, limit_s), TIMER_STALL, now=now)
+    judgement = _silent(due_s, standing.progress_s + max(PATIENCE_S, limit_s), TIMER_STALL, now=now)
+    if judgement.action is Action.WAIT and timeouts.hedge_s < NEVER_S:
+        return Judgement(Action.WAIT, min(due_s, now + timeouts.hedge_s), TIMER_STALL)  # acked by then?
+    return judgement
 
 
 def _waiting(timeouts: Timeouts, standing: Standing, total_due_s: float, *, now: float) -> Judgement:

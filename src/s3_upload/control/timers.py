@@ -66,7 +66,8 @@ M_MAX = 200.0
 M_RAISE = 1.5
 M_DECAY = 0.999
 SMALL_BYTES = 64 << 10
-"""Such a body is in the kernel at once, and `sent_s` is within a round trip of its acknowledgement."""
+"""Such a body is in the kernel at once; its response time counts from then (`sent_s`), since when it
+was acknowledged cannot be told better than by the receiver's delayed acknowledgements, 40 ms."""
 OUTER_FACTOR = 10.0
 OUTER_MIN_S = 300.0
 OUTER_MIN_BYTES_PER_S = 1000.0
@@ -193,6 +194,6 @@ class AdaptiveTimeout:
         self._m = max(M_MIN, self._m * M_DECAY)
         if report.hedged and not report.hedge:
             self._m = min(M_MAX, self._m * M_RAISE)
-        acked_s = report.acked_s or (report.sent_s if report.body_bytes <= SMALL_BYTES else 0.0)
+        acked_s = report.sent_s if report.body_bytes <= SMALL_BYTES else report.acked_s
         if acked_s and report.operation not in _NO_RESPONSE_TIMER:
             self._response.sample(max(report.first_byte_s - acked_s, 0.0))

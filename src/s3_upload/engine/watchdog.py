@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from s3_upload.control.budget import SpeculationBudget
 from s3_upload.control.phase import RECHECK_S, Action, Judgement, Standing, judge
 from s3_upload.control.timeout import Timeouts
+from s3_upload.control.timers import SMALL_BYTES
 from s3_upload.wire.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -61,9 +62,12 @@ class InFlight:
     def standing(self, now: float) -> Standing:
         """Looks at the socket."""
         exchange = self.exchange
-        transfer = exchange.probe() if exchange.probe is not None else None
+        probe = exchange.probe
         rto_s = 0.0
-        if transfer is not None:
+        if exchange.sent_s and len(self.unit.operation.body) <= SMALL_BYTES:
+            self.acked_s = exchange.sent_s  # as near as can be told: see SMALL_BYTES
+        elif probe is not None:
+            transfer = probe()
             rto_s = transfer.rto_s
             last_ack_s = max(now - transfer.last_ack_age_s, exchange.request_s)
             if transfer.progress > self.progress:

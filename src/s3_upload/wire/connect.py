@@ -88,18 +88,21 @@ class Connector:
         finally:
             for task in racing:
                 task.cancel()
-            await asyncio.gather(*racing, return_exceptions=True)
+            for ended in await asyncio.gather(*racing, return_exceptions=True):
+                if isinstance(ended, Connection):  # it was there before it could be cancelled
+                    ended.close()
 
     def _won(
         self, racing: dict[asyncio.Task[Connection], str], winner: asyncio.Task[Connection]
     ) -> Connection:
         """Those begun before the winner were too slow; one that is there as well is kept for later."""
         slower = True
-        for task, address in racing.items():
+        for task, address in tuple(racing.items()):
             if task is winner:
                 slower = False
                 self._addresses.works(address)
             elif task.done() and not task.exception():
+                del racing[task]
                 task.result().keep()
             elif slower:
                 self._addresses.penalize(address)
