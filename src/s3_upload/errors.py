@@ -43,7 +43,8 @@ class FailureKind(enum.Enum):
     """
 
     CONNECT = ("connect", Fate.RETRY)
-    """No connection: refused, unreachable, or the connect timer ran out. Next: another address."""
+    """No connection: refused, unreachable, or the connect timer ran out. Next: another address; in the
+    end the object fails, or the run where the store has never answered anything."""
     RESET = ("reset", Fate.RETRY)
     """The connection broke (reset, EOF, broken pipe) before the whole answer was there."""
     TIMEOUT = ("timeout", Fate.RETRY)
@@ -177,7 +178,8 @@ def _rebuild(cls: type[UploadError], message: str, state: dict[str, Any]) -> Upl
 
 
 class RunError(S3UploadError):
-    """The run cannot go on: no such bucket, bad credentials, unknown host, untrusted certificate."""
+    """The run cannot go on: no such bucket, bad credentials, unknown or unreachable host, untrusted
+    certificate."""
 
     def __init__(self, message: str, kind: FailureKind) -> None:
         super().__init__(message)

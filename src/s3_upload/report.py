@@ -100,7 +100,9 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     `sources = uploaded + len(failed) + len(skipped)`.  `bytes` counts acknowledged payload only;
     `wasted_bytes` are body bytes of attempts that failed or were superseded.  `hedges` counts the second
-    copies sent beside a slow first.  `failed` and `skipped` hold the reports.
+    copies sent beside a slow first.  `budget_wait_s` is how long retries waited, all together, for want
+    of a retry budget: above 0 the store had trouble and the run was slowed.  `failed` and `skipped`
+    hold the reports.
     """
 
     sources: int
@@ -110,6 +112,7 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     wasted_bytes: int
     hedges: int
+    budget_wait_s: float
     failed: tuple[UploadReport, ...]
     skipped: tuple[UploadReport, ...]
 
@@ -151,7 +154,7 @@ class SummaryFold:
         self._wasted_bytes += sum(a.body_bytes for a in report.attempt_reports if a.outcome != SUCCESS)
         self._hedges += sum(a.hedge for a in report.attempt_reports)
 
-    def summary(self, wall_time_s: float) -> UploadSummary:
+    def summary(self, wall_time_s: float, budget_wait_s: float = 0.0) -> UploadSummary:
         return UploadSummary(
             sources=self._uploaded + len(self._failed) + len(self._skipped),
             uploaded=self._uploaded,
@@ -160,6 +163,7 @@ class SummaryFold:
             attempts=self._attempts,
             wasted_bytes=self._wasted_bytes,
             hedges=self._hedges,
+            budget_wait_s=budget_wait_s,
             failed=tuple(self._failed),
             skipped=tuple(self._skipped),
         )

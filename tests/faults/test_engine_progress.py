@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from s3_upload.engine.feed import BATCH_COUNT, PULL_COUNT
+from s3_upload.engine.progress import MAX_BACKLOG
 from s3_upload.errors import SourceError
 from s3_upload.s3.operations import RequestFields
 from s3_upload.source import ObjectSource
@@ -14,7 +16,7 @@ from tests.faults.actions import Rule, s3_error
 from tests.faults.uploads import BUCKET, Reports, config, stored, upload
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from s3_upload.report import UploadReport
     from tests.conftest import StartFaultServer
@@ -85,6 +87,57 @@ def test_a_slow_callable_holds_the_uploads_back(fault_server: StartFaultServer) 
     upload(server, contents, progress=progress)
     assert told == 2_000
     assert lead <= 256 + 64
+
+
+def skips(n: int) -> ObjectSource:
+    return ObjectSource(key=str(n), path="/s", skip_reason="is a socket")
+
+
+def problems(n: int) -> ObjectSource:
+    return ObjectSource(key=str(n), path="/p", problem=SourceError("/p: Permission denied"))
+
+
+def missing(n: int) -> ObjectSource:
+    return ObjectSource.file(f"/no/such/file/{n}", str(n))
+
+
+def broken(n: int) -> ObjectSource:
+    async def chunks() -> AsyncIterator[bytes]:
+        raise OSError("broken")
+        yield b""
+
+    return ObjectSource.stream(chunks(), str(n))
+
+
+@pytest.mark.parametrize("asynchronously", [False, True], ids=["plain", "async"])
+@pytest.mark.parametrize("make", [skips, problems, missing, broken])
+def test_a_slow_callable_holds_back_what_is_not_even_sent(
+    fault_server: StartFaultServer, make: Callable[[int], ObjectSource], asynchronously: bool
+) -> None:
+    """Such sources make reports without a request: no worker waits with them."""
+    server = fault_server()
+    pulled, told, lead = 0, 0, 0
+
+    def files() -> Iterator[ObjectSource]:
+        nonlocal pulled
+        for n in range(3_000):
+            pulled += 1
+            yield make(n)
+
+    async def async_files() -> AsyncIterator[ObjectSource]:
+        for source in files():
+            yield source
+
+    async def progress(report: UploadReport) -> None:
+        nonlocal told, lead
+        told += 1
+        await asyncio.sleep(0.0001)
+        lead = max(lead, pulled - told)
+
+    summary = upload(server, async_files() if asynchronously else files(), progress=progress)
+    assert (told, summary.sources, summary.uploaded) == (3_000, 3_000, 0)
+    # What waits to be told, what is pulled and unread, and the batches that are being read.
+    assert lead <= MAX_BACKLOG + 3 * PULL_COUNT // 2 + 4 * BATCH_COUNT
 
 
 class BoomError(Exception):

@@ -14,7 +14,7 @@ from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
 from s3_upload.source import ObjectSource
 from s3_upload.upload import s3_upload_files
-from tests.faults.actions import Answer, Delay, Early, Rule, Stall, s3_error
+from tests.faults.actions import Answer, Delay, Early, Garbage, Rule, Stall, s3_error
 from tests.faults.model import S3Model
 from tests.faults.uploads import (
     BUCKET,
@@ -96,20 +96,60 @@ def test_an_error_while_big_bodies_are_being_sent(fault_server: StartFaultServer
     assert caught.value.kind is FailureKind.CREDENTIALS
 
 
-def test_nobody_listens(fault_server: StartFaultServer) -> None:
-    """A refused connection may be a store that is being restarted: it is tried again, per object."""
+@pytest.mark.parametrize(("n_retries", "tries"), [(0, "one attempt"), (1, "2 attempts")])
+def test_nobody_listens(fault_server: StartFaultServer, n_retries: int, tries: str) -> None:
+    """It may be a store that is being restarted and is tried again; then the run ends, not each object."""
     server = fault_server()
     server.stop()
 
     async def main() -> None:
         async with client_of(server) as client:
-            settings = config(n_retries=1)
-            summary = await s3_upload_files(client, BUCKET, sources({"a": b"x"}), settings)
-            [report] = summary.failed
-            assert report.error is not None
-            assert (report.error.kind, report.attempts) == (FailureKind.CONNECT, 2)
-            assert f"port {server.port}" in report.error.message
-            assert "refused" in report.error.message.lower()
+            reports = Reports()
+            with pytest.raises(RunError) as caught:
+                await s3_upload_files(
+                    client, BUCKET, sources(MANY), config(n_retries=n_retries), progress=reports
+                )
+            message = str(caught.value)
+            assert caught.value.kind is FailureKind.CONNECT
+            assert message.startswith(f"{server.url} cannot be reached, after {tries}: no connection to ")
+            assert f"port {server.port}" in message
+            assert "refused" in message.lower()
+            assert "\n" not in message
+            assert reports == []
+            await quiet()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("answer", [None, Answer(500)], ids=["success", "error"])
+def test_a_store_that_has_answered_and_is_gone_fails_its_objects(
+    fault_server: StartFaultServer, answer: Answer | None
+) -> None:
+    server = fault_server({"first": answer})
+    answered = asyncio.Event()
+
+    async def files() -> Any:
+        yield ObjectSource.data(b"x", "first")
+        await answered.wait()
+        for key in ("second", "third"):
+            yield ObjectSource.data(b"x", key)
+
+    class Watching(S3Client):
+        async def send(self, operation: Any, exchange: Any) -> Any:
+            try:
+                return await super().send(operation, exchange)
+            finally:
+                if not answered.is_set():
+                    await asyncio.to_thread(server.stop)
+                    answered.set()
+
+    async def main() -> None:
+        async with Watching(endpoint_url=server.url, credentials=Credentials("k", "s")) as client:
+            summary = await s3_upload_files(client, BUCKET, files(), config(n_retries=1))
+            assert (summary.sources, summary.uploaded) == (3, 0 if answer else 1)
+            outcomes = {report.key: report.outcome for report in summary.failed}
+            assert outcomes.pop("first", "connect") == "connect"
+            assert outcomes == {"second": "connect", "third": "connect"}
             await quiet()
 
     asyncio.run(main())
@@ -130,6 +170,17 @@ def test_https_to_a_store_that_speaks_http(fault_server: StartFaultServer) -> No
             await quiet()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("size", [1, 5_000_000], ids=["small", "big"])
+def test_http_to_a_store_that_speaks_https(fault_server: StartFaultServer, size: int) -> None:
+    """As servers written in Go do it: an answer to the first bytes, not even in HTTP/1.1, and closed."""
+    words = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+    server = fault_server({"*": Garbage(words)})
+    with pytest.raises(RunError, match="this port speaks TLS; use https://") as caught:
+        upload(server, {"a": bytes(size)})
+    assert caught.value.kind is FailureKind.TLS_MISMATCH
+    assert len(server.requests) == 1
 
 
 def test_a_certificate_that_is_not_trusted(fault_server: StartFaultServer, tls: Tls) -> None:

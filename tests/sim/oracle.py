@@ -72,11 +72,10 @@ def _bucket(outcome: Outcome) -> Iterator[str]:
 
 def _left_behind(outcome: Outcome) -> Iterator[str]:
     """Where nothing goes wrong, every multipart upload that the program knew of is ended."""
-    begun = {
-        record.request.key
-        for record in outcome.records
-        if "uploads" in record.request.query and record.status == 200 and record.delivered_s
-    }
+    creates = [record for record in outcome.records if "uploads" in record.request.query]
+    begun = {record.request.key for record in creates if record.status == 200 and record.delivered_s}
+    # Where the answer to one of several did not come (a kill), what is left may be of that one.
+    begun -= {record.request.key for record in creates if not record.delivered_s}
     for upload in outcome.model.uploads.values():
         if outcome.world.calm and upload.key in begun:
             yield f"{upload.key}: a multipart upload was left at the store"

@@ -1,9 +1,12 @@
 """Named worlds, and how three algorithms do in them: `python -m tests.sim.scenarios`.
 
 *ideal*: what no algorithm can beat in that world: its bytes over the link's rate, or its requests
-over what the store takes, whichever is longer, and one round trip and service.  *false*: attempts cut
-or doubled though nothing had been injected that kept their answer back, of all attempts.  *re-sent*:
-bytes given to the network by those, of the payload.  *window*: its limit over time.
+over what the store takes, whichever is longer, and one round trip and service.
+*false timeouts*: attempts cut by a timer though nothing had been injected that kept their answer
+back, of all attempts (no more than were cut at all, and no more than were ended for no such reason).
+*hedges*: second copies, of all attempts.  *refused*: attempts answered by 503 SlowDown.
+*re-sent*: bytes given to the network by attempts, cut or superseded, that nothing injected had kept
+from an answer, of the payload.  *window*: its limit over time.
 
 Ours: `controls_for(UploadConfig())`.  Origin: its estimator, 20 requests at once.  Plain: 256 at once
 and no timeout at all, what a naive program does.
@@ -12,7 +15,9 @@ and no timeout at all, what a naive program does.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +26,7 @@ from s3_upload.config import UploadConfig
 from s3_upload.control.retry import Retry
 from s3_upload.control.timeout import OriginTimeout, Timeouts
 from s3_upload.control.window import FixedWindow
+from s3_upload.errors import FailureKind
 from s3_upload.report import AttemptReport
 from s3_upload.upload import Controls, controls_for
 from tests.sim.loop import START_S, SimLoop
@@ -32,7 +38,10 @@ FOREVER_S = 1e9
 LIMIT_S = 3600.0
 HEAD_BYTES = 480
 MARKS = "<!-- scenarios: begin -->", "<!-- scenarios: end -->"
-HEADINGS = ("world", "algorithm", "time", "over ideal", "failed", "false", "re-sent", "window")
+HEADINGS = (
+    "world", "algorithm", "time", "over ideal", "failed", "false timeouts", "hedges", "refused", "re-sent",
+    "window",
+)  # fmt: skip
 
 
 class NoTimeout:
@@ -127,11 +136,12 @@ def scenarios() -> list[Scenario]:
     halves = ((0.0, 12.5e6), (5.0, 6.25e6), (15.0, 12.5e6))
     dead = (*(AddressSpec(0.02) for _ in range(3)), AddressSpec(0.02, dead_until_s=FOREVER_S))
     return [
-        scenario("LAN, 1 ms, 1 Gbit/s", count=2000, size=64 * KIB, rtt_s=0.001, rate=125e6),
+        scenario("LAN, 1 ms, 1 Gbit/s", count=6000, size=64 * KIB, rtt_s=0.001, rate=125e6),
         scenario("WAN, 50 ms, 100 Mbit/s", count=2000, size=64 * KIB, rtt_s=0.05, rate=12.5e6),
-        scenario("satellite, 336 ms, 20 Mbit/s", count=300, size=256 * KIB, rtt_s=0.336, rate=2.5e6),
+        scenario("satellite, 336 ms, 20 Mbit/s", count=600, size=256 * KIB, rtt_s=0.336, rate=2.5e6),
+        scenario("1 MB/s uplink", count=200, size=512 * KIB, rtt_s=0.03, rate=1e6, queue_s=0.5),
         scenario(
-            "1 MB/s uplink, 200 in flight",
+            "1 MB/s uplink, 200 forced",
             count=400,
             size=128 * KIB,
             rtt_s=0.03,
@@ -141,7 +151,7 @@ def scenarios() -> list[Scenario]:
         ),
         scenario(
             "1 % unanswered",
-            count=4000,
+            count=12_000,
             size=16 * KIB,
             rtt_s=0.02,
             rate=125e6,
@@ -149,7 +159,7 @@ def scenarios() -> list[Scenario]:
         ),
         scenario(
             "0.1 % take 5 s",
-            count=4000,
+            count=12_000,
             size=16 * KIB,
             rtt_s=0.02,
             rate=125e6,
@@ -157,14 +167,22 @@ def scenarios() -> list[Scenario]:
         ),
         scenario(
             "503 above 100 PUT/s",
-            count=1500,
+            count=6000,
             size=16 * KIB,
             rtt_s=0.02,
             rate=125e6,
             store=replace(normal, prefix_rate_per_s=100.0),
         ),
         scenario(
-            "one of four addresses dead", count=2000, size=16 * KIB, rtt_s=0.02, rate=125e6, addresses=dead
+            "503 above 3,500 PUT/s",
+            count=60_000,
+            size=1 * KIB,
+            rtt_s=0.02,
+            rate=125e6,
+            store=replace(normal, capacity_per_s=20_000.0, prefix_rate_per_s=3500.0),
+        ),
+        scenario(
+            "one of four addresses dead", count=12000, size=16 * KIB, rtt_s=0.02, rate=125e6, addresses=dead
         ),
         scenario("link halves, recovers", count=2000, size=128 * KIB, rtt_s=0.03, rate=halves),
     ]
@@ -213,12 +231,21 @@ def _row(
         taken_s = run.summary.wall_time_s
         cells += [f"{taken_s:.1f} s", f"{taken_s / one.ideal_s:.2f} x", str(len(run.summary.failed))]
         attempts = sum(len(report.attempt_reports) for report in run.reports)
+    tries = [attempt for report in run.reports for attempt in report.attempt_reports]
+    timeouts = sum(bool(attempt.timer) for attempt in tries)
+    false_timeouts = min(timeouts, cuts.false + cuts.false_connects)
+    hedges = sum(attempt.hedge for attempt in tries)
+    refused = sum(attempt.outcome == FailureKind.THROTTLE.value for attempt in tries)
+    if os.environ.get("SIM_DEBUG"):
+        print(Counter((a.outcome, a.timer, a.hedge) for a in tries), file=sys.stderr)
     seen = [limit for when_s, limit in samples if not run.ended_s or when_s <= run.ended_s]
     step = max(1, len(seen) // 6)
     window = " ".join(str(limit) for limit in seen[::step][:7]) if len(set(seen)) > 1 else f"{seen[0]}"
     return (
         *cells,
-        f"{100 * (cuts.false + cuts.false_connects) / attempts:.2f} %",
+        f"{100 * false_timeouts / attempts:.2f} %",
+        f"{100 * hedges / attempts:.2f} %",
+        f"{100 * refused / attempts:.1f} %",
         f"{100 * cuts.false_bytes / one.world.total_bytes:.1f} %",
         window,
     )

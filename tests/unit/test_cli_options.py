@@ -10,7 +10,7 @@ import pytest
 from s3_upload.cli import commands, session
 from s3_upload.cli.main import main
 from s3_upload.cli.options import OutputOptions, parse_pairs, parse_size, show_size
-from s3_upload.cli.output import UsageError
+from s3_upload.cli.output import EXIT_USAGE, UsageError
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.s3.operations import NO_FIELDS, RequestFields
 
@@ -122,9 +122,47 @@ def test_every_setting_is_a_variable(
 
 
 def _another(spec: dataclasses.Field[Any]) -> Any:
-    """A value in the field's range that is not its default."""
+    """A value in the field's range, or of its choices, that is not its default."""
     default: Any = spec.default
+    if spec.metadata["choices"]:
+        return next(choice for choice in spec.metadata["choices"] if choice != default)
     return default + 1 if default + 1 <= spec.metadata["high"] else spec.metadata["low"]
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [("window", ("adaptive", "fixed")), ("timeout", ("adaptive", "origin")), ("hedge", ("auto", "off"))],
+)
+def test_a_choice_is_given_by_name_and_another_word_is_refused_in_one_line(
+    jobs: list[session.Job],
+    src: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    choices: tuple[str, str],
+) -> None:
+    for choice in choices:
+        assert main([src, "s3://b", f"--{name}", choice]) == 0
+        assert getattr(jobs.pop().options.config(), name) == choice
+    assert main([src, "s3://b", f"--{name}", "neither"]) == EXIT_USAGE
+    monkeypatch.setenv(f"S3_UPLOAD_{name.upper()}", "neither")
+    assert main([src, "s3://b"]) == EXIT_USAGE
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert (out, len(lines), jobs) == ("", 2, [])
+    for line, where in zip(lines, (f"--{name}", f"S3_UPLOAD_{name.upper()}"), strict=True):
+        for said in ("neither", where, *choices):
+            assert said in line
+
+
+def test_the_help_names_the_choices(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for choices in ("adaptive, fixed", "adaptive, origin", "auto, off"):
+        assert f"[choices: {choices}]" in said
 
 
 def test_a_flag_counts_more_than_the_variable(

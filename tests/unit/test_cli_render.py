@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from s3_upload.cli import output
@@ -33,6 +34,16 @@ DONE = UploadReport(
             timeout_s=1.0,
             body_bytes=2_500_000,
             outcome="timeout",
+            hedged=True,
+        ),
+        AttemptReport(
+            operation="PutObject",
+            started_s=0.75,
+            ended_s=1.25,
+            timeout_s=1.0,
+            body_bytes=2_500_000,
+            outcome="success",
+            hedge=True,
         ),
     ),
 )
@@ -99,7 +110,9 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
     done, failed, skipped, summary = map(json.loads, out.splitlines())
     assert err == ""
     assert (done["type"], done["key"], done["MBps"], done["error"]) == ("upload", "p/a.txt", 5.0, None)
-    assert done["attempt_reports"][0]["outcome"] == "timeout"
+    first, second = done["attempt_reports"]
+    assert (first["outcome"], first["hedged"], first["hedge"]) == ("timeout", True, False)
+    assert (second["outcome"], second["hedged"], second["hedge"]) == ("success", False, True)
     assert failed["source"] == "d/b\n.txt"
     assert failed["error"] == {
         "kind": "rejected",
@@ -118,6 +131,8 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "wall_time_s": 2.0,
         "attempts": 5,
         "wasted_bytes": 2_500_000,
+        "hedges": 1,
+        "budget_wait_s": 0.0,
         "failed": 1,
         "skipped": 1,
         "goodput_MBps": 1.25,
@@ -142,19 +157,31 @@ def test_show_bytes(count: int, text: str) -> None:
     assert show_bytes(count) == text
 
 
+CLEAN = UploadSummary(
+    sources=1200,
+    uploaded=1200,
+    bytes=0,
+    wall_time_s=0.0,
+    attempts=1200,
+    wasted_bytes=0,
+    hedges=0,
+    budget_wait_s=0.0,
+    failed=(),
+    skipped=(),
+)
+
+
 def test_a_clean_summary_says_nothing_of_failures(capsys: pytest.CaptureFixture[str]) -> None:
-    summary = UploadSummary(
-        sources=1200,
-        uploaded=1200,
-        bytes=0,
-        wall_time_s=0.0,
-        attempts=1200,
-        wasted_bytes=0,
-        failed=(),
-        skipped=(),
-    )
-    Text("b").finish(summary)
+    Text("b").finish(CLEAN)
     assert capsys.readouterr().out == "uploaded 1,200 files, 0 B in 0.00 s (0.00 MB/s)\n"
+
+
+def test_a_run_that_the_retry_budget_slowed_down_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    Text("b").finish(msgspec.structs.replace(CLEAN, budget_wait_s=12.6))
+    assert capsys.readouterr().out == (
+        "uploaded 1,200 files, 0 B in 0.00 s (0.00 MB/s); "
+        "slowed down by the store's trouble (retries waited 13 s)\n"
+    )
 
 
 def test_the_progress_line() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pickle
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -15,6 +15,8 @@ from s3_upload.errors import ConfigError, S3UploadError
 KNOBS = dataclasses.fields(UploadConfig)
 WHOLE = [spec for spec in KNOBS if spec.type == "int"]
 REAL = [spec for spec in KNOBS if spec.type == "float"]
+NUMBERS = [*WHOLE, *REAL]
+CHOICES = [spec for spec in KNOBS if spec.metadata["choices"]]
 Knob = dataclasses.Field[Any]
 
 
@@ -33,18 +35,47 @@ def refusal(spec: Knob, value: object) -> str:
     return str(caught.value)
 
 
-def test_the_defaults_are_valid_and_every_knob_is_a_number_with_a_range_and_help() -> None:
+def test_the_defaults_are_valid_and_every_knob_has_a_range_or_choices_and_help() -> None:
     UploadConfig()
-    assert len(WHOLE) + len(REAL) == len(KNOBS) > 10
+    assert len(NUMBERS) + len(CHOICES) == len(KNOBS) > 10
+    assert [spec.name for spec in CHOICES] == ["window", "timeout", "hedge"]
     for spec in KNOBS:
+        assert spec.metadata["help"].endswith(".")
+    for spec in NUMBERS:
         low, high = spec.metadata["low"], spec.metadata["high"]
         assert math.isfinite(low), spec.name
         assert math.isfinite(high), spec.name
         assert low <= spec.default <= high
-        assert spec.metadata["help"].endswith(".")
 
 
-@knobs()
+@knobs(CHOICES)
+def test_every_choice_is_allowed_and_the_types_say_the_same(spec: Knob) -> None:
+    choices = spec.metadata["choices"]
+    assert spec.default == choices[0]
+    assert get_args(get_type_hints(UploadConfig)[spec.name]) == choices
+    for choice in choices:
+        assert getattr(config(**{spec.name: choice}), spec.name) == choice
+
+
+@pytest.mark.parametrize(
+    "value", ["", "Adaptive", "adaptive ", "off,auto", None, True, 1, ["auto"]], ids=repr
+)
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("window", "'adaptive' or 'fixed'"),
+        ("timeout", "'adaptive' or 'origin'"),
+        ("hedge", "'auto' or 'off'"),
+    ],
+)
+def test_what_is_no_choice_is_refused_with_field_value_and_choices(
+    name: str, choices: str, value: object
+) -> None:
+    [spec] = [spec for spec in CHOICES if spec.name == name]
+    assert refusal(spec, value) == f"{name} = {value!r}: must be {choices}"
+
+
+@knobs(NUMBERS)
 def test_both_ends_of_the_range_are_allowed(spec: Knob) -> None:
     companions = (
         {} if spec.name != "max_in_flight_bytes" else {"part_size": 5 * MIB, "multipart_threshold": 1}
@@ -54,7 +85,7 @@ def test_both_ends_of_the_range_are_allowed(spec: Knob) -> None:
         assert getattr(config(**{**companions, spec.name: value}), spec.name) == value
 
 
-@knobs()
+@knobs(NUMBERS)
 @pytest.mark.parametrize(("end", "step"), [("low", -1), ("high", 1)])
 def test_beyond_the_range_is_refused_with_field_value_and_range(spec: Knob, end: str, step: int) -> None:
     value = spec.metadata[end] + step
@@ -90,7 +121,7 @@ def test_a_config_error_is_a_value_error_and_one_of_ours() -> None:
 
 @pytest.mark.parametrize("name", ["part_size", "multipart_threshold"])
 def test_the_memory_must_hold_the_biggest_body(name: str) -> None:
-    fits = {name: 20 * MIB, "max_in_flight_bytes": 20 * MIB}
+    fits: dict[str, Any] = {name: 20 * MIB, "max_in_flight_bytes": 20 * MIB}
     assert getattr(UploadConfig(**fits), name) == 20 * MIB
     with pytest.raises(ConfigError) as caught:
         UploadConfig(**{**fits, name: 20 * MIB + 1})

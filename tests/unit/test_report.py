@@ -19,9 +19,9 @@ from s3_upload.errors import (
     UploadsFailed,
 )
 from s3_upload.report import (
-    CANCELLED,
     SKIPPED,
     SUCCESS,
+    SUPERSEDED,
     AttemptReport,
     SummaryFold,
     UploadReport,
@@ -29,7 +29,9 @@ from s3_upload.report import (
 )
 
 
-def attempt(outcome: str = SUCCESS, body_bytes: int = 100) -> AttemptReport:
+def attempt(
+    outcome: str = SUCCESS, body_bytes: int = 100, *, hedge: bool = False, hedged: bool = False
+) -> AttemptReport:
     return AttemptReport(
         operation="PutObject",
         started_s=1.0,
@@ -37,6 +39,8 @@ def attempt(outcome: str = SUCCESS, body_bytes: int = 100) -> AttemptReport:
         timeout_s=9.0,
         body_bytes=body_bytes,
         outcome=outcome,
+        hedge=hedge,
+        hedged=hedged,
     )
 
 
@@ -88,7 +92,11 @@ def fold(*reports: UploadReport, wall_time_s: float = 2.0) -> UploadSummary:
 
 def test_an_attempt() -> None:
     assert attempt().duration_s == 2.5
-    assert [attempt(outcome).succeeded for outcome in (SUCCESS, "timeout", CANCELLED)] == [True, False, False]
+    assert [attempt(outcome).succeeded for outcome in (SUCCESS, "timeout", SUPERSEDED)] == [
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +118,7 @@ def test_nothing() -> None:
     assert (summary.sources, summary.uploaded, summary.attempts, summary.bytes, summary.wasted_bytes) == (
         0,
     ) * 5
-    assert summary.goodput_MBps == 0.0
+    assert (summary.goodput_MBps, summary.hedges, summary.budget_wait_s) == (0.0, 0, 0.0)
     summary.raise_for_failures()
 
 
@@ -128,12 +136,29 @@ def test_every_source_is_counted_once() -> None:
 def test_wasted_are_the_bodies_of_all_attempts_that_did_not_succeed() -> None:
     summary = fold(
         uploaded(100, attempt("timeout"), attempt("throttle"), attempt()),
-        failed("bad", attempt("reset", 7), attempt(CANCELLED, 5)),
+        failed("bad", attempt("reset", 7), attempt(SUPERSEDED, 5)),
         uploaded(100),
     )
     assert summary.wasted_bytes == 100 + 100 + 7 + 5
     assert summary.bytes == 200
     assert summary.attempts == 3 + 2 + 1
+
+
+def test_hedges_are_the_second_copies_and_the_copy_that_lost_was_sent_in_vain() -> None:
+    summary = fold(
+        uploaded(100, attempt(SUPERSEDED, hedged=True), attempt(hedge=True)),
+        uploaded(100, attempt(hedged=True), attempt(SUPERSEDED, hedge=True)),
+        uploaded(100, attempt("reset"), attempt()),
+        failed("bad", attempt("timeout", 7, hedged=True), attempt("timeout", 7, hedge=True)),
+        uploaded(100),
+    )
+    assert summary.hedges == 3
+    assert summary.wasted_bytes == 100 + 100 + 100 + 14
+    assert summary.bytes == 400
+
+
+def test_what_retries_waited_for_the_budget_is_handed_on() -> None:
+    assert SummaryFold().summary(9.0, 2.5).budget_wait_s == 2.5
 
 
 def test_a_summary_is_a_snapshot() -> None:

@@ -143,6 +143,41 @@ def test_success_needs_no_more_than_its_status(operation: str, status: int) -> N
     assert classify(operation, Response(status, {})) is None
 
 
+# --- plain HTTP to a port that speaks TLS
+
+TLS_PORTS = {
+    "Go": b"Client sent an HTTP request to an HTTPS server.\n",
+    "nginx": b"<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n"
+    b"<body>\r\n<center><h1>400 Bad Request</h1></center>\r\n</body>\r\n</html>\r\n",
+    "Apache": b"<p>Your browser sent a request that this server could not understand.<br />\n"
+    b"Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />\n",
+}
+
+
+@pytest.mark.parametrize("server", TLS_PORTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_plain_http_to_a_tls_port(operation: str, server: str) -> None:
+    found = failure(operation, Response(400, {}, TLS_PORTS[server]))
+    assert found == Failure(
+        kind=FailureKind.TLS_MISMATCH,
+        status=400,
+        message="this port speaks TLS; use https:// in the endpoint URL",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, TLS_PORTS["Go"]),
+        (400, error_body("InvalidArgument", TLS_PORTS["Go"].decode())),
+        (400, b"Client sent"),
+    ],
+    ids=["500", "S3 quotes it", "other"],
+)
+def test_what_only_looks_like_a_tls_port(status: int, body: bytes) -> None:
+    assert bad(body, status).kind is not FailureKind.TLS_MISMATCH
+
+
 # --- what a 200 must carry
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from s3_upload.control.timeout import Timeouts
 from s3_upload.wire.exchange import Transfer
+from tests.unit.control.constants import pin
 from tests.unit.watchdog_rig import Rig
 
 TICK_S = 0.001
@@ -17,6 +18,7 @@ TICK_S = 0.001
 @pytest.fixture(autouse=True)
 def time_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what is spent shows; `tests/unit/control/test_budget.py` has what time pays."""
+    pin(monkeypatch)
     monkeypatch.setattr("s3_upload.control.budget.INCOME_PER_S", 0.0)
 
 
@@ -283,7 +285,7 @@ def test_the_connections_own_rto_gives_a_stall_more_time() -> None:
 
 def test_the_wait_for_an_answer_begins_with_the_last_acknowledgement() -> None:
     rig = Rig()
-    attempt = rig.attempt(Timeouts(3.0, 300.0, stall_s=5.0, response_s=2.0))
+    attempt = rig.attempt(Timeouts(3.0, 300.0, stall_s=5.0, response_s=2.0), big=True)
     attempt.exchange.sent_s = 10.5
     attempt.exchange.probe = lambda: Transfer(1000, True, rig.loop.now_s - 11.5, 0.0)
     rig.loop.run_until(13.4)
@@ -292,13 +294,39 @@ def test_the_wait_for_an_answer_begins_with_the_last_acknowledgement() -> None:
     assert rig.cuts == cut_at(13.5, "no answer within 2 s")
 
 
+def test_the_wait_for_a_small_request_begins_when_it_has_left() -> None:
+    """Its acknowledgement may be delayed, and is not waited for."""
+    rig = Rig()
+    attempt = rig.attempt(Timeouts(3.0, 300.0, stall_s=5.0, response_s=2.0))
+    attempt.exchange.sent_s = 10.5
+    attempt.exchange.probe = lambda: Transfer(0, False, rig.loop.now_s - 10.54, 0.0)
+    rig.loop.run_until(12.4)
+    assert (rig.cuts, attempt.acked_s) == ([], 10.5)
+    rig.loop.run_until(13.0)
+    assert rig.cuts == cut_at(12.5, "no answer within 2 s")
+
+
 def test_an_acknowledgement_from_before_the_sending_is_another_requests() -> None:
     rig = Rig()
-    attempt = rig.attempt()
+    attempt = rig.attempt(big=True)
     attempt.exchange.sent_s = 10.25
     attempt.exchange.probe = lambda: Transfer(1000, True, 60.0, 0.0)
     assert attempt.standing(10.75).acked_s == 10.25
     assert attempt.standing(10.75).progress_s == 10.0
+
+
+# --- what the scheduler asks ------------------------------------------------------------------------
+
+
+def test_a_request_on_a_connection_is_on_its_way_a_handshake_is_not() -> None:
+    rig = Rig()
+    attempt = rig.handshake()
+    assert not rig.watchdog.any_on_its_way
+    rig.begin(attempt)
+    attempt.exchange.probe = lambda: Transfer(0, False, 0.0, 0.0)
+    assert rig.watchdog.any_on_its_way
+    rig.watchdog.unwatch(attempt)
+    assert not rig.watchdog.any_on_its_way
 
 
 # --- the end ---------------------------------------------------------------------------------------

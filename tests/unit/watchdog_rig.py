@@ -8,9 +8,10 @@ from typing import cast
 
 from s3_upload.control.budget import SpeculationBudget
 from s3_upload.control.timeout import Timeouts
+from s3_upload.control.timers import SMALL_BYTES
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.watchdog import InFlight, Watchdog
-from s3_upload.s3.operations import Operation
+from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.wire.exchange import Exchange
 
 ALLOWED = Timeouts(connect_s=3.0, total_s=300.0, stall_s=5.0, response_s=2.0, hedge_s=0.5)
@@ -83,16 +84,26 @@ class Rig:
         return self.may_hedge
 
     def attempt(
-        self, timeouts: Timeouts = ALLOWED, *, sent: bool = True, copy_of: InFlight | None = None
+        self,
+        timeouts: Timeouts = ALLOWED,
+        *,
+        sent: bool = True,
+        big: bool = False,
+        copy_of: InFlight | None = None,
     ) -> InFlight:
-        """A watched attempt that begins now; `sent`: it has been taken in, too."""
-        attempt = self.handshake(timeouts, copy_of=copy_of)
+        """A watched attempt that begins now; `sent`: it has been taken in, too; `big`: more than
+        `SMALL_BYTES`."""
+        attempt = self.handshake(timeouts, big=big, copy_of=copy_of)
         self.begin(attempt, sent=sent)
         return attempt
 
-    def handshake(self, timeouts: Timeouts = ALLOWED, *, copy_of: InFlight | None = None) -> InFlight:
+    def handshake(
+        self, timeouts: Timeouts = ALLOWED, *, big: bool = False, copy_of: InFlight | None = None
+    ) -> InFlight:
         """A watched attempt that has no connection yet."""
-        unit = copy_of.unit if copy_of else Unit(cast("Upload", None), cast("Operation", None))
+        body = bytes(SMALL_BYTES + big)
+        operation = Operation(name=PUT_OBJECT, bucket="bucket", key="key", body=body)
+        unit = copy_of.unit if copy_of else Unit(cast("Upload", None), operation)
         exchange = Exchange(self.loop.now, timeouts.connect_s)
         attempt = InFlight(unit, exchange, timeouts, hedge=copy_of is not None)
         unit.in_flight.append(attempt)

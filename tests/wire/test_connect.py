@@ -309,6 +309,41 @@ def test_a_resolvers_bad_minute_does_not_stop_a_run(run: Run) -> None:
     run(main)
 
 
+def test_a_resolver_that_never_answers_is_asked_again_and_then_given_up(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3_upload.wire.resolve.DNS_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("s3_upload.wire.resolve.RESOLVE_PAUSE_S", 0.0)
+
+    async def main() -> None:
+        controlled().gate = asyncio.Event()
+        refusal = await Opener(1).refusal()
+        assert refusal.kind is FailureKind.HOST_UNKNOWN
+        assert refusal.message == (
+            f"the host name {HOST!r} of the endpoint cannot be resolved: no answer within 0.01 s"
+        )
+        assert controlled().lookups == FIRST_RESOLVE_TRIES
+
+    run(main)
+
+
+def test_a_resolver_that_falls_silent_later_does_not_stop_a_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3_upload.wire.resolve.DNS_TIMEOUT_S", 0.01)
+
+    async def main() -> None:
+        async with opener(A) as made:
+            await made.open()
+            controlled().gate = asyncio.Event()
+            controlled().skip_s += DNS_TTL_S + 1
+            for _ in range(2):
+                assert (await made.open()).address == A
+                assert controlled().lookups == 2
+
+    run(main)
+
+
 def test_many_who_need_a_name_look_it_up_once(run: Run) -> None:
     async def main() -> None:
         async with opener(A) as made:

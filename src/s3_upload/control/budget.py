@@ -35,21 +35,24 @@ class RetryBudget:
         self._refilled_s = 0.0
 
     def tokens(self, *, now: float) -> float:
-        """What is there now; negative while retries wait for what they have taken in advance."""
+        """What is there now."""
         if now > self._refilled_s:
             self._tokens = min(RETRY_CAPACITY, self._tokens + REFILL_PER_S * (now - self._refilled_s))
             self._refilled_s = now
         return self._tokens
 
     def take(self, cost: float, *, now: float) -> float:
-        """Takes `cost` tokens; returns how many seconds to wait until they are there."""
-        self._tokens = self.tokens(now=now) - cost
-        return max(0.0, -self._tokens / REFILL_PER_S)
+        """Takes `cost` tokens and returns 0.0; or takes none and returns after how many seconds time
+        alone will have brought them (others may be quicker, and successes bring some as well)."""
+        missing = cost - self.tokens(now=now)
+        if missing > 0.0:
+            return missing / REFILL_PER_S
+        self._tokens -= cost
+        return 0.0
 
-    def succeeded(self, *, retried: bool) -> None:
-        """A request succeeded; where it had been retried, what its last retry cost comes back."""
-        refund = COST_TRANSIENT if retried else REFUND_PER_SUCCESS
-        self._tokens = min(RETRY_CAPACITY, self._tokens + refund)
+    def give_back(self, tokens: float) -> None:
+        """A request succeeded, which brings back `tokens`."""
+        self._tokens = min(RETRY_CAPACITY, self._tokens + tokens)
 
 
 class SpeculationBudget:

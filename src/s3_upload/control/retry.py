@@ -12,8 +12,12 @@ Theory of operation.
 
    with `base` 50 ms for a transient failure and 1 s for a throttle.
 2. What the store asks for by Retry-After is a lower bound, itself bounded by `MAX_RETRY_AFTER_S`.
-3. A retry is paid from the endpoint's `budget.RetryBudget`; where that is empty the delay grows until
-   the tokens are there: the run slows down and drops nothing.
+3. What cannot be reached from the very beginning will not be reached by the next object either: when
+   the tries of a request run out for want of a connection and the store has never answered anything,
+   the run stops, or each of a million objects would fail in the same way.
+4. A retry is paid from the endpoint's `budget.RetryBudget` when its delay is over (`pay`); where that
+   is empty it waits until the tokens are there: the run slows down and drops nothing.  What the last
+   retry of a request cost comes back when the request succeeds.
 """
 
 from __future__ import annotations
@@ -23,13 +27,16 @@ from typing import Protocol
 
 import msgspec
 
-from s3_upload.control.budget import COST_THROTTLE, COST_TRANSIENT, RetryBudget
+from s3_upload.control.budget import COST_THROTTLE, COST_TRANSIENT, REFUND_PER_SUCCESS, RetryBudget
 from s3_upload.errors import FailureKind, Fate
 
 BASE_TRANSIENT_S = 0.05
 BASE_THROTTLE_S = 1.0
 CAP_S = 20.0
 MAX_RETRY_AFTER_S = 120.0
+MIN_RETRIES_TO_STOP = 4
+"""Fewer tries to connect are over within a second, which is too soon to judge an endpoint."""
+MIN_PAY_AGAIN_S = 0.05
 
 
 class Rng(Protocol):
@@ -49,12 +56,12 @@ class Verdict(enum.Enum):
 class Decision(msgspec.Struct, frozen=True, gc=False):
     """A verdict; `delay_s` is the wait before the next attempt (0.0 unless the verdict is RETRY).
 
-    `slowed_s`: how much of it is for want of tokens in the retry budget.
+    `cost`: what the next attempt then has to `pay`.
     """
 
     verdict: Verdict
     delay_s: float = 0.0
-    slowed_s: float = 0.0
+    cost: float = 0.0
 
 
 class Retry:
@@ -64,9 +71,14 @@ class Retry:
         self._n_retries = n_retries
         self.budget = budget or RetryBudget()
 
-    def succeeded(self, retries: int) -> None:
-        """A request succeeded after `retries` failed tries: the budget gets something back."""
-        self.budget.succeeded(retried=retries > 0)
+    def succeeded(self, paid: float) -> None:
+        """A request succeeded whose last retry cost `paid` (0.0: it had none): some comes back."""
+        self.budget.give_back(max(paid, REFUND_PER_SUCCESS))
+
+    def pay(self, cost: float, *, now: float) -> float:
+        """Pays for a retry and returns 0.0, or returns after how many seconds to try to pay again."""
+        wait_s = self.budget.take(cost, now=now)
+        return max(wait_s, MIN_PAY_AGAIN_S) if wait_s > 0.0 else 0.0
 
     def decide(
         self,
@@ -74,14 +86,15 @@ class Retry:
         *,
         retries: int,
         any_success: bool,
+        any_answer: bool,
         retry_after_s: float | None,
-        now: float,
         rng: Rng,
     ) -> Decision:
         """`retries`: tries of this request before the failed one, its first not counted.
 
         `any_success`: whether the run has uploaded anything; a refusal of one object among
-        successes is that object's, a refusal of the first is the run's.
+        successes is that object's, a refusal of the first is the run's.  `any_answer`: whether the
+        store has answered anything in this run, or may be about to (step 3).
         """
         fate = kind.fate
         if fate is Fate.FILE or (kind is FailureKind.ACCESS_DENIED and any_success):
@@ -89,10 +102,11 @@ class Retry:
         if fate in (Fate.RUN, Fate.CORRECT):
             return Decision(Verdict.STOP_RUN)
         if retries >= self._n_retries:
-            return Decision(Verdict.FAIL_FILE)
+            unreachable = kind is FailureKind.CONNECT and not (any_answer or any_success)
+            unreachable = unreachable and retries >= MIN_RETRIES_TO_STOP
+            return Decision(Verdict.STOP_RUN if unreachable else Verdict.FAIL_FILE)
         throttled = fate is Fate.THROTTLE
         base_s = BASE_THROTTLE_S if throttled else BASE_TRANSIENT_S
         jitter_s = rng.uniform(0.0, min(CAP_S, base_s * 2.0 ** min(retries, 30)))
         delay_s = max(jitter_s, min(retry_after_s or 0.0, MAX_RETRY_AFTER_S))
-        wait_s = self.budget.take(COST_THROTTLE if throttled else COST_TRANSIENT, now=now)
-        return Decision(Verdict.RETRY, max(delay_s, wait_s), max(0.0, wait_s - delay_s))
+        return Decision(Verdict.RETRY, delay_s, COST_THROTTLE if throttled else COST_TRANSIENT)

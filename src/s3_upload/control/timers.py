@@ -22,7 +22,7 @@ and is then useless against a store that does not answer.  Time has three causes
    after `PATIENCE_S` an attempt is cut whatever the budget.
 4. `m` is what keeps hedges rare without a tuned constant: a hedge whose original answered first was
    *wasted* and multiplies m by `M_RAISE`; every success multiplies it by `M_DECAY`.  In equilibrium
-   one hedge in ln(M_RAISE) / -ln(M_DECAY), about 400, is wasted, whatever the distribution.  A hedge
+   one hedge in ln(M_RAISE) / -ln(M_DECAY), about 1,350, is wasted, whatever the distribution.  A hedge
    that won says that the original was lost, not that the bound was too tight: it changes nothing.
 5. A response timeout is a censored sample: the answer would have taken longer than the attempt was
    allowed.  It doubles `response_s` (up to PATIENCE_S), once for all that were under way when it did
@@ -49,7 +49,9 @@ from s3_upload.report import AttemptReport
 
 CONNECT_INITIAL_S = 3.0
 SYN_RETRY_S = 1.0
-STALL_MIN_S = 8.0
+STALL_MIN_S = 20.0
+"""Flows that share a full queue with many others are silent for ten seconds and more while TCP backs
+off, and live; S3 itself gives up on a silent request after about 20 s (400 RequestTimeout)."""
 STALL_RTOS = 8
 RESPONSE_INITIAL_S = 10.0
 RESPONSE_MIN_S = 2.0
@@ -64,7 +66,7 @@ M_INITIAL = 6.0
 M_MIN = 4.0
 M_MAX = 200.0
 M_RAISE = 1.5
-M_DECAY = 0.999
+M_DECAY = 0.9997
 SMALL_BYTES = 64 << 10
 """Such a body is in the kernel at once; its response time counts from then (`sent_s`), since when it
 was acknowledged cannot be told better than by the receiver's delayed acknowledgements, 40 ms."""

@@ -2,15 +2,16 @@
 
 Theory of operation of `AdaptiveWindow`: hill-climbing on goodput, with AIMD on what the store refuses.
 
-1. *Epoch*: what is compared. It ends when it is at least MIN_EPOCH_S and EPOCH_REQUESTS (at the
-   start START_EPOCH_REQUESTS) times the median request old and has seen as many successes as the
-   window is wide.  (Requests that end in an epoch carry their bytes into it; with a window's worth of
-   them that is close to what moved.)
+1. *Epoch*: what is compared. It ends when it is at least MIN_EPOCH_S and EPOCH_REQUESTS times the
+   median request old (at the start START_MIN_EPOCH_S and START_EPOCH_REQUESTS) and has seen as many
+   successes as the window is wide.  (Requests that end in an epoch carry their bytes into it; with a
+   window's worth of them that is close to what moved.)
 2. *Goodput* of an epoch: bytes and objects acknowledged per second.  It *rises* when either is
    GAIN (5 %) above the epoch it is compared with.
-3. *Start*: from START, doubled at the end of every epoch whose goodput rose by START_SHARE of what the
-   window had grown since the last (doubled: by 30 %; limited by latency it would be 100 %).  At the
-   first that did not: back to the window before, and on with probes.
+3. *Start*: from START, times START_GROWTH at the end of every epoch whose goodput rose by START_SHARE
+   of what the window had grown since the last (doubled: by 30 %; limited by latency alone it would be
+   100 %).  At the first that did not, the start is over: at this window if goodput rose all the same,
+   else at the one before, and on with probes.
 4. *Probe*: an epoch at the window, then one at a neighbour, up by STEP or down by STEP in turn.  Up
    stays if goodput rises; down stays if neither its bytes nor its objects fall by KEEP (2 %): of
    windows with the same goodput the smallest is best for everybody else.
@@ -41,10 +42,11 @@ START = 16
 START_GROWTH = 2
 START_SHARE = 0.3
 MIN_EPOCH_S = 0.1
+START_MIN_EPOCH_S = 0.03
 MAX_EPOCH_S = 30.0
 AFTER_CUT_EPOCH_S = 2.0
 EPOCH_REQUESTS = 3.0
-START_EPOCH_REQUESTS = 2.0
+START_EPOCH_REQUESTS = 1.0
 GAIN = 0.05
 KEEP = 0.02
 STEP = 8
@@ -124,7 +126,7 @@ class AdaptiveWindow:
             self._successes += 1
             self._bytes += report.body_bytes
             if self._successes & 7 == 1:  # a sample is enough for a median
-                self._durations.append(report.ended_s - report.started_s)
+                self._durations.append(report.ended_s - report.request_s)
         elif report.outcome == FailureKind.THROTTLE.value:
             self._throttled(report, now)
         elif report.outcome == FailureKind.TIMEOUT.value and report.started_s > self._last_cut_s:
@@ -135,7 +137,9 @@ class AdaptiveWindow:
     def _begin_epoch(self, now: float) -> None:
         self._epoch_s = now
         self._median_s = median(self._durations) if self._durations else 0.0
-        shortest_s = AFTER_CUT_EPOCH_S if self._refused_at else MIN_EPOCH_S
+        shortest_s = START_MIN_EPOCH_S if self._starting else MIN_EPOCH_S
+        if self._refused_at:
+            shortest_s = AFTER_CUT_EPOCH_S
         requests = START_EPOCH_REQUESTS if self._starting else EPOCH_REQUESTS
         self._epoch_until_s = now + max(shortest_s, min(requests * self._median_s, MAX_EPOCH_S))
         self._attempts = self._successes = self._timeouts = self._filled = self._bytes = 0
@@ -168,7 +172,8 @@ class AdaptiveWindow:
             before, base = self._best
             if not goodput.at_least(1.0 + START_SHARE * (self.limit / before - 1.0), base):
                 self._starting = False
-                self._set(before)
+                if not goodput.at_least(1.0 + GAIN, base):
+                    self._set(before)
                 self._best = None
                 return
         self._best = self.limit, goodput

@@ -8,6 +8,8 @@ Rules:
   `max_in_flight_bytes` together, and their units `MAX_READ_AHEAD` plus twice the window, except that
   one read is always allowed when nothing is held.
 * Parts of files begun come before new files: what is begun is finished first.
+* While the reports of what has ended wait for the user's callable (`Sink.backlogged`), nothing is
+  pulled or read: sources that end unread, skipped or failed, make reports without any request.
 
 Theory of operation.  Three queues: `_sources` (pulled, unread), `_multiparts` (begun, with parts to
 read) and the scheduler's ready units, which this module fills by `submit`.  `top_up()` is called
@@ -53,6 +55,8 @@ class Sink(Protocol):
     def submit(self, unit: Unit) -> None: ...
     def proceed(self, upload: Upload, follow_ups: Iterable[Unit]) -> None: ...
     def report(self, report: UploadReport) -> None: ...
+    def backlogged(self) -> bool: ...
+    async def catch_up(self) -> None: ...
     def feed_changed(self) -> None: ...
     def fail(self, error: BaseException) -> None: ...
 
@@ -84,6 +88,7 @@ class Feed:
         self._waiting_for_room: deque[asyncio.Future[None]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pulling = False
+        self._catching_up = False
         self._exhausted = False
         self._closed = False
         self._reads = 0
@@ -100,20 +105,25 @@ class Feed:
 
     def top_up(self) -> None:
         """Starts whatever pulling and reading there is room for."""
-        if self._closed:
+        if self._closed or self._catching_up:
             return
-        if not self._pulling and not self._exhausted and len(self._sources) <= PULL_COUNT // 2:
+        few = len(self._sources) <= PULL_COUNT // 2
+        if few and not self._pulling and not self._exhausted and not self._sink.backlogged():
             self._pulling = True
             self._start(self._pull())
         while (
             self._reads < self._config.reader_threads
             and (self._multiparts or self._sources)
             and self._has_room()
+            and not self._sink.backlogged()
         ):
             if self._multiparts:
                 self._start_part()
             else:
                 self._start_batch()
+        if self._sink.backlogged():
+            self._catching_up = True
+            self._start(self._catch_up())
 
     def hold(self, unit: Unit) -> None:
         """Counts `unit` and its body as held until it is released."""
@@ -167,6 +177,11 @@ class Feed:
             self.top_up()
             self._sink.feed_changed()
 
+    async def _catch_up(self) -> None:
+        """Its end tops up."""
+        await self._sink.catch_up()
+        self._catching_up = False
+
     def _wake_waiting(self) -> None:
         if self._waiting_for_room and self._has_room():
             self._waiting_for_room.popleft().set_result(None)
@@ -200,7 +215,7 @@ class Feed:
     # --- whole objects ---------------------------------------------------------------------------
 
     def _start_batch(self) -> None:
-        """Starts reading the next few sources; streams and those that are none end the batch."""
+        """Starts reading the next few sources, or the stream that is next, or reports the one that is none."""
         batch: list[Numbered] = []
         while self._sources and len(batch) < BATCH_COUNT:
             seq, source = self._sources[0]
@@ -217,6 +232,7 @@ class Feed:
             else:
                 self._sources.popleft()
                 self._not_read(seq, source, source.problem)
+                return
         if batch:
             self._reads += 1
             self._held_bytes += self._batch_reserve_bytes

@@ -1,8 +1,8 @@
 """Delivers reports to the user's callable, in order, one at a time.
 
 A plain callable is called at once.  An async one is awaited by one task of its own, behind a bounded
-queue: when `MAX_BACKLOG` reports wait, `catch_up()` makes the workers wait too.  Whatever the
-callable raises stops the run.
+queue: when `MAX_BACKLOG` reports wait, `catch_up()` makes the workers wait too, and the feed, whose
+sources may end unread.  Whatever the callable raises stops the run.
 """
 
 from __future__ import annotations
@@ -40,9 +40,14 @@ class Delivery:
         """Whether a report is still being delivered."""
         return self._task is not None
 
+    @property
+    def full(self) -> bool:
+        """Whether so many reports wait that whatever makes new ones has to."""
+        return len(self._backlog) >= MAX_BACKLOG
+
     async def catch_up(self) -> None:
-        """Waits while too many reports wait."""
-        while len(self._backlog) >= MAX_BACKLOG:
+        """Waits while that is so."""
+        while self.full:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter

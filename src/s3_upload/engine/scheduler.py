@@ -87,9 +87,11 @@ class Scheduler:
         self._workers: set[asyncio.Task[None]] = set()
         self._retry_timers: set[asyncio.TimerHandle] = set()
         self._multiparts: dict[MultipartUpload, None] = {}  # a set that keeps its order
+        self._budget_wait_s = 0.0
         self._in_flight = 0
         self._hedges = 0
         self._any_success = False
+        self._any_answer = False
         self._keeps_versions = False
 
     def attach(self, feed: Feed) -> None:
@@ -102,7 +104,7 @@ class Scheduler:
             await self._end
         finally:
             await self._stop()
-        return self._summary.summary(self.now())
+        return self._summary.summary(self.now(), self._budget_wait_s)
 
     # --- what the feed needs (feed.Sink) -----------------------------------------------------------
 
@@ -136,6 +138,12 @@ class Scheduler:
     def report(self, report: UploadReport) -> None:
         self._summary.add(report)
         self._delivery.deliver(report)
+
+    def backlogged(self) -> bool:
+        return self._delivery.full
+
+    async def catch_up(self) -> None:
+        await self._delivery.catch_up()
 
     def feed_changed(self) -> None:
         """Ends the run if nothing is left to do."""
@@ -231,6 +239,8 @@ class Scheduler:
 
     def _settle(self, unit: Unit, outcome: Outcome) -> None:
         report, upload = outcome.report, unit.upload
+        if report.status:
+            self._any_answer = True
         if report.hedge:
             self._hedges -= 1
         if unit.settled:
@@ -251,6 +261,7 @@ class Scheduler:
                 unit.retries += 1
                 unit.avoid = report.address
                 upload.retries += 1
+                unit.retry_cost = decision.cost
                 self._retry_later(unit, decision.delay_s)
                 return
             if decision.verdict is Verdict.STOP_RUN:
@@ -267,7 +278,7 @@ class Scheduler:
         upload = unit.upload
         self._any_success = True
         self._budget.succeeded()
-        self._retry.succeeded(unit.retries)
+        self._retry.succeeded(unit.retry_cost)
         if not self._keeps_versions and response.headers.get("x-amz-version-id", "null") != "null":
             self._keeps_versions = True
         for rival in tuple(unit.in_flight):
@@ -284,14 +295,19 @@ class Scheduler:
             failure.kind,
             retries=unit.retries,
             any_success=self._any_success,
+            any_answer=self._any_answer or self._watchdog.any_on_its_way,
             retry_after_s=failure.retry_after_s,
-            now=self.now(),
             rng=self._rng,
         )
 
     def _retry_later(self, unit: Unit, delay_s: float) -> None:
         def again() -> None:
             self._retry_timers.discard(timer)
+            wait_s = self._retry.pay(unit.retry_cost, now=self.now())
+            if wait_s > 0.0:
+                self._budget_wait_s += wait_s
+                self._retry_later(unit, wait_s)
+                return
             self._ready.appendleft(unit)
             self._wake_one()
 
@@ -313,6 +329,9 @@ class Scheduler:
         where = f"{self._client.endpoint}: bucket {unit.operation.bucket!r}: "
         if failure.kind is FailureKind.NO_SUCH_BUCKET:
             return f"{where}no such bucket; create it first or correct its name"
+        if failure.kind is FailureKind.CONNECT:
+            tries = f"{unit.retries + 1} attempts" if unit.retries else "one attempt"
+            return f"{self._client.endpoint} cannot be reached, after {tries}: {failure.message}"
         if not failure.status:  # nothing came back from the store: the message says where it failed
             return failure.message
         return where + _what_happened(failure)

@@ -20,12 +20,23 @@ from s3_upload.source import ObjectSource
 class Unit:
     """One request to be made until it succeeds or is given up."""
 
-    __slots__ = ("avoid", "hedge_queued", "in_flight", "operation", "retries", "settled", "upload")
+    __slots__ = (
+        "avoid",
+        "hedge_queued",
+        "in_flight",
+        "operation",
+        "retries",
+        "retry_cost",
+        "settled",
+        "upload",
+    )
 
     def __init__(self, upload: Upload, operation: Operation) -> None:
         self.upload = upload
         self.operation = operation
         self.retries = 0
+        self.retry_cost = 0.0
+        """What its last retry costs or has cost of the retry budget."""
         self.avoid = ""
         """The address of the last failed attempt: the next one goes elsewhere if it can."""
         self.in_flight: list[InFlight] = []

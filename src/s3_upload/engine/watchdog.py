@@ -119,6 +119,11 @@ class Watchdog:
     def unwatch(self, attempt: InFlight) -> None:
         del self._in_flight[attempt]
 
+    @property
+    def any_on_its_way(self) -> bool:
+        """Whether a request is under way on a connection, as far as the client tells."""
+        return any(attempt.exchange.probe is not None for attempt in self._in_flight)
+
     def close(self) -> None:
         """Forgets everything and stops the timer."""
         self._in_flight.clear()

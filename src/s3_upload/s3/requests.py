@@ -6,6 +6,9 @@ Rules:
 * A value that could end a header line (CR, LF, NUL or another control character) is refused with
   `AttemptError(REJECTED)`; keys and query values are percent-encoded, so they cannot.
 * Signed are host, content-type and every x-amz-* header; a proxy may change the others.
+* A header's value is sent as given, but for white space at its ends, which HTTP does not count to it;
+  runs of white space inside it are one space in the canonical request alone
+  (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 * `x-amz-content-sha256` is the body's hash over http and UNSIGNED-PAYLOAD over https, where TLS
   keeps the body whole on its way and a checksum header proves it end to end.
 """
@@ -93,7 +96,9 @@ class RequestEncoder:
                 headers["x-amz-security-token"] = signer.session_token
             signed = [("host", self._host)]
             signed += [
-                item for item in headers.items() if item[0].startswith("x-amz-") or item[0] == "content-type"
+                (name, " ".join(value.split()))
+                for name, value in headers.items()
+                if name.startswith("x-amz-") or name == "content-type"
             ]
             signed.sort()
             value = signer.authorization(
@@ -181,7 +186,7 @@ def _header_value(what: str, value: str) -> str:
         )
     if _SURROGATE.search(value):
         raise _not_unicode(what)
-    return " ".join(value.split())  # what is signed and what is sent stay the same
+    return value.strip()
 
 
 def _http_date(value: datetime | str) -> str:

@@ -67,6 +67,14 @@ KIND_OF_STATUS: dict[int, FailureKind] = {
 }  # fmt: skip
 
 
+# What Go's servers, nginx and Apache answer to plain HTTP on a port where they speak TLS.
+_TLS_PORT = (
+    "HTTP request to an HTTPS server",
+    "plain HTTP request was sent to HTTPS port",
+    "speaking plain HTTP to an SSL-enabled server port",
+)
+
+
 class Failure(msgspec.Struct, frozen=True):
     """Why an attempt failed, as the store put it. `message` is one bounded line of text."""
 
@@ -86,6 +94,9 @@ def classify(operation: str, response: Response) -> Failure | None:
         return _missing(operation, response)
     text = _text(response)
     code = _find("Code", text)
+    if response.status == 400 and not code and any(words in text for words in _TLS_PORT):
+        message = "this port speaks TLS; use https:// in the endpoint URL"
+        return Failure(kind=FailureKind.TLS_MISMATCH, status=400, message=message)
     kind = KIND_OF_CODE.get(code) or KIND_OF_STATUS.get(response.status)
     if kind is None:
         kind = FailureKind.SERVER if response.status >= 500 else FailureKind.REJECTED

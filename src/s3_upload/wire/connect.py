@@ -86,11 +86,9 @@ class Connector:
                     error = failure
             raise error
         finally:
-            for task in racing:
+            for task in racing:  # without waiting for them: a cancellation meanwhile would lose the winner
+                task.add_done_callback(_close_late_comer)
                 task.cancel()
-            for ended in await asyncio.gather(*racing, return_exceptions=True):
-                if isinstance(ended, Connection):  # it was there before it could be cancelled
-                    ended.close()
 
     def _won(
         self, racing: dict[asyncio.Task[Connection], str], winner: asyncio.Task[Connection]
@@ -152,3 +150,9 @@ class Connector:
         except OSError as error:
             message = f"no connection to {address} port {self.port}: {plain_text(error)}"
             raise AttemptError(FailureKind.CONNECT, message) from error
+
+
+def _close_late_comer(task: asyncio.Task[Connection]) -> None:
+    """A handshake that lost the race; it may have ended before it could be cancelled."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()

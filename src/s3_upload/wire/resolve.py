@@ -4,6 +4,8 @@ Rules:
 
 * A name is resolved anew at most every `DNS_TTL_S`; when that fails later on, the addresses known
   are kept: a resolver's bad minute must not stop a run.
+* One look-up takes `DNS_TIMEOUT_S` at most; one that takes longer failed temporarily, like one that
+  the resolver gave up (EAI_AGAIN).
 * New connections go to the address with the fewest open ones, so that load spreads over all of a
   store's front ends; an address that refused or was too slow is left alone for `PENALTY_S`, unless
   nothing else is left.
@@ -18,6 +20,8 @@ from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.wire.connection import plain_text
 
 DNS_TTL_S = 60.0
+DNS_TIMEOUT_S = 20.0
+"""What the usual resolver takes for two silent name servers: two tries of 5 s each."""
 PENALTY_S = 30.0
 FIRST_RESOLVE_TRIES = 3
 RESOLVE_PAUSE_S = 0.25
@@ -85,19 +89,23 @@ class Addresses:
     async def _look_up(self) -> None:
         for left in range(FIRST_RESOLVE_TRIES - 1, -1, -1):
             try:
-                infos = await self._loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+                self._addresses = await self._ask()
             except OSError as error:
-                if self._addresses:
-                    self._resolved_s = self._loop.time()
-                    return
                 # Only "temporary failure" is worth another try before any success.
-                if left == 0 or getattr(error, "errno", None) != socket.EAI_AGAIN:
-                    message = (
-                        f"the host name {self.host!r} of the endpoint cannot be resolved: {plain_text(error)}"
-                    )
-                    raise AttemptError(FailureKind.HOST_UNKNOWN, message) from error
-                await asyncio.sleep(RESOLVE_PAUSE_S)
-            else:
-                self._addresses = list(dict.fromkeys(str(info[4][0]) for info in infos))
-                self._resolved_s = self._loop.time()
-                return
+                if not self._addresses and left and error.errno == socket.EAI_AGAIN:
+                    await asyncio.sleep(RESOLVE_PAUSE_S)
+                    continue
+                if not self._addresses:
+                    message = f"the host name {self.host!r} of the endpoint cannot be resolved: "
+                    raise AttemptError(FailureKind.HOST_UNKNOWN, message + plain_text(error)) from error
+            self._resolved_s = self._loop.time()
+            return
+
+    async def _ask(self) -> list[str]:
+        """One look-up. Raises `OSError`."""
+        try:
+            async with asyncio.timeout(DNS_TIMEOUT_S):
+                infos = await self._loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        except TimeoutError:
+            raise socket.gaierror(socket.EAI_AGAIN, f"no answer within {DNS_TIMEOUT_S:.3g} s") from None
+        return list(dict.fromkeys(str(info[4][0]) for info in infos))

@@ -6,14 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.budget import (
-    CAP,
-    COST_THROTTLE,
-    COST_TRANSIENT,
-    RETRY_CAPACITY,
-    RetryBudget,
-    SpeculationBudget,
-)
+from s3_upload.control.budget import RetryBudget, SpeculationBudget
 
 
 def emptied(now: float = 0.0) -> RetryBudget:
@@ -22,46 +15,52 @@ def emptied(now: float = 0.0) -> RetryBudget:
     return budget
 
 
-def test_a_retry_costs_14_a_throttled_one_5() -> None:
+def test_what_is_taken_is_gone() -> None:
     budget = RetryBudget()
-    assert budget.take(COST_TRANSIENT, now=0.0) == 0.0
+    assert budget.take(14.0, now=0.0) == 0.0
     assert budget.tokens(now=0.0) == 486.0
-    assert budget.take(COST_THROTTLE, now=0.0) == 0.0
+    assert budget.take(5.0, now=0.0) == 0.0
     assert budget.tokens(now=0.0) == 481.0
 
 
-def test_35_retries_at_once_are_free_and_later_ones_queue_up() -> None:
+def test_35_retries_at_once_are_free_and_what_cannot_be_paid_takes_nothing() -> None:
     budget = RetryBudget()
-    assert [budget.take(COST_TRANSIENT, now=0.0) for _ in range(35)] == [0.0] * 35  # 500 - 490 = 10
-    assert budget.take(COST_TRANSIENT, now=0.0) == pytest.approx(4 / 14)  # 10 - 14 = -4
-    assert budget.take(COST_TRANSIENT, now=0.0) == pytest.approx(18 / 14)  # -18
-    assert budget.tokens(now=0.0) == -18.0
+    assert [budget.take(14.0, now=0.0) for _ in range(35)] == [0.0] * 35  # 500 - 490 = 10
+    assert [budget.take(14.0, now=0.0) for _ in range(3)] == pytest.approx([4 / 14] * 3)
+    assert budget.tokens(now=0.0) == 10.0
+    assert budget.take(5.0, now=0.0) == 0.0  # a cheaper one can
+    assert budget.take(10.0, now=5 / 14) == 0.0  # the very last token can be spent
 
 
 def test_time_refills_14_a_second() -> None:
     budget = emptied()
     assert budget.tokens(now=0.5) == 7.0
+    assert budget.take(14.0, now=0.5) == 0.5
     assert budget.tokens(now=1.0) == 14.0
-    assert budget.take(COST_TRANSIENT, now=1.0) == 0.0
+    assert budget.take(14.0, now=1.0) == 0.0
     assert budget.tokens(now=1.0) == 0.0
 
 
 def test_without_any_success_one_transient_retry_a_second_gets_through() -> None:
     budget = emptied()
-    assert [budget.take(COST_TRANSIENT, now=float(second)) for second in range(5)] == [1.0] * 5
+    waits_s = [budget.take(14.0, now=tenth / 10) for tenth in range(1, 51)]
+    assert waits_s.count(0.0) == 5
 
 
-def test_a_success_gives_one_token_back() -> None:
+def test_successes_bring_tokens_back() -> None:
     budget = emptied()
     for _ in range(14):
-        budget.succeeded()
-    assert budget.take(COST_TRANSIENT, now=0.0) == 0.0
+        budget.give_back(1.0)
+    assert budget.take(14.0, now=0.0) == 0.0
+    budget.give_back(14.0)
+    assert budget.take(14.0, now=0.0) == 0.0
+    assert budget.take(14.0, now=0.0) == 1.0
 
 
 def test_neither_time_nor_success_fills_it_above_its_capacity() -> None:
     budget = RetryBudget()
-    budget.succeeded()
-    assert budget.tokens(now=0.0) == RETRY_CAPACITY == 500.0
+    budget.give_back(14.0)
+    assert budget.tokens(now=0.0) == 500.0
     assert budget.tokens(now=1000.0) == 500.0
 
 
@@ -72,20 +71,26 @@ def test_a_clock_that_stands_or_steps_back_refills_nothing() -> None:
     assert budget.tokens(now=11.0) == 14.0
 
 
-@given(st.lists(st.tuples(st.floats(0.0, 50.0), st.sampled_from([0.0, COST_TRANSIENT, COST_THROTTLE]))))
-def test_the_retry_budget_is_never_above_capacity_and_its_wait_is_exact(
+@given(st.lists(st.tuples(st.floats(0.0, 50.0), st.sampled_from([0.0, 14.0, 5.0]))))
+def test_the_retry_budget_stays_between_nothing_and_its_capacity_and_its_wait_is_exact(
     story: list[tuple[float, float]],
 ) -> None:
     budget, now = RetryBudget(), 0.0
     for pause_s, cost in story:
         now += pause_s
+        before = budget.tokens(now=now)
         if cost == 0.0:
-            budget.succeeded()
+            budget.give_back(1.0)
+            assert budget.tokens(now=now) == min(500.0, before + 1.0)
             continue
         wait_s = budget.take(cost, now=now)
-        assert wait_s >= 0.0
-        assert budget.tokens(now=now) <= RETRY_CAPACITY
-        assert wait_s == 0.0 or budget.tokens(now=now) + 14.0 * wait_s == pytest.approx(0.0, abs=1e-9)
+        after = budget.tokens(now=now)
+        assert 0.0 <= after <= 500.0
+        if wait_s == 0.0:
+            assert after == before - cost
+        else:
+            assert after == before
+            assert after + 14.0 * wait_s == pytest.approx(cost)
 
 
 def spent(now: float = 0.0) -> SpeculationBudget:
@@ -124,7 +129,7 @@ def test_a_refused_speculation_costs_nothing() -> None:
 def test_credit_has_a_cap() -> None:
     budget = SpeculationBudget()
     assert budget.credit(now=19.0) == 48.0  # 10 + 2 * 19
-    assert budget.credit(now=1000.0) == CAP == 50.0
+    assert budget.credit(now=1000.0) == 50.0
     budget.succeeded()
     assert budget.credit(now=1000.0) == 50.0
 
@@ -147,5 +152,5 @@ def test_speculation_is_never_more_than_was_paid_for(story: list[float | None]) 
         else:
             now += pause_s
             paid += budget.take(now=now)
-        assert 0.0 <= budget.credit(now=now) <= CAP
+        assert 0.0 <= budget.credit(now=now) <= 50.0
         assert paid <= 10.0 + 0.05 * successes + 2.0 * now + 1e-6

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.phase import RECHECK_S, Action, Judgement, Standing, judge
+from s3_upload.control.phase import Action, Judgement, Standing, judge
 from s3_upload.control.timeout import Timeouts
-from s3_upload.control.timers import PATIENCE_S
 
+RECHECK_S = 0.25
+PATIENCE_S = 60.0
 ALLOWED = Timeouts(connect_s=3.0, total_s=300.0, stall_s=5.0, response_s=2.0, hedge_s=0.5)
+UNHEDGED = msgspec.structs.replace(ALLOWED, hedge_s=inf)
 SENDING = Standing(request_s=10.0, progress_s=16.0)
 WAITING = Standing(request_s=10.0, progress_s=20.0, acked_s=20.0)
 ANSWERING = Standing(request_s=10.0, progress_s=20.0, acked_s=20.0, first_byte_s=21.0)
@@ -43,8 +45,14 @@ def cut(now: float, timer: str) -> Judgement:
 
 
 def test_sending_waits_until_5_s_after_the_last_acknowledged_byte() -> None:
-    assert judge(ALLOWED, SENDING, now=16.0) == wait(21.0, "stall")
-    assert judge(ALLOWED, SENDING, now=before(21.0)) == wait(21.0, "stall")
+    assert judge(UNHEDGED, SENDING, now=16.0) == wait(21.0, "stall")
+    assert judge(UNHEDGED, SENDING, now=before(21.0)) == wait(21.0, "stall")
+
+
+def test_sending_is_looked_at_again_after_hedge_s_since_all_may_be_acknowledged_by_then() -> None:
+    assert judge(ALLOWED, SENDING, now=16.0) == wait(16.5, "stall")
+    assert judge(ALLOWED, SENDING, now=20.0) == wait(20.5, "stall")
+    assert judge(ALLOWED, SENDING, now=20.75) == wait(21.0, "stall")
 
 
 @pytest.mark.parametrize("now", [21.0, after(21.0), 40.0, before(76.0)])
@@ -59,7 +67,7 @@ def test_sending_a_minute_of_silence_is_cut_in_any_case(now: float) -> None:
 
 def test_sending_progress_starts_the_wait_anew() -> None:
     moved_on = msgspec.structs.replace(SENDING, progress_s=80.0)
-    assert judge(ALLOWED, moved_on, now=80.0) == wait(85.0, "stall")
+    assert judge(UNHEDGED, moved_on, now=80.0) == wait(85.0, "stall")
 
 
 def test_sending_a_long_rto_moves_the_cut() -> None:
@@ -163,6 +171,7 @@ def test_total_bounds_every_phase(standing: Standing) -> None:
 
 seconds = st.floats(0.0, 100.0)
 limits_s = st.one_of(st.floats(0.01, 60.0), st.just(inf))
+hedges_s = st.one_of(st.floats(0.2, 60.0), st.just(inf))  # while sending it is the time between two looks
 
 
 @given(
@@ -172,7 +181,7 @@ limits_s = st.one_of(st.floats(0.01, 60.0), st.just(inf))
         total_s=st.floats(0.01, 500.0),
         stall_s=limits_s,
         response_s=limits_s,
-        hedge_s=limits_s,
+        hedge_s=hedges_s,
     ),
     st.lists(seconds, min_size=4, max_size=4),
     st.integers(1, 4),

@@ -28,15 +28,15 @@ def decide(
     fraction: float = 1.0,
     retry: Retry | None = None,
     any_success: bool = True,
+    any_answer: bool = True,
     retry_after_s: float | None = None,
-    now: float = 0.0,
 ) -> Decision:
     return (retry or Retry(100)).decide(
         kind,
         retries=retries,
         any_success=any_success,
+        any_answer=any_answer,
         retry_after_s=retry_after_s,
-        now=now,
         rng=Rng(fraction),
     )
 
@@ -63,7 +63,7 @@ def test_what_may_pass_is_tried_n_retries_times(kind: FailureKind) -> None:
 @pytest.mark.parametrize("kind", KINDS[Fate.FILE], ids=lambda kind: kind.value)
 @pytest.mark.parametrize("any_success", [False, True])
 def test_what_is_wrong_with_one_file_fails_that_file(kind: FailureKind, any_success: bool) -> None:
-    assert decide(kind, any_success=any_success) == Decision(Verdict.FAIL_FILE, 0.0, 0.0)
+    assert decide(kind, any_success=any_success) == Decision(Verdict.FAIL_FILE)
 
 
 STOPPERS = [kind for kind in KINDS[Fate.RUN] + KINDS[Fate.CORRECT] if kind is not FailureKind.ACCESS_DENIED]
@@ -72,7 +72,7 @@ STOPPERS = [kind for kind in KINDS[Fate.RUN] + KINDS[Fate.CORRECT] if kind is no
 @pytest.mark.parametrize("kind", STOPPERS, ids=lambda kind: kind.value)
 @pytest.mark.parametrize("any_success", [False, True])
 def test_what_is_wrong_with_all_files_stops_the_run(kind: FailureKind, any_success: bool) -> None:
-    assert decide(kind, any_success=any_success) == Decision(Verdict.STOP_RUN, 0.0, 0.0)
+    assert decide(kind, any_success=any_success) == Decision(Verdict.STOP_RUN)
 
 
 def test_access_denied_is_the_runs_until_something_succeeds_then_the_files() -> None:
@@ -80,11 +80,10 @@ def test_access_denied_is_the_runs_until_something_succeeds_then_the_files() -> 
     assert decide(FailureKind.ACCESS_DENIED, any_success=True).verdict is Verdict.FAIL_FILE
 
 
-def test_no_retry_costs_no_token() -> None:
-    retry = Retry(0)
+def test_no_retry_costs_nothing() -> None:
     for kind in (FailureKind.RESET, FailureKind.THROTTLE, FailureKind.REJECTED, FailureKind.CREDENTIALS):
-        decide(kind, retry=retry)
-    assert retry.budget.tokens(now=0.0) == 500.0
+        decision = decide(kind, retry=Retry(0))
+        assert (decision.delay_s, decision.cost) == (0.0, 0.0)
 
 
 # --- 1: full jitter --------------------------------------------------------------------------------
@@ -124,34 +123,67 @@ def test_step_2_retry_after_holds_for_other_failures_too() -> None:
     assert decide(FailureKind.SERVER, fraction=0.0, retry_after_s=3.0).delay_s == 3.0
 
 
-# --- 3: the retry budget ---------------------------------------------------------------------------
+# --- 3: what cannot be reached ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "left"), [(FailureKind.RESET, 486.0), (FailureKind.THROTTLE, 495.0)])
-def test_step_3_a_retry_is_paid_for(kind: FailureKind, left: float) -> None:
+@pytest.mark.parametrize(
+    ("any_answer", "any_success", "verdict"),
+    [
+        (False, False, Verdict.STOP_RUN),
+        (True, False, Verdict.FAIL_FILE),
+        (False, True, Verdict.FAIL_FILE),
+        (True, True, Verdict.FAIL_FILE),
+    ],
+)
+def test_step_3_no_connection_is_the_runs_until_the_store_has_answered_anything(
+    any_answer: bool, any_success: bool, verdict: Verdict
+) -> None:
+    def tried(retries: int) -> Verdict:
+        return decide(
+            FailureKind.CONNECT,
+            retries=retries,
+            retry=Retry(2),
+            any_answer=any_answer,
+            any_success=any_success,
+        ).verdict
+
+    assert [tried(retries) for retries in range(4)] == [Verdict.RETRY, Verdict.RETRY, verdict, verdict]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS[Fate.RETRY] if kind is not FailureKind.CONNECT])
+def test_step_3_a_store_that_took_the_connection_was_reached(kind: FailureKind) -> None:
+    decision = decide(kind, retries=100, any_answer=False, any_success=False)
+    assert decision == Decision(Verdict.FAIL_FILE)
+
+
+# --- 4: the retry budget ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS[Fate.RETRY] + KINDS[Fate.THROTTLE], ids=lambda kind: kind.value)
+def test_step_4_a_retry_has_its_price_and_is_paid_when_its_delay_is_over(kind: FailureKind) -> None:
     retry = Retry(100)
-    assert decide(kind, retry=retry).slowed_s == 0.0
-    assert retry.budget.tokens(now=0.0) == left
+    cost = decide(kind, retry=retry).cost
+    assert cost == (5.0 if kind is FailureKind.THROTTLE else 14.0)
+    assert retry.budget.tokens(now=0.0) == 500.0
+    assert retry.pay(cost, now=0.0) == 0.0
+    assert retry.budget.tokens(now=0.0) == 500.0 - cost
 
 
-def test_step_3_an_empty_budget_slows_the_run_down_and_drops_nothing() -> None:
+def test_step_4_an_empty_budget_lets_it_wait_and_drops_nothing() -> None:
     retry = emptied()
-    decisions = [decide(retry=retry, fraction=0.0) for _ in range(3)]
-    assert decisions == [Decision(Verdict.RETRY, wait_s, wait_s) for wait_s in (1.0, 2.0, 3.0)]
+    assert [retry.pay(14.0, now=now) for now in (0.0, 0.5, 0.75)] == [1.0, 0.5, 0.25]
+    assert retry.pay(14.0, now=0.99) == 0.05  # not sooner, or it would ask a hundred times a second
+    assert retry.pay(14.0, now=1.0) == 0.0
+    assert retry.pay(14.0, now=1.0) == 1.0
 
 
-def test_step_3_of_the_two_waits_the_longer_counts() -> None:
-    longer = decide(retry=emptied(), retries=4)
-    assert longer.delay_s == 1.0
-    assert longer.slowed_s == pytest.approx(0.2)  # 1.0 - 0.05 * 2^4
-    assert decide(retry=emptied(), retries=5) == Decision(Verdict.RETRY, 1.6, 0.0)
-
-
-def test_step_3_successes_fill_the_budget_again() -> None:
+@pytest.mark.parametrize(("paid", "back"), [(0.0, 1.0), (5.0, 5.0), (14.0, 14.0)])
+def test_step_4_a_success_brings_back_what_its_last_retry_cost_and_a_little_without_one(
+    paid: float, back: float
+) -> None:
     retry = emptied()
-    for _ in range(14):
-        retry.succeeded()
-    assert decide(retry=retry, fraction=0.0) == Decision(Verdict.RETRY, 0.0, 0.0)
+    retry.succeeded(paid)
+    assert retry.budget.tokens(now=0.0) == back
 
 
 # --- whatever happens ------------------------------------------------------------------------------
@@ -163,17 +195,18 @@ failures = st.tuples(
     st.one_of(st.none(), st.floats(0.0, 1e9)),
     st.floats(0.0, 10.0),
     st.booleans(),
+    st.booleans(),
 )
 
 
 @given(st.lists(failures, max_size=80))
 def test_delays_stay_in_their_bounds_and_replay(
-    story: list[tuple[FailureKind, int, float, float | None, float, bool]],
+    story: list[tuple[FailureKind, int, float, float | None, float, bool, bool]],
 ) -> None:
     runs = []
     for _ in range(2):
         retry, now, decisions = Retry(8), 0.0, []
-        for kind, retries, fraction, retry_after_s, pause_s, any_success in story:
+        for kind, retries, fraction, retry_after_s, pause_s, any_success, any_answer in story:
             now += pause_s
             decision = decide(
                 kind,
@@ -181,16 +214,17 @@ def test_delays_stay_in_their_bounds_and_replay(
                 fraction=fraction,
                 retry=retry,
                 any_success=any_success,
+                any_answer=any_answer,
                 retry_after_s=retry_after_s,
-                now=now,
             )
-            debt_s = max(0.0, -retry.budget.tokens(now=now) / 14.0)
-            assert 0.0 <= decision.slowed_s <= decision.delay_s <= max(120.0, debt_s)
+            assert 0.0 <= decision.delay_s <= 120.0
             if decision.verdict is Verdict.RETRY:
                 assert retries < 8
-                assert decision.delay_s >= debt_s
+                wait_s = retry.pay(decision.cost, now=now)
+                assert wait_s == 0.0 or 0.05 <= wait_s <= 1.0
+                assert retry.budget.tokens(now=now) >= 0.0
             else:
-                assert decision.delay_s == 0.0
+                assert (decision.delay_s, decision.cost) == (0.0, 0.0)
             decisions.append(decision)
         runs.append(decisions)
     assert runs[0] == runs[1]

@@ -1,0 +1,65 @@
+"""The true tuning constants go together, whatever their values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from s3_upload.config import UploadConfig
+from s3_upload.control import budget, phase, retry, timers, window
+from tests.unit.control.constants import PINNED
+
+MODULES = {"budget": budget, "phase": phase, "retry": retry, "timers": timers, "window": window}
+# Taken when this is imported, before any test pins them.
+TRUE: dict[str, dict[str, Any]] = {name: dict(vars(module)) for name, module in MODULES.items()}
+
+
+def test_what_is_pinned_is_there() -> None:
+    for module, constants in PINNED.items():
+        for name in constants:
+            assert isinstance(TRUE[module][name], int | float), name
+            assert getattr(MODULES[module], name) == constants[name], "not pinned"
+
+
+def test_budgets() -> None:
+    true = TRUE["budget"]
+    assert 0.0 < true["COST_THROTTLE"] <= true["RETRY_CAPACITY"]
+    assert 0.0 < true["REFUND_PER_SUCCESS"] <= true["COST_TRANSIENT"] <= true["RETRY_CAPACITY"]
+    assert true["REFILL_PER_S"] >= true["COST_TRANSIENT"], "less than a retry a second"
+    assert 0.0 < true["INCOME"] < 1.0 <= true["INITIAL_CREDIT"] <= true["CAP"]
+    assert true["INCOME_PER_S"] > 0.0, "what is lost at the end of a run waits for patience"
+
+
+def test_timers() -> None:
+    true = TRUE["timers"]
+    config = UploadConfig()
+    assert 0.0 < true["SYN_RETRY_S"] < config.connect_timeout_s
+    assert true["STALL_MIN_S"] < true["PATIENCE_S"]
+    assert 0.0 < true["RESPONSE_MIN_S"] < true["RESPONSE_INITIAL_S"] < true["PATIENCE_S"]
+    assert true["RESPONSE_FACTOR"] > 1.0, "the cut would come before the hedge"
+    assert 0.0 < true["HEDGE_MARGIN_S"] < true["RESPONSE_MIN_S"] / true["RESPONSE_FACTOR"]
+    assert 0.0 < true["M_MIN"] <= true["M_INITIAL"] <= true["M_MAX"]
+    assert 0.0 < true["M_DECAY"] < 1.0 < true["M_RAISE"]
+    assert true["PATIENCE_S"] < true["OUTER_MIN_S"]
+    assert true["SMALL_BYTES"] <= true["HEDGE_MAX_BYTES"]
+    assert TRUE["phase"]["PATIENCE_S"] == true["PATIENCE_S"]
+
+
+def test_window() -> None:
+    true = TRUE["window"]
+    assert 1 <= true["START"] <= UploadConfig().max_in_flight
+    assert true["START_GROWTH"] > 1
+    assert 0.0 < true["START_SHARE"] < 1.0
+    assert 0.0 < true["KEEP"] < true["GAIN"] < true["START_SHARE"] * (true["START_GROWTH"] - 1)
+    assert 0.0 < true["START_MIN_EPOCH_S"] <= true["MIN_EPOCH_S"] <= true["AFTER_CUT_EPOCH_S"]
+    assert true["AFTER_CUT_EPOCH_S"] < true["MAX_EPOCH_S"]
+    assert 0.0 < true["START_EPOCH_REQUESTS"] <= true["EPOCH_REQUESTS"]
+    assert 0.0 < true["TIMEOUT_CUT"] < 1.0
+    assert 0.0 < true["THROTTLE_CUT"] < 1.0
+    assert true["TIMEOUT_SHARE"] * true["MIN_ATTEMPTS_TO_JUDGE"] >= 1.0
+
+
+@pytest.mark.parametrize("name", ["COST_TRANSIENT", "COST_THROTTLE", "REFUND_PER_SUCCESS"])
+def test_a_retry_costs_what_the_budget_says(name: str) -> None:
+    assert TRUE["retry"][name] == TRUE["budget"][name]
