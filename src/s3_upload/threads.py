@@ -2,66 +2,85 @@
 
 The event loop's default executor is joined when the loop and the interpreter end, so one call that
 hangs (a credential process, an SDK on a dead link) hangs the exit.  Threads here are daemons: a call
-that nobody awaits any longer is left to itself and holds its slot until it returns.
+that nobody awaits any longer is left to itself and holds its place until it returns.
+
+Starting a thread stops the event loop until the new thread runs, so threads stay for `IDLE_S` and
+take the next call.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+IDLE_S = 1.0
+
 
 class DaemonThreads:
-    """Runs at most `limit` calls at a time; more wait in order. No thread outlives its work."""
+    """Runs at most `limit` calls at a time; more wait in order."""
 
     def __init__(self, limit: int, name: str) -> None:
         self._limit = limit
         self._name = name
+        self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
         self._lock = threading.Lock()
-        self._running = 0
-        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._threads = 0
+        self._idle = 0
+        self._queued = 0
 
     def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Starts `function` in a thread, or queues it. Cancelling the future drops a queued call and
         abandons a running one."""
         future: Future[T] = Future()
         with self._lock:
-            start = self._running < self._limit
+            self._queued += 1
+            start = self._queued > self._idle and self._threads < self._limit
             if start:
-                self._running += 1
-            else:
-                self._waiting.append((future, function))
+                self._threads += 1
         if start:
-            thread = threading.Thread(
-                target=self._work, args=(future, function), name=self._name, daemon=True
-            )
             try:
-                thread.start()
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
             except RuntimeError:  # the machine is out of threads
                 with self._lock:
-                    self._running -= 1
-                raise
+                    self._threads -= 1
+                    if self._threads == 0:  # nobody else would ever take it
+                        self._queued -= 1
+                        raise
+        self._queue.put((future, function))
         return asyncio.wrap_future(future)
 
-    def _work(self, future: Future[Any], function: Callable[[], Any]) -> None:
+    def _work(self) -> None:
         while True:
-            if future.set_running_or_notify_cancel():
-                try:
-                    result = function()
-                except BaseException as error:
-                    future.set_exception(error)
-                else:
-                    future.set_result(result)
             with self._lock:
-                if not self._waiting:
-                    self._running -= 1
-                    return
-                future, function = self._waiting.popleft()
+                self._idle += 1
+            try:
+                future, function = self._queue.get(timeout=IDLE_S)
+            except Empty:
+                with self._lock:
+                    self._idle -= 1
+                    if self._queued == 0:
+                        self._threads -= 1
+                        return
+                continue
+            with self._lock:
+                self._idle -= 1
+                self._queued -= 1
+            _run(future, function)
+            del future, function  # they may hold much, and the next call may be long in coming
+
+
+def _run(future: Future[Any], function: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = function()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

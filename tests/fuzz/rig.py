@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from s3_upload.errors import AttemptError
@@ -32,7 +32,6 @@ OPERATIONS = (
     operations.COMPLETE_MULTIPART_UPLOAD,
     operations.ABORT_MULTIPART_UPLOAD,
 )
-MAX_WAIT_S = 1e6  # Retry-After has nine digits of milliseconds or, at most, of seconds: see _bad_failure
 
 
 class Violation(Exception):  # noqa: N818 - named for what happened
@@ -72,28 +71,40 @@ class Talk:
             loop=_loop(), address="192.0.2.1", on_idle=self._on_idle, on_closed=self._on_closed
         )
         self.connection.connection_made(self.transport)
+        self._waiting: tuple[Coroutine[Any, Any, Response], asyncio.Future[Response]] | None = None
 
-    def request(self, pieces: Iterable[bytes], *, closes: bool, lost: bool) -> Response | AttemptError:
-        """The outcome of one request that is answered by `pieces`; then, if `lost`, the connection ends."""
-        waiting = self.connection.request(REQUEST, b"x", Exchange(lambda: 1.0, 5.0))
-        waiting.send(None)
+    def ask(self, pieces: Iterable[bytes]) -> Response | AttemptError | None:
+        """Sends a request that is answered by `pieces`; the outcome, None if it still waits for more."""
+        request = self.connection.request(REQUEST, b"x", Exchange(lambda: 1.0, 5.0))
+        self._waiting = request, request.send(None)
         for piece in pieces:
             if self.transport.aborted:
                 break
             self.connection.data_received(piece)
-        if lost and closes and not self.transport.aborted:
+        return self._outcome()
+
+    def lose(self, *, closes: bool) -> Response | AttemptError | None:
+        """The connection ends, in good order if it `closes`; the outcome of a request that waits."""
+        if closes and not self.transport.aborted:
             self.connection.eof_received()
-        if lost or self.transport.aborted:
-            self.connection.connection_lost(None if closes else ConnectionResetError(104, "reset"))
+        self.connection.connection_lost(None if closes else ConnectionResetError(104, "reset"))
+        return self._outcome()
+
+    def _outcome(self) -> Response | AttemptError | None:
+        if self._waiting is None:
+            return None
+        request, future = self._waiting
+        if not future.done():
+            return None
+        self._waiting = None
         try:
-            waiting.send(None)
+            request.send(None)
         except StopIteration as end:
             assert isinstance(end.value, Response)
             return end.value
         except AttemptError as error:
             return error
-        waiting.close()
-        raise Violation("hangs: no result though the connection was lost")
+        raise Violation("its future has a result and it goes on waiting")
 
     def _on_idle(self, _: Connection) -> None:
         self.idle += 1
@@ -105,40 +116,29 @@ class Talk:
 def outcome_of(answer: Answer) -> str:
     """What became of a request answered so. Raises `Violation`, or whatever escaped from the code."""
     talk = Talk()
-    result = talk.request(answer.pieces, closes=answer.closes, lost=True)
+    result = talk.ask(answer.pieces)
+    if talk.connection.usable:
+        if result is None:
+            raise Violation("usable though it waits for an answer")
+        check_next(talk)
+    lost = talk.lose(closes=answer.closes)
+    result = result or lost
+    if result is None:
+        raise Violation("hangs: no result though the connection was lost")
+    if talk.connection.usable or talk.closed != 1:
+        raise Violation(f"a lost connection is {talk.connection!r}, closed {talk.closed} times")
     check(result)
-    if talk.connection.usable or talk.closed != 1 or talk.idle > 1:
-        raise Violation(f"a lost connection is {talk.connection!r}, closed {talk.closed}, idle {talk.idle}")
-    check_next(answer)
     if isinstance(result, AttemptError):
         return f"no answer: {result.kind.value}"
     failure = classify(operations.PUT_OBJECT, result)
     return f"answer: {failure.kind.value if failure else 'success'}"
 
 
-def check_next(answer: Answer) -> None:
-    """A connection that calls itself usable after `answer` must give the next request its own answer."""
-    talk = Talk()
-    if answer_is_whole(talk, answer) and talk.connection.usable:
-        second = talk.request([CLEAN_RAW], closes=True, lost=True)
-        if second != CLEAN:
-            raise Violation(f"the next request got {second!r}")
-
-
-def answer_is_whole(talk: Talk, answer: Answer) -> bool:
-    """Sends the first request; False if only the loss of the connection would end it."""
-    waiting = talk.connection.request(REQUEST, b"x", Exchange(lambda: 1.0, 5.0))
-    waiting.send(None)
-    for piece in answer.pieces:
-        if talk.transport.aborted:
-            break
-        talk.connection.data_received(piece)
-    try:
-        waiting.send(None)
-    except (StopIteration, AttemptError):
-        return True
-    waiting.close()
-    return False
+def check_next(talk: Talk) -> None:
+    """A connection that calls itself usable must give the next request its own answer."""
+    second = talk.ask([CLEAN_RAW])
+    if second != CLEAN:
+        raise Violation(f"the next request got {second!r}")
 
 
 def check(result: Response | AttemptError) -> None:
@@ -177,4 +177,6 @@ def _check_text(what: str, text: str, limit: int) -> None:
 @functools.cache
 def _loop() -> asyncio.AbstractEventLoop:
     """Makes futures, and never runs."""
-    return asyncio.new_event_loop()
+    loop = asyncio.new_event_loop()
+    loop.close()
+    return loop

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+_BLOCK_BYTES = 64  # of SHA-256, which is what HMAC pads a key to
+_IPAD = bytes(byte ^ 0x36 for byte in range(256))
+_OPAD = bytes(byte ^ 0x5C for byte in range(256))
 EMPTY_SHA256 = sha256(b"").hexdigest()
 
 
@@ -59,7 +62,7 @@ class Signer:
         self._day = ""
         self._amz_date = ""
         self._scope = ""
-        self._signing_key = b""
+        self._inner = self._outer = sha256()
 
     def amz_date(self, utc_s: float) -> str:
         """The x-amz-date of an instant, given in seconds since the epoch: `YYYYMMDDTHHMMSSZ`."""
@@ -77,7 +80,9 @@ class Signer:
         key = self._secret
         for part in (day, self._region, self._service, "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")
-        self._signing_key = key
+        block = key.ljust(_BLOCK_BYTES, b"\0")
+        self._inner = sha256(block.translate(_IPAD))
+        self._outer = sha256(block.translate(_OPAD))
 
     def authorization(
         self,
@@ -99,6 +104,11 @@ class Signer:
         lines = "".join([f"{name}:{value}\n" for name, value in headers])
         canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload_hash}"
         to_sign = f"{ALGORITHM}\n{amz_date}\n{self._scope}\n{sha256(canonical.encode()).hexdigest()}"
-        signature = hmac.digest(self._signing_key, to_sign.encode(), "sha256").hex()
+        # HMAC (RFC 2104) from the two states kept for the day's key: half the time of hmac.digest, and
+        # without giving up the interpreter's lock in the middle of every request.
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(to_sign.encode())
+        outer.update(inner.digest())
+        signature = outer.hexdigest()
         credential = f"{self._access_key}/{self._scope}"
         return f"{ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}"
