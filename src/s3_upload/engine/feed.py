@@ -107,23 +107,19 @@ class Feed:
         """Starts whatever pulling and reading there is room for."""
         if self._closed or self._catching_up:
             return
-        few = len(self._sources) <= PULL_COUNT // 2
-        if few and not self._pulling and not self._exhausted and not self._sink.backlogged():
-            self._pulling = True
-            self._start(self._pull())
-        while (
-            self._reads < self._config.reader_threads
-            and (self._multiparts or self._sources)
-            and self._has_room()
-            and not self._sink.backlogged()
-        ):
+        while not self._sink.backlogged():
+            if not self._pulling and not self._exhausted and len(self._sources) <= PULL_COUNT // 2:
+                self._pulling = True
+                self._start(self._pull())
+            waiting = self._multiparts or self._sources
+            if not waiting or self._reads >= self._config.reader_threads or not self._has_room():
+                return
             if self._multiparts:
                 self._start_part()
             else:
                 self._start_batch()
-        if self._sink.backlogged():
-            self._catching_up = True
-            self._start(self._catch_up())
+        self._catching_up = True
+        self._start(self._catch_up())
 
     def hold(self, unit: Unit) -> None:
         """Counts `unit` and its body as held until it is released."""

@@ -128,7 +128,8 @@ class Reader(msgspec.Struct, frozen=True):
             identity = _identity(fd, path)
             if identity.size > self.single_limit_bytes:
                 return BigFile(identity)
-            body = _read_at(fd, 0, identity.size + 1)  # one more than there is: growth shows
+            # What has grown meanwhile shows by its identity; what claims to be empty is asked for a byte.
+            body = _read_at(fd, 0, max(identity.size, 1))
             if len(body) != identity.size or _identity(fd, path) != identity:
                 raise _changed(path)
         except OSError as error:
