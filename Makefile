@@ -17,7 +17,7 @@ export UV_SYSTEM_CERTS ?= true
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/for-run ## Upload src three times to an embedded store in .s3, and print the table
@@ -28,6 +28,11 @@ run: $(VENV)/for-run ## Upload src three times to an embedded store in .s3, and 
 .PHONY: test
 test: $(VENV)/for-test ## Run all tests (ARGS="-k name" goes to pytest)
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+# Not part of .ci/run: the first run builds MinIO and VersityGW with Go, which takes minutes.
+.PHONY: test-stores
+test-stores: $(VENV)/for-stores ## Upload to MinIO, VersityGW, rclone and moto; writes docs/reliability.md
+	@$(BIN)/python -m tests.stores $(ARGS)
 
 .PHONY: check
 check: $(VENV)/for-check ## Lint, formatting, types
@@ -50,6 +55,7 @@ clean: ## Remove all that the other targets made
 $(VENV)/for-run: NEEDS := -e '.[embedded]'
 $(VENV)/for-test: NEEDS := -e '.[embedded,adapters]' --group test
 $(VENV)/for-check: NEEDS := -e '.[embedded,adapters]' --group test --group check
+$(VENV)/for-stores: NEEDS := -e '.[embedded]' --group test --group stores
 $(VENV)/for-bench: NEEDS := -e '.[embedded]' --group bench
 
 # uv resolves in seconds what can take pip minutes; where it cannot be had or fails, pip does it.

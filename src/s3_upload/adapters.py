@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from s3_upload.engine.client import Client
+    from s3_upload.s3.responses import Failure
     from s3_upload.wire.exchange import Exchange
 
 MAX_TEXT_CHARS = 300
@@ -133,6 +134,14 @@ class _SdkClient:
             response = _response(operation, answer)
         exchange.first_byte_s = exchange.now()
         return response
+
+    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
+        """See `Client.correct`. Regions, clocks and tokens are the SDK's own business."""
+        return False
+
+    def remark(self, failure: Failure, exchange: Exchange) -> str:
+        """See `Client.remark`."""
+        return ""
 
 
 class _AiobotocoreClient(_SdkClient):

@@ -21,6 +21,7 @@ from s3_upload.s3.credentials import CredentialProvider, Credentials, StaticCred
 from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
 from s3_upload.s3.operations import Operation
 from s3_upload.s3.requests import RequestEncoder
+from s3_upload.s3.responses import Failure
 from s3_upload.s3.sigv4 import Signer
 from s3_upload.session import BotocoreCredentials, resolve_settings
 from s3_upload.wire.connect import Connector
@@ -30,13 +31,26 @@ from s3_upload.wire.pool import Pool
 ChecksumMode = Literal["auto", "off"]
 
 
+MIN_CLOCK_ERROR_S = 300.0
+"""What explains a wrong signature: S3 allows 900 s, other stores down to 300 s."""
+
+
+class _Signing(msgspec.Struct, frozen=True):
+    """What a request was made with; `offset_s` is how far the store's clock is ahead of ours."""
+
+    credentials: Credentials
+    region: str
+    offset_s: float
+
+
 class _Target(msgspec.Struct):
-    """What the requests to one bucket share; `encoder` lasts as long as `credentials`."""
+    """What the requests to one bucket share; `encoder` lasts as long as `signing`."""
 
     endpoint: Endpoint
+    region: str
     pool: Pool
     encoder: RequestEncoder | None = None
-    credentials: Credentials | None = None
+    signing: _Signing | None = None
 
 
 class S3Client:
@@ -80,6 +94,7 @@ class S3Client:
         self._tls = _tls_context(self._settings.verify) if self._uses_tls else None
         self._checksum = checksum
         self._utc_clock = utc_clock
+        self._offset_s = 0.0
         self._targets: dict[str, _Target] = {}
         self._pools: dict[tuple[str, int], Pool] = {}
 
@@ -116,13 +131,17 @@ class S3Client:
 
     async def send(self, operation: Operation, exchange: Exchange) -> Response:
         """See `engine.client.Client`."""
-        target = self._targets.get(operation.bucket) or self._new_target(operation.bucket)
+        target = self._targets.get(operation.bucket)
+        if target is None:
+            target = self._new_target(operation.bucket, self._settings.region)
         credentials = self._provider.current() or await self._provider.refresh()
-        if credentials is not target.credentials:
-            self._use_credentials(target, credentials)
+        signing = target.signing
+        if signing is None or signing.credentials is not credentials or signing.offset_s != self._offset_s:
+            self._renew_signing(target, credentials)
         assert target.encoder is not None
+        exchange.note = target.signing
         # Before there is a connection: one whose request cannot be made would belong to nobody.
-        head = target.encoder.head(operation, self._utc_clock())
+        head = target.encoder.head(operation, self._utc_clock() + self._offset_s)
         connection = None if exchange.fresh else target.pool.take()
         if connection is None:
             exchange.new_connection = True
@@ -132,25 +151,77 @@ class S3Client:
             raise AttemptError(FailureKind.TIMEOUT, "cancelled before its request began")
         return await connection.request(head, operation.body, exchange)
 
+    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
+        """See `engine.client.Client`."""
+        used = exchange.note
+        if not isinstance(used, _Signing):
+            return False
+        if failure.kind is FailureKind.EXPIRED_TOKEN:
+            await self._provider.refresh(rejected=used.credentials)
+            return True
+        if failure.kind is FailureKind.REGION:
+            return self._correct_region(operation.bucket, failure.region, used.region)
+        return self._correct_clock(failure, used.offset_s)
+
+    def remark(self, failure: Failure, exchange: Exchange) -> str:
+        """See `engine.client.Client`."""
+        used = exchange.note
+        if not isinstance(used, _Signing):
+            return ""
+        if failure.kind is FailureKind.REGION:
+            asked_for = f"asks for {failure.region}" if failure.region else "names no other"
+            return f"the request was made for region {used.region}, the store {asked_for}"
+        if failure.kind is FailureKind.CLOCK and failure.date_s is not None:
+            error_s = self._utc_clock() - failure.date_s
+            side = "ahead of" if error_s > 0.0 else "behind"
+            return f"this machine's clock is {abs(error_s):.0f} s {side} the store's"
+        return ""
+
+    def _correct_region(self, bucket: str, region: str, used: str) -> bool:
+        target = self._targets.get(bucket)
+        if target is not None and target.region != used:
+            return True  # since this request was made
+        if region in ("", used):
+            return False
+        try:
+            self._new_target(bucket, region)
+        except ConfigError:  # no name that a host could have
+            return False
+        return True
+
+    def _correct_clock(self, failure: Failure, used_s: float) -> bool:
+        skewed = failure.kind is FailureKind.CLOCK
+        if not skewed and failure.code != "SignatureDoesNotMatch":
+            return False
+        if self._offset_s != used_s:
+            return True  # since this request was made
+        if failure.date_s is None:
+            return False
+        offset_s = failure.date_s - self._utc_clock()
+        if not skewed and abs(offset_s - used_s) < MIN_CLOCK_ERROR_S:
+            return False
+        self._offset_s = offset_s
+        return True
+
     # -----------------------------------------------------------------------------------------------
 
-    def _new_target(self, bucket: str) -> _Target:
+    def _new_target(self, bucket: str, region: str) -> _Target:
         settings = self._settings
-        endpoint = endpoint_for(bucket, settings.region, settings.endpoint_url, settings.addressing_style)
+        endpoint = endpoint_for(bucket, region, settings.endpoint_url, settings.addressing_style)
         where = endpoint.host, endpoint.port
         if where not in self._pools:
             loop = asyncio.get_running_loop()
             connector = Connector(host=endpoint.host, port=endpoint.port, tls=self._tls, loop=loop)
             self._pools[where] = Pool(connector, loop)
-        target = self._targets[bucket] = _Target(endpoint, self._pools[where])
+        target = self._targets[bucket] = _Target(endpoint, region, self._pools[where])
         return target
 
-    def _use_credentials(self, target: _Target, credentials: Credentials) -> None:
-        target.credentials = credentials
+    def _renew_signing(self, target: _Target, credentials: Credentials) -> None:
+        target.signing = _Signing(credentials, target.region, self._offset_s)
         target.encoder = RequestEncoder(
             host=target.endpoint.host_header,
             path_prefix=target.endpoint.base_path,
-            signer=Signer(credentials, self._settings.region),
+            signer=Signer(credentials, target.region),
             signs_payload=not self._uses_tls,
         )
 

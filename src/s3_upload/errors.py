@@ -28,7 +28,8 @@ class Fate(enum.Enum):
     THROTTLE = "throttle"
     """The store asks for less: try again later, and have fewer requests in flight."""
     CORRECT = "correct"
-    """Something we can put right (region, clock, token): put it right and try again, once."""
+    """Something we may be able to put right (region, clock, token): put it right and try again, at once,
+    and once; else stop the run."""
     FILE = "file"
     """This object fails; the others go on."""
     RUN = "run"
@@ -64,9 +65,9 @@ class FailureKind(enum.Enum):
     THROTTLE = ("throttle", Fate.THROTTLE)
     """503 SlowDown, 429 and the other codes of AWS's throttling list."""
     REGION = ("region", Fate.CORRECT)
-    """The bucket lives in another region, which the answer names."""
+    """The bucket lives in another region. Where the answer names it, its requests go there from now on."""
     CLOCK = ("clock", Fate.CORRECT)
-    """Our clock is too far from the store's, which the answer's Date tells."""
+    """Our clock is too far from the store's. Signatures take the difference, from the answer's Date."""
     EXPIRED_TOKEN = ("expired-token", Fate.CORRECT)
     """The session credentials have expired: refresh them, once for all who wait."""
     REJECTED = ("rejected", Fate.FILE)
@@ -81,8 +82,9 @@ class FailureKind(enum.Enum):
     """The source changed while it was read; a mix of two versions is never sent."""
     ACCESS_DENIED = ("access-denied", Fate.RUN)
     """403 AccessDenied: stops the run as long as nothing has succeeded, else fails the file."""
-    CREDENTIALS = ("credentials", Fate.RUN)
-    """The key or the signature is wrong, or there are no credentials."""
+    CREDENTIALS = ("credentials", Fate.CORRECT)
+    """The key or the signature is wrong, or there are no credentials. Only a clock that is minutes off,
+    which some stores call a wrong signature, can be put right."""
     NO_SUCH_BUCKET = ("no-such-bucket", Fate.RUN)
     """404 NoSuchBucket."""
     HOST_UNKNOWN = ("host-unknown", Fate.RUN)

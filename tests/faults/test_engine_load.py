@@ -105,6 +105,12 @@ class Lockstep:
         await moment.wait()
         return Response(200, {"etag": '"e"'})
 
+    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
+        return False
+
+    def remark(self, failure: Failure, exchange: Exchange) -> str:
+        return ""
+
     def _answer(self) -> None:
         self._moment.set()
         self._moment = asyncio.Event()

@@ -6,6 +6,7 @@ which replays.  What S3 never says is here on purpose; what it does say is where
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
@@ -29,7 +30,10 @@ CREATED = (
     b"<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><UploadId>VXBsb2FkIElE</UploadId>"
     b"</InitiateMultipartUploadResult>"
 )
-COMPLETED = b'<CompleteMultipartUploadResult><ETag>"3858f62230ac3c915f300c664312c11f-9"</ETag></CompleteMultipartUploadResult>'
+COMPLETED = (
+    b'<CompleteMultipartUploadResult><ETag>"3858f62230ac3c915f300c664312c11f-9"</ETag>'
+    b"</CompleteMultipartUploadResult>"
+)
 XML_TRICKS = (
     b"<Error><Code>Slow\x00Down</Code></Error>",
     b"<Error><Code>\xe2\x80\xaeNoSuchBucket</Code><Message>\x1b[2J\r\n\xc2\x85</Message></Error>",
@@ -59,7 +63,8 @@ VERSIONS = (
 )  # fmt: skip
 LENGTHS = (
     b"0", b"1", b"2", b"9", b"1048576", b"1048577", b"9999999999", b"18446744073709551615",
-    b"18446744073709551616", b"9" * 400, b"-1", b"+3", b"0x10", b"3, 3", b"3 3", b" 3", b"3\t", b"", b"\xd9\xa3",
+    b"18446744073709551616", b"9" * 400, b"-1", b"+3", b"0x10", b"3, 3", b"3 3", b" 3", b"3\t", b"",
+    b"\xd9\xa3",
 )  # fmt: skip
 CHUNK_SIZES = (
     b"0", b"1", b"5", b"A", b"fffff", b"ffffffff", b"ffffffffffffffff", b"10000000000000000", b"-1", b"0x5",
@@ -67,6 +72,7 @@ CHUNK_SIZES = (
 )  # fmt: skip
 HEADERS = (
     b"Connection: close", b"Connection: keep-alive", b"Connection: Upgrade", b"Upgrade: h2c",
+    b"Connection: Upgrade\r\nUpgrade: h2c",
     b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: chunked, gzip",
     b"Transfer-Encoding: identity", b"Transfer-Encoding: chunked, chunked", b"transfer-encoding : chunked",
     b"Content-Encoding: gzip", b"Trailer: x", b"ETag: \"e\"", b"ETag: ", b"ETag: \x80\x9b31m",
@@ -191,5 +197,5 @@ def _pieces(raw: bytes, rng: Random) -> tuple[bytes, ...]:
         return tuple(raw[at : at + 1] for at in range(len(raw)))
     places = sorted(rng.randrange(len(raw) + 1) for _ in range(rng.randrange(4)))
     bounds = [0, *places, len(raw)]
-    parts = (raw[start:end] for start, end in zip(bounds, bounds[1:], strict=False))
+    parts = (raw[start:end] for start, end in itertools.pairwise(bounds))
     return tuple(part for part in parts if part)

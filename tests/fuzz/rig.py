@@ -12,7 +12,7 @@ import asyncio
 import functools
 import math
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from typing import Any, cast
 
 from s3_upload.errors import AttemptError
 from s3_upload.http import Response
@@ -100,8 +100,7 @@ class Talk:
         try:
             request.send(None)
         except StopIteration as end:
-            assert isinstance(end.value, Response)
-            return end.value
+            return cast("Response", end.value)
         except AttemptError as error:
             return error
         raise Violation("its future has a result and it goes on waiting")

@@ -110,6 +110,12 @@ class BrokenClient:
             return changed
         return await self._client.send(changed, exchange)
 
+    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
+        return await self._client.correct(operation, failure, exchange)
+
+    def remark(self, failure: Failure, exchange: Exchange) -> str:
+        return self._client.remark(failure, exchange)
+
 
 def findings(tamper: Send) -> str:
     meddling = Meddling(client=lambda client: BrokenClient(client, tamper))

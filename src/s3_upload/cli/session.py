@@ -10,7 +10,6 @@ import asyncio
 import importlib.util
 import signal
 import sys
-import time
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from s3_upload.cli.options import UploadOptions
+    from s3_upload.report import UploadSummary
     from s3_upload.source import ObjectSource
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -56,13 +56,13 @@ def run(job: Job) -> int:
         return _dry_run(job)
     from s3_upload.upload import s3_upload_files
 
-    started_s = time.monotonic()
+    summaries: list[UploadSummary] = []
 
     async def upload() -> None:
         _stop_on_signals()
         async with connect() as client:
             for sources in job.passes:
-                await s3_upload_files(
+                summary = await s3_upload_files(
                     client,
                     job.bucket,
                     sources,
@@ -70,6 +70,7 @@ def run(job: Job) -> int:
                     progress=job.rendering.add,
                     default_request=requests_by_name(fields),
                 )
+                summaries.append(summary)
 
     try:
         with (
@@ -85,7 +86,9 @@ def run(job: Job) -> int:
             raise
         raise RunError(f"{error} ({_so_far(job.rendering)})", error.kind) from error
     with suppress(StdoutError):  # everything is uploaded; nobody wants to hear it
-        job.rendering.finish(job.rendering.fold.summary(time.monotonic() - started_s))
+        wall_time_s = sum(summary.wall_time_s for summary in summaries)
+        budget_wait_s = sum(summary.budget_wait_s for summary in summaries)
+        job.rendering.finish(job.rendering.fold.summary(wall_time_s, budget_wait_s))
     return EXIT_FILES_FAILED if job.rendering.failed else EXIT_OK
 
 

@@ -18,6 +18,8 @@ Theory of operation.
 4. A retry is paid from the endpoint's `budget.RetryBudget` when its delay is over (`pay`); where that
    is empty it waits until the tokens are there: the run slows down and drops nothing.  What the last
    retry of a request cost comes back when the request succeeds.
+5. What can be put right (region, clock, token) is put right, and the request goes again at once: that is
+   no retry and costs nothing.  A request that fails for the same cause once more stops the run.
 """
 
 from __future__ import annotations
@@ -49,6 +51,8 @@ class Verdict(enum.Enum):
     """What to do with the work of a failed attempt."""
 
     RETRY = "retry"
+    CORRECT = "correct"
+    """Put right what the failure names and try again; stop the run where that cannot be done."""
     FAIL_FILE = "fail-file"
     STOP_RUN = "stop-run"
 
@@ -85,12 +89,14 @@ class Retry:
         kind: FailureKind,
         *,
         retries: int,
+        corrected: bool,
         any_success: bool,
         any_answer: bool,
         retry_after_s: float | None,
         rng: Rng,
     ) -> Decision:
-        """`retries`: tries of this request before the failed one, its first not counted.
+        """`retries`: tries of this request before the failed one, its first not counted.  `corrected`:
+        whether this kind was put right for this request before.
 
         `any_success`: whether the run has uploaded anything; a refusal of one object among
         successes is that object's, a refusal of the first is the run's.  `any_answer`: whether the
@@ -99,6 +105,8 @@ class Retry:
         fate = kind.fate
         if fate is Fate.FILE or (kind is FailureKind.ACCESS_DENIED and any_success):
             return Decision(Verdict.FAIL_FILE)
+        if fate is Fate.CORRECT and not corrected:
+            return Decision(Verdict.CORRECT)
         if fate in (Fate.RUN, Fate.CORRECT):
             return Decision(Verdict.STOP_RUN)
         if retries >= self._n_retries:

@@ -1,4 +1,4 @@
-"""One try of one unit: one request, its timers, one report."""
+"""One try of one unit: one request, its timers, one report, and in words what went wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from s3_upload.control.timeout import Timeout, Timeouts
 from s3_upload.engine.client import Client
 from s3_upload.engine.unit import Unit
 from s3_upload.engine.watchdog import InFlight, Watchdog
-from s3_upload.errors import AttemptError
+from s3_upload.errors import AttemptError, FailureKind, RunError, UploadError
 from s3_upload.http import Response
 from s3_upload.report import SUCCESS, SUPERSEDED, AttemptReport
 from s3_upload.s3.responses import Failure, classify
@@ -23,6 +23,7 @@ class Outcome(msgspec.Struct, frozen=True):
     report: AttemptReport
     response: Response | None
     failure: Failure | None
+    exchange: Exchange
 
 
 class Attempts:
@@ -61,7 +62,7 @@ class Attempts:
             self._watchdog.unwatch(attempt)
             unit.in_flight.remove(attempt)
         report = report_of(attempt, response, failure, ended_s=self._now())
-        return Outcome(report, response if failure is None else None, failure)
+        return Outcome(report, response if failure is None else None, failure, exchange)
 
 
 def timeouts_of(timeout: Timeout, unit: Unit) -> Timeouts:
@@ -104,3 +105,43 @@ def report_of(
         hedge=attempt.hedge,
         hedged=attempt.hedged,
     )
+
+
+def upload_error(unit: Unit, failure: Failure) -> UploadError:
+    """What becomes of an object whose request is given up."""
+    return UploadError(
+        _what_happened(failure),
+        key=unit.operation.key,
+        kind=failure.kind,
+        attempts=unit.retries + 1,
+        status=failure.status,
+        code=failure.code,
+        request_id=failure.request_id,
+    )
+
+
+def run_error(client: Client, unit: Unit, failure: Failure, exchange: Exchange) -> RunError:
+    """What becomes of a run that a failure of one request stops."""
+    return RunError(_explain(client, unit, failure, exchange), failure.kind)
+
+
+def _explain(client: Client, unit: Unit, failure: Failure, exchange: Exchange) -> str:
+    where = f"{client.endpoint}: bucket {unit.operation.bucket!r}: "
+    if failure.kind is FailureKind.NO_SUCH_BUCKET:
+        return f"{where}no such bucket; create it first or correct its name"
+    if failure.kind is FailureKind.CONNECT:
+        tries = f"{unit.retries + 1} attempts" if unit.retries else "one attempt"
+        return f"{client.endpoint} cannot be reached, after {tries}: {failure.message}"
+    if not failure.status:  # nothing came back from the store: the message says where it failed
+        return failure.message
+    remark = client.remark(failure, exchange)
+    return f"{where}{_what_happened(failure)}{remark and f'; {remark}'}"
+
+
+def _what_happened(failure: Failure) -> str:
+    """One line: what the store said, or what was seen."""
+    if not failure.status:
+        return failure.message
+    code = f" {failure.code}" if failure.code else ""
+    message = f": {failure.message}" if failure.message else ""
+    return f"the store answered {failure.status}{code}{message}"

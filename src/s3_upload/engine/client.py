@@ -9,6 +9,7 @@ from typing import Protocol
 
 from s3_upload.http import Response
 from s3_upload.s3.operations import Operation
+from s3_upload.s3.responses import Failure
 from s3_upload.wire.exchange import Exchange
 
 
@@ -37,4 +38,17 @@ class Client(Protocol):
         none; its kind's fate says whether another try, or another request, could fare better.
         Raises `RunError` where there are no credentials to sign with.
         """
+        ...
+
+    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
+        """Puts right what `failure` of a request names, for all requests to that bucket from now on.
+
+        `exchange` is that of the failed attempt: what was put right since it began is not touched
+        again, so that many requests which fail together share one correction.  False if there is
+        nothing that could be put right.  Raises `RunError` where credentials cannot be renewed.
+        """
+        ...
+
+    def remark(self, failure: Failure, exchange: Exchange) -> str:
+        """What this side knows about a failure that the answer does not say: a phrase, or ""."""
         ...

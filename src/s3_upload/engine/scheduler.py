@@ -25,14 +25,13 @@ from s3_upload.control.budget import SpeculationBudget
 from s3_upload.control.retry import Decision, Retry, Rng, Verdict
 from s3_upload.control.timeout import Timeout
 from s3_upload.control.window import Window
-from s3_upload.engine.attempt import Attempts, Outcome, report_of, timeouts_of
+from s3_upload.engine.attempt import Attempts, Outcome, report_of, run_error, timeouts_of, upload_error
 from s3_upload.engine.client import Client
 from s3_upload.engine.feed import Feed
 from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.progress import Delivery, Progress
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.watchdog import InFlight, Watchdog
-from s3_upload.errors import FailureKind, RunError, UploadError
 from s3_upload.http import Response
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, PUT_OBJECT, UPLOAD_PART
@@ -203,7 +202,8 @@ class Scheduler:
                 outcome = await self._attempts.make(unit, hedge=hedge)
             finally:
                 self._in_flight -= 1
-            self._settle(unit, outcome)
+            if self._settle(unit, outcome) is Verdict.CORRECT:
+                await self._correct(unit, outcome)
             if self._ready and len(self._workers) < self._slots():
                 self._wake_one()  # the window has grown
             if self._delivery.busy:
@@ -237,19 +237,21 @@ class Scheduler:
 
     # --- what becomes of an attempt ----------------------------------------------------------------
 
-    def _settle(self, unit: Unit, outcome: Outcome) -> None:
+    def _settle(self, unit: Unit, outcome: Outcome) -> Verdict | None:
+        """Returns what was decided, None where there was nothing to decide."""
         report, upload = outcome.report, unit.upload
         if report.status:
             self._any_answer = True
         if report.hedge:
             self._hedges -= 1
         if unit.settled:
-            return
+            return None
         self._timeout.observe(report)
         self._window.observe(report, now=report.ended_s, in_flight=self._in_flight + 1)
         if outcome.response is None and (unit.in_flight or unit.hedge_queued):
             upload.attempt_reports.append(report)  # its copy is still under way and decides
-            return
+            return None
+        verdict = None
         if outcome.response is not None:
             follow_ups = self._accept(unit, outcome.response)
             upload.attempt_reports.append(report)
@@ -257,22 +259,37 @@ class Scheduler:
             assert outcome.failure is not None
             upload.attempt_reports.append(report)
             decision = self._decide(unit, outcome.failure)
-            if decision.verdict is Verdict.RETRY:
+            verdict = decision.verdict
+            if verdict is Verdict.CORRECT:
+                return verdict
+            if verdict is Verdict.RETRY:
                 unit.retries += 1
                 unit.avoid = report.address
                 upload.retries += 1
                 unit.retry_cost = decision.cost
                 self._retry_later(unit, decision.delay_s)
-                return
-            if decision.verdict is Verdict.STOP_RUN:
-                self.fail(RunError(self._explain(unit, outcome.failure), outcome.failure.kind))
-                return
-            follow_ups = upload.refuse(unit, self._error(unit, outcome.failure))
+                return verdict
+            if verdict is Verdict.STOP_RUN:
+                self.fail(run_error(self._client, unit, outcome.failure, outcome.exchange))
+                return verdict
+            follow_ups = upload.refuse(unit, upload_error(unit, outcome.failure))
         unit.settled = True
         self.proceed(upload, follow_ups)
         self._feed.release(unit)
         self._feed.top_up()
         self.feed_changed()
+        return verdict
+
+    async def _correct(self, unit: Unit, outcome: Outcome) -> None:
+        """In its slot, on purpose: while tokens are renewed, a next request would only fail as well."""
+        failure = outcome.failure
+        assert failure is not None
+        unit.corrected += (failure.kind,)
+        if not await self._client.correct(unit.operation, failure, outcome.exchange):
+            self.fail(run_error(self._client, unit, failure, outcome.exchange))
+            return
+        self._ready.appendleft(unit)
+        self._wake_one()
 
     def _accept(self, unit: Unit, response: Response) -> Iterable[Unit]:
         upload = unit.upload
@@ -294,6 +311,7 @@ class Scheduler:
         return self._retry.decide(
             failure.kind,
             retries=unit.retries,
+            corrected=failure.kind in unit.corrected,
             any_success=self._any_success,
             any_answer=self._any_answer or self._watchdog.any_on_its_way,
             retry_after_s=failure.retry_after_s,
@@ -313,28 +331,6 @@ class Scheduler:
 
         timer = self._loop.call_later(delay_s, again)
         self._retry_timers.add(timer)
-
-    def _error(self, unit: Unit, failure: Failure) -> UploadError:
-        return UploadError(
-            _what_happened(failure),
-            key=unit.operation.key,
-            kind=failure.kind,
-            attempts=unit.retries + 1,
-            status=failure.status,
-            code=failure.code,
-            request_id=failure.request_id,
-        )
-
-    def _explain(self, unit: Unit, failure: Failure) -> str:
-        where = f"{self._client.endpoint}: bucket {unit.operation.bucket!r}: "
-        if failure.kind is FailureKind.NO_SUCH_BUCKET:
-            return f"{where}no such bucket; create it first or correct its name"
-        if failure.kind is FailureKind.CONNECT:
-            tries = f"{unit.retries + 1} attempts" if unit.retries else "one attempt"
-            return f"{self._client.endpoint} cannot be reached, after {tries}: {failure.message}"
-        if not failure.status:  # nothing came back from the store: the message says where it failed
-            return failure.message
-        return where + _what_happened(failure)
 
     # --- the end -------------------------------------------------------------------------------------
 
@@ -386,12 +382,3 @@ class Scheduler:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _what_happened(failure: Failure) -> str:
-    """One line: what the store said, or what was seen."""
-    if not failure.status:
-        return failure.message
-    code = f" {failure.code}" if failure.code else ""
-    message = f": {failure.message}" if failure.message else ""
-    return f"the store answered {failure.status}{code}{message}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from s3_upload.engine.watchdog import InFlight
-from s3_upload.errors import UploadError
+from s3_upload.errors import FailureKind, UploadError
 from s3_upload.http import Response
 from s3_upload.report import SUCCESS, AttemptReport, UploadReport
 from s3_upload.s3.operations import Operation
@@ -22,6 +22,7 @@ class Unit:
 
     __slots__ = (
         "avoid",
+        "corrected",
         "hedge_queued",
         "in_flight",
         "operation",
@@ -39,6 +40,8 @@ class Unit:
         """What its last retry costs or has cost of the retry budget."""
         self.avoid = ""
         """The address of the last failed attempt: the next one goes elsewhere if it can."""
+        self.corrected: tuple[FailureKind, ...] = ()
+        """The kinds of failure that were put right for it."""
         self.in_flight: list[InFlight] = []
         """The attempts under way: none, one, or one and its hedge."""
         self.hedge_queued = False

@@ -10,6 +10,8 @@ nothing, never an exception.
 from __future__ import annotations
 
 import html
+import re
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -75,8 +77,21 @@ _TLS_PORT = (
 )
 
 
+_REGION = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_DATE = re.compile(
+    r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+)
+_FIRST_YEAR = 2006
+"""That of S3; a store that says less does not know the time."""
+
+
 class Failure(msgspec.Struct, frozen=True):
-    """Why an attempt failed, as the store put it. `message` is one bounded line of text."""
+    """Why an attempt failed, as the store put it. `message` is one bounded line of text.
+
+    `region`: where the store says that the bucket is, "" if it says nothing.  `date_s`: the store's
+    clock, in seconds since the epoch, None if it does not tell.
+    """
 
     kind: FailureKind
     status: int = 0
@@ -84,6 +99,8 @@ class Failure(msgspec.Struct, frozen=True):
     message: str = ""
     request_id: str = ""
     retry_after_s: float | None = None
+    region: str = ""
+    date_s: float | None = None
 
 
 def classify(operation: str, response: Response) -> Failure | None:
@@ -100,14 +117,7 @@ def classify(operation: str, response: Response) -> Failure | None:
     kind = KIND_OF_CODE.get(code) or KIND_OF_STATUS.get(response.status)
     if kind is None:
         kind = FailureKind.SERVER if response.status >= 500 else FailureKind.REJECTED
-    return Failure(
-        kind=kind,
-        status=response.status,
-        code=code,
-        message=_find("Message", text),
-        request_id=_line(response.request_id) or _find("RequestId", text),
-        retry_after_s=_retry_after_s(response),
-    )
+    return _failure(kind, response, text, code, _find("Message", text))
 
 
 def upload_id(response: Response) -> str:
@@ -138,13 +148,21 @@ def _missing(operation: str, response: Response) -> Failure | None:
     if not is_error and find(response):
         return None
     code = _find("Code", text) if is_error else ""
+    kind = KIND_OF_CODE.get(code, FailureKind.SERVER)
+    message = _find("Message", text) or f"{operation}: {response.status} without {what}"
+    return _failure(kind, response, text, code, message)
+
+
+def _failure(kind: FailureKind, response: Response, text: str, code: str, message: str) -> Failure:
     return Failure(
-        kind=KIND_OF_CODE.get(code, FailureKind.SERVER),
+        kind=kind,
         status=response.status,
         code=code,
-        message=_find("Message", text) or f"{operation}: {response.status} without {what}",
+        message=message,
         request_id=_line(response.request_id) or _find("RequestId", text),
         retry_after_s=_retry_after_s(response),
+        region=_region(_element("Region", text)) or _region(response.headers.get("x-amz-bucket-region", "")),
+        date_s=_date_s(response.headers.get("date", "")),
     )
 
 
@@ -182,6 +200,25 @@ def _retry_after_s(response: Response) -> float | None:
     if "x-amz-retry-after" in headers:
         return _number(headers["x-amz-retry-after"], 1e-3)
     return _number(headers["retry-after"], 1.0) if "retry-after" in headers else None
+
+
+def _region(text: str) -> str:
+    """A region's name goes into a host name and a signature: what cannot be one is none."""
+    text = text.strip()
+    return text if _REGION.fullmatch(text) else ""
+
+
+def _date_s(text: str) -> float | None:
+    """A Date header (RFC 9110 §5.6.7, the form that servers must send) in seconds since the epoch."""
+    found = _DATE.fullmatch(text)
+    if found is None or found[2] not in _MONTHS or int(found[3]) < _FIRST_YEAR:
+        return None
+    month = _MONTHS.index(found[2]) + 1
+    try:
+        when = datetime(int(found[3]), month, *map(int, found.group(1, 4, 5, 6)), tzinfo=UTC)
+    except ValueError:
+        return None
+    return when.timestamp()
 
 
 def _number(text: str, unit: float) -> float | None:

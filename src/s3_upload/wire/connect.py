@@ -55,7 +55,7 @@ class Connector:
             exchange.address = address
             self._addresses.opened(address)
             connection = Connection(loop=self._loop, address=address, on_idle=on_idle, on_closed=closed)
-            return self._loop.create_task(self._handshake(connection, exchange.connect_timeout_s))
+            return self._loop.create_task(self._handshake(connection, exchange))
 
         connection = await self._race(deque(await self._addresses.candidates(exchange.avoid)), begin)
         exchange.address = connection.address
@@ -113,14 +113,14 @@ class Connector:
         """Ends a resolution under way."""
         self._addresses.close()
 
-    async def _handshake(self, connection: Connection, timeout_s: float) -> Connection:
-        begun_s = self._loop.time()
+    async def _handshake(self, connection: Connection, exchange: Exchange) -> Connection:
+        begun_s = exchange.now()  # not the loop's time, which stands still within a turn of uvloop
         try:
-            await self._connect(connection, timeout_s)
+            await self._connect(connection, exchange.connect_timeout_s)
         except BaseException:
             connection.close()
             raise
-        connection.handshake_s = self._loop.time() - begun_s
+        connection.handshake_s = exchange.now() - begun_s
         return connection
 
     async def _connect(self, connection: Connection, timeout_s: float) -> None:

@@ -32,6 +32,7 @@ from s3_upload.wire.exchange import Exchange, Transfer
 
 SLICE_BYTES = 1 << 20
 MAX_HEADER_BYTES = 64 << 10
+"""Also of anything else that is no body and comes without any: interim answers, one endless line."""
 RTO_RTTVARS = 4  # K of RFC 6298
 MAX_RESPONSE_BODY_BYTES = 1 << 20
 _TLS_ALERT = b"\x15\x03"
@@ -63,6 +64,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._headers: dict[str, str] = {}
         self._header_bytes = 0
+        self._bodiless_bytes = 0  # came since the last piece of a body; counted in whole reads
         self._chunks: list[bytes] = []
         self._body_bytes = 0
         self._closed = False
@@ -86,6 +88,7 @@ class Connection(asyncio.Protocol):
         future: asyncio.Future[Response] = self._loop.create_future()
         self._future = future
         self._exchange = exchange
+        self._bodiless_bytes = 0
         exchange.address = self.address
         exchange.abort = self.abort
         exchange.probe = self.probe
@@ -183,11 +186,17 @@ class Connection(asyncio.Protocol):
             if data.startswith(_TLS_ALERT):
                 self._fail(FailureKind.TLS_MISMATCH, "the endpoint speaks TLS; use https:// in its URL")
                 return
+        self._bodiless_bytes += len(data)
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(FailureKind.MALFORMED, "the store switched to a protocol nobody asked for")
         except httptools.HttpParserError as error:
             cause = error.__context__ if isinstance(error.__context__, AttemptError) else None
             self._fail(FailureKind.MALFORMED, str(cause or f"the answer is not HTTP/1.1: {error}"))
+        # The parser gathers a header until its end, and asks nobody about interim answers.
+        if self._bodiless_bytes > MAX_HEADER_BYTES and self._future is not None:
+            self._fail(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
 
     def eof_received(self) -> None:
         self._fail(FailureKind.RESET, "the store closed the connection")
@@ -212,6 +221,7 @@ class Connection(asyncio.Protocol):
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").rstrip(" \t")
 
     def on_body(self, body: bytes) -> None:
+        self._bodiless_bytes = 0
         self._body_bytes += len(body)
         if self._body_bytes > MAX_RESPONSE_BODY_BYTES:
             raise AttemptError(

@@ -28,7 +28,8 @@ class Exchange:
     `avoid` where there is one.  Times are what `now()` gave: seconds on the run's clock, 0.0 for not
     yet.  `connect_s` is how long the handshake took, `request_s` when the request began on a
     connection, `sent_s` when its last byte had left the client.  `abort` (makes `send` raise
-    `AttemptError` soon) and `probe` are set by the client while the request is under way.
+    `AttemptError` soon) and `probe` are set by the client while the request is under way.  `note` is
+    the client's own: what it made the request with.
     """
 
     __slots__ = (
@@ -41,6 +42,7 @@ class Exchange:
         "first_byte_s",
         "fresh",
         "new_connection",
+        "note",
         "now",
         "probe",
         "request_s",
@@ -65,6 +67,7 @@ class Exchange:
         self.cancelled = False
         self.abort: Callable[[str], None] | None = None
         self.probe: Callable[[], Transfer] | None = None
+        self.note: object = None
 
     def cancel(self, reason: str) -> None:
         """Ends the attempt now or, during a handshake, before its request begins."""

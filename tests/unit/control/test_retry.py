@@ -25,6 +25,7 @@ def decide(
     kind: FailureKind = FailureKind.RESET,
     *,
     retries: int = 0,
+    corrected: bool = False,
     fraction: float = 1.0,
     retry: Retry | None = None,
     any_success: bool = True,
@@ -34,6 +35,7 @@ def decide(
     return (retry or Retry(100)).decide(
         kind,
         retries=retries,
+        corrected=corrected,
         any_success=any_success,
         any_answer=any_answer,
         retry_after_s=retry_after_s,
@@ -66,7 +68,7 @@ def test_what_is_wrong_with_one_file_fails_that_file(kind: FailureKind, any_succ
     assert decide(kind, any_success=any_success) == Decision(Verdict.FAIL_FILE)
 
 
-STOPPERS = [kind for kind in KINDS[Fate.RUN] + KINDS[Fate.CORRECT] if kind is not FailureKind.ACCESS_DENIED]
+STOPPERS = [kind for kind in KINDS[Fate.RUN] if kind is not FailureKind.ACCESS_DENIED]
 
 
 @pytest.mark.parametrize("kind", STOPPERS, ids=lambda kind: kind.value)
@@ -81,7 +83,7 @@ def test_access_denied_is_the_runs_until_something_succeeds_then_the_files() -> 
 
 
 def test_no_retry_costs_nothing() -> None:
-    for kind in (FailureKind.RESET, FailureKind.THROTTLE, FailureKind.REJECTED, FailureKind.CREDENTIALS):
+    for kind in (FailureKind.RESET, FailureKind.THROTTLE, FailureKind.REJECTED, FailureKind.CERTIFICATE):
         decision = decide(kind, retry=Retry(0))
         assert (decision.delay_s, decision.cost) == (0.0, 0.0)
 
@@ -184,6 +186,27 @@ def test_step_4_a_success_brings_back_what_its_last_retry_cost_and_a_little_with
     retry = emptied()
     retry.succeeded(paid)
     assert retry.budget.tokens(now=0.0) == back
+
+
+# --- 5: what can be put right ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS[Fate.CORRECT], ids=lambda kind: kind.value)
+@pytest.mark.parametrize("any_success", [False, True])
+@pytest.mark.parametrize("retries", [0, 100])
+def test_step_5_what_can_be_put_right_is_at_once_and_for_nothing_and_once(
+    kind: FailureKind, any_success: bool, retries: int
+) -> None:
+    tried = [
+        decide(kind, retries=retries, corrected=corrected, any_success=any_success, retry=Retry(0))
+        for corrected in (False, True)
+    ]
+    assert tried == [Decision(Verdict.CORRECT), Decision(Verdict.STOP_RUN)]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind.fate is not Fate.CORRECT])
+def test_step_5_is_for_no_other_kind(kind: FailureKind) -> None:
+    assert decide(kind, corrected=True) == decide(kind, corrected=False)
 
 
 # --- whatever happens ------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""One conformance suite through real stores: `make test-stores`, or `python -m tests.stores`."""

@@ -1,0 +1,250 @@
+"""The conformance suite: each check uploads with `s3_upload_files` and reads back with boto3.
+
+A check raises `Different` with what the store did otherwise, or returns.  Nothing is taken on trust
+from our own reports: bodies are compared byte for byte, fields as boto3 gives them back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+import botocore.exceptions
+
+from s3_upload.client import S3Client
+from s3_upload.config import MIB, UploadConfig
+from s3_upload.errors import FailureKind, RunError
+from s3_upload.report import UploadSummary
+from s3_upload.s3.credentials import Credentials
+from s3_upload.s3.operations import RequestFields
+from s3_upload.source import ObjectSource
+from s3_upload.upload import s3_upload_files
+from tests.store import REGION, Store
+
+PART = 5 * MIB
+THRESHOLD = 8 * MIB
+CONFIG = UploadConfig(part_size=PART, multipart_threshold=THRESHOLD, n_retries=4)
+NOISE = random.Random(20).randbytes(40 * MIB)
+SMALL, BIG = b"small", NOISE[: THRESHOLD + 1]
+STREAM_PIECE_BYTES = 999_983
+
+
+class Different(Exception):  # noqa: N818 - named for what it says of a store
+    """What the store did otherwise, in a few words."""
+
+
+class Context:
+    """A store and a bucket of one check."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.bucket = store.new_bucket()
+
+    def upload(
+        self,
+        files: Sequence[ObjectSource],
+        fields: RequestFields | None = None,
+        *,
+        bucket: str = "",
+        secret_key: str = "",
+    ) -> UploadSummary:
+        credentials = Credentials(self.store.access_key, secret_key or self.store.secret_key)
+
+        async def main() -> UploadSummary:
+            async with S3Client(
+                endpoint_url=self.store.endpoint_url, region=REGION, credentials=credentials
+            ) as client:
+                return await s3_upload_files(
+                    client, bucket or self.bucket, files, CONFIG, default_request=lambda _: fields
+                )
+
+        return asyncio.run(main())
+
+    def put(self, bodies: Mapping[str, bytes], fields: RequestFields | None = None) -> None:
+        """Uploads `bodies` and compares what is there."""
+        summary = self.upload([ObjectSource.data(body, key) for key, body in bodies.items()], fields)
+        for report in summary.failed:
+            assert report.error is not None
+            raise Different(f"refused: {report.error.status} {report.error.code or report.error.message}")
+        self.compare(bodies)
+
+    def compare(self, bodies: Mapping[str, bytes]) -> None:
+        there = set(self.store.keys(self.bucket))
+        if there != set(bodies):
+            raise Different(f"lists {sorted(there - set(bodies))} for {sorted(set(bodies) - there)}")
+        for key, body in bodies.items():
+            if self.get(key)["Body"].read() != body:
+                raise Different(f"{key!r} came back with another body")
+
+    def get(self, key: str) -> Any:
+        try:
+            return self.store.client.get_object(Bucket=self.bucket, Key=key)
+        except botocore.exceptions.ClientError as error:
+            raise Different(f"{key!r} cannot be read back: {error.response['Error']['Code']}") from None
+
+    def both(self, fields: RequestFields, name: str, expected: object) -> None:
+        """A field of a single PUT and of a multipart upload, as `name` in boto3's answer."""
+        self.put({"single": SMALL, "multipart": BIG}, fields)
+        for key in ("single", "multipart"):
+            found = self.get(key).get(name)
+            if found != expected:
+                raise Different(f"{key}: {found!r} came back")
+
+
+def sizes(context: Context) -> None:
+    counts = (0, 1, PART, PART + 1, THRESHOLD, THRESHOLD + 1, 2 * PART)
+    context.put({f"size {count}": NOISE[:count] for count in counts})
+
+
+def forty_mib(context: Context) -> None:
+    context.put({"big": NOISE})
+
+
+def stream(context: Context) -> None:
+    """Of unknown size; one that ends on a part's border, one that is empty."""
+    bodies = {"long": NOISE[: 13 * MIB + 1], "border": NOISE[: 2 * PART], "empty": b"", "short": SMALL}
+    files = [ObjectSource.stream(_pieces(body), key) for key, body in bodies.items()]
+    context.upload(files).raise_for_failures()
+    context.compare(bodies)
+
+
+def many(context: Context) -> None:
+    context.put({f"folder {number % 20}/{number}": b"%d" % number for number in range(500)})
+
+
+def keys(*names: str) -> Callable[[Context], None]:
+    return lambda context: context.put({name: name.encode() for name in names})
+
+
+def content_type(context: Context) -> None:
+    context.both(
+        RequestFields(content_type="text/x-odd; charset=utf-8"), "ContentType", "text/x-odd; charset=utf-8"
+    )
+
+
+def cache_control(context: Context) -> None:
+    context.both(RequestFields(cache_control="max-age=60, public"), "CacheControl", "max-age=60, public")
+
+
+def content_disposition(context: Context) -> None:
+    value = "attachment; filename=\"a b.txt\"; filename*=UTF-8''%C3%BC.txt"
+    context.both(RequestFields(content_disposition=value), "ContentDisposition", value)
+
+
+def metadata(context: Context) -> None:
+    """Names are compared without regard to case, which HTTP does not keep."""
+    wanted = {"origin": "lab 3", "sum": "a=b&c+d"}
+    context.put({"single": SMALL, "multipart": BIG}, RequestFields(metadata=wanted))
+    for key in ("single", "multipart"):
+        found = {name.lower(): value for name, value in context.get(key)["Metadata"].items()}
+        if {name: found.get(name) for name in wanted} != wanted:
+            raise Different(f"{key}: {found!r} came back")
+
+
+def storage_class(context: Context) -> None:
+    context.both(RequestFields(storage_class="REDUCED_REDUNDANCY"), "StorageClass", "REDUCED_REDUNDANCY")
+
+
+def tags(wanted: Mapping[str, str]) -> Callable[[Context], None]:
+    return lambda context: _tags(context, wanted)
+
+
+def _tags(context: Context, wanted: Mapping[str, str]) -> None:
+    context.put({"single": SMALL, "multipart": BIG}, RequestFields(tags=wanted))
+    for key in ("single", "multipart"):
+        try:
+            answer = context.store.client.get_object_tagging(Bucket=context.bucket, Key=key)
+        except botocore.exceptions.ClientError as error:
+            raise Different(f"cannot be asked: {error.response['Error']['Code']}") from None
+        found = {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
+        if found != wanted:
+            raise Different(f"{key}: {found!r} came back")
+
+
+def overwriting(context: Context) -> None:
+    """The second upload replaces body and fields, whichever way each was sent."""
+    bodies = {"a": SMALL, "b": BIG}
+    context.put(bodies, RequestFields(content_type="text/first", metadata={"first": "1"}))
+    context.put({"a": BIG, "b": SMALL}, RequestFields(content_type="text/second"))
+    for key in bodies:
+        answer = context.get(key)
+        if answer["ContentType"] != "text/second" or answer["Metadata"]:
+            raise Different(f"{key}: {answer['ContentType']} {answer['Metadata']} is left")
+
+
+def wrong_secret(context: Context) -> None:
+    _stops(context, {FailureKind.CREDENTIALS, FailureKind.ACCESS_DENIED}, secret_key="wrong-secret-of-tests")
+
+
+def missing_bucket(context: Context) -> None:
+    _stops(context, {FailureKind.NO_SUCH_BUCKET}, bucket="no-such-bucket-there")
+
+
+def failed_multipart(context: Context) -> None:
+    """A stream that breaks after two parts were sent leaves neither an object nor parts."""
+    summary = context.upload([ObjectSource.stream(_pieces(NOISE[: 12 * MIB], breaks=True), "broken")])
+    if [report.outcome for report in summary.failed] != [FailureKind.SOURCE.value]:
+        raise Different(f"{summary.failed} instead of a failed source")
+    context.compare({})
+    try:
+        left = context.store.client.list_multipart_uploads(Bucket=context.bucket).get("Uploads", [])
+    except botocore.exceptions.ClientError as error:
+        raise Different(f"cannot be asked: {error.response['Error']['Code']}") from None
+    if left:
+        raise Different(f"{len(left)} multipart uploads are left")
+
+
+CHECKS: dict[str, Callable[[Context], None]] = {
+    "sizes: 0, 1, part, part + 1, threshold, threshold + 1 bytes": sizes,
+    "40 MiB in parts": forty_mib,
+    "streams of unknown size": stream,
+    "500 small objects at once": many,
+    "keys: `ünï cödé +&=%.txt`, spaces, `~`, quotes, `日本語`": keys(
+        "ünï cödé +&=%.txt", "a b/ c d ", "~tilde/a~b", "quote'\"", "日本語/🙂", "%2F?#;:@!$*(),[]{}"
+    ),
+    "keys with a leading dot": keys(".hidden", "folder/.hidden", ".folder/a"),
+    "keys with `//`": keys("a//b"),
+    "keys with `/../`": keys("a/../b"),
+    "content type": content_type,
+    "cache control": cache_control,
+    "content disposition": content_disposition,
+    "metadata": metadata,
+    "storage class": storage_class,
+    "tags": tags({"team": "a b+c=d", "x.y_z": "-/:@"}),
+    "tags outside ASCII": tags({"näme": "é", "日本": "語"}),
+    "overwriting": overwriting,
+    "a wrong secret stops the run": wrong_secret,
+    "a missing bucket stops the run": missing_bucket,
+    "a failed multipart upload leaves nothing": failed_multipart,
+}
+
+
+def run_check(name: str, store: Store) -> str:
+    """What the store did otherwise, "" for nothing."""
+    try:
+        CHECKS[name](Context(store))
+    except Different as difference:
+        return str(difference)
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    return ""
+
+
+def _stops(context: Context, kinds: set[FailureKind], *, bucket: str = "", secret_key: str = "") -> None:
+    files = [ObjectSource.data(SMALL, f"key {number}") for number in range(20)]
+    try:
+        summary = context.upload(files, bucket=bucket, secret_key=secret_key)
+    except RunError as error:
+        if error.kind not in kinds:
+            raise Different(f"stops with {error.kind.value}: {error}") from None
+        return
+    raise Different(f"takes {summary.uploaded} of {summary.sources} objects")
+
+
+async def _pieces(body: bytes, *, breaks: bool = False) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), STREAM_PIECE_BYTES):
+        yield body[start : start + STREAM_PIECE_BYTES]
+    if breaks:
+        raise OSError(5, "Input/output error")
