@@ -18,6 +18,7 @@ from tests.faults.uploads import BUCKET, PART_BYTES, config, sources, stored, up
 
 if TYPE_CHECKING:
     from s3_upload.s3.operations import Operation
+    from s3_upload.s3.responses import Failure
     from s3_upload.wire.exchange import Exchange
     from tests.conftest import StartFaultServer
 

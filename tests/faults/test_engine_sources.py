@@ -36,6 +36,16 @@ def test_keys_arrive_as_they_were_given(fault_server: StartFaultServer) -> None:
     assert stored(server) == contents
 
 
+@pytest.mark.parametrize("count", [200, 1_000])
+def test_nothing_but_what_is_skipped(fault_server: StartFaultServer, count: int) -> None:
+    """Whole pulls without anything to read: nothing is under way that would ask for the next."""
+    server = fault_server()
+    skipped = [ObjectSource(key=str(n), path="/s", skip_reason="is a socket") for n in range(count)]
+    summary = upload(server, iter(skipped))
+    assert (summary.sources, len(summary.skipped)) == (count, count)
+    assert server.requests == []
+
+
 def test_sizes_around_the_multipart_threshold(fault_server: StartFaultServer, tmp_path: Path) -> None:
     server = fault_server()
     noise = random.Random(4).randbytes(2 * PART_BYTES + 1)

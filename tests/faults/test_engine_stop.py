@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.client import S3Client
+from s3_upload.control.retry import MIN_RETRIES_TO_STOP
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
 from s3_upload.source import ObjectSource
@@ -96,8 +97,7 @@ def test_an_error_while_big_bodies_are_being_sent(fault_server: StartFaultServer
     assert caught.value.kind is FailureKind.CREDENTIALS
 
 
-@pytest.mark.parametrize(("n_retries", "tries"), [(0, "one attempt"), (1, "2 attempts")])
-def test_nobody_listens(fault_server: StartFaultServer, n_retries: int, tries: str) -> None:
+def test_nobody_listens(fault_server: StartFaultServer) -> None:
     """It may be a store that is being restarted and is tried again; then the run ends, not each object."""
     server = fault_server()
     server.stop()
@@ -105,17 +105,34 @@ def test_nobody_listens(fault_server: StartFaultServer, n_retries: int, tries: s
     async def main() -> None:
         async with client_of(server) as client:
             reports = Reports()
+            settings = config(n_retries=MIN_RETRIES_TO_STOP, max_in_flight=2)
             with pytest.raises(RunError) as caught:
-                await s3_upload_files(
-                    client, BUCKET, sources(MANY), config(n_retries=n_retries), progress=reports
-                )
+                await s3_upload_files(client, BUCKET, sources(MANY), settings, progress=reports)
             message = str(caught.value)
+            tries = f"{MIN_RETRIES_TO_STOP + 1} attempts"
             assert caught.value.kind is FailureKind.CONNECT
             assert message.startswith(f"{server.url} cannot be reached, after {tries}: no connection to ")
             assert f"port {server.port}" in message
             assert "refused" in message.lower()
             assert "\n" not in message
             assert reports == []
+            await quiet()
+
+    asyncio.run(main())
+
+
+def test_nobody_listens_and_it_was_not_tried_again(fault_server: StartFaultServer) -> None:
+    server = fault_server()
+    server.stop()
+
+    async def main() -> None:
+        async with client_of(server) as client:
+            summary = await s3_upload_files(client, BUCKET, sources({"a": b"x"}), config(n_retries=1))
+            [report] = summary.failed
+            assert report.error is not None
+            assert (report.error.kind, report.attempts) == (FailureKind.CONNECT, 2)
+            assert f"port {server.port}" in report.error.message
+            assert "refused" in report.error.message.lower()
             await quiet()
 
     asyncio.run(main())
@@ -145,7 +162,7 @@ def test_a_store_that_has_answered_and_is_gone_fails_its_objects(
 
     async def main() -> None:
         async with Watching(endpoint_url=server.url, credentials=Credentials("k", "s")) as client:
-            summary = await s3_upload_files(client, BUCKET, files(), config(n_retries=1))
+            summary = await s3_upload_files(client, BUCKET, files(), config(n_retries=MIN_RETRIES_TO_STOP))
             assert (summary.sources, summary.uploaded) == (3, 0 if answer else 1)
             outcomes = {report.key: report.outcome for report in summary.failed}
             assert outcomes.pop("first", "connect") == "connect"

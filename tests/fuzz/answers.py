@@ -137,12 +137,20 @@ def _interim(rng: Random) -> bytes:
     return one * rng.choice((1, 2, 100, 5000)) + _valid(rng)
 
 
+def _upgrade(rng: Random) -> bytes:
+    """A switch to a protocol nobody asked for."""
+    status = rng.choice((b"101 Switching Protocols", b"200 OK", b"426 Upgrade Required"))
+    head = b"HTTP/1.1 " + status + b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    return head + rng.choice((b"", b"PRI * HTTP/2.0\r\n\r\n", _valid(rng)))
+
+
 def _noise(rng: Random) -> bytes:
     return bytes(rng.choices(range(256), k=rng.randrange(1, 40))) * rng.randrange(1, MAX_UNITS)
 
 
 _KINDS: tuple[Callable[[Random], bytes], ...] = (
-    _valid, _valid, _tricky_body, _wild_head, _wild_head, _wild_chunks, _interim, _noise,
+    _valid, _valid, _tricky_body, _wild_head, _wild_head, _wild_chunks, _interim, _upgrade,
+    _noise,
 )  # fmt: skip
 
 

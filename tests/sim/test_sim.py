@@ -17,6 +17,7 @@ from s3_upload.errors import FailureKind, UploadError
 from s3_upload.http import Response
 from s3_upload.report import UploadReport
 from s3_upload.s3.operations import PUT_OBJECT, Operation
+from s3_upload.s3.responses import Failure
 from s3_upload.wire.exchange import Exchange
 from tests.sim.__main__ import replay_command
 from tests.sim.oracle import violations

@@ -41,7 +41,7 @@ MODULES = {
 _FOREIGN = ("MINIO_", "VGW_", "AWS_", "MOTO_", "ROOT_ACCESS", "ROOT_SECRET")
 _WATCH = """
 "$@" </dev/null & child=$!
-read -r line; kill "$child"; sleep 2 & wait "$child"
+read -r line; kill -9 "$child"; wait "$child"
 """
 
 

@@ -284,11 +284,81 @@ def test_retry_after_counts_on_a_late_error_too() -> None:
     assert failure(COMPLETE_MULTIPART_UPLOAD, response).retry_after_s == 3.0
 
 
+# --- what a correction needs
+
+
+def region_body(region: str) -> bytes:
+    head = "<Error><Code>AuthorizationHeaderMalformed</Code><Message>M</Message>"
+    return f"{head}<Region>{region}</Region></Error>".encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "header", "region"),
+    [
+        (b"", None, ""),
+        (b"", "eu-west-1", "eu-west-1"),
+        (region_body("eu-west-1"), None, "eu-west-1"),
+        (region_body("eu-west-1"), "us-east-2", "eu-west-1"),
+        (region_body(" eu-west-1\n"), None, "eu-west-1"),
+        (region_body(""), "us-east-2", "us-east-2"),
+        (region_body("a b"), "us-east-2", "us-east-2"),
+        (region_body("fr-par_1.x"), None, "fr-par_1.x"),
+        (region_body("evil.example/x"), None, ""),
+        (region_body("evil.example#"), None, ""),
+        (region_body("a@b:80"), None, ""),
+        (region_body("a&#13;&#10;x-evil: 1"), None, ""),
+        (region_body("\u0661"), None, ""),
+        (region_body("x" * 65), None, ""),
+        (region_body("x" * 1_000_000), None, ""),
+        (b"<Region>cut", None, ""),
+        (b"", "eu-west-1\x00", ""),
+        (b"", "", ""),
+    ],
+)
+def test_the_region_that_an_answer_names(body: bytes, header: str | None, region: str) -> None:
+    headers = {} if header is None else {"x_amz_bucket_region": header}
+    assert bad(body, 301, **headers).region == region
+
+
+@pytest.mark.parametrize(
+    ("header", "date_s"),
+    [
+        ("Sun, 06 Nov 2022 08:49:37 GMT", 1_667_724_577.0),
+        ("Thu, 29 Feb 2024 23:59:59 GMT", 1_709_251_199.0),
+        ("Thu, 29 Feb 2023 23:59:59 GMT", None),
+        ("Sun, 06 Nov 2022 08:49:61 GMT", None),
+        ("Sun, 06 Nov 2022 24:00:00 GMT", None),
+        ("Sun, 00 Nov 2022 08:49:37 GMT", None),
+        ("Sun, 06 Nix 2022 08:49:37 GMT", None),
+        ("Sun, 06 Nov 2022 08:49:37 CET", None),
+        ("Sun, 06 Nov 2022 08:49:37 +0100", None),
+        ("Sunday, 06-Nov-22 08:49:37 GMT", None),
+        ("Sun Nov  6 08:49:37 2022", None),
+        ("Sun, 06 Nov 9999 08:49:37 GMT", 253_397_407_777.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", None),
+        ("Sun, 06 Nov 0000 08:49:37 GMT", None),
+        ("Sun, \u0660\u0666 Nov 2022 08:49:37 GMT", None),
+        ("Sun, 06 Nov 2022 08:49:37 GMT" * 10_000, None),
+        ("", None),
+        ("0", None),
+        ("nan", None),
+    ],
+)
+def test_the_time_that_an_answer_tells(header: str, date_s: float | None) -> None:
+    assert bad(b"", 403, date=header).date_s == date_s
+
+
+def test_a_late_error_names_both_too() -> None:
+    headers = {"date": "Sun, 06 Nov 2022 08:49:37 GMT", "x-amz-bucket-region": "eu-west-1"}
+    found = failure(COMPLETE_MULTIPART_UPLOAD, Response(200, headers, error_body("RequestTimeTooSkewed")))
+    assert (found.region, found.date_s) == ("eu-west-1", 1_667_724_577.0)
+
+
 # --- hostile bodies
 
 
 def assert_fit_to_print(found: Failure) -> None:
-    for text in (found.message, found.code, found.request_id):
+    for text in (found.message, found.code, found.request_id, found.region):
         assert len(text) <= MAX_MESSAGE_CHARS
         assert text.isprintable()
         text.encode()
@@ -367,7 +437,9 @@ BODIES = st.binary(max_size=200) | st.lists(PIECES | st.binary(max_size=5), max_
     operation=st.sampled_from(OPERATIONS),
     status=st.integers(200, 599),
     headers=st.dictionaries(
-        st.sampled_from(["etag", "retry-after", "x-amz-retry-after", "x-amz-request-id", "date"]),
+        st.sampled_from(
+            ["etag", "retry-after", "x-amz-retry-after", "x-amz-request-id", "x-amz-bucket-region", "date"]
+        ),
         st.text(max_size=400),
     ),
     body=BODIES,

@@ -78,7 +78,7 @@ _TLS_PORT = (
 
 
 _REGION = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DATE = re.compile(
     r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
 )
@@ -213,9 +213,9 @@ def _date_s(text: str) -> float | None:
     found = _DATE.fullmatch(text)
     if found is None or found[2] not in _MONTHS or int(found[3]) < _FIRST_YEAR:
         return None
-    month = _MONTHS.index(found[2]) + 1
+    day, year, hour, minute, second = map(int, found.group(1, 3, 4, 5, 6))
     try:
-        when = datetime(int(found[3]), month, *map(int, found.group(1, 4, 5, 6)), tzinfo=UTC)
+        when = datetime(year, _MONTHS.index(found[2]) + 1, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
     return when.timestamp()

@@ -67,6 +67,7 @@ class Connection(asyncio.Protocol):
         self._bodiless_bytes = 0  # came since the last piece of a body; counted in whole reads
         self._chunks: list[bytes] = []
         self._body_bytes = 0
+        self._error_without_length = False
         self._closed = False
 
     def __repr__(self) -> str:
@@ -149,7 +150,9 @@ class Connection(asyncio.Protocol):
     def _send_slices(self) -> None:
         transport, body = self._transport, self._body
         assert transport is not None
-        while self._unsent < len(body) and not self._paused and not self._closed:
+        while (
+            self._unsent < len(body) and not self._paused and not self._closed and not transport.is_closing()
+        ):
             start = self._unsent
             self._unsent = min(start + SLICE_BYTES, len(body))
             transport.write(body[start : self._unsent])
@@ -199,10 +202,18 @@ class Connection(asyncio.Protocol):
             self._fail(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
 
     def eof_received(self) -> None:
-        self._fail(FailureKind.RESET, "the store closed the connection")
+        self._ended("the store closed the connection")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(FailureKind.RESET, f"the connection broke: {plain_text(exc)}")
+        self._ended(f"the connection broke: {plain_text(exc)}")
+
+    def _ended(self, message: str) -> None:
+        """An answer without a length ends with its connection (RFC 9112 §6.3).  That is taken for errors
+        only, whose text may be cut short, and even of a reset, with which a server leaves that has not
+        read the whole request; a success without a proof that it is whole is none."""
+        if self._error_without_length:
+            self.on_message_complete()
+        self._fail(FailureKind.RESET, message)
 
     # --- receiving: parser callbacks ---------------------------------------------------------------
 
@@ -212,6 +223,7 @@ class Connection(asyncio.Protocol):
         self._headers = {}
         self._chunks = []
         self._header_bytes = self._body_bytes = 0
+        self._error_without_length = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
@@ -219,6 +231,10 @@ class Connection(asyncio.Protocol):
             raise AttemptError(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
         # llhttp leaves the white space behind a value, which is no part of it (RFC 9110 §5.5).
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").rstrip(" \t")
+
+    def on_headers_complete(self) -> None:
+        without_length = not self._headers.keys() & {"content-length", "transfer-encoding"}
+        self._error_without_length = without_length and self._parser.get_status_code() >= 400
 
     def on_body(self, body: bytes) -> None:
         self._bodiless_bytes = 0
@@ -231,6 +247,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
+        self._error_without_length = False
         future, exchange = self._future, self._exchange
         if status < 200 or future is None or exchange is None:  # 1xx: the real answer follows
             return

@@ -28,6 +28,7 @@ PINNED: dict[str, dict[str, float]] = {
         "BASE_THROTTLE_S": 1.0,
         "CAP_S": 20.0,
         "MAX_RETRY_AFTER_S": 120.0,
+        "MIN_RETRIES_TO_STOP": 2,
         "MIN_PAY_AGAIN_S": 0.05,
     },
     "phase": {"PATIENCE_S": 60.0, "RECHECK_S": 0.25},

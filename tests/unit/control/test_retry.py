@@ -152,6 +152,16 @@ def test_step_3_no_connection_is_the_runs_until_the_store_has_answered_anything(
     assert [tried(retries) for retries in range(4)] == [Verdict.RETRY, Verdict.RETRY, verdict, verdict]
 
 
+@pytest.mark.parametrize(
+    ("n_retries", "verdict"), [(0, Verdict.FAIL_FILE), (1, Verdict.FAIL_FILE), (2, Verdict.STOP_RUN)]
+)
+def test_step_3_a_few_tries_say_nothing_of_all_others(n_retries: int, verdict: Verdict) -> None:
+    decision = decide(
+        FailureKind.CONNECT, retries=n_retries, retry=Retry(n_retries), any_answer=False, any_success=False
+    )
+    assert decision == Decision(verdict)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS[Fate.RETRY] if kind is not FailureKind.CONNECT])
 def test_step_3_a_store_that_took_the_connection_was_reached(kind: FailureKind) -> None:
     decision = decide(kind, retries=100, any_answer=False, any_success=False)
