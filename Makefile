@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+SEEDS ?= 2000
 
 # Bytecode goes beside the packages, not into src: `make run` uploads src and compares.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
@@ -33,6 +34,10 @@ test: $(VENV)/for-test ## Run all tests (ARGS="-k name" goes to pytest)
 .PHONY: test-stores
 test-stores: $(VENV)/for-stores ## Upload to MinIO, VersityGW, rclone and moto; writes docs/reliability.md
 	@$(BIN)/python -m tests.stores $(ARGS)
+
+.PHONY: sim
+sim: $(VENV)/for-test ## Run the simulator through 2000 made-up worlds (SEEDS=20000 runs more)
+	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --jobs 2 $(ARGS)
 
 .PHONY: check
 check: $(VENV)/for-check ## Lint, formatting, types

@@ -56,12 +56,14 @@ class Controls(msgspec.Struct, frozen=True):
 class Runtime(msgspec.Struct, frozen=True):
     """What one run takes from its surroundings; the simulator gives virtual ones.
 
-    `clock`: monotonic seconds.  `offload`: runs a blocking function off the loop.
+    `clock`: monotonic seconds.  `offload`: runs a blocking function off the loop.  `close`: the run
+    needs it no more.
     """
 
     clock: Callable[[], float]
     rng: Rng
     offload: Offload
+    close: Callable[[], None] = lambda: None
 
 
 def controls_for(config: UploadConfig) -> Controls:
@@ -89,7 +91,7 @@ def real_runtime(config: UploadConfig) -> Runtime:
     def offload(function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         return threads.call(lambda: function(*arguments))
 
-    return Runtime(time.monotonic, random.Random(), offload)  # noqa: S311 - jitter, not secrets
+    return Runtime(time.monotonic, random.Random(), offload, threads.close)  # noqa: S311 - jitter, not secrets
 
 
 async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
@@ -114,16 +116,20 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     `default_request` raise.
     """
     config = config or UploadConfig()
-    return await run_upload(
-        client,
-        bucket,
-        files,
-        config=config,
-        progress=progress,
-        default_request=default_request,
-        controls=controls_for(config),
-        runtime=real_runtime(config),
-    )
+    runtime = real_runtime(config)
+    try:
+        return await run_upload(
+            client,
+            bucket,
+            files,
+            config=config,
+            progress=progress,
+            default_request=default_request,
+            controls=controls_for(config),
+            runtime=runtime,
+        )
+    finally:
+        runtime.close()
 
 
 async def run_upload(

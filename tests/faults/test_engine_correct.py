@@ -262,11 +262,7 @@ def test_a_hundred_requests_with_an_expired_token_share_one_refresh(
         files = sources({f"{n}": b"x" for n in range(300)})
         async with Provided(client.endpoint, provider) as renewing:
             settings = config(max_in_flight=100, n_retries=0)
-            running = asyncio.ensure_future(s3_upload_files(renewing, BUCKET, files, settings, reports))
-            await asyncio.to_thread(server.wait_until, lambda: server.counts["400"] == 100)
-            while provider.asked < 100:
-                await asyncio.sleep(0)
-                summary = await running
+            summary = await s3_upload_files(renewing, BUCKET, files, settings, reports)
         assert (summary.uploaded, summary.attempts) == (300, 300)
         assert (provider.refreshes, provider.asked) == (1, 100)
 
@@ -345,6 +341,24 @@ def test_region_clock_and_token_one_after_the_other(fault_server: StartFaultServ
     assert [request.status for request in server.requests] == [403, 400, 400] + [200] * 100
 
 
+def test_what_was_put_right_since_a_request_began_is_not_touched_again(
+    fault_server: StartFaultServer,
+) -> None:
+    async def main(client: S3Client) -> None:
+        put = Operation(name=PUT_OBJECT, bucket=BUCKET, key="k")
+        no_date = Failure(kind=FailureKind.CLOCK, status=403)
+        late = Failure(kind=FailureKind.CLOCK, status=403, date_s=time.time() + 1_000.0)
+        early, second = (Exchange(asyncio.get_running_loop().time, 10.0) for _ in range(2))
+        await client.send(put, early)
+        assert [await client.correct(put, failure, early) for failure in (no_date, late, no_date)] == [
+            False, True, True,
+        ]  # fmt: skip
+        await client.send(put, second)
+        assert not await client.correct(put, no_date, second)
+
+    run(fault_server(), main)
+
+
 def test_on_aws_the_requests_go_to_the_regions_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS is not here to be asked: what matters is the host that would be."""
     put = Operation(name=PUT_OBJECT, bucket=BUCKET, key="k")
@@ -355,7 +369,7 @@ def test_on_aws_the_requests_go_to_the_regions_own_host(monkeypatch: pytest.Monk
 
         async def nobody(host: str, *_: Any, **__: Any) -> Any:
             asked.append(host)
-            raise socket.gaierror(socket.EAI_AGAIN, "no network here")
+            raise socket.gaierror(socket.EAI_NONAME, "no network here")
 
         monkeypatch.setattr(loop, "getaddrinfo", nobody)
         async with S3Client(region="us-east-1", credentials=OLD) as client:
@@ -367,7 +381,7 @@ def test_on_aws_the_requests_go_to_the_regions_own_host(monkeypatch: pytest.Monk
                 return exchange
 
             first = await send()
-            for region, possible in (("evil.example", False), ("us-east-1", False), (HOME, True)):
+            for region, possible in (("evil.example", False), ("us-east-1", False), (HOME, True), ("", True)):
                 failure = Failure(kind=FailureKind.REGION, status=301, region=region)
                 assert await client.correct(put, failure, first) is possible
             await send()

@@ -33,6 +33,8 @@ FATES = {
     "region": "correct",
     "clock": "correct",
     "expired-token": "correct",
+    # the run's, but for a clock that makes signatures wrong
+    "credentials": "correct",
     # any other 4xx; 412; EntityTooLarge; the source's own failures
     "rejected": "file",
     "exists": "file",
@@ -41,7 +43,6 @@ FATES = {
     "source-changed": "file",
     # no other object would fare better
     "access-denied": "run",
-    "credentials": "run",
     "no-such-bucket": "run",
     "host-unknown": "run",
     "certificate": "run",

@@ -1,10 +1,8 @@
-"""What S3 answers and how it is classified; hostile answers included."""
+"""What S3 answers and how it is classified."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from s3_upload.errors import FailureKind
 from s3_upload.http import Response
@@ -18,20 +16,12 @@ from s3_upload.s3.operations import (
 from s3_upload.s3.responses import (
     KIND_OF_CODE,
     KIND_OF_STATUS,
-    MAX_MESSAGE_CHARS,
     Failure,
     classify,
     completed_etag,
     upload_id,
 )
-
-OPERATIONS = [
-    PUT_OBJECT,
-    CREATE_MULTIPART_UPLOAD,
-    UPLOAD_PART,
-    COMPLETE_MULTIPART_UPLOAD,
-    ABORT_MULTIPART_UPLOAD,
-]
+from tests.unit.answers import OPERATIONS, bad, error_body, failure
 
 CODES = {
     "server": ["InternalError"],
@@ -71,23 +61,6 @@ FILE_CODES = [
     "EntityTooSmall", "InvalidArgument", "InvalidDigest", "InvalidPartOrder", "InvalidRequest", "InvalidURI",
     "KeyTooLongError", "MalformedXML", "MetadataTooLarge",
 ]  # fmt: skip
-
-
-def error_body(code: str, message: str = "Why.", request_id: str = "") -> bytes:
-    extra = f"<RequestId>{request_id}</RequestId>" if request_id else ""
-    head = '<?xml version="1.0" encoding="UTF-8"?>\n'
-    return f"{head}<Error><Code>{code}</Code><Message>{message}</Message>{extra}</Error>".encode()
-
-
-def failure(operation: str, response: Response) -> Failure:
-    found = classify(operation, response)
-    assert found is not None
-    return found
-
-
-def bad(body: bytes, status: int = 400, **headers: str) -> Failure:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return failure(PUT_OBJECT, Response(status, named, body))
 
 
 # --- codes and statuses
@@ -334,7 +307,7 @@ def test_the_region_that_an_answer_names(body: bytes, header: str | None, region
         ("Sun, 06 Nov 2022 08:49:37 +0100", None),
         ("Sunday, 06-Nov-22 08:49:37 GMT", None),
         ("Sun Nov  6 08:49:37 2022", None),
-        ("Sun, 06 Nov 9999 08:49:37 GMT", 253_397_407_777.0),
+        ("Sun, 06 Nov 9999 08:49:37 GMT", 253_397_494_177.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", None),
         ("Sun, 06 Nov 0000 08:49:37 GMT", None),
         ("Sun, \u0660\u0666 Nov 2022 08:49:37 GMT", None),
@@ -352,109 +325,3 @@ def test_a_late_error_names_both_too() -> None:
     headers = {"date": "Sun, 06 Nov 2022 08:49:37 GMT", "x-amz-bucket-region": "eu-west-1"}
     found = failure(COMPLETE_MULTIPART_UPLOAD, Response(200, headers, error_body("RequestTimeTooSkewed")))
     assert (found.region, found.date_s) == ("eu-west-1", 1_667_724_577.0)
-
-
-# --- hostile bodies
-
-
-def assert_fit_to_print(found: Failure) -> None:
-    for text in (found.message, found.code, found.request_id, found.region):
-        assert len(text) <= MAX_MESSAGE_CHARS
-        assert text.isprintable()
-        text.encode()
-
-
-@pytest.mark.parametrize("length", range(0, len(error_body("SlowDown", request_id="R")), 7))
-def test_truncated_anywhere(length: int) -> None:
-    found = bad(error_body("SlowDown", request_id="R")[:length], 503)
-    assert found.kind is FailureKind.THROTTLE
-    assert found.code in ("", "SlowDown")
-
-
-@pytest.mark.parametrize(
-    ("sent", "message"),
-    [
-        ("a\x1b[31mred\x07\r\nb", "a [31mred b"),
-        ("a&#27;[2Jb&#10;&#x0a;c", "a[2Jb c"),
-        ("a\u202egnp.exe\u2028b", "a gnp.exe b"),
-        ("a&#x202e;b", "a b"),
-        ("&lt;script&gt; &amp;amp; &quot;q&quot;", '<script> &amp; "q"'),
-        ("&#xD800;&#0;&#x110000;&nosuch;", "\ufffd\ufffd\ufffd&nosuch;"),
-        ("  spaced \n out\t", "spaced out"),
-        ("日本語", "日本語"),
-    ],
-)
-def test_a_message_is_one_line_that_does_nothing_to_a_terminal(sent: str, message: str) -> None:
-    found = bad(error_body("InvalidArgument", sent))
-    assert found.message == message
-    assert_fit_to_print(found)
-
-
-def test_entities_are_not_expanded_again_and_again() -> None:
-    laughs = '<!DOCTYPE e [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>' + error_body("X", "&b;&b;").decode()
-    assert bad(laughs.encode()).message == "&b;&b;"
-    assert (
-        bad(b'<!DOCTYPE e [<!ENTITY x SYSTEM "file:///etc/passwd">]>' + error_body("X", "&x;")).message
-        == "&x;"
-    )
-
-
-def test_a_header_is_cleaned_as_a_body_is() -> None:
-    found = bad(b"", x_amz_request_id="R\x1b[2J" + "x" * 5_000)
-    assert found.request_id.startswith("R [2Jxxx")
-    assert_fit_to_print(found)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        error_body("SlowDown", "x" * 1_000_000),
-        error_body("SlowDown", "&#10;" * 100_000),
-        error_body("SlowDown", "\u202e" * 100_000),
-        b"<Code>SlowDown</Code><Message>" + b" " * 1_000_000,
-        b"<Code>SlowDown</Code>" + b"<Message>" * 100_000,
-        b"<Code>SlowDown</Code>" + b"<Message> " * 100_000 + b"</Message>",
-        b" " * 1_000_000 + error_body("SlowDown"),
-    ],
-    ids=["long", "entities", "bidi", "spaces", "opened", "nested", "late"],
-)
-def test_huge_bodies_are_classified_all_the_same(body: bytes) -> None:
-    """A search that backtracks would need hours for the white space here."""
-    found = bad(body, 400)
-    assert found.kind is FailureKind.THROTTLE
-    assert_fit_to_print(found)
-
-
-MARKUP = (
-    b"<Error> <Error <Code> </Code> <Message> </Message> <UploadId> </UploadId> <ETag> </ETag> <RequestId> "
-    b"</RequestId> SlowDown &#x202e; &#xD800; &amp; & \xff \x00 \xe2\x80\xa8"
-)
-PIECES = st.sampled_from([*MARKUP.split(b" "), b" ", b"x" * 400])
-BODIES = st.binary(max_size=200) | st.lists(PIECES | st.binary(max_size=5), max_size=20).map(b"".join)
-
-
-@given(
-    operation=st.sampled_from(OPERATIONS),
-    status=st.integers(200, 599),
-    headers=st.dictionaries(
-        st.sampled_from(
-            ["etag", "retry-after", "x-amz-retry-after", "x-amz-request-id", "x-amz-bucket-region", "date"]
-        ),
-        st.text(max_size=400),
-    ),
-    body=BODIES,
-)
-@example(operation=PUT_OBJECT, status=400, headers={}, body=b"<Code>\xed\xa0\x80</Code>")
-def test_no_answer_raises_or_reaches_the_terminal_raw(
-    operation: str, status: int, headers: dict[str, str], body: bytes
-) -> None:
-    response = Response(status, headers, body)
-    found = classify(operation, response)
-    if found is None:
-        assert 200 <= status < 300
-    else:
-        assert_fit_to_print(found)
-        assert found.status == status
-        assert found.retry_after_s is None or found.retry_after_s >= 0
-    assert isinstance(upload_id(response), str)
-    assert isinstance(completed_etag(response), str)

@@ -1,4 +1,4 @@
-"""Opening connections: which address, what if it does not work, and how names are looked up."""
+"""Opening connections: which address, and what if it does not work."""
 
 from __future__ import annotations
 
@@ -11,63 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.wire.connect import Connector
-from s3_upload.wire.connection import Connection
-from s3_upload.wire.resolve import DNS_TTL_S, FIRST_RESOLVE_TRIES, MAX_CANDIDATES, PENALTY_S
+from s3_upload.errors import FailureKind
+from s3_upload.wire.resolve import DNS_TTL_S, MAX_CANDIDATES, PENALTY_S
 from tests.wire.conftest import run_on
 from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange
-from tests.wire.peers import OK, answering, head_for, serving, until
+from tests.wire.openers import A, B, C, Opener, opener
+from tests.wire.peers import OK, answering, head_for, serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from tests.conftest import Tls
 
     Run = Callable[[Callable[[], Any]], None]
 
-A, B, C = "127.0.0.1", "127.0.0.2", "127.0.0.3"
-
 
 @pytest.fixture(params=[controlled_asyncio, controlled_uvloop], ids=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Run:
     return lambda main: run_on(request.param, main)
-
-
-class Opener:
-    """A connector and what it opened."""
-
-    def __init__(self, port: int, tls: ssl.SSLContext | None = None, host: str = HOST) -> None:
-        self.connector = Connector(host=host, port=port, tls=tls, loop=asyncio.get_running_loop())
-        self.opened: list[Connection] = []
-        self.spare: list[Connection] = []
-
-    async def open(self, **options: Any) -> Connection:
-        connection = await self.connector.open(exchange(**options), self.spare.append, lambda _: None)
-        self.opened.append(connection)
-        return connection
-
-    async def refusal(self, **options: Any) -> AttemptError:
-        with pytest.raises(AttemptError) as caught:
-            await self.open(**options)
-        return caught.value
-
-    def close(self) -> None:
-        for connection in self.opened + self.spare:
-            connection.close()
-
-
-@contextlib.asynccontextmanager
-async def opener(*addresses: str, **options: Any) -> AsyncIterator[Opener]:
-    """Servers at these addresses, all on one port, to which the name resolves."""
-    async with contextlib.AsyncExitStack() as stack:
-        port = 0
-        for address in addresses:
-            port = await stack.enter_async_context(serving(answering(OK), host=address, port=port))
-        controlled().answers = [list(addresses)]
-        made = Opener(port, **options)
-        stack.callback(made.close)
-        yield made
 
 
 @contextlib.contextmanager
@@ -265,98 +226,6 @@ def test_a_tls_handshake_that_does_not_end_leaves_no_socket(run: Run, how: str) 
                 with pytest.raises(asyncio.CancelledError):
                     await opening
             await peer_left.wait()
-
-    run(main)
-
-
-# --- names ------------------------------------------------------------------------------------------
-
-NO_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-AGAIN = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-
-
-@pytest.mark.parametrize(("error", "lookups"), [(NO_NAME, 1), (AGAIN, FIRST_RESOLVE_TRIES)])
-def test_a_name_that_does_not_resolve(run: Run, error: Exception, lookups: int) -> None:
-    async def main() -> None:
-        controlled().answers = [error]
-        refusal = await Opener(1, host="no.such.host").refusal()
-        assert refusal.kind is FailureKind.HOST_UNKNOWN
-        assert "'no.such.host'" in refusal.message
-        assert str(error.args[1]) in refusal.message
-        assert "[Errno" not in refusal.message
-        assert controlled().lookups == lookups
-        assert controlled().dialled == []
-
-    run(main)
-
-
-def test_a_resolvers_bad_minute_does_not_stop_a_run(run: Run) -> None:
-    async def main() -> None:
-        async with opener(A, B) as made:
-            controlled().answers = [AGAIN, [A], AGAIN, NO_NAME, [B]]
-            await made.open()  # the first look-up is worth another try
-            assert controlled().lookups == 2
-            await made.open()
-            assert controlled().lookups == 2, "looked up again before its time"
-            for lookups in (3, 4):  # fails, temporarily and for good: the address known is kept
-                controlled().skip_s += DNS_TTL_S + 1
-                assert (await made.open()).address == A
-                assert (await made.open()).address == A
-                assert controlled().lookups == lookups
-            controlled().skip_s += DNS_TTL_S + 1
-            assert (await made.open()).address == B
-
-    run(main)
-
-
-def test_a_resolver_that_never_answers_is_asked_again_and_then_given_up(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("s3_upload.wire.resolve.DNS_TIMEOUT_S", 0.01)
-    monkeypatch.setattr("s3_upload.wire.resolve.RESOLVE_PAUSE_S", 0.0)
-
-    async def main() -> None:
-        controlled().gate = asyncio.Event()
-        refusal = await Opener(1).refusal()
-        assert refusal.kind is FailureKind.HOST_UNKNOWN
-        assert refusal.message == (
-            f"the host name {HOST!r} of the endpoint cannot be resolved: no answer within 0.01 s"
-        )
-        assert controlled().lookups == FIRST_RESOLVE_TRIES
-
-    run(main)
-
-
-def test_a_resolver_that_falls_silent_later_does_not_stop_a_run(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("s3_upload.wire.resolve.DNS_TIMEOUT_S", 0.01)
-
-    async def main() -> None:
-        async with opener(A) as made:
-            await made.open()
-            controlled().gate = asyncio.Event()
-            controlled().skip_s += DNS_TTL_S + 1
-            for _ in range(2):
-                assert (await made.open()).address == A
-                assert controlled().lookups == 2
-
-    run(main)
-
-
-def test_many_who_need_a_name_look_it_up_once(run: Run) -> None:
-    async def main() -> None:
-        async with opener(A) as made:
-            gate = controlled().gate = asyncio.Event()
-            opening = [asyncio.ensure_future(made.open()) for _ in range(10)]
-            await until(lambda: bool(controlled().lookups))
-            opening[0].cancel()  # the one who asked leaves; the others still get their answer
-            await asyncio.sleep(0)
-            gate.set()
-            results = await asyncio.gather(*opening, return_exceptions=True)
-            assert isinstance(results[0], asyncio.CancelledError)
-            assert all(isinstance(result, Connection) for result in results[1:])
-            assert controlled().lookups == 1
 
     run(main)
 

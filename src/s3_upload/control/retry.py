@@ -14,7 +14,8 @@ Theory of operation.
 2. What the store asks for by Retry-After is a lower bound, itself bounded by `MAX_RETRY_AFTER_S`.
 3. What cannot be reached from the very beginning will not be reached by the next object either: when
    the tries of a request run out for want of a connection and the store has never answered anything,
-   the run stops, or each of a million objects would fail in the same way.
+   the run stops, or each of a million objects would fail in the same way.  Until it answers, such a
+   retry costs nothing (step 4): a hundred requests that share the budget would take minutes to find out.
 4. A retry is paid from the endpoint's `budget.RetryBudget` when its delay is over (`pay`); where that
    is empty it waits until the tokens are there: the run slows down and drops nothing.  What the last
    retry of a request cost comes back when the request succeeds.
@@ -109,12 +110,13 @@ class Retry:
             return Decision(Verdict.CORRECT)
         if fate in (Fate.RUN, Fate.CORRECT):
             return Decision(Verdict.STOP_RUN)
+        unreached = kind is FailureKind.CONNECT and not (any_answer or any_success)
         if retries >= self._n_retries:
-            unreachable = kind is FailureKind.CONNECT and not (any_answer or any_success)
-            unreachable = unreachable and retries >= MIN_RETRIES_TO_STOP
-            return Decision(Verdict.STOP_RUN if unreachable else Verdict.FAIL_FILE)
+            stops = unreached and retries >= MIN_RETRIES_TO_STOP
+            return Decision(Verdict.STOP_RUN if stops else Verdict.FAIL_FILE)
         throttled = fate is Fate.THROTTLE
         base_s = BASE_THROTTLE_S if throttled else BASE_TRANSIENT_S
         jitter_s = rng.uniform(0.0, min(CAP_S, base_s * 2.0 ** min(retries, 30)))
         delay_s = max(jitter_s, min(retry_after_s or 0.0, MAX_RETRY_AFTER_S))
-        return Decision(Verdict.RETRY, delay_s, COST_THROTTLE if throttled else COST_TRANSIENT)
+        cost = COST_THROTTLE if throttled else COST_TRANSIENT
+        return Decision(Verdict.RETRY, delay_s, 0.0 if unreached else cost)

@@ -211,7 +211,7 @@ class Feed:
     # --- whole objects ---------------------------------------------------------------------------
 
     def _start_batch(self) -> None:
-        """Starts reading the next few sources, or the stream that is next, or reports the one that is none."""
+        """Starts reading what is next: some files, or a stream; or reports the next, if it is none."""
         batch: list[Numbered] = []
         while self._sources and len(batch) < BATCH_COUNT:
             seq, source = self._sources[0]

@@ -179,14 +179,7 @@ class Scheduler:
         return self._window.limit + self._hedges
 
     async def _work(self) -> None:
-        while not self._end.done():
-            if len(self._workers) > self._slots():
-                worker = asyncio.current_task()
-                assert worker is not None
-                self._workers.discard(worker)  # now: others are counting as well
-                if self._ready:
-                    self._wake_one()  # whoever stays does what this one was woken for
-                return
+        while not self._end.done() and len(self._workers) <= self._slots():
             if not self._ready:
                 waiter = self._loop.create_future()
                 self._idle_workers.append(waiter)

@@ -153,6 +153,17 @@ def test_step_3_no_connection_is_the_runs_until_the_store_has_answered_anything(
 
 
 @pytest.mark.parametrize(
+    ("any_answer", "any_success", "cost"), [(False, False, 0.0), (True, False, 14.0), (False, True, 14.0)]
+)
+def test_step_3_until_there_is_an_answer_trying_to_connect_costs_nothing(
+    any_answer: bool, any_success: bool, cost: float
+) -> None:
+    for kind, expected in ((FailureKind.CONNECT, cost), (FailureKind.RESET, 14.0)):
+        assert decide(kind, any_answer=any_answer, any_success=any_success).cost == expected
+    assert Retry(8).pay(0.0, now=0.0) == emptied().pay(0.0, now=0.0) == 0.0
+
+
+@pytest.mark.parametrize(
     ("n_retries", "verdict"), [(0, Verdict.FAIL_FILE), (1, Verdict.FAIL_FILE), (2, Verdict.STOP_RUN)]
 )
 def test_step_3_a_few_tries_say_nothing_of_all_others(n_retries: int, verdict: Verdict) -> None:

@@ -1,0 +1,117 @@
+"""How names are looked up, and that a resolver's trouble does not become the run's."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload.errors import FailureKind
+from s3_upload.wire.connection import Connection
+from s3_upload.wire.resolve import DNS_TTL_S, FIRST_RESOLVE_TRIES
+from tests.wire.conftest import run_on
+from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop
+from tests.wire.openers import A, B, Opener, opener
+from tests.wire.peers import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[[Callable[[], Any]], None]
+
+
+@pytest.fixture(params=[controlled_asyncio, controlled_uvloop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    return lambda main: run_on(request.param, main)
+
+
+NO_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+AGAIN = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+@pytest.mark.parametrize(("error", "lookups"), [(NO_NAME, 1), (AGAIN, FIRST_RESOLVE_TRIES)])
+def test_a_name_that_does_not_resolve(run: Run, error: Exception, lookups: int) -> None:
+    async def main() -> None:
+        controlled().answers = [error]
+        refusal = await Opener(1, host="no.such.host").refusal()
+        assert refusal.kind is FailureKind.HOST_UNKNOWN
+        assert "'no.such.host'" in refusal.message
+        assert str(error.args[1]) in refusal.message
+        assert "[Errno" not in refusal.message
+        assert controlled().lookups == lookups
+        assert controlled().dialled == []
+
+    run(main)
+
+
+def test_a_resolvers_bad_minute_does_not_stop_a_run(run: Run) -> None:
+    async def main() -> None:
+        async with opener(A, B) as made:
+            controlled().answers = [AGAIN, [A], AGAIN, NO_NAME, [B]]
+            await made.open()  # the first look-up is worth another try
+            assert controlled().lookups == 2
+            await made.open()
+            assert controlled().lookups == 2, "looked up again before its time"
+            for lookups in (3, 4):  # fails, temporarily and for good: the address known is kept
+                controlled().skip_s += DNS_TTL_S + 1
+                assert (await made.open()).address == A
+                assert (await made.open()).address == A
+                assert controlled().lookups == lookups
+            controlled().skip_s += DNS_TTL_S + 1
+            assert (await made.open()).address == B
+
+    run(main)
+
+
+def test_a_resolver_that_never_answers_is_asked_again_and_then_given_up(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3_upload.wire.resolve.DNS_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("s3_upload.wire.resolve.RESOLVE_PAUSE_S", 0.0)
+
+    async def main() -> None:
+        controlled().gate = asyncio.Event()
+        refusal = await Opener(1).refusal()
+        assert refusal.kind is FailureKind.HOST_UNKNOWN
+        assert refusal.message == (
+            f"the host name {HOST!r} of the endpoint cannot be resolved: no answer within 0.01 s"
+        )
+        assert controlled().lookups == FIRST_RESOLVE_TRIES
+
+    run(main)
+
+
+def test_a_resolver_that_falls_silent_later_does_not_stop_a_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3_upload.wire.resolve.DNS_TIMEOUT_S", 0.01)
+
+    async def main() -> None:
+        async with opener(A) as made:
+            await made.open()
+            controlled().gate = asyncio.Event()
+            controlled().skip_s += DNS_TTL_S + 1
+            for _ in range(2):
+                assert (await made.open()).address == A
+                assert controlled().lookups == 2
+
+    run(main)
+
+
+def test_many_who_need_a_name_look_it_up_once(run: Run) -> None:
+    async def main() -> None:
+        async with opener(A) as made:
+            gate = controlled().gate = asyncio.Event()
+            opening = [asyncio.ensure_future(made.open()) for _ in range(10)]
+            await until(lambda: bool(controlled().lookups))
+            opening[0].cancel()  # the one who asked leaves; the others still get their answer
+            await asyncio.sleep(0)
+            gate.set()
+            results = await asyncio.gather(*opening, return_exceptions=True)
+            assert isinstance(results[0], asyncio.CancelledError)
+            assert all(isinstance(result, Connection) for result in results[1:])
+            assert controlled().lookups == 1
+
+    run(main)
