@@ -80,7 +80,13 @@ def test_fields_are_read_back_as_they_were_given(store: Store, bucket: str) -> N
     fields = RequestFields(
         content_type="text/x-odd; charset=utf-8",
         cache_control="max-age=60, must-revalidate",
-        metadata={"plain": "v", "Mixed-Case": "A b=c;d", "empty": "", "percent": "100%+&", "wide": "a  b   c"},
+        metadata={
+            "plain": "v",
+            "Mixed-Case": "A b=c;d",
+            "empty": "",
+            "percent": "100%+&",
+            "wide": "a  b   c",
+        },
     )
     files = [ObjectSource.data(b"small", "small"), ObjectSource.data(b"other", "other")]
 
