@@ -24,6 +24,7 @@ from s3_upload.control.timers import AdaptiveTimeout
 from s3_upload.control.window import AdaptiveWindow, FixedWindow, Window
 from s3_upload.engine.client import Client
 from s3_upload.engine.feed import Feed, Offload, Sources
+from s3_upload.engine.nearby import Nearby, local_devices
 from s3_upload.engine.progress import Progress
 from s3_upload.engine.reader import Reader
 from s3_upload.engine.scheduler import Scheduler
@@ -57,13 +58,14 @@ class Runtime(msgspec.Struct, frozen=True):
     """What one run takes from its surroundings; the simulator gives virtual ones.
 
     `clock`: monotonic seconds.  `offload`: runs a blocking function off the loop.  `close`: the run
-    needs it no more.
+    needs it no more.  `local_devices`: see `engine.nearby`.
     """
 
     clock: Callable[[], float]
     rng: Rng
     offload: Offload
     close: Callable[[], None] = lambda: None
+    local_devices: frozenset[int] = frozenset()
 
 
 def controls_for(config: UploadConfig) -> Controls:
@@ -91,7 +93,7 @@ def real_runtime(config: UploadConfig) -> Runtime:
     def offload(function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         return threads.call(lambda: function(*arguments))
 
-    return Runtime(time.monotonic, random.Random(), offload, threads.close)  # noqa: S311 - jitter, not secrets
+    return Runtime(time.monotonic, random.Random(), offload, threads.close, local_devices())  # noqa: S311 - jitter, not secrets
 
 
 async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
@@ -170,6 +172,7 @@ async def run_upload(
             clock=runtime.clock,
         ),
         offload=runtime.offload,
+        nearby=Nearby(runtime.local_devices),
         fields_of=fields_of,
     )
     scheduler.attach(feed)

@@ -27,6 +27,7 @@ from typing import Any, Protocol
 
 from s3_upload.config import UploadConfig
 from s3_upload.engine.multipart import MultipartUpload, PartPlan
+from s3_upload.engine.nearby import Nearby
 from s3_upload.engine.reader import BigFile, HashedBody, Identity, Reader
 from s3_upload.engine.stream import BlockStream
 from s3_upload.engine.unit import Unit, Upload
@@ -73,6 +74,7 @@ class Feed:
         config: UploadConfig,
         reader: Reader,
         offload: Offload,
+        nearby: Nearby,
         fields_of: Callable[[ObjectSource], RequestFields],
     ) -> None:
         self._sink = sink
@@ -80,6 +82,7 @@ class Feed:
         self._config = config
         self._reader = reader
         self._offload = offload
+        self._nearby = nearby
         self._fields_of = fields_of
         self._iterator = aiter(files) if isinstance(files, AsyncIterable) else iter(files)
         self._sources: deque[Numbered] = deque()
@@ -235,10 +238,14 @@ class Feed:
             self._start(self._read_batch(batch))
 
     async def _read_batch(self, batch: list[Numbered]) -> None:
+        sources = [source for _, source in batch]
         try:
-            results = await self._offload(
-                self._reader.read_batch, [source for _, source in batch], BATCH_BYTES
-            )
+            if self._nearby.allows(sources):
+                results = self._nearby.read(self._reader, sources)
+            else:
+                read = self._nearby.read_in_thread
+                results = await self._offload(read, self._reader, sources, BATCH_BYTES)
+            self._nearby.saw(results)
         finally:
             self._reads -= 1
             self._held_bytes -= self._batch_reserve_bytes
