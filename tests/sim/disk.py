@@ -58,8 +58,8 @@ class SimDisk:
         """`await offload(function, *arguments)`."""
         name = function.__name__
         reader = cast("Reader", getattr(function, "__self__", None))
-        if name == "read_in_thread":  # of engine.nearby.Nearby, which is given the reader
-            return await self._read_batch(*arguments)
+        if name == "read_batch":
+            return await self._read_batch(reader, *arguments)
         if name == "read_part":
             return await self._read_part(reader, *arguments)
         await self._take(0)

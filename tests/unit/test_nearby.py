@@ -53,6 +53,12 @@ def device(tmp_path: Path) -> int:
     return tmp_path.stat().st_dev
 
 
+def know(nearby: Nearby, reader: Reader, sources: list[ObjectSource]) -> None:
+    """As the feed does it: pulled by a thread, read by a thread."""
+    nearby.pull_in_thread(reader, iter(sources), 9)
+    nearby.saw(reader.read_batch(sources, 1 << 20))
+
+
 def test_the_local_devices_are_those_of_local_file_systems(tmp_path: Path) -> None:
     mountinfo = tmp_path / "mountinfo"
     mountinfo.write_text(MOUNTINFO, encoding="utf-8")
@@ -60,14 +66,13 @@ def test_the_local_devices_are_those_of_local_file_systems(tmp_path: Path) -> No
     assert local_devices(tmp_path / "none") == frozenset()
 
 
-def test_rule_1_a_directory_is_known_once_a_thread_has_read_there(
+def test_rule_1_a_directory_is_known_once_a_thread_has_pulled_from_it(
     reader: Reader, sources: list[ObjectSource], device: int
 ) -> None:
     nearby = Nearby(frozenset({device}))
     nearby.saw([HashedBody(b"small")])
     assert not nearby.allows(sources)
-    results = nearby.read_in_thread(reader, sources, 1 << 20)
-    assert [result.body for result in results if isinstance(result, HashedBody)] == [b"a", b"b"]
+    assert nearby.pull_in_thread(reader, iter(sources), 9) == (sources, True)
     assert nearby.allows(sources)
     assert nearby.allows([ObjectSource.data(b"x", "in memory")])
 
@@ -77,7 +82,7 @@ def test_rule_1_a_device_that_is_not_local_never(
 ) -> None:
     for devices in (frozenset[int](), frozenset({device + 1})):
         nearby = Nearby(devices)
-        nearby.saw(nearby.read_in_thread(reader, sources, 1 << 20))
+        know(nearby, reader, sources)
         assert not nearby.allows(sources)
 
 
@@ -85,7 +90,7 @@ def test_rule_1_a_link_may_lead_elsewhere(
     reader: Reader, sources: list[ObjectSource], device: int, tmp_path: Path
 ) -> None:
     nearby = Nearby(frozenset({device}))
-    nearby.saw(nearby.read_in_thread(reader, sources, 1 << 20))
+    know(nearby, reader, sources)
     (tmp_path / "link").symlink_to(tmp_path / "a")
     assert not nearby.allows([ObjectSource.file(tmp_path / "link", "link")])
     assert not nearby.allows([ObjectSource.file(tmp_path / "gone", "gone")])
@@ -93,7 +98,7 @@ def test_rule_1_a_link_may_lead_elsewhere(
 
 def test_rule_2_big_files_are_for_threads(reader: Reader, sources: list[ObjectSource], device: int) -> None:
     nearby = Nearby(frozenset({device}))
-    nearby.saw(nearby.read_in_thread(reader, sources, 1 << 20))
+    know(nearby, reader, sources)
     nearby.saw([HashedBody(bytes(SMALL_MEAN_BYTES)), HashedBody(bytes(SMALL_MEAN_BYTES + 1))])
     assert not nearby.allows(sources)
     nearby.saw([HashedBody(bytes(SMALL_MEAN_BYTES)), HashedBody(bytes(SMALL_MEAN_BYTES))])
@@ -104,7 +109,7 @@ def test_rule_3_a_slow_batch_sends_the_next_ones_to_the_threads(
     reader: Reader, sources: list[ObjectSource], device: int, clock: Clock
 ) -> None:
     nearby = Nearby(frozenset({device}))
-    nearby.saw(nearby.read_in_thread(reader, sources, 1 << 20))
+    know(nearby, reader, sources)
     nearby.read(reader, sources)
     assert nearby.allows(sources)
     clock.step_s = SLOW_BATCH_S * 1.01

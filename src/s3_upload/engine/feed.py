@@ -202,7 +202,9 @@ class Feed:
                     break
                 self.top_up()
         else:
-            sources, self._exhausted = await self._offload(self._reader.pull, iterator, PULL_COUNT)
+            sources, self._exhausted = await self._offload(
+                self._nearby.pull_in_thread, self._reader, iterator, PULL_COUNT
+            )
             self._add_sources(sources)
         self._pulling = False
 
@@ -243,8 +245,7 @@ class Feed:
             if self._nearby.allows(sources):
                 results = self._nearby.read(self._reader, sources)
             else:
-                read = self._nearby.read_in_thread
-                results = await self._offload(read, self._reader, sources, BATCH_BYTES)
+                results = await self._offload(self._reader.read_batch, sources, BATCH_BYTES)
             self._nearby.saw(results)
         finally:
             self._reads -= 1

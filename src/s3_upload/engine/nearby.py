@@ -6,7 +6,7 @@ takes, and takes it from the event loop again.  For 20,000 files of 4 KiB on a l
 must hang a thread and never the loop.  So a batch is read on the loop only if
 
 1. every file's directory is known to lie on a local file system (Linux: /proc/self/mountinfo;
-   elsewhere all reading is done in threads), which a thread has found out when it read there before,
+   elsewhere all reading is done in threads), which the thread that pulled the source has found out,
    and the file is no link, which might lead elsewhere;
 2. the files read last were small: SMALL_MEAN_BYTES on average (hashing big ones is work for threads);
 3. reading on the loop has been fast: a batch that took longer than SLOW_BATCH_S sends the next
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from s3_upload.engine.reader import BigFile, HashedBody, Reader
@@ -84,15 +84,17 @@ class Nearby:
             self._batches_in_threads = THREAD_BATCHES
         return results
 
-    def read_in_thread(self, reader: Reader, sources: Sequence[ObjectSource], stop_bytes: int) -> Results:
-        """Reads `sources` in the thread that calls it, and finds out where they lie."""
-        results = reader.read_batch(sources, stop_bytes)
+    def pull_in_thread(
+        self, reader: Reader, sources: Iterator[ObjectSource], count: int
+    ) -> tuple[list[ObjectSource], bool]:
+        """`Reader.pull` in the thread that calls it, which also finds out where the files lie."""
+        pulled = reader.pull(sources, count)
         if self._devices:
             if len(self._local_directories) > MAX_DIRECTORIES:
                 self._local_directories.clear()
-            for directory in {_directory(source.path) for source in sources if source.path}:
+            for directory in {_directory(source.path) for source in pulled[0] if source.path}:
                 self._local_directories.setdefault(directory, self._lies_locally(directory))
-        return results
+        return pulled
 
     def saw(self, results: Results) -> None:
         """A batch was read, here or in a thread."""
