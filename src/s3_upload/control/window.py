@@ -18,8 +18,9 @@ Theory of operation of `AdaptiveWindow`: hill-climbing on goodput, with AIMD on 
 5. *App-limited*: a window that was not filled for half of an epoch's observations (the disk is slow,
    the work runs out) tells nothing; it neither grows nor is compared.
 6. *Throttle* (503, 429): times THROTTLE_CUT, once per congestion episode: only when the refused
-   request was sent after the last cut.  Then the window grows by one per epoch of at least
-   AFTER_CUT_EPOCH_S until it is back where it was refused, and from there by probes.
+   request was sent after the last cut.  Then the window grows, in every epoch of at least
+   AFTER_CUT_EPOCH_S, by 1/RECOVERY of where it was refused (at least by one) until it is back there,
+   and from there by probes.
 7. *Timeouts*: TIMEOUT_SHARE (5 %) of an epoch's attempts, of at least MIN_ATTEMPTS_TO_JUDGE, and sent
    after the last cut: times TIMEOUT_CUT.
 
@@ -52,6 +53,8 @@ KEEP = 0.02
 STEP = 8
 """A probe goes 1/STEP of the window up or down, at least one."""
 THROTTLE_CUT = 0.7
+RECOVERY = 16
+"""After a throttle the window grows by 1/RECOVERY of where it was refused per epoch, at least by one."""
 TIMEOUT_CUT = 0.5
 TIMEOUT_SHARE = 0.05
 MIN_ATTEMPTS_TO_JUDGE = 20
@@ -159,7 +162,7 @@ class AdaptiveWindow:
         elif self._starting:
             self._judge_start(goodput)
         elif self._refused_at and self.limit < self._refused_at:
-            self._set(self.limit + 1)
+            self._set(self.limit + max(1, self._refused_at // RECOVERY))
             self._best = None
         else:
             self._refused_at = 0

@@ -70,6 +70,7 @@ PINNED: dict[str, dict[str, float]] = {
         "KEEP": 0.02,
         "STEP": 8,
         "THROTTLE_CUT": 0.7,
+        "RECOVERY": 16,
         "TIMEOUT_CUT": 0.5,
         "TIMEOUT_SHARE": 0.05,
         "MIN_ATTEMPTS_TO_JUDGE": 20,
