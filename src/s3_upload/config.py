@@ -40,8 +40,7 @@ class UploadConfig:
 
     max_in_flight: int = knob(
         256,
-        "At most this many requests at the same time. How many there are, the window decides; beyond 256 "
-        "more has never been measured to help.",
+        "At most this many requests at the same time. How many there are, the window decides.",
         low=1,
         high=10_000,
     )

@@ -181,7 +181,7 @@ class SimTransport(asyncio.Transport):
         return self._buffered
 
     def pause_reading(self) -> None:
-        raise NotImplementedError
+        raise AssertionError("the connection never pauses reading")
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._closing or not data:

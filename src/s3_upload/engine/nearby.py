@@ -1,9 +1,8 @@
 """Whether small files are so near that the event loop may read them itself.
 
 A reader thread gives up the interpreter's lock at each of the five system calls that a small file
-takes, and takes it from the event loop again.  For 20,000 files of 4 KiB on a local disk that was
-100,000 context switches and 1.6 times the time of reading them on the loop.  But a disk that hangs
-must hang a thread and never the loop.  So a batch is read on the loop only if
+takes, and takes it from the event loop again: for small files that costs more than reading them.  But
+a disk that hangs must hang a thread and never the loop.  So a batch is read on the loop only if
 
 1. every file's directory is known to lie on a local file system (Linux: /proc/self/mountinfo;
    elsewhere all reading is done in threads), which the thread that pulled the source has found out,
