@@ -1,7 +1,7 @@
 """`python -m bench`: s3-upload beside s5cmd and obstore, on small and on large files.
 
 The sink is nginx on a RAM disk with one worker: beside a client on two cores, a second worker only
-takes the client's core (measured: no contender got faster by it, the spread grew).
+takes the client's core (`--sink-workers auto` shows what that does).
 """
 
 from __future__ import annotations
