@@ -38,8 +38,13 @@ class Contender:
 
 
 def environment(sink: Sink) -> dict[str, str]:
-    """The environment of every contender: nothing of the user's AWS settings gets through."""
+    """The environment of every contender: nothing of the user's AWS settings gets through.
+
+    Python keeps its compiled modules, as it does wherever something is installed: without them every
+    start of a contender in Python would compile it anew.
+    """
     env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     env |= {
         "AWS_ACCESS_KEY_ID": "benchmark",
         "AWS_SECRET_ACCESS_KEY": "benchmark-secret",

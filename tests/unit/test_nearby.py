@@ -92,8 +92,14 @@ def test_rule_1_a_link_may_lead_elsewhere(
     nearby = Nearby(frozenset({device}))
     know(nearby, reader, sources)
     (tmp_path / "link").symlink_to(tmp_path / "a")
-    assert not nearby.allows([ObjectSource.file(tmp_path / "link", "link")])
-    assert not nearby.allows([ObjectSource.file(tmp_path / "gone", "gone")])
+    batch = [sources[0], ObjectSource.file(tmp_path / "link", "link"), sources[1]]
+    assert nearby.allows(batch)
+    assert nearby.read(reader, batch) == [HashedBody(b"a")]
+    assert nearby.allows(batch[1:])
+    assert nearby.read(reader, batch[1:]) == []
+    assert not nearby.allows(batch[1:])  # a thread reads it
+    assert reader.read_batch(batch[1:], 1 << 20) == [HashedBody(b"a"), HashedBody(b"b")]
+    assert nearby.allows(batch)
 
 
 def test_rule_2_big_files_are_for_threads(reader: Reader, sources: list[ObjectSource], device: int) -> None:

@@ -45,7 +45,7 @@ from __future__ import annotations
 from s3_upload.config import UploadConfig
 from s3_upload.control.rtt import RttEstimator
 from s3_upload.control.timeout import NEVER_S, SpeedEstimate, Timeouts
-from s3_upload.report import AttemptReport
+from s3_upload.report import SUCCESS, AttemptReport
 
 CONNECT_INITIAL_S = 3.0
 SYN_RETRY_S = 1.0
@@ -70,6 +70,9 @@ M_DECAY = 0.9997
 SMALL_BYTES = 64 << 10
 """Such a body is in the kernel at once; its response time counts from then (`sent_s`), since when it
 was acknowledged cannot be told better than by the receiver's delayed acknowledgements, 40 ms."""
+LIMITS_KEPT = 8
+"""Successes after which the limits are reckoned anew: one moves them little, and there are thousands a
+second.  Whatever else is learned counts at once."""
 OUTER_FACTOR = 10.0
 OUTER_MIN_S = 300.0
 OUTER_MIN_BYTES_PER_S = 1000.0
@@ -131,6 +134,7 @@ class AdaptiveTimeout:
         self._m = M_INITIAL
         self._late = Censored()
         self._stalled = Censored()
+        self._reckon()
 
     @property
     def est_MBps(self) -> float:  # noqa: N802 - the unit's spelling
@@ -160,28 +164,37 @@ class AdaptiveTimeout:
         return min(PATIENCE_S, base_s * self._late.factor)
 
     def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
+        if self._unreckoned >= LIMITS_KEPT:
+            self._reckon()
         config = self._config
-        longer: float = float(config.backoff**retries)
+        longer: float = float(config.backoff**retries) if retries else 1.0
         expected_s = config.min_timeout + config.timeout_fraction * body_bytes / 1e6 / self._speed.MBps
-        outer_s = OUTER_MIN_S + body_bytes / OUTER_MIN_BYTES_PER_S
-        total_s = max(outer_s, OUTER_FACTOR * longer * expected_s)
-        stall_s = min(STALL_MIN_S * longer * self._stalled.factor, PATIENCE_S)
+        total_s = OUTER_MIN_S + body_bytes / OUTER_MIN_BYTES_PER_S
+        total_s = max(total_s, OUTER_FACTOR * longer * expected_s)
+        connect_s, stall_s, response_s, hedge_s = self._limits
+        if retries:
+            stall_s = min(stall_s * longer, PATIENCE_S)
+            response_s = min(response_s * longer, PATIENCE_S)
         if operation in _NO_RESPONSE_TIMER:
-            return Timeouts(self.connect_s, total_s, stall_s)
+            return Timeouts(connect_s, total_s, stall_s)
         return Timeouts(
-            self.connect_s,
-            total_s,
-            stall_s,
-            min(self.response_s * longer, PATIENCE_S),
-            self.hedge_s if body_bytes <= HEDGE_MAX_BYTES else NEVER_S,
+            connect_s, total_s, stall_s, response_s, hedge_s if body_bytes <= HEDGE_MAX_BYTES else NEVER_S
         )
+
+    def _reckon(self) -> None:
+        """The limits of a first try, from what is known now."""
+        stall_s = min(STALL_MIN_S * self._stalled.factor, PATIENCE_S)
+        self._limits = self.connect_s, stall_s, self.response_s, self.hedge_s
+        self._unreckoned = 0
 
     def observe(self, report: AttemptReport) -> None:
         if report.connect_s > 0.0:
             self._connect.sample(report.connect_s)
-        if report.succeeded:
+        if report.outcome == SUCCESS:
             self._observe_success(report)
-        elif report.timer == TIMER_CONNECT:
+            return
+        self._unreckoned = LIMITS_KEPT
+        if report.timer == TIMER_CONNECT:
             self._connect.timed_out()
         elif report.timer == TIMER_RESPONSE:
             self._late.add(report)
@@ -190,12 +203,19 @@ class AdaptiveTimeout:
         self._speed.observe(report)
 
     def _observe_success(self, report: AttemptReport) -> None:
+        self._unreckoned += 1
         self._late.success()
-        if report.body_bytes > SMALL_BYTES:
-            self._stalled.success()
         self._m = max(M_MIN, self._m * M_DECAY)
         if report.hedged and not report.hedge:
             self._m = min(M_MAX, self._m * M_RAISE)
-        acked_s = report.sent_s if report.body_bytes <= SMALL_BYTES else report.acked_s
+            self._unreckoned = LIMITS_KEPT
+        if report.body_bytes > SMALL_BYTES:
+            self._stalled.success()
+            acked_s = report.acked_s
+        else:
+            acked_s = report.sent_s
+        if report.body_bytes >= self._config.avg_min_bytes:
+            self._speed.observe(report)
         if acked_s and report.operation not in _NO_RESPONSE_TIMER:
-            self._response.sample(max(report.first_byte_s - acked_s, 0.0))
+            response_s = report.first_byte_s - acked_s
+            self._response.sample(response_s if response_s > 0.0 else 0.0)

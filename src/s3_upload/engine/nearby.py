@@ -5,8 +5,8 @@ takes, and takes it from the event loop again: for small files that costs more t
 a disk that hangs must hang a thread and never the loop.  So a batch is read on the loop only if
 
 1. every file's directory is known to lie on a local file system (Linux: /proc/self/mountinfo;
-   elsewhere all reading is done in threads), which the thread that pulled the source has found out,
-   and the file is no link, which might lead elsewhere;
+   elsewhere all reading is done in threads), which the thread that pulled the source has found out;
+   a file that turns out to be a link, which might lead elsewhere, is left to the threads;
 2. the files read last were small: SMALL_MEAN_BYTES on average (hashing big ones is work for threads);
 3. reading on the loop has been fast: a batch that took longer than SLOW_BATCH_S sends the next
    THREAD_BATCHES to the threads.
@@ -15,11 +15,10 @@ a disk that hangs must hang a thread and never the loop.  So a batch is read on 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from s3_upload.engine.reader import BigFile, HashedBody, Reader
+from s3_upload.engine.reader import NO_LINKS, BigFile, HashedBody, Reader
 from s3_upload.errors import SourceError
 from s3_upload.source import ObjectSource
 
@@ -73,14 +72,17 @@ class Nearby:
         if self._batches_in_threads > 0:
             self._batches_in_threads -= 1
             return False
-        return all(not source.path or self._is_local(source.path) for source in sources)
+        known = self._local_directories
+        return all(not source.path or known.get(_directory(source.path)) for source in sources)
 
     def read(self, reader: Reader, sources: Sequence[ObjectSource]) -> Results:
-        """Reads `sources` here and now, and sees how long that takes."""
+        """Reads `sources` here and now, up to the first that is a link, and sees how long that takes."""
         begun_s = reader.clock()
-        results = reader.read_batch(sources, LOOP_BATCH_BYTES)
+        results = reader.read_batch(sources, LOOP_BATCH_BYTES, NO_LINKS)
         if reader.clock() - begun_s > SLOW_BATCH_S:
             self._batches_in_threads = THREAD_BATCHES
+        elif not results:
+            self._batches_in_threads = 1
         return results
 
     def pull_in_thread(
@@ -101,14 +103,6 @@ class Nearby:
         if sizes:
             self._small = sum(sizes) <= SMALL_MEAN_BYTES * len(sizes)
 
-    def _is_local(self, path: str) -> bool:
-        if not self._local_directories.get(_directory(path)):
-            return False
-        try:
-            return not stat.S_ISLNK(os.lstat(path).st_mode)
-        except OSError:
-            return False
-
     def _lies_locally(self, directory: str) -> bool:
         try:
             return os.stat(directory or ".").st_dev in self._devices  # noqa: PTH116
@@ -117,7 +111,8 @@ class Nearby:
 
 
 def _directory(path: str) -> str:
-    return os.path.dirname(path)  # noqa: PTH120 - a Path for each file would cost more than its read
+    """With its "/": a Path for each file would cost more than its read."""
+    return path[: path.rfind("/") + 1]
 
 
 def _size(result: HashedBody | BigFile) -> int:

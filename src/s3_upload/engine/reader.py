@@ -11,11 +11,11 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
-from typing import NamedTuple
 
 import msgspec
 
@@ -31,9 +31,11 @@ _OPEN_FLAGS = (
 
 PULL_BUDGET_S = 0.02
 """A generator that takes its time (a slow disk, a crawl) gives what it has by then."""
+NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+"""A flag for `Reader.read_batch`."""
 
 
-class Identity(NamedTuple):
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """What tells one version of a file from another."""
 
     device: int
@@ -75,14 +77,19 @@ class Reader(msgspec.Struct, frozen=True):
         return pulled, True
 
     def read_batch(
-        self, sources: Iterable[ObjectSource], stop_bytes: int
+        self, sources: Iterable[ObjectSource], stop_bytes: int, flags: int = 0
     ) -> list[HashedBody | BigFile | SourceError]:
-        """Reads files in turn until `stop_bytes` or more have been read; one result for each read."""
+        """Reads files in turn until `stop_bytes` or more have been read; one result for each read.
+
+        With the flag NO_LINKS it also stops before a file that is a symbolic link.
+        """
         results: list[HashedBody | BigFile | SourceError] = []
         total = 0
         for source in sources:
             try:
-                result = self._read(source)
+                result = self._read(source, flags)
+            except _IsLinkError:
+                break
             except SourceError as error:
                 results.append(error)
             else:
@@ -119,18 +126,19 @@ class Reader(msgspec.Struct, frozen=True):
             checksum_of(self.checksum_algorithm, body) if self.checksum_algorithm else None,
         )
 
-    def _read(self, source: ObjectSource) -> HashedBody | BigFile:
+    def _read(self, source: ObjectSource, flags: int) -> HashedBody | BigFile:
         if source.body is not None:
             return self.hashed(source.body)
         path = source.path
-        fd = _open(path)
+        fd = _open(path, flags)
         try:
             identity = _identity(fd, path)
-            if identity.size > self.single_limit_bytes:
+            size = identity.size
+            if size > self.single_limit_bytes:
                 return BigFile(identity)
             # What has grown meanwhile shows by its identity; what claims to be empty is asked for a byte.
-            body = _read_at(fd, 0, max(identity.size, 1))
-            if len(body) != identity.size or _identity(fd, path) != identity:
+            body = _read_at(fd, 0, size or 1)
+            if len(body) != size or _identity(fd, path) != identity:
                 raise _changed(path)
         except OSError as error:
             raise _unreadable(path, error) from error
@@ -139,10 +147,16 @@ class Reader(msgspec.Struct, frozen=True):
         return self.hashed(body)
 
 
-def _open(path: str) -> int:
+class _IsLinkError(Exception):
+    """The file is a symbolic link, and none was to be followed."""
+
+
+def _open(path: str, flags: int = 0) -> int:
     try:
-        return os.open(path, _OPEN_FLAGS)
+        return os.open(path, _OPEN_FLAGS | flags)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        if flags and getattr(error, "errno", 0) == errno.ELOOP:
+            raise _IsLinkError from None
         raise _unreadable(path, error) from error
 
 

@@ -35,6 +35,10 @@ MAX_HEADER_BYTES = 64 << 10
 """Also of anything else that is no body and comes without any: interim answers, one endless line."""
 RTO_RTTVARS = 4  # K of RFC 6298
 MAX_RESPONSE_BODY_BYTES = 1 << 20
+MAX_NAMES = 256
+MAX_NAME_BYTES = 64
+_NAMES: dict[bytes, str] = {}
+"""Header names as they came, and in lower case; at most MAX_NAMES of at most MAX_NAME_BYTES."""
 _TLS_ALERT = b"\x15\x03"
 
 
@@ -140,8 +144,8 @@ class Connection(asyncio.Protocol):
         if size <= SLICE_BYTES:
             self._body, self._unsent = body, size
             transport.writelines((head, body) if size else (head,))
-            if not self._paused:
-                self._all_sent()
+            if not self._paused and self._exchange is not None:
+                self._exchange.sent_s = self._exchange.now()
         else:
             self._body, self._unsent = memoryview(body), 0
             transport.write(head)
@@ -230,10 +234,11 @@ class Connection(asyncio.Protocol):
         if self._header_bytes > MAX_HEADER_BYTES:
             raise AttemptError(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
         # llhttp leaves the white space behind a value, which is no part of it (RFC 9110 §5.5).
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1").rstrip(" \t")
+        self._headers[_NAMES.get(name) or _header_name(name)] = value.decode("latin-1").rstrip(" \t")
 
     def on_headers_complete(self) -> None:
-        without_length = not self._headers.keys() & {"content-length", "transfer-encoding"}
+        headers = self._headers
+        without_length = "content-length" not in headers and "transfer-encoding" not in headers
         self._error_without_length = without_length and self._parser.get_status_code() >= 400
 
     def on_body(self, body: bytes) -> None:
@@ -252,7 +257,7 @@ class Connection(asyncio.Protocol):
         if status < 200 or future is None or exchange is None:  # 1xx: the real answer follows
             return
         exchange.abort = exchange.probe = None  # too late for them, before the waiter runs as well
-        response = Response(status, self._headers, b"".join(self._chunks))
+        response = Response(status, self._headers, b"".join(self._chunks) if self._chunks else b"")
         request_sent = self._unsent == len(self._body) and not self._paused
         self._future = self._exchange = None
         self._body = b""
@@ -280,6 +285,14 @@ class Connection(asyncio.Protocol):
             self._on_closed(self)
             if self._transport is not None:
                 self._transport.abort()
+
+
+def _header_name(name: bytes) -> str:
+    """In lower case.  The few that a store sends are kept: it sends them with every answer."""
+    lower = name.decode("latin-1").lower()
+    if len(_NAMES) < MAX_NAMES and len(name) <= MAX_NAME_BYTES:
+        _NAMES[name] = lower
+    return lower
 
 
 def plain_text(error: BaseException | None) -> str:

@@ -53,6 +53,7 @@ PINNED: dict[str, dict[str, float]] = {
         "M_RAISE": 1.5,
         "M_DECAY": 0.999,
         "SMALL_BYTES": 64 << 10,
+        "LIMITS_KEPT": 1,
         "OUTER_FACTOR": 10.0,
         "OUTER_MIN_S": 300.0,
         "OUTER_MIN_BYTES_PER_S": 1000.0,
