@@ -292,3 +292,32 @@ def test_the_list_of_parts_is_xml() -> None:
         [("PartNumber", "2"), ("ETag", '"<&>"')],
         [("PartNumber", "10000"), ("ETag", None)],
     ]
+
+
+@pytest.mark.parametrize("encoder", [UNSIGNED, signed()], ids=["unsigned", "signed"])
+def test_a_percent_sign_stays_one(encoder: RequestEncoder) -> None:
+    fields = RequestFields(cache_control="%s", metadata={"a": "100 %d"}, content_type="%")
+    head = encoder.head(
+        operation(key="k%s", fields=fields, checksum=Checksum("CRC32", "%s==")), AT_S
+    ).decode()
+    assert head.startswith("PUT /k%25s HTTP/1.1") or head.startswith("PUT /bucket/k%25s HTTP/1.1")
+    for line in (
+        "cache-control: %s",
+        "x-amz-meta-a: 100 %d",
+        "content-type: %",
+        "x-amz-checksum-crc32: %s==",
+    ):
+        assert f"\r\n{line}\r\n" in head
+
+
+def test_requests_alike_share_what_they_have_in_common_and_nothing_else() -> None:
+    encoder = signed()
+    heads = {
+        encoder.head(operation(key="k", fields=fields, checksum=checksum), AT_S)
+        for fields in (RequestFields(), RequestFields(acl="private"), RequestFields(acl="public-read"))
+        for checksum in (None, Checksum("CRC32", "AAAAAA=="), Checksum("SHA256", "AAAAAA=="))
+        for _ in range(2)
+    }
+    assert len(heads) == 9
+    fresh = signed().head(operation(key="k", fields=RequestFields(acl="private")), AT_S)
+    assert fresh in heads

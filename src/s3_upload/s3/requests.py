@@ -23,6 +23,8 @@ from hashlib import sha256
 from html import escape
 from urllib.parse import urlencode
 
+import msgspec
+
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
@@ -35,7 +37,15 @@ from s3_upload.s3.operations import (
     Operation,
     RequestFields,
 )
-from s3_upload.s3.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer, encode_path, encode_query
+from s3_upload.s3.sigv4 import (
+    EMPTY_SHA256,
+    UNSIGNED_PAYLOAD,
+    Signer,
+    canonical_request,
+    encode_path,
+    encode_query,
+    signed_names,
+)
 
 USER_AGENT = "s3-upload"
 _METHODS = {
@@ -45,6 +55,8 @@ _METHODS = {
     COMPLETE_MULTIPART_UPLOAD: "POST",
     ABORT_MULTIPART_UPLOAD: "DELETE",
 }
+_MANY_ALIKE = frozenset({PUT_OBJECT, UPLOAD_PART})
+MAX_SHAPES = 1024
 _CARRIES_FIELDS = {PUT_OBJECT, CREATE_MULTIPART_UPLOAD}
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -62,6 +74,20 @@ _HEADER_OF_FIELD = {
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
+class _Shape(msgspec.Struct, frozen=True):
+    """What requests that differ only in key, body, checksum and time have in common.
+
+    `lines` is the head and `canonical` the canonical request, both with a "%s" for each value that
+    differs; a header whose whole value is "%s" is one of those.  `fields` keeps the object alive whose
+    `id` is part of the shape's key.
+    """
+
+    lines: str
+    canonical: str
+    signed_names: str
+    fields: RequestFields
+
+
 class RequestEncoder:
     """Makes signed request heads for one bucket.
 
@@ -70,10 +96,11 @@ class RequestEncoder:
     """
 
     def __init__(self, *, host: str, path_prefix: str, signer: Signer | None, signs_payload: bool) -> None:
-        self._host = host
+        self._host = host.replace("%", "%%")
         self._path_prefix = path_prefix
         self._signer = signer
         self._signs_payload = signs_payload
+        self._shapes: dict[tuple[str, int, str], _Shape] = {}
 
     def head(self, operation: Operation, utc_s: float) -> bytes:
         """The request line and all headers, up to and with the empty line.
@@ -81,43 +108,66 @@ class RequestEncoder:
         `utc_s` is the time of signing, in seconds since the epoch.  Raises `AttemptError(REJECTED)`
         for a key or field that cannot be sent; the message says which and why, and quotes no value.
         """
-        method = _METHODS[operation.name]
+        shape = self._shape(operation)
         path = f"{self._path_prefix}/{_encoded_key(operation.key)}"
         query = _query(operation)
-        headers = _operation_headers(operation)
-        signer = self._signer
-        if signer is None:
-            authorization = ""
-        else:
-            payload_hash = self._payload_hash(operation)
-            headers["x-amz-content-sha256"] = payload_hash
-            headers["x-amz-date"] = signer.amz_date(utc_s)
-            if signer.session_token:
-                headers["x-amz-security-token"] = signer.session_token
-            signed = [("host", self._host)]
-            signed += [
-                (name, " ".join(value.split()))
-                for name, value in headers.items()
-                if name.startswith("x-amz-") or name == "content-type"
-            ]
-            signed.sort()
-            value = signer.authorization(
-                method=method, path=path, query=query, headers=signed, payload_hash=payload_hash, utc_s=utc_s
-            )
-            authorization = f"authorization: {value}\r\n"
         target = f"{path}?{query}" if query else path
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        return (
-            f"{method} {target} HTTP/1.1\r\nhost: {self._host}\r\nuser-agent: {USER_AGENT}\r\n"
-            f"content-length: {len(operation.body)}\r\n{lines}{authorization}\r\n"
-        ).encode()
+        size, checksum, signer = len(operation.body), operation.checksum, self._signer
+        values = () if checksum is None or not checksum.value else (checksum.value,)
+        if signer is None:
+            return (shape.lines % (target, size, *values)).encode()
+        payload_hash = (size and operation.sha256) or self._payload_hash(operation)
+        amz_date = signer.amz_date(utc_s)
+        values = (*values, payload_hash, amz_date)
+        canonical = shape.canonical % (path, query, *values, payload_hash)
+        authorization = signer.authorization(canonical, shape.signed_names, amz_date)
+        return (shape.lines % (target, size, *values, authorization)).encode()
 
     def _payload_hash(self, operation: Operation) -> str:
         if not operation.body:
             return EMPTY_SHA256
-        if operation.sha256:
-            return operation.sha256
         return sha256(operation.body).hexdigest() if self._signs_payload else UNSIGNED_PAYLOAD
+
+    def _shape(self, operation: Operation) -> _Shape:
+        """Kept for whole objects and parts, of which there are many alike."""
+        if operation.name not in _MANY_ALIKE:
+            return self._new_shape(operation)
+        checksum = operation.checksum
+        algorithm = checksum.algorithm if checksum is not None and checksum.value else ""
+        key = operation.name, id(operation.fields), algorithm
+        shape = self._shapes.get(key)
+        if shape is None:
+            if len(self._shapes) >= MAX_SHAPES:
+                self._shapes.clear()
+            shape = self._shapes[key] = self._new_shape(operation)
+        return shape
+
+    def _new_shape(self, operation: Operation) -> _Shape:
+        method, signer, checksum = _METHODS[operation.name], self._signer, operation.checksum
+        headers = {name: value.replace("%", "%%") for name, value in _operation_headers(operation).items()}
+        if checksum is not None and checksum.value:
+            headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = "%s"
+        signed: list[tuple[str, str]] = []
+        if signer is not None:
+            headers["x-amz-content-sha256"] = headers["x-amz-date"] = "%s"
+            if signer.session_token:
+                headers["x-amz-security-token"] = signer.session_token.replace("%", "%%")
+            signed = sorted(
+                (name, " ".join(value.split()))
+                for name, value in [("host", self._host), *headers.items()]
+                if name.startswith("x-amz-") or name in ("host", "content-type")
+            )
+            headers["authorization"] = "%s"
+        # In the order in which `head` gives the values, which is that of the names (checksum, content, date).
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if value != "%s"])
+        lines += "".join([f"{name}: %s\r\n" for name, value in headers.items() if value == "%s"])
+        return _Shape(
+            f"{method} %s HTTP/1.1\r\nhost: {self._host}\r\nuser-agent: {USER_AGENT}\r\n"
+            f"content-length: %d\r\n{lines}\r\n",
+            canonical_request(method, "%s", "%s", signed, "%s"),
+            signed_names(signed),
+            operation.fields,
+        )
 
 
 def _encoded_key(key: str) -> str:

@@ -16,16 +16,20 @@ For S3 the path is encoded once and never normalized: `//`, `.` and `..` in a ke
 from __future__ import annotations
 
 import hmac
+import re
 import time
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from s3_upload.s3.credentials import Credentials
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+_SAFE = re.compile(r"[A-Za-z0-9/_.~-]*").fullmatch
 _BLOCK_BYTES = 64  # of SHA-256, which is what HMAC pads a key to
 _IPAD = bytes(byte ^ 0x36 for byte in range(256))
 _OPAD = bytes(byte ^ 0x5C for byte in range(256))
@@ -37,12 +41,26 @@ def encode_path(key: str) -> str:
 
     Raises `UnicodeEncodeError` for a key that is not valid Unicode (lone surrogates).
     """
-    return quote(key, safe="/~", errors="strict")
+    return key if _SAFE(key) else quote(key, safe="/~", errors="strict")
 
 
 def encode_query(value: str) -> str:
     """A query parameter's name or value, percent-encoded as the canonical request wants it."""
     return quote(value, safe="~", errors="strict")
+
+
+def canonical_request(
+    method: str, path: str, query: str, headers: Iterable[tuple[str, str]], payload_hash: str
+) -> str:
+    """Step 1. `path` and `query` are encoded, `query` sorted by name; `headers` are those to be signed,
+    names lower case and sorted, values trimmed and with single spaces inside."""
+    lines = "".join([f"{name}:{value}\n" for name, value in headers])
+    return f"{method}\n{path}\n{query}\n{lines}\n{signed_names(headers)}\n{payload_hash}"
+
+
+def signed_names(headers: Iterable[tuple[str, str]]) -> str:
+    """The names of the signed headers, as step 1 and the Authorization header list them."""
+    return ";".join([name for name, _ in headers])
 
 
 class Signer:
@@ -84,31 +102,16 @@ class Signer:
         self._inner = sha256(block.translate(_IPAD))
         self._outer = sha256(block.translate(_OPAD))
 
-    def authorization(
-        self,
-        *,
-        method: str,
-        path: str,
-        query: str,
-        headers: list[tuple[str, str]],
-        payload_hash: str,
-        utc_s: float,
-    ) -> str:
-        """The value of the Authorization header.
+    def authorization(self, canonical: str, names: str, amz_date: str) -> str:
+        """The value of the Authorization header: steps 2 and 4 for a canonical request.
 
-        `path` and `query` are encoded, `query` sorted by name; `headers` are those to be signed,
-        names lower case and sorted, values trimmed and with single spaces inside.
+        `names` are its `signed_names`; `amz_date` is what the method of that name gave last.
         """
-        amz_date = self.amz_date(utc_s)
-        names = ";".join([name for name, _ in headers])
-        lines = "".join([f"{name}:{value}\n" for name, value in headers])
-        canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload_hash}"
-        to_sign = f"{ALGORITHM}\n{amz_date}\n{self._scope}\n{sha256(canonical.encode()).hexdigest()}"
+        digest = sha256(canonical.encode()).hexdigest()
         # HMAC (RFC 2104) from the two states kept for the day's key: half the time of hmac.digest, and
         # without giving up the interpreter's lock in the middle of every request.
         inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(to_sign.encode())
+        inner.update(f"{ALGORITHM}\n{amz_date}\n{self._scope}\n{digest}".encode())
         outer.update(inner.digest())
-        signature = outer.hexdigest()
         credential = f"{self._access_key}/{self._scope}"
-        return f"{ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}"
+        return f"{ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={outer.hexdigest()}"
