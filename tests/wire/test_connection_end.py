@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.wire.connection import SLICE_BYTES, Connection
-from tests.wire.peers import MIB, OK, answering, head_for, read_request, reset, talking, until
+from tests.wire.peers import MIB, OK, answering, connected, head_for, read_request, reset, talking, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,6 +155,37 @@ def test_any_other_answer_that_ends_with_its_connection_is_none(run: Run, answer
                 await client.request()
             assert caught.value.kind is FailureKind.RESET
             assert client.unusable
+
+    run(main)
+
+
+REFUSED_EARLY = [
+    (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", 403),
+    (b"HTTP/1.1 400 Bad Request\r\n\r\n<Error><Code>IncompleteBody</Code>", 400),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", None),
+    (b"HTTP/1.1 403 Forb", None),
+    (b"", None),
+]
+
+
+@pytest.mark.parametrize(("said", "status"), REFUSED_EARLY)
+def test_what_the_store_said_before_a_write_error_is_read(run: Run, said: bytes, status: int | None) -> None:
+    """It has answered and hung up when our first byte is written: only an error is believed."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with connected(listener.getsockname()[1]) as client:
+                peer, _ = listener.accept()
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                peer.sendall(said)
+                peer.close()  # RST
+                if status is None:
+                    with pytest.raises(AttemptError) as caught:
+                        await client.request(b"body")
+                    assert caught.value.kind is FailureKind.RESET
+                else:
+                    assert (await client.request(b"body")).status == status
+                assert client.unusable
 
     run(main)
 

@@ -21,7 +21,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import httptools
 
@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._body_bytes = 0
         self._error_without_length = False
+        self._believes_errors_only = False
         self._closed = False
 
     def __repr__(self) -> str:
@@ -209,7 +210,21 @@ class Connection(asyncio.Protocol):
         self._ended("the store closed the connection")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and self._future is not None:
+            self._read_refusal()
         self._ended(f"the connection broke: {plain_text(exc)}")
+
+    def _read_refusal(self) -> None:
+        """After a write error: a store that hung up in the middle of a request has usually said why, and
+        the transport ends without looking.  Only an error is believed: no success begins like that."""
+        transport = self._transport
+        sock = transport.get_extra_info("socket") if transport is not None else None
+        if sock is None or transport is None or transport.get_extra_info("sslcontext") is not None:
+            return
+        self._believes_errors_only = True
+        said = read_rest(sock)
+        if said:
+            self.data_received(said)
 
     def _ended(self, message: str) -> None:
         """An answer without a length ends with its connection (RFC 9112 §6.3).  That is taken for errors
@@ -256,6 +271,8 @@ class Connection(asyncio.Protocol):
         future, exchange = self._future, self._exchange
         if status < 200 or future is None or exchange is None:  # 1xx: the real answer follows
             return
+        if self._believes_errors_only and status < 400:
+            return
         exchange.abort = exchange.probe = None  # too late for them, before the waiter runs as well
         response = Response(status, self._headers, b"".join(self._chunks) if self._chunks else b"")
         request_sent = self._unsent == len(self._body) and not self._paused
@@ -285,6 +302,17 @@ class Connection(asyncio.Protocol):
             self._on_closed(self)
             if self._transport is not None:
                 self._transport.abort()
+
+
+def read_rest(sock: Any) -> bytes:
+    """What has come in on a transport's socket and nobody has read, at most MAX_HEADER_BYTES; b"" if it
+    cannot be had."""
+    try:
+        with socket.socket(fileno=os.dup(sock.fileno())) as copy:
+            copy.setblocking(False)
+            return copy.recv(MAX_HEADER_BYTES)
+    except (OSError, AttributeError):  # a transport without a socket of the kernel's
+        return b""
 
 
 def _header_name(name: bytes) -> str:
