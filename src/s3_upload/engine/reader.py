@@ -107,10 +107,10 @@ class Reader(msgspec.Struct, frozen=True):
         """
         fd = _open(path)
         try:
-            if _identity(fd, path) != identity:
+            if _identity(_regular(fd, path)) != identity:
                 raise _changed(path)
             body = _read_at(fd, offset, size)
-            if len(body) != size or _identity(fd, path) != identity:
+            if len(body) != size or _identity(os.fstat(fd)) != identity:
                 raise _changed(path)
         except OSError as error:
             raise _unreadable(path, error) from error
@@ -132,13 +132,14 @@ class Reader(msgspec.Struct, frozen=True):
         path = source.path
         fd = _open(path, flags)
         try:
-            identity = _identity(fd, path)
-            size = identity.size
+            before = _regular(fd, path)
+            size = before.st_size
             if size > self.single_limit_bytes:
-                return BigFile(identity)
-            # What has grown meanwhile shows by its identity; what claims to be empty is asked for a byte.
+                return BigFile(_identity(before))
+            # What has grown meanwhile shows by its size; what claims to be empty is asked for a byte.
             body = _read_at(fd, 0, size or 1)
-            if len(body) != size or _identity(fd, path) != identity:
+            after = os.fstat(fd)  # of the same file: device and inode cannot differ
+            if len(body) != size or after.st_size != size or after.st_mtime_ns != before.st_mtime_ns:
                 raise _changed(path)
         except OSError as error:
             raise _unreadable(path, error) from error
@@ -160,11 +161,16 @@ def _open(path: str, flags: int = 0) -> int:
         raise _unreadable(path, error) from error
 
 
-def _identity(fd: int, path: str) -> Identity:
+def _regular(fd: int, path: str) -> os.stat_result:
+    """What the file is at the moment. Raises `SourceError` for what is no regular file."""
     info = os.fstat(fd)
     if not stat.S_ISREG(info.st_mode):
         what = "is a directory" if stat.S_ISDIR(info.st_mode) else "is not a regular file"
         raise SourceError(f"{path}: {what}")
+    return info
+
+
+def _identity(info: os.stat_result) -> Identity:
     return Identity(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
 
 
@@ -172,12 +178,15 @@ def _read_at(fd: int, offset: int, size: int) -> bytes:
     """Up to `size` bytes from `offset`; fewer only at the end of the file."""
     if offset:
         os.lseek(fd, offset, os.SEEK_SET)
-    chunks = []
-    missing = size
+    chunk = os.read(fd, size)
+    missing = size - len(chunk)
+    if not missing or not chunk:
+        return chunk
+    chunks = [chunk]
     while missing and (chunk := os.read(fd, missing)):
         chunks.append(chunk)
         missing -= len(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return b"".join(chunks)
 
 
 def _changed(path: str) -> SourceError:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from s3_upload.engine.watchdog import InFlight
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.http import Response
@@ -17,37 +19,24 @@ from s3_upload.s3.operations import Operation
 from s3_upload.source import ObjectSource
 
 
-class Unit:
+class Unit(msgspec.Struct, eq=False):
     """One request to be made until it succeeds or is given up."""
 
-    __slots__ = (
-        "avoid",
-        "corrected",
-        "hedge_queued",
-        "in_flight",
-        "operation",
-        "retries",
-        "retry_cost",
-        "settled",
-        "upload",
-    )
-
-    def __init__(self, upload: Upload, operation: Operation) -> None:
-        self.upload = upload
-        self.operation = operation
-        self.retries = 0
-        self.retry_cost = 0.0
-        """What its last retry costs or has cost of the retry budget."""
-        self.avoid = ""
-        """The address of the last failed attempt: the next one goes elsewhere if it can."""
-        self.corrected: tuple[FailureKind, ...] = ()
-        """The kinds of failure that were put right for it."""
-        self.in_flight: list[InFlight] = []
-        """The attempts under way: none, one, or one and its hedge."""
-        self.hedge_queued = False
-        """Whether a hedge waits for its slot."""
-        self.settled = False
-        """Whether it is accepted or refused: what is still under way does not count any more."""
+    upload: Upload
+    operation: Operation
+    retries: int = 0
+    retry_cost: float = 0.0
+    """What its last retry costs or has cost of the retry budget."""
+    avoid: str = ""
+    """The address of the last failed attempt: the next one goes elsewhere if it can."""
+    corrected: tuple[FailureKind, ...] = ()
+    """The kinds of failure that were put right for it."""
+    in_flight: list[InFlight] = []
+    """The attempts under way: none, one, or one and its hedge."""
+    hedge_queued: bool = False
+    """Whether a hedge waits for its slot."""
+    settled: bool = False
+    """Whether it is accepted or refused: what is still under way does not count any more."""
 
 
 class Upload:

@@ -14,6 +14,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from s3_upload.control.budget import SpeculationBudget
 from s3_upload.control.phase import RECHECK_S, Action, Judgement, Standing, judge
 from s3_upload.control.timeout import Timeouts
@@ -30,34 +32,24 @@ MAX_COPIES = 3
 """Of one request under way at the same time."""
 
 
-class InFlight:
+class InFlight(msgspec.Struct, eq=False):
     """One attempt under way. `hedge`: it is a second copy; `hedged`: it has one beside it."""
 
-    __slots__ = (
-        "acked_s",
-        "due_s",
-        "exchange",
-        "hedge",
-        "hedged",
-        "progress",
-        "progress_s",
-        "timeouts",
-        "timer",
-        "unit",
-    )
+    unit: Unit
+    exchange: Exchange
+    timeouts: Timeouts
+    hedge: bool
+    hedged: bool = False
+    timer: str = ""
+    progress: int = 0
+    progress_s: float = 0.0
+    acked_s: float = 0.0
+    due_s: float = 0.0
 
-    def __init__(self, unit: Unit, exchange: Exchange, timeouts: Timeouts, *, hedge: bool) -> None:
-        self.unit = unit
-        self.exchange = exchange
-        self.timeouts = timeouts
-        self.hedge = hedge
-        self.hedged = False
-        self.timer = ""
-        self.progress = 0
-        self.progress_s = 0.0
-        self.acked_s = 0.0
-        first_s = min(timeouts.hedge_s, timeouts.response_s, timeouts.stall_s, timeouts.total_s, LOOK_S)
-        self.due_s = exchange.started_s + first_s
+    def __post_init__(self) -> None:
+        limits = self.timeouts
+        first_s = min(limits.hedge_s, limits.response_s, limits.stall_s, limits.total_s, LOOK_S)
+        self.due_s = self.exchange.started_s + first_s
 
     def standing(self, now: float) -> Standing:
         """Looks at the socket."""

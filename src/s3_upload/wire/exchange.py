@@ -21,7 +21,7 @@ class Transfer(msgspec.Struct, frozen=True, gc=False):
     rto_s: float
 
 
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """The progress of one attempt, written by the client while it happens.
 
     `connect_timeout_s` bounds a handshake; `fresh` asks for a new connection, to another address than
@@ -32,42 +32,24 @@ class Exchange:
     the client's own: what it made the request with.
     """
 
-    __slots__ = (
-        "abort",
-        "address",
-        "avoid",
-        "cancelled",
-        "connect_s",
-        "connect_timeout_s",
-        "first_byte_s",
-        "fresh",
-        "new_connection",
-        "note",
-        "now",
-        "probe",
-        "request_s",
-        "sent_s",
-        "started_s",
-    )
+    now: Callable[[], float]
+    connect_timeout_s: float
+    fresh: bool = False
+    avoid: str = ""
+    started_s: float = 0.0
+    connect_s: float = 0.0
+    request_s: float = 0.0
+    sent_s: float = 0.0
+    first_byte_s: float = 0.0
+    address: str = ""
+    new_connection: bool = False
+    cancelled: bool = False
+    abort: Callable[[str], None] | None = None
+    probe: Callable[[], Transfer] | None = None
+    note: object = None
 
-    def __init__(
-        self, now: Callable[[], float], connect_timeout_s: float, *, fresh: bool = False, avoid: str = ""
-    ) -> None:
-        self.now = now
-        self.connect_timeout_s = connect_timeout_s
-        self.fresh = fresh
-        self.avoid = avoid
-        self.started_s = now()
-        self.connect_s = 0.0
-        self.request_s = 0.0
-        self.sent_s = 0.0
-        self.first_byte_s = 0.0
-        self.address = ""
-        self.new_connection = False
-        self.cancelled = False
-        self.abort: Callable[[str], None] | None = None
-        self.probe: Callable[[], Transfer] | None = None
-        self.note: object = None
+    def __post_init__(self) -> None:
+        self.started_s = self.now()
 
     def cancel(self, reason: str) -> None:
         """Ends the attempt now or, during a handshake, before its request begins."""
