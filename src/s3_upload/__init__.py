@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from s3_upload.report import AttemptReport, UploadReport, UploadSummary
     from s3_upload.s3.credentials import Credentials
-    from s3_upload.s3.operations import RequestFields
+    from s3_upload.s3.operations import CustomerKey, RequestFields
     from s3_upload.source import ObjectSource, files_recursive
     from s3_upload.upload import s3_upload_files
 
@@ -34,6 +34,7 @@ __all__ = [
     "AttemptReport",
     "ConfigError",
     "Credentials",
+    "CustomerKey",
     "FailureKind",
     "ObjectSource",
     "RequestFields",
@@ -60,7 +61,7 @@ _NAMES_IN = {
     ),
     "report": ("AttemptReport", "UploadReport", "UploadSummary"),
     "s3.credentials": ("Credentials",),
-    "s3.operations": ("RequestFields",),
+    "s3.operations": ("CustomerKey", "RequestFields"),
     "source": ("ObjectSource", "files_recursive"),
     "upload": ("s3_upload_files",),
 }  # fmt: skip

@@ -31,18 +31,18 @@ import socket
 import ssl
 import warnings
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import Response
+from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
+    NO_FIELDS,
     PUT_OBJECT,
     UPLOAD_PART,
     Operation,
-    RequestFields,
 )
 from s3_upload.threads import DaemonThreads
 
@@ -63,18 +63,6 @@ _METHODS = {
     UPLOAD_PART: "upload_part",
     COMPLETE_MULTIPART_UPLOAD: "complete_multipart_upload",
     ABORT_MULTIPART_UPLOAD: "abort_multipart_upload",
-}
-_ARGUMENTS = {
-    "content_type": "ContentType",
-    "content_encoding": "ContentEncoding",
-    "content_disposition": "ContentDisposition",
-    "content_language": "ContentLanguage",
-    "cache_control": "CacheControl",
-    "expires": "Expires",
-    "acl": "ACL",
-    "storage_class": "StorageClass",
-    "server_side_encryption": "ServerSideEncryption",
-    "sse_kms_key_id": "SSEKMSKeyId",
 }
 
 
@@ -123,6 +111,8 @@ class _SdkClient:
         """See `Client.send`."""
         from botocore.exceptions import BotoCoreError, ClientError
 
+        if operation.fields.sse_customer_key is not None and not self.endpoint.startswith("https://"):
+            raise ConfigError(NO_KEY_OVER_HTTP)
         call = functools.partial(getattr(self._client, _METHODS[operation.name]), **_arguments(operation))
         try:
             answer = await _abortable(self._start(call, exchange), exchange)
@@ -217,8 +207,8 @@ def _arguments(operation: Operation) -> dict[str, Any]:
     if operation.name in (PUT_OBJECT, UPLOAD_PART):
         body = operation.body  # the SDK takes no memoryview
         arguments["Body"] = body if isinstance(body, bytes) else bytes(body)
-    if operation.name in (PUT_OBJECT, CREATE_MULTIPART_UPLOAD):
-        arguments |= _field_arguments(operation.fields)
+    if operation.fields is not NO_FIELDS:
+        arguments |= field_arguments(operation.fields, operation.name)
     if operation.name in (UPLOAD_PART, COMPLETE_MULTIPART_UPLOAD, ABORT_MULTIPART_UPLOAD):
         arguments["UploadId"] = operation.upload_id
     if operation.name == UPLOAD_PART:
@@ -226,16 +216,6 @@ def _arguments(operation: Operation) -> dict[str, Any]:
     if operation.name == COMPLETE_MULTIPART_UPLOAD:
         parts = [{"PartNumber": part.number, "ETag": part.etag} for part in operation.parts]
         arguments["MultipartUpload"] = {"Parts": parts}
-    return arguments
-
-
-def _field_arguments(fields: RequestFields) -> dict[str, Any]:
-    arguments = {name: getattr(fields, field) for field, name in _ARGUMENTS.items()}
-    arguments = {name: value for name, value in arguments.items() if value is not None}
-    if fields.metadata:
-        arguments["Metadata"] = dict(fields.metadata)
-    if fields.tags:
-        arguments["Tagging"] = urlencode(fields.tags)
     return arguments
 
 

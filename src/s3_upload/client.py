@@ -222,7 +222,7 @@ class S3Client:
             host=target.endpoint.host_header,
             path_prefix=target.endpoint.base_path,
             signer=Signer(credentials, target.region),
-            signs_payload=not self._uses_tls,
+            tls=self._uses_tls,
         )
 
 

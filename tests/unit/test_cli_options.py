@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from s3_upload.cli import commands, session
@@ -12,11 +13,13 @@ from s3_upload.cli.main import main
 from s3_upload.cli.options import OutputOptions, parse_pairs, parse_size, show_size
 from s3_upload.cli.output import EXIT_USAGE, UsageError
 from s3_upload.config import MIB, UploadConfig
-from s3_upload.s3.operations import NO_FIELDS, RequestFields
+from s3_upload.s3.fields import field_headers
+from s3_upload.s3.operations import NO_FIELDS, CustomerKey, RequestFields
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+KEY = CustomerKey(bytes(range(32)))
 AWS_VARIABLES = (
     "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL",
@@ -173,11 +176,16 @@ def test_a_flag_counts_more_than_the_variable(
 def test_the_flags_of_objects_have_the_names_of_the_aws_cli(jobs: list[session.Job], src: str) -> None:
     flags = (
         "--content-type t --content-encoding e --content-disposition d --content-language l --cache-control c"
-        " --expires x --acl private --storage-class GLACIER --sse aws:kms --sse-kms-key-id k"
+        " --expires x --acl private --grant-full-control g1 --grant-read g2 --grant-read-acp g3"
+        " --grant-write-acp g4 --storage-class GLACIER --website-redirect /w --sse aws:kms --sse-kms-key-id k"
+        " --sse-kms-encryption-context c=d --bucket-key-enabled --object-lock-mode COMPLIANCE"
+        " --object-lock-retain-until-date 2030-01-02T03:04:05Z --object-lock-legal-hold-status ON"
+        " --if-none-match --request-payer requester --expected-bucket-owner 123456789012"
         " --metadata a=1,b=2 --tags t=3"
     )
-    assert main([src, "s3://b", *flags.split()]) == 0
-    assert jobs[0].options.objects.request_fields() == RequestFields(
+    assert main([src, "s3://b", *flags.split(), "--sse-c", "AES256", "--sse-c-key", KEY.base64]) == 0
+    fields = jobs[0].options.objects.request_fields()
+    assert fields == RequestFields(
         content_type="t",
         content_encoding="e",
         content_disposition="d",
@@ -185,12 +193,78 @@ def test_the_flags_of_objects_have_the_names_of_the_aws_cli(jobs: list[session.J
         cache_control="c",
         expires="x",
         acl="private",
+        grant_full_control="g1",
+        grant_read="g2",
+        grant_read_acp="g3",
+        grant_write_acp="g4",
         storage_class="GLACIER",
+        website_redirect_location="/w",
         server_side_encryption="aws:kms",
         sse_kms_key_id="k",
+        sse_kms_encryption_context={"c": "d"},
+        bucket_key_enabled=True,
+        sse_customer_key=KEY,
+        object_lock_mode="COMPLIANCE",
+        object_lock_retain_until_date="2030-01-02T03:04:05Z",
+        object_lock_legal_hold_status="ON",
+        if_none_match="*",
+        request_payer="requester",
+        expected_bucket_owner="123456789012",
         metadata={"a": "1", "b": "2"},
         tags={"t": "3"},
     )
+    unset = [spec.name for spec in msgspec.structs.fields(fields) if not getattr(fields, spec.name)]
+    assert unset == []
+
+
+@pytest.mark.parametrize("name", ["--if-none-match", "--no-clobber", "--no-overwrite"])
+def test_not_to_overwrite_has_the_names_of_other_tools(jobs: list[session.Job], src: str, name: str) -> None:
+    assert main([src, "s3://b", name]) == 0
+    assert jobs[0].options.objects.request_fields() == RequestFields(if_none_match="*")
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("2030-01-02T03:04:05Z", "Wed, 02 Jan 2030 03:04:05 GMT"),
+        ("2030-01-02", "Wed, 02 Jan 2030 00:00:00 GMT"),
+        ("Wed, 02 Jan 2030 03:04:05 GMT", "Wed, 02 Jan 2030 03:04:05 GMT"),
+    ],
+)
+def test_expires_is_read_in_both_forms(jobs: list[session.Job], src: str, text: str, header: str) -> None:
+    assert main([src, "s3://b", "--expires", text]) == 0
+    assert field_headers(jobs[0].options.objects.request_fields()) == {"expires": header}
+
+
+def test_a_customer_key_comes_from_a_file_or_the_environment(
+    jobs: list[session.Job], src: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_bytes(bytes(range(32)))
+    assert main([src, "s3://b", "--sse-c-key", f"fileb://{tmp_path}/key"]) == 0
+    monkeypatch.setenv("S3_UPLOAD_SSE_C_KEY", KEY.base64)
+    assert main([src, "s3://b", "--sse-c", "AES256"]) == 0
+    for job in jobs:
+        assert job.options.objects.request_fields() == RequestFields(sse_customer_key=KEY)
+        assert KEY.base64 not in repr(job)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--sse-c", "AES256"], "--sse-c: the key is missing"),
+        (["--sse-c-key", "hunter2hunter2"], "SSE-C key: "),
+        (["--sse-c-key", "fileb:///no/such"], "--sse-c-key fileb:///no/such: No such file"),
+        (["--sse-c-key", "fileb:///dev/null"], "SSE-C key: must be 32 bytes"),
+    ],
+)
+def test_a_wrong_customer_key_gets_one_line(
+    src: str, capsys: pytest.CaptureFixture[str], flags: list[str], said: str
+) -> None:
+    assert main([src, "s3://b", "--dryrun", *flags]) == EXIT_USAGE
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert said in err
+    assert "hunter2" not in err
 
 
 def test_the_flags_of_the_store(jobs: list[session.Job], src: str, tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import io
-from datetime import UTC, datetime, timedelta, timezone
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, get_args, get_origin
 from urllib.parse import parse_qs, parse_qsl, unquote
 from xml.etree import ElementTree
 
@@ -14,6 +17,7 @@ import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.s3.credentials import Credentials
+from s3_upload.s3.fields import field_headers
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
@@ -25,16 +29,16 @@ from s3_upload.s3.operations import (
     Operation,
     RequestFields,
 )
-from s3_upload.s3.requests import RequestEncoder, complete_body, field_headers
+from s3_upload.s3.requests import RequestEncoder, complete_body
 from s3_upload.s3.sigv4 import UNSIGNED_PAYLOAD, Signer
 
 AT_S = 1_440_938_160.5  # 2015-08-30 12:36:00 UTC
-UNSIGNED = RequestEncoder(host="s3.example", path_prefix="/bucket", signer=None, signs_payload=False)
+UNSIGNED = RequestEncoder(host="s3.example", path_prefix="/bucket", signer=None, tls=True)
 
 
-def signed(*, token: str | None = None, signs_payload: bool = True) -> RequestEncoder:
+def signed(*, token: str | None = None, tls: bool = False) -> RequestEncoder:
     signer = Signer(Credentials("AKIDEXAMPLE", "secret", token), "us-east-1")
-    return RequestEncoder(host="s3.example:9000", path_prefix="", signer=signer, signs_payload=signs_payload)
+    return RequestEncoder(host="s3.example:9000", path_prefix="", signer=signer, tls=tls)
 
 
 def operation(name: str = PUT_OBJECT, key: str = "key", **details: Any) -> Operation:
@@ -70,13 +74,15 @@ GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
                 storage_class="STANDARD_IA",
                 metadata={"Author": "Zoë"},
                 tags={"a b": "c&d"},
+                if_none_match="*",
             ),
             "checksum": Checksum("CRC32", "NhCmhg=="),
         },
         "PUT /bucket/a%20b/%C3%BC%2B%26%3D%25 HTTP/1.1\r\nhost: s3.example\r\nuser-agent: s3-upload\r\n"
         "content-length: 5\r\ncontent-type: text/plain\r\ncache-control: max-age=60\r\n"
         "x-amz-storage-class: STANDARD_IA\r\nexpires: Wed, 02 Jan 2030 02:04:05 GMT\r\n"
-        "x-amz-meta-author: Zoë\r\nx-amz-tagging: a+b=c%26d\r\nx-amz-checksum-crc32: NhCmhg==\r\n\r\n",
+        "x-amz-tagging: a+b=c%26d\r\nif-none-match: *\r\nx-amz-meta-author: Zoë\r\n"
+        "x-amz-checksum-crc32: NhCmhg==\r\n\r\n",
     ),
     CREATE_MULTIPART_UPLOAD: (
         {"fields": RequestFields(acl="private"), "checksum": Checksum("CRC32")},
@@ -122,16 +128,9 @@ def test_an_independent_parser_reads_the_same(name: str) -> None:
     assert len(parsed.headers) == len(set(parsed.headers)), "a header twice"
     names = parsed.headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
     must = {name for name in parsed.headers if name.startswith("x-amz-") or name == "content-type"}
+    must |= {"if-none-match"} & set(parsed.headers)
     assert set(names) == must | {"host"}
     assert names == sorted(names)
-
-
-def test_fields_travel_with_the_object_and_not_with_its_parts() -> None:
-    fields = RequestFields(content_type="a/b", metadata={"m": "v"})
-    for name in (PUT_OBJECT, CREATE_MULTIPART_UPLOAD):
-        assert b"x-amz-meta-m: v" in UNSIGNED.head(operation(name, fields=fields), AT_S)
-    for name in (UPLOAD_PART, COMPLETE_MULTIPART_UPLOAD, ABORT_MULTIPART_UPLOAD):
-        assert b"meta" not in UNSIGNED.head(operation(name, fields=fields, upload_id="i"), AT_S)
 
 
 def test_what_stands_for_the_body_in_the_signature() -> None:
@@ -142,15 +141,17 @@ def test_what_stands_for_the_body_in_the_signature() -> None:
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert payload(signed(), body=b"hello") == computed
     assert payload(signed(), body=b"hello", sha256="0" * 64) == "0" * 64
-    assert payload(signed(signs_payload=False), body=b"hello") == UNSIGNED_PAYLOAD
-    assert payload(signed(signs_payload=False), body=b"") == empty
+    assert payload(signed(tls=True), body=b"hello") == UNSIGNED_PAYLOAD
+    assert payload(signed(tls=True), body=b"") == empty
 
 
 # --- nothing a user gives can become a line of its own ------------------------------------------------
 
 ENDINGS = ["\r\nx-evil: 1", "\n", "\r", "\0", "\r\n\r\nPUT /x HTTP/1.1", "\x0b", "\x0c", "\x1c", "\x7f"]
 TEXT_FIELDS = [
-    field.name for field in msgspec.structs.fields(RequestFields) if field.name not in ("metadata", "tags")
+    field.name
+    for field in msgspec.structs.fields(RequestFields)
+    if str in (field.type, *get_args(field.type)) and get_origin(field.type) is not Mapping
 ]
 
 
@@ -171,15 +172,17 @@ def test_no_field_can_end_a_header_line(name: str, ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_keys_upload_ids_and_tags_are_encoded_instead(ending: str) -> None:
+def test_keys_upload_ids_tags_and_contexts_are_encoded_instead(ending: str) -> None:
     value = f"a{ending}b"
-    fields = RequestFields(tags={value: value})
+    fields = RequestFields(tags={value: value}, sse_kms_encryption_context={value: value})
     parsed = Parsed(signed().head(operation(UPLOAD_PART, value, upload_id=value, part_number=1), AT_S))
     path, _, query = parsed.path.partition("?")
     assert unquote(path) == "/" + value
     assert parse_qsl(query) == [("partNumber", "1"), ("uploadId", value)]
     tagged = Parsed(signed().head(operation(fields=fields), AT_S))
     assert parse_qsl(tagged.headers["x-amz-tagging"]) == [(value, value)]
+    context = tagged.headers["x-amz-server-side-encryption-context"]
+    assert json.loads(base64.b64decode(context)) == {value: value}
     assert "x-evil" not in tagged.headers
 
 
@@ -244,35 +247,6 @@ def test_signed_are_single_spaces() -> None:
 
     assert signature("a  b \t c") == signature("a b c")
     assert signature("ab c") != signature("a b c")
-
-
-@pytest.mark.parametrize(
-    ("expires", "header"),
-    [
-        (datetime(2030, 1, 2, 3, 4, 5), "Wed, 02 Jan 2030 03:04:05 GMT"),
-        (datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC), "Wed, 02 Jan 2030 03:04:05 GMT"),
-        ("0", "0"),
-    ],
-)
-def test_expires_is_a_date_or_a_text(expires: datetime | str, header: str) -> None:
-    assert field_headers(RequestFields(expires=expires)) == {"expires": header}
-
-
-def test_every_field_has_its_header() -> None:
-    given = dict.fromkeys(TEXT_FIELDS, "v")
-    headers = field_headers(RequestFields(**given))  # type: ignore[arg-type] # all of them take text
-    assert sorted(headers) == [
-        "cache-control",
-        "content-disposition",
-        "content-encoding",
-        "content-language",
-        "content-type",
-        "expires",
-        "x-amz-acl",
-        "x-amz-server-side-encryption",
-        "x-amz-server-side-encryption-aws-kms-key-id",
-        "x-amz-storage-class",
-    ]
 
 
 # --- CompleteMultipartUpload ------------------------------------------------------------------------

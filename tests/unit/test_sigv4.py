@@ -248,7 +248,7 @@ def test_a_thousand_odd_keys_are_signed_as_botocore_signs_them(frozen: str) -> N
     rng = random.Random(20150830)
     host, region, token = "localhost:9000", "eu-central-1", "to/ken+=="
     key = Credentials("AKIDEXAMPLE", "se/cr+et", token)
-    encoder = RequestEncoder(host=host, path_prefix="/bucket", signer=Signer(key, region), signs_payload=True)
+    encoder = RequestEncoder(host=host, path_prefix="/bucket", signer=Signer(key, region), tls=False)
     theirs = botocore.auth.S3SigV4Auth(
         botocore.credentials.Credentials(key.access_key, key.secret_key, token), "s3", region
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
@@ -18,7 +19,8 @@ from cyclopts import Group, Parameter
 
 from s3_upload.cli.output import UsageError
 from s3_upload.config import GIB, UploadConfig
-from s3_upload.s3.operations import NO_FIELDS, RequestFields
+from s3_upload.errors import ConfigError
+from s3_upload.s3.operations import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
 
 STORE = Group("Store", sort_key=1)
 OUTPUT = Group("Output", sort_key=2)
@@ -29,7 +31,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)?", re.IGNORECASE)
 _EXPONENT = {"k": 1, "m": 2, "g": 3, "t": 4}
 
 
-def flag(help_text: str, *env: str, name: str | None = None) -> Parameter:
+def flag(help_text: str, *env: str, name: str | tuple[str, ...] | None = None) -> Parameter:
     return Parameter(name=name, help=help_text, env_var=list(env) or None, negative=(), show_default=False)
 
 
@@ -83,7 +85,7 @@ class OutputOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectOptions:
-    """What to say of every object; the flags are those of `aws s3 cp`."""
+    """What to say of every object; the flags are those of `aws s3 cp`, else of `aws s3api`."""
 
     content_type: Annotated[str | None, flag("Content-Type (default: guessed from the name).")] = None
     content_encoding: Annotated[str | None, flag("Content-Encoding.")] = None
@@ -92,20 +94,78 @@ class ObjectOptions:
     cache_control: Annotated[str | None, flag("Cache-Control.")] = None
     expires: Annotated[str | None, flag("When the object is stale: an HTTP date.")] = None
     acl: Annotated[str | None, flag("Canned ACL, such as public-read.")] = None
+    grant_full_control: Annotated[str | None, flag("Who gets all rights: id=..., uri=...")] = None
+    grant_read: Annotated[str | None, flag("Who may read the object.")] = None
+    grant_read_acp: Annotated[str | None, flag("Who may read its ACL.")] = None
+    grant_write_acp: Annotated[str | None, flag("Who may change its ACL.")] = None
     storage_class: Annotated[str | None, flag("Storage class, such as STANDARD_IA.")] = None
+    website_redirect_location: Annotated[
+        str | None, flag("Where a bucket that is a website redirects to.", name="--website-redirect")
+    ] = None
     server_side_encryption: Annotated[
         str | None, flag("Server-side encryption: AES256 or aws:kms.", name="--sse")
     ] = None
     sse_kms_key_id: Annotated[str | None, flag("ID of the KMS key for --sse aws:kms.")] = None
+    sse_kms_encryption_context: Annotated[str, flag("Context of the KMS key: KEY=VALUE,KEY=VALUE.")] = ""
+    bucket_key_enabled: Annotated[bool, flag("Use a bucket key with --sse aws:kms.")] = False
+    sse_c: Annotated[Literal["AES256"] | None, flag("Encrypt with a key of your own (https only).")] = None
+    sse_c_key: Annotated[
+        str | None,
+        flag("The key of --sse-c: fileb://PATH (32 bytes) or base64.", "S3_UPLOAD_SSE_C_KEY"),
+    ] = field(default=None, repr=False)
+    object_lock_mode: Annotated[str | None, flag("GOVERNANCE or COMPLIANCE.")] = None
+    object_lock_retain_until_date: Annotated[
+        str | None, flag("Until when the object is locked: 2030-12-31T00:00:00Z.")
+    ] = None
+    object_lock_legal_hold_status: Annotated[str | None, flag("Legal hold: ON or OFF.")] = None
+    if_none_match: Annotated[
+        bool,
+        flag(
+            "Do not overwrite: a file whose object exists fails.",
+            name=("--if-none-match", "--no-clobber", "--no-overwrite"),
+        ),
+    ] = False
+    request_payer: Annotated[Literal["requester"] | None, flag("Who pays: requester.")] = None
+    expected_bucket_owner: Annotated[str | None, flag("Account that must own the bucket.")] = None
     metadata: Annotated[str, flag("The object's own metadata: KEY=VALUE,KEY=VALUE.")] = ""
     tags: Annotated[str, flag("The object's tags: KEY=VALUE,KEY=VALUE.")] = ""
 
     def request_fields(self) -> RequestFields:
-        """`NO_FIELDS` itself if no flag was given. Raises `UsageError`."""
-        given = {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
-        for name in ("metadata", "tags"):
-            given[name] = parse_pairs(f"--{name}", given[name])
+        """`NO_FIELDS` itself if no flag was given. Raises `UsageError` and `ConfigError`."""
+        given: dict[str, Any] = {
+            spec.name: getattr(self, spec.name) or None for spec in dataclasses.fields(self)
+        }
+        for name in ("metadata", "tags", "sse_kms_encryption_context"):
+            given[name] = parse_pairs(f"--{name.replace('_', '-')}", given[name] or "")
+        given["if_none_match"] = "*" if self.if_none_match else None
+        given["expires"] = _time(self.expires)
+        key = given.pop("sse_c_key")
+        if given.pop("sse_c") and key is None:
+            raise UsageError("--sse-c: the key is missing: give --sse-c-key, or set S3_UPLOAD_SSE_C_KEY")
+        given["sse_customer_key"] = customer_key(key) if key else None
         return RequestFields(**given) if any(given.values()) else NO_FIELDS
+
+
+def customer_key(text: str) -> CustomerKey:
+    """The key that --sse-c-key names or spells. Raises `UsageError` and `ConfigError`, without it."""
+    if not text.startswith("fileb://"):
+        return CustomerKey.from_base64(text)
+    path = text.removeprefix("fileb://")
+    try:
+        with Path(path).open("rb") as file:
+            return CustomerKey(file.read(CUSTOMER_KEY_BYTES + 1))
+    except (OSError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise UsageError(f"--sse-c-key {text}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _time(text: str | None) -> datetime | str | None:
+    """A time in ISO 8601, which the AWS CLI takes too; other text as it is."""
+    try:
+        return datetime.fromisoformat(text or "")
+    except ValueError:
+        return text
 
 
 def parse_pairs(option: str, text: str) -> dict[str, str]:

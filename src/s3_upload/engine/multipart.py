@@ -100,7 +100,7 @@ class MultipartUpload(Upload):
     def begin(self) -> Unit:
         """The first unit."""
         checksum = Checksum(self._checksum_algorithm) if self._checksum_algorithm else None
-        return self._unit(CREATE_MULTIPART_UPLOAD, fields=self.fields, checksum=checksum)
+        return self._unit(CREATE_MULTIPART_UPLOAD, checksum=checksum)
 
     def next_part(self) -> PartPlan | None:
         """The next part to read, None when there is none (any more)."""
@@ -171,7 +171,11 @@ class MultipartUpload(Upload):
         if not self.upload_id or self.done:
             return None
         return Operation(
-            name=ABORT_MULTIPART_UPLOAD, bucket=self._bucket, key=self.source.key, upload_id=self.upload_id
+            name=ABORT_MULTIPART_UPLOAD,
+            bucket=self._bucket,
+            key=self.source.key,
+            fields=self.fields,
+            upload_id=self.upload_id,
         )
 
     def success_time_s(self) -> float:
@@ -191,5 +195,11 @@ class MultipartUpload(Upload):
 
     def _unit(self, name: str, **details: object) -> Unit:
         self._under_way += 1
-        operation = Operation(name=name, bucket=self._bucket, key=self.source.key, **details)  # type: ignore[arg-type]
+        operation = Operation(
+            name=name,
+            bucket=self._bucket,
+            key=self.source.key,
+            fields=self.fields,
+            **details,  # type: ignore[arg-type]
+        )
         return Unit(self, operation)

@@ -3,9 +3,10 @@
 Rules:
 
 * The body is never joined to the head: they stay two buffers.
-* A value that could end a header line (CR, LF, NUL or another control character) is refused with
-  `AttemptError(REJECTED)`; keys and query values are percent-encoded, so they cannot.
-* Signed are host, content-type and every x-amz-* header; a proxy may change the others.
+* Nothing that a user gives can end a header line: `fields.py` refuses what could, keys and query
+  values are percent-encoded.
+* Signed are host, content-type, if-none-match (which nobody may drop in silence) and every x-amz-*
+  header; a proxy may change the others.
 * A header's value is sent as given, but for white space at its ends, which HTTP does not count to it;
   runs of white space inside it are one space in the canonical request alone
   (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
@@ -15,17 +16,14 @@ Rules:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from hashlib import sha256
 from html import escape
-from urllib.parse import urlencode
 
 import msgspec
 
-from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.errors import AttemptError, ConfigError, FailureKind
+from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_headers, not_unicode
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
@@ -57,21 +55,7 @@ _METHODS = {
 }
 _MANY_ALIKE = frozenset({PUT_OBJECT, UPLOAD_PART})
 MAX_SHAPES = 1024
-_CARRIES_FIELDS = {PUT_OBJECT, CREATE_MULTIPART_UPLOAD}
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_HEADER_OF_FIELD = {
-    "content_type": "content-type",
-    "content_encoding": "content-encoding",
-    "content_disposition": "content-disposition",
-    "content_language": "content-language",
-    "cache_control": "cache-control",
-    "acl": "x-amz-acl",
-    "storage_class": "x-amz-storage-class",
-    "server_side_encryption": "x-amz-server-side-encryption",
-    "sse_kms_key_id": "x-amz-server-side-encryption-aws-kms-key-id",
-}
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SIGNED = frozenset({"host", "content-type", "if-none-match"})
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -92,14 +76,15 @@ class RequestEncoder:
     """Makes signed request heads for one bucket.
 
     `host` is the Host header; `path_prefix` is "" or, path-style, "/bucket"; `signer` is None for
-    unsigned requests; `signs_payload` says whether the body's hash goes into the signature.
+    unsigned requests; `tls` says whether requests travel over https: only then may they hold a key of
+    SSE-C, only else is the body's hash signed.
     """
 
-    def __init__(self, *, host: str, path_prefix: str, signer: Signer | None, signs_payload: bool) -> None:
+    def __init__(self, *, host: str, path_prefix: str, signer: Signer | None, tls: bool) -> None:
         self._host = host.replace("%", "%%")
         self._path_prefix = path_prefix
         self._signer = signer
-        self._signs_payload = signs_payload
+        self._tls = tls
         self._shapes: dict[tuple[str, int, str], _Shape] = {}
 
     def head(self, operation: Operation, utc_s: float) -> bytes:
@@ -107,6 +92,7 @@ class RequestEncoder:
 
         `utc_s` is the time of signing, in seconds since the epoch.  Raises `AttemptError(REJECTED)`
         for a key or field that cannot be sent; the message says which and why, and quotes no value.
+        Raises `ConfigError` for a key of SSE-C over plain http.
         """
         shape = self._shape(operation)
         path = f"{self._path_prefix}/{_encoded_key(operation.key)}"
@@ -126,7 +112,7 @@ class RequestEncoder:
     def _payload_hash(self, operation: Operation) -> str:
         if not operation.body:
             return EMPTY_SHA256
-        return sha256(operation.body).hexdigest() if self._signs_payload else UNSIGNED_PAYLOAD
+        return UNSIGNED_PAYLOAD if self._tls else sha256(operation.body).hexdigest()
 
     def _shape(self, operation: Operation) -> _Shape:
         """Kept for whole objects and parts, of which there are many alike."""
@@ -144,6 +130,8 @@ class RequestEncoder:
 
     def _new_shape(self, operation: Operation) -> _Shape:
         method, signer, checksum = _METHODS[operation.name], self._signer, operation.checksum
+        if operation.fields.sse_customer_key is not None and not self._tls:
+            raise ConfigError(NO_KEY_OVER_HTTP)
         headers = {name: value.replace("%", "%%") for name, value in _operation_headers(operation).items()}
         if checksum is not None and checksum.value:
             headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = "%s"
@@ -155,7 +143,7 @@ class RequestEncoder:
             signed = sorted(
                 (name, " ".join(value.split()))
                 for name, value in [("host", self._host), *headers.items()]
-                if name.startswith("x-amz-") or name in ("host", "content-type")
+                if name.startswith("x-amz-") or name in _SIGNED
             )
             headers["authorization"] = "%s"
         # In the order in which `head` gives the values, which is that of the names (checksum, content, date).
@@ -176,11 +164,7 @@ def _encoded_key(key: str) -> str:
     try:
         return encode_path(key)
     except UnicodeEncodeError as error:
-        raise _not_unicode("the key") from error
-
-
-def _not_unicode(what: str) -> AttemptError:
-    return AttemptError(FailureKind.REJECTED, f"{what} is not valid Unicode, which S3 requires")
+        raise not_unicode("the key") from error
 
 
 def _query(operation: Operation) -> str:
@@ -194,8 +178,8 @@ def _query(operation: Operation) -> str:
 
 def _operation_headers(operation: Operation) -> dict[str, str]:
     headers: dict[str, str] = {}
-    if operation.fields is not NO_FIELDS and operation.name in _CARRIES_FIELDS:
-        headers = field_headers(operation.fields)
+    if operation.fields is not NO_FIELDS:
+        headers = field_headers(operation.fields, operation.name)
     checksum = operation.checksum
     if checksum is not None:
         if checksum.value:
@@ -205,45 +189,6 @@ def _operation_headers(operation: Operation) -> dict[str, str]:
     if operation.name == COMPLETE_MULTIPART_UPLOAD:
         headers["content-type"] = "application/xml"
     return headers
-
-
-def field_headers(fields: RequestFields) -> dict[str, str]:
-    """The headers that say `fields`. Raises `AttemptError` for a value that no header can carry."""
-    headers = {}
-    for name, header in _HEADER_OF_FIELD.items():
-        value = getattr(fields, name)
-        if value is not None:
-            headers[header] = _header_value(name, value)
-    if fields.expires is not None:
-        headers["expires"] = _header_value("expires", _http_date(fields.expires))
-    for name, value in fields.metadata.items():
-        if not _TOKEN.fullmatch(name):
-            message = f"metadata name {name!r}: only letters, digits and !#$%&'*+-.^_`|~ can be sent"
-            raise AttemptError(FailureKind.REJECTED, message)
-        headers[f"x-amz-meta-{name.lower()}"] = _header_value(f"metadata {name!r}", value)
-    if fields.tags:
-        try:
-            headers["x-amz-tagging"] = urlencode(fields.tags, errors="strict")
-        except UnicodeEncodeError as error:
-            raise _not_unicode("tags") from error
-    return headers
-
-
-def _header_value(what: str, value: str) -> str:
-    if _CONTROL.search(value):
-        raise AttemptError(
-            FailureKind.REJECTED, f"{what}: has a control character, which no header can carry"
-        )
-    if _SURROGATE.search(value):
-        raise _not_unicode(what)
-    return value.strip()
-
-
-def _http_date(value: datetime | str) -> str:
-    if isinstance(value, str):
-        return value
-    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-    return format_datetime(aware.astimezone(UTC), usegmt=True)
 
 
 def complete_body(parts: Iterable[CompletedPart]) -> bytes:

@@ -1,0 +1,166 @@
+"""What `RequestFields` say, as headers and as an SDK's arguments, and which requests say it. Pure.
+
+Rules:
+
+* A value that could end a header line (CR, LF, NUL or another control character) is refused with
+  `AttemptError(REJECTED)`; no message quotes a value.
+* `FIELDS` is the whole truth about a field: its header, its name in the S3 API, its requests.  A test
+  compares it with botocore's model of the API.
+* A key of SSE-C goes with every request that reads or writes bytes under it; who pays and who must own
+  the bucket go with all; a condition goes with the request that makes the object.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.s3.operations import (
+    ABORT_MULTIPART_UPLOAD,
+    COMPLETE_MULTIPART_UPLOAD,
+    CREATE_MULTIPART_UPLOAD,
+    PUT_OBJECT,
+    RequestFields,
+)
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+_NEW_OBJECT = frozenset({PUT_OBJECT, CREATE_MULTIPART_UPLOAD})
+_CONDITIONAL = frozenset({PUT_OBJECT, COMPLETE_MULTIPART_UPLOAD})
+_WITHOUT_KEY = frozenset({ABORT_MULTIPART_UPLOAD})
+NO_KEY_OVER_HTTP = "SSE-C: the endpoint is plain http, which would show the key to all on the way; use https"
+
+
+class Field(NamedTuple):
+    """`header`: lower case.  `argument`: the field's name in the S3 API and its SDKs.  `only`: the
+    operations it goes with; None for all, but those in `never`."""
+
+    header: str
+    argument: str
+    only: frozenset[str] | None = _NEW_OBJECT
+    never: frozenset[str] = frozenset()
+
+    def goes_with(self, operation: str) -> bool:
+        return operation not in self.never and (self.only is None or operation in self.only)
+
+
+_SSE = "x-amz-server-side-encryption"
+FIELDS: dict[str, Field] = {
+    "content_type": Field("content-type", "ContentType"),
+    "content_encoding": Field("content-encoding", "ContentEncoding"),
+    "content_disposition": Field("content-disposition", "ContentDisposition"),
+    "content_language": Field("content-language", "ContentLanguage"),
+    "cache_control": Field("cache-control", "CacheControl"),
+    "acl": Field("x-amz-acl", "ACL"),
+    "grant_full_control": Field("x-amz-grant-full-control", "GrantFullControl"),
+    "grant_read": Field("x-amz-grant-read", "GrantRead"),
+    "grant_read_acp": Field("x-amz-grant-read-acp", "GrantReadACP"),
+    "grant_write_acp": Field("x-amz-grant-write-acp", "GrantWriteACP"),
+    "storage_class": Field("x-amz-storage-class", "StorageClass"),
+    "website_redirect_location": Field("x-amz-website-redirect-location", "WebsiteRedirectLocation"),
+    "server_side_encryption": Field(_SSE, "ServerSideEncryption"),
+    "sse_kms_key_id": Field(f"{_SSE}-aws-kms-key-id", "SSEKMSKeyId"),
+    "sse_kms_encryption_context": Field(f"{_SSE}-context", "SSEKMSEncryptionContext"),
+    "bucket_key_enabled": Field(f"{_SSE}-bucket-key-enabled", "BucketKeyEnabled"),
+    "object_lock_mode": Field("x-amz-object-lock-mode", "ObjectLockMode"),
+    "object_lock_retain_until_date": Field(
+        "x-amz-object-lock-retain-until-date", "ObjectLockRetainUntilDate"
+    ),
+    "object_lock_legal_hold_status": Field("x-amz-object-lock-legal-hold", "ObjectLockLegalHoldStatus"),
+    "expires": Field("expires", "Expires"),
+    "tags": Field("x-amz-tagging", "Tagging"),
+    "if_none_match": Field("if-none-match", "IfNoneMatch", _CONDITIONAL),
+    "request_payer": Field("x-amz-request-payer", "RequestPayer", None),
+    "expected_bucket_owner": Field("x-amz-expected-bucket-owner", "ExpectedBucketOwner", None),
+    "sse_customer_key": Field(f"{_SSE}-customer-key", "SSECustomerKey", None, _WITHOUT_KEY),
+}
+"""All of `RequestFields` but metadata, whose headers have the names that the user gives.  What
+belongs to `sse_customer_key` is `_customer_key`'s to add."""
+METADATA = Field("x-amz-meta-", "Metadata")
+
+
+def field_headers(fields: RequestFields, operation: str = PUT_OBJECT) -> dict[str, str]:
+    """The headers that say `fields` on a request of `operation`. Raises `AttemptError` for a value
+    that no header can carry."""
+    headers: dict[str, str] = {}
+    for name, spec in FIELDS.items():
+        value = getattr(fields, name)
+        if value is None or value == {} or not spec.goes_with(operation):
+            continue
+        if name == "sse_customer_key":
+            headers[f"{_SSE}-customer-algorithm"] = "AES256"
+            headers[spec.header] = value.base64
+            headers[f"{spec.header}-md5"] = value.md5_base64
+        else:
+            headers[spec.header] = _header_value(name, _text(name, value))
+    if METADATA.goes_with(operation):
+        for name, value in fields.metadata.items():
+            headers[f"{METADATA.header}{_metadata_name(name)}"] = _header_value(f"metadata {name!r}", value)
+    return headers
+
+
+def field_arguments(fields: RequestFields, operation: str) -> dict[str, object]:
+    """What `fields` are to an SDK that is asked for `operation`: its keyword arguments.
+
+    Raises `AttemptError` for what no header could carry either.
+    """
+    arguments: dict[str, object] = {}
+    for name, spec in FIELDS.items():
+        value = getattr(fields, name)
+        if value is None or value == {} or not spec.goes_with(operation):
+            continue
+        if name == "sse_customer_key":
+            arguments["SSECustomerAlgorithm"] = "AES256"
+            arguments[spec.argument] = value.base64
+            arguments[f"{spec.argument}MD5"] = value.md5_base64
+        else:
+            # An SDK has types of its own for times and switches.
+            arguments[spec.argument] = value if isinstance(value, bool | datetime) else _text(name, value)
+    if fields.metadata and METADATA.goes_with(operation):
+        arguments[METADATA.argument] = dict(fields.metadata)
+    return arguments
+
+
+def not_unicode(what: str) -> AttemptError:
+    return AttemptError(FailureKind.REJECTED, f"{what} is not valid Unicode, which S3 requires")
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "tags":
+        try:
+            return urlencode(value, errors="strict")
+        except UnicodeEncodeError as error:
+            raise not_unicode(name) from error
+    if name == "sse_kms_encryption_context":
+        return base64.b64encode(json.dumps(value, separators=(",", ":")).encode()).decode()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        utc = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+        return format_datetime(utc, usegmt=True) if name == "expires" else f"{utc:%Y-%m-%dT%H:%M:%SZ}"
+    return str(value)
+
+
+def _metadata_name(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        message = f"metadata name {name!r}: only letters, digits and !#$%&'*+-.^_`|~ can be sent"
+        raise AttemptError(FailureKind.REJECTED, message)
+    return name.lower()
+
+
+def _header_value(what: str, value: str) -> str:
+    if _CONTROL.search(value):
+        raise AttemptError(
+            FailureKind.REJECTED, f"{what}: has a control character, which no header can carry"
+        )
+    if _SURROGATE.search(value):
+        raise not_unicode(what)
+    return value.strip()
