@@ -17,6 +17,14 @@ from s3_upload.errors import ConfigError
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
+MAX_PARTS = 10_000
+"""Of one object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
+
+
+def part_size_for(size: int, part_size: int) -> int:
+    """`part_size`, or the next whole MiB with which `size` bytes fit into `MAX_PARTS` parts."""
+    needed = -(-size // MAX_PARTS)
+    return part_size if needed <= part_size else -(-needed // MIB) * MIB
 
 
 def knob(

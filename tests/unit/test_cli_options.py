@@ -165,6 +165,22 @@ def test_the_help_names_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"[choices: {choices}]" in said
 
 
+def test_an_expected_size_makes_parts_large_enough(
+    jobs: list[session.Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").touch()
+    stdin = (tmp_path / "in").open()
+    monkeypatch.setattr("sys.stdin", stdin)
+    for words, part_size in (
+        ([], 8 * MIB),
+        (["--expected-size", "83GB"], 8 * MIB),
+        (["--expected-size", "1TB"], 96 * MIB),
+    ):
+        assert main(["-", "s3://b/key", *words]) == 0
+        assert jobs.pop().options.config() == UploadConfig(part_size=part_size)
+    stdin.close()
+
+
 def test_a_flag_counts_more_than_the_variable(
     jobs: list[session.Job], src: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ PERF_PROFILE = "testing"
 
 _USAGE = """\
 Usage: s3-upload [OPTIONS] SRC... s3://BUCKET/PREFIX
+       s3-upload [OPTIONS] - s3://BUCKET/KEY
        s3-upload perf-data [-n N] [OPTIONS] SRC BUCKET PREFIX
        s3-upload serve [--port PORT] DIR
 """
@@ -52,7 +53,10 @@ _NO_FLAGS = UploadOptions()
 @app.default
 def upload(
     *words: Annotated[
-        str, Parameter(name="SRC... DEST", help="Files and directories; where to: s3://BUCKET/PREFIX.")
+        str,
+        Parameter(
+            name="SRC... DEST", help="Files and directories, or - for stdin; where to: s3://BUCKET/PREFIX."
+        ),
     ],
     options: Options = _NO_FLAGS,
 ) -> int:

@@ -76,9 +76,11 @@ def _dispatch(words: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from s3_upload.cli.commands import app
+    from s3_upload.cli.stdin import STDIN
 
     try:
-        code = app(words)
+        # The parser takes a lone "-" for the beginning of a flag.
+        code = app([STDIN if word == "-" else word for word in words])
     except CycloptsError as error:
         raise UsageError(" ".join(str(error).split())) from error
     return code if isinstance(code, int) else 0

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from cyclopts import Group, Parameter
 
 from s3_upload.cli.output import UsageError
-from s3_upload.config import GIB, UploadConfig
+from s3_upload.config import GIB, UploadConfig, part_size_for
 from s3_upload.errors import ConfigError
 from s3_upload.s3.operations import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
 
@@ -245,7 +245,19 @@ class UploadOptions:
     output: Annotated[OutputOptions, Parameter(name="*", group=OUTPUT)] = OutputOptions()
     objects: Annotated[ObjectOptions, Parameter(name="*", group=OBJECTS)] = ObjectOptions()
     tuning: Annotated[TuningOptions, Parameter(name="*", group=TUNING)] = field(default_factory=TuningOptions)
+    expected_size: Annotated[
+        int,
+        Parameter(
+            help="About how much will come in by stdin: makes parts big enough for it (80 GB need no hint).",
+            group=OBJECTS,
+            converter=_convert_size,
+            show_default=False,
+            negative=(),
+        ),
+    ] = 0
 
     def config(self) -> UploadConfig:
         """Raises `ConfigError` for a value out of its range."""
-        return UploadConfig(**dataclasses.asdict(self.tuning))
+        settings = dataclasses.asdict(self.tuning)
+        settings["part_size"] = part_size_for(self.expected_size, settings["part_size"])
+        return UploadConfig(**settings)

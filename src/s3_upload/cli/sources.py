@@ -1,7 +1,8 @@
 """From the words of the command line to sources and keys.
 
 The mapping is that of `aws s3 cp`: a directory's contents go below the prefix; one file and a prefix
-that does not end in "/" name the very key; else a file goes below the prefix under its own name.
+that does not end in "/" name the very key; else a file goes below the prefix under its own name.  What
+comes in by stdin ("-") has no name: the destination names its key.
 What can be known to be wrong is said before anything is uploaded; the sources themselves stay lazy.
 """
 
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3_upload.cli.output import UsageError
+from s3_upload.cli.stdin import STDIN, chunks, stdin_fd
 from s3_upload.s3.operations import NO_FIELDS, RequestFields
 from s3_upload.source import ObjectSource, files_recursive
 
@@ -88,6 +90,8 @@ def open_sources(paths: Sequence[str], destination: Destination) -> Iterator[Obj
     Raises `UsageError` or `SourceError` at once for a path that is missing or cannot be listed, two
     files that would get the same key, and for nothing to upload at all.
     """
+    if STDIN in paths:
+        return iter((_stdin_source(paths, destination),))
     keys: dict[str, str] = {}
     lanes: list[Iterator[ObjectSource]] = []
     for path in paths:
@@ -100,6 +104,18 @@ def open_sources(paths: Sequence[str], destination: Destination) -> Iterator[Obj
         keys[key] = path
         lanes.append(iter((ObjectSource.file(path, key),)))
     return not_empty(itertools.chain.from_iterable(lanes), paths)
+
+
+def _stdin_source(paths: Sequence[str], destination: Destination) -> ObjectSource:
+    key = destination.prefix
+    if len(paths) > 1:
+        raise UsageError("-: stdin goes alone (./- is a file of that name)")
+    if not key or key.endswith("/"):
+        raise UsageError(
+            f"s3://{destination.bucket}/{key}: stdin has no name: give the whole key, as in "
+            f"s3://{destination.bucket}/{key}NAME"
+        )
+    return ObjectSource.stream(chunks(stdin_fd()), key)
 
 
 def not_empty(sources: Iterator[ObjectSource], paths: Sequence[str]) -> Iterator[ObjectSource]:
@@ -115,6 +131,8 @@ def refuse_overlap(paths: Sequence[str], store_dir: str) -> None:
     the upload would feed on itself."""
     store = os.path.realpath(store_dir)
     for path in paths:
+        if path == STDIN:
+            continue
         source = os.path.realpath(path)
         if os.path.commonpath((store, source)) == source:
             raise UsageError(

@@ -364,17 +364,16 @@ class Feed:
     async def _send_stream(self, upload: MultipartUpload, blocks: BlockStream, first: HashedBody) -> None:
         """Hands out a stream's parts, each read when the one before it has been handed out."""
         hashed, last = first, False
-        while (plan := upload.next_part()) is not None:
-            if plan.number > 1:
-                try:
+        try:
+            while (plan := upload.next_part()) is not None:
+                if plan.number > 1:
                     hashed, last = await self._next_block(blocks)
-                except SourceError as problem:
-                    self._refuse_part(upload, problem)
-                    return
-            upload.all_planned = last
-            upload.size = blocks.taken
-            self._hand_out_part(upload, plan, hashed)
-            self._held_bytes -= self._config.part_size
+                upload.all_planned = last
+                upload.size = blocks.taken
+                self._hand_out_part(upload, plan, hashed)
+                self._held_bytes -= self._config.part_size
+        except SourceError as problem:
+            self._refuse_part(upload, problem)
 
     async def _next_block(self, blocks: BlockStream) -> tuple[HashedBody, bool]:
         """The next block of a stream and whether it is the last; `part_size` bytes stay held for it."""

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from s3_upload.config import MAX_PARTS, part_size_for
 from s3_upload.engine.reader import HashedBody, Identity
 from s3_upload.engine.unit import Unit, Upload
-from s3_upload.errors import UploadError
+from s3_upload.errors import SourceError, UploadError
 from s3_upload.http import Response
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
@@ -33,15 +34,6 @@ from s3_upload.s3.operations import (
 from s3_upload.s3.requests import complete_body
 from s3_upload.s3.responses import completed_etag, upload_id
 from s3_upload.source import ObjectSource
-
-MAX_PARTS = 10_000
-_MIB = 1 << 20
-
-
-def part_size_for(size: int, part_size: int) -> int:
-    """`part_size`, or the next whole MiB with which `size` bytes fit into `MAX_PARTS` parts."""
-    needed = -(-size // MAX_PARTS)
-    return part_size if needed <= part_size else -(-needed // _MIB) * _MIB
 
 
 class PartPlan(msgspec.Struct, frozen=True):
@@ -103,13 +95,21 @@ class MultipartUpload(Upload):
         return self._unit(CREATE_MULTIPART_UPLOAD, checksum=checksum)
 
     def next_part(self) -> PartPlan | None:
-        """The next part to read, None when there is none (any more)."""
+        """The next part to read, None when there is none (any more).
+
+        Raises `SourceError` for a stream that is longer than `MAX_PARTS` parts.
+        """
         if self.all_planned or self.error is not None:
             return None
         number, offset = self._next_number, (self._next_number - 1) * self.part_size
         self._next_number += 1
         self._under_way += 1
         if self.identity is None:  # a stream: how long it is shows at its end
+            if number > MAX_PARTS:
+                raise SourceError(
+                    f"{self.source.key}: the stream is longer than {MAX_PARTS:,} parts of {self.part_size} "
+                    "bytes, and a store takes no more: start again with a larger part_size (--expected-size)"
+                )
             return PartPlan(number, offset, self.part_size)
         size = min(self.part_size, self.size - offset)
         self.all_planned = offset + size >= self.size
