@@ -7,30 +7,34 @@ may serve many runs and buckets on one event loop; it keeps its connections unti
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import Response
+from s3_upload.s3.checksum import DEFAULT_ALGORITHM, check_algorithm
 from s3_upload.s3.credentials import CredentialProvider, Credentials, StaticCredentials
 from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
 from s3_upload.s3.operations import Operation
-from s3_upload.s3.requests import RequestEncoder
+from s3_upload.s3.requests import ChecksumsTold, RequestEncoder
 from s3_upload.s3.responses import Failure
 from s3_upload.s3.sigv4 import Signer
-from s3_upload.session import BotocoreCredentials, resolve_settings
+from s3_upload.session import BotocoreCredentials, ChecksumMode, resolve_settings
 from s3_upload.wire.connect import Connector
 from s3_upload.wire.exchange import Exchange
 from s3_upload.wire.pool import Pool
 
-ChecksumMode = Literal["auto", "off"]
-
-
+_NOT_TAKEN = {
+    "all": "",
+    "no-type": "the store knows no types of checksums: none is named from now on",
+    "none": "the store does not take checksums: they are left out from now on",
+}
+_TYPE = re.compile(r"(?i)checksum-?type")
 MIN_CLOCK_ERROR_S = 300.0
 """What explains a wrong signature: S3 allows 900 s, other stores down to 300 s."""
 
@@ -41,6 +45,7 @@ class _Signing(msgspec.Struct, frozen=True):
     credentials: Credentials
     region: str
     offset_s: float
+    checksums: ChecksumsTold
 
 
 class _Target(msgspec.Struct):
@@ -61,8 +66,13 @@ class S3Client:
     `credentials` or botocore's chain.  `addressing_style`: "path" (host/bucket/key), "virtual"
     (bucket.host/key) or "auto" (virtual on AWS where the name allows, path elsewhere).  `verify`:
     True (the system's CAs or AWS_CA_BUNDLE), the path of a CA bundle, or False (no verification:
-    for tests).  `checksum`: "auto" sends a CRC-32 header where the signature does not cover the body
-    (over https), "off" never does.
+    for tests).
+
+    `checksum`: "auto" has every body go with a checksum by `checksum_algorithm` (one of
+    `s3.checksum.ALGORITHMS`; CRC32C and CRC64NVME need the extra `crt`), which the store verifies, keeps
+    and gives back; where the store does not know such headers, they are left out from then on, which
+    `UploadSummary.notes` says.  "when-required": only where S3 insists on one (Content-MD5, with an
+    object lock); "off": never.
 
     Raises `ConfigError` for a setting that cannot work and `RunError` for a profile that does not
     exist.  Missing credentials show at the first request.
@@ -77,7 +87,8 @@ class S3Client:
         credentials: Credentials | None = None,
         addressing_style: AddressingStyle = "auto",
         verify: bool | str = True,
-        checksum: ChecksumMode = "auto",
+        checksum: ChecksumMode | None = None,
+        checksum_algorithm: str = DEFAULT_ALGORITHM,
         utc_clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = resolve_settings(
@@ -86,13 +97,15 @@ class S3Client:
             profile=profile,
             addressing_style=addressing_style,
             verify=verify,
+            checksum=checksum,
         )
+        self._algorithm = check_algorithm(checksum_algorithm)
+        self._checksums: ChecksumsTold = "all"
         self._provider: CredentialProvider = (
             StaticCredentials(credentials) if credentials is not None else BotocoreCredentials(profile)
         )
         self._uses_tls = not (self._settings.endpoint_url or "https://").startswith("http://")
         self._tls = _tls_context(self._settings.verify) if self._uses_tls else None
-        self._checksum = checksum
         self._utc_clock = utc_clock
         self._offset_s = 0.0
         self._targets: dict[str, _Target] = {}
@@ -127,7 +140,8 @@ class S3Client:
 
     @property
     def checksum_algorithm(self) -> str:
-        return "CRC32" if self._uses_tls and self._checksum == "auto" else ""
+        wanted = self._settings.checksum == "auto" and self._checksums != "none"
+        return self._algorithm if wanted else ""
 
     async def send(self, operation: Operation, exchange: Exchange) -> Response:
         """See `engine.client.Client`."""
@@ -136,7 +150,12 @@ class S3Client:
             target = self._new_target(operation.bucket, self._settings.region)
         credentials = self._provider.current() or await self._provider.refresh()
         signing = target.signing
-        if signing is None or signing.credentials is not credentials or signing.offset_s != self._offset_s:
+        if (
+            signing is None
+            or signing.credentials is not credentials
+            or signing.offset_s != self._offset_s
+            or signing.checksums is not self._checksums
+        ):
             self._renew_signing(target, credentials)
         assert target.encoder is not None
         exchange.note = target.signing
@@ -161,6 +180,8 @@ class S3Client:
             return True
         if failure.kind is FailureKind.REGION:
             return self._correct_region(operation.bucket, failure.region, used.region)
+        if failure.kind is FailureKind.UNSUPPORTED:
+            return self._leave_out_checksums(operation, failure, used.checksums)
         return self._correct_clock(failure, used.offset_s)
 
     def remark(self, failure: Failure, exchange: Exchange) -> str:
@@ -171,6 +192,8 @@ class S3Client:
         if failure.kind is FailureKind.REGION:
             asked_for = f"asks for {failure.region}" if failure.region else "names no other"
             return f"the request was made for region {used.region}, the store {asked_for}"
+        if failure.kind is FailureKind.UNSUPPORTED and self._checksums != used.checksums:
+            return _NOT_TAKEN[self._checksums]
         if failure.kind is FailureKind.CLOCK and failure.date_s is not None:
             error_s = self._utc_clock() - failure.date_s
             side = "ahead of" if error_s > 0.0 else "behind"
@@ -187,6 +210,15 @@ class S3Client:
             self._new_target(bucket, region)
         except ConfigError:  # no name that a host could have
             return False
+        return True
+
+    def _leave_out_checksums(self, operation: Operation, failure: Failure, used: ChecksumsTold) -> bool:
+        """The type alone where the store names it, else all. If-None-Match stays whatever it says."""
+        if operation.checksum is None or used == "none" or "none-match" in failure.message.lower():
+            return False
+        if self._checksums == used:  # else: since this request was made
+            names_type = _TYPE.search(failure.message) and used == "all"
+            self._checksums = "no-type" if names_type and operation.checksum.type else "none"
         return True
 
     def _correct_clock(self, failure: Failure, used_s: float) -> bool:
@@ -217,12 +249,14 @@ class S3Client:
         return target
 
     def _renew_signing(self, target: _Target, credentials: Credentials) -> None:
-        target.signing = _Signing(credentials, target.region, self._offset_s)
+        target.signing = _Signing(credentials, target.region, self._offset_s, self._checksums)
         target.encoder = RequestEncoder(
             host=target.endpoint.host_header,
             path_prefix=target.endpoint.base_path,
             signer=Signer(credentials, target.region),
             tls=self._uses_tls,
+            checksums=self._checksums,
+            md5_where_needed=self._settings.checksum != "off",
         )
 
 

@@ -28,8 +28,8 @@ class Fate(enum.Enum):
     THROTTLE = "throttle"
     """The store asks for less: try again later, and have fewer requests in flight."""
     CORRECT = "correct"
-    """Something we may be able to put right (region, clock, token): put it right and try again, at once,
-    and once; else stop the run."""
+    """Something we may be able to put right (region, clock, token, checksums): put it right and try
+    again, at once, and once; else stop the run."""
     FILE = "file"
     """This object fails; the others go on."""
     RUN = "run"
@@ -70,6 +70,9 @@ class FailureKind(enum.Enum):
     """Our clock is too far from the store's. Signatures take the difference, from the answer's Date."""
     EXPIRED_TOKEN = ("expired-token", Fate.CORRECT)
     """The session credentials have expired: refresh them, once for all who wait."""
+    UNSUPPORTED = ("unsupported", Fate.CORRECT)
+    """The store does not implement something that was asked for. Checksums are left out from then on, and
+    that is said once; nothing else is."""
     REJECTED = ("rejected", Fate.FILE)
     """Any other 4xx: the store does not take this object."""
     EXISTS = ("exists", Fate.FILE)

@@ -7,6 +7,8 @@ are bytes; `MBps` is 10^6 bytes per second.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from s3_upload.errors import UploadError, UploadsFailed
@@ -103,7 +105,8 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     `wasted_bytes` are body bytes of attempts that failed or were superseded.  `hedges` counts the second
     copies sent beside a slow first.  `budget_wait_s` is how long retries waited, all together, for want
     of a retry budget: above 0 the store had trouble and the run was slowed.  `failed` and `skipped`
-    hold the reports.
+    hold the reports.  `notes` are phrases about what had to be put right on the way (a region, a clock,
+    checksums that the store does not take), one of a kind.
     """
 
     sources: int
@@ -116,6 +119,7 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     budget_wait_s: float
     failed: tuple[UploadReport, ...]
     skipped: tuple[UploadReport, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def goodput_MBps(self) -> float:  # noqa: N802 - the unit's spelling
@@ -155,7 +159,9 @@ class SummaryFold:
         self._wasted_bytes += sum(a.body_bytes for a in report.attempt_reports if a.outcome != SUCCESS)
         self._hedges += sum(a.hedge for a in report.attempt_reports)
 
-    def summary(self, wall_time_s: float, budget_wait_s: float = 0.0) -> UploadSummary:
+    def summary(
+        self, wall_time_s: float, budget_wait_s: float = 0.0, notes: Iterable[str] = ()
+    ) -> UploadSummary:
         return UploadSummary(
             sources=self._uploaded + len(self._failed) + len(self._skipped),
             uploaded=self._uploaded,
@@ -167,4 +173,5 @@ class SummaryFold:
             budget_wait_s=budget_wait_s,
             failed=tuple(self._failed),
             skipped=tuple(self._skipped),
+            notes=tuple(notes),
         )

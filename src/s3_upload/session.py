@@ -1,6 +1,6 @@
 """What the machine says about an account: settings and credentials, as every AWS tool finds them.
 
-* `resolve_settings` reads region, endpoint, addressing style and CA bundle: argument, then
+* `resolve_settings` reads region, endpoint, addressing style, checksums and CA bundle: argument, then
   environment, then profile, then default, in botocore's order
   (https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html).
 * `BotocoreCredentials` hands out credentials from botocore's own chain: environment, profiles,
@@ -17,7 +17,7 @@ import asyncio
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import msgspec
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DEFAULT_REGION = "us-east-1"
+ChecksumMode = Literal["auto", "when-required", "off"]
+CHECKSUM_MODES = get_args(ChecksumMode)
 LOAD_TIMEOUT_S = 120.0
 """Bounds one load of credentials; long enough for someone to type an MFA code."""
 RETRY_REFRESH_S = 60.0
@@ -49,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     endpoint_url: str | None
     addressing_style: AddressingStyle
     verify: bool | str
+    checksum: ChecksumMode
 
 
 def resolve_settings(
@@ -57,6 +60,7 @@ def resolve_settings(
     endpoint_url: str | None = None,
     addressing_style: AddressingStyle = "auto",
     verify: bool | str = True,
+    checksum: ChecksumMode | None = None,
     profile: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
@@ -86,6 +90,7 @@ def resolve_settings(
         endpoint_url=_endpoint_url(endpoint_url, environ, name, scoped, services),
         addressing_style=style,
         verify=verify,
+        checksum=_checksum(checksum, environ, scoped),
     )
 
 
@@ -309,6 +314,20 @@ def _endpoint_url(
         if url:
             return check_endpoint_url(url, origin).geturl()
     return None
+
+
+def _checksum(mode: str | None, environ: Mapping[str, str], scoped: dict[str, Any]) -> ChecksumMode:
+    """botocore's setting has two values, of which "when_supported" is our "auto"."""
+    if mode is None:
+        key = "request_checksum_calculation"
+        found = str(environ.get(f"AWS_{key.upper()}") or scoped.get(key) or "when_supported").lower()
+        modes: dict[str, ChecksumMode] = {"when_supported": "auto", "when_required": "when-required"}
+        if found not in modes:
+            raise ConfigError(f"{key} = {found!r}: must be one of {', '.join(modes)}")
+        return modes[found]
+    if mode not in CHECKSUM_MODES:
+        raise ConfigError(f"checksum = {mode!r}: must be one of {', '.join(CHECKSUM_MODES)}")
+    return cast("ChecksumMode", mode)
 
 
 def _ca_bundle(path: str) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import re
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.faults.actions import Answer, Request, s3_error
@@ -20,6 +21,11 @@ _NUMBER = re.compile(rb"<PartNumber>\s*(\d+)\s*</PartNumber>")
 _ETAG = re.compile(rb"<ETag>\s*(?:&quot;|&#34;|\")?([0-9a-f]+)(?:&quot;|&#34;|\")?\s*</ETag>")
 _HASH = re.compile(r"[0-9a-f]{64}")
 MIN_PART_BYTES = 5 << 20
+DIGESTS: dict[str, Callable[[bytes], bytes]] = {
+    "x-amz-checksum-crc32": lambda body: zlib.crc32(body).to_bytes(4, "big"),
+    "x-amz-checksum-sha1": lambda body: hashlib.sha1(body).digest(),
+    "x-amz-checksum-sha256": lambda body: hashlib.sha256(body).digest(),
+}
 
 
 @dataclass(slots=True)
@@ -31,6 +37,8 @@ class StoredObject:
     etag: str
     """Without quotes."""
     headers: dict[str, str] = field(default_factory=dict)
+    checksums: dict[str, str] = field(default_factory=dict)
+    """Header -> value, as they came with it."""
 
 
 @dataclass(slots=True)
@@ -41,10 +49,16 @@ class Upload:
     key: str
     headers: dict[str, str]
     parts: dict[int, StoredObject] = field(default_factory=dict)
+    algorithm: str = ""
+    """Of the checksums that were announced, "" for none."""
+    checksum_type: str = ""
 
 
 class S3Model:
-    """`objects` is keyed "bucket/key". `buckets` None: every bucket exists."""
+    """`objects` is keyed "bucket/key". `buckets` None: every bucket exists.
+
+    `checksum_types`: those it knows of objects in parts; with none it keeps no checksums of them.
+    """
 
     def __init__(
         self,
@@ -52,14 +66,16 @@ class S3Model:
         buckets: set[str] | None = None,
         keep_bodies: bool = True,
         min_part_bytes: int = MIN_PART_BYTES,
+        checksum_types: tuple[str, ...] = ("FULL_OBJECT", "COMPOSITE"),
     ) -> None:
+        self.checksum_types = checksum_types
         self.buckets = buckets
         self.keep_bodies = keep_bodies
         self.min_part_bytes = min_part_bytes
         self.objects: dict[str, StoredObject] = {}
         self.uploads: dict[str, Upload] = {}
-        self.completed: dict[str, tuple[str, str]] = {}
-        """Upload ID -> (bucket/key, ETag): S3 answers a repeated Complete with success."""
+        self.completed: dict[str, tuple[str, Answer]] = {}
+        """Upload ID -> (bucket/key, answer): S3 answers a repeated Complete with success."""
         self._upload_ids = 0
 
     def bodies(self, bucket: str) -> dict[str, bytes]:
@@ -101,14 +117,15 @@ class S3Model:
     def _stored(self, request: Request) -> StoredObject:
         etag = hashlib.md5(request.body, usedforsecurity=False).hexdigest()
         body = request.body if self.keep_bodies else b""
-        return StoredObject(body, len(request.body), etag, _object_headers(request))
+        checksums = {k: v for k, v in request.headers.items() if k in DIGESTS}
+        return StoredObject(body, len(request.body), etag, _object_headers(request), checksums)
 
     def _put(self, request: Request) -> Answer:
         name = f"{request.bucket}/{request.key}"
         if request.headers.get("if-none-match") == "*" and name in self.objects:
             return s3_error(412, "PreconditionFailed", "At least one of the preconditions did not hold")
         self.objects[name] = stored = self._stored(request)
-        return Answer(200, {"ETag": f'"{stored.etag}"'})
+        return Answer(200, {"ETag": f'"{stored.etag}"', **stored.checksums})
 
     def _create_bucket(self, request: Request) -> Answer:
         if self.buckets is not None:
@@ -125,11 +142,18 @@ class S3Model:
     def _create_upload(self, request: Request) -> Answer:
         self._upload_ids += 1
         upload_id = f"upload-{self._upload_ids}"
-        self.uploads[upload_id] = Upload(request.bucket, request.key, _object_headers(request))
-        return _xml(
+        upload = self.uploads[upload_id] = Upload(request.bucket, request.key, _object_headers(request))
+        answer = _xml(
             "InitiateMultipartUploadResult",
             f"<Bucket>{request.bucket}</Bucket><Key>{_escape(request.key)}</Key><UploadId>{upload_id}</UploadId>",
         )
+        asked = request.headers.get("x-amz-checksum-type", "COMPOSITE")
+        if self.checksum_types and "x-amz-checksum-algorithm" in request.headers:
+            upload.algorithm = request.headers["x-amz-checksum-algorithm"]
+            upload.checksum_type = asked if asked in self.checksum_types else self.checksum_types[0]
+            told = {"x-amz-checksum-algorithm": upload.algorithm, "x-amz-checksum-type": upload.checksum_type}
+            return Answer(200, {**answer.headers, **told}, answer.body)
+        return answer
 
     def _upload(self, request: Request) -> Upload | None:
         upload = self.uploads.get(request.query["uploadId"])
@@ -143,7 +167,7 @@ class S3Model:
         if not 1 <= request.part_number <= 10_000:
             return s3_error(400, "InvalidArgument", "Part number must be an integer between 1 and 10000")
         upload.parts[request.part_number] = part = self._stored(request)
-        return Answer(200, {"ETag": f'"{part.etag}"'})
+        return Answer(200, {"ETag": f'"{part.etag}"', **part.checksums})
 
     def _list_parts(self, request: Request) -> Answer:
         upload = self._upload(request)
@@ -159,7 +183,7 @@ class S3Model:
         upload_id = request.query["uploadId"]
         name = f"{request.bucket}/{request.key}"
         if upload_id in self.completed and self.completed[upload_id][0] == name:
-            return _completed(self.completed[upload_id][1])
+            return self.completed[upload_id][1]
         upload = self._upload(request)
         if upload is None:
             return _no_such_upload()
@@ -167,17 +191,18 @@ class S3Model:
         wanted = [(int(number[1]), etag[1].decode()) for number, etag in named if number and etag]
         if not wanted or len(wanted) != len(named):
             return s3_error(400, "MalformedXML", "The XML you provided was not well-formed")
-        refusal = self._refusal(upload, wanted)
+        parts = [upload.parts[n] for n, _ in wanted if n in upload.parts]
+        refusal = self._refusal(upload, wanted) or check_whole(upload, parts, request)
         if refusal is not None:
             return refusal
-        parts = [upload.parts[n] for n, _ in wanted]
         digest = hashlib.md5(b"".join(bytes.fromhex(p.etag) for p in parts), usedforsecurity=False)
         etag = f"{digest.hexdigest()}-{len(parts)}"
         body = b"".join(part.body for part in parts)
         self.objects[name] = StoredObject(body, sum(part.size for part in parts), etag, upload.headers)
-        self.completed[upload_id] = (name, etag)
+        answer = _completed(etag, checksum_of_parts(upload, parts))
+        self.completed[upload_id] = (name, answer)
         del self.uploads[upload_id]
-        return _completed(etag)
+        return answer
 
     def _refusal(self, upload: Upload, wanted: list[tuple[int, str]]) -> Answer | None:
         """What S3 says to a list of parts that does not fit those it has."""
@@ -204,12 +229,40 @@ def check_body(request: Request) -> Answer | None:
         return s3_error(
             400, "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' does not match"
         )
-    crc32 = headers.get("x-amz-checksum-crc32")
-    if crc32 is not None and crc32 != base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode():
-        return s3_error(400, "BadDigest", "The CRC32 you specified did not match the calculated checksum.")
+    for name, digest in DIGESTS.items():
+        given = headers.get(name)
+        if given is not None and request.method == "PUT" and given != base64.b64encode(digest(body)).decode():
+            return s3_error(400, "BadDigest", f"{name}: did not match the calculated checksum.")
     md5 = headers.get("content-md5")
     if md5 is not None and md5 != base64.b64encode(_md5(body)).decode():
         return s3_error(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
+    return None
+
+
+def checksum_of_parts(upload: Upload, parts: list[StoredObject]) -> tuple[str, str]:
+    """Header and value of the checksum that S3 keeps of an object in parts, ("", "") for none."""
+    header = f"x-amz-checksum-{upload.algorithm.lower()}"
+    if not upload.algorithm or any(header not in part.checksums for part in parts):
+        return "", ""
+    if upload.checksum_type == "FULL_OBJECT":
+        return header, base64.b64encode(DIGESTS[header](b"".join(part.body for part in parts))).decode()
+    digests = b"".join(base64.b64decode(part.checksums[header]) for part in parts)
+    return header, f"{base64.b64encode(DIGESTS[header](digests)).decode()}-{len(parts)}"
+
+
+def check_whole(upload: Upload, parts: list[StoredObject], request: Request) -> Answer | None:
+    """The refusal of a Complete whose checksums are not those of the parts, else None."""
+    header, value = checksum_of_parts(upload, parts)
+    given = request.headers.get(header or "x-amz-checksum-crc32", value)
+    if given != value:
+        return s3_error(400, "BadDigest", f"{header}: did not match the calculated checksum.")
+    named = re.findall(rb"<Checksum\w+>([^<]*)</Checksum", request.body)
+    if upload.checksum_type == "COMPOSITE" and len(named) != len(parts):
+        return s3_error(
+            400, "InvalidRequest", "The complete request must include the checksum for each part."
+        )
+    if named and [part.checksums[header].encode() for part in parts] != named:
+        return s3_error(400, "InvalidPart", "One or more of the specified parts could not be found.")
     return None
 
 
@@ -252,8 +305,11 @@ def _xml(root: str, inner: str) -> Answer:
     return Answer(200, {"Content-Type": "application/xml"}, text.encode())
 
 
-def _completed(etag: str) -> Answer:
-    return _xml("CompleteMultipartUploadResult", f"<ETag>&quot;{etag}&quot;</ETag>")
+def _completed(etag: str, checksum: tuple[str, str]) -> Answer:
+    header, value = checksum
+    tag = f"Checksum{header.rpartition('-')[2].upper()}"
+    told = f"<{tag}>{value}</{tag}>" if header else ""
+    return _xml("CompleteMultipartUploadResult", f"<ETag>&quot;{etag}&quot;</ETag>{told}")
 
 
 def _no_such_upload() -> Answer:

@@ -79,15 +79,6 @@ def test_what_exists_is_not_overwritten(fault_server: StartFaultServer) -> None:
     assert reports.of("there").outcome == FailureKind.EXISTS.value
 
 
-def test_a_condition_is_not_dropped_for_a_store_that_does_not_know_it(fault_server: StartFaultServer) -> None:
-    server = fault_server([Rule(s3_error(501, "NotImplemented", "If-None-Match"), nth=1)])
-    fields = RequestFields(if_none_match="*")
-    upload(server, {"a": b"a"}, default_request=lambda _: fields)
-    assert [request.headers.get("if-none-match") for request in server.requests] == ["*"] * len(
-        server.requests
-    )
-
-
 def test_a_customer_key_over_plain_http_stops_the_run_before_anything_is_sent(
     fault_server: StartFaultServer, files: list[ObjectSource]
 ) -> None:

@@ -133,6 +133,7 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "wasted_bytes": 2_500_000,
         "hedges": 1,
         "budget_wait_s": 0.0,
+        "notes": [],
         "failed": 1,
         "skipped": 1,
         "goodput_MBps": 1.25,

@@ -47,14 +47,15 @@ CODES = {
     "no-such-bucket": ["NoSuchBucket"],
     "exists": ["PreconditionFailed"],
     "too-large": ["EntityTooLarge"],
+    "unsupported": ["NotImplemented"],
 }  # fmt: skip
 KNOWN = [(code, kind) for kind, codes in CODES.items() for code in codes]
 
 STATUSES = {
     301: "region", 302: "region", 307: "region", 400: "rejected", 401: "rejected", 403: "access-denied",
     404: "rejected", 405: "rejected", 408: "request-timeout", 409: "conflict", 411: "rejected", 412: "exists",
-    413: "too-large", 416: "rejected", 429: "throttle", 499: "server", 500: "server", 502: "server",
-    503: "throttle", 504: "server", 509: "server", 520: "server", 599: "server",
+    413: "too-large", 416: "rejected", 429: "throttle", 499: "server", 500: "server", 501: "unsupported",
+    502: "server", 503: "throttle", 504: "server", 509: "server", 520: "server", 599: "server",
 }  # fmt: skip
 
 FILE_CODES = [
@@ -325,3 +326,38 @@ def test_a_late_error_names_both_too() -> None:
     headers = {"date": "Sun, 06 Nov 2022 08:49:37 GMT", "x-amz-bucket-region": "eu-west-1"}
     found = failure(COMPLETE_MULTIPART_UPLOAD, Response(200, headers, error_body("RequestTimeTooSkewed")))
     assert (found.region, found.date_s) == ("eu-west-1", 1_667_724_577.0)
+
+
+CHECKSUM_WORDS = {
+    "Unsupported header 'x-amz-sdk-checksum-algorithm' received for this API call.": True,
+    "x-amz-checksum-crc32 is not supported": True,
+    "Unexpected trailer": True,
+    "Value for x-amz-checksum-crc32 header is invalid.": False,
+    "The upload was created using a crc32 checksum. The complete request must include it": False,
+    "Unsupported storage class": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize("message", CHECKSUM_WORDS)
+@pytest.mark.parametrize("operation", [PUT_OBJECT, CREATE_MULTIPART_UPLOAD, UPLOAD_PART])
+def test_words_that_refuse_a_checksum(message: str, operation: str) -> None:
+    body = error_body("InvalidArgument", message)
+    failure = classify(operation, Response(400, {}, body))
+    assert failure is not None
+    assert (failure.kind is FailureKind.UNSUPPORTED) == CHECKSUM_WORDS[message]
+
+
+def test_what_needs_no_checksum_is_not_put_right_by_leaving_it_out() -> None:
+    words = next(iter(CHECKSUM_WORDS))
+    for status, body in ((501, b""), (400, error_body("InvalidArgument", words))):
+        failure = classify(ABORT_MULTIPART_UPLOAD, Response(status, {}, body))
+        assert failure is not None
+        assert failure.kind is FailureKind.REJECTED
+
+
+def test_the_header_that_is_not_implemented_is_named() -> None:
+    body = b"<Error><Code>NotImplemented</Code><Message>No.</Message><Header>If-None-Match</Header></Error>"
+    failure = classify(PUT_OBJECT, Response(501, {}, body))
+    assert failure is not None
+    assert failure.message == "No. (If-None-Match)"

@@ -13,7 +13,7 @@ __all__ = ["home"]
 
 def test_defaults(home: Home) -> None:
     assert resolve_settings() == Settings(
-        region="us-east-1", endpoint_url=None, addressing_style="auto", verify=True
+        region="us-east-1", endpoint_url=None, addressing_style="auto", verify=True, checksum="auto"
     )
 
 
@@ -148,3 +148,19 @@ def test_an_unreadable_file_is_one_line_without_its_content(home: Home, text: st
         resolve_settings()
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_checksum_order(home: Home) -> None:
+    home.config("[default]\nrequest_checksum_calculation = when_required\n")
+    assert resolve_settings().checksum == "when-required"
+    home.env(AWS_REQUEST_CHECKSUM_CALCULATION="WHEN_SUPPORTED")
+    assert resolve_settings().checksum == "auto"
+    assert resolve_settings(checksum="off").checksum == "off"
+
+
+def test_a_wrong_word_about_checksums_is_named(home: Home) -> None:
+    with pytest.raises(ConfigError, match="checksum = 'never': must be one of auto, when-required, off"):
+        resolve_settings(checksum="never")  # type: ignore[arg-type]
+    home.env(AWS_REQUEST_CHECKSUM_CALCULATION="never")
+    with pytest.raises(ConfigError, match="request_checksum_calculation = 'never': must be one of when_s"):
+        resolve_settings()

@@ -53,6 +53,14 @@ class StoreOptions:
     ] = "auto"
     no_verify_ssl: Annotated[bool, flag("Do not check the store's certificate.")] = False
     ca_bundle: Annotated[str | None, flag("File of certificates to trust (also AWS_CA_BUNDLE).")] = None
+    checksum: Annotated[
+        Literal["auto", "when-required", "off"] | None,
+        flag("When to send checksums (default: auto, or as AWS_REQUEST_CHECKSUM_CALCULATION says)."),
+    ] = None
+    checksum_algorithm: Annotated[
+        Literal["CRC32", "CRC32C", "CRC64NVME", "SHA256", "SHA1"],
+        flag("Which ones (default: CRC32); CRC32C and CRC64NVME need the extra crt."),
+    ] = "CRC32"
     embedded: Annotated[
         str | None,
         flag("Upload to a store of our own that keeps its buckets in this directory, run for the occasion."),

@@ -18,7 +18,7 @@ from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import SKIPPED, SUCCESS, SummaryFold, UploadReport, UploadSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.text import Text as RichText
 
@@ -58,9 +58,10 @@ class Text:
             note(printable(f"skipped: {report.source}: {report.reason}"))
 
     def finish(self, summary: UploadSummary) -> None:
-        """Says how the run went."""
+        """Says how the run went, and what is worth to be known for the next."""
         if not self.quiet and not self.only_errors:
             emit(summary_line(summary))
+            tell(summary.notes)
 
 
 class Table(Text):
@@ -82,6 +83,7 @@ class Table(Text):
     def finish(self, summary: UploadSummary) -> None:
         if not self.quiet and not self.only_errors:
             note(summary_line(summary))
+            tell(summary.notes)
 
 
 class JsonLines(Text):
@@ -93,6 +95,11 @@ class JsonLines(Text):
     def finish(self, summary: UploadSummary) -> None:
         counts = _builtins(summary) | {"failed": len(summary.failed), "skipped": len(summary.skipped)}
         emit(json_line({"type": "summary", **counts, "goodput_MBps": summary.goodput_MBps}))
+
+
+def tell(notes: Iterable[str]) -> None:
+    for text in notes:
+        note(printable(f"s3-upload: note: {text}"))
 
 
 def failure_line(report: UploadReport, bucket: str) -> str:

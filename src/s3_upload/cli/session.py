@@ -88,7 +88,8 @@ def run(job: Job) -> int:
     with suppress(StdoutError):  # everything is uploaded; nobody wants to hear it
         wall_time_s = sum(summary.wall_time_s for summary in summaries)
         budget_wait_s = sum(summary.budget_wait_s for summary in summaries)
-        job.rendering.finish(job.rendering.fold.summary(wall_time_s, budget_wait_s))
+        notes = dict.fromkeys(text for summary in summaries for text in summary.notes)
+        job.rendering.finish(job.rendering.fold.summary(wall_time_s, budget_wait_s, notes))
     return EXIT_FILES_FAILED if job.rendering.failed else EXIT_OK
 
 

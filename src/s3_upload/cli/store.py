@@ -18,9 +18,10 @@ def open_store(options: StoreOptions, bucket: str) -> Iterator[Callable[[], S3Cl
     """Gives what makes a client of the store. An embedded store runs until the block is left."""
     from s3_upload.client import S3Client
 
+    make = partial(S3Client, checksum=options.checksum, checksum_algorithm=options.checksum_algorithm)
     if options.embedded is None:
         yield partial(
-            S3Client,
+            make,
             endpoint_url=options.endpoint_url,
             region=options.region,
             profile=options.profile,
@@ -34,7 +35,7 @@ def open_store(options: StoreOptions, bucket: str) -> Iterator[Callable[[], S3Cl
     with EmbeddedStore(options.embedded) as store:
         store.create_bucket(bucket)
         yield partial(
-            S3Client,
+            make,
             endpoint_url=store.endpoint_url,
             region=REGION,
             credentials=Credentials(store.access_key, store.secret_key),

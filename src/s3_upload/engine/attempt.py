@@ -13,6 +13,7 @@ from s3_upload.engine.watchdog import InFlight, Watchdog
 from s3_upload.errors import AttemptError, FailureKind, RunError, UploadError
 from s3_upload.http import Response
 from s3_upload.report import SUCCESS, SUPERSEDED, AttemptReport
+from s3_upload.s3.checksum import verify
 from s3_upload.s3.responses import Failure, classify
 from s3_upload.wire.exchange import Exchange
 
@@ -57,7 +58,7 @@ class Attempts:
             failure = Failure(kind=error.kind, message=error.message)
             attempt.timer = attempt.timer or error.timer
         else:
-            failure = classify(operation.name, response)
+            failure = classify(operation.name, response) or verify(operation, response)
         finally:
             self._watchdog.unwatch(attempt)
             unit.in_flight.remove(attempt)

@@ -21,12 +21,12 @@ from s3_upload.engine.reader import HashedBody, Identity
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.errors import SourceError, UploadError
 from s3_upload.http import Response
+from s3_upload.s3.checksum import agreed_type, announced, whole
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
     UPLOAD_PART,
-    Checksum,
     CompletedPart,
     Operation,
     RequestFields,
@@ -51,6 +51,7 @@ class MultipartUpload(Upload):
         "_aborting",
         "_bucket",
         "_checksum_algorithm",
+        "_checksum_type",
         "_next_number",
         "_parts",
         "_under_way",
@@ -84,6 +85,7 @@ class MultipartUpload(Upload):
         """Whether no part remains to be read."""
         self._bucket = bucket
         self._checksum_algorithm = checksum_algorithm
+        self._checksum_type = ""  # what the store keeps, by its answer to the first unit
         self._next_number = 1
         self._parts: dict[int, CompletedPart] = {}
         self._under_way = 0  # units handed out, and parts being read
@@ -91,8 +93,8 @@ class MultipartUpload(Upload):
 
     def begin(self) -> Unit:
         """The first unit."""
-        checksum = Checksum(self._checksum_algorithm) if self._checksum_algorithm else None
-        return self._unit(CREATE_MULTIPART_UPLOAD, checksum=checksum)
+        algorithm = self._checksum_algorithm
+        return self._unit(CREATE_MULTIPART_UPLOAD, checksum=announced(algorithm) if algorithm else None)
 
     def next_part(self) -> PartPlan | None:
         """The next part to read, None when there is none (any more).
@@ -137,6 +139,7 @@ class MultipartUpload(Upload):
         operation = unit.operation
         if operation.name == CREATE_MULTIPART_UPLOAD:
             self.upload_id = upload_id(response)
+            self._checksum_type = agreed_type(self._checksum_algorithm, response)
             return ()
         if operation.name == ABORT_MULTIPART_UPLOAD:
             self.done = True
@@ -146,16 +149,23 @@ class MultipartUpload(Upload):
             self.done = True
             return ()
         self._parts[operation.part_number] = CompletedPart(
-            operation.part_number, response.etag, operation.checksum
+            operation.part_number, response.etag, operation.checksum, len(operation.body)
         )
         if self.error is not None:
             return self._abort_when_idle()
         if self.all_planned and self._under_way == 0:
-            parts = tuple(self._parts[number] for number in sorted(self._parts))
-            return (
-                self._unit(COMPLETE_MULTIPART_UPLOAD, upload_id=self.upload_id, body=complete_body(parts)),
-            )
+            return (self._complete(),)
         return ()
+
+    def _complete(self) -> Unit:
+        parts = tuple(self._parts[number] for number in sorted(self._parts))
+        kind = self._checksum_type
+        return self._unit(
+            COMPLETE_MULTIPART_UPLOAD,
+            upload_id=self.upload_id,
+            body=complete_body(parts, with_checksums=bool(kind)),
+            checksum=whole(self._checksum_algorithm, kind, parts) if kind else None,
+        )
 
     def refuse(self, unit: Unit | None, error: UploadError) -> Sequence[Unit]:
         self._under_way -= 1

@@ -32,6 +32,7 @@ from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.progress import Delivery, Progress
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.watchdog import InFlight, Watchdog
+from s3_upload.errors import FailureKind
 from s3_upload.http import Response
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, PUT_OBJECT, UPLOAD_PART
@@ -87,6 +88,7 @@ class Scheduler:
         self._retry_timers: set[asyncio.TimerHandle] = set()
         self._multiparts: dict[MultipartUpload, None] = {}  # a set that keeps its order
         self._budget_wait_s = 0.0
+        self._notes: dict[FailureKind, str] = {}
         self._in_flight = 0
         self._hedges = 0
         self._any_success = False
@@ -103,7 +105,7 @@ class Scheduler:
             await self._end
         finally:
             await self._stop()
-        return self._summary.summary(self.now(), self._budget_wait_s)
+        return self._summary.summary(self.now(), self._budget_wait_s, self._notes.values())
 
     # --- what the feed needs (feed.Sink) -----------------------------------------------------------
 
@@ -281,6 +283,8 @@ class Scheduler:
         if not await self._client.correct(unit.operation, failure, outcome.exchange):
             self.fail(run_error(self._client, unit, failure, outcome.exchange))
             return
+        if remark := self._client.remark(failure, outcome.exchange):
+            self._notes.setdefault(failure.kind, remark)
         self._ready.appendleft(unit)
         self._wake_one()
 

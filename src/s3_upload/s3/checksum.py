@@ -1,6 +1,18 @@
-"""Checksums S3 can verify, computed from the very buffer that is sent. Pure.
+"""Checksums that S3 verifies, keeps and gives back, computed from the very buffer that is sent. Pure.
 
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
+Theory of operation
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html):
+
+1. A whole object and a part go with the checksum of their bytes in a header.  The store compares it
+   with what it received, keeps it, and repeats it in its answer, where `verify` compares it again.
+2. What a store keeps of an object in parts is of one of two *types*.  FULL_OBJECT is the checksum of
+   all bytes, as if there were no parts: only a CRC has it, since the CRC of two pieces follows from
+   theirs and their lengths (`Crc.combine`).  COMPOSITE is the checksum of the parts' checksums, "-" and
+   their number.  `whole` computes either.
+3. Which type it is, the answer to CreateMultipartUpload says; one that says nothing keeps none.
+
+CRC32, SHA-1 and SHA-256 come with Python; CRC32C and CRC64NVME with awscrt (the extra `crt`), which is
+imported when one of them is asked for.
 """
 
 from __future__ import annotations
@@ -8,23 +20,183 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import NamedTuple
 
-from s3_upload.http import Body
-from s3_upload.s3.operations import Checksum
+from s3_upload.errors import ConfigError, FailureKind
+from s3_upload.http import Body, Response
+from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, Checksum, CompletedPart, Operation
+from s3_upload.s3.responses import Failure, completed_checksum
+
+FULL_OBJECT = "FULL_OBJECT"
+COMPOSITE = "COMPOSITE"
+MD5 = "MD5"
+
+
+class Crc(NamedTuple):
+    """A cyclic redundancy check whose register begins and ends inverted, with reflected bits.
+
+    `polynomial`: its coefficients without the highest, that of x^(bits - 1) in the lowest bit.
+    """
+
+    polynomial: int
+    bits: int
+
+    def combine(self, first: int, second: int, second_bytes: int) -> int:
+        """The CRC of two pieces one after the other, from theirs and the length of the second.
+
+        As zlib's crc32_combine: the first is multiplied by x^(8 * second_bytes) modulo the polynomial.
+        """
+        return self._multiply(_power(self, second_bytes), first) ^ second
+
+    def _multiply(self, a: int, b: int) -> int:
+        """The product of two polynomials modulo this one."""
+        product, mask = 0, 1 << (self.bits - 1)
+        while a:
+            if a & mask:
+                product ^= b
+                a ^= mask
+            mask >>= 1
+            b = (b >> 1) ^ self.polynomial if b & 1 else b >> 1
+        return product
+
+
+@cache
+def _power(crc: Crc, count: int) -> int:
+    """x^(8 * count) modulo the polynomial, by repeated squaring; parts have few different sizes."""
+    result, square = 1 << (crc.bits - 1), 1 << (crc.bits - 9)  # x^0 and x^8
+    while count:
+        if count & 1:
+            result = crc._multiply(result, square)
+        square = crc._multiply(square, square)
+        count >>= 1
+    return result
 
 
 def _crc32(body: Body) -> bytes:
     return zlib.crc32(body).to_bytes(4, "big")
 
 
+def _crc32c(body: Body) -> bytes:
+    from awscrt import checksums
+
+    value: int = checksums.crc32c(body)
+    return value.to_bytes(4, "big")
+
+
+def _crc64nvme(body: Body) -> bytes:
+    from awscrt import checksums
+
+    value: int = checksums.crc64nvme(body)
+    return value.to_bytes(8, "big")
+
+
+def _sha1(body: Body) -> bytes:
+    return hashlib.sha1(body, usedforsecurity=False).digest()
+
+
 def _sha256(body: Body) -> bytes:
     return hashlib.sha256(body).digest()
 
 
-ALGORITHMS: dict[str, Callable[[Body], bytes]] = {"CRC32": _crc32, "SHA256": _sha256}
+def _md5(body: Body) -> bytes:
+    return hashlib.md5(body, usedforsecurity=False).digest()
+
+
+class _Algorithm(NamedTuple):
+    digest: Callable[[Body], bytes]
+    header: str
+    crc: Crc | None = None
+    types: tuple[str, ...] = (COMPOSITE,)
+    needs_crt: bool = False
+
+
+_BOTH = (FULL_OBJECT, COMPOSITE)
+_CRC64 = Crc(0x9A6C9329AC4BC9B5, 64)
+_TABLE = {
+    "CRC32": _Algorithm(_crc32, "x-amz-checksum-crc32", Crc(0xEDB88320, 32), _BOTH),
+    "CRC32C": _Algorithm(_crc32c, "x-amz-checksum-crc32c", Crc(0x82F63B78, 32), _BOTH, needs_crt=True),
+    "CRC64NVME": _Algorithm(_crc64nvme, "x-amz-checksum-crc64nvme", _CRC64, (FULL_OBJECT,), needs_crt=True),
+    "SHA1": _Algorithm(_sha1, "x-amz-checksum-sha1"),
+    "SHA256": _Algorithm(_sha256, "x-amz-checksum-sha256"),
+    MD5: _Algorithm(_md5, "content-md5"),  # for `requests.py` alone: S3 keeps none
+}
+ALGORITHMS = tuple(name for name in _TABLE if name != MD5)
+"""What may be asked for."""
+DEFAULT_ALGORITHM = "CRC32"
+
+
+def check_algorithm(name: str) -> str:
+    """`name`, if it can be used here. Raises `ConfigError`."""
+    if name not in ALGORITHMS:
+        raise ConfigError(f"checksum_algorithm = {name!r}: must be one of {', '.join(ALGORITHMS)}")
+    if _TABLE[name].needs_crt:
+        try:
+            checksum_of(name, b"")
+        except (ImportError, AttributeError):  # none, or one that is too old
+            raise ConfigError(
+                f"checksum_algorithm = {name!r}: needs awscrt, which the extra crt brings: "
+                "pip install 's3-upload[crt]'"
+            ) from None
+    return name
 
 
 def checksum_of(algorithm: str, body: Body) -> Checksum:
-    """The checksum of `body` by `algorithm`, one of `ALGORITHMS`."""
-    return Checksum(algorithm, base64.b64encode(ALGORITHMS[algorithm](body)).decode())
+    """The checksum of `body` by `algorithm`, one of `ALGORITHMS` that `check_algorithm` has passed."""
+    return Checksum(algorithm, base64.b64encode(_TABLE[algorithm].digest(body)).decode())
+
+
+def header_of(algorithm: str) -> str:
+    """The header that carries a checksum by `algorithm`."""
+    return _TABLE[algorithm].header
+
+
+def announced(algorithm: str) -> Checksum:
+    """What CreateMultipartUpload says of the checksums to come: of two types, the one that tells more."""
+    return Checksum(algorithm, type=_TABLE[algorithm].types[0])
+
+
+def agreed_type(algorithm: str, created: Response) -> str:
+    """Which type of checksum the store keeps, by its answer to CreateMultipartUpload; "" for none."""
+    if not algorithm or created.headers.get("x-amz-checksum-algorithm", "").upper() != algorithm:
+        return ""
+    kind = created.headers.get("x-amz-checksum-type", COMPOSITE).upper()
+    return kind if kind in _TABLE[algorithm].types else ""
+
+
+def whole(algorithm: str, kind: str, parts: Sequence[CompletedPart]) -> Checksum | None:
+    """The checksum of an object in `parts`, in their order; None if one of them has none."""
+    values = [base64.b64decode(part.checksum.value) for part in parts if part.checksum is not None]
+    if len(values) != len(parts):
+        return None
+    crc = _TABLE[algorithm].crc
+    if kind == COMPOSITE or crc is None:
+        value = checksum_of(algorithm, b"".join(values)).value
+        return Checksum(algorithm, f"{value}-{len(parts)}", COMPOSITE)
+    combined = 0  # the CRC of nothing
+    for part, digest in zip(parts, values, strict=True):
+        combined = crc.combine(combined, int.from_bytes(digest, "big"), part.size)
+    digest = combined.to_bytes(crc.bits // 8, "big")
+    return Checksum(algorithm, base64.b64encode(digest).decode(), FULL_OBJECT)
+
+
+def verify(operation: Operation, response: Response) -> Failure | None:
+    """The failure of a success whose answer names another checksum than that of what was sent.
+
+    An answer without one proves nothing, nor does one of the other type.
+    """
+    sent = operation.checksum
+    if sent is None or not sent.value:
+        return None
+    if operation.name == COMPLETE_MULTIPART_UPLOAD:
+        found = completed_checksum(response, sent.algorithm)
+    else:
+        found = response.headers.get(_TABLE[sent.algorithm].header, "")
+    if not found or found == sent.value or ("-" in found) != ("-" in sent.value):
+        return None
+    return Failure(
+        kind=FailureKind.DIGEST,
+        status=response.status,
+        message=f"its {sent.algorithm} is {found[:100]!r}, that of what was sent {sent.value!r}",
+    )

@@ -85,6 +85,7 @@ FIELDS: dict[str, Field] = {
 """All of `RequestFields` but metadata, whose headers have the names that the user gives.  What
 belongs to `sse_customer_key` is `_customer_key`'s to add."""
 METADATA = Field("x-amz-meta-", "Metadata")
+_OBJECT_LOCK = tuple(name for name in FIELDS if name.startswith("object_lock_"))
 
 
 def field_headers(fields: RequestFields, operation: str = PUT_OBJECT) -> dict[str, str]:
@@ -127,6 +128,11 @@ def field_arguments(fields: RequestFields, operation: str) -> dict[str, object]:
     if fields.metadata and METADATA.goes_with(operation):
         arguments[METADATA.argument] = dict(fields.metadata)
     return arguments
+
+
+def wants_checksum(fields: RequestFields) -> bool:
+    """Whether S3 takes an object with these fields only with a checksum: with an object lock it does."""
+    return any(getattr(fields, name) is not None for name in _OBJECT_LOCK)
 
 
 def not_unicode(what: str) -> AttemptError:

@@ -105,19 +105,23 @@ NO_FIELDS = RequestFields()
 class Checksum(msgspec.Struct, frozen=True, gc=False):
     """A checksum as S3 writes it: `algorithm` as in x-amz-checksum-algorithm, `value` in base64.
 
-    On CreateMultipartUpload `value` is "": there only the algorithm of the parts is announced.
+    On CreateMultipartUpload `value` is "": there algorithm and type are announced.  `type` is that of an
+    object in parts (see `checksum.py`), "" for the bytes of one request.
     """
 
     algorithm: str
     value: str = ""
+    type: str = ""
 
 
 class CompletedPart(msgspec.Struct, frozen=True, gc=False):
-    """One part as CompleteMultipartUpload names it: `number` from 1, `etag` as the store gave it."""
+    """One part as CompleteMultipartUpload names it: `number` from 1, `etag` as the store gave it, `size`
+    in bytes."""
 
     number: int
     etag: str
     checksum: Checksum | None = None
+    size: int = 0
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,13 +5,13 @@ Rules:
 * The body is never joined to the head: they stay two buffers.
 * Nothing that a user gives can end a header line: `fields.py` refuses what could, keys and query
   values are percent-encoded.
-* Signed are host, content-type, if-none-match (which nobody may drop in silence) and every x-amz-*
-  header; a proxy may change the others.
+* Signed are host, content-type, content-md5, if-none-match (which nobody may drop in silence) and every
+  x-amz-* header; a proxy may change the others.
 * A header's value is sent as given, but for white space at its ends, which HTTP does not count to it;
   runs of white space inside it are one space in the canonical request alone
   (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 * `x-amz-content-sha256` is the body's hash over http and UNSIGNED-PAYLOAD over https, where TLS
-  keeps the body whole on its way and a checksum header proves it end to end.
+  keeps the body whole on its way.  A checksum header goes over both: the store keeps it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import sha256
 from html import escape
+from typing import Literal
 
 import msgspec
 
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
-from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_headers, not_unicode
+from s3_upload.s3.checksum import COMPOSITE, MD5, checksum_of, header_of
+from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_headers, not_unicode, wants_checksum
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
@@ -31,6 +33,7 @@ from s3_upload.s3.operations import (
     NO_FIELDS,
     PUT_OBJECT,
     UPLOAD_PART,
+    Checksum,
     CompletedPart,
     Operation,
     RequestFields,
@@ -55,7 +58,9 @@ _METHODS = {
 }
 _MANY_ALIKE = frozenset({PUT_OBJECT, UPLOAD_PART})
 MAX_SHAPES = 1024
-_SIGNED = frozenset({"host", "content-type", "if-none-match"})
+_SIGNED = frozenset({"host", "content-md5", "content-type", "if-none-match"})
+ChecksumsTold = Literal["all", "no-type", "none"]
+"""All; all but the type of an object in parts; or none."""
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -77,14 +82,27 @@ class RequestEncoder:
 
     `host` is the Host header; `path_prefix` is "" or, path-style, "/bucket"; `signer` is None for
     unsigned requests; `tls` says whether requests travel over https: only then may they hold a key of
-    SSE-C, only else is the body's hash signed.
+    SSE-C, only else is the body's hash signed.  `checksums`: what the store is told of those that
+    operations have.  `md5_where_needed`: S3 takes an object with a lock only with a checksum; where an
+    operation has none (or may not tell), its body goes with Content-MD5.
     """
 
-    def __init__(self, *, host: str, path_prefix: str, signer: Signer | None, tls: bool) -> None:
+    def __init__(
+        self,
+        *,
+        host: str,
+        path_prefix: str,
+        signer: Signer | None,
+        tls: bool,
+        checksums: ChecksumsTold = "all",
+        md5_where_needed: bool = False,
+    ) -> None:
         self._host = host.replace("%", "%%")
         self._path_prefix = path_prefix
         self._signer = signer
         self._tls = tls
+        self._checksums = checksums
+        self._md5_where_needed = md5_where_needed
         self._shapes: dict[tuple[str, int, str], _Shape] = {}
 
     def head(self, operation: Operation, utc_s: float) -> bytes:
@@ -94,11 +112,12 @@ class RequestEncoder:
         for a key or field that cannot be sent; the message says which and why, and quotes no value.
         Raises `ConfigError` for a key of SSE-C over plain http.
         """
-        shape = self._shape(operation)
+        checksum = self._told(operation)
+        shape = self._shape(operation, checksum)
         path = f"{self._path_prefix}/{_encoded_key(operation.key)}"
         query = _query(operation)
         target = f"{path}?{query}" if query else path
-        size, checksum, signer = len(operation.body), operation.checksum, self._signer
+        size, signer = len(operation.body), self._signer
         values = () if checksum is None or not checksum.value else (checksum.value,)
         if signer is None:
             return (shape.lines % (target, size, *values)).encode()
@@ -109,32 +128,43 @@ class RequestEncoder:
         authorization = signer.authorization(canonical, shape.signed_names, amz_date)
         return (shape.lines % (target, size, *values, authorization)).encode()
 
+    def _told(self, operation: Operation) -> Checksum | None:
+        """The checksum that goes out: a composite one follows from those of the parts and does not."""
+        checksum = operation.checksum
+        if checksum is not None and self._checksums != "none":
+            return None if checksum.type == COMPOSITE and checksum.value else checksum
+        if self._md5_where_needed and operation.name in _MANY_ALIKE and wants_checksum(operation.fields):
+            return checksum_of(MD5, operation.body)
+        return None
+
     def _payload_hash(self, operation: Operation) -> str:
         if not operation.body:
             return EMPTY_SHA256
         return UNSIGNED_PAYLOAD if self._tls else sha256(operation.body).hexdigest()
 
-    def _shape(self, operation: Operation) -> _Shape:
+    def _shape(self, operation: Operation, checksum: Checksum | None) -> _Shape:
         """Kept for whole objects and parts, of which there are many alike."""
         if operation.name not in _MANY_ALIKE:
-            return self._new_shape(operation)
-        checksum = operation.checksum
+            return self._new_shape(operation, checksum)
         algorithm = checksum.algorithm if checksum is not None and checksum.value else ""
         key = operation.name, id(operation.fields), algorithm
         shape = self._shapes.get(key)
         if shape is None:
             if len(self._shapes) >= MAX_SHAPES:
                 self._shapes.clear()
-            shape = self._shapes[key] = self._new_shape(operation)
+            shape = self._shapes[key] = self._new_shape(operation, checksum)
         return shape
 
-    def _new_shape(self, operation: Operation) -> _Shape:
-        method, signer, checksum = _METHODS[operation.name], self._signer, operation.checksum
+    def _new_shape(self, operation: Operation, checksum: Checksum | None) -> _Shape:
+        method, signer = _METHODS[operation.name], self._signer
         if operation.fields.sse_customer_key is not None and not self._tls:
             raise ConfigError(NO_KEY_OVER_HTTP)
-        headers = {name: value.replace("%", "%%") for name, value in _operation_headers(operation).items()}
+        said = _operation_headers(operation)
+        if checksum is not None:
+            said |= self._checksum_headers(checksum)
+        headers = {name: value.replace("%", "%%") for name, value in said.items()}
         if checksum is not None and checksum.value:
-            headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = "%s"
+            headers[header_of(checksum.algorithm)] = "%s"
         signed: list[tuple[str, str]] = []
         if signer is not None:
             headers["x-amz-content-sha256"] = headers["x-amz-date"] = "%s"
@@ -156,6 +186,13 @@ class RequestEncoder:
             signed_names(signed),
             operation.fields,
         )
+
+    def _checksum_headers(self, checksum: Checksum) -> dict[str, str]:
+        """Those that say what kind of checksum it is or, on CreateMultipartUpload, will be."""
+        headers = {} if checksum.value else {"x-amz-checksum-algorithm": checksum.algorithm}
+        if checksum.type and self._checksums == "all":
+            headers["x-amz-checksum-type"] = checksum.type
+        return headers
 
 
 def _encoded_key(key: str) -> str:
@@ -180,27 +217,21 @@ def _operation_headers(operation: Operation) -> dict[str, str]:
     headers: dict[str, str] = {}
     if operation.fields is not NO_FIELDS:
         headers = field_headers(operation.fields, operation.name)
-    checksum = operation.checksum
-    if checksum is not None:
-        if checksum.value:
-            headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
-        else:
-            headers["x-amz-checksum-algorithm"] = checksum.algorithm
     if operation.name == COMPLETE_MULTIPART_UPLOAD:
         headers["content-type"] = "application/xml"
     return headers
 
 
-def complete_body(parts: Iterable[CompletedPart]) -> bytes:
+def complete_body(parts: Iterable[CompletedPart], *, with_checksums: bool = True) -> bytes:
     """The XML body of CompleteMultipartUpload; `parts` in ascending order of their numbers."""
     xmlns = "http://s3.amazonaws.com/doc/2006-03-01/"
-    rows = "".join([_part_row(part) for part in parts])
+    rows = "".join([_part_row(part, with_checksums=with_checksums) for part in parts])
     return f'<CompleteMultipartUpload xmlns="{xmlns}">{rows}</CompleteMultipartUpload>'.encode()
 
 
-def _part_row(part: CompletedPart) -> str:
+def _part_row(part: CompletedPart, *, with_checksums: bool) -> str:
     checksum = ""
-    if part.checksum is not None:
+    if part.checksum is not None and with_checksums:
         tag = f"Checksum{part.checksum.algorithm}"
         checksum = f"<{tag}>{part.checksum.value}</{tag}>"
     etag = escape(part.etag, quote=False)

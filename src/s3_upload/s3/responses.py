@@ -17,7 +17,12 @@ import msgspec
 
 from s3_upload.errors import FailureKind
 from s3_upload.http import Response
-from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, CREATE_MULTIPART_UPLOAD, UPLOAD_PART
+from s3_upload.s3.operations import (
+    COMPLETE_MULTIPART_UPLOAD,
+    CREATE_MULTIPART_UPLOAD,
+    PUT_OBJECT,
+    UPLOAD_PART,
+)
 
 MAX_MESSAGE_CHARS = 300
 MAX_ID_CHARS = 2_000
@@ -59,15 +64,24 @@ KIND_OF_CODE: dict[str, FailureKind] = {
     "NoSuchBucket": FailureKind.NO_SUCH_BUCKET,
     "PreconditionFailed": FailureKind.EXISTS,
     "EntityTooLarge": FailureKind.TOO_LARGE,
+    "NotImplemented": FailureKind.UNSUPPORTED,
 }
 
 KIND_OF_STATUS: dict[int, FailureKind] = {
     301: FailureKind.REGION, 302: FailureKind.REGION, 307: FailureKind.REGION,
     403: FailureKind.ACCESS_DENIED, 408: FailureKind.REQUEST_TIMEOUT, 409: FailureKind.CONFLICT,
     412: FailureKind.EXISTS, 413: FailureKind.TOO_LARGE, 429: FailureKind.THROTTLE, 499: FailureKind.SERVER,
-    503: FailureKind.THROTTLE,
+    501: FailureKind.UNSUPPORTED, 503: FailureKind.THROTTLE,
 }  # fmt: skip
 
+
+# How stores refuse a header of a checksum that they do not know, with 400 InvalidArgument or InvalidRequest.
+_WITH_CHECKSUM = frozenset({PUT_OBJECT, CREATE_MULTIPART_UPLOAD, UPLOAD_PART})
+_SENDING = _WITH_CHECKSUM | {COMPLETE_MULTIPART_UPLOAD}
+_NO_CHECKSUMS = re.compile(
+    r"(?i)(?=.*(?:checksum|trailer)).*(?:unsupported|not (?:be )?(?:supported|implemented|allowed)|unknown"
+    r"|unrecognized|unexpected)"
+)
 
 # What Go's servers, nginx and Apache answer to plain HTTP on a port where they speak TLS.
 _TLS_PORT = (
@@ -115,9 +129,15 @@ def classify(operation: str, response: Response) -> Failure | None:
         message = "this port speaks TLS; use https:// in the endpoint URL"
         return Failure(kind=FailureKind.TLS_MISMATCH, status=400, message=message)
     kind = KIND_OF_CODE.get(code) or KIND_OF_STATUS.get(response.status)
+    message = _find("Message", text)
     if kind is None:
         kind = FailureKind.SERVER if response.status >= 500 else FailureKind.REJECTED
-    return _failure(kind, response, text, code, _find("Message", text))
+        if response.status == 400 and operation in _WITH_CHECKSUM and _NO_CHECKSUMS.search(message):
+            kind = FailureKind.UNSUPPORTED
+    elif kind is FailureKind.UNSUPPORTED and operation not in _SENDING:
+        kind = FailureKind.REJECTED
+    header = _find("Header", text)
+    return _failure(kind, response, text, code, f"{message} ({header})" if header else message)
 
 
 def upload_id(response: Response) -> str:
@@ -128,6 +148,11 @@ def upload_id(response: Response) -> str:
 def completed_etag(response: Response) -> str:
     """The ETag in a CompleteMultipartUpload response, "" if there is none."""
     return _find_id("ETag", _text(response)) or response.etag
+
+
+def completed_checksum(response: Response, algorithm: str) -> str:
+    """The checksum in a CompleteMultipartUpload response, "" if there is none."""
+    return _find_id(f"Checksum{algorithm}", _text(response))
 
 
 # Operations whose 200 is a success only if it carries what the next step needs.
