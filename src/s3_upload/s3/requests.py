@@ -76,6 +76,9 @@ class _Shape(msgspec.Struct, frozen=True):
     signed_names: str
     fields: RequestFields
 
+    def __repr__(self) -> str:
+        return f"_Shape({self.signed_names})"  # its lines may hold a session token and a customer key
+
 
 class RequestEncoder:
     """Makes signed request heads for one bucket.
