@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> None:
 def write_page(results: Results, document: Path) -> None:
     from lab.plots import draw
 
-    write(document, page(results, draw(results, RESULTS.parent)))
+    write(document, page(results, draw(results, document.with_suffix(""))))
     _say(f"{document} is written")
 
 

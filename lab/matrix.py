@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lab.metrics import figures, series
 from lab.run import InvalidRunError, run_once
 from lab.scenario import BULK, NOTHING, VIDEO, Scenario, with_baselines
+from lab.targets import CAPS_MBPS
 from lab.uploaders import MODES, NOBODY, PEERS, uploader
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 RTTS_MS = (1.0, 20.0, 100.0, 336.0)
 USUAL_RTT_MS = 20.0
+CAPPED = tuple(f"full --max-bandwidth {cap:g}MB/s" for cap in CAPS_MBPS)
 MAX_INVALID = 3
 """So often a run is repeated that measured the machine instead of the link."""
 SETUP_S = 4.0
@@ -53,6 +55,8 @@ def full_matrix() -> list[Scenario]:
             *grid(everybody, ["cubic"], [USUAL_RTT_MS], algorithms=["bbr"]),
             *grid(everybody, [VIDEO], [USUAL_RTT_MS]),
             *grid(["full"], [NOTHING], RTTS_MS, losses=[0.001]),
+            *grid(CAPPED, [NOTHING], [USUAL_RTT_MS]),
+            *grid(("fair --max-in-flight 2", "fair --max-in-flight 64"), ["cubic"], [USUAL_RTT_MS]),
             *grid(("background", "full", "s5cmd"), ["cubic"], [USUAL_RTT_MS], queues=["drr"]),
         ]
     )

@@ -41,6 +41,7 @@ def figures(trace: Trace, scenario: Scenario) -> Figures:
     settled = min(start + SETTLED_S, (start + begin) / 2) if start is not None else 0.0
     found: Figures = {
         "alone_share": share(rows, UP, settled, begin, link),
+        "alone_Mbps": received_Mbps(trace.stored, settled, begin),
         "to_full_s": seconds_until(FULL_SHARE, rows, UP, span=(start, begin), bytes_per_s=link),
         "queue_alone_ms": mean_queue_ms(rows, settled, begin),
         "connections": max((count for _, count in trace.connections), default=0.0),
@@ -127,6 +128,8 @@ def probe_figures(when: str, probes: Sequence[Sequence[float]], begin: float, en
 
 
 def received_Mbps(received: Sequence[Sequence[float]], begin: float, end: float) -> float:  # noqa: N802
+    if end <= begin:
+        return 0.0
     return sum(size for moment, size in received if begin <= moment < end) * 8 / (end - begin) / 1e6
 
 

@@ -38,13 +38,15 @@ class InvalidRunError(Exception):
 @dataclass
 class Trace:
     """`rows`: [time, bytes of the upload, of the foreground, queue in s, drops], sums since the start, bytes
-    as on the link.  `received`: [time, bytes] of the bulk flow at its sink.  `probes`, `chunks`: [start,
+    as on the link.  `received`: [time, bytes] of the bulk flow at its sink; `stored`: of bodies at the
+    store.  `probes`, `chunks`: [start,
     seconds].  `connections`: [time, how many] of the uploader."""
 
     begin_s: float = 0.0
     end_s: float = 0.0
     rows: list[list[float]] = field(default_factory=list)
     received: list[list[float]] = field(default_factory=list)
+    stored: list[list[float]] = field(default_factory=list)
     probes: list[list[float]] = field(default_factory=list)
     chunks: list[list[float]] = field(default_factory=list)
     connections: list[list[float]] = field(default_factory=list)
@@ -80,7 +82,7 @@ class _Run:
 
     def through(self, who: Uploader | None) -> Trace:
         scenario, trace = self._scenario, self._trace
-        self._network.start("far", "lab.store", ADDRESS["far"])
+        store = self._network.start("far", "lab.store", ADDRESS["far"])
         sinks = self._network.start("far", "lab.traffic", "sinks", ADDRESS["far"])
         probe = self._network.start("fg", "lab.traffic", "probe", ADDRESS["far"])
         before = cpu_times()
@@ -93,12 +95,13 @@ class _Run:
         self._watch(scenario.alone_s if who else IDLE_S)
         chunks = self._foreground() if scenario.foreground != NOTHING else {}
         idle_share = idle_between(before, cpu_times())
-        probed, received = ask(probe), ask(sinks)
+        probed, received, stored = ask(probe), ask(sinks), ask(store)
         recording = self._network.stop()
         self._judge(recording, probed["failed"], idle_share)
         trace.rows = [[row[0] - self._zero, *row[1:5]] for row in recording.rows]
         trace.probes = self._shifted(probed["probes"])
         trace.received = self._shifted(received["bulk"])
+        trace.stored = self._shifted(stored["received"])
         trace.chunks = self._shifted(chunks.get("chunks", []))
         trace.emulator = {
             "cpu_share": recording.cpu_share, "packets": recording.packets, "priority": recording.priority,

@@ -4,18 +4,21 @@ A real store would want disk, memory and CPU of the machine that also emulates t
 reads each body, computes its ETag and forgets it; it answers Put, Head, Create, UploadPart, Complete,
 Abort and the questions about buckets that the peers ask first.  It checks no signature.
 
-It ends when its stdin does, and then says how many requests of which kind it answered.
+It ends when its stdin does, and then says how many bytes of bodies it received when, and how many requests
+of which kind it answered.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
 import re
 import signal
 import sys
+import time
 from collections import Counter
 from email.utils import formatdate
 from typing import Any, cast
@@ -23,6 +26,8 @@ from urllib.parse import unquote
 
 import httptools
 import uvloop
+
+from lab.traffic import BIN_S
 
 PORT = 5000
 MAX_OBJECTS = 100_000
@@ -43,6 +48,7 @@ class Store:
         self.uploads: dict[str, dict[int, tuple[int, bytes]]] = {}
         self.meta: dict[str, list[tuple[str, str]]] = {}
         self.answered: Counter[str] = Counter()
+        self.received: Counter[int] = Counter()
 
     def put(self, path: str, size: int, etag: str, meta: list[tuple[str, str]]) -> None:
         if len(self.objects) < MAX_OBJECTS:
@@ -83,6 +89,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
+        self._store.received[int(time.monotonic() / BIN_S)] += len(body)
         self._hash.update(body)
 
     def on_message_complete(self) -> None:
@@ -165,7 +172,9 @@ async def serve(address: str) -> None:
     await ended.wait()
     loop.remove_reader(sys.stdin.fileno())
     server.close()
-    print(json.dumps(store.answered), flush=True)
+    received = [[number * BIN_S, size] for number, size in sorted(store.received.items())]
+    with contextlib.suppress(BrokenPipeError):  # nobody is left to hear it
+        print(json.dumps({"received": received, "answered": store.answered}), flush=True)
 
 
 if __name__ == "__main__":

@@ -168,6 +168,7 @@ def _columns(results: Results, foreground: str) -> list[tuple[str, bool, Callabl
         ("runs", False, lambda s, _: str(results.count(s))),
         ("conns", True, lambda _, f: _number(f["connections"], 0)),
         ("share alone", True, lambda _, f: _percent(f["alone_share"])),
+        ("payload alone Mbit/s", True, lambda _, f: _number(f["alone_Mbps"], 1)),
         ("full after s", True, lambda _, f: _time(f["to_full_s"])),
         ("queue alone ms", True, lambda _, f: _number(f["queue_alone_ms"], 1)),
         ("probe p50/p95 alone ms", False, lambda _, f: _pair(f, "probe_alone_p50_ms", "probe_alone_p95_ms")),

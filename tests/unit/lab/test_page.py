@@ -33,9 +33,10 @@ BACKGROUND = Scenario("background", "cubic", 20.0)
 
 def figures_of(**given: float | None) -> Figures:
     names = (
-        "alone_share", "to_full_s", "queue_alone_ms", "connections", "probe_alone_p50_ms",
+        "alone_share", "alone_Mbps", "to_full_s", "queue_alone_ms", "connections", "probe_alone_p50_ms",
         "probe_alone_p95_ms", "received_Mbps", "received_late_Mbps", "beside_share",
-        "foreground_share", "ramp_s", "reclaim_s", "queue_beside_ms", "probe_beside_p50_ms", "probe_beside_p95_ms",
+        "foreground_share", "ramp_s", "reclaim_s", "queue_beside_ms", "probe_beside_p50_ms",
+        "probe_beside_p95_ms",
     )  # fmt: skip
     return dict.fromkeys(names, 0.5) | given
 
@@ -173,6 +174,14 @@ def test_fair_is_a_band(share: float, reached: bool) -> None:
     results = results_of()
     results.add(Scenario("fair", "cubic", 20.0), 1, figures_of(foreground_share=share), SERIES, EMULATOR)
     assert [v.reached for v in verdicts(results) if v.target.startswith("fair")] == [reached]
+
+
+@pytest.mark.parametrize(("payload_Mbps", "reached"), [(39.1, False), (39.3, True), (40.9, False)])
+def test_a_cap_is_kept_to_two_per_cent(payload_Mbps: float, reached: bool) -> None:
+    results = Results(None)
+    capped = Scenario("full --max-bandwidth 5MB/s", NOTHING, 20.0)
+    results.add(capped, 1, figures_of(alone_Mbps=payload_Mbps), SERIES, EMULATOR)
+    assert [(v.where, v.reached) for v in verdicts(results)] == [("20 ms, --max-bandwidth 5MB/s", reached)]
 
 
 def test_the_matrix_has_everybody_and_each_foreground_alone_first() -> None:
