@@ -181,8 +181,6 @@ def main() -> None:
         json.dumps(
             {
                 "rows": emulator.rows,
-                "hosts": list(near),
-                "lost": emulator.forward.lost + emulator.back.lost,
                 "packets": emulator.packets,
                 "cpu_share": (time.process_time() - cpu) / max(1e-9, time.monotonic() - wall),
                 "priority": priority,

@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from lab.metrics import figures, series
+from lab.network import algorithms
 from lab.run import InvalidRunError, run_once
 from lab.scenario import BULK, NOTHING, VIDEO, Scenario, with_baselines
 from lab.targets import CAPS_MBPS
@@ -87,8 +88,7 @@ def run_matrix(
     scenario alone. `resume`: only what `results` lacks. Raises `LabError`."""
     able = []
     for scenario in scenarios:
-        why = "" if scenario.uploader == NOBODY else uploader(scenario.uploader, folder).missing
-        if why:
+        if why := missing(scenario, folder):
             results.skip(scenario, why)
             say(f"{scenario.key}: skipped: {why}")
             continue
@@ -99,6 +99,14 @@ def run_matrix(
         for scenario in able:
             if results.count(scenario) <= number:
                 _run_valid(scenario, seed + number, folder, results, say)
+
+
+def missing(scenario: Scenario, folder: Path) -> str:
+    """Why the scenario cannot be run here; "" if it can."""
+    for algorithm in {scenario.algorithm, scenario.foreground} & {*BULK}:
+        if algorithm not in algorithms():
+            return f"this kernel has no {algorithm.upper()} (modprobe tcp_{algorithm})"
+    return "" if scenario.uploader == NOBODY else uploader(scenario.uploader, folder).missing
 
 
 def _run_valid(

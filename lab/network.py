@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ ROOT = Path(__file__).parents[1]
 ADDRESS = {"up": "10.99.0.1", "fg": "10.99.0.2", "far": "10.99.0.9"}
 SUBNET = "10.99.0.0/24"
 GATEWAY = "10.99.0.254"
+START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 NICE = ("nice", "-n", "-5")
 MAX_BUFFER_BYTES = 32 << 20
@@ -112,9 +114,8 @@ class Hosts:
         device, ip = device_of(host), ("ip", "-n", name_of(host))
         run("ip", "link", "set", device, "netns", name_of(host))
         run(*ip, "link", "set", "lo", "up")
-        run(
-            *ip, "link", "set", device, "mtu", str(MTU), "txqueuelen", str(TUN_QUEUE_PACKETS), *settings, "up"
-        )
+        sizes = ("mtu", str(MTU), "txqueuelen", str(TUN_QUEUE_PACKETS))
+        run(*ip, "link", "set", device, *sizes, *settings, "up")
         run(*ip, "address", "add", f"{ADDRESS[host]}/32", "dev", device)
         way = ("dev", device, "src", ADDRESS[host])
         # By route, since the sysctl takes only what the whole machine allows to everyone.
@@ -132,9 +133,7 @@ class Hosts:
             host, [*NICE, sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
-        assert process.stdout is not None
-        if process.stdout.readline() != b"ready\n":
-            raise LabError(f"{module} {' '.join(arguments)} did not start")
+        await_ready(process, f"{module} {' '.join(arguments)}")
         return process
 
     def close(self) -> None:
@@ -151,7 +150,7 @@ class Network(Hosts):
     def __init__(self, plan: LinkPlan, *, algorithms: Mapping[str, str] | None = None) -> None:
         super().__init__(tuple(ADDRESS), algorithms=algorithms)
         self._plan = plan
-        self._emulator: subprocess.Popen[str] | None = None
+        self._emulator: subprocess.Popen[bytes] | None = None
 
     def _build(self) -> None:
         tuns = {}
@@ -167,24 +166,18 @@ class Network(Hosts):
             self._emulator = subprocess.Popen(
                 [sys.executable, "-m", "lab.emulator", json.dumps(order)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=tuple(tuns.values()), cwd=ROOT,
-                text=True, start_new_session=True,
+                start_new_session=True,
             )  # fmt: skip
         finally:
             for fd in tuns.values():
                 os.close(fd)
-        assert self._emulator.stdout is not None
-        if self._emulator.stdout.readline().strip() != "ready":
-            raise LabError("the emulator did not start")
+        await_ready(self._emulator, "the emulator")
 
     def stop(self) -> Recording:
         """Ends the link. Raises `LabError` if the emulator does not answer."""
         assert self._emulator is not None
         unread = sum(self._unread(host) for host in ADDRESS)
-        try:
-            answer, _ = self._emulator.communicate(timeout=STOP_TIMEOUT_S)
-            seen = json.loads(answer)
-        except (subprocess.TimeoutExpired, ValueError):
-            raise LabError("the emulator did not tell what it saw") from None
+        seen = ask(self._emulator)
         return Recording(seen["rows"], seen["packets"], seen["cpu_share"], seen["priority"], unread)
 
     def _unread(self, host: str) -> int:
@@ -199,6 +192,14 @@ class Network(Hosts):
         super().close()
 
 
+def await_ready(process: subprocess.Popen[bytes], name: str) -> None:
+    """Raises `LabError` if it does not say so in time."""
+    assert process.stdout is not None
+    said, _, _ = select.select([process.stdout], [], [], START_TIMEOUT_S)
+    if not said or process.stdout.readline() != b"ready\n":
+        raise LabError(f"{name} did not start")
+
+
 def ask(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     """Ends one of the lab's processes by its stdin; what it measured. Raises `LabError`."""
     try:
@@ -207,6 +208,11 @@ def ask(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     except (subprocess.TimeoutExpired, ValueError):
         raise LabError(f"{process.args!r} did not tell what it measured") from None
     return answer
+
+
+def algorithms() -> list[str]:
+    """The congestion control that this kernel has."""
+    return Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
 
 
 def name_of(host: str) -> str:

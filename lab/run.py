@@ -39,8 +39,7 @@ class InvalidRunError(Exception):
 class Trace:
     """`rows`: [time, bytes of the upload, of the foreground, queue in s, drops], sums since the start, bytes
     as on the link.  `received`: [time, bytes] of the bulk flow at its sink; `stored`: of bodies at the
-    store.  `probes`, `chunks`: [start,
-    seconds].  `connections`: [time, how many] of the uploader."""
+    store.  `probes`, `chunks`: [start, seconds].  `connections`: [time, how many] of the uploader."""
 
     begin_s: float = 0.0
     end_s: float = 0.0
@@ -130,9 +129,8 @@ class _Run:
                 continue
             if self._upload.poll() is not None:
                 _, complaint = self._upload.communicate()
-                raise InvalidRunError(
-                    f"the upload ended early: {complaint.decode(errors='replace').strip()[-500:]}"
-                )
+                why = complaint.decode(errors="replace").strip()[-MAX_COMPLAINT:]
+                raise InvalidRunError(f"the upload ended early: {why}")
             self._trace.connections.append([time.monotonic() - self._zero, connections_of(self._upload.pid)])
 
     def _judge(self, recording: Recording, failed_probes: list[str], idle_share: float) -> None:

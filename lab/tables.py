@@ -166,27 +166,27 @@ def _columns(results: Results, foreground: str) -> list[tuple[str, bool, Callabl
     columns: list[tuple[str, bool, Callable[[Scenario, Figures], str]]] = [
         ("upload", False, lambda s, _: upload_name(s.uploader, s.algorithm)),
         ("runs", False, lambda s, _: str(results.count(s))),
-        ("conns", True, lambda _, f: _number(f["connections"], 0)),
-        ("share alone", True, lambda _, f: _percent(f["alone_share"])),
-        ("payload alone Mbit/s", True, lambda _, f: _number(f["alone_Mbps"], 1)),
-        ("full after s", True, lambda _, f: _time(f["to_full_s"])),
-        ("queue alone ms", True, lambda _, f: _number(f["queue_alone_ms"], 1)),
+        ("conns", True, lambda _, f: _number(f.get("connections"), 0)),
+        ("share alone", True, lambda _, f: _percent(f.get("alone_share"))),
+        ("payload alone Mbit/s", True, lambda _, f: _number(f.get("alone_Mbps"), 1)),
+        ("full after s", True, lambda _, f: _time(f.get("to_full_s"))),
+        ("queue alone ms", True, lambda _, f: _number(f.get("queue_alone_ms"), 1)),
         ("probe p50/p95 alone ms", False, lambda _, f: _pair(f, "probe_alone_p50_ms", "probe_alone_p95_ms")),
     ]
     if foreground in BULK:
         columns += [
-            ("flow Mbit/s", False, lambda _, f: _number(f["received_Mbps"], 1)),
-            ("flow 2nd half", False, lambda _, f: _number(f["received_late_Mbps"], 1)),
+            ("flow Mbit/s", False, lambda _, f: _number(f.get("received_Mbps"), 1)),
+            ("flow 2nd half", False, lambda _, f: _number(f.get("received_late_Mbps"), 1)),
             ("keeps", True, lambda s, _: _percent(keeps(results, s, "received_Mbps"))),
             ("keeps 2nd half", True, lambda s, _: _percent(keeps(results, s))),
-            ("upload's share", True, lambda _, f: _percent(f["beside_share"])),
+            ("upload's share", True, lambda _, f: _percent(f.get("beside_share"))),
             ("later by s", True, lambda s, _: _time(delay_s(results, s))),
         ]
     if foreground == VIDEO:
         columns.append(("chunk p50/p95 ms", False, lambda _, f: _pair(f, "chunk_p50_ms", "chunk_p95_ms")))
     if foreground != NOTHING:
         columns += [
-            ("reclaims s", True, lambda _, f: _time(f["reclaim_s"])),
+            ("reclaims s", True, lambda _, f: _time(f.get("reclaim_s"))),
             (
                 "probe p50/p95 beside ms",
                 False,
@@ -248,4 +248,4 @@ def _time(value: float | str | None) -> str:
 
 
 def _pair(figures: Figures, first: str, second: str) -> str:
-    return f"{_number(figures[first], 0)} / {_number(figures[second], 0)}"
+    return f"{_number(figures.get(first), 0)} / {_number(figures.get(second), 0)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.__main__ import main
-from lab.matrix import duration_s, full_matrix, grid, quick_matrix
+from lab.matrix import duration_s, full_matrix, grid, quick_matrix, run_matrix
 from lab.metrics import Figures
 from lab.network import ADDRESS, Recording
 from lab.results import Results
@@ -195,6 +195,16 @@ def test_the_matrix_has_everybody_and_each_foreground_alone_first() -> None:
 
 def test_the_quick_subset_takes_about_two_minutes() -> None:
     assert 60 < duration_s(quick_matrix(), 1) < 150
+
+
+def test_a_kernel_without_bbr_skips_what_needs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("lab.matrix.algorithms", lambda: ["reno", "cubic"])
+    results = Results(None)
+    said: list[str] = []
+    beside_bbr = Scenario(NOBODY, "bbr", 20.0)
+    run_matrix([beside_bbr], runs=1, seed=1, folder=tmp_path, results=results, say=said.append)
+    assert said == [f"{beside_bbr.key}: skipped: this kernel has no BBR (modprobe tcp_bbr)"]
+    assert said[0] in page(results, {})
 
 
 def test_baselines_are_shared() -> None:
