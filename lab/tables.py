@@ -49,7 +49,8 @@ def page(results: Results, plots: Mapping[str, str]) -> str:
 
 def summary(results: Results) -> str:
     """For a terminal: the tables without the page around them."""
-    return "\n".join(f"{title}\n\n{table}" for title, table in detail_tables(results)) + problems(results)
+    sections = [f"{title}\n\n{table}" for title, table in detail_tables(results)]
+    return "\n".join([*sections, problems(results)])
 
 
 def write(document: Path, text: str) -> None:
