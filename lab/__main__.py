@@ -71,6 +71,8 @@ def run(options: argparse.Namespace) -> None:
         return
     if not options.render:
         sweep()
+    if options.all and not options.resume:
+        results.forget_all()
     if options.check or (options.all and not options.resume):
         measure_check(results, runs)
     if scenarios:

@@ -85,7 +85,8 @@ def run_matrix(
     resume: bool = False,
 ) -> None:
     """Runs every scenario `runs` times, round by round, so that a busy spell of the machine does not hit one
-    scenario alone. `resume`: only what `results` lacks. Raises `LabError`."""
+    scenario alone. `resume`: only what `results` lacks; for the foreground alone that is always so, since
+    others are compared with it, too. Raises `LabError`."""
     able = []
     for scenario in scenarios:
         if why := missing(scenario, folder):
@@ -93,7 +94,7 @@ def run_matrix(
             say(f"{scenario.key}: skipped: {why}")
             continue
         able.append(scenario)
-        if not resume:
+        if not resume and scenario.uploader != NOBODY:
             results.forget(scenario)
     for number in range(runs):
         for scenario in able:

@@ -43,6 +43,9 @@ class Results:
     def forget(self, scenario: Scenario) -> None:
         self.data["scenarios"].pop(scenario.key, None)
 
+    def forget_all(self) -> None:
+        self.data |= {"check": [], "scenarios": {}}
+
     def skip(self, scenario: Scenario, why: str) -> None:
         self._entry(scenario)["skipped"] = why
         self._save()
