@@ -71,7 +71,8 @@ def _ours(mode: str, folder: Path) -> Uploader:
         script, str(folder), f"s3://{BUCKET}/", "--endpoint-url", URL, "--addressing-style", "path",
         "--only-show-errors", *(("--share", share) if HAS_SHARE else ()), *flags,
     )  # fmt: skip
-    missing = "" if HAS_SHARE or mode == "full" else "this s3-upload has no --share"
+    able = HAS_SHARE or (share == "full" and "--max-bandwidth" not in flags)
+    missing = "" if able else "this s3-upload has no --share"
     return Uploader("s3-upload", version("s3-upload"), argv, missing, ours=True)
 
 
