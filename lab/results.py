@@ -105,16 +105,20 @@ def _rounded(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _version(scenario: Scenario) -> str:
-    """Of the uploader; ours with the commit, since its versions are rare."""
+    """Of the uploader; ours with the commit that last changed it, since its versions are rare."""
     if scenario.uploader == NOBODY:
         return ""
     who = uploader(scenario.uploader, Path())
     if not who.ours:
         return f"{who.tool} {who.version}"
+    commit = _git("log", "-1", "--format=%h", "--", "src") or "no commit"
+    changed = ", changed since" if _git("status", "--porcelain", "--", "src") else ""
+    return f"{who.tool} {who.version} ({commit}{changed})"
+
+
+def _git(*arguments: str) -> str:
     try:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        commit = "no commit"
-    return f"{who.tool} {who.version} ({commit})"
+        return ""
+    return done.stdout.strip()
