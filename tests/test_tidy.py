@@ -115,7 +115,7 @@ def sources(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
-OURS = sources("src", "tests", "bench", "examples")
+OURS = sources("src", "tests", "bench", "lab", "examples")
 PACKAGE = sources("src")
 
 

@@ -7,7 +7,7 @@ import msgspec
 Body = bytes | memoryview
 
 
-class Response(msgspec.Struct, frozen=True):
+class Response(msgspec.Struct, frozen=True, gc=False):
     """A whole HTTP response. Header names are lower case; a repeated header's last value counts."""
 
     status: int

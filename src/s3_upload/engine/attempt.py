@@ -18,7 +18,7 @@ from s3_upload.s3.responses import Failure, classify
 from s3_upload.wire.exchange import Exchange
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended: exactly one of `response` (it succeeded) and `failure` is there."""
 
     report: AttemptReport

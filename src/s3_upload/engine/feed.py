@@ -251,20 +251,20 @@ class Feed:
             self._reads -= 1
             self._held_bytes -= self._batch_reserve_bytes
         self._sources.extendleft(reversed(batch[len(results) :]))  # enough bytes came before them
+        now = self._sink.now()
         for (seq, source), result in zip(batch, results, strict=False):
             if isinstance(result, HashedBody):
-                self._hand_out(self._single(seq, source, result))
+                self._hand_out(self._single(seq, source, result, now))
             elif isinstance(result, BigFile):
                 upload = self._multipart(seq, source, result.identity.size, result.identity)
                 self._hand_out(upload.begin())
             else:
                 self._not_read(seq, source, result)
 
-    def _single(self, seq: int, source: ObjectSource, hashed: HashedBody) -> Unit:
+    def _single(self, seq: int, source: ObjectSource, hashed: HashedBody, now: float) -> Unit:
         body = hashed.body
-        sink = self._sink
         return Unit(
-            Upload(seq, source, len(body), started_s=sink.now(), est_MBps=sink.est_MBps()),
+            Upload(seq, source, len(body), started_s=now, est_MBps=self._sink.est_MBps()),
             Operation(
                 name=PUT_OBJECT,
                 bucket=self._bucket,
@@ -354,7 +354,7 @@ class Feed:
             self._not_read(seq, source, problem)
             return
         if last:
-            self._hand_out(self._single(seq, source, hashed))
+            self._hand_out(self._single(seq, source, hashed, self._sink.now()))
             self._held_bytes -= self._config.part_size
         else:
             upload = self._multipart(seq, source, source.size or 0, None)

@@ -44,7 +44,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     mtime_ns: int
 
 
-class HashedBody(msgspec.Struct, frozen=True):
+class HashedBody(msgspec.Struct, frozen=True, gc=False):
     """A buffer to send and what was computed from it (`sha256` is "" where nobody needs it)."""
 
     body: Body

@@ -199,9 +199,9 @@ class Scheduler:
                 self._in_flight -= 1
             if self._settle(unit, outcome) is Verdict.CORRECT:
                 await self._correct(unit, outcome)
-            if self._ready and len(self._workers) < self._slots():
+            if self._ready and len(self._workers) < self._window.limit + self._hedges:
                 self._wake_one()  # the window has grown
-            if self._delivery.busy:
+            if self._delivery.full:
                 await self._delivery.catch_up()
         self._leave()
 

@@ -124,7 +124,7 @@ class CompletedPart(msgspec.Struct, frozen=True, gc=False):
     size: int = 0
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request to S3. Fields that an operation does not use keep their defaults.
 
     `sha256` is the lower-case hex digest of `body` and `checksum` what goes into a checksum header,

@@ -98,7 +98,8 @@ class Connection(asyncio.Protocol):
         exchange.address = self.address
         exchange.abort = self.abort
         exchange.probe = self.probe
-        exchange.request_s = exchange.now()
+        # On a connection that was waiting it begins at once.
+        exchange.request_s = exchange.now() if exchange.new_connection else exchange.started_s
         self.requests += 1
         self._send(head, body)
         try:

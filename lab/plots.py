@@ -1,0 +1,70 @@
+"""The pictures of docs/shared-network.md: shares and queue over time, one small picture for each upload."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from lab.scenario import BULK, Scenario
+from lab.tables import upload_name
+from lab.uploaders import NOBODY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from lab.results import Results
+
+COLUMNS = 3
+UPLOAD, FLOW, QUEUE = "#0b6e99", "#d1495b", "#b5b5b5"
+
+
+def draw(results: Results, folder: Path) -> dict[str, str]:
+    """Draws one picture for each link and bulk flow into `folder`. Returns title -> path from the page."""
+    groups: dict[Scenario, dict[str, Any]] = {}
+    for scenario, entry in results.entries():
+        if scenario.foreground in BULK and scenario.uploader != NOBODY and entry["runs"]:
+            groups.setdefault(scenario.alone, {})[upload_name(scenario.uploader, scenario.algorithm)] = entry[
+                "series"
+            ]
+    pictures = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    for alone, panels in groups.items():
+        queue = "drr-" if alone.fair_queue else ""
+        path = folder / f"{alone.foreground}-{queue}{alone.rtt_ms:g}ms.svg"
+        beside = f"beside one {alone.foreground.upper()} flow, {alone.rtt_ms:g} ms"
+        title = f"Uploads {beside}{', fair queueing' if alone.fair_queue else ''}"
+        _picture(title, panels, alone.queue_ms, path)
+        pictures[title] = f"{folder.name}/{path.name}"
+    return pictures
+
+
+def _picture(title: str, panels: Mapping[str, Any], queue_ms: float, path: Path) -> None:
+    rows = -(-len(panels) // COLUMNS)
+    # Text as text, and no random names or dates: the same results draw the same file.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lab", "font.size": 8}):
+        figure = Figure(figsize=(10, 0.6 + 1.9 * rows), layout="constrained")
+        figure.suptitle(f"{title}: share of the link in % (lines), queue in ms (grey)")
+        axes = figure.subplots(rows, COLUMNS, squeeze=False, sharex=True, sharey=True).flat
+        for axis, (name, series) in zip(axes, panels.items(), strict=False):
+            _panel(axis, name, series, queue_ms)
+        for axis in list(axes)[len(panels) :]:
+            axis.set_visible(False)
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        figure.savefig(path, metadata={"Date": None})
+
+
+def _panel(axis: Axes, name: str, series: Mapping[str, Any], queue_ms: float) -> None:
+    times = [number * series["step_s"] for number in range(len(series["upload"]))]
+    axis.fill_between(times, series["queue_ms"], color=QUEUE, linewidth=0, alpha=0.6, label="queue")
+    axis.plot(times, series["upload"], color=UPLOAD, linewidth=1.2, label="upload")
+    axis.plot(times, series["foreground"], color=FLOW, linewidth=1.2, label="foreground flow")
+    axis.axvspan(series["begin_s"], series["end_s"], color=FLOW, alpha=0.06, linewidth=0)
+    axis.set_ylim(0, max(105, queue_ms))
+    axis.set_title(name, fontsize=8)
+    axis.set_xlabel("s")

@@ -1,0 +1,124 @@
+"""What was measured, as JSON; runs that are made later replace those of the same scenario."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab.metrics import Figures, medians
+from lab.network import ROOT
+from lab.run import machine
+from lab.scenario import Scenario
+from lab.uploaders import NOBODY, uploader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Results:
+    """`path`: read if it is there, written after every run; None keeps them in memory."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.data: dict[str, Any] = {"machine": {}, "check": [], "scenarios": {}}
+        if path is not None and path.exists():
+            self.data = json.loads(path.read_text(encoding="utf-8"))
+
+    def entries(self) -> Iterator[tuple[Scenario, dict[str, Any]]]:
+        """In the order in which they were first run."""
+        for entry in self.data["scenarios"].values():
+            yield Scenario(**entry["scenario"]), entry
+
+    def medians(self, scenario: Scenario) -> Figures | None:
+        """None where there is no valid run."""
+        runs = self.data["scenarios"].get(scenario.key, {}).get("runs", [])
+        return medians([run["figures"] for run in runs]) if runs else None
+
+    def count(self, scenario: Scenario) -> int:
+        return len(self._entry(scenario)["runs"])
+
+    def forget(self, scenario: Scenario) -> None:
+        self.data["scenarios"].pop(scenario.key, None)
+
+    def forget_all(self) -> None:
+        self.data |= {"check": [], "scenarios": {}}
+
+    def skip(self, scenario: Scenario, why: str) -> None:
+        self._entry(scenario)["skipped"] = why
+        self._save()
+
+    def invalid(self, scenario: Scenario, why: str) -> None:
+        self._entry(scenario)["invalid"].append(why)
+        self._save()
+
+    def add(
+        self, scenario: Scenario, seed: int, found: Figures, series: dict[str, Any], emulator: dict[str, Any]
+    ) -> None:
+        entry = self._entry(scenario)
+        entry["skipped"] = ""
+        if not entry["runs"]:
+            entry["series"] = series
+        self.data["machine"] = machine()
+        entry["runs"].append({"seed": seed, "figures": _rounded(found), "emulator": _rounded(emulator)})
+        self._save()
+
+    def check(self, agreements: list[dict[str, Any]]) -> None:
+        self.data["check"] = agreements
+        self._save()
+
+    def _entry(self, scenario: Scenario) -> dict[str, Any]:
+        entry: dict[str, Any] = self.data["scenarios"].setdefault(
+            scenario.key,
+            {
+                "scenario": {},
+                "version": _version(scenario),
+                "skipped": "",
+                "invalid": [],
+                "runs": [],
+                "series": {},
+            },
+        )
+        entry["scenario"] = dataclasses.asdict(scenario)
+        return entry
+
+    def _save(self) -> None:
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lines = ",\n".join(
+            f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in self.data["scenarios"].items()
+        )
+        text = (
+            f'{{"machine": {json.dumps(self.data["machine"])},\n"check": {json.dumps(self.data["check"])},\n'
+            f'"scenarios": {{\n{lines}\n}}}}\n'
+        )
+        beside = self._path.with_suffix(".tmp")
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(self._path)
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def _version(scenario: Scenario) -> str:
+    """Of the uploader; ours with the commit that last changed it, since its versions are rare."""
+    if scenario.uploader == NOBODY:
+        return ""
+    who = uploader(scenario.uploader, Path())
+    if not who.ours:
+        return f"{who.tool} {who.version}"
+    commit = _git("log", "-1", "--format=%h", "--", "src") or "no commit"
+    changed = ", changed since" if _git("status", "--porcelain", "--", "src") else ""
+    return f"{who.tool} {who.version} ({commit}{changed})"
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
