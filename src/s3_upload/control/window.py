@@ -39,7 +39,7 @@ import msgspec
 from s3_upload.errors import FailureKind
 from s3_upload.report import AttemptReport
 
-START = 16
+START = 32
 START_GROWTH = 2
 START_SHARE = 0.3
 MIN_EPOCH_S = 0.1
