@@ -13,10 +13,8 @@ Rules:
 from __future__ import annotations
 
 import base64
-import json
 import re
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -146,10 +144,14 @@ def _text(name: str, value: Any) -> str:
         except UnicodeEncodeError as error:
             raise not_unicode(name) from error
     if name == "sse_kms_encryption_context":
+        import json  # here: few need it, and all would wait for it at start
+
         return base64.b64encode(json.dumps(value, separators=(",", ":")).encode()).decode()
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
+        from email.utils import format_datetime
+
         utc = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
         return format_datetime(utc, usegmt=True) if name == "expires" else f"{utc:%Y-%m-%dT%H:%M:%SZ}"
     return str(value)

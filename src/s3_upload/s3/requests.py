@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
-from html import escape
 from typing import Literal
 
 import msgspec
@@ -237,5 +236,5 @@ def _part_row(part: CompletedPart, *, with_checksums: bool) -> str:
     if part.checksum is not None and with_checksums:
         tag = f"Checksum{part.checksum.algorithm}"
         checksum = f"<{tag}>{part.checksum.value}</{tag}>"
-    etag = escape(part.etag, quote=False)
+    etag = part.etag.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return f"<Part><PartNumber>{part.number}</PartNumber><ETag>{etag}</ETag>{checksum}</Part>"

@@ -9,7 +9,6 @@ nothing, never an exception.
 
 from __future__ import annotations
 
-import html
 import re
 from datetime import UTC, datetime
 
@@ -198,6 +197,10 @@ def _text(response: Response) -> str:
 def _element(tag: str, text: str) -> str:
     """What the first `<tag>` holds, entities resolved; "" if there is none or it is not closed."""
     content, closing, _ = text.partition(f"<{tag}>")[2].partition(f"</{tag}>")
+    if "&" not in content:
+        return content if closing else ""
+    import html  # here: few answers need it, and all would wait for it at start
+
     return html.unescape(content) if closing else ""
 
 
