@@ -37,10 +37,11 @@ ARROWS: dict[str, set[str]] = {
     "session": LEAVES | {"s3"},
     "embedded": LEAVES,
     "client": LEAVES | {"s3", "wire", "session"},
+    "content_type": LEAVES | {"s3"},
     "adapters": LEAVES | {"s3", "wire", "engine"},
     "upload": LEAVES | {"engine", "control", "s3"},
-    "cli": LEAVES | {"__init__", "upload", "client", "embedded", "s3"},
-    "__init__": LEAVES | {"upload", "client", "s3"},
+    "cli": LEAVES | {"__init__", "upload", "client", "content_type", "embedded", "s3"},
+    "__init__": LEAVES | {"upload", "client", "content_type", "s3"},
 }
 """What each folder or module of the package may import of the package, types included."""
 

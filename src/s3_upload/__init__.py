@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from s3_upload.client import S3Client
     from s3_upload.config import UploadConfig
+    from s3_upload.content_type import content_type_by_name
     from s3_upload.errors import (
         AttemptError,
         ConfigError,
@@ -48,6 +49,7 @@ __all__ = [
     "UploadSummary",
     "UploadsFailed",
     "__version__",
+    "content_type_by_name",
     "files_recursive",
     "s3_upload_files",
 ]
@@ -55,6 +57,7 @@ __all__ = [
 _NAMES_IN = {
     "client": ("S3Client",),
     "config": ("UploadConfig",),
+    "content_type": ("content_type_by_name",),
     "errors": (
         "AttemptError", "ConfigError", "FailureKind", "RunError", "S3UploadError", "SourceError",
         "UploadError", "UploadsFailed",

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import Response
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, check_algorithm
-from s3_upload.s3.credentials import CredentialProvider, Credentials, StaticCredentials
+from s3_upload.s3.credentials import ANONYMOUS, CredentialProvider, Credentials, StaticCredentials
 from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
 from s3_upload.s3.operations import Operation
 from s3_upload.s3.requests import ChecksumsTold, RequestEncoder
@@ -28,6 +26,7 @@ from s3_upload.session import BotocoreCredentials, ChecksumMode, resolve_setting
 from s3_upload.wire.connect import Connector
 from s3_upload.wire.exchange import Exchange
 from s3_upload.wire.pool import Pool
+from s3_upload.wire.tls import ClientCertificate, tls_context
 
 _NOT_TAKEN = {
     "all": "",
@@ -66,7 +65,12 @@ class S3Client:
     `credentials` or botocore's chain.  `addressing_style`: "path" (host/bucket/key), "virtual"
     (bucket.host/key) or "auto" (virtual on AWS where the name allows, path elsewhere).  `verify`:
     True (the system's CAs or AWS_CA_BUNDLE), the path of a CA bundle, or False (no verification:
-    for tests).
+    for tests).  `client_certificate`: what the store is shown that asks who connects; one PEM file with
+    certificate and key, or a pair of files.  `sign=False`: no credentials are looked up and requests
+    go unsigned, for buckets that anyone may write to.
+
+    `use_accelerate_endpoint`, `use_dualstack_endpoint` (IPv6) and `use_fips_endpoint` choose among AWS's
+    endpoints; None has AWS_USE_DUALSTACK_ENDPOINT, AWS_USE_FIPS_ENDPOINT and the profile decide.
 
     `checksum`: "auto" has every body go with a checksum by `checksum_algorithm` (one of
     `s3.checksum.ALGORITHMS`; CRC32C and CRC64NVME need the extra `crt`), which the store verifies, keeps
@@ -86,7 +90,12 @@ class S3Client:
         profile: str | None = None,
         credentials: Credentials | None = None,
         addressing_style: AddressingStyle = "auto",
+        use_accelerate_endpoint: bool | None = None,
+        use_dualstack_endpoint: bool | None = None,
+        use_fips_endpoint: bool | None = None,
         verify: bool | str = True,
+        client_certificate: ClientCertificate | None = None,
+        sign: bool = True,
         checksum: ChecksumMode | None = None,
         checksum_algorithm: str = DEFAULT_ALGORITHM,
         utc_clock: Callable[[], float] = time.time,
@@ -98,14 +107,16 @@ class S3Client:
             addressing_style=addressing_style,
             verify=verify,
             checksum=checksum,
+            use_accelerate_endpoint=use_accelerate_endpoint,
+            use_dualstack_endpoint=use_dualstack_endpoint,
+            use_fips_endpoint=use_fips_endpoint,
         )
         self._algorithm = check_algorithm(checksum_algorithm)
         self._checksums: ChecksumsTold = "all"
-        self._provider: CredentialProvider = (
-            StaticCredentials(credentials) if credentials is not None else BotocoreCredentials(profile)
-        )
+        self._signs = sign
+        self._provider = _provider(credentials, profile, sign=sign)
         self._uses_tls = not (self._settings.endpoint_url or "https://").startswith("http://")
-        self._tls = _tls_context(self._settings.verify) if self._uses_tls else None
+        self._tls = tls_context(self._settings.verify, client_certificate) if self._uses_tls else None
         self._utc_clock = utc_clock
         self._offset_s = 0.0
         self._targets: dict[str, _Target] = {}
@@ -136,7 +147,7 @@ class S3Client:
 
     @property
     def needs_sha256(self) -> bool:
-        return not self._uses_tls
+        return self._signs and not self._uses_tls
 
     @property
     def checksum_algorithm(self) -> str:
@@ -192,6 +203,8 @@ class S3Client:
         if failure.kind is FailureKind.REGION:
             asked_for = f"asks for {failure.region}" if failure.region else "names no other"
             return f"the request was made for region {used.region}, the store {asked_for}"
+        if failure.kind is FailureKind.ACCESS_DENIED and not self._signs:
+            return "the request was not signed, as sign = False (--no-sign-request) asks for"
         if failure.kind is FailureKind.UNSUPPORTED and self._checksums != used.checksums:
             return _NOT_TAKEN[self._checksums]
         if failure.kind is FailureKind.CLOCK and failure.date_s is not None:
@@ -239,7 +252,9 @@ class S3Client:
 
     def _new_target(self, bucket: str, region: str) -> _Target:
         settings = self._settings
-        endpoint = endpoint_for(bucket, region, settings.endpoint_url, settings.addressing_style)
+        endpoint = endpoint_for(
+            bucket, region, settings.endpoint_url, settings.addressing_style, settings.variant
+        )
         where = endpoint.host, endpoint.port
         if where not in self._pools:
             loop = asyncio.get_running_loop()
@@ -253,25 +268,16 @@ class S3Client:
         target.encoder = RequestEncoder(
             host=target.endpoint.host_header,
             path_prefix=target.endpoint.base_path,
-            signer=Signer(credentials, target.region),
+            signer=Signer(credentials, target.region) if self._signs else None,
             tls=self._uses_tls,
             checksums=self._checksums,
             md5_where_needed=self._settings.checksum != "off",
         )
 
 
-def _tls_context(verify: bool | str) -> ssl.SSLContext:
-    if verify is False:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    if verify is True:
-        return ssl.create_default_context()
-    is_dir = Path(verify).is_dir()
-    try:
-        return ssl.create_default_context(
-            cafile=None if is_dir else verify, capath=verify if is_dir else None
-        )
-    except (ssl.SSLError, OSError) as error:
-        raise ConfigError(f"CA bundle {verify!r}: no PEM certificates can be read from it") from error
+def _provider(credentials: Credentials | None, profile: str | None, *, sign: bool) -> CredentialProvider:
+    if not sign:
+        if credentials is not None:
+            raise ConfigError("sign = False: requests go unsigned, credentials are of no use: leave one out")
+        return StaticCredentials(ANONYMOUS)
+    return BotocoreCredentials(profile) if credentials is None else StaticCredentials(credentials)

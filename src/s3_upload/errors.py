@@ -93,7 +93,7 @@ class FailureKind(enum.Enum):
     HOST_UNKNOWN = ("host-unknown", Fate.RUN)
     """The endpoint's name does not resolve."""
     CERTIFICATE = ("certificate", Fate.RUN)
-    """The endpoint's certificate is not trusted."""
+    """The endpoint's certificate is not trusted, or it does not trust ours."""
     TLS_MISMATCH = ("tls-mismatch", Fate.RUN)
     """The endpoint does not speak TLS where https was asked for, or the other way round."""
 

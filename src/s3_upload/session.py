@@ -1,7 +1,7 @@
 """What the machine says about an account: settings and credentials, as every AWS tool finds them.
 
-* `resolve_settings` reads region, endpoint, addressing style, checksums and CA bundle: argument, then
-  environment, then profile, then default, in botocore's order
+* `resolve_settings` reads region, endpoint and its variants, addressing style, checksums and CA bundle:
+  argument, then environment, then profile, then default, in botocore's order
   (https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html).
 * `BotocoreCredentials` hands out credentials from botocore's own chain: environment, profiles,
   assumed roles, SSO, credential processes, containers, instance metadata.
@@ -23,7 +23,7 @@ import msgspec
 
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials, expired
-from s3_upload.s3.endpoint import ADDRESSING_STYLES, AddressingStyle, check_endpoint_url
+from s3_upload.s3.endpoint import ADDRESSING_STYLES, STANDARD, AddressingStyle, Variant, check_endpoint_url
 from s3_upload.threads import DaemonThreads
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _TOKEN_VARIABLES = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")  # in botocore's 
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and how to reach the store. `endpoint_url` None is AWS itself.
+    """Where and how to reach the store. `endpoint_url` None is AWS itself, of which `variant` counts.
 
     `verify`: True for the system's trusted certificates, the path of a CA bundle, or False for none.
     """
@@ -52,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     addressing_style: AddressingStyle
     verify: bool | str
     checksum: ChecksumMode
+    variant: Variant = STANDARD
 
 
 def resolve_settings(
@@ -61,10 +62,16 @@ def resolve_settings(
     addressing_style: AddressingStyle = "auto",
     verify: bool | str = True,
     checksum: ChecksumMode | None = None,
+    use_accelerate_endpoint: bool | None = None,
+    use_dualstack_endpoint: bool | None = None,
+    use_fips_endpoint: bool | None = None,
     profile: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
     """The settings in force; an argument left at its default is looked up.
+
+    Where the endpoint is a custom one, variants that environment or profile ask for mean nothing (as in
+    botocore), and those that an argument asks for are an error.
 
     Reads the config and credentials files (milliseconds). Raises `ConfigError` for a wrong value or
     file, naming where it came from, and `RunError` for a profile that does not exist.
@@ -81,16 +88,23 @@ def resolve_settings(
         verify = environ.get("AWS_CA_BUNDLE") or scoped.get("ca_bundle") or True
     if isinstance(verify, str):
         verify = _ca_bundle(verify)
+    url = _endpoint_url(endpoint_url, environ, name, scoped, services)
+    asked = {
+        "accelerate": use_accelerate_endpoint,
+        "dualstack": use_dualstack_endpoint,
+        "fips": use_fips_endpoint,
+    }
     return Settings(
         region=region
         or environ.get("AWS_REGION")
         or environ.get("AWS_DEFAULT_REGION")
         or scoped.get("region")
         or DEFAULT_REGION,
-        endpoint_url=_endpoint_url(endpoint_url, environ, name, scoped, services),
+        endpoint_url=url,
         addressing_style=style,
         verify=verify,
         checksum=_checksum(checksum, environ, scoped),
+        variant=_variant(asked, environ, scoped) if url is None else _no_variant(asked, url),
     )
 
 
@@ -314,6 +328,41 @@ def _endpoint_url(
         if url:
             return check_endpoint_url(url, origin).geturl()
     return None
+
+
+def _variant(asked: Mapping[str, bool | None], environ: Mapping[str, str], scoped: dict[str, Any]) -> Variant:
+    """In botocore's order: argument, then the profile's `s3` section, the environment, the profile."""
+    nested = _dict(scoped.get("s3"))
+
+    def found(key: str) -> bool:
+        variable = f"AWS_{key.upper()}"
+        on = _switch(f"{key} in the profile's s3 section", nested.get(key))
+        return on or _switch(f"{variable} or {key}", environ.get(variable, scoped.get(key)))
+
+    return Variant(
+        **{
+            name: found(f"use_{name}_endpoint") if argument is None else argument
+            for name, argument in asked.items()
+        }
+    )
+
+
+def _no_variant(asked: Mapping[str, bool | None], url: str) -> Variant:
+    for name, argument in asked.items():
+        if argument:
+            raise ConfigError(
+                f"use_{name}_endpoint: is for AWS's own endpoints, not for {url}: leave one out"
+            )
+    return STANDARD
+
+
+def _switch(origin: str, value: object) -> bool:
+    """botocore takes all but "true" for false, which would turn FIPS off in silence."""
+    switches = {"true": True, "false": False, "": False}
+    word = str(value or "").lower()
+    if word not in switches:
+        raise ConfigError(f"{origin} = {word!r}: must be true or false")
+    return switches[word]
 
 
 def _checksum(mode: str | None, environ: Mapping[str, str], scoped: dict[str, Any]) -> ChecksumMode:

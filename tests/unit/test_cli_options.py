@@ -295,6 +295,66 @@ def test_the_flags_of_the_store(jobs: list[session.Job], src: str, tmp_path: Pat
     assert jobs[1].options.store.verify is False
 
 
+def test_who_asks_and_which_endpoint(jobs: list[session.Job], src: str) -> None:
+    assert main([src, "s3://b", "--no-sign-request", "--client-cert", "c", "--client-key", "k"]) == 0
+    store = jobs[0].options.store
+    assert (store.no_sign_request, store.client_certificate, store.names_aws) == (True, ("c", "k"), False)
+    assert main([src, "s3://b", "--client-cert", "c", "--use-fips-endpoint"]) == 0
+    store = jobs[1].options.store
+    assert (store.no_sign_request, store.client_certificate, store.names_aws) == (False, "c", True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--client-key k", "--client-key: the certificate is missing: give --client-cert"),
+        (
+            "--embedded d --no-sign-request",
+            "--embedded and --no-sign-request do not go together: leave one out",
+        ),
+        ("--embedded d --client-cert c", "--embedded and --client-cert do not go together: leave one out"),
+        ("--embedded d --endpoint-url http://h", "--embedded and --endpoint-url do not go together: leave"),
+        ("--embedded d --use-fips-endpoint", "--embedded and --use-fips-endpoint do not go together: leave"),
+    ],
+)
+def test_flags_of_the_store_that_do_not_go_together(
+    jobs: list[session.Job], src: str, capsys: pytest.CaptureFixture[str], flags: str, said: str
+) -> None:
+    assert main([src, "s3://b", *flags.split()]) == EXIT_USAGE
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines()), jobs) == ("", 1, [])
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "store"),
+    [
+        ("--no-sign-request", (commands.PERF_ENDPOINT_URL, None)),
+        ("--use-accelerate-endpoint", (None, commands.PERF_PROFILE)),
+        ("--embedded elsewhere", (None, None)),
+    ],
+)
+def test_perf_data_has_no_defaults_where_a_flag_leaves_them_no_sense(
+    jobs: list[session.Job], src: str, flags: str, store: tuple[str | None, str | None]
+) -> None:
+    assert main(["perf-data", src, "b", "p", *flags.split()]) == 0
+    assert (jobs[0].options.store.endpoint_url, jobs[0].options.store.profile) == store
+
+
+@pytest.mark.parametrize("ending", ["\r\nx-evil: 1", "\n", "\x7f"])
+@pytest.mark.parametrize("flag", ["--metadata", "--content-type", "--acl", "--cache-control", "--expires"])
+def test_a_value_that_no_header_can_carry_is_one_line(
+    src: str, capsys: pytest.CaptureFixture[str], flag: str, ending: str
+) -> None:
+    """With the real run: nothing may be sent before."""
+    value = f"a=b{ending}c" if flag == "--metadata" else f"x{ending}y"
+    assert main([src, "s3://bucket", "--endpoint-url", "http://127.0.0.1:1", flag, value]) == EXIT_USAGE
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "has a control character" in err
+    assert "x-evil" not in err
+
+
 def test_perf_data_goes_where_the_origin_went(jobs: list[session.Job], src: str) -> None:
     assert main(["perf-data", "-n", "2", src, "b", "p"]) == 0
     (job,) = jobs

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from s3_upload.cli.output import UsageError
-from s3_upload.cli.sources import Destination, open_sources, refuse_overlap, requests_by_name, split_words
+from s3_upload.cli.sources import Destination, open_sources, refuse_overlap, split_words
 from s3_upload.errors import SourceError
-from s3_upload.s3.operations import NO_FIELDS, RequestFields
-from s3_upload.source import ObjectSource
 
 COMMANDS = ("perf-data", "serve")
 
@@ -142,35 +140,3 @@ def test_a_store_inside_a_source_is_refused() -> None:
             refuse_overlap(["one.txt", "d"], inside)
     for beside in ("store", "d2", "empty"):
         refuse_overlap(["one.txt", "d"], beside)
-
-
-@pytest.mark.parametrize(
-    ("name", "content_type"),
-    [
-        ("a.txt", "text/plain"),
-        ("a.JSON", "application/json"),
-        ("a.b.png", "image/png"),
-        ("a.tar.gz", "application/x-tar"),
-        ("noext", None),
-        (".html", None),
-        ("a.", None),
-        ("v1.html/noext", None),
-        ("a.unheardof", None),
-    ],
-)
-def test_the_content_type_is_guessed_from_the_name(name: str, content_type: str | None) -> None:
-    request = requests_by_name(NO_FIELDS)
-    assert request(ObjectSource.file(f"dir/{name}", "some/key.css")).content_type == content_type
-    assert request(ObjectSource.data(b"", name)).content_type == content_type
-
-
-def test_a_given_content_type_is_not_guessed() -> None:
-    fields = RequestFields(content_type="x/y")
-    assert requests_by_name(fields)(ObjectSource.file("a.txt", "a.txt")) is fields
-
-
-def test_a_guess_leaves_the_other_fields_alone() -> None:
-    request = requests_by_name(RequestFields(acl="private", metadata={"a": "b"}))
-    assert request(ObjectSource.file("a.txt", "k")) == RequestFields(
-        content_type="text/plain", acl="private", metadata={"a": "b"}
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3_upload.errors import ConfigError, FailureKind, RunError
+from s3_upload.s3.endpoint import STANDARD, Variant
 from s3_upload.session import Settings, resolve_settings
 from tests.aws_home import Home, home
 
@@ -163,4 +164,77 @@ def test_a_wrong_word_about_checksums_is_named(home: Home) -> None:
         resolve_settings(checksum="never")  # type: ignore[arg-type]
     home.env(AWS_REQUEST_CHECKSUM_CALCULATION="never")
     with pytest.raises(ConfigError, match="request_checksum_calculation = 'never': must be one of when_s"):
+        resolve_settings()
+
+
+NESTED = """
+[default]
+s3 =
+    use_accelerate_endpoint = true
+    use_dualstack_endpoint = TRUE
+[profile plain]
+use_fips_endpoint = true
+use_dualstack_endpoint = true
+[profile off]
+use_fips_endpoint = false
+s3 =
+    use_dualstack_endpoint = false
+"""
+
+
+def test_variants_of_the_endpoint(home: Home) -> None:
+    assert resolve_settings().variant == STANDARD
+    home.config(NESTED)
+    assert resolve_settings().variant == Variant(accelerate=True, dualstack=True)
+    assert resolve_settings(profile="plain").variant == Variant(fips=True, dualstack=True)
+    assert resolve_settings(profile="off").variant == STANDARD
+    home.env(AWS_USE_FIPS_ENDPOINT="True", AWS_USE_DUALSTACK_ENDPOINT="true")
+    assert resolve_settings(profile="off").variant == Variant(fips=True, dualstack=True)
+    home.env(AWS_USE_FIPS_ENDPOINT="false", AWS_USE_DUALSTACK_ENDPOINT="false")
+    assert resolve_settings(profile="plain").variant == STANDARD
+
+
+def test_an_argument_decides_the_variant(home: Home) -> None:
+    home.config(NESTED)
+    home.env(AWS_USE_FIPS_ENDPOINT="true")
+    off = resolve_settings(
+        use_accelerate_endpoint=False, use_dualstack_endpoint=False, use_fips_endpoint=False
+    )
+    assert off.variant == STANDARD
+    fips = resolve_settings(use_accelerate_endpoint=False)
+    assert fips.variant == Variant(dualstack=True, fips=True)
+    with pytest.raises(ConfigError, match="use_accelerate_endpoint and use_fips_endpoint"):
+        resolve_settings()
+
+
+@pytest.mark.parametrize("profile", ["default", "plain", "off"])
+@pytest.mark.parametrize("word", ["true", "false", ""])
+def test_variants_are_botocores(home: Home, profile: str, word: str) -> None:
+    """Of the same files and variables."""
+    import botocore.session
+
+    home.config(NESTED)
+    home.env(AWS_USE_DUALSTACK_ENDPOINT=word)
+    client = botocore.session.Session(profile=profile).create_client("s3", region_name="eu-west-1")
+    theirs = client.meta.config
+    s3 = theirs.s3 or {}
+    assert resolve_settings(profile=profile).variant == Variant(
+        accelerate=bool(s3.get("use_accelerate_endpoint")),
+        dualstack=bool(s3.get("use_dualstack_endpoint")),
+        fips=bool(theirs.use_fips_endpoint),
+    )
+
+
+def test_a_custom_endpoint_has_no_variants(home: Home) -> None:
+    home.config(NESTED)
+    home.env(AWS_USE_FIPS_ENDPOINT="true")
+    assert resolve_settings(endpoint_url="http://store").variant == STANDARD
+    with pytest.raises(ConfigError, match="use_fips_endpoint: is for AWS's own endpoints, not for http://s"):
+        resolve_settings(endpoint_url="http://store", use_fips_endpoint=True)
+
+
+@pytest.mark.parametrize("word", ["yes", "1", "on"])
+def test_a_switch_that_is_neither_true_nor_false_is_named(home: Home, word: str) -> None:
+    home.env(AWS_USE_FIPS_ENDPOINT=word)
+    with pytest.raises(ConfigError, match=f"AWS_USE_FIPS_ENDPOINT .* = '{word}': must be true or false"):
         resolve_settings()

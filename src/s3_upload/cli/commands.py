@@ -25,6 +25,7 @@ from s3_upload.source import files_recursive
 
 PERF_ENDPOINT_URL = "http://localhost:9000"
 PERF_PROFILE = "testing"
+_ACCOUNT_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID")
 
 _USAGE = """\
 Usage: s3-upload [OPTIONS] SRC... s3://BUCKET/PREFIX
@@ -139,10 +140,12 @@ def _wants_progress(options: UploadOptions) -> bool:
 
 def _perf_store(store: StoreOptions) -> StoreOptions:
     """The origin's defaults, where neither a flag nor the environment says anything else."""
+    if store.embedded is not None:
+        return store
     endpoint_url, profile = store.endpoint_url, store.profile
-    if endpoint_url is None and not _any_set("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+    if not (endpoint_url or store.names_aws or _any_set("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")):
         endpoint_url = PERF_ENDPOINT_URL
-    if profile is None and not _any_set("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID"):
+    if not (profile or store.no_sign_request or _any_set(*_ACCOUNT_VARIABLES)):
         profile = PERF_PROFILE
     return dataclasses.replace(store, endpoint_url=endpoint_url, profile=profile)
 

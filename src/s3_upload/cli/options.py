@@ -19,7 +19,8 @@ from cyclopts import Group, Parameter
 
 from s3_upload.cli.output import UsageError
 from s3_upload.config import GIB, UploadConfig, part_size_for
-from s3_upload.errors import ConfigError
+from s3_upload.errors import AttemptError, ConfigError
+from s3_upload.s3.fields import field_headers
 from s3_upload.s3.operations import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
 
 STORE = Group("Store", sort_key=1)
@@ -27,6 +28,8 @@ OUTPUT = Group("Output", sort_key=2)
 OBJECTS = Group("Objects", sort_key=3)
 TUNING = Group("Tuning (defaults suit an ordinary machine and S3)", sort_key=4)
 
+_VARIANTS = ("use_accelerate_endpoint", "use_dualstack_endpoint", "use_fips_endpoint")
+_NOT_EMBEDDED = ("endpoint_url", *_VARIANTS, "no_sign_request", "client_cert")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)?", re.IGNORECASE)
 _EXPONENT = {"k": 1, "m": 2, "g": 3, "t": 4}
 
@@ -51,6 +54,22 @@ class StoreOptions:
     addressing_style: Annotated[
         Literal["auto", "path", "virtual"], flag("Where requests name the bucket (default: auto).")
     ] = "auto"
+    use_accelerate_endpoint: Annotated[
+        bool, flag("AWS's endpoint nearest to here, for buckets that allow it.")
+    ] = False
+    use_dualstack_endpoint: Annotated[
+        bool, flag("AWS's endpoint for IPv4 and IPv6 (also AWS_USE_DUALSTACK_ENDPOINT).")
+    ] = False
+    use_fips_endpoint: Annotated[
+        bool, flag("AWS's endpoint with FIPS cryptography (also AWS_USE_FIPS_ENDPOINT).")
+    ] = False
+    no_sign_request: Annotated[bool, flag("Sign nothing and look up no credentials: for public buckets.")] = (
+        False
+    )
+    client_cert: Annotated[
+        str | None, flag("PEM file with the certificate to show the store, and its key unless --client-key.")
+    ] = None
+    client_key: Annotated[str | None, flag("PEM file with the key of --client-cert, not encrypted.")] = None
     no_verify_ssl: Annotated[bool, flag("Do not check the store's certificate.")] = False
     ca_bundle: Annotated[str | None, flag("File of certificates to trust (also AWS_CA_BUNDLE).")] = None
     checksum: Annotated[
@@ -65,6 +84,27 @@ class StoreOptions:
         str | None,
         flag("Upload to a store of our own that keeps its buckets in this directory, run for the occasion."),
     ] = None
+
+    @property
+    def names_aws(self) -> bool:
+        """Whether a flag asks for one of AWS's own endpoints."""
+        return any(getattr(self, name) for name in _VARIANTS)
+
+    def __post_init__(self) -> None:
+        if self.client_key is not None and self.client_cert is None:
+            raise UsageError("--client-key: the certificate is missing: give --client-cert")
+        if self.embedded is not None:
+            for name in _NOT_EMBEDDED:
+                if getattr(self, name):
+                    other = f"--{name.replace('_', '-')}"
+                    raise UsageError(f"--embedded and {other} do not go together: leave one out")
+
+    @property
+    def client_certificate(self) -> str | tuple[str, str] | None:
+        """As `S3Client` takes it."""
+        if self.client_cert is None or self.client_key is None:
+            return self.client_cert
+        return self.client_cert, self.client_key
 
     @property
     def verify(self) -> bool | str:
@@ -151,7 +191,14 @@ class ObjectOptions:
         if given.pop("sse_c") and key is None:
             raise UsageError("--sse-c: the key is missing: give --sse-c-key, or set S3_UPLOAD_SSE_C_KEY")
         given["sse_customer_key"] = customer_key(key) if key else None
-        return RequestFields(**given) if any(given.values()) else NO_FIELDS
+        if not any(given.values()):
+            return NO_FIELDS
+        fields = RequestFields(**given)
+        try:
+            field_headers(fields)
+        except AttemptError as error:  # here once, and not of each file
+            raise UsageError(error.message) from error
+        return fields
 
 
 def customer_key(text: str) -> CustomerKey:

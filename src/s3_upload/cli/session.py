@@ -24,8 +24,8 @@ from s3_upload.cli.output import (
     printable,
 )
 from s3_upload.cli.render import Text, counted, progress_line, show_bytes
-from s3_upload.cli.sources import requests_by_name
 from s3_upload.cli.store import open_store
+from s3_upload.content_type import content_type_by_name
 from s3_upload.errors import RunError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def run(job: Job) -> int:
                     sources,
                     config,
                     progress=job.rendering.add,
-                    default_request=requests_by_name(fields),
+                    default_request=content_type_by_name(fields),
                 )
                 summaries.append(summary)
 

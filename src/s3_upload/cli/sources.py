@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import mimetypes
 import os
 import re
 import stat
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +20,10 @@ import msgspec
 
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN, chunks, stdin_fd
-from s3_upload.s3.operations import NO_FIELDS, RequestFields
 from s3_upload.source import ObjectSource, files_recursive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _SCHEME = "s3://"
@@ -161,31 +158,3 @@ def _file_key(path: str, prefix: str, *, alone: bool) -> str:
         return prefix
     below = prefix if not prefix or prefix.endswith("/") else prefix + "/"
     return below + Path(path).name
-
-
-def requests_by_name(fields: RequestFields) -> Callable[[ObjectSource], RequestFields]:
-    """The `default_request` of the command: `fields`, their content type guessed from each source's
-    name unless they have one (as `aws s3 cp` does: by the standard library, none if it has no guess)."""
-    if fields.content_type is not None:
-        return lambda source: fields
-    of_suffix = lru_cache(maxsize=1024)(partial(_with_guess, fields))
-
-    def default_request(source: ObjectSource) -> RequestFields:
-        stem, _, suffix = (source.path or source.key).rpartition("/")[2].rpartition(".")
-        if "." + suffix.lower() in mimetypes.encodings_map:  # x.tar.gz: the type is in the suffix before
-            stem, _, inner = stem.rpartition(".")
-            suffix = f"{inner}.{suffix}"
-        return of_suffix(suffix) if stem else fields
-
-    return default_request
-
-
-def _with_guess(fields: RequestFields, suffix: str) -> RequestFields:
-    guess = mimetypes.guess_type("x." + suffix)[0]
-    if guess is None:
-        return fields
-    return (
-        RequestFields(content_type=guess)
-        if fields is NO_FIELDS
-        else msgspec.structs.replace(fields, content_type=guess)
-    )

@@ -26,7 +26,13 @@ def open_store(options: StoreOptions, bucket: str) -> Iterator[Callable[[], S3Cl
             region=options.region,
             profile=options.profile,
             addressing_style=options.addressing_style,
+            # A flag that is not given leaves it to environment and profile.
+            use_accelerate_endpoint=options.use_accelerate_endpoint or None,
+            use_dualstack_endpoint=options.use_dualstack_endpoint or None,
+            use_fips_endpoint=options.use_fips_endpoint or None,
             verify=options.verify,
+            client_certificate=options.client_certificate,
+            sign=not options.no_sign_request,
         )
         return
     from s3_upload.embedded import REGION, EmbeddedStore

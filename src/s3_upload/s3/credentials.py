@@ -48,6 +48,10 @@ class Credentials(msgspec.Struct, frozen=True):
         return f"Credentials(access_key={self.access_key!r}, secret_key=***{token})"
 
 
+ANONYMOUS = Credentials("anonymous", "nothing-is-signed-with-this")
+"""Stands where requests go unsigned."""
+
+
 class CredentialProvider(Protocol):
     """Where a client gets its credentials from."""
 

@@ -9,6 +9,9 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html:
   certificate covers one label).
 
 `auto` takes the first for AWS where it can, and the second for a custom endpoint.
+
+AWS has three more kinds of endpoint (`Variant`):
+https://docs.aws.amazon.com/general/latest/gr/s3.html lists them.
 """
 
 from __future__ import annotations
@@ -35,6 +38,9 @@ _DNS_SUFFIXES = {
     "us-isof-": "csp.hci.ic.gov",
     "eusc-": "amazonaws.eu",
 }
+_NO_ACCELERATE = "cn-"  # the partitions without, as in botocore's endpoint rules for S3
+_NO_FIPS = "cn-"
+_OTHER_PROTOCOL = re.compile(r".*--(?:x|xa|op|table)-s3")
 _AWS_REGION = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _ANY_REGION = re.compile(r"[A-Za-z0-9._-]{1,64}")  # of another store: part of the signature, not of a name
 # Lenient: names from before 2018 may have upper case and underscores.
@@ -68,16 +74,50 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.scheme}://{self.host_header}{self.base_path}"
 
 
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of AWS's endpoints of a region: by default the standard one, IPv4 alone.
+
+    `accelerate`: at the edge location nearest to here, for a bucket that has acceleration switched on.
+    `dualstack`: IPv4 and IPv6. `fips`: cryptography as validated under FIPS 140-3.
+    """
+
+    accelerate: bool = False
+    dualstack: bool = False
+    fips: bool = False
+
+    def __post_init__(self) -> None:
+        if self.accelerate and self.fips:
+            raise ConfigError("use_accelerate_endpoint and use_fips_endpoint: there is no such endpoint")
+
+    def of_region(self, region: str) -> str:
+        """The endpoint's host name. Raises `ConfigError` where AWS has none."""
+        suffix = next(
+            (s for prefix, s in _DNS_SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com"
+        )
+        dualstack = ".dualstack" if self.dualstack else ""
+        if self.accelerate:
+            if region.startswith(_NO_ACCELERATE):
+                raise ConfigError(f"use_accelerate_endpoint: there is none in region {region}")
+            return f"s3-accelerate{dualstack}.{suffix}"
+        if self.fips and region.startswith(_NO_FIPS):
+            raise ConfigError(f"use_fips_endpoint: there is none in region {region}")
+        return f"s3{'-fips' if self.fips else ''}{dualstack}.{region}.{suffix}"
+
+
+STANDARD = Variant()
+
+
 def endpoint_for(
     bucket: str,
     region: str,
     endpoint_url: str | None = None,
     addressing_style: AddressingStyle = "auto",
+    variant: Variant = STANDARD,
 ) -> Endpoint:
-    """The endpoint of `bucket`: AWS's in `region`, or the one at `endpoint_url`.
+    """The endpoint of `bucket`: AWS's in `region`, of the kind `variant`, or the one at `endpoint_url`.
 
     Raises `ConfigError` when a name or the URL is not usable, or when virtual-hosted-style was asked
-    for and cannot work.
+    for, or is what acceleration needs, and cannot work.
     """
     check_bucket(bucket)
     if addressing_style not in ADDRESSING_STYLES:
@@ -90,7 +130,10 @@ def endpoint_for(
         base = check_endpoint_url(endpoint_url)
         virtual = addressing_style == "virtual"
     else:
-        base = urlsplit(f"https://s3.{region}.{_dns_suffix(region)}")
+        _check_protocol(bucket)
+        base = urlsplit(f"https://{variant.of_region(region)}")
+        if variant.accelerate:
+            _check_accelerate(bucket, addressing_style)
         virtual = addressing_style == "virtual" or (addressing_style == "auto" and _fits_a_label(bucket))
     host = (base.hostname or "").rstrip(".") if virtual else base.hostname or ""
     if virtual:
@@ -172,16 +215,30 @@ def _is_host(host: str) -> bool:
     return len(host) <= 253 and _HOST.fullmatch(host) is not None
 
 
-def _dns_suffix(region: str) -> str:
-    return next((s for prefix, s in _DNS_SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com")
-
-
 def _is_dns_name(bucket: str) -> bool:
     return _DNS_NAME.fullmatch(bucket) is not None and not _is_ip(bucket)
 
 
 def _fits_a_label(bucket: str) -> bool:
     return _is_dns_name(bucket) and "." not in bucket
+
+
+def _check_protocol(bucket: str) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-differences.html, for one."""
+    if _OTHER_PROTOCOL.fullmatch(bucket):
+        raise ConfigError(
+            f"bucket = {bucket!r}: names a directory bucket, an Outpost or a table, which are not spoken to "
+            "as S3 buckets are; use a general purpose bucket"
+        )
+
+
+def _check_accelerate(bucket: str, style: AddressingStyle) -> None:
+    if style == "path":
+        raise ConfigError("use_accelerate_endpoint: works with virtual-hosted-style only, not with 'path'")
+    if not _fits_a_label(bucket):
+        raise ConfigError(
+            f"use_accelerate_endpoint: bucket {bucket!r} must be a DNS name without dots for it"
+        )
 
 
 def _check_virtual(bucket: str, host: str, *, aws: bool) -> None:

@@ -19,6 +19,7 @@ from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.wire.connection import Connection, plain_text
 from s3_upload.wire.exchange import Exchange
 from s3_upload.wire.resolve import Addresses
+from s3_upload.wire.tls import tls_failure
 
 STAGGER_S = 0.25
 """RFC 8305's recommended delay; longer where handshakes are known to take longer."""
@@ -145,7 +146,7 @@ class Connector:
                 message = f"{self.host} port {self.port} does not speak TLS; use http:// in the endpoint URL"
                 raise AttemptError(FailureKind.TLS_MISMATCH, message) from error
             raise AttemptError(
-                FailureKind.CONNECT, f"TLS handshake with {self.host}: {error.reason}"
+                *tls_failure(error, FailureKind.CONNECT, f"TLS handshake with {self.host}")
             ) from error
         except OSError as error:
             message = f"no connection to {address} port {self.port}: {plain_text(error)}"

@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http import Body, Response
 from s3_upload.wire import tcp_info
 from s3_upload.wire.exchange import Exchange, Transfer
+from s3_upload.wire.tls import tls_failure
 
 SLICE_BYTES = 1 << 20
 MAX_HEADER_BYTES = 64 << 10
@@ -213,6 +215,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None and self._future is not None:
             self._read_refusal()
+        if isinstance(exc, ssl.SSLError):
+            self._fail(*tls_failure(exc, FailureKind.RESET, "the connection broke"))
         self._ended(f"the connection broke: {plain_text(exc)}")
 
     def _read_refusal(self) -> None:

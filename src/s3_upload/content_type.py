@@ -1,0 +1,48 @@
+"""The content type that an object's name suggests, as a `default_request`.
+
+By the standard library's table, which knows what the system's mime.types says, as `aws s3 cp` goes by:
+no guess for a name that it does not know, and x.tar.gz is of the type of x.tar.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from s3_upload.s3.operations import NO_FIELDS, RequestFields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from s3_upload.source import ObjectSource
+
+
+def content_type_by_name(fields: RequestFields = NO_FIELDS) -> Callable[[ObjectSource], RequestFields]:
+    """What `s3_upload_files` takes as `default_request`: `fields`, and the content type that a source's
+    path (its key, where it has none) suggests. `fields` that name one themselves stay as they are."""
+    if fields.content_type is not None:
+        return lambda source: fields
+    of_suffix = lru_cache(maxsize=1024)(partial(_with_guess, fields))
+
+    def default_request(source: ObjectSource) -> RequestFields:
+        stem, _, suffix = (source.path or source.key).rpartition("/")[2].rpartition(".")
+        if "." + suffix.lower() in mimetypes.encodings_map:  # x.tar.gz: the type is in the suffix before
+            stem, _, inner = stem.rpartition(".")
+            suffix = f"{inner}.{suffix}"
+        return of_suffix(suffix) if stem else fields
+
+    return default_request
+
+
+def _with_guess(fields: RequestFields, suffix: str) -> RequestFields:
+    guess = mimetypes.guess_type("x." + suffix)[0]
+    if guess is None:
+        return fields
+    return (
+        RequestFields(content_type=guess)
+        if fields is NO_FIELDS
+        else msgspec.structs.replace(fields, content_type=guess)
+    )

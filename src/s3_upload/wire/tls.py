@@ -1,0 +1,77 @@
+"""Whom TLS trusts, and what it shows of us: the settings of a client as an `ssl.SSLContext`.
+
+Everything that is wrong with a file is said when the client is made, in one line that names the file
+and quotes nothing of it.  What is wrong with it in a store's eyes comes as an alert: during the
+handshake or, with TLS 1.3, in place of the first answer.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from pathlib import Path
+
+from s3_upload.errors import ConfigError, FailureKind
+
+ClientCertificate = str | tuple[str, str]
+"""A PEM file with a certificate and its key, or one of each."""
+
+_OF_OUR_CERTIFICATE = re.compile(r"ALERT_.*(CERTIFICATE|UNKNOWN_CA)")
+
+
+def tls_context(verify: bool | str, certificate: ClientCertificate | None = None) -> ssl.SSLContext:
+    """`verify`: True for the system's trusted certificates, the path of a CA bundle, or False for none.
+
+    Raises `ConfigError` for a file that cannot be used.
+    """
+    context = _trusting(verify)
+    if certificate is not None:
+        _load(context, *((certificate, None) if isinstance(certificate, str) else certificate))
+    return context
+
+
+def tls_failure(error: ssl.SSLError, kind: FailureKind, what: str) -> tuple[FailureKind, str]:
+    """What broke a connection, `kind` unless the store refused what it was shown; `what` broke."""
+    reason = error.reason or "TLS failed"
+    if _OF_OUR_CERTIFICATE.search(reason):
+        text = "the store wants a client certificate that it trusts (client_certificate, --client-cert)"
+        return FailureKind.CERTIFICATE, f"{text}: {reason}"
+    return kind, f"{what}: {reason}"
+
+
+def _trusting(verify: bool | str) -> ssl.SSLContext:
+    if verify is False:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    if verify is True:
+        return ssl.create_default_context()
+    is_dir = Path(verify).is_dir()
+    try:
+        return ssl.create_default_context(
+            cafile=None if is_dir else verify, capath=verify if is_dir else None
+        )
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError(f"CA bundle {verify!r}: no PEM certificates can be read from it") from error
+
+
+def _load(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
+    def encrypted() -> str:
+        # Else OpenSSL would ask on the terminal, and wait.
+        raise ConfigError(f"client key {key or certificate!r}: is encrypted; give one that is not")
+
+    for what, path in (("certificate", certificate), ("key", key)):
+        if path is not None and not Path(path).is_file():
+            raise ConfigError(f"client {what} {path!r}: there is no such file")
+    try:
+        context.load_cert_chain(certificate, key, encrypted)
+    except ssl.SSLError as error:
+        where = repr(certificate) if key is None else f"{certificate!r} with key {key!r}"
+        why = {
+            "KEY_VALUES_MISMATCH": "the key belongs to another certificate",
+            "KEY_TYPE_MISMATCH": "the key belongs to another certificate",
+        }.get(error.reason or "", "no PEM certificate and private key can be read from it")
+        raise ConfigError(f"client certificate {where}: {why}") from error
+    except OSError as error:
+        raise ConfigError(f"client certificate {certificate!r}: {error.strerror}") from error
