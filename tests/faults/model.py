@@ -137,6 +137,8 @@ class S3Model:
         if stored is None:
             return s3_error(404, "NoSuchKey", "The specified key does not exist.")
         headers = {**stored.headers, "ETag": f'"{stored.etag}"', "Content-Length": str(stored.size)}
+        if request.headers.get("x-amz-checksum-mode") == "ENABLED":
+            headers |= stored.checksums
         return Answer(200, headers, stored.body)
 
     def _create_upload(self, request: Request) -> Answer:
@@ -198,8 +200,11 @@ class S3Model:
         digest = hashlib.md5(b"".join(bytes.fromhex(p.etag) for p in parts), usedforsecurity=False)
         etag = f"{digest.hexdigest()}-{len(parts)}"
         body = b"".join(part.body for part in parts)
-        self.objects[name] = StoredObject(body, sum(part.size for part in parts), etag, upload.headers)
-        answer = _completed(etag, checksum_of_parts(upload, parts))
+        header, value = checksum_of_parts(upload, parts)
+        checksums = {header: value} if header else {}
+        size = sum(part.size for part in parts)
+        self.objects[name] = StoredObject(body, size, etag, upload.headers, checksums)
+        answer = _completed(etag, (header, value))
         self.completed[upload_id] = (name, answer)
         del self.uploads[upload_id]
         return answer

@@ -49,12 +49,13 @@ class Failures:
         """Decides, and does what is to be done at once; `correct` and giving up are the caller's."""
         failure = outcome.failure
         assert failure is not None
+        asking = unit.operation.name in ASKING
         decision = self._retry.decide(
             failure.kind,
             retries=unit.retries,
             corrected=unit.corrected.count(failure.kind),
             completing=unit.operation.name == COMPLETE_MULTIPART_UPLOAD,
-            asking=unit.operation.name in ASKING,
+            asking=asking,
             any_success=any_success,
             any_answer=any_answer,
             retry_after_s=failure.retry_after_s,
@@ -63,7 +64,7 @@ class Failures:
         if decision.verdict is Verdict.RETRY or decision.verdict is Verdict.REREAD:
             unit.retries += 1
             unit.avoid = outcome.report.address
-            unit.upload.retries += 1
+            unit.upload.retries += not asking
             unit.retry_cost = decision.cost
             again = self._sink.resume
             if decision.verdict is Verdict.REREAD:
