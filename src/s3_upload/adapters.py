@@ -39,6 +39,8 @@ from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
+    HEAD_OBJECT,
+    LIST_PARTS,
     NO_FIELDS,
     PUT_OBJECT,
     UPLOAD_PART,
@@ -63,7 +65,10 @@ _METHODS = {
     UPLOAD_PART: "upload_part",
     COMPLETE_MULTIPART_UPLOAD: "complete_multipart_upload",
     ABORT_MULTIPART_UPLOAD: "abort_multipart_upload",
+    HEAD_OBJECT: "head_object",
+    LIST_PARTS: "list_parts",
 }
+_OF_AN_UPLOAD = frozenset({UPLOAD_PART, COMPLETE_MULTIPART_UPLOAD, ABORT_MULTIPART_UPLOAD, LIST_PARTS})
 
 
 def aiobotocore_client(client: Any) -> Client:
@@ -209,10 +214,14 @@ def _arguments(operation: Operation) -> dict[str, Any]:
         arguments["Body"] = body if isinstance(body, bytes) else bytes(body)
     if operation.fields is not NO_FIELDS:
         arguments |= field_arguments(operation.fields, operation.name)
-    if operation.name in (UPLOAD_PART, COMPLETE_MULTIPART_UPLOAD, ABORT_MULTIPART_UPLOAD):
+    if operation.name in _OF_AN_UPLOAD:
         arguments["UploadId"] = operation.upload_id
     if operation.name == UPLOAD_PART:
         arguments["PartNumber"] = operation.part_number
+    if operation.name == LIST_PARTS:
+        arguments["PartNumberMarker"] = operation.part_number
+    if operation.name == HEAD_OBJECT:
+        arguments["ChecksumMode"] = "ENABLED"
     if operation.name == COMPLETE_MULTIPART_UPLOAD:
         parts = [{"PartNumber": part.number, "ETag": part.etag} for part in operation.parts]
         arguments["MultipartUpload"] = {"Parts": parts}
@@ -222,9 +231,20 @@ def _arguments(operation: Operation) -> dict[str, Any]:
 def _response(operation: Operation, answer: dict[str, Any]) -> Response:
     """A success as HTTP: the SDK has parsed the body, so what `s3/responses.py` reads is rebuilt."""
     status, headers = _status_and_headers(answer)
+    if operation.name == LIST_PARTS:
+        return Response(status, headers, _listed(answer))
     wanted = {CREATE_MULTIPART_UPLOAD: "UploadId", COMPLETE_MULTIPART_UPLOAD: "ETag"}.get(operation.name)
     body = _xml(f"{operation.name}Result", {wanted: answer.get(wanted, "")}) if wanted else b""
     return Response(status, headers, body)
+
+
+def _listed(answer: Mapping[str, Any]) -> bytes:
+    """One page of ListParts, in the words that `s3/responses.py` reads."""
+    parts = b"".join(
+        _xml("Part", {"PartNumber": str(part["PartNumber"]), "ETag": part.get("ETag", "")})
+        for part in answer.get("Parts", ())
+    )
+    return _xml("IsTruncated", {}, str(bool(answer.get("IsTruncated"))).lower()) + parts
 
 
 def _error_response(error: Any) -> Response:
@@ -242,9 +262,9 @@ def _status_and_headers(answer: Mapping[str, Any]) -> tuple[int, dict[str, str]]
     return meta.get("HTTPStatusCode", 0), headers
 
 
-def _xml(root: str, tags: Mapping[str, str]) -> bytes:
-    inner = "".join(f"<{name}>{html.escape(text)}</{name}>" for name, text in tags.items())
-    return f"<{root}>{inner}</{root}>".encode()
+def _xml(root: str, tags: Mapping[str, str], text: str = "") -> bytes:
+    inner = "".join(f"<{name}>{html.escape(value)}</{name}>" for name, value in tags.items())
+    return f"<{root}>{inner}{text}</{root}>".encode()
 
 
 def _text(error: Exception) -> str:

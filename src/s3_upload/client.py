@@ -18,7 +18,7 @@ from s3_upload.http import Response
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, check_algorithm
 from s3_upload.s3.credentials import ANONYMOUS, CredentialProvider, Credentials, StaticCredentials
 from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
-from s3_upload.s3.operations import Operation
+from s3_upload.s3.operations import HEAD_OBJECT, Operation
 from s3_upload.s3.requests import ChecksumsTold, RequestEncoder
 from s3_upload.s3.responses import Failure
 from s3_upload.s3.sigv4 import Signer
@@ -170,6 +170,8 @@ class S3Client:
             self._renew_signing(target, credentials)
         assert target.encoder is not None
         exchange.note = target.signing
+        if operation.name == HEAD_OBJECT:
+            exchange.bodiless = True
         # Before there is a connection: one whose request cannot be made would belong to nobody.
         head = target.encoder.head(operation, self._utc_clock() + self._offset_s)
         connection = None if exchange.fresh else target.pool.take()

@@ -36,56 +36,86 @@ class Fate(enum.Enum):
     """No other object would fare better: stop the run with one clear message."""
 
 
-class FailureKind(enum.Enum):
-    """The cause of one failed attempt: (name in reports, fate).
+class Remedy(enum.Enum):
+    """What is put right before a request or an object is tried again."""
 
-    Every kind but those that came inside a complete, well-formed response makes its connection
-    unusable; the wire closes such a connection itself, so that is no part of the table.
+    NONE = "none"
+    CLIENT = "client"
+    """What requests are made with: `Client.correct` puts right a region, a clock, a token, checksums."""
+    REREAD = "reread"
+    """The body is read and hashed anew from its source; a stream's, which is gone, is hashed anew."""
+    NEW_VERSION = "new-version"
+    """The object is begun anew, as its source is now. A stream cannot be."""
+    IN_PARTS = "in-parts"
+    """What went in one request is begun anew in parts."""
+    NEW_UPLOAD = "new-upload"
+    """The multipart upload is aborted and begun anew. That of a stream cannot be."""
+    RESEND_PARTS = "resend-parts"
+    """ListParts tells which parts the store has; those that differ are sent again."""
+
+
+class FailureKind(enum.Enum):
+    """The cause of one failed attempt, and what follows from it: the table of errors as data.
+
+    The columns: name in reports; `fate`; `remedy`; `times`, how often at most one request (or, of an
+    object begun anew, one object) is tried again for this cause (None: as often as `n_retries` allows);
+    `ambiguous`: the store may have done what it was asked all the same, so HeadObject asks it before the
+    object is given up; `on_complete`: what CompleteMultipartUpload needs instead of being sent again.
     """
+
+    # Every kind but those that came inside a complete, well-formed response makes its connection
+    # unusable; the wire closes such a connection itself, so that is no part of the table.
 
     CONNECT = ("connect", Fate.RETRY)
     """No connection: refused, unreachable, or the connect timer ran out. Next: another address; in the
     end the object fails, or the run where the store has never answered anything."""
-    RESET = ("reset", Fate.RETRY)
+    RESET = ("reset", Fate.RETRY, Remedy.NONE, None, True)
     """The connection broke (reset, EOF, broken pipe) before the whole answer was there."""
-    TIMEOUT = ("timeout", Fate.RETRY)
+    TIMEOUT = ("timeout", Fate.RETRY, Remedy.NONE, None, True)
     """One of our own timers ran out. The next attempt gets a longer one."""
-    MALFORMED = ("malformed", Fate.RETRY)
+    MALFORMED = ("malformed", Fate.RETRY, Remedy.NONE, None, True)
     """The answer was not HTTP, or broke a bound on its size."""
-    SERVER = ("server", Fate.RETRY)
+    SERVER = ("server", Fate.RETRY, Remedy.NONE, None, True)
     """5xx that is no throttle. The object may be there all the same; a PUT is idempotent."""
     REQUEST_TIMEOUT = ("request-timeout", Fate.RETRY)
     """The store waited for our body in vain (400 RequestTimeout, 408)."""
-    INCOMPLETE_BODY = ("incomplete-body", Fate.RETRY)
-    """The store says that bytes are missing."""
-    DIGEST = ("digest", Fate.RETRY)
-    """The store computed another checksum than we sent."""
-    CONFLICT = ("conflict", Fate.RETRY)
+    INCOMPLETE_BODY = ("incomplete-body", Fate.RETRY, Remedy.REREAD, 2)
+    """The store says that bytes are missing: what a source that has changed meanwhile would do."""
+    DIGEST = ("digest", Fate.RETRY, Remedy.REREAD, 1, False, Remedy.NEW_UPLOAD)
+    """The store computed another checksum than we sent, or answered with one: corruption on the way."""
+    CONFLICT = ("conflict", Fate.RETRY, Remedy.NONE, None, False, Remedy.NEW_UPLOAD)
     """409: another operation on the same key or bucket is under way."""
     THROTTLE = ("throttle", Fate.THROTTLE)
     """503 SlowDown, 429 and the other codes of AWS's throttling list."""
-    REGION = ("region", Fate.CORRECT)
+    REGION = ("region", Fate.CORRECT, Remedy.CLIENT, 1)
     """The bucket lives in another region. Where the answer names it, its requests go there from now on."""
-    CLOCK = ("clock", Fate.CORRECT)
+    CLOCK = ("clock", Fate.CORRECT, Remedy.CLIENT, 1)
     """Our clock is too far from the store's. Signatures take the difference, from the answer's Date."""
-    EXPIRED_TOKEN = ("expired-token", Fate.CORRECT)
+    EXPIRED_TOKEN = ("expired-token", Fate.CORRECT, Remedy.CLIENT, 1)
     """The session credentials have expired: refresh them, once for all who wait."""
-    UNSUPPORTED = ("unsupported", Fate.CORRECT)
+    UNSUPPORTED = ("unsupported", Fate.CORRECT, Remedy.CLIENT, 1)
     """The store does not implement something that was asked for. Checksums are left out from then on, and
     that is said once; nothing else is."""
     REJECTED = ("rejected", Fate.FILE)
     """Any other 4xx: the store does not take this object."""
     EXISTS = ("exists", Fate.FILE)
-    """412: there is an object of that name already and it was not to be overwritten."""
-    TOO_LARGE = ("too-large", Fate.FILE)
-    """The store does not take an object of this size."""
+    """412: there is an object of that name already and it was not to be overwritten. It may be ours, of an
+    attempt that was ambiguous."""
+    TOO_LARGE = ("too-large", Fate.FILE, Remedy.IN_PARTS, 1)
+    """The store does not take an object of this size; a file that went in one request, perhaps in parts."""
+    NO_SUCH_UPLOAD = ("no-such-upload", Fate.FILE, Remedy.NEW_UPLOAD, 1)
+    """404 NoSuchUpload: the multipart upload is gone, aborted by somebody or already completed."""
+    INVALID_PART = ("invalid-part", Fate.FILE, Remedy.RESEND_PARTS, 1)
+    """The store does not have the parts that CompleteMultipartUpload names."""
+    OUR_BUG = ("our-bug", Fate.FILE)
+    """InvalidPartOrder, EntityTooSmall: the program broke a rule of S3 that no input should make it break."""
     SOURCE = ("source", Fate.FILE)
     """The source could not be read."""
-    SOURCE_CHANGED = ("source-changed", Fate.FILE)
+    SOURCE_CHANGED = ("source-changed", Fate.FILE, Remedy.NEW_VERSION, 1)
     """The source changed while it was read; a mix of two versions is never sent."""
     ACCESS_DENIED = ("access-denied", Fate.RUN)
     """403 AccessDenied: stops the run as long as nothing has succeeded, else fails the file."""
-    CREDENTIALS = ("credentials", Fate.CORRECT)
+    CREDENTIALS = ("credentials", Fate.CORRECT, Remedy.CLIENT, 1)
     """The key or the signature is wrong, or there are no credentials. Only a clock that is minutes off,
     which some stores call a wrong signature, can be put right."""
     NO_SUCH_BUCKET = ("no-such-bucket", Fate.RUN)
@@ -99,12 +129,43 @@ class FailureKind(enum.Enum):
 
     _value_: str
     fate: Fate
+    remedy: Remedy
+    times: int | None
+    ambiguous: bool
+    on_complete: Remedy
 
-    def __new__(cls, name: str, fate: Fate) -> FailureKind:
+    def __new__(  # noqa: PLR0917 - the columns of the table
+        cls,
+        name: str,
+        fate: Fate,
+        remedy: Remedy = Remedy.NONE,
+        times: int | None = None,
+        ambiguous: bool = False,
+        on_complete: Remedy = Remedy.NONE,
+    ) -> FailureKind:
         member = object.__new__(cls)
         member._value_ = name
         member.fate = fate
+        member.remedy = remedy
+        member.times = times
+        member.ambiguous = ambiguous
+        member.on_complete = on_complete
         return member
+
+    @property
+    def retried(self) -> bool:
+        """Tried again after a back-off, on a new connection, at a charge to the retry budget."""
+        return self.fate in (Fate.RETRY, Fate.THROTTLE)
+
+    @property
+    def cuts_window(self) -> bool:
+        """Fewer requests are in flight from then on, cut once for all that were refused together."""
+        return self.fate is Fate.THROTTLE
+
+    @property
+    def stops_run(self) -> bool:
+        """At once, or where it cannot be put right."""
+        return self.fate in (Fate.RUN, Fate.CORRECT)
 
 
 class S3UploadError(Exception):

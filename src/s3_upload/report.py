@@ -69,8 +69,8 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `source` is a path, "data" or "stream".  `attempts` is 1 plus the retries (for a multipart upload:
     the retries of all its requests), 0 where nothing was tried; sending again after a region, a clock or a
-    token was put right is no retry.  `total_time_s` spans all tries and
-    the waits between them; `success_time_s` is the last try alone (for a multipart upload: from its
+    token was put right is no retry, nor is asking (HeadObject, ListParts).  `total_time_s` spans all tries
+    and the waits between them; `success_time_s` is the last try alone (for a multipart upload: from its
     first request to its last answer).  `est_MBps` is the speed estimate when the upload began.
     """
 

@@ -22,6 +22,7 @@ from s3_upload.control.retry import Retry, Rng
 from s3_upload.control.timeout import OriginTimeout, Timeout
 from s3_upload.control.timers import AdaptiveTimeout
 from s3_upload.control.window import AdaptiveWindow, FixedWindow, Window
+from s3_upload.engine.again import Again
 from s3_upload.engine.client import Client
 from s3_upload.engine.feed import Feed, Offload, Sources
 from s3_upload.engine.nearby import Nearby, local_devices
@@ -160,20 +161,21 @@ async def run_upload(
         progress=progress,
         hedging=config.hedge == "auto",
     )
+    reader = Reader(
+        single_limit_bytes=config.multipart_threshold,
+        needs_sha256=client.needs_sha256,
+        checksum_algorithm=client.checksum_algorithm,
+        clock=runtime.clock,
+    )
     feed = Feed(
         files,
         sink=scheduler,
         bucket=bucket,
         config=config,
-        reader=Reader(
-            single_limit_bytes=config.multipart_threshold,
-            needs_sha256=client.needs_sha256,
-            checksum_algorithm=client.checksum_algorithm,
-            clock=runtime.clock,
-        ),
+        reader=reader,
         offload=runtime.offload,
         nearby=Nearby(runtime.local_devices),
         fields_of=fields_of,
     )
-    scheduler.attach(feed)
+    scheduler.attach(feed, Again(feed, reader, runtime.offload, scheduler))
     return await scheduler.run()

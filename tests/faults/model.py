@@ -67,8 +67,10 @@ class S3Model:
         keep_bodies: bool = True,
         min_part_bytes: int = MIN_PART_BYTES,
         checksum_types: tuple[str, ...] = ("FULL_OBJECT", "COMPOSITE"),
+        parts_per_page: int = 1000,
     ) -> None:
         self.checksum_types = checksum_types
+        self.parts_per_page = parts_per_page
         self.buckets = buckets
         self.keep_bodies = keep_bodies
         self.min_part_bytes = min_part_bytes
@@ -137,6 +139,8 @@ class S3Model:
         if stored is None:
             return s3_error(404, "NoSuchKey", "The specified key does not exist.")
         headers = {**stored.headers, "ETag": f'"{stored.etag}"', "Content-Length": str(stored.size)}
+        if request.headers.get("x-amz-checksum-mode") == "ENABLED":
+            headers |= stored.checksums
         return Answer(200, headers, stored.body)
 
     def _create_upload(self, request: Request) -> Answer:
@@ -173,11 +177,14 @@ class S3Model:
         upload = self._upload(request)
         if upload is None:
             return _no_such_upload()
+        marker = int(request.query.get("part-number-marker", "0"))
+        behind = [(n, part) for n, part in sorted(upload.parts.items()) if n > marker]
         parts = "".join(
             f"<Part><PartNumber>{n}</PartNumber><ETag>&quot;{p.etag}&quot;</ETag><Size>{p.size}</Size></Part>"
-            for n, p in sorted(upload.parts.items())
+            for n, p in behind[: self.parts_per_page]
         )
-        return _xml("ListPartsResult", f"<IsTruncated>false</IsTruncated>{parts}")
+        more = str(len(behind) > self.parts_per_page).lower()
+        return _xml("ListPartsResult", f"<IsTruncated>{more}</IsTruncated>{parts}")
 
     def _complete(self, request: Request) -> Answer:
         upload_id = request.query["uploadId"]
@@ -198,8 +205,11 @@ class S3Model:
         digest = hashlib.md5(b"".join(bytes.fromhex(p.etag) for p in parts), usedforsecurity=False)
         etag = f"{digest.hexdigest()}-{len(parts)}"
         body = b"".join(part.body for part in parts)
-        self.objects[name] = StoredObject(body, sum(part.size for part in parts), etag, upload.headers)
-        answer = _completed(etag, checksum_of_parts(upload, parts))
+        header, value = checksum_of_parts(upload, parts)
+        checksums = {header: value} if header else {}
+        size = sum(part.size for part in parts)
+        self.objects[name] = StoredObject(body, size, etag, upload.headers, checksums)
+        answer = _completed(etag, (header, value))
         self.completed[upload_id] = (name, answer)
         del self.uploads[upload_id]
         return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,11 @@ from tests.faults.actions import Action, Garbage, Reset, Rule, Stall, Torn, s3_e
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, quiet, run, stored, upload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from s3_upload.client import S3Client
+    from s3_upload.config import UploadConfig
     from tests.conftest import StartFaultServer, Tls
     from tests.faults.server import FaultServer
 
@@ -131,7 +134,9 @@ def test_what_is_given_up_is_aborted_and_the_others_go_on(
     [report] = summary.failed
     assert report.error is not None
     assert (report.key, report.error.kind, report.error.code) == ("bad", FailureKind.SERVER, "InternalError")
-    assert operations(report.attempt_reports)[-1] == "AbortMultipartUpload"
+    asked = ["HeadObject"] if step == "complete" else []
+    ends = [*asked, "AbortMultipartUpload", "ListParts"]
+    assert operations(report.attempt_reports)[-len(ends) :] == ends
     assert len(server.of("DELETE", "bad")) == 1
 
 
@@ -141,6 +146,7 @@ def test_an_abort_that_fails_changes_nothing(fault_server: StartFaultServer, big
     [report] = summary.failed
     assert report.error is not None
     assert report.error.kind is FailureKind.SERVER
+    assert "its parts may still be there (the store answered 500 InternalError" in report.error.message
     assert len(server.of("DELETE")) == 2
     assert len(server.model.uploads) == 1
 
@@ -154,27 +160,53 @@ def test_creation_that_is_refused_needs_no_abort(fault_server: StartFaultServer,
     assert stored(server) == {"good": b"x"}
 
 
-@pytest.mark.parametrize("how", ["gone", "shorter", "longer", "touched"])
-def test_a_file_that_changes_between_its_parts_is_not_mixed(
-    fault_server: StartFaultServer, big: Path, how: str
-) -> None:
-    """`max_in_flight_bytes` is so small that the last parts are read after the first was sent."""
-    changed = False
+VERSIONS = {"shorter": BIG[:-1], "longer": BIG + b"x", "touched": bytes(len(BIG)), "small": b"small"}
+
+
+def changes(big: Path, how: str, times: int) -> Callable[[Any], None]:
+    """A script that has the file change while its first part, or its first last one, is on its way."""
+    left = times
 
     def script(request: Any) -> None:
-        nonlocal changed
-        if request.part_number == 1 and not changed:
-            changed = True
+        nonlocal left
+        if request.part_number == 1 and left:
+            left -= 1
             if how == "gone":
                 big.unlink()
-            elif how == "touched":
-                big.write_bytes(bytes(len(BIG)))
             else:
-                big.write_bytes(BIG[:-1] if how == "shorter" else BIG + b"x")
+                big.write_bytes(VERSIONS[how])
+                os.utime(big, ns=(left, left))
 
-    server = fault_server(script)
-    settings = config(max_in_flight=1, max_in_flight_bytes=16 * MIB, multipart_threshold=10 * MIB)
-    summary = upload(server, [ObjectSource.file(big, "bad")], settings=settings)
+    return script
+
+
+# So small that the last parts are read after the first was sent.
+LITTLE_MEMORY = config(max_in_flight=1, max_in_flight_bytes=16 * MIB, multipart_threshold=10 * MIB)
+
+
+@pytest.mark.parametrize("settings", [LITTLE_MEMORY, config()], ids=["later parts", "before Complete"])
+@pytest.mark.parametrize("how", VERSIONS)
+def test_a_file_that_changes_between_its_parts_is_sent_as_the_new_version(
+    fault_server: StartFaultServer, big: Path, how: str, settings: UploadConfig
+) -> None:
+    server = fault_server(changes(big, how, 1))
+    reports = Reports()
+    upload(server, [ObjectSource.file(big, "big")], settings=settings, progress=reports)
+    assert stored(server) == {"big": VERSIONS[how]}
+    assert server.model.uploads == {}
+    report = reports.of("big")
+    assert (report.bytes, report.attempts) == (len(VERSIONS[how]), 1)
+    names = operations(report.attempt_reports)
+    assert names.count("CompleteMultipartUpload") == (0 if how == "small" else 1)
+    assert names.count("AbortMultipartUpload") == 1
+
+
+@pytest.mark.parametrize("how", ["gone", "touched"])
+def test_a_file_that_goes_on_changing_is_not_mixed(
+    fault_server: StartFaultServer, big: Path, how: str
+) -> None:
+    server = fault_server(changes(big, how, 1 if how == "gone" else 2))
+    summary = upload(server, [ObjectSource.file(big, "bad")], settings=LITTLE_MEMORY)
     [report] = summary.failed
     kind = FailureKind.SOURCE if how == "gone" else FailureKind.SOURCE_CHANGED
     assert report.error is not None
@@ -182,6 +214,7 @@ def test_a_file_that_changes_between_its_parts_is_not_mixed(
     assert str(big) in str(report.error)
     assert stored(server) == {}
     assert server.model.uploads == {}
+    assert len(server.of("DELETE")) == (1 if how == "gone" else 2)
 
 
 # --- the run stops in the middle of it ---------------------------------------------------------------
@@ -230,7 +263,7 @@ def test_a_run_that_stops_aborts_what_it_began(fault_server: StartFaultServer, b
 def test_the_last_goodbye_is_bounded(
     fault_server: StartFaultServer, big: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3_upload.engine.scheduler.ABORT_GRACE_S", 0.2)
+    monkeypatch.setattr("s3_upload.engine.tidy.ABORT_GRACE_S", 0.2)
     server = fault_server([Rule(Stall(), query=PART), Rule(Stall(), method="DELETE")])
 
     async def main(client: S3Client) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -97,28 +96,35 @@ def test_what_cannot_be_read_fails_alone(fault_server: StartFaultServer, tmp_pat
     assert names == {}
 
 
+@pytest.mark.parametrize("times", [1, 100])
 @pytest.mark.parametrize("how", ["longer", "shorter", "touched"])
 def test_a_file_that_changes_while_it_is_read(
-    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, times: int
 ) -> None:
-    """The change comes between the first look at the file and its end, by a hook in the read."""
+    """The change comes between the first look at the file and its end, by a hook in the read.
+
+    Once: it is uploaded as it is now.  At every look: it fails.
+    """
     server = fault_server()
     path = tmp_path / "file"
     path.write_bytes(b"12345")
     read = os.read
 
     def meddle(fd: int, size: int) -> bytes:
-        if os.path.samestat(os.fstat(fd), path.stat()) and not changed.is_set():
-            changed.set()
+        if os.path.samestat(os.fstat(fd), path.stat()) and len(changed) < times:
+            changed.append(how)
             if how == "touched":
-                os.utime(path, ns=(1, 1))
+                os.utime(path, ns=(1, len(changed)))
             else:
-                os.truncate(path, 3 if how == "shorter" else 9)
+                os.truncate(path, (3 if how == "shorter" else 9) - len(changed) % 2)
         return read(fd, size)
 
-    changed = threading.Event()
+    changed: list[str] = []
     monkeypatch.setattr("s3_upload.engine.reader.os.read", meddle)
     summary = upload(server, [ObjectSource.file(path, "bad"), ObjectSource.data(b"x", "good")])
+    if times == 1:
+        assert stored(server) == {"good": b"x", "bad": path.read_bytes()}
+        return
     assert stored(server) == {"good": b"x"}
     [report] = summary.failed
     assert report.error is not None

@@ -13,6 +13,7 @@ from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
+    LIST_PARTS,
     PUT_OBJECT,
     UPLOAD_PART,
 )
@@ -38,6 +39,8 @@ def files(tmp_path: Path) -> list[ObjectSource]:
 
 
 def operation_of(request: Request) -> str:
+    if request.method == "GET":
+        return LIST_PARTS
     if request.method == "DELETE":
         return ABORT_MULTIPART_UPLOAD
     if request.method == "POST":
@@ -58,9 +61,9 @@ def test_each_request_says_what_the_api_takes_with_it(
         tls={"verify": str(tls.ca_file)},
     )
     assert summary.uploaded == (2 if completes else 1)
-    last = COMPLETE_MULTIPART_UPLOAD if completes else ABORT_MULTIPART_UPLOAD
+    last = {COMPLETE_MULTIPART_UPLOAD} if completes else {ABORT_MULTIPART_UPLOAD, LIST_PARTS}
     seen = {operation_of(request) for request in server.requests}
-    assert seen == {PUT_OBJECT, CREATE_MULTIPART_UPLOAD, UPLOAD_PART, last}
+    assert seen == {PUT_OBJECT, CREATE_MULTIPART_UPLOAD, UPLOAD_PART, *last}
     for request in server.requests:
         said = field_headers(EVERYTHING, operation_of(request))
         assert {name: request.headers.get(name) for name in said} == said

@@ -31,6 +31,8 @@ OPERATIONS = (
     operations.UPLOAD_PART,
     operations.COMPLETE_MULTIPART_UPLOAD,
     operations.ABORT_MULTIPART_UPLOAD,
+    operations.HEAD_OBJECT,
+    operations.LIST_PARTS,
 )
 
 

@@ -75,7 +75,7 @@ class SimDisk:
         total = 0
         for source in sources:
             try:
-                result = await self._read(reader, source)
+                result = await self._read_as_it_is(reader, source)
             except SourceError as error:
                 results.append(error)
                 continue
@@ -85,6 +85,15 @@ class SimDisk:
                 if total >= stop_bytes:
                     break
         return results
+
+    async def _read_as_it_is(self, reader: Reader, source: ObjectSource) -> HashedBody | BigFile:
+        """As `Reader`: what has changed while it was read is read again, once."""
+        try:
+            return await self._read(reader, source)
+        except SourceError as error:
+            if error.kind is not FailureKind.SOURCE_CHANGED:
+                raise
+            return await self._read(reader, source)
 
     async def _read(self, reader: Reader, source: ObjectSource) -> HashedBody | BigFile:
         if source.body is not None:

@@ -332,7 +332,8 @@ class _Connection:
         bound = self._store.spec.requests_per_connection
         close = close or bool(bound and self._served >= bound)
         dated = Answer(answer.status, {"Date": DATE, **answer.headers}, answer.body)
-        self._channel.send(render(dated, close=close), lambda: self._taken(record))
+        head = record.request.method == "HEAD"
+        self._channel.send(render(dated, close=close, head=head), lambda: self._taken(record))
         self._record = None
         self.fault = ""
         self.on_message_begin()

@@ -7,6 +7,7 @@ from s3_upload.errors import (
     ConfigError,
     FailureKind,
     Fate,
+    Remedy,
     RunError,
     S3UploadError,
     SourceError,
@@ -41,6 +42,9 @@ FATES = {
     "rejected": "file",
     "exists": "file",
     "too-large": "file",
+    "no-such-upload": "file",
+    "invalid-part": "file",
+    "our-bug": "file",
     "source": "file",
     "source-changed": "file",
     # no other object would fare better
@@ -54,6 +58,25 @@ FATES = {
 
 def test_every_kind_has_the_fate_of_the_table() -> None:
     assert {kind.value: kind.fate.value for kind in FailureKind} == FATES
+
+
+def test_what_may_have_been_done_all_the_same() -> None:
+    """No answer, or none that says what became of the request."""
+    assert {kind.value for kind in FailureKind if kind.ambiguous} == {
+        "reset", "timeout", "malformed", "server",
+    }  # fmt: skip
+    assert all(kind.retried for kind in FailureKind if kind.ambiguous)
+
+
+def test_a_remedy_that_is_no_other_start_is_bounded() -> None:
+    for kind in FailureKind:
+        assert (kind.times is None) == (kind.remedy is Remedy.NONE), kind
+        assert kind.stops_run == (kind.fate in (Fate.RUN, Fate.CORRECT))
+
+
+def test_every_remedy_is_met() -> None:
+    met = {kind.remedy for kind in FailureKind} | {kind.on_complete for kind in FailureKind}
+    assert met == set(Remedy)
 
 
 def test_every_fate_is_met() -> None:

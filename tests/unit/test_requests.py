@@ -22,6 +22,8 @@ from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
+    HEAD_OBJECT,
+    LIST_PARTS,
     PUT_OBJECT,
     UPLOAD_PART,
     Checksum,
@@ -104,6 +106,16 @@ GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
         {"upload_id": "id"},
         "DELETE /bucket/a%20b/%C3%BC%2B%26%3D%25?uploadId=id HTTP/1.1\r\nhost: s3.example\r\n"
         "user-agent: s3-upload\r\ncontent-length: 0\r\n\r\n",
+    ),
+    HEAD_OBJECT: (
+        {"fields": RequestFields(acl="private", if_none_match="*", request_payer="requester")},
+        "HEAD /bucket/a%20b/%C3%BC%2B%26%3D%25 HTTP/1.1\r\nhost: s3.example\r\nuser-agent: s3-upload\r\n"
+        "content-length: 0\r\nx-amz-request-payer: requester\r\nx-amz-checksum-mode: ENABLED\r\n\r\n",
+    ),
+    LIST_PARTS: (
+        {"upload_id": "i/d+1", "part_number": 1000},
+        "GET /bucket/a%20b/%C3%BC%2B%26%3D%25?part-number-marker=1000&uploadId=i%2Fd%2B1 HTTP/1.1\r\n"
+        "host: s3.example\r\nuser-agent: s3-upload\r\ncontent-length: 0\r\n\r\n",
     ),
 }
 

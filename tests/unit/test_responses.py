@@ -47,6 +47,9 @@ CODES = {
     "no-such-bucket": ["NoSuchBucket"],
     "exists": ["PreconditionFailed"],
     "too-large": ["EntityTooLarge"],
+    "no-such-upload": ["NoSuchUpload"],
+    "invalid-part": ["InvalidPart"],
+    "our-bug": ["EntityTooSmall", "InvalidPartOrder"],
     "unsupported": ["NotImplemented"],
 }  # fmt: skip
 KNOWN = [(code, kind) for kind, codes in CODES.items() for code in codes]
@@ -59,7 +62,7 @@ STATUSES = {
 }  # fmt: skip
 
 FILE_CODES = [
-    "EntityTooSmall", "InvalidArgument", "InvalidDigest", "InvalidPartOrder", "InvalidRequest", "InvalidURI",
+    "InvalidArgument", "InvalidDigest", "InvalidRequest", "InvalidURI",
     "KeyTooLongError", "MalformedXML", "MetadataTooLarge",
 ]  # fmt: skip
 

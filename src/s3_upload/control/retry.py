@@ -1,7 +1,7 @@
 """Whether to try again, and when.
 
-Rules: no clock, no randomness of its own (`rng` is an argument), no I/O.  The kinds' fates are in
-`errors.FailureKind`; this module turns a fate into a decision.
+Rules: no clock, no randomness of its own (`rng` is an argument), no I/O.  What follows from each kind of
+failure is in the table `errors.FailureKind`; this module turns a row of it into a decision.
 
 Theory of operation.
 
@@ -21,17 +21,22 @@ Theory of operation.
    retry of a request cost comes back when the request succeeds.
 5. What can be put right (region, clock, token) is put right, and the request goes again at once: that is
    no retry and costs nothing.  A request that fails for the same cause once more stops the run.
+6. Some kinds are tried again fewer times than `n_retries` (`FailureKind.times`), with the body read anew.
+   A request that only asks or tidies up (HeadObject, ListParts, AbortMultipartUpload) is tried again
+   `ASK_RETRIES` times at most, and never stops a run: it may lack a permission that uploads do not need.
+7. Before an object is given up there may be another way (`remedy`), once for each cause.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
 
 from s3_upload.control.budget import COST_THROTTLE, COST_TRANSIENT, REFUND_PER_SUCCESS, RetryBudget
-from s3_upload.errors import FailureKind, Fate
+from s3_upload.errors import FailureKind, Fate, Remedy
 
 BASE_TRANSIENT_S = 0.05
 BASE_THROTTLE_S = 1.0
@@ -40,6 +45,7 @@ MAX_RETRY_AFTER_S = 120.0
 MIN_RETRIES_TO_STOP = 4
 """Fewer tries to connect are over within a second, which is too soon to judge an endpoint."""
 MIN_PAY_AGAIN_S = 0.05
+ASK_RETRIES = 3
 
 
 class Rng(Protocol):
@@ -52,6 +58,8 @@ class Verdict(enum.Enum):
     """What to do with the work of a failed attempt."""
 
     RETRY = "retry"
+    REREAD = "reread"
+    """As RETRY, with the body read and hashed anew."""
     CORRECT = "correct"
     """Put right what the failure names and try again; stop the run where that cannot be done."""
     FAIL_FILE = "fail-file"
@@ -59,7 +67,7 @@ class Verdict(enum.Enum):
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """A verdict; `delay_s` is the wait before the next attempt (0.0 unless the verdict is RETRY).
+    """A verdict; `delay_s` is the wait before the next attempt (0.0 unless there is a retry).
 
     `cost`: what the next attempt then has to `pay`.
     """
@@ -67,6 +75,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     verdict: Verdict
     delay_s: float = 0.0
     cost: float = 0.0
+
+
+GIVEN_UP = Decision(Verdict.FAIL_FILE)
 
 
 class Retry:
@@ -90,33 +101,47 @@ class Retry:
         kind: FailureKind,
         *,
         retries: int,
-        corrected: bool,
+        corrected: int,
+        completing: bool,
+        asking: bool,
         any_success: bool,
         any_answer: bool,
         retry_after_s: float | None,
         rng: Rng,
     ) -> Decision:
         """`retries`: tries of this request before the failed one, its first not counted.  `corrected`:
-        whether this kind was put right for this request before.
+        how often something was put right for this request, after this kind of failure, before.
+        `completing`: it is a CompleteMultipartUpload; `asking`: see step 6.
 
         `any_success`: whether the run has uploaded anything; a refusal of one object among
         successes is that object's, a refusal of the first is the run's.  `any_answer`: whether the
         store has answered anything in this run, or may be about to (step 3).
         """
-        fate = kind.fate
-        if fate is Fate.FILE or (kind is FailureKind.ACCESS_DENIED and any_success):
-            return Decision(Verdict.FAIL_FILE)
-        if fate is Fate.CORRECT and not corrected:
+        spoilt = completing and kind.on_complete is not Remedy.NONE
+        if kind.fate is Fate.FILE or spoilt or (kind is FailureKind.ACCESS_DENIED and any_success):
+            return GIVEN_UP
+        used_up = kind.times is not None and corrected >= kind.times
+        if kind.fate is Fate.CORRECT and not used_up:
             return Decision(Verdict.CORRECT)
-        if fate in (Fate.RUN, Fate.CORRECT):
-            return Decision(Verdict.STOP_RUN)
+        if kind.stops_run:
+            return GIVEN_UP if asking else Decision(Verdict.STOP_RUN)
         unreached = kind is FailureKind.CONNECT and not (any_answer or any_success)
-        if retries >= self._n_retries:
-            stops = unreached and retries >= MIN_RETRIES_TO_STOP
-            return Decision(Verdict.STOP_RUN if stops else Verdict.FAIL_FILE)
-        throttled = fate is Fate.THROTTLE
-        base_s = BASE_THROTTLE_S if throttled else BASE_TRANSIENT_S
+        if used_up or retries >= (min(self._n_retries, ASK_RETRIES) if asking else self._n_retries):
+            stops = unreached and retries >= MIN_RETRIES_TO_STOP and not asking
+            return Decision(Verdict.STOP_RUN) if stops else GIVEN_UP
+        base_s = BASE_THROTTLE_S if kind.cuts_window else BASE_TRANSIENT_S
         jitter_s = rng.uniform(0.0, min(CAP_S, base_s * 2.0 ** min(retries, 30)))
         delay_s = max(jitter_s, min(retry_after_s or 0.0, MAX_RETRY_AFTER_S))
-        cost = COST_THROTTLE if throttled else COST_TRANSIENT
-        return Decision(Verdict.RETRY, delay_s, 0.0 if unreached else cost)
+        cost = COST_THROTTLE if kind.cuts_window else COST_TRANSIENT
+        verdict = Verdict.REREAD if kind.remedy is Remedy.REREAD else Verdict.RETRY
+        return Decision(verdict, delay_s, 0.0 if unreached else cost)
+
+
+def remedy(kind: FailureKind, *, completing: bool, tried: Collection[FailureKind]) -> Remedy:
+    """What else there is to try before an object fails by `kind`; `tried`: the kinds for which that was
+    done before."""
+    if kind in tried:
+        return Remedy.NONE
+    if completing and kind.on_complete is not Remedy.NONE:
+        return kind.on_complete
+    return kind.remedy if kind.fate is Fate.FILE else Remedy.NONE

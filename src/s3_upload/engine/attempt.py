@@ -108,10 +108,16 @@ def report_of(
     )
 
 
+_MEANING = {
+    FailureKind.DIGEST: "corrupted on its way: {}",
+    FailureKind.OUR_BUG: "{}; this is a bug of s3-upload, please report it",
+}
+
+
 def upload_error(unit: Unit, failure: Failure) -> UploadError:
     """What becomes of an object whose request is given up."""
     return UploadError(
-        _what_happened(failure),
+        _MEANING.get(failure.kind, "{}").format(_what_happened(failure)),
         key=unit.operation.key,
         kind=failure.kind,
         attempts=unit.retries + 1,

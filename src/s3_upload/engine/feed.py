@@ -23,12 +23,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from s3_upload.config import UploadConfig
 from s3_upload.engine.multipart import MultipartUpload, PartPlan
 from s3_upload.engine.nearby import Nearby
 from s3_upload.engine.reader import BigFile, HashedBody, Identity, Reader
+from s3_upload.engine.sink import Sink
 from s3_upload.engine.stream import BlockStream
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.errors import SourceError, UploadError
@@ -45,21 +46,6 @@ Sources = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 Numbered = tuple[int, ObjectSource]
 Offload = Callable[..., Awaitable[Any]]
 """`await offload(function, *arguments)` runs a blocking function off the loop."""
-
-
-class Sink(Protocol):
-    """What the feed needs of the scheduler."""
-
-    def now(self) -> float: ...
-    def est_MBps(self) -> float: ...  # noqa: N802
-    def window_limit(self) -> int: ...
-    def submit(self, unit: Unit) -> None: ...
-    def proceed(self, upload: Upload, follow_ups: Iterable[Unit]) -> None: ...
-    def report(self, report: UploadReport) -> None: ...
-    def backlogged(self) -> bool: ...
-    async def catch_up(self) -> None: ...
-    def feed_changed(self) -> None: ...
-    def fail(self, error: BaseException) -> None: ...
 
 
 class Feed:
@@ -145,6 +131,15 @@ class Feed:
         else:
             self._multiparts.append(upload)
 
+    def begin_again(self, upload: Upload, read: HashedBody | BigFile) -> None:
+        """Hands out the first unit of the upload that takes over from `upload`."""
+        if isinstance(read, HashedBody):
+            unit = self._single(upload.seq, upload.source, read, upload.started_s)
+        else:
+            unit = self._multipart(upload.seq, upload.source, read.identity.size, read.identity).begin()
+        unit.upload.take_over(upload)
+        self._hand_out(unit)
+
     async def close(self) -> None:
         """Cancels all reading; a read that is done already starts no other."""
         self._closed = True
@@ -157,6 +152,10 @@ class Feed:
             return True
         fits = self._held_bytes + self._batch_reserve_bytes <= self._config.max_in_flight_bytes
         return fits and self._held_units < MAX_READ_AHEAD + 2 * self._sink.window_limit()
+
+    def run(self, job: Coroutine[Any, Any, None]) -> None:
+        """Runs `job` beside its own reading; the run ends with neither of them unfinished."""
+        self._start(job)
 
     def _start(self, job: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(job)
@@ -312,7 +311,7 @@ class Feed:
     def _start_part(self) -> None:
         upload = self._multiparts[0]
         plan = upload.next_part()
-        if upload.all_planned or plan is None:
+        if upload.all_read or plan is None:
             self._multiparts.popleft()
         if plan is not None:
             self._reads += 1
@@ -375,13 +374,20 @@ class Feed:
         except SourceError as problem:
             self._refuse_part(upload, problem)
 
-    async def _next_block(self, blocks: BlockStream) -> tuple[HashedBody, bool]:
-        """The next block of a stream and whether it is the last; `part_size` bytes stay held for it."""
+    async def take_room(self, size: int) -> None:
+        """Waits for room for a body of `size` bytes, which counts as held until it is given back."""
         while not self._has_room():
             room = asyncio.get_running_loop().create_future()
             self._waiting_for_room.append(room)
             await room
-        self._held_bytes += self._config.part_size
+        self._held_bytes += size
+
+    def give_back(self, size: int) -> None:
+        self._held_bytes -= size
+
+    async def _next_block(self, blocks: BlockStream) -> tuple[HashedBody, bool]:
+        """The next block of a stream and whether it is the last; `part_size` bytes stay held for it."""
+        await self.take_room(self._config.part_size)
         try:
             block, last = await blocks.next_block(self._config.part_size)
             hashed: HashedBody = await self._offload(self._reader.hashed, block)

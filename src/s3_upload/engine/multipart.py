@@ -3,8 +3,12 @@
 Rules:
 
 * Parts are units like any other, in the same window; only as many are read as memory allows.
+* Before it is completed, the file is looked at once more: an object is one version of it.
 * Once one unit is given up, no part is read any more; when the last one under way is through, the
-  upload is aborted, so that the store keeps (and bills) no orphaned parts.
+  upload is aborted, and again until ListParts finds none (at most `MAX_ABORTS` times): a part may be
+  stored after the abort that came before it.  So the store keeps (and bills) no orphaned parts.
+* Where the store misses parts at the end, those it does not list are sent again, and it is completed
+  once more.
 * `part_size` grows where a file would need more than `MAX_PARTS` parts.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html has the limits.
@@ -12,28 +16,34 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html has the limits
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import msgspec
 
 from s3_upload.config import MAX_PARTS, part_size_for
+from s3_upload.control.retry import remedy
 from s3_upload.engine.reader import HashedBody, Identity
 from s3_upload.engine.unit import Unit, Upload
-from s3_upload.errors import SourceError, UploadError
+from s3_upload.errors import FailureKind, Remedy, SourceError, UploadError
 from s3_upload.http import Response
 from s3_upload.s3.checksum import agreed_type, announced, whole
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
+    HEAD_OBJECT,
+    LIST_PARTS,
     UPLOAD_PART,
     CompletedPart,
     Operation,
     RequestFields,
 )
 from s3_upload.s3.requests import complete_body
-from s3_upload.s3.responses import completed_etag, upload_id
+from s3_upload.s3.responses import ListedParts, completed_etag, listed_parts, upload_id
 from s3_upload.source import ObjectSource
+
+MAX_ABORTS = 3
 
 
 class PartPlan(msgspec.Struct, frozen=True):
@@ -44,14 +54,20 @@ class PartPlan(msgspec.Struct, frozen=True):
     size: int
 
 
+LAST_LOOK = PartPlan(0, 0, 0)
+"""Reads nothing, but fails where the file is another version by now."""
+
+
 class MultipartUpload(Upload):
     """`identity` is the version of the file to send, None for a stream."""
 
     __slots__ = (
-        "_aborting",
+        "_aborts",
+        "_again",
         "_bucket",
         "_checksum_algorithm",
         "_checksum_type",
+        "_differing",
         "_next_number",
         "_parts",
         "_under_way",
@@ -59,6 +75,7 @@ class MultipartUpload(Upload):
         "fields",
         "identity",
         "part_size",
+        "parts_wanted",
         "upload_id",
     )
 
@@ -82,27 +99,41 @@ class MultipartUpload(Upload):
         self.part_size = part_size_for(size, part_size)
         self.upload_id = ""
         self.all_planned = False
-        """Whether no part remains to be read."""
+        """Whether the last part has been planned."""
+        self.parts_wanted = False
         self._bucket = bucket
         self._checksum_algorithm = checksum_algorithm
         self._checksum_type = ""  # what the store keeps, by its answer to the first unit
         self._next_number = 1
         self._parts: dict[int, CompletedPart] = {}
         self._under_way = 0  # units handed out, and parts being read
-        self._aborting = False
+        self._aborts = 0
+        self._again: deque[PartPlan] = deque()  # to be read, though all were planned
+        self._differing: dict[int, CompletedPart] = {}
 
     def begin(self) -> Unit:
         """The first unit."""
         algorithm = self._checksum_algorithm
-        return self._unit(CREATE_MULTIPART_UPLOAD, checksum=announced(algorithm) if algorithm else None)
+        checksum = announced(algorithm) if algorithm else None
+        return self._next(CREATE_MULTIPART_UPLOAD, checksum=checksum)
+
+    # --- what the feed asks and tells ----------------------------------------------------------------
+
+    @property
+    def all_read(self) -> bool:
+        """Whether no part is left to be read."""
+        return self.all_planned and not self._again
 
     def next_part(self) -> PartPlan | None:
         """The next part to read, None when there is none (any more).
 
         Raises `SourceError` for a stream that is longer than `MAX_PARTS` parts.
         """
-        if self.all_planned or self.error is not None:
+        if self.all_read or self.error is not None:
             return None
+        if self._again:
+            self._under_way += 1
+            return self._again.popleft()
         number, offset = self._next_number, (self._next_number - 1) * self.part_size
         self._next_number += 1
         self._under_way += 1
@@ -113,14 +144,16 @@ class MultipartUpload(Upload):
                     "bytes, and a store takes no more: start again with a larger part_size (--expected-size)"
                 )
             return PartPlan(number, offset, self.part_size)
-        size = min(self.part_size, self.size - offset)
-        self.all_planned = offset + size >= self.size
-        return PartPlan(number, offset, size)
+        plan = self._plan_of(number)
+        self.all_planned = offset + plan.size >= self.size
+        return plan
 
     def part_unit(self, plan: PartPlan, part: HashedBody) -> Unit:
-        """The unit that sends a part that has been read."""
-        self._under_way -= 1  # the read; `_unit` counts the request
-        return self._unit(
+        """The unit that sends a part that has been read or, after the last look, completes the object."""
+        self._under_way -= 1  # the read; `_next` counts the request
+        if plan is LAST_LOOK:
+            return self._complete()
+        return self._next(
             UPLOAD_PART,
             upload_id=self.upload_id,
             part_number=plan.number,
@@ -134,82 +167,146 @@ class MultipartUpload(Upload):
         self._under_way -= 1
         return self._abort_when_idle()
 
+    # --- what the scheduler tells ------------------------------------------------------------------
+
     def accept(self, unit: Unit, response: Response) -> Sequence[Unit]:
         self._under_way -= 1
         operation = unit.operation
+        if operation.name == UPLOAD_PART:
+            self._parts[operation.part_number] = CompletedPart(
+                operation.part_number, response.etag, operation.checksum, len(operation.body)
+            )
+            return self._abort_when_idle() if self.error is not None else self._when_all_are_there()
         if operation.name == CREATE_MULTIPART_UPLOAD:
             self.upload_id = upload_id(response)
             self._checksum_type = agreed_type(self._checksum_algorithm, response)
+            self.parts_wanted = True
             return ()
         if operation.name == ABORT_MULTIPART_UPLOAD:
-            self.done = True
-            return ()
-        if operation.name == COMPLETE_MULTIPART_UPLOAD:
-            self.etag = completed_etag(response)
-            self.done = True
-            return ()
-        self._parts[operation.part_number] = CompletedPart(
-            operation.part_number, response.etag, operation.checksum, len(operation.body)
-        )
-        if self.error is not None:
-            return self._abort_when_idle()
-        if self.all_planned and self._under_way == 0:
-            return (self._complete(),)
+            return (self._next(LIST_PARTS, upload_id=self.upload_id),)
+        if operation.name == LIST_PARTS:
+            return self._listed(operation, listed_parts(response))
+        if operation.name == HEAD_OBJECT:
+            return self._found(response)
+        self.etag = completed_etag(response)
+        self.done = True
         return ()
-
-    def _complete(self) -> Unit:
-        parts = tuple(self._parts[number] for number in sorted(self._parts))
-        kind = self._checksum_type
-        return self._unit(
-            COMPLETE_MULTIPART_UPLOAD,
-            upload_id=self.upload_id,
-            body=complete_body(parts, with_checksums=bool(kind)),
-            checksum=whole(self._checksum_algorithm, kind, parts) if kind else None,
-        )
 
     def refuse(self, unit: Unit | None, error: UploadError) -> Sequence[Unit]:
         self._under_way -= 1
-        if self.error is None:
-            self.error = error
-        if unit is not None and unit.operation.name == ABORT_MULTIPART_UPLOAD:
+        if self._aborts:  # nothing else is under way
+            if error.kind is not FailureKind.NO_SUCH_UPLOAD and self.error is not None:
+                self.error.message += f"; its parts may still be there ({error.message})"
             self.done = True
             return ()
-        return self._abort_when_idle()
+        return super().refuse(unit, error)
 
     def abort_operation(self) -> Operation | None:
         """The request that frees what the store holds of an unfinished upload, None if nothing."""
         if not self.upload_id or self.done:
             return None
-        return Operation(
-            name=ABORT_MULTIPART_UPLOAD,
-            bucket=self._bucket,
-            key=self.source.key,
-            fields=self.fields,
-            upload_id=self.upload_id,
-        )
+        return self._operation(ABORT_MULTIPART_UPLOAD, upload_id=self.upload_id)
 
     def success_time_s(self) -> float:
         """From the first request's start to the last answer's end."""
         return self.attempt_reports[-1].ended_s - self.attempt_reports[0].started_s
 
+    # --- the end -------------------------------------------------------------------------------------
+
+    def _when_all_are_there(self) -> Sequence[Unit]:
+        if not self.all_read or self._under_way > 0:
+            return ()
+        if self.identity is None:
+            return (self._complete(),)
+        self._again.append(LAST_LOOK)
+        self.parts_wanted = True
+        return ()
+
+    def _complete(self) -> Unit:
+        parts = self._sent_parts()
+        kind = self._checksum_type
+        return self._next(
+            COMPLETE_MULTIPART_UPLOAD,
+            upload_id=self.upload_id,
+            body=complete_body(parts, with_checksums=bool(kind)),
+            parts=parts,
+            checksum=whole(self._checksum_algorithm, kind, parts) if kind else None,
+        )
+
     def _abort_when_idle(self) -> Sequence[Unit]:
-        if self._under_way > 0 or self._aborting:
+        if self._under_way > 0:
             return ()
         operation = self.abort_operation()
         if operation is None:
             self.done = True
             return ()
-        self._aborting = True
+        self._aborts += 1
         self._under_way += 1
         return (Unit(self, operation),)
 
-    def _unit(self, name: str, **details: object) -> Unit:
+    def _proven(self) -> Sequence[Unit]:
+        """Should the object be there by another way than this upload, its parts are still to be freed."""
+        return self._abort_when_idle()
+
+    def _give_up(self, unit: Unit | None, error: UploadError) -> Sequence[Unit]:
+        if self.error is not None:  # it was given up before
+            return self._abort_when_idle()
+        completing = unit is not None and unit.operation.name == COMPLETE_MULTIPART_UPLOAD
+        history = self._history()
+        if (
+            completing
+            and self.identity is not None
+            and remedy(error.kind, completing=True, tried=history.tried) is Remedy.RESEND_PARTS
+        ):
+            history.tried += (error.kind,)
+            self._differing = dict(self._parts)
+            return (self._next(LIST_PARTS, upload_id=self.upload_id),)
+        self.error = error
+        self._plan(error.kind, {Remedy.NEW_UPLOAD, Remedy.NEW_VERSION}, completing=completing)
+        return self._abort_when_idle()
+
+    def _listed(self, operation: Operation, listed: ListedParts) -> Sequence[Unit]:
+        """What the store has: after an abort, nothing, or it is aborted again; else what is missing or
+        differs is sent again, and completed once more."""
+        if self._aborts:
+            if listed.etags and self._aborts < MAX_ABORTS:
+                return self._abort_when_idle()
+            self.done = True
+            return ()
+        for number, etag in listed.etags.items():
+            sent = self._differing.get(number)
+            if sent is not None and sent.etag.strip('"') == etag.strip('"'):
+                del self._differing[number]
+        marker = listed.next_marker
+        if marker is not None and marker > operation.part_number:
+            return (self._next(LIST_PARTS, upload_id=self.upload_id, part_number=marker),)
+        for number in self._differing:
+            del self._parts[number]
+            self._again.append(self._plan_of(number))
+        if self._again:
+            self.parts_wanted = True
+            return ()
+        return self._when_all_are_there()
+
+    def _sent_parts(self) -> tuple[CompletedPart, ...]:
+        return tuple(self._parts[number] for number in sorted(self._parts))
+
+    def _plan_of(self, number: int) -> PartPlan:
+        offset = (number - 1) * self.part_size
+        return PartPlan(number, offset, min(self.part_size, self.size - offset))
+
+    def _unit(self, name: str, sent: Operation) -> Unit:
+        return self._next(name)
+
+    def _next(self, name: str, **details: object) -> Unit:
         self._under_way += 1
-        operation = Operation(
+        return Unit(self, self._operation(name, **details))
+
+    def _operation(self, name: str, **details: object) -> Operation:
+        return Operation(
             name=name,
             bucket=self._bucket,
             key=self.source.key,
             fields=self.fields,
             **details,  # type: ignore[arg-type]
         )
-        return Unit(self, operation)

@@ -86,18 +86,18 @@ class Reader(msgspec.Struct, frozen=True):
         results: list[HashedBody | BigFile | SourceError] = []
         total = 0
         for source in sources:
+            result: HashedBody | BigFile | SourceError
             try:
                 result = self._read(source, flags)
             except _IsLinkError:
                 break
             except SourceError as error:
-                results.append(error)
-            else:
-                results.append(result)
-                if isinstance(result, HashedBody):
-                    total += len(result.body)
-                    if total >= stop_bytes:
-                        break
+                result = self._once_more(source, flags, error)
+            results.append(result)
+            if isinstance(result, HashedBody):
+                total += len(result.body)
+                if total >= stop_bytes:
+                    break
         return results
 
     def read_part(self, path: str, offset: int, size: int, identity: Identity) -> HashedBody:
@@ -125,6 +125,17 @@ class Reader(msgspec.Struct, frozen=True):
             sha256(body).hexdigest() if self.needs_sha256 else "",
             checksum_of(self.checksum_algorithm, body) if self.checksum_algorithm else None,
         )
+
+    def _once_more(
+        self, source: ObjectSource, flags: int, error: SourceError
+    ) -> HashedBody | BigFile | SourceError:
+        """What has changed while it was read is read again, as it is now, once."""
+        if error.kind is not FailureKind.SOURCE_CHANGED:
+            return error
+        try:
+            return self._read(source, flags)
+        except (SourceError, _IsLinkError) as again:
+            return again if isinstance(again, SourceError) else error
 
     def _read(self, source: ObjectSource, flags: int) -> HashedBody | BigFile:
         if source.body is not None:

@@ -4,8 +4,7 @@ Rules:
 
 * An attempt in flight holds a *slot*; there are as many slots (worker tasks) as the window's limit.
   A unit that waits for its retry holds none.
-* An error becomes an action here and nowhere else: `responses.py` and the wire say what happened,
-  `retry.py` says what to do.
+* `responses.py` and the wire say what went wrong, `retry.py` what to do about it, `failures.py` does it.
 * The run ends in one way: `_finish()` sets one future, to success when nothing is left, to the first
   error that stops the run; then every task and timer is cancelled, and what the store holds of
   unfinished multipart uploads is aborted.
@@ -22,32 +21,30 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from s3_upload.control.budget import SpeculationBudget
-from s3_upload.control.retry import Decision, Retry, Rng, Verdict
+from s3_upload.control.retry import Retry, Rng, Verdict
 from s3_upload.control.timeout import Timeout
 from s3_upload.control.window import Window
-from s3_upload.engine.attempt import Attempts, Outcome, report_of, run_error, timeouts_of, upload_error
+from s3_upload.engine.again import Again
+from s3_upload.engine.attempt import Attempts, Outcome, report_of, timeouts_of, upload_error
 from s3_upload.engine.client import Client
+from s3_upload.engine.failures import Failures
 from s3_upload.engine.feed import Feed
 from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.progress import Delivery, Progress
+from s3_upload.engine.tidy import abort_all
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.watchdog import InFlight, Watchdog
-from s3_upload.errors import FailureKind
+from s3_upload.errors import UploadError
 from s3_upload.http import Response
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
-from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, PUT_OBJECT, UPLOAD_PART
-from s3_upload.s3.responses import Failure
-from s3_upload.wire.exchange import Exchange
+from s3_upload.s3.operations import PUT_OBJECT, UPLOAD_PART
 
-ABORT_GRACE_S = 5.0
-"""How long the end of a stopped run may take to abort its multipart uploads."""
-MAX_ABORTS_AT_ONCE = 32
 SAFE_TWICE = frozenset({PUT_OBJECT, UPLOAD_PART})
 """Operations of which two at the same time do what one does; CreateMultipartUpload makes two uploads."""
 
 
 class Scheduler:
-    """One run. `attach` gives it its feed, `run` runs it."""
+    """One run. `attach` gives it what brings it work, `run` runs it."""
 
     def __init__(
         self,
@@ -66,7 +63,6 @@ class Scheduler:
         self._timeout = timeout
         self._retry = retry
         self._window = window
-        self._rng = rng
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._epoch_s = clock()
@@ -78,6 +74,7 @@ class Scheduler:
             lambda attempt: timeouts_of(timeout, attempt.unit),
             self._hedge,
         )
+        self._failures = Failures(client, retry, rng, self._loop, self)
         self._attempts = Attempts(client, timeout, self._watchdog, self.now)
         self._delivery = Delivery(progress, on_error=self.fail, on_empty=self.feed_changed)
         self._summary = SummaryFold()
@@ -85,18 +82,16 @@ class Scheduler:
         self._ready: deque[Unit] = deque()
         self._idle_workers: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._retry_timers: set[asyncio.TimerHandle] = set()
         self._multiparts: dict[MultipartUpload, None] = {}  # a set that keeps its order
-        self._budget_wait_s = 0.0
-        self._notes: dict[FailureKind, str] = {}
         self._in_flight = 0
         self._hedges = 0
         self._any_success = False
         self._any_answer = False
         self._keeps_versions = False
 
-    def attach(self, feed: Feed) -> None:
+    def attach(self, feed: Feed, again: Again) -> None:
         self._feed = feed
+        self._again = again
 
     async def run(self) -> UploadSummary:
         """Until everything is uploaded, failed or skipped. Raises what stops the run."""
@@ -105,7 +100,7 @@ class Scheduler:
             await self._end
         finally:
             await self._stop()
-        return self._summary.summary(self.now(), self._budget_wait_s, self._notes.values())
+        return self._summary.summary(self.now(), self._failures.budget_wait_s, self._failures.notes)
 
     # --- what the feed needs (feed.Sink) -----------------------------------------------------------
 
@@ -134,7 +129,10 @@ class Scheduler:
         if upload.done:
             if isinstance(upload, MultipartUpload):
                 self._multiparts.pop(upload, None)
-            self.report(upload.report(self.now()))
+            if upload.error is not None and upload.starts_again:
+                self._again.begin(upload)
+            else:
+                self.report(upload.report(self.now()))
 
     def report(self, report: UploadReport) -> None:
         self._summary.add(report)
@@ -198,7 +196,7 @@ class Scheduler:
             finally:
                 self._in_flight -= 1
             if self._settle(unit, outcome) is Verdict.CORRECT:
-                await self._correct(unit, outcome)
+                await self._failures.correct(unit, outcome)
             if self._ready and len(self._workers) < self._window.limit + self._hedges:
                 self._wake_one()  # the window has grown
             if self._delivery.full:
@@ -243,91 +241,62 @@ class Scheduler:
             return None
         self._timeout.observe(report)
         self._window.observe(report, now=report.ended_s, in_flight=self._in_flight + 1)
-        if outcome.response is None and (unit.in_flight or unit.hedge_queued):
-            upload.attempt_reports.append(report)  # its copy is still under way and decides
-            return None
-        verdict = None
         if outcome.response is not None:
-            follow_ups = self._accept(unit, outcome.response)
+            self._succeeded(unit, outcome.response)
             upload.attempt_reports.append(report)
-        else:
-            assert outcome.failure is not None
-            upload.attempt_reports.append(report)
-            decision = self._decide(unit, outcome.failure)
-            verdict = decision.verdict
-            if verdict is Verdict.CORRECT:
-                return verdict
-            if verdict is Verdict.RETRY:
-                unit.retries += 1
-                unit.avoid = report.address
-                upload.retries += 1
-                unit.retry_cost = decision.cost
-                self._retry_later(unit, decision.delay_s)
-                return verdict
-            if verdict is Verdict.STOP_RUN:
-                self.fail(run_error(self._client, unit, outcome.failure, outcome.exchange))
-                return verdict
-            follow_ups = upload.refuse(unit, upload_error(unit, outcome.failure))
-        unit.settled = True
-        self.proceed(upload, follow_ups)
-        self._feed.release(unit)
-        self._feed.top_up()
-        self.feed_changed()
-        return verdict
-
-    async def _correct(self, unit: Unit, outcome: Outcome) -> None:
-        """In its slot, on purpose: while tokens are renewed, a next request would only fail as well."""
+            self._end_unit(unit, upload.accept(unit, outcome.response))
+            return None
+        upload.attempt_reports.append(report)
         failure = outcome.failure
         assert failure is not None
-        unit.corrected += (failure.kind,)
-        if not await self._client.correct(unit.operation, failure, outcome.exchange):
-            self.fail(run_error(self._client, unit, failure, outcome.exchange))
-            return
-        if remark := self._client.remark(failure, outcome.exchange):
-            self._notes.setdefault(failure.kind, remark)
-        self._ready.appendleft(unit)
-        self._wake_one()
+        if failure.kind.ambiguous and report.request_s:
+            unit.ambiguous = True
+        if unit.in_flight or unit.hedge_queued:
+            return None  # its copy is still under way and decides
+        verdict = self._failures.settle(
+            unit,
+            outcome,
+            any_success=self._any_success,
+            any_answer=self._any_answer or self._watchdog.any_on_its_way,
+        )
+        if verdict is Verdict.FAIL_FILE:
+            self.give_up(unit, upload_error(unit, failure))
+        return verdict
 
-    def _accept(self, unit: Unit, response: Response) -> Iterable[Unit]:
-        upload = unit.upload
+    def _succeeded(self, unit: Unit, response: Response) -> None:
         self._any_success = True
         self._budget.succeeded()
         self._retry.succeeded(unit.retry_cost)
         if not self._keeps_versions and response.headers.get("x-amz-version-id", "null") != "null":
             self._keeps_versions = True
         for rival in tuple(unit.in_flight):
-            upload.attempt_reports.append(report_of(rival, None, None, ended_s=self.now()))
+            unit.upload.attempt_reports.append(report_of(rival, None, None, ended_s=self.now()))
             rival.exchange.cancel("a copy of it has succeeded")
-        follow_ups = upload.accept(unit, response)
-        if unit.operation.name == CREATE_MULTIPART_UPLOAD:
+
+    def give_up(self, unit: Unit, error: UploadError) -> None:
+        """No more tries of `unit`."""
+        self._end_unit(unit, unit.upload.refuse(unit, error))
+
+    def _end_unit(self, unit: Unit, follow_ups: Iterable[Unit]) -> None:
+        upload = unit.upload
+        unit.settled = True
+        if upload.parts_wanted:
             assert isinstance(upload, MultipartUpload)
+            upload.parts_wanted = False
             self._feed.begin_parts(upload)
-        return follow_ups
+        self.proceed(upload, follow_ups)
+        self._feed.release(unit)
+        self._feed.top_up()
+        self.feed_changed()
 
-    def _decide(self, unit: Unit, failure: Failure) -> Decision:
-        return self._retry.decide(
-            failure.kind,
-            retries=unit.retries,
-            corrected=failure.kind in unit.corrected,
-            any_success=self._any_success,
-            any_answer=self._any_answer or self._watchdog.any_on_its_way,
-            retry_after_s=failure.retry_after_s,
-            rng=self._rng,
-        )
+    def resume(self, unit: Unit) -> None:
+        """Tries `unit` again, before all that waits."""
+        self._ready.appendleft(unit)
+        self._wake_one()
 
-    def _retry_later(self, unit: Unit, delay_s: float) -> None:
-        def again() -> None:
-            self._retry_timers.discard(timer)
-            wait_s = self._retry.pay(unit.retry_cost, now=self.now())
-            if wait_s > 0.0:
-                self._budget_wait_s += wait_s
-                self._retry_later(unit, wait_s)
-                return
-            self._ready.appendleft(unit)
-            self._wake_one()
-
-        timer = self._loop.call_later(delay_s, again)
-        self._retry_timers.add(timer)
+    def reread(self, unit: Unit) -> None:
+        """Tries `unit` again when its body has been read anew."""
+        self._again.reread(unit)
 
     # --- the end -------------------------------------------------------------------------------------
 
@@ -353,29 +322,12 @@ class Scheduler:
             raise asyncio.CancelledError
 
     async def _end_all(self) -> None:
-        for timer in self._retry_timers:
-            timer.cancel()
+        self._failures.close()
         await self._feed.close()  # first: what it has read would make new workers
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
         await self._delivery.close()
         self._watchdog.close()
-        await self._abort_multiparts()
-
-    async def _abort_multiparts(self) -> None:
-        """Best effort, in bounded time: parts left behind are billed until a lifecycle rule ends them."""
-        operations = [operation for upload in self._multiparts if (operation := upload.abort_operation())]
-        if not operations:
-            return
-        slots = asyncio.Semaphore(MAX_ABORTS_AT_ONCE)
-
-        async def abort(position: int) -> None:
-            async with slots:
-                await self._client.send(operations[position], Exchange(self.now, ABORT_GRACE_S))
-
-        tasks = [self._loop.create_task(abort(position)) for position in range(len(operations))]
-        await asyncio.wait(tasks, timeout=ABORT_GRACE_S)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        open_uploads = [upload.abort_operation() for upload in self._multiparts]
+        await abort_all(self._client, self.now, [abort for abort in open_uploads if abort is not None])

@@ -3,6 +3,13 @@
 An `Upload` is told what became of its units (`accept`, `refuse`) and answers with the units that
 follow.  It is `done` when nothing of it is under way and its report can be made.  Retries are not
 its business: a unit is accepted or refused only when the scheduler is through with it.
+
+Before an object fails it may have a second chance; what was tried is in its `History`:
+
+* Where an attempt of the request that makes the object was ambiguous, HeadObject asks what the store
+  has, and what is proven to be ours (`s3/proof.py`) is a success after all.
+* Where `control.retry.remedy` knows one, the object is begun anew (`starts_again`): another `Upload`
+  of the same source takes over, with this one's reports and history.
 """
 
 from __future__ import annotations
@@ -11,12 +18,22 @@ from collections.abc import Sequence
 
 import msgspec
 
+from s3_upload.control.retry import remedy
 from s3_upload.engine.watchdog import InFlight
-from s3_upload.errors import FailureKind, UploadError
+from s3_upload.errors import FailureKind, Remedy, UploadError
 from s3_upload.http import Response
 from s3_upload.report import SUCCESS, AttemptReport, UploadReport
-from s3_upload.s3.operations import Operation
+from s3_upload.s3.operations import (
+    COMPLETE_MULTIPART_UPLOAD,
+    HEAD_OBJECT,
+    PUT_OBJECT,
+    CompletedPart,
+    Operation,
+)
+from s3_upload.s3.proof import proves
 from s3_upload.source import ObjectSource
+
+_MAKES_THE_OBJECT = frozenset({PUT_OBJECT, COMPLETE_MULTIPART_UPLOAD})
 
 
 class Unit(msgspec.Struct, eq=False):
@@ -30,13 +47,27 @@ class Unit(msgspec.Struct, eq=False):
     avoid: str = ""
     """The address of the last failed attempt: the next one goes elsewhere if it can."""
     corrected: tuple[FailureKind, ...] = ()
-    """The kinds of failure that were put right for it."""
+    """The kinds of failure after which something was put right for it, one for each time."""
     in_flight: list[InFlight] = []
     """The attempts under way: none, one, or one and its hedge."""
     hedge_queued: bool = False
     """Whether a hedge waits for its slot."""
+    ambiguous: bool = False
+    """Whether the store may have done what it asks, though no attempt has succeeded."""
     settled: bool = False
     """Whether it is accepted or refused: what is still under way does not count any more."""
+
+
+class History(msgspec.Struct):
+    """What was tried for an object in trouble.
+
+    `tried`: the kinds of failure for which a remedy was tried.  `next`: the remedy by which it is to be
+    begun anew.  `doubt`: the unit that HeadObject is to settle, and why it was given up.
+    """
+
+    tried: tuple[FailureKind, ...] = ()
+    next: Remedy = Remedy.NONE
+    doubt: tuple[Unit, UploadError] | None = None
 
 
 class Upload:
@@ -48,12 +79,15 @@ class Upload:
         "error",
         "est_MBps",
         "etag",
+        "history",
         "retries",
         "seq",
         "size",
         "source",
         "started_s",
     )
+    parts_wanted = False
+    """Whether there are parts for the feed to read (again): only of an object in parts."""
 
     def __init__(
         self, seq: int, source: ObjectSource, size: int, *, started_s: float, est_MBps: float
@@ -67,23 +101,47 @@ class Upload:
         self.attempt_reports: list[AttemptReport] = []
         self.etag = ""
         self.error: UploadError | None = None
+        self.history: History | None = None
         self.done = False
 
     def accept(self, unit: Unit, response: Response) -> Sequence[Unit]:
         """`unit` has succeeded; returns the units to do next."""
+        if unit.operation.name != PUT_OBJECT:
+            return self._found(response)
         self.etag = response.etag
         self.done = True
         return ()
 
     def refuse(self, unit: Unit | None, error: UploadError) -> Sequence[Unit]:
         """`unit` (None: a part that could not be read) is given up; returns the units to do next."""
-        self.error = error
-        self.done = True
-        return ()
+        if unit is not None:
+            name = unit.operation.name
+            if name == HEAD_OBJECT:
+                return self._unsettled("" if error.status == 404 else "; HeadObject could not tell")
+            if unit.ambiguous and name in _MAKES_THE_OBJECT:
+                return (self._question(unit, error),)
+        return self._give_up(unit, error)
+
+    @property
+    def starts_again(self) -> bool:
+        """Whether another is to take over from this one, which is done, instead of its report."""
+        return self.history is not None and self.history.next is not Remedy.NONE
+
+    def take_over(self, other: Upload) -> None:
+        """This one continues what `other` began."""
+        self.attempt_reports = other.attempt_reports
+        self.retries = other.retries
+        self.started_s = other.started_s
+        self.est_MBps = other.est_MBps
+        self.history = History(tried=other.history.tried if other.history else ())
 
     def success_time_s(self) -> float:
-        """Seconds of the try that succeeded."""
-        return self.attempt_reports[-1].duration_s
+        """Seconds of the try that succeeded: of the last, with what came after it to prove it."""
+        last = self.attempt_reports[-1]
+        if last.operation == PUT_OBJECT:
+            return last.duration_s
+        sent = next(report for report in reversed(self.attempt_reports) if report.operation == PUT_OBJECT)
+        return last.ended_s - sent.started_s
 
     def report(self, now_s: float) -> UploadReport:
         """The report of a done upload."""
@@ -103,3 +161,66 @@ class Upload:
             etag=self.etag,
             error=error,
         )
+
+    # --- what a subclass does otherwise ------------------------------------------------------------
+
+    def _give_up(self, unit: Unit | None, error: UploadError) -> Sequence[Unit]:
+        """There is no doubt: the object failed, or is begun anew."""
+        self.error = error
+        self._plan(error.kind, {Remedy.IN_PARTS, Remedy.NEW_VERSION}, completing=False)
+        self.done = True
+        return ()
+
+    def _proven(self) -> Sequence[Unit]:
+        """The object is there though nobody said so."""
+        self.done = True
+        return ()
+
+    def _unit(self, name: str, sent: Operation) -> Unit:
+        """A unit that asks about what `sent` has or may have made."""
+        return Unit(self, Operation(name=name, bucket=sent.bucket, key=sent.key, fields=sent.fields))
+
+    def _sent_parts(self) -> tuple[CompletedPart, ...]:
+        return ()
+
+    # --- second chances ----------------------------------------------------------------------------
+
+    def _plan(self, kind: FailureKind, possible: set[Remedy], *, completing: bool) -> None:
+        """Has the object begun anew, where that is a remedy and its source is a file."""
+        history = self._history()
+        found = remedy(kind, completing=completing, tried=history.tried)
+        if found in possible and self.source.path:
+            history.tried += (kind,)
+            history.next = found
+
+    def _history(self) -> History:
+        if self.history is None:
+            self.history = History()
+        return self.history
+
+    def _question(self, unit: Unit, error: UploadError) -> Unit:
+        self._history().doubt = unit, error
+        return self._unit(HEAD_OBJECT, unit.operation)
+
+    def _found(self, response: Response) -> Sequence[Unit]:
+        doubt = self._history().doubt
+        assert doubt is not None
+        is_ours = proves(
+            response,
+            doubt[0].operation,
+            size=self.size,
+            parts=self._sent_parts(),
+            age_s=self.attempt_reports[-1].ended_s - self.started_s,
+        )
+        if is_ours:
+            self.etag = response.etag
+            return self._proven()
+        return self._unsettled("; HeadObject found an object that is not proven to be ours")
+
+    def _unsettled(self, remark: str) -> Sequence[Unit]:
+        history = self._history()
+        assert history.doubt is not None
+        (unit, error), history.doubt = history.doubt, None
+        if error.kind is not FailureKind.EXISTS:
+            error.message += remark
+        return self._give_up(unit, error)

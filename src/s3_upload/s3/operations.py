@@ -22,6 +22,10 @@ CREATE_MULTIPART_UPLOAD = "CreateMultipartUpload"
 UPLOAD_PART = "UploadPart"
 COMPLETE_MULTIPART_UPLOAD = "CompleteMultipartUpload"
 ABORT_MULTIPART_UPLOAD = "AbortMultipartUpload"
+HEAD_OBJECT = "HeadObject"
+LIST_PARTS = "ListParts"
+ASKING = frozenset({HEAD_OBJECT, LIST_PARTS, ABORT_MULTIPART_UPLOAD})
+"""Operations that send nothing of an object: they only find out, or tidy up."""
 CUSTOMER_KEY_BYTES = 32
 
 
@@ -128,7 +132,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request to S3. Fields that an operation does not use keep their defaults.
 
     `sha256` is the lower-case hex digest of `body` and `checksum` what goes into a checksum header,
-    where they were computed (always from the very buffer that is sent).
+    where they were computed (always from the very buffer that is sent).  `part_number` on ListParts: the
+    parts behind that one.
     """
 
     name: str

@@ -29,6 +29,8 @@ from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
+    HEAD_OBJECT,
+    LIST_PARTS,
     NO_FIELDS,
     PUT_OBJECT,
     UPLOAD_PART,
@@ -54,6 +56,8 @@ _METHODS = {
     UPLOAD_PART: "PUT",
     COMPLETE_MULTIPART_UPLOAD: "POST",
     ABORT_MULTIPART_UPLOAD: "DELETE",
+    HEAD_OBJECT: "HEAD",
+    LIST_PARTS: "GET",
 }
 _MANY_ALIKE = frozenset({PUT_OBJECT, UPLOAD_PART})
 MAX_SHAPES = 1024
@@ -212,7 +216,10 @@ def _query(operation: Operation) -> str:
     if not operation.upload_id:
         return ""
     upload = f"uploadId={encode_query(operation.upload_id)}"
-    return f"partNumber={operation.part_number}&{upload}" if operation.part_number else upload
+    if not operation.part_number:
+        return upload
+    name = "part-number-marker" if operation.name == LIST_PARTS else "partNumber"
+    return f"{name}={operation.part_number}&{upload}"
 
 
 def _operation_headers(operation: Operation) -> dict[str, str]:
@@ -221,6 +228,8 @@ def _operation_headers(operation: Operation) -> dict[str, str]:
         headers = field_headers(operation.fields, operation.name)
     if operation.name == COMPLETE_MULTIPART_UPLOAD:
         headers["content-type"] = "application/xml"
+    elif operation.name == HEAD_OBJECT:
+        headers["x-amz-checksum-mode"] = "ENABLED"
     return headers
 
 

@@ -25,6 +25,8 @@ from s3_upload.s3.operations import (
 
 MAX_MESSAGE_CHARS = 300
 MAX_ID_CHARS = 2_000
+MAX_LISTED_PARTS = 1_000
+"""Of one page of ListParts: a store gives no more (it says so at the head of its API's page)."""
 _MAX_BODY_BYTES = 64 * 1024
 """What is looked at of a body; the answers of interest take a few hundred bytes."""
 
@@ -63,6 +65,10 @@ KIND_OF_CODE: dict[str, FailureKind] = {
     "NoSuchBucket": FailureKind.NO_SUCH_BUCKET,
     "PreconditionFailed": FailureKind.EXISTS,
     "EntityTooLarge": FailureKind.TOO_LARGE,
+    "NoSuchUpload": FailureKind.NO_SUCH_UPLOAD,
+    "InvalidPart": FailureKind.INVALID_PART,
+    "InvalidPartOrder": FailureKind.OUR_BUG,
+    "EntityTooSmall": FailureKind.OUR_BUG,
     "NotImplemented": FailureKind.UNSUPPORTED,
 }
 
@@ -149,6 +155,26 @@ def completed_etag(response: Response) -> str:
     return _find_id("ETag", _text(response)) or response.etag
 
 
+class ListedParts(msgspec.Struct, frozen=True):
+    """What one page of ListParts says: number -> ETag (as it came) of each part, and the number behind
+    which the next page begins, None if there is none."""
+
+    etags: dict[int, str]
+    next_marker: int | None
+
+
+def listed_parts(response: Response) -> ListedParts:
+    """The parts in a ListParts response; what cannot be read of them is left out."""
+    text = response.body.decode("utf-8", "replace")  # of at most what the wire takes in
+    etags: dict[int, str] = {}
+    for piece in text.split("<Part>")[1 : MAX_LISTED_PARTS + 1]:
+        number = _find("PartNumber", piece)
+        if number.isascii() and number.isdigit() and len(number) < 6:
+            etags[int(number)] = _find_id("ETag", piece)
+    more = _find("IsTruncated", text).lower() == "true" and etags
+    return ListedParts(etags, max(etags) if more else None)
+
+
 def completed_checksum(response: Response, algorithm: str) -> str:
     """The checksum in a CompleteMultipartUpload response, "" if there is none."""
     return _find_id(f"Checksum{algorithm}", _text(response))
@@ -186,7 +212,7 @@ def _failure(kind: FailureKind, response: Response, text: str, code: str, messag
         request_id=_line(response.request_id) or _find("RequestId", text),
         retry_after_s=_retry_after_s(response),
         region=_region(_element("Region", text)) or _region(response.headers.get("x-amz-bucket-region", "")),
-        date_s=_date_s(response.headers.get("date", "")),
+        date_s=date_s(response.headers.get("date", "")),
     )
 
 
@@ -236,7 +262,7 @@ def _region(text: str) -> str:
     return text if _REGION.fullmatch(text) else ""
 
 
-def _date_s(text: str) -> float | None:
+def date_s(text: str) -> float | None:
     """A Date header (RFC 9110 §5.6.7, the form that servers must send) in seconds since the epoch."""
     found = _DATE.fullmatch(text)
     if found is None or found[2] not in _MONTHS or int(found[3]) < _FIRST_YEAR:

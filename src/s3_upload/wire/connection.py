@@ -37,6 +37,7 @@ MAX_HEADER_BYTES = 64 << 10
 """Also of anything else that is no body and comes without any: interim answers, one endless line."""
 RTO_RTTVARS = 4  # K of RFC 6298
 MAX_RESPONSE_BODY_BYTES = 1 << 20
+SEEN_BYTES = 24
 MAX_NAMES = 256
 MAX_NAME_BYTES = 64
 _NAMES: dict[bytes, str] = {}
@@ -204,10 +205,16 @@ class Connection(asyncio.Protocol):
             self._fail(FailureKind.MALFORMED, "the store switched to a protocol nobody asked for")
         except httptools.HttpParserError as error:
             cause = error.__context__ if isinstance(error.__context__, AttemptError) else None
-            self._fail(FailureKind.MALFORMED, str(cause or f"the answer is not HTTP/1.1: {error}"))
+            self._fail(FailureKind.MALFORMED, str(cause or self._not_http(error, data)))
         # The parser gathers a header until its end, and asks nobody about interim answers.
         if self._bodiless_bytes > MAX_HEADER_BYTES and self._future is not None:
             self._fail(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
+
+    def _not_http(self, error: Exception, data: bytes) -> str:
+        """What was seen, of the very beginning of an answer only: later it may quote our request."""
+        at_first = self._bodiless_bytes == len(data) and not self._headers and not self._chunks
+        seen = f" (it begins {data[:SEEN_BYTES]!r})" if at_first else ""
+        return f"the answer is not HTTP/1.1: {error}{seen}"
 
     def eof_received(self) -> None:
         self._ended("the store closed the connection")
@@ -260,6 +267,8 @@ class Connection(asyncio.Protocol):
         headers = self._headers
         without_length = "content-length" not in headers and "transfer-encoding" not in headers
         self._error_without_length = without_length and self._parser.get_status_code() >= 400
+        if self._exchange is not None and self._exchange.bodiless:
+            self.on_message_complete()  # for the parser it is not: it waits for a body
 
     def on_body(self, body: bytes) -> None:
         self._bodiless_bytes = 0
@@ -280,11 +289,11 @@ class Connection(asyncio.Protocol):
             return
         exchange.abort = exchange.probe = None  # too late for them, before the waiter runs as well
         response = Response(status, self._headers, b"".join(self._chunks) if self._chunks else b"")
-        request_sent = self._unsent == len(self._body) and not self._paused
+        in_step = self._unsent == len(self._body) and not self._paused and not exchange.bodiless
         self._future = self._exchange = None
         self._body = b""
         self._unsent = 0
-        if request_sent and self._parser.should_keep_alive():
+        if in_step and self._parser.should_keep_alive():
             self._on_idle(self)
         else:
             self._poison()

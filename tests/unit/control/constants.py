@@ -30,6 +30,7 @@ PINNED: dict[str, dict[str, float]] = {
         "MAX_RETRY_AFTER_S": 120.0,
         "MIN_RETRIES_TO_STOP": 2,
         "MIN_PAY_AGAIN_S": 0.05,
+        "ASK_RETRIES": 3,
     },
     "phase": {"PATIENCE_S": 60.0, "RECHECK_S": 0.25},
     "timers": {

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_upload.control.budget import RetryBudget
-from s3_upload.control.retry import Decision, Retry, Verdict
-from s3_upload.errors import FailureKind, Fate
+from s3_upload.control.retry import GIVEN_UP, Decision, Retry, Verdict, remedy
+from s3_upload.errors import FailureKind, Fate, Remedy
 
 
 class Rng:
@@ -25,7 +25,9 @@ def decide(
     kind: FailureKind = FailureKind.RESET,
     *,
     retries: int = 0,
-    corrected: bool = False,
+    corrected: int = 0,
+    completing: bool = False,
+    asking: bool = False,
     fraction: float = 1.0,
     retry: Retry | None = None,
     any_success: bool = True,
@@ -36,6 +38,8 @@ def decide(
         kind,
         retries=retries,
         corrected=corrected,
+        completing=completing,
+        asking=asking,
         any_success=any_success,
         any_answer=any_answer,
         retry_after_s=retry_after_s,
@@ -55,7 +59,11 @@ KINDS = {fate: [kind for kind in FailureKind if kind.fate is fate] for fate in F
 # --- fates -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS[Fate.RETRY] + KINDS[Fate.THROTTLE], ids=lambda kind: kind.value)
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in FailureKind if kind.retried and kind.times is None],
+    ids=lambda kind: kind.value,
+)
 def test_what_may_pass_is_tried_n_retries_times(kind: FailureKind) -> None:
     retry = Retry(2)
     verdicts = [decide(kind, retries=retries, retry=retry).verdict for retries in range(4)]
@@ -220,14 +228,67 @@ def test_step_5_what_can_be_put_right_is_at_once_and_for_nothing_and_once(
 ) -> None:
     tried = [
         decide(kind, retries=retries, corrected=corrected, any_success=any_success, retry=Retry(0))
-        for corrected in (False, True)
+        for corrected in (0, 1)
     ]
     assert tried == [Decision(Verdict.CORRECT), Decision(Verdict.STOP_RUN)]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind.fate is not Fate.CORRECT])
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind.times is None])
 def test_step_5_is_for_no_other_kind(kind: FailureKind) -> None:
-    assert decide(kind, corrected=True) == decide(kind, corrected=False)
+    assert decide(kind, corrected=1) == decide(kind, corrected=0)
+
+
+# --- 6: fewer tries, and a body read anew ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "times"), [(FailureKind.DIGEST, 1), (FailureKind.INCOMPLETE_BODY, 2)])
+def test_step_6_a_body_that_arrived_otherwise_is_read_anew_and_not_for_ever(
+    kind: FailureKind, times: int
+) -> None:
+    decisions = [decide(kind, corrected=corrected) for corrected in range(4)]
+    assert decisions == [Decision(Verdict.REREAD, 0.05, 14.0)] * times + [GIVEN_UP] * (4 - times)
+    assert decide(kind, retries=2, retry=Retry(2)) == GIVEN_UP, "n_retries bounds it as well"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind.on_complete is not Remedy.NONE])
+def test_step_6_some_failures_of_a_complete_are_not_tried_again(kind: FailureKind) -> None:
+    assert kind.retried
+    assert decide(kind, completing=True) == GIVEN_UP
+
+
+@pytest.mark.parametrize("kind", FailureKind, ids=lambda kind: kind.value)
+@pytest.mark.parametrize("retries", [0, 3])
+def test_step_6_what_only_asks_never_stops_the_run(kind: FailureKind, retries: int) -> None:
+    decision = decide(kind, asking=True, retries=retries, any_success=False, any_answer=False, corrected=9)
+    goes_on = retries == 0 and kind.retried and kind.times is None
+    assert decision.verdict is (Verdict.RETRY if goes_on else Verdict.FAIL_FILE)
+    if kind.fate is Fate.CORRECT:
+        assert decide(kind, asking=True).verdict is Verdict.CORRECT
+
+
+# --- 7: another way ----------------------------------------------------------------------------------
+
+WAYS = {
+    ("digest", True): Remedy.NEW_UPLOAD,
+    ("conflict", True): Remedy.NEW_UPLOAD,
+    ("too-large", False): Remedy.IN_PARTS,
+    ("too-large", True): Remedy.IN_PARTS,
+    ("no-such-upload", False): Remedy.NEW_UPLOAD,
+    ("no-such-upload", True): Remedy.NEW_UPLOAD,
+    ("invalid-part", False): Remedy.RESEND_PARTS,
+    ("invalid-part", True): Remedy.RESEND_PARTS,
+    ("source-changed", False): Remedy.NEW_VERSION,
+    ("source-changed", True): Remedy.NEW_VERSION,
+}
+
+
+@pytest.mark.parametrize("completing", [False, True])
+@pytest.mark.parametrize("kind", FailureKind, ids=lambda kind: kind.value)
+def test_step_7_there_is_another_way_once_for_each_cause(kind: FailureKind, completing: bool) -> None:
+    way = WAYS.get((kind.value, completing), Remedy.NONE)
+    others = [other for other in FailureKind if other is not kind]
+    assert remedy(kind, completing=completing, tried=others) is way
+    assert remedy(kind, completing=completing, tried=[kind]) is Remedy.NONE
 
 
 # --- whatever happens ------------------------------------------------------------------------------
@@ -262,7 +323,7 @@ def test_delays_stay_in_their_bounds_and_replay(
                 retry_after_s=retry_after_s,
             )
             assert 0.0 <= decision.delay_s <= 120.0
-            if decision.verdict is Verdict.RETRY:
+            if decision.verdict in (Verdict.RETRY, Verdict.REREAD):
                 assert retries < 8
                 wait_s = retry.pay(decision.cost, now=now)
                 assert wait_s == 0.0 or 0.05 <= wait_s <= 1.0

@@ -1,0 +1,104 @@
+"""Reads sources once more: for a request whose body arrived otherwise than it was sent, and for an
+object that is begun anew.
+
+Whatever is read here is held in memory only after room for it was made, and what it replaces is let go
+before: nothing waits for room that holds some.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from s3_upload.engine.feed import Feed, Offload
+from s3_upload.engine.multipart import MultipartUpload
+from s3_upload.engine.reader import BigFile, HashedBody, Reader
+from s3_upload.engine.sink import Sink
+from s3_upload.engine.unit import Unit, Upload
+from s3_upload.errors import FailureKind, Remedy, SourceError, UploadError
+from s3_upload.source import ObjectSource
+
+
+class Again:
+    """See the module's text."""
+
+    def __init__(self, feed: Feed, reader: Reader, offload: Offload, sink: Sink) -> None:
+        self._feed = feed
+        self._reader = reader
+        self._in_parts = msgspec.structs.replace(reader, single_limit_bytes=-1)
+        self._offload = offload
+        self._sink = sink
+
+    def begin(self, upload: Upload) -> None:
+        """Begins the object of `upload`, which is done, anew."""
+        self._feed.run(self._begin(upload))
+
+    def reread(self, unit: Unit) -> None:
+        """Has `unit` tried again when its body has been read and hashed anew."""
+        self._feed.run(self._reread(unit))
+
+    async def _begin(self, upload: Upload) -> None:
+        assert upload.history is not None
+        reader = self._in_parts if upload.history.next is Remedy.IN_PARTS else self._reader
+        size = self._reader.single_limit_bytes
+        await self._feed.take_room(size)
+        try:
+            found = await self._read(reader, upload.source)
+        except SourceError as problem:
+            upload.error = _error(upload, problem)
+            self._sink.report(upload.report(self._sink.now()))
+        else:
+            self._feed.begin_again(upload, found)
+        finally:
+            self._feed.give_back(size)
+
+    async def _reread(self, unit: Unit) -> None:
+        upload, size = unit.upload, len(unit.operation.body)
+        try:
+            if upload.source.path:
+                self._replace(unit, HashedBody(b""))
+                await self._feed.take_room(size)
+                try:
+                    self._replace(unit, await self._body(unit, size))
+                finally:
+                    self._feed.give_back(size)
+            else:  # in memory, and nowhere else
+                self._replace(unit, await self._offload(self._reader.hashed, unit.operation.body))
+        except SourceError as problem:
+            self._sink.give_up(unit, _error(upload, problem))
+        else:
+            self._sink.resume(unit)
+
+    async def _body(self, unit: Unit, size: int) -> HashedBody:
+        upload = unit.upload
+        if isinstance(upload, MultipartUpload):
+            offset = (unit.operation.part_number - 1) * upload.part_size
+            part: HashedBody = await self._offload(
+                self._reader.read_part, upload.source.path, offset, size, upload.identity
+            )
+            return part
+        found = await self._read(self._reader, upload.source)
+        if isinstance(found, BigFile):
+            raise SourceError(f"{upload.source.path}: source changed", FailureKind.SOURCE_CHANGED)
+        upload.size = len(found.body)
+        return found
+
+    async def _read(self, reader: Reader, source: ObjectSource) -> HashedBody | BigFile:
+        results: list[Any] = await self._offload(reader.read_batch, [source], 0)
+        if isinstance(results[0], SourceError):
+            raise results[0]
+        found: HashedBody | BigFile = results[0]
+        return found
+
+    def _replace(self, unit: Unit, hashed: HashedBody) -> None:
+        self._feed.release(unit)
+        unit.operation = msgspec.structs.replace(
+            unit.operation, body=hashed.body, sha256=hashed.sha256, checksum=hashed.checksum
+        )
+        self._feed.hold(unit)
+
+
+def _error(upload: Upload, problem: SourceError) -> UploadError:
+    tries = 1 + upload.retries
+    return UploadError(str(problem), key=upload.source.key, kind=problem.kind, attempts=tries)

@@ -1,0 +1,104 @@
+"""What becomes of an attempt that has failed: `retry.py` decides, this module acts.
+
+A unit is tried again when its delay is over and its retry is paid for, with its body read anew where
+the decision says so; or what failed is put right in the client, for all requests; or the run stops; or
+the unit is given up, and its upload (`Upload.refuse`) says what that means for the object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from s3_upload.control.retry import Retry, Rng, Verdict
+from s3_upload.engine.attempt import Outcome, run_error
+from s3_upload.engine.client import Client
+from s3_upload.engine.sink import Sink
+from s3_upload.engine.unit import Unit
+from s3_upload.errors import FailureKind
+from s3_upload.s3.operations import ASKING, COMPLETE_MULTIPART_UPLOAD
+from s3_upload.s3.responses import Failure
+
+
+class Failures:
+    """See the module's text. `budget_wait_s` and `notes` are for the summary."""
+
+    def __init__(
+        self, client: Client, retry: Retry, rng: Rng, loop: asyncio.AbstractEventLoop, sink: Sink
+    ) -> None:
+        self.budget_wait_s = 0.0
+        self._client = client
+        self._retry = retry
+        self._rng = rng
+        self._loop = loop
+        self._sink = sink
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._notes: dict[FailureKind, str] = {}
+
+    @property
+    def notes(self) -> Collection[str]:
+        """Phrases about what was put right on the way."""
+        return self._notes.values()
+
+    def close(self) -> None:
+        """Nothing is tried again any more."""
+        for timer in self._timers:
+            timer.cancel()
+
+    def settle(self, unit: Unit, outcome: Outcome, *, any_success: bool, any_answer: bool) -> Verdict:
+        """Decides, and does what is to be done at once; `correct` and giving up are the caller's."""
+        failure = outcome.failure
+        assert failure is not None
+        asking = unit.operation.name in ASKING
+        decision = self._retry.decide(
+            failure.kind,
+            retries=unit.retries,
+            corrected=unit.corrected.count(failure.kind),
+            completing=unit.operation.name == COMPLETE_MULTIPART_UPLOAD,
+            asking=asking,
+            any_success=any_success,
+            any_answer=any_answer,
+            retry_after_s=failure.retry_after_s,
+            rng=self._rng,
+        )
+        if decision.verdict is Verdict.RETRY or decision.verdict is Verdict.REREAD:
+            unit.retries += 1
+            unit.avoid = outcome.report.address
+            unit.upload.retries += not asking
+            unit.retry_cost = decision.cost
+            again = self._sink.resume
+            if decision.verdict is Verdict.REREAD:
+                unit.corrected += (failure.kind,)
+                again = self._sink.reread
+            self._later(unit, decision.delay_s, again)
+        elif decision.verdict is Verdict.STOP_RUN:
+            self._stop_run(unit, failure, outcome)
+        return decision.verdict
+
+    async def correct(self, unit: Unit, outcome: Outcome) -> None:
+        """In its slot, on purpose: while tokens are renewed, a next request would only fail as well."""
+        failure = outcome.failure
+        assert failure is not None
+        unit.corrected += (failure.kind,)
+        if not await self._client.correct(unit.operation, failure, outcome.exchange):
+            self._stop_run(unit, failure, outcome)
+            return
+        if remark := self._client.remark(failure, outcome.exchange):
+            self._notes.setdefault(failure.kind, remark)
+        self._sink.resume(unit)
+
+    def _stop_run(self, unit: Unit, failure: Failure, outcome: Outcome) -> None:
+        self._sink.fail(run_error(self._client, unit, failure, outcome.exchange))
+
+    def _later(self, unit: Unit, delay_s: float, again: Callable[[Unit], None]) -> None:
+        def due() -> None:
+            self._timers.discard(timer)
+            wait_s = self._retry.pay(unit.retry_cost, now=self._sink.now())
+            if wait_s > 0.0:
+                self.budget_wait_s += wait_s
+                self._later(unit, wait_s, again)
+            else:
+                again(unit)
+
+        timer = self._loop.call_later(delay_s, due)
+        self._timers.add(timer)
