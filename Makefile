@@ -30,10 +30,15 @@ run: $(VENV)/for-run ## Upload src three times to an embedded store in .s3, and 
 test: $(VENV)/for-test ## Run all tests (ARGS="-k name" goes to pytest)
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-# Not part of .ci/run: the first run builds MinIO and VersityGW with Go, which takes minutes.
+# The first run builds MinIO and VersityGW with Go, which takes minutes; without Go they are left out.
 .PHONY: test-stores
-test-stores: $(VENV)/for-stores ## Upload to MinIO, VersityGW, rclone and moto; writes docs/reliability.md
+test-stores: $(VENV)/for-stores ## Upload to MinIO, VersityGW, rclone and moto (ARGS=--write for the docs)
 	@$(BIN)/python -m tests.stores $(ARGS)
+
+# Not part of .ci/run: it needs 60 GB of disk, and minutes.
+.PHONY: test-big
+test-big: $(VENV)/for-stores ## 5 GiB, 1000 files and stdin through MinIO; needs disk (ARGS="--help" tells more)
+	@$(BIN)/python -m tests.stores.big $(ARGS)
 
 .PHONY: sim
 sim: $(VENV)/for-test ## Run the simulator through 2000 made-up worlds (SEEDS=20000 runs more)

@@ -44,18 +44,20 @@ def boto3_client(endpoint_url: str, access_key: str, secret_key: str, **options:
 
 @dataclass
 class Store:
-    """`embedded` is False for a store that was running on this machine before the tests."""
+    """`embedded` is False for a store that was running on this machine before the tests. `verify` is
+    what its certificate is checked against, as boto3 and `S3Client` take it."""
 
     endpoint_url: str
     access_key: str
     secret_key: str = field(repr=False)
     embedded: bool
+    verify: bool | str = True
     buckets: list[str] = field(default_factory=list)
 
     @cached_property
     def client(self) -> Any:
         """A boto3 client, for what s3-upload does not do itself."""
-        return boto3_client(self.endpoint_url, self.access_key, self.secret_key)
+        return boto3_client(self.endpoint_url, self.access_key, self.secret_key, verify=self.verify)
 
     def new_bucket(self) -> str:
         """Makes an empty bucket and returns its name."""

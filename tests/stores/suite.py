@@ -1,16 +1,22 @@
 """The conformance suite: each check uploads with `s3_upload_files` and reads back with boto3.
 
-A check raises `Different` with what the store did otherwise, or returns.  Nothing is taken on trust
+A check raises `Different` with what the store did otherwise, `NotAsked` where the question makes no sense
+of a store, or returns.  Nothing is taken on trust
 from our own reports: bodies are compared byte for byte, fields as boto3 gives them back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import json
 import random
+import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+import awscrt.checksums
 import botocore.exceptions
 
 from s3_upload.client import S3Client
@@ -18,7 +24,7 @@ from s3_upload.config import MIB, UploadConfig
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.report import UploadSummary
 from s3_upload.s3.credentials import Credentials
-from s3_upload.s3.operations import RequestFields
+from s3_upload.s3.operations import CUSTOMER_KEY_BYTES, CustomerKey, RequestFields
 from s3_upload.source import ObjectSource
 from s3_upload.upload import s3_upload_files
 from tests.store import REGION, Store
@@ -28,11 +34,24 @@ THRESHOLD = 8 * MIB
 CONFIG = UploadConfig(part_size=PART, multipart_threshold=THRESHOLD, n_retries=4)
 NOISE = random.Random(20).randbytes(40 * MIB)
 SMALL, BIG = b"small", NOISE[: THRESHOLD + 1]
+TWO = {"single": SMALL, "multipart": BIG}
+NOT_ASKED = "not asked"
+DIGESTS: dict[str, Callable[[bytes], bytes]] = {
+    "CRC32": lambda body: zlib.crc32(body).to_bytes(4, "big"),
+    "CRC32C": lambda body: awscrt.checksums.crc32c(body).to_bytes(4, "big"),
+    "CRC64NVME": lambda body: awscrt.checksums.crc64nvme(body).to_bytes(8, "big"),
+    "SHA1": lambda body: hashlib.sha1(body).digest(),
+    "SHA256": lambda body: hashlib.sha256(body).digest(),
+}
 STREAM_PIECE_BYTES = 999_983
 
 
 class Different(Exception):  # noqa: N818 - named for what it says of a store
     """What the store did otherwise, in a few words."""
+
+
+class NotAsked(Exception):  # noqa: N818 - named for what happened
+    """The check cannot be put to this store."""
 
 
 class Context:
@@ -48,23 +67,26 @@ class Context:
         fields: RequestFields | None = None,
         *,
         bucket: str = "",
-        secret_key: str = "",
+        **client_options: Any,
     ) -> UploadSummary:
-        credentials = Credentials(self.store.access_key, secret_key or self.store.secret_key)
+        """With a client of the store's owner, unless `client_options` of `S3Client` say otherwise."""
+        owner = Credentials(self.store.access_key, self.store.secret_key)
+        options: dict[str, Any] = {"credentials": owner, "verify": self.store.verify, **client_options}
 
         async def main() -> UploadSummary:
-            async with S3Client(
-                endpoint_url=self.store.endpoint_url, region=REGION, credentials=credentials
-            ) as client:
+            async with S3Client(endpoint_url=self.store.endpoint_url, region=REGION, **options) as client:
                 return await s3_upload_files(
                     client, bucket or self.bucket, files, CONFIG, default_request=lambda _: fields
                 )
 
         return asyncio.run(main())
 
-    def put(self, bodies: Mapping[str, bytes], fields: RequestFields | None = None) -> None:
+    def put(
+        self, bodies: Mapping[str, bytes], fields: RequestFields | None = None, **client_options: Any
+    ) -> None:
         """Uploads `bodies` and compares what is there."""
-        summary = self.upload([ObjectSource.data(body, key) for key, body in bodies.items()], fields)
+        files = [ObjectSource.data(body, key) for key, body in bodies.items()]
+        summary = self.upload(files, fields, **client_options)
         for report in summary.failed:
             assert report.error is not None
             raise Different(f"refused: {report.error.status} {report.error.code or report.error.message}")
@@ -78,16 +100,16 @@ class Context:
             if self.get(key)["Body"].read() != body:
                 raise Different(f"{key!r} came back with another body")
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str, **arguments: Any) -> Any:
         try:
-            return self.store.client.get_object(Bucket=self.bucket, Key=key)
+            return self.store.client.get_object(Bucket=self.bucket, Key=key, **arguments)
         except botocore.exceptions.ClientError as error:
             raise Different(f"{key!r} cannot be read back: {error.response['Error']['Code']}") from None
 
     def both(self, fields: RequestFields, name: str, expected: object) -> None:
         """A field of a single PUT and of a multipart upload, as `name` in boto3's answer."""
-        self.put({"single": SMALL, "multipart": BIG}, fields)
-        for key in ("single", "multipart"):
+        self.put(TWO, fields)
+        for key in TWO:
             found = self.get(key).get(name)
             if found != expected:
                 raise Different(f"{key}: {found!r} came back")
@@ -136,8 +158,8 @@ def content_disposition(context: Context) -> None:
 def metadata(context: Context) -> None:
     """Names are compared without regard to case, which HTTP does not keep."""
     wanted = {"origin": "lab 3", "sum": "a=b&c+d"}
-    context.put({"single": SMALL, "multipart": BIG}, RequestFields(metadata=wanted))
-    for key in ("single", "multipart"):
+    context.put(TWO, RequestFields(metadata=wanted))
+    for key in TWO:
         found = {name.lower(): value for name, value in context.get(key)["Metadata"].items()}
         if {name: found.get(name) for name in wanted} != wanted:
             raise Different(f"{key}: {found!r} came back")
@@ -152,8 +174,8 @@ def tags(wanted: Mapping[str, str]) -> Callable[[Context], None]:
 
 
 def _tags(context: Context, wanted: Mapping[str, str]) -> None:
-    context.put({"single": SMALL, "multipart": BIG}, RequestFields(tags=wanted))
-    for key in ("single", "multipart"):
+    context.put(TWO, RequestFields(tags=wanted))
+    for key in TWO:
         try:
             answer = context.store.client.get_object_tagging(Bucket=context.bucket, Key=key)
         except botocore.exceptions.ClientError as error:
@@ -161,6 +183,76 @@ def _tags(context: Context, wanted: Mapping[str, str]) -> None:
         found = {tag["Key"]: tag["Value"] for tag in answer["TagSet"]}
         if found != wanted:
             raise Different(f"{key}: {found!r} came back")
+
+
+def checksums(algorithm: str) -> Callable[[Context], None]:
+    return lambda context: _checksums(context, algorithm)
+
+
+def _checksums(context: Context, algorithm: str) -> None:
+    """The store keeps the whole object's or, in parts, that of the parts' (which ends in their number)."""
+    context.put(TWO, checksum_algorithm=algorithm)
+    for key, body in TWO.items():
+        found = context.get(key, ChecksumMode="ENABLED").get(f"Checksum{algorithm}", "")
+        parts = [body[start : start + PART] for start in range(0, len(body), PART)]
+        of_parts = DIGESTS[algorithm](b"".join(DIGESTS[algorithm](part) for part in parts))
+        expected = {_base64(DIGESTS[algorithm](body))}
+        if key == "multipart":
+            expected.add(f"{_base64(of_parts)}-{len(parts)}")
+        if found not in expected:
+            raise Different(f"{key}: {found or 'none'} came back")
+
+
+def if_none_match(context: Context) -> None:
+    """What is there stays, whether the second upload is a PUT or comes in parts."""
+    context.put(TWO)
+    files = [ObjectSource.data(NOISE[-len(body) :], key) for key, body in TWO.items()]
+    summary = context.upload(files, RequestFields(if_none_match="*"))
+    outcomes = {report.key: report.outcome for report in summary.failed}
+    if outcomes != dict.fromkeys(TWO, FailureKind.EXISTS.value):
+        raise Different(f"{outcomes or 'both overwritten'}")
+    context.compare(TWO)
+
+
+def unsigned(context: Context) -> None:
+    """Into a bucket that its owner has opened to all; into one that he has not, they are refused."""
+    try:
+        context.upload([ObjectSource.data(SMALL, "small")], credentials=None, sign=False)
+    except RunError as error:
+        if error.kind is not FailureKind.ACCESS_DENIED:
+            raise
+    else:
+        raise Different("anyone may write to a new bucket")
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": ["*"]},
+        "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
+        "Resource": [f"arn:aws:s3:::{context.bucket}/*"],
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    try:
+        context.store.client.put_bucket_policy(Bucket=context.bucket, Policy=policy)
+    except botocore.exceptions.ClientError as error:
+        raise Different(f"takes no bucket policy: {error.response['Error']['Code']}") from None
+    context.put(TWO, RequestFields(content_type="text/x-odd"), credentials=None, sign=False)
+
+
+def customer_key(context: Context) -> None:
+    """The store encrypts with a key that goes along with each request, and gives nothing back without."""
+    if not context.store.endpoint_url.startswith("https"):
+        raise NotAsked
+    key = CustomerKey(NOISE[:CUSTOMER_KEY_BYTES])
+    files = [ObjectSource.data(body, name) for name, body in TWO.items()]
+    context.upload(files, RequestFields(sse_customer_key=key)).raise_for_failures()
+    for name, body in TWO.items():
+        answer = context.get(name, SSECustomerAlgorithm="AES256", SSECustomerKey=NOISE[:CUSTOMER_KEY_BYTES])
+        if answer["Body"].read() != body:
+            raise Different(f"{name} came back with another body")
+        try:
+            context.get(name)
+        except Different:
+            continue
+        raise Different(f"{name} is given to one without the key")
 
 
 def overwriting(context: Context) -> None:
@@ -175,7 +267,8 @@ def overwriting(context: Context) -> None:
 
 
 def wrong_secret(context: Context) -> None:
-    _stops(context, {FailureKind.CREDENTIALS, FailureKind.ACCESS_DENIED}, secret_key="wrong-secret-of-tests")
+    wrong = Credentials(context.store.access_key, "wrong-secret-of-tests")
+    _stops(context, {FailureKind.CREDENTIALS, FailureKind.ACCESS_DENIED}, credentials=wrong)
 
 
 def missing_bucket(context: Context) -> None:
@@ -214,7 +307,11 @@ CHECKS: dict[str, Callable[[Context], None]] = {
     "storage class": storage_class,
     "tags": tags({"team": "a b+c=d", "x.y_z": "-/:@"}),
     "tags outside ASCII": tags({"näme": "é", "日本": "語"}),
+    **{f"checksum {algorithm} is kept": checksums(algorithm) for algorithm in DIGESTS},
     "overwriting": overwriting,
+    "`if-none-match`: what exists is not overwritten": if_none_match,
+    "unsigned, into a bucket open to all": unsigned,
+    "SSE-C, over TLS": customer_key,
     "a wrong secret stops the run": wrong_secret,
     "a missing bucket stops the run": missing_bucket,
     "a failed multipart upload leaves nothing": failed_multipart,
@@ -222,20 +319,22 @@ CHECKS: dict[str, Callable[[Context], None]] = {
 
 
 def run_check(name: str, store: Store) -> str:
-    """What the store did otherwise, "" for nothing."""
+    """What the store did otherwise, "" for nothing, or `NOT_ASKED`."""
     try:
         CHECKS[name](Context(store))
     except Different as difference:
         return str(difference)
+    except NotAsked:
+        return NOT_ASKED
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
     return ""
 
 
-def _stops(context: Context, kinds: set[FailureKind], *, bucket: str = "", secret_key: str = "") -> None:
+def _stops(context: Context, kinds: set[FailureKind], **options: Any) -> None:
     files = [ObjectSource.data(SMALL, f"key {number}") for number in range(20)]
     try:
-        summary = context.upload(files, bucket=bucket, secret_key=secret_key)
+        summary = context.upload(files, **options)
     except RunError as error:
         if error.kind not in kinds:
             raise Different(f"stops with {error.kind.value}: {error}") from None
@@ -248,3 +347,7 @@ async def _pieces(body: bytes, *, breaks: bool = False) -> AsyncIterator[bytes]:
         yield body[start : start + STREAM_PIECE_BYTES]
     if breaks:
         raise OSError(5, "Input/output error")
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()

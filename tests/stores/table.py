@@ -5,15 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.stores.suite import DIGESTS, NOT_ASKED
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- stores: begin -->", "<!-- stores: end -->"
 
 NORMALIZED = "takes the key for a path and normalizes it: the object is there under another key"
 REFUSED = "refuses the key, and so the file is reported as failed"
+ANYONE = "takes what is not signed, into any bucket"
 KNOWN: dict[str, dict[str, str]] = {
     "MinIO": {
         "keys with `//`": REFUSED,
         "keys with `/../`": REFUSED,
         "tags outside ASCII": "refuses them, though S3 takes all letters; the file is reported as failed",
+    },
+    "MinIO over TLS": {
+        "keys with `//`": REFUSED,
+        "keys with `/../`": REFUSED,
+        "tags outside ASCII": "as over http",
     },
     "VersityGW": {
         "keys with `//`": NORMALIZED,
@@ -25,8 +34,17 @@ KNOWN: dict[str, dict[str, str]] = {
         "keys with `/../`": REFUSED,
         "tags": "keeps no tags, and does not say so",
         "tags outside ASCII": "keeps no tags, and does not say so",
+        "`if-none-match`: what exists is not overwritten": "overwrites, and does not say so",
+        "unsigned, into a bucket open to all": ANYONE,
     },
-    "moto": {"a wrong secret stops the run": "checks no signatures"},
+    "moto": {
+        **{
+            f"checksum {algorithm} is kept": "keeps one only for requests that say twice which it is"
+            for algorithm in DIGESTS
+        },
+        "a wrong secret stops the run": "checks no signatures",
+        "unsigned, into a bucket open to all": ANYONE,
+    },
 }
 """Store -> check -> why it is the store's own way and no fault of ours."""
 
@@ -58,6 +76,8 @@ def _cell(column: Column, check: str, notes: list[str]) -> str:
     difference = column.differences[check]
     if not difference:
         return "yes"
+    if difference == NOT_ASKED:
+        return "-"
     known = KNOWN.get(column.name, {}).get(check, "**unexpected**")
     notes.append(f"{len(notes) + 1}. {column.name}, {check}: {known} (seen: {difference})")
     return f"no ({len(notes)})"

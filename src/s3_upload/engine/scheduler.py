@@ -197,6 +197,7 @@ class Scheduler:
                 self._in_flight -= 1
             if self._settle(unit, outcome) is Verdict.CORRECT:
                 await self._failures.correct(unit, outcome)
+            del unit, outcome  # a worker may idle for long, and a body is big
             if self._ready and len(self._workers) < self._window.limit + self._hedges:
                 self._wake_one()  # the window has grown
             if self._delivery.full:

@@ -1,0 +1,52 @@
+"""What the engine holds of bodies that are through: nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from s3_upload import ObjectSource, S3Client, s3_upload_files
+from tests.faults.actions import Action, Request, Stall
+from tests.faults.uploads import BUCKET, config, run
+
+if TYPE_CHECKING:
+    from s3_upload.report import UploadReport, UploadSummary
+    from tests.conftest import StartFaultServer
+
+WORKERS = 8
+TURNS = 10
+"""Of the loop, which it takes a worker from the report to its wait for more work."""
+
+
+def test_idle_workers_hold_no_body(fault_server: StartFaultServer) -> None:
+    """While one upload is still under way: the others' workers wait for work that does not come."""
+    bodies = [b"%d" % number * 1000 for number in range(3 * WORKERS)]
+    sources = [ObjectSource.data(body, f"{number}") for number, body in enumerate(bodies)]
+    unused = [sys.getrefcount(body) for body in bodies]
+
+    def script(request: Request) -> Action | None:
+        return Stall() if request.key == "0" and request.attempt == 1 else None
+
+    async def main(client: S3Client) -> list[int]:
+        done, others = asyncio.Event(), []
+
+        def progress(report: UploadReport) -> None:
+            others.append(report.key)
+            if len(others) == len(bodies) - 1:
+                done.set()
+
+        uploading: asyncio.Task[UploadSummary] = asyncio.create_task(
+            s3_upload_files(client, BUCKET, sources, config(max_in_flight=WORKERS), progress)
+        )
+        await done.wait()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        assert not uploading.done()
+        held = [sys.getrefcount(body) for body in bodies]
+        server.close_connections(reset=True)  # and the one that stalls is tried again
+        await uploading
+        return held
+
+    server = fault_server(script)
+    assert run(server, main)[1:] == unused[1:]
