@@ -94,10 +94,9 @@ def run(store: Store, folder: Path, arguments: argparse.Namespace) -> int:
 
 
 def make_files(source: Path, arguments: argparse.Namespace) -> int:
-    """Bytes in all, holes too."""
+    """Bytes in all, holes too. In small pieces: the kernel counts what a parent holds as its child's."""
     rng = random.Random(arguments.seed)
     source.mkdir()
-    noise = rng.randbytes(2 * arguments.largest + 1)
     with (source / "sparse").open("wb") as file:
         for start in range(0, arguments.sparse - BLOCK_BYTES, BLOCK_EVERY_BYTES):
             file.seek(start)
@@ -105,9 +104,11 @@ def make_files(source: Path, arguments: argparse.Namespace) -> int:
         file.truncate(arguments.sparse)
     total = int(arguments.sparse)
     for number in range(arguments.files):
-        size, start = rng.randint(0, arguments.largest), rng.randint(0, arguments.largest)
+        size = rng.randint(0, arguments.largest)
         (source / f"{number % 10}").mkdir(exist_ok=True)
-        (source / f"{number % 10}" / f"{number}").write_bytes(noise[start : start + size])
+        with (source / f"{number % 10}" / f"{number}").open("wb") as file:
+            for start in range(0, size, COMPARE_BYTES):
+                file.write(rng.randbytes(min(COMPARE_BYTES, size - start)))
         total += size
     return total
 
