@@ -22,12 +22,14 @@ SRC = ROOT / "src" / "s3_upload"
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 
-LEAVES = {"errors", "config", "report", "http", "source", "threads"}
+LEAVES = {"errors", "config", "report", "http", "source", "threads", "units", "pace"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "http": set(),
     "threads": set(),
-    "config": {"errors"},
+    "units": set(),
+    "config": {"errors", "units"},
+    "pace": {"errors", "report", "units"},
     "report": {"errors"},
     "source": {"errors"},
     "control": LEAVES,

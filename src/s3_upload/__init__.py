@@ -22,7 +22,8 @@ if TYPE_CHECKING:
         UploadError,
         UploadsFailed,
     )
-    from s3_upload.report import AttemptReport, UploadReport, UploadSummary
+    from s3_upload.pace import Pace
+    from s3_upload.report import AttemptReport, PaceReport, UploadReport, UploadSummary
     from s3_upload.s3.credentials import Credentials
     from s3_upload.s3.operations import CustomerKey, RequestFields
     from s3_upload.source import ObjectSource, files_recursive
@@ -38,6 +39,8 @@ __all__ = [
     "CustomerKey",
     "FailureKind",
     "ObjectSource",
+    "Pace",
+    "PaceReport",
     "RequestFields",
     "RunError",
     "S3Client",
@@ -62,7 +65,8 @@ _NAMES_IN = {
         "AttemptError", "ConfigError", "FailureKind", "RunError", "S3UploadError", "SourceError",
         "UploadError", "UploadsFailed",
     ),
-    "report": ("AttemptReport", "UploadReport", "UploadSummary"),
+    "pace": ("Pace",),
+    "report": ("AttemptReport", "PaceReport", "UploadReport", "UploadSummary"),
     "s3.credentials": ("Credentials",),
     "s3.operations": ("CustomerKey", "RequestFields"),
     "source": ("ObjectSource", "files_recursive"),

@@ -7,14 +7,16 @@ may serve many runs and buckets on one event loop; it keeps its connections unti
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import Response
+from s3_upload.report import ConnectionSample
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, check_algorithm
 from s3_upload.s3.credentials import ANONYMOUS, CredentialProvider, Credentials, StaticCredentials
 from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
@@ -121,6 +123,7 @@ class S3Client:
         self._offset_s = 0.0
         self._targets: dict[str, _Target] = {}
         self._pools: dict[tuple[str, int], Pool] = {}
+        self._pace_bytes_per_s = math.inf
 
     def __repr__(self) -> str:
         return f"<S3Client {self.endpoint}>"
@@ -182,6 +185,16 @@ class S3Client:
             target.pool.put_back(connection)
             raise AttemptError(FailureKind.TIMEOUT, "cancelled before its request began")
         return await connection.request(head, operation.body, exchange)
+
+    def samples(self) -> list[ConnectionSample]:
+        """See `engine.client.PacedClient`."""
+        return [sample for pool in self._pools.values() for sample in pool.samples()]
+
+    def pace(self, bytes_per_s: float, apart: Mapping[int, float]) -> bool:
+        """See `engine.client.PacedClient`."""
+        self._pace_bytes_per_s = bytes_per_s
+        obey = [pool.pace(bytes_per_s, apart) for pool in self._pools.values()]
+        return all(obey)
 
     async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
         """See `engine.client.Client`."""
@@ -261,7 +274,8 @@ class S3Client:
         if where not in self._pools:
             loop = asyncio.get_running_loop()
             connector = Connector(host=endpoint.host, port=endpoint.port, tls=self._tls, loop=loop)
-            self._pools[where] = Pool(connector, loop)
+            pool = self._pools[where] = Pool(connector, loop)
+            pool.pace(self._pace_bytes_per_s, {})
         target = self._targets[bucket] = _Target(endpoint, region, self._pools[where])
         return target
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 from typing import Any, Literal
 
 from s3_upload.errors import ConfigError
+from s3_upload.units import parse_bandwidth
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -34,9 +36,11 @@ def knob(
     low: float = -math.inf,
     high: float = math.inf,
     choices: tuple[str, ...] = (),
+    parse: Callable[[str], object] | None = None,
 ) -> Any:
-    """A field with its help text and its closed range [low, high], or its choices."""
-    return field(default=default, metadata={"help": help_text, "low": low, "high": high, "choices": choices})
+    """A field with its help text and its closed range [low, high], its choices, or what reads its text."""
+    about = {"help": help_text, "low": low, "high": high, "choices": choices, "parse": parse}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +116,23 @@ class UploadConfig:
         high=5 * GIB,
     )
     reader_threads: int = knob(4, "Threads that read and hash files.", low=1, high=256)
+    share: Literal["full", "fair", "background"] = knob(
+        "full",
+        "How much of the link to take. full: all there is; fair: as much as one other bulk transfer; "
+        "background: what nobody else wants.",
+        choices=("full", "fair", "background"),
+    )
+    max_bandwidth: str = knob(
+        "",
+        "Never more than this: 20MB/s, 100Mbit/s, or 80% of what the link turns out to carry.",
+        parse=parse_bandwidth,
+    )
+    pacing: Literal["auto", "application"] = knob(
+        "auto",
+        "Who keeps share and max_bandwidth. auto: the kernel, by packets, where it can (Linux); application: "
+        "requests wait for their turn, which is coarser.",
+        choices=("auto", "application"),
+    )
     copy_parallelization: InitVar[int | None] = None
 
     def __post_init__(self, copy_parallelization: int | None) -> None:
@@ -132,6 +153,13 @@ def _check(spec: dataclasses.Field[Any], value: object) -> None:
     if choices:
         if value not in choices:
             raise ConfigError(f"{spec.name} = {value!r}: must be {' or '.join(map(repr, choices))}")
+        return
+    if parse := spec.metadata["parse"]:
+        try:
+            parse(value)
+        except (ValueError, AttributeError) as error:
+            wrong = error if isinstance(error, ValueError) else "must be a text"
+            raise ConfigError(f"{spec.name} = {value!r}: {wrong}") from None
         return
     low, high = spec.metadata["low"], spec.metadata["high"]
     wanted = "a whole number" if spec.type == "int" else "a number"

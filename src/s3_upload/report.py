@@ -21,6 +21,47 @@ SUPERSEDED = "superseded"
 """The `outcome` of an attempt that was cut short because a copy of it had succeeded."""
 
 
+class ConnectionSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the kernel says of one connection at one moment.
+
+    `number` tells connections apart.  `rtt_s`: its SRTT (RFC 6298); `min_rtt_s`: the least of late.  Sums
+    since its begin: `acks` (segments received), `acked_bytes` (acknowledged, selectively too),
+    `sent_segments`, `retransmits`.  `busy`: a request is under way on it; `waiting`: not all of what the
+    kernel was given has been sent.
+    """
+
+    number: int
+    rtt_s: float
+    min_rtt_s: float
+    acks: int
+    acked_bytes: int
+    sent_segments: int
+    retransmits: int
+    busy: bool
+    waiting: bool
+
+
+class PaceReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How much of the link a run takes at one moment, and why.
+
+    `state`: "growing", "cruising", "probing", "draining" or "yielding" (to others) in the shares
+    "background" and "fair", "full" else.  `queue_s`: how long a packet waits for the link, as far as the
+    connections tell; `base_s`: the round trip without that.  `pace_bytes_per_s`: what all connections
+    together may send (0.0: as much as they like); `acked_bytes_per_s`: what was acknowledged of late.
+    `requests`: how many may be in flight (0: as many as the window says).
+    """
+
+    at_s: float
+    share: str
+    state: str
+    queue_s: float = 0.0
+    base_s: float = 0.0
+    pace_bytes_per_s: float = 0.0
+    acked_bytes_per_s: float = 0.0
+    connections: int = 0
+    requests: int = 0
+
+
 class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One try of one request.
 
@@ -106,7 +147,8 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     copies sent beside a slow first.  `budget_wait_s` is how long retries waited, all together, for want
     of a retry budget: above 0 the store had trouble and the run was slowed.  `failed` and `skipped`
     hold the reports.  `notes` are phrases about what had to be put right on the way (a region, a clock,
-    checksums that the store does not take), one of a kind.
+    checksums that the store does not take), one of a kind.  `pace` tells how much of the link was taken
+    over time, in at most `engine.pacer.MAX_REPORTS` reports; empty where nothing held the run back.
     """
 
     sources: int
@@ -120,6 +162,7 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[UploadReport, ...]
     skipped: tuple[UploadReport, ...]
     notes: tuple[str, ...] = ()
+    pace: tuple[PaceReport, ...] = ()
 
     @property
     def goodput_MBps(self) -> float:  # noqa: N802 - the unit's spelling
@@ -160,7 +203,11 @@ class SummaryFold:
         self._hedges += sum(a.hedge for a in report.attempt_reports)
 
     def summary(
-        self, wall_time_s: float, budget_wait_s: float = 0.0, notes: Iterable[str] = ()
+        self,
+        wall_time_s: float,
+        budget_wait_s: float = 0.0,
+        notes: Iterable[str] = (),
+        pace: Iterable[PaceReport] = (),
     ) -> UploadSummary:
         return UploadSummary(
             sources=self._uploaded + len(self._failed) + len(self._skipped),
@@ -174,4 +221,5 @@ class SummaryFold:
             failed=tuple(self._failed),
             skipped=tuple(self._skipped),
             notes=tuple(notes),
+            pace=tuple(pace),
         )

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from s3_upload.config import UploadConfig
+from s3_upload.control.courtesy import CappedWindow, Courtesy, PacedTimeout
 from s3_upload.control.retry import Retry, Rng
 from s3_upload.control.timeout import OriginTimeout, Timeout
 from s3_upload.control.timers import AdaptiveTimeout
@@ -25,10 +26,13 @@ from s3_upload.control.window import AdaptiveWindow, FixedWindow, Window
 from s3_upload.engine.again import Again
 from s3_upload.engine.client import Client
 from s3_upload.engine.feed import Feed, Offload, Sources
+from s3_upload.engine.gate import Gate, GatedClient
 from s3_upload.engine.nearby import Nearby, local_devices
+from s3_upload.engine.pacer import Pacer, paced_client
 from s3_upload.engine.progress import Progress
 from s3_upload.engine.reader import Reader
 from s3_upload.engine.scheduler import Scheduler
+from s3_upload.pace import Pace
 from s3_upload.report import UploadSummary
 from s3_upload.s3.operations import NO_FIELDS, RequestFields
 from s3_upload.source import ObjectSource
@@ -104,6 +108,7 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     config: UploadConfig | None = None,
     progress: Progress | None = None,
     default_request: DefaultRequest | None = None,
+    pace: Pace | None = None,
 ) -> UploadSummary:
     """Uploads `files` to `bucket` and tells what became of each.
 
@@ -111,7 +116,8 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     consumed in a worker thread, so that it may block.  `progress`: called with an `UploadReport` after
     each upload, in the order in which they end; an async callable is awaited, one report at a time.
     `default_request`: gives the `RequestFields` of a source (content type, metadata, …); bucket, key,
-    body and length are not its to give.
+    body and length are not its to give.  `pace`: a handle with which `max_bandwidth` can be changed
+    meanwhile; its settings count instead of the configuration's.
 
     A file that fails does not stop the others: it is in `summary.failed`.  Raises `RunError` for what
     no file would survive (no such bucket, wrong credentials, unknown host, untrusted certificate),
@@ -130,6 +136,7 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
             default_request=default_request,
             controls=controls_for(config),
             runtime=runtime,
+            pace=pace,
         )
     finally:
         runtime.close()
@@ -145,8 +152,37 @@ async def run_upload(
     default_request: DefaultRequest | None = None,
     controls: Controls,
     runtime: Runtime,
+    pace: Pace | None = None,
 ) -> UploadSummary:
     """`s3_upload_files` with its decisions and surroundings given by the caller."""
+    if pace is None and (config.share != "full" or config.max_bandwidth):
+        pace = Pace(config.share, config.max_bandwidth)
+    if pace is None:
+        return await _run(client, bucket, files, config, progress, default_request, controls, runtime)
+    gate, window = Gate(), CappedWindow(controls.window)
+    courtesy = Courtesy(pace.share, window)
+    pacer = Pacer(paced_client(client, config.pacing), courtesy, gate, pace, runtime.clock)
+    controls = Controls(PacedTimeout(controls.timeout, courtesy), controls.retry, window)
+    pacer.start()
+    try:
+        summary = await _run(
+            GatedClient(client, gate), bucket, files, config, progress, default_request, controls, runtime
+        )
+    finally:
+        reports = pacer.stop()
+    return msgspec.structs.replace(summary, pace=reports)
+
+
+async def _run(  # noqa: PLR0917 - in the order of `run_upload`
+    client: Client,
+    bucket: str,
+    files: Sources,
+    config: UploadConfig,
+    progress: Progress | None,
+    default_request: DefaultRequest | None,
+    controls: Controls,
+    runtime: Runtime,
+) -> UploadSummary:
 
     def fields_of(source: ObjectSource) -> RequestFields:
         return (default_request(source) if default_request else None) or NO_FIELDS

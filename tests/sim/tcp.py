@@ -5,7 +5,8 @@ Rules:
 * Bytes are counted here, not kept: what they say travels beside (see `network`), or not at all (a
   flow in the background).
 * Segments are of one packet to `MAX_SEGMENT_BYTES`, growing with the congestion window: a fast flow
-  costs few events.  A lost segment is lost as a whole.
+  costs few events.  One that is held to a pace sends what that allows in `PACED_S`, at least two packets,
+  as Linux sizes its own.  A lost segment is lost as a whole.
 
 Theory of operation.  As Linux does it, without its refinements: slow start until a loss or until the
 delay grows (HyStart, RFC 9406), CUBIC (RFC 9438) with its Reno-friendly region from then on; loss is
@@ -25,6 +26,7 @@ from tests.sim.loop import SimLoop
 
 PACKET_BYTES = 1448
 MAX_SEGMENT_BYTES = 64 << 10
+PACED_S = 0.001
 INITIAL_PACKETS = 10
 MIN_RTO_S = 0.2
 MAX_RTO_S = 120.0
@@ -86,10 +88,13 @@ class Path:
     delay_s: float
     loss: float
     rng: random.Random
+    passed_bytes: int = 0
+    """What has left the link, also to be lost behind it."""
 
     def forward(self, size: int) -> float | None:
         """When `size` bytes sent now arrive, None if never."""
         left_s = self.link.enter(size)
+        self.passed_bytes += size if left_s is not None else 0
         if left_s is None or (self.loss and self.rng.random() < 1 - (1 - self.loss) ** (size / PACKET_BYTES)):
             return None
         return left_s + self.delay_s
@@ -144,6 +149,8 @@ class Sender:
         self.srtt_s, self.rttvar_s, self.min_rtt_s = rtt_s, rtt_s / 2, rtt_s
         self.timeouts = 0
         self.wire_bytes = 0
+        self.segments = self.retransmits = self.acks = 0
+        self.early_bytes = 0  # acknowledged selectively
         self.last_acked_s = self._loop.time()
         self.max_rate = float("inf")
         self.unread = 0  # delivered, and never taken by a program that stopped reading
@@ -197,7 +204,9 @@ class Sender:
                 self._send(self._lost.popleft(), now_s)
             else:
                 quarter = max(PACKET_BYTES, int(self.cwnd) // 4)
-                end = min(self.next + min(quarter, self._max_segment_bytes), self.limit, self._edge)
+                paced = max(2.0 * PACKET_BYTES, self.max_rate * PACED_S)
+                end = self.next + int(min(quarter, self._max_segment_bytes, paced))
+                end = min(end, self.limit, self._edge)
                 segment = Segment(self.next, end - self.next)
                 self.next = end
                 self._send(segment, now_s)
@@ -217,6 +226,8 @@ class Sender:
         self._sent.append((segment.order, segment))
         self.in_flight += segment.size
         self.wire_bytes += segment.size
+        self.segments += 1
+        self.retransmits += segment.tries > 1
         self._free_s = now_s + segment.size / self.max_rate
         arrival_s = self.path.forward(segment.size)
         if arrival_s is not None:
@@ -249,6 +260,7 @@ class Sender:
         if self.stopped:
             return
         now_s = self._loop.time()
+        self.acks += 1
         self._edge = max(self._edge, edge)
         if segment.order >= 0:
             if segment.flying:
@@ -257,11 +269,13 @@ class Sender:
             if segment.tries == 1:  # Karn's rule
                 self._sample(now_s - segment.sent_s)
             segment.order = -1
+            self.early_bytes += segment.size
             self.timeouts = 0
             self._progress_s = now_s
             self._find_losses(order, now_s)
             self._grow(segment.size, now_s)
         if arrived_to > self.acked:
+            self.early_bytes = max(0, self.early_bytes - (arrived_to - self.acked))
             self.acked = arrived_to
             self.last_acked_s = now_s
             self._on_acked()

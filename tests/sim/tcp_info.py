@@ -46,12 +46,12 @@ def _pack(sender: Sender) -> bytes:
     head = (1, 0, sender.timeouts, 0, sender.timeouts, 0, 0, 0)
     words = (
         int(sender.rto_s * micro), 40_000, PACKET_BYTES, PACKET_BYTES,
-        unacked, 0, 0, 0, 0,
+        unacked, sender.early_bytes // PACKET_BYTES, 0, 0, 0,
         acked_ms, 0, acked_ms, acked_ms,
         1500, 65_535, int(sender.srtt_s * micro), int(sender.rttvar_s * micro),
-        ssthresh, int(sender.cwnd / PACKET_BYTES), PACKET_BYTES, 3, 0, 65_535, 0,
+        ssthresh, int(sender.cwnd / PACKET_BYTES), PACKET_BYTES, 3, 0, 65_535, sender.retransmits,
     )  # fmt: skip
     sums = (rate, max_rate, sender.acked + 1, 0)  # the SYN counts as a byte
-    more = (0, 0, sender.limit - sender.next, int(sender.min_rtt_s * micro), 0, 0)
+    more = (sender.segments, sender.acks, sender.limit - sender.next, int(sender.min_rtt_s * micro), 0, 0)
     last = (rate, 0, 0, 0, 0, 0, sender.wire_bytes, 0, 0, 0, 0, 65_535)
     return _FORMAT.pack(*head, *words, *sums, *more, *last)

@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from s3_upload.cli.options import parse_size, show_size
 from s3_upload.config import MIB
+from s3_upload.units import parse_size, show_size
 from tests.store import REGION
 from tests.stores.servers import STORES, Missing, build
 

@@ -134,6 +134,7 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "hedges": 1,
         "budget_wait_s": 0.0,
         "notes": [],
+        "pace": [],
         "failed": 1,
         "skipped": 1,
         "goodput_MBps": 1.25,

@@ -17,6 +17,7 @@ WHOLE = [spec for spec in KNOBS if spec.type == "int"]
 REAL = [spec for spec in KNOBS if spec.type == "float"]
 NUMBERS = [*WHOLE, *REAL]
 CHOICES = [spec for spec in KNOBS if spec.metadata["choices"]]
+TEXTS = [spec for spec in KNOBS if spec.metadata["parse"]]
 Knob = dataclasses.Field[Any]
 
 
@@ -37,8 +38,9 @@ def refusal(spec: Knob, value: object) -> str:
 
 def test_the_defaults_are_valid_and_every_knob_has_a_range_or_choices_and_help() -> None:
     UploadConfig()
-    assert len(NUMBERS) + len(CHOICES) == len(KNOBS) > 10
-    assert [spec.name for spec in CHOICES] == ["window", "timeout", "hedge"]
+    assert len(NUMBERS) + len(CHOICES) + len(TEXTS) == len(KNOBS) > 10
+    assert [spec.name for spec in CHOICES] == ["window", "timeout", "hedge", "share", "pacing"]
+    assert [spec.name for spec in TEXTS] == ["max_bandwidth"]
     for spec in KNOBS:
         assert spec.metadata["help"].endswith(".")
     for spec in NUMBERS:
@@ -66,6 +68,8 @@ def test_every_choice_is_allowed_and_the_types_say_the_same(spec: Knob) -> None:
         ("window", "'adaptive' or 'fixed'"),
         ("timeout", "'adaptive' or 'origin'"),
         ("hedge", "'auto' or 'off'"),
+        ("share", "'full' or 'fair' or 'background'"),
+        ("pacing", "'auto' or 'application'"),
     ],
 )
 def test_what_is_no_choice_is_refused_with_field_value_and_choices(

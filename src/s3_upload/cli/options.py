@@ -9,7 +9,6 @@ flags carry the AWS CLI's names where it has one.
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from s3_upload.config import GIB, UploadConfig, part_size_for
 from s3_upload.errors import AttemptError, ConfigError
 from s3_upload.s3.fields import field_headers
 from s3_upload.s3.operations import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
+from s3_upload.units import parse_size, show_size
 
 STORE = Group("Store", sort_key=1)
 OUTPUT = Group("Output", sort_key=2)
@@ -30,8 +30,6 @@ TUNING = Group("Tuning (defaults suit an ordinary machine and S3)", sort_key=4)
 
 _VARIANTS = ("use_accelerate_endpoint", "use_dualstack_endpoint", "use_fips_endpoint")
 _NOT_EMBEDDED = ("endpoint_url", *_VARIANTS, "no_sign_request", "client_cert")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)?", re.IGNORECASE)
-_EXPONENT = {"k": 1, "m": 2, "g": 3, "t": 4}
 
 
 def flag(help_text: str, *env: str, name: str | tuple[str, ...] | None = None) -> Parameter:
@@ -234,31 +232,6 @@ def parse_pairs(option: str, text: str) -> dict[str, str]:
             raise UsageError(f"{option} {text}: {key.strip()} is given twice")
         pairs[key.strip()] = value.strip()
     return pairs
-
-
-def parse_size(text: str) -> int:
-    """Bytes: "8MiB" (2^20), "16MB" (10^6), "1000000". "8M" is 8 MB. Raises `ValueError`."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text} is no size: give bytes, or a number and kB, MB, GB, KiB, MiB or GiB")
-    number, letter, binary = match.groups()
-    factor = (1024 if binary else 1000) ** _EXPONENT[letter.lower()] if letter else 1
-    return round(float(number) * factor) if "." in number else int(number) * factor
-
-
-def show_size(size: int) -> str:
-    """The shortest exact spelling that `parse_size` reads: 8388608 is 8MiB, 1000000 is 1MB."""
-    for unit, factor in (
-        ("GiB", 1 << 30),
-        ("GB", 10**9),
-        ("MiB", 1 << 20),
-        ("MB", 10**6),
-        ("KiB", 1 << 10),
-        ("kB", 1000),
-    ):
-        if size and size % factor == 0:
-            return f"{size // factor}{unit}"
-    return str(size)
 
 
 def _convert_size(type_: Any, tokens: Any) -> int:

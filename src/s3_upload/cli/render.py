@@ -15,12 +15,14 @@ import msgspec
 
 from s3_upload.cli.output import emit, note, printable
 from s3_upload.errors import FailureKind, UploadError
-from s3_upload.report import SKIPPED, SUCCESS, SummaryFold, UploadReport, UploadSummary
+from s3_upload.report import SKIPPED, SUCCESS, PaceReport, SummaryFold, UploadReport, UploadSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from rich.text import Text as RichText
+
+    from s3_upload.pace import Pace
 
 COLUMNS = ("attempts", "bytes", "success_ms", "total_ms", "MBps", "MBps est")
 _WIDTHS = (8, 14, 12, 12, 9, 9)
@@ -183,14 +185,16 @@ def _plain_error(value: object) -> object:
 
 
 @contextmanager
-def progress_line(text: Text, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+def progress_line(
+    text: Text, pace: Pace | None = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[None]:
     """Keeps one line about the run at the bottom of the terminal that stderr is."""
     from rich.console import Console
     from rich.live import Live
 
     started_s = clock()
     live = Live(
-        get_renderable=lambda: progress_text(text, clock() - started_s),
+        get_renderable=lambda: progress_text(text, clock() - started_s, pace.latest if pace else None),
         console=Console(stderr=True, highlight=False),
         refresh_per_second=8,
         transient=True,
@@ -200,11 +204,22 @@ def progress_line(text: Text, clock: Callable[[], float] = time.monotonic) -> It
         yield
 
 
-def progress_text(text: Text, elapsed_s: float) -> RichText:
+def progress_text(text: Text, elapsed_s: float, pace: PaceReport | None = None) -> RichText:
     from rich.text import Text as RichText
 
     speed = text.bytes / 1e6 / elapsed_s if elapsed_s > 0 else 0.0
     line = RichText(f"{counted(text.files)}  {show_bytes(text.bytes)}  {speed:.2f} MB/s", no_wrap=True)
     if text.failed:
         line.append(f"  {text.failed:,} failed", style="bold red")
+    if pace is not None:
+        line.append(f"  {pace_phrase(pace)}", style="dim")
     return line
+
+
+def pace_phrase(pace: PaceReport) -> str:
+    """What holds the run back now, for people: "yielding: queue 31 ms"."""
+    if pace.state == "full":
+        return ""
+    if pace.state == "capped":
+        return f"capped at {pace.pace_bytes_per_s / 1e6:.2f} MB/s"
+    return f"{pace.state}: queue {pace.queue_s * 1e3:.0f} ms"

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from s3_upload.cli.options import UploadOptions
+    from s3_upload.pace import Pace
     from s3_upload.report import UploadSummary
     from s3_upload.source import ObjectSource
 
@@ -54,8 +55,11 @@ def run(job: Job) -> int:
     config, fields = job.options.config(), job.options.objects.request_fields()
     if job.options.output.dryrun:
         return _dry_run(job)
+    from s3_upload.pace import Pace
     from s3_upload.upload import s3_upload_files
 
+    held_back = config.share != "full" or config.max_bandwidth
+    pace = Pace(config.share, config.max_bandwidth) if held_back else None
     summaries: list[UploadSummary] = []
 
     async def upload() -> None:
@@ -69,13 +73,14 @@ def run(job: Job) -> int:
                     config,
                     progress=job.rendering.add,
                     default_request=content_type_by_name(fields),
+                    pace=pace,
                 )
                 summaries.append(summary)
 
     try:
         with (
             open_store(job.options.store, job.bucket) as connect,
-            _line(job),
+            _line(job, pace),
             asyncio.Runner(loop_factory=loop_factory()) as runner,
         ):
             runner.run(upload())
@@ -89,7 +94,8 @@ def run(job: Job) -> int:
         wall_time_s = sum(summary.wall_time_s for summary in summaries)
         budget_wait_s = sum(summary.budget_wait_s for summary in summaries)
         notes = dict.fromkeys(text for summary in summaries for text in summary.notes)
-        job.rendering.finish(job.rendering.fold.summary(wall_time_s, budget_wait_s, notes))
+        paces = [report for summary in summaries for report in summary.pace]
+        job.rendering.finish(job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces))
     return EXIT_FILES_FAILED if job.rendering.failed else EXIT_OK
 
 
@@ -120,8 +126,8 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-def _line(job: Job) -> AbstractContextManager[None]:
-    return progress_line(job.rendering) if job.show_progress and sys.stderr.isatty() else nullcontext()
+def _line(job: Job, pace: Pace | None) -> AbstractContextManager[None]:
+    return progress_line(job.rendering, pace) if job.show_progress and sys.stderr.isatty() else nullcontext()
 
 
 def _dry_run(job: Job) -> int:

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 from s3_upload.http import Response
+from s3_upload.report import ConnectionSample
 from s3_upload.s3.operations import Operation
 from s3_upload.s3.responses import Failure
 from s3_upload.wire.exchange import Exchange
@@ -51,4 +53,21 @@ class Client(Protocol):
 
     def remark(self, failure: Failure, exchange: Exchange) -> str:
         """What this side knows about a failure that the answer does not say: a phrase, or ""."""
+        ...
+
+
+@runtime_checkable
+class PacedClient(Client, Protocol):
+    """A client whose connections tell how they fare, and can be held back."""
+
+    def samples(self) -> list[ConnectionSample]:
+        """Of all open connections; empty where nothing is known of them."""
+        ...
+
+    def pace(self, bytes_per_s: float, apart: Mapping[int, float]) -> bool:
+        """Each connection, also those opened later, sends at most so fast (math.inf: as fast as it likes);
+        `apart`: but these, by the numbers of their samples.
+
+        False if one does not.
+        """
         ...

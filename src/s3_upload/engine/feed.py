@@ -7,7 +7,7 @@ Rules:
 * Bodies that are read or about to be read and not yet sent to the end never exceed
   `max_in_flight_bytes` together, and their units `MAX_READ_AHEAD` plus twice the window, except that
   one read is always allowed when nothing is held.
-* Parts of files begun come before new files: what is begun is finished first.
+* Parts of files begun come before new files, and only bytes bound them: what is begun is finished first.
 * While the reports of what has ended wait for the user's callable (`Sink.backlogged`), nothing is
   pulled or read: sources that end unread, skipped or failed, make reports without any request.
 
@@ -151,7 +151,8 @@ class Feed:
         if self._held_units == 0 and self._reads == 0:
             return True
         fits = self._held_bytes + self._batch_reserve_bytes <= self._config.max_in_flight_bytes
-        return fits and self._held_units < MAX_READ_AHEAD + 2 * self._sink.window_limit()
+        ahead = MAX_READ_AHEAD + 2 * self._sink.window_limit()
+        return fits and (self._held_units < ahead or bool(self._multiparts))
 
     def run(self, job: Coroutine[Any, Any, None]) -> None:
         """Runs `job` beside its own reading; the run ends with neither of them unfinished."""

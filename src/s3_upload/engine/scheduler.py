@@ -118,7 +118,10 @@ class Scheduler:
         """Queues a unit for the next free slot."""
         if isinstance(unit.upload, MultipartUpload):
             self._multiparts[unit.upload] = None
-        self._ready.append(unit)
+        if unit.operation.part_number:
+            self._ready.appendleft(unit)  # bytes before what brings more of them: a Create costs a round trip
+        else:
+            self._ready.append(unit)
         self._wake_one()
 
     def proceed(self, upload: Upload, follow_ups: Iterable[Unit]) -> None:

@@ -136,6 +136,11 @@ class Connection(asyncio.Protocol):
         rto_s = info.rtt_s + RTO_RTTVARS * info.rttvar_s
         return Transfer(info.bytes_acked, handed_over and not in_kernel, info.last_ack_age_s, rto_s)
 
+    @property
+    def socket(self) -> Any:
+        """The transport's socket, None where there is none."""
+        return self._transport.get_extra_info("socket") if self._transport is not None else None
+
     def close(self) -> None:
         """Closes the connection; a request under way fails."""
         self._fail(FailureKind.RESET, "the connection was closed by us")

@@ -6,18 +6,26 @@ Rules:
 * The connection used last is reused first (LIFO): its congestion window is still open, and those
   not needed any more grow old at the bottom and are closed after `MAX_IDLE_S`.
 * The pool knows every connection it opened until it is closed, and `close` closes them all.
+* The pace holds for those that are open and for all that are opened later.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
+from collections.abc import Mapping
 
+from s3_upload.report import ConnectionSample
+from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector
 from s3_upload.wire.connection import Connection
 from s3_upload.wire.exchange import Exchange
 
 MAX_IDLE_S = 15.0
 """Below the idle time-outs of S3 (about 20 s) and of the usual proxies (60 s and more)."""
+_NUMBERS = itertools.count()
+"""One for each connection, whichever pool it is in."""
 
 
 class Pool:
@@ -27,7 +35,9 @@ class Pool:
         self._connector = connector
         self._loop = loop
         self._idle: list[tuple[Connection, float]] = []
-        self._all: dict[Connection, None] = {}  # a set that keeps its order
+        self._all: dict[Connection, int] = {}  # each with its number
+        self._pace_bytes_per_s = math.inf
+        self._kernel_paces = True  # as long as nothing shows that it does not
 
     def __repr__(self) -> str:
         where = f"{self._connector.host}:{self._connector.port}"
@@ -51,17 +61,42 @@ class Pool:
         """A new connection. Raises `AttemptError`."""
         connection = await self._connector.open(exchange, self.put_back, self._on_closed)
         if connection.usable:  # else it was closed at once, and its request will say so
-            self._all[connection] = None
+            self._add(connection)
         return connection
 
     def put_back(self, connection: Connection) -> None:
         """`connection` is free for the next request."""
-        self._all[connection] = None  # it may be new: the spare one of two that were opened
+        if connection not in self._all:  # the spare one of two that were opened
+            self._add(connection)
         self._idle.append((connection, self._loop.time()))
 
     def _on_closed(self, connection: Connection) -> None:
         self._all.pop(connection, None)
         self._idle = [entry for entry in self._idle if entry[0] is not connection]
+
+    def _add(self, connection: Connection) -> None:
+        self._all[connection] = next(_NUMBERS)
+        if self._pace_bytes_per_s < math.inf and not tcp_info.pace(connection.socket, self._pace_bytes_per_s):
+            self._kernel_paces = False
+
+    def samples(self) -> list[ConnectionSample]:
+        """What the kernel says of each open connection; none where it says nothing."""
+        found = (
+            tcp_info.sample(connection.socket, number, busy=not connection.usable)
+            for connection, number in self._all.items()
+        )
+        return [sample for sample in found if sample is not None]
+
+    def pace(self, bytes_per_s: float, apart: Mapping[int, float]) -> bool:
+        """Each connection sends at most so fast (math.inf: as fast as it likes), also those opened later;
+        `apart`: but these, by their numbers. False if the kernel does not see to that."""
+        if bytes_per_s == self._pace_bytes_per_s == math.inf:
+            return self._kernel_paces
+        self._pace_bytes_per_s = bytes_per_s
+        for connection, number in self._all.items():
+            if not tcp_info.pace(connection.socket, apart.get(number, bytes_per_s)):
+                self._kernel_paces = False
+        return self._kernel_paces
 
     async def close(self) -> None:
         """Closes all connections and lets the loop run their callbacks."""

@@ -1,4 +1,4 @@
-"""What the kernel knows of a TCP connection: Linux's TCP_INFO.
+"""What the kernel knows of a TCP connection, Linux's TCP_INFO, and how fast it may send.
 
 Layout: `struct tcp_info` in linux/tcp.h; it only ever grows at its end, so an old kernel's answer is
 shorter and a new one's longer than what is read here.  On other systems, and for transports without
@@ -12,6 +12,12 @@ import struct
 from typing import Any
 
 import msgspec
+
+from s3_upload.report import ConnectionSample
+
+SO_MAX_PACING_RATE = 47
+"""Linux's number (asm-generic/socket.h); Python has no name for it."""
+UNLIMITED = 0xFFFF_FFFF_FFFF_FFFF
 
 # 8 bytes of flags; 24 u32 from rto to total_retrans; 4 u64 from pacing_rate to bytes_received;
 # 6 u32 from segs_out to data_segs_out; u64 delivery_rate.
@@ -40,15 +46,9 @@ class TcpInfo(msgspec.Struct, frozen=True, gc=False):
 
 def read(sock: Any) -> TcpInfo | None:
     """TCP_INFO of a socket, or None where there is none (not Linux, not TCP, closed)."""
-    if sock is None or _TCP_INFO is None:
+    values = _values(sock)
+    if values is None:
         return None
-    try:
-        raw = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LAYOUT.size)
-    except (OSError, AttributeError):
-        return None
-    if len(raw) < _LAYOUT.size:
-        return None
-    values = _LAYOUT.unpack(raw)
     return TcpInfo(
         unacked=values[4],
         last_ack_age_s=values[12] / 1e3,
@@ -60,3 +60,44 @@ def read(sock: Any) -> TcpInfo | None:
         min_rtt_s=values[31] / 1e6,
         delivery_rate=values[34],
     )
+
+
+def sample(sock: Any, number: int, *, busy: bool) -> ConnectionSample | None:
+    """What the courtesy controller wants to know of connection `number`; None where there is no TCP_INFO."""
+    values = _values(sock)
+    if values is None:
+        return None
+    return ConnectionSample(
+        number=number,
+        rtt_s=values[15] / 1e6,
+        min_rtt_s=values[31] / 1e6,
+        acks=values[29],
+        acked_bytes=values[26] + values[5] * values[2],
+        sent_segments=values[28],
+        retransmits=values[23],
+        busy=busy,
+        waiting=values[30] > 0,
+    )
+
+
+def pace(sock: Any, bytes_per_s: float) -> bool:
+    """Has the kernel send at most so fast (math.inf: as fast as it likes); whether it does.
+
+    TCP paces by itself where the queueing discipline does not (Linux 4.13 and later).
+    """
+    rate = UNLIMITED if bytes_per_s >= UNLIMITED else max(1, int(bytes_per_s))
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, struct.pack("=Q", rate))
+    except (OSError, AttributeError):
+        return False
+    return _TCP_INFO is not None
+
+
+def _values(sock: Any) -> tuple[Any, ...] | None:
+    if sock is None or _TCP_INFO is None:
+        return None
+    try:
+        raw = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LAYOUT.size)
+    except (OSError, AttributeError):
+        return None
+    return _LAYOUT.unpack(raw) if len(raw) >= _LAYOUT.size else None

@@ -1,0 +1,226 @@
+"""How much of the link to take: joins what the shares, the cap and the requests in flight decide. Pure.
+
+Theory of operation.  Every tick the connections' samples become a `Look` (`link`).
+
+1. *Rate*: what the share allows (`scavenger`, `fair`; "full": everything), and at most what the cap does.
+2. *Requests*: with a bound on the rate, more requests at a time than keep it busy only wait.  From
+   START_REQUESTS, times REQUESTS_GROWTH each step (a round trip and REACTION_S) in which all were in use and
+   less than USED of the rate was acknowledged, though no queue stands in the way and none had bytes that
+   wait (all wait for answers); where some had (TCP holds them back), each SLOW_STEPS; one less when
+   more than MAX_WAITING have.
+3. *Pace of one connection*: the rate, divided among those with a request under way, also one that only waits
+   for its answer: it may begin the next before the next tick.  Shares differ by up to STAGGER, so that
+   equal bodies do not all end at once.  What the waiting ones leave unused is given to all: a *boost*,
+   1 to MAX_BOOST, raised by BOOST_GAIN of what is missing while the rate is steady and there is no queue, and
+   at once cut by what is too much.
+   Never less than FLOOR_CONNECTION_BYTES_PER_S.
+4. *Timeouts*: what is held back here is not to be cut for it.  A small body counts as taken in when the
+   kernel has it, but then leaves at the pace; the slowest of the last SLOWEST_S, for safety.  A request as
+   a whole may take the time of its bytes at the floor.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from s3_upload.control.cap import UNBOUNDED, Cap
+from s3_upload.control.fair import FairFlow
+from s3_upload.control.link import RATE_S, LinkView, Look
+from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, REACTION_S, TRIGGER_S, Scavenger
+from s3_upload.control.timeout import Timeout, Timeouts
+from s3_upload.control.timers import SMALL_BYTES
+from s3_upload.control.window import Window
+from s3_upload.report import AttemptReport, ConnectionSample, PaceReport
+from s3_upload.units import Bandwidth
+
+START_REQUESTS = 4
+REQUESTS_GROWTH = 1.5
+USED = 0.9
+MAX_WAITING = 8
+SLOW_STEPS = 6
+STAGGER = 0.25
+MAX_BOOST, BOOST_GAIN = 1.25, 0.02
+SLOWEST_S = 60.0
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """`bytes_per_s` for all connections together, `each_bytes_per_s` for one (both may be UNBOUNDED), but
+    `apart` for those with these numbers."""
+
+    bytes_per_s: float
+    each_bytes_per_s: float
+    apart: dict[int, float]
+    report: PaceReport
+
+
+class CappedWindow:
+    """A window algorithm, and above it the bound of step 2 (None: no bound)."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self.bound: int | None = None
+        self.in_flight = 0
+        """At the end of the last attempt."""
+
+    @property
+    def limit(self) -> int:
+        limit = self._window.limit
+        return limit if self.bound is None else min(limit, self.bound)
+
+    def observe(self, report: AttemptReport, *, now: float, in_flight: int) -> None:
+        self.in_flight = in_flight
+        self._window.observe(report, now=now, in_flight=in_flight)
+
+
+class Requests:
+    """Step 2 of the module's theory."""
+
+    def __init__(self) -> None:
+        self.bound = START_REQUESTS
+        self._rates: deque[tuple[float, float]] = deque()
+        self._changed_s = 0.0
+        self._used_s = 0.0  # when they last were enough
+        self.steady = False
+        """The rate has been about the same for as long as its effect takes to be seen."""
+
+    def decide(self, look: Look, rate: float, limit: int, *, now: float) -> int | None:
+        """How many may be in flight, None for as many as the window has; `limit`: what it has."""
+        step_s = look.base_s + look.queue_s + REACTION_S
+        self._rates.append((now, rate))
+        while self._rates[0][0] < now - step_s - RATE_S:
+            self._rates.popleft()
+        if rate == UNBOUNDED:
+            return None
+        least = min(before for _, before in self._rates)
+        most = max(before for _, before in self._rates)
+        self.steady = most < 1.1 * least
+        full = look.busy >= min(self.bound, limit)
+        if not full or look.bytes_per_s >= USED * least or look.queue_s > TRIGGER_S:
+            self._used_s = now
+        held_back = now - self._used_s >= step_s * (SLOW_STEPS if look.waiting else 1)
+        if now - self._changed_s < step_s:
+            return self.bound
+        if held_back:
+            self.bound = min(int(self.bound * REQUESTS_GROWTH), max(limit, START_REQUESTS) * 2)
+            self._changed_s = self._used_s = now
+        elif look.waiting > MAX_WAITING and self.bound > START_REQUESTS:
+            self.bound -= 1
+            self._changed_s = now
+        return self.bound
+
+
+class Slowest:
+    """The least pace of one connection in the last SLOWEST_S to twice as many."""
+
+    def __init__(self) -> None:
+        self._since_s = 0.0
+        self._before = self._now = UNBOUNDED
+
+    @property
+    def bytes_per_s(self) -> float:
+        return min(self._before, self._now)
+
+    def add(self, bytes_per_s: float, now: float) -> None:
+        if now - self._since_s >= SLOWEST_S:
+            self._since_s = now
+            self._before, self._now = self._now, bytes_per_s
+        self._now = min(self._now, bytes_per_s)
+
+
+class Courtesy:
+    """The decisions of one run. `share`: "background", "fair" or "full"."""
+
+    def __init__(self, share: str, window: CappedWindow) -> None:
+        self.share = share
+        self._window = window
+        self._view = LinkView()
+        self._taker: Scavenger | FairFlow | None = None
+        if share != "full":
+            self._taker = Scavenger() if share == "background" else FairFlow()
+        self._cap = Cap()
+        self._requests = Requests()
+        self._slowest = Slowest()
+        self._boost = 1.0
+
+    def decide(
+        self, samples: Sequence[ConnectionSample], bandwidth: Bandwidth | None, *, now: float
+    ) -> Decision:
+        """What holds until the next tick; bounds the window at once."""
+        look = self._view.look(samples, now=now)
+        share_rate = UNBOUNDED if self._taker is None else self._taker.decide(look, now=now)
+        cap_rate = self._cap.rate(bandwidth, look, now=now)
+        rate = min(share_rate, cap_rate)
+        self._window.bound = bound = self._requests.decide(look, rate, self._window.limit, now=now)
+        each, apart = self._divide(rate, samples, look, capped=cap_rate < share_rate)
+        report = PaceReport(
+            at_s=now,
+            share=self.share,
+            state=self._state(capped=cap_rate < share_rate),
+            queue_s=look.queue_s,
+            base_s=look.base_s,
+            pace_bytes_per_s=0.0 if rate == UNBOUNDED else rate,
+            acked_bytes_per_s=look.bytes_per_s,
+            connections=look.connections,
+            requests=bound or 0,
+        )
+        return Decision(rate, each, apart, report)
+
+    def _divide(
+        self, rate: float, samples: Sequence[ConnectionSample], look: Look, *, capped: bool
+    ) -> tuple[float, dict[int, float]]:
+        """Step 3; the cap makes up by itself for what is missing."""
+        if rate == UNBOUNDED:
+            return rate, {}
+        if capped or not self._requests.steady or look.queue_s > TRIGGER_S / 2.0:
+            self._boost = 1.0
+        elif look.bytes_per_s > rate:
+            self._boost = max(1.0, self._boost * rate / look.bytes_per_s)
+        elif look.waiting:
+            missing = 1.0 - look.bytes_per_s / rate
+            self._boost = min(MAX_BOOST, self._boost + BOOST_GAIN * missing)
+        each = max(FLOOR_CONNECTION_BYTES_PER_S, self._boost * rate / (look.busy or START_REQUESTS))
+        numbers = sorted(sample.number for sample in samples if sample.busy)
+        apart = dict.fromkeys(numbers, each)
+        if len(numbers) > 1:
+            tilt = 2.0 * STAGGER / (len(numbers) - 1)
+            apart = {number: each * (1.0 - STAGGER + tilt * rank) for rank, number in enumerate(numbers)}
+        self._slowest.add(min(apart.values(), default=each), look.at_s)
+        return each, apart
+
+    def slowed_s(self, body_bytes: int) -> float:
+        """How long the bytes of a body may take on their way for their pace alone (step 4)."""
+        return body_bytes / self._slowest.bytes_per_s
+
+    def _state(self, *, capped: bool) -> str:
+        if capped or self._taker is None:
+            return "capped" if capped else "full"
+        return str(getattr(self._taker.state, "value", self._taker.state))
+
+
+class PacedTimeout:
+    """A timeout algorithm that knows of the pace: step 4 of the module's theory."""
+
+    def __init__(self, timeout: Timeout, courtesy: Courtesy) -> None:
+        self._timeout = timeout
+        self._courtesy = courtesy
+
+    @property
+    def est_MBps(self) -> float:  # noqa: N802 - the unit's spelling
+        return self._timeout.est_MBps
+
+    def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
+        limits = self._timeout.timeouts(operation=operation, body_bytes=body_bytes, retries=retries)
+        slowed_s = self._courtesy.slowed_s(body_bytes) if body_bytes <= SMALL_BYTES else 0.0
+        return Timeouts(
+            limits.connect_s,
+            limits.total_s + body_bytes / FLOOR_CONNECTION_BYTES_PER_S,
+            limits.stall_s,
+            limits.response_s + slowed_s,
+            limits.hedge_s + slowed_s,
+        )
+
+    def observe(self, report: AttemptReport) -> None:
+        self._timeout.observe(report)

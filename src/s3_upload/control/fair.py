@@ -1,0 +1,85 @@
+"""`share="fair"`: all connections together take what one flow of bulk data would. Pure.
+
+Theory of operation.  One virtual CUBIC flow (RFC 9438) over the aggregate, as a congestion manager has it
+(RFC 3124): the kernel's own windows serve it, and it hands out the pace.  W is its window, in segments of
+SEGMENT_BYTES; the rate is W / (base + queue), so that a queue slows it as it slows a flow that waits for
+its acknowledgements.
+
+1. *Slow start*: W doubles each round trip, until a loss, or until the queue is above base / 8, at least
+   DELAY_MIN_S and at most DELAY_MAX_S (HyStart, RFC 9406).
+2. *Loss*: a retransmission on any connection is one congestion event, at most one each round trip:
+   W_max = W (W * (1 + BETA) / 2 if below the last W_max: fast convergence), W = BETA * W.
+3. *Between*: with t since then and K = cbrt(W_max * (1 - BETA) / C)
+
+       W_cubic = C * (t - K) ** 3 + W_max
+       W_est   = BETA * W_max + 3 * (1 - BETA) / (1 + BETA) * t / rtt
+       W       = max(W_cubic, W_est), at most 1.5 times as much in a round trip
+
+4. A window that is not used (R below USED of the rate) does not grow.
+"""
+
+from __future__ import annotations
+
+from s3_upload.control.link import Look
+from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S
+
+SEGMENT_BYTES = 1448
+START_SEGMENTS = 20.0
+MIN_SEGMENTS = 4.0
+C = 0.4
+BETA = 0.7
+DELAY_MIN_S, DELAY_MAX_S = 0.004, 0.016
+USED = 0.6
+MIN_RTT_S = 0.001
+
+
+class FairFlow:
+    """The algorithm of the module's theory."""
+
+    def __init__(self) -> None:
+        self.state = "growing"
+        self.window = START_SEGMENTS  # W
+        self._slow_start = True
+        self._w_max = 0.0
+        self._cut_s = 0.0
+        self._last_s = 0.0
+        self._rate = 0.0
+
+    def decide(self, look: Look, *, now: float) -> float:
+        """Bytes per second for all connections from now on."""
+        elapsed_s, self._last_s = now - self._last_s, now
+        rtt_s = max(look.base_s + look.queue_s, MIN_RTT_S)
+        used = look.bytes_per_s >= USED * self._rate
+        if look.base_s == 0.0:
+            pass  # no connection yet
+        elif look.retransmits and now - self._cut_s > rtt_s:
+            self._cut(now)
+        elif self._slow_start:
+            if look.queue_s > min(max(look.base_s / 8.0, DELAY_MIN_S), DELAY_MAX_S):
+                self._slow_start = False
+                self.state = "cruising"
+                self._w_max, self._cut_s = self.window, now
+            elif used or now < 1.0:
+                self.window *= 2.0 ** (elapsed_s / rtt_s) if elapsed_s < rtt_s else 2.0
+        elif used:
+            self._grow(now, rtt_s, elapsed_s)
+        floor = FLOOR_CONNECTION_BYTES_PER_S * max(look.busy, 1)
+        self._rate = max(self.window * SEGMENT_BYTES / rtt_s, floor)
+        return self._rate
+
+    def _cut(self, now: float) -> None:
+        converging = self.window < self._w_max
+        self._w_max = self.window * (1.0 + BETA) / 2.0 if converging else self.window
+        self.window = max(MIN_SEGMENTS, BETA * self.window)
+        self._slow_start = False
+        self.state = "cruising"
+        self._cut_s = now
+
+    def _grow(self, now: float, rtt_s: float, elapsed_s: float) -> None:
+        t = now - self._cut_s
+        k_s = (self._w_max * (1.0 - BETA) / C) ** (1 / 3)
+        w_cubic = C * (t - k_s) ** 3 + self._w_max
+        w_est = BETA * self._w_max + 3.0 * (1.0 - BETA) / (1.0 + BETA) * t / rtt_s
+        wanted = max(w_cubic, w_est)
+        if wanted > self.window:
+            self.window = min(wanted, self.window * 1.5 ** min(1.0, elapsed_s / rtt_s))

@@ -1,0 +1,141 @@
+"""What all connections together say of the link. Pure: samples and `now` in, a `Look` out.
+
+Theory of operation.
+
+1. *Round trip*: the kernel tells a smoothed one, SRTT = (1 - 1/8) * SRTT + R / 8 for each acknowledgement.
+   With n of them between two looks the mean of their R is
+
+       R = (srtt - w * srtt_before) / (1 - w)        w = (7/8) ** n
+
+   which is as fresh as the look itself; a connection without a new acknowledgement says nothing.
+2. *Round trip of a look*: the lower quartile of its connections' R.  (A low percentile: a receiver that
+   waits with its acknowledgement makes some of them too long.)
+3. *Base*: the least of those in the last BASE_MINUTES minutes (RFC 6817: base history).  (Not the least of
+   all packets: one odd measurement would count as long.)  *Queue*: the round trip now, less the base.
+4. *Rate*: bytes acknowledged, selectively too, over the last RATE_S, or the round trip where that is longer.
+5. *Loss*: retransmissions per segment sent over the last LOSS_S.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from s3_upload.report import ConnectionSample
+
+SRTT_WEIGHT = 7 / 8
+BASE_MINUTES = 10
+RATE_S = 0.25
+LOSS_S = 1.0
+MIN_SEGMENTS = 50
+"""With fewer sent a share of losses is chance."""
+HISTORY_S = 3.0
+
+
+class Look(msgspec.Struct, frozen=True, gc=False):
+    """The link at one moment; see the module's theory. `fresh`: something was acknowledged since the last.
+
+    `acked_bytes` is the sum since the run began; `busy`: connections with a request under way, `waiting`:
+    with bytes that wait to be sent.  `base_s` is 0.0 while nothing is known.
+    """
+
+    at_s: float = 0.0
+    queue_s: float = 0.0
+    base_s: float = 0.0
+    bytes_per_s: float = 0.0
+    acked_bytes: int = 0
+    loss: float = 0.0
+    retransmits: int = 0
+    fresh: bool = False
+    connections: int = 0
+    busy: int = 0
+    waiting: int = 0
+
+
+class LinkView:
+    """The fold from samples to looks."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, ConnectionSample] = {}
+        self._minutes: deque[tuple[float, float]] = deque(maxlen=BASE_MINUTES)  # begin, least round trip
+        self._sums: deque[tuple[float, int, int, int]] = deque()  # when, acked, sent, retransmitted
+        self._acked_bytes = self._segments = self._retransmits = 0
+        self._queue_s = 0.0
+
+    def look(self, samples: Iterable[ConnectionSample], *, now: float) -> Look:
+        """See the module's theory."""
+        samples = list(samples)
+        before_retransmits = self._retransmits
+        trips = [trip_s for sample in samples if (trip_s := self._advance(sample)) is not None]
+        self._last = {sample.number: sample for sample in samples}
+        if trips:
+            trips.sort()
+            trip_s = trips[(len(trips) - 1) // 4]
+            base_s = self._base(trip_s, now)
+            self._queue_s = trip_s - base_s
+        else:
+            base_s = min((least_s for _, least_s in self._minutes), default=0.0)
+        self._sums.append((now, self._acked_bytes, self._segments, self._retransmits))
+        while self._sums[0][0] < now - HISTORY_S:
+            self._sums.popleft()
+        return Look(
+            at_s=now,
+            queue_s=self._queue_s,
+            base_s=base_s,
+            bytes_per_s=self.rate(max(RATE_S, base_s), now=now),
+            acked_bytes=self._acked_bytes,
+            loss=self._loss(now),
+            retransmits=self._retransmits - before_retransmits,
+            fresh=bool(trips),
+            connections=len(samples),
+            busy=sum(sample.busy for sample in samples),
+            waiting=sum(sample.waiting for sample in samples),
+        )
+
+    def rate(self, over_s: float, *, now: float) -> float:
+        """Bytes acknowledged per second in the last `over_s` <= HISTORY_S."""
+        first = self._at(now - over_s)
+        elapsed_s = now - first[0]
+        return (self._acked_bytes - first[1]) / elapsed_s if elapsed_s > 0.0 else 0.0
+
+    def _loss(self, now: float) -> float:
+        _, _, segments, retransmits = self._at(now - LOSS_S)
+        sent = self._segments - segments
+        return (self._retransmits - retransmits) / sent if sent >= MIN_SEGMENTS else 0.0
+
+    def _at(self, moment: float) -> tuple[float, int, int, int]:
+        """The sums at the last look up to that moment, or at the first there is."""
+        found = self._sums[0]
+        for entry in self._sums:
+            if entry[0] > moment + 1e-9:
+                break
+            found = entry
+        return found
+
+    def _advance(self, sample: ConnectionSample) -> float | None:
+        """Adds up what is new of a connection; returns its fresh round trip if there is one."""
+        last = self._last.get(sample.number)
+        if last is None:
+            if self._sums:  # what was there before the first look is of an earlier run
+                self._acked_bytes += sample.acked_bytes
+                self._segments += sample.sent_segments
+                self._retransmits += sample.retransmits
+            return sample.rtt_s if sample.acks > 1 else None
+        self._acked_bytes += sample.acked_bytes - last.acked_bytes
+        self._segments += sample.sent_segments - last.sent_segments
+        self._retransmits += sample.retransmits - last.retransmits
+        acks = sample.acks - last.acks
+        if acks <= 0 or sample.acked_bytes == last.acked_bytes:
+            return None
+        weight = SRTT_WEIGHT**acks
+        return max(sample.min_rtt_s, (sample.rtt_s - weight * last.rtt_s) / (1.0 - weight))
+
+    def _base(self, trip_s: float, now: float) -> float:
+        """Step 3."""
+        if not self._minutes or now >= self._minutes[-1][0] + 60.0:
+            self._minutes.append((now, trip_s))
+        begin_s, least_s = self._minutes[-1]
+        self._minutes[-1] = begin_s, min(least_s, trip_s)
+        return min(least_s for _, least_s in self._minutes)

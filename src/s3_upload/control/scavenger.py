@@ -1,0 +1,229 @@
+"""`share="background"`: the link's spare capacity, and nothing that anybody else wants. Pure.
+
+Theory of operation.  LEDBAT (RFC 6817) keeps a queue of its own standing and yields when it grows; at long
+round trips that queue alone ends another flow's slow start (HyStart, RFC 9406), and a latecomer takes it
+for the base.  This one keeps none: it knows how much the link carries (C) and sends a little less, so that
+any queue is somebody else's, or shows that C is wrong.  With q the queueing delay, R the acknowledged rate,
+and a *step* the time after which the effect of a change is seen: a round trip and REACTION_S, at least
+MIN_STEP_S:
+
+1. *Growing* from START_BYTES_PER_S, or from the floor, up to HEADROOM * C; then to 2.  Each step by
+   GROWTH_NEAR (2) below C / 2 (by GROWTH_FAR, 4, below C / 4 where a round trip is above LONG_TRIP_S), else
+   by GROWTH (1.5).  While C is not known: by GROWTH, until q is above the trigger (5) in three looks,
+   strongly in two: then C = R, and to 4.  A rate that is not used (R below half of it) does not grow.
+2. *Cruising* at HEADROOM * C (97 %).  After PROBE_AFTER_S to 3.  A small queue in the first step is still the
+   doing of 1 or 3: to 4.
+3. *Probing* at PROBE_GAIN * C (105 %) for a step and as long as R takes to tell.  If R then is above C and no
+   queue has come, C = R, and on with PROBE_GROWTH (1.25) times C; else to 2, or if there is a queue to 4, and
+   PROBE_AFTER_S doubles up to MAX_PROBE_AFTER_S.
+4. *Draining* at DRAIN_GAIN * C (80 %): as long as a queue from 1 or 3 stands, R is what the link
+   carries, and the highest R is C.  When q is below half of the trigger, to 2.  If that takes longer than
+   two steps and what the highest q needs, somebody else fills the queue: to 5.
+5. *Yielding*: when q is above the trigger in two looks, or three times as large in one, or MAX_LOSS of the
+   packets are lost, while growing to a known C or cruising, the rate drops to the floor at once.  The
+   trigger is TRIGGER_S, or JITTERS times what q changes by from look to look, at most MAX_TRIGGER_S.  When q
+   has been below it for a hold, to 1; one high look of LOOKS is none, nor one while growing below FEW of C
+   (with so few packets a receiver's delayed acknowledgement looks like a queue).  The hold is HOLD_S or
+   HOLD_TRIPS round trips, in which another flow's slow start fills the link; a yield soon (SOON_S) after the
+   last hold adds half as much, up to MAX_HOLD_S less two round trips.
+6. What C was wrong by: a yield while cruising makes C = max(R, 0.97 * C); while growing at 0.4 * C or more
+   max(R, 0.9 * C).  (Beside a flow that has the link, growing ends far below that, and C stays known: so
+   the link is reclaimed in a few steps.)
+
+The floor is FLOOR_SHARE of C, at least FLOOR_BYTES_PER_S, and FLOOR_CONNECTION_BYTES_PER_S for each
+connection: enough to see the queue, and that neither side's timeouts end what only waits.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+
+from s3_upload.control.link import LOSS_S, RATE_S, Look
+
+START_BYTES_PER_S = 250_000.0
+REACTION_S, MIN_STEP_S = 0.05, 0.15
+GROWTH_FAR, GROWTH_NEAR, GROWTH = 4.0, 2.0, 1.5
+LONG_TRIP_S = 0.2
+HEADROOM = 0.97
+FIRST_PROBE_AFTER_S, PROBE_AFTER_S, MAX_PROBE_AFTER_S = 0.5, 2.5, 20.0
+PROBE_GAIN, PROBE_GROWTH = 1.05, 1.25
+DRAIN_GAIN = 0.8
+TRIGGER_S, MAX_TRIGGER_S = 0.005, 0.02
+JITTERS, JITTER_WEIGHT = 2.0, 1 / 32
+LOOKS, FEW = 3, 0.1
+MAX_LOSS = 0.02
+HOLD_S, HOLD_TRIPS = 1.0, 4.0
+MAX_HOLD_S = 2.0
+SOON_S = 5.0
+FLOOR_SHARE = 0.01
+FLOOR_BYTES_PER_S = 32_000.0
+FLOOR_CONNECTION_BYTES_PER_S = 1_024.0
+
+
+class State(enum.Enum):
+    """Steps 1 to 5; the values are those of `PaceReport.state`."""
+
+    GROWING = "growing"
+    CRUISING = "cruising"
+    PROBING = "probing"
+    DRAINING = "draining"
+    YIELDING = "yielding"
+
+
+class Scavenger:
+    """The algorithm of the module's theory. `rate`: bytes per second, what all connections may send."""
+
+    def __init__(self) -> None:
+        self.rate = START_BYTES_PER_S
+        self.state = State.GROWING
+        self.capacity = 0.0  # C
+        self._since_s = 0.0  # in this state
+        self._last_s = 0.0
+        self._step_s = 0.0  # when the probe's present step began
+        self._trigger_s = TRIGGER_S
+        self._jitter_s = 0.0
+        self._queues_s: deque[float] = deque([0.0], maxlen=LOOKS)
+        self._above = 0  # looks in a row with a queue above the trigger
+        self._clear_since_s = 0.0  # since when it is below
+        self._yields = 0  # soon after one another
+        self._reclaimed_s = float("-inf")  # when the last hold ended
+        self._probe_after_s = PROBE_AFTER_S
+        self._best = self._peak_s = 0.0  # the highest R and q while draining
+
+    def decide(self, look: Look, *, now: float) -> float:
+        """The rate from now on. `now` only grows."""
+        elapsed_s, self._last_s = now - self._last_s, now
+        self._notice(look, now)
+        match self.state:
+            case State.GROWING:
+                self._grow(look, elapsed_s, now)
+            case State.CRUISING:
+                self._cruise(look, now)
+            case State.PROBING:
+                self._probe(look, now)
+            case State.DRAINING:
+                self._drain(look, now)
+            case State.YIELDING:
+                self._hold(look, now)
+        self.rate = max(self.rate, self._floor(look))
+        return self.rate
+
+    def _notice(self, look: Look, now: float) -> None:
+        """Whether there is a queue."""
+        if look.fresh:
+            if self.state is not State.YIELDING:
+                change_s = min(abs(look.queue_s - self._queues_s[-1]), MAX_TRIGGER_S)
+                self._jitter_s += JITTER_WEIGHT * (change_s - self._jitter_s)
+            self._queues_s.append(look.queue_s)
+        self._trigger_s = min(max(TRIGGER_S, JITTERS * self._jitter_s), MAX_TRIGGER_S)
+        if min(self._queues_s) > self._trigger_s:
+            self._clear_since_s = now
+        if look.queue_s <= self._trigger_s:
+            self._above = 0
+        elif look.fresh:
+            self._above += 1
+
+    def _congested(self, look: Look, now: float) -> bool:
+        needed = 2 if self.capacity else 3
+        if look.queue_s > 3.0 * self._trigger_s and self.rate > FEW * self.capacity:
+            needed -= 1
+        own_s = LOSS_S + self._step(look)  # what was lost before is told until then
+        return self._above >= needed or (look.loss > MAX_LOSS and now - self._since_s > own_s)
+
+    def _floor(self, look: Look) -> float:
+        each = FLOOR_CONNECTION_BYTES_PER_S * look.busy
+        return max(FLOOR_BYTES_PER_S, FLOOR_SHARE * self.capacity, each)
+
+    def _step(self, look: Look) -> float:
+        """How long after a change of the rate its effect is seen."""
+        return max(look.base_s + look.queue_s + REACTION_S, MIN_STEP_S)
+
+    def _enter(self, state: State, rate: float, now: float) -> None:
+        self.state = state
+        self.rate = rate
+        self._since_s = self._step_s = now
+        self._best = self._peak_s = 0.0
+
+    # --- the steps ---------------------------------------------------------------------------------
+
+    def _grow(self, look: Look, elapsed_s: float, now: float) -> None:
+        if self._congested(look, now):
+            if self.capacity:
+                if self.rate >= 0.4 * self.capacity:
+                    self.capacity = max(look.bytes_per_s, 0.9 * self.capacity)
+                self._yield(now)
+            else:
+                self.capacity = look.bytes_per_s
+                self._probe_after_s = FIRST_PROBE_AFTER_S
+                self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
+            return
+        used = look.bytes_per_s >= 0.5 * self.rate
+        if not used and now - self._since_s > 3.0 * self._step(look):
+            return
+        growth = GROWTH
+        if self.rate < self.capacity / 4.0 and look.base_s > LONG_TRIP_S:
+            growth = GROWTH_FAR
+        elif self.rate < self.capacity / 2.0:
+            growth = GROWTH_NEAR
+        if look.base_s > 0.0:
+            self.rate *= growth ** (elapsed_s / self._step(look))
+        if self.capacity and self.rate >= HEADROOM * self.capacity:
+            self._enter(State.CRUISING, HEADROOM * self.capacity, now)
+
+    def _cruise(self, look: Look, now: float) -> None:
+        settling = now - self._since_s < self._step(look) and look.queue_s < 3.0 * self._trigger_s
+        if self._congested(look, now) and settling:
+            self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
+        elif self._congested(look, now):
+            if look.bytes_per_s < self.capacity:
+                self.capacity = max(look.bytes_per_s, 0.97 * self.capacity)
+            self._yield(now)
+        elif now - self._since_s >= self._probe_after_s and look.queue_s <= self._trigger_s:
+            self._enter(State.PROBING, PROBE_GAIN * self.capacity, now)
+
+    def _probe(self, look: Look, now: float) -> None:
+        step_s = self._step(look)
+        expected_s = (self.rate / self.capacity - 1.0) * (now - self._step_s)
+        if look.queue_s > 3.0 * self._trigger_s + expected_s:
+            self._yield(now)
+        elif self._congested(look, now):
+            self._probe_after_s = min(max(2.0 * self._probe_after_s, PROBE_AFTER_S), MAX_PROBE_AFTER_S)
+            self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
+        elif now - self._step_s >= step_s + max(step_s, RATE_S):  # R is of this step alone
+            if look.bytes_per_s < 1.01 * self.capacity:
+                self._probe_after_s = min(max(2.0 * self._probe_after_s, PROBE_AFTER_S), MAX_PROBE_AFTER_S)
+                self._enter(State.CRUISING, HEADROOM * self.capacity, now)
+                return
+            self._probe_after_s = PROBE_AFTER_S
+            self.capacity = look.bytes_per_s
+            self.rate = PROBE_GROWTH * self.capacity
+            self._step_s = now
+
+    def _drain(self, look: Look, now: float) -> None:
+        self._best = max(self._best, look.bytes_per_s)
+        self._peak_s = max(self._peak_s, look.queue_s)
+        if look.queue_s <= self._trigger_s / 2.0:
+            self.capacity = self._best
+            self._enter(State.CRUISING, HEADROOM * self.capacity, now)
+            return
+        self.rate = DRAIN_GAIN * min(self._best, max(self.capacity, look.bytes_per_s))
+        needed_s = 2.0 * self._step(look) + self._peak_s / (1.0 - DRAIN_GAIN)
+        if now - self._since_s > needed_s:
+            self._yield(now)
+
+    def _yield(self, now: float) -> None:
+        soon = now - self._reclaimed_s < SOON_S
+        self._yields = self._yields + 1 if soon else 0
+        self._probe_after_s = FIRST_PROBE_AFTER_S
+        self._enter(State.YIELDING, 0.0, now)
+
+    def _hold(self, look: Look, now: float) -> None:
+        self.rate = 0.0  # the floor lifts it
+        trips_s = HOLD_TRIPS * look.base_s
+        hold_s = max(HOLD_S, trips_s) * (1.0 + 0.5 * self._yields)
+        if now - max(self._clear_since_s, self._since_s) >= min(
+            hold_s, max(MAX_HOLD_S - 2.0 * look.base_s, trips_s)
+        ):
+            self._reclaimed_s = now
+            self._enter(State.GROWING, self._floor(look), now)

@@ -1,0 +1,92 @@
+"""Acts on what `control/courtesy.py` decides: looks at the connections and sets their pace, tick by tick.
+
+Rules:
+
+* A run that is not held back has no pacer, and pays nothing for it.
+* What the kernel does not pace waits at the `Gate` instead (see there).
+* After a run the client's connections are as fast as they like again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+
+from s3_upload.control.courtesy import Courtesy
+from s3_upload.engine.client import Client, PacedClient
+from s3_upload.engine.gate import Gate
+from s3_upload.pace import Pace
+from s3_upload.report import ConnectionSample, PaceReport
+
+TICK_S = 0.05
+MAX_REPORTS = 600
+"""Then every other is left out, and from then on half as many are kept."""
+REPORT_S = 0.25
+
+
+class Unpaced:
+    """For a client that cannot be paced: nothing is known of its connections, and all waits at the gate."""
+
+    def samples(self) -> list[ConnectionSample]:
+        return []
+
+    def pace(self, bytes_per_s: float, apart: Mapping[int, float]) -> bool:
+        return False
+
+
+def paced_client(client: Client, pacing: str) -> PacedClient | Unpaced:
+    """`client`, if it can be paced and `pacing` ("auto", "application") does not say otherwise."""
+    return client if pacing == "auto" and isinstance(client, PacedClient) else Unpaced()
+
+
+class Pacer:
+    """See the module's rules. `start` it with the run, `stop` it with its end."""
+
+    def __init__(
+        self,
+        client: PacedClient | Unpaced,
+        courtesy: Courtesy,
+        gate: Gate,
+        pace: Pace,
+        clock: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._courtesy = courtesy
+        self._gate = gate
+        self._pace = pace
+        self._clock = clock
+        self._epoch_s = clock()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._reports: list[PaceReport] = []
+        self._report_every_s = REPORT_S
+
+    def start(self) -> None:
+        self._tick()
+
+    def stop(self) -> tuple[PaceReport, ...]:
+        """Returns what there is to report."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._client.pace(math.inf, {})
+        self._gate.open()
+        return tuple(self._reports)
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(TICK_S, self._tick)
+        now = self._clock() - self._epoch_s
+        decision = self._courtesy.decide(self._client.samples(), self._pace.bandwidth, now=now)
+        by_kernel = self._client.pace(decision.each_bytes_per_s, decision.apart)
+        self._gate.refill(decision.bytes_per_s, now=now, small_only=by_kernel)
+        self._pace.latest = decision.report
+        self._keep(decision.report)
+
+    def _keep(self, report: PaceReport) -> None:
+        if self._reports and report.at_s < self._reports[-1].at_s + self._report_every_s:
+            return
+        self._reports.append(report)
+        if len(self._reports) >= MAX_REPORTS:
+            del self._reports[1::2]
+            self._report_every_s *= 2.0

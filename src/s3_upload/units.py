@@ -1,0 +1,72 @@
+"""Sizes and rates as people write them."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)?", re.IGNORECASE)
+_EXPONENT = {"k": 1, "m": 2, "g": 3, "t": 4}
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_BITS = re.compile(r"(?i)(\d+(?:\.\d+)?)\s*([kmgt]?)bit/s")
+MIN_BYTES_PER_S = 16_000
+"""Below that a handful of connections could not all be kept from their server's timeouts."""
+NO_BANDWIDTH = "must be a bandwidth such as 20MB/s, 100Mbit/s or 80%"
+
+
+class Bandwidth(msgspec.Struct, frozen=True):
+    """A bound on the upload: `bytes_per_s`, or where that is 0 a `share` of what the link turns out to
+    carry."""
+
+    bytes_per_s: float = 0.0
+    share: float = 0.0
+
+
+def parse_size(text: str) -> int:
+    """Bytes: "8MiB" (2^20), "16MB" (10^6), "1000000". "8M" is 8 MB. Raises `ValueError`."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text} is no size: give bytes, or a number and kB, MB, GB, KiB, MiB or GiB")
+    number, letter, binary = match.groups()
+    factor = (1024 if binary else 1000) ** _EXPONENT[letter.lower()] if letter else 1
+    return round(float(number) * factor) if "." in number else int(number) * factor
+
+
+def show_size(size: int) -> str:
+    """The shortest exact spelling that `parse_size` reads: 8388608 is 8MiB, 1000000 is 1MB."""
+    for unit, factor in (
+        ("GiB", 1 << 30),
+        ("GB", 10**9),
+        ("MiB", 1 << 20),
+        ("MB", 10**6),
+        ("KiB", 1 << 10),
+        ("kB", 1000),
+    ):
+        if size and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
+
+
+def parse_bandwidth(text: str) -> Bandwidth | None:
+    """From "20MB/s", "500kB/s", "100Mbit/s" or "80%"; None from "". Raises
+    `ValueError`, saying what it must be."""
+    text = text.strip()
+    if not text:
+        return None
+    if match := _PERCENT.fullmatch(text):
+        share = float(match[1]) / 100
+        if not 0.01 <= share <= 1.0:
+            raise ValueError("must be from 1% to 100%")
+        return Bandwidth(share=share)
+    if match := _BITS.fullmatch(text):
+        factor = 1000 ** _EXPONENT[match[2].lower()] if match[2] else 1
+        bytes_per_s = float(match[1]) * factor / 8
+    else:
+        try:
+            bytes_per_s = float(parse_size(text.removesuffix("/s")))
+        except ValueError:
+            raise ValueError(NO_BANDWIDTH) from None
+    if bytes_per_s < MIN_BYTES_PER_S:
+        raise ValueError(f"must be at least {MIN_BYTES_PER_S // 1000}kB/s")
+    return Bandwidth(bytes_per_s=bytes_per_s)

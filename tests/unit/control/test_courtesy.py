@@ -1,0 +1,170 @@
+"""What joins the shares: requests at a time, the paces of single connections, and the timeouts."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3_upload.config import UploadConfig
+from s3_upload.control.cap import UNBOUNDED
+from s3_upload.control.courtesy import (
+    MAX_WAITING,
+    START_REQUESTS,
+    CappedWindow,
+    Courtesy,
+    PacedTimeout,
+    Requests,
+    Slowest,
+)
+from s3_upload.control.link import Look
+from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S
+from s3_upload.control.timeout import OriginTimeout
+from s3_upload.control.timers import AdaptiveTimeout
+from s3_upload.control.window import FixedWindow
+from s3_upload.units import Bandwidth
+from tests.unit.control.test_link import sample
+
+MB = 1e6
+ONE_MBPS = Bandwidth(bytes_per_s=MB)
+
+
+def look(*, at_s: float, rate: float = 0.0, busy: int = 4, waiting: int = 0, queue_s: float = 0.0) -> Look:
+    return Look(
+        at_s=at_s,
+        base_s=0.05,
+        bytes_per_s=rate,
+        busy=busy,
+        waiting=waiting,
+        queue_s=queue_s,
+        connections=busy,
+    )
+
+
+def bounds(
+    requests: Requests, ticks: int, *, first: int = 0, limit: int = 100, **about: float
+) -> list[int | None]:
+    """What it decides at every tick of 50 ms for a rate of 1 MB/s; with this base a step is 0.1 s."""
+    return [
+        requests.decide(look(at_s=n * 0.05, **about), MB, limit, now=n * 0.05)  # type: ignore[arg-type]
+        for n in range(first, first + ticks)
+    ]
+
+
+# --- 2: requests -----------------------------------------------------------------------------------
+
+
+def test_step_2_an_unbounded_rate_bounds_no_requests() -> None:
+    assert Requests().decide(look(at_s=1.0), UNBOUNDED, 100, now=1.0) is None
+
+
+def test_step_2_where_all_wait_for_answers_there_are_soon_more() -> None:
+    requests = Requests()
+    assert bounds(requests, 4)[-1] == 6
+    assert bounds(requests, 4, first=4, busy=6)[-1] == 9
+
+
+def test_step_2_where_bytes_wait_there_are_more_only_later() -> None:
+    requests = Requests()
+    assert bounds(requests, 12, waiting=1)[-1] == START_REQUESTS
+    assert bounds(requests, 2, first=12, waiting=1)[-1] == 6
+
+
+@pytest.mark.parametrize("about", [{"rate": 0.9 * MB}, {"busy": 3}, {"queue_s": 0.006}])
+def test_step_2_where_they_are_enough_there_are_no_more(about: dict[str, float]) -> None:
+    assert bounds(Requests(), 40, **about)[-1] == START_REQUESTS  # type: ignore[arg-type]
+
+
+def test_step_2_too_many_that_wait_become_fewer() -> None:
+    requests = Requests()
+    requests.bound = 12
+    assert bounds(requests, 6, busy=12, waiting=MAX_WAITING + 1, rate=MB)[-1] == 10
+    assert bounds(requests, 6, first=6, busy=12, waiting=MAX_WAITING, rate=MB)[-1] == 10
+
+
+def test_a_capped_window_is_the_smaller_of_two() -> None:
+    window = CappedWindow(FixedWindow(10))
+    assert window.limit == 10
+    window.bound = 4
+    assert window.limit == 4
+    window.bound = 40
+    assert window.limit == 10
+
+
+# --- 3: the pace of one connection -------------------------------------------------------------------
+
+
+def test_step_3_shares_differ_and_add_up() -> None:
+    courtesy = Courtesy("full", CappedWindow(FixedWindow(10)))
+    samples = [sample(n, busy=n != 2) for n in (7, 3, 2, 5, 4, 6)]
+    decision = courtesy.decide(samples, ONE_MBPS, now=0.0)
+    assert decision.bytes_per_s == pytest.approx(MB)
+    assert decision.each_bytes_per_s == pytest.approx(MB / 5)
+    shares = [decision.apart[number] / decision.each_bytes_per_s for number in (3, 4, 5, 6, 7)]
+    assert shares == pytest.approx([0.75, 0.875, 1.0, 1.125, 1.25])
+    assert 2 not in decision.apart
+
+
+def test_step_3_one_connection_has_all() -> None:
+    decision = Courtesy("full", CappedWindow(FixedWindow(10))).decide([sample(1)], ONE_MBPS, now=0.0)
+    assert decision.apart == {1: pytest.approx(MB)}
+
+
+def test_step_3_before_there_is_one_it_reckons_with_a_few() -> None:
+    decision = Courtesy("full", CappedWindow(FixedWindow(10))).decide([], ONE_MBPS, now=0.0)
+    assert decision.each_bytes_per_s == pytest.approx(MB / START_REQUESTS)
+
+
+def test_step_3_nobody_gets_less_than_the_floor() -> None:
+    courtesy = Courtesy("full", CappedWindow(FixedWindow(1000)))
+    decision = courtesy.decide([sample(n) for n in range(500)], Bandwidth(bytes_per_s=16_000.0), now=0.0)
+    assert decision.each_bytes_per_s == FLOOR_CONNECTION_BYTES_PER_S
+
+
+def test_a_run_that_nothing_bounds_is_not_paced() -> None:
+    window = CappedWindow(FixedWindow(10))
+    decision = Courtesy("full", window).decide([sample(1)], None, now=0.0)
+    assert (decision.bytes_per_s, decision.each_bytes_per_s, decision.apart) == (UNBOUNDED, UNBOUNDED, {})
+    assert window.bound is None
+    assert (decision.report.state, decision.report.pace_bytes_per_s) == ("full", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("share", "state"), [("background", "growing"), ("fair", "growing"), ("full", "full")]
+)
+def test_the_report_says_what_bounds_the_run(share: str, state: str) -> None:
+    assert Courtesy(share, CappedWindow(FixedWindow(10))).decide([], None, now=0.0).report.state == state
+    capped = Courtesy(share, CappedWindow(FixedWindow(10))).decide([], Bandwidth(bytes_per_s=1e4), now=0.0)
+    assert capped.report.state == "capped"
+
+
+# --- 4: timeouts -------------------------------------------------------------------------------------
+
+
+def test_step_4_the_slowest_is_remembered_for_a_minute_or_two() -> None:
+    slowest = Slowest()
+    assert slowest.bytes_per_s == UNBOUNDED
+    for at_s, rate in ((0.0, 5e5), (10.0, 1e5), (59.0, 5e5), (61.0, 5e5), (119.0, 5e5)):
+        slowest.add(rate, at_s)
+    assert slowest.bytes_per_s == 1e5
+    slowest.add(5e5, 121.5)
+    assert slowest.bytes_per_s == 5e5
+
+
+def test_step_4_a_small_body_may_take_its_pace_longer_to_be_answered() -> None:
+    courtesy = Courtesy("full", CappedWindow(FixedWindow(1000)))
+    courtesy.decide([sample(n) for n in range(500)], Bandwidth(bytes_per_s=16_000.0), now=0.0)
+    plain, paced = AdaptiveTimeout(UploadConfig()), PacedTimeout(AdaptiveTimeout(UploadConfig()), courtesy)
+    about = {"operation": "PutObject", "retries": 0}
+    before = plain.timeouts(body_bytes=51_200, **about)  # type: ignore[arg-type]
+    after = paced.timeouts(body_bytes=51_200, **about)  # type: ignore[arg-type]
+    slowed_s = 51_200 / (0.75 * FLOOR_CONNECTION_BYTES_PER_S)
+    assert after.response_s == pytest.approx(before.response_s + slowed_s)
+    assert after.total_s == pytest.approx(before.total_s + 50.0)
+    assert after.stall_s == before.stall_s
+    big = paced.timeouts(body_bytes=1 << 20, **about)  # type: ignore[arg-type]
+    assert big.response_s == before.response_s
+
+
+def test_step_4_the_origins_timeout_leaves_time_for_the_floor() -> None:
+    courtesy = Courtesy("background", CappedWindow(FixedWindow(4)))
+    paced = PacedTimeout(OriginTimeout(UploadConfig()), courtesy)
+    assert paced.timeouts(operation="UploadPart", body_bytes=8 << 20, retries=0).total_s > 8192.0

@@ -1,0 +1,123 @@
+"""What the connections say of the link, step by step of the module's theory."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3_upload.control.link import LinkView, Look
+from s3_upload.report import ConnectionSample
+
+
+def sample(
+    number: int = 0,
+    *,
+    rtt_s: float = 0.020,
+    min_rtt_s: float = 0.001,
+    acks: int = 10,
+    acked: int = 1000,
+    sent: int = 0,
+    lost: int = 0,
+    busy: bool = True,
+    waiting: bool = False,
+) -> ConnectionSample:
+    return ConnectionSample(
+        number=number,
+        rtt_s=rtt_s,
+        min_rtt_s=min_rtt_s,
+        acks=acks,
+        acked_bytes=acked,
+        sent_segments=sent,
+        retransmits=lost,
+        busy=busy,
+        waiting=waiting,
+    )
+
+
+def test_step_1_the_smoothing_is_undone() -> None:
+    view = LinkView()
+    view.look([sample(rtt_s=0.020)], now=0.0)
+    # One acknowledgement with a round trip of 60 ms moves 20 ms to 25 ms; two of 32 ms 25 ms to 26.640625 ms.
+    look = view.look([sample(rtt_s=0.025, acks=11, acked=2000)], now=0.05)
+    assert look.queue_s == pytest.approx(0.040)
+    look = view.look([sample(rtt_s=0.026640625, acks=13, acked=4000)], now=0.1)
+    assert look.queue_s == pytest.approx(0.012)
+
+
+def test_step_1_a_connection_without_a_new_acknowledgement_says_nothing() -> None:
+    view = LinkView()
+    view.look([sample(rtt_s=0.020)], now=0.0)
+    view.look([sample(rtt_s=0.025, acks=11, acked=2000)], now=0.05)
+    look = view.look([sample(rtt_s=0.025, acks=11, acked=2000)], now=0.1)
+    assert not look.fresh
+    assert look.queue_s == pytest.approx(0.040)
+    assert not view.look([sample(rtt_s=0.025, acks=12, acked=2000)], now=0.15).fresh, "an answer's segment"
+
+
+def test_step_1_what_is_undone_is_no_less_than_the_kernels_least() -> None:
+    view = LinkView()
+    view.look([sample(rtt_s=0.020)], now=0.0)
+    look = view.look([sample(rtt_s=0.010, min_rtt_s=0.008, acks=11, acked=2000)], now=0.05)
+    assert look.base_s == 0.008  # 8 * 10 - 7 * 20 is below 0
+
+
+def test_step_2_the_round_trip_is_the_lower_quartile() -> None:
+    view = LinkView()
+    trips = [0.060, 0.020, 0.021, 0.050, 0.040]
+    look = view.look([sample(n, rtt_s=trip_s) for n, trip_s in enumerate(trips)], now=0.0)
+    assert look.base_s == 0.021
+
+
+def test_step_3_the_base_is_the_least_of_ten_minutes() -> None:
+    view = LinkView()
+    assert view.look([sample(rtt_s=0.020)], now=0.0).base_s == 0.020
+    acks = 10
+    for minute in range(1, 10):
+        acks += 1000
+        look = view.look([sample(rtt_s=0.050, acks=acks, acked=acks * 100)], now=60.0 * minute)
+        assert look.base_s == 0.020
+        assert look.queue_s == pytest.approx(0.030)
+    look = view.look([sample(rtt_s=0.050, acks=acks + 1000, acked=acks * 200)], now=600.0)
+    assert look.base_s == pytest.approx(0.050), "the first minute is forgotten"
+
+
+def test_step_4_the_rate_is_that_of_a_quarter_of_a_second() -> None:
+    view = LinkView()
+    acked = 0
+    for tick in range(11):
+        look = view.look([sample(acked=acked, acks=tick)], now=tick * 0.05)
+        acked += 5000 if tick < 5 else 10_000
+    assert look.bytes_per_s == pytest.approx(200_000)
+    assert look.acked_bytes == 75_000
+
+
+def test_step_4_with_a_longer_round_trip_that_of_one() -> None:
+    view = LinkView()
+    for tick in range(11):
+        look = view.look([sample(acked=5000 * tick, acks=tick, rtt_s=0.4)], now=tick * 0.05)
+    assert look.bytes_per_s == pytest.approx(100_000)
+    assert view.rate(0.4, now=0.5) == pytest.approx(100_000)
+
+
+def test_step_4_what_was_sent_before_the_first_look_does_not_count() -> None:
+    view = LinkView()
+    assert view.look([sample(acked=10**9)], now=0.0).acked_bytes == 0
+    assert view.look([sample(acked=10**9 + 7), sample(1, acked=500)], now=0.05).acked_bytes == 507
+
+
+def test_step_5_the_share_of_what_is_lost() -> None:
+    view = LinkView()
+    view.look([sample()], now=0.0)
+    assert view.look([sample(sent=49, lost=9)], now=0.05) == Look(
+        at_s=0.05, queue_s=0.0, base_s=0.020, retransmits=9, connections=1, busy=1
+    ), "too few to tell"
+    assert view.look([sample(sent=100, lost=9)], now=0.5).loss == pytest.approx(0.09)
+    assert view.look([sample(sent=200, lost=10)], now=1.05).loss == pytest.approx(1 / 151)
+
+
+def test_it_counts_what_connections_do() -> None:
+    looks = LinkView().look([sample(0), sample(1, busy=False), sample(2, waiting=True)], now=0.0)
+    assert (looks.connections, looks.busy, looks.waiting) == (3, 2, 1)
+
+
+def test_without_connections_nothing_is_known() -> None:
+    assert LinkView().look([], now=1.0) == Look(at_s=1.0)

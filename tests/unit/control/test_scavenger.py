@@ -1,0 +1,296 @@
+"""The background share, step by step of the module's theory. Looks come every 50 ms, as in a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3_upload.control.link import Look
+from s3_upload.control.scavenger import (
+    FLOOR_BYTES_PER_S,
+    FLOOR_CONNECTION_BYTES_PER_S,
+    HOLD_S,
+    HOLD_TRIPS,
+    START_BYTES_PER_S,
+    TRIGGER_S,
+    Scavenger,
+)
+
+MB = 1e6
+TICK_S = 0.05
+
+
+class Rig:
+    """A scavenger and its clock. `base_s` 0.1: a step is 0.15 s while there is no queue."""
+
+    def __init__(self, base_s: float = 0.1) -> None:
+        self.scavenger = Scavenger()
+        self.base_s = base_s
+        self.now = 0.0
+
+    def look(
+        self, *, queue_ms: float = 0.0, acked: float | None = None, loss: float = 0.0, busy: int = 4
+    ) -> float:
+        """A tick later; `acked`: the rate acknowledged, that of the pace unless given."""
+        self.now += TICK_S
+        look = Look(
+            at_s=self.now,
+            queue_s=queue_ms / 1e3,
+            base_s=self.base_s,
+            bytes_per_s=self.scavenger.rate if acked is None else acked,
+            loss=loss,
+            fresh=True,
+            busy=busy,
+        )
+        return self.scavenger.decide(look, now=self.now)
+
+    def looks(self, seconds: float, **about: float) -> float:
+        for _ in range(round(seconds / TICK_S)):
+            self.look(**about)  # type: ignore[arg-type]
+        return self.scavenger.rate
+
+    @property
+    def state(self) -> str:
+        return self.scavenger.state.value
+
+
+def cruising(capacity: float = 10 * MB, base_s: float = 0.1) -> Rig:
+    rig = Rig(base_s)
+    for _ in range(3):
+        rig.look(queue_ms=10.0, acked=capacity)
+    assert rig.state == "draining"
+    rig.look(acked=capacity)
+    assert rig.state == "cruising"
+    return rig
+
+
+# --- 1: growing ------------------------------------------------------------------------------------
+
+
+def test_step_1_it_grows_by_a_half_each_step_while_the_capacity_is_not_known() -> None:
+    rig = Rig()
+    assert rig.looks(0.15) == pytest.approx(START_BYTES_PER_S * 1.5)
+    assert rig.looks(0.15) == pytest.approx(START_BYTES_PER_S * 1.5**2)
+
+
+def test_step_1_not_before_there_is_a_connection() -> None:
+    rig = Rig(base_s=0.0)
+    assert rig.looks(1.0) == START_BYTES_PER_S
+
+
+def test_step_1_a_rate_that_is_not_used_does_not_grow() -> None:
+    rig = Rig()
+    rig.looks(0.45)
+    before = rig.scavenger.rate
+    assert rig.looks(5.0, acked=0.49 * before) < 2.0 * before
+    assert rig.state == "growing"
+
+
+def test_step_1_three_looks_with_a_queue_show_the_capacity() -> None:
+    rig = Rig()
+    rig.looks(0.1, queue_ms=6.0, acked=7 * MB)
+    assert rig.state == "growing"
+    rig.look(queue_ms=6.0, acked=7 * MB)
+    assert rig.state == "draining"
+    assert rig.scavenger.capacity == 7 * MB
+
+
+def test_step_1_with_a_known_capacity_it_grows_faster_far_from_it() -> None:
+    rig = cruising()
+    rig.looks(0.2)
+    rig.looks(0.1, queue_ms=8.0)
+    assert rig.state == "yielding"
+    rig.looks(HOLD_S + 0.1)
+    assert rig.state == "growing"
+    before = rig.scavenger.rate
+    assert rig.looks(0.15) == pytest.approx(before * 2.0)
+    rig.base_s = 0.35
+    assert rig.looks(0.10) == pytest.approx(before * 2.0 * 4.0 ** (0.1 / 0.4))
+    rig.base_s = 0.1
+    rig.scavenger.rate = 6 * MB
+    assert rig.looks(0.10) == pytest.approx(6 * MB * 1.5 ** (2 / 3))
+    rig.looks(0.15)
+    assert rig.state == "cruising"
+    assert rig.scavenger.rate == pytest.approx(0.97 * rig.scavenger.capacity)
+
+
+# --- 2 and 3: cruising, probing -----------------------------------------------------------------------
+
+
+def test_step_2_it_sends_a_little_less_than_the_link_carries() -> None:
+    assert cruising().scavenger.rate == pytest.approx(9.7 * MB)
+
+
+def test_step_2_a_small_queue_in_the_first_step_is_its_own() -> None:
+    rig = cruising()
+    rig.looks(0.1, queue_ms=6.0)
+    assert rig.state == "draining"
+
+
+def test_step_3_a_probe_that_brings_nothing_ends_after_two_steps_and_a_while() -> None:
+    rig = cruising()
+    rig.looks(0.5)
+    assert rig.state == "probing"
+    assert rig.scavenger.rate == pytest.approx(10.5 * MB)
+    rig.looks(0.35, acked=10 * MB)
+    assert rig.state == "probing"
+    rig.looks(0.1, acked=10 * MB)
+    assert rig.state == "cruising"
+    assert rig.scavenger.rate == pytest.approx(9.7 * MB)
+    rig.looks(2.4)
+    assert rig.state == "cruising", "the next probe comes later"
+    rig.looks(0.15)
+    assert rig.state == "probing"
+
+
+def test_step_3_a_probe_that_brings_more_goes_on() -> None:
+    rig = cruising()
+    rig.looks(0.5)
+    rig.looks(0.4)
+    assert rig.state == "probing"
+    assert rig.scavenger.capacity == pytest.approx(10.5 * MB)
+    assert rig.scavenger.rate == pytest.approx(1.25 * 10.5 * MB)
+
+
+def test_step_3_the_queue_of_a_probe_is_drained() -> None:
+    rig = cruising()
+    rig.looks(0.5)
+    rig.looks(0.1, queue_ms=6.0, acked=10 * MB)
+    assert rig.state == "draining"
+
+
+def test_step_3_a_queue_that_no_probe_makes_is_somebody_elses() -> None:
+    rig = cruising()
+    rig.looks(0.5)
+    rig.look(queue_ms=40.0, acked=10 * MB)
+    assert rig.state == "yielding"
+
+
+# --- 4: draining ---------------------------------------------------------------------------------------
+
+
+def test_step_4_the_highest_rate_is_the_capacity() -> None:
+    rig = Rig()
+    for _ in range(3):
+        rig.look(queue_ms=20.0, acked=8 * MB)
+    for acked in (9 * MB, 10 * MB, 9.9 * MB):
+        rig.look(queue_ms=20.0, acked=acked)
+    assert rig.scavenger.rate == pytest.approx(0.8 * 9.9 * MB)
+    rig.look(queue_ms=2.0, acked=9 * MB)
+    assert rig.state == "cruising"
+    assert rig.scavenger.capacity == 10 * MB
+
+
+def test_step_4_a_queue_that_does_not_go_is_somebody_elses() -> None:
+    rig = Rig()
+    for _ in range(3):
+        rig.look(queue_ms=20.0, acked=10 * MB)
+    # 2 * (0.1 + 0.02 + 0.05) + 0.02 / (1 - 0.8) = 0.44 s
+    rig.looks(0.35, queue_ms=20.0, acked=10 * MB)
+    assert rig.state == "draining"
+    rig.looks(0.15, queue_ms=20.0, acked=10 * MB)
+    assert rig.state == "yielding"
+
+
+# --- 5: yielding ---------------------------------------------------------------------------------------
+
+
+def settled(base_s: float = 0.1) -> Rig:
+    """Cruising, and a queue is not its own any more."""
+    rig = cruising(base_s=base_s)
+    rig.scavenger._probe_after_s = 1e9
+    rig.looks(base_s + 0.2)
+    return rig
+
+
+def test_step_5_two_looks_with_a_queue_and_it_is_gone() -> None:
+    rig = settled()
+    rig.look(queue_ms=TRIGGER_S * 1e3 + 1.0)
+    assert rig.state == "cruising"
+    assert rig.look(queue_ms=TRIGGER_S * 1e3 + 1.0) == pytest.approx(0.01 * 9.7 * MB, rel=0.05)
+    assert rig.state == "yielding"
+
+
+def test_step_5_one_look_with_a_long_queue_is_enough() -> None:
+    rig = settled()
+    rig.look(queue_ms=16.0)
+    assert rig.state == "yielding"
+
+
+def test_step_5_a_single_late_look_is_not() -> None:
+    rig = settled()
+    for _ in range(20):
+        rig.look(queue_ms=6.0)
+        rig.look(queue_ms=1.0)
+    assert rig.state == "cruising"
+
+
+def test_step_5_losses_without_a_queue() -> None:
+    rig = settled()
+    rig.looks(1.0)
+    rig.look(loss=0.02)
+    assert rig.state == "cruising"
+    rig.look(loss=0.021)
+    assert rig.state == "yielding"
+
+
+@pytest.mark.parametrize(("base_s", "hold_s"), [(0.02, HOLD_S), (0.336, HOLD_TRIPS * 0.336)])
+def test_step_5_it_holds_for_as_long_as_a_slow_start_takes(base_s: float, hold_s: float) -> None:
+    rig = settled(base_s)
+    rig.look(queue_ms=20.0)
+    rig.looks(0.5, queue_ms=20.0)
+    rig.looks(hold_s - 0.1)
+    assert rig.state == "yielding"
+    rig.looks(0.15)
+    assert rig.state == "growing"
+
+
+def test_step_5_a_yield_soon_after_the_last_holds_longer_but_not_for_ever() -> None:
+    rig = settled(0.02)
+    rig.look(queue_ms=20.0)
+    for hold_s in (1.0, 1.5, 1.96, 1.96, 1.96):
+        rig.looks(hold_s - 0.06)
+        assert rig.state == "yielding"
+        rig.looks(0.15)
+        assert rig.state == "growing"
+        rig.looks(0.1, queue_ms=60.0)
+        assert rig.state == "yielding"
+        rig.look()
+
+
+def test_step_5_a_delayed_acknowledgement_is_no_queue() -> None:
+    rig = settled(0.02)
+    rig.look(queue_ms=20.0)
+    for _ in range(7):  # 1.05 s
+        rig.looks(0.1)
+        rig.look(queue_ms=40.0)
+    assert rig.state == "growing"
+
+
+def test_the_floor_is_a_share_and_something_for_each_connection() -> None:
+    rig = settled()
+    rig.look(queue_ms=20.0)
+    assert rig.look(busy=4) == pytest.approx(0.01 * rig.scavenger.capacity)
+    assert rig.look(busy=256) == 256 * FLOOR_CONNECTION_BYTES_PER_S
+    rig.scavenger.capacity = 1 * MB
+    assert rig.look() == FLOOR_BYTES_PER_S
+
+
+# --- 6: what the capacity was wrong by -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("acked", "capacity"), [(9.9, 9.9), (9.0, 9.7), (11.0, 10.0)])
+def test_step_6_a_yield_while_cruising_lowers_it_a_little(acked: float, capacity: float) -> None:
+    rig = settled()
+    rig.look(queue_ms=20.0, acked=acked * MB)
+    assert rig.scavenger.capacity == pytest.approx(capacity * MB)
+
+
+@pytest.mark.parametrize(("rate", "capacity"), [(3.8, 9.7), (3.9, 8.73)])
+def test_step_6_one_while_growing_only_near_it(rate: float, capacity: float) -> None:
+    rig = settled()
+    rig.look(queue_ms=20.0, acked=9 * MB)
+    rig.looks(HOLD_S + 0.1)
+    assert rig.state == "growing"
+    rig.scavenger.rate = rate * MB
+    rig.look(queue_ms=20.0, acked=1 * MB)
+    assert rig.scavenger.capacity == pytest.approx(capacity * MB)

@@ -1,0 +1,47 @@
+"""Bandwidths as people write them (sizes: tests/unit/test_cli_options.py)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from s3_upload.config import UploadConfig
+from s3_upload.errors import ConfigError
+from s3_upload.pace import Pace
+from s3_upload.units import Bandwidth, parse_bandwidth
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_per_s"),
+    [
+        ("20MB/s", 20e6), ("20 MB/s", 20e6), ("20MB", 20e6), ("1.5MB/s", 1.5e6), ("500kB/s", 5e5),
+        ("1MiB/s", 2.0**20), ("100Mbit/s", 12.5e6), ("1 gbit/s", 125e6), ("20000", 2e4), ("16kB/s", 16e3),
+    ],
+)  # fmt: skip
+def test_a_rate(text: str, bytes_per_s: float) -> None:
+    assert parse_bandwidth(text) == Bandwidth(bytes_per_s=bytes_per_s)
+
+
+def test_a_share_of_the_link_and_none() -> None:
+    assert parse_bandwidth("80%") == parse_bandwidth(" 80 % ") == Bandwidth(share=0.8)
+    assert parse_bandwidth("") is None
+
+
+@pytest.mark.parametrize("text", ["fast", "-1MB/s", "20MB/h", "15kB/s", "0%", "101%", "%", "1e6", "inf"])
+def test_anything_else_is_told(text: str) -> None:
+    with pytest.raises(ConfigError, match=f"max_bandwidth = '{re.escape(text)}': must be [^\n]*$"):
+        UploadConfig(max_bandwidth=text)
+
+
+def test_a_pace_can_be_changed_and_refuses_nonsense() -> None:
+    pace = Pace("background", "20MB/s")
+    pace.max_bandwidth = "1MB/s"
+    assert pace.bandwidth == Bandwidth(bytes_per_s=1e6)
+    with pytest.raises(ConfigError, match="max_bandwidth = 'much': must be a bandwidth such as"):
+        pace.max_bandwidth = "much"
+    assert repr(pace) == "<Pace background max_bandwidth=1MB/s>"
+    pace.max_bandwidth = ""
+    assert pace.bandwidth is None
+    with pytest.raises(ConfigError, match="share = 'all'"):
+        Pace("all")
