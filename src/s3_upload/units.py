@@ -33,6 +33,21 @@ def parse_size(text: str) -> int:
     return round(float(number) * factor) if "." in number else int(number) * factor
 
 
+def show_size(size: int) -> str:
+    """The shortest exact spelling that `parse_size` reads: 8388608 is 8MiB, 1000000 is 1MB."""
+    for unit, factor in (
+        ("GiB", 1 << 30),
+        ("GB", 10**9),
+        ("MiB", 1 << 20),
+        ("MB", 10**6),
+        ("KiB", 1 << 10),
+        ("kB", 1000),
+    ):
+        if size and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
+
+
 def parse_bandwidth(text: str) -> Bandwidth | None:
     """From "20MB/s", "500kB/s", "100Mbit/s" or "80%"; None from "". Raises
     `ValueError`, saying what it must be."""

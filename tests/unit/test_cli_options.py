@@ -10,12 +10,12 @@ import pytest
 
 from s3_upload.cli import commands, session
 from s3_upload.cli.main import main
-from s3_upload.cli.options import OutputOptions, parse_pairs, show_size
+from s3_upload.cli.options import OutputOptions, parse_pairs
 from s3_upload.cli.output import EXIT_USAGE, UsageError
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.s3.fields import field_headers
 from s3_upload.s3.operations import NO_FIELDS, CustomerKey, RequestFields
-from s3_upload.units import parse_size
+from s3_upload.units import parse_size, show_size
 
 if TYPE_CHECKING:
     from pathlib import Path

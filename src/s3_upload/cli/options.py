@@ -21,7 +21,7 @@ from s3_upload.config import GIB, UploadConfig, part_size_for
 from s3_upload.errors import AttemptError, ConfigError
 from s3_upload.s3.fields import field_headers
 from s3_upload.s3.operations import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
-from s3_upload.units import parse_size
+from s3_upload.units import parse_size, show_size
 
 STORE = Group("Store", sort_key=1)
 OUTPUT = Group("Output", sort_key=2)
@@ -232,21 +232,6 @@ def parse_pairs(option: str, text: str) -> dict[str, str]:
             raise UsageError(f"{option} {text}: {key.strip()} is given twice")
         pairs[key.strip()] = value.strip()
     return pairs
-
-
-def show_size(size: int) -> str:
-    """The shortest exact spelling that `parse_size` reads: 8388608 is 8MiB, 1000000 is 1MB."""
-    for unit, factor in (
-        ("GiB", 1 << 30),
-        ("GB", 10**9),
-        ("MiB", 1 << 20),
-        ("MB", 10**6),
-        ("KiB", 1 << 10),
-        ("kB", 1000),
-    ):
-        if size and size % factor == 0:
-            return f"{size // factor}{unit}"
-    return str(size)
 
 
 def _convert_size(type_: Any, tokens: Any) -> int:

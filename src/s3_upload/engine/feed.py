@@ -101,11 +101,7 @@ class Feed:
                 self._pulling = True
                 self._start(self._pull())
             waiting = self._multiparts or self._sources
-            if (
-                not waiting
-                or self._reads >= self._config.reader_threads
-                or not self._has_room(parts=bool(self._multiparts))
-            ):
+            if not waiting or self._reads >= self._config.reader_threads or not self._has_room():
                 return
             if self._multiparts:
                 self._start_part()
@@ -155,9 +151,8 @@ class Feed:
         if self._held_units == 0 and self._reads == 0:
             return True
         fits = self._held_bytes + self._batch_reserve_bytes <= self._config.max_in_flight_bytes
-        return fits and (
-            bool(self._multiparts) or self._held_units < MAX_READ_AHEAD + 2 * self._sink.window_limit()
-        )
+        ahead = MAX_READ_AHEAD + 2 * self._sink.window_limit()
+        return fits and (self._held_units < ahead or bool(self._multiparts))
 
     def run(self, job: Coroutine[Any, Any, None]) -> None:
         """Runs `job` beside its own reading; the run ends with neither of them unfinished."""
