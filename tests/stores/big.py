@@ -35,6 +35,16 @@ COMPARE_BYTES = MIB
 BLOCK_BYTES, BLOCK_EVERY_BYTES = 4096, 3 * MIB
 """So that each part of the sparse file differs from the others."""
 
+_LAUNCHER = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], check=False).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
+sys.exit(code)
+"""
+"""A small process between this one and the command: the kernel counts what a parent holds when it forks as
+its child's, and this one may be a whole test run."""
+
 
 class Ran(NamedTuple):
     """A process that ended well, by the kernel's account."""
@@ -94,7 +104,7 @@ def run(store: Store, folder: Path, arguments: argparse.Namespace) -> int:
 
 
 def make_files(source: Path, arguments: argparse.Namespace) -> int:
-    """Bytes in all, holes too. In small pieces: the kernel counts what a parent holds as its child's."""
+    """Bytes in all, holes too."""
     rng = random.Random(arguments.seed)
     source.mkdir()
     with (source / "sparse").open("wb") as file:
@@ -122,18 +132,20 @@ def upload(store: Store, words: list[str], stdin: IO[bytes] | None = None) -> Ra
     if isinstance(store.verify, str):
         flags += ["--ca-bundle", store.verify]
     started_s = time.monotonic()
-    process = subprocess.Popen([COMMAND, *words, *flags], env=env, stdin=stdin or subprocess.DEVNULL)
-    try:
-        _, status, usage = os.wait4(process.pid, 0)
-    except BaseException:
-        process.kill()
-        raise
+    done = subprocess.run(
+        [sys.executable, "-c", _LAUNCHER, COMMAND, *words, *flags],
+        env=env,
+        stdin=stdin or subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     took_s = time.monotonic() - started_s
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"s3-upload ended with {process.returncode}")
+    if done.returncode:
+        raise SystemExit(f"s3-upload ended with {done.returncode}")
+    cpu_s, peak = done.stdout.split()[-2:]
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-    return Ran(took_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
+    return Ran(took_s, float(cpu_s), int(peak) * unit)
 
 
 def upload_stdin(store: Store, bucket: str, copy: Path, size: int, flags: list[str]) -> Ran:
