@@ -245,6 +245,7 @@ def test_a_file_that_cannot_be_shown_is_one_line(
         out, err = capsys.readouterr()
         assert said in err
         assert (out, len(err.splitlines())) == ("", 1)
+        assert not any(line in err for line in Path(ours.key).read_text().splitlines())
 
 
 def test_no_key_is_in_a_log_or_a_repr(
