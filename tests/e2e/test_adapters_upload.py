@@ -10,10 +10,14 @@ from s3_upload.config import MIB, UploadConfig
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.source import ObjectSource
 from s3_upload.upload import s3_upload_files
+from tests.faults.actions import Reset, Rule, s3_error
 from tests.sdk import with_client
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from s3_upload.report import UploadSummary
+    from tests.conftest import StartFaultServer
     from tests.store import Store
 
 
@@ -43,3 +47,35 @@ def test_no_such_bucket_stops_the_run(sdk: str, store: Store) -> None:
     with pytest.raises(RunError) as caught:
         upload(sdk, store, "no-such-bucket-anywhere", {"a": b"x"})
     assert caught.value.kind is FailureKind.NO_SUCH_BUCKET
+
+
+@pytest.mark.parametrize("sdk", ["aiobotocore", "boto3"])
+def test_an_sdk_asks_what_became_of_a_lost_request(
+    sdk: str, fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """HeadObject after PutObject and CompleteMultipartUpload whose answers never came; ListParts after
+    an InvalidPart."""
+    lost = Reset(stored=True)
+    server = fault_server(
+        [
+            Rule(s3_error(400, "InvalidPart"), method="POST", key="parts", query={"uploadId": None}, nth=1),
+            Rule(lost, method="PUT", key="small"),
+            Rule(lost, method="POST", key="big", query={"uploadId": None}),
+        ]
+    )
+    body = b"0123456789abcdef" * (11 * MIB // 16)
+    (tmp_path / "big").write_bytes(body)
+    files = [ObjectSource.data(b"x", "small")]
+    files += [ObjectSource.file(tmp_path / "big", key) for key in ("big", "parts")]
+    settings = UploadConfig(multipart_threshold=6 * MIB, part_size=5 * MIB, n_retries=1, hedge="off")
+    summary: UploadSummary = with_client(
+        sdk,
+        lambda client: s3_upload_files(client, "bucket", files, settings),
+        endpoint_url=server.url,
+        access_key="key",
+        secret_key="secret",
+    )
+    summary.raise_for_failures()
+    assert server.model.bodies("bucket") == {"small": b"x", "big": body, "parts": body}
+    assert sorted(request.key for request in server.of("HEAD")) == ["big", "small"]
+    assert [request.key for request in server.of("GET")] == ["parts"]

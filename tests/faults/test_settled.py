@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from s3_upload.control.retry import ASK_RETRIES
 from s3_upload.control.window import THROTTLE_CUT, AdaptiveWindow
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.s3.operations import RequestFields
@@ -103,7 +104,7 @@ def test_what_proves_an_object(
     [
         (None, 1, ""),
         (Answer(403), 1, "; HeadObject could not tell"),
-        (Answer(500), 2, "; HeadObject could not tell"),
+        (Answer(500), 1 + ASK_RETRIES, "; HeadObject could not tell"),
         (s3_error(403, "SignatureDoesNotMatch"), 1, "; HeadObject could not tell"),
     ],
     ids=["404", "403", "500", "wrong signature"],

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from s3_upload.errors import FailureKind, Fate
 from s3_upload.report import SKIPPED, SUCCESS, UploadReport
+from s3_upload.s3.operations import HEAD_OBJECT
 from tests.sim.run import BUCKET, Outcome, Run
 from tests.sim.world import ObjectSpec
 
@@ -36,9 +37,9 @@ def violations(outcome: Outcome) -> list[str]:
 
 
 def ambiguous(outcome: Outcome) -> list[str]:
-    """Keys reported as failed whose object is there all the same: no answer said so.
+    """Keys reported as failed whose object is there all the same.
 
-    No violation: a HEAD request could settle them, and none is made so far.
+    No violation where no answer said so, not even one to HeadObject: see `_unsettled`.
     """
     names = {f"{BUCKET}/{key}" for run in outcome.runs[-1:] for key in _failed_keys(run)}
     return sorted(names & outcome.model.objects.keys())
@@ -71,14 +72,23 @@ def _bucket(outcome: Outcome) -> Iterator[str]:
 
 
 def _left_behind(outcome: Outcome) -> Iterator[str]:
-    """Where nothing goes wrong, every multipart upload that the program knew of is ended."""
+    """Every multipart upload that the program knew of is ended, and nothing of it is left.
+
+    Unless its abort was never answered, or one of its parts came after the last look.
+    """
     creates = [record for record in outcome.records if "uploads" in record.request.query]
     begun = {record.request.key for record in creates if record.status == 200 and record.delivered_s}
     # Where the answer to one of several did not come (a kill), what is left may be of that one.
     begun -= {record.request.key for record in creates if not record.delivered_s}
-    for upload in outcome.model.uploads.values():
-        if outcome.world.calm and upload.key in begun:
+    for upload_id, upload in outcome.model.uploads.items():
+        of_it = [record for record in outcome.records if record.request.query.get("uploadId") == upload_id]
+        aborts = [record for record in of_it if record.request.method == "DELETE"]
+        looks = [r for r in of_it if r.request.method == "GET" and r.status == 200 and r.delivered_s]
+        parts = [record for record in of_it if record.request.part_number and record.applied_s]
+        if not aborts and (parts or (outcome.world.calm and upload.key in begun)):
             yield f"{upload.key}: a multipart upload was left at the store"
+        elif looks and upload.parts and parts[-1].applied_s < looks[-1].applied_s and len(aborts) < 2:
+            yield f"{upload.key}: parts of {upload_id} were found after its abort, and left"
 
 
 def _reports(outcome: Outcome, run: Run) -> Iterator[str]:
@@ -122,6 +132,9 @@ def _failure(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec)
         if not (unreadable or spec.changes_s):
             yield f"failed for its source, which is sound: {error}"
         return
+    if error.kind is FailureKind.EXISTS and outcome.world.only_new:
+        yield from _unsettled(outcome, run, report, spec)
+        return
     if error.kind.fate not in (Fate.RETRY, Fate.THROTTLE):
         yield f"given up for good: {error}"
     elif report.attempts < outcome.world.config.n_retries + 1:
@@ -130,6 +143,26 @@ def _failure(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec)
         yield f"failed although nothing was wrong: {error}"
     if _received_success(outcome, run, report.key):
         yield "failed, though the answer that it is there was received"
+    yield from _unsettled(outcome, run, report, spec)
+
+
+def _unsettled(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec) -> Iterator[str]:
+    """Whether it was there by our own doing, and HeadObject was not asked or its answer not believed."""
+    first_s = 0.0 if run is outcome.runs[0] else outcome.runs[0].ended_s
+    of_it = [
+        record
+        for record in outcome.records
+        if record.request.key == report.key and first_s <= record.request.started_s <= run.ended_s
+    ]
+    heads = [record for record in of_it if record.request.method == "HEAD"]
+    doings = [record.applied_s for record in of_it if record.stored and record.applied_s <= run.ended_s]
+    if not doings or spec.changes_s:
+        return
+    if not any(attempt.operation == HEAD_OBJECT for attempt in report.attempt_reports):
+        yield "failed, and is there: HeadObject was never asked"
+    told = (head for head in heads if head.delivered_s and head.status in (200, 404))
+    if any(head.request.started_s > min(doings) for head in told):
+        yield "failed, though it is there and HeadObject could tell"
 
 
 def _received_success(outcome: Outcome, run: Run, key: str) -> bool:
@@ -137,11 +170,8 @@ def _received_success(outcome: Outcome, run: Run, key: str) -> bool:
     first_s = 0.0 if run is outcome.runs[0] else outcome.runs[0].ended_s
     for record in outcome.records:
         request = record.request
-        ends = (request.method == "PUT" and not request.query) or (
-            request.method == "POST" and "uploadId" in request.query
-        )
         in_time = first_s <= request.started_s and 0.0 < record.delivered_s <= run.ended_s
-        if request.key == key and ends and record.status == 200 and in_time:
+        if request.key == key and record.makes_the_object and record.status == 200 and in_time:
             return True
     return False
 

@@ -13,6 +13,7 @@ from s3_upload.client import S3Client
 from s3_upload.engine.client import Client
 from s3_upload.report import UploadReport, UploadSummary
 from s3_upload.s3.credentials import Credentials
+from s3_upload.s3.operations import RequestFields
 from s3_upload.upload import Controls, Runtime, controls_for, run_upload
 from tests.faults.model import S3Model
 from tests.sim.disk import SimDisk
@@ -27,6 +28,7 @@ BUCKET = "bucket"
 SETTLE_S = 120.0
 """Virtual time after a run in which what it left at the store takes effect."""
 EPOCH_UTC_S = 1.7e9
+ONLY_NEW = RequestFields(if_none_match="*")
 
 
 @dataclass(slots=True)
@@ -179,6 +181,7 @@ async def _run(world: World, meddling: Meddling, client: S3Client, runtime: Runt
         world.lazy_sources() if world.lazy else world.sources(),
         config=world.config,
         progress=progress,
+        default_request=(lambda _: ONLY_NEW) if world.only_new else None,
         controls=controls,
         runtime=runtime,
     )

@@ -31,7 +31,7 @@ from tests.faults.actions import (
     render,
     s3_error,
 )  # fmt: skip
-from tests.faults.model import S3Model
+from tests.faults.model import S3Model, Upload
 from tests.sim.network import Channel, Handler, Network
 
 DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
@@ -93,9 +93,17 @@ class Record:
     request: Request
     fault: str = ""
     applied_s: float = 0.0
+    stored: bool = False
+    """It made an object."""
     status: int = 0
     delivered_s: float = 0.0
     """The program was given the whole answer."""
+
+    @property
+    def makes_the_object(self) -> bool:
+        """Whether it is a PutObject or a CompleteMultipartUpload."""
+        query, method = self.request.query, self.request.method
+        return (method == "PUT" and not query) or (method == "POST" and "uploadId" in query)
 
 
 class SimStore:
@@ -115,6 +123,7 @@ class SimStore:
         self._slot_s = 0.0
         self._buckets: dict[str, tuple[float, float]] = {}
         self._attempts: Counter[tuple[str, str, int]] = Counter()
+        self._aborted: dict[str, float] = {}
 
     def accept(self, channel: Channel) -> Handler:
         return _Connection(self, channel)
@@ -174,9 +183,20 @@ class SimStore:
 
     def apply(self, record: Record) -> Answer:
         record.applied_s = self.network.now()
+        self._late_part(record.request)
         answer = self.model.answer(record.request)
+        record.stored = record.makes_the_object and b"<Error" not in answer.body and answer.status == 200
+        if record.request.method == "DELETE" and answer.status == 204:
+            self._aborted[record.request.query["uploadId"]] = record.applied_s
         self.network.trace("apply", record.request.number, answer.status)
         return answer
+
+    def _late_part(self, request: Request) -> None:
+        """A part that was under way when its upload was aborted may be stored, and billed, after that."""
+        upload_id = request.query.get("uploadId", "")
+        if request.part_number and request.started_s < self._aborted.get(upload_id, 0.0):
+            self.model.uploads.setdefault(upload_id, Upload(request.bucket, request.key, {}))
+            self.counts["late part"] += 1
 
     def _choose(self, request: Request) -> tuple[str, Action | None]:
         rng, spec = self._rng, self.spec

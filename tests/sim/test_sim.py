@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from s3_upload.config import UploadConfig
@@ -16,15 +18,17 @@ from s3_upload.engine.client import Client
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.http import Response
 from s3_upload.report import UploadReport
-from s3_upload.s3.operations import PUT_OBJECT, Operation
+from s3_upload.s3.operations import HEAD_OBJECT, PUT_OBJECT, Operation
 from s3_upload.s3.responses import Failure
 from s3_upload.wire.exchange import Exchange
 from tests.sim.__main__ import replay_command
 from tests.sim.oracle import violations
 from tests.sim.run import Meddling, run_world
-from tests.sim.world import MIB, AddressSpec, ObjectSpec, World, random_world
+from tests.sim.server import StoreSpec
+from tests.sim.world import MIB, AddressSpec, ObjectSpec, World, random_world, stormy_world
 
 SEEDS = 300
+STORMS = 100
 CHUNK = 10
 
 
@@ -33,6 +37,27 @@ def test_any_world(first: int) -> None:
     for seed in range(first, first + CHUNK):
         found = violations(run_world(random_world(seed)))
         assert not found, f"seed {seed}, replay with: {replay_command(seed)}\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("first", range(0, STORMS, CHUNK))
+def test_any_storm(first: int) -> None:
+    """Few tries, and a store that seldom says what it has done: what HeadObject and aborts are for."""
+    for seed in range(first, first + CHUNK):
+        found = violations(run_world(stormy_world(seed)))
+        assert not found, f"stormy seed {seed}:\n" + "\n".join(found)
+
+
+def test_parts_that_come_after_the_abort_of_a_stopped_run_are_aborted_too() -> None:
+    """Where the program could know of them: some come after its last look."""
+    late = left = 0
+    for seed in range(30, 60):
+        slow = StoreSpec(service_s=0.3, sigma=1.0)
+        world = dataclasses.replace(calm_world(), seed=seed, store=slow, kill_step=30 + 3 * seed)
+        outcome = run_world(world)
+        assert violations(outcome) == []
+        late += outcome.injected["late part"]
+        left += sum(bool(upload.parts) for upload in outcome.model.uploads.values())
+    assert late > left
 
 
 # --- the simulator itself --------------------------------------------------------------------------
@@ -172,9 +197,24 @@ def test_the_oracle_sees_a_success_told_as_a_failure() -> None:
 
 def _as_failure(report: UploadReport) -> UploadReport:
     error = UploadError("made up", key=report.key, kind=FailureKind.TIMEOUT, attempts=9)
-    return UploadReport(
-        seq=report.seq, key=report.key, source=report.source, bytes=0, outcome="timeout", error=error
-    )
+    return msgspec.structs.replace(report, bytes=0, outcome="timeout", error=error, attempts=9)
+
+
+def test_the_oracle_sees_a_failure_that_head_object_could_have_settled() -> None:
+    """As if what it found were never believed; and as if nobody had asked."""
+
+    def doubts(report: UploadReport) -> UploadReport:
+        asked = [attempt.operation == HEAD_OBJECT for attempt in report.attempt_reports]
+        return _as_failure(report) if any(asked) and report.succeeded else report
+
+    def never_asks(report: UploadReport) -> UploadReport:
+        failed = doubts(report)
+        attempts = tuple(a for a in failed.attempt_reports if a.operation != HEAD_OBJECT)
+        return msgspec.structs.replace(failed, attempt_reports=attempts)
+
+    for report, words in ((doubts, "HeadObject could tell"), (never_asks, "HeadObject was never asked")):
+        found = violations(run_world(stormy_world(0), Meddling(report=report)))
+        assert words in "\n".join(found)
 
 
 def test_the_oracle_sees_a_lost_report() -> None:

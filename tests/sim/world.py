@@ -8,6 +8,7 @@ the same seed replays the same events.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import random
 from collections.abc import AsyncIterator, Iterator
@@ -79,6 +80,8 @@ class World:
     tls: bool = False
     lazy: bool = False
     """Sources come from an async iterable, with pauses."""
+    only_new: bool = False
+    """Objects are not to be overwritten (If-None-Match)."""
     kill_step: int = 0
     """The turn of the loop at which the run is cancelled; 0: never."""
     kill_again: int = 0
@@ -190,6 +193,19 @@ def random_world(seed: int) -> World:
         lazy=rng.random() < 0.3,
         kill_step=int(10 ** rng.uniform(0.5, 2.8)) if rng.random() < 0.3 else 0,
         kill_again=rng.choice((0, 0, 1, 2, 5)),
+    )
+
+
+def stormy_world(seed: int) -> World:
+    """That of a seed, with a store that seldom says what it has done, and few tries."""
+    world = random_world(seed)
+    rng = world.rng("storm")
+    faults = Faults(end_s=1e3, unsaid=0.2, unanswered=0.05, torn=0.1, reset=0.15, throttle=0.02, garbage=0.05)
+    return dataclasses.replace(
+        world,
+        faults=faults,
+        config=dataclasses.replace(world.config, n_retries=rng.choice((0, 1, 2))),
+        only_new=not world.kill_step and rng.random() < 0.5,
     )
 
 

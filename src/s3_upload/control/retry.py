@@ -23,7 +23,8 @@ Theory of operation.
    no retry and costs nothing.  A request that fails for the same cause once more stops the run.
 6. Some kinds are tried again fewer times than `n_retries` (`FailureKind.times`), with the body read anew.
    A request that only asks or tidies up (HeadObject, ListParts, AbortMultipartUpload) is tried again
-   `ASK_RETRIES` times at most, and never stops a run: it may lack a permission that uploads do not need.
+   `ASK_RETRIES` times, whatever `n_retries`, and never stops a run: it may lack a permission that uploads
+   do not need.
 7. Before an object is given up there may be another way (`remedy`), once for each cause.
 """
 
@@ -126,7 +127,7 @@ class Retry:
         if kind.stops_run:
             return GIVEN_UP if asking else Decision(Verdict.STOP_RUN)
         unreached = kind is FailureKind.CONNECT and not (any_answer or any_success)
-        if used_up or retries >= (min(self._n_retries, ASK_RETRIES) if asking else self._n_retries):
+        if used_up or retries >= (ASK_RETRIES if asking else self._n_retries):
             stops = unreached and retries >= MIN_RETRIES_TO_STOP and not asking
             return Decision(Verdict.STOP_RUN) if stops else GIVEN_UP
         base_s = BASE_THROTTLE_S if kind.cuts_window else BASE_TRANSIENT_S

@@ -39,6 +39,7 @@ from s3_upload.s3.operations import (
     Operation,
     RequestFields,
 )
+from s3_upload.s3.proof import etag_of_parts
 from s3_upload.s3.requests import complete_body
 from s3_upload.s3.responses import ListedParts, completed_etag, listed_parts, upload_id
 from s3_upload.source import ObjectSource
@@ -290,6 +291,9 @@ class MultipartUpload(Upload):
 
     def _sent_parts(self) -> tuple[CompletedPart, ...]:
         return tuple(self._parts[number] for number in sorted(self._parts))
+
+    def _etag_of(self, sent: Operation) -> str:
+        return etag_of_parts(sent.parts)
 
     def _plan_of(self, number: int) -> PartPlan:
         offset = (number - 1) * self.part_size

@@ -27,10 +27,9 @@ from s3_upload.s3.operations import (
     COMPLETE_MULTIPART_UPLOAD,
     HEAD_OBJECT,
     PUT_OBJECT,
-    CompletedPart,
     Operation,
 )
-from s3_upload.s3.proof import proves
+from s3_upload.s3.proof import etag_of, proves
 from s3_upload.source import ObjectSource
 
 _MAKES_THE_OBJECT = frozenset({PUT_OBJECT, COMPLETE_MULTIPART_UPLOAD})
@@ -62,12 +61,21 @@ class History(msgspec.Struct):
     """What was tried for an object in trouble.
 
     `tried`: the kinds of failure for which a remedy was tried.  `next`: the remedy by which it is to be
-    begun anew.  `doubt`: the unit that HeadObject is to settle, and why it was given up.
+    begun anew.  `doubt`: what HeadObject is to settle.
     """
 
     tried: tuple[FailureKind, ...] = ()
     next: Remedy = Remedy.NONE
-    doubt: tuple[Unit, UploadError] | None = None
+    doubt: Doubt | None = None
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """A unit that was given up by `error` and may have succeeded: without its body, which is not held
+    any more, but with the `etag` that S3 would make of it."""
+
+    unit: Unit
+    error: UploadError
+    etag: str
 
 
 class Upload:
@@ -180,8 +188,9 @@ class Upload:
         """A unit that asks about what `sent` has or may have made."""
         return Unit(self, Operation(name=name, bucket=sent.bucket, key=sent.key, fields=sent.fields))
 
-    def _sent_parts(self) -> tuple[CompletedPart, ...]:
-        return ()
+    def _etag_of(self, sent: Operation) -> str:
+        """What S3 makes of what was sent, "" where that cannot be known."""
+        return etag_of(sent.body)
 
     # --- second chances ----------------------------------------------------------------------------
 
@@ -199,7 +208,8 @@ class Upload:
         return self.history
 
     def _question(self, unit: Unit, error: UploadError) -> Unit:
-        self._history().doubt = unit, error
+        bodiless = Unit(self, msgspec.structs.replace(unit.operation, body=b""))
+        self._history().doubt = Doubt(bodiless, error, self._etag_of(unit.operation))
         return self._unit(HEAD_OBJECT, unit.operation)
 
     def _found(self, response: Response) -> Sequence[Unit]:
@@ -207,9 +217,9 @@ class Upload:
         assert doubt is not None
         is_ours = proves(
             response,
-            doubt[0].operation,
             size=self.size,
-            parts=self._sent_parts(),
+            checksum=doubt.unit.operation.checksum,
+            etag=doubt.etag,
             age_s=self.attempt_reports[-1].ended_s - self.started_s,
         )
         if is_ours:
@@ -219,8 +229,8 @@ class Upload:
 
     def _unsettled(self, remark: str) -> Sequence[Unit]:
         history = self._history()
-        assert history.doubt is not None
-        (unit, error), history.doubt = history.doubt, None
-        if error.kind is not FailureKind.EXISTS:
-            error.message += remark
-        return self._give_up(unit, error)
+        doubt, history.doubt = history.doubt, None
+        assert doubt is not None
+        if doubt.error.kind is not FailureKind.EXISTS:
+            doubt.error.message += remark
+        return self._give_up(doubt.unit, doubt.error)

@@ -21,9 +21,9 @@ from __future__ import annotations
 import hashlib
 import re
 
-from s3_upload.http import Response
+from s3_upload.http import Body, Response
 from s3_upload.s3.checksum import header_of
-from s3_upload.s3.operations import CompletedPart, Operation
+from s3_upload.s3.operations import Checksum, CompletedPart
 from s3_upload.s3.responses import date_s
 
 AGE_SLACK_S = 2.0
@@ -31,25 +31,27 @@ AGE_SLACK_S = 2.0
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
-def proves(
-    found: Response, sent: Operation, *, size: int, parts: tuple[CompletedPart, ...] = (), age_s: float
-) -> bool:
-    """Whether the answer `found` to a HeadObject proves that `sent` was carried out.
+def proves(found: Response, *, size: int, checksum: Checksum | None, etag: str, age_s: float) -> bool:
+    """Whether the answer `found` to a HeadObject proves that it is what we sent.
 
-    `sent`: a PutObject, or a CompleteMultipartUpload of `parts`.  `size`: of the whole object, in bytes.
-    `age_s`: seconds since its first request began.
+    `size` of the whole object in bytes, `checksum` what was sent of it, `etag` what S3 would make of it
+    (without quotes, "" where that cannot be known), `age_s` the seconds since its first request began.
     """
     if found.headers.get("content-length") != str(size):
         return False
     written_s, now_s = date_s(found.headers.get("last-modified", "")), date_s(found.headers.get("date", ""))
     if written_s is not None and now_s is not None and now_s - written_s > age_s + AGE_SLACK_S:
         return False
-    checksum = sent.checksum
     if checksum is not None and checksum.value:
         value = found.headers.get(header_of(checksum.algorithm), "")
         if value and ("-" in value) == ("-" in checksum.value):
             return value == checksum.value
-    return found.etag.strip('"') == (etag_of_parts(parts) if parts else _md5(sent)) != ""
+    return found.etag.strip('"') == etag != ""
+
+
+def etag_of(body: Body) -> str:
+    """The ETag that S3 makes of an object that was sent at once, without quotes."""
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
 def etag_of_parts(parts: tuple[CompletedPart, ...]) -> str:
@@ -59,7 +61,3 @@ def etag_of_parts(parts: tuple[CompletedPart, ...]) -> str:
         return ""
     digest = hashlib.md5(b"".join(map(bytes.fromhex, etags)), usedforsecurity=False).hexdigest()
     return f"{digest}-{len(etags)}"
-
-
-def _md5(sent: Operation) -> str:
-    return hashlib.md5(sent.body, usedforsecurity=False).hexdigest()
