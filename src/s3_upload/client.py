@@ -25,6 +25,7 @@ from s3_upload.s3.requests import ChecksumsTold, RequestEncoder
 from s3_upload.s3.responses import Failure
 from s3_upload.s3.sigv4 import Signer
 from s3_upload.session import BotocoreCredentials, ChecksumMode, resolve_settings
+from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector
 from s3_upload.wire.exchange import Exchange
 from s3_upload.wire.pool import Pool
@@ -185,6 +186,11 @@ class S3Client:
             target.pool.put_back(connection)
             raise AttemptError(FailureKind.TIMEOUT, "cancelled before its request began")
         return await connection.request(head, operation.body, exchange)
+
+    @property
+    def sees(self) -> bool:
+        """See `engine.client.PacedClient`."""
+        return tcp_info.AVAILABLE
 
     def samples(self) -> list[ConnectionSample]:
         """See `engine.client.PacedClient`."""

@@ -160,8 +160,9 @@ async def run_upload(
     if pace is None:
         return await _run(client, bucket, files, config, progress, default_request, controls, runtime)
     gate, window = Gate(), CappedWindow(controls.window)
-    courtesy = Courtesy(pace.share, window)
-    pacer = Pacer(paced_client(client, config.pacing), courtesy, gate, pace, runtime.clock)
+    paced = paced_client(client, config.pacing)
+    courtesy = Courtesy(pace.share, window, blind=not paced.sees)
+    pacer = Pacer(paced, courtesy, gate, pace, runtime.clock)
     controls = Controls(PacedTimeout(controls.timeout, courtesy), controls.retry, window)
     pacer.start()
     try:

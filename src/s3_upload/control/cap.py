@@ -8,6 +8,9 @@ two looks, and headers count, so that the sum comes out a little lower.  With A 
 where allowed - A is kept within [-cap, cap] * CREDIT_S: what was not used is not made up for later, and
 what was sent too much is, within SETTLE_S.
 
+Where nothing is known of the connections, what was acknowledged comes in lumps, a request at a time; then
+the rate is the cap, and the gate alone keeps it.
+
 A percentage is of the capacity: the highest rate of RATE_S seen in a measurement of MEASURE_S without a
 bound, at the beginning and after every MEASURE_EVERY_S.
 """
@@ -27,7 +30,8 @@ UNBOUNDED = float("inf")
 class Cap:
     """The bound of the module's theory; `bandwidth` may change at any time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, blind: bool = False) -> None:
+        self._blind = blind
         self._bandwidth: Bandwidth | None = None
         self._last_s = 0.0
         self._ahead = 0.0  # allowed - A
@@ -45,7 +49,7 @@ class Cap:
         elapsed_s, self._last_s = now - self._last_s, now
         acked, self._acked_bytes = look.acked_bytes - self._acked_bytes, look.acked_bytes
         cap = self._bytes_per_s(bandwidth, look, now)
-        if cap == UNBOUNDED:
+        if cap == UNBOUNDED or self._blind:
             return cap
         bound = cap * CREDIT_S
         self._ahead = min(bound, max(-bound, self._ahead + cap * elapsed_s - acked))

@@ -17,6 +17,8 @@ Theory of operation.  Every tick the connections' samples become a `Look` (`link
 4. *Timeouts*: what is held back here is not to be cut for it.  A small body counts as taken in when the
    kernel has it, but then leaves at the pace; the slowest of the last SLOWEST_S, for safety.  A request as
    a whole may take the time of its bytes at the floor.
+5. *Blind*: without TCP_INFO nothing is known of the queue.  Then a share other than "full" is one request
+   at a time, which is one flow: fair beside one other, and no less than that in the background.
 """
 
 from __future__ import annotations
@@ -40,10 +42,11 @@ START_REQUESTS = 4
 REQUESTS_GROWTH = 1.5
 USED = 0.9
 MAX_WAITING = 8
-SLOW_STEPS = 6
+SLOW_STEPS = 3
 STAGGER = 0.25
 MAX_BOOST, BOOST_GAIN = 1.25, 0.02
 SLOWEST_S = 60.0
+BLIND_RATE_S = 3.0
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -62,8 +65,8 @@ class CappedWindow:
     def __init__(self, window: Window) -> None:
         self._window = window
         self.bound: int | None = None
-        self.in_flight = 0
-        """At the end of the last attempt."""
+        self.acked_bytes = 0
+        """Of bodies, in attempts that succeeded."""
 
     @property
     def limit(self) -> int:
@@ -71,7 +74,7 @@ class CappedWindow:
         return limit if self.bound is None else min(limit, self.bound)
 
     def observe(self, report: AttemptReport, *, now: float, in_flight: int) -> None:
-        self.in_flight = in_flight
+        self.acked_bytes += report.body_bytes if report.succeeded else 0
         self._window.observe(report, now=now, in_flight=in_flight)
 
 
@@ -131,16 +134,18 @@ class Slowest:
 
 
 class Courtesy:
-    """The decisions of one run. `share`: "background", "fair" or "full"."""
+    """The decisions of one run. `share`: "background", "fair" or "full"; `blind`: there are no samples."""
 
-    def __init__(self, share: str, window: CappedWindow) -> None:
+    def __init__(self, share: str, window: CappedWindow, *, blind: bool = False) -> None:
         self.share = share
         self._window = window
         self._view = LinkView()
         self._taker: Scavenger | FairFlow | None = None
-        if share != "full":
+        self._blind = blind
+        self._acked: deque[tuple[float, int]] = deque()
+        if share != "full" and not blind:
             self._taker = Scavenger() if share == "background" else FairFlow()
-        self._cap = Cap()
+        self._cap = Cap(blind=blind)
         self._requests = Requests()
         self._slowest = Slowest()
         self._boost = 1.0
@@ -149,11 +154,15 @@ class Courtesy:
         self, samples: Sequence[ConnectionSample], bandwidth: Bandwidth | None, *, now: float
     ) -> Decision:
         """What holds until the next tick; bounds the window at once."""
-        look = self._view.look(samples, now=now)
+        look = self._blind_look(now) if self._blind else self._view.look(samples, now=now)
         share_rate = UNBOUNDED if self._taker is None else self._taker.decide(look, now=now)
         cap_rate = self._cap.rate(bandwidth, look, now=now)
         rate = min(share_rate, cap_rate)
-        self._window.bound = bound = self._requests.decide(look, rate, self._window.limit, now=now)
+        if self._blind:
+            bound = 1 if self.share != "full" else None
+        else:
+            bound = self._requests.decide(look, rate, self._window.limit, now=now)
+        self._window.bound = bound
         each, apart = self._divide(rate, samples, look, capped=cap_rate < share_rate)
         report = PaceReport(
             at_s=now,
@@ -167,6 +176,16 @@ class Courtesy:
             requests=bound or 0,
         )
         return Decision(rate, each, apart, report)
+
+    def _blind_look(self, now: float) -> Look:
+        """What the ends of requests say."""
+        acked_bytes = self._window.acked_bytes
+        self._acked.append((now, acked_bytes))
+        while self._acked[0][0] < now - BLIND_RATE_S:
+            self._acked.popleft()
+        since_s, before = self._acked[0]
+        rate = (acked_bytes - before) / (now - since_s) if now > since_s else 0.0
+        return Look(at_s=now, acked_bytes=acked_bytes, bytes_per_s=rate)
 
     def _divide(
         self, rate: float, samples: Sequence[ConnectionSample], look: Look, *, capped: bool

@@ -8,11 +8,13 @@ and a *step* the time after which the effect of a change is seen: a round trip a
 MIN_STEP_S:
 
 1. *Growing* from START_BYTES_PER_S, or from the floor, up to HEADROOM * C; then to 2.  Each step by
-   GROWTH_NEAR (2) below C / 2 (by GROWTH_FAR, 4, below C / 4 where a round trip is above LONG_TRIP_S), else
-   by GROWTH (1.5).  While C is not known: by GROWTH, until q is above the trigger (5) in three looks,
-   strongly in two: then C = R, and to 4.  A rate that is not used (R below half of it) does not grow.
+   GROWTH_NEAR (2) below C / 2, else by GROWTH (1.5).  Where a round trip is above LONG_TRIP_S, by GROWTH_FAR
+   (4) below C / 4, but by GROWTH_SHY (1.25) if any look of the last QUIET_TRIPS had a queue above QUIET_S:
+   others are about, and all that is sent before a queue shows would be too much.  While C is not known: by
+   GROWTH, until q is above the trigger (5) in three looks, strongly in two: then C = R, and to 4.  A rate
+   that is not used (R below half of it) does not grow.
 2. *Cruising* at HEADROOM * C (97 %).  After PROBE_AFTER_S to 3.  A small queue in the first step is still the
-   doing of 1 or 3: to 4.
+   doing of 1 or 3, and where a round trip is below MEDIUM_TRIP_S there is time to make sure: to 4.
 3. *Probing* at PROBE_GAIN * C (105 %) for a step and as long as R takes to tell.  If R then is above C and no
    queue has come, C = R, and on with PROBE_GROWTH (1.25) times C; else to 2, or if there is a queue to 4, and
    PROBE_AFTER_S doubles up to MAX_PROBE_AFTER_S.
@@ -22,8 +24,9 @@ MIN_STEP_S:
 5. *Yielding*: when q is above the trigger in two looks, or three times as large in one, or MAX_LOSS of the
    packets are lost, while growing to a known C or cruising, the rate drops to the floor at once.  The
    trigger is TRIGGER_S, or JITTERS times what q changes by from look to look, at most MAX_TRIGGER_S.  When q
-   has been below it for a hold, to 1; one high look of LOOKS is none, nor one while growing below FEW of C
-   (with so few packets a receiver's delayed acknowledgement looks like a queue).  The hold is HOLD_S or
+   has been below it for a hold, to 1.  One high look of LOOKS is none where a round trip is below
+   SHORT_TRIP_S, nor is one while growing below FEW of C: there a receiver's delayed acknowledgement looks
+   like a queue.  (At long round trips a slow start comes in bursts, and each counts.)  The hold is HOLD_S or
    HOLD_TRIPS round trips, in which another flow's slow start fills the link; a yield soon (SOON_S) after the
    last hold adds half as much, up to MAX_HOLD_S less two round trips.
 6. What C was wrong by: a yield while cruising makes C = max(R, 0.97 * C); while growing at 0.4 * C or more
@@ -43,8 +46,9 @@ from s3_upload.control.link import LOSS_S, RATE_S, Look
 
 START_BYTES_PER_S = 250_000.0
 REACTION_S, MIN_STEP_S = 0.05, 0.15
-GROWTH_FAR, GROWTH_NEAR, GROWTH = 4.0, 2.0, 1.5
-LONG_TRIP_S = 0.2
+GROWTH_FAR, GROWTH_NEAR, GROWTH, GROWTH_SHY = 4.0, 2.0, 1.5, 1.25
+QUIET_S, QUIET_TRIPS = 0.001, 3.0
+SHORT_TRIP_S, MEDIUM_TRIP_S, LONG_TRIP_S = 0.01, 0.05, 0.2
 HEADROOM = 0.97
 FIRST_PROBE_AFTER_S, PROBE_AFTER_S, MAX_PROBE_AFTER_S = 0.5, 2.5, 20.0
 PROBE_GAIN, PROBE_GROWTH = 1.05, 1.25
@@ -86,6 +90,7 @@ class Scavenger:
         self._queues_s: deque[float] = deque([0.0], maxlen=LOOKS)
         self._above = 0  # looks in a row with a queue above the trigger
         self._clear_since_s = 0.0  # since when it is below
+        self._noise_s = float("-inf")  # when there was any queue
         self._yields = 0  # soon after one another
         self._reclaimed_s = float("-inf")  # when the last hold ended
         self._probe_after_s = PROBE_AFTER_S
@@ -117,8 +122,11 @@ class Scavenger:
                 self._jitter_s += JITTER_WEIGHT * (change_s - self._jitter_s)
             self._queues_s.append(look.queue_s)
         self._trigger_s = min(max(TRIGGER_S, JITTERS * self._jitter_s), MAX_TRIGGER_S)
-        if min(self._queues_s) > self._trigger_s:
+        lasting_s = min(self._queues_s) if look.base_s < SHORT_TRIP_S else look.queue_s
+        if lasting_s > self._trigger_s:
             self._clear_since_s = now
+        if look.fresh and look.queue_s > QUIET_S:
+            self._noise_s = now
         if look.queue_s <= self._trigger_s:
             self._above = 0
         elif look.fresh:
@@ -161,19 +169,23 @@ class Scavenger:
         used = look.bytes_per_s >= 0.5 * self.rate
         if not used and now - self._since_s > 3.0 * self._step(look):
             return
-        growth = GROWTH
-        if self.rate < self.capacity / 4.0 and look.base_s > LONG_TRIP_S:
-            growth = GROWTH_FAR
-        elif self.rate < self.capacity / 2.0:
-            growth = GROWTH_NEAR
+        growth = self._growth(look, now)
         if look.base_s > 0.0:
             self.rate *= growth ** (elapsed_s / self._step(look))
         if self.capacity and self.rate >= HEADROOM * self.capacity:
             self._enter(State.CRUISING, HEADROOM * self.capacity, now)
 
+    def _growth(self, look: Look, now: float) -> float:
+        if look.base_s > LONG_TRIP_S and self.capacity:
+            if now - self._noise_s < QUIET_TRIPS * look.base_s:
+                return GROWTH_SHY
+            if self.rate < self.capacity / 4.0:
+                return GROWTH_FAR
+        return GROWTH_NEAR if self.rate < self.capacity / 2.0 else GROWTH
+
     def _cruise(self, look: Look, now: float) -> None:
-        settling = now - self._since_s < self._step(look) and look.queue_s < 3.0 * self._trigger_s
-        if self._congested(look, now) and settling:
+        doubtful = now - self._since_s < self._step(look) or look.base_s < MEDIUM_TRIP_S
+        if self._congested(look, now) and doubtful and look.queue_s < 3.0 * self._trigger_s:
             self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
         elif self._congested(look, now):
             if look.bytes_per_s < self.capacity:

@@ -60,6 +60,11 @@ class Client(Protocol):
 class PacedClient(Client, Protocol):
     """A client whose connections tell how they fare, and can be held back."""
 
+    @property
+    def sees(self) -> bool:
+        """Whether `samples` ever says anything, on this system."""
+        ...
+
     def samples(self) -> list[ConnectionSample]:
         """Of all open connections; empty where nothing is known of them."""
         ...

@@ -28,6 +28,8 @@ REPORT_S = 0.25
 class Unpaced:
     """For a client that cannot be paced: nothing is known of its connections, and all waits at the gate."""
 
+    sees = False
+
     def samples(self) -> list[ConnectionSample]:
         return []
 
@@ -37,7 +39,9 @@ class Unpaced:
 
 def paced_client(client: Client, pacing: str) -> PacedClient | Unpaced:
     """`client`, if it can be paced and `pacing` ("auto", "application") does not say otherwise."""
-    return client if pacing == "auto" and isinstance(client, PacedClient) else Unpaced()
+    if pacing == "auto" and isinstance(client, PacedClient) and client.sees:
+        return client
+    return Unpaced()
 
 
 class Pacer:

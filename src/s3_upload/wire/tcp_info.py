@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ UNLIMITED = 0xFFFF_FFFF_FFFF_FFFF
 # 6 u32 from segs_out to data_segs_out; u64 delivery_rate.
 _LAYOUT = struct.Struct("=8x24I4Q6IQ")
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
+AVAILABLE = sys.platform == "linux" and _TCP_INFO is not None
 
 
 class TcpInfo(msgspec.Struct, frozen=True, gc=False):

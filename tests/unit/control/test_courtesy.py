@@ -64,8 +64,8 @@ def test_step_2_where_all_wait_for_answers_there_are_soon_more() -> None:
 
 def test_step_2_where_bytes_wait_there_are_more_only_later() -> None:
     requests = Requests()
-    assert bounds(requests, 12, waiting=1)[-1] == START_REQUESTS
-    assert bounds(requests, 2, first=12, waiting=1)[-1] == 6
+    assert bounds(requests, 6, waiting=1)[-1] == START_REQUESTS
+    assert bounds(requests, 2, first=6, waiting=1)[-1] == 6
 
 
 @pytest.mark.parametrize("about", [{"rate": 0.9 * MB}, {"busy": 3}, {"queue_s": 0.006}])
@@ -168,3 +168,19 @@ def test_step_4_the_origins_timeout_leaves_time_for_the_floor() -> None:
     courtesy = Courtesy("background", CappedWindow(FixedWindow(4)))
     paced = PacedTimeout(OriginTimeout(UploadConfig()), courtesy)
     assert paced.timeouts(operation="UploadPart", body_bytes=8 << 20, retries=0).total_s > 8192.0
+
+
+# --- 5: blind ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("share", "bound"), [("background", 1), ("fair", 1), ("full", None)])
+def test_step_5_blind_a_share_is_one_request_at_a_time(share: str, bound: int | None) -> None:
+    window = CappedWindow(FixedWindow(10))
+    decision = Courtesy(share, window, blind=True).decide([], None, now=1.0)
+    assert decision.bytes_per_s == UNBOUNDED
+    assert window.bound == bound
+
+
+def test_step_5_blind_the_rate_is_the_bound_itself() -> None:
+    courtesy = Courtesy("full", CappedWindow(FixedWindow(10)), blind=True)
+    assert [courtesy.decide([], ONE_MBPS, now=n * 1.0).bytes_per_s for n in range(3)] == [MB] * 3

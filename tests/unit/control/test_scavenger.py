@@ -104,6 +104,7 @@ def test_step_1_with_a_known_capacity_it_grows_faster_far_from_it() -> None:
     before = rig.scavenger.rate
     assert rig.looks(0.15) == pytest.approx(before * 2.0)
     rig.base_s = 0.35
+    rig.scavenger._noise_s = 0.0
     assert rig.looks(0.10) == pytest.approx(before * 2.0 * 4.0 ** (0.1 / 0.4))
     rig.base_s = 0.1
     rig.scavenger.rate = 6 * MB
@@ -111,6 +112,19 @@ def test_step_1_with_a_known_capacity_it_grows_faster_far_from_it() -> None:
     rig.looks(0.15)
     assert rig.state == "cruising"
     assert rig.scavenger.rate == pytest.approx(0.97 * rig.scavenger.capacity)
+
+
+@pytest.mark.parametrize(("queue_ms", "growth"), [(0.9, 4.0), (1.1, 1.25)])
+def test_step_1_at_long_round_trips_others_make_it_shy(queue_ms: float, growth: float) -> None:
+    rig = cruising(base_s=0.35)
+    rig.looks(0.5)
+    rig.look(queue_ms=20.0)
+    rig.looks(1.4)
+    rig.look(queue_ms=queue_ms)
+    rig.looks(0.1)
+    assert rig.state == "growing"
+    before = rig.scavenger.rate
+    assert rig.looks(0.2) == pytest.approx(before * growth**0.5)
 
 
 # --- 2 and 3: cruising, probing -----------------------------------------------------------------------
@@ -124,6 +138,16 @@ def test_step_2_a_small_queue_in_the_first_step_is_its_own() -> None:
     rig = cruising()
     rig.looks(0.1, queue_ms=6.0)
     assert rig.state == "draining"
+
+
+def test_step_2_at_short_round_trips_it_makes_sure_first() -> None:
+    rig = cruising(base_s=0.02)
+    rig.scavenger._probe_after_s = 1e9
+    rig.looks(1.0)
+    rig.looks(0.1, queue_ms=6.0)
+    assert rig.state == "draining"
+    rig.looks(0.4, queue_ms=8.0)
+    assert rig.state == "yielding"
 
 
 def test_step_3_a_probe_that_brings_nothing_ends_after_two_steps_and_a_while() -> None:
@@ -257,13 +281,14 @@ def test_step_5_a_yield_soon_after_the_last_holds_longer_but_not_for_ever() -> N
         rig.look()
 
 
-def test_step_5_a_delayed_acknowledgement_is_no_queue() -> None:
-    rig = settled(0.02)
+@pytest.mark.parametrize(("base_s", "state"), [(0.002, "growing"), (0.02, "yielding")])
+def test_step_5_a_delayed_acknowledgement_is_no_queue_but_a_burst_is(base_s: float, state: str) -> None:
+    rig = settled(base_s)
     rig.look(queue_ms=20.0)
     for _ in range(7):  # 1.05 s
         rig.looks(0.1)
         rig.look(queue_ms=40.0)
-    assert rig.state == "growing"
+    assert rig.state == state
 
 
 def test_the_floor_is_a_share_and_something_for_each_connection() -> None:
