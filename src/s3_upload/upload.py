@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from s3_upload.config import UploadConfig
+from s3_upload.control.bulk import BulkBound
 from s3_upload.control.courtesy import CappedWindow, Courtesy, PacedTimeout
 from s3_upload.control.retry import Retry, Rng
 from s3_upload.control.timeout import OriginTimeout, Timeout
@@ -57,6 +58,7 @@ class Controls(msgspec.Struct, frozen=True):
     timeout: Timeout
     retry: Retry
     window: Window
+    bulk: BulkBound | None = None
 
 
 class Runtime(msgspec.Struct, frozen=True):
@@ -78,7 +80,8 @@ def controls_for(config: UploadConfig) -> Controls:
     timeout = OriginTimeout(config) if config.timeout == "origin" else AdaptiveTimeout(config)
     limit = min(config.max_in_flight, max_connections())
     window = FixedWindow(limit) if config.window == "fixed" else AdaptiveWindow(limit)
-    return Controls(timeout, Retry(config.n_retries), window)
+    bulk = BulkBound(limit) if config.window == "adaptive" else None
+    return Controls(timeout, Retry(config.n_retries), window, bulk)
 
 
 def max_connections() -> int:
@@ -197,6 +200,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         clock=runtime.clock,
         progress=progress,
         hedging=config.hedge == "auto",
+        bulk=controls.bulk,
     )
     reader = Reader(
         single_limit_bytes=config.multipart_threshold,

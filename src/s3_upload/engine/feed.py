@@ -150,9 +150,11 @@ class Feed:
     def _has_room(self) -> bool:
         if self._held_units == 0 and self._reads == 0:
             return True
+        if self._multiparts:
+            size = self._multiparts[0].part_size
+            return self._held_bytes + size <= self._config.max_in_flight_bytes and not self._sink.bulk_full()
         fits = self._held_bytes + self._batch_reserve_bytes <= self._config.max_in_flight_bytes
-        ahead = MAX_READ_AHEAD + 2 * self._sink.window_limit()
-        return fits and (self._held_units < ahead or bool(self._multiparts))
+        return fits and self._held_units < MAX_READ_AHEAD + 2 * self._sink.window_limit()
 
     def run(self, job: Coroutine[Any, Any, None]) -> None:
         """Runs `job` beside its own reading; the run ends with neither of them unfinished."""

@@ -21,11 +21,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from s3_upload.control.budget import SpeculationBudget
+from s3_upload.control.bulk import BULK_BYTES, BulkBound
 from s3_upload.control.retry import Retry, Rng, Verdict
 from s3_upload.control.timeout import Timeout
 from s3_upload.control.window import Window
 from s3_upload.engine.again import Again
 from s3_upload.engine.attempt import Attempts, Outcome, report_of, timeouts_of, upload_error
+from s3_upload.engine.bulk import BulkLine
 from s3_upload.engine.client import Client
 from s3_upload.engine.failures import Failures
 from s3_upload.engine.feed import Feed
@@ -57,6 +59,7 @@ class Scheduler:
         clock: Callable[[], float],
         progress: Progress | None,
         hedging: bool,
+        bulk: BulkBound | None,
     ) -> None:
         self._hedging = hedging
         self._client = client
@@ -76,6 +79,7 @@ class Scheduler:
         )
         self._failures = Failures(client, retry, rng, self._loop, self)
         self._attempts = Attempts(client, timeout, self._watchdog, self.now)
+        self._bulk = BulkLine(client, bulk, self.now, self.resume, self._more_room)
         self._delivery = Delivery(progress, on_error=self.fail, on_empty=self.feed_changed)
         self._summary = SummaryFold()
         self._end: asyncio.Future[None] = self._loop.create_future()
@@ -113,6 +117,9 @@ class Scheduler:
 
     def window_limit(self) -> int:
         return self._window.limit
+
+    def bulk_full(self) -> bool:
+        return self._bulk.full
 
     def submit(self, unit: Unit) -> None:
         """Queues a unit for the next free slot."""
@@ -193,11 +200,16 @@ class Scheduler:
             if unit.settled:  # a hedge that comes too late
                 self._hedges -= 1
                 continue
+            is_bulk = len(unit.operation.body) > BULK_BYTES
+            if is_bulk and not self._bulk.admit(unit):
+                continue
             self._in_flight += 1
             try:
                 outcome = await self._attempts.make(unit, hedge=hedge)
             finally:
                 self._in_flight -= 1
+                if is_bulk:
+                    self._bulk.leave()
             if self._settle(unit, outcome) is Verdict.CORRECT:
                 await self._failures.correct(unit, outcome)
             del unit, outcome  # a worker may idle for long, and a body is big
@@ -298,6 +310,9 @@ class Scheduler:
         self._ready.appendleft(unit)
         self._wake_one()
 
+    def _more_room(self) -> None:
+        self._feed.top_up()
+
     def reread(self, unit: Unit) -> None:
         """Tries `unit` again when its body has been read anew."""
         self._again.reread(unit)
@@ -327,6 +342,7 @@ class Scheduler:
 
     async def _end_all(self) -> None:
         self._failures.close()
+        self._bulk.close()
         await self._feed.close()  # first: what it has read would make new workers
         for worker in self._workers:
             worker.cancel()

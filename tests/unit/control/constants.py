@@ -77,6 +77,24 @@ PINNED: dict[str, dict[str, float]] = {
         "TIMEOUT_SHARE": 0.05,
         "MIN_ATTEMPTS_TO_JUDGE": 20,
     },
+    "bulk": {
+        "START": 4,
+        "REACTION_S": 0.05,
+        "STEPS": 3.0,
+        "TRIGGER_S": 0.004,
+        "EMPTY": 0.1,
+        "ACCELERATION": 1.25,
+        "START_GROWTH": 2.0,
+        "GROWTH": 1.5,
+        "PAYS": 1.2,
+        "FAR": 4,
+        "LESS": 8,
+        "SHRINK_AFTER_S": 3.0,
+        "SHRINK_STEPS": 8.0,
+        "BACK_STEPS": 20.0,
+        "HOLD_S": 4.0,
+        "MAX_HOLD_S": 60.0,
+    },
 }
 
 

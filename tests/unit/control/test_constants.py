@@ -7,10 +7,17 @@ from typing import Any
 import pytest
 
 from s3_upload.config import UploadConfig
-from s3_upload.control import budget, phase, retry, timers, window
+from s3_upload.control import budget, bulk, phase, retry, timers, window
 from tests.unit.control.constants import PINNED
 
-MODULES = {"budget": budget, "phase": phase, "retry": retry, "timers": timers, "window": window}
+MODULES = {
+    "budget": budget,
+    "bulk": bulk,
+    "phase": phase,
+    "retry": retry,
+    "timers": timers,
+    "window": window,
+}
 # Taken when this is imported, before any test pins them.
 TRUE: dict[str, dict[str, Any]] = {name: dict(vars(module)) for name, module in MODULES.items()}
 
@@ -63,3 +70,11 @@ def test_window() -> None:
 @pytest.mark.parametrize("name", ["COST_TRANSIENT", "COST_THROTTLE", "REFUND_PER_SUCCESS"])
 def test_a_retry_costs_what_the_budget_says(name: str) -> None:
     assert TRUE["retry"][name] == TRUE["budget"][name]
+
+
+def test_bulk() -> None:
+    true = TRUE["bulk"]
+    assert 1 <= true["START"] < window.START, "big bodies fill a link with fewer"
+    assert 0.0 < true["EMPTY"] < 1.0 < true["PAYS"] < true["GROWTH"] <= true["START_GROWTH"] < true["FAR"]
+    assert 0.0 < true["SHRINK_AFTER_S"] <= true["MAX_HOLD_S"]
+    assert 0.0 < true["HOLD_S"] <= true["MAX_HOLD_S"]

@@ -1,0 +1,94 @@
+"""Keeps bulk requests to a few at a time: `control/bulk.py` says how many, this module sees to it.
+
+Rules:
+
+* What is bulk and may not go yet waits in a line of its own, in order; all else goes past it.
+* The connections are looked at every TICK_S while bulk is under way, and else not at all.
+* Where nothing is known of the connections (adapters, other systems), or the pace is bounded (`pacer.py`,
+  which bounds all requests), there is no bound here: the window is the only one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from s3_upload.control.bulk import BulkBound
+from s3_upload.control.link import LinkView
+from s3_upload.engine.client import Client, PacedClient
+from s3_upload.engine.unit import Unit
+
+TICK_S = 0.05
+
+
+class BulkLine:
+    """See the module's rules. `bound` None: no bound.
+
+    `resume`: a unit that waited may go. `room`: more may be read.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        bound: BulkBound | None,
+        now: Callable[[], float],
+        resume: Callable[[Unit], None],
+        room: Callable[[], None],
+    ) -> None:
+        self._client = client if isinstance(client, PacedClient) else None
+        self._bound = bound if self._client is not None else None
+        self._now = now
+        self._resume = resume
+        self._room = room
+        self._view = LinkView()
+        self._waiting: deque[Unit] = deque()
+        self._in_flight = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether as many wait as may be in flight: reading more would only fill the memory."""
+        return self._bound is not None and len(self._waiting) >= self._bound.bound
+
+    def admit(self, unit: Unit) -> bool:
+        """Whether `unit`, which is bulk, may go now; else it waits here."""
+        if self._bound is None:
+            return True
+        if self._in_flight >= self._bound.bound:
+            self._waiting.append(unit)
+            return False
+        self._in_flight += 1
+        if self._timer is None:
+            self._tick()
+        return True
+
+    def leave(self) -> None:
+        """A request that was admitted has ended."""
+        if self._bound is not None:
+            self._in_flight -= 1
+            self._let_in()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _let_in(self) -> None:
+        assert self._bound is not None
+        for _ in range(min(len(self._waiting), self._bound.bound - self._in_flight)):
+            self._resume(self._waiting.popleft())
+
+    def _tick(self) -> None:
+        assert self._client is not None
+        assert self._bound is not None
+        if self._in_flight == 0:
+            self._timer = None
+            return
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        now = self._now()
+        before = self._bound.bound
+        look = self._view.look(self._client.samples(), now=now)
+        if self._bound.decide(look, self._in_flight, now=now) > before:
+            self._let_in()
+            self._room()
