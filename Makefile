@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 SEEDS ?= 2000
+SHARED_SEEDS ?= 40
 
 # Bytecode goes beside the packages, not into src: `make run` uploads src and compares.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
@@ -41,8 +42,9 @@ test-big: $(VENV)/for-stores ## 5 GiB, 1000 files and stdin through MinIO; needs
 	@$(BIN)/python -m tests.stores.big $(ARGS)
 
 .PHONY: sim
-sim: $(VENV)/for-test ## Run the simulator through 2000 made-up worlds (SEEDS=20000 runs more)
+sim: $(VENV)/for-test ## Run the simulator through 2000 made-up worlds and 40 shared links (SEEDS=20000 runs more)
 	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --jobs 2 $(ARGS)
+	@$(BIN)/python -m tests.sim.shared --seeds $(SHARED_SEEDS)
 
 .PHONY: check
 check: $(VENV)/for-check ## Lint, formatting, types
