@@ -14,7 +14,7 @@ and is then useless against a store that does not answer.  Time has three causes
 3. *response*: from the last byte acknowledged to the first byte of the answer, which does not depend
    on the size.  `srtt`, `rttvar` of that time give two bounds:
 
-       hedge_s    = srtt + max(HEDGE_MARGIN_S, m * rttvar)
+       hedge_s    = srtt + max(HEDGE_MARGIN_S, min(m * rttvar, HEDGE_SPREAD_S + M_MIN * rttvar))
        response_s = max(RESPONSE_MIN_S, RESPONSE_FACTOR * hedge_s) * backoff ** retries
 
    After `hedge_s` a second copy is sent beside the first (small bodies, where it is safe); after
@@ -59,6 +59,9 @@ RESPONSE_FACTOR = 4.0
 MAX_DOUBLINGS = 5
 PATIENCE_S = 60.0
 HEDGE_MARGIN_S = 0.03
+HEDGE_SPREAD_S = 2.0
+"""What m adds at the most, whatever it has become: a busy machine wastes some hedges at once, and what is
+lost after that would wait for a minute."""
 HEDGE_MAX_BYTES = 1 << 20
 """A second copy of more than this costs the link more than it saves."""
 HEDGE_MIN_SAMPLES = 20
@@ -154,7 +157,8 @@ class AdaptiveTimeout:
         response = self._response
         if response.samples < HEDGE_MIN_SAMPLES:
             return NEVER_S
-        return min(PATIENCE_S, response.srtt_s + max(HEDGE_MARGIN_S, self._m * response.rttvar_s))
+        spread_s = min(self._m * response.rttvar_s, HEDGE_SPREAD_S + M_MIN * response.rttvar_s)
+        return min(PATIENCE_S, response.srtt_s + max(HEDGE_MARGIN_S, spread_s))
 
     @property
     def response_s(self) -> float:

@@ -46,6 +46,7 @@ PINNED: dict[str, dict[str, float]] = {
         "MAX_DOUBLINGS": 5,
         "PATIENCE_S": 60.0,
         "HEDGE_MARGIN_S": 0.03,
+        "HEDGE_SPREAD_S": 1000.0,
         "HEDGE_MAX_BYTES": MIB,
         "HEDGE_MIN_SAMPLES": 20,
         "M_INITIAL": 6.0,

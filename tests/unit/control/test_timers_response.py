@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s3_upload.control import timers
 from s3_upload.control.rtt import RttEstimator
 from tests.unit.control.reports import RESET, attempt
 from tests.unit.control.timers_rig import (
@@ -153,6 +154,16 @@ def test_step_4_one_wasted_hedge_in_400_is_the_equilibrium() -> None:
     observed.succeed(1, hedged=True)
     observed.succeed(405)
     assert observed.m == pytest.approx(before, rel=1e-3)  # 1.5 * 0.999^406 = 0.9993
+
+
+def test_step_4_what_m_adds_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timers, "HEDGE_SPREAD_S", 2.0)
+    timeout = warmed_up(1.0)
+    for _ in range(10):
+        timeout.observe(answered(1.0, hedged=True))
+    # m = 6 * 0.999^30 * 1.5^10 = 335.8, at most 200; rttvar = 0.5 * (31/32)^29 = 0.199122:
+    # not 1 + 39.8, but 1 + 2 + 4 * 0.199122
+    assert timeout.hedge_s == pytest.approx(3.796488, abs=1e-5)
 
 
 # --- 5: a response timeout is a censored sample ----------------------------------------------------
