@@ -161,9 +161,9 @@ def test_step_4_what_m_adds_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     timeout = warmed_up(1.0)
     for _ in range(10):
         timeout.observe(answered(1.0, hedged=True))
-    # m = 6 * 0.999^30 * 1.5^10 = 335.8, at most 200; rttvar = 0.5 * (31/32)^29 = 0.199122:
-    # not 1 + 39.8, but 1 + 2 + 4 * 0.199122
-    assert timeout.hedge_s == pytest.approx(3.796488, abs=1e-5)
+    # m = 6 * 0.999^30 * 1.5^10 = 335.7, at most 200; rttvar = 0.5 * (31/32)^29 = 0.199118:
+    # not 1 + 39.8, but 1 + 2 + 4 * 0.199118
+    assert timeout.hedge_s == pytest.approx(3.796471, abs=1e-6)
 
 
 # --- 5: a response timeout is a censored sample ----------------------------------------------------
