@@ -200,12 +200,12 @@ def test_a_store_that_wants_another_certificate_stops_the_run(
         ) as client:
             await s3_upload_files(client, BUCKET, [ObjectSource.data(b"a", "a")], config())
 
-    with Refuser(ours.server_context) as server:
-        with (
-            asyncio.Runner(loop_factory=LOOPS[loop]) as runner,
-            pytest.raises(RunError, match="wants a client certificate that it trusts") as caught,
-        ):
-            runner.run(upload_one(server.url))
+    with (
+        Refuser(ours.server_context) as server,
+        asyncio.Runner(loop_factory=LOOPS[loop]) as runner,
+        pytest.raises(RunError, match="wants a client certificate that it trusts") as caught,
+    ):
+        runner.run(upload_one(server.url))
     assert caught.value.kind is FailureKind.CERTIFICATE
     assert server.refused == 1  # its thread has ended: it counts after it has spoken
 
