@@ -36,7 +36,7 @@ class BulkLine:
         resume: Callable[[Unit], None],
         room: Callable[[], None],
     ) -> None:
-        self._client = client if isinstance(client, PacedClient) else None
+        self._client = client if isinstance(client, PacedClient) and client.sees else None
         self._bound = bound if self._client is not None else None
         self._now = now
         self._resume = resume
@@ -59,8 +59,8 @@ class BulkLine:
             self._waiting.append(unit)
             return False
         self._in_flight += 1
-        if self._timer is None:
-            self._tick()
+        if self._timer is None:  # the first look comes when the others have had time to begin
+            self._arm()
         return True
 
     def leave(self) -> None:
@@ -79,13 +79,16 @@ class BulkLine:
         for _ in range(min(len(self._waiting), self._bound.bound - self._in_flight)):
             self._resume(self._waiting.popleft())
 
+    def _arm(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
     def _tick(self) -> None:
         assert self._client is not None
         assert self._bound is not None
         if self._in_flight == 0:
             self._timer = None
             return
-        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        self._arm()
         now = self._now()
         before = self._bound.bound
         look = self._view.look(self._client.samples(), now=now)

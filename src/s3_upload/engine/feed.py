@@ -7,15 +7,15 @@ Rules:
 * Bodies that are read or about to be read and not yet sent to the end never exceed
   `max_in_flight_bytes` together, and their units `MAX_READ_AHEAD` plus twice the window, except that
   one read is always allowed when nothing is held.
-* Parts of files begun come before new files, and only bytes bound them: what is begun is finished first.
+* Parts of files begun come before new files: what is begun is finished first.  Bytes bound them, and that
+  no more wait than may be in flight (`Sink.bulk_full`).
 * While the reports of what has ended wait for the user's callable (`Sink.backlogged`), nothing is
   pulled or read: sources that end unread, skipped or failed, make reports without any request.
 
 Theory of operation.  Three queues: `_sources` (pulled, unread), `_multiparts` (begun, with parts to
-read) and the scheduler's ready units, which this module fills by `submit`.  `top_up()` is called
-whenever something changes; it starts jobs (a pull, the reading of a batch of small files or of one
-part) while there is room.  A thread hop per small file would cost more than reading it, so small
-files are read in batches.
+read) and the scheduler's ready units, which this module fills by `submit`.  `top_up()` is called when
+something changes; it starts jobs (a pull, the reading of a batch of small files or of one part) while
+there is room.  A thread hop per small file would cost more than reading it, hence the batches.
 """
 
 from __future__ import annotations

@@ -1,0 +1,146 @@
+"""The line in which requests with big bodies wait: who goes, who waits, and who never does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from s3_upload.control.bulk import BulkBound
+from s3_upload.engine.bulk import TICK_S, BulkLine
+from s3_upload.engine.client import Client, PacedClient
+from s3_upload.http import Response
+from s3_upload.report import ConnectionSample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from s3_upload.s3.operations import Operation
+    from s3_upload.s3.responses import Failure
+    from s3_upload.wire.exchange import Exchange
+
+
+class Plain:
+    """A client of which nothing is known."""
+
+    endpoint = "plain"
+    needs_sha256 = False
+    checksum_algorithm = ""
+
+    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+        return Response(200, {})
+
+    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
+        return False
+
+    def remark(self, failure: Failure, exchange: Exchange) -> str:
+        return ""
+
+
+class Seen(Plain):
+    """A client that is looked at."""
+
+    def __init__(self, *, sees: bool = True) -> None:
+        self.sees = sees
+        self.looks = 0
+
+    def samples(self) -> list[ConnectionSample]:
+        self.looks += 1
+        return []
+
+    def pace(self, bytes_per_s: float, apart: Mapping[int, float]) -> bool:
+        return False
+
+
+class Timer:
+    """Stands for the loop: `tick` is what time would do."""
+
+    def __init__(self) -> None:
+        self.due: list[Callable[[], None]] = []
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Any:
+        assert delay_s == TICK_S
+        self.due.append(callback)
+        return self
+
+    def cancel(self) -> None:
+        self.due.clear()
+
+    def tick(self) -> None:
+        [callback], self.due = self.due, []
+        callback()
+
+
+class Line:
+    """A line, what it let in, and how often it said that there is room."""
+
+    def __init__(self, monkeypatch: Any, client: Client, bound: BulkBound | None) -> None:
+        self.timer = Timer()
+        monkeypatch.setattr(asyncio, "get_running_loop", lambda: self.timer)
+        self.now = 0.0
+        self.went: list[Any] = []
+        self.rooms = 0
+        self.line = BulkLine(client, bound, lambda: self.now, self.went.append, self._room)
+
+    def _room(self) -> None:
+        self.rooms += 1
+
+    def admit(self, *units: Any) -> list[bool]:
+        return [self.line.admit(unit) for unit in units]
+
+
+def test_a_fifth_waits_until_one_leaves(monkeypatch: Any) -> None:
+    made = Line(monkeypatch, Seen(), BulkBound(256))
+    assert made.admit(*range(6)) == [True] * 4 + [False] * 2
+    assert not made.line.full
+    made.line.leave()
+    assert made.went == [4]
+    assert made.admit(4) == [True]
+    made.line.leave()
+    assert made.went == [4, 5]
+
+
+def test_reading_stops_when_as_many_wait_as_may_go(monkeypatch: Any) -> None:
+    made = Line(monkeypatch, Seen(), BulkBound(256))
+    made.admit(*range(7))
+    assert not made.line.full
+    made.admit(7)
+    assert made.line.full
+
+
+def test_nothing_waits_where_nothing_is_known_or_nothing_bounds(monkeypatch: Any) -> None:
+    assert isinstance(Seen(), PacedClient)
+    assert not isinstance(Plain(), PacedClient)
+    for client, bound in ((Plain(), BulkBound(256)), (Seen(sees=False), BulkBound(256)), (Seen(), None)):
+        made = Line(monkeypatch, client, bound)
+        assert made.admit(*range(100)) == [True] * 100
+        assert not made.line.full
+        made.line.leave()
+        assert (made.went, made.timer.due) == ([], [])
+
+
+def test_it_looks_only_while_something_is_under_way(monkeypatch: Any) -> None:
+    client = Seen()
+    made = Line(monkeypatch, client, BulkBound(256))
+    assert client.looks == 0
+    made.admit("a")
+    assert client.looks == 0
+    made.timer.tick()
+    assert client.looks == 1
+    made.line.leave()
+    made.timer.tick()
+    assert (client.looks, made.timer.due) == (1, [])
+    made.admit("b")
+    assert len(made.timer.due) == 1
+    made.line.close()
+    assert made.timer.due == []
+
+
+def test_a_bound_that_grows_lets_in_and_says_that_there_is_room(monkeypatch: Any) -> None:
+    made = Line(monkeypatch, Seen(), BulkBound(256))
+    made.admit(*range(10))
+    # No queue is ever seen: after a period of 3 * 50 ms the bound of 4 becomes 8.
+    while not made.rooms:
+        made.now += TICK_S
+        made.timer.tick()
+    assert made.now < 0.3
+    assert made.went == [4, 5, 6, 7]
