@@ -11,12 +11,13 @@ import pytest
 
 from s3_upload.config import MIB
 from s3_upload.control.retry import ASK_RETRIES
+from s3_upload.engine.feed import MAX_CREATES
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.report import AttemptReport
-from s3_upload.s3.operations import RequestFields
+from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, Operation, RequestFields
 from s3_upload.source import ObjectSource
 from s3_upload.upload import s3_upload_files
-from tests.faults.actions import Action, Garbage, Reset, Rule, Stall, Torn, s3_error
+from tests.faults.actions import Action, Delay, Garbage, Reset, Rule, Stall, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, quiet, run, stored, upload
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from s3_upload.client import S3Client
     from s3_upload.config import UploadConfig
+    from s3_upload.http import Response
+    from s3_upload.report import UploadSummary
+    from s3_upload.wire.exchange import Exchange
     from tests.conftest import StartFaultServer, Tls
     from tests.faults.server import FaultServer
 
@@ -63,6 +67,36 @@ def test_a_big_file_goes_in_parts(fault_server: StartFaultServer, big: Path) -> 
     assert names[-1] == "CompleteMultipartUpload"
     assert (report.attempts, report.bytes, summary.bytes) == (1, len(BIG), len(BIG))
     assert report.etag.strip('"') == server.model.objects[f"{BUCKET}/big"].etag
+
+
+def test_few_are_begun_at_a_time(fault_server: StartFaultServer, tmp_path: Path) -> None:
+    """Each would take a connection of its own; the parts of a few keep the link busy."""
+    for number in range(3 * MAX_CREATES):
+        with (tmp_path / f"{number}").open("wb") as file:
+            file.truncate(PART_BYTES + 1)
+    files = [ObjectSource.file(tmp_path / f"{number}", f"{number}") for number in range(3 * MAX_CREATES)]
+    at_once = most = 0
+
+    async def main(client: S3Client) -> UploadSummary:
+        send = client.send
+
+        async def counted(operation: Operation, exchange: Exchange) -> Response:
+            nonlocal at_once, most
+            if operation.name != CREATE_MULTIPART_UPLOAD:
+                return await send(operation, exchange)
+            at_once += 1
+            most = max(most, at_once)
+            try:
+                return await send(operation, exchange)
+            finally:
+                at_once -= 1
+
+        client.send = counted  # type: ignore[method-assign]
+        return await s3_upload_files(client, BUCKET, files, config(max_in_flight=64))
+
+    server = fault_server(lambda request: Delay(0.002) if request.method == "POST" else None)
+    assert run(server, main).uploaded == len(stored(server)) == len(files)
+    assert most == MAX_CREATES
 
 
 def test_parts_over_tls_carry_their_checksums(fault_server: StartFaultServer, tls: Tls, big: Path) -> None:

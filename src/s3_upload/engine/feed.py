@@ -28,19 +28,21 @@ from typing import Any
 from s3_upload.config import UploadConfig
 from s3_upload.engine.multipart import MultipartUpload, PartPlan
 from s3_upload.engine.nearby import Nearby
-from s3_upload.engine.reader import BigFile, HashedBody, Identity, Reader
+from s3_upload.engine.objects import Objects, unread
+from s3_upload.engine.reader import BigFile, HashedBody, Reader
 from s3_upload.engine.sink import Sink
 from s3_upload.engine.stream import BlockStream
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.errors import SourceError, UploadError
-from s3_upload.report import SKIPPED, UploadReport
-from s3_upload.s3.operations import PUT_OBJECT, Operation, RequestFields
+from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, RequestFields
 from s3_upload.source import ObjectSource
 
 PULL_COUNT = 256
 BATCH_COUNT = 32
 BATCH_BYTES = 1 << 20
 MAX_READ_AHEAD = 64
+MAX_CREATES = 8
+"""Objects in parts that are being begun: each takes a connection, and its parts keep the link busy."""
 
 Sources = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 Numbered = tuple[int, ObjectSource]
@@ -64,12 +66,17 @@ class Feed:
         fields_of: Callable[[ObjectSource], RequestFields],
     ) -> None:
         self._sink = sink
-        self._bucket = bucket
         self._config = config
         self._reader = reader
         self._offload = offload
         self._nearby = nearby
-        self._fields_of = fields_of
+        self._objects = Objects(
+            sink=sink,
+            bucket=bucket,
+            config=config,
+            checksum_algorithm=reader.checksum_algorithm,
+            fields_of=fields_of,
+        )
         self._iterator = aiter(files) if isinstance(files, AsyncIterable) else iter(files)
         self._sources: deque[Numbered] = deque()
         self._multiparts: deque[MultipartUpload] = deque()
@@ -83,6 +90,7 @@ class Feed:
         self._reads = 0
         self._held_bytes = 0
         self._held_units = 0
+        self._creates = 0  # units under way that begin an object in parts
         self._next_seq = 0
         self._batch_reserve_bytes = BATCH_BYTES + config.multipart_threshold
 
@@ -119,6 +127,8 @@ class Feed:
         """`unit` is through and its body is free."""
         self._held_bytes -= len(unit.operation.body)
         self._held_units -= 1
+        if self._creates and unit.operation.name == CREATE_MULTIPART_UPLOAD:
+            self._creates -= 1
         if self._streams and unit.upload.done and unit.upload in self._streams:
             del self._streams[unit.upload]
             self._held_bytes -= self._config.part_size  # never begun: nobody will send its first block
@@ -134,9 +144,11 @@ class Feed:
     def begin_again(self, upload: Upload, read: HashedBody | BigFile) -> None:
         """Hands out the first unit of the upload that takes over from `upload`."""
         if isinstance(read, HashedBody):
-            unit = self._single(upload.seq, upload.source, read, upload.started_s)
+            unit = self._objects.single(upload.seq, upload.source, read, upload.started_s)
         else:
-            unit = self._multipart(upload.seq, upload.source, read.identity.size, read.identity).begin()
+            identity = read.identity
+            unit = self._objects.multipart(upload.seq, upload.source, identity.size, identity).begin()
+            self._creates += 1
         unit.upload.take_over(upload)
         self._hand_out(unit)
 
@@ -154,7 +166,8 @@ class Feed:
             size = self._multiparts[0].part_size
             return self._held_bytes + size <= self._config.max_in_flight_bytes and not self._sink.bulk_full()
         fits = self._held_bytes + self._batch_reserve_bytes <= self._config.max_in_flight_bytes
-        return fits and self._held_units < MAX_READ_AHEAD + 2 * self._sink.window_limit()
+        ahead = MAX_READ_AHEAD + 2 * self._sink.window_limit()
+        return fits and self._held_units < ahead and self._creates < MAX_CREATES
 
     def run(self, job: Coroutine[Any, Any, None]) -> None:
         """Runs `job` beside its own reading; the run ends with neither of them unfinished."""
@@ -234,7 +247,7 @@ class Feed:
                 return
             else:
                 self._sources.popleft()
-                self._not_read(seq, source, source.problem)
+                self._sink.report(unread(seq, source, source.problem))
                 return
         if batch:
             self._reads += 1
@@ -253,61 +266,22 @@ class Feed:
             self._reads -= 1
             self._held_bytes -= self._batch_reserve_bytes
         self._sources.extendleft(reversed(batch[len(results) :]))  # enough bytes came before them
-        now = self._sink.now()
+        now, later = self._sink.now(), []
         for (seq, source), result in zip(batch, results, strict=False):
             if isinstance(result, HashedBody):
-                self._hand_out(self._single(seq, source, result, now))
+                self._hand_out(self._objects.single(seq, source, result, now))
             elif isinstance(result, BigFile):
-                upload = self._multipart(seq, source, result.identity.size, result.identity)
-                self._hand_out(upload.begin())
+                if self._creates < MAX_CREATES:
+                    self._begin(self._objects.multipart(seq, source, result.identity.size, result.identity))
+                else:
+                    later.append((seq, source))
             else:
-                self._not_read(seq, source, result)
+                self._sink.report(unread(seq, source, result))
+        self._sources.extendleft(reversed(later))
 
-    def _single(self, seq: int, source: ObjectSource, hashed: HashedBody, now: float) -> Unit:
-        body = hashed.body
-        return Unit(
-            Upload(seq, source, len(body), started_s=now, est_MBps=self._sink.est_MBps()),
-            Operation(
-                name=PUT_OBJECT,
-                bucket=self._bucket,
-                key=source.key,
-                body=body,
-                sha256=hashed.sha256,
-                checksum=hashed.checksum,
-                fields=self._fields_of(source),
-            ),
-        )
-
-    def _multipart(
-        self, seq: int, source: ObjectSource, size: int, identity: Identity | None
-    ) -> MultipartUpload:
-        return MultipartUpload(
-            seq,
-            source,
-            size,
-            bucket=self._bucket,
-            fields=self._fields_of(source),
-            part_size=self._config.part_size,
-            checksum_algorithm=self._reader.checksum_algorithm,
-            identity=identity,
-            started_s=self._sink.now(),
-            est_MBps=self._sink.est_MBps(),
-        )
-
-    def _not_read(self, seq: int, source: ObjectSource, problem: SourceError | None) -> None:
-        """Reports a source that failed before its first attempt or, without a problem, was skipped."""
-        error = UploadError(str(problem), key=source.key, kind=problem.kind) if problem else None
-        self._sink.report(
-            UploadReport(
-                seq=seq,
-                key=source.key,
-                source=source.name,
-                bytes=0,
-                outcome=error.kind.value if error else SKIPPED,
-                error=error,
-                reason=str(problem) if problem else source.skip_reason,
-            )
-        )
+    def _begin(self, upload: MultipartUpload) -> None:
+        self._creates += 1
+        self._hand_out(upload.begin())
 
     # --- parts of a file -------------------------------------------------------------------------
 
@@ -353,15 +327,15 @@ class Feed:
         try:
             hashed, last = await self._next_block(blocks)
         except SourceError as problem:
-            self._not_read(seq, source, problem)
+            self._sink.report(unread(seq, source, problem))
             return
         if last:
-            self._hand_out(self._single(seq, source, hashed, self._sink.now()))
+            self._hand_out(self._objects.single(seq, source, hashed, self._sink.now()))
             self._held_bytes -= self._config.part_size
         else:
-            upload = self._multipart(seq, source, source.size or 0, None)
+            upload = self._objects.multipart(seq, source, source.size or 0, None)
             self._streams[upload] = blocks, hashed
-            self._hand_out(upload.begin())
+            self._begin(upload)
 
     async def _send_stream(self, upload: MultipartUpload, blocks: BlockStream, first: HashedBody) -> None:
         """Hands out a stream's parts, each read when the one before it has been handed out."""

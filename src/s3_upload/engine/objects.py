@@ -1,0 +1,81 @@
+"""Makes of a source what sends it, or the report of one that cannot be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from s3_upload.config import UploadConfig
+from s3_upload.engine.multipart import MultipartUpload
+from s3_upload.engine.reader import HashedBody, Identity
+from s3_upload.engine.sink import Sink
+from s3_upload.engine.unit import Unit, Upload
+from s3_upload.errors import SourceError, UploadError
+from s3_upload.report import SKIPPED, UploadReport
+from s3_upload.s3.operations import PUT_OBJECT, Operation, RequestFields
+from s3_upload.source import ObjectSource
+
+
+class Objects:
+    """The objects of one run, which goes to `bucket`."""
+
+    def __init__(
+        self,
+        *,
+        sink: Sink,
+        bucket: str,
+        config: UploadConfig,
+        checksum_algorithm: str,
+        fields_of: Callable[[ObjectSource], RequestFields],
+    ) -> None:
+        self._sink = sink
+        self._bucket = bucket
+        self._part_size = config.part_size
+        self._checksum_algorithm = checksum_algorithm
+        self._fields_of = fields_of
+
+    def single(self, seq: int, source: ObjectSource, hashed: HashedBody, now: float) -> Unit:
+        """The one request of an object whose body has been read."""
+        body = hashed.body
+        return Unit(
+            Upload(seq, source, len(body), started_s=now, est_MBps=self._sink.est_MBps()),
+            Operation(
+                name=PUT_OBJECT,
+                bucket=self._bucket,
+                key=source.key,
+                body=body,
+                sha256=hashed.sha256,
+                checksum=hashed.checksum,
+                fields=self._fields_of(source),
+            ),
+        )
+
+    def multipart(
+        self, seq: int, source: ObjectSource, size: int, identity: Identity | None
+    ) -> MultipartUpload:
+        """An object in parts; `identity` is the version of its file, None for a stream."""
+        return MultipartUpload(
+            seq,
+            source,
+            size,
+            bucket=self._bucket,
+            fields=self._fields_of(source),
+            part_size=self._part_size,
+            checksum_algorithm=self._checksum_algorithm,
+            identity=identity,
+            started_s=self._sink.now(),
+            est_MBps=self._sink.est_MBps(),
+        )
+
+
+def unread(seq: int, source: ObjectSource, problem: SourceError | None) -> UploadReport:
+    """The report of a source that failed before its first attempt or, without a problem, was skipped."""
+    error = UploadError(str(problem), key=source.key, kind=problem.kind) if problem else None
+    return UploadReport(
+        seq=seq,
+        key=source.key,
+        source=source.name,
+        bytes=0,
+        outcome=error.kind.value if error else SKIPPED,
+        error=error,
+        reason=str(problem) if problem else source.skip_reason,
+    )
