@@ -154,11 +154,13 @@ def _unsettled(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpe
         for record in outcome.records
         if record.request.key == report.key and first_s <= record.request.started_s <= run.ended_s
     ]
-    # What a run that was killed had sent may arrive after its end, before anything of this one does.
-    made = sum(attempt.request_s > 0.0 for attempt in report.attempt_reports)
-    of_it = of_it[max(0, len(of_it) - made) :]
     heads = [record for record in of_it if record.request.method == "HEAD"]
-    doings = [record.applied_s for record in of_it if record.stored and record.applied_s <= run.ended_s]
+    others = [record for record in of_it if record.request.method != "HEAD"]
+    if run is not outcome.runs[0]:
+        # What the killed one had sent may arrive after its end, before anything of this one does.
+        made = [a for a in report.attempt_reports if a.request_s > 0.0 and a.operation != HEAD_OBJECT]
+        others = others[max(0, len(others) - len(made)) :]
+    doings = [record.applied_s for record in others if record.stored and record.applied_s <= run.ended_s]
     if not doings or spec.changes_s:
         return
     if not any(attempt.operation == HEAD_OBJECT for attempt in report.attempt_reports):

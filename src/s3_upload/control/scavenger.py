@@ -13,7 +13,7 @@ MIN_STEP_S:
    others are about, and all that is sent before a queue shows would be too much.  While C is not known: by
    GROWTH, until q is above the trigger (5) in three looks, strongly in two: then C = R, and to 4.  A rate
    that is not used (R below half of it) does not grow.
-2. *Cruising* at HEADROOM * C (98 %).  After PROBE_AFTER_S to 3.  A small queue in the first step is still the
+2. *Cruising* at HEADROOM * C (97 %).  After PROBE_AFTER_S to 3.  A small queue in the first step is still the
    doing of 1 or 3, and where a round trip is below MEDIUM_TRIP_S there is time to make sure: to 4.
 3. *Probing* at PROBE_GAIN * C (105 %) for a step and as long as R takes to tell.  If R then is above C and no
    queue has come, C = R, and on with PROBE_GROWTH (1.25) times C; else to 2, or if there is a queue to 4, and
@@ -49,7 +49,7 @@ REACTION_S, MIN_STEP_S = 0.05, 0.15
 GROWTH_FAR, GROWTH_NEAR, GROWTH, GROWTH_SHY = 4.0, 2.0, 1.5, 1.25
 QUIET_S, QUIET_TRIPS = 0.001, 3.0
 SHORT_TRIP_S, MEDIUM_TRIP_S, LONG_TRIP_S = 0.01, 0.05, 0.2
-HEADROOM = 0.98
+HEADROOM = 0.97
 FIRST_PROBE_AFTER_S, PROBE_AFTER_S, MAX_PROBE_AFTER_S = 0.5, 2.5, 20.0
 PROBE_GAIN, PROBE_GROWTH = 1.05, 1.25
 DRAIN_GAIN = 0.8
