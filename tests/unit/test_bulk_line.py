@@ -118,6 +118,15 @@ def test_nothing_waits_where_nothing_is_known_or_nothing_bounds(monkeypatch: Any
         assert (made.went, made.timer.due) == ([], [])
 
 
+def test_once_closed_nothing_that_waits_goes(monkeypatch: Any) -> None:
+    """The requests of a run that is stopped leave one by one: what waits for them must not begin."""
+    made = Line(monkeypatch, Seen(), BulkBound(256))
+    made.admit(*range(8))
+    made.line.close()
+    made.line.leave()
+    assert (made.went, made.timer.due) == ([], [])
+
+
 def test_it_looks_only_while_something_is_under_way(monkeypatch: Any) -> None:
     client = Seen()
     made = Line(monkeypatch, client, BulkBound(256))

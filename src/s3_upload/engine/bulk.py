@@ -70,6 +70,8 @@ class BulkLine:
             self._let_in()
 
     def close(self) -> None:
+        """Nothing that waits goes any more, and nothing is looked at."""
+        self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
