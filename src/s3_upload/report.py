@@ -26,8 +26,8 @@ class ConnectionSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `number` tells connections apart.  `rtt_s`: its SRTT (RFC 6298); `min_rtt_s`: the least of late.  Sums
     since its begin: `acks` (segments received), `acked_bytes` (acknowledged, selectively too),
-    `sent_segments`, `retransmits`.  `busy`: a request is under way on it; `waiting`: not all of what the
-    kernel was given has been sent.
+    `sent_segments`, `retransmits`.  `window_bytes_per_s`: its congestion window per SRTT.  `busy`: a request
+    is under way on it; `waiting`: not all of what the kernel was given has been sent.
     """
 
     number: int
@@ -37,6 +37,7 @@ class ConnectionSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     acked_bytes: int
     sent_segments: int
     retransmits: int
+    window_bytes_per_s: float
     busy: bool
     waiting: bool
 

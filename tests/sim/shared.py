@@ -59,7 +59,7 @@ class BbrFlow(Sender):
         self._rates.append(rate)
         bottleneck = max(self._rates)
         gain = self.STARTUP_GAIN if self._starting else next(self._cycle)
-        self.max_rate = max(gain * bottleneck, 4.0 * PACKET_BYTES / self.min_rtt_s)
+        self.max_rate = self.next_rate = max(gain * bottleneck, 4.0 * PACKET_BYTES / self.min_rtt_s)
         self.cwnd = max(
             4.0 * PACKET_BYTES, 2.0 * bottleneck * self.min_rtt_s * (1.5 if self._starting else 1.0)
         )

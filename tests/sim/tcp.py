@@ -152,7 +152,7 @@ class Sender:
         self.segments = self.retransmits = self.acks = 0
         self.early_bytes = 0  # acknowledged selectively
         self.last_acked_s = self._loop.time()
-        self.max_rate = float("inf")
+        self.max_rate = self.next_rate = float("inf")  # now, and from the next acknowledgement on
         self.unread = 0  # delivered, and never taken by a program that stopped reading
         self.stopped = False
         self._arrived_to = 0
@@ -211,6 +211,12 @@ class Sender:
                 self.next = end
                 self._send(segment, now_s)
 
+    def pace(self, bytes_per_s: float) -> None:
+        """SO_MAX_PACING_RATE: less counts at once, more from the next acknowledgement on, as in Linux
+        (sk_setsockopt in net/core/sock.c, tcp_update_pacing_rate in net/ipv4/tcp_input.c)."""
+        self.next_rate = bytes_per_s
+        self.max_rate = min(self.max_rate, bytes_per_s)
+
     def _wake(self) -> None:
         self._wake_armed = False
         self.pump()
@@ -261,6 +267,7 @@ class Sender:
             return
         now_s = self._loop.time()
         self.acks += 1
+        self.max_rate = self.next_rate
         self._edge = max(self._edge, edge)
         if segment.order >= 0:
             if segment.flying:

@@ -26,8 +26,7 @@ class FakeSocket:
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         if (level, option) == (socket.SOL_SOCKET, SO_MAX_PACING_RATE):
             rate = int.from_bytes(value, "little") if isinstance(value, bytes) else value
-            self._sender.max_rate = float("inf") if rate in _UNLIMITED else float(max(rate, 1))
-            self._sender.pump()
+            self._sender.pace(float("inf") if rate in _UNLIMITED else float(max(rate, 1)))
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
         if (level, option) != (socket.IPPROTO_TCP, TCP_INFO):
@@ -41,7 +40,7 @@ def _pack(sender: Sender) -> bytes:
     acked_ms = int((now_s - sender.last_acked_s) * 1e3)
     unacked = -(-sender.in_flight // PACKET_BYTES)
     ssthresh = 0x7FFFFFFF if sender.ssthresh == float("inf") else int(sender.ssthresh / PACKET_BYTES)
-    max_rate = _UNLIMITED[1] if sender.max_rate == float("inf") else int(sender.max_rate)
+    max_rate = _UNLIMITED[1] if sender.next_rate == float("inf") else int(sender.next_rate)
     rate = int(sender.cwnd / sender.srtt_s)
     head = (1, 0, sender.timeouts, 0, sender.timeouts, 0, 0, 0)
     words = (

@@ -8,12 +8,10 @@ Theory of operation.  Every tick the connections' samples become a `Look` (`link
    less than USED of the rate was acknowledged, though no queue stands in the way and none had bytes that
    wait (all wait for answers); where some had (TCP holds them back), each SLOW_STEPS; one less when
    more than MAX_WAITING have.
-3. *Pace of one connection*: the rate, divided among those with a request under way, also one that only waits
-   for its answer: it may begin the next before the next tick.  Shares differ by up to STAGGER, so that
-   equal bodies do not all end at once.  What the waiting ones leave unused is given to all: a *boost*,
-   1 to MAX_BOOST, raised by BOOST_GAIN of what is missing while the rate is steady and there is no queue, and
-   at once cut by what is too much.
-   Never less than FLOOR_CONNECTION_BYTES_PER_S.
+   After a yield the windows of old connections are small (what little they sent has met losses), and opening
+   them takes long: where they let less than USED of what is wanted through, so many are added at once as
+   let the rest through FRESH_TRIPS round trips after their begin.
+3. *Pace of one connection*: `division`.
 4. *Timeouts*: what is held back here is not to be cut for it.  A small body counts as taken in when the
    kernel has it, but then leaves at the pace; the slowest of the last SLOWEST_S, for safety.  A request as
    a whole may take the time of its bytes at the floor.
@@ -23,12 +21,14 @@ Theory of operation.  Every tick the connections' samples become a `Look` (`link
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from s3_upload.control.cap import UNBOUNDED, Cap
+from s3_upload.control.division import Division
 from s3_upload.control.fair import FairFlow
 from s3_upload.control.link import RATE_S, LinkView, Look
 from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, REACTION_S, TRIGGER_S, Scavenger
@@ -43,8 +43,7 @@ REQUESTS_GROWTH = 1.5
 USED = 0.9
 MAX_WAITING = 8
 SLOW_STEPS = 3
-STAGGER = 0.25
-MAX_BOOST, BOOST_GAIN = 1.25, 0.02
+FRESH_BYTES, FRESH_TRIPS = 10 * 1448, 4.0  # RFC 6928
 SLOWEST_S = 60.0
 BLIND_RATE_S = 3.0
 
@@ -64,14 +63,30 @@ class CappedWindow:
 
     def __init__(self, window: Window) -> None:
         self._window = window
-        self.bound: int | None = None
+        self._bound: int | None = None
         self.acked_bytes = 0
         """Of bodies, in attempts that succeeded."""
+        self.on_growth: Callable[[], None] = lambda: None
+        """Called when the bound has let more in: no request ends that would show it."""
 
     @property
     def limit(self) -> int:
-        limit = self._window.limit
-        return limit if self.bound is None else min(limit, self.bound)
+        return self.unbound if self._bound is None else min(self.unbound, self._bound)
+
+    @property
+    def unbound(self) -> int:
+        """The window's own limit."""
+        return self._window.limit
+
+    @property
+    def bound(self) -> int | None:
+        return self._bound
+
+    @bound.setter
+    def bound(self, bound: int | None) -> None:
+        before, self._bound = self.limit, bound
+        if self.limit > before:
+            self.on_growth()
 
     def observe(self, report: AttemptReport, *, now: float, in_flight: int) -> None:
         self.acked_bytes += report.body_bytes if report.succeeded else 0
@@ -86,11 +101,15 @@ class Requests:
         self._rates: deque[tuple[float, float]] = deque()
         self._changed_s = 0.0
         self._used_s = 0.0  # when they last were enough
+        self._reclaims = 0.0
         self.steady = False
         """The rate has been about the same for as long as its effect takes to be seen."""
 
-    def decide(self, look: Look, rate: float, limit: int, *, now: float) -> int | None:
-        """How many may be in flight, None for as many as the window has; `limit`: what it has."""
+    def decide(
+        self, look: Look, rate: float, limit: int, *, now: float, reclaims: float = 0.0
+    ) -> int | None:
+        """How many may be in flight, None for as many as the window has; `limit`: what it has. `reclaims`: the
+        rate that is wanted soon, after a yield."""
         step_s = look.base_s + look.queue_s + REACTION_S
         self._rates.append((now, rate))
         while self._rates[0][0] < now - step_s - RATE_S:
@@ -104,12 +123,18 @@ class Requests:
         if not full or look.bytes_per_s >= USED * least or look.queue_s > TRIGGER_S:
             self._used_s = now
         held_back = now - self._used_s >= step_s * (SLOW_STEPS if look.waiting else 1)
+        missing = USED * reclaims - look.window_bytes_per_s
+        if missing > 0.0 and reclaims != self._reclaims:
+            fresh = FRESH_BYTES * 2.0**FRESH_TRIPS / max(look.base_s, REACTION_S)
+            self.bound = min(self.bound + math.ceil(missing / fresh), 2 * max(limit, START_REQUESTS))
+            self._changed_s = self._used_s = now
+        self._reclaims = reclaims
         if now - self._changed_s < step_s:
             return self.bound
         if held_back:
-            self.bound = min(int(self.bound * REQUESTS_GROWTH), max(limit, START_REQUESTS) * 2)
+            self.bound = min(int(self.bound * REQUESTS_GROWTH), 2 * max(limit, START_REQUESTS))
             self._changed_s = self._used_s = now
-        elif look.waiting > MAX_WAITING and self.bound > START_REQUESTS:
+        elif look.waiting > MAX_WAITING and START_REQUESTS < self.bound >= look.busy:
             self.bound -= 1
             self._changed_s = now
         return self.bound
@@ -148,7 +173,8 @@ class Courtesy:
         self._cap = Cap(blind=blind)
         self._requests = Requests()
         self._slowest = Slowest()
-        self._boost = 1.0
+        self._division = Division()
+        self._rate, self._at_s = UNBOUNDED, 0.0
 
     def decide(
         self, samples: Sequence[ConnectionSample], bandwidth: Bandwidth | None, *, now: float
@@ -161,9 +187,13 @@ class Courtesy:
         if self._blind:
             bound = 1 if self.share != "full" else None
         else:
-            bound = self._requests.decide(look, rate, self._window.limit, now=now)
+            reclaims = min(getattr(self._taker, "reclaims", 0.0), cap_rate)
+            bound = self._requests.decide(look, rate, self._window.unbound, now=now, reclaims=reclaims)
         self._window.bound = bound
-        each, apart = self._divide(rate, samples, look, capped=cap_rate < share_rate)
+        self._rate, self._at_s = rate, now
+        if rate < UNBOUNDED:  # a cap makes up by itself for what is missing
+            self._division.adapt(rate, look, steady=self._requests.steady and cap_rate >= share_rate)
+        each, apart = self.divide(samples)
         report = PaceReport(
             at_s=now,
             share=self.share,
@@ -187,26 +217,12 @@ class Courtesy:
         rate = (acked_bytes - before) / (now - since_s) if now > since_s else 0.0
         return Look(at_s=now, acked_bytes=acked_bytes, bytes_per_s=rate)
 
-    def _divide(
-        self, rate: float, samples: Sequence[ConnectionSample], look: Look, *, capped: bool
-    ) -> tuple[float, dict[int, float]]:
-        """Step 3; the cap makes up by itself for what is missing."""
-        if rate == UNBOUNDED:
-            return rate, {}
-        if capped or not self._requests.steady or look.queue_s > TRIGGER_S / 2.0:
-            self._boost = 1.0
-        elif look.bytes_per_s > rate:
-            self._boost = max(1.0, self._boost * rate / look.bytes_per_s)
-        elif look.waiting:
-            missing = 1.0 - look.bytes_per_s / rate
-            self._boost = min(MAX_BOOST, self._boost + BOOST_GAIN * missing)
-        each = max(FLOOR_CONNECTION_BYTES_PER_S, self._boost * rate / (look.busy or START_REQUESTS))
-        numbers = sorted(sample.number for sample in samples if sample.busy)
-        apart = dict.fromkeys(numbers, each)
-        if len(numbers) > 1:
-            tilt = 2.0 * STAGGER / (len(numbers) - 1)
-            apart = {number: each * (1.0 - STAGGER + tilt * rank) for rank, number in enumerate(numbers)}
-        self._slowest.add(min(apart.values(), default=each), look.at_s)
+    def divide(self, samples: Sequence[ConnectionSample]) -> tuple[float, dict[int, float]]:
+        """Step 3 alone, for the rate that holds: for one connection, and those by their numbers."""
+        if self._rate == UNBOUNDED:
+            return self._rate, {}
+        each, apart = self._division.divide(self._rate, samples)
+        self._slowest.add(min(apart.values(), default=each), self._at_s)
         return each, apart
 
     def slowed_s(self, body_bytes: int) -> float:

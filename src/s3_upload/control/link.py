@@ -38,7 +38,8 @@ class Look(msgspec.Struct, frozen=True, gc=False):
     """The link at one moment; see the module's theory. `fresh`: something was acknowledged since the last.
 
     `acked_bytes` is the sum since the run began; `busy`: connections with a request under way, `waiting`:
-    with bytes that wait to be sent.  `base_s` is 0.0 while nothing is known.
+    with bytes that wait to be sent; `window_bytes_per_s`: what the congestion windows of those that are busy
+    let through.  `base_s` is 0.0 while nothing is known.
     """
 
     at_s: float = 0.0
@@ -52,6 +53,7 @@ class Look(msgspec.Struct, frozen=True, gc=False):
     connections: int = 0
     busy: int = 0
     waiting: int = 0
+    window_bytes_per_s: float = 0.0
 
 
 class LinkView:
@@ -92,6 +94,7 @@ class LinkView:
             connections=len(samples),
             busy=sum(sample.busy for sample in samples),
             waiting=sum(sample.waiting for sample in samples),
+            window_bytes_per_s=sum(sample.window_bytes_per_s for sample in samples if sample.busy),
         )
 
     def rate(self, over_s: float, *, now: float) -> float:

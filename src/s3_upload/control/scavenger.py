@@ -40,6 +40,7 @@ connection: enough to see the queue, and that neither side's timeouts end what o
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 
 from s3_upload.control.link import LOSS_S, RATE_S, Look
@@ -47,11 +48,12 @@ from s3_upload.control.link import LOSS_S, RATE_S, Look
 START_BYTES_PER_S = 250_000.0
 REACTION_S, MIN_STEP_S = 0.05, 0.15
 GROWTH_FAR, GROWTH_NEAR, GROWTH, GROWTH_SHY = 4.0, 2.0, 1.5, 1.25
-QUIET_S, QUIET_TRIPS = 0.001, 3.0
+QUIET_S, QUIET_TRIPS = 0.001, 2.5
+BURST_S, BURST_JITTERS, BURST_LOOKS, WARY_TRIPS = 0.002, 4.0, 5, 1.75
 SHORT_TRIP_S, MEDIUM_TRIP_S, LONG_TRIP_S = 0.01, 0.05, 0.2
-HEADROOM = 0.97
+HEADROOM = 0.98
 FIRST_PROBE_AFTER_S, PROBE_AFTER_S, MAX_PROBE_AFTER_S = 0.5, 2.5, 20.0
-PROBE_GAIN, PROBE_GROWTH = 1.05, 1.25
+PROBE_GAIN, PROBE_GAIN_FAR, PROBE_GROWTH = 1.05, 1.03, 1.25
 DRAIN_GAIN = 0.8
 TRIGGER_S, MAX_TRIGGER_S = 0.005, 0.02
 JITTERS, JITTER_WEIGHT = 2.0, 1 / 32
@@ -60,6 +62,7 @@ MAX_LOSS = 0.02
 HOLD_S, HOLD_TRIPS = 1.0, 4.0
 MAX_HOLD_S = 2.0
 SOON_S = 5.0
+PATIENT_YIELDS = 2
 FLOOR_SHARE = 0.01
 FLOOR_BYTES_PER_S = 32_000.0
 FLOOR_CONNECTION_BYTES_PER_S = 1_024.0
@@ -72,6 +75,7 @@ class State(enum.Enum):
     CRUISING = "cruising"
     PROBING = "probing"
     DRAINING = "draining"
+    WARY = "wary"
     YIELDING = "yielding"
 
 
@@ -88,11 +92,14 @@ class Scavenger:
         self._trigger_s = TRIGGER_S
         self._jitter_s = 0.0
         self._queues_s: deque[float] = deque([0.0], maxlen=LOOKS)
+        self._recent_s: deque[float] = deque([0.0], maxlen=BURST_LOOKS)
+        self._rates: deque[tuple[float, float]] = deque()  # while growing: when, the rate
         self._above = 0  # looks in a row with a queue above the trigger
         self._clear_since_s = 0.0  # since when it is below
-        self._noise_s = float("-inf")  # when there was any queue
+        self._least_s = 0.0  # the least queue since the last yield began
+        self._noise_s = -math.inf  # when there was more than that
         self._yields = 0  # soon after one another
-        self._reclaimed_s = float("-inf")  # when the last hold ended
+        self._reclaimed_s = -math.inf  # when the last hold ended
         self._probe_after_s = PROBE_AFTER_S
         self._best = self._peak_s = 0.0  # the highest R and q while draining
 
@@ -109,6 +116,8 @@ class Scavenger:
                 self._probe(look, now)
             case State.DRAINING:
                 self._drain(look, now)
+            case State.WARY:
+                self._watch(look, now)
             case State.YIELDING:
                 self._hold(look, now)
         self.rate = max(self.rate, self._floor(look))
@@ -121,12 +130,15 @@ class Scavenger:
                 change_s = min(abs(look.queue_s - self._queues_s[-1]), MAX_TRIGGER_S)
                 self._jitter_s += JITTER_WEIGHT * (change_s - self._jitter_s)
             self._queues_s.append(look.queue_s)
+            self._recent_s.append(look.queue_s)
         self._trigger_s = min(max(TRIGGER_S, JITTERS * self._jitter_s), MAX_TRIGGER_S)
         lasting_s = min(self._queues_s) if look.base_s < SHORT_TRIP_S else look.queue_s
         if lasting_s > self._trigger_s:
             self._clear_since_s = now
-        if look.fresh and look.queue_s > QUIET_S:
-            self._noise_s = now
+        if look.fresh:
+            self._least_s = min(self._least_s, look.queue_s)
+            if look.queue_s > self._least_s + QUIET_S:
+                self._noise_s = now
         if look.queue_s <= self._trigger_s:
             self._above = 0
         elif look.fresh:
@@ -152,13 +164,19 @@ class Scavenger:
         self.rate = rate
         self._since_s = self._step_s = now
         self._best = self._peak_s = 0.0
+        self._least_capacity = 0.97 * self.capacity
+
+    @property
+    def reclaims(self) -> float:
+        """The rate that is soon wanted after a yield; 0.0 if there was none, or it is reached."""
+        return HEADROOM * self.capacity if self.state is State.GROWING else 0.0
 
     # --- the steps ---------------------------------------------------------------------------------
 
     def _grow(self, look: Look, elapsed_s: float, now: float) -> None:
         if self._congested(look, now):
             if self.capacity:
-                if self.rate >= 0.4 * self.capacity:
+                if self.rate >= 0.4 * self.capacity and self._yields >= PATIENT_YIELDS:
                     self.capacity = max(look.bytes_per_s, 0.9 * self.capacity)
                 self._yield(now)
             else:
@@ -166,7 +184,7 @@ class Scavenger:
                 self._probe_after_s = FIRST_PROBE_AFTER_S
                 self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
             return
-        used = look.bytes_per_s >= 0.5 * self.rate
+        used = look.bytes_per_s >= 0.5 * self._before(look, now)
         if not used and now - self._since_s > 3.0 * self._step(look):
             return
         growth = self._growth(look, now)
@@ -174,6 +192,13 @@ class Scavenger:
             self.rate *= growth ** (elapsed_s / self._step(look))
         if self.capacity and self.rate >= HEADROOM * self.capacity:
             self._enter(State.CRUISING, HEADROOM * self.capacity, now)
+
+    def _before(self, look: Look, now: float) -> float:
+        """The rate of which the acknowledgements of now tell."""
+        self._rates.append((now, self.rate))
+        while self._rates[0][0] < now - self._step(look) - max(look.base_s, RATE_S):
+            self._rates.popleft()
+        return min(rate for _, rate in self._rates)
 
     def _growth(self, look: Look, now: float) -> float:
         if look.base_s > LONG_TRIP_S and self.capacity:
@@ -188,11 +213,31 @@ class Scavenger:
         if self._congested(look, now) and doubtful and look.queue_s < 3.0 * self._trigger_s:
             self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
         elif self._congested(look, now):
-            if look.bytes_per_s < self.capacity:
-                self.capacity = max(look.bytes_per_s, 0.97 * self.capacity)
-            self._yield(now)
+            self._give_way(look, now)
+        elif look.base_s > LONG_TRIP_S and now - self._since_s > self._step(look) and self._burst(look):
+            self._enter(State.WARY, DRAIN_GAIN * self.capacity, now)
         elif now - self._since_s >= self._probe_after_s and look.queue_s <= self._trigger_s:
-            self._enter(State.PROBING, PROBE_GAIN * self.capacity, now)
+            gain = PROBE_GAIN_FAR if look.base_s > LONG_TRIP_S else PROBE_GAIN
+            self._enter(State.PROBING, gain * self.capacity, now)
+
+    def _watch(self, look: Look, now: float) -> None:
+        """In `State.WARY`."""
+        elapsed_s = now - self._since_s
+        if self._congested(look, now) or (self._burst(look) and elapsed_s > look.base_s):
+            self._give_way(look, now)
+        elif elapsed_s > WARY_TRIPS * look.base_s:
+            self._enter(State.CRUISING, HEADROOM * self.capacity, now)
+
+    def _burst(self, look: Look) -> bool:
+        """Whether somebody's slow start may have come by."""
+        rise_s = look.queue_s - min(self._recent_s)
+        return look.fresh and rise_s > max(BURST_S, BURST_JITTERS * self._jitter_s)
+
+    def _give_way(self, look: Look, now: float) -> None:
+        """From cruising."""
+        if look.bytes_per_s < self.capacity:
+            self.capacity = max(look.bytes_per_s, 0.97 * self.capacity)
+        self._yield(now)
 
     def _probe(self, look: Look, now: float) -> None:
         step_s = self._step(look)
@@ -216,7 +261,7 @@ class Scavenger:
         self._best = max(self._best, look.bytes_per_s)
         self._peak_s = max(self._peak_s, look.queue_s)
         if look.queue_s <= self._trigger_s / 2.0:
-            self.capacity = self._best
+            self.capacity = max(self._best, self._least_capacity)
             self._enter(State.CRUISING, HEADROOM * self.capacity, now)
             return
         self.rate = DRAIN_GAIN * min(self._best, max(self.capacity, look.bytes_per_s))
@@ -228,14 +273,18 @@ class Scavenger:
         soon = now - self._reclaimed_s < SOON_S
         self._yields = self._yields + 1 if soon else 0
         self._probe_after_s = FIRST_PROBE_AFTER_S
+        self._least_s = math.inf
         self._enter(State.YIELDING, 0.0, now)
 
     def _hold(self, look: Look, now: float) -> None:
         self.rate = 0.0  # the floor lifts it
         trips_s = HOLD_TRIPS * look.base_s
         hold_s = max(HOLD_S, trips_s) * (1.0 + 0.5 * self._yields)
-        if now - max(self._clear_since_s, self._since_s) >= min(
-            hold_s, max(MAX_HOLD_S - 2.0 * look.base_s, trips_s)
-        ):
+        hold_s = min(hold_s, max(MAX_HOLD_S - 2.0 * look.base_s, trips_s))
+        clear = now - max(self._clear_since_s, self._since_s) >= hold_s
+        quiet = now - max(self._noise_s, self._since_s + look.base_s) >= max(
+            HOLD_S / 2.0, QUIET_TRIPS * look.base_s
+        )
+        if clear or (quiet and look.base_s > LONG_TRIP_S):
             self._reclaimed_s = now
             self._enter(State.GROWING, self._floor(look), now)

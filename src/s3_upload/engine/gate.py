@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
 
 from s3_upload.engine.client import Client
 from s3_upload.http import Response
@@ -74,11 +75,12 @@ class Gate:
 
 
 class GatedClient:
-    """A client whose requests go through the gate first."""
+    """A client whose requests go through the gate first. `on_big`: called when one begins that is not small."""
 
-    def __init__(self, client: Client, gate: Gate) -> None:
+    def __init__(self, client: Client, gate: Gate, on_big: Callable[[], None]) -> None:
         self._client = client
         self._gate = gate
+        self._on_big = on_big
 
     @property
     def endpoint(self) -> str:
@@ -93,7 +95,10 @@ class GatedClient:
         return self._client.checksum_algorithm
 
     async def send(self, operation: Operation, exchange: Exchange) -> Response:
-        await self._gate.enter(len(operation.body))
+        size = len(operation.body)
+        await self._gate.enter(size)
+        if size > SMALL_BYTES:
+            self._on_big()
         return await self._client.send(operation, exchange)
 
     async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:

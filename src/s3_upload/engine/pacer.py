@@ -3,6 +3,7 @@
 Rules:
 
 * A run that is not held back has no pacer, and pays nothing for it.
+* When a body begins, the rate is divided anew at once: until the next tick there would be one too many.
 * What the kernel does not pace waits at the `Gate` instead (see there).
 * After a run the client's connections are as fast as they like again.
 """
@@ -20,6 +21,8 @@ from s3_upload.pace import Pace
 from s3_upload.report import ConnectionSample, PaceReport
 
 TICK_S = 0.05
+BEGUN_S = 0.002
+"""So soon after its begin a body is in the kernel, and others that begin with it are, too."""
 MAX_REPORTS = 600
 """Then every other is left out, and from then on half as many are kept."""
 REPORT_S = 0.25
@@ -63,6 +66,7 @@ class Pacer:
         self._epoch_s = clock()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.TimerHandle | None = None
         self._reports: list[PaceReport] = []
         self._report_every_s = REPORT_S
 
@@ -71,12 +75,22 @@ class Pacer:
 
     def stop(self) -> tuple[PaceReport, ...]:
         """Returns what there is to report."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._soon):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._soon = None
         self._client.pace(math.inf, {})
         self._gate.open()
         return tuple(self._reports)
+
+    def begins(self) -> None:
+        """A body that the kernel paces is about to begin."""
+        if self._timer is not None and self._soon is None:
+            self._soon = self._loop.call_later(BEGUN_S, self._divide)
+
+    def _divide(self) -> None:
+        self._soon = None
+        self._client.pace(*self._courtesy.divide(self._client.samples()))
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(TICK_S, self._tick)

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable
 
 from s3_upload.control.budget import SpeculationBudget
 from s3_upload.control.bulk import BULK_BYTES, BulkBound
+from s3_upload.control.courtesy import CappedWindow
 from s3_upload.control.retry import Retry, Rng, Verdict
 from s3_upload.control.timeout import Timeout
 from s3_upload.control.window import Window
@@ -80,6 +81,8 @@ class Scheduler:
         self._failures = Failures(client, retry, rng, self._loop, self)
         self._attempts = Attempts(client, timeout, self._watchdog, self.now)
         self._bulk = BulkLine(client, bulk, self.now, self.resume, self._more_room)
+        if isinstance(window, CappedWindow):
+            window.on_growth = self._more_room
         self._delivery = Delivery(progress, on_error=self.fail, on_empty=self.feed_changed)
         self._summary = SummaryFold()
         self._end: asyncio.Future[None] = self._loop.create_future()
@@ -311,6 +314,10 @@ class Scheduler:
         self._wake_one()
 
     def _more_room(self) -> None:
+        if self._end.done():
+            return
+        for _ in self._ready:
+            self._wake_one()
         self._feed.top_up()
 
     def reread(self, unit: Unit) -> None:

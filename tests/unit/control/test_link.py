@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from s3_upload.control.link import LinkView, Look
@@ -17,6 +19,7 @@ def sample(
     acked: int = 1000,
     sent: int = 0,
     lost: int = 0,
+    window: float = math.inf,
     busy: bool = True,
     waiting: bool = False,
 ) -> ConnectionSample:
@@ -28,6 +31,7 @@ def sample(
         acked_bytes=acked,
         sent_segments=sent,
         retransmits=lost,
+        window_bytes_per_s=window,
         busy=busy,
         waiting=waiting,
     )

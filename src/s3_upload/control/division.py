@@ -1,0 +1,86 @@
+"""How a rate is divided among the connections. Pure.
+
+Theory of operation.
+
+1. *Level*: those that send (the kernel has bytes of theirs that wait) have the same, but none more than
+   WINDOW_GAIN times what its congestion window lets through; what that leaves goes to the others.  (With more,
+   a window that was not in use would fill in a burst.)  Levels differ by up to STAGGER, so that equal bodies
+   do not all end at once.
+2. *Waiting for an answer* takes nothing of the rate: whoever ticks divides anew when a body begins.  But the
+   kernel sees a lower pace at once, and a higher one only with the next acknowledgement (Linux, SO_MAX_PACING_RATE
+   in net/core/sock.c, tcp_update_pacing_rate in net/ipv4/tcp_input.c): such a connection has the equal share
+   of all that have a request under way, and sends at that for its first round trip.
+3. *Boost*: all get more by a factor of 1 to MAX_BOOST, raised by BOOST_GAIN of what is missing while the rate
+   is steady, there is no queue and no window stands in the way, and at once cut by what is too much.
+   Above LONG_TRIP_S there is none: what is missing there is told too late.
+
+Nobody has less than FLOOR_CONNECTION_BYTES_PER_S.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from s3_upload.control.link import Look
+from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, LONG_TRIP_S, TRIGGER_S
+from s3_upload.report import ConnectionSample
+
+EXPECTED = 4
+"""Connections to reckon with before there is one."""
+WINDOW_GAIN = 1.05
+STAGGER = 0.25
+MAX_BOOST, BOOST_GAIN = 1.25, 0.02
+
+
+def level(rate: float, windows: Sequence[float]) -> float:
+    """The level of step 1, in bytes per second; `windows`: what those that send may, in any order. math.inf
+    where all windows together let less through than the rate."""
+    left, count = rate, len(windows)
+    for window in sorted(windows):
+        if window * count >= left:
+            return left / count
+        left -= window
+        count -= 1
+    return math.inf
+
+
+class Division:
+    """The algorithm of the module's theory."""
+
+    def __init__(self) -> None:
+        self._boost = 1.0
+        self._windows_suffice = False
+
+    def divide(self, rate: float, samples: Sequence[ConnectionSample]) -> tuple[float, dict[int, float]]:
+        """For a connection that is not among the samples, and for those that have a request under way, by
+        number."""
+        busy = sum(sample.busy for sample in samples)
+        equal = max(self._boost * rate / (busy or EXPECTED), FLOOR_CONNECTION_BYTES_PER_S)
+        paces = {sample.number: equal for sample in samples if sample.busy}
+        senders = sorted((sample for sample in samples if sample.waiting), key=_number)
+        each = level(rate, [sample.window_bytes_per_s for sample in senders])
+        self._windows_suffice = each < math.inf
+        lowest, tilt = 1.0, 0.0
+        if len(senders) > 1:
+            lowest, tilt = 1.0 - STAGGER, 2.0 * STAGGER / (len(senders) - 1)
+        for rank, sample in enumerate(senders):
+            share = self._boost * min(each, rate) * (lowest + tilt * rank)
+            share = min(share, WINDOW_GAIN * sample.window_bytes_per_s)
+            paces[sample.number] = max(share, FLOOR_CONNECTION_BYTES_PER_S)
+        return equal, paces
+
+    def adapt(self, rate: float, look: Look, *, steady: bool) -> None:
+        """Step 3. `steady`: the rate has been the same for as long as its effect takes to be seen, and nothing
+        else makes up for what is missing."""
+        if not steady or look.queue_s > TRIGGER_S / 2.0 or look.base_s > LONG_TRIP_S:
+            self._boost = 1.0
+        elif look.bytes_per_s > rate:
+            self._boost = max(1.0, self._boost * rate / look.bytes_per_s)
+        elif look.waiting and self._windows_suffice:
+            missing = 1.0 - look.bytes_per_s / rate
+            self._boost = min(MAX_BOOST, self._boost + BOOST_GAIN * missing)
+
+
+def _number(sample: ConnectionSample) -> int:
+    return sample.number
