@@ -30,7 +30,7 @@ import msgspec
 from s3_upload.control.cap import UNBOUNDED, Cap
 from s3_upload.control.division import Division
 from s3_upload.control.fair import FairFlow
-from s3_upload.control.link import RATE_S, LinkView, Look
+from s3_upload.control.link import RATE_S, LinkView, Look, Recent
 from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, REACTION_S, TRIGGER_S, Scavenger
 from s3_upload.control.timeout import Timeout, Timeouts
 from s3_upload.control.timers import SMALL_BYTES
@@ -98,7 +98,7 @@ class Requests:
 
     def __init__(self) -> None:
         self.bound = START_REQUESTS
-        self._rates: deque[tuple[float, float]] = deque()
+        self._rates = Recent()
         self._changed_s = 0.0
         self._used_s = 0.0  # when they last were enough
         self._reclaims = 0.0
@@ -111,14 +111,11 @@ class Requests:
         """How many may be in flight, None for as many as the window has; `limit`: what it has. `reclaims`: the
         rate that is wanted soon, after a yield."""
         step_s = look.base_s + look.queue_s + REACTION_S
-        self._rates.append((now, rate))
-        while self._rates[0][0] < now - step_s - RATE_S:
-            self._rates.popleft()
+        self._rates.add(rate, now=now, over_s=step_s + RATE_S)
         if rate == UNBOUNDED:
             return None
-        least = min(before for _, before in self._rates)
-        most = max(before for _, before in self._rates)
-        self.steady = most < 1.1 * least
+        least = self._rates.least
+        self.steady = self._rates.most < 1.1 * least
         full = look.busy >= min(self.bound, limit)
         if not full or look.bytes_per_s >= USED * least or look.queue_s > TRIGGER_S:
             self._used_s = now

@@ -34,6 +34,27 @@ MIN_SEGMENTS = 50
 HISTORY_S = 3.0
 
 
+class Recent:
+    """The values of the last while, for their extremes."""
+
+    def __init__(self) -> None:
+        self._values: deque[tuple[float, float]] = deque()
+
+    def add(self, value: float, *, now: float, over_s: float) -> None:
+        """`now` only grows; what is older than `over_s` is forgotten."""
+        self._values.append((now, value))
+        while self._values[0][0] < now - over_s:
+            self._values.popleft()
+
+    @property
+    def least(self) -> float:
+        return min(value for _, value in self._values)
+
+    @property
+    def most(self) -> float:
+        return max(value for _, value in self._values)
+
+
 class Look(msgspec.Struct, frozen=True, gc=False):
     """The link at one moment; see the module's theory. `fresh`: something was acknowledged since the last.
 

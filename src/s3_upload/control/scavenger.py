@@ -43,7 +43,7 @@ import enum
 import math
 from collections import deque
 
-from s3_upload.control.link import LOSS_S, RATE_S, Look
+from s3_upload.control.link import LOSS_S, RATE_S, Look, Recent
 
 START_BYTES_PER_S = 250_000.0
 REACTION_S, MIN_STEP_S = 0.05, 0.15
@@ -93,7 +93,7 @@ class Scavenger:
         self._jitter_s = 0.0
         self._queues_s: deque[float] = deque([0.0], maxlen=LOOKS)
         self._recent_s: deque[float] = deque([0.0], maxlen=BURST_LOOKS)
-        self._rates: deque[tuple[float, float]] = deque()  # while growing: when, the rate
+        self._rates = Recent()  # while growing
         self._above = 0  # looks in a row with a queue above the trigger
         self._clear_since_s = 0.0  # since when it is below
         self._least_s = 0.0  # the least queue since the last yield began
@@ -184,7 +184,9 @@ class Scavenger:
                 self._probe_after_s = FIRST_PROBE_AFTER_S
                 self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
             return
-        used = look.bytes_per_s >= 0.5 * self._before(look, now)
+        told_s = self._step(look) + max(look.base_s, RATE_S)  # so old may be what is acknowledged now
+        self._rates.add(self.rate, now=now, over_s=told_s)
+        used = look.bytes_per_s >= 0.5 * self._rates.least
         if not used and now - self._since_s > 3.0 * self._step(look):
             return
         growth = self._growth(look, now)
@@ -192,13 +194,6 @@ class Scavenger:
             self.rate *= growth ** (elapsed_s / self._step(look))
         if self.capacity and self.rate >= HEADROOM * self.capacity:
             self._enter(State.CRUISING, HEADROOM * self.capacity, now)
-
-    def _before(self, look: Look, now: float) -> float:
-        """The rate of which the acknowledgements of now tell."""
-        self._rates.append((now, self.rate))
-        while self._rates[0][0] < now - self._step(look) - max(look.base_s, RATE_S):
-            self._rates.popleft()
-        return min(rate for _, rate in self._rates)
 
     def _growth(self, look: Look, now: float) -> float:
         if look.base_s > LONG_TRIP_S and self.capacity:
