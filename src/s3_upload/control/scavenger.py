@@ -9,18 +9,23 @@ MIN_STEP_S:
 
 1. *Growing* from START_BYTES_PER_S, or from the floor, up to HEADROOM * C; then to 2.  Each step by
    GROWTH_NEAR (2) below C / 2, else by GROWTH (1.5).  Where a round trip is above LONG_TRIP_S, by GROWTH_FAR
-   (4) below C / 4, but by GROWTH_SHY (1.25) if any look of the last QUIET_TRIPS had a queue above QUIET_S:
-   others are about, and all that is sent before a queue shows would be too much.  While C is not known: by
-   GROWTH, until q is above the trigger (5) in three looks, strongly in two: then C = R, and to 4.  A rate
-   that is not used (R below half of it) does not grow.
-2. *Cruising* at HEADROOM * C (97 %).  After PROBE_AFTER_S to 3.  A small queue in the first step is still the
-   doing of 1 or 3, and where a round trip is below MEDIUM_TRIP_S there is time to make sure: to 4.
-3. *Probing* at PROBE_GAIN * C (105 %) for a step and as long as R takes to tell.  If R then is above C and no
-   queue has come, C = R, and on with PROBE_GROWTH (1.25) times C; else to 2, or if there is a queue to 4, and
-   PROBE_AFTER_S doubles up to MAX_PROBE_AFTER_S.
+   (4) below C / 4, but by GROWTH_SHY (1.25) if any look of the last QUIET_TRIPS had a queue of QUIET_S more
+   than the least since the last yield: others are about, and all that is sent before a queue shows would be
+   too much.  While C is not known: by GROWTH, until q is above the trigger (5) in three looks, strongly in
+   two: then C = R, and to 4.  A rate that is not used (R below half of the rate it tells of) does not grow.
+2. *Cruising* at HEADROOM * C (98 %).  After PROBE_AFTER_S to 3.  A small queue in the first step is still the
+   doing of 1 or 3, and where a round trip is below MEDIUM_TRIP_S there is time to make sure: to 4.  Above
+   LONG_TRIP_S another flow's slow start comes as bursts, a round trip apart and each twice the last; a queue
+   that stands when one comes ends it for good (HyStart).  So already q rising by BURST_S, or BURST_JITTERS
+   times its usual change, within BURST_LOOKS looks makes it *wary*: DRAIN_GAIN * C for WARY_TRIPS round
+   trips.  If then, with its own queue gone, another burst comes, to 5, else on.
+3. *Probing* at PROBE_GAIN * C (105 %; PROBE_GAIN_FAR, 103 %, above LONG_TRIP_S, for the same reason) for a
+   step and as long as R takes to tell.  If R then is above C and no queue has come, C = R, and on with
+   PROBE_GROWTH (1.25) times C; else to 2, or if there is a queue to 4, and PROBE_AFTER_S doubles up to
+   MAX_PROBE_AFTER_S.
 4. *Draining* at DRAIN_GAIN * C (80 %): as long as a queue from 1 or 3 stands, R is what the link
-   carries, and the highest R is C.  When q is below half of the trigger, to 2.  If that takes longer than
-   two steps and what the highest q needs, somebody else fills the queue: to 5.
+   carries, and the highest R is C, but not less than 0.97 of what it was.  When q is below half of the trigger,
+   to 2.  If that takes longer than two steps and what the highest q needs, somebody else fills the queue: to 5.
 5. *Yielding*: when q is above the trigger in two looks, or three times as large in one, or MAX_LOSS of the
    packets are lost, while growing to a known C or cruising, the rate drops to the floor at once.  The
    trigger is TRIGGER_S, or JITTERS times what q changes by from look to look, at most MAX_TRIGGER_S.  When q
@@ -28,10 +33,11 @@ MIN_STEP_S:
    SHORT_TRIP_S, nor is one while growing below FEW of C: there a receiver's delayed acknowledgement looks
    like a queue.  (At long round trips a slow start comes in bursts, and each counts.)  The hold is HOLD_S or
    HOLD_TRIPS round trips, in which another flow's slow start fills the link; a yield soon (SOON_S) after the
-   last hold adds half as much, up to MAX_HOLD_S less two round trips.
+   last hold adds half as much, up to MAX_HOLD_S less two round trips.  Above LONG_TRIP_S QUIET_TRIPS round
+   trips without any burst are enough.
 6. What C was wrong by: a yield while cruising makes C = max(R, 0.97 * C); while growing at 0.4 * C or more
-   max(R, 0.9 * C).  (Beside a flow that has the link, growing ends far below that, and C stays known: so
-   the link is reclaimed in a few steps.)
+   max(R, 0.9 * C), if it is at least the PATIENT_YIELDS + 1st soon after another.  (Beside a flow that has
+   the link, growing ends far below that, and C stays known: so the link is reclaimed in a few steps.)
 
 The floor is FLOOR_SHARE of C, at least FLOOR_BYTES_PER_S, and FLOOR_CONNECTION_BYTES_PER_S for each
 connection: enough to see the queue, and that neither side's timeouts end what only waits.

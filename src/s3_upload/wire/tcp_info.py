@@ -77,7 +77,7 @@ def sample(sock: Any, number: int, *, busy: bool) -> ConnectionSample | None:
         acked_bytes=values[26] + values[5] * values[2],
         sent_segments=values[28],
         retransmits=values[23],
-        window_bytes_per_s=values[18] * values[2] * 1e6 / max(values[15], 1),
+        window_bytes_per_s=values[18] * values[2] * 1e6 / max(values[31], 1),
         busy=busy,
         waiting=values[30] > 0,
     )
