@@ -31,7 +31,7 @@ from s3_upload.control.cap import UNBOUNDED, Cap
 from s3_upload.control.division import Division
 from s3_upload.control.fair import FairFlow
 from s3_upload.control.link import RATE_S, LinkView, Look, Recent
-from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, REACTION_S, TRIGGER_S, Scavenger
+from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, REACTION_S, TRIGGER_S, Scavenger, State
 from s3_upload.control.timeout import Timeout, Timeouts
 from s3_upload.control.timers import SMALL_BYTES
 from s3_upload.control.window import Window
@@ -124,7 +124,9 @@ class Requests:
         if missing > 0.0 and reclaims != self._reclaims:
             fresh = FRESH_BYTES * 2.0**FRESH_TRIPS / max(look.base_s, REACTION_S)
             self.bound = min(self.bound + math.ceil(missing / fresh), 2 * max(limit, START_REQUESTS))
-            self._changed_s = self._used_s = now
+            self._changed_s = now
+        if reclaims:  # paces rise with acknowledgements, and few come yet
+            self._used_s = now
         self._reclaims = reclaims
         if now - self._changed_s < step_s:
             return self.bound
@@ -134,6 +136,13 @@ class Requests:
         elif look.waiting > MAX_WAITING and START_REQUESTS < self.bound >= look.busy:
             self.bound -= 1
             self._changed_s = now
+        return self.bound
+
+
+    def rest(self, now: float) -> int:
+        """Instead of `decide` while nothing is to change."""
+        self.steady = False
+        self._used_s = now
         return self.bound
 
 
@@ -184,8 +193,7 @@ class Courtesy:
         if self._blind:
             bound = 1 if self.share != "full" else None
         else:
-            reclaims = min(getattr(self._taker, "reclaims", 0.0), cap_rate)
-            bound = self._requests.decide(look, rate, self._window.unbound, now=now, reclaims=reclaims)
+            bound = self._bound(look, rate, cap_rate, now)
         self._window.bound = bound
         self._rate, self._at_s = rate, now
         if rate < UNBOUNDED:  # a cap makes up by itself for what is missing
@@ -203,6 +211,15 @@ class Courtesy:
             requests=bound or 0,
         )
         return Decision(rate, each, apart, report)
+
+    def _bound(self, look: Look, rate: float, cap_rate: float, now: float) -> int | None:
+        """Step 2. At the floor no number of requests is too small."""
+        reclaims = 0.0
+        if isinstance(self._taker, Scavenger):
+            if self._taker.state is State.YIELDING:
+                return self._requests.rest(now)
+            reclaims = min(self._taker.reclaims, cap_rate)
+        return self._requests.decide(look, rate, self._window.unbound, now=now, reclaims=reclaims)
 
     def _blind_look(self, now: float) -> Look:
         """What the ends of requests say."""
