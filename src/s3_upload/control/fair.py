@@ -18,24 +18,29 @@ its acknowledgements.
        W_est   = BETA * W_max + 3 * (1 - BETA) / (1 + BETA) * t / rtt
        W       = max(W_cubic, W_est), at most 1.5 times as much in a round trip
 
-4. *A newcomer* beside whom W is large would have its half only after a minute where a round trip is 100 ms,
-   and later where it is longer.  So, from MEDIUM_TRIP_S on: the highest R of the last CAPACITY_S is what the link carries (L).  If R was at least OWN * L for ALONE_S,
-   and is less now although a queue stands (above QUEUE_S), somebody else has come: that is an event, too.
+4. *Half*: which of two flows loses packets in an overflow is chance, and where a round trip is 100 ms a
+   newcomer would wait a minute for its share.  So there is a bound as well.  With R smoothed over SMOOTH_S,
+   the highest of the last CAPACITY_S is what the link carries (L).  While a queue stands (above QUEUE_S) and
+   R is below OWN * L, somebody else wants more: the bound falls from R to L / 2, by GIVE in SMOOTH_S and a round
+   trip; else it rises as fast.  While it holds, W does not grow.  A loss at a rate below LOW * L costs
+   1 - BETA_LOW: more than half is not given.
 5. A window that is not used (R below USED of the rate that it tells of) does not grow.
 """
 
 from __future__ import annotations
 
+import math
+
 from s3_upload.control.link import RATE_S, Look, Recent
-from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, MEDIUM_TRIP_S, REACTION_S
+from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, REACTION_S
 
 SEGMENT_BYTES = 1448
 START_SEGMENTS = 20.0
 MIN_SEGMENTS = 4.0
 C = 0.4
-BETA = 0.7
+BETA, BETA_LOW, LOW = 0.7, 0.85, 0.55
 DELAY_MIN_S, DELAY_MAX_S, DELAYED = 0.004, 0.016, 3
-CAPACITY_S, QUEUE_S, OWN, ALONE_S = 60.0, 0.005, 0.97, 3.0
+CAPACITY_S, QUEUE_S, SMOOTH_S, OWN, GIVE = 60.0, 0.005, 1.0, 0.95, 0.2
 DEAF_TRIPS = 1.25
 USED = 0.6
 MIN_RTT_S = 0.001
@@ -53,8 +58,9 @@ class FairFlow:
         self._last_s = 0.0
         self._rate = 0.0
         self._rates = Recent()
-        self._acked = Recent()
-        self._shared_s = 0.0  # when R was last less than what the link carries
+        self._acked = Recent()  # R, smoothed
+        self._smooth = 0.0
+        self._bound = math.inf
         self._delayed = 0
 
     def decide(self, look: Look, *, now: float) -> float:
@@ -62,7 +68,8 @@ class FairFlow:
         elapsed_s, self._last_s = now - self._last_s, now
         rtt_s = max(look.base_s + look.queue_s, MIN_RTT_S)
         self._rates.add(self._rate, now=now, over_s=2.0 * rtt_s + RATE_S)
-        self._acked.add(look.bytes_per_s, now=now, over_s=CAPACITY_S)
+        self._smooth += (look.bytes_per_s - self._smooth) * min(1.0, elapsed_s / SMOOTH_S)
+        self._acked.add(self._smooth, now=now, over_s=CAPACITY_S)
         used = look.bytes_per_s >= USED * self._rates.least
         if look.base_s == 0.0:
             pass  # no connection yet
@@ -77,25 +84,30 @@ class FairFlow:
                 self._w_max, self._cut_s = self.window, now
             elif used:
                 self.window *= 2.0 ** (elapsed_s / rtt_s) if elapsed_s < rtt_s else 2.0
-        elif self._newcomer(look, now):
-            self._cut(now, rtt_s)
-        elif used:
+        elif used and self.window * SEGMENT_BYTES < self._bound * rtt_s:
             self._grow(now, rtt_s, elapsed_s)
+        if not self._slow_start:
+            self._share(look, elapsed_s / (rtt_s + SMOOTH_S))
         floor = FLOOR_CONNECTION_BYTES_PER_S * max(look.busy, 1)
-        self._rate = max(self.window * SEGMENT_BYTES / rtt_s, floor)
+        self._rate = max(min(self.window * SEGMENT_BYTES / rtt_s, self._bound), floor)
         return self._rate
 
-    def _newcomer(self, look: Look, now: float) -> bool:
-        """Step 4."""
-        if look.bytes_per_s >= OWN * self._acked.most:
-            return False
-        alone_s, self._shared_s = now - self._shared_s, now
-        return alone_s >= ALONE_S and look.queue_s > QUEUE_S and look.base_s >= MEDIUM_TRIP_S
+    def _share(self, look: Look, steps: float) -> None:
+        """Step 4, a look later."""
+        carries = self._acked.most
+        if look.queue_s > QUEUE_S and self._smooth < OWN * carries:
+            bound = min(self._bound, self._smooth / OWN)
+            self._bound = max(carries / 2.0, bound * (1.0 - GIVE) ** steps)
+        else:
+            self._bound /= (1.0 - GIVE) ** steps
+            if self._bound > 2.0 * carries:
+                self._bound = math.inf
 
     def _cut(self, now: float, rtt_s: float) -> None:
         converging = self.window < self._w_max
         self._w_max = self.window * (1.0 + BETA) / 2.0 if converging else self.window
-        self.window = max(MIN_SEGMENTS, BETA * self.window)
+        low = self._rate < LOW * self._acked.most
+        self.window = max(MIN_SEGMENTS, (BETA_LOW if low else BETA) * self.window)
         self._slow_start = False
         self.state = "cruising"
         self._cut_s = now
