@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lab.network import LabError
 from lab.scenario import BULK, NOTHING, VIDEO, Scenario
 from lab.targets import Verdict, verdicts
 from lab.uploaders import NOBODY
@@ -54,11 +55,12 @@ def summary(results: Results) -> str:
 
 
 def write(document: Path, text: str) -> None:
-    """Puts `text` between the marks of `document`."""
-    before, begin, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    """Puts `text` between the marks of `document`, or makes a document of it alone. Raises `LabError`."""
+    known = document.read_text(encoding="utf-8") if document.exists() else f"{BEGIN}{END}\n"
+    before, begin, rest = known.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{document}: has no {BEGIN} … {END}")
+        raise LabError(f"{document}: has no {BEGIN} … {END}")
     document.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
 
 

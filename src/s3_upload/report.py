@@ -26,8 +26,8 @@ class ConnectionSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `number` tells connections apart.  `rtt_s`: its SRTT (RFC 6298); `min_rtt_s`: the least of late.  Sums
     since its begin: `acks` (segments received), `acked_bytes` (acknowledged, selectively too),
-    `sent_segments`, `retransmits`.  `window_bytes_per_s`: its congestion window per `min_rtt_s`.  `busy`: a request
-    is under way on it; `waiting`: not all of what the kernel was given has been sent.
+    `sent_segments`, `retransmits`.  `window_bytes_per_s`: its congestion window per `min_rtt_s`.  `busy`: a
+    request is under way on it; `waiting`: not all of what the kernel was given has been sent.
     """
 
     number: int
@@ -46,10 +46,10 @@ class PaceReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How much of the link a run takes at one moment, and why.
 
     `state`: "growing", "cruising", "probing", "draining", "wary" (others may be coming) or "yielding" (to
-    others) in the shares "background" and "fair", "full" else.  `queue_s`: how long a packet waits for the link, as far as the
-    connections tell; `base_s`: the round trip without that.  `pace_bytes_per_s`: what all connections
-    together may send (0.0: as much as they like); `acked_bytes_per_s`: what was acknowledged of late.
-    `requests`: how many may be in flight (0: as many as the window says).
+    others) in the shares "background" and "fair", "full" else.  `queue_s`: how long a packet waits for the
+    link, as far as the connections tell; `base_s`: the round trip without that.  `pace_bytes_per_s`: what all
+    connections together may send (0.0: as much as they like); `acked_bytes_per_s`: what was acknowledged of
+    late.  `requests`: how many may be in flight (0: as many as the window says).
     """
 
     at_s: float

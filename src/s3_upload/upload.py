@@ -170,7 +170,14 @@ async def run_upload(
     pacer.start()
     try:
         summary = await _run(
-            GatedClient(client, gate, pacer.begins), bucket, files, config, progress, default_request, controls, runtime
+            GatedClient(client, gate, pacer.begins),
+            bucket,
+            files,
+            config,
+            progress,
+            default_request,
+            controls,
+            runtime,
         )
     finally:
         reports = pacer.stop()

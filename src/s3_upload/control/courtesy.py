@@ -7,10 +7,9 @@ Theory of operation.  Every tick the connections' samples become a `Look` (`link
    START_REQUESTS, times REQUESTS_GROWTH each step (a round trip and REACTION_S) in which all were in use and
    less than USED of the rate was acknowledged, though no queue stands in the way and none had bytes that
    wait (all wait for answers); where some had (TCP holds them back), each SLOW_STEPS; one less when
-   more than MAX_WAITING have.
-   After a yield the windows of old connections are small (what little they sent has met losses), and opening
-   them takes long: where they let less than USED of what is wanted through, so many are added at once as
-   let the rest through FRESH_TRIPS round trips after their begin.
+   more than MAX_WAITING have, and the last one less has told.  After a yield the windows of old connections
+   are small (what little they sent has met losses), and open slowly: where they let less than USED of what
+   is wanted through, so many are added at once as let the rest through FRESH_TRIPS round trips later.
 3. *Pace of one connection*: `division`.
 4. *Timeouts*: what is held back here is not to be cut for it.  A small body counts as taken in when the
    kernel has it, but then leaves at the pace; the slowest of the last SLOWEST_S, for safety.  A request as
@@ -105,11 +104,9 @@ class Requests:
         self.steady = False
         """The rate has been about the same for as long as its effect takes to be seen."""
 
-    def decide(
-        self, look: Look, rate: float, limit: int, *, now: float, reclaims: float = 0.0
-    ) -> int | None:
-        """How many may be in flight, None for as many as the window has; `limit`: what it has. `reclaims`: the
-        rate that is wanted soon, after a yield."""
+    def decide(self, look: Look, rate: float, limit: int, *, now: float, reclaims: float = 0.0) -> int | None:
+        """How many may be in flight, None for as many as the window has; `limit`: what it has. `reclaims`:
+        the rate that is wanted soon, after a yield."""
         step_s = look.base_s + look.queue_s + REACTION_S
         self._rates.add(rate, now=now, over_s=step_s + RATE_S)
         if rate == UNBOUNDED:
@@ -137,7 +134,6 @@ class Requests:
             self.bound -= 1
             self._changed_s = now
         return self.bound
-
 
     def rest(self, now: float) -> int:
         """Instead of `decide` while nothing is to change."""

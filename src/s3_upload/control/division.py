@@ -3,13 +3,13 @@
 Theory of operation.
 
 1. *Level*: those that send (the kernel has bytes of theirs that wait) have the same, but none more than
-   WINDOW_GAIN times what its congestion window lets through; what that leaves goes to the others.  (With more,
-   a window that was not in use would fill in a burst.)  Levels differ by up to STAGGER, so that equal bodies
-   do not all end at once.
+   WINDOW_GAIN times what its congestion window lets through; what that leaves goes to the others.  (With
+   more, a window that was not in use would fill in a burst.)  Levels differ by up to STAGGER, so that equal
+   bodies do not all end at once.
 2. *Waiting for an answer* takes nothing of the rate: whoever ticks divides anew when a body begins.  But the
-   kernel sees a lower pace at once, and a higher one only with the next acknowledgement (Linux, SO_MAX_PACING_RATE
-   in net/core/sock.c, tcp_update_pacing_rate in net/ipv4/tcp_input.c): such a connection has the equal share
-   of all that have a request under way, and sends at that for its first round trip.
+   kernel heeds a lower pace at once, and a higher one only with the next acknowledgement (Linux:
+   SO_MAX_PACING_RATE in net/core/sock.c, tcp_update_pacing_rate in net/ipv4/tcp_input.c): such a connection
+   has the equal share of all that have a request under way, and sends at that for its first round trip.
 3. *Boost*: all get more by a factor of 1 to MAX_BOOST, raised by BOOST_GAIN of what is missing while the rate
    is steady, there is no queue and no window stands in the way, and at once cut by what is too much.
    Above LONG_TRIP_S there is none: what is missing there is told too late.
@@ -71,8 +71,8 @@ class Division:
         return equal, paces
 
     def adapt(self, rate: float, look: Look, *, steady: bool) -> None:
-        """Step 3. `steady`: the rate has been the same for as long as its effect takes to be seen, and nothing
-        else makes up for what is missing."""
+        """Step 3. `steady`: the rate has been the same for as long as its effect takes to be seen, and
+        nothing else makes up for what is missing."""
         if not steady or look.queue_s > TRIGGER_S / 2.0 or look.base_s > LONG_TRIP_S:
             self._boost = 1.0
         elif look.bytes_per_s > rate:

@@ -24,8 +24,9 @@ MIN_STEP_S:
    PROBE_GROWTH (1.25) times C; else to 2, or if there is a queue to 4, and PROBE_AFTER_S doubles up to
    MAX_PROBE_AFTER_S.
 4. *Draining* at DRAIN_GAIN * C (80 %): as long as a queue from 1 or 3 stands, R is what the link
-   carries, and the highest R is C, but not less than 0.97 of what it was.  When q is below half of the trigger,
-   to 2.  If that takes longer than two steps and what the highest q needs, somebody else fills the queue: to 5.
+   carries, and the highest R is C, but not less than 0.97 of what it was.  When q is below half of the
+   trigger, to 2.  If that takes longer than two steps and what the highest q needs, somebody else fills the
+   queue: to 5.
 5. *Yielding*: when q is above the trigger in two looks, or three times as large in one, or MAX_LOSS of the
    packets are lost, while growing to a known C or cruising, the rate drops to the floor at once.  The
    trigger is TRIGGER_S, or JITTERS times what q changes by from look to look, at most MAX_TRIGGER_S.  When q

@@ -75,7 +75,7 @@ class Gate:
 
 
 class GatedClient:
-    """A client whose requests go through the gate first. `on_big`: called when one begins that is not small."""
+    """A client whose requests go through the gate first. `on_big`: called when a big one begins."""
 
     def __init__(self, client: Client, gate: Gate, on_big: Callable[[], None]) -> None:
         self._client = client

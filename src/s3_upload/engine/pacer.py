@@ -23,6 +23,8 @@ from s3_upload.report import ConnectionSample, PaceReport
 TICK_S = 0.05
 BEGUN_S = 0.002
 """So soon after its begin a body is in the kernel, and others that begin with it are, too."""
+FEW = 8
+"""Among more connections each matters less, and to look at all of them costs more: it comes later."""
 MAX_REPORTS = 600
 """Then every other is left out, and from then on half as many are kept."""
 REPORT_S = 0.25
@@ -67,6 +69,7 @@ class Pacer:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.TimerHandle | None = None
+        self._connections = 0
         self._reports: list[PaceReport] = []
         self._report_every_s = REPORT_S
 
@@ -86,7 +89,7 @@ class Pacer:
     def begins(self) -> None:
         """A body that the kernel paces is about to begin."""
         if self._timer is not None and self._soon is None:
-            self._soon = self._loop.call_later(BEGUN_S, self._divide)
+            self._soon = self._loop.call_later(BEGUN_S * max(1.0, self._connections / FEW), self._divide)
 
     def _divide(self) -> None:
         self._soon = None
@@ -99,6 +102,7 @@ class Pacer:
         by_kernel = self._client.pace(decision.each_bytes_per_s, decision.apart)
         self._gate.refill(decision.bytes_per_s, now=now, small_only=by_kernel)
         self._pace.latest = decision.report
+        self._connections = decision.report.connections
         self._keep(decision.report)
 
     def _keep(self, report: PaceReport) -> None:

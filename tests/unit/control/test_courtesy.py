@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from s3_upload.config import UploadConfig
 from s3_upload.control.cap import UNBOUNDED
@@ -76,8 +77,10 @@ def test_step_2_where_they_are_enough_there_are_no_more(about: dict[str, float])
 def test_step_2_too_many_that_wait_become_fewer() -> None:
     requests = Requests()
     requests.bound = 12
-    assert bounds(requests, 6, busy=12, waiting=MAX_WAITING + 1, rate=MB)[-1] == 10
-    assert bounds(requests, 6, first=6, busy=12, waiting=MAX_WAITING, rate=MB)[-1] == 10
+    assert bounds(requests, 6, busy=12, waiting=MAX_WAITING + 1, rate=MB)[-1] == 11
+    assert bounds(requests, 6, first=6, busy=12, waiting=MAX_WAITING + 1, rate=MB)[-1] == 11, "none has ended"
+    assert bounds(requests, 6, first=12, busy=11, waiting=MAX_WAITING + 1, rate=MB)[-1] == 10
+    assert bounds(requests, 6, first=18, busy=10, waiting=MAX_WAITING, rate=MB)[-1] == 10
 
 
 def test_a_capped_window_is_the_smaller_of_two() -> None:
@@ -89,34 +92,51 @@ def test_a_capped_window_is_the_smaller_of_two() -> None:
     assert window.limit == 10
 
 
+@pytest.mark.parametrize(("windows", "bound"), [(0.9, 4), (0.8, 5), (0.0, 8)])
+def test_step_2_for_small_windows_there_are_more_at_once_after_a_yield(windows: float, bound: int) -> None:
+    # A fresh one carries 14,480 * 2 ** 4 bytes in 1 s after 4 round trips: 0.23 MB/s
+    requests = Requests()
+    about = Look(base_s=1.0, busy=4, waiting=4, window_bytes_per_s=windows * MB)
+    assert requests.decide(about, MB, 100, now=1.0) == 4
+    assert requests.decide(about, MB / 100, 100, now=1.0, reclaims=MB) == bound
+    assert requests.decide(about, MB / 100, 100, now=1.05, reclaims=MB) == bound, "only once"
+
+
+def test_step_2_while_it_is_taken_back_slow_acknowledgements_ask_for_no_more() -> None:
+    requests = Requests()
+    for n in range(40):
+        about = replace(look(at_s=n * 0.05, rate=0.1 * MB, waiting=4), window_bytes_per_s=MB)
+        requests.decide(about, MB, 100, now=n * 0.05, reclaims=1.0)
+    assert requests.bound == START_REQUESTS
+
+
+def test_step_2_nor_at_the_floor() -> None:
+    requests = Requests()
+    assert bounds(requests, 2)[-1] == START_REQUESTS
+    assert {requests.rest(0.1 + n * 0.05) for n in range(40)} == {START_REQUESTS}
+    assert bounds(requests, 2, first=42)[-1] == START_REQUESTS
+
+
+# --- the window ----------------------------------------------------------------------------------------
+
+
+def test_who_waits_hears_of_a_bound_that_rises() -> None:
+    window = CappedWindow(FixedWindow(10))
+    heard: list[int] = []
+    window.on_growth = lambda: heard.append(window.limit)
+    for bound in (4, 4, 6, 5, None, 12):
+        window.bound = bound
+    assert heard == [6, 10]
+
+
 # --- 3: the pace of one connection -------------------------------------------------------------------
 
 
-def test_step_3_shares_differ_and_add_up() -> None:
+def test_step_3_it_is_divided_anew_between_the_looks() -> None:
     courtesy = Courtesy("full", CappedWindow(FixedWindow(10)))
-    samples = [sample(n, busy=n != 2) for n in (7, 3, 2, 5, 4, 6)]
-    decision = courtesy.decide(samples, ONE_MBPS, now=0.0)
-    assert decision.bytes_per_s == pytest.approx(MB)
-    assert decision.each_bytes_per_s == pytest.approx(MB / 5)
-    shares = [decision.apart[number] / decision.each_bytes_per_s for number in (3, 4, 5, 6, 7)]
-    assert shares == pytest.approx([0.75, 0.875, 1.0, 1.125, 1.25])
-    assert 2 not in decision.apart
-
-
-def test_step_3_one_connection_has_all() -> None:
-    decision = Courtesy("full", CappedWindow(FixedWindow(10))).decide([sample(1)], ONE_MBPS, now=0.0)
-    assert decision.apart == {1: pytest.approx(MB)}
-
-
-def test_step_3_before_there_is_one_it_reckons_with_a_few() -> None:
-    decision = Courtesy("full", CappedWindow(FixedWindow(10))).decide([], ONE_MBPS, now=0.0)
-    assert decision.each_bytes_per_s == pytest.approx(MB / START_REQUESTS)
-
-
-def test_step_3_nobody_gets_less_than_the_floor() -> None:
-    courtesy = Courtesy("full", CappedWindow(FixedWindow(1000)))
-    decision = courtesy.decide([sample(n) for n in range(500)], Bandwidth(bytes_per_s=16_000.0), now=0.0)
-    assert decision.each_bytes_per_s == FLOOR_CONNECTION_BYTES_PER_S
+    assert courtesy.decide([sample(1, waiting=True)], ONE_MBPS, now=0.0).apart == {1: pytest.approx(MB)}
+    _, apart = courtesy.divide([sample(1, waiting=True), sample(2, waiting=True)])
+    assert apart == {1: pytest.approx(0.375 * MB), 2: pytest.approx(0.625 * MB)}
 
 
 def test_a_run_that_nothing_bounds_is_not_paced() -> None:
@@ -156,7 +176,7 @@ def test_step_4_a_small_body_may_take_its_pace_longer_to_be_answered() -> None:
     about = {"operation": "PutObject", "retries": 0}
     before = plain.timeouts(body_bytes=51_200, **about)  # type: ignore[arg-type]
     after = paced.timeouts(body_bytes=51_200, **about)  # type: ignore[arg-type]
-    slowed_s = 51_200 / (0.75 * FLOOR_CONNECTION_BYTES_PER_S)
+    slowed_s = 51_200 / FLOOR_CONNECTION_BYTES_PER_S
     assert after.response_s == pytest.approx(before.response_s + slowed_s)
     assert after.total_s == pytest.approx(before.total_s + 50.0)
     assert after.stall_s == before.stall_s

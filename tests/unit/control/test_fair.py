@@ -9,15 +9,23 @@ from s3_upload.control.link import Look
 
 
 class Rig:
-    def __init__(self) -> None:
+    def __init__(self, base_s: float = 0.1) -> None:
+        self.base_s = base_s
         self.flow = FairFlow()
         self.now = 0.0
         self.rate = 0.0
 
-    def look(self, *, queue_ms: float = 0.0, lost: int = 0, used: float = 1.0) -> None:
+    def look(
+        self, *, queue_ms: float = 0.0, lost: int = 0, used: float = 1.0, acked: float | None = None
+    ) -> None:
         self.now += 0.05
         look = Look(
-            at_s=self.now, queue_s=queue_ms / 1e3, base_s=0.1, bytes_per_s=used * self.rate, retransmits=lost
+            at_s=self.now,
+            queue_s=queue_ms / 1e3,
+            base_s=self.base_s,
+            bytes_per_s=used * self.rate if acked is None else acked,
+            retransmits=lost,
+            fresh=True,
         )
         self.rate = self.flow.decide(look, now=self.now)
 
@@ -27,8 +35,8 @@ class Rig:
         return self.flow.window
 
 
-def cut_at(window: float) -> Rig:
-    rig = Rig()
+def cut_at(window: float, base_s: float = 0.1) -> Rig:
+    rig = Rig(base_s)
     rig.looks(0.2)
     rig.flow.window = window
     rig.look(lost=3)
@@ -48,16 +56,30 @@ def test_the_rate_is_the_window_a_round_trip_with_its_queue() -> None:
 @pytest.mark.parametrize(("queue_ms", "ends"), [(12.0, False), (13.0, True)])
 def test_step_1_a_growing_delay_ends_it(queue_ms: float, ends: bool) -> None:
     rig = Rig()
+    rig.looks(0.1, queue_ms)
+    assert rig.flow.state == "growing", "two may be a receiver that waits"
     rig.look(queue_ms=queue_ms)
     assert (rig.flow.state == "cruising") is ends
 
 
-def test_step_2_one_cut_each_round_trip() -> None:
+def test_step_2_what_is_told_late_is_no_other_event() -> None:
     rig = cut_at(1000.0)
     assert rig.flow.window == pytest.approx(700.0)
-    rig.look(lost=5)
+    for _ in range(3):  # 1.25 * 0.1 + 0.05 = 0.175 s
+        rig.look(lost=5)
     assert rig.flow.window > 690.0
-    rig.looks(0.1)
+    rig.look(lost=1)
+    assert rig.flow.window < 510.0
+
+
+def test_step_2_its_queue_makes_it_longer() -> None:
+    rig = Rig()
+    rig.looks(0.2)
+    rig.flow.window = 1000.0
+    rig.look(lost=3, queue_ms=80.0)
+    for _ in range(5):  # 1.25 * 0.18 + 0.05 = 0.275 s
+        rig.look(lost=5)
+    assert rig.flow.window > 690.0
     rig.look(lost=1)
     assert rig.flow.window < 510.0
 
@@ -75,5 +97,56 @@ def test_step_3_a_small_window_grows_as_renos() -> None:
     assert cut_at(10.0).looks(1.0) == pytest.approx(12.29, abs=0.05)
 
 
-def test_step_4_a_window_that_is_not_used_does_not_grow() -> None:
-    assert cut_at(1000.0).looks(5.0, used=0.59) == pytest.approx(700.0)
+def alone_for(seconds: float) -> Rig:
+    """It has 10 MB/s, and its window lets 12 MB/s through."""
+    rig = cut_at(1000.0)
+    for _ in range(round(seconds / 0.05)):
+        rig.look(queue_ms=20.0, acked=10e6)
+    rig.flow.window = 12e6 * 0.12 / SEGMENT_BYTES
+    return rig
+
+
+@pytest.mark.parametrize(
+    ("acked", "queue_ms", "held"), [(9.0e6, 20.0, True), (9.6e6, 20.0, False), (9.0e6, 4.0, False)]
+)
+def test_step_4_while_others_want_more_the_rate_falls(acked: float, queue_ms: float, held: bool) -> None:
+    rig = alone_for(10.0)
+    for _ in range(40):
+        rig.look(queue_ms=queue_ms, acked=acked)
+    assert (rig.rate < 9.0e6) is held
+
+
+def test_step_4_to_one_half_and_no_further() -> None:
+    rig = alone_for(10.0)
+    for _ in range(400):
+        rig.look(queue_ms=20.0, acked=min(rig.rate, 9e6))
+        rig.flow.window = 1000.0  # it would do
+    assert rig.rate == pytest.approx(5e6, rel=0.01)
+
+
+def test_step_4_it_rises_again_when_nobody_does() -> None:
+    rig = alone_for(10.0)
+    for _ in range(400):
+        rig.look(queue_ms=20.0, acked=min(rig.rate, 9.4e6))
+    before = rig.rate
+    rig.look(acked=before)
+    for _ in range(20):  # 1 / (1 - 0.2) a second and a round trip: 1 / 0.8 ** (1 / 1.1)
+        rig.look(acked=before)
+    assert rig.rate == pytest.approx(before * 0.8 ** (-1.05 / 1.1), rel=0.01)
+
+
+@pytest.mark.parametrize(("acked", "cut"), [(5.4e6, 0.85), (5.6e6, 0.7)])
+def test_step_4_a_loss_costs_less_than_half(acked: float, cut: float) -> None:
+    rig = alone_for(10.0)
+    rig.flow.window = acked * 0.1 / SEGMENT_BYTES
+    rig.look(acked=acked)
+    before = rig.flow.window
+    rig.look(acked=acked, lost=1)
+    assert rig.flow.window == pytest.approx(cut * before, rel=0.01)
+
+
+def test_step_5_a_window_that_is_not_used_does_not_grow() -> None:
+    rig = cut_at(1000.0)
+    rig.looks(0.5, used=0.5)
+    before = rig.flow.window
+    assert rig.looks(5.0, used=0.5) == pytest.approx(before)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from s3_upload.control.link import LinkView, Look
+from s3_upload.control.link import LinkView, Look, Recent
 from s3_upload.report import ConnectionSample
 
 
@@ -112,7 +112,7 @@ def test_step_5_the_share_of_what_is_lost() -> None:
     view = LinkView()
     view.look([sample()], now=0.0)
     assert view.look([sample(sent=49, lost=9)], now=0.05) == Look(
-        at_s=0.05, queue_s=0.0, base_s=0.020, retransmits=9, connections=1, busy=1
+        at_s=0.05, base_s=0.020, retransmits=9, connections=1, busy=1, window_bytes_per_s=math.inf
     ), "too few to tell"
     assert view.look([sample(sent=100, lost=9)], now=0.5).loss == pytest.approx(0.09)
     assert view.look([sample(sent=200, lost=10)], now=1.05).loss == pytest.approx(1 / 151)
@@ -125,3 +125,17 @@ def test_it_counts_what_connections_do() -> None:
 
 def test_without_connections_nothing_is_known() -> None:
     assert LinkView().look([], now=1.0) == Look(at_s=1.0)
+
+
+def test_the_extremes_of_a_while() -> None:
+    recent = Recent()
+    for at_s, value in ((0.0, 9.0), (1.0, 1.0), (2.0, 5.0), (3.0, 4.0)):
+        recent.add(value, now=at_s, over_s=2.0)
+    assert (recent.least, recent.most) == (1.0, 5.0)
+    recent.add(4.5, now=3.5, over_s=2.0)
+    assert (recent.least, recent.most) == (4.0, 5.0)
+
+
+def test_what_windows_let_through_is_summed_over_who_is_busy() -> None:
+    samples = [sample(1, window=2e6), sample(2, window=3e6), sample(3, window=9e6, busy=False)]
+    assert LinkView().look(samples, now=0.0).window_bytes_per_s == 5e6

@@ -10,7 +10,7 @@ import pytest
 from lab.__main__ import main
 from lab.matrix import duration_s, full_matrix, grid, quick_matrix, run_matrix
 from lab.metrics import Figures
-from lab.network import ADDRESS, Recording
+from lab.network import ADDRESS, LabError, Recording
 from lab.results import Results
 from lab.scenario import NOTHING, Scenario, with_baselines
 from lab.tables import BEGIN, END, check_table, detail_tables, keeps, keeps_table, page, summary, write
@@ -130,8 +130,13 @@ def test_only_what_is_between_the_marks_is_written(tmp_path: Path) -> None:
     write(document, "new\n")
     assert document.read_text(encoding="utf-8") == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
     document.write_text("no marks", encoding="utf-8")
-    with pytest.raises(ValueError, match="has no"):
+    with pytest.raises(LabError, match="has no"):
         write(document, "new\n")
+
+
+def test_a_document_that_is_not_there_is_made(tmp_path: Path) -> None:
+    write(tmp_path / "page.md", "new\n")
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == f"{BEGIN}\n\nnew\n\n{END}\n"
 
 
 @pytest.mark.parametrize(
