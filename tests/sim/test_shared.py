@@ -43,6 +43,22 @@ def test_beside_bbr_at_a_long_round_trip() -> None:
     assert passed.share(passed.others[0], 22.0, ENDS_S) > 0.9
 
 
+@pytest.mark.parametrize("kind", ["cubic", "bbr"])
+def test_at_a_long_round_trip_it_comes_back_within_five_seconds(kind: str) -> None:
+    world = SharedWorld("background", 0.336, others=((kind, BEGINS_S, ENDS_S),), ends_s=38.0)
+    passed = run_shared(world)
+    assert passed.share(passed.upload, 8.0, BEGINS_S) > 0.85, "alone"
+    assert passed.share(passed.upload, ENDS_S + 4.0, ENDS_S + 5.0) > 0.85
+
+
+@pytest.mark.parametrize("rtt_s", [0.001, 0.02, 0.1, 0.336])
+def test_a_fair_one_leaves_another_flow_its_half(rtt_s: float) -> None:
+    world = SharedWorld("fair", rtt_s, others=(("cubic", BEGINS_S, 42.0),), ends_s=42.0)
+    passed = run_shared(world)
+    assert passed.share(passed.upload, 6.0, BEGINS_S) > 0.9, "alone"
+    assert 0.4 < passed.share(passed.others[0], 27.0, 42.0) < 0.6
+
+
 @pytest.mark.parametrize("file_bytes", [4 << 20, 20_000])
 def test_a_bound_is_kept(file_bytes: int) -> None:
     config = UploadConfig(max_bandwidth="500kB/s")

@@ -9,7 +9,8 @@ Theory of operation.  Every tick the connections' samples become a `Look` (`link
    wait (all wait for answers); where some had (TCP holds them back), each SLOW_STEPS; one less when
    more than MAX_WAITING have, and the last one less has told.  After a yield the windows of old connections
    are small (what little they sent has met losses), and open slowly: where they let less than USED of what
-   is wanted through, so many are added at once as let the rest through FRESH_TRIPS round trips later.
+   is wanted through, so many are added at once as let the rest through FRESH_TRIPS round trips later; not
+   before FRESH_FROM of it is reached, since in a try that fails they would fare like the others.
 3. *Pace of one connection*: `division`.
 4. *Timeouts*: what is held back here is not to be cut for it.  A small body counts as taken in when the
    kernel has it, but then leaves at the pace; the slowest of the last SLOWEST_S, for safety.  A request as
@@ -42,7 +43,7 @@ REQUESTS_GROWTH = 1.5
 USED = 0.9
 MAX_WAITING = 8
 SLOW_STEPS = 3
-FRESH_BYTES, FRESH_TRIPS = 10 * 1448, 4.0  # RFC 6928
+FRESH_BYTES, FRESH_TRIPS, FRESH_FROM = 10 * 1448, 4.0, 0.25  # RFC 6928: ten segments
 SLOWEST_S = 60.0
 BLIND_RATE_S = 3.0
 
@@ -100,7 +101,7 @@ class Requests:
         self._rates = Recent()
         self._changed_s = 0.0
         self._used_s = 0.0  # when they last were enough
-        self._reclaims = 0.0
+        self._freshened = False
         self.steady = False
         """The rate has been about the same for as long as its effect takes to be seen."""
 
@@ -117,14 +118,11 @@ class Requests:
         if not full or look.bytes_per_s >= USED * least or look.queue_s > TRIGGER_S:
             self._used_s = now
         held_back = now - self._used_s >= step_s * (SLOW_STEPS if look.waiting else 1)
-        missing = USED * reclaims - look.window_bytes_per_s
-        if missing > 0.0 and reclaims != self._reclaims:
-            fresh = FRESH_BYTES * 2.0**FRESH_TRIPS / max(look.base_s, REACTION_S)
-            self.bound = min(self.bound + math.ceil(missing / fresh), 2 * max(limit, START_REQUESTS))
-            self._changed_s = now
-        if reclaims:  # paces rise with acknowledgements, and few come yet
-            self._used_s = now
-        self._reclaims = reclaims
+        if reclaims:
+            self._used_s = now  # paces rise with acknowledgements, and few come yet
+            self._freshen(look, rate, limit, now, reclaims)
+        else:
+            self._freshened = False
         if now - self._changed_s < step_s:
             return self.bound
         if held_back:
@@ -135,9 +133,19 @@ class Requests:
             self._changed_s = now
         return self.bound
 
+    def _freshen(self, look: Look, rate: float, limit: int, now: float, reclaims: float) -> None:
+        """Once in each reclaim, for connections whose windows are small."""
+        missing = USED * reclaims - look.window_bytes_per_s
+        if self._freshened or missing <= 0.0 or rate < FRESH_FROM * reclaims:
+            return
+        fresh = FRESH_BYTES * 2.0**FRESH_TRIPS / max(look.base_s, REACTION_S)
+        self.bound = min(self.bound + math.ceil(missing / fresh), 2 * max(limit, START_REQUESTS))
+        self._freshened = True
+        self._changed_s = now
+
     def rest(self, now: float) -> int:
         """Instead of `decide` while nothing is to change."""
-        self.steady = False
+        self.steady = self._freshened = False
         self._used_s = now
         return self.bound
 
