@@ -110,7 +110,7 @@ class UploadConfig:
     connect_timeout_s: float = knob(5.0, "Seconds one TCP and TLS handshake may take.", low=1e-3, high=600)
     multipart_threshold: int = knob(16 * MIB, "Larger files go as multipart uploads.", low=1, high=5 * GIB)
     part_size: int = knob(
-        8 * MIB,
+        5 * MIB,  # bodies are held in memory: the smaller, the more of them at once on a long, lossy route
         "Bytes of one part (S3: at least 5 MiB); grows where a file would need more than 10,000.",
         low=5 * MIB,
         high=5 * GIB,

@@ -7,10 +7,11 @@ Theory of operation.  Every tick the connections' samples become a `Look` (`link
    START_REQUESTS, times REQUESTS_GROWTH each step (a round trip and REACTION_S) in which all were in use and
    less than USED of the rate was acknowledged, though no queue stands in the way and none had bytes that
    wait (all wait for answers); where some had (TCP holds them back), each SLOW_STEPS; one less when
-   more than MAX_WAITING have, and the last one less has told.  After a yield the windows of old connections
-   are small (what little they sent has met losses), and open slowly: where they let less than USED of what
-   is wanted through, so many are added at once as let the rest through FRESH_TRIPS round trips later; not
-   before FRESH_FROM of it is reached, since in a try that fails they would fare like the others.
+   more than MAX_WAITING have, their windows suffice, and the last one less has told.  After a yield the
+   windows of old connections are small (what little they sent has met losses), and open slowly: where they
+   let less than USED of what is wanted through, so many are added at once as let the rest through
+   FRESH_TRIPS round trips later; not before FRESH_FROM of it is reached, since in a try that fails they
+   would fare like the others.
 3. *Pace of one connection*: `division`.
 4. *Timeouts*: what is held back here is not to be cut for it.  A small body counts as taken in when the
    kernel has it, but then leaves at the pace; the slowest of the last SLOWEST_S, for safety.  A request as
@@ -43,7 +44,7 @@ REQUESTS_GROWTH = 1.5
 USED = 0.9
 MAX_WAITING = 8
 SLOW_STEPS = 3
-FRESH_BYTES, FRESH_TRIPS, FRESH_FROM = 10 * 1448, 4.0, 0.25  # RFC 6928: ten segments
+FRESH_BYTES, FRESH_TRIPS, FRESH_FROM = 10 * 1448, 3.0, 0.25  # RFC 6928: ten segments
 SLOWEST_S = 60.0
 BLIND_RATE_S = 3.0
 
@@ -128,10 +129,15 @@ class Requests:
         if held_back:
             self.bound = min(int(self.bound * REQUESTS_GROWTH), 2 * max(limit, START_REQUESTS))
             self._changed_s = self._used_s = now
-        elif look.waiting > MAX_WAITING and START_REQUESTS < self.bound >= look.busy:
+        elif self._too_many(look, rate):
             self.bound -= 1
             self._changed_s = now
         return self.bound
+
+    def _too_many(self, look: Look, rate: float) -> bool:
+        """Whether one less would do: more wait than needed, and it is the pace that has them wait, not TCP."""
+        paced = look.waiting > MAX_WAITING and look.window_bytes_per_s > rate
+        return paced and START_REQUESTS < self.bound >= look.busy
 
     def _freshen(self, look: Look, rate: float, limit: int, now: float, reclaims: float) -> None:
         """Once in each reclaim, for connections whose windows are small."""
