@@ -175,7 +175,7 @@ def test_an_expected_size_makes_parts_large_enough(
     stdin = (tmp_path / "in").open()
     monkeypatch.setattr("sys.stdin", stdin)
     for words, part_size in (
-        ([], 8 * MIB),
+        ([], 5 * MIB),
         (["--expected-size", "83GB"], 8 * MIB),
         (["--expected-size", "1TB"], 96 * MIB),
     ):

@@ -135,7 +135,7 @@ class Requests:
         return self.bound
 
     def _too_many(self, look: Look, rate: float) -> bool:
-        """Whether one less would do: more wait than needed, and it is the pace that has them wait, not TCP."""
+        """Whether one less would do: many wait, and it is the pace that has them wait, not TCP."""
         paced = look.waiting > MAX_WAITING and look.window_bytes_per_s > rate
         return paced and START_REQUESTS < self.bound >= look.busy
 
