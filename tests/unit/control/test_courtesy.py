@@ -94,9 +94,9 @@ def test_step_2_too_many_that_wait_become_fewer() -> None:
 def test_step_2_but_not_where_it_is_tcp_that_has_them_wait() -> None:
     requests = Requests()
     requests.bound = 12
-    about = {"busy": 12, "waiting": MAX_WAITING + 1, "rate": MB}
-    assert bounds(requests, 6, window=0.9 * MB, **about)[-1] == 12
-    assert bounds(requests, 6, first=6, window=1.1 * MB, **about)[-1] == 11
+    for first, window, bound in ((0, 0.9 * MB, 12), (6, 1.1 * MB, 11)):
+        found = bounds(requests, 6, first=first, busy=12, waiting=MAX_WAITING + 1, rate=MB, window=window)
+        assert found[-1] == bound
 
 
 def test_a_capped_window_is_the_smaller_of_two() -> None:
