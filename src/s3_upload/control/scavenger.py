@@ -13,12 +13,13 @@ MIN_STEP_S:
    than the least since the last yield: others are about, and all that is sent before a queue shows would be
    too much.  While C is not known: by GROWTH, until q is above the trigger (5) in three looks, strongly in
    two: then C = R, and to 4.  A rate that is not used (R below half of the rate it tells of) does not grow.
-2. *Cruising* at HEADROOM * C (98 %).  After PROBE_AFTER_S to 3.  A small queue in the first step is still the
-   doing of 1 or 3, and where a round trip is below MEDIUM_TRIP_S there is time to make sure: to 4.  Above
-   LONG_TRIP_S another flow's slow start comes as bursts, a round trip apart and each twice the last; a queue
-   that stands when one comes ends it for good (HyStart).  So already q rising by BURST_S, or BURST_JITTERS
-   times its usual change, within BURST_LOOKS looks makes it *wary*: DRAIN_GAIN * C for WARY_TRIPS round
-   trips.  If then, with its own queue gone, another burst comes, to 5, else on.
+2. *Cruising* at HEADROOM * C (98 %).  After PROBE_AFTER_S to 3.  A small queue in the first OWN_STEPS steps
+   (above LONG_TRIP_S in the first) is still the doing of 1 or 3, and where a round trip is below
+   MEDIUM_TRIP_S there is time to make sure: to 4.  Above LONG_TRIP_S another flow's slow start comes as bursts, a round
+   trip apart and each twice the last; a queue that stands when one comes ends it for good (HyStart).  So
+   already q rising by BURST_S, or BURST_JITTERS times its usual change, within BURST_LOOKS looks makes it
+   *wary*: DRAIN_GAIN * C for WARY_TRIPS round trips.  If then, with its own queue gone, another burst comes,
+   to 5, else on.
 3. *Probing* at PROBE_GAIN * C (105 %; PROBE_GAIN_FAR, 103 %, above LONG_TRIP_S, for the same reason) for a
    step and as long as R takes to tell.  If R then is above C and no queue has come, C = R, and on with
    PROBE_GROWTH (1.25) times C; else to 2, or if there is a queue to 4, and PROBE_AFTER_S doubles up to
@@ -58,6 +59,7 @@ GROWTH_FAR, GROWTH_NEAR, GROWTH, GROWTH_SHY = 4.0, 2.0, 1.5, 1.25
 QUIET_S, QUIET_TRIPS = 0.001, 2.5
 BURST_S, BURST_JITTERS, BURST_LOOKS, WARY_TRIPS = 0.002, 4.0, 5, 1.75
 SHORT_TRIP_S, MEDIUM_TRIP_S, LONG_TRIP_S = 0.01, 0.05, 0.2
+OWN_STEPS = 3.0
 HEADROOM = 0.98
 FIRST_PROBE_AFTER_S, PROBE_AFTER_S, MAX_PROBE_AFTER_S = 0.5, 2.5, 20.0
 PROBE_GAIN, PROBE_GAIN_FAR, PROBE_GROWTH = 1.05, 1.03, 1.25
@@ -211,7 +213,8 @@ class Scavenger:
         return GROWTH_NEAR if self.rate < self.capacity / 2.0 else GROWTH
 
     def _cruise(self, look: Look, now: float) -> None:
-        doubtful = now - self._since_s < self._step(look) or look.base_s < MEDIUM_TRIP_S
+        steps = 1.0 if look.base_s > LONG_TRIP_S else OWN_STEPS
+        doubtful = now - self._since_s < steps * self._step(look) or look.base_s < MEDIUM_TRIP_S
         if self._congested(look, now) and doubtful and look.queue_s < 3.0 * self._trigger_s:
             self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
         elif self._congested(look, now):
