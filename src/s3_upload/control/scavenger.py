@@ -15,11 +15,11 @@ MIN_STEP_S:
    two: then C = R, and to 4.  A rate that is not used (R below half of the rate it tells of) does not grow.
 2. *Cruising* at HEADROOM * C (98 %).  After PROBE_AFTER_S to 3.  A small queue in the first OWN_STEPS steps
    (above LONG_TRIP_S in the first) is still the doing of 1 or 3, and where a round trip is below
-   MEDIUM_TRIP_S there is time to make sure: to 4.  Above LONG_TRIP_S another flow's slow start comes as bursts, a round
-   trip apart and each twice the last; a queue that stands when one comes ends it for good (HyStart).  So
-   already q rising by BURST_S, or BURST_JITTERS times its usual change, within BURST_LOOKS looks makes it
-   *wary*: DRAIN_GAIN * C for WARY_TRIPS round trips.  If then, with its own queue gone, another burst comes,
-   to 5, else on.
+   MEDIUM_TRIP_S there is time to make sure: to 4.  Above LONG_TRIP_S another flow's slow start comes as
+   bursts, a round trip apart and each twice the last; a queue that stands when one comes ends it for good
+   (HyStart).  So already q rising by BURST_S, or BURST_JITTERS times its usual change, within BURST_LOOKS
+   looks makes it *wary*: DRAIN_GAIN * C for WARY_TRIPS round trips.  If then, with its own queue gone,
+   another burst comes, to 5, else on.
 3. *Probing* at PROBE_GAIN * C (105 %; PROBE_GAIN_FAR, 103 %, above LONG_TRIP_S, for the same reason) for a
    step and as long as R takes to tell.  If R then is above C and no queue has come, C = R, and on with
    PROBE_GROWTH (1.25) times C; else to 2, or if there is a queue to 4, and PROBE_AFTER_S doubles up to
