@@ -2,7 +2,7 @@
 
 A bulk request (a body of at least BULK_BYTES) sends for many round trips.  One or two such fill a short
 link, a few dozen a long or a lossy one; more of them make the queue longer for everybody and nothing
-faster.  Requests that end are too rare to learn from (64 parts of 5 MiB take 25 s on 100 Mbit/s); so this
+faster.  Requests that end are too rare to learn from (64 parts of 5 MiB take 27 s on 100 Mbit/s); so this
 looks at the connections.
 
 Theory of operation.  Where the bottleneck's queue never runs empty, the link is full, whoever fills it;

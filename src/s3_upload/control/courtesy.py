@@ -156,24 +156,6 @@ class Requests:
         return self.bound
 
 
-class Slowest:
-    """The least pace of one connection in the last SLOWEST_S to twice as many."""
-
-    def __init__(self) -> None:
-        self._since_s = 0.0
-        self._before = self._now = UNBOUNDED
-
-    @property
-    def bytes_per_s(self) -> float:
-        return min(self._before, self._now)
-
-    def add(self, bytes_per_s: float, now: float) -> None:
-        if now - self._since_s >= SLOWEST_S:
-            self._since_s = now
-            self._before, self._now = self._now, bytes_per_s
-        self._now = min(self._now, bytes_per_s)
-
-
 class Courtesy:
     """The decisions of one run. `share`: "background", "fair" or "full"; `blind`: there are no samples."""
 
@@ -188,7 +170,7 @@ class Courtesy:
             self._taker = Scavenger() if share == "background" else FairFlow()
         self._cap = Cap(blind=blind)
         self._requests = Requests()
-        self._slowest = Slowest()
+        self._paces = Recent()  # of the slowest connection
         self._division = Division()
         self._rate, self._at_s = UNBOUNDED, 0.0
 
@@ -246,12 +228,12 @@ class Courtesy:
         if self._rate == UNBOUNDED:
             return self._rate, {}
         each, apart = self._division.divide(self._rate, samples)
-        self._slowest.add(min(apart.values(), default=each), self._at_s)
+        self._paces.add(min(apart.values(), default=each), now=self._at_s, over_s=SLOWEST_S)
         return each, apart
 
     def slowed_s(self, body_bytes: int) -> float:
         """How long the bytes of a body may take on their way for their pace alone (step 4)."""
-        return body_bytes / self._slowest.bytes_per_s
+        return body_bytes / self._paces.least
 
     def _state(self, *, capped: bool) -> str:
         if capped or self._taker is None:

@@ -18,8 +18,8 @@ its acknowledgements.
        W_est   = BETA * W_max + 3 * (1 - BETA) / (1 + BETA) * t / rtt
        W       = max(W_cubic, W_est), at most 1.5 times as much in a round trip
 
-4. *Half*: which of two flows loses packets in an overflow is chance, and where a round trip is 100 ms a
-   newcomer would wait a minute for its share.  So there is a bound as well.  With R smoothed over SMOOTH_S,
+4. *Half*: which of two flows loses packets in an overflow is chance, and where a round trip is long a
+   newcomer would wait long for its share.  So there is a bound as well.  With R smoothed over SMOOTH_S,
    the highest of the last CAPACITY_S is what the link carries (L).  While a queue stands (above QUEUE_S) and
    R is below OWN * L, somebody else wants more: the bound falls from R to L / 2, by GIVE in SMOOTH_S and a
    round trip; else it rises as fast.  While it holds, W does not grow.  A loss at a rate below LOW * L costs

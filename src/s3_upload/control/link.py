@@ -18,6 +18,7 @@ Theory of operation.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 
@@ -35,24 +36,35 @@ HISTORY_S = 3.0
 
 
 class Recent:
-    """The values of the last while, for their extremes."""
+    """The extremes of the last while.
+
+    Kept are only values that may still become one: for `least` they ascend, for `most` they descend.
+    """
 
     def __init__(self) -> None:
-        self._values: deque[tuple[float, float]] = deque()
+        self._least: deque[tuple[float, float]] = deque()  # when, value
+        self._most: deque[tuple[float, float]] = deque()
 
     def add(self, value: float, *, now: float, over_s: float) -> None:
         """`now` only grows; what is older than `over_s` is forgotten."""
-        self._values.append((now, value))
-        while self._values[0][0] < now - over_s:
-            self._values.popleft()
+        while self._least and self._least[-1][1] >= value:
+            self._least.pop()
+        while self._most and self._most[-1][1] <= value:
+            self._most.pop()
+        for values in (self._least, self._most):
+            values.append((now, value))
+            while values[0][0] < now - over_s:
+                values.popleft()
 
     @property
     def least(self) -> float:
-        return min(value for _, value in self._values)
+        """math.inf before there is any."""
+        return self._least[0][1] if self._least else math.inf
 
     @property
     def most(self) -> float:
-        return max(value for _, value in self._values)
+        """-math.inf before there is any."""
+        return self._most[0][1] if self._most else -math.inf
 
 
 class Look(msgspec.Struct, frozen=True, gc=False):

@@ -140,14 +140,13 @@ class Scavenger:
                 self._jitter_s += JITTER_WEIGHT * (change_s - self._jitter_s)
             self._queues_s.append(look.queue_s)
             self._recent_s.append(look.queue_s)
+            self._least_s = min(self._least_s, look.queue_s)
+            if look.queue_s > self._least_s + QUIET_S:
+                self._noise_s = now
         self._trigger_s = min(max(TRIGGER_S, JITTERS * self._jitter_s), MAX_TRIGGER_S)
         lasting_s = min(self._queues_s) if look.base_s < SHORT_TRIP_S else look.queue_s
         if lasting_s > self._trigger_s:
             self._clear_since_s = now
-        if look.fresh:
-            self._least_s = min(self._least_s, look.queue_s)
-            if look.queue_s > self._least_s + QUIET_S:
-                self._noise_s = now
         if look.queue_s <= self._trigger_s:
             self._above = 0
         elif look.fresh:
@@ -173,7 +172,6 @@ class Scavenger:
         self.rate = rate
         self._since_s = self._step_s = now
         self._best = self._peak_s = 0.0
-        self._least_capacity = 0.97 * self.capacity
 
     @property
     def reclaims(self) -> float:
@@ -266,7 +264,7 @@ class Scavenger:
         self._best = max(self._best, look.bytes_per_s)
         self._peak_s = max(self._peak_s, look.queue_s)
         if look.queue_s <= self._trigger_s / 2.0:
-            self.capacity = max(self._best, self._least_capacity)
+            self.capacity = max(self._best, 0.97 * self.capacity)
             self._enter(State.CRUISING, HEADROOM * self.capacity, now)
             return
         self.rate = DRAIN_GAIN * min(self._best, max(self.capacity, look.bytes_per_s))

@@ -13,7 +13,6 @@ from s3_upload.control.courtesy import (
     Courtesy,
     PacedTimeout,
     Requests,
-    Slowest,
 )
 from s3_upload.control.link import Look
 from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S
@@ -176,14 +175,15 @@ def test_the_report_says_what_bounds_the_run(share: str, state: str) -> None:
 # --- 4: timeouts -------------------------------------------------------------------------------------
 
 
-def test_step_4_the_slowest_is_remembered_for_a_minute_or_two() -> None:
-    slowest = Slowest()
-    assert slowest.bytes_per_s == UNBOUNDED
-    for at_s, rate in ((0.0, 5e5), (10.0, 1e5), (59.0, 5e5), (61.0, 5e5), (119.0, 5e5)):
-        slowest.add(rate, at_s)
-    assert slowest.bytes_per_s == 1e5
-    slowest.add(5e5, 121.5)
-    assert slowest.bytes_per_s == 5e5
+def test_step_4_the_slowest_is_remembered_for_a_minute() -> None:
+    courtesy = Courtesy("full", CappedWindow(FixedWindow(10)))
+    assert courtesy.slowed_s(1000) == 0.0
+    for at_s, rate in ((0.0, 5e5), (10.0, 1e5), (59.0, 5e5)):
+        courtesy.decide([sample(1, waiting=True)], Bandwidth(bytes_per_s=rate), now=at_s)
+    slowest = courtesy.slowed_s(1000)
+    assert slowest > 1000 / 2e5
+    courtesy.decide([sample(1, waiting=True)], Bandwidth(bytes_per_s=5e5), now=70.5)
+    assert courtesy.slowed_s(1000) < slowest / 2.0
 
 
 def test_step_4_a_small_body_may_take_its_pace_longer_to_be_answered() -> None:

@@ -62,22 +62,15 @@ def test_step_1_a_growing_delay_ends_it(queue_ms: float, ends: bool) -> None:
     assert (rig.flow.state == "cruising") is ends
 
 
-def test_step_2_what_is_told_late_is_no_other_event() -> None:
-    rig = cut_at(1000.0)
-    assert rig.flow.window == pytest.approx(700.0)
-    for _ in range(3):  # 1.25 * 0.1 + 0.05 = 0.175 s
-        rig.look(lost=5)
-    assert rig.flow.window > 690.0
-    rig.look(lost=1)
-    assert rig.flow.window < 510.0
-
-
-def test_step_2_its_queue_makes_it_longer() -> None:
+# 1.25 * 0.1 + 0.05 = 0.175 s, 1.25 * 0.18 + 0.05 = 0.275 s
+@pytest.mark.parametrize(("queue_ms", "deaf_looks"), [(0.0, 3), (80.0, 5)])
+def test_step_2_what_is_told_late_is_no_other_event(queue_ms: float, deaf_looks: int) -> None:
     rig = Rig()
     rig.looks(0.2)
     rig.flow.window = 1000.0
-    rig.look(lost=3, queue_ms=80.0)
-    for _ in range(5):  # 1.25 * 0.18 + 0.05 = 0.275 s
+    rig.look(lost=3, queue_ms=queue_ms)
+    assert rig.flow.window == pytest.approx(700.0)
+    for _ in range(deaf_looks):
         rig.look(lost=5)
     assert rig.flow.window > 690.0
     rig.look(lost=1)
