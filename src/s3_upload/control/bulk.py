@@ -16,7 +16,10 @@ TRIGGER_S, or with nothing of ours that waits to be sent.
 3. *No gain*: growth to FAR times the number for which the rate last rose by PAYS, and no queue, shows that
    the limit lies elsewhere (the store, the disk, this machine): back to that number, and no growth for
    HOLD_S, doubled each time up to MAX_HOLD_S.
-4. *Full*: no look was empty.  When that has lasted SHRINK_AFTER_S and SHRINK_STEPS steps, 1/LESS less, at
+4. *Windows cut*: a queue that overflows leaves congestion windows that together let less than ENOUGH of the
+   highest rate of late (BEST_S) through, and open slowly: as many as make up for it (`link`, step 6), at
+   most twice as many as there are, at once; again when those have had their time.
+5. *Full*: no look was empty.  When that has lasted SHRINK_AFTER_S and SHRINK_STEPS steps, 1/LESS less, at
    least one.  If the link runs short within BACK_STEPS steps of that, the next time is doubled, up to
    MAX_HOLD_S.
 
@@ -27,11 +30,10 @@ from __future__ import annotations
 
 import math
 
-from s3_upload.control.link import Look
+from s3_upload.control.link import FRESH_TRIPS, REACTION_S, Look, Recent, fresh_connections
 
 BULK_BYTES = 1 << 20
 START = 4
-REACTION_S = 0.05
 STEPS = 3.0
 TRIGGER_S = 0.004
 EMPTY = 0.1
@@ -41,6 +43,7 @@ PAYS, FAR = 1.2, 4
 LESS = 8
 SHRINK_AFTER_S, SHRINK_STEPS, BACK_STEPS = 3.0, 8.0, 20.0
 HOLD_S, MAX_HOLD_S = 4.0, 60.0
+ENOUGH, BEST_S = 0.95, 10.0
 
 
 class BulkBound:
@@ -60,6 +63,8 @@ class BulkBound:
         self._full_since_s = 0.0
         self._shrunk_s = -math.inf
         self._shrink_after_s = SHRINK_AFTER_S
+        self._rates = Recent()
+        self._mended_s = -math.inf
 
     def decide(self, look: Look, in_flight: int, *, now: float) -> int:
         """The bound from now on; `in_flight`: bulk requests there are. `now` only grows."""
@@ -67,6 +72,9 @@ class BulkBound:
         self._looks += 1
         self._empty += look.queue_s <= TRIGGER_S or not look.waiting
         self._filled += in_flight >= self.bound
+        self._rates.add(look.bytes_per_s, now=now, over_s=BEST_S)
+        if in_flight >= self.bound and not self._starting:
+            self._mend(look, step_s, now)
         elapsed_s = now - self._since_s
         if elapsed_s < STEPS * step_s:
             return self.bound
@@ -76,6 +84,15 @@ class BulkBound:
         self._since_s, self._acked_bytes, self._rate = now, look.acked_bytes, rate
         self._looks = self._empty = self._filled = 0
         return self.bound
+
+    def _mend(self, look: Look, step_s: float, now: float) -> None:
+        """Step 4."""
+        if look.queue_s > TRIGGER_S or now - self._mended_s <= (FRESH_TRIPS + 1.0) * step_s:
+            return
+        missing = ENOUGH * self._rates.most - look.window_bytes_per_s
+        if missing > 0.0:
+            self._set(self.bound + min(self.bound, fresh_connections(missing, look.base_s)))
+            self._mended_s = now
 
     def _judge(self, rate: float, empty: float, step_s: float, now: float) -> None:
         if empty < 1.0:

@@ -9,8 +9,8 @@ Theory of operation.  Every tick the connections' samples become a `Look` (`link
    wait (all wait for answers); where some had (TCP holds them back), each SLOW_STEPS; one less when
    more than MAX_WAITING have, their windows suffice, and the last one less has told.  After a yield the
    windows of old connections are small (what little they sent has met losses), and open slowly: where they
-   let less than USED of what is wanted through, so many are added at once as let the rest through
-   FRESH_TRIPS round trips later; not before FRESH_FROM of it is reached, since in a try that fails they
+   let less than USED of what is wanted through, so many are added at once as let the rest through soon (step
+   6 of `link`); not before FRESH_FROM of it is reached, since in a try that fails they
    would fare like the others.
 3. *Pace of one connection*: `division`.
 4. *Timeouts*: what is held back here is not to be cut for it.  A small body counts as taken in when the
@@ -22,7 +22,6 @@ Theory of operation.  Every tick the connections' samples become a `Look` (`link
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -31,8 +30,8 @@ import msgspec
 from s3_upload.control.cap import UNBOUNDED, Cap
 from s3_upload.control.division import Division
 from s3_upload.control.fair import FairFlow
-from s3_upload.control.link import RATE_S, LinkView, Look, Recent
-from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, REACTION_S, TRIGGER_S, Scavenger, State
+from s3_upload.control.link import RATE_S, REACTION_S, LinkView, Look, Recent, fresh_connections
+from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, TRIGGER_S, Scavenger, State
 from s3_upload.control.timeout import Timeout, Timeouts
 from s3_upload.control.timers import SMALL_BYTES
 from s3_upload.control.window import Window
@@ -44,7 +43,7 @@ REQUESTS_GROWTH = 1.5
 USED = 0.9
 MAX_WAITING = 8
 SLOW_STEPS = 3
-FRESH_BYTES, FRESH_TRIPS, FRESH_FROM = 10 * 1448, 3.0, 0.25  # RFC 6928: ten segments
+FRESH_FROM = 0.25
 SLOWEST_S = 60.0
 BLIND_RATE_S = 3.0
 
@@ -144,8 +143,8 @@ class Requests:
         missing = USED * reclaims - look.window_bytes_per_s
         if self._freshened or missing <= 0.0 or rate < FRESH_FROM * reclaims:
             return
-        fresh = FRESH_BYTES * 2.0**FRESH_TRIPS / max(look.base_s, REACTION_S)
-        self.bound = min(self.bound + math.ceil(missing / fresh), 2 * max(limit, START_REQUESTS))
+        fresh = fresh_connections(missing, look.base_s)
+        self.bound = min(self.bound + fresh, 2 * max(limit, START_REQUESTS))
         self._freshened = True
         self._changed_s = now
 

@@ -31,8 +31,8 @@ from __future__ import annotations
 
 import math
 
-from s3_upload.control.link import RATE_S, Look, Recent
-from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, REACTION_S
+from s3_upload.control.link import RATE_S, REACTION_S, Look, Recent
+from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S
 
 SEGMENT_BYTES = 1448
 START_SEGMENTS = 20.0

@@ -14,6 +14,8 @@ Theory of operation.
    all packets: one odd measurement would count as long.)  *Queue*: the round trip now, less the base.
 4. *Rate*: bytes acknowledged, selectively too, over the last RATE_S, or the round trip where that is longer.
 5. *Loss*: retransmissions per segment sent over the last LOSS_S.
+6. *Fresh connections* open their windows faster than old ones whose windows losses have made small: in
+   FRESH_TRIPS round trips of slow start one lets FRESH_BYTES per round trip through.
 """
 
 from __future__ import annotations
@@ -33,6 +35,15 @@ LOSS_S = 1.0
 MIN_SEGMENTS = 50
 """With fewer sent a share of losses is chance."""
 HISTORY_S = 3.0
+FRESH_TRIPS = 3.0
+FRESH_BYTES = 2**3 * 10 * 1448  # ten segments (RFC 6928), doubled each round trip
+REACTION_S = 0.05
+"""After a change of ours its effect is looked for a round trip and this much later."""
+
+
+def fresh_connections(missing_bytes_per_s: float, base_s: float) -> int:
+    """How many connections let that much through FRESH_TRIPS round trips of `base_s` after their begin."""
+    return math.ceil(missing_bytes_per_s * max(base_s, REACTION_S) / FRESH_BYTES)
 
 
 class Recent:

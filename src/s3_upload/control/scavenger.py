@@ -51,10 +51,10 @@ import enum
 import math
 from collections import deque
 
-from s3_upload.control.link import LOSS_S, RATE_S, Look, Recent
+from s3_upload.control.link import LOSS_S, RATE_S, REACTION_S, Look, Recent
 
 START_BYTES_PER_S = 250_000.0
-REACTION_S, MIN_STEP_S = 0.05, 0.15
+MIN_STEP_S = 0.15
 GROWTH_FAR, GROWTH_NEAR, GROWTH, GROWTH_SHY = 4.0, 2.0, 1.5, 1.25
 QUIET_S, QUIET_TRIPS = 0.001, 2.5
 BURST_S, BURST_JITTERS, BURST_LOOKS, WARY_TRIPS = 0.002, 4.0, 5, 1.75

@@ -6,6 +6,8 @@ has three where there is no queue, and at most five with one of 80 ms.
 
 from __future__ import annotations
 
+import math
+
 from s3_upload.control.bulk import BulkBound
 from s3_upload.control.link import Look
 
@@ -21,11 +23,25 @@ class Link:
         self.looks = 0
         self.acked_bytes = 0.0
 
-    def look(self, rate: float, queue_s: float = 0.0, *, waiting: int = 4, missing: int = 0) -> int:
+    def look(
+        self,
+        rate: float,
+        queue_s: float = 0.0,
+        *,
+        waiting: int = 4,
+        missing: int = 0,
+        windows: float = math.inf,
+    ) -> int:
         self.looks += 1
         self.acked_bytes += rate * EVERY_S
         look = Look(
-            queue_s=queue_s, base_s=0.04, acked_bytes=int(self.acked_bytes), fresh=True, waiting=waiting
+            queue_s=queue_s,
+            base_s=0.04,
+            bytes_per_s=rate,
+            acked_bytes=int(self.acked_bytes),
+            fresh=True,
+            waiting=waiting,
+            window_bytes_per_s=windows,
         )
         return self.bulk.decide(look, self.bulk.bound - missing, now=self.looks * EVERY_S)
 
@@ -85,7 +101,33 @@ def test_3_growth_that_pays_goes_on() -> None:
     assert bounds[2::3] == [8, 16, 32, 64, 128]
 
 
-def test_4_a_link_that_stays_full_needs_fewer() -> None:
+def test_4_what_cut_windows_hold_back_new_connections_take() -> None:
+    link = Link()
+    link.bounds(5, 20e6, FULL_S)
+    # 95 % of 20 MB/s is 9 MB/s more than 10.  Fresh ones of 115,840 bytes per 50 ms make up for that: 4.
+    assert link.look(15e6, windows=10e6) == 8
+    # These have three round trips to do so; what is still missing meanwhile, no others are to bring.
+    assert link.look(15e6, windows=10e6) == 8
+    full = Link()
+    full.bounds(5, 20e6, FULL_S)
+    full.bounds(2, 15e6, FULL_S)
+    assert full.look(15e6, FULL_S, windows=10e6) == 4  # nor while there is a queue: it is not empty yet
+
+
+def test_4_windows_that_suffice_need_no_others() -> None:
+    link = Link()
+    link.bounds(5, 20e6, FULL_S)
+    assert link.look(15e6, windows=19e6) == 4
+    # At most twice as many at once.
+    assert link.look(15e6, windows=1e6) == 8
+
+
+def test_4_not_while_starting() -> None:
+    link = Link()
+    assert [link.look(1e6, windows=0.5e6) for _ in range(2)] == [4, 4]
+
+
+def test_5_a_link_that_stays_full_needs_fewer() -> None:
     link = Link()
     # Periods of five looks; the queue has stood for 3 s at the first end of a period after that.
     bounds = link.bounds(35, 1e6, FULL_S)
@@ -94,7 +136,7 @@ def test_4_a_link_that_stays_full_needs_fewer() -> None:
     assert link.bounds(30, 1e6, FULL_S)[-1] == 2
 
 
-def test_4_one_too_few_makes_the_next_trial_later() -> None:
+def test_5_one_too_few_makes_the_next_trial_later() -> None:
     link = Link()
     link.bounds(30, 1e6, FULL_S)
     assert link.bulk.bound == 3
