@@ -7,11 +7,11 @@ Theory of operation.  Every tick the connections' samples become a `Look` (`link
    START_REQUESTS, times REQUESTS_GROWTH each step (a round trip and REACTION_S) in which all were in use and
    less than USED of the rate was acknowledged, though no queue stands in the way and none had bytes that
    wait (all wait for answers); where some had (TCP holds them back), each SLOW_STEPS; one less when
-   more than MAX_WAITING have, their windows suffice, and the last one less has told.  After a yield the
-   windows of old connections are small (what little they sent has met losses), and open slowly: where they
-   let less than USED of what is wanted through, so many are added at once as let the rest through soon (step
-   6 of `link`); not before FRESH_FROM of it is reached, since in a try that fails they
-   would fare like the others.
+   more than MAX_WAITING have, their windows suffice (SPARE_WINDOWS times what is wanted: each waits a round
+   trip between two bodies), and the last one less has told.  After a yield the windows of old connections
+   are small (what little they sent has met losses), and open slowly: where they do not suffice, so many are
+   added at once as let the rest through soon (step 6 of `link`); not before FRESH_FROM of it is reached,
+   since in a try that fails they would fare like the others.
 3. *Pace of one connection*: `division`.
 4. *Timeouts*: what is held back here is not to be cut for it.  A small body counts as taken in when the
    kernel has it, but then leaves at the pace; the slowest of the last SLOWEST_S, for safety.  A request as
@@ -40,7 +40,7 @@ from s3_upload.units import Bandwidth
 
 START_REQUESTS = 4
 REQUESTS_GROWTH = 1.5
-USED = 0.9
+USED, SPARE_WINDOWS = 0.9, 1.25
 MAX_WAITING = 8
 SLOW_STEPS = 3
 FRESH_FROM = 0.25
@@ -135,12 +135,12 @@ class Requests:
 
     def _too_many(self, look: Look, rate: float) -> bool:
         """Whether one less would do: many wait, and it is the pace that has them wait, not TCP."""
-        paced = look.waiting > MAX_WAITING and look.window_bytes_per_s > rate
+        paced = look.waiting > MAX_WAITING and look.window_bytes_per_s > SPARE_WINDOWS * rate
         return paced and START_REQUESTS < self.bound >= look.busy
 
     def _freshen(self, look: Look, rate: float, limit: int, now: float, reclaims: float) -> None:
         """Once in each reclaim, for connections whose windows are small."""
-        missing = USED * reclaims - look.window_bytes_per_s
+        missing = SPARE_WINDOWS * reclaims - look.window_bytes_per_s
         if self._freshened or missing <= 0.0 or rate < FRESH_FROM * reclaims:
             return
         fresh = fresh_connections(missing, look.base_s)

@@ -4,8 +4,10 @@ Theory of operation.
 
 1. *Level*: those that send (the kernel has bytes of theirs that wait) have the same, but none more than
    WINDOW_GAIN times what its congestion window lets through; what that leaves goes to the others.  (With
-   more, a window that was not in use would fill in a burst.)  Levels differ by up to STAGGER, so that equal
-   bodies do not all end at once.
+   more, a window that was not in use would fill in a burst.  But where all windows together let less than
+   the rate through, those below FRESH_BYTES may have up to SMALL_WINDOW_GAIN of it: slow start is then as
+   fast as without pacing.)  Weights make their paces differ by up to STAGGER, so that equal bodies do not
+   all end at once.
 2. *Waiting for an answer* takes nothing of the rate: whoever ticks divides anew when a body begins.  But the
    kernel heeds a lower pace at once, and a higher one only with the next acknowledgement (Linux:
    SO_MAX_PACING_RATE in net/core/sock.c, tcp_update_pacing_rate in net/ipv4/tcp_input.c): such a connection
@@ -22,26 +24,28 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from s3_upload.control.link import Look
+from s3_upload.control.link import FRESH_BYTES, Look
 from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, LONG_TRIP_S, TRIGGER_S
 from s3_upload.report import ConnectionSample
 
 EXPECTED = 4
 """Connections to reckon with before there is one."""
-WINDOW_GAIN = 1.05
+WINDOW_GAIN, SMALL_WINDOW_GAIN = 1.05, 2.0
 STAGGER = 0.25
 MAX_BOOST, BOOST_GAIN = 1.25, 0.02
 
 
-def level(rate: float, windows: Sequence[float]) -> float:
-    """The level of step 1, in bytes per second; `windows`: what those that send may, in any order. math.inf
-    where all windows together let less through than the rate."""
-    left, count = rate, len(windows)
-    for window in sorted(windows):
-        if window * count >= left:
-            return left / count
+def level(rate: float, senders: Sequence[tuple[float, float]]) -> float:
+    """The level of step 1, in bytes per second.  Each sender, a weight and what its window lets through, has
+    weight * level or its window, whichever is less, and all together the rate.  math.inf where the windows
+    let less through than the rate."""
+    left = rate
+    weights = sum(weight for weight, _ in senders)
+    for weight, window in sorted(senders, key=lambda sender: sender[1] / sender[0]):
+        if window * weights >= left * weight:
+            return left / weights
         left -= window
-        count -= 1
+        weights -= weight
     return math.inf
 
 
@@ -59,14 +63,17 @@ class Division:
         equal = max(self._boost * rate / (busy or EXPECTED), FLOOR_CONNECTION_BYTES_PER_S)
         paces = {sample.number: equal for sample in samples if sample.busy}
         senders = sorted((sample for sample in samples if sample.waiting), key=_number)
-        each = level(rate, [sample.window_bytes_per_s for sample in senders])
-        self._windows_suffice = each < math.inf
         lowest, tilt = 1.0, 0.0
         if len(senders) > 1:
             lowest, tilt = 1.0 - STAGGER, 2.0 * STAGGER / (len(senders) - 1)
-        for rank, sample in enumerate(senders):
-            share = self._boost * min(each, rate) * (lowest + tilt * rank)
-            share = min(share, WINDOW_GAIN * sample.window_bytes_per_s)
+        weights = [lowest + tilt * rank for rank in range(len(senders))]
+        windows = [sample.window_bytes_per_s for sample in senders]
+        each = level(rate, list(zip(weights, windows, strict=True)))
+        self._windows_suffice = each < math.inf
+        small_gain = WINDOW_GAIN if self._windows_suffice else _small_gain(rate, senders)
+        for sample, weight, window in zip(senders, weights, windows, strict=True):
+            gain = small_gain if _small(sample) else WINDOW_GAIN
+            share = min(self._boost * min(each, rate) * weight, gain * window)
             paces[sample.number] = max(share, FLOOR_CONNECTION_BYTES_PER_S)
         return equal, paces
 
@@ -80,6 +87,17 @@ class Division:
         elif look.waiting and self._windows_suffice:
             missing = 1.0 - look.bytes_per_s / rate
             self._boost = min(MAX_BOOST, self._boost + BOOST_GAIN * missing)
+
+
+def _small_gain(rate: float, senders: Sequence[ConnectionSample]) -> float:
+    """How far above their windows small ones are paced: no further than what all leave of the rate."""
+    left = rate - sum(sender.window_bytes_per_s for sender in senders)
+    small = sum(sender.window_bytes_per_s for sender in senders if _small(sender))
+    return min(SMALL_WINDOW_GAIN, max(WINDOW_GAIN, 1.0 + left / small)) if small else WINDOW_GAIN
+
+
+def _small(sample: ConnectionSample) -> bool:
+    return sample.window_bytes_per_s * sample.min_rtt_s < FRESH_BYTES
 
 
 def _number(sample: ConnectionSample) -> int:

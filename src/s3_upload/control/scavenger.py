@@ -9,17 +9,19 @@ MIN_STEP_S:
 
 1. *Growing* from START_BYTES_PER_S, or from the floor, up to HEADROOM * C; then to 2.  Each step by
    GROWTH_NEAR (2) below C / 2, else by GROWTH (1.5).  Where a round trip is above LONG_TRIP_S, by GROWTH_FAR
-   (4) below C / 4, but by GROWTH_SHY (1.25) if any look of the last QUIET_TRIPS had a queue of QUIET_S more
-   than the least since the last yield: others are about, and all that is sent before a queue shows would be
-   too much.  While C is not known: by GROWTH, until q is above the trigger (5) in three looks, strongly in
-   two: then C = R, and to 4.  A rate that is not used (R below half of the rate it tells of) does not grow.
+   (4) below C / 4, but by GROWTH_SHY (1.25) if any look of the last QUIET_TRIPS had a queue of QUIET_S (or
+   QUIET_BYTES, if that is more) above the least since the last yield: others are about, and all that is sent
+   before a queue shows would be too much.  While C is not known: by GROWTH, until q is above the trigger (5)
+   in three looks, strongly in two: then C = R, and to 4.  A rate that is not used (R below half of the rate
+   it tells of) does not grow.
 2. *Cruising* at HEADROOM * C (98 %).  After PROBE_AFTER_S to 3.  A small queue in the first OWN_STEPS steps
    (above LONG_TRIP_S in the first) is still the doing of 1 or 3, and where a round trip is below
    MEDIUM_TRIP_S there is time to make sure: to 4.  Above LONG_TRIP_S another flow's slow start comes as
    bursts, a round trip apart and each twice the last; a queue that stands when one comes ends it for good
    (HyStart).  So already q rising by BURST_S, or BURST_JITTERS times its usual change, within BURST_LOOKS
    looks makes it *wary*: DRAIN_GAIN * C for WARY_TRIPS round trips.  If then, with its own queue gone,
-   another burst comes, to 5, else on.
+   another burst comes, or the queue stands, to 5, else on.  So does a queue that is above the trigger, but
+   less than three times: what comes once (a pause of this machine or of one on the way) passes.
 3. *Probing* at PROBE_GAIN * C (105 %; PROBE_GAIN_FAR, 103 %, above LONG_TRIP_S, for the same reason) for a
    step and as long as R takes to tell.  If R then is above C and no queue has come, C = R, and on with
    PROBE_GROWTH (1.25) times C; else to 2, or if there is a queue to 4, and PROBE_AFTER_S doubles up to
@@ -56,7 +58,7 @@ from s3_upload.control.link import LOSS_S, RATE_S, REACTION_S, Look, Recent
 START_BYTES_PER_S = 250_000.0
 MIN_STEP_S = 0.15
 GROWTH_FAR, GROWTH_NEAR, GROWTH, GROWTH_SHY = 4.0, 2.0, 1.5, 1.25
-QUIET_S, QUIET_TRIPS = 0.001, 2.5
+QUIET_S, QUIET_BYTES, QUIET_TRIPS = 0.001, 4_500, 2.5
 BURST_S, BURST_JITTERS, BURST_LOOKS, WARY_TRIPS = 0.002, 4.0, 5, 1.75
 SHORT_TRIP_S, MEDIUM_TRIP_S, LONG_TRIP_S = 0.01, 0.05, 0.2
 OWN_STEPS = 3.0
@@ -141,7 +143,7 @@ class Scavenger:
             self._queues_s.append(look.queue_s)
             self._recent_s.append(look.queue_s)
             self._least_s = min(self._least_s, look.queue_s)
-            if look.queue_s > self._least_s + QUIET_S:
+            if look.queue_s > self._least_s + max(QUIET_S, QUIET_BYTES / max(self.capacity, 1.0)):
                 self._noise_s = now
         self._trigger_s = min(max(TRIGGER_S, JITTERS * self._jitter_s), MAX_TRIGGER_S)
         lasting_s = min(self._queues_s) if look.base_s < SHORT_TRIP_S else look.queue_s
@@ -211,22 +213,27 @@ class Scavenger:
         return GROWTH_NEAR if self.rate < self.capacity / 2.0 else GROWTH
 
     def _cruise(self, look: Look, now: float) -> None:
-        steps = 1.0 if look.base_s > LONG_TRIP_S else OWN_STEPS
-        doubtful = now - self._since_s < steps * self._step(look) or look.base_s < MEDIUM_TRIP_S
-        if self._congested(look, now) and doubtful and look.queue_s < 3.0 * self._trigger_s:
+        far = look.base_s > LONG_TRIP_S
+        elapsed_s = now - self._since_s
+        congested, strongly = self._congested(look, now), look.queue_s >= 3.0 * self._trigger_s
+        own = elapsed_s < (1.0 if far else OWN_STEPS) * self._step(look) or look.base_s < MEDIUM_TRIP_S
+        passing = far and not strongly and look.queue_s > self._trigger_s
+        if congested and own and not strongly:
             self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
-        elif self._congested(look, now):
+        elif congested and not passing:
             self._give_way(look, now)
-        elif look.base_s > LONG_TRIP_S and now - self._since_s > self._step(look) and self._burst(look):
+        elif far and (congested or (self._burst(look) and elapsed_s > self._step(look))):
             self._enter(State.WARY, DRAIN_GAIN * self.capacity, now)
-        elif now - self._since_s >= self._probe_after_s and look.queue_s <= self._trigger_s:
-            gain = PROBE_GAIN_FAR if look.base_s > LONG_TRIP_S else PROBE_GAIN
+        elif elapsed_s >= self._probe_after_s and look.queue_s <= self._trigger_s:
+            gain = PROBE_GAIN_FAR if far else PROBE_GAIN
             self._enter(State.PROBING, gain * self.capacity, now)
 
     def _watch(self, look: Look, now: float) -> None:
         """In `State.WARY`."""
         elapsed_s = now - self._since_s
-        if self._congested(look, now) or (self._burst(look) and elapsed_s > look.base_s):
+        again = self._burst(look) and elapsed_s > look.base_s
+        stands = self._congested(look, now) and elapsed_s > self._step(look)
+        if again or stands or look.queue_s >= 3.0 * self._trigger_s:
             self._give_way(look, now)
         elif elapsed_s > WARY_TRIPS * look.base_s:
             self._enter(State.CRUISING, HEADROOM * self.capacity, now)

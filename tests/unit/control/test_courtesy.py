@@ -93,7 +93,7 @@ def test_step_2_too_many_that_wait_become_fewer() -> None:
 def test_step_2_but_not_where_it_is_tcp_that_has_them_wait() -> None:
     requests = Requests()
     requests.bound = 12
-    for first, window, bound in ((0, 0.9 * MB, 12), (6, 1.1 * MB, 11)):
+    for first, window, bound in ((0, 1.2 * MB, 12), (6, 1.3 * MB, 11)):
         found = bounds(requests, 6, first=first, busy=12, waiting=MAX_WAITING + 1, rate=MB, window=window)
         assert found[-1] == bound
 
@@ -107,7 +107,7 @@ def test_a_capped_window_is_the_smaller_of_two() -> None:
     assert window.limit == 10
 
 
-@pytest.mark.parametrize(("windows", "bound"), [(0.9, 4), (0.8, 5), (0.0, 12)])
+@pytest.mark.parametrize(("windows", "bound"), [(1.25, 4), (1.15, 5), (0.0, 15)])
 def test_step_2_for_small_windows_there_are_more_at_once_after_a_yield(windows: float, bound: int) -> None:
     # A fresh one carries 14,480 * 2 ** 3 bytes in 1 s after 3 round trips: 0.116 MB/s
     requests = Requests()

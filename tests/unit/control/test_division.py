@@ -31,7 +31,14 @@ MB = 1e6
 def test_step_1_what_a_window_does_not_let_through_goes_to_the_others(
     windows: list[float], expected: float
 ) -> None:
-    assert level(12.0, windows) == pytest.approx(expected)
+    assert level(12.0, [(1.0, window) for window in windows]) == pytest.approx(expected)
+
+
+def test_step_1_weights_and_windows_together_give_the_rate() -> None:
+    senders = [(0.75, 3.5), (1.0, 4.5), (1.25, 5.2)]  # 3, 4 and 5 of 12: all have room
+    assert level(12.0, senders) == pytest.approx(4.0)
+    senders = [(0.75, 3.5), (1.0, 3.0), (1.25, 6.5)]  # the second's 3 leave 9 to weights of 2
+    assert level(12.0, senders) == pytest.approx(4.5)
 
 
 def test_step_1_shares_differ_and_add_up() -> None:
@@ -42,9 +49,24 @@ def test_step_1_shares_differ_and_add_up() -> None:
 
 
 def test_step_1_nobody_is_paced_far_above_its_window() -> None:
-    samples = [sample(1, waiting=True, window=0.1 * MB), sample(2, waiting=True, window=9 * MB)]
+    samples = [sample(1, waiting=True, window=0.4 * MB), sample(2, waiting=True, window=9 * MB)]
     _, paces = Division().divide(MB, samples)
-    assert paces == {1: pytest.approx(0.105 * MB), 2: pytest.approx(1.25 * 0.9 * MB)}
+    assert paces == {1: pytest.approx(0.375 * MB), 2: pytest.approx(0.625 * MB)}
+    samples = [sample(1, waiting=True, window=0.3 * MB), sample(2, waiting=True, window=9 * MB)]
+    _, paces = Division().divide(MB, samples)
+    assert paces == {1: pytest.approx(0.315 * MB), 2: pytest.approx(0.7 * MB)}
+
+
+def test_step_1_small_windows_open_into_what_all_leave() -> None:
+    def paces(small: float, trip_s: float = 1.0) -> list[float]:
+        fresh = [sample(n, waiting=True, window=small * MB, min_rtt_s=trip_s) for n in (1, 2)]
+        old = sample(3, waiting=True, window=0.5 * MB, min_rtt_s=1.0)
+        return [pace / MB for pace in Division().divide(MB, [*fresh, old])[1].values()]
+
+    assert paces(0.1) == pytest.approx([0.2, 0.2, 0.525])
+    assert paces(0.1, trip_s=1.2) == pytest.approx([0.105, 0.105, 0.525]), "120,000 bytes are not small"
+    assert paces(0.115, trip_s=1.0) == pytest.approx([0.23, 0.23, 0.525])
+    assert paces(0.2, trip_s=0.5) == pytest.approx([0.25, 0.25, 0.525]), "0.1 of 1 MB/s is left"
 
 
 # --- 2: who waits for an answer ------------------------------------------------------------------------
@@ -71,7 +93,7 @@ def test_nobody_gets_less_than_the_floor() -> None:
 class Rig:
     def __init__(self, window: float = math.inf) -> None:
         self.division = Division()
-        self.samples = [sample(1, waiting=True, window=window)]
+        self.samples = [sample(1, waiting=True, window=window, min_rtt_s=1.0)]
 
     def pace(self, ticks: int, acked: float, *, steady: bool = True, **about: float) -> float:
         look = Look(**{"base_s": 0.02, "bytes_per_s": acked, "waiting": 1} | about)  # type: ignore[arg-type]

@@ -79,7 +79,7 @@ def test_step_2_it_sends_a_little_less_than_the_link_carries() -> None:
 
 @pytest.mark.parametrize(
     ("base_s", "seconds", "state"),
-    [(0.1, 0.3, "draining"), (0.1, 0.4, "yielding"), (0.4, 0.35, "draining"), (0.4, 0.45, "yielding")],
+    [(0.1, 0.3, "draining"), (0.1, 0.4, "yielding"), (0.4, 0.35, "draining"), (0.4, 0.45, "wary")],
 )
 def test_step_2_a_small_queue_in_the_first_steps_is_its_own(
     base_s: float, seconds: float, state: str
@@ -146,6 +146,35 @@ def test_step_2_with_another_burst_it_yields() -> None:
     rig.looks(0.4)
     assert rig.state == "wary"
     rig.look(queue_ms=2.5)
+    assert rig.state == "yielding"
+
+
+def standing(queue_ms: float) -> Rig:
+    """At a round trip of 0.4 s; a queue that is no burst has stood for two looks."""
+    rig = settled(0.4)
+    rig.scavenger._recent_s.extend([queue_ms / 1e3] * 5)
+    rig.looks(0.1, queue_ms=queue_ms)
+    return rig
+
+
+@pytest.mark.parametrize(("queue_ms", "state"), [(4.9, "cruising"), (5.1, "wary"), (15.1, "yielding")])
+def test_step_2_so_does_a_small_queue_that_stands(queue_ms: float, state: str) -> None:
+    assert standing(queue_ms).state == state
+
+
+@pytest.mark.parametrize(("later_ms", "state"), [(0.4, "wary"), (6.0, "yielding")])
+def test_step_2_it_yields_if_that_stays_without_its_own(later_ms: float, state: str) -> None:
+    rig = standing(6.0)
+    rig.looks(0.4, queue_ms=6.0)
+    assert rig.state == "wary"
+    rig.looks(0.1, queue_ms=later_ms)
+    assert rig.state == state
+
+
+def test_step_2_losses_do_not_pass() -> None:
+    rig = settled(0.4)
+    rig.looks(2.0)
+    rig.look(loss=0.03)
     assert rig.state == "yielding"
 
 
