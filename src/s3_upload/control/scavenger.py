@@ -9,11 +9,11 @@ MIN_STEP_S:
 
 1. *Growing* from START_BYTES_PER_S, or from the floor, up to HEADROOM * C; then to 2.  Each step by
    GROWTH_NEAR (2) below C / 2, else by GROWTH (1.5).  Where a round trip is above LONG_TRIP_S, by GROWTH_FAR
-   (4) below C / 4, but by GROWTH_SHY (1.25) if any look of the last QUIET_TRIPS had a queue of QUIET_S (or
-   QUIET_BYTES, if that is more) above the least since the last yield: others are about, and all that is sent
-   before a queue shows would be too much.  While C is not known: by GROWTH, until q is above the trigger (5)
-   in three looks, strongly in two: then C = R, and to 4.  A rate that is not used (R below half of the rate
-   it tells of) does not grow.
+   (4) below C / 4 and GROWTH above it, but by GROWTH_SHY (1.25) if any look of the last QUIET_TRIPS had a
+   queue of QUIET_S (or QUIET_BYTES, if that is more) above the least since the last yield: others are about,
+   and all that is sent before a queue shows would be too much.  While C is not known: by GROWTH, until q is
+   above the trigger (5) in three looks, strongly in two: then C = R, and to 4.  A rate that is not used (R
+   below half of the least that it may tell of) does not grow.
 2. *Cruising* at HEADROOM * C (98 %).  After PROBE_AFTER_S to 3.  A small queue in the first OWN_STEPS steps
    (above LONG_TRIP_S in the first) is still the doing of 1 or 3, and where a round trip is below
    MEDIUM_TRIP_S there is time to make sure: to 4.  Above LONG_TRIP_S another flow's slow start comes as
@@ -28,8 +28,8 @@ MIN_STEP_S:
    MAX_PROBE_AFTER_S.
 4. *Draining* at DRAIN_GAIN * C (80 %): as long as a queue from 1 or 3 stands, R is what the link
    carries, and the highest R is C, but not less than 0.97 of what it was.  When q is below half of the
-   trigger, to 2.  If that takes longer than two steps and what the highest q needs, somebody else fills the
-   queue: to 5.
+   trigger, to 2.  If that takes longer than two steps and what the highest q needs, or R is below MINE of
+   what was sent, somebody else fills the queue: to 5.
 5. *Yielding*: when q is above the trigger in two looks, or three times as large in one, or MAX_LOSS of the
    packets are lost, while growing to a known C or cruising, the rate drops to the floor at once.  The
    trigger is TRIGGER_S, or JITTERS times what q changes by from look to look, at most MAX_TRIGGER_S.  When q
@@ -65,7 +65,7 @@ OWN_STEPS = 3.0
 HEADROOM = 0.98
 FIRST_PROBE_AFTER_S, PROBE_AFTER_S, MAX_PROBE_AFTER_S = 0.5, 2.5, 20.0
 PROBE_GAIN, PROBE_GAIN_FAR, PROBE_GROWTH = 1.05, 1.03, 1.25
-DRAIN_GAIN = 0.8
+DRAIN_GAIN, MINE = 0.8, 0.85
 TRIGGER_S, MAX_TRIGGER_S = 0.005, 0.02
 JITTERS, JITTER_WEIGHT = 2.0, 1 / 32
 LOOKS, FEW = 3, 0.1
@@ -104,7 +104,8 @@ class Scavenger:
         self._jitter_s = 0.0
         self._queues_s: deque[float] = deque([0.0], maxlen=LOOKS)
         self._recent_s: deque[float] = deque([0.0], maxlen=BURST_LOOKS)
-        self._rates = Recent()  # while growing
+        self._sent: deque[tuple[float, float]] = deque()  # when, rate: too young to be acknowledged
+        self._told = Recent()  # the rates that R tells of
         self._above = 0  # looks in a row with a queue above the trigger
         self._clear_since_s = 0.0  # since when it is below
         self._least_s = 0.0  # the least queue since the last yield began
@@ -117,6 +118,9 @@ class Scavenger:
     def decide(self, look: Look, *, now: float) -> float:
         """The rate from now on. `now` only grows."""
         elapsed_s, self._last_s = now - self._last_s, now
+        self._sent.append((now, self.rate))
+        while self._sent and self._sent[0][0] <= now - look.base_s:
+            self._told.add(self._sent.popleft()[1], now=now, over_s=max(look.base_s, RATE_S) + REACTION_S)
         self._notice(look, now)
         match self.state:
             case State.GROWING:
@@ -193,9 +197,7 @@ class Scavenger:
                 self._probe_after_s = FIRST_PROBE_AFTER_S
                 self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
             return
-        told_s = self._step(look) + max(look.base_s, RATE_S)  # so old may be what is acknowledged now
-        self._rates.add(self.rate, now=now, over_s=told_s)
-        used = look.bytes_per_s >= 0.5 * self._rates.least
+        used = look.bytes_per_s >= 0.5 * self._told.least
         if not used and now - self._since_s > 3.0 * self._step(look):
             return
         growth = self._growth(look, now)
@@ -208,8 +210,7 @@ class Scavenger:
         if look.base_s > LONG_TRIP_S and self.capacity:
             if now - self._noise_s < QUIET_TRIPS * look.base_s:
                 return GROWTH_SHY
-            if self.rate < self.capacity / 4.0:
-                return GROWTH_FAR
+            return GROWTH_FAR if self.rate < self.capacity / 4.0 else GROWTH
         return GROWTH_NEAR if self.rate < self.capacity / 2.0 else GROWTH
 
     def _cruise(self, look: Look, now: float) -> None:
@@ -270,6 +271,10 @@ class Scavenger:
     def _drain(self, look: Look, now: float) -> None:
         self._best = max(self._best, look.bytes_per_s)
         self._peak_s = max(self._peak_s, look.queue_s)
+        sent = min(self._told.least, self.capacity)
+        if look.queue_s > self._trigger_s and look.bytes_per_s < MINE * sent:
+            self._yield(now)
+            return
         if look.queue_s <= self._trigger_s / 2.0:
             self.capacity = max(self._best, 0.97 * self.capacity)
             self._enter(State.CRUISING, HEADROOM * self.capacity, now)

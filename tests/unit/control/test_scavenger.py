@@ -247,6 +247,16 @@ def test_step_4_a_slower_while_does_not_lower_it_much() -> None:
     assert rig.scavenger.capacity == pytest.approx(9.7 * MB)
 
 
+@pytest.mark.parametrize(("acked", "state"), [(8.4, "draining"), (8.2, "yielding")])
+def test_step_4_what_does_not_come_through_was_kept_out_by_somebody(acked: float, state: str) -> None:
+    rig = cruising()
+    rig.looks(0.35)
+    rig.looks(0.1, queue_ms=6.0)
+    assert rig.state == "draining"
+    rig.look(queue_ms=6.0, acked=acked * MB)  # of 9.8 MB/s sent
+    assert rig.state == state
+
+
 def test_step_4_a_queue_that_does_not_go_is_somebody_elses() -> None:
     rig = Rig()
     for _ in range(3):
