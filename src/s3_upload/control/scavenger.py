@@ -19,9 +19,9 @@ MIN_STEP_S:
    MEDIUM_TRIP_S there is time to make sure: to 4.  Above LONG_TRIP_S another flow's slow start comes as
    bursts, a round trip apart and each twice the last; a queue that stands when one comes ends it for good
    (HyStart).  So already q rising by BURST_S, or BURST_JITTERS times its usual change, within BURST_LOOKS
-   looks makes it *wary*: DRAIN_GAIN * C for WARY_TRIPS round trips.  If then, with its own queue gone,
-   another burst comes, or the queue stands, to 5, else on.  So does a queue that is above the trigger, but
-   less than three times: what comes once (a pause of this machine or of one on the way) passes.
+   looks makes it *wary*: DRAIN_GAIN * C for WARY_TRIPS round trips.  If then, from AGAIN_TRIPS on, another
+   burst comes, of AGAIN_S, or the queue stands, to 5, else on.  So does a queue that is above the trigger,
+   but less than three times: what comes once (a pause of this machine or of one on the way) passes.
 3. *Probing* at PROBE_GAIN * C (105 %; PROBE_GAIN_FAR, 103 %, above LONG_TRIP_S, for the same reason) for a
    step and as long as R takes to tell.  If R then is above C and no queue has come, C = R, and on with
    PROBE_GROWTH (1.25) times C; else to 2, or if there is a queue to 4, and PROBE_AFTER_S doubles up to
@@ -59,7 +59,8 @@ START_BYTES_PER_S = 250_000.0
 MIN_STEP_S = 0.15
 GROWTH_FAR, GROWTH_NEAR, GROWTH, GROWTH_SHY = 4.0, 2.0, 1.5, 1.25
 QUIET_S, QUIET_BYTES, QUIET_TRIPS = 0.001, 4_500, 2.5
-BURST_S, BURST_JITTERS, BURST_LOOKS, WARY_TRIPS = 0.002, 4.0, 5, 1.75
+BURST_S, AGAIN_S, BURST_JITTERS, BURST_LOOKS = 0.002, 0.001, 4.0, 5
+AGAIN_TRIPS, WARY_TRIPS = 0.85, 2.25
 SHORT_TRIP_S, MEDIUM_TRIP_S, LONG_TRIP_S = 0.01, 0.05, 0.2
 OWN_STEPS = 3.0
 HEADROOM = 0.98
@@ -223,7 +224,7 @@ class Scavenger:
             self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
         elif congested and not passing:
             self._give_way(look, now)
-        elif far and (congested or (self._burst(look) and elapsed_s > self._step(look))):
+        elif far and (congested or (self._burst(look, BURST_S) and elapsed_s > self._step(look))):
             self._enter(State.WARY, DRAIN_GAIN * self.capacity, now)
         elif elapsed_s >= self._probe_after_s and look.queue_s <= self._trigger_s:
             gain = PROBE_GAIN_FAR if far else PROBE_GAIN
@@ -232,17 +233,17 @@ class Scavenger:
     def _watch(self, look: Look, now: float) -> None:
         """In `State.WARY`."""
         elapsed_s = now - self._since_s
-        again = self._burst(look) and elapsed_s > look.base_s
+        again = self._burst(look, AGAIN_S) and elapsed_s > AGAIN_TRIPS * look.base_s
         stands = self._congested(look, now) and elapsed_s > self._step(look)
         if again or stands or look.queue_s >= 3.0 * self._trigger_s:
             self._give_way(look, now)
         elif elapsed_s > WARY_TRIPS * look.base_s:
             self._enter(State.CRUISING, HEADROOM * self.capacity, now)
 
-    def _burst(self, look: Look) -> bool:
+    def _burst(self, look: Look, least_s: float) -> bool:
         """Whether somebody's slow start may have come by."""
         rise_s = look.queue_s - min(self._recent_s)
-        return look.fresh and rise_s > max(BURST_S, BURST_JITTERS * self._jitter_s)
+        return look.fresh and rise_s > max(least_s, BURST_JITTERS * self._jitter_s)
 
     def _give_way(self, look: Look, now: float) -> None:
         """From cruising."""

@@ -59,9 +59,10 @@ def test_step_1_a_connection_without_a_new_acknowledgement_says_nothing() -> Non
 
 def test_step_1_what_is_undone_is_no_less_than_the_kernels_least() -> None:
     view = LinkView()
-    view.look([sample(rtt_s=0.020)], now=0.0)
-    look = view.look([sample(rtt_s=0.010, min_rtt_s=0.008, acks=11, acked=2000)], now=0.05)
-    assert look.base_s == 0.008  # 8 * 10 - 7 * 20 is below 0
+    view.look([sample(rtt_s=0.008)], now=0.0)
+    view.look([sample(rtt_s=0.020, min_rtt_s=0.008, acks=11, acked=2000)], now=0.05)
+    look = view.look([sample(rtt_s=0.010, min_rtt_s=0.009, acks=12, acked=3000)], now=0.10)
+    assert look.queue_s == pytest.approx(0.001)  # 8 * 10 - 7 * 20 is below 0
 
 
 def test_step_2_the_round_trip_is_the_lower_quartile() -> None:
@@ -69,6 +70,16 @@ def test_step_2_the_round_trip_is_the_lower_quartile() -> None:
     trips = [0.060, 0.020, 0.021, 0.050, 0.040]
     look = view.look([sample(n, rtt_s=trip_s) for n, trip_s in enumerate(trips)], now=0.0)
     assert look.base_s == 0.021
+
+
+def test_step_3_one_odd_measurement_is_no_base() -> None:
+    view = LinkView()
+    found = []
+    for number, trip_s in enumerate([0.30, 0.24, 0.24, 0.30, 0.24, 0.25, 0.24]):
+        look = view.look([sample(number, rtt_s=trip_s)], now=0.05 * number)  # each of a new connection
+        found.append((look.base_s, round(look.queue_s, 3)))
+    assert found[:5] == [(0.30, 0.0)] * 5
+    assert found[5:] == [(0.30, 0.0), (0.25, 0.0)], "three in a row are believed"
 
 
 def test_step_3_the_base_is_the_least_of_ten_minutes() -> None:

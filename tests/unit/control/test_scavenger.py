@@ -134,7 +134,7 @@ def test_step_2_where_it_usually_changes_much_it_takes_more() -> None:
 def test_step_2_with_no_burst_a_round_trip_later_it_goes_on() -> None:
     rig = wary()
     rig.looks(0.35, queue_ms=3.0)  # its own queue stands until its slowing down tells
-    rig.looks(0.3)
+    rig.looks(0.5)
     assert rig.state == "wary"
     rig.looks(0.1)
     assert rig.state == "cruising"
@@ -143,9 +143,13 @@ def test_step_2_with_no_burst_a_round_trip_later_it_goes_on() -> None:
 
 def test_step_2_with_another_burst_it_yields() -> None:
     rig = wary()
-    rig.looks(0.4)
+    rig.looks(0.25)
+    rig.look(queue_ms=1.5)
+    assert rig.state == "wary", "too early: a slow start's bursts are a round trip apart"
+    rig.looks(0.1)
+    rig.look(queue_ms=0.9)
     assert rig.state == "wary"
-    rig.look(queue_ms=2.5)
+    rig.look(queue_ms=1.9)
     assert rig.state == "yielding"
 
 
