@@ -13,8 +13,7 @@ from lab.check import RATES_MBPS, as_data, check
 from lab.matrix import RTTS_MS, duration_s, full_matrix, grid, quick_matrix, run_matrix
 from lab.network import ROOT, LabError, algorithms, sweep
 from lab.results import Results
-from lab.run import workload
-from lab.scenario import BULK, NOTHING, VIDEO, Scenario, with_baselines
+from lab.scenario import BULK, FILE_BYTES, FILES, NOTHING, VIDEO, Scenario, with_baselines
 from lab.tables import check_table, page, summary, write
 from lab.uploaders import MODES, PEERS
 
@@ -76,11 +75,7 @@ def run(options: argparse.Namespace) -> None:
     if options.check or (options.all and not options.resume):
         measure_check(results, runs)
     if scenarios:
-        with workload(options.files, options.file_bytes) as folder:
-            run_matrix(
-                scenarios, runs=runs, seed=options.seed, folder=folder, results=results,
-                say=_say, resume=options.resume,
-            )  # fmt: skip
+        run_matrix(scenarios, runs=runs, seed=options.seed, results=results, say=_say, resume=options.resume)
     if options.quick:
         print(f"\n{summary(results)}")
     else:
@@ -111,7 +106,7 @@ def chosen(options: argparse.Namespace) -> list[Scenario]:
         grid(
             uploaders, options.foreground or ["cubic"], options.rtt or RTTS_MS,
             algorithms=options.algorithm or ["cubic"], queues=options.queue or ["fifo"],
-            losses=options.loss or [0.0],
+            losses=options.loss or [0.0], files=options.files, file_bytes=options.file_bytes,
         )
     )  # fmt: skip
 
@@ -145,8 +140,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--loss", type=_numbers, help="share of packets lost at random in each direction: 0,0.001")
     add("--runs", type=int, default=5, help="of each scenario")
     add("--seed", type=int, default=1, help="of the first run; the next has the next")
-    add("--files", type=int, default=512, help="how many files the uploaders are given")
-    add("--file-bytes", type=int, default=32 << 20, help="their size")
+    add("--files", type=int, default=FILES, help="how many files the uploaders are given")
+    add("--file-bytes", type=int, default=FILE_BYTES, help="their size")
     add("--quick", action="store_true", help="a two-minute subset, printed")
     add("--check", action="store_true", help="compare the emulator with TBF")
     add("--resume", action="store_true", help="run only what the results lack")

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.metrics import figures, series
 from lab.network import algorithms
-from lab.run import InvalidRunError, run_once
-from lab.scenario import BULK, NOTHING, VIDEO, Scenario, with_baselines
+from lab.run import InvalidRunError, run_once, workload
+from lab.scenario import BULK, FILE_BYTES, FILES, NOTHING, VIDEO, Scenario, with_baselines
 from lab.targets import CAPS_MBPS
 from lab.uploaders import MODES, NOBODY, PEERS, uploader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from lab.results import Results
 
 RTTS_MS = (1.0, 20.0, 100.0, 336.0)
 USUAL_RTT_MS = 20.0
 CAPPED = tuple(f"full --max-bandwidth {cap:g}MB/s" for cap in CAPS_MBPS)
+SMALL_FILES, SMALL_BYTES = 20_000, 64 << 10
 MAX_INVALID = 3
 """So often a run is repeated that measured the machine instead of the link."""
 SETUP_S = 4.0
@@ -35,10 +36,21 @@ def grid(
     algorithms: Iterable[str] = ("cubic",),
     queues: Iterable[str] = ("fifo",),
     losses: Iterable[float] = (0.0,),
+    files: int = FILES,
+    file_bytes: int = FILE_BYTES,
 ) -> list[Scenario]:
     """Every combination."""
     return [
-        Scenario(name, foreground, rtt_ms, algorithm, fair_queue=queue == "drr", loss=loss)
+        Scenario(
+            name,
+            foreground,
+            rtt_ms,
+            algorithm,
+            fair_queue=queue == "drr",
+            loss=loss,
+            files=files,
+            file_bytes=file_bytes,
+        )
         for foreground, rtt_ms, queue, loss, name, algorithm in itertools.product(
             foregrounds, rtts_ms, queues, losses, uploaders, algorithms
         )
@@ -58,6 +70,7 @@ def full_matrix() -> list[Scenario]:
             *grid(["full"], [NOTHING], RTTS_MS, losses=[0.001]),
             *grid(CAPPED, [NOTHING], [USUAL_RTT_MS]),
             *grid(("fair --max-in-flight 2", "fair --max-in-flight 64"), ["cubic"], [USUAL_RTT_MS]),
+            *grid(["fair"], ["cubic"], [USUAL_RTT_MS], files=SMALL_FILES, file_bytes=SMALL_BYTES),
             *grid(("background", "full", "s5cmd"), ["cubic"], [USUAL_RTT_MS], queues=["drr"]),
         ]
     )
@@ -79,7 +92,6 @@ def run_matrix(
     *,
     runs: int,
     seed: int,
-    folder: Path,
     results: Results,
     say: Callable[[str], None],
     resume: bool = False,
@@ -89,7 +101,7 @@ def run_matrix(
     others are compared with it, too. Raises `LabError`."""
     able = []
     for scenario in scenarios:
-        if why := missing(scenario, folder):
+        if why := missing(scenario):
             results.skip(scenario, why)
             say(f"{scenario.key}: skipped: {why}")
             continue
@@ -99,23 +111,22 @@ def run_matrix(
     for number in range(runs):
         for scenario in able:
             if results.count(scenario) <= number:
-                _run_valid(scenario, seed + number, folder, results, say)
+                _run_valid(scenario, seed + number, results, say)
 
 
-def missing(scenario: Scenario, folder: Path) -> str:
+def missing(scenario: Scenario) -> str:
     """Why the scenario cannot be run here; "" if it can."""
     for algorithm in {scenario.algorithm, scenario.foreground} & {*BULK}:
         if algorithm not in algorithms():
             return f"this kernel has no {algorithm.upper()} (modprobe tcp_{algorithm})"
-    return "" if scenario.uploader == NOBODY else uploader(scenario.uploader, folder).missing
+    return "" if scenario.uploader == NOBODY else uploader(scenario.uploader, Path()).missing
 
 
-def _run_valid(
-    scenario: Scenario, seed: int, folder: Path, results: Results, say: Callable[[str], None]
-) -> None:
+def _run_valid(scenario: Scenario, seed: int, results: Results, say: Callable[[str], None]) -> None:
     for _ in range(MAX_INVALID):
         try:
-            trace = run_once(scenario, seed, folder)
+            with workload(scenario.files, scenario.file_bytes) as folder:
+                trace = run_once(scenario, seed, folder)
         except InvalidRunError as reason:
             results.invalid(scenario, str(reason))
             say(f"{scenario.key}, seed {seed}: invalid: {reason}")

@@ -28,9 +28,7 @@ def draw(results: Results, folder: Path) -> dict[str, str]:
     groups: dict[Scenario, dict[str, Any]] = {}
     for scenario, entry in results.entries():
         if scenario.foreground in BULK and scenario.uploader != NOBODY and entry["runs"]:
-            groups.setdefault(scenario.alone, {})[upload_name(scenario.uploader, scenario.algorithm)] = entry[
-                "series"
-            ]
+            groups.setdefault(scenario.alone, {})[upload_name(scenario)] = entry["series"]
     pictures = {}
     folder.mkdir(parents=True, exist_ok=True)
     for alone, panels in groups.items():

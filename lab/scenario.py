@@ -17,6 +17,8 @@ BULK = ("cubic", "bbr")
 VIDEO = "video"
 NOTHING = "nothing"
 IDLE_S = 5.0
+FILES, FILE_BYTES = 512, 32 << 20
+"""What an uploader is given: more than it can send in its time."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Scenario:
     """`uploader`: see `lab.uploaders.uploader`, or `NOBODY`. `algorithm`: its congestion control.
 
     `foreground`: "cubic" or "bbr" (one bulk flow), "video", or "nothing". `loss`: the share of packets
-    that the link loses at random, in each direction.
+    that the link loses at random, in each direction.  The uploader has `files` of `file_bytes` to send.
     """
 
     uploader: str
@@ -38,6 +40,8 @@ class Scenario:
     alone_s: float = 20.0
     beside_s: float = 30.0
     after_s: float = 10.0
+    files: int = FILES
+    file_bytes: int = FILE_BYTES
 
     @property
     def key(self) -> str:
@@ -45,13 +49,20 @@ class Scenario:
         return (
             f"{self.uploader}/{self.algorithm} beside {self.foreground}, {self.rtt_ms:g} ms, "
             f"{self.rate_Mbps:g} Mbit/s, {'DRR' if self.fair_queue else 'FIFO'} {self.queue_ms:g} ms, "
-            f"loss {self.loss * 100:g} %"
+            f"loss {self.loss * 100:g} %{f', {self.workload}' if self.workload else ''}"
         )
+
+    @property
+    def workload(self) -> str:
+        """ "" for the usual one."""
+        if (self.files, self.file_bytes) == (FILES, FILE_BYTES):
+            return ""
+        return f"{self.files:,} files of {self.file_bytes >> 10:,} KiB"
 
     @property
     def alone(self) -> Scenario:
         """The same foreground with nobody beside it."""
-        return replace(self, uploader=NOBODY, algorithm="cubic")
+        return replace(self, uploader=NOBODY, algorithm="cubic", files=FILES, file_bytes=FILE_BYTES)
 
     @property
     def duration_s(self) -> float:

@@ -106,13 +106,13 @@ def keeps_table(results: Results) -> str:
     links = sorted(
         {(scenario.foreground, scenario.rtt_ms) for scenario in bulk}, key=lambda x: (x[0] != "cubic", x)
     )
-    whos = list(dict.fromkeys((s.uploader, s.algorithm) for s in bulk if s.uploader != NOBODY))
+    whos = list(dict.fromkeys(upload_name(s) for s in bulk if s.uploader != NOBODY))
     head = ["beside", *(f"{foreground.upper()}, {rtt_ms:g} ms" for foreground, rtt_ms in links)]
-    by = {(s.uploader, s.algorithm, s.foreground, s.rtt_ms): s for s in bulk}
+    by = {(upload_name(s), s.foreground, s.rtt_ms): s for s in bulk}
     rows = []
     for who in whos:
-        cells = [_percent(keeps(results, by.get((*who, *link)))) for link in links]
-        rows.append([upload_name(*who), *cells])
+        cells = [_percent(keeps(results, by.get((who, *link)))) for link in links]
+        rows.append([who, *cells])
     return markdown(head, rows) if rows else ""
 
 
@@ -167,7 +167,7 @@ def _detail(results: Results, members: Sequence[Scenario]) -> str:
 def _columns(results: Results, foreground: str) -> list[tuple[str, bool, Callable[[Scenario, Figures], str]]]:
     """Head, whether it needs an upload, and what makes the cell."""
     columns: list[tuple[str, bool, Callable[[Scenario, Figures], str]]] = [
-        ("upload", False, lambda s, _: upload_name(s.uploader, s.algorithm)),
+        ("upload", False, lambda s, _: upload_name(s)),
         ("runs", False, lambda s, _: str(results.count(s))),
         ("conns", True, lambda _, f: _number(f.get("connections"), 0)),
         ("share alone", True, lambda _, f: _percent(f.get("alone_share"))),
@@ -231,10 +231,11 @@ def _usual(scenario: Scenario) -> bool:
     return not scenario.fair_queue and not scenario.loss
 
 
-def upload_name(uploader: str, algorithm: str) -> str:
-    mode, _, flags = uploader.partition(" ")
+def upload_name(scenario: Scenario) -> str:
+    mode, _, flags = scenario.uploader.partition(" ")
     name = NAMES.get(mode, mode) + (f" {flags}" if flags else "")
-    return name if algorithm == "cubic" else f"{name} ({algorithm.upper()})"
+    name += f", {scenario.workload}" if scenario.workload else ""
+    return name if scenario.algorithm == "cubic" else f"{name} ({scenario.algorithm.upper()})"
 
 
 def _number(value: float | None, digits: int) -> str:

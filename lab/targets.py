@@ -117,4 +117,5 @@ def _where(scenario: Scenario) -> str:
     loss = f", loss {scenario.loss:.1%}" if scenario.loss else ""
     beside = "" if scenario.foreground == NOTHING else f"{scenario.foreground.upper()}, "
     flags = scenario.uploader.partition(" ")[2]
-    return f"{beside}{scenario.rtt_ms:g} ms{loss}{', ' if flags else ''}{flags}"
+    more = [f"{beside}{scenario.rtt_ms:g} ms{loss}", flags, scenario.workload]
+    return ", ".join(word for word in more if word)

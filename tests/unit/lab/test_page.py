@@ -207,9 +207,21 @@ def test_a_kernel_without_bbr_skips_what_needs_it(monkeypatch: pytest.MonkeyPatc
     results = Results(None)
     said: list[str] = []
     beside_bbr = Scenario(NOBODY, "bbr", 20.0)
-    run_matrix([beside_bbr], runs=1, seed=1, folder=tmp_path, results=results, say=said.append)
+    run_matrix([beside_bbr], runs=1, seed=1, results=results, say=said.append)
     assert said == [f"{beside_bbr.key}: skipped: this kernel has no BBR (modprobe tcp_bbr)"]
     assert said[0] in page(results, {})
+
+
+def test_another_workload_is_another_scenario_with_the_same_baseline() -> None:
+    [small] = grid(["fair"], ["cubic"], [20.0], files=20_000, file_bytes=65_536)
+    [usual] = grid(["fair"], ["cubic"], [20.0])
+    assert small.key == f"{usual.key}, 20,000 files of 64 KiB"
+    assert small.alone == usual.alone
+    results = Results(None)
+    for scenario, share in ((usual, 0.5), (small, 0.4)):
+        results.add(scenario, 1, figures_of(foreground_share=share), SERIES, EMULATOR)
+    assert [v.where for v in verdicts(results)] == ["CUBIC, 20 ms", "CUBIC, 20 ms, 20,000 files of 64 KiB"]
+    assert "| s3-upload, fair, 20,000 files of 64 KiB |" in page(results, {})
 
 
 def test_baselines_are_shared() -> None:
