@@ -73,7 +73,7 @@ class UploadConfig:
         choices=("auto", "off"),
     )
     max_in_flight_bytes: int = knob(
-        160 * MIB,
+        200 * MIB,
         "Bytes of bodies in memory, read ahead or being sent. Bounds the memory whatever the file sizes.",
         low=16 * MIB,
         high=64 * GIB,
