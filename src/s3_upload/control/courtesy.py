@@ -10,8 +10,8 @@ Theory of operation.  Every tick the connections' samples become a `Look` (`link
    more than MAX_WAITING have, their windows suffice (SPARE_WINDOWS times what is wanted: each waits a round
    trip between two bodies), and the last one less has told.  After a yield the windows of old connections
    are small (what little they sent has met losses), and open slowly: where they do not suffice, so many are
-   added at once as let the rest through soon (step 6 of `link`); not before FRESH_FROM of it is reached,
-   since in a try that fails they would fare like the others.
+   added within a step as let the rest through soon (step 6 of `link`); not before FRESH_FROM of it is
+   reached, since in a try that fails they would fare like the others.
 3. *Pace of one connection*: `division`.
 4. *Timeouts*: what is held back here is not to be cut for it.  A small body counts as taken in when the
    kernel has it, but then leaves at the pace; the slowest of the last SLOWEST_S, for safety.  A request as
@@ -102,6 +102,8 @@ class Requests:
         self._changed_s = 0.0
         self._used_s = 0.0  # when they last were enough
         self._freshened = False
+        self._fresh = self._stale = 0  # how many are added in this reclaim, to how many
+        self._fresh_s = 0.0
         self.steady = False
         """The rate has been about the same for as long as its effect takes to be seen."""
 
@@ -120,7 +122,8 @@ class Requests:
         held_back = now - self._used_s >= step_s * (SLOW_STEPS if look.waiting else 1)
         if reclaims:
             self._used_s = now  # paces rise with acknowledgements, and few come yet
-            self._freshen(look, rate, limit, now, reclaims)
+            self._freshen(look, rate, now, reclaims)
+            self._add_fresh(limit, step_s, now)
         else:
             self._freshened = False
         if now - self._changed_s < step_s:
@@ -138,15 +141,24 @@ class Requests:
         paced = look.waiting > MAX_WAITING and look.window_bytes_per_s > SPARE_WINDOWS * rate
         return paced and START_REQUESTS < self.bound >= look.busy
 
-    def _freshen(self, look: Look, rate: float, limit: int, now: float, reclaims: float) -> None:
+    def _freshen(self, look: Look, rate: float, now: float, reclaims: float) -> None:
         """Once in each reclaim, for connections whose windows are small."""
         missing = SPARE_WINDOWS * reclaims - look.window_bytes_per_s
         if self._freshened or missing <= 0.0 or rate < FRESH_FROM * reclaims:
             return
-        fresh = fresh_connections(missing, look.base_s)
-        self.bound = min(self.bound + fresh, 2 * max(limit, START_REQUESTS))
+        self._fresh, self._stale = fresh_connections(missing, look.base_s), self.bound
         self._freshened = True
-        self._changed_s = now
+        self._fresh_s = now
+
+    def _add_fresh(self, limit: int, step_s: float, now: float) -> None:
+        """One after the other: each sends its first ten segments at once."""
+        if not self._freshened:
+            return
+        due = min(self._fresh, 1 + int(self._fresh * (now - self._fresh_s) / step_s))
+        bound = min(self._stale + due, 2 * max(limit, START_REQUESTS))
+        if bound > self.bound:
+            self.bound = bound
+            self._changed_s = now
 
     def rest(self, now: float) -> int:
         """Instead of `decide` while nothing is to change."""

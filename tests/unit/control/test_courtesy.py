@@ -114,8 +114,12 @@ def test_step_2_for_small_windows_there_are_more_at_once_after_a_yield(windows: 
     about = Look(base_s=1.0, busy=4, waiting=4, window_bytes_per_s=windows * MB)
     assert requests.decide(about, MB, 100, now=1.0) == 4
     assert requests.decide(about, 0.24 * MB, 100, now=1.0, reclaims=MB) == 4, "this may be a try that fails"
-    assert requests.decide(about, 0.25 * MB, 100, now=1.05, reclaims=MB) == bound
-    assert requests.decide(about, 0.9 * MB, 100, now=1.1, reclaims=MB) == bound, "only once"
+    first = requests.decide(about, 0.25 * MB, 100, now=1.05, reclaims=MB)
+    assert first == min(bound, 5), "each begins with ten segments at once: one after the other"
+    half = requests.decide(about, 0.5 * MB, 100, now=1.55, reclaims=MB)
+    assert half == min(bound, 4 + 1 + (bound - 4) * 50 // 105)
+    assert requests.decide(about, 0.9 * MB, 100, now=2.1, reclaims=MB) == bound
+    assert requests.decide(about, 0.9 * MB, 100, now=2.6, reclaims=MB) == bound, "only once"
 
 
 def test_step_2_while_it_is_taken_back_slow_acknowledgements_ask_for_no_more() -> None:
