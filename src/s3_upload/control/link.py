@@ -10,11 +10,11 @@ Theory of operation.
    which is as fresh as the look itself; a connection without a new acknowledgement says nothing.
 2. *Round trip of a look*: the lower quartile of its connections' R.  (A low percentile: a receiver that
    waits with its acknowledgement makes some of them too long.)
-3. *Base*: the least in the last BASE_MINUTES minutes (RFC 6817: base history) that BASE_LOOKS looks in a row
-   were not above.  (Not the least of all packets: one odd measurement would count as long.  And there are
-   such: at a pace of a packet every 80 ms Linux has told of round trips 54 ms too short, probably of probes
-   for a lost tail, which go at once but are dated when the pace would have let them go.)  *Queue*: the round
-   trip now, less the base.
+3. *Base*: the least in the last BASE_MINUTES minutes (RFC 6817: base history) of medians, over the
+   connections and then over BASE_LOOKS looks.  (Not the least of all: one odd measurement would count as
+   long.  And there are such: at a pace of a packet every 80 ms Linux has told of round trips 54 ms too short,
+   probably of probes for a lost tail, which go at once but are dated when the pace would have let them go.)
+   *Queue*: the round trip now, less the base.
 4. *Rate*: bytes acknowledged, selectively too, over the last RATE_S, or the round trip where that is longer.
 5. *Loss*: retransmissions per segment sent over the last LOSS_S.
 6. *Fresh connections* open their windows faster than old ones whose windows losses have made small: in
@@ -32,7 +32,7 @@ import msgspec
 from s3_upload.report import ConnectionSample
 
 SRTT_WEIGHT = 7 / 8
-BASE_MINUTES, BASE_LOOKS = 10, 3
+BASE_MINUTES, BASE_LOOKS = 10, 9
 RATE_S = 0.25
 LOSS_S = 1.0
 MIN_SEGMENTS = 50
@@ -112,7 +112,7 @@ class LinkView:
         self._sums: deque[tuple[float, int, int, int]] = deque()  # when, acked, sent, retransmitted
         self._acked_bytes = self._segments = self._retransmits = 0
         self._queue_s = 0.0
-        self._trips: deque[float] = deque(maxlen=BASE_LOOKS)
+        self._medians_s: deque[float] = deque(maxlen=BASE_LOOKS)
 
     def look(self, samples: Iterable[ConnectionSample], *, now: float) -> Look:
         """See the module's theory."""
@@ -123,8 +123,8 @@ class LinkView:
         if trips:
             trips.sort()
             trip_s = trips[(len(trips) - 1) // 4]
-            self._trips.append(trip_s)
-            base_s = self._base(max(self._trips), now)
+            self._medians_s.append(trips[len(trips) // 2])
+            base_s = self._base(sorted(self._medians_s)[len(self._medians_s) // 2], now)
             self._queue_s = max(0.0, trip_s - base_s)
         else:
             base_s = min((least_s for _, least_s in self._minutes), default=0.0)
