@@ -16,9 +16,11 @@ from typing import Any, Literal
 from s3_upload.errors import ConfigError
 from s3_upload.units import parse_bandwidth
 
+AUTO = 0
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
+MIN_PART_BYTES, MAX_USUAL_PART_BYTES, FEW_PARTS_BYTES = 5 * MIB, 16 * MIB, 100 * MIB
 MAX_PARTS = 10_000
 """Of one object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
 
@@ -29,6 +31,17 @@ def part_size_for(size: int, part_size: int) -> int:
     return part_size if needed <= part_size else -(-needed // MIB) * MIB
 
 
+def part_size_of(max_in_flight: int, multipart_threshold: int) -> int:
+    """The `part_size` that suits these settings.
+
+    MIN_PART_BYTES: bodies are held in memory, and the smaller they are, the more of them are sent at once on
+    a long, lossy route.  Where few requests are allowed that is no gain, but each waits a round trip for its
+    answer: there they share FEW_PARTS_BYTES, as whole MiB, and have at most MAX_USUAL_PART_BYTES.
+    """
+    most = min(MAX_USUAL_PART_BYTES, multipart_threshold)
+    return max(MIN_PART_BYTES, min(FEW_PARTS_BYTES // max_in_flight // MIB * MIB, most))
+
+
 def knob(
     default: Any,
     help_text: str,
@@ -37,9 +50,11 @@ def knob(
     high: float = math.inf,
     choices: tuple[str, ...] = (),
     parse: Callable[[str], object] | None = None,
+    auto: bool = False,
 ) -> Any:
-    """A field with its help text and its closed range [low, high], its choices, or what reads its text."""
-    about = {"help": help_text, "low": low, "high": high, "choices": choices, "parse": parse}
+    """A field with its help text and its closed range [low, high], its choices, or what reads its text.
+    `auto`: it may also be AUTO, which is replaced by what suits the other fields."""
+    about = {"help": help_text, "low": low, "high": high, "choices": choices, "parse": parse, "auto": auto}
     return field(default=default, metadata=about)
 
 
@@ -110,9 +125,11 @@ class UploadConfig:
     connect_timeout_s: float = knob(5.0, "Seconds one TCP and TLS handshake may take.", low=1e-3, high=600)
     multipart_threshold: int = knob(16 * MIB, "Larger files go as multipart uploads.", low=1, high=5 * GIB)
     part_size: int = knob(
-        5 * MIB,  # bodies are held in memory: the smaller, the more of them at once on a long, lossy route
-        "Bytes of one part (S3: at least 5 MiB); grows where a file would need more than 10,000.",
-        low=5 * MIB,
+        AUTO,
+        "Bytes of one part (S3: at least 5 MiB); 0: 5 MiB, up to 16 MiB where max_in_flight is below 20. "
+        "Grows where a file would need more than 10,000.",
+        low=MIN_PART_BYTES,
+        auto=True,
         high=5 * GIB,
     )
     reader_threads: int = knob(4, "Threads that read and hash files.", low=1, high=256)
@@ -140,6 +157,9 @@ class UploadConfig:
             object.__setattr__(self, "max_in_flight", copy_parallelization)
         for spec in dataclasses.fields(self):
             _check(spec, getattr(self, spec.name))
+        if self.part_size == AUTO:
+            usual = part_size_of(self.max_in_flight, self.multipart_threshold)
+            object.__setattr__(self, "part_size", usual)
         biggest_body = max(self.part_size, self.multipart_threshold)
         if biggest_body > self.max_in_flight_bytes:
             raise ConfigError(
@@ -164,5 +184,6 @@ def _check(spec: dataclasses.Field[Any], value: object) -> None:
     low, high = spec.metadata["low"], spec.metadata["high"]
     wanted = "a whole number" if spec.type == "int" else "a number"
     allowed: tuple[type, ...] = (int,) if spec.type == "int" else (int, float)
-    if isinstance(value, bool) or not isinstance(value, allowed) or not low <= value <= high:
+    number = isinstance(value, allowed) and not isinstance(value, bool)
+    if not number or not (low <= value <= high or (spec.metadata["auto"] and value == AUTO)):
         raise ConfigError(f"{spec.name} = {value!r}: must be {wanted} from {low:,} to {high:,}")

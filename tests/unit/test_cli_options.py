@@ -132,7 +132,8 @@ def _another(spec: dataclasses.Field[Any]) -> Any:
         return next(choice for choice in spec.metadata["choices"] if choice != default)
     if spec.metadata["parse"]:
         return "1MB/s"
-    return default + 1 if default + 1 <= spec.metadata["high"] else spec.metadata["low"]
+    low = spec.metadata["low"]
+    return max(default + 1, low) if default + 1 <= spec.metadata["high"] else low
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from s3_upload.config import GIB, MIB, UploadConfig
+from s3_upload.config import AUTO, GIB, MIB, UploadConfig
 from s3_upload.errors import ConfigError, S3UploadError
 
 KNOBS = dataclasses.fields(UploadConfig)
@@ -47,7 +47,7 @@ def test_the_defaults_are_valid_and_every_knob_has_a_range_or_choices_and_help()
         low, high = spec.metadata["low"], spec.metadata["high"]
         assert math.isfinite(low), spec.name
         assert math.isfinite(high), spec.name
-        assert low <= spec.default <= high
+        assert low <= spec.default <= high or (spec.metadata["auto"] and spec.default == AUTO)
 
 
 @knobs(CHOICES)
@@ -77,6 +77,25 @@ def test_what_is_no_choice_is_refused_with_field_value_and_choices(
 ) -> None:
     [spec] = [spec for spec in CHOICES if spec.name == name]
     assert refusal(spec, value) == f"{name} = {value!r}: must be {choices}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "mib"),
+    [
+        ({}, 5),
+        ({"max_in_flight": 19}, 5),
+        ({"max_in_flight": 16}, 6),
+        ({"max_in_flight": 10}, 10),
+        ({"max_in_flight": 2}, 16),
+        ({"max_in_flight": 2, "multipart_threshold": 8 * MIB}, 8),
+        ({"max_in_flight": 2, "multipart_threshold": 1}, 5),
+        ({"max_in_flight": 2, "part_size": 5 * MIB}, 5),
+        ({"max_in_flight": 2, "part_size": 64 * MIB}, 64),
+    ],
+    ids=repr,
+)
+def test_few_requests_get_larger_parts_unless_told_otherwise(settings: dict[str, int], mib: int) -> None:
+    assert config(**settings).part_size == mib * MIB
 
 
 @knobs(NUMBERS)

@@ -286,6 +286,5 @@ class UploadOptions:
 
     def config(self) -> UploadConfig:
         """Raises `ConfigError` for a value out of its range."""
-        settings = dataclasses.asdict(self.tuning)
-        settings["part_size"] = part_size_for(self.expected_size, settings["part_size"])
-        return UploadConfig(**settings)
+        config = UploadConfig(**dataclasses.asdict(self.tuning))
+        return dataclasses.replace(config, part_size=part_size_for(self.expected_size, config.part_size))
