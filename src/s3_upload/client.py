@@ -7,16 +7,15 @@ may serve many runs and buckets on one event loop; it keeps its connections unti
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import msgspec
 
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import Response
-from s3_upload.report import ConnectionSample
+from s3_upload.report import ConnectionSample, Paces
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, check_algorithm
 from s3_upload.s3.credentials import ANONYMOUS, CredentialProvider, Credentials, StaticCredentials
 from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
@@ -124,7 +123,7 @@ class S3Client:
         self._offset_s = 0.0
         self._targets: dict[str, _Target] = {}
         self._pools: dict[tuple[str, int], Pool] = {}
-        self._pace_bytes_per_s = math.inf
+        self._paces = Paces()
 
     def __repr__(self) -> str:
         return f"<S3Client {self.endpoint}>"
@@ -196,10 +195,10 @@ class S3Client:
         """See `engine.client.PacedClient`."""
         return [sample for pool in self._pools.values() for sample in pool.samples()]
 
-    def pace(self, bytes_per_s: float, apart: Mapping[int, float]) -> bool:
+    def pace(self, paces: Paces) -> bool:
         """See `engine.client.PacedClient`."""
-        self._pace_bytes_per_s = bytes_per_s
-        obey = [pool.pace(bytes_per_s, apart) for pool in self._pools.values()]
+        self._paces = paces
+        obey = [pool.pace(paces) for pool in self._pools.values()]
         return all(obey)
 
     async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
@@ -281,7 +280,7 @@ class S3Client:
             loop = asyncio.get_running_loop()
             connector = Connector(host=endpoint.host, port=endpoint.port, tls=self._tls, loop=loop)
             pool = self._pools[where] = Pool(connector, loop)
-            pool.pace(self._pace_bytes_per_s, {})
+            pool.pace(self._paces)
         target = self._targets[bucket] = _Target(endpoint, region, self._pools[where])
         return target
 

@@ -7,7 +7,8 @@ are bytes; `MBps` is 10^6 bytes per second.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -40,6 +41,19 @@ class ConnectionSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     window_bytes_per_s: float
     busy: bool
     waiting: bool
+
+
+class Paces(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How fast connections may send.
+
+    `each_bytes_per_s`: every one (math.inf: as fast as it likes), also those opened later; `apart`: but
+    these, by the numbers of their samples.  `heedless`: their TCP need not slow down for losses, where the
+    system lets it do so.
+    """
+
+    each_bytes_per_s: float = math.inf
+    apart: Mapping[int, float] = {}
+    heedless: bool = False
 
 
 class PaceReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -162,6 +162,8 @@ class Sender:
         self._lost: deque[Segment] = deque()
         self._orders = 0
         self._recovery_order = 0
+        self.heedless = False
+        """Held back by its pace alone, as BBR is where that is less than the link would carry."""
         self._w_max = 0.0
         self._cut_s = 0.0
         self._progress_s = self._loop.time()
@@ -313,6 +315,8 @@ class Sender:
 
     def _cut(self, factor: float, now_s: float) -> None:
         self._recovery_order = self._orders
+        if self.heedless:
+            return
         self._w_max = self.cwnd
         self._cut_s = now_s
         self.cwnd = self.ssthresh = max(2.0 * PACKET_BYTES, self.cwnd * factor)
@@ -320,7 +324,7 @@ class Sender:
     def _grow(self, size: int, now_s: float) -> None:
         if self.in_flight + size + self._max_segment_bytes < self.cwnd:
             return  # not filled: says nothing about the network
-        if self.cwnd < self.ssthresh:
+        if self.cwnd < self.ssthresh or self.heedless:
             self.cwnd += size
             return
         since_s = now_s - self._cut_s

@@ -9,6 +9,7 @@ from tests.sim.tcp import PACKET_BYTES, Sender
 
 SO_MAX_PACING_RATE = 47
 TCP_INFO = 11
+TCP_CONGESTION = 13
 _UNLIMITED = (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 _FORMAT = struct.Struct("=8B24I4Q6I4Q2I2Q4I")
 """struct tcp_info up to tcpi_snd_wnd (linux/tcp.h, 5.4 and later)."""
@@ -27,8 +28,12 @@ class FakeSocket:
         if (level, option) == (socket.SOL_SOCKET, SO_MAX_PACING_RATE):
             rate = int.from_bytes(value, "little") if isinstance(value, bytes) else value
             self._sender.pace(float("inf") if rate in _UNLIMITED else float(max(rate, 1)))
+        if (level, option) == (socket.IPPROTO_TCP, TCP_CONGESTION):
+            self._sender.heedless = value == b"bbr"
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
+        if (level, option) == (socket.IPPROTO_TCP, TCP_CONGESTION):
+            return (b"bbr" if self._sender.heedless else b"cubic").ljust(size, b"\0")
         if (level, option) != (socket.IPPROTO_TCP, TCP_INFO):
             return b"" if size else 0
         return _pack(self._sender)[:size]

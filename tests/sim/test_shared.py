@@ -59,6 +59,25 @@ def test_a_fair_one_leaves_another_flow_its_half(rtt_s: float) -> None:
     assert 0.4 < passed.share(passed.others[0], 27.0, 42.0) < 0.6
 
 
+def test_a_fair_one_keeps_to_half_for_as_long_as_it_lasts() -> None:
+    world = SharedWorld("fair", 0.1, others=(("cubic", BEGINS_S, 132.0),), ends_s=132.0)
+    passed = run_shared(world)
+    assert 0.4 < passed.share(passed.others[0], 90.0, 132.0) < 0.6
+
+
+def test_a_fair_one_is_one_of_many_in_the_end() -> None:
+    others = tuple(("cubic", BEGINS_S + number, 132.0) for number in range(10))
+    passed = run_shared(SharedWorld("fair", 0.1, others=others, ends_s=132.0))
+    assert 0.05 < passed.share(passed.upload, 90.0, 132.0) < 0.18
+
+
+@pytest.mark.parametrize("rtt_s", [0.1, 0.336])
+def test_a_fair_one_has_its_half_beside_who_does_not_mind_losses(rtt_s: float) -> None:
+    world = SharedWorld("fair", rtt_s, rate=12.5e6, others=(("bbr", BEGINS_S, 42.0),), ends_s=42.0)
+    passed = run_shared(world)
+    assert 0.4 < passed.share(passed.others[0], 27.0, 42.0) < 0.6
+
+
 @pytest.mark.parametrize("file_bytes", [4 << 20, 20_000])
 def test_a_bound_is_kept(file_bytes: int) -> None:
     config = UploadConfig(max_bandwidth="500kB/s")

@@ -9,10 +9,10 @@ from s3_upload.control.bulk import BulkBound
 from s3_upload.engine.bulk import TICK_S, BulkLine
 from s3_upload.engine.client import Client, PacedClient
 from s3_upload.http import Response
-from s3_upload.report import ConnectionSample
+from s3_upload.report import ConnectionSample, Paces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from s3_upload.s3.operations import Operation
     from s3_upload.s3.responses import Failure
@@ -47,7 +47,7 @@ class Seen(Plain):
         self.looks += 1
         return []
 
-    def pace(self, bytes_per_s: float, apart: Mapping[int, float]) -> bool:
+    def pace(self, paces: Paces) -> bool:
         return False
 
 

@@ -22,7 +22,7 @@ from tests.unit.test_bulk_line import Seen
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
-    from s3_upload.report import ConnectionSample
+    from s3_upload.report import ConnectionSample, Paces
 
 MB = 1e6
 
@@ -38,8 +38,8 @@ class Told(Seen):
     def samples(self) -> list[ConnectionSample]:
         return [sample(number, waiting=True) for number in self.waiting]
 
-    def pace(self, bytes_per_s: float, apart: Mapping[int, float]) -> bool:
-        self.told.append((asyncio.get_running_loop().time() - START_S, apart))
+    def pace(self, paces: Paces) -> bool:
+        self.told.append((asyncio.get_running_loop().time() - START_S, paces.apart))
         return True
 
 

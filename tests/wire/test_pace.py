@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import socket
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from s3_upload.report import Paces
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector
 from s3_upload.wire.pool import Pool
@@ -46,11 +46,35 @@ def test_each_connection_has_its_pace() -> None:
             first, second = [await pool.open(exchange()) for _ in range(2)]
             assert pace_of(first) == tcp_info.UNLIMITED
             numbers = [sample.number for sample in pool.samples()]
-            assert pool.pace(5e9, {numbers[1]: 1000.0})
+            assert pool.pace(Paces(each_bytes_per_s=5e9, apart={numbers[1]: 1000.0}))
             assert (pace_of(first), pace_of(second)) == (5_000_000_000, 1000)
             assert pace_of(await pool.open(exchange())) == 5_000_000_000
-            assert pool.pace(math.inf, {})
+            assert pool.pace(Paces())
             assert pace_of(second) == tcp_info.UNLIMITED
+
+    run_on(controlled_uvloop, main)
+
+
+def algorithm_of(connection: Connection) -> bytes:
+    return tcp_info.congestion_control(connection.socket)
+
+
+def test_connections_that_need_not_heed_losses() -> None:
+    with socket.socket() as other:
+        if not tcp_info.control_congestion(other, tcp_info.HEEDLESS):
+            pytest.skip("this system lets nobody use BBR")
+
+    async def main() -> None:
+        async with pooling() as pool:
+            first = await pool.open(exchange())
+            assert tcp_info.control_congestion(first.socket, b"reno"), "every system lets everybody"
+            pool.pace(Paces(each_bytes_per_s=1e6))
+            assert algorithm_of(first) == b"reno"
+            pool.pace(Paces(each_bytes_per_s=1e6, heedless=True))
+            second = await pool.open(exchange())
+            assert {algorithm_of(first), algorithm_of(second)} == {tcp_info.HEEDLESS}
+            pool.pace(Paces())
+            assert {algorithm_of(first), algorithm_of(second)} == {b"reno"}
 
     run_on(controlled_uvloop, main)
 
@@ -70,5 +94,7 @@ def test_samples_say_what_the_kernel_knows() -> None:
 
 def test_without_the_kernels_help_that_is_told() -> None:
     assert not tcp_info.pace(None, 1000.0)
+    assert not tcp_info.control_congestion(None, tcp_info.HEEDLESS)
+    assert tcp_info.congestion_control(None) == b""
     with socket.socket(socket.AF_UNIX) as other:
         assert tcp_info.sample(other, 1, busy=False) is None

@@ -35,7 +35,7 @@ from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S, TRIGGER_S,
 from s3_upload.control.timeout import Timeout, Timeouts
 from s3_upload.control.timers import SMALL_BYTES
 from s3_upload.control.window import Window
-from s3_upload.report import AttemptReport, ConnectionSample, PaceReport
+from s3_upload.report import AttemptReport, ConnectionSample, PaceReport, Paces
 from s3_upload.units import Bandwidth
 
 START_REQUESTS = 4
@@ -49,12 +49,10 @@ BLIND_RATE_S = 3.0
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """`bytes_per_s` for all connections together, `each_bytes_per_s` for one (both may be UNBOUNDED), but
-    `apart` for those with these numbers."""
+    """`bytes_per_s` for all connections together (or UNBOUNDED), and how they share it."""
 
     bytes_per_s: float
-    each_bytes_per_s: float
-    apart: dict[int, float]
+    paces: Paces
     report: PaceReport
 
 
@@ -201,7 +199,6 @@ class Courtesy:
         self._rate, self._at_s = rate, now
         if rate < UNBOUNDED:  # a cap makes up by itself for what is missing
             self._division.adapt(rate, look, steady=self._requests.steady and cap_rate >= share_rate)
-        each, apart = self.divide(samples)
         report = PaceReport(
             at_s=now,
             share=self.share,
@@ -213,7 +210,7 @@ class Courtesy:
             connections=look.connections,
             requests=bound or 0,
         )
-        return Decision(rate, each, apart, report)
+        return Decision(rate, self.divide(samples), report)
 
     def _bound(self, look: Look, rate: float, cap_rate: float, now: float) -> int | None:
         """Step 2. At the floor no number of requests is too small."""
@@ -234,13 +231,14 @@ class Courtesy:
         rate = (acked_bytes - before) / (now - since_s) if now > since_s else 0.0
         return Look(at_s=now, acked_bytes=acked_bytes, bytes_per_s=rate)
 
-    def divide(self, samples: Sequence[ConnectionSample]) -> tuple[float, dict[int, float]]:
-        """Step 3 alone, for the rate that holds: for one connection, and those by their numbers."""
+    def divide(self, samples: Sequence[ConnectionSample]) -> Paces:
+        """Step 3 alone, for the rate that holds."""
         if self._rate == UNBOUNDED:
-            return self._rate, {}
+            return Paces()
         each, apart = self._division.divide(self._rate, samples)
         self._paces.add(min(apart.values(), default=each), now=self._at_s, over_s=SLOWEST_S)
-        return each, apart
+        heedless = isinstance(self._taker, FairFlow) and self._taker.heedless
+        return Paces(each_bytes_per_s=each, apart=apart, heedless=heedless)
 
     def slowed_s(self, body_bytes: int) -> float:
         """How long the bytes of a body may take on their way for their pace alone (step 4)."""

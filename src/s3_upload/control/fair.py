@@ -20,11 +20,19 @@ its acknowledgements.
 
 4. *Half*: which of two flows loses packets in an overflow is chance, and where a round trip is long a
    newcomer would wait long for its share.  So there is a bound as well.  With R smoothed over SMOOTH_S,
-   the highest of the last CAPACITY_S is what the link carries (L).  While a queue stands (above QUEUE_S) and
-   R is below OWN * L, somebody else wants more: the bound falls from R to L / 2, by GIVE in SMOOTH_S and a
-   round trip; else it rises as fast.  While it holds, W does not grow.  A loss at a rate below LOW * L costs
-   1 - BETA_LOW: more than half is not given.
-5. A window that is not used (R below USED of the rate that it tells of) does not grow.
+   the highest so far is what the link carries (L).  While a queue stands (above QUEUE_S) and R is below
+   OWN * L, somebody else wants more: the bound falls from R to L / 2, by GIVE in SMOOTH_S and a round trip;
+   else it rises as fast.  While it holds, W does not grow.  More than half is not given either, so a loss at
+   a rate below LOW * L costs 1 - BETA_LOW; but only for GIVING_S after R was last above OWN * L: of many
+   flows each has less than half.
+5. *Heedless traffic*: CUBIC flows that lost packets take a while to fill the queue again.  Where it
+   overflows ROW times, each sooner after the one before than if FLOWS of them shared the link, somebody does
+   not mind losses (BBR looks for more every eight round trips:
+   draft-cardwell-iccrg-bbr-congestion-control), and would be left with more and more.  So losses at a rate
+   below LOW * L cost nothing then; W goes to L / 2, but to no more than PUSH times what was acknowledged in
+   the last PUSH_TRIPS, by HEEDLESS_GROWTH a round trip; and the connections' own TCP is told (`heedless`).
+   This is over when no overflow has come for twice that time.
+6. A window that is not used (R below USED of the rate that it tells of) does not grow.
 """
 
 from __future__ import annotations
@@ -40,8 +48,9 @@ MIN_SEGMENTS = 4.0
 C = 0.4
 BETA, BETA_LOW, LOW = 0.7, 0.85, 0.55
 DELAY_MIN_S, DELAY_MAX_S, DELAYED = 0.004, 0.016, 3
-CAPACITY_S, QUEUE_S, SMOOTH_S, OWN, GIVE = 60.0, 0.005, 1.0, 0.95, 0.2
+GIVING_S, QUEUE_S, SMOOTH_S, OWN, GIVE = 60.0, 0.005, 1.0, 0.95, 0.2
 DEAF_TRIPS = 1.25
+ROW, FLOWS, HEEDLESS_GROWTH, PUSH, PUSH_TRIPS = 4, 50, 1.1, 1.25, 10.0
 USED = 0.6
 MIN_RTT_S = 0.001
 
@@ -58,10 +67,18 @@ class FairFlow:
         self._last_s = 0.0
         self._rate = 0.0
         self._rates = Recent()
-        self._acked = Recent()  # R, smoothed
-        self._smooth = 0.0
+        self._acked = Recent()  # R
+        self._smooth = self._carries = 0.0  # R smoothed, and L
+        self._alone_s = 0.0
         self._bound = math.inf
         self._delayed = 0
+        self._row = 0  # overflows, each soon after the one before
+        self._lost_s = -math.inf
+
+    @property
+    def heedless(self) -> bool:
+        """See step 5."""
+        return self._row >= ROW
 
     def decide(self, look: Look, *, now: float) -> float:
         """Bytes per second for all connections from now on."""
@@ -69,12 +86,15 @@ class FairFlow:
         rtt_s = max(look.base_s + look.queue_s, MIN_RTT_S)
         self._rates.add(self._rate, now=now, over_s=2.0 * rtt_s + RATE_S)
         self._smooth += (look.bytes_per_s - self._smooth) * min(1.0, elapsed_s / SMOOTH_S)
-        self._acked.add(self._smooth, now=now, over_s=CAPACITY_S)
+        self._acked.add(look.bytes_per_s, now=now, over_s=PUSH_TRIPS * rtt_s)
+        self._carries = max(self._carries, self._smooth)
+        if self._smooth >= OWN * self._carries:
+            self._alone_s = now
         used = look.bytes_per_s >= USED * self._rates.least
         if look.base_s == 0.0:
             pass  # no connection yet
         elif look.retransmits and now > self._deaf_until_s:
-            self._cut(now, rtt_s)
+            self._lose(now, rtt_s)
         elif self._slow_start:
             delayed = look.queue_s > min(max(look.base_s / 8.0, DELAY_MIN_S), DELAY_MAX_S)
             self._delayed = self._delayed + look.fresh if delayed else 0
@@ -86,6 +106,8 @@ class FairFlow:
                 self.window *= 2.0 ** (elapsed_s / rtt_s) if elapsed_s < rtt_s else 2.0
         elif used and self.window * SEGMENT_BYTES < self._bound * rtt_s:
             self._grow(now, rtt_s, elapsed_s)
+        if self.heedless:
+            self._insist(now, rtt_s, elapsed_s)
         if not self._slow_start:
             self._share(look, elapsed_s / (rtt_s + SMOOTH_S))
         floor = FLOOR_CONNECTION_BYTES_PER_S * max(look.busy, 1)
@@ -94,7 +116,7 @@ class FairFlow:
 
     def _share(self, look: Look, steps: float) -> None:
         """Step 4, a look later."""
-        carries = self._acked.most
+        carries = self._carries
         if look.queue_s > QUEUE_S and self._smooth < OWN * carries:
             bound = min(self._bound, self._smooth / OWN)
             self._bound = max(carries / 2.0, bound * (1.0 - GIVE) ** steps)
@@ -103,15 +125,38 @@ class FairFlow:
             if self._bound > 2.0 * carries:
                 self._bound = math.inf
 
-    def _cut(self, now: float, rtt_s: float) -> None:
+    def _lose(self, now: float, rtt_s: float) -> None:
+        """Step 2, but for what step 5 says."""
+        soon = self.heedless or now - self._lost_s < self._recovery_s(rtt_s)
+        self._row = self._row + 1 if soon else 1
+        self._lost_s = now
+        self._deaf_until_s = now + DEAF_TRIPS * rtt_s + REACTION_S
+        low = self._rate < LOW * self._carries
+        if not (low and self.heedless):
+            self._cut(now, BETA_LOW if low and now < self._alone_s + GIVING_S else BETA)
+
+    def _insist(self, now: float, rtt_s: float, elapsed_s: float) -> None:
+        """Step 5, a look later."""
+        if self._rate < LOW * self._carries:
+            wanted = min(self._carries / 2.0, PUSH * self._acked.most) * rtt_s / SEGMENT_BYTES
+            step = HEEDLESS_GROWTH ** min(1.0, elapsed_s / rtt_s)
+            self.window = min(max(wanted, self.window / step), self.window * step)
+            self._w_max, self._cut_s = self.window, now
+        if now - self._lost_s > 2.0 * self._recovery_s(rtt_s):
+            self._row = 0
+
+    def _recovery_s(self, rtt_s: float) -> float:
+        """How long one of FLOWS flows needs to be back where it was: as CUBIC (K), or as Reno."""
+        window = self._carries * rtt_s / SEGMENT_BYTES / FLOWS
+        return float(min((window * (1.0 - BETA) / C) ** (1 / 3), window * (1.0 + BETA) / 3.0 * rtt_s))
+
+    def _cut(self, now: float, beta: float) -> None:
         converging = self.window < self._w_max
         self._w_max = self.window * (1.0 + BETA) / 2.0 if converging else self.window
-        low = self._rate < LOW * self._acked.most
-        self.window = max(MIN_SEGMENTS, (BETA_LOW if low else BETA) * self.window)
+        self.window = max(MIN_SEGMENTS, beta * self.window)
         self._slow_start = False
         self.state = "cruising"
         self._cut_s = now
-        self._deaf_until_s = now + DEAF_TRIPS * rtt_s + REACTION_S
 
     def _grow(self, now: float, rtt_s: float, elapsed_s: float) -> None:
         t = now - self._cut_s

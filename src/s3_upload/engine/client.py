@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from s3_upload.http import Response
-from s3_upload.report import ConnectionSample
+from s3_upload.report import ConnectionSample, Paces
 from s3_upload.s3.operations import Operation
 from s3_upload.s3.responses import Failure
 from s3_upload.wire.exchange import Exchange
@@ -69,10 +68,6 @@ class PacedClient(Client, Protocol):
         """Of all open connections; empty where nothing is known of them."""
         ...
 
-    def pace(self, bytes_per_s: float, apart: Mapping[int, float]) -> bool:
-        """Each connection, also those opened later, sends at most so fast (math.inf: as fast as it likes);
-        `apart`: but these, by the numbers of their samples.
-
-        False if one does not.
-        """
+    def pace(self, paces: Paces) -> bool:
+        """From now on the connections send so fast; False if one does not keep to its pace."""
         ...

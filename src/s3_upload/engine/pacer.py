@@ -11,14 +11,13 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from s3_upload.control.courtesy import Courtesy
 from s3_upload.engine.client import Client, PacedClient
 from s3_upload.engine.gate import Gate
 from s3_upload.pace import Pace
-from s3_upload.report import ConnectionSample, PaceReport
+from s3_upload.report import ConnectionSample, PaceReport, Paces
 
 TICK_S = 0.05
 BEGUN_S = 0.002
@@ -38,7 +37,7 @@ class Unpaced:
     def samples(self) -> list[ConnectionSample]:
         return []
 
-    def pace(self, bytes_per_s: float, apart: Mapping[int, float]) -> bool:
+    def pace(self, paces: Paces) -> bool:
         return False
 
 
@@ -82,7 +81,7 @@ class Pacer:
             if timer is not None:
                 timer.cancel()
         self._timer = self._soon = None
-        self._client.pace(math.inf, {})
+        self._client.pace(Paces())
         self._gate.open()
         return tuple(self._reports)
 
@@ -93,13 +92,13 @@ class Pacer:
 
     def _divide(self) -> None:
         self._soon = None
-        self._client.pace(*self._courtesy.divide(self._client.samples()))
+        self._client.pace(self._courtesy.divide(self._client.samples()))
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(TICK_S, self._tick)
         now = self._clock() - self._epoch_s
         decision = self._courtesy.decide(self._client.samples(), self._pace.bandwidth, now=now)
-        by_kernel = self._client.pace(decision.each_bytes_per_s, decision.apart)
+        by_kernel = self._client.pace(decision.paces)
         self._gate.refill(decision.bytes_per_s, now=now, small_only=by_kernel)
         self._pace.latest = decision.report
         self._connections = decision.report.connections

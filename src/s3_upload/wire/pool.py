@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
-from collections.abc import Mapping
 
-from s3_upload.report import ConnectionSample
+from s3_upload.report import ConnectionSample, Paces
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector
 from s3_upload.wire.connection import Connection
@@ -26,6 +24,7 @@ MAX_IDLE_S = 15.0
 """Below the idle time-outs of S3 (about 20 s) and of the usual proxies (60 s and more)."""
 _NUMBERS = itertools.count()
 """One for each connection, whichever pool it is in."""
+_UNPACED = Paces()
 
 
 class Pool:
@@ -36,7 +35,8 @@ class Pool:
         self._loop = loop
         self._idle: list[tuple[Connection, float]] = []
         self._all: dict[Connection, int] = {}  # each with its number
-        self._pace_bytes_per_s = math.inf
+        self._paces = _UNPACED
+        self._usual = b""  # its algorithm, once it matters
         self._kernel_paces = True  # as long as nothing shows that it does not
 
     def __repr__(self) -> str:
@@ -76,8 +76,12 @@ class Pool:
 
     def _add(self, connection: Connection) -> None:
         self._all[connection] = next(_NUMBERS)
-        if self._pace_bytes_per_s < math.inf and not tcp_info.pace(connection.socket, self._pace_bytes_per_s):
+        if self._paces == _UNPACED:
+            return
+        if not tcp_info.pace(connection.socket, self._paces.each_bytes_per_s):
             self._kernel_paces = False
+        if self._paces.heedless:
+            self._heed(connection, losses=False)
 
     def samples(self) -> list[ConnectionSample]:
         """What the kernel says of each open connection; none where it says nothing."""
@@ -87,16 +91,23 @@ class Pool:
         )
         return [sample for sample in found if sample is not None]
 
-    def pace(self, bytes_per_s: float, apart: Mapping[int, float]) -> bool:
-        """Each connection sends at most so fast (math.inf: as fast as it likes), also those opened later;
-        `apart`: but these, by their numbers. False if the kernel does not see to that."""
-        if bytes_per_s == self._pace_bytes_per_s == math.inf:
+    def pace(self, paces: Paces) -> bool:
+        """From now on the connections send so fast; False if the kernel does not see to that."""
+        if paces == self._paces == _UNPACED:
             return self._kernel_paces
-        self._pace_bytes_per_s = bytes_per_s
+        before, self._paces = self._paces, paces
         for connection, number in self._all.items():
-            if not tcp_info.pace(connection.socket, apart.get(number, bytes_per_s)):
+            if not tcp_info.pace(connection.socket, paces.apart.get(number, paces.each_bytes_per_s)):
                 self._kernel_paces = False
+            if paces.heedless != before.heedless:
+                self._heed(connection, losses=not paces.heedless)
         return self._kernel_paces
+
+    def _heed(self, connection: Connection, *, losses: bool) -> None:
+        """Whether its TCP slows down for losses, as it usually does, or, if the system allows it, not."""
+        if not losses:
+            self._usual = self._usual or tcp_info.congestion_control(connection.socket)
+        tcp_info.control_congestion(connection.socket, self._usual if losses else tcp_info.HEEDLESS)
 
     async def close(self) -> None:
         """Closes all connections and lets the loop run their callbacks."""

@@ -18,11 +18,14 @@ from s3_upload.report import ConnectionSample
 
 SO_MAX_PACING_RATE = 47
 """Linux's number (asm-generic/socket.h); Python has no name for it."""
+HEEDLESS = b"bbr"
+"""The algorithm that does not slow down for losses (draft-cardwell-iccrg-bbr-congestion-control)."""
 UNLIMITED = 0xFFFF_FFFF_FFFF_FFFF
 
 # 8 bytes of flags; 24 u32 from rto to total_retrans; 4 u64 from pacing_rate to bytes_received;
 # 6 u32 from segs_out to data_segs_out; u64 delivery_rate.
 _LAYOUT = struct.Struct("=8x24I4Q6IQ")
+_NAME_BYTES = 16  # TCP_CA_NAME_MAX (net/tcp.h)
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 AVAILABLE = sys.platform == "linux" and _TCP_INFO is not None
 
@@ -94,6 +97,25 @@ def pace(sock: Any, bytes_per_s: float) -> bool:
     except (OSError, AttributeError):
         return False
     return _TCP_INFO is not None
+
+
+def congestion_control(sock: Any) -> bytes:
+    """The name of the algorithm that decides how fast it sends; b"" where that is not to be known."""
+    try:
+        name = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _NAME_BYTES)
+    except (OSError, AttributeError):
+        return b""
+    return bytes(name).partition(b"\0")[0]
+
+
+def control_congestion(sock: Any, name: bytes) -> bool:
+    """Has that algorithm decide; False if it is not to be had: the kernel lacks it, or does not let
+    everybody use it (net.ipv4.tcp_allowed_congestion_control)."""
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name)
+    except (OSError, AttributeError):
+        return False
+    return True
 
 
 def _values(sock: Any) -> tuple[Any, ...] | None:

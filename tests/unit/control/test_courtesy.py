@@ -19,6 +19,7 @@ from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S
 from s3_upload.control.timeout import OriginTimeout
 from s3_upload.control.timers import AdaptiveTimeout
 from s3_upload.control.window import FixedWindow
+from s3_upload.report import Paces
 from s3_upload.units import Bandwidth
 from tests.unit.control.test_link import sample
 
@@ -154,15 +155,15 @@ def test_who_waits_hears_of_a_bound_that_rises() -> None:
 
 def test_step_3_it_is_divided_anew_between_the_looks() -> None:
     courtesy = Courtesy("full", CappedWindow(FixedWindow(10)))
-    assert courtesy.decide([sample(1, waiting=True)], ONE_MBPS, now=0.0).apart == {1: pytest.approx(MB)}
-    _, apart = courtesy.divide([sample(1, waiting=True), sample(2, waiting=True)])
-    assert apart == {1: pytest.approx(0.375 * MB), 2: pytest.approx(0.625 * MB)}
+    assert courtesy.decide([sample(1, waiting=True)], ONE_MBPS, now=0.0).paces.apart == {1: pytest.approx(MB)}
+    paces = courtesy.divide([sample(1, waiting=True), sample(2, waiting=True)])
+    assert paces.apart == {1: pytest.approx(0.375 * MB), 2: pytest.approx(0.625 * MB)}
 
 
 def test_a_run_that_nothing_bounds_is_not_paced() -> None:
     window = CappedWindow(FixedWindow(10))
     decision = Courtesy("full", window).decide([sample(1)], None, now=0.0)
-    assert (decision.bytes_per_s, decision.each_bytes_per_s, decision.apart) == (UNBOUNDED, UNBOUNDED, {})
+    assert (decision.bytes_per_s, decision.paces) == (UNBOUNDED, Paces())
     assert window.bound is None
     assert (decision.report.state, decision.report.pace_bytes_per_s) == ("full", 0.0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control.fair import SEGMENT_BYTES, START_SEGMENTS, FairFlow
+from s3_upload.control.fair import GIVING_S, SEGMENT_BYTES, START_SEGMENTS, FairFlow
 from s3_upload.control.link import Look
 
 
@@ -138,7 +138,86 @@ def test_step_4_a_loss_costs_less_than_half(acked: float, cut: float) -> None:
     assert rig.flow.window == pytest.approx(cut * before, rel=0.01)
 
 
-def test_step_5_a_window_that_is_not_used_does_not_grow() -> None:
+def test_step_4_only_for_a_while() -> None:
+    rig = alone_for(10.0)
+    rig.flow.window = 5.4e6 * 0.1 / SEGMENT_BYTES
+    for _ in range(round(GIVING_S / 0.05) + 1):
+        rig.look(acked=5.4e6)
+        rig.flow.window = 5.4e6 * 0.1 / SEGMENT_BYTES
+    rig.look(acked=5.4e6, lost=1)
+    assert rig.flow.window == pytest.approx(0.7 * 5.4e6 * 0.1 / SEGMENT_BYTES, rel=0.01)
+
+
+def overflowing(rig: Rig, times: int, every_s: float, acked: float = 4e6) -> list[float]:
+    """What the window is after each overflow, as a share of what it was before."""
+    left = []
+    for _ in range(times):
+        for _ in range(round(every_s / 0.05) - 1):
+            rig.look(queue_ms=20.0, acked=acked)
+        before = rig.flow.window
+        rig.look(queue_ms=20.0, acked=acked, lost=1)
+        left.append(rig.flow.window / before)
+    return left
+
+
+def low(acked: float = 4e6) -> Rig:
+    """Less than half of the link is its own."""
+    rig = alone_for(10.0)
+    rig.flow.window = acked * 0.12 / SEGMENT_BYTES
+    rig.look(queue_ms=20.0, acked=acked)
+    return rig
+
+
+# One of 50 flows has 16.6 segments of the 828 that are under way, and needs
+# min(cbrt(16.6 * 0.3 / 0.4), 16.6 * 1.7 / 3 * 0.12) = 1.13 s to be back where it was.
+@pytest.mark.parametrize(("every_s", "heedless"), [(1.1, True), (1.2, False)])
+def test_step_5_who_does_not_mind_losses_overflows_the_queue_soon_again(
+    every_s: float, heedless: bool
+) -> None:
+    rig = low()
+    overflowing(rig, 3, every_s)
+    assert not rig.flow.heedless
+    overflowing(rig, 1, every_s)
+    assert rig.flow.heedless is heedless
+
+
+def test_step_5_then_losses_cost_nothing_and_half_is_taken() -> None:
+    rig = low()
+    left = overflowing(rig, 5, 0.5)
+    assert max(left[:3]) < 0.86
+    assert min(left[3:]) >= 1.0
+    for _ in range(100):
+        rig.look(queue_ms=20.0, acked=0.85 * rig.rate, lost=1)
+    assert rig.rate == pytest.approx(5e6, rel=0.01)
+
+
+def test_step_5_but_no_more_than_what_comes_through() -> None:
+    rig = low()
+    overflowing(rig, 5, 0.5)
+    for _ in range(100):
+        rig.look(queue_ms=20.0, acked=2e6, lost=1)
+    assert rig.rate == pytest.approx(1.25 * 2e6, rel=0.01)
+
+
+def test_step_5_above_half_losses_count() -> None:
+    rig = low()
+    overflowing(rig, 5, 0.5)
+    for _ in range(20):  # without a queue its bound rises
+        rig.flow.window = 6e6 * 0.1 / SEGMENT_BYTES
+        rig.look(acked=6e6)
+    before = rig.flow.window
+    rig.look(acked=6e6, lost=1)
+    assert rig.flow.window == pytest.approx(0.7 * before, rel=0.02)
+
+
+def test_step_5_it_is_over_when_nothing_overflows() -> None:
+    rig = low()
+    overflowing(rig, 5, 0.5)
+    rig.looks(1.8)  # without the queue 50 flows need 0.78 s
+    assert not rig.flow.heedless
+
+
+def test_step_6_a_window_that_is_not_used_does_not_grow() -> None:
     rig = cut_at(1000.0)
     rig.looks(0.5, used=0.5)
     before = rig.flow.window
