@@ -107,12 +107,6 @@ def _beside_bulk(foreground: str, figures: Figures, alone: Figures) -> Iterator[
     yield "background: reclaims 90 % within 5 s", back, "s", back is not None and back <= 5
 
 
-def _text(value: float | None, unit: str) -> str:
-    if value is None:
-        return "never"
-    return f"{value * 100:.1f} %" if unit == "%" else f"{value:.1f} {unit}"
-
-
 def _where(scenario: Scenario) -> str:
     loss = f", loss {scenario.loss:.1%}" if scenario.loss else ""
     beside = "" if scenario.foreground == NOTHING else f"{scenario.foreground.upper()}, "

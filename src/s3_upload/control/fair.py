@@ -26,12 +26,12 @@ its acknowledgements.
    a rate below LOW * L costs 1 - BETA_LOW; but only for GIVING_S after R was last above OWN * L: of many
    flows each has less than half.
 5. *Heedless traffic*: CUBIC flows that lost packets take a while to fill the queue again.  Where it
-   overflows ROW times, each sooner after the one before than if FLOWS of them shared the link, somebody does
-   not mind losses (BBR looks for more every eight round trips:
-   draft-cardwell-iccrg-bbr-congestion-control), and would be left with more and more.  So losses at a rate
-   below LOW * L cost nothing then; W goes to L / 2, but to no more than PUSH times what was acknowledged in
-   the last PUSH_TRIPS, by HEEDLESS_GROWTH a round trip; and the connections' own TCP is told (`heedless`).
-   This is over when no overflow has come for twice that time.
+   overflows ROW times (a loss while a queue stands: there is none at a policer), each sooner after the one
+   before than if FLOWS of them shared the link, somebody does not mind losses (BBR looks for more every eight
+   round trips: draft-cardwell-iccrg-bbr-congestion-control), and would be left with more and more.  So losses
+   at a rate below LOW * L cost nothing then; W goes to L / 2, but to no more than PUSH times what was
+   acknowledged in the last PUSH_TRIPS, by HEEDLESS_GROWTH a round trip; and the connections' own TCP is told
+   (`heedless`).  This is over when no overflow has come for twice that time.
 6. A window that is not used (R below USED of the rate that it tells of) does not grow.
 """
 
@@ -73,7 +73,7 @@ class FairFlow:
         self._bound = math.inf
         self._delayed = 0
         self._row = 0  # overflows, each soon after the one before
-        self._lost_s = -math.inf
+        self._overflow_s = -math.inf
 
     @property
     def heedless(self) -> bool:
@@ -94,7 +94,7 @@ class FairFlow:
         if look.base_s == 0.0:
             pass  # no connection yet
         elif look.retransmits and now > self._deaf_until_s:
-            self._lose(now, rtt_s)
+            self._lose(look, now, rtt_s)
         elif self._slow_start:
             delayed = look.queue_s > min(max(look.base_s / 8.0, DELAY_MIN_S), DELAY_MAX_S)
             self._delayed = self._delayed + look.fresh if delayed else 0
@@ -125,11 +125,12 @@ class FairFlow:
             if self._bound > 2.0 * carries:
                 self._bound = math.inf
 
-    def _lose(self, now: float, rtt_s: float) -> None:
+    def _lose(self, look: Look, now: float, rtt_s: float) -> None:
         """Step 2, but for what step 5 says."""
-        soon = self.heedless or now - self._lost_s < self._recovery_s(rtt_s)
-        self._row = self._row + 1 if soon else 1
-        self._lost_s = now
+        if look.queue_s > QUEUE_S:
+            soon = self.heedless or now - self._overflow_s < self._recovery_s(rtt_s)
+            self._row = self._row + 1 if soon else 1
+            self._overflow_s = now
         self._deaf_until_s = now + DEAF_TRIPS * rtt_s + REACTION_S
         low = self._rate < LOW * self._carries
         if not (low and self.heedless):
@@ -142,7 +143,7 @@ class FairFlow:
             step = HEEDLESS_GROWTH ** min(1.0, elapsed_s / rtt_s)
             self.window = min(max(wanted, self.window / step), self.window * step)
             self._w_max, self._cut_s = self.window, now
-        if now - self._lost_s > 2.0 * self._recovery_s(rtt_s):
+        if now - self._overflow_s > 2.0 * self._recovery_s(rtt_s):
             self._row = 0
 
     def _recovery_s(self, rtt_s: float) -> float:

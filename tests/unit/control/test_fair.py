@@ -148,14 +148,14 @@ def test_step_4_only_for_a_while() -> None:
     assert rig.flow.window == pytest.approx(0.7 * 5.4e6 * 0.1 / SEGMENT_BYTES, rel=0.01)
 
 
-def overflowing(rig: Rig, times: int, every_s: float, acked: float = 4e6) -> list[float]:
+def overflowing(rig: Rig, times: int, every_s: float, queue_ms: float = 20.0) -> list[float]:
     """What the window is after each overflow, as a share of what it was before."""
     left = []
     for _ in range(times):
         for _ in range(round(every_s / 0.05) - 1):
-            rig.look(queue_ms=20.0, acked=acked)
+            rig.look(queue_ms=20.0, acked=4e6)
         before = rig.flow.window
-        rig.look(queue_ms=20.0, acked=acked, lost=1)
+        rig.look(queue_ms=queue_ms, acked=4e6, lost=1)
         left.append(rig.flow.window / before)
     return left
 
@@ -179,6 +179,12 @@ def test_step_5_who_does_not_mind_losses_overflows_the_queue_soon_again(
     assert not rig.flow.heedless
     overflowing(rig, 1, every_s)
     assert rig.flow.heedless is heedless
+
+
+def test_step_5_what_is_lost_without_a_queue_is_no_overflow() -> None:
+    rig = low()
+    overflowing(rig, 6, 0.5, queue_ms=4.0)
+    assert not rig.flow.heedless
 
 
 def test_step_5_then_losses_cost_nothing_and_half_is_taken() -> None:
