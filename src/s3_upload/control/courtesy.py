@@ -6,12 +6,14 @@ Theory of operation.  Every tick the connections' samples become a `Look` (`link
 2. *Requests*: with a bound on the rate, more requests at a time than keep it busy only wait.  From
    START_REQUESTS, times REQUESTS_GROWTH each step (a round trip and REACTION_S) in which all were in use and
    less than USED of the rate was acknowledged, though no queue stands in the way and none had bytes that
-   wait (all wait for answers); where some had (TCP holds them back), each SLOW_STEPS; one less when
-   more than MAX_WAITING have, their windows suffice (SPARE_WINDOWS times what is wanted: each waits a round
-   trip between two bodies), and the last one less has told.  After a yield the windows of old connections
-   are small (what little they sent has met losses), and open slowly: where they do not suffice, so many are
-   added within a step as let the rest through soon (step 6 of `link`); not before FRESH_FROM of it is
-   reached, since in a try that fails they would fare like the others.
+   wait (all wait for answers); where some had (TCP holds them back), each SLOW_STEPS.  In the share "fair"
+   also while a queue stands, if less than SENDING of them have (mean of SENDING_LOOKS): where bodies are
+   small many wait for answers, and its part is due whatever their size.  One less when more than MAX_WAITING
+   have bytes that wait, their windows suffice (SPARE_WINDOWS times what is wanted: each waits a round trip
+   between two bodies), and the last one less has told.  After a yield the windows of old connections are
+   small (what little they sent has met losses), and open slowly: where they do not suffice, so many are added
+   within a step as let the rest through soon (step 6 of `link`); not before FRESH_FROM of it is reached,
+   since in a try that fails they would fare like the others.
 3. *Pace of one connection*: `division`.
 4. *Timeouts*: what is held back here is not to be cut for it.  A small body counts as taken in when the
    kernel has it, but then leaves at the pace; the slowest of the last SLOWEST_S, for safety.  A request as
@@ -42,6 +44,7 @@ START_REQUESTS = 4
 REQUESTS_GROWTH = 1.5
 USED, SPARE_WINDOWS = 0.9, 1.25
 MAX_WAITING = 8
+SENDING, SENDING_LOOKS = 0.7, 8.0
 SLOW_STEPS = 3
 FRESH_FROM = 0.25
 SLOWEST_S = 60.0
@@ -99,15 +102,26 @@ class Requests:
         self._rates = Recent()
         self._changed_s = 0.0
         self._used_s = 0.0  # when they last were enough
+        self._sending = 1.0  # the share of those busy that have bytes to send, smoothed
         self._freshened = False
         self._fresh = self._stale = 0  # how many are added in this reclaim, to how many
         self._fresh_s = 0.0
         self.steady = False
         """The rate has been about the same for as long as its effect takes to be seen."""
 
-    def decide(self, look: Look, rate: float, limit: int, *, now: float, reclaims: float = 0.0) -> int | None:
+    def decide(
+        self,
+        look: Look,
+        rate: float,
+        limit: int,
+        *,
+        now: float,
+        reclaims: float = 0.0,
+        due: float = 0.0,
+    ) -> int | None:
         """How many may be in flight, None for as many as the window has; `limit`: what it has. `reclaims`:
-        the rate that is wanted soon, after a yield."""
+        the rate that is wanted soon, after a yield; `due`: the rate that is wanted even though others' queue
+        stands."""
         step_s = look.base_s + look.queue_s + REACTION_S
         self._rates.add(rate, now=now, over_s=step_s + RATE_S)
         if rate == UNBOUNDED:
@@ -115,7 +129,10 @@ class Requests:
         least = self._rates.least
         self.steady = self._rates.most < 1.1 * least
         full = look.busy >= min(self.bound, limit)
-        if not full or look.bytes_per_s >= USED * least or look.queue_s > TRIGGER_S:
+        self._sending += (look.waiting / max(look.busy, 1) - self._sending) / SENDING_LOOKS
+        answers = look.bytes_per_s < USED * due and self._sending < SENDING
+        crowded = look.queue_s > TRIGGER_S and not answers
+        if not full or look.bytes_per_s >= USED * least or crowded:
             self._used_s = now
         held_back = now - self._used_s >= step_s * (SLOW_STEPS if look.waiting else 1)
         if reclaims:
@@ -129,7 +146,7 @@ class Requests:
         if held_back:
             self.bound = min(int(self.bound * REQUESTS_GROWTH), 2 * max(limit, START_REQUESTS))
             self._changed_s = self._used_s = now
-        elif self._too_many(look, rate):
+        elif look.bytes_per_s >= USED * due and self._too_many(look, rate):
             self.bound -= 1
             self._changed_s = now
         return self.bound
@@ -214,12 +231,14 @@ class Courtesy:
 
     def _bound(self, look: Look, rate: float, cap_rate: float, now: float) -> int | None:
         """Step 2. At the floor no number of requests is too small."""
-        reclaims = 0.0
+        reclaims = due = 0.0
+        if isinstance(self._taker, FairFlow):
+            due = min(rate, self._taker.carries)
         if isinstance(self._taker, Scavenger):
             if self._taker.state is State.YIELDING:
                 return self._requests.rest(now)
             reclaims = min(self._taker.reclaims, cap_rate)
-        return self._requests.decide(look, rate, self._window.unbound, now=now, reclaims=reclaims)
+        return self._requests.decide(look, rate, self._window.unbound, now=now, reclaims=reclaims, due=due)
 
     def _blind_look(self, now: float) -> Look:
         """What the ends of requests say."""

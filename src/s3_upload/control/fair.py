@@ -68,7 +68,8 @@ class FairFlow:
         self._rate = 0.0
         self._rates = Recent()
         self._acked = Recent()  # R
-        self._smooth = self._carries = 0.0  # R smoothed, and L
+        self._smooth = 0.0
+        self.carries = 0.0  # L
         self._alone_s = 0.0
         self._bound = math.inf
         self._delayed = 0
@@ -87,8 +88,8 @@ class FairFlow:
         self._rates.add(self._rate, now=now, over_s=2.0 * rtt_s + RATE_S)
         self._smooth += (look.bytes_per_s - self._smooth) * min(1.0, elapsed_s / SMOOTH_S)
         self._acked.add(look.bytes_per_s, now=now, over_s=PUSH_TRIPS * rtt_s)
-        self._carries = max(self._carries, self._smooth)
-        if self._smooth >= OWN * self._carries:
+        self.carries = max(self.carries, self._smooth)
+        if self._smooth >= OWN * self.carries:
             self._alone_s = now
         used = look.bytes_per_s >= USED * self._rates.least
         if look.base_s == 0.0:
@@ -116,7 +117,7 @@ class FairFlow:
 
     def _share(self, look: Look, steps: float) -> None:
         """Step 4, a look later."""
-        carries = self._carries
+        carries = self.carries
         if look.queue_s > QUEUE_S and self._smooth < OWN * carries:
             bound = min(self._bound, self._smooth / OWN)
             self._bound = max(carries / 2.0, bound * (1.0 - GIVE) ** steps)
@@ -132,14 +133,14 @@ class FairFlow:
             self._row = self._row + 1 if soon else 1
             self._overflow_s = now
         self._deaf_until_s = now + DEAF_TRIPS * rtt_s + REACTION_S
-        low = self._rate < LOW * self._carries
+        low = self._rate < LOW * self.carries
         if not (low and self.heedless):
             self._cut(now, BETA_LOW if low and now < self._alone_s + GIVING_S else BETA)
 
     def _insist(self, now: float, rtt_s: float, elapsed_s: float) -> None:
         """Step 5, a look later."""
-        if self._rate < LOW * self._carries:
-            wanted = min(self._carries / 2.0, PUSH * self._acked.most) * rtt_s / SEGMENT_BYTES
+        if self._rate < LOW * self.carries:
+            wanted = min(self.carries / 2.0, PUSH * self._acked.most) * rtt_s / SEGMENT_BYTES
             step = HEEDLESS_GROWTH ** min(1.0, elapsed_s / rtt_s)
             self.window = min(max(wanted, self.window / step), self.window * step)
             self._w_max, self._cut_s = self.window, now
@@ -148,7 +149,7 @@ class FairFlow:
 
     def _recovery_s(self, rtt_s: float) -> float:
         """How long one of FLOWS flows needs to be back where it was: as CUBIC (K), or as Reno."""
-        window = self._carries * rtt_s / SEGMENT_BYTES / FLOWS
+        window = self.carries * rtt_s / SEGMENT_BYTES / FLOWS
         return float(min((window * (1.0 - BETA) / C) ** (1 / 3), window * (1.0 + BETA) / 3.0 * rtt_s))
 
     def _cut(self, now: float, beta: float) -> None:
