@@ -49,11 +49,11 @@ def look(
 
 
 def bounds(
-    requests: Requests, ticks: int, *, first: int = 0, limit: int = 100, **about: float
+    requests: Requests, ticks: int, *, first: int = 0, limit: int = 100, due: float = 0.0, **about: float
 ) -> list[int | None]:
     """What it decides at every tick of 50 ms for a rate of 1 MB/s; with this base a step is 0.1 s."""
     return [
-        requests.decide(look(at_s=n * 0.05, **about), MB, limit, now=n * 0.05)  # type: ignore[arg-type]
+        requests.decide(look(at_s=n * 0.05, **about), MB, limit, now=n * 0.05, due=due)  # type: ignore[arg-type]
         for n in range(first, first + ticks)
     ]
 
@@ -97,6 +97,29 @@ def test_step_2_but_not_where_it_is_tcp_that_has_them_wait() -> None:
     for first, window, bound in ((0, 1.2 * MB, 12), (6, 1.3 * MB, 11)):
         found = bounds(requests, 6, first=first, busy=12, waiting=MAX_WAITING + 1, rate=MB, window=window)
         assert found[-1] == bound
+
+
+@pytest.mark.parametrize(
+    ("about", "grows"),
+    [
+        ({"due": MB, "rate": 0.5 * MB, "waiting": 2}, True),
+        ({"due": MB, "rate": 0.5 * MB, "waiting": 4}, False),  # the pace or TCP holds them back
+        ({"due": MB, "rate": 0.95 * MB, "waiting": 2}, False),
+        ({"due": 0.5 * MB, "rate": 0.5 * MB, "waiting": 2}, False),
+        ({"rate": 0.5 * MB, "waiting": 2}, False),
+    ],
+    ids=repr,
+)
+def test_step_2_what_is_due_is_due_though_a_queue_stands(about: dict[str, float], grows: bool) -> None:
+    assert (bounds(Requests(), 40, queue_s=0.05, **about)[-1] != START_REQUESTS) is grows  # type: ignore[arg-type]
+
+
+def test_step_2_while_less_than_is_due_comes_there_are_no_fewer() -> None:
+    requests = Requests()
+    requests.bound = 20
+    for first, due, kept in ((0, MB, True), (20, 0.0, False)):
+        found = bounds(requests, 20, first=first, due=due, busy=20, waiting=20, rate=0.5 * MB, queue_s=0.05)
+        assert (found[-1] == 20) is kept
 
 
 def test_a_capped_window_is_the_smaller_of_two() -> None:
