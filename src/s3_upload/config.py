@@ -17,6 +17,7 @@ from s3_upload.errors import ConfigError
 from s3_upload.units import parse_bandwidth
 
 AUTO = 0
+"""Of a field for which the others say what suits them."""
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
@@ -31,15 +32,16 @@ def part_size_for(size: int, part_size: int) -> int:
     return part_size if needed <= part_size else -(-needed // MIB) * MIB
 
 
-def part_size_of(max_in_flight: int, multipart_threshold: int) -> int:
+def usual_part_size(max_in_flight: int, max_in_flight_bytes: int, multipart_threshold: int) -> int:
     """The `part_size` that suits these settings.
 
     MIN_PART_BYTES: bodies are held in memory, and the smaller they are, the more of them are sent at once on
     a long, lossy route.  Where few requests are allowed that is no gain, but each waits a round trip for its
-    answer: there they share FEW_PARTS_BYTES, as whole MiB, and have at most MAX_USUAL_PART_BYTES.
+    answer: there they share FEW_PARTS_BYTES, or half of a smaller memory, as whole MiB, and have at most
+    MAX_USUAL_PART_BYTES.
     """
-    most = min(MAX_USUAL_PART_BYTES, multipart_threshold)
-    return max(MIN_PART_BYTES, min(FEW_PARTS_BYTES // max_in_flight // MIB * MIB, most))
+    fits = min(FEW_PARTS_BYTES, max_in_flight_bytes // 2) // max_in_flight // MIB * MIB
+    return max(MIN_PART_BYTES, min(fits, MAX_USUAL_PART_BYTES, multipart_threshold))
 
 
 def knob(
@@ -129,8 +131,8 @@ class UploadConfig:
         "Bytes of one part (S3: at least 5 MiB); 0: 5 MiB, up to 16 MiB where max_in_flight is below 20. "
         "Grows where a file would need more than 10,000.",
         low=MIN_PART_BYTES,
-        auto=True,
         high=5 * GIB,
+        auto=True,
     )
     reader_threads: int = knob(4, "Threads that read and hash files.", low=1, high=256)
     share: Literal["full", "fair", "background"] = knob(
@@ -158,7 +160,7 @@ class UploadConfig:
         for spec in dataclasses.fields(self):
             _check(spec, getattr(self, spec.name))
         if self.part_size == AUTO:
-            usual = part_size_of(self.max_in_flight, self.multipart_threshold)
+            usual = usual_part_size(self.max_in_flight, self.max_in_flight_bytes, self.multipart_threshold)
             object.__setattr__(self, "part_size", usual)
         biggest_body = max(self.part_size, self.multipart_threshold)
         if biggest_body > self.max_in_flight_bytes:

@@ -219,6 +219,10 @@ def story(world: SharedWorld) -> str:
 
     rows = [row("upload", passed.upload)]
     rows += [row(kind, counts) for (kind, _, _), counts in zip(world.others, passed.others, strict=True)]
+    if world.others:
+        _, begin_s, end_s = world.others[0]
+        share = passed.share(passed.upload, (begin_s + end_s) / 2.0, end_s)
+        rows.append(f"the upload has {share:.1%} of the link in the second half of the time beside others")
     return "\n".join(rows)
 
 
@@ -272,14 +276,20 @@ def main() -> int:
     parser.add_argument("--rtt-ms", type=float, default=20.0)
     parser.add_argument("--loss", type=float, default=0.0)
     parser.add_argument("--other", default="cubic", help="cubic, bbr or none")
+    parser.add_argument("--flows", type=int, default=1, help="how many of them, from 12 s on")
+    parser.add_argument(
+        "--until-s", type=float, default=32.0, help="when they end; the upload ends 10 s later"
+    )
+    parser.add_argument("--rate", type=float, default=2.5, help="of the link, in MB/s")
     parser.add_argument("--seed", type=int, default=1, help="of the world, or the first of --seeds")
     parser.add_argument("--seeds", type=int, default=0, help="check so many made-up worlds instead")
     arguments = parser.parse_args()
     if arguments.seeds:
         return check(arguments.seed, arguments.seeds)
-    others = () if arguments.other == "none" else ((arguments.other, 12.0, 32.0),)
+    flows = 0 if arguments.other == "none" else arguments.flows
     world = SharedWorld(
-        arguments.share, arguments.rtt_ms / 1e3, loss=arguments.loss, others=others, ends_s=42.0,
+        arguments.share, arguments.rtt_ms / 1e3, arguments.rate * 1e6, loss=arguments.loss,
+        others=((arguments.other, 12.0, arguments.until_s),) * flows, ends_s=arguments.until_s + 10.0,
         seed=arguments.seed,
     )  # fmt: skip
     print(story(world))

@@ -89,6 +89,7 @@ def test_what_is_no_choice_is_refused_with_field_value_and_choices(
         ({"max_in_flight": 2}, 16),
         ({"max_in_flight": 2, "multipart_threshold": 8 * MIB}, 8),
         ({"max_in_flight": 2, "multipart_threshold": 1}, 5),
+        ({"max_in_flight": 2, "max_in_flight_bytes": 32 * MIB}, 8),
         ({"max_in_flight": 2, "part_size": 5 * MIB}, 5),
         ({"max_in_flight": 2, "part_size": 64 * MIB}, 64),
     ],

@@ -61,13 +61,13 @@ def algorithm_of(connection: Connection) -> bytes:
 
 def test_connections_that_need_not_heed_losses() -> None:
     with socket.socket() as other:
-        if not tcp_info.control_congestion(other, tcp_info.HEEDLESS):
+        if not tcp_info.set_congestion_control(other, tcp_info.HEEDLESS):
             pytest.skip("this system lets nobody use BBR")
 
     async def main() -> None:
         async with pooling() as pool:
             first = await pool.open(exchange())
-            assert tcp_info.control_congestion(first.socket, b"reno"), "every system lets everybody"
+            assert tcp_info.set_congestion_control(first.socket, b"reno"), "every system lets everybody"
             pool.pace(Paces(each_bytes_per_s=1e6))
             assert algorithm_of(first) == b"reno"
             pool.pace(Paces(each_bytes_per_s=1e6, heedless=True))
@@ -94,7 +94,7 @@ def test_samples_say_what_the_kernel_knows() -> None:
 
 def test_without_the_kernels_help_that_is_told() -> None:
     assert not tcp_info.pace(None, 1000.0)
-    assert not tcp_info.control_congestion(None, tcp_info.HEEDLESS)
+    assert not tcp_info.set_congestion_control(None, tcp_info.HEEDLESS)
     assert tcp_info.congestion_control(None) == b""
     with socket.socket(socket.AF_UNIX) as other:
         assert tcp_info.sample(other, 1, busy=False) is None

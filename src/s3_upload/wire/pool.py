@@ -107,7 +107,7 @@ class Pool:
         """Whether its TCP slows down for losses, as it usually does, or, if the system allows it, not."""
         if not losses:
             self._usual = self._usual or tcp_info.congestion_control(connection.socket)
-        tcp_info.control_congestion(connection.socket, self._usual if losses else tcp_info.HEEDLESS)
+        tcp_info.set_congestion_control(connection.socket, self._usual if losses else tcp_info.HEEDLESS)
 
     async def close(self) -> None:
         """Closes all connections and lets the loop run their callbacks."""

@@ -108,7 +108,7 @@ def congestion_control(sock: Any) -> bytes:
     return bytes(name).partition(b"\0")[0]
 
 
-def control_congestion(sock: Any, name: bytes) -> bool:
+def set_congestion_control(sock: Any, name: bytes) -> bool:
     """Has that algorithm decide; False if it is not to be had: the kernel lacks it, or does not let
     everybody use it (net.ipv4.tcp_allowed_congestion_control)."""
     try:
