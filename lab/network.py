@@ -18,6 +18,7 @@ import select
 import signal
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -77,7 +78,7 @@ class Recording:
         return ""
 
 
-class Hosts:
+class Hosts(ABC):
     """Namespaces and what runs in them; `_build` of a subclass joins them. A context manager.
 
     Raises `LabError` if they cannot be made.
@@ -106,8 +107,9 @@ class Hosts:
     ) -> None:
         self.close()
 
+    @abstractmethod
     def _build(self) -> None:
-        raise NotImplementedError
+        """Joins the hosts."""
 
     def connect(self, host: str, *settings: str) -> None:
         """Moves the device of `host` there, gives it an address and makes it the way to all the others."""

@@ -30,6 +30,7 @@ import html
 import socket
 import ssl
 import warnings
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
@@ -94,7 +95,7 @@ def boto3_client(client: Any, threads: int | None = None) -> Client:
     return _Boto3Client(client, DaemonThreads(limit, "s3-upload-boto3"))
 
 
-class _SdkClient:
+class _SdkClient(ABC):
     needs_sha256 = False
     checksum_algorithm = ""  # the SDK computes its own
 
@@ -108,9 +109,9 @@ class _SdkClient:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.endpoint})"
 
+    @abstractmethod
     def _start(self, call: Callable[[], Any], exchange: Exchange) -> asyncio.Future[dict[str, Any]]:
         """Begins `call` as soon as a slot is free, and tells `exchange` when that is."""
-        raise NotImplementedError
 
     async def send(self, operation: Operation, exchange: Exchange) -> Response:
         """See `Client.send`."""

@@ -65,10 +65,10 @@ def test_a_fair_one_keeps_to_half_for_as_long_as_it_lasts() -> None:
     assert 0.4 < passed.share(passed.others[0], 90.0, 132.0) < 0.6
 
 
-@pytest.mark.parametrize(("flows", "most"), [(3, 0.5), (10, 0.18)])
-def test_a_fair_one_is_one_of_many_in_the_end(flows: int, most: float) -> None:
+@pytest.mark.parametrize(("flows", "rate", "most"), [(3, 2.5e6, 0.5), (10, 2.5e6, 0.18), (30, 12.5e6, 0.1)])
+def test_a_fair_one_is_one_of_many_in_the_end(flows: int, rate: float, most: float) -> None:
     others = tuple(("cubic", BEGINS_S + number, 132.0) for number in range(flows))
-    passed = run_shared(SharedWorld("fair", 0.1, others=others, ends_s=132.0))
+    passed = run_shared(SharedWorld("fair", 0.1, rate, others=others, ends_s=132.0))
     assert 0.5 / (flows + 1) < passed.share(passed.upload, 90.0, 132.0) < most
 
 

@@ -27,11 +27,13 @@ its acknowledgements.
    flows each has less than half.
 5. *Heedless traffic*: CUBIC flows that lost packets take a while to fill the queue again.  Where it
    overflows ROW times (a loss while a queue stands: there is none at a policer), each sooner after the one
-   before than if FLOWS of them shared the link, somebody does not mind losses (BBR looks for more every eight
-   round trips: draft-cardwell-iccrg-bbr-congestion-control), and would be left with more and more.  So losses
-   at a rate below LOW * L cost nothing then; W goes to L / 2, but to no more than PUSH times what was
-   acknowledged in the last PUSH_TRIPS, by HEEDLESS_GROWTH a round trip; and the connections' own TCP is told
-   (`heedless`).  This is over when no overflow has come for twice that time.
+   before than if FLOWS of them shared the link, and HEAVY of the segments are lost meanwhile (a CUBIC flow
+   that loses so many has sqrt(1.5 / HEAVY) = 17 under way, RFC 9438, section 5.1), somebody does not mind
+   losses (BBR looks for more every eight round trips: draft-cardwell-iccrg-bbr-congestion-control), and
+   would be left with more and more.  So losses at a rate below LOW * L cost nothing then; W goes to L / 2,
+   but to no more than PUSH times what was acknowledged in the last PUSH_TRIPS, by HEEDLESS_GROWTH a round
+   trip; and the connections' own TCP is told (`heedless`).  This is over when no overflow has come for twice
+   that time.
 6. A window that is not used (R below USED of the rate that it tells of) does not grow.
 """
 
@@ -50,7 +52,8 @@ BETA, BETA_LOW, LOW = 0.7, 0.85, 0.55
 DELAY_MIN_S, DELAY_MAX_S, DELAYED = 0.004, 0.016, 3
 GIVING_S, QUEUE_S, SMOOTH_S, OWN, GIVE = 60.0, 0.005, 1.0, 0.95, 0.2
 DEAF_TRIPS = 1.25
-ROW, FLOWS, HEEDLESS_GROWTH, PUSH, PUSH_TRIPS = 4, 50, 1.1, 1.25, 10.0
+ROW, FLOWS, HEAVY = 4, 50, 0.005
+HEEDLESS_GROWTH, PUSH, PUSH_TRIPS = 1.1, 1.25, 10.0
 USED = 0.6
 MIN_RTT_S = 0.001
 
@@ -73,13 +76,11 @@ class FairFlow:
         self._alone_s = 0.0
         self._bound = math.inf
         self._delayed = 0
-        self._row = 0  # overflows, each soon after the one before
-        self._overflow_s = -math.inf
-
-    @property
-    def heedless(self) -> bool:
+        self.heedless = False
         """See step 5."""
-        return self._row >= ROW
+        self._row = 0  # overflows, each soon after the one before
+        self._row_acked_bytes = self._row_lost = 0  # acknowledged before it, and segments lost since
+        self._overflow_s = -math.inf
 
     def decide(self, look: Look, *, now: float) -> float:
         """Bytes per second for all connections from now on."""
@@ -87,6 +88,7 @@ class FairFlow:
         rtt_s = max(look.base_s + look.queue_s, MIN_RTT_S)
         self._rates.add(self._rate, now=now, over_s=2.0 * rtt_s + RATE_S)
         self._smooth += (look.bytes_per_s - self._smooth) * min(1.0, elapsed_s / SMOOTH_S)
+        self._row_lost += look.retransmits
         self._acked.add(look.bytes_per_s, now=now, over_s=PUSH_TRIPS * rtt_s)
         self.carries = max(self.carries, self._smooth)
         if self._smooth >= OWN * self.carries:
@@ -129,13 +131,21 @@ class FairFlow:
     def _lose(self, look: Look, now: float, rtt_s: float) -> None:
         """Step 2, but for what step 5 says."""
         if look.queue_s > QUEUE_S:
-            soon = self.heedless or now - self._overflow_s < self._recovery_s(rtt_s)
-            self._row = self._row + 1 if soon else 1
-            self._overflow_s = now
+            self._overflow(look, now, rtt_s)
         self._deaf_until_s = now + DEAF_TRIPS * rtt_s + REACTION_S
         low = self._rate < LOW * self.carries
         if not (low and self.heedless):
             self._cut(now, BETA_LOW if low and now < self._alone_s + GIVING_S else BETA)
+
+    def _overflow(self, look: Look, now: float, rtt_s: float) -> None:
+        """Whether it shows heedless traffic."""
+        if now - self._overflow_s > self._recovery_s(rtt_s):
+            self._row, self._row_acked_bytes, self._row_lost = 0, look.acked_bytes, look.retransmits
+        self._row += 1
+        self._overflow_s = now
+        sent = (look.acked_bytes - self._row_acked_bytes) / SEGMENT_BYTES
+        if self._row >= ROW and self._row_lost > HEAVY * sent:
+            self.heedless = True
 
     def _insist(self, now: float, rtt_s: float, elapsed_s: float) -> None:
         """Step 5, a look later."""
@@ -145,7 +155,7 @@ class FairFlow:
             self.window = min(max(wanted, self.window / step), self.window * step)
             self._w_max, self._cut_s = self.window, now
         if now - self._overflow_s > 2.0 * self._recovery_s(rtt_s):
-            self._row = 0
+            self.heedless = False
 
     def _recovery_s(self, rtt_s: float) -> float:
         """How long one of FLOWS flows needs to be back where it was: as CUBIC (K), or as Reno."""

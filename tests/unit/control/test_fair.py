@@ -14,16 +14,20 @@ class Rig:
         self.flow = FairFlow()
         self.now = 0.0
         self.rate = 0.0
+        self.acked_bytes = 0
 
     def look(
         self, *, queue_ms: float = 0.0, lost: int = 0, used: float = 1.0, acked: float | None = None
     ) -> None:
         self.now += 0.05
+        rate = used * self.rate if acked is None else acked
+        self.acked_bytes += int(0.05 * rate)
         look = Look(
             at_s=self.now,
             queue_s=queue_ms / 1e3,
             base_s=self.base_s,
-            bytes_per_s=used * self.rate if acked is None else acked,
+            bytes_per_s=rate,
+            acked_bytes=self.acked_bytes,
             retransmits=lost,
             fresh=True,
         )
@@ -148,14 +152,16 @@ def test_step_4_only_for_a_while() -> None:
     assert rig.flow.window == pytest.approx(0.7 * 5.4e6 * 0.1 / SEGMENT_BYTES, rel=0.01)
 
 
-def overflowing(rig: Rig, times: int, every_s: float, queue_ms: float = 20.0) -> list[float]:
+def overflowing(
+    rig: Rig, times: int, every_s: float, *, queue_ms: float = 20.0, lost: int = 50
+) -> list[float]:
     """What the window is after each overflow, as a share of what it was before."""
     left = []
     for _ in range(times):
         for _ in range(round(every_s / 0.05) - 1):
             rig.look(queue_ms=20.0, acked=4e6)
         before = rig.flow.window
-        rig.look(queue_ms=queue_ms, acked=4e6, lost=1)
+        rig.look(queue_ms=queue_ms, acked=4e6, lost=lost)
         left.append(rig.flow.window / before)
     return left
 
@@ -178,6 +184,14 @@ def test_step_5_who_does_not_mind_losses_overflows_the_queue_soon_again(
     overflowing(rig, 3, every_s)
     assert not rig.flow.heedless
     overflowing(rig, 1, every_s)
+    assert rig.flow.heedless is heedless
+
+
+# From the first overflow to the fifth are 2 s, in which 5,500 segments come through.
+@pytest.mark.parametrize(("lost", "heedless"), [(5, False), (7, True)])
+def test_step_5_and_much_is_lost(lost: int, heedless: bool) -> None:
+    rig = low()
+    overflowing(rig, 5, 0.5, lost=lost)
     assert rig.flow.heedless is heedless
 
 
