@@ -31,8 +31,10 @@ import socket
 import ssl
 import warnings
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+from s3_upload.engine.client import Client
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import Response
 from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments
@@ -47,14 +49,9 @@ from s3_upload.s3.operations import (
     UPLOAD_PART,
     Operation,
 )
+from s3_upload.s3.responses import Failure
 from s3_upload.threads import DaemonThreads
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from s3_upload.engine.client import Client
-    from s3_upload.s3.responses import Failure
-    from s3_upload.wire.exchange import Exchange
+from s3_upload.wire.exchange import Exchange
 
 MAX_TEXT_CHARS = 300
 MAX_CAUSES = 20

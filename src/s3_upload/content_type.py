@@ -7,17 +7,13 @@ no guess for a name that it does not know, and x.tar.gz is of the type of x.tar.
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from s3_upload.s3.operations import NO_FIELDS, RequestFields
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from s3_upload.source import ObjectSource
+from s3_upload.source import ObjectSource
 
 
 def content_type_by_name(fields: RequestFields = NO_FIELDS) -> Callable[[ObjectSource], RequestFields]:

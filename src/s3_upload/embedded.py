@@ -38,12 +38,10 @@ import sys
 import threading
 from collections import deque
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from types import TracebackType
+from typing import IO, Self
 
 from s3_upload.errors import ConfigError, S3UploadError
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 REGION = "us-east-1"
 START_TIMEOUT_S = 30.0

@@ -16,15 +16,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import AsyncIterable, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from s3_upload.errors import SourceError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterator
 
 _TYPE_NAMES: dict[Callable[[int], bool], str] = {
     stat.S_ISSOCK: "a socket",

@@ -13,7 +13,7 @@ from s3_upload.errors import SourceError
 from s3_upload.s3.operations import RequestFields
 from s3_upload.source import ObjectSource
 from tests.faults.actions import Rule, s3_error
-from tests.faults.uploads import BUCKET, Reports, config, stored, upload
+from tests.faults.uploads import BUCKET, Reports, config, sources, stored, upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -70,6 +70,42 @@ def test_an_async_callable_is_awaited_one_report_at_a_time_in_order(
     assert sorted(report.seq for report in seen) == list(range(600))
     ended_s = [report.attempt_reports[-1].ended_s for report in seen]
     assert ended_s == sorted(ended_s)
+
+
+class Tqdm:
+    """As a progress bar: what `update` returns is no awaitable."""
+
+    def __init__(self, returns: object) -> None:
+        self.n = 0
+        self._returns = returns
+
+    def update(self, n: int) -> object:
+        self.n += n
+        return self._returns
+
+
+@pytest.mark.parametrize("returned", [True, False, 7, "text", object()], ids=repr)
+def test_what_a_plain_callable_returns_is_of_no_interest(
+    fault_server: StartFaultServer, returned: object
+) -> None:
+    bar = Tqdm(returned)
+    summary = upload(fault_server(), mixed()[:22], progress=lambda report: bar.update(report.bytes))
+    assert (summary.uploaded, bar.n) == (20, 20)
+
+
+def test_a_callable_may_return_awaitables_and_other_things_in_turn(fault_server: StartFaultServer) -> None:
+    awaited: list[int] = []
+
+    def progress(report: UploadReport) -> object:
+        async def note() -> None:
+            await asyncio.sleep(0)
+            awaited.append(report.seq)
+
+        return note() if report.seq % 2 else True
+
+    summary = upload(fault_server(), sources({str(n): b"x" for n in range(20)}), progress=progress)
+    assert summary.uploaded == 20
+    assert sorted(awaited) == list(range(1, 20, 2))
 
 
 def test_a_slow_callable_holds_the_uploads_back(fault_server: StartFaultServer) -> None:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import inspect
+import pydoc
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from importlib import import_module, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_type
+from typing import TYPE_CHECKING, Any, assert_type, get_type_hints
 
 import pytest
 
@@ -29,6 +32,8 @@ from s3_upload import (
     UploadReport,
     UploadsFailed,
     UploadSummary,
+    adapters,
+    embedded,
     files_recursive,
     s3_upload_files,
 )
@@ -43,6 +48,40 @@ def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(s3_upload)
     if name != "__version__":
         assert getattr(import_module(value.__module__), name) is value
+
+
+def documented() -> list[tuple[str, object]]:
+    """Everything public that has annotations, methods and properties included."""
+    found: list[tuple[str, object]] = []
+    names = [(s3_upload, name) for name in s3_upload.__all__]
+    names += [(adapters, "boto3_client"), (adapters, "aiobotocore_client"), (embedded, "EmbeddedStore")]
+    for module, name in names:
+        value = getattr(module, name)
+        if not callable(value):
+            continue
+        found.append((name, value))
+        members = vars(value) if inspect.isclass(value) else {}
+        for member in members:
+            if not member.startswith("_") or member == "__init__":
+                attribute = members[member]
+                function = attribute.fget if isinstance(attribute, property) else getattr(value, member)
+                if callable(function):
+                    found.append((f"{name}.{member}", function))
+    return found
+
+
+@pytest.mark.parametrize(("name", "value"), documented())
+def test_tools_can_read_every_public_signature(name: str, value: Any) -> None:
+    """help(), editors and frameworks resolve annotations at run time, where no type checker is."""
+    get_type_hints(value)
+    is_error = inspect.isclass(value) and issubclass(value, Exception)
+    with suppress(*[ValueError] if is_error else []):  # of a builtin exception Python knows no signature
+        inspect.signature(value)
+
+
+def test_help_shows_every_public_name() -> None:
+    text = pydoc.plain(pydoc.render_doc(s3_upload))
+    assert {name for name in s3_upload.__all__ if name not in text} <= {"__version__"}
 
 
 def test_all_is_sorted_and_without_doubles() -> None:

@@ -1,21 +1,23 @@
 """Delivers reports to the user's callable, in order, one at a time.
 
-A plain callable is called at once.  An async one is awaited by one task of its own, behind a bounded
-queue: when `MAX_BACKLOG` reports wait, `catch_up()` makes the workers wait too, and the feed, whose
-sources may end unread.  Whatever the callable raises stops the run.
+A plain callable is called at once, and what it returns is of no interest (tqdm's `update` returns True).
+What an async one returns is awaited by one task of its own, behind a bounded queue: when `MAX_BACKLOG`
+reports wait, `catch_up()` makes the workers wait too, and the feed, whose sources may end unread.  Whatever
+the callable raises stops the run.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from inspect import isawaitable
 
 from s3_upload.report import UploadReport
 
 MAX_BACKLOG = 256
 
-Progress = Callable[[UploadReport], Awaitable[None] | None]
+Progress = Callable[[UploadReport], object]
 
 
 class Delivery:
@@ -59,12 +61,12 @@ class Delivery:
             self._backlog.append(report)
             return
         try:
-            awaitable = self._progress(report)
+            returned = self._progress(report)
         except Exception as error:
             self._stop(error)
             return
-        if awaitable is not None:
-            self._task = asyncio.get_running_loop().create_task(self._await_all(awaitable))
+        if returned is not None and isawaitable(returned):
+            self._task = asyncio.get_running_loop().create_task(self._await_all(returned))
 
     async def close(self) -> None:
         """Cancels a delivery under way."""
@@ -72,16 +74,16 @@ class Delivery:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _await_all(self, awaitable: Awaitable[None] | None) -> None:
+    async def _await_all(self, returned: object) -> None:
         assert self._progress is not None
         try:
             while True:
-                if awaitable is not None:
-                    await awaitable
+                if isawaitable(returned):
+                    await returned
                 self._wake()
                 if not self._backlog:
                     break
-                awaitable = self._progress(self._backlog.popleft())
+                returned = self._progress(self._backlog.popleft())
         except (Exception, asyncio.CancelledError) as error:  # a cancellation may be the callable's own
             self._stop(error)
             return
