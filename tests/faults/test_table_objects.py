@@ -7,6 +7,7 @@ HeadObject asks, before it is given up, if it is there.
 
 from __future__ import annotations
 
+import gzip
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,6 +58,12 @@ def said(status: int, code: str, kind: FailureKind, **headers: str) -> Row:
 
 OVERSIZED = Torn(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 70_000)
 TOO_MUCH = Answer(200, {"ETag": '"e"'}, b"z" * (1 << 20) + b"z")
+PREFIXED = Answer(
+    400,
+    {},
+    b"<s3:Error xmlns:s3='s3'><!-- --><s3:Code><![CDATA[RequestLimitExceeded]]></s3:Code>"
+    b"<s3:Message xml:lang='en'>Why.</s3:Message></s3:Error>",
+)
 RETRIED = {
     "reset": again(Reset(), K.RESET, "the connection broke"),
     "reset mid-body": again(Reset(500_000), K.RESET, "the connection broke"),
@@ -75,6 +82,12 @@ RETRIED = {
     "503 with Retry-After": said(503, "SlowDown", K.THROTTLE, **{"Retry-After": "0"}),
     "429": again(Answer(429), K.THROTTLE, "answered 429"),
     "400 RequestLimitExceeded": said(400, "RequestLimitExceeded", K.THROTTLE),
+    "400 RequestLimitExceeded, prefixed": again(
+        PREFIXED, K.THROTTLE, "answered 400 RequestLimitExceeded: Why."
+    ),
+    "400 RequestLimitExceeded, gzipped": again(
+        Answer(400, {"Content-Encoding": "gzip"}, gzip.compress(PREFIXED.body)), K.THROTTLE, "Exceeded: Why."
+    ),
     "400 RequestTimeout": said(400, "RequestTimeout", K.REQUEST_TIMEOUT),
     "408": again(Answer(408), K.REQUEST_TIMEOUT, "answered 408"),
     "400 IncompleteBody": said(400, "IncompleteBody", K.INCOMPLETE_BODY),

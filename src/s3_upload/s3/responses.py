@@ -2,9 +2,8 @@
 
 S3's errors are an HTTP status and an XML body `<Error><Code>…</Code><Message>…</Message>…</Error>`
 (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html).  The code decides where there
-is one that we know, else the status.  Parsing is by plain search in bounded text, linear whatever it
-holds: an error body may be truncated, wrong or hostile and must still give a code, a message or
-nothing, never an exception.
+is one that we know, else the status.  A body may be truncated, wrong or hostile and must still give a
+code, a message or nothing, never an exception: `xml.py` reads it.
 """
 
 from __future__ import annotations
@@ -22,13 +21,14 @@ from s3_upload.s3.operations import (
     PUT_OBJECT,
     UPLOAD_PART,
 )
+from s3_upload.s3.xml import Xml, plain_body, read, read_page
 
 MAX_MESSAGE_CHARS = 300
 MAX_ID_CHARS = 2_000
 MAX_LISTED_PARTS = 1_000
 """Of one page of ListParts: a store gives no more (it says so at the head of its API's page)."""
-_MAX_BODY_BYTES = 64 * 1024
-"""What is looked at of a body; the answers of interest take a few hundred bytes."""
+_LOOKED_AT_BYTES = 4096
+"""Of a body that is no XML."""
 
 # https://github.com/boto/botocore/blob/develop/botocore/retries/standard.py lists these codes.
 _THROTTLING = (
@@ -128,31 +128,31 @@ def classify(operation: str, response: Response) -> Failure | None:
         return None
     if 200 <= response.status < 300:
         return _missing(operation, response)
-    text = _text(response)
-    code = _find("Code", text)
-    if response.status == 400 and not code and any(words in text for words in _TLS_PORT):
+    said = read(response)
+    code = _line(said.text("Code"))
+    if response.status == 400 and not code and _is_tls_port(response):
         message = "this port speaks TLS; use https:// in the endpoint URL"
         return Failure(kind=FailureKind.TLS_MISMATCH, status=400, message=message)
     kind = KIND_OF_CODE.get(code) or KIND_OF_STATUS.get(response.status)
-    message = _find("Message", text)
+    message = _line(said.text("Message"))
     if kind is None:
         kind = FailureKind.SERVER if response.status >= 500 else FailureKind.REJECTED
         if response.status == 400 and operation in _WITH_CHECKSUM and _NO_CHECKSUMS.search(message):
             kind = FailureKind.UNSUPPORTED
     elif kind is FailureKind.UNSUPPORTED and operation not in _SENDING:
         kind = FailureKind.REJECTED
-    header = _find("Header", text)
-    return _failure(kind, response, text, code, f"{message} ({header})" if header else message)
+    header = _line(said.text("Header"))
+    return _failure(kind, response, said, code, f"{message} ({header})" if header else message)
 
 
 def upload_id(response: Response) -> str:
     """The upload ID in a CreateMultipartUpload response, "" if there is none."""
-    return _find_id("UploadId", _text(response))
+    return _id(read(response).text("UploadId"))
 
 
 def completed_etag(response: Response) -> str:
     """The ETag in a CompleteMultipartUpload response, "" if there is none."""
-    return _find_id("ETag", _text(response)) or response.etag
+    return _id(read(response).text("ETag")) or response.etag
 
 
 class ListedParts(msgspec.Struct, frozen=True):
@@ -165,19 +165,27 @@ class ListedParts(msgspec.Struct, frozen=True):
 
 def listed_parts(response: Response) -> ListedParts:
     """The parts in a ListParts response; what cannot be read of them is left out."""
-    text = response.body.decode("utf-8", "replace")  # of at most what the wire takes in
+    page = read_page(response)
     etags: dict[int, str] = {}
-    for piece in text.split("<Part>")[1 : MAX_LISTED_PARTS + 1]:
-        number = _find("PartNumber", piece)
-        if number.isascii() and number.isdigit() and len(number) < 6:
-            etags[int(number)] = _find_id("ETag", piece)
-    more = _find("IsTruncated", text).lower() == "true" and etags
+    number = etag = ""
+    for name, text in page.elements:
+        if name == "PartNumber":
+            number = text.strip()
+        elif name == "ETag":
+            etag = text
+        elif name == "Part":  # its end
+            if number.isascii() and number.isdigit() and len(number) < 6:
+                etags[int(number)] = _id(etag)
+            number = etag = ""
+            if len(etags) == MAX_LISTED_PARTS:
+                break
+    more = page.text("IsTruncated").strip().lower() == "true" and etags
     return ListedParts(etags, max(etags) if more else None)
 
 
 def completed_checksum(response: Response, algorithm: str) -> str:
     """The checksum in a CompleteMultipartUpload response, "" if there is none."""
-    return _find_id(f"Checksum{algorithm}", _text(response))
+    return _id(read(response).text(f"Checksum{algorithm}"))
 
 
 # Operations whose 200 is a success only if it carries what the next step needs.
@@ -193,50 +201,37 @@ def _missing(operation: str, response: Response) -> Failure | None:
     if operation not in _NEEDS:
         return None
     what, find = _NEEDS[operation]
-    text = _text(response)
-    is_error = "<Error" in text  # even one cut short before its code: an ETag header proves nothing then
+    said = read(response)
+    is_error = said.root == "Error"  # even one cut short before its code: an ETag header proves nothing then
     if not is_error and find(response):
         return None
-    code = _find("Code", text) if is_error else ""
+    code = _line(said.text("Code")) if is_error else ""
     kind = KIND_OF_CODE.get(code, FailureKind.SERVER)
-    message = _find("Message", text) or f"{operation}: {response.status} without {what}"
-    return _failure(kind, response, text, code, message)
+    message = _line(said.text("Message")) or f"{operation}: {response.status} without {what}"
+    return _failure(kind, response, said, code, message)
 
 
-def _failure(kind: FailureKind, response: Response, text: str, code: str, message: str) -> Failure:
+def _failure(kind: FailureKind, response: Response, said: Xml, code: str, message: str) -> Failure:
     return Failure(
         kind=kind,
         status=response.status,
         code=code,
         message=message,
-        request_id=_line(response.request_id) or _find("RequestId", text),
+        request_id=_line(response.request_id) or _line(said.text("RequestId")),
         retry_after_s=_retry_after_s(response),
-        region=_region(_element("Region", text)) or _region(response.headers.get("x-amz-bucket-region", "")),
+        region=_region(said.text("Region")) or _region(response.headers.get("x-amz-bucket-region", "")),
         date_s=date_s(response.headers.get("date", "")),
     )
 
 
-def _text(response: Response) -> str:
-    return response.body.lstrip()[:_MAX_BODY_BYTES].decode("utf-8", "replace")
+def _is_tls_port(response: Response) -> bool:
+    text = plain_body(response)[:_LOOKED_AT_BYTES].decode("utf-8", "replace")
+    return any(words in text for words in _TLS_PORT)
 
 
-def _element(tag: str, text: str) -> str:
-    """What the first `<tag>` holds, entities resolved; "" if there is none or it is not closed."""
-    content, closing, _ = text.partition(f"<{tag}>")[2].partition(f"</{tag}>")
-    if "&" not in content:
-        return content if closing else ""
-    import html  # here: few answers need it, and all would wait for it at start
-
-    return html.unescape(content) if closing else ""
-
-
-def _find(tag: str, text: str) -> str:
-    return _line(_element(tag, text))
-
-
-def _find_id(tag: str, text: str) -> str:
+def _id(text: str) -> str:
     """An identifier must go back to the store as it came: one that is too long is none."""
-    value = _element(tag, text).strip()
+    value = text.strip()
     return value if len(value) <= MAX_ID_CHARS and value.isprintable() else ""
 
 

@@ -1,0 +1,122 @@
+"""Reads the XML that stores answer with. Pure: an answer in; the root's name and the texts in it out.
+
+Rules:
+
+* Whatever comes is read: truncated, wrong or hostile text gives what can be understood of it, or nothing;
+  never an exception.
+* It takes one pass, linear in the text, and bounded: `MAX_TEXT_BYTES` and `MAX_TAGS` or, of a listing,
+  `MAX_PAGE_BYTES` and `MAX_PAGE_TAGS`; also of what was compressed.
+* A name counts without its prefix (`<s3:Code>` is Code), whatever attributes follow it.  CDATA is text,
+  comments are nothing.  Entities that a document declares are not expanded: nobody needs them, and they
+  are how small documents become huge.
+
+This is a scanner and no parser: a parser gives nothing of a document that is cut short, and an error that
+is cut short behind its code still has one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import zlib
+
+import msgspec
+
+from s3_upload.http import Response
+
+MAX_TEXT_BYTES = 64 << 10
+"""Of an answer, from its first byte that is no white space on: those of interest take a few hundred."""
+MAX_PAGE_BYTES = 1 << 20
+"""Of a page of ListParts (usually some 300 KB), and of what a compressed body becomes."""
+MAX_TAGS = 2_000
+MAX_PAGE_TAGS = 50_000
+"""Of a page of ListParts: up to 24 for each of its 1,000 parts."""
+_COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
+_ANY_HEADER = 47
+"""zlib's `wbits`: the data say themselves whether they are gzip or zlib."""
+# A value of an attribute may hold a ">" but no "<": what does not end is left at the next tag.
+_TAG = re.compile(r"""<(/?)(?:[^\s<>/:="'!?]++:)?([^\s<>/:="'!?]++)((?:[^<>"']|"[^"<]*+"|'[^'<]*+')*+)(>?)""")
+_SKIPPED = (("<!--", "-->"), ("<?", "?>"), ("<!", ">"))
+
+
+class Xml(msgspec.Struct, frozen=True):
+    """`root`: the name of the first element, "" if there is none; it may be all there is.  `elements`:
+    names and texts of those that are closed, in the order of their ends; one that holds others has ""."""
+
+    root: str
+    elements: list[tuple[str, str]]
+
+    def text(self, name: str) -> str:
+        """What the first element of that name holds, "" if there is none."""
+        return next((text for found, text in self.elements if found == name), "")
+
+
+def read(response: Response) -> Xml:
+    """What the body of `response` says."""
+    return scan(plain_body(response)[:MAX_TEXT_BYTES].decode("utf-8", "replace"), MAX_TAGS)
+
+
+def read_page(response: Response) -> Xml:
+    """As `read`, of a listing."""
+    return scan(plain_body(response)[:MAX_PAGE_BYTES].decode("utf-8", "replace"), MAX_PAGE_TAGS)
+
+
+def plain_body(response: Response) -> bytes:
+    """The body without a compression that nobody asked for, and without the white space before it."""
+    body = response.body
+    if body and response.headers.get("content-encoding", "").strip().lower() in _COMPRESSED:
+        with contextlib.suppress(zlib.error):  # it may be called so and not be
+            body = zlib.decompressobj(_ANY_HEADER).decompress(body, MAX_PAGE_BYTES)
+    return body.lstrip()
+
+
+def scan(text: str, max_tags: int = MAX_TAGS) -> Xml:
+    """What `text` says in its first `max_tags` tags, comments and the like."""
+    root = opened = ""  # `opened`: the element that began last, where nothing has ended since
+    elements: list[tuple[str, str]] = []
+    pieces: list[str] = []
+    position = 0
+    for _ in range(max_tags):
+        start = text.find("<", position)
+        if start < 0:
+            break
+        if opened:
+            pieces.append(_unescaped(text[position:start]))
+        if text.startswith("<![CDATA[", start):
+            end = text.find("]]>", start)
+            pieces.append(text[start + 9 : end])
+            position = end + 3
+            if end < 0:
+                break
+        elif (tag := _TAG.match(text, start)) is not None:
+            closing, name, rest, whole = tag.groups()
+            root = root or name
+            position = tag.end()
+            if not whole:
+                opened = ""
+            elif closing or rest.endswith("/"):
+                elements.append((name, "".join(pieces) if closing and name == opened else ""))
+                opened = ""
+            else:
+                opened, pieces = name, []
+        elif (position := _skipped(text, start)) < 0:
+            break
+    return Xml(root, elements)
+
+
+def _skipped(text: str, start: int) -> int:
+    """What follows the comment or declaration at `start`, -1 if it does not end; a "<" that begins nothing
+    is skipped alone."""
+    for opening, closing in _SKIPPED:
+        if text.startswith(opening, start):
+            end = text.find(closing, start + len(opening))
+            return end + len(closing) if end >= 0 else -1
+    return start + 1
+
+
+def _unescaped(text: str) -> str:
+    if "&" not in text:
+        return text
+    import html  # here: few answers need it, and all would wait for it at start
+
+    return html.unescape(text)
