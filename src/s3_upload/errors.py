@@ -154,8 +154,15 @@ class FailureKind(enum.Enum):
 
     @property
     def retried(self) -> bool:
-        """Tried again after a back-off, on a new connection, at a charge to the retry budget."""
+        """Tried again after a back-off, at a charge to the retry budget."""
         return self.fate in (Fate.RETRY, Fate.THROTTLE)
+
+    @property
+    def doubts_connection(self) -> bool:
+        """What carried it is in doubt: the next try takes a new connection, to another address. After any
+        other failure the answer was whole and the connection is good; after CONNECT one that is idle will
+        do better than the next handshake."""
+        return self in _DOUBTS_CONNECTION
 
     @property
     def cuts_window(self) -> bool:
@@ -166,6 +173,19 @@ class FailureKind(enum.Enum):
     def stops_run(self) -> bool:
         """At once, or where it cannot be put right."""
         return self.fate in (Fate.RUN, Fate.CORRECT)
+
+
+# The connection broke, or fell silent, or what came through it was not what was sent.
+_DOUBTS_CONNECTION = frozenset(
+    {
+        FailureKind.RESET,
+        FailureKind.TIMEOUT,
+        FailureKind.MALFORMED,
+        FailureKind.REQUEST_TIMEOUT,
+        FailureKind.INCOMPLETE_BODY,
+        FailureKind.DIGEST,
+    }
+)
 
 
 class S3UploadError(Exception):

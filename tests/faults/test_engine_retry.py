@@ -42,7 +42,7 @@ TRANSIENT: dict[str, tuple[Action, str]] = {
 
 
 @pytest.mark.parametrize("name", TRANSIENT)
-def test_what_fails_once_is_tried_again_on_a_new_connection(
+def test_what_fails_once_is_tried_again_and_on_a_new_connection_if_the_old_one_is_in_doubt(
     fault_server: StartFaultServer, name: str
 ) -> None:
     action, outcome = TRANSIENT[name]
@@ -53,15 +53,14 @@ def test_what_fails_once_is_tried_again_on_a_new_connection(
     assert (summary.sources, summary.uploaded, summary.failed) == (6, 6, ())
     assert summary.attempts == 7
     assert summary.wasted_bytes == 300_000
-    first, second = server.of("PUT", "bad")
-    assert first.connection != second.connection
     report = reports.of("bad")
     assert (report.outcome, report.attempts) == ("success", 2)
     kinds = [attempt.outcome for attempt in report.attempt_reports]
     # An early answer races with the reset that follows it.
     assert kinds == [outcome, "success"] or (name == "early 500" and kinds == ["reset", "success"])
     assert [attempt.retries for attempt in report.attempt_reports] == [0, 1]
-    assert report.attempt_reports[1].new_connection
+    whole_answer = outcome in {"server", "throttle", "conflict"} and kinds[0] == outcome
+    assert report.attempt_reports[1].new_connection or whole_answer
 
 
 def test_the_store_says_when_to_come_back(fault_server: StartFaultServer) -> None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.wire.connect import Connector
+from s3_upload.wire.connect import Connector, NoDescriptorError
+from s3_upload.wire.connection import Connection
 from s3_upload.wire.pool import MAX_IDLE_S, Pool
+from tests.sim.loop import SimLoop
 from tests.wire.conftest import run_on
 from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange
 from tests.wire.peers import OK, answering, head_for, read_request, serving, until
@@ -18,7 +20,7 @@ from tests.wire.peers import OK, answering, head_for, read_request, serving, unt
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from s3_upload.wire.connection import Connection
+    from s3_upload.wire.exchange import Exchange
     from tests.wire.peers import Handler
 
     Run = Callable[[Callable[[], Any]], None]
@@ -76,6 +78,131 @@ def test_those_that_were_idle_too_long_are_closed(run: Run) -> None:
             assert state(pool) == "open=1 idle=0"
 
     run(main)
+
+
+def test_those_that_nobody_needs_any_more_are_closed_in_time_though_others_are_in_use() -> None:
+    """The bottom of the pile: while the top is taken again and again, nobody ever looks there."""
+
+    async def main() -> None:
+        async with pooling(answering(OK)) as pool:
+            made = [await pool.open(exchange()) for _ in range(4)]
+            for connection in made:
+                await use(connection)
+            for _ in range(2):
+                controlled().skip_s += 0.6 * MAX_IDLE_S
+                taken = pool.take()
+                assert taken is made[3]
+                await use(taken)
+            await until(lambda: state(pool) == "open=1 idle=1")
+            assert [connection.usable for connection in made] == [False, False, False, True]
+            controlled().skip_s += MAX_IDLE_S + 1
+            await until(lambda: state(pool) == "open=0 idle=0")
+
+    run_on(controlled_asyncio, main)  # whose timers follow the clock of the test
+
+
+def test_one_that_has_to_be_new_takes_the_place_of_the_oldest_idle_one(run: Run) -> None:
+    """However many are asked for, no more are open than were in use at once."""
+
+    async def main() -> None:
+        async with pooling(answering(OK)) as pool:
+            made = [await pool.open(exchange()) for _ in range(3)]
+            for connection in made:
+                await use(connection)
+            for number in range(20):
+                oldest = next(iter(pool._idle))
+                await use(await pool.open(exchange()))
+                assert not oldest.usable, number
+                assert state(pool) == "open=3 idle=3"
+
+    run(main)
+
+
+class Scarce:
+    """A connector for which there is no file descriptor, so many times."""
+
+    host, port = "h", 1
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self.made = 0
+
+    async def open(self, _exchange: Exchange, on_idle: Any, on_closed: Any) -> Connection:
+        await asyncio.sleep(0)
+        if self.left > 0:
+            self.left -= 1
+            raise NoDescriptorError(FailureKind.CONNECT, "too many open files")
+        self.made += 1
+        loop = asyncio.get_running_loop()
+        connection = Connection(loop=loop, address="a", on_idle=on_idle, on_closed=on_closed)
+        connection._transport = _Nowhere()  # type: ignore[assignment]
+        return connection
+
+    def close(self) -> None:
+        pass
+
+
+class _Nowhere:
+    def abort(self) -> None:
+        pass
+
+
+def scarce_pool(times: int) -> tuple[Scarce, Pool]:
+    connector: Any = Scarce(times)
+    return connector, Pool(connector, asyncio.get_running_loop())
+
+
+def in_virtual_time(main: Any) -> None:
+    loop = SimLoop(600.0)
+    try:
+        loop.run_until_complete(main())
+        assert loop.live_timers() == []
+    finally:
+        loop.close()
+
+
+def test_without_a_file_descriptor_the_oldest_idle_one_gives_up_its_own() -> None:
+    async def main() -> None:
+        connector, pool = scarce_pool(0)
+        made = [await pool.open(exchange()) for _ in range(2)]
+        for connection in made:
+            pool.put_back(connection)
+        pool._most = 100  # else there would be room without any want
+        connector.left = 1
+        fresh = exchange()
+        fresh.fresh = True
+        assert await pool.open(fresh) not in made
+        assert [connection.usable for connection in made] == [False, True]
+        await pool.close()
+
+    in_virtual_time(main)
+
+
+def test_without_a_file_descriptor_whoever_can_takes_one_that_becomes_idle() -> None:
+    async def main() -> None:
+        connector, pool = scarce_pool(0)
+        busy = await pool.open(exchange())
+        connector.left = 1000
+        waiting = asyncio.ensure_future(pool.open(exchange(connect_timeout_s=5.0)))
+        await asyncio.sleep(2.0)
+        pool.put_back(busy)
+        assert await waiting is busy
+        await pool.close()
+
+    in_virtual_time(main)
+
+
+def test_without_a_file_descriptor_nobody_waits_longer_than_for_a_handshake() -> None:
+    async def main() -> None:
+        _, pool = scarce_pool(1000)
+        begun_s = asyncio.get_running_loop().time()
+        with pytest.raises(AttemptError, match="too many open files"):
+            await pool.open(exchange(connect_timeout_s=5.0))
+        assert 5.0 <= asyncio.get_running_loop().time() - begun_s < 5.2
+        assert state(pool) == "open=0 idle=0"
+        await pool.close()
+
+    in_virtual_time(main)
 
 
 def test_if_the_youngest_is_too_old_all_are(run: Run) -> None:

@@ -41,12 +41,12 @@ class Attempts:
     async def make(self, unit: Unit, *, hedge: bool) -> Outcome:
         """Tries `unit` once; `hedge`: as a second copy beside a first.
 
-        A retry and a hedge take a new connection, to another address if there is one.  While it
-        lasts, the attempt is in `unit.in_flight`.
+        A hedge, and a retry after what casts doubt on the connection, take a new one, to another address
+        if there is one.  While it lasts, the attempt is in `unit.in_flight`.
         """
         operation = unit.operation
         timeouts = timeouts_of(self._timeout, unit)
-        exchange = Exchange(self._now, timeouts.connect_s, fresh=hedge or unit.retries > 0, avoid=unit.avoid)
+        exchange = Exchange(self._now, timeouts.connect_s, fresh=hedge or unit.fresh, avoid=unit.avoid)
         attempt = InFlight(unit, exchange, timeouts, hedge=hedge)
         unit.in_flight.append(attempt)
         self._watchdog.watch(attempt)

@@ -64,6 +64,7 @@ class Failures:
         if decision.verdict is Verdict.RETRY or decision.verdict is Verdict.REREAD:
             unit.retries += 1
             unit.avoid = outcome.report.address
+            unit.fresh = failure.kind.doubts_connection
             unit.upload.retries += not asking
             unit.retry_cost = decision.cost
             again = self._sink.resume

@@ -45,6 +45,8 @@ class Unit(msgspec.Struct, eq=False):
     """What its last retry costs or has cost of the retry budget."""
     avoid: str = ""
     """The address of the last failed attempt: the next one goes elsewhere if it can."""
+    fresh: bool = False
+    """Whether the next attempt takes a new connection, though one may be idle."""
     corrected: tuple[FailureKind, ...] = ()
     """The kinds of failure after which something was put right for it, one for each time."""
     in_flight: list[InFlight] = []

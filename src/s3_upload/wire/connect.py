@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 from collections import deque
 from collections.abc import Callable
@@ -24,7 +25,12 @@ from s3_upload.wire.tls import tls_failure
 STAGGER_S = 0.25
 """RFC 8305's recommended delay; longer where handshakes are known to take longer."""
 STAGGER_HANDSHAKES = 2.0
+_OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 HANDSHAKE_WEIGHT = 1 / 8  # of the newest handshake in the average, as RFC 6298's alpha
+
+
+class NoDescriptorError(AttemptError):
+    """No connection, for want of a file descriptor: no address is to blame, and another fares no better."""
 
 
 class Connector:
@@ -81,7 +87,7 @@ class Connector:
                     if failure is None:
                         return self._won(racing, task)
                     address = racing.pop(task)
-                    if not isinstance(failure, AttemptError) or failure.kind is not FailureKind.CONNECT:
+                    if isinstance(failure, NoDescriptorError) or not _refused(failure):
                         raise failure
                     self._addresses.penalize(address)
                     error = failure
@@ -150,7 +156,14 @@ class Connector:
             ) from error
         except OSError as error:
             message = f"no connection to {address} port {self.port}: {plain_text(error)}"
-            raise AttemptError(FailureKind.CONNECT, message) from error
+            raise (NoDescriptorError if error.errno in _OUT_OF_FILES else AttemptError)(
+                FailureKind.CONNECT, message
+            ) from error
+
+
+def _refused(failure: BaseException) -> bool:
+    """By one address, or the way to it: the next may do."""
+    return isinstance(failure, AttemptError) and failure.kind is FailureKind.CONNECT
 
 
 def _close_late_comer(task: asyncio.Task[Connection]) -> None:

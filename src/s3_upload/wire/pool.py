@@ -3,8 +3,12 @@
 Rules:
 
 * `take` decides at once and without I/O; only `open` waits.
-* The connection used last is reused first (LIFO): its congestion window is still open, and those
-  not needed any more grow old at the bottom and are closed after `MAX_IDLE_S`.
+* The connection used last is reused first (LIFO): its congestion window is still open.  Those not
+  needed any more grow old at the bottom, where a timer closes them after `MAX_IDLE_S`.
+* No more are open than were in use at once of late: a new one that somebody insists on, though others
+  are idle, takes the place of the oldest of those.
+* Where the program has no file descriptor left for a new one, the oldest idle one gives up its own, or
+  whoever wants one waits, at most as long as a handshake may take.
 * The pool knows every connection it opened until it is closed, and `close` closes them all.
 * The pace holds for those that are open and for all that are opened later.
 """
@@ -16,12 +20,16 @@ import itertools
 
 from s3_upload.report import ConnectionSample, Paces
 from s3_upload.wire import tcp_info
-from s3_upload.wire.connect import Connector
+from s3_upload.wire.connect import Connector, NoDescriptorError
 from s3_upload.wire.connection import Connection
 from s3_upload.wire.exchange import Exchange
 
 MAX_IDLE_S = 15.0
 """Below the idle time-outs of S3 (about 20 s) and of the usual proxies (60 s and more)."""
+MIN_SWEEP_S = 1.0
+"""Idle ones are looked at no more often than that."""
+FILES_PAUSE_S = 0.05
+"""Between two looks for a free file descriptor."""
 _NUMBERS = itertools.count()
 """One for each connection, whichever pool it is in."""
 _UNPACED = Paces()
@@ -33,8 +41,11 @@ class Pool:
     def __init__(self, connector: Connector, loop: asyncio.AbstractEventLoop) -> None:
         self._connector = connector
         self._loop = loop
-        self._idle: list[tuple[Connection, float]] = []
+        self._idle: dict[Connection, float] = {}  # since when; the one used last is the last
         self._all: dict[Connection, int] = {}  # each with its number
+        self._opening = 0
+        self._most = 0  # that were in use at once, of late
+        self._sweeping: asyncio.TimerHandle | None = None
         self._paces = _UNPACED
         self._usual = b""  # its algorithm, once it matters
         self._kernel_paces = True  # as long as nothing shows that it does not
@@ -45,34 +56,80 @@ class Pool:
 
     def take(self) -> Connection | None:
         """An idle connection, or None."""
-        oldest_s = self._loop.time() - MAX_IDLE_S
         while self._idle:
-            connection, idle_since_s = self._idle.pop()
+            connection, idle_since_s = self._idle.popitem()
             if not connection.usable:
                 continue
-            if idle_since_s < oldest_s:  # and so are all those below it
-                for stale, _ in [(connection, 0.0), *self._idle]:
+            if idle_since_s < self._loop.time() - MAX_IDLE_S:  # the timer is late: so are all those below it
+                for stale in (connection, *self._idle):
                     stale.close()
                 return None
             return connection
         return None
 
     async def open(self, exchange: Exchange) -> Connection:
-        """A new connection. Raises `AttemptError`."""
-        connection = await self._connector.open(exchange, self.put_back, self._on_closed)
-        if connection.usable:  # else it was closed at once, and its request will say so
-            self._add(connection)
-        return connection
+        """A new connection; or an idle one, where there are no file descriptors for a new one.
+
+        Raises `AttemptError`.
+        """
+        until_s = self._loop.time() + exchange.connect_timeout_s
+        while True:
+            self._make_room()
+            self._opening += 1
+            try:
+                connection = await self._connector.open(exchange, self.put_back, self._on_closed)
+            except NoDescriptorError:
+                if self._loop.time() >= until_s:
+                    raise
+            else:
+                if connection.usable:  # else it was closed at once, and its request will say so
+                    self._add(connection)
+                return connection
+            finally:
+                self._opening -= 1
+            if not exchange.fresh and (idle := self.take()) is not None:
+                exchange.new_connection = False
+                return idle
+            self._close_oldest()
+            await asyncio.sleep(FILES_PAUSE_S)
 
     def put_back(self, connection: Connection) -> None:
         """`connection` is free for the next request."""
         if connection not in self._all:  # the spare one of two that were opened
             self._add(connection)
-        self._idle.append((connection, self._loop.time()))
+        self._idle[connection] = self._loop.time()
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(MAX_IDLE_S, self._sweep)
+
+    def _make_room(self) -> None:
+        """For one more that is about to be opened."""
+        there = len(self._all) + self._opening
+        self._most = max(self._most, there - len(self._idle) + 1)
+        if there >= self._most:
+            self._close_oldest()
+
+    def _close_oldest(self) -> None:
+        for connection in self._idle:
+            connection.close()  # which takes it out of there
+            return
+
+    def _sweep(self) -> None:
+        """Closes what was idle for too long, and comes again when the next one could be."""
+        self._sweeping = None
+        oldest_s = self._loop.time() - MAX_IDLE_S
+        stale = [*itertools.takewhile(lambda connection: self._idle[connection] <= oldest_s, self._idle)]
+        for connection in stale:
+            connection.close()
+        if stale:
+            self._most = len(self._all) + self._opening
+        for idle_since_s in self._idle.values():
+            delay_s = max(idle_since_s - oldest_s, MIN_SWEEP_S)
+            self._sweeping = self._loop.call_later(delay_s, self._sweep)
+            return
 
     def _on_closed(self, connection: Connection) -> None:
         self._all.pop(connection, None)
-        self._idle = [entry for entry in self._idle if entry[0] is not connection]
+        self._idle.pop(connection, None)
 
     def _add(self, connection: Connection) -> None:
         self._all[connection] = next(_NUMBERS)
@@ -112,6 +169,9 @@ class Pool:
     async def close(self) -> None:
         """Closes all connections and lets the loop run their callbacks."""
         self._connector.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
         for connection in tuple(self._all):
             connection.close()
         await asyncio.sleep(0)
