@@ -8,21 +8,23 @@ Rules:
 * The walk keeps a stack of half-listed directories, so its depth is bounded by the length of paths
   and not by Python's stack, and of a directory it keeps names only: some 70 bytes per file, where
   `os.DirEntry` objects would be 300.
-* Keys use "/" on every platform; names that are no valid Unicode keep their bytes (surrogateescape)
-  and are refused later with a clear message, since S3 keys are UTF-8.
+* Keys use "/" on every platform, and are the bytes of names read as UTF-8, whatever the locale says of
+  them: a run under another locale uploads the same keys.  A name that is no UTF-8 can be no key; what
+  has one fails.  Nothing is normalized: macOS may give "ü" as "u" and a combining mark, and so goes its key.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import AsyncIterable, Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from s3_upload.errors import SourceError
+from s3_upload.errors import FailureKind, SourceError
 
 _TYPE_NAMES: dict[Callable[[int], bool], str] = {
     stat.S_ISSOCK: "a socket",
@@ -70,6 +72,28 @@ class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
         return "data" if self.body is not None else "stream"
 
 
+def utf8_of(name: str) -> str:
+    """The bytes that Python read as `name` (of a file, on the command line), read as UTF-8.
+
+    The same text, unless the locale has another encoding.  Bytes that are no UTF-8 become lone
+    surrogates, which `is_utf8` finds.
+    """
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+_SORT_KEY = None if sys.getfilesystemencoding() == "utf-8" else utf8_of
+"""Keys come sorted; that their names do, only where these are UTF-8."""
+
+
+def is_utf8(text: str) -> bool:
+    """Whether `text` can be written as UTF-8: whether it has no lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def files_recursive(src_dir: str | os.PathLike[str], key_prefix: str = "") -> Iterator[ObjectSource]:
     """Sources for all files below `src_dir`, lazily, sorted by name within each directory.
 
@@ -115,7 +139,7 @@ def _list(path: str, prefix: str, info: os.stat_result) -> _Directory:
             names.append(entry.name)
             if not entry.is_file(follow_symlinks=False):  # known from the listing: costs no system call
                 others.add(entry.name)
-    names.sort()
+    names.sort(key=_SORT_KEY)
     base = path if path.endswith(os.sep) else path + os.sep
     return _Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others)
 
@@ -123,19 +147,30 @@ def _list(path: str, prefix: str, info: os.stat_result) -> _Directory:
 def _walk(top: _Directory) -> Iterator[ObjectSource]:
     stack = [top]
     while stack:
-        here = stack[-1]
-        for name in here.names:  # goes on where it was left for a directory below
-            path, key = here.base + name, here.prefix + name
-            if name not in here.others:
-                yield ObjectSource(key=key, path=path)
+        base, prefix, _, names, others = stack[-1]
+        for name in names:  # goes on where it was left for a directory below
+            is_ascii = name.isascii()  # nearly all, and quick to tell
+            if is_ascii and name not in others:
+                yield ObjectSource(key=prefix + name, path=base + name)
                 continue
-            found = _examine(path, key, stack)
+            path, key = base + name, prefix + utf8_of(name)
+            found = _examine(path, key, stack) if name in others else ObjectSource(key=key, path=path)
+            if not is_ascii and not is_utf8(key[len(prefix) :]):
+                found = _without_key(found, path, key)
             if isinstance(found, _Directory):
                 stack.append(found)
                 break
             yield found
         else:
             stack.pop()
+
+
+def _without_key(found: ObjectSource | _Directory, path: str, key: str) -> ObjectSource:
+    """What becomes of an entry whose name is no UTF-8: it fails, unless it is left out anyway."""
+    if isinstance(found, ObjectSource) and (found.problem is not None or found.skip_reason):
+        return found
+    problem = SourceError(f"{path}: the name is no UTF-8, which S3 requires: rename it", FailureKind.REJECTED)
+    return ObjectSource(key=key, path=path, problem=problem)
 
 
 def _examine(path: str, key: str, stack: list[_Directory]) -> ObjectSource | _Directory:

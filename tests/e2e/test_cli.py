@@ -360,6 +360,32 @@ def test_names_that_are_no_unicode(account: dict[str, str], src: Path) -> None:
     assert failed.startswith(r"failed: src/\udcff.txt to s3://bucket/odd/\udcff.txt: ")
 
 
+def test_keys_and_metadata_are_those_of_any_other_locale(
+    account: dict[str, str], src: Path, store: EmbeddedStore
+) -> None:
+    in_ascii = account | {"LC_ALL": "C", "PYTHONUTF8": "0"}
+    result = s3_upload(in_ascii, "src", "s3://bucket/ü", "--metadata", "who=Zoë", "--tags", "where=日本")
+    assert result.returncode == 0, result.stderr
+    assert contents(store.directory / "bucket" / "ü") == contents(src)
+    assert s3_upload(in_ascii, "src/sub/ä b.bin", "s3://bucket/file/").returncode == 0
+    assert set(contents(store.directory / "bucket" / "file")) == {"ä b.bin"}
+    shown = s3_upload(in_ascii, "src/sub", "s3://bucket/é", "--dryrun")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.endswith(r" to s3://bucket/\xe9/\xe4 b.bin" + "\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("src", b"s3://bucket/\xff"), (b"src/\xff.txt", "src/a.txt", "s3://bucket")],
+    ids=["url", "file"],
+)
+def test_a_word_that_is_no_utf8_gets_one_clear_line(
+    env: dict[str, str], src: Path, words: tuple[str | bytes, ...]
+) -> None:
+    (src / os.fsdecode(b"\xff.txt")).write_bytes(b"x")
+    assert_one_line(s3_upload(env, *words), 2, r"\udcff", "no UTF-8")
+
+
 def test_version_and_help(env: dict[str, str]) -> None:
     version = s3_upload(env, "--version")
     assert (version.returncode, version.stderr) == (0, "")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_upload.errors import FailureKind, SourceError
-from s3_upload.source import ObjectSource, files_recursive
+from s3_upload.source import ObjectSource, files_recursive, is_utf8, utf8_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +90,46 @@ def test_names_that_are_no_unicode_keep_their_bytes(tmp_path: Path) -> None:
     source = only(tmp_path)
     assert os.fsencode(source.key) == b"caf\xe9"
     assert Path(source.path).read_bytes() == b"x"
+
+
+def test_a_name_that_is_no_utf8_fails_and_the_rest_goes_on(tmp_path: Path) -> None:
+    tree(tmp_path, "a", "z", os.fsdecode(b"file\xff"), os.fsdecode(b"folder\xff/f"))
+    os.mkfifo(tmp_path / os.fsdecode(b"pipe\xff"))
+    a, file, folder, pipe, z = files_recursive(tmp_path)
+    for failed in (file, folder):  # nothing below the folder could have a key
+        assert failed.problem is not None
+        assert failed.problem.kind is FailureKind.REJECTED
+        assert str(failed.problem) == (f"{failed.path}: the name is no UTF-8, which S3 requires: rename it")
+    assert pipe.skip_reason == "is a FIFO"
+    assert (a.problem, z.problem) == (None, None)
+
+
+def run_in_locale_c(*words: str | bytes) -> subprocess.CompletedProcess[str]:
+    """Python where names are ASCII to it."""
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(
+        [sys.executable, *words], env=env, capture_output=True, text=True, encoding="utf-8", check=True
+    )
+
+
+def test_keys_are_the_same_whatever_the_locale(tmp_path: Path) -> None:
+    names = ["日本/語", "ü", "u\u0308", "a b", "z", os.fsdecode(b"caf\xe9"), "ä/ö"]
+    tree(tmp_path, *names)
+    program = (
+        "import sys; from s3_upload.source import files_recursive\n"
+        "assert sys.getfilesystemencoding() == 'ascii'\n"
+        "for source in files_recursive(sys.argv[1]):\n"
+        "    print(ascii(source.key), source.problem is not None, len(open(source.path).read()))"
+    )
+    here = [f"{source.key!a} {source.problem is not None} 1" for source in files_recursive(tmp_path)]
+    assert len(here) == len(names)
+    assert run_in_locale_c("-c", program, str(tmp_path)).stdout.splitlines() == here
+
+
+def test_names_in_latin_1_are_read_as_the_bytes_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("latin-1", "surrogateescape"))
+    assert utf8_of("Ã¼.txt") == "ü.txt"
+    assert not is_utf8(utf8_of("ü.txt"))
 
 
 def test_empty_directories_are_no_objects(tmp_path: Path) -> None:

@@ -92,10 +92,11 @@ def perf_data(
     """
     if n < 1:
         raise UsageError(f"-n {n}: must be at least 1")
-    destination = Destination(check_bucket(bucket, bucket), prefix)
+    check_bucket(bucket, bucket)
+    destination = Destination.below(bucket, prefix, prefix)
     _check_embedded(options, (src,))
-    first = not_empty(files_recursive(src, prefix), (src,))
-    again = (files_recursive(src, prefix) for _ in range(n - 1))
+    first = not_empty(files_recursive(src, destination.prefix), (src,))
+    again = (files_recursive(src, destination.prefix) for _ in range(n - 1))
     kind = render.JsonLines if options.output.json else render.Table
     job = session.Job(
         bucket=destination.bucket,

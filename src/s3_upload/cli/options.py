@@ -21,6 +21,7 @@ from s3_upload.config import GIB, UploadConfig, part_size_for
 from s3_upload.errors import AttemptError, ConfigError
 from s3_upload.s3.fields import field_headers
 from s3_upload.s3.operations import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
+from s3_upload.source import utf8_of
 from s3_upload.units import parse_size, show_size
 
 STORE = Group("Store", sort_key=1)
@@ -179,13 +180,14 @@ class ObjectOptions:
     def request_fields(self) -> RequestFields:
         """`NO_FIELDS` itself if no flag was given. Raises `UsageError` and `ConfigError`."""
         given: dict[str, Any] = {
-            spec.name: getattr(self, spec.name) or None for spec in dataclasses.fields(self)
+            spec.name: _as_sent(getattr(self, spec.name)) for spec in dataclasses.fields(self)
         }
         for name in ("metadata", "tags", "sse_kms_encryption_context"):
             given[name] = parse_pairs(f"--{name.replace('_', '-')}", given[name] or "")
         given["if_none_match"] = "*" if self.if_none_match else None
-        given["expires"] = _time(self.expires)
-        key = given.pop("sse_c_key")
+        given["expires"] = _time(given["expires"])
+        key = self.sse_c_key  # a path, perhaps
+        del given["sse_c_key"]
         if given.pop("sse_c") and key is None:
             raise UsageError("--sse-c: the key is missing: give --sse-c-key, or set S3_UPLOAD_SSE_C_KEY")
         given["sse_customer_key"] = customer_key(key) if key else None
@@ -197,6 +199,11 @@ class ObjectOptions:
         except AttemptError as error:  # here once, and not of each file
             raise UsageError(error.message) from error
         return fields
+
+
+def _as_sent(value: Any) -> Any:
+    """What a flag says, as the store gets it: a text in UTF-8, whatever the locale is; None for nothing."""
+    return utf8_of(value) if isinstance(value, str) and value else value or None
 
 
 def customer_key(text: str) -> CustomerKey:

@@ -20,7 +20,7 @@ import msgspec
 
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN, chunks, stdin_fd
-from s3_upload.source import ObjectSource, files_recursive
+from s3_upload.source import ObjectSource, files_recursive, is_utf8, utf8_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +41,15 @@ class Destination(msgspec.Struct, frozen=True):
         if not url.startswith(_SCHEME):
             raise UsageError(f"{quoted(url)}: the destination must look like s3://BUCKET/PREFIX")
         bucket, _, prefix = url.removeprefix(_SCHEME).partition("/")
-        return cls(check_bucket(bucket, url), prefix)
+        return cls.below(bucket, prefix, url)
+
+    @classmethod
+    def below(cls, bucket: str, prefix: str, where: str) -> Destination:
+        """The destination with these names, which messages call `where`. Raises `UsageError`."""
+        prefix = utf8_of(prefix)
+        if not is_utf8(prefix):
+            raise UsageError(f"{where}: is no UTF-8, which S3 requires of keys")
+        return cls(check_bucket(bucket, where), prefix)
 
 
 def check_bucket(bucket: str, where: str) -> str:
@@ -157,4 +165,7 @@ def _file_key(path: str, prefix: str, *, alone: bool) -> str:
     if alone and prefix and not prefix.endswith("/"):
         return prefix
     below = prefix if not prefix or prefix.endswith("/") else prefix + "/"
-    return below + Path(path).name
+    name = utf8_of(Path(path).name)
+    if not is_utf8(name):
+        raise UsageError(f"{path}: the name is no UTF-8, which S3 requires of keys: rename it")
+    return below + name
