@@ -19,7 +19,7 @@ export UV_SYSTEM_CERTS ?= true
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/for-run ## Upload src three times to an embedded store in .s3, and print the table
@@ -55,6 +55,11 @@ check: $(VENV)/for-check ## Lint, formatting, types
 .PHONY: bench
 bench: $(VENV)/for-bench ## Measure beside s5cmd and obstore; needs nginx (ARGS="--help" tells more)
 	@$(BIN)/python -m bench $(ARGS)
+
+# Builds a store and a plain uploader with Go into .venv; without Go it says so.
+.PHONY: bench-throttled
+bench-throttled: $(VENV)/for-bench ## Measure at a store that refuses above a rate; needs Go (ARGS="--quick")
+	@$(BIN)/python -m bench.throttled $(ARGS)
 
 # Not part of .ci/run: they need root and Linux, and say so where they have neither. `lab` takes hours.
 .PHONY: lab

@@ -11,10 +11,10 @@ import json
 import shutil
 import signal
 import sys
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from bench.command import FAILED, INTERRUPTED, RAM_DISK, files_home, stop
 from bench.contenders import Contender, contenders
 from bench.measure import RunError, Workload, measure
 from bench.nginx import Sink, SinkError
@@ -23,20 +23,18 @@ from bench.table import as_data, as_text, machine, machine_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-RAM_DISK = Path("/dev/shm")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
-    signal.signal(signal.SIGTERM, _stop)  # so that nginx and the files go, too
+    signal.signal(signal.SIGTERM, stop)  # so that nginx and the files go, too
     try:
         report = run(options)
     except (SinkError, RunError) as error:
         print(f"bench: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     except KeyboardInterrupt:
         print("bench: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     if options.json is not None:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
     return 0
@@ -44,22 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measures, printing as it goes. Returns everything measured. Raises `SinkError`, `RunError`."""
-    if not RAM_DISK.is_dir():
-        raise SinkError(f"{RAM_DISK} is missing: the sink needs a RAM disk (tmpfs) there")
     lineup = contenders()
     able = [c for c in lineup if not c.missing and _wanted(c, options.only)]
     if not able:
         raise RunError(
             "no contender can run: " + "; ".join(c.missing or f"{c.name} not chosen" for c in lineup)
         )
-    source_home = Path(tempfile.mkdtemp(prefix="bench-source-", dir=RAM_DISK))
-    try:
-        with Sink(RAM_DISK, workers=options.sink_workers, tls=options.tls) as sink:
-            about = machine(sink.version, options.sink_workers, options.tls, lineup)
-            print(machine_text(about), flush=True)
-            tables = _measure_all(options, source_home, sink, able)
-    finally:
-        shutil.rmtree(source_home, ignore_errors=True)
+    with files_home() as home, Sink(RAM_DISK, workers=options.sink_workers, tls=options.tls) as sink:
+        about = machine(sink.version, options.sink_workers, options.tls, lineup)
+        print(machine_text(about), flush=True)
+        tables = _measure_all(options, home, sink, able)
     return {"machine": about, "rounds": options.rounds, "workloads": tables}
 
 
@@ -113,10 +105,6 @@ def _wanted(contender: Contender, only: str | None) -> bool:
 
 def _say(text: str) -> None:
     print(f"  {text}", file=sys.stderr, flush=True)
-
-
-def _stop(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

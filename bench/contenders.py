@@ -16,7 +16,8 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from bench.nginx import BUCKET, Sink
+from bench.gostore import program
+from bench.nginx import BUCKET
 
 HERE = Path(__file__).parent
 _NOT_INSTALLED = "{0} is not installed: uv sync --group bench, or pip install {0}"
@@ -37,7 +38,7 @@ class Contender:
     missing: str = ""
 
 
-def environment(sink: Sink) -> dict[str, str]:
+def environment(ca_file: Path | None) -> dict[str, str]:
     """The environment of every contender: nothing of the user's AWS settings gets through.
 
     Python keeps its compiled modules, as it does wherever something is installed: without them every
@@ -52,16 +53,16 @@ def environment(sink: Sink) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
-    if sink.ca_file is not None:
-        env |= {"SSL_CERT_FILE": str(sink.ca_file), "AWS_CA_BUNDLE": str(sink.ca_file)}
+    if ca_file is not None:
+        env |= {"SSL_CERT_FILE": str(ca_file), "AWS_CA_BUNDLE": str(ca_file)}
     return env
 
 
 def contenders() -> list[Contender]:
-    return [_ours_command(), _ours_api(), _s5cmd(), _obstore()]
+    return [ours_command(), _ours_api(), s5cmd(), _obstore()]
 
 
-def _ours_command() -> Contender:
+def ours_command() -> Contender:
     def command(_: str, directory: Path, url: str) -> list[str]:
         return [str(script), str(directory), f"s3://{BUCKET}/", *options, url]
 
@@ -89,7 +90,7 @@ def s5cmd_binary() -> str:
         return ""
 
 
-def _s5cmd() -> Contender:
+def s5cmd() -> Contender:
     binary = s5cmd_binary()
 
     def command(setting: str, directory: Path, url: str) -> list[str]:
@@ -106,6 +107,16 @@ def _s5cmd_version(binary: str) -> str:
     if not binary:
         return ""
     return subprocess.run([binary, "version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def blind() -> Contender:
+    """The plain way: `bench/blind`. The setting is its number of workers. Raises `SinkError`."""
+    binary = program("blind")
+
+    def command(setting: str, directory: Path, url: str) -> list[str]:
+        return [str(binary), setting, url, BUCKET, str(directory)]
+
+    return Contender("blind", "", ("256",), command)
 
 
 def _obstore() -> Contender:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from bench.contenders import Contender, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bench.nginx import Sink
 
@@ -52,10 +52,20 @@ class Workload:
     def create(self) -> Workload:
         noise = random.Random(self.name)
         for number in range(self.count):
-            parent = self.directory / f"d{number // FILES_PER_DIRECTORY:04}"
-            parent.mkdir(parents=True, exist_ok=True)
-            (parent / f"f{number:06}.bin").write_bytes(noise.randbytes(self.size))
+            path = self.directory / _key(number)
+            if number % FILES_PER_DIRECTORY == 0:
+                path.parent.mkdir(parents=True)
+            path.write_bytes(noise.randbytes(self.size))
         return self
+
+    @property
+    def keys(self) -> set[str]:
+        """The files' paths below `directory`, which become their keys."""
+        return {_key(number) for number in range(self.count)}
+
+
+def _key(number: int) -> str:
+    return f"d{number // FILES_PER_DIRECTORY:04}/f{number:06}.bin"
 
 
 @dataclass(frozen=True)
@@ -123,19 +133,33 @@ def _calibrate(result: Measured, workload: Workload, sink: Sink) -> None:
     result.setting = min(contender.settings, key=lambda setting: result.calibration_s.get(setting, 0.0))
 
 
-def run_once(contender: Contender, setting: str, workload: Workload, sink: Sink) -> Run:
-    """One upload of `workload` into an empty store. Raises `RunError`."""
-    sink.empty()
-    argv = contender.command(setting, workload.directory, sink.url)
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended. `complaint` is its stderr; `late`: it was killed when its time was over."""
+
+    run: Run
+    returncode: int
+    complaint: str
+    late: bool = False
+
+
+def run_process(argv: Sequence[str], env: Mapping[str, str], timeout_s: float = RUN_TIMEOUT_S) -> Ended:
+    """One process from fork to exit."""
+    late = threading.Event()
     started = time.perf_counter()
     with subprocess.Popen(
         argv,
-        env=environment(sink),
+        env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     ) as process:
-        watchdog = threading.Timer(RUN_TIMEOUT_S, process.kill)
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        watchdog = threading.Timer(timeout_s, end)
         watchdog.start()
         assert process.stderr is not None
         complaint = process.stderr.read().decode(errors="replace").strip()
@@ -143,18 +167,22 @@ def run_once(contender: Contender, setting: str, workload: Workload, sink: Sink)
         wall_s = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         watchdog.cancel()
+    run = Run(wall_s, usage.ru_utime + usage.ru_stime)
+    return Ended(run, process.returncode, complaint, late.is_set())
+
+
+def run_once(contender: Contender, setting: str, workload: Workload, sink: Sink) -> Run:
+    """One upload of `workload` into an empty store. Raises `RunError`."""
+    sink.empty()
+    ended = run_process(contender.command(setting, workload.directory, sink.url), environment(sink.ca_file))
     name = f"{contender.name} {setting}".strip()
-    if process.returncode != 0:
-        why = (
-            f"was killed after {RUN_TIMEOUT_S:.0f} s"
-            if wall_s >= RUN_TIMEOUT_S
-            else f"ended with {process.returncode}"
-        )
-        raise RunError(f"{name}, {workload.name}: {why}: {complaint[-1000:]}")
+    if ended.returncode != 0:
+        why = f"was killed after {RUN_TIMEOUT_S:.0f} s" if ended.late else f"ended with {ended.returncode}"
+        raise RunError(f"{name}, {workload.name}: {why}: {ended.complaint[-1000:]}")
     wrong = compare(workload.directory, sink.bucket_dir)
     if wrong:
         raise RunError(f"{name}, {workload.name}: {wrong}")
-    return Run(wall_s, usage.ru_utime + usage.ru_stime)
+    return ended.run
 
 
 def compare(sources: Path, store: Path) -> str:

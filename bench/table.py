@@ -16,13 +16,35 @@ if TYPE_CHECKING:
 GIB = 1 << 30
 
 
-def machine(sink_version: str, sink_workers: str, tls: bool, lineup: Sequence[Contender]) -> dict[str, Any]:
+class Columns:
+    """A table that is printed line by line: headings with their widths, negative ones flush left."""
+
+    def __init__(self, columns: Sequence[tuple[str, int]]) -> None:
+        self._columns = columns
+        self.head = self.line([heading for heading, _ in columns])
+
+    def line(self, cells: Sequence[str]) -> str:
+        padded = (
+            cell.rjust(width) if width > 0 else cell.ljust(-width)
+            for cell, (_, width) in zip(cells, self._columns, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+
+def surroundings() -> dict[str, Any]:
+    """The machine, as far as it decides how fast anything is."""
     return {
         "cores": os.cpu_count(),
         "usable_cores": len(os.sched_getaffinity(0)),
         "load_average": os.getloadavg()[0],
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
+    }
+
+
+def machine(sink_version: str, sink_workers: str, tls: bool, lineup: Sequence[Contender]) -> dict[str, Any]:
+    return {
+        **surroundings(),
         "nginx": sink_version,
         "nginx_workers": sink_workers,
         "tls": tls,

@@ -1,0 +1,3 @@
+module s3store
+
+go 1.21
