@@ -22,7 +22,7 @@ SRC = ROOT / "src" / "s3_upload"
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
-LEAVES = {"errors", "config", "report", "http", "source", "threads", "units", "pace"}
+LEAVES = {"errors", "config", "report", "http", "source", "threads", "units", "pace", "parts"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "http": set(),
@@ -30,6 +30,7 @@ ARROWS: dict[str, set[str]] = {
     "units": set(),
     "config": {"errors", "units"},
     "pace": {"errors", "report", "units"},
+    "parts": {"config"},
     "report": {"errors"},
     "source": {"errors"},
     "control": LEAVES,

@@ -37,6 +37,7 @@ from typing import Any
 from s3_upload.engine.client import Client
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import Response
+from s3_upload.parts import StoreParts
 from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
@@ -98,6 +99,7 @@ class _SdkClient(ABC):
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self.parts = StoreParts(self.endpoint)
 
     @property
     def endpoint(self) -> str:

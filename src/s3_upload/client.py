@@ -15,6 +15,7 @@ import msgspec
 
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import Response
+from s3_upload.parts import StoreParts
 from s3_upload.report import ConnectionSample, Paces
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, check_algorithm
 from s3_upload.s3.credentials import ANONYMOUS, CredentialProvider, Credentials, StaticCredentials
@@ -124,6 +125,8 @@ class S3Client:
         self._targets: dict[str, _Target] = {}
         self._pools: dict[tuple[str, int], Pool] = {}
         self._paces = Paces()
+        self.parts = StoreParts(self._settings.endpoint_url)
+        """See `engine.client.Client`."""
 
     def __repr__(self) -> str:
         return f"<S3Client {self.endpoint}>"

@@ -22,14 +22,6 @@ KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
 MIN_PART_BYTES, MAX_USUAL_PART_BYTES, FEW_PARTS_BYTES = 5 * MIB, 16 * MIB, 100 * MIB
-MAX_PARTS = 10_000
-"""Of one object (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
-
-
-def part_size_for(size: int, part_size: int) -> int:
-    """`part_size`, or the next whole MiB with which `size` bytes fit into `MAX_PARTS` parts."""
-    needed = -(-size // MAX_PARTS)
-    return part_size if needed <= part_size else -(-needed // MIB) * MIB
 
 
 def usual_part_size(max_in_flight: int, max_in_flight_bytes: int, multipart_threshold: int) -> int:

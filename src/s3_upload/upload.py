@@ -223,6 +223,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         reader=reader,
         offload=runtime.offload,
         nearby=Nearby(runtime.local_devices),
+        parts=client.parts,
         fields_of=fields_of,
     )
     scheduler.attach(feed, Again(feed, reader, runtime.offload, scheduler))

@@ -51,6 +51,13 @@ def test_what_comes_in_is_what_is_there(
     assert answer["ContentType"] == "text/plain"
 
 
+@pytest.mark.parametrize("expected", ["3TB", "48TiB"])
+def test_much_may_be_expected(account: dict[str, str], store: Store, bucket: str, expected: str) -> None:
+    result = s3_upload(account, "-", f"s3://{bucket}/key", "--expected-size", expected, input=b"little")
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert store.objects(bucket) == {"key": b"little"}
+
+
 def test_it_comes_as_it_comes(account: dict[str, str], store: Store, bucket: str) -> None:
     """A writer that takes its time and gives a few bytes at a time."""
     words = [COMMAND, "-", f"s3://{bucket}/key", "--quiet"]
@@ -95,7 +102,7 @@ WRONG: list[tuple[list[str], str]] = [
     ([".", "-", "s3://bucket/a"], "-: stdin goes alone"),
     (["-"], "the destination is missing"),
     (["-", "s3://bucket/a", "--expected-size", "lots"], "lots is no size"),
-    (["-", "s3://bucket/a", "--expected-size", "5TiB"], "max_in_flight_bytes"),
+    (["-", "s3://bucket/a", "--expected-size", "60TiB"], "--expected-size 61440GiB: no object has more than"),
 ]
 
 

@@ -12,6 +12,7 @@ from s3_upload.config import UploadConfig
 from s3_upload.control.retry import Retry
 from s3_upload.control.timeout import OriginTimeout
 from s3_upload.http import Response
+from s3_upload.parts import StoreParts
 from s3_upload.upload import Controls, real_runtime, run_upload
 from tests.faults.actions import Delay, Reset, Serve, Stall, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, sources, stored, upload
@@ -91,6 +92,7 @@ class Lockstep:
     endpoint = "lockstep"
     needs_sha256 = False
     checksum_algorithm = ""
+    parts = StoreParts()
 
     def __init__(self) -> None:
         self._moment = asyncio.Event()

@@ -23,7 +23,6 @@ from tests.faults.uploads import PART_BYTES, Reports, stored, upload
 from tests.unit.test_fields import EVERYTHING, KEY
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.conftest import StartFaultServer, Tls
@@ -99,22 +98,3 @@ def test_a_customer_key_goes_with_every_part(
     upload(server, files[1:], default_request=lambda _: fields, tls={"verify": str(tls.ca_file)})
     name = "x-amz-server-side-encryption-customer-key"
     assert [name in request.headers for request in server.requests] == [True] * 4  # Create, 2 parts, Complete
-
-
-def test_a_stream_longer_than_a_store_takes_fails_with_what_to_do_and_leaves_nothing(
-    fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("s3_upload.engine.multipart.MAX_PARTS", 2)
-
-    async def endless() -> AsyncIterator[bytes]:
-        for start in range(0, 3):
-            yield BIG[start : start + PART_BYTES]
-
-    server = fault_server()
-    reports = Reports()
-    upload(server, [ObjectSource.stream(endless(), "long")], progress=reports)
-    report = reports.of("long")
-    assert report.outcome == FailureKind.SOURCE.value
-    assert "longer than 2 parts of 5242880 bytes" in str(report.error)
-    assert stored(server) == {}
-    assert server.model.uploads == {}

@@ -127,6 +127,7 @@ class BrokenClient:
         self._client = client
         self._tamper = tamper
         self.endpoint = client.endpoint
+        self.parts = client.parts
         self.needs_sha256 = client.needs_sha256
         self.checksum_algorithm = ""  # with checksums the store itself would refuse what a test mixes up
 

@@ -9,6 +9,7 @@ from s3_upload.control.bulk import BulkBound
 from s3_upload.engine.bulk import TICK_S, BulkLine
 from s3_upload.engine.client import Client, PacedClient
 from s3_upload.http import Response
+from s3_upload.parts import StoreParts
 from s3_upload.report import ConnectionSample, Paces
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Plain:
     endpoint = "plain"
     needs_sha256 = False
     checksum_algorithm = ""
+    parts = StoreParts()
 
     async def send(self, operation: Operation, exchange: Exchange) -> Response:
         return Response(200, {})

@@ -179,9 +179,13 @@ def test_an_expected_size_makes_parts_large_enough(
         ([], 5 * MIB),
         (["--expected-size", "83GB"], 8 * MIB),
         (["--expected-size", "1TB"], 96 * MIB),
+        (["--expected-size", "3TB"], 287 * MIB),
+        (["--expected-size", "48TiB"], 5034 * MIB),
     ):
         assert main(["-", "s3://b/key", *words]) == 0
-        assert jobs.pop().options.config() == UploadConfig(part_size=part_size)
+        memory = max(200 * MIB, 2 * part_size)
+        expected = UploadConfig(part_size=part_size, max_in_flight_bytes=memory)
+        assert jobs.pop().options.config() == expected
     stdin.close()
 
 

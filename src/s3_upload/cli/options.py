@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from cyclopts import Group, Parameter
 
 from s3_upload.cli.output import UsageError
-from s3_upload.config import GIB, UploadConfig, part_size_for
+from s3_upload.config import GIB, UploadConfig
 from s3_upload.errors import AttemptError, ConfigError
+from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
 from s3_upload.s3.fields import field_headers
 from s3_upload.s3.operations import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.source import utf8_of
@@ -283,7 +284,8 @@ class UploadOptions:
     expected_size: Annotated[
         int,
         Parameter(
-            help="About how much will come in by stdin: makes parts big enough for it (80 GB need no hint).",
+            help="About how much will come in by stdin: all parts are big enough for it, and two are held in "
+            "memory. Without it they grow, up to half of max-in-flight-bytes.",
             group=OBJECTS,
             converter=_convert_size,
             show_default=False,
@@ -294,4 +296,11 @@ class UploadOptions:
     def config(self) -> UploadConfig:
         """Raises `ConfigError` for a value out of its range."""
         config = UploadConfig(**dataclasses.asdict(self.tuning))
-        return dataclasses.replace(config, part_size=part_size_for(self.expected_size, config.part_size))
+        part_size = part_size_for(self.expected_size, config.part_size)
+        if part_size > MAX_PART_BYTES:
+            most = show_size(MAX_PARTS * MAX_PART_BYTES)
+            raise UsageError(
+                f"--expected-size {show_size(self.expected_size)}: no object has more than {most}"
+            )
+        memory = max(config.max_in_flight_bytes, 2 * part_size)
+        return dataclasses.replace(config, part_size=part_size, max_in_flight_bytes=memory)

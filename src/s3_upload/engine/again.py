@@ -44,12 +44,10 @@ class Again:
         size = self._reader.single_limit_bytes
         await self._feed.take_room(size)
         try:
-            found = await self._read(reader, upload.source)
+            self._feed.begin_again(upload, await self._read(reader, upload.source))
         except SourceError as problem:
             upload.error = _error(upload, problem)
             self._sink.report(upload.report(self._sink.now()))
-        else:
-            self._feed.begin_again(upload, found)
         finally:
             self._feed.give_back(size)
 
@@ -73,7 +71,7 @@ class Again:
     async def _body(self, unit: Unit, size: int) -> HashedBody:
         upload = unit.upload
         if isinstance(upload, MultipartUpload):
-            offset = (unit.operation.part_number - 1) * upload.part_size
+            offset = upload.sizes.offset_of(unit.operation.part_number)
             part: HashedBody = await self._offload(
                 self._reader.read_part, upload.source.path, offset, size, upload.identity
             )

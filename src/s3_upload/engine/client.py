@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from s3_upload.http import Response
+from s3_upload.parts import StoreParts
 from s3_upload.report import ConnectionSample, Paces
 from s3_upload.s3.operations import Operation
 from s3_upload.s3.responses import Failure
@@ -30,6 +31,11 @@ class Client(Protocol):
     @property
     def checksum_algorithm(self) -> str:
         """Which `Operation.checksum` `send` wants: a name of `s3.checksum.ALGORITHMS`, or "" for none."""
+        ...
+
+    @property
+    def parts(self) -> StoreParts:
+        """What is known of the store's rules for parts: one for as long as the client lives."""
         ...
 
     async def send(self, operation: Operation, exchange: Exchange) -> Response:

@@ -29,11 +29,12 @@ from s3_upload.config import UploadConfig
 from s3_upload.engine.multipart import MultipartUpload, PartPlan
 from s3_upload.engine.nearby import Nearby
 from s3_upload.engine.objects import Objects, unread
-from s3_upload.engine.reader import BigFile, HashedBody, Reader
+from s3_upload.engine.reader import BigFile, HashedBody, Identity, Reader
 from s3_upload.engine.sink import Sink
 from s3_upload.engine.stream import BlockStream
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.errors import SourceError, UploadError
+from s3_upload.parts import StoreParts
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, RequestFields
 from s3_upload.source import ObjectSource
 
@@ -63,6 +64,7 @@ class Feed:
         reader: Reader,
         offload: Offload,
         nearby: Nearby,
+        parts: StoreParts,
         fields_of: Callable[[ObjectSource], RequestFields],
     ) -> None:
         self._sink = sink
@@ -74,13 +76,14 @@ class Feed:
             sink=sink,
             bucket=bucket,
             config=config,
+            parts=parts,
             checksum_algorithm=reader.checksum_algorithm,
             fields_of=fields_of,
         )
         self._iterator = aiter(files) if isinstance(files, AsyncIterable) else iter(files)
         self._sources: deque[Numbered] = deque()
         self._multiparts: deque[MultipartUpload] = deque()
-        self._streams: dict[Upload, tuple[BlockStream, HashedBody]] = {}
+        self._streams: dict[MultipartUpload, tuple[BlockStream, HashedBody]] = {}
         self._waiting_for_room: deque[asyncio.Future[None]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pulling = False
@@ -129,9 +132,10 @@ class Feed:
         self._held_units -= 1
         if self._creates and unit.operation.name == CREATE_MULTIPART_UPLOAD:
             self._creates -= 1
-        if self._streams and unit.upload.done and unit.upload in self._streams:
-            del self._streams[unit.upload]
-            self._held_bytes -= self._config.part_size  # never begun: nobody will send its first block
+        upload = unit.upload
+        if self._streams and upload.done and isinstance(upload, MultipartUpload) and upload in self._streams:
+            del self._streams[upload]
+            self._held_bytes -= upload.sizes.first  # never begun: nobody will send its first block
         self._wake_waiting()
 
     def begin_parts(self, upload: MultipartUpload) -> None:
@@ -147,7 +151,7 @@ class Feed:
             unit = self._objects.single(upload.seq, upload.source, read, upload.started_s)
         else:
             identity = read.identity
-            unit = self._objects.multipart(upload.seq, upload.source, identity.size, identity).begin()
+            unit = self._multipart(upload.seq, upload.source, identity).begin()
             self._creates += 1
         unit.upload.take_over(upload)
         self._hand_out(unit)
@@ -163,7 +167,7 @@ class Feed:
         if self._held_units == 0 and self._reads == 0:
             return True
         if self._multiparts:
-            size = self._multiparts[0].part_size
+            size = self._multiparts[0].sizes.first
             return self._held_bytes + size <= self._config.max_in_flight_bytes and not self._sink.bulk_full()
         fits = self._held_bytes + self._batch_reserve_bytes <= self._config.max_in_flight_bytes
         ahead = MAX_READ_AHEAD + 2 * self._sink.window_limit()
@@ -272,12 +276,23 @@ class Feed:
                 self._hand_out(self._objects.single(seq, source, result, now))
             elif isinstance(result, BigFile):
                 if self._creates < MAX_CREATES:
-                    self._begin(self._objects.multipart(seq, source, result.identity.size, result.identity))
+                    self._begin_file(seq, source, result.identity)
                 else:
                     later.append((seq, source))
             else:
                 self._sink.report(unread(seq, source, result))
         self._sources.extendleft(reversed(later))
+
+    def _begin_file(self, seq: int, source: ObjectSource, identity: Identity) -> None:
+        try:
+            self._begin(self._multipart(seq, source, identity))
+        except SourceError as problem:
+            self._sink.report(unread(seq, source, problem))
+
+    def _multipart(self, seq: int, source: ObjectSource, identity: Identity) -> MultipartUpload:
+        """Raises `SourceError` for a file that is larger than a store takes."""
+        sizes = self._objects.part_sizes(source, identity.size)
+        return self._objects.multipart(seq, source, identity.size, identity, sizes)
 
     def _begin(self, upload: MultipartUpload) -> None:
         self._creates += 1
@@ -325,15 +340,16 @@ class Feed:
     async def _read_stream(self, seq: int, source: ObjectSource, blocks: BlockStream) -> None:
         """Reads the first block: if it is all, the object goes as one PUT, else by multipart."""
         try:
-            hashed, last = await self._next_block(blocks)
+            sizes = self._objects.part_sizes(source, source.size)
+            hashed, last = await self._next_block(blocks, sizes.first)
         except SourceError as problem:
             self._sink.report(unread(seq, source, problem))
             return
         if last:
             self._hand_out(self._objects.single(seq, source, hashed, self._sink.now()))
-            self._held_bytes -= self._config.part_size
+            self._held_bytes -= sizes.first
         else:
-            upload = self._objects.multipart(seq, source, source.size or 0, None)
+            upload = self._objects.multipart(seq, source, source.size or 0, None, sizes)
             self._streams[upload] = blocks, hashed
             self._begin(upload)
 
@@ -343,11 +359,11 @@ class Feed:
         try:
             while (plan := upload.next_part()) is not None:
                 if plan.number > 1:
-                    hashed, last = await self._next_block(blocks)
+                    hashed, last = await self._next_block(blocks, plan.size)
                 upload.all_planned = last
                 upload.size = blocks.taken
                 self._hand_out_part(upload, plan, hashed)
-                self._held_bytes -= self._config.part_size
+                self._held_bytes -= plan.size
         except SourceError as problem:
             self._refuse_part(upload, problem)
 
@@ -362,13 +378,13 @@ class Feed:
     def give_back(self, size: int) -> None:
         self._held_bytes -= size
 
-    async def _next_block(self, blocks: BlockStream) -> tuple[HashedBody, bool]:
-        """The next block of a stream and whether it is the last; `part_size` bytes stay held for it."""
-        await self.take_room(self._config.part_size)
+    async def _next_block(self, blocks: BlockStream, size: int) -> tuple[HashedBody, bool]:
+        """The next block of a stream and whether it is the last; `size` bytes stay held for it."""
+        await self.take_room(size)
         try:
-            block, last = await blocks.next_block(self._config.part_size)
+            block, last = await blocks.next_block(size)
             hashed: HashedBody = await self._offload(self._reader.hashed, block)
         except BaseException:
-            self._held_bytes -= self._config.part_size
+            self._held_bytes -= size
             raise
         return hashed, last

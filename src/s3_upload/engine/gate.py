@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from s3_upload.engine.client import Client
 from s3_upload.http import Response
+from s3_upload.parts import StoreParts
 from s3_upload.s3.operations import Operation
 from s3_upload.s3.responses import Failure
 from s3_upload.wire.exchange import Exchange
@@ -93,6 +94,10 @@ class GatedClient:
     @property
     def checksum_algorithm(self) -> str:
         return self._client.checksum_algorithm
+
+    @property
+    def parts(self) -> StoreParts:
+        return self._client.parts
 
     async def send(self, operation: Operation, exchange: Exchange) -> Response:
         size = len(operation.body)

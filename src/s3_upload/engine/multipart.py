@@ -9,9 +9,7 @@ Rules:
   stored after the abort that came before it.  So the store keeps (and bills) no orphaned parts.
 * Where the store misses parts at the end, those it does not list are sent again, and it is completed
   once more.
-* `part_size` grows where a file would need more than `MAX_PARTS` parts.
-
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html has the limits.
+* How large the parts are, `parts.py` says.
 """
 
 from __future__ import annotations
@@ -21,12 +19,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from s3_upload.config import MAX_PARTS, part_size_for
 from s3_upload.control.retry import remedy
 from s3_upload.engine.reader import HashedBody, Identity
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.errors import FailureKind, Remedy, SourceError, UploadError
 from s3_upload.http import Response
+from s3_upload.parts import PartSizes
 from s3_upload.s3.checksum import agreed_type, announced, whole
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
@@ -75,8 +73,8 @@ class MultipartUpload(Upload):
         "all_planned",
         "fields",
         "identity",
-        "part_size",
         "parts_wanted",
+        "sizes",
         "upload_id",
     )
 
@@ -88,7 +86,7 @@ class MultipartUpload(Upload):
         *,
         bucket: str,
         fields: RequestFields,
-        part_size: int,
+        sizes: PartSizes,
         checksum_algorithm: str,
         identity: Identity | None,
         started_s: float,
@@ -97,7 +95,7 @@ class MultipartUpload(Upload):
         super().__init__(seq, source, size, started_s=started_s, est_MBps=est_MBps)
         self.identity = identity
         self.fields = fields
-        self.part_size = part_size_for(size, part_size)
+        self.sizes = sizes
         self.upload_id = ""
         self.all_planned = False
         """Whether the last part has been planned."""
@@ -128,25 +126,26 @@ class MultipartUpload(Upload):
     def next_part(self) -> PartPlan | None:
         """The next part to read, None when there is none (any more).
 
-        Raises `SourceError` for a stream that is longer than `MAX_PARTS` parts.
+        Raises `SourceError` for a stream that is longer than a store takes.
         """
         if self.all_read or self.error is not None:
             return None
         if self._again:
             self._under_way += 1
             return self._again.popleft()
-        number, offset = self._next_number, (self._next_number - 1) * self.part_size
+        number, sizes = self._next_number, self.sizes
         self._next_number += 1
         self._under_way += 1
         if self.identity is None:  # a stream: how long it is shows at its end
-            if number > MAX_PARTS:
+            if number > sizes.max_count:
                 raise SourceError(
-                    f"{self.source.key}: the stream is longer than {MAX_PARTS:,} parts of {self.part_size} "
-                    "bytes, and a store takes no more: start again with a larger part_size (--expected-size)"
+                    f"{self.source.key}: the stream is longer than {sizes.most_bytes:,} bytes, all that the "
+                    f"store's {sizes.max_count:,} parts can hold as they were chosen: start again with a "
+                    "larger part_size (--expected-size)"
                 )
-            return PartPlan(number, offset, self.part_size)
+            return PartPlan(number, sizes.offset_of(number), sizes.size_of(number))
         plan = self._plan_of(number)
-        self.all_planned = offset + plan.size >= self.size
+        self.all_planned = plan.offset + plan.size >= self.size
         return plan
 
     def part_unit(self, plan: PartPlan, part: HashedBody) -> Unit:
@@ -296,8 +295,8 @@ class MultipartUpload(Upload):
         return etag_of_parts(sent.parts)
 
     def _plan_of(self, number: int) -> PartPlan:
-        offset = (number - 1) * self.part_size
-        return PartPlan(number, offset, min(self.part_size, self.size - offset))
+        offset = self.sizes.offset_of(number)
+        return PartPlan(number, offset, min(self.sizes.size_of(number), self.size - offset))
 
     def _unit(self, name: str, sent: Operation) -> Unit:
         return self._next(name)

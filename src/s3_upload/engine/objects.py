@@ -10,9 +10,14 @@ from s3_upload.engine.reader import HashedBody, Identity
 from s3_upload.engine.sink import Sink
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.errors import SourceError, UploadError
+from s3_upload.parts import MAX_PART_BYTES, PartSizes, StoreParts, sizes_for
 from s3_upload.report import SKIPPED, UploadReport
 from s3_upload.s3.operations import PUT_OBJECT, Operation, RequestFields
 from s3_upload.source import ObjectSource
+from s3_upload.units import show_size
+
+STREAM_PARTS_IN_MEMORY = 2
+"""At least: one is sent while the next is read."""
 
 
 class Objects:
@@ -24,12 +29,14 @@ class Objects:
         sink: Sink,
         bucket: str,
         config: UploadConfig,
+        parts: StoreParts,
         checksum_algorithm: str,
         fields_of: Callable[[ObjectSource], RequestFields],
     ) -> None:
         self._sink = sink
         self._bucket = bucket
-        self._part_size = config.part_size
+        self._config = config
+        self._parts = parts
         self._checksum_algorithm = checksum_algorithm
         self._fields_of = fields_of
 
@@ -49,8 +56,23 @@ class Objects:
             ),
         )
 
+    def part_sizes(self, source: ObjectSource, size: int | None) -> PartSizes:
+        """How `source`, which has `size` bytes if that is known, is cut into parts.
+
+        Raises `SourceError` for what is larger than a store takes.
+        """
+        config = self._config
+        largest = min(MAX_PART_BYTES, config.max_in_flight_bytes // STREAM_PARTS_IN_MEMORY)
+        sizes = sizes_for(size, config.part_size, self._parts.rules, largest)
+        if sizes.first > MAX_PART_BYTES:
+            raise SourceError(
+                f"{source.name}: {size:,} bytes are more than the store takes: "
+                f"{sizes.max_count:,} parts of {show_size(MAX_PART_BYTES)}"
+            )
+        return sizes
+
     def multipart(
-        self, seq: int, source: ObjectSource, size: int, identity: Identity | None
+        self, seq: int, source: ObjectSource, size: int, identity: Identity | None, sizes: PartSizes
     ) -> MultipartUpload:
         """An object in parts; `identity` is the version of its file, None for a stream."""
         return MultipartUpload(
@@ -59,7 +81,7 @@ class Objects:
             size,
             bucket=self._bucket,
             fields=self._fields_of(source),
-            part_size=self._part_size,
+            sizes=sizes,
             checksum_algorithm=self._checksum_algorithm,
             identity=identity,
             started_s=self._sink.now(),
