@@ -84,7 +84,7 @@ class FailureKind(enum.Enum):
     DIGEST = ("digest", Fate.RETRY, Remedy.REREAD, 1, False, Remedy.NEW_UPLOAD)
     """The store computed another checksum than we sent, or answered with one: corruption on the way."""
     CONFLICT = ("conflict", Fate.RETRY, Remedy.NONE, None, False, Remedy.NEW_UPLOAD)
-    """409: another operation on the same key or bucket is under way."""
+    """409 OperationAborted, ConditionalRequestConflict: another operation on the same key is under way."""
     THROTTLE = ("throttle", Fate.THROTTLE)
     """503 SlowDown, 429 and the other codes of AWS's throttling list."""
     REGION = ("region", Fate.CORRECT, Remedy.CLIENT, 1)
@@ -97,7 +97,7 @@ class FailureKind(enum.Enum):
     """The store does not implement something that was asked for. Checksums are left out from then on, and
     that is said once; nothing else is."""
     REJECTED = ("rejected", Fate.FILE)
-    """Any other 4xx: the store does not take this object."""
+    """Any other 4xx (any other 409, too): the store does not take this object."""
     EXISTS = ("exists", Fate.FILE)
     """412: there is an object of that name already and it was not to be overwritten. It may be ours, of an
     attempt that was ambiguous."""

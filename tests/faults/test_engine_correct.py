@@ -250,7 +250,7 @@ def with_token(code: str, token: str | None = NEW.session_token) -> Callable[[Re
     return lambda request: None if request.headers["x-amz-security-token"] == token else expired
 
 
-@pytest.mark.parametrize("code", ["ExpiredToken", "TokenRefreshRequired"])
+@pytest.mark.parametrize("code", ["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"])
 def test_a_hundred_requests_with_an_expired_token_share_one_refresh(
     fault_server: StartFaultServer, code: str
 ) -> None:

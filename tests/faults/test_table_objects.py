@@ -58,6 +58,7 @@ def said(status: int, code: str, kind: FailureKind, **headers: str) -> Row:
 
 OVERSIZED = Torn(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 70_000)
 TOO_MUCH = Answer(200, {"ETag": '"e"'}, b"z" * (1 << 20) + b"z")
+NOW = "Wed, 21 Oct 2026 07:28:00 GMT"
 PREFIXED = Answer(
     400,
     {},
@@ -79,7 +80,11 @@ RETRIED = {
     "520": again(Answer(520), K.SERVER, "answered 520"),
     "503 SlowDown": said(503, "SlowDown", K.THROTTLE),
     "503 ServiceUnavailable": said(503, "ServiceUnavailable", K.THROTTLE),
-    "503 with Retry-After": said(503, "SlowDown", K.THROTTLE, **{"Retry-After": "0"}),
+    "503 with Retry-After": said(503, "SlowDown", K.THROTTLE, **{"Retry-After": "0.01"}),
+    "503 with Retry-After, a date": said(503, "SlowDown", K.THROTTLE, **{"Retry-After": NOW, "Date": NOW}),
+    "503 with Retry-After, nonsense": said(503, "SlowDown", K.THROTTLE, **{"Retry-After": "in -1 s"}),
+    "503 XMinioServerNotInitialized": said(503, "XMinioServerNotInitialized", K.SERVER),
+    "400 KMS.ThrottlingException": said(400, "KMS.ThrottlingException", K.THROTTLE),
     "429": again(Answer(429), K.THROTTLE, "answered 429"),
     "400 RequestLimitExceeded": said(400, "RequestLimitExceeded", K.THROTTLE),
     "400 RequestLimitExceeded, prefixed": again(
@@ -113,6 +118,10 @@ FAILS = {
     "EntityTooLarge": never(s3_error(400, "EntityTooLarge"), K.TOO_LARGE, "answered 400 EntityTooLarge"),
     "InvalidPartOrder": never(s3_error(400, "InvalidPartOrder"), K.OUR_BUG, "a bug of s3-upload, please rep"),
     "EntityTooSmall": never(s3_error(400, "EntityTooSmall"), K.OUR_BUG, "a bug of s3-upload, please report"),
+    "409 InvalidBucketState": never(
+        s3_error(409, "InvalidBucketState", "Why."), K.REJECTED, "answered 409 InvalidBucketState: Why."
+    ),
+    "409": never(Answer(409), K.REJECTED, "answered 409"),
     "412 PreconditionFailed": never(s3_error(412, "PreconditionFailed"), K.EXISTS, "answered 412 Precondit"),
     "any other 4xx": never(s3_error(451, "Odd", "Why."), K.REJECTED, "answered 451 Odd: Why.*FAULTSERVER"),
 }  # fmt: skip

@@ -24,15 +24,15 @@ from s3_upload.s3.responses import (
 from tests.unit.answers import OPERATIONS, bad, error_body, failure
 
 CODES = {
-    "server": ["InternalError"],
+    "server": ["InternalError", "XMinioServerNotInitialized"],
     "request-timeout": ["RequestTimeout"],
     "incomplete-body": ["IncompleteBody"],
     "digest": ["BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"],
     "conflict": ["ConditionalRequestConflict", "OperationAborted"],
     "throttle": [
-        "BandwidthLimitExceeded", "Busy", "EC2ThrottledException", "LimitExceededException",
-        "PriorRequestNotComplete", "ProvisionedThroughputExceededException", "RequestLimitExceeded",
-        "RequestThrottled", "RequestThrottledException", "ServiceUnavailable", "SlowDown", "SlowDownRead",
+        "BandwidthLimitExceeded", "Busy", "EC2ThrottledException", "KMS.ThrottlingException",
+        "LimitExceededException", "PriorRequestNotComplete", "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "ServiceUnavailable", "SlowDown", "SlowDownRead",
         "SlowDownWrite", "ThrottledException", "Throttling", "ThrottlingException",
         "TooManyRequestsException", "TransactionInProgressException",
     ],
@@ -41,7 +41,7 @@ CODES = {
         "TemporaryRedirect",
     ],
     "clock": ["RequestExpired", "RequestTimeTooSkewed"],
-    "expired-token": ["ExpiredToken", "TokenRefreshRequired"],
+    "expired-token": ["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"],
     "credentials": ["AccountProblem", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"],
     "access-denied": ["AccessDenied"],
     "no-such-bucket": ["NoSuchBucket"],
@@ -56,13 +56,13 @@ KNOWN = [(code, kind) for kind, codes in CODES.items() for code in codes]
 
 STATUSES = {
     301: "region", 302: "region", 307: "region", 400: "rejected", 401: "rejected", 403: "access-denied",
-    404: "rejected", 405: "rejected", 408: "request-timeout", 409: "conflict", 411: "rejected", 412: "exists",
+    404: "rejected", 405: "rejected", 408: "request-timeout", 409: "rejected", 411: "rejected", 412: "exists",
     413: "too-large", 416: "rejected", 429: "throttle", 499: "server", 500: "server", 501: "unsupported",
     502: "server", 503: "throttle", 504: "server", 509: "server", 520: "server", 599: "server",
 }  # fmt: skip
 
 FILE_CODES = [
-    "InvalidArgument", "InvalidDigest", "InvalidRequest", "InvalidURI",
+    "InvalidArgument", "InvalidBucketState", "InvalidDigest", "InvalidRequest", "InvalidURI",
     "KeyTooLongError", "MalformedXML", "MetadataTooLarge",
 ]  # fmt: skip
 
@@ -233,6 +233,8 @@ def test_complete_truncated_before_its_etag_is_no_success(length: int) -> None:
 
 # --- Retry-After
 
+DATES = ("Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:29:30 GMT")
+
 
 @pytest.mark.parametrize(
     ("headers", "seconds"),
@@ -242,9 +244,25 @@ def test_complete_truncated_before_its_etag_is_no_success(length: int) -> None:
         ({"retry_after": "120"}, 120.0),
         ({"x_amz_retry_after": "1500"}, 1.5),
         ({"x_amz_retry_after": "250", "retry_after": "9"}, 0.25),
-        ({"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry_after": "1.5"}, 1.5),
+        ({"retry_after": "0.25"}, 0.25),
+        ({"retry_after": "999999999"}, 999_999_999.0),
+        ({"retry_after": DATES[1], "date": DATES[0]}, 90.0),
+        ({"retry_after": DATES[0], "date": DATES[0]}, 0.0),
+        ({"retry_after": DATES[0], "date": DATES[1]}, 0.0),
+        ({"retry_after": DATES[1]}, None),
+        ({"retry_after": DATES[1], "date": "soon"}, None),
+        ({"retry_after": "soon", "date": DATES[0]}, None),
+        ({"retry_after": "tomorrow, 07:28:00 GMT", "date": DATES[0]}, None),
+        ({"x_amz_retry_after": DATES[1], "date": DATES[0]}, None),
         ({"retry_after": "-1"}, None),
-        ({"retry_after": "1.5"}, None),
+        ({"retry_after": "-0.5"}, None),
+        ({"retry_after": "."}, None),
+        ({"retry_after": ".5"}, None),
+        ({"retry_after": "1.5.2"}, None),
+        ({"retry_after": "inf"}, None),
+        ({"retry_after": "nan"}, None),
+        ({"retry_after": "1_000"}, None),
         ({"retry_after": "1e9"}, None),
         ({"retry_after": ""}, None),
         ({"retry_after": "٣"}, None),

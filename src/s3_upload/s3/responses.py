@@ -36,12 +36,13 @@ _THROTTLING = (
     "RequestThrottledException", "TooManyRequestsException", "ProvisionedThroughputExceededException",
     "TransactionInProgressException", "RequestLimitExceeded", "BandwidthLimitExceeded",
     "LimitExceededException", "PriorRequestNotComplete", "EC2ThrottledException", "SlowDown",
-    "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "Busy",
+    "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "Busy", "KMS.ThrottlingException",
 )  # fmt: skip
 
 KIND_OF_CODE: dict[str, FailureKind] = {
     **dict.fromkeys(_THROTTLING, FailureKind.THROTTLE),
     "InternalError": FailureKind.SERVER,
+    "XMinioServerNotInitialized": FailureKind.SERVER,  # 503: it has just been started
     "RequestTimeout": FailureKind.REQUEST_TIMEOUT,
     "IncompleteBody": FailureKind.INCOMPLETE_BODY,
     "BadDigest": FailureKind.DIGEST,
@@ -52,6 +53,7 @@ KIND_OF_CODE: dict[str, FailureKind] = {
     "RequestTimeTooSkewed": FailureKind.CLOCK,
     "RequestExpired": FailureKind.CLOCK,
     "ExpiredToken": FailureKind.EXPIRED_TOKEN,
+    "ExpiredTokenException": FailureKind.EXPIRED_TOKEN,
     "TokenRefreshRequired": FailureKind.EXPIRED_TOKEN,
     "PermanentRedirect": FailureKind.REGION,
     "TemporaryRedirect": FailureKind.REGION,
@@ -74,7 +76,7 @@ KIND_OF_CODE: dict[str, FailureKind] = {
 
 KIND_OF_STATUS: dict[int, FailureKind] = {
     301: FailureKind.REGION, 302: FailureKind.REGION, 307: FailureKind.REGION,
-    403: FailureKind.ACCESS_DENIED, 408: FailureKind.REQUEST_TIMEOUT, 409: FailureKind.CONFLICT,
+    403: FailureKind.ACCESS_DENIED, 408: FailureKind.REQUEST_TIMEOUT,
     412: FailureKind.EXISTS, 413: FailureKind.TOO_LARGE, 429: FailureKind.THROTTLE, 499: FailureKind.SERVER,
     501: FailureKind.UNSUPPORTED, 503: FailureKind.THROTTLE,
 }  # fmt: skip
@@ -96,6 +98,7 @@ _TLS_PORT = (
 )
 
 
+_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?")
 _REGION = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DATE = re.compile(
@@ -243,12 +246,17 @@ def _line(text: str) -> str:
 
 
 def _retry_after_s(response: Response) -> float | None:
-    """Retry-After in seconds (RFC 9110 §10.2.3; its date form is not used by S3), or
-    x-amz-retry-after in milliseconds."""
+    """x-amz-retry-after in milliseconds, or Retry-After: seconds, as some give them with a fraction, or a
+    date (RFC 9110 §10.2.3), which counts from the answer's own; None for anything else."""
     headers = response.headers
     if "x-amz-retry-after" in headers:
-        return _number(headers["x-amz-retry-after"], 1e-3)
-    return _number(headers["retry-after"], 1.0) if "retry-after" in headers else None
+        milliseconds = _number(headers["x-amz-retry-after"])
+        return None if milliseconds is None else milliseconds / 1e3
+    text = headers.get("retry-after", "")
+    if not text.endswith("GMT"):
+        return _number(text)
+    then_s, now_s = date_s(text), date_s(headers.get("date", ""))
+    return None if then_s is None or now_s is None else max(then_s - now_s, 0.0)
 
 
 def _region(text: str) -> str:
@@ -270,5 +278,5 @@ def date_s(text: str) -> float | None:
     return when.timestamp()
 
 
-def _number(text: str, unit: float) -> float | None:
-    return int(text) * unit if text.isascii() and text.isdigit() and len(text) < 10 else None
+def _number(text: str) -> float | None:
+    return float(text) if _NUMBER.fullmatch(text) else None
