@@ -295,11 +295,28 @@ _OBJECT_HEADERS = frozenset(f"content-{name}" for name in ("type", "encoding", "
     "cache-control",
     "expires",
 }
+_NOT_SHOWN = (
+    "x-amz-acl",
+    "x-amz-grant-",
+    "x-amz-checksum-",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-sec",
+)
 
 
 def _object_headers(request: Request) -> dict[str, str]:
-    """The headers that S3 keeps with an object and gives back with it."""
-    return {k: v for k, v in request.headers.items() if k.startswith("x-amz-meta-") or k in _OBJECT_HEADERS}
+    """The headers that S3 keeps with an object and gives back with it; of the tags, their number."""
+    headers = request.headers
+    kept = {
+        k: v
+        for k, v in headers.items()
+        if k in _OBJECT_HEADERS
+        or (k.startswith("x-amz-") and not k.startswith((*_NOT_SHOWN, "x-amz-tagging")))
+    }
+    if "x-amz-tagging" in headers:
+        kept["x-amz-tagging-count"] = str(headers["x-amz-tagging"].count("="))
+    return kept
 
 
 def _md5(data: bytes) -> bytes:

@@ -122,6 +122,48 @@ def test_where_it_cannot_be_settled_the_object_fails_by_its_own_cause(
     assert stored(server) == {"b": b"x"}
 
 
+ASKED = RequestFields(
+    content_type="text/plain",
+    cache_control="no-cache",
+    storage_class="GLACIER",
+    server_side_encryption="AES256",
+    object_lock_legal_hold_status="ON",
+    metadata={"author": "Zoë"},
+    tags={"team": "a b", "x": "y"},
+)
+LOSSES = {
+    "nothing": None, "tags": "x-amz-tagging", "metadata": "x-amz-meta-author", "type": "content-type",
+    "cache": "cache-control", "class": "x-amz-storage-class", "encryption": "x-amz-server-side-encryption",
+    "lock": "x-amz-object-lock-legal-hold",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lost", LOSSES)
+@pytest.mark.parametrize("size", [len(BODY), PART_BYTES + 1], ids=["whole", "parts"])
+def test_an_object_that_lost_something_it_was_asked_for_is_not_proven(
+    fault_server: StartFaultServer, lost: str, size: int, tmp_path: Path
+) -> None:
+    """500 on every try, though the object was stored: but without its tags, say."""
+    path = tmp_path / "a"
+    path.write_bytes(bytes(size))
+
+    def script(request: Request) -> Action | None:
+        if "partNumber" in request.query:
+            return None
+        request.headers = {k: v for k, v in request.headers.items() if k != LOSSES[lost]}
+        ends = request.method == "PUT" or (request.method == "POST" and "uploadId" in request.query)
+        return Reset(stored=True) if ends else None
+
+    server = fault_server(script)
+    files = [ObjectSource.file(path, "a")]
+    summary = upload(server, files, settings=SETTINGS, default_request=lambda _: ASKED)
+    assert stored(server) == {"a": bytes(size)}
+    assert summary.uploaded == (lost == "nothing")
+    for report in summary.failed:
+        said = f"not proven to be ours (its {LOSSES[lost]}"
+        assert said in str(report.error)
+
+
 @pytest.mark.parametrize("there", [None, BODY, OTHER], ids=["nothing", "the same", "another"])
 @pytest.mark.parametrize("done", [True, False])
 def test_a_condition_that_our_own_lost_attempt_broke(

@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from email.utils import formatdate
 
+import botocore.session
 import pytest
 
 from s3_upload.http import Response
 from s3_upload.s3.checksum import checksum_of
-from s3_upload.s3.operations import Checksum, CompletedPart
-from s3_upload.s3.proof import AGE_SLACK_S, etag_of, etag_of_parts, proves
+from s3_upload.s3.fields import FIELDS, METADATA, field_headers
+from s3_upload.s3.operations import (
+    HEAD_OBJECT,
+    NO_FIELDS,
+    PUT_OBJECT,
+    Checksum,
+    CompletedPart,
+    CustomerKey,
+    RequestFields,
+)
+from s3_upload.s3.proof import (
+    AGE_SLACK_S,
+    SHOWN,
+    TAG_COUNT,
+    disproof,
+    etag_of,
+    etag_of_parts,
+    missing_field,
+)
 from s3_upload.s3.responses import ListedParts, listed_parts
 
 BODY = b"0123456789"
 MD5 = hashlib.md5(BODY).hexdigest()
 CRC = checksum_of("CRC32", BODY)
 PARTS = tuple(CompletedPart(n, f'"{hashlib.md5(b"%d" % n).hexdigest()}"') for n in (1, 2))
+
+
+def proves(
+    found: Response,
+    *,
+    size: int = 10,
+    checksum: Checksum | None = None,
+    etag: str = MD5,
+    age_s: float = 1.0,
+    fields: RequestFields = NO_FIELDS,
+) -> bool:
+    return not disproof(found, size=size, checksum=checksum, etag=etag, age_s=age_s, fields=fields)
 
 
 def found(**headers: str) -> Response:
@@ -77,6 +108,94 @@ def test_parts_are_proven_by_a_checksum_of_the_same_type(value: str, proven: boo
     checksum = Checksum("SHA256", "abc=-2", "COMPOSITE")
     answer = found(x_amz_checksum_sha256=value)
     assert proves(answer, size=10, checksum=checksum, etag="", age_s=1.0) is proven
+
+
+# --- what else was asked for ------------------------------------------------------------------------------
+
+KEY = CustomerKey(bytes(32))
+SSE = "x-amz-server-side-encryption"
+ARN = "arn:aws:kms:eu-west-1:1:key/1-2-3"
+LATER = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
+# What was asked for, how HeadObject shows that it is there, and how, that it is not ("": nothing is shown).
+AGREEMENT: list[tuple[RequestFields, str, tuple[str, ...], tuple[str, ...]]] = [
+    (RequestFields(content_type="text/plain; charset=utf-8"), "content-type",
+     ("text/plain;charset=UTF-8",), ("", "text/plain", "binary/octet-stream")),
+    (RequestFields(content_encoding="gzip"), "content-encoding", ("gzip",), ("", "aws-chunked", "br")),
+    (RequestFields(content_disposition='inline; filename="a  b"'), "content-disposition",
+     ('inline; filename="a  b"', 'inline; filename="a b"'), ("", "inline")),
+    (RequestFields(content_language="de, en"), "content-language", ("de, en", "de,en"), ("", "de")),
+    (RequestFields(cache_control="max-age=60"), "cache-control", ("max-age=60",), ("", "no-cache")),
+    (RequestFields(expires=LATER), "expires",
+     ("Thu, 02 Jan 2031 03:04:05 GMT",), ("", "0", "Thu, 02 Jan 2031 03:04:06 GMT")),
+    (RequestFields(expires="0"), "expires", ("0",), ("", "Thu, 02 Jan 2031 03:04:05 GMT")),
+    (RequestFields(website_redirect_location="/there"), "x-amz-website-redirect-location",
+     ("/there",), ("", "/elsewhere")),
+    (RequestFields(storage_class="GLACIER"), "x-amz-storage-class", ("GLACIER",), ("", "STANDARD")),
+    (RequestFields(storage_class="STANDARD"), "x-amz-storage-class", ("", "STANDARD"), ("GLACIER",)),
+    (RequestFields(server_side_encryption="aws:kms"), SSE, ("aws:kms",), ("", "AES256")),
+    (RequestFields(sse_kms_key_id="1-2-3"), f"{SSE}-aws-kms-key-id", (ARN, "1-2-3"), ("", f"{ARN}4", "2-3")),
+    (RequestFields(sse_kms_key_id=ARN), f"{SSE}-aws-kms-key-id", (ARN,), ("", "1-2-3")),
+    (RequestFields(sse_kms_key_id="alias/a"), f"{SSE}-aws-kms-key-id", (ARN,), ("",)),
+    (RequestFields(bucket_key_enabled=True), f"{SSE}-bucket-key-enabled", ("true",), ("", "false")),
+    (RequestFields(bucket_key_enabled=False), f"{SSE}-bucket-key-enabled", ("", "false"), ("true",)),
+    (RequestFields(object_lock_mode="GOVERNANCE"), "x-amz-object-lock-mode",
+     ("GOVERNANCE",), ("", "COMPLIANCE")),
+    (RequestFields(object_lock_retain_until_date=LATER), "x-amz-object-lock-retain-until-date",
+     ("2031-01-02T03:04:05Z", "2031-01-02T03:04:05.000Z", "2031-01-02T04:04:05+01:00"),
+     ("", "2031-01-02T03:04:06Z", "nonsense", "9999-12-31T23:59:59-23:59")),
+    (RequestFields(object_lock_legal_hold_status="ON"), "x-amz-object-lock-legal-hold", ("ON",), ("", "OFF")),
+    (RequestFields(object_lock_legal_hold_status="OFF"), "x-amz-object-lock-legal-hold",
+     ("", "OFF"), ("ON",)),
+    (RequestFields(tags={"a": "1", "b": "2"}), TAG_COUNT, ("2",), ("", "0", "1", "3")),
+    (RequestFields(metadata={"Author": "Zoe  Z"}), "x-amz-meta-author", ("Zoe  Z", "Zoe Z"), ("", "zoe z")),
+    (RequestFields(metadata={"a": "ü"}), "x-amz-meta-a",
+     ("Ã¼", "ü", "=?UTF-8?B?w7w=?=", "=?utf-8?q?=C3=BC?="),
+     ("", "u", "=?UTF-8?B?dQ==?=", "=?nonsense?B?w7w=?=", "=?UTF-8?B?w7?=", "=?UTF-8?B?/w==?=")),
+    (RequestFields(metadata={"a": "=?UTF-8?B?w7w=?="}), "x-amz-meta-a", ("=?UTF-8?B?w7w=?=", "Ã¼"), ("",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "header", "shown", "agrees"),
+    [
+        (fields, header, shown, agrees)
+        for fields, header, ours, others in AGREEMENT
+        for agrees, values in ((True, ours), (False, others))
+        for shown in values
+    ],
+)
+def test_what_head_object_shows_of_what_was_asked_for_has_to_agree(
+    fields: RequestFields, header: str, shown: str, agrees: bool
+) -> None:
+    headers = {"x-amz-meta-of-the-store": "x", **({header: shown} if shown else {})}
+    assert missing_field(fields, headers) == ("" if agrees else header)
+    answer = Response(200, {"content-length": "10", "etag": MD5, **headers})
+    assert proves(answer, fields=fields) is agrees
+    why = disproof(answer, size=10, checksum=None, etag=MD5, age_s=1.0, fields=fields)
+    assert why == ("" if agrees else f"its {header} is not what was asked for")
+
+
+def test_a_customer_key_is_the_one_it_was_encrypted_with() -> None:
+    fields = RequestFields(sse_customer_key=KEY)
+    ours = {f"{SSE}-customer-algorithm": "AES256", f"{SSE}-customer-key-md5": KEY.md5_base64}
+    assert missing_field(fields, ours) == ""
+    assert missing_field(fields, ours | {f"{SSE}-customer-key-md5": "AAAA"}) == f"{SSE}-customer-key-md5"
+    assert missing_field(fields, {}) == f"{SSE}-customer-algorithm"
+
+
+def test_all_that_head_object_shows_is_compared() -> None:
+    """By botocore's model of its answer."""
+    model = botocore.session.Session().get_service_model("s3").operation_model(HEAD_OBJECT)
+    shown = {
+        shape.serialization["name"].lower()
+        for shape in model.output_shape.members.values()
+        if shape.serialization.get("location") == "header"
+    }
+    asked = {spec.header for spec in FIELDS.values() if spec.goes_with(PUT_OBJECT)}
+    asked |= set(field_headers(RequestFields(sse_customer_key=KEY)))
+    assert set(SHOWN) == asked & shown
+    assert METADATA.header in {s.serialization["name"] for s in model.output_shape.members.values()}
+    assert TAG_COUNT in shown
 
 
 # --- ListParts -----------------------------------------------------------------------------------------

@@ -32,8 +32,9 @@ CODES = {
     "throttle": [
         "BandwidthLimitExceeded", "Busy", "EC2ThrottledException", "KMS.ThrottlingException",
         "LimitExceededException", "PriorRequestNotComplete", "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "ServiceUnavailable", "SlowDown", "SlowDownRead",
-        "SlowDownWrite", "ThrottledException", "Throttling", "ThrottlingException",
+        "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "ServiceUnavailable",
+        "SlowDown", "SlowDownRead", "SlowDownWrite", "ThrottledException", "Throttling",
+        "ThrottlingException",
         "TooManyRequestsException", "TransactionInProgressException",
     ],
     "region": [

@@ -29,7 +29,7 @@ from s3_upload.s3.operations import (
     PUT_OBJECT,
     Operation,
 )
-from s3_upload.s3.proof import etag_of, proves
+from s3_upload.s3.proof import disproof, etag_of
 from s3_upload.source import ObjectSource
 
 _MAKES_THE_OBJECT = frozenset({PUT_OBJECT, COMPLETE_MULTIPART_UPLOAD})
@@ -217,17 +217,19 @@ class Upload:
     def _found(self, response: Response) -> Sequence[Unit]:
         doubt = self._history().doubt
         assert doubt is not None
-        is_ours = proves(
+        asked = doubt.unit.operation
+        why_not = disproof(
             response,
             size=self.size,
-            checksum=doubt.unit.operation.checksum,
+            checksum=asked.checksum,
             etag=doubt.etag,
             age_s=self.attempt_reports[-1].ended_s - self.started_s,
+            fields=asked.fields,
         )
-        if is_ours:
-            self.etag = response.etag
-            return self._proven()
-        return self._unsettled("; HeadObject found an object that is not proven to be ours")
+        if why_not:
+            return self._unsettled(f"; HeadObject found an object that is not proven to be ours ({why_not})")
+        self.etag = response.etag
+        return self._proven()
 
     def _unsettled(self, remark: str) -> Sequence[Unit]:
         history = self._history()

@@ -1,4 +1,4 @@
-"""Whether an object that HeadObject found is the one we sent. Pure: an answer in, a proof or none out.
+"""Whether an object that HeadObject found is the one we sent. Pure: an answer in; what speaks against it out.
 
 An attempt whose answer was lost may have been carried out.  Then the store is asked, and what it has
 counts as ours only if that is proven:
@@ -9,44 +9,65 @@ counts as ours only if that is proven:
    ETags, "-" and their number
    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html).
 3. It is no older than our first attempt, by the store's own clock (`Date` less `Last-Modified`, where it
-   names both): an object of the same content that was there before has other metadata, perhaps.
+   names both).
+4. What HeadObject shows of everything else that was asked for is there and agrees: type and encoding,
+   metadata, the number of tags, storage class, encryption, lock.  What it says nothing of was lost: it
+   shows all of these where they are.  (The ACL and the KMS context it never shows.)
 
-Where a store keeps no checksum and its ETags are no MD5s (SSE-KMS, SSE-C, some gateways), nothing is
-proven, and the object counts as failed.  What is not proven in any case: that metadata, tags and the
-like are ours, if somebody else wrote the same bytes in the same seconds.
+Where a store keeps no checksum and its ETags are no MD5s (SSE-KMS, SSE-C, some gateways), or does not
+show what it was asked for, nothing is proven, and the object counts as failed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from s3_upload.http import Body, Response
 from s3_upload.s3.checksum import header_of
-from s3_upload.s3.operations import Checksum, CompletedPart
+from s3_upload.s3.fields import METADATA, field_headers
+from s3_upload.s3.operations import PUT_OBJECT, Checksum, CompletedPart, RequestFields
 from s3_upload.s3.responses import date_s
 
 AGE_SLACK_S = 2.0
 """Both dates are cut to whole seconds, and may come from two machines of the store."""
+_MAX_ENCODED_CHARS = 4_096
+"""Of a value in RFC 2047's encoding: S3 keeps 2 KB of metadata."""
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
-def proves(found: Response, *, size: int, checksum: Checksum | None, etag: str, age_s: float) -> bool:
-    """Whether the answer `found` to a HeadObject proves that it is what we sent.
+def disproof(
+    found: Response,
+    *,
+    size: int,
+    checksum: Checksum | None,
+    etag: str,
+    age_s: float,
+    fields: RequestFields,
+) -> str:
+    """Why the answer `found` to a HeadObject does not prove that it is what we sent; "" where it does.
 
     `size` of the whole object in bytes, `checksum` what was sent of it, `etag` what S3 would make of it
-    (without quotes, "" where that cannot be known), `age_s` the seconds since its first request began.
+    (without quotes, "" where that cannot be known), `age_s` the seconds since its first request began,
+    `fields` what else was asked for.  What is returned quotes no value.
     """
     if found.headers.get("content-length") != str(size):
-        return False
+        return "its size differs"
     written_s, now_s = date_s(found.headers.get("last-modified", "")), date_s(found.headers.get("date", ""))
     if written_s is not None and now_s is not None and now_s - written_s > age_s + AGE_SLACK_S:
-        return False
-    if checksum is not None and checksum.value:
-        value = found.headers.get(header_of(checksum.algorithm), "")
-        if value and ("-" in value) == ("-" in checksum.value):
-            return value == checksum.value
-    return found.etag.strip('"') == etag != ""
+        return "it was there before"
+    value = found.headers.get(header_of(checksum.algorithm), "") if checksum is not None else ""
+    if checksum is not None and checksum.value and value and ("-" in value) == ("-" in checksum.value):
+        if value != checksum.value:
+            return "its checksum differs"
+    elif not found.etag or not etag:
+        return "the store shows neither a checksum of it nor an MD5"
+    elif found.etag.strip('"') != etag:
+        return "its ETag is not the MD5 of what was sent"
+    lost = missing_field(fields, found.headers)
+    return f"its {lost} is not what was asked for" if lost else ""
 
 
 def etag_of(body: Body) -> str:
@@ -61,3 +82,104 @@ def etag_of_parts(parts: tuple[CompletedPart, ...]) -> str:
         return ""
     digest = hashlib.md5(b"".join(map(bytes.fromhex, etags)), usedforsecurity=False).hexdigest()
     return f"{digest}-{len(etags)}"
+
+
+def missing_field(fields: RequestFields, shown: Mapping[str, str]) -> str:
+    """The header of the first thing in `fields` that `shown`, the headers of a HeadObject's answer, does
+    not confirm; "" where all agree."""
+    if fields.tags and shown.get(TAG_COUNT) != str(len(fields.tags)):
+        return TAG_COUNT
+    for header, said in field_headers(fields, PUT_OBJECT).items():
+        agrees = _same_text if header.startswith(METADATA.header) else SHOWN.get(header)
+        if agrees is not None and not agrees(said, shown.get(header, "")):
+            return header
+    return ""
+
+
+# --- header by header: whether what is shown confirms what was said ---------------------------------------
+
+
+def _same_text(said: str, shown: str) -> bool:
+    """White space may have been squeezed; what is not ASCII comes back as it was sent or encoded."""
+    return not _spellings(said).isdisjoint(_spellings(shown))
+
+
+def _spellings(value: str) -> set[str]:
+    found = {value, _from_utf8(value), _from_rfc2047(value)}
+    return {" ".join(text.split()) for text in found}
+
+
+def _from_utf8(value: str) -> str:
+    """A header's bytes, which came as Latin-1."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
+def _from_rfc2047(value: str) -> str:
+    if "=?" not in value or len(value) > _MAX_ENCODED_CHARS:
+        return value
+    from email.errors import MessageError
+    from email.header import decode_header, make_header
+
+    try:
+        return str(make_header(decode_header(value)))
+    except (MessageError, LookupError, ValueError):
+        return value
+
+
+def _same_word(said: str, shown: str) -> bool:
+    return "".join(said.split()).lower() == "".join(shown.split()).lower()
+
+
+def _or_default(default: str) -> Callable[[str, str], bool]:
+    """What is not shown is as it is without being asked for."""
+    return lambda said, shown: _same_word(said, shown or default)
+
+
+def _same_key(said: str, shown: str) -> bool:
+    """A KMS key may be asked for by its ID or by an alias, and is shown by its whole name."""
+    if "alias/" in said:
+        return bool(shown)
+    return shown == said or shown.endswith(f"/{said}")
+
+
+def _same_time(said: str, shown: str) -> bool:
+    return said == shown or ((then := _time(said)) is not None and then == _time(shown))
+
+
+def _time(text: str) -> datetime | None:
+    """To the second: stores cut what is below."""
+    seconds = date_s(text)
+    if seconds is not None:
+        return datetime.fromtimestamp(seconds, UTC)
+    try:
+        when = datetime.fromisoformat(text)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):
+        return None
+
+
+TAG_COUNT = "x-amz-tagging-count"
+_SSE = "x-amz-server-side-encryption"
+SHOWN: dict[str, Callable[[str, str], bool]] = {
+    "content-type": _same_word,
+    "content-encoding": _same_word,
+    "content-disposition": _same_text,
+    "content-language": _same_word,
+    "cache-control": _same_word,
+    "expires": _same_time,
+    "x-amz-website-redirect-location": _same_text,
+    "x-amz-storage-class": _or_default("STANDARD"),
+    _SSE: _same_word,
+    f"{_SSE}-aws-kms-key-id": _same_key,
+    f"{_SSE}-bucket-key-enabled": _or_default("false"),
+    f"{_SSE}-customer-algorithm": _same_word,
+    f"{_SSE}-customer-key-md5": str.__eq__,
+    "x-amz-object-lock-mode": _same_word,
+    "x-amz-object-lock-retain-until-date": _same_time,
+    "x-amz-object-lock-legal-hold": _or_default("OFF"),
+}
+"""The headers of a request that HeadObject shows again, each with what is agreement.  Metadata and the
+number of tags come besides.  A test compares these with botocore's model of the API."""
