@@ -159,10 +159,10 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     `sources = uploaded + len(failed) + len(skipped)`.  `bytes` counts acknowledged payload only;
     `wasted_bytes` are body bytes of attempts that failed or were superseded.  `hedges` counts the second
-    copies sent beside a slow first.  `budget_wait_s` is how long retries waited, all together, for want
-    of a retry budget: above 0 the store had trouble and the run was slowed.  `failed` and `skipped`
-    hold the reports.  `notes` are phrases about what had to be put right on the way (a region, a clock,
-    checksums that the store does not take), one of a kind.  `pace` tells how much of the link was taken
+    copies sent beside a slow first.  `budget_wait_s` is for how long there were retries that
+    waited for want of a retry budget: above 0 the store had trouble and the run was slowed.  `failed` and
+    `skipped` hold the reports.  `notes` are phrases about what had to be put right on the way (a region, a
+    clock, checksums that the store does not take), one of a kind.  `pace` tells how much of the link was taken
     over time, in at most `engine.pacer.MAX_REPORTS` reports; empty where nothing held the run back.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from s3_upload.control.budget import SpeculationBudget
@@ -38,9 +39,9 @@ class Loop:
     def now(self) -> float:
         return self.now_s
 
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+    def call_later(self, delay_s: float, callback: Callable[..., None], *arguments: object) -> Timer:
         self.armed += 1
-        self.timers.append(Timer(self.now_s + delay_s, callback))
+        self.timers.append(Timer(self.now_s + delay_s, partial(callback, *arguments)))
         return self.timers[-1]
 
     def pending(self) -> list[Timer]:

@@ -17,7 +17,8 @@ from __future__ import annotations
 RETRY_CAPACITY = 500.0
 COST_TRANSIENT = 14.0
 COST_THROTTLE = 5.0
-REFUND_PER_SUCCESS = 1.0
+REFUND_PER_SUCCESS = 7.0
+"""As long as at most two requests in five fail, no retry waits for its tokens."""
 REFILL_PER_S = 14.0
 """One transient retry a second gets through, however long nothing succeeds."""
 

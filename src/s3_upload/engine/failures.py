@@ -8,13 +8,14 @@ the unit is given up, and its upload (`Upload.refuse`) says what that means for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from s3_upload.control.retry import Retry, Rng, Verdict
 from s3_upload.engine.attempt import Outcome, run_error
 from s3_upload.engine.client import Client
 from s3_upload.engine.sink import Sink
 from s3_upload.engine.unit import Unit
+from s3_upload.engine.waiting import Waiting
 from s3_upload.errors import FailureKind
 from s3_upload.s3.operations import ASKING, COMPLETE_MULTIPART_UPLOAD
 from s3_upload.s3.responses import Failure
@@ -26,14 +27,17 @@ class Failures:
     def __init__(
         self, client: Client, retry: Retry, rng: Rng, loop: asyncio.AbstractEventLoop, sink: Sink
     ) -> None:
-        self.budget_wait_s = 0.0
         self._client = client
         self._retry = retry
         self._rng = rng
-        self._loop = loop
         self._sink = sink
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._waiting = Waiting(retry, sink.now, loop)
         self._notes: dict[FailureKind, str] = {}
+
+    @property
+    def budget_wait_s(self) -> float:
+        """For how long retries waited for want of a budget."""
+        return self._waiting.budget_wait_s
 
     @property
     def notes(self) -> Collection[str]:
@@ -42,8 +46,12 @@ class Failures:
 
     def close(self) -> None:
         """Nothing is tried again any more."""
-        for timer in self._timers:
-            timer.cancel()
+        self._waiting.close()
+
+    def succeeded(self, unit: Unit) -> None:
+        """A request has succeeded: what waits may go on."""
+        self._retry.succeeded(unit.retry_cost)
+        self._waiting.succeeded()
 
     def settle(self, unit: Unit, outcome: Outcome, *, any_success: bool, any_answer: bool) -> Verdict:
         """Decides, and does what is to be done at once; `correct` and giving up are the caller's."""
@@ -71,7 +79,8 @@ class Failures:
             if decision.verdict is Verdict.REREAD:
                 unit.corrected += (failure.kind,)
                 again = self._sink.reread
-            self._later(unit, decision.delay_s, again)
+            asked_s = min(failure.retry_after_s or 0.0, decision.delay_s)
+            self._waiting.add(unit, decision.delay_s, again, asked_s=asked_s)
         elif decision.verdict is Verdict.STOP_RUN:
             self._stop_run(unit, failure, outcome)
         return decision.verdict
@@ -90,16 +99,3 @@ class Failures:
 
     def _stop_run(self, unit: Unit, failure: Failure, outcome: Outcome) -> None:
         self._sink.fail(run_error(self._client, unit, failure, outcome.exchange))
-
-    def _later(self, unit: Unit, delay_s: float, again: Callable[[Unit], None]) -> None:
-        def due() -> None:
-            self._timers.discard(timer)
-            wait_s = self._retry.pay(unit.retry_cost, now=self._sink.now())
-            if wait_s > 0.0:
-                self.budget_wait_s += wait_s
-                self._later(unit, wait_s, again)
-            else:
-                again(unit)
-
-        timer = self._loop.call_later(delay_s, due)
-        self._timers.add(timer)

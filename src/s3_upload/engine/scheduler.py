@@ -65,7 +65,6 @@ class Scheduler:
         self._hedging = hedging
         self._client = client
         self._timeout = timeout
-        self._retry = retry
         self._window = window
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -285,7 +284,7 @@ class Scheduler:
     def _succeeded(self, unit: Unit, response: Response) -> None:
         self._any_success = True
         self._budget.succeeded()
-        self._retry.succeeded(unit.retry_cost)
+        self._failures.succeeded(unit)
         if not self._keeps_versions and response.headers.get("x-amz-version-id", "null") != "null":
             self._keeps_versions = True
         for rival in tuple(unit.in_flight):
