@@ -89,6 +89,10 @@ def test_pairs() -> None:
     assert parse_pairs("--tags", "") == {}
 
 
+def test_white_space_that_is_no_blank_belongs_to_the_value() -> None:
+    assert parse_pairs("--metadata", "a=\u00a0x\u3000, b = y ") == {"a": "\u00a0x\u3000", "b": "y"}
+
+
 @pytest.mark.parametrize("text", ["a", "=1", "a=1,,b=2", "a=1,a=2"])
 def test_no_pairs_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--tags"):

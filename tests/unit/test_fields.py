@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from email.header import decode_header, make_header
 from functools import cache
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import botocore.serialize
 import botocore.session
@@ -15,6 +18,7 @@ import msgspec
 import pytest
 
 from s3_upload import ConfigError, CustomerKey
+from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.s3.fields import FIELDS, METADATA, Field, field_arguments, field_headers
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
@@ -147,6 +151,69 @@ def test_expires_is_a_date_or_a_text(expires: datetime | str, header: str) -> No
 def test_a_switch_that_is_off_is_said_too() -> None:
     headers = field_headers(RequestFields(bucket_key_enabled=False))
     assert headers == {"x-amz-server-side-encryption-bucket-key-enabled": "false"}
+
+
+# --- what a header cannot carry ----------------------------------------------------------------------
+
+TEXT_FIELDS = [
+    field.name
+    for field in msgspec.structs.fields(RequestFields)
+    if str in (field.type, *get_args(field.type)) and get_origin(field.type) is not Mapping
+]
+VALUES = [
+    "", "plain", "a b", "a=b&c+d", "=?UTF-8?B?w7w=?=",
+    "Zoë 日本", "ü", "🙂" * 40, "a" * 300 + "é", "a\u00a0b", "a\u3000b", "\u00a0", "\u2003a\u2028",
+    " a", "a ", " ", "  ", "a  b", "a\tb", "\t", " Zoë  日本 ", "ü=?UTF-8?Q?x?=",
+]  # fmt: skip
+PRINTABLE = re.compile(r"(?:[!-~]+(?: [!-~]+)*)?")
+
+
+def sent_metadata(value: str) -> str:
+    return field_headers(RequestFields(metadata={"m": value}))["x-amz-meta-m"]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_metadata_goes_in_printable_ascii_that_says_the_very_text(value: str) -> None:
+    sent = sent_metadata(value)
+    assert PRINTABLE.fullmatch(sent), "stores would alter it, or sign it otherwise"
+    assert value == sent or str(make_header(decode_header(sent))) == value
+    assert all(len(word) <= 75 for word in sent.split()) or sent == value
+
+
+@pytest.mark.parametrize("value", ["", "plain", "a b", "=?UTF-8?B?w7w=?="])
+def test_metadata_that_any_store_keeps_goes_as_it_is(value: str) -> None:
+    assert sent_metadata(value) == value
+
+
+def test_metadata_names_that_are_one_to_http_are_refused() -> None:
+    with pytest.raises(AttemptError, match="'a': is given twice") as caught:
+        field_headers(RequestFields(metadata={"A": "1", "a": "2"}))
+    assert caught.value.kind is FailureKind.REJECTED
+
+
+def test_an_sdk_gets_the_same_metadata() -> None:
+    arguments = field_arguments(RequestFields(metadata={"Who": "Zoë", "b": "1"}), PUT_OBJECT)
+    assert arguments == {"Metadata": {"Who": "=?UTF-8?B?Wm/Dqw==?=", "b": "1"}}
+
+
+@pytest.mark.parametrize("name", TEXT_FIELDS)
+@pytest.mark.parametrize("value", ["ü", "a\u00a0b", "\u3000", "a\tb"])
+def test_any_other_field_outside_printable_ascii_is_refused_before_anything_is_sent(
+    name: str, value: str
+) -> None:
+    fields = RequestFields(**{name: value})
+    for refusing in (field_headers, field_arguments):
+        with pytest.raises(AttemptError, match=f"^{name}: has ") as caught:
+            refusing(fields, PUT_OBJECT)
+        assert caught.value.kind is FailureKind.REJECTED
+        assert value not in caught.value.message.replace("for ü.txt", "")
+
+
+def test_the_refusal_says_how_it_would_go() -> None:
+    with pytest.raises(AttemptError, match=r"filename\*=UTF-8''%C3%BC"):
+        field_headers(RequestFields(content_disposition='attachment; filename="ü"'))
+    with pytest.raises(AttemptError, match="percent-encode"):
+        field_headers(RequestFields(website_redirect_location="/ü"))
 
 
 # --- SSE-C ----------------------------------------------------------------------------------------

@@ -230,7 +230,8 @@ def _time(text: str | None) -> datetime | str | None:
 
 
 def parse_pairs(option: str, text: str) -> dict[str, str]:
-    """The pairs of "k=v,k=v". A value may hold "=" but no ","; raises `UsageError`."""
+    """The pairs of "k=v,k=v", with or without blanks around; a value may hold "=" but no ",". Raises
+    `UsageError`."""
     pairs: dict[str, str] = {}
     for item in text.split(",") if text else ():
         key, equals, value = item.partition("=")
@@ -238,7 +239,7 @@ def parse_pairs(option: str, text: str) -> dict[str, str]:
             raise UsageError(f"{option} {text}: {item or 'an empty item'} is not KEY=VALUE")
         if key.strip() in pairs:
             raise UsageError(f"{option} {text}: {key.strip()} is given twice")
-        pairs[key.strip()] = value.strip()
+        pairs[key.strip()] = value.strip(" \t")  # no more than that: other white space is meant
     return pairs
 
 

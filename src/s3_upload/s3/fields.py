@@ -4,6 +4,11 @@ Rules:
 
 * A value that could end a header line (CR, LF, NUL or another control character) is refused with
   `AttemptError(REJECTED)`; no message quotes a value.
+* What is sent is printable ASCII, single spaces inside: anything else comes back altered from some
+  stores, and others sign it otherwise than we do.  Metadata that is more than that goes encoded by RFC 2047,
+  which S3 decodes and encodes again and other stores keep as it is; whoever reads it back and decodes it has
+  the very text (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html#UserMetadata).
+  Any other field is refused: what belongs there has an encoding of its own, and the message names it.
 * `FIELDS` is the whole truth about a field: its header, its name in the S3 API, its requests.  A test
   compares it with botocore's model of the API.
 * A key of SSE-C goes with every request that reads or writes bytes under it; who pays and who must own
@@ -27,7 +32,11 @@ from s3_upload.s3.operations import (
     RequestFields,
 )
 
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL_BUT_TAB = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_PLAIN = re.compile(r"(?:[!-~]+(?: [!-~]+)*)?")
+_WORD_BYTES = 45
+"""Of text in one encoded word, which RFC 2047 allows 75 characters."""
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -83,6 +92,11 @@ FIELDS: dict[str, Field] = {
 """All of `RequestFields` but metadata, whose headers have the names that the user gives.  What
 belongs to `sse_customer_key` is `_customer_key`'s to add."""
 METADATA = Field("x-amz-meta-", "Metadata")
+_ENCODINGS = {
+    "content_disposition": "write filename*=UTF-8''%C3%BC.txt for ü.txt",
+    "website_redirect_location": "percent-encode them",
+}
+"""How to write what is not ASCII, in the fields that have a way."""
 _OBJECT_LOCK = tuple(name for name in FIELDS if name.startswith("object_lock_"))
 
 
@@ -101,8 +115,8 @@ def field_headers(fields: RequestFields, operation: str = PUT_OBJECT) -> dict[st
         else:
             headers[spec.header] = _header_value(name, _text(name, value))
     if METADATA.goes_with(operation):
-        for name, value in fields.metadata.items():
-            headers[f"{METADATA.header}{_metadata_name(name)}"] = _header_value(f"metadata {name!r}", value)
+        for name, value in _metadata(fields).items():
+            headers[f"{METADATA.header}{name.lower()}"] = value
     return headers
 
 
@@ -121,10 +135,11 @@ def field_arguments(fields: RequestFields, operation: str) -> dict[str, object]:
             arguments[spec.argument] = value.base64
             arguments[f"{spec.argument}MD5"] = value.md5_base64
         else:
+            text = _header_value(name, _text(name, value))
             # An SDK has types of its own for times and switches.
-            arguments[spec.argument] = value if isinstance(value, bool | datetime) else _text(name, value)
+            arguments[spec.argument] = value if isinstance(value, bool | datetime) else text
     if fields.metadata and METADATA.goes_with(operation):
-        arguments[METADATA.argument] = dict(fields.metadata)
+        arguments[METADATA.argument] = _metadata(fields)
     return arguments
 
 
@@ -157,18 +172,58 @@ def _text(name: str, value: Any) -> str:
     return str(value)
 
 
-def _metadata_name(name: str) -> str:
-    if not _TOKEN.fullmatch(name):
-        message = f"metadata name {name!r}: only letters, digits and !#$%&'*+-.^_`|~ can be sent"
-        raise AttemptError(FailureKind.REJECTED, message)
-    return name.lower()
+def _metadata(fields: RequestFields) -> dict[str, str]:
+    """Names and values as they are sent."""
+    sent: dict[str, str] = {}
+    seen: set[str] = set()
+    for name, value in fields.metadata.items():
+        if not _TOKEN.fullmatch(name):
+            message = f"metadata name {name!r}: only letters, digits and !#$%&'*+-.^_`|~ can be sent"
+            raise AttemptError(FailureKind.REJECTED, message)
+        if name.lower() in seen:
+            message = f"metadata name {name!r}: is given twice; upper and lower case are the same to HTTP"
+            raise AttemptError(FailureKind.REJECTED, message)
+        seen.add(name.lower())
+        sent[name] = _metadata_value(f"metadata {name!r}", value)
+    return sent
+
+
+def _metadata_value(what: str, value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return value
+    _refuse(_CONTROL_BUT_TAB, what, value)
+    return encoded_words(value)
+
+
+def encoded_words(text: str) -> str:
+    """`text` as RFC 2047 has it: words of base64, between which a decoder drops the spaces."""
+    words: list[str] = []
+    piece = b""
+    for char in text:  # no character is cut in two
+        data = char.encode()
+        if len(piece) + len(data) > _WORD_BYTES:
+            words.append(_encoded_word(piece))
+            piece = b""
+        piece += data
+    return " ".join([*words, _encoded_word(piece)])
+
+
+def _encoded_word(piece: bytes) -> str:
+    return f"=?UTF-8?B?{base64.b64encode(piece).decode()}?="
 
 
 def _header_value(what: str, value: str) -> str:
-    if _CONTROL.search(value):
-        raise AttemptError(
-            FailureKind.REJECTED, f"{what}: has a control character, which no header can carry"
-        )
+    _refuse(_CONTROL, what, value)
+    if not value.isascii():
+        message = f"{what}: has characters outside ASCII, which no header can carry"
+        encoding = _ENCODINGS.get(what)
+        raise AttemptError(FailureKind.REJECTED, f"{message}; {encoding}" if encoding else message)
+    return value.strip()
+
+
+def _refuse(controls: re.Pattern[str], what: str, value: str) -> None:
+    if controls.search(value):
+        message = f"{what}: has a control character, which no header can carry"
+        raise AttemptError(FailureKind.REJECTED, message)
     if _SURROGATE.search(value):
         raise not_unicode(what)
-    return value.strip()

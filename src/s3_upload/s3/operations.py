@@ -67,7 +67,8 @@ class RequestFields(msgspec.Struct, frozen=True, kw_only=True):
     """What the user may say about an object beyond its bucket, key, body and length.
 
     Names are those of the S3 API, and values as it wants them; `s3/fields.py` knows which requests
-    they travel with.  `metadata` becomes `x-amz-meta-*`, `tags` becomes `x-amz-tagging`;
+    they travel with.  `metadata` becomes `x-amz-meta-*`: any text, which comes back encoded by RFC 2047
+    unless it is plain ASCII with single spaces.  Other fields are ASCII.  `tags` becomes `x-amz-tagging`;
     `sse_kms_encryption_context` is given in plain.  `sse_customer_key` (SSE-C) goes over https only.
     `if_none_match="*"` does not overwrite: an object that exists fails with the kind EXISTS.
     `request_payer="requester"` and `expected_bucket_owner` (12 digits) go with every request.
