@@ -50,6 +50,8 @@ class Remedy(enum.Enum):
     """What went in one request is begun anew in parts."""
     NEW_UPLOAD = "new-upload"
     """The multipart upload is aborted and begun anew. That of a stream cannot be."""
+    FEWER_PARTS = "fewer-parts"
+    """The multipart upload is aborted and begun anew with larger parts. That of a stream cannot be."""
     RESEND_PARTS = "resend-parts"
     """ListParts tells which parts the store has; those that differ are sent again."""
 
@@ -107,6 +109,8 @@ class FailureKind(enum.Enum):
     """404 NoSuchUpload: the multipart upload is gone, aborted by somebody or already completed."""
     INVALID_PART = ("invalid-part", Fate.FILE, Remedy.RESEND_PARTS, 1)
     """The store does not have the parts that CompleteMultipartUpload names."""
+    TOO_MANY_PARTS = ("too-many-parts", Fate.FILE, Remedy.FEWER_PARTS, 1)
+    """The store takes fewer parts of an object than S3 does, and has refused one for its number."""
     OUR_BUG = ("our-bug", Fate.FILE)
     """InvalidPartOrder, EntityTooSmall: the program broke a rule of S3 that no input should make it break."""
     SOURCE = ("source", Fate.FILE)

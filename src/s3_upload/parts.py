@@ -12,7 +12,8 @@ Theory of operation.
    have parts like those of a file; then the size doubles with every 1/25 of the number of parts, up to the
    largest.  With 5 MiB at first that is 26 GB without growth, and 8.9 TiB in all.
 3. Not every store is like S3.  Some take fewer parts, some want all of them alike (all but the last).
-   `KNOWN` has those that say so in their documentation.
+   `KNOWN` has those that say so in their documentation; how many a store takes shows, too, when it refuses
+   one (`StoreParts.refused`).
 """
 
 from __future__ import annotations
@@ -52,6 +53,17 @@ class StoreParts:
 
     def __init__(self, endpoint_url: str | None = None) -> None:
         self.rules = known_rules(endpoint_url or "")
+
+    def refused(self, number: int, taken: int) -> bool:
+        """The store has refused the part `number` for its number, and has taken one with the number `taken`.
+
+        Whether an object can do with fewer parts than `number`: `taken`, from now on.
+        """
+        if not 1 <= taken < number:
+            return False
+        if number <= self.rules.max_count:  # else another upload has found it out before
+            self.rules = msgspec.structs.replace(self.rules, max_count=taken)
+        return True
 
 
 def known_rules(endpoint_url: str) -> PartRules:

@@ -12,10 +12,11 @@ from s3_upload.errors import FailureKind
 from s3_upload.parts import PartRules
 from s3_upload.source import ObjectSource
 from s3_upload.upload import s3_upload_files
+from tests.faults.actions import Answer, Request, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from s3_upload.client import S3Client
@@ -116,3 +117,78 @@ def test_a_file_has_as_few_parts_as_a_store_takes(fault_server: StartFaultServer
     assert stored(server) == {"long": LONG}
     assert part_mib(server) == [16, 16, 16, 12 + 1 / MIB]
     assert PART_BYTES == 5 * MIB
+
+
+# --- a store that takes fewer parts than S3, as it turns out ------------------------------------------------
+
+TAKES = 4
+WORDS = {
+    "Swift, Scaleway": ("InvalidArgument", "Part number must be an integer between 1 and 4, inclusive"),
+    "a code of its own": ("InvalidPartNumber", "Why."),
+    "too many": ("TooManyParts", "Why."),
+}
+
+
+def few_parts(code: str, message: str) -> Callable[[Request], Answer | None]:
+    return lambda request: s3_error(400, code, message) if request.part_number > TAKES else None
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_a_file_that_has_too_many_parts_for_the_store_is_begun_again_with_larger_ones(
+    fault_server: StartFaultServer, tmp_path: Path, words: str
+) -> None:
+    """And the files after it, of all runs of the client, have such from the start."""
+    path = tmp_path / "long"
+    path.write_bytes(LONG)
+    server = fault_server(few_parts(*WORDS[words]))
+
+    async def main(client: S3Client) -> list[UploadSummary]:
+        return [
+            await s3_upload_files(client, BUCKET, [ObjectSource.file(path, key) for key in keys], config())
+            for keys in (["one"], ["two", "three"])
+        ]
+
+    for summary in run(server, main):
+        assert summary.failed == ()
+    assert stored(server) == dict.fromkeys(("one", "two", "three"), LONG)
+    assert server.model.uploads == {}
+    refused = [request for request in server.of("PUT") if request.part_number > TAKES]
+    assert {request.key for request in refused} == {"one"}
+    for key in ("two", "three"):
+        assert sorted(request.part_number for request in server.of("PUT", key)) == [1, 2, 3, 4]
+
+
+def test_a_stream_that_has_too_many_parts_for_the_store_fails_with_what_to_do(
+    fault_server: StartFaultServer,
+) -> None:
+    """What was sent of it is gone.  The client's next stream has parts that fit."""
+    server = fault_server(few_parts(*WORDS["Swift, Scaleway"]))
+
+    async def main(client: S3Client) -> list[UploadSummary]:
+        return [
+            await s3_upload_files(client, BUCKET, [ObjectSource.stream(chunks(LONG), key, size)], config())
+            for key, size in (("one", None), ("two", len(LONG)))
+        ]
+
+    failed, succeeded = run(server, main)
+    [report] = failed.failed
+    said = str(report.error)
+    assert report.outcome == FailureKind.TOO_MANY_PARTS.value
+    assert "400 InvalidArgument: Part number must be an integer between 1 and 4, inclusive" in said
+    assert "it takes 4 parts: start again with a part_size (--part-size) of at least the whole" in said
+    assert "\n" not in said
+    assert (succeeded.uploaded, stored(server)) == (1, {"two": LONG})
+    assert server.model.uploads == {}
+
+
+def test_a_store_that_refuses_every_part_is_not_asked_for_ever(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(LONG)
+    server = fault_server(lambda request: s3_error(400, "InvalidPartNumber") if request.part_number else None)
+    summary = upload_by(server, ObjectSource.file(path, "k"), PartRules())
+    [report] = summary.failed
+    assert report.outcome == FailureKind.TOO_MANY_PARTS.value
+    assert len([request for request in server.of("POST") if "uploads" in request.query]) == 1
+    assert server.model.uploads == {}

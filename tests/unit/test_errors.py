@@ -44,6 +44,7 @@ FATES = {
     "too-large": "file",
     "no-such-upload": "file",
     "invalid-part": "file",
+    "too-many-parts": "file",
     "our-bug": "file",
     "source": "file",
     "source-changed": "file",

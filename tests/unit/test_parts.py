@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from s3_upload.config import GIB, MIB, MIN_PART_BYTES
-from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, PartRules, PartSizes, known_rules, sizes_for
+from s3_upload.parts import (
+    MAX_PART_BYTES,
+    MAX_PARTS,
+    PartRules,
+    PartSizes,
+    StoreParts,
+    known_rules,
+    sizes_for,
+)
 
 TIB = 1 << 40
 S3 = PartRules()
@@ -96,3 +104,20 @@ def test_a_store_that_wants_all_parts_alike_gets_them_alike() -> None:
 )
 def test_stores_with_rules_of_their_own_are_known_by_their_names(url: str, rules: PartRules) -> None:
     assert known_rules(url) == rules
+
+
+def test_what_a_store_refuses_tells_how_many_parts_it_takes() -> None:
+    parts = StoreParts("http://127.0.0.1")
+    assert parts.refused(1_003, 1_000)
+    assert parts.rules.max_count == 1_000
+    assert parts.refused(1_040, 990)  # of an upload that was begun before
+    assert parts.rules.max_count == 1_000
+    assert parts.refused(995, 900)
+    assert parts.rules.max_count == 900
+
+
+@pytest.mark.parametrize(("number", "taken"), [(1, 0), (7, 7), (7, 8)])
+def test_a_refusal_that_contradicts_what_was_taken_says_nothing(number: int, taken: int) -> None:
+    parts = StoreParts()
+    assert not parts.refused(number, taken)
+    assert parts.rules == S3

@@ -102,6 +102,22 @@ def test_an_error_is_an_error_for_every_operation(operation: str) -> None:
     assert found.kind is FailureKind.THROTTLE
 
 
+PART_NUMBERS = [
+    ("InvalidArgument", "Part number must be an integer between 1 and 1000, inclusive"),
+    ("InvalidRequest", "The partNumber 1001 exceeds the limit"),
+    ("InvalidPartNumber", ""),
+    ("TooManyParts", "Why."),
+]
+
+
+@pytest.mark.parametrize(("code", "message"), PART_NUMBERS)
+def test_a_part_that_is_refused_for_its_number_is_one_too_many(code: str, message: str) -> None:
+    body = error_body(code, message)
+    assert failure(UPLOAD_PART, Response(400, {}, body)).kind is FailureKind.TOO_MANY_PARTS
+    assert failure(PUT_OBJECT, Response(400, {}, body)).kind is FailureKind.REJECTED
+    assert failure(UPLOAD_PART, Response(500, {}, body)).kind is FailureKind.SERVER
+
+
 def test_all_is_handed_on() -> None:
     assert bad(error_body("NoSuchBucket", "It is gone.", "BODY"), 404) == Failure(
         kind=FailureKind.NO_SUCH_BUCKET,

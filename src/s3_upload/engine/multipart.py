@@ -9,6 +9,8 @@ Rules:
   stored after the abort that came before it.  So the store keeps (and bills) no orphaned parts.
 * Where the store misses parts at the end, those it does not list are sent again, and it is completed
   once more.
+* Where the store refuses a part for its number, the largest it has taken is how many it takes of any object:
+  this one is begun anew with larger parts.
 * How large the parts are, `parts.py` says.
 """
 
@@ -24,7 +26,7 @@ from s3_upload.engine.reader import HashedBody, Identity
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.errors import FailureKind, Remedy, SourceError, UploadError
 from s3_upload.http import Response
-from s3_upload.parts import PartSizes
+from s3_upload.parts import PartSizes, StoreParts
 from s3_upload.s3.checksum import agreed_type, announced, whole
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
@@ -69,6 +71,8 @@ class MultipartUpload(Upload):
         "_differing",
         "_next_number",
         "_parts",
+        "_refused_number",
+        "_store_parts",
         "_under_way",
         "all_planned",
         "fields",
@@ -87,6 +91,7 @@ class MultipartUpload(Upload):
         bucket: str,
         fields: RequestFields,
         sizes: PartSizes,
+        store_parts: StoreParts,
         checksum_algorithm: str,
         identity: Identity | None,
         started_s: float,
@@ -101,10 +106,12 @@ class MultipartUpload(Upload):
         """Whether the last part has been planned."""
         self.parts_wanted = False
         self._bucket = bucket
+        self._store_parts = store_parts
         self._checksum_algorithm = checksum_algorithm
         self._checksum_type = ""  # what the store keeps, by its answer to the first unit
         self._next_number = 1
         self._parts: dict[int, CompletedPart] = {}
+        self._refused_number = 0  # of a part that the store refused for it
         self._under_way = 0  # units handed out, and parts being read
         self._aborts = 0
         self._again: deque[PartPlan] = deque()  # to be read, though all were planned
@@ -236,6 +243,8 @@ class MultipartUpload(Upload):
     def _abort_when_idle(self) -> Sequence[Unit]:
         if self._under_way > 0:
             return ()
+        if self._refused_number:
+            self._learn_limit()
         operation = self.abort_operation()
         if operation is None:
             self.done = True
@@ -243,6 +252,20 @@ class MultipartUpload(Upload):
         self._aborts += 1
         self._under_way += 1
         return (Unit(self, operation),)
+
+    def _learn_limit(self) -> None:
+        """Of the parts: all that were under way have been taken or refused by now."""
+        number, taken = self._refused_number, max(self._parts, default=0)
+        self._refused_number = 0
+        if not self._store_parts.refused(number, taken):
+            return
+        assert self.error is not None
+        self._plan(self.error.kind, {Remedy.FEWER_PARTS}, completing=False)
+        if not self.starts_again:
+            self.error.message += (
+                f"; it takes {taken:,} parts: start again with a part_size (--part-size) of at least the "
+                f"whole size / {taken:,}"
+            )
 
     def _proven(self) -> Sequence[Unit]:
         """Should the object be there by another way than this upload, its parts are still to be freed."""
@@ -262,6 +285,8 @@ class MultipartUpload(Upload):
             self._differing = dict(self._parts)
             return (self._next(LIST_PARTS, upload_id=self.upload_id),)
         self.error = error
+        if error.kind is FailureKind.TOO_MANY_PARTS and unit is not None:
+            self._refused_number = unit.operation.part_number
         self._plan(error.kind, {Remedy.NEW_UPLOAD, Remedy.NEW_VERSION}, completing=completing)
         return self._abort_when_idle()
 

@@ -82,6 +82,7 @@ class Objects:
             bucket=self._bucket,
             fields=self._fields_of(source),
             sizes=sizes,
+            store_parts=self._parts,
             checksum_algorithm=self._checksum_algorithm,
             identity=identity,
             started_s=self._sink.now(),

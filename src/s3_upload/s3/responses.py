@@ -90,6 +90,10 @@ _NO_CHECKSUMS = re.compile(
     r"|unrecognized|unexpected)"
 )
 
+# How stores refuse a part for its number: 400 InvalidArgument, "Part number must be an integer between 1 and
+# 1000, inclusive" (Swift, Scaleway), InvalidPartNumber and the like.
+_PART_NUMBER = re.compile(r"(?i)part ?number|too ?many ?parts")
+
 # What Go's servers, nginx and Apache answer to plain HTTP on a port where they speak TLS.
 _TLS_PORT = (
     "HTTP request to an HTTPS server",
@@ -142,6 +146,8 @@ def classify(operation: str, response: Response) -> Failure | None:
         kind = FailureKind.SERVER if response.status >= 500 else FailureKind.REJECTED
         if response.status == 400 and operation in _WITH_CHECKSUM and _NO_CHECKSUMS.search(message):
             kind = FailureKind.UNSUPPORTED
+        elif response.status == 400 and operation == UPLOAD_PART and _PART_NUMBER.search(f"{code} {message}"):
+            kind = FailureKind.TOO_MANY_PARTS
     elif kind is FailureKind.UNSUPPORTED and operation not in _SENDING:
         kind = FailureKind.REJECTED
     header = _line(said.text("Header"))

@@ -273,6 +273,8 @@ WAYS = {
     ("conflict", True): Remedy.NEW_UPLOAD,
     ("too-large", False): Remedy.IN_PARTS,
     ("too-large", True): Remedy.IN_PARTS,
+    ("too-many-parts", False): Remedy.FEWER_PARTS,
+    ("too-many-parts", True): Remedy.FEWER_PARTS,
     ("no-such-upload", False): Remedy.NEW_UPLOAD,
     ("no-such-upload", True): Remedy.NEW_UPLOAD,
     ("invalid-part", False): Remedy.RESEND_PARTS,
