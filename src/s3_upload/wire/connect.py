@@ -15,6 +15,7 @@ import errno
 import ssl
 from collections import deque
 from collections.abc import Callable
+from typing import TypeGuard
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.wire.connection import Connection, plain_text
@@ -87,7 +88,7 @@ class Connector:
                     if failure is None:
                         return self._won(racing, task)
                     address = racing.pop(task)
-                    if isinstance(failure, NoDescriptorError) or not _refused(failure):
+                    if not _refused(failure):
                         raise failure
                     self._addresses.penalize(address)
                     error = failure
@@ -161,8 +162,10 @@ class Connector:
             ) from error
 
 
-def _refused(failure: BaseException) -> bool:
+def _refused(failure: BaseException) -> TypeGuard[AttemptError]:
     """By one address, or the way to it: the next may do."""
+    if isinstance(failure, NoDescriptorError):
+        return False
     return isinstance(failure, AttemptError) and failure.kind is FailureKind.CONNECT
 
 
