@@ -17,7 +17,8 @@ Rules:
   They do not cover everything: aiobotocore 3.10 waits for ever for the `100 Continue` of a silent
   server, and only our timer ends that.
 * The SDK does not say when the last byte left, so `Exchange.sent_s` stays 0.0, and `first_byte_s` is
-  when the whole answer (a few hundred bytes) was there.
+  when the whole answer (a few hundred bytes) was there; `sent_bytes` is the whole body, unless it is
+  clear that nobody got any of it.
 * What the SDK raises becomes what our own client would have given: an answer of the store is a
   `Response`, whatever its status; the rest has a `FailureKind`.
 """
@@ -119,12 +120,16 @@ class _SdkClient(ABC):
         if operation.fields.sse_customer_key is not None and not self.endpoint.startswith("https://"):
             raise ConfigError(NO_KEY_OVER_HTTP)
         call = functools.partial(getattr(self._client, _METHODS[operation.name]), **_arguments(operation))
+        exchange.sent_bytes = len(operation.body)  # of what the SDK has sent it says nothing
         try:
             answer = await _abortable(self._start(call, exchange), exchange)
         except ClientError as error:
             response = _error_response(error)
         except BotoCoreError as error:
-            raise AttemptError(_kind(error), _text(error)) from error
+            kind = _kind(error)
+            if not kind.ambiguous:  # nobody got it
+                exchange.sent_bytes = 0
+            raise AttemptError(kind, _text(error)) from error
         else:
             response = _response(operation, answer)
         exchange.first_byte_s = exchange.now()

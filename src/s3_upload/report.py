@@ -85,7 +85,8 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     handshake took (0.0: the connection was there).  `request_s` (the request began on a connection),
     `sent_s` (its last byte had left the client), `acked_s` (the other side had all of it, where that
     is known) and `first_byte_s` are 0.0 where the attempt did not get that far.  `body_bytes` is what
-    it had to send.  `hedge`: it was a second copy beside a first; `hedged`: it was such a first.
+    it had to send, `sent_bytes` how much of that left this machine, as far as is known.  `hedge`: it was
+    a second copy beside a first; `hedged`: it was such a first.
     """
 
     operation: str
@@ -94,6 +95,7 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timeout_s: float
     body_bytes: int
     outcome: str
+    sent_bytes: int = 0
     connect_s: float = 0.0
     request_s: float = 0.0
     sent_s: float = 0.0
@@ -158,12 +160,13 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The whole run.
 
     `sources = uploaded + len(failed) + len(skipped)`.  `bytes` counts acknowledged payload only;
-    `wasted_bytes` are body bytes of attempts that failed or were superseded.  `hedges` counts the second
-    copies sent beside a slow first.  `budget_wait_s` is for how long there were retries that
-    waited for want of a retry budget: above 0 the store had trouble and the run was slowed.  `failed` and
-    `skipped` hold the reports.  `notes` are phrases about what had to be put right on the way (a region, a
-    clock, checksums that the store does not take), one of a kind.  `pace` tells how much of the link was taken
-    over time, in at most `engine.pacer.MAX_REPORTS` reports; empty where nothing held the run back.
+    `wasted_bytes` are body bytes that left in attempts that failed or were superseded.  `hedges` counts
+    the second copies sent beside a slow first.  `budget_wait_s` is for how much of the run's time some
+    retry waited for want of a retry budget: above 0 the store had trouble and the run was slowed.
+    `failed` and `skipped` hold the reports.  `notes` are phrases about what had to be put right on the way
+    (a region, a clock, checksums that the store does not take), one of a kind.  `pace` tells how much of
+    the link was taken over time, in at most `engine.pacer.MAX_REPORTS` reports; empty where nothing held
+    the run back.
     """
 
     sources: int
@@ -214,7 +217,7 @@ class SummaryFold:
             self._skipped.append(report)
         else:
             self._failed.append(report)
-        self._wasted_bytes += sum(a.body_bytes for a in report.attempt_reports if a.outcome != SUCCESS)
+        self._wasted_bytes += sum(a.sent_bytes for a in report.attempt_reports if a.outcome != SUCCESS)
         self._hedges += sum(a.hedge for a in report.attempt_reports)
 
     def summary(

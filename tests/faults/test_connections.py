@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.faults.actions import Action, Delay, Reset, Torn, s3_error
-from tests.faults.uploads import Reports, config, stored, upload
+from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.upload import s3_upload_files
+from tests.faults.actions import Action, Delay, Reset, Rule, Torn, s3_error
+from tests.faults.uploads import BUCKET, Reports, config, sources, stored, upload
+from tests.unit.test_bulk_line import Plain
 
 if TYPE_CHECKING:
+    from s3_upload.http import Response
+    from s3_upload.s3.operations import Operation
+    from s3_upload.wire.exchange import Exchange
     from tests.conftest import StartFaultServer
     from tests.faults.actions import Request
     from tests.faults.server import FaultServer
@@ -76,3 +83,34 @@ def test_a_retry_after_a_broken_connection_takes_a_new_one(fault_server: StartFa
     used_before = {request.connection for request in server.requests if request.number < second.number}
     assert second.connection not in used_before
     assert reports.of("bad").attempt_reports[1].new_connection
+
+
+class Refused(Plain):
+    """A client whose first few connections are refused."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+        if self.left:
+            self.left -= 1
+            raise AttemptError(FailureKind.CONNECT, "refused")
+        return await super().send(operation, exchange)
+
+
+def test_a_body_that_never_left_was_not_sent_in_vain() -> None:
+    reports = Reports()
+    files = sources({str(n): bytes(100_000) for n in range(4)})
+    summary = asyncio.run(
+        s3_upload_files(Refused(5), BUCKET, files, config(n_retries=8, max_in_flight=1), reports)
+    )
+    failed = [a for report in reports for a in report.attempt_reports if not a.succeeded]
+    assert [(a.outcome, a.sent_bytes, a.body_bytes) for a in failed] == [("connect", 0, 100_000)] * 5
+    assert (summary.uploaded, summary.wasted_bytes) == (4, 0)
+
+
+def test_what_the_store_refused_after_it_had_all_of_it_was_sent_in_vain(
+    fault_server: StartFaultServer,
+) -> None:
+    server = fault_server([Rule(s3_error(500, "InternalError"), key="0", attempt=1)])
+    assert upload(server, {"0": bytes(3_000_000)}).wasted_bytes == 3_000_000

@@ -52,7 +52,8 @@ def test_what_fails_once_is_tried_again_and_on_a_new_connection_if_the_old_one_i
     assert stored(server) == CONTENTS
     assert (summary.sources, summary.uploaded, summary.failed) == (6, 6, ())
     assert summary.attempts == 7
-    assert summary.wasted_bytes == 300_000
+    first, _ = server.of("PUT", "bad")
+    assert first.body_bytes <= summary.wasted_bytes <= 300_000
     report = reports.of("bad")
     assert (report.outcome, report.attempts) == ("success", 2)
     kinds = [attempt.outcome for attempt in report.attempt_reports]

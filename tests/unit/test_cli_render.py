@@ -33,6 +33,7 @@ DONE = UploadReport(
             ended_s=0.5,
             timeout_s=1.0,
             body_bytes=2_500_000,
+            sent_bytes=2_500_000,
             outcome="timeout",
             hedged=True,
         ),
@@ -42,6 +43,7 @@ DONE = UploadReport(
             ended_s=1.25,
             timeout_s=1.0,
             body_bytes=2_500_000,
+            sent_bytes=2_500_000,
             outcome="success",
             hedge=True,
         ),
@@ -181,8 +183,7 @@ def test_a_clean_summary_says_nothing_of_failures(capsys: pytest.CaptureFixture[
 def test_a_run_that_the_retry_budget_slowed_down_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     Text("b").finish(msgspec.structs.replace(CLEAN, budget_wait_s=12.6))
     assert capsys.readouterr().out == (
-        "uploaded 1,200 files, 0 B in 0.00 s (0.00 MB/s); "
-        "slowed down by the store's trouble (retries waited 13 s)\n"
+        "uploaded 1,200 files, 0 B in 0.00 s (0.00 MB/s); slowed down by the store's trouble for 12.6 s\n"
     )
 
 

@@ -30,7 +30,12 @@ from s3_upload.report import (
 
 
 def attempt(
-    outcome: str = SUCCESS, body_bytes: int = 100, *, hedge: bool = False, hedged: bool = False
+    outcome: str = SUCCESS,
+    body_bytes: int = 100,
+    *,
+    sent_bytes: int | None = None,
+    hedge: bool = False,
+    hedged: bool = False,
 ) -> AttemptReport:
     return AttemptReport(
         operation="PutObject",
@@ -38,6 +43,7 @@ def attempt(
         ended_s=3.5,
         timeout_s=9.0,
         body_bytes=body_bytes,
+        sent_bytes=body_bytes if sent_bytes is None else sent_bytes,
         outcome=outcome,
         hedge=hedge,
         hedged=hedged,
@@ -133,7 +139,7 @@ def test_every_source_is_counted_once() -> None:
     assert summary.goodput_MBps == pytest.approx(10.0)
 
 
-def test_wasted_are_the_bodies_of_all_attempts_that_did_not_succeed() -> None:
+def test_wasted_is_what_all_attempts_sent_that_did_not_succeed() -> None:
     summary = fold(
         uploaded(100, attempt("timeout"), attempt("throttle"), attempt()),
         failed("bad", attempt("reset", 7), attempt(SUPERSEDED, 5)),
@@ -142,6 +148,11 @@ def test_wasted_are_the_bodies_of_all_attempts_that_did_not_succeed() -> None:
     assert summary.wasted_bytes == 100 + 100 + 7 + 5
     assert summary.bytes == 200
     assert summary.attempts == 3 + 2 + 1
+
+
+def test_what_never_left_was_not_wasted() -> None:
+    refused, broken = attempt("connect", sent_bytes=0), attempt("reset", sent_bytes=40)
+    assert fold(uploaded(100, refused, broken, attempt())).wasted_bytes == 40
 
 
 def test_hedges_are_the_second_copies_and_the_copy_that_lost_was_sent_in_vain() -> None:

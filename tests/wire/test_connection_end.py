@@ -273,6 +273,50 @@ def test_sent_is_when_the_last_byte_has_left_us_and_not_before(run: Run) -> None
     run(main)
 
 
+@pytest.mark.parametrize("how", ["abort", "reset"])
+def test_what_has_left_is_told_when_a_request_ends_early(run: Run, how: str) -> None:
+    """Not what waits here, in buffers of ours or the kernel's, for a peer that takes in no more."""
+    received = 100_000
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(received)
+        reached.set()
+        await go_on.wait()
+        reset(writer)
+
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def main() -> None:
+        async with talking(handler) as client:
+            exchange = client.exchange()
+            waiting = asyncio.ensure_future(client.request(BODY, exchange))
+            await reached.wait()
+            if how == "reset":
+                go_on.set()
+            else:
+                assert exchange.abort is not None
+                exchange.abort("enough")
+            with pytest.raises(AttemptError):
+                await waiting
+            # A transport that broke does not tell how much of the last slice had left.
+            at_least = received - SLICE_BYTES if how == "reset" else received
+            assert at_least <= exchange.sent_bytes < len(BODY)
+
+    run(main)
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"500 No"])
+def test_what_was_answered_after_it_was_read_has_left(run: Run, status: bytes) -> None:
+    async def main() -> None:
+        async with talking(answering(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")) as client:
+            exchange = client.exchange()
+            await client.request(BODY, exchange)
+            assert exchange.sent_bytes == len(BODY)
+
+    run(main)
+
+
 class Spied(Connection):
     """Notes what is handed to the real transport."""
 

@@ -137,8 +137,8 @@ def summary_line(summary: UploadSummary) -> str:
         parts.append(f"{len(summary.failed)} failed")
     if summary.skipped:
         parts.append(f"{len(summary.skipped)} skipped")
-    if summary.budget_wait_s:
-        parts.append(f"slowed down by the store's trouble (retries waited {summary.budget_wait_s:.0f} s)")
+    if summary.budget_wait_s >= 0.05:
+        parts.append(f"slowed down by the store's trouble for {summary.budget_wait_s:.1f} s")
     if summary.wasted_bytes:
         parts.append(f"{show_bytes(summary.wasted_bytes)} sent in vain")
     return "; ".join(parts)

@@ -89,6 +89,7 @@ def report_of(
         timeout_s=attempt.timeouts.total_s,
         body_bytes=len(operation.body),
         outcome=outcome,
+        sent_bytes=len(operation.body) if outcome == SUCCESS else exchange.sent_bytes,
         connect_s=exchange.connect_s,
         request_s=exchange.request_s,
         sent_s=exchange.sent_s,

@@ -288,8 +288,8 @@ class Scheduler:
         if not self._keeps_versions and response.headers.get("x-amz-version-id", "null") != "null":
             self._keeps_versions = True
         for rival in tuple(unit.in_flight):
+            rival.exchange.cancel("a copy of it has succeeded")  # first: it then knows what it has sent
             unit.upload.attempt_reports.append(report_of(rival, None, None, ended_s=self.now()))
-            rival.exchange.cancel("a copy of it has succeeded")
 
     def give_up(self, unit: Unit, error: UploadError) -> None:
         """No more tries of `unit`."""

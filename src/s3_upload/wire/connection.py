@@ -177,6 +177,19 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None and self._unsent == len(self._body):
             self._exchange.sent_s = self._exchange.now()
 
+    def _body_sent(self) -> int:
+        """How much of the body has left this machine, as far as can be told: neither what waits in the
+        transport's buffer nor in the kernel's.  A transport that broke has dropped what was in its
+        buffer: then the last slice counts as not sent."""
+        transport = self._transport
+        if transport is None:
+            return 0
+        waiting = transport.get_write_buffer_size()
+        if self._paused and not waiting:
+            waiting = (self._unsent - 1) % SLICE_BYTES + 1
+        info = tcp_info.read(transport.get_extra_info("socket"))
+        return max(0, self._unsent - waiting - (info.notsent_bytes if info is not None else 0))
+
     def pause_writing(self) -> None:
         self._paused = True
 
@@ -295,6 +308,7 @@ class Connection(asyncio.Protocol):
         exchange.abort = exchange.probe = None  # too late for them, before the waiter runs as well
         response = Response(status, self._headers, b"".join(self._chunks) if self._chunks else b"")
         in_step = self._unsent == len(self._body) and not self._paused and not exchange.bodiless
+        exchange.sent_bytes = self._unsent if in_step else self._body_sent()
         self._future = self._exchange = None
         self._body = b""
         self._unsent = 0
@@ -309,6 +323,8 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, kind: FailureKind, message: str) -> None:
         future, self._future = self._future, None
+        if future is not None and self._exchange is not None:
+            self._exchange.sent_bytes = self._body_sent()
         self._poison()
         if future is not None and not future.done():
             future.set_exception(AttemptError(kind, message))

@@ -29,8 +29,9 @@ class Exchange(msgspec.Struct, eq=False):
     yet.  `connect_s` is how long the handshake took, `request_s` when the request began on a
     connection, `sent_s` when its last byte had left the client.  `abort` (makes `send` raise
     `AttemptError` soon) and `probe` are set by the client while the request is under way.  `note` is
-    the client's own: what it made the request with.  `bodiless`: the answer has no body, whatever length
-    it names (HEAD).
+    the client's own: what it made the request with.  `sent_bytes`, set when the attempt ends: how much
+    of the body had left by then, as far as the client knows.  `bodiless`: the answer has no body,
+    whatever length it names (HEAD).
     """
 
     now: Callable[[], float]
@@ -48,6 +49,7 @@ class Exchange(msgspec.Struct, eq=False):
     abort: Callable[[str], None] | None = None
     probe: Callable[[], Transfer] | None = None
     note: object = None
+    sent_bytes: int = 0
     bodiless: bool = False
 
     def __post_init__(self) -> None:
