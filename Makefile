@@ -56,10 +56,14 @@ check: $(VENV)/for-check ## Lint, formatting, types
 bench: $(VENV)/for-bench ## Measure beside s5cmd and obstore; needs nginx (ARGS="--help" tells more)
 	@$(BIN)/python -m bench $(ARGS)
 
-# Builds a store and a plain uploader with Go into .venv; without Go it says so.
+# Those that need Go build a store and more with it into .venv; without Go they say so.
 .PHONY: bench-throttled
 bench-throttled: $(VENV)/for-bench ## Measure at a store that refuses above a rate; needs Go (ARGS="--quick")
 	@$(BIN)/python -m bench.throttled $(ARGS)
+
+.PHONY: bench-outage
+bench-outage: $(VENV)/for-bench ## Cut the link to the store in mid-run; needs Go (ARGS="--quick")
+	@$(BIN)/python -m bench.outage $(ARGS)
 
 # Not part of .ci/run: they need root and Linux, and say so where they have neither. `lab` takes hours.
 .PHONY: lab

@@ -1,9 +1,10 @@
-"""The store and the blind client in Go: built when needed, and run for one measurement.
+"""The programs in Go: built when needed, and run for one measurement.
 
 `store/` answers S3 and keeps nothing of the bodies, at a third of the processor time that a store takes which
 does: on two cores the client under test has the rest.  It can be slow, refuse above a rate and fail at
-random, and it tells what it saw, second by second.  `blind/` is the plain way to upload.  Both need nothing
-but Go's standard library; Go's own cache makes building them again cheap.
+random, and it tells what it saw, second by second.  `proxy/` is a link to it that can be cut.  `blind/` is
+the plain way to upload.  They need nothing but Go's standard library; Go's own cache makes building them
+again cheap.  Store and proxy end when their stdin closes, so they never outlive us.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bench.nginx import BUCKET, SinkError
 
@@ -61,40 +62,79 @@ class Stored(NamedTuple):
     part_bytes: int
 
 
-class GoStore:
+class GoProgram:
+    """A running program of ours; a context manager. `first_line` is what it said when it was ready."""
+
+    def __init__(self, name: str, *options: str) -> None:
+        self._name = name
+        self._command = [str(program(name)), *options]
+        self._process: subprocess.Popen[str] | None = None
+        self.first_line = ""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self.first_line = self._process.stdout.readline().strip()
+        if not self.first_line:
+            said = self._process.stderr.read().strip()
+            self.__exit__(None, None, None)
+            raise SinkError(f"bench/{self._name} did not start: {said or 'it said nothing'}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            with self._process:
+                self._process.kill()
+
+    def tell(self, command: str) -> None:
+        """One line on its stdin. Raises `SinkError` unless it says "ok"."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        said = self._process.stdout.readline().strip()
+        if said != "ok":
+            raise SinkError(f"bench/{self._name}: {command}: {said or 'it has ended'}")
+
+
+class Link(GoProgram):
+    """A running `proxy/` to `store`, of so many bytes a second. `url` is the store's, through it."""
+
+    def __init__(self, store: GoStore, bytes_per_s: int) -> None:
+        super().__init__("proxy", "--to", ":".join(map(str, store.address)), "--rate", str(bytes_per_s))
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.first_line}"
+
+
+class GoStore(GoProgram):
     """A running `store/`; a context manager. `options` are its flags.
 
     `url` is its endpoint and `ca_file` what to trust where it speaks TLS, as of `bench.nginx.Sink`.
     """
 
     def __init__(self, *options: str, tls: Path | None = None) -> None:
+        super().__init__("store", *options, *(["--tls", str(tls)] if tls else []))
         self.ca_file = tls
-        self._command = [str(program("store")), *options, *(["--tls", str(tls)] if tls else [])]
-        self._process: subprocess.Popen[str] | None = None
         self._control: http.client.HTTPConnection | None = None
-        self.url = ""
-
-    def __enter__(self) -> GoStore:
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self.url = self._process.stdout.readline().strip()
-        if not self.url:
-            said = self._process.stderr.read().strip()
-            self.__exit__(None, None, None)
-            raise SinkError(f"the store did not start: {said or 'it said nothing'}")
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._control is not None:
             self._control.close()
-        if self._process is not None:
-            with self._process:
-                self._process.kill()
+        super().__exit__(kind, error, trace)
+
+    @property
+    def url(self) -> str:
+        return self.first_line
 
     @property
     def address(self) -> tuple[str, int]:

@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from bench.contenders import Contender, environment
 
@@ -143,7 +143,13 @@ class Ended:
     late: bool = False
 
 
-def run_process(argv: Sequence[str], env: Mapping[str, str], timeout_s: float = RUN_TIMEOUT_S) -> Ended:
+def run_process(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    timeout_s: float = RUN_TIMEOUT_S,
+    *,
+    stdout: int | IO[bytes] = subprocess.DEVNULL,
+) -> Ended:
     """One process from fork to exit."""
     late = threading.Event()
     started = time.perf_counter()
@@ -151,7 +157,7 @@ def run_process(argv: Sequence[str], env: Mapping[str, str], timeout_s: float = 
         argv,
         env=env,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
     ) as process:
 
