@@ -117,6 +117,8 @@ class FailureKind(enum.Enum):
     """The source could not be read."""
     SOURCE_CHANGED = ("source-changed", Fate.FILE, Remedy.NEW_VERSION, 1)
     """The source changed while it was read; a mix of two versions is never sent."""
+    SAME_KEY = ("same-key", Fate.FILE)
+    """Another source of the run has the same key and is still being uploaded: which stays would be chance."""
     ACCESS_DENIED = ("access-denied", Fate.RUN)
     """403 AccessDenied: stops the run as long as nothing has succeeded, else fails the file."""
     CREDENTIALS = ("credentials", Fate.CORRECT, Remedy.CLIENT, 1)

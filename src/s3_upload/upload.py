@@ -122,7 +122,8 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     body and length are not its to give.  `pace`: a handle with which `max_bandwidth` can be changed
     meanwhile; its settings count instead of the configuration's.
 
-    A file that fails does not stop the others: it is in `summary.failed`.  Raises `RunError` for what
+    A file that fails does not stop the others: it is in `summary.failed`.  Of two sources with one key
+    the second fails while the first is being uploaded, and overwrites it later.  Raises `RunError` for what
     no file would survive (no such bucket, wrong credentials, unknown host, untrusted certificate),
     `ConfigError` for a bucket name that cannot be one, and whatever `files`, `progress` or
     `default_request` raise.

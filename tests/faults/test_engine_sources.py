@@ -13,8 +13,8 @@ import pytest
 from s3_upload.engine.reader import PULL_BUDGET_S
 from s3_upload.errors import FailureKind
 from s3_upload.source import ObjectSource, files_recursive
-from tests.faults.actions import Rule, s3_error
-from tests.faults.uploads import PART_BYTES, Reports, config, sources, stored, upload
+from tests.faults.actions import s3_error
+from tests.faults.uploads import PART_BYTES, Reports, stored, upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -321,11 +321,3 @@ def test_nothing_to_do(fault_server: StartFaultServer) -> None:
     summary = upload(server, [])
     assert (summary.sources, summary.attempts, summary.failed) == (0, 0, ())
     assert server.counts["connections"] == 0
-
-
-def test_two_sources_with_one_key_are_two_uploads(fault_server: StartFaultServer) -> None:
-    server = fault_server([Rule(None)])
-    files = sources({"k": b"one"}) + sources({"k": b"two"})
-    summary = upload(server, files, settings=config(max_in_flight=1))
-    assert summary.uploaded == 2
-    assert stored(server) == {"k": b"two"}

@@ -48,6 +48,7 @@ FATES = {
     "our-bug": "file",
     "source": "file",
     "source-changed": "file",
+    "same-key": "file",
     # no other object would fare better
     "access-denied": "run",
     "no-such-bucket": "run",

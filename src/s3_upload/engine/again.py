@@ -47,6 +47,7 @@ class Again:
             self._feed.begin_again(upload, await self._read(reader, upload.source))
         except SourceError as problem:
             upload.error = _error(upload, problem)
+            self._feed.keys.free(upload.source.key)
             self._sink.report(upload.report(self._sink.now()))
         finally:
             self._feed.give_back(size)

@@ -26,6 +26,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, C
 from typing import Any
 
 from s3_upload.config import UploadConfig
+from s3_upload.engine.keys import Keys
 from s3_upload.engine.multipart import MultipartUpload, PartPlan
 from s3_upload.engine.nearby import Nearby
 from s3_upload.engine.objects import Objects, unread
@@ -67,6 +68,7 @@ class Feed:
         parts: StoreParts,
         fields_of: Callable[[ObjectSource], RequestFields],
     ) -> None:
+        self.keys = Keys()
         self._sink = sink
         self._config = config
         self._reader = reader
@@ -273,7 +275,12 @@ class Feed:
         now, later = self._sink.now(), []
         for (seq, source), result in zip(batch, results, strict=False):
             if isinstance(result, HashedBody):
-                self._hand_out(self._objects.single(seq, source, result, now))
+                try:
+                    self.keys.take(source)
+                except SourceError as problem:
+                    self._sink.report(unread(seq, source, problem))
+                else:
+                    self._hand_out(self._objects.single(seq, source, result, now))
             elif isinstance(result, BigFile):
                 if self._creates < MAX_CREATES:
                     self._begin_file(seq, source, result.identity)
@@ -285,9 +292,12 @@ class Feed:
 
     def _begin_file(self, seq: int, source: ObjectSource, identity: Identity) -> None:
         try:
-            self._begin(self._multipart(seq, source, identity))
+            upload = self._multipart(seq, source, identity)
+            self.keys.take(source)
         except SourceError as problem:
             self._sink.report(unread(seq, source, problem))
+        else:
+            self._begin(upload)
 
     def _multipart(self, seq: int, source: ObjectSource, identity: Identity) -> MultipartUpload:
         """Raises `SourceError` for a file that is larger than a store takes."""
@@ -341,8 +351,14 @@ class Feed:
         """Reads the first block: if it is all, the object goes as one PUT, else by multipart."""
         try:
             sizes = self._objects.part_sizes(source, source.size)
+            self.keys.take(source)  # before it is read: it cannot be read twice
+        except SourceError as problem:
+            self._sink.report(unread(seq, source, problem))
+            return
+        try:
             hashed, last = await self._next_block(blocks, sizes.first)
         except SourceError as problem:
+            self.keys.free(source.key)
             self._sink.report(unread(seq, source, problem))
             return
         if last:

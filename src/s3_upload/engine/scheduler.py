@@ -144,6 +144,7 @@ class Scheduler:
             if upload.error is not None and upload.starts_again:
                 self._again.begin(upload)
             else:
+                self._feed.keys.free(upload.source.key)
                 self.report(upload.report(self.now()))
 
     def report(self, report: UploadReport) -> None:
