@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 SEEDS ?= 2000
 SHARED_SEEDS ?= 40
+SCHEDULES ?= 10000
 
 # Bytecode goes beside the packages, not into src: `make run` uploads src and compares.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
@@ -42,8 +43,9 @@ test-big: $(VENV)/for-stores ## 5 GiB, 1000 files and stdin through MinIO; needs
 	@$(BIN)/python -m tests.stores.big $(ARGS)
 
 .PHONY: sim
-sim: $(VENV)/for-test ## Run the simulator through 2000 made-up worlds and 40 shared links (SEEDS=20000 runs more)
+sim: $(VENV)/for-test ## Run the simulator: 2000 made-up worlds, 10000 losses beside the watchdog, 40 shared links
 	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --jobs 2 $(ARGS)
+	@$(BIN)/python -m tests.sim.watchdog --schedules $(SCHEDULES)
 	@$(BIN)/python -m tests.sim.shared --seeds $(SHARED_SEEDS)
 
 .PHONY: check

@@ -179,6 +179,7 @@ async def run_upload(
             default_request,
             controls,
             runtime,
+            pacer,
         )
     finally:
         reports = pacer.stop()
@@ -194,6 +195,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
     default_request: DefaultRequest | None,
     controls: Controls,
     runtime: Runtime,
+    pacer: Pacer | None = None,
 ) -> UploadSummary:
 
     def fields_of(source: ObjectSource) -> RequestFields:
@@ -210,6 +212,8 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         hedging=config.hedge == "auto",
         bulk=controls.bulk,
     )
+    if pacer is not None:
+        pacer.on_error = scheduler.fail
     reader = Reader(
         single_limit_bytes=config.multipart_threshold,
         needs_sha256=client.needs_sha256,

@@ -7,6 +7,7 @@ One seed makes a world (files, network, store, faults) and replays it, event by 
     network   handshakes, transports                     run       a world in, what happened out
     server    the store and its faults                    oracle    what must hold whatever happened
     scenarios named worlds, and how well each algorithm does in them
+    watchdog  lost connections at the moments that could hurt the watchdog
 
 `python -m tests.sim --seeds 2000` runs many worlds; `--first N --seeds 1 --verbose` replays one.
 """

@@ -78,6 +78,8 @@ class Network:
         self.cuts = Cuts()
         self.counts: Counter[str] = Counter()
         self.open: dict[int, SimTransport] = {}
+        self.closes_at_once = False
+        """Whether a socket is closed already before `connection_lost` is told, and not only after it."""
         self._numbers = 0
 
     def now(self) -> float:
@@ -225,6 +227,7 @@ class SimTransport(asyncio.Transport):
         if self._closing:
             return
         self._closing = True
+        self._socket.closed = self.network.closes_at_once
         self._buffer.clear()
         self._buffered = 0
         self.network.trace("close", self.number)
@@ -234,6 +237,7 @@ class SimTransport(asyncio.Transport):
         del self.network.open[self.number]
         self._lost = True
         self._protocol.connection_lost(error)
+        self._socket.closed = True
 
     # --- the kernel ------------------------------------------------------------------------------
 

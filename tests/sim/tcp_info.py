@@ -16,15 +16,17 @@ _FORMAT = struct.Struct("=8B24I4Q6I4Q2I2Q4I")
 
 
 class FakeSocket:
-    """What `Transport.get_extra_info("socket")` gives."""
+    """What `Transport.get_extra_info("socket")` gives; once `closed` it raises as uvloop's does."""
 
     family = socket.AF_INET
     type = socket.SOCK_STREAM
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
+        self.closed = False
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
+        self._look()
         if (level, option) == (socket.SOL_SOCKET, SO_MAX_PACING_RATE):
             rate = int.from_bytes(value, "little") if isinstance(value, bytes) else value
             self._sender.pace(float("inf") if rate in _UNLIMITED else float(max(rate, 1)))
@@ -32,11 +34,16 @@ class FakeSocket:
             self._sender.heedless = value == b"bbr"
 
     def getsockopt(self, level: int, option: int, size: int = 0) -> int | bytes:
+        self._look()
         if (level, option) == (socket.IPPROTO_TCP, TCP_CONGESTION):
             return (b"bbr" if self._sender.heedless else b"cubic").ljust(size, b"\0")
         if (level, option) != (socket.IPPROTO_TCP, TCP_INFO):
             return b"" if size else 0
         return _pack(self._sender)[:size]
+
+    def _look(self) -> None:
+        if self.closed:
+            raise ValueError("negative file descriptor")
 
 
 def _pack(sender: Sender) -> bytes:

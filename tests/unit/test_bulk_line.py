@@ -81,7 +81,15 @@ class Line:
         self.now = 0.0
         self.went: list[Any] = []
         self.rooms = 0
-        self.line = BulkLine(client, bound, lambda: self.now, self.went.append, self._room)
+        self.errors: list[BaseException] = []
+        self.line = BulkLine(
+            client,
+            bound,
+            lambda: self.now,
+            resume=self.went.append,
+            room=self._room,
+            fail=self.errors.append,
+        )
 
     def _room(self) -> None:
         self.rooms += 1
@@ -155,3 +163,18 @@ def test_a_bound_that_grows_lets_in_and_says_that_there_is_room(monkeypatch: Any
         made.timer.tick()
     assert made.now < 0.3
     assert made.went == [4, 5, 6, 7]
+
+
+def test_a_look_that_fails_ends_the_run_and_not_in_the_loops_handler(monkeypatch: Any) -> None:
+    made = Line(monkeypatch, Broken(), BulkBound(256))
+    made.admit("a")
+    made.timer.tick()
+    assert [str(error) for error in made.errors] == ["out of order"]
+    assert len(made.timer.due) == 1
+
+
+class Broken(Seen):
+    """One whose looks fail."""
+
+    def samples(self) -> list[ConnectionSample]:
+        raise RuntimeError("out of order")

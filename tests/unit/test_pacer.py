@@ -106,6 +106,34 @@ def test_after_the_run_connections_are_free_and_nothing_is_due() -> None:
     in_virtual_time(main())
 
 
+class Breaks(Told):
+    """One whose looks fail, from a moment on."""
+
+    broken = False
+
+    def samples(self) -> list[ConnectionSample]:
+        if self.broken:
+            raise RuntimeError("out of order")
+        return super().samples()
+
+
+@pytest.mark.parametrize("begins", [False, True], ids=["tick", "body that begins"])
+def test_what_goes_wrong_in_a_timer_of_the_pacer_ends_the_run(begins: bool) -> None:
+    async def main() -> None:
+        client = Breaks()
+        pacer = started(client)
+        errors: list[BaseException] = []
+        pacer.on_error = errors.append
+        client.broken = True
+        if begins:
+            pacer.begins()
+        await asyncio.sleep((0.5 if begins else 1.5) * TICK_S)
+        pacer.stop()
+        assert [str(error) for error in errors] == ["out of order"]
+
+    in_virtual_time(main())
+
+
 @pytest.mark.parametrize(("size", "called"), [(SMALL_BYTES, 0), (SMALL_BYTES + 1, 1)])
 def test_only_what_is_not_small_counts_as_a_body_that_begins(size: int, called: int) -> None:
     begun: list[float] = []

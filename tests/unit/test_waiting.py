@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 from s3_upload.control.budget import COST_TRANSIENT, RETRY_CAPACITY
 from s3_upload.control.retry import Retry
 from s3_upload.engine.unit import Unit, Upload
@@ -9,6 +11,9 @@ from s3_upload.engine.waiting import DROUGHT_S, RELEASED, Waiting
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.source import ObjectSource
 from tests.unit.watchdog_rig import Loop
+
+if TYPE_CHECKING:
+    import asyncio
 
 LONG_S = 1000.0
 
@@ -19,7 +24,9 @@ class Rig:
     def __init__(self) -> None:
         self.loop = Loop()
         self.retry = Retry(8)
-        self.waiting = Waiting(self.retry, self.loop.now, self.loop)  # type: ignore[arg-type]
+        self.errors: list[BaseException] = []
+        loop = cast("asyncio.AbstractEventLoop", self.loop)
+        self.waiting = Waiting(self.retry, self.loop.now, loop, self.errors.append)
         self.gone: list[str] = []
 
     def add(self, key: str, delay_s: float, *, asked_s: float = 0.0, cost: float = COST_TRANSIENT) -> Unit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +10,9 @@ from s3_upload.control.timeout import Timeouts
 from s3_upload.wire.exchange import Transfer
 from tests.unit.control.constants import pin
 from tests.unit.watchdog_rig import Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TICK_S = 0.001
 """Between the look at the clock and the verdict: the loop serves its sockets."""
@@ -313,6 +316,57 @@ def test_an_acknowledgement_from_before_the_sending_is_another_requests() -> Non
     attempt.exchange.probe = lambda: Transfer(1000, True, 60.0, 0.0)
     assert attempt.standing(10.75).acked_s == 10.25
     assert attempt.standing(10.75).progress_s == 10.0
+
+
+# --- what a judgement may meet -----------------------------------------------------------------------
+
+
+def unreadable(error: Exception) -> Callable[[], Transfer]:
+    def probe() -> Transfer:
+        raise error
+
+    return probe
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("negative file descriptor"), OSError(9, "Bad file descriptor")], ids=str
+)
+def test_an_attempt_whose_socket_cannot_be_read_is_judged_by_what_is_known(error: Exception) -> None:
+    """uvloop has closed it already, and tells in the loop's next turn."""
+    rig = Rig()
+    lost, other = rig.attempt(sent=False), rig.attempt(sent=False)
+    lost.exchange.probe = lambda: Transfer(1000, False, 0.0, 0.0)
+    other.exchange.probe = lambda: Transfer(0, False, 0.0, 0.0)
+    rig.loop.run_until(10.6)  # a first look: its progress is of 10.5
+    lost.exchange.probe = unreadable(error)
+    rig.loop.run_until(15.4)
+    assert rig.cuts == cut_at(15.0, "no byte was taken in for 5 s")
+    rig.loop.run_until(20.0)
+    assert (len(rig.cuts), rig.cuts[1][0]) == (2, near(15.5, within=0.01))
+    assert (lost.timer, lost.acked_s, rig.errors) == ("stall", 0.0, [])
+
+
+def test_an_exception_in_a_judgement_ends_the_run_and_leaves_the_timer_armed() -> None:
+    rig = Rig()
+    broken = rig.attempt(sent=False)
+    other = rig.attempt()
+    broken.exchange.probe = unreadable(ZeroDivisionError("a bug"))
+    rig.loop.run_until(11.0)
+    assert {str(error) for error in rig.errors} == {"a bug"}
+    assert len(rig.loop.pending()) == 1
+    rig.watchdog.unwatch(broken)
+    rig.loop.run_until(13.0)
+    assert rig.cuts == cut_at(12.0, "no answer within 2 s")
+    assert rig.hedges == [other]
+
+
+def test_an_attempt_that_has_ended_and_whose_task_had_no_turn_yet_is_left_alone() -> None:
+    """Neither is a copy sent of it, nor does it count as cut by a timer."""
+    rig = Rig()
+    attempt = rig.attempt()
+    attempt.exchange.abort = attempt.exchange.probe = None
+    rig.loop.run_until(13.0)
+    assert (rig.hedges, rig.cuts, attempt.timer, rig.credit) == ([], [], "", 10.0)
 
 
 # --- what the scheduler asks ------------------------------------------------------------------------

@@ -62,7 +62,8 @@ class Loop:
 
 
 class Rig:
-    """A watchdog on such a loop, and what it did: `cuts` as (instant, reason), `hedges` as attempts."""
+    """A watchdog on such a loop, and what it did: `cuts` as (instant, reason), `hedges` as attempts,
+    `errors` that end the run."""
 
     def __init__(self, *, credit: int = 10, may_hedge: bool = True) -> None:
         self.loop = Loop()
@@ -72,9 +73,17 @@ class Rig:
         self.allowed: dict[InFlight, Timeouts] = {}
         self.cuts: list[tuple[float, str]] = []
         self.hedges: list[InFlight] = []
+        self.errors: list[BaseException] = []
         self.may_hedge = may_hedge
         loop = cast("asyncio.AbstractEventLoop", self.loop)
-        self.watchdog = Watchdog(loop, self.loop.now, self.budget, self.allowed.__getitem__, self._hedge)
+        self.watchdog = Watchdog(
+            loop,
+            self.loop.now,
+            self.budget,
+            timeouts_of=self.allowed.__getitem__,
+            hedge=self._hedge,
+            fail=self.errors.append,
+        )
 
     @property
     def credit(self) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.wire import tcp_info
 from s3_upload.wire.connection import SLICE_BYTES, Connection
 from tests.wire.peers import MIB, OK, answering, connected, head_for, read_request, reset, talking, until
 
@@ -186,6 +187,41 @@ def test_what_the_store_said_before_a_write_error_is_read(run: Run, said: bytes,
                 else:
                     assert (await client.request(b"body")).status == status
                 assert client.unusable
+
+    run(main)
+
+
+class Looked(Connection):
+    """Looks at itself when it is lost: its request has ended then, and its task does not know."""
+
+    before = after = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        self.before = tcp_info.read(self.socket), tcp_info.sample(self.socket, 1, busy=True)
+        super().connection_lost(exc)
+        self.after = exchange.abort, exchange.probe
+
+
+def test_between_its_loss_and_its_tasks_turn_a_connection_tells_nothing_and_raises_nothing(run: Run) -> None:
+    """uvloop has closed the socket by then, and asyncio has not."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        reset(writer)
+
+    async def main() -> None:
+        async with talking(handler, connection_type=Looked) as client:
+            with pytest.raises(AttemptError):
+                await client.request(b"body")
+            looked = client.connection
+            assert isinstance(looked, Looked)
+            assert looked.before is not None
+            assert looked.after == (None, None)
+            assert tcp_info.read(looked.socket) is None
+            assert not tcp_info.pace(looked.socket, 1e6)
+            assert tcp_info.congestion_control(looked.socket) == b""
 
     run(main)
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from s3_upload.control.bulk import BulkBound
 from s3_upload.control.link import LinkView
 from s3_upload.engine.client import Client, PacedClient
+from s3_upload.engine.guard import Fail, guarded
 from s3_upload.engine.unit import Unit
 
 TICK_S = 0.05
@@ -25,7 +26,7 @@ TICK_S = 0.05
 class BulkLine:
     """See the module's rules. `bound` None: no bound.
 
-    `resume`: a unit that waited may go. `room`: more may be read.
+    `resume`: a unit that waited may go. `room`: more may be read.  `fail` ends the run.
     """
 
     def __init__(
@@ -33,14 +34,17 @@ class BulkLine:
         client: Client,
         bound: BulkBound | None,
         now: Callable[[], float],
+        *,
         resume: Callable[[Unit], None],
         room: Callable[[], None],
+        fail: Fail,
     ) -> None:
         self._client = client if isinstance(client, PacedClient) and client.sees else None
         self._bound = bound if self._client is not None else None
         self._now = now
         self._resume = resume
         self._room = room
+        self._tick = guarded(fail, self._look)
         self._view = LinkView()
         self._waiting: deque[Unit] = deque()
         self._in_flight = 0
@@ -84,7 +88,7 @@ class BulkLine:
     def _arm(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
-    def _tick(self) -> None:
+    def _look(self) -> None:
         assert self._client is not None
         assert self._bound is not None
         if self._in_flight == 0:

@@ -31,7 +31,7 @@ class Failures:
         self._retry = retry
         self._rng = rng
         self._sink = sink
-        self._waiting = Waiting(retry, sink.now, loop)
+        self._waiting = Waiting(retry, sink.now, loop, sink.fail)
         self._notes: dict[FailureKind, str] = {}
 
     @property

@@ -6,6 +6,7 @@ Rules:
 * When a body begins, the rate is divided anew at once: until the next tick there would be one too many.
 * What the kernel does not pace waits at the `Gate` instead (see there).
 * After a run the client's connections are as fast as they like again.
+* What goes wrong in a tick ends the run: without a pace it would stand still, or take the whole link.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from s3_upload.control.courtesy import Courtesy
 from s3_upload.engine.client import Client, PacedClient
 from s3_upload.engine.gate import Gate
+from s3_upload.engine.guard import Fail, guarded
 from s3_upload.pace import Pace
 from s3_upload.report import ConnectionSample, PaceReport, Paces
 
@@ -49,7 +51,10 @@ def paced_client(client: Client, pacing: str) -> PacedClient | Unpaced:
 
 
 class Pacer:
-    """See the module's rules. `start` it with the run, `stop` it with its end."""
+    """See the module's rules. `start` it with the run, `stop` it with its end.
+
+    `on_error` is told what went wrong in a tick; it is the run's, which begins after the pacer.
+    """
 
     def __init__(
         self,
@@ -71,9 +76,11 @@ class Pacer:
         self._connections = 0
         self._reports: list[PaceReport] = []
         self._report_every_s = REPORT_S
+        self.on_error: Fail | None = None
+        self._tick = guarded(self._failed, self._act)
 
     def start(self) -> None:
-        self._tick()
+        self._act()
 
     def stop(self) -> tuple[PaceReport, ...]:
         """Returns what there is to report."""
@@ -88,13 +95,19 @@ class Pacer:
     def begins(self) -> None:
         """A body that the kernel paces is about to begin."""
         if self._timer is not None and self._soon is None:
-            self._soon = self._loop.call_later(BEGUN_S * max(1.0, self._connections / FEW), self._divide)
+            delay_s = BEGUN_S * max(1.0, self._connections / FEW)
+            self._soon = self._loop.call_later(delay_s, guarded(self._failed, self._divide))
 
     def _divide(self) -> None:
         self._soon = None
         self._client.pace(self._courtesy.divide(self._client.samples()))
 
-    def _tick(self) -> None:
+    def _failed(self, error: BaseException) -> None:
+        if self.on_error is None:
+            raise error
+        self.on_error(error)
+
+    def _act(self) -> None:
         self._timer = self._loop.call_later(TICK_S, self._tick)
         now = self._clock() - self._epoch_s
         decision = self._courtesy.decide(self._client.samples(), self._pace.bandwidth, now=now)

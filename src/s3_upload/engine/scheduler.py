@@ -74,12 +74,15 @@ class Scheduler:
             self._loop,
             self.now,
             self._budget,
-            lambda attempt: timeouts_of(timeout, attempt.unit),
-            self._hedge,
+            timeouts_of=lambda attempt: timeouts_of(timeout, attempt.unit),
+            hedge=self._hedge,
+            fail=self.fail,
         )
         self._failures = Failures(client, retry, rng, self._loop, self)
         self._attempts = Attempts(client, timeout, self._watchdog, self.now)
-        self._bulk = BulkLine(client, bulk, self.now, self.resume, self._more_room)
+        self._bulk = BulkLine(
+            client, bulk, self.now, resume=self.resume, room=self._more_room, fail=self.fail
+        )
         if isinstance(window, CappedWindow):
             window.on_growth = self._more_room
         self._delivery = Delivery(progress, on_error=self.fail, on_empty=self.feed_changed)

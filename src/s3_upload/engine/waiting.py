@@ -18,6 +18,7 @@ from collections.abc import Callable
 import msgspec
 
 from s3_upload.control.retry import Retry
+from s3_upload.engine.guard import Fail, guarded
 from s3_upload.engine.unit import Unit
 
 DROUGHT_S = 2.0
@@ -39,12 +40,19 @@ class Waiter(msgspec.Struct, eq=False):
 
 
 class Waiting:
-    """See the module's rules. `budget_wait_s`: how long there was one that waited for the budget."""
+    """See the module's rules. `budget_wait_s`: how long there was one that waited for the budget.
 
-    def __init__(self, retry: Retry, now: Callable[[], float], loop: asyncio.AbstractEventLoop) -> None:
+    `fail` ends the run, where one cannot go on that waited.
+    """
+
+    def __init__(
+        self, retry: Retry, now: Callable[[], float], loop: asyncio.AbstractEventLoop, fail: Fail
+    ) -> None:
         self._retry = retry
         self._now = now
         self._loop = loop
+        self._due = guarded(fail, self._on_due)
+        self._pay = guarded(fail, self._on_pay)
         self._delayed: dict[Waiter, None] = {}  # in the order of coming
         self._unpaid: deque[Waiter] = deque()
         self._refill: asyncio.TimerHandle | None = None
@@ -83,7 +91,7 @@ class Waiting:
             waiter.timer.cancel()
         self._stop_refill()
 
-    def _due(self, waiter: Waiter) -> None:
+    def _on_due(self, waiter: Waiter) -> None:
         del self._delayed[waiter]
         waiter.timer = None
         if not self._unpaid:
@@ -91,7 +99,7 @@ class Waiting:
         self._unpaid.append(waiter)
         self._pay()
 
-    def _pay(self) -> None:
+    def _on_pay(self) -> None:
         """Lets go whoever can be paid for."""
         wait_s = 0.0
         while self._unpaid:

@@ -6,6 +6,10 @@ time costs a dictionary entry and no timer.
 
 A verdict is passed only on what is still due right after the loop has looked at its sockets: when
 this process itself was late (a busy machine, a long callback), the answers may already be there.
+
+While an attempt is watched the timer is armed, whatever a judgement meets: a dead watchdog is a run
+that hangs.  A socket that cannot be read (uvloop closes it before it tells anybody) leaves the attempt
+to be judged by what is known of it; any other exception ends the run.
 """
 
 from __future__ import annotations
@@ -20,7 +24,8 @@ from s3_upload.control.budget import SpeculationBudget
 from s3_upload.control.phase import RECHECK_S, Action, Judgement, Standing, judge
 from s3_upload.control.timeout import Timeouts
 from s3_upload.control.timers import SMALL_BYTES
-from s3_upload.wire.exchange import Exchange
+from s3_upload.engine.guard import Fail
+from s3_upload.wire.exchange import Exchange, Transfer
 
 if TYPE_CHECKING:
     from s3_upload.engine.unit import Unit
@@ -54,18 +59,13 @@ class InFlight(msgspec.Struct, eq=False):
     def standing(self, now: float) -> Standing:
         """Looks at the socket."""
         exchange = self.exchange
-        probe = exchange.probe
         rto_s = 0.0
         if exchange.sent_s and len(self.unit.operation.body) <= SMALL_BYTES:
             self.acked_s = exchange.sent_s  # as near as can be told: see SMALL_BYTES
-        elif probe is not None:
-            transfer = probe()
-            rto_s = transfer.rto_s
-            last_ack_s = max(now - transfer.last_ack_age_s, exchange.request_s)
-            if transfer.progress > self.progress:
-                self.progress, self.progress_s = transfer.progress, last_ack_s
-            if transfer.drained and self.acked_s == 0.0:
-                self.acked_s = max(last_ack_s, exchange.sent_s)
+        elif exchange.probe is not None:
+            if (transfer := _transfer(exchange.probe)) is not None:
+                rto_s = transfer.rto_s
+                self._note(transfer, now)
         elif exchange.sent_s:
             self.acked_s = exchange.sent_s
         return Standing(
@@ -77,12 +77,28 @@ class InFlight(msgspec.Struct, eq=False):
             hedged=self.hedged or len(self.unit.in_flight) >= MAX_COPIES,
         )
 
+    def _note(self, transfer: Transfer, now: float) -> None:
+        exchange = self.exchange
+        last_ack_s = max(now - transfer.last_ack_age_s, exchange.request_s)
+        if transfer.progress > self.progress:
+            self.progress, self.progress_s = transfer.progress, last_ack_s
+        if transfer.drained and self.acked_s == 0.0:
+            self.acked_s = max(last_ack_s, exchange.sent_s)
+
+
+def _transfer(probe: Callable[[], Transfer]) -> Transfer | None:
+    """None where the socket cannot be read: OSError of asyncio's, ValueError of uvloop's."""
+    try:
+        return probe()
+    except (OSError, ValueError):
+        return None
+
 
 class Watchdog:
     """See the module's theory.
 
     `timeouts_of`: what an attempt is allowed by what is known now.  `hedge` may send a second copy of
-    one; it says whether it did.
+    one; it says whether it did.  `fail` ends the run: no judgement may raise.
     """
 
     def __init__(
@@ -90,14 +106,17 @@ class Watchdog:
         loop: asyncio.AbstractEventLoop,
         now: Callable[[], float],
         budget: SpeculationBudget,
+        *,
         timeouts_of: Callable[[InFlight], Timeouts],
         hedge: Callable[[InFlight], bool],
+        fail: Fail,
     ) -> None:
         self._loop = loop
         self._now = now
         self._budget = budget
         self._timeouts_of = timeouts_of
         self._hedge = hedge
+        self._fail = fail
         self._in_flight: dict[InFlight, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for_s = 0.0
@@ -138,14 +157,24 @@ class Watchdog:
     def _judge_all(self) -> None:
         self._timer = None
         now = self._now()
-        for attempt in [attempt for attempt in self._in_flight if attempt.due_s <= now]:
-            if attempt.exchange.request_s == 0.0:
-                attempt.due_s = now + RECHECK_S  # a handshake, which has a timer of its own
-            else:
-                attempt.timeouts = self._timeouts_of(attempt)
-                self._act(attempt, judge(attempt.timeouts, attempt.standing(now), now=now), now)
-        if self._in_flight:
-            self._arm(min(now + LOOK_S, *(attempt.due_s for attempt in self._in_flight)), self._look)
+        try:
+            for attempt in [attempt for attempt in self._in_flight if attempt.due_s <= now]:
+                self._judge(attempt, now)
+        except Exception as error:
+            self._fail(error)
+        finally:
+            if self._in_flight:
+                self._arm(min(now + LOOK_S, *(attempt.due_s for attempt in self._in_flight)), self._look)
+
+    def _judge(self, attempt: InFlight, now: float) -> None:
+        attempt.due_s = now + RECHECK_S
+        exchange = attempt.exchange
+        if exchange.request_s == 0.0:
+            return  # a handshake, which has a timer of its own
+        if exchange.abort is None:
+            return  # it has ended, and its task has not had its turn yet
+        attempt.timeouts = self._timeouts_of(attempt)
+        self._act(attempt, judge(attempt.timeouts, attempt.standing(now), now=now), now)
 
     def _act(self, attempt: InFlight, judgement: Judgement, now: float) -> None:
         attempt.due_s = min(judgement.due_s, now + LOOK_S)

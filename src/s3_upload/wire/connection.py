@@ -323,8 +323,10 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, kind: FailureKind, message: str) -> None:
         future, self._future = self._future, None
-        if future is not None and self._exchange is not None:
-            self._exchange.sent_bytes = self._body_sent()
+        if self._exchange is not None:
+            self._exchange.abort = self._exchange.probe = None  # too late for them, as with an answer
+            if future is not None:
+                self._exchange.sent_bytes = self._body_sent()
         self._poison()
         if future is not None and not future.done():
             future.set_exception(AttemptError(kind, message))

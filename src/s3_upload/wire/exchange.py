@@ -28,10 +28,10 @@ class Exchange(msgspec.Struct, eq=False):
     `avoid` where there is one.  Times are what `now()` gave: seconds on the run's clock, 0.0 for not
     yet.  `connect_s` is how long the handshake took, `request_s` when the request began on a
     connection, `sent_s` when its last byte had left the client.  `abort` (makes `send` raise
-    `AttemptError` soon) and `probe` are set by the client while the request is under way.  `note` is
-    the client's own: what it made the request with.  `sent_bytes`, set when the attempt ends: how much
-    of the body had left by then, as far as the client knows.  `bodiless`: the answer has no body,
-    whatever length it names (HEAD).
+    `AttemptError` soon) and `probe` are set by the client while the request is under way; an `abort` of
+    None after `request_s` says that it has ended.  `note` is the client's own: what it made the request
+    with.  `sent_bytes`, set when the attempt ends: how much of the body had left by then, as far as the
+    client knows.  `bodiless`: the answer has no body, whatever length it names (HEAD).
     """
 
     now: Callable[[], float]

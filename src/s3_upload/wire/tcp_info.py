@@ -27,6 +27,8 @@ UNLIMITED = 0xFFFF_FFFF_FFFF_FFFF
 _LAYOUT = struct.Struct("=8x24I4Q6IQ")
 _NAME_BYTES = 16  # TCP_CA_NAME_MAX (net/tcp.h)
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
+UNREADABLE = (OSError, ValueError, AttributeError)
+"""What options of a socket raise that is closed (asyncio's, uvloop's) or is none of the kernel's."""
 AVAILABLE = sys.platform == "linux" and _TCP_INFO is not None
 
 
@@ -94,7 +96,7 @@ def pace(sock: Any, bytes_per_s: float) -> bool:
     rate = UNLIMITED if bytes_per_s >= UNLIMITED else max(1, int(bytes_per_s))
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, struct.pack("=Q", rate))
-    except (OSError, AttributeError):
+    except UNREADABLE:
         return False
     return _TCP_INFO is not None
 
@@ -103,7 +105,7 @@ def congestion_control(sock: Any) -> bytes:
     """The name of the algorithm that decides how fast it sends; b"" where that is not to be known."""
     try:
         name = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _NAME_BYTES)
-    except (OSError, AttributeError):
+    except UNREADABLE:
         return b""
     return bytes(name).partition(b"\0")[0]
 
@@ -113,7 +115,7 @@ def set_congestion_control(sock: Any, name: bytes) -> bool:
     everybody use it (net.ipv4.tcp_allowed_congestion_control)."""
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name)
-    except (OSError, AttributeError):
+    except UNREADABLE:
         return False
     return True
 
@@ -123,6 +125,6 @@ def _values(sock: Any) -> tuple[Any, ...] | None:
         return None
     try:
         raw = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LAYOUT.size)
-    except (OSError, AttributeError):
+    except UNREADABLE:
         return None
     return _LAYOUT.unpack(raw) if len(raw) >= _LAYOUT.size else None

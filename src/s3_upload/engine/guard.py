@@ -1,0 +1,25 @@
+"""Callbacks that the event loop calls, and whose exceptions end the run.
+
+A loop prints what a callback raises and goes on: what the callback was to do is never done, and who
+waits for it waits for ever.  So an exception here has one way: it ends the run, which then raises it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Fail = Callable[[BaseException], None]
+"""Ends the run; only the first call counts."""
+
+
+def guarded(fail: Fail, act: Callable[..., None]) -> Callable[..., None]:
+    """`act`, for the loop to call: what it raises goes to `fail`."""
+
+    def call(*arguments: Any) -> None:
+        try:
+            act(*arguments)
+        except Exception as error:
+            fail(error)
+
+    return call
