@@ -20,7 +20,7 @@ export UV_SYSTEM_CERTS ?= true
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/for-run ## Upload src three times to an embedded store in .s3, and print the table
@@ -66,6 +66,14 @@ bench-throttled: $(VENV)/for-bench ## Measure at a store that refuses above a ra
 .PHONY: bench-outage
 bench-outage: $(VENV)/for-bench ## Cut the link to the store in mid-run; needs Go (ARGS="--quick")
 	@$(BIN)/python -m bench.outage $(ARGS)
+
+.PHONY: bench-latency
+bench-latency: $(VENV)/for-bench ## Measure at a store that takes 100 ms for every answer; needs Go
+	@$(BIN)/python -m bench.latency $(ARGS)
+
+.PHONY: bench-descriptors
+bench-descriptors: $(VENV)/for-bench ## Count the sockets open where 5 % of requests fail; needs Go and Linux
+	@$(BIN)/python -m bench.descriptors $(ARGS)
 
 # Not part of .ci/run: they need root and Linux, and say so where they have neither. `lab` takes hours.
 .PHONY: lab

@@ -62,11 +62,13 @@ def contenders() -> list[Contender]:
     return [ours_command(), _ours_api(), s5cmd(), _obstore()]
 
 
-def ours_command() -> Contender:
+def ours_command(*output: str) -> Contender:
+    """The command with its defaults. `output`: what it writes, "--only-show-errors" if not said."""
+
     def command(_: str, directory: Path, url: str) -> list[str]:
         return [str(script), str(directory), f"s3://{BUCKET}/", *options, url]
 
-    options = ("--only-show-errors", "--addressing-style", "path", "--endpoint-url")
+    options = (*(output or ("--only-show-errors",)), "--addressing-style", "path", "--endpoint-url")
     script = Path(sys.executable).with_name("s3-upload")
     exists = script.exists() and find_spec("s3_upload.upload") is not None
     missing = "" if exists else "the s3-upload command is not installed"

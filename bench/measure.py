@@ -149,8 +149,9 @@ def run_process(
     timeout_s: float = RUN_TIMEOUT_S,
     *,
     stdout: int | IO[bytes] = subprocess.DEVNULL,
+    on_start: Callable[[int], None] = lambda pid: None,
 ) -> Ended:
-    """One process from fork to exit."""
+    """One process from fork to exit; `on_start` is told its process ID."""
     late = threading.Event()
     started = time.perf_counter()
     with subprocess.Popen(
@@ -167,6 +168,7 @@ def run_process(
 
         watchdog = threading.Timer(timeout_s, end)
         watchdog.start()
+        on_start(process.pid)
         assert process.stderr is not None
         complaint = process.stderr.read().decode(errors="replace").strip()
         _, status, usage = os.wait4(process.pid, 0)

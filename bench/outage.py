@@ -121,8 +121,7 @@ def upload(files: Files, cut: Cut | None, timeout_s: float) -> Uploaded:
     """One run of the command; with the link cut in mid-run, if `cut` says so."""
     output = files.folder.with_suffix(".json")
     with GoStore("--delay", f"{DELAY_MS}ms", "--md5") as store, Link(store, LINK_BYTES_PER_S) as link:
-        script, directory, target, *rest = ours_command().command("", files.folder, link.url)
-        argv = [script, directory, target, "--json", *(word for word in rest if word != "--only-show-errors")]
+        argv = ours_command("--json").command("", files.folder, link.url)
         timers = []
         if cut is not None:
             timers = [
