@@ -27,8 +27,10 @@ from s3_upload.s3.sigv4 import Signer
 from s3_upload.session import BotocoreCredentials, ChecksumMode, resolve_settings
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector
+from s3_upload.wire.connection import client_closed
 from s3_upload.wire.exchange import Exchange
 from s3_upload.wire.pool import Pool
+from s3_upload.wire.resolve import LookUp
 from s3_upload.wire.tls import ClientCertificate, tls_context
 
 _NOT_TAKEN = {
@@ -81,6 +83,9 @@ class S3Client:
     `UploadSummary.notes` says.  "when-required": only where S3 insists on one (Content-MD5, with an
     object lock); "off": never.
 
+    `look_up`: an async function that gives the addresses of a host name; None: the system's resolver does,
+    in a thread.
+
     Raises `ConfigError` for a setting that cannot work and `RunError` for a profile that does not
     exist.  Missing credentials show at the first request.
     """
@@ -101,6 +106,7 @@ class S3Client:
         sign: bool = True,
         checksum: ChecksumMode | None = None,
         checksum_algorithm: str = DEFAULT_ALGORITHM,
+        look_up: LookUp | None = None,
         utc_clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = resolve_settings(
@@ -125,6 +131,8 @@ class S3Client:
         self._targets: dict[str, _Target] = {}
         self._pools: dict[tuple[str, int], Pool] = {}
         self._paces = Paces()
+        self._look_up = look_up
+        self._closed = False
         self.parts = StoreParts(self._settings.endpoint_url)
         """See `engine.client.Client`."""
 
@@ -138,10 +146,13 @@ class S3Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes all connections."""
+        """Closes all connections, for good: a run that still goes on ends with a `RunError`."""
+        self._closed = True
         pools = tuple(self._pools.values())
         self._pools.clear()
-        self._targets.clear()
+        self._targets.clear()  # so that the next request asks for a new one, and is refused
+        for pool in pools:  # all of them first: to wait for the first may be interrupted
+            pool.shut()
         for pool in pools:
             await pool.close()
 
@@ -242,6 +253,8 @@ class S3Client:
             return True  # since this request was made
         if region in ("", used):
             return False
+        if self._closed:
+            return True  # the next request will say so
         try:
             self._new_target(bucket, region)
         except ConfigError:  # no name that a host could have
@@ -274,6 +287,9 @@ class S3Client:
     # -----------------------------------------------------------------------------------------------
 
     def _new_target(self, bucket: str, region: str) -> _Target:
+        """Raises `AttemptError` once the client is closed."""
+        if self._closed:
+            raise client_closed()
         settings = self._settings
         endpoint = endpoint_for(
             bucket, region, settings.endpoint_url, settings.addressing_style, settings.variant
@@ -281,7 +297,9 @@ class S3Client:
         where = endpoint.host, endpoint.port
         if where not in self._pools:
             loop = asyncio.get_running_loop()
-            connector = Connector(host=endpoint.host, port=endpoint.port, tls=self._tls, loop=loop)
+            connector = Connector(
+                host=endpoint.host, port=endpoint.port, tls=self._tls, loop=loop, look_up=self._look_up
+            )
             pool = self._pools[where] = Pool(connector, loop)
             pool.pace(self._paces)
         target = self._targets[bucket] = _Target(endpoint, region, self._pools[where])

@@ -133,6 +133,9 @@ class FailureKind(enum.Enum):
     TLS_MISMATCH = ("tls-mismatch", Fate.RUN)
     """The endpoint does not speak TLS where https was asked for, or the other way round."""
 
+    CLIENT_CLOSED = ("client-closed", Fate.RUN)
+    """Our client was closed (`aclose`) while a run was under way."""
+
     _value_: str
     fate: Fate
     remedy: Remedy

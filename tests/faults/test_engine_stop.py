@@ -215,12 +215,13 @@ def test_a_bucket_that_cannot_be_one(fault_server: StartFaultServer) -> None:
     assert server.requests == []
 
 
-def test_a_host_that_does_not_exist(fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> None:
-        async def nobody(*_: Any, **__: Any) -> Any:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+def test_a_host_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nobody)
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+
+    async def main() -> None:
         async with S3Client(
             endpoint_url="http://no.such.host", region="us-east-1", credentials=Credentials("k", "s")
         ) as client:

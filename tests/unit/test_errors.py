@@ -55,6 +55,7 @@ FATES = {
     "host-unknown": "run",
     "certificate": "run",
     "tls-mismatch": "run",
+    "client-closed": "run",
 }
 
 

@@ -75,6 +75,11 @@ def controlled_uvloop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+async def look_up(host: str, port: int) -> list[str]:
+    """By the running loop's resolver, which is the test's."""
+    return [info[4][0] for info in await controlled().getaddrinfo(host, port)]
+
+
 def controlled() -> Any:
     """The running loop."""
     return asyncio.get_running_loop()

@@ -12,7 +12,7 @@ import pytest
 from s3_upload.errors import AttemptError
 from s3_upload.wire.connect import Connector
 from s3_upload.wire.connection import Connection
-from tests.wire.names import HOST, controlled, exchange
+from tests.wire.names import HOST, controlled, exchange, look_up
 from tests.wire.peers import OK, answering, serving
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ class Opener:
     """A connector and what it opened."""
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None, host: str = HOST) -> None:
-        self.connector = Connector(host=host, port=port, tls=tls, loop=asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self.connector = Connector(host=host, port=port, tls=tls, loop=loop, look_up=look_up)
         self.opened: list[Connection] = []
         self.spare: list[Connection] = []
 

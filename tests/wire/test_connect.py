@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload.errors import FailureKind
+from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.wire.resolve import DNS_TTL_S, MAX_CANDIDATES, PENALTY_S
 from tests.wire.conftest import run_on
 from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange
 from tests.wire.openers import A, B, C, Opener, opener
-from tests.wire.peers import OK, answering, head_for, serving
+from tests.wire.peers import OK, answering, head_for, serving, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +64,23 @@ def test_connections_spread_over_all_addresses(run: Run) -> None:
                 if connection.address == B:
                     connection.close()
             assert [(await made.open()).address for _ in range(2)] == [B, B]
+
+    run(main)
+
+
+def test_closing_ends_a_handshake_and_keeps_no_connection(run: Run) -> None:
+    async def main() -> None:
+        with full_listener() as port:
+            controlled().answers = [[B]]
+            made = Opener(port)
+            opening = asyncio.ensure_future(made.open(connect_timeout_s=60.0))
+            await until(lambda: bool(controlled().dialled))
+            made.connector.close()
+            await made.connector.ended()
+            with pytest.raises(AttemptError) as caught:
+                await opening
+            assert caught.value.kind is FailureKind.CLIENT_CLOSED
+            assert made.opened == made.spare == []
 
     run(main)
 

@@ -12,7 +12,7 @@ import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.wire import tcp_info
-from s3_upload.wire.connection import SLICE_BYTES, Connection
+from s3_upload.wire.connection import CLOSED, SLICE_BYTES, Connection
 from tests.wire.peers import MIB, OK, answering, connected, head_for, read_request, reset, talking, until
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_a_request_that_is_ended_early_ends_its_connection(run: Run, phase: str,
                     await waiting
                 kind, text = {
                     "abort": (FailureKind.TIMEOUT, "no answer within 3 s"),
-                    "close": (FailureKind.RESET, "the connection was closed by us"),
+                    "close": (FailureKind.CLIENT_CLOSED, CLOSED),
                 }[how]
                 assert (caught.value.kind, caught.value.message) == (kind, text)
             assert exchange.abort is None

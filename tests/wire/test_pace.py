@@ -15,7 +15,7 @@ from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector
 from s3_upload.wire.pool import Pool
 from tests.wire.conftest import run_on
-from tests.wire.names import HOST, controlled_uvloop, exchange
+from tests.wire.names import HOST, controlled_uvloop, exchange, look_up
 from tests.wire.peers import OK, answering, serving
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="SO_MAX_PACING_R
 async def pooling() -> AsyncIterator[Pool]:
     async with serving(answering(OK)) as port:
         loop = asyncio.get_running_loop()
-        pool = Pool(Connector(host=HOST, port=port, tls=None, loop=loop), loop)
+        pool = Pool(Connector(host=HOST, port=port, tls=None, loop=loop, look_up=look_up), loop)
         yield pool
         await pool.close()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload.errors import FailureKind
+from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.wire.connection import Connection
-from s3_upload.wire.resolve import DNS_TTL_S, FIRST_RESOLVE_TRIES
+from s3_upload.wire.resolve import DNS_TTL_S, FIRST_RESOLVE_TRIES, Addresses
 from tests.wire.conftest import run_on
 from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop
 from tests.wire.openers import A, B, Opener, opener
@@ -115,3 +116,41 @@ def test_many_who_need_a_name_look_it_up_once(run: Run) -> None:
             assert controlled().lookups == 1
 
     run(main)
+
+
+def test_closing_ends_a_look_up_and_whoever_waits_for_it_hears_why(run: Run) -> None:
+    async def main() -> None:
+        async with opener(A) as made:
+            controlled().gate = asyncio.Event()
+            opening = [asyncio.ensure_future(made.open()) for _ in range(3)]
+            await until(lambda: bool(controlled().lookups))
+            made.connector.close()
+            await made.connector.ended()
+            results = await asyncio.gather(*opening, return_exceptions=True)
+            assert [getattr(result, "kind", result) for result in results] == [FailureKind.CLIENT_CLOSED] * 3
+            assert (await made.refusal()).kind is FailureKind.CLIENT_CLOSED
+            assert controlled().lookups == 1
+
+    run(main)
+
+
+def test_an_address_in_figures_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", lambda _: pytest.fail("a thread was started"))
+
+    async def main() -> None:
+        addresses = Addresses("127.0.0.9", 80, asyncio.get_running_loop())
+        assert await addresses.candidates("") == ["127.0.0.9"]
+        addresses.close()
+
+    run_on(controlled_asyncio, main)
+
+
+def test_what_cannot_be_a_host_name_is_no_crash() -> None:
+    async def main() -> None:
+        addresses = Addresses("a..b", 80, asyncio.get_running_loop())
+        with pytest.raises(AttemptError, match=r"'a\.\.b' .* cannot be resolved") as caught:
+            await addresses.candidates("")
+        assert caught.value.kind is FailureKind.HOST_UNKNOWN
+        addresses.close()
+
+    run_on(controlled_asyncio, main)

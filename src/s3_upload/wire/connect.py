@@ -18,9 +18,9 @@ from collections.abc import Callable
 from typing import TypeGuard
 
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.wire.connection import Connection, plain_text
+from s3_upload.wire.connection import Connection, client_closed, plain_text
 from s3_upload.wire.exchange import Exchange
-from s3_upload.wire.resolve import Addresses
+from s3_upload.wire.resolve import Addresses, LookUp
 from s3_upload.wire.tls import tls_failure
 
 STAGGER_S = 0.25
@@ -35,17 +35,26 @@ class NoDescriptorError(AttemptError):
 
 
 class Connector:
-    """Opens connections to one host and port. `tls` is None for plain TCP."""
+    """Opens connections to one host and port, until it is closed. `tls` is None for plain TCP; `look_up`
+    resolves the name (None: the system's resolver does)."""
 
     def __init__(
-        self, *, host: str, port: int, tls: ssl.SSLContext | None, loop: asyncio.AbstractEventLoop
+        self,
+        *,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        loop: asyncio.AbstractEventLoop,
+        look_up: LookUp | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self._tls = tls
         self._loop = loop
-        self._addresses = Addresses(host, port, loop)
+        self._addresses = Addresses(host, port, loop, look_up)
         self._handshake_s = 0.0
+        self._handshakes: set[asyncio.Task[Connection]] = set()
+        self._closed = False
 
     async def open(
         self,
@@ -63,8 +72,13 @@ class Connector:
             exchange.address = address
             self._addresses.opened(address)
             connection = Connection(loop=self._loop, address=address, on_idle=on_idle, on_closed=closed)
-            return self._loop.create_task(self._handshake(connection, exchange))
+            handshake = self._loop.create_task(self._handshake(connection, exchange))
+            self._handshakes.add(handshake)
+            handshake.add_done_callback(self._handshakes.discard)
+            return handshake
 
+        if self._closed:
+            raise client_closed()
         connection = await self._race(deque(await self._addresses.candidates(exchange.avoid)), begin)
         exchange.address = connection.address
         exchange.connect_s = connection.handshake_s
@@ -118,15 +132,25 @@ class Connector:
         return connection
 
     def close(self) -> None:
-        """Ends a resolution under way."""
+        """Ends look-ups and handshakes under way; their attempts, and all later ones, hear why."""
+        self._closed = True
         self._addresses.close()
+        for handshake in self._handshakes:
+            handshake.cancel()
+
+    async def ended(self) -> None:
+        """Once no handshake is under way."""
+        if self._handshakes:
+            await asyncio.wait(self._handshakes)
 
     async def _handshake(self, connection: Connection, exchange: Exchange) -> Connection:
         begun_s = exchange.now()  # not the loop's time, which stands still within a turn of uvloop
         try:
             await self._connect(connection, exchange.connect_timeout_s)
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if self._closed and isinstance(error, asyncio.CancelledError):
+                raise client_closed() from None
             raise
         connection.handshake_s = exchange.now() - begun_s
         return connection

@@ -42,6 +42,7 @@ MAX_NAMES = 256
 MAX_NAME_BYTES = 64
 _NAMES: dict[bytes, str] = {}
 """Header names as they came, and in lower case; at most MAX_NAMES of at most MAX_NAME_BYTES."""
+CLOSED = "the client was closed while requests were still to be sent: close it after its runs"
 _TLS_ALERT = b"\x15\x03"
 
 
@@ -142,8 +143,8 @@ class Connection(asyncio.Protocol):
         return self._transport.get_extra_info("socket") if self._transport is not None else None
 
     def close(self) -> None:
-        """Closes the connection; a request under way fails."""
-        self._fail(FailureKind.RESET, "the connection was closed by us")
+        """Closes the connection: it was idle, or else the client is being closed, as its request hears."""
+        self._fail(FailureKind.CLIENT_CLOSED, CLOSED)
 
     # --- sending -------------------------------------------------------------------------------
 
@@ -202,6 +203,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        if self._closed:  # while its handshake was under way
+            self._transport.abort()
+            return
         # Paused while bytes remain in the transport's buffer (see the module's rules).  Not 0: a TLS
         # transport pauses at `size >= high`, so with 0 it would stay paused with nothing to send.
         self._transport.set_write_buffer_limits(high=1, low=0)
@@ -339,6 +343,11 @@ class Connection(asyncio.Protocol):
             self._on_closed(self)
             if self._transport is not None:
                 self._transport.abort()
+
+
+def client_closed() -> AttemptError:
+    """What becomes of everything that is asked of a client that was closed."""
+    return AttemptError(FailureKind.CLIENT_CLOSED, CLOSED)
 
 
 def read_rest(sock: Any) -> bytes:

@@ -9,7 +9,8 @@ Rules:
   are idle, takes the place of the oldest of those.
 * Where the program has no file descriptor left for a new one, the oldest idle one gives up its own, or
   whoever wants one waits, at most as long as a handshake may take.
-* The pool knows every connection it opened until it is closed, and `close` closes them all.
+* The pool knows every connection it opened until it is closed, and `close` closes them all: from then
+  on it opens and keeps none.
 * The pace holds for those that are open and for all that are opened later.
 """
 
@@ -21,7 +22,7 @@ import itertools
 from s3_upload.report import ConnectionSample, Paces
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector, NoDescriptorError
-from s3_upload.wire.connection import Connection
+from s3_upload.wire.connection import Connection, client_closed
 from s3_upload.wire.exchange import Exchange
 
 MAX_IDLE_S = 15.0
@@ -46,6 +47,7 @@ class Pool:
         self._opening = 0
         self._most = 0  # that were in use at once, of late
         self._sweeping: asyncio.TimerHandle | None = None
+        self._closed = False
         self._paces = _UNPACED
         self._usual = b""  # its algorithm, once it matters
         self._kernel_paces = True  # as long as nothing shows that it does not
@@ -82,6 +84,9 @@ class Pool:
                 if self._loop.time() >= until_s:
                     raise
             else:
+                if self._closed:
+                    connection.close()
+                    raise client_closed()
                 if connection.usable:  # else it was closed at once, and its request will say so
                     self._add(connection)
                 return connection
@@ -95,6 +100,9 @@ class Pool:
 
     def put_back(self, connection: Connection) -> None:
         """`connection` is free for the next request."""
+        if self._closed:
+            connection.close()
+            return
         if connection not in self._all:  # the spare one of two that were opened
             self._add(connection)
         self._idle[connection] = self._loop.time()
@@ -166,12 +174,18 @@ class Pool:
             self._usual = self._usual or tcp_info.congestion_control(connection.socket)
         tcp_info.set_congestion_control(connection.socket, self._usual if losses else tcp_info.HEEDLESS)
 
-    async def close(self) -> None:
-        """Closes all connections and lets the loop run their callbacks."""
-        self._connector.close()
+    def shut(self) -> None:
+        """Closes all connections, and what is about to become one."""
+        self._closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
         for connection in tuple(self._all):
             connection.close()
+        self._connector.close()
+
+    async def close(self) -> None:
+        """As `shut`, and lets the loop run the callbacks."""
+        self.shut()
+        await self._connector.ended()
         await asyncio.sleep(0)

@@ -4,6 +4,9 @@ Rules:
 
 * A name is resolved anew at most every `DNS_TTL_S`; when that fails later on, the addresses known
   are kept: a resolver's bad minute must not stop a run.
+* Look-ups run in daemon threads: one that hangs on a dead name server keeps nobody waiting, least of all
+  the end of the loop or of the program.  (The loop's own `getaddrinfo` does both, asyncio's in its default
+  executor, uvloop's in a pool of libuv's.)  An address in figures needs none.
 * One look-up takes `DNS_TIMEOUT_S` at most; one that takes longer failed temporarily, like one that
   the resolver gave up (EAI_AGAIN).
 * New connections go to the address with the fewest open ones, so that load spreads over all of a
@@ -15,9 +18,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.wire.connection import plain_text
+from s3_upload.threads import DaemonThreads
+from s3_upload.wire.connection import client_closed, plain_text
 
 DNS_TTL_S = 60.0
 DNS_TIMEOUT_S = 20.0
@@ -26,15 +31,25 @@ PENALTY_S = 30.0
 FIRST_RESOLVE_TRIES = 3
 RESOLVE_PAUSE_S = 0.25
 MAX_CANDIDATES = 4
+MAX_LOOK_UPS = 4
+"""At a time, those included that nobody waits for any more."""
+
+LookUp = Callable[[str, int], Awaitable[list[str]]]
+"""The addresses of a host name, for a port. Raises `OSError`."""
 
 
 class Addresses:
     """See the module's rules."""
 
-    def __init__(self, host: str, port: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, host: str, port: int, loop: asyncio.AbstractEventLoop, look_up: LookUp | None = None
+    ) -> None:
         self.host = host
         self.port = port
         self._loop = loop
+        self._threads = DaemonThreads(MAX_LOOK_UPS, "s3-upload-resolver")
+        self._look_up = look_up or self._in_thread
+        self._closed = False
         self._addresses: list[str] = []
         self._resolved_s = float("-inf")
         self._resolving: asyncio.Task[None] | None = None
@@ -42,7 +57,7 @@ class Addresses:
         self._penalized_until_s: dict[str, float] = {}
 
     async def candidates(self, avoid: str) -> list[str]:
-        """Addresses to try, best first. Raises `AttemptError(HOST_UNKNOWN)`."""
+        """Addresses to try, best first. Raises `AttemptError` (HOST_UNKNOWN, CLIENT_CLOSED)."""
         now_s = self._loop.time()
         if now_s - self._resolved_s > DNS_TTL_S:
             await self._resolve()
@@ -70,14 +85,16 @@ class Addresses:
         self._penalized_until_s.pop(address, None)
 
     def close(self) -> None:
-        """Ends a resolution under way."""
+        """Ends a resolution under way; whoever waits for it is told that the client is closed."""
+        self._closed = True
         if self._resolving is not None:
             self._resolving.cancel()
+        self._threads.close()
 
     async def _resolve(self) -> None:
         """Resolves once for all who wait."""
         if self._resolving is None:
-            self._resolving = self._loop.create_task(self._look_up())
+            self._resolving = self._loop.create_task(self._until_known())
             self._resolving.add_done_callback(self._resolved)
         await asyncio.shield(self._resolving)
 
@@ -86,7 +103,15 @@ class Addresses:
         if not task.cancelled():
             task.exception()  # those who waited have it; with nobody waiting it is of no interest
 
-    async def _look_up(self) -> None:
+    async def _until_known(self) -> None:
+        try:
+            await self._ask_often()
+        except asyncio.CancelledError:
+            if self._closed:
+                raise client_closed() from None
+            raise
+
+    async def _ask_often(self) -> None:
         for left in range(FIRST_RESOLVE_TRIES - 1, -1, -1):
             try:
                 self._addresses = await self._ask()
@@ -105,7 +130,21 @@ class Addresses:
         """One look-up. Raises `OSError`."""
         try:
             async with asyncio.timeout(DNS_TIMEOUT_S):
-                infos = await self._loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+                return await self._look_up(self.host, self.port)
         except TimeoutError:
             raise socket.gaierror(socket.EAI_AGAIN, f"no answer within {DNS_TIMEOUT_S:.3g} s") from None
-        return list(dict.fromkeys(str(info[4][0]) for info in infos))
+
+    async def _in_thread(self, host: str, port: int) -> list[str]:
+        try:
+            return _addresses_of(host, port, socket.AI_NUMERICHOST)
+        except OSError:
+            return await self._threads.call(lambda: _addresses_of(host, port))
+
+
+def _addresses_of(host: str, port: int, flags: int = 0) -> list[str]:
+    """What the system's resolver says, each address once. Blocks."""
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except UnicodeError as error:  # its parts are empty, or too long
+        raise socket.gaierror(socket.EAI_NONAME, f"it cannot be a host name: {error}") from error
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))
