@@ -98,7 +98,7 @@ def test_files_and_directories_are_uploaded_to_a_running_store(
     account: dict[str, str], src: Path, store: EmbeddedStore
 ) -> None:
     assert s3_upload(account, "src/a.txt", "src/sub", "s3://bucket/mixed").returncode == 0
-    assert set(contents(store.directory / "bucket" / "mixed")) == {"a.txt", "ä b.bin"}
+    assert set(contents(store.directory / "bucket" / "mixed")) == {"a.txt", "sub/ä b.bin"}
     assert s3_upload(account, "src/a.txt", "s3://bucket/exact/name").returncode == 0
     assert (store.directory / "bucket" / "exact" / "name").read_bytes() == b"first\n"
 
@@ -185,6 +185,28 @@ def test_a_dry_run_uploads_nothing(account: dict[str, str], src: Path, store: Em
         "(dryrun) upload: src/sub/ä b.bin to s3://bucket/dry/sub/ä b.bin",
     ]
     assert not (store.directory / "bucket" / "dry").exists()
+
+
+def test_directories_with_the_same_names_in_them_are_kept_apart(
+    account: dict[str, str], src: Path, store: EmbeddedStore
+) -> None:
+    for run in ("run1", "run2"):
+        Path(run).mkdir()
+        for number in range(50):
+            Path(run, f"{number}.log").write_text(f"{run} {number}")
+    shown = s3_upload(account, "run1", "run2/", "s3://bucket/runs", "--dryrun")
+    assert shown.stdout.splitlines()[50] == "(dryrun) upload: run2/0.log to s3://bucket/runs/run2/0.log"
+    assert s3_upload(account, "run1", "run2/", "s3://bucket/runs").returncode == 0
+    stored = contents(store.directory / "bucket" / "runs")
+    assert stored == {
+        f"{run}/{path}": body for run in ("run1", "run2") for path, body in contents(Path(run)).items()
+    }
+    assert_one_line(
+        s3_upload(account, "run1/.", "run2/.", "s3://bucket/one"),
+        2,
+        "run2/./0.log: would overwrite run1/./0.log: both would become the key one/0.log",
+    )
+    assert not (store.directory / "bucket" / "one").exists()
 
 
 WRONG_WORDS: list[tuple[list[str], str]] = [

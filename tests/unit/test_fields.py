@@ -201,7 +201,8 @@ def test_an_sdk_gets_the_same_metadata() -> None:
 def test_any_other_field_outside_printable_ascii_is_refused_before_anything_is_sent(
     name: str, value: str
 ) -> None:
-    fields = RequestFields(**{name: value})  # type: ignore[arg-type]
+    given: dict[str, Any] = {name: value}
+    fields = RequestFields(**given)
     for refusing in (field_headers, field_arguments):
         with pytest.raises(AttemptError, match=f"^{name}: has ") as caught:
             refusing(fields, PUT_OBJECT)

@@ -32,6 +32,13 @@ Usage: s3-upload [OPTIONS] SRC... s3://BUCKET/PREFIX
        s3-upload [OPTIONS] - s3://BUCKET/KEY
        s3-upload perf-data [-n N] [OPTIONS] SRC BUCKET PREFIX
        s3-upload serve [--port PORT] DIR
+
+Which keys come out (--dryrun shows them all):
+       s3-upload a.txt s3://BUCKET/p          p
+       s3-upload a.txt s3://BUCKET/p/         p/a.txt
+       s3-upload run1 s3://BUCKET/p           p/... for what is in run1
+       s3-upload run1 run2 s3://BUCKET/p      p/run1/... and p/run2/..., as with cp -r
+       s3-upload run1/. run2 s3://BUCKET/p    p/... for what is in run1, and p/run2/...
 """
 
 app = App(
@@ -61,7 +68,7 @@ def upload(
     ],
     options: Options = _NO_FLAGS,
 ) -> int:
-    """Uploads sources below the prefix, as `aws s3 cp --recursive` does."""
+    """Uploads sources below the prefix: one as `aws s3 cp --recursive` does, several as `cp -r` does."""
     paths, destination = split_words(words, ("perf-data", "serve"))
     _check_embedded(options, paths)
     kind = render.JsonLines if options.output.json else render.Text
