@@ -29,11 +29,12 @@ class Fate(enum.Enum):
     """The store asks for less: try again later, and have fewer requests in flight."""
     CORRECT = "correct"
     """Something we may be able to put right (region, clock, token, checksums): put it right and try
-    again, at once, and once; else stop the run."""
+    again, at once, and once; else as RUN."""
     FILE = "file"
     """This object fails; the others go on."""
     RUN = "run"
-    """No other object would fare better: stop the run with one clear message."""
+    """No other object would fare better: stop the run with one clear message; among successes, try again
+    elsewhere, then fail the object (`control/refusals.py`)."""
 
 
 class Remedy(enum.Enum):
@@ -79,6 +80,9 @@ class FailureKind(enum.Enum):
     """The answer was not HTTP, or broke a bound on its size."""
     SERVER = ("server", Fate.RETRY, Remedy.NONE, None, True)
     """5xx that is no throttle. The object may be there all the same; a PUT is idempotent."""
+    NOT_S3 = ("not-s3", Fate.RETRY)
+    """404 or 405 in words that are not S3's: what stands before a store that is away; or no store is there
+    at all, which is so as long as nothing has succeeded, and then stops the run."""
     REQUEST_TIMEOUT = ("request-timeout", Fate.RETRY)
     """The store waited for our body in vain (400 RequestTimeout, 408)."""
     INCOMPLETE_BODY = ("incomplete-body", Fate.RETRY, Remedy.REREAD, 2)
@@ -120,12 +124,14 @@ class FailureKind(enum.Enum):
     SAME_KEY = ("same-key", Fate.FILE)
     """Another source of the run has the same key and is still being uploaded: which stays would be chance."""
     ACCESS_DENIED = ("access-denied", Fate.RUN)
-    """403 AccessDenied: stops the run as long as nothing has succeeded, else fails the file."""
+    """403 AccessDenied; 407, of a proxy on the way."""
     CREDENTIALS = ("credentials", Fate.CORRECT, Remedy.CLIENT, 1)
-    """The key or the signature is wrong, or there are no credentials. Only a clock that is minutes off,
+    """401; the key or the signature is wrong, or there are no credentials. Only a clock that is minutes off,
     which some stores call a wrong signature, can be put right."""
     NO_SUCH_BUCKET = ("no-such-bucket", Fate.RUN)
-    """404 NoSuchBucket."""
+    """404 NoSuchBucket, NoSuchAccessPoint; 400 InvalidBucketName."""
+    STORE_FULL = ("store-full", Fate.RUN)
+    """507, QuotaExceeded: the store, or what it allows this account, is full."""
     HOST_UNKNOWN = ("host-unknown", Fate.RUN)
     """The endpoint's name does not resolve."""
     CERTIFICATE = ("certificate", Fate.RUN)
@@ -168,10 +174,10 @@ class FailureKind(enum.Enum):
 
     @property
     def doubts_connection(self) -> bool:
-        """What carried it is in doubt: the next try takes a new connection, to another address. After any
-        other failure the answer was whole and the connection is good; after CONNECT one that is idle will
-        do better than the next handshake."""
-        return self in _DOUBTS_CONNECTION
+        """What carried it, or who answered, is in doubt: the next try takes a new connection, to another
+        address. After any other failure the answer was whole and the connection is good; after CONNECT one
+        that is idle will do better than the next handshake."""
+        return self in _DOUBTS_CONNECTION or self.stops_run
 
     @property
     def cuts_window(self) -> bool:
@@ -180,16 +186,17 @@ class FailureKind(enum.Enum):
 
     @property
     def stops_run(self) -> bool:
-        """At once, or where it cannot be put right."""
+        """At once, or where it cannot be put right; among successes see `control/refusals.py`."""
         return self.fate in (Fate.RUN, Fate.CORRECT)
 
 
-# The connection broke, or fell silent, or what came through it was not what was sent.
+# The connection broke, or fell silent, or what came through it was not what was sent, or no S3's.
 _DOUBTS_CONNECTION = frozenset(
     {
         FailureKind.RESET,
         FailureKind.TIMEOUT,
         FailureKind.MALFORMED,
+        FailureKind.NOT_S3,
         FailureKind.REQUEST_TIMEOUT,
         FailureKind.INCOMPLETE_BODY,
         FailureKind.DIGEST,

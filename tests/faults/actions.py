@@ -80,12 +80,16 @@ class Serve(Action):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Action):
-    """A whole HTTP response, sent when the body has been received. Content-Length is added."""
+    """A whole HTTP response, sent when the body has been received. Content-Length is added.
+
+    `of_s3`: with the headers by which a store shows that it is one.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     close: bool = False
+    of_s3: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +213,17 @@ def s3_error(
     return Answer(status, {"Content-Type": "application/xml", **(headers or {})}, text.encode(), close)
 
 
+def foreign(status: int, text: str = "<html><body>No.</body></html>", **headers: str) -> Answer:
+    """What something says that is no S3: a proxy, a console, a captive portal."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, {"Content-Type": "text/html", **named}, text.encode(), of_s3=False)
+
+
 def render(answer: Answer, *, close: bool = False, head: bool = False) -> bytes:
     """The bytes of a response; `head`: without its body."""
-    headers = {"Date": formatdate(usegmt=True), "Server": "FaultServer", "x-amz-request-id": "FAULTSERVER"}
+    headers = {"Date": formatdate(usegmt=True), "Server": "FaultServer"}
+    if answer.of_s3:
+        headers["x-amz-request-id"] = "FAULTSERVER"
     if answer.status >= 200 and answer.status not in (204, 304):
         headers["Content-Length"] = str(len(answer.body))
     headers.update(answer.headers)

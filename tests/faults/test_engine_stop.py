@@ -26,7 +26,6 @@ from tests.faults.uploads import (
     quiet,
     run,
     sources,
-    stored,
     upload,
 )
 
@@ -66,26 +65,6 @@ def test_the_message_says_what_to_do_about_a_missing_bucket(fault_server: StartF
     server = fault_server(model=S3Model(buckets=set()))
     with pytest.raises(RunError, match="no such bucket; create it first or correct its name"):
         upload(server, MANY)
-
-
-def test_access_denied_among_successes_is_the_objects_own(fault_server: StartFaultServer) -> None:
-    server = fault_server({"7*": s3_error(403, "AccessDenied")})
-    summary = upload(server, MANY, settings=config(max_in_flight=1))
-    denied = sorted(key for key in MANY if key.startswith("7"))
-    assert sorted(report.key for report in summary.failed) == denied
-    assert {report.outcome for report in summary.failed} == {FailureKind.ACCESS_DENIED.value}
-    assert {report.attempts for report in summary.failed} == {1}
-    assert stored(server) == {key: body for key, body in MANY.items() if key not in denied}
-
-
-@pytest.mark.parametrize("when", ["first", "later"])
-def test_a_signature_that_becomes_wrong_stops_the_run(fault_server: StartFaultServer, when: str) -> None:
-    wrong = s3_error(403, "SignatureDoesNotMatch")
-    server = fault_server(lambda request: wrong if when == "first" or request.number > 20 else None)
-    with pytest.raises(RunError) as caught:
-        upload(server, MANY, settings=config(max_in_flight=4))
-    assert caught.value.kind is FailureKind.CREDENTIALS
-    assert len(server.requests) <= 24
 
 
 def test_an_error_while_big_bodies_are_being_sent(fault_server: StartFaultServer) -> None:

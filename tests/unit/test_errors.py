@@ -21,6 +21,8 @@ FATES = {
     "reset": "retry",
     "timeout": "retry",
     "malformed": "retry",
+    # 404, 405 in no words of S3's
+    "not-s3": "retry",
     # 500, 502, 504, 499, 509, 520
     "server": "retry",
     # 400 RequestTimeout, 408; 400 IncompleteBody; 400 BadDigest & co; 409
@@ -36,7 +38,7 @@ FATES = {
     "expired-token": "correct",
     # 501, and 400 that names a checksum's header
     "unsupported": "correct",
-    # the run's, but for a clock that makes signatures wrong
+    # the run's (401, too), but for a clock that makes signatures wrong
     "credentials": "correct",
     # any other 4xx; 412; EntityTooLarge; the source's own failures
     "rejected": "file",
@@ -49,9 +51,10 @@ FATES = {
     "source": "file",
     "source-changed": "file",
     "same-key": "file",
-    # no other object would fare better
+    # no other object would fare better: 403, 407; 404 NoSuchBucket, 400 InvalidBucketName; 507
     "access-denied": "run",
     "no-such-bucket": "run",
+    "store-full": "run",
     "host-unknown": "run",
     "certificate": "run",
     "tls-mismatch": "run",

@@ -10,6 +10,7 @@ from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
+    HEAD_OBJECT,
     PUT_OBJECT,
     UPLOAD_PART,
 )
@@ -43,9 +44,12 @@ CODES = {
     ],
     "clock": ["RequestExpired", "RequestTimeTooSkewed"],
     "expired-token": ["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"],
-    "credentials": ["AccountProblem", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"],
+    "credentials": [
+        "AccountProblem", "InvalidAccessKeyId", "InvalidToken", "NotSignedUp", "SignatureDoesNotMatch",
+    ],
     "access-denied": ["AccessDenied"],
-    "no-such-bucket": ["NoSuchBucket"],
+    "no-such-bucket": ["InvalidBucketName", "NoSuchAccessPoint", "NoSuchBucket"],
+    "store-full": ["QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull"],
     "exists": ["PreconditionFailed"],
     "too-large": ["EntityTooLarge"],
     "no-such-upload": ["NoSuchUpload"],
@@ -56,10 +60,11 @@ CODES = {
 KNOWN = [(code, kind) for kind, codes in CODES.items() for code in codes]
 
 STATUSES = {
-    301: "region", 302: "region", 307: "region", 400: "rejected", 401: "rejected", 403: "access-denied",
-    404: "rejected", 405: "rejected", 408: "request-timeout", 409: "rejected", 411: "rejected", 412: "exists",
-    413: "too-large", 416: "rejected", 429: "throttle", 499: "server", 500: "server", 501: "unsupported",
-    502: "server", 503: "throttle", 504: "server", 509: "server", 520: "server", 599: "server",
+    301: "region", 302: "region", 307: "region", 400: "rejected", 401: "credentials", 403: "access-denied",
+    404: "not-s3", 405: "not-s3", 407: "access-denied", 408: "request-timeout", 409: "rejected",
+    411: "rejected", 412: "exists", 413: "too-large", 416: "rejected", 429: "throttle", 499: "server",
+    500: "server", 501: "unsupported", 502: "server", 503: "throttle", 504: "server", 507: "store-full",
+    509: "server", 520: "server", 599: "server",
 }  # fmt: skip
 
 FILE_CODES = [
@@ -88,7 +93,22 @@ def test_the_table_above_has_all_codes_and_statuses() -> None:
     "body", [b"", b"<html>no</html>", error_body("NeverHeardOf")], ids=["", "html", "odd"]
 )
 def test_else_the_status_decides(status: int, kind: str, body: bytes) -> None:
+    if kind == "not-s3" and body.startswith(b"<?xml"):
+        kind = "rejected"
     assert bad(body, status).kind.value == kind
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_what_speaks_s3_is_s3(status: int) -> None:
+    assert bad(b"", status, x_amz_request_id="R").kind is FailureKind.REJECTED
+    assert failure(HEAD_OBJECT, Response(status, {})).kind is FailureKind.REJECTED
+    assert bad(b"<s3:Error>", status).kind is FailureKind.REJECTED
+    assert bad(b'{"message": "no Route matched with those values"}', status).kind is FailureKind.NOT_S3
+
+
+def test_an_access_key_of_another_kind_is_no_fault_of_the_object() -> None:
+    message = "Credential access key has length 20, should be 32"
+    assert bad(error_body("InvalidArgument", message)).kind is FailureKind.CREDENTIALS
 
 
 @pytest.mark.parametrize("code", FILE_CODES)

@@ -14,6 +14,7 @@ from s3_upload.errors import AttemptError, FailureKind, RunError, UploadError
 from s3_upload.http import Response
 from s3_upload.report import SUCCESS, SUPERSEDED, AttemptReport
 from s3_upload.s3.checksum import verify
+from s3_upload.s3.hints import likely_cause
 from s3_upload.s3.responses import Failure, classify
 from s3_upload.wire.exchange import Exchange
 
@@ -111,6 +112,7 @@ def report_of(
 
 _MEANING = {
     FailureKind.DIGEST: "corrupted on its way: {}",
+    FailureKind.NOT_S3: "{}, which are no words of S3",
     FailureKind.OUR_BUG: "{}; this is a bug of s3-upload, please report it",
 }
 
@@ -128,22 +130,25 @@ def upload_error(unit: Unit, failure: Failure) -> UploadError:
     )
 
 
-def run_error(client: Client, unit: Unit, failure: Failure, exchange: Exchange) -> RunError:
-    """What becomes of a run that a failure of one request stops."""
-    return RunError(_explain(client, unit, failure, exchange), failure.kind)
+def run_error(
+    client: Client, unit: Unit, failure: Failure, exchange: Exchange, in_a_row: int = 0
+) -> RunError:
+    """What becomes of a run that a failure of one request stops, or of `in_a_row` objects."""
+    return RunError(_explain(client, unit, failure, exchange, in_a_row), failure.kind)
 
 
-def _explain(client: Client, unit: Unit, failure: Failure, exchange: Exchange) -> str:
+def _explain(client: Client, unit: Unit, failure: Failure, exchange: Exchange, in_a_row: int) -> str:
     where = f"{client.endpoint}: bucket {unit.operation.bucket!r}: "
-    if failure.kind is FailureKind.NO_SUCH_BUCKET:
-        return f"{where}no such bucket; create it first or correct its name"
+    many = f"; {in_a_row} objects in a row were refused" if in_a_row > 1 else ""
+    if failure.code == "NoSuchBucket":
+        return f"{where}no such bucket; create it first or correct its name{many}"
     if failure.kind is FailureKind.CONNECT:
         tries = f"{unit.retries + 1} attempts" if unit.retries else "one attempt"
         return f"{client.endpoint} cannot be reached, after {tries}: {failure.message}"
     if not failure.status:  # nothing came back from the store: the message says where it failed
-        return failure.message
-    remark = client.remark(failure, exchange)
-    return f"{where}{_what_happened(failure)}{remark and f'; {remark}'}"
+        return f"{failure.message}{many}"
+    remarks = (client.remark(failure, exchange) or likely_cause(failure),)
+    return f"{where}{'; '.join([_what_happened(failure), *filter(None, remarks)])}{many}"
 
 
 def _what_happened(failure: Failure) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
-from s3_upload.control.retry import Retry, Rng, Verdict
-from s3_upload.engine.attempt import Outcome, run_error
+from s3_upload.control.retry import Failed, Retry, Rng, Verdict
+from s3_upload.engine.attempt import Outcome, run_error, upload_error
 from s3_upload.engine.client import Client
 from s3_upload.engine.sink import Sink
 from s3_upload.engine.unit import Unit
@@ -50,39 +50,31 @@ class Failures:
 
     def succeeded(self, unit: Unit) -> None:
         """A request has succeeded: what waits may go on."""
-        self._retry.succeeded(unit.retry_cost)
+        was_refused = bool(unit.corrected) and any(kind.stops_run for kind in unit.corrected)
+        asking = unit.operation.name in ASKING
+        self._retry.succeeded(unit.retry_cost, was_refused=was_refused, asking=asking)
         self._waiting.succeeded()
 
-    def settle(self, unit: Unit, outcome: Outcome, *, any_success: bool, any_answer: bool) -> Verdict:
-        """Decides, and does what is to be done at once; `correct` and giving up are the caller's."""
+    def settle(self, unit: Unit, outcome: Outcome, *, any_answer: bool) -> Verdict:
+        """Decides, and does what is to be done at once; `correct` is the caller's."""
         failure = outcome.failure
         assert failure is not None
-        asking = unit.operation.name in ASKING
-        decision = self._retry.decide(
-            failure.kind,
-            retries=unit.retries,
-            corrected=unit.corrected.count(failure.kind),
-            completing=unit.operation.name == COMPLETE_MULTIPART_UPLOAD,
-            asking=asking,
-            any_success=any_success,
-            any_answer=any_answer,
-            retry_after_s=failure.retry_after_s,
-            rng=self._rng,
-        )
+        decision = self._retry.decide(_failed(unit, failure), any_answer=any_answer, rng=self._rng)
         if decision.verdict is Verdict.RETRY or decision.verdict is Verdict.REREAD:
             unit.retries += 1
             unit.avoid = outcome.report.address
             unit.fresh = failure.kind.doubts_connection
-            unit.upload.retries += not asking
+            unit.upload.retries += unit.operation.name not in ASKING
             unit.retry_cost = decision.cost
-            again = self._sink.resume
-            if decision.verdict is Verdict.REREAD:
+            if decision.verdict is Verdict.REREAD or failure.kind.stops_run:
                 unit.corrected += (failure.kind,)
-                again = self._sink.reread
+            again = self._sink.reread if decision.verdict is Verdict.REREAD else self._sink.resume
             asked_s = min(failure.retry_after_s or 0.0, decision.delay_s)
             self._waiting.add(unit, decision.delay_s, again, asked_s=asked_s)
         elif decision.verdict is Verdict.STOP_RUN:
-            self._stop_run(unit, failure, outcome)
+            self._sink.fail(run_error(self._client, unit, failure, outcome.exchange, decision.in_a_row))
+        elif decision.verdict is Verdict.FAIL_FILE:
+            self._sink.give_up(unit, upload_error(unit, failure))
         return decision.verdict
 
     async def correct(self, unit: Unit, outcome: Outcome) -> None:
@@ -91,11 +83,22 @@ class Failures:
         assert failure is not None
         unit.corrected += (failure.kind,)
         if not await self._client.correct(unit.operation, failure, outcome.exchange):
-            self._stop_run(unit, failure, outcome)
+            self.settle(unit, outcome, any_answer=True)  # it counts as put right, in vain
             return
         if remark := self._client.remark(failure, outcome.exchange):
             self._notes.setdefault(failure.kind, remark)
         self._sink.resume(unit)
 
-    def _stop_run(self, unit: Unit, failure: Failure, outcome: Outcome) -> None:
-        self._sink.fail(run_error(self._client, unit, failure, outcome.exchange))
+
+def _failed(unit: Unit, failure: Failure) -> Failed:
+    refused = 300 <= failure.status < 500
+    return Failed(
+        kind=failure.kind,
+        retries=unit.retries,
+        corrected=unit.corrected.count(failure.kind),
+        completing=unit.operation.name == COMPLETE_MULTIPART_UPLOAD,
+        asking=unit.operation.name in ASKING,
+        object_seq=unit.upload.seq,
+        alike=f"{failure.status} {failure.code}" if refused else "",
+        retry_after_s=failure.retry_after_s,
+    )

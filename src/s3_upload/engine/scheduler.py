@@ -27,7 +27,7 @@ from s3_upload.control.retry import Retry, Rng, Verdict
 from s3_upload.control.timeout import Timeout
 from s3_upload.control.window import Window
 from s3_upload.engine.again import Again
-from s3_upload.engine.attempt import Attempts, Outcome, report_of, timeouts_of, upload_error
+from s3_upload.engine.attempt import Attempts, Outcome, report_of, timeouts_of
 from s3_upload.engine.bulk import BulkLine
 from s3_upload.engine.client import Client
 from s3_upload.engine.failures import Failures
@@ -94,7 +94,6 @@ class Scheduler:
         self._multiparts: dict[MultipartUpload, None] = {}  # a set that keeps its order
         self._in_flight = 0
         self._hedges = 0
-        self._any_success = False
         self._any_answer = False
         self._keeps_versions = False
 
@@ -275,18 +274,10 @@ class Scheduler:
             unit.ambiguous = True
         if unit.in_flight or unit.hedge_queued:
             return None  # its copy is still under way and decides
-        verdict = self._failures.settle(
-            unit,
-            outcome,
-            any_success=self._any_success,
-            any_answer=self._any_answer or self._watchdog.any_on_its_way,
-        )
-        if verdict is Verdict.FAIL_FILE:
-            self.give_up(unit, upload_error(unit, failure))
-        return verdict
+        any_answer = self._any_answer or self._watchdog.any_on_its_way
+        return self._failures.settle(unit, outcome, any_answer=any_answer)
 
     def _succeeded(self, unit: Unit, response: Response) -> None:
-        self._any_success = True
         self._budget.succeeded()
         self._failures.succeeded(unit)
         if not self._keeps_versions and response.headers.get("x-amz-version-id", "null") != "null":

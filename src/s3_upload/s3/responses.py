@@ -18,6 +18,7 @@ from s3_upload.http import Response
 from s3_upload.s3.operations import (
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
+    HEAD_OBJECT,
     PUT_OBJECT,
     UPLOAD_PART,
 )
@@ -63,8 +64,14 @@ KIND_OF_CODE: dict[str, FailureKind] = {
     "SignatureDoesNotMatch": FailureKind.CREDENTIALS,
     "InvalidToken": FailureKind.CREDENTIALS,
     "AccountProblem": FailureKind.CREDENTIALS,
+    "NotSignedUp": FailureKind.CREDENTIALS,
     "AccessDenied": FailureKind.ACCESS_DENIED,
     "NoSuchBucket": FailureKind.NO_SUCH_BUCKET,
+    "InvalidBucketName": FailureKind.NO_SUCH_BUCKET,
+    "NoSuchAccessPoint": FailureKind.NO_SUCH_BUCKET,
+    "QuotaExceeded": FailureKind.STORE_FULL,  # Ceph's
+    "XMinioStorageFull": FailureKind.STORE_FULL,
+    "XMinioAdminBucketQuotaExceeded": FailureKind.STORE_FULL,
     "PreconditionFailed": FailureKind.EXISTS,
     "EntityTooLarge": FailureKind.TOO_LARGE,
     "NoSuchUpload": FailureKind.NO_SUCH_UPLOAD,
@@ -76,9 +83,10 @@ KIND_OF_CODE: dict[str, FailureKind] = {
 
 KIND_OF_STATUS: dict[int, FailureKind] = {
     301: FailureKind.REGION, 302: FailureKind.REGION, 307: FailureKind.REGION,
-    403: FailureKind.ACCESS_DENIED, 408: FailureKind.REQUEST_TIMEOUT,
-    412: FailureKind.EXISTS, 413: FailureKind.TOO_LARGE, 429: FailureKind.THROTTLE, 499: FailureKind.SERVER,
-    501: FailureKind.UNSUPPORTED, 503: FailureKind.THROTTLE,
+    401: FailureKind.CREDENTIALS, 403: FailureKind.ACCESS_DENIED, 407: FailureKind.ACCESS_DENIED,
+    408: FailureKind.REQUEST_TIMEOUT, 412: FailureKind.EXISTS, 413: FailureKind.TOO_LARGE,
+    429: FailureKind.THROTTLE, 499: FailureKind.SERVER, 501: FailureKind.UNSUPPORTED,
+    503: FailureKind.THROTTLE, 507: FailureKind.STORE_FULL,
 }  # fmt: skip
 
 
@@ -93,6 +101,9 @@ _NO_CHECKSUMS = re.compile(
 # How stores refuse a part for its number: 400 InvalidArgument, "Part number must be an integer between 1 and
 # 1000, inclusive" (Swift, Scaleway), InvalidPartNumber and the like.
 _PART_NUMBER = re.compile(r"(?i)part ?number|too ?many ?parts")
+
+# Cloudflare R2's "Credential access key has length 20, should be 32", with 400 InvalidArgument.
+_KEY_LENGTH = re.compile(r"(?i)access key has length")
 
 # What Go's servers, nginx and Apache answer to plain HTTP on a port where they speak TLS.
 _TLS_PORT = (
@@ -143,15 +154,25 @@ def classify(operation: str, response: Response) -> Failure | None:
     kind = KIND_OF_CODE.get(code) or KIND_OF_STATUS.get(response.status)
     message = _line(said.text("Message"))
     if kind is None:
-        kind = FailureKind.SERVER if response.status >= 500 else FailureKind.REJECTED
-        if response.status == 400 and operation in _WITH_CHECKSUM and _NO_CHECKSUMS.search(message):
-            kind = FailureKind.UNSUPPORTED
-        elif response.status == 400 and operation == UPLOAD_PART and _PART_NUMBER.search(f"{code} {message}"):
-            kind = FailureKind.TOO_MANY_PARTS
+        kind = _unknown(operation, response, said, code, message)
     elif kind is FailureKind.UNSUPPORTED and operation not in _SENDING:
         kind = FailureKind.REJECTED
     header = _line(said.text("Header"))
     return _failure(kind, response, said, code, f"{message} ({header})" if header else message)
+
+
+def _unknown(operation: str, response: Response, said: Xml, code: str, message: str) -> FailureKind:
+    """The kind of an error that neither its code nor its status tells."""
+    kind = FailureKind.SERVER if response.status >= 500 else FailureKind.REJECTED
+    if response.status == 400:
+        if operation in _WITH_CHECKSUM and _NO_CHECKSUMS.search(message):
+            kind = FailureKind.UNSUPPORTED
+        elif operation == UPLOAD_PART and _PART_NUMBER.search(f"{code} {message}"):
+            kind = FailureKind.TOO_MANY_PARTS
+        elif _KEY_LENGTH.search(message):
+            kind = FailureKind.CREDENTIALS
+    speaks_s3 = said.root == "Error" or response.request_id or operation == HEAD_OBJECT
+    return FailureKind.NOT_S3 if response.status in (404, 405) and not speaks_s3 else kind
 
 
 def upload_id(response: Response) -> str:

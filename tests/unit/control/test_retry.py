@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_upload.control.budget import RetryBudget
-from s3_upload.control.retry import GIVEN_UP, Decision, Retry, Verdict, remedy
+from s3_upload.control.retry import GIVEN_UP, Decision, Failed, Retry, Verdict, remedy
 from s3_upload.errors import FailureKind, Fate, Remedy
 
 
@@ -24,27 +26,16 @@ class Rng:
 def decide(
     kind: FailureKind = FailureKind.RESET,
     *,
-    retries: int = 0,
-    corrected: int = 0,
-    completing: bool = False,
-    asking: bool = False,
     fraction: float = 1.0,
     retry: Retry | None = None,
     any_success: bool = True,
     any_answer: bool = True,
-    retry_after_s: float | None = None,
+    **failed: Any,
 ) -> Decision:
-    return (retry or Retry(100)).decide(
-        kind,
-        retries=retries,
-        corrected=corrected,
-        completing=completing,
-        asking=asking,
-        any_success=any_success,
-        any_answer=any_answer,
-        retry_after_s=retry_after_s,
-        rng=Rng(fraction),
-    )
+    retry = retry or Retry(100)
+    if any_success:
+        retry.succeeded(0.0)
+    return retry.decide(Failed(kind=kind, **failed), any_answer=any_answer, rng=Rng(fraction))
 
 
 def emptied() -> Retry:
@@ -74,20 +65,6 @@ def test_what_may_pass_is_tried_n_retries_times(kind: FailureKind) -> None:
 @pytest.mark.parametrize("any_success", [False, True])
 def test_what_is_wrong_with_one_file_fails_that_file(kind: FailureKind, any_success: bool) -> None:
     assert decide(kind, any_success=any_success) == Decision(Verdict.FAIL_FILE)
-
-
-STOPPERS = [kind for kind in KINDS[Fate.RUN] if kind is not FailureKind.ACCESS_DENIED]
-
-
-@pytest.mark.parametrize("kind", STOPPERS, ids=lambda kind: kind.value)
-@pytest.mark.parametrize("any_success", [False, True])
-def test_what_is_wrong_with_all_files_stops_the_run(kind: FailureKind, any_success: bool) -> None:
-    assert decide(kind, any_success=any_success) == Decision(Verdict.STOP_RUN)
-
-
-def test_access_denied_is_the_runs_until_something_succeeds_then_the_files() -> None:
-    assert decide(FailureKind.ACCESS_DENIED, any_success=False).verdict is Verdict.STOP_RUN
-    assert decide(FailureKind.ACCESS_DENIED, any_success=True).verdict is Verdict.FAIL_FILE
 
 
 def test_no_retry_costs_nothing() -> None:
@@ -181,7 +158,10 @@ def test_step_3_a_few_tries_say_nothing_of_all_others(n_retries: int, verdict: V
     assert decision == Decision(verdict)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS[Fate.RETRY] if kind is not FailureKind.CONNECT])
+REACHED = [kind for kind in KINDS[Fate.RETRY] if kind not in (FailureKind.CONNECT, FailureKind.NOT_S3)]
+
+
+@pytest.mark.parametrize("kind", REACHED)
 def test_step_3_a_store_that_took_the_connection_was_reached(kind: FailureKind) -> None:
     decision = decide(kind, retries=100, any_answer=False, any_success=False)
     assert decision == Decision(Verdict.FAIL_FILE)
@@ -230,10 +210,11 @@ def test_step_5_what_can_be_put_right_is_at_once_and_for_nothing_and_once(
         decide(kind, retries=retries, corrected=corrected, any_success=any_success, retry=Retry(0))
         for corrected in (0, 1)
     ]
-    assert tried == [Decision(Verdict.CORRECT), Decision(Verdict.STOP_RUN)]
+    refused = GIVEN_UP if any_success else Decision(Verdict.STOP_RUN)  # without retries
+    assert tried == [Decision(Verdict.CORRECT), refused]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind.times is None])
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind.times is None and not kind.stops_run])
 def test_step_5_is_for_no_other_kind(kind: FailureKind) -> None:
     assert decide(kind, corrected=1) == decide(kind, corrected=0)
 

@@ -1,0 +1,31 @@
+"""What a refusal that every object meets probably comes from, in words for whoever has to mend it. Pure."""
+
+from __future__ import annotations
+
+from s3_upload.errors import FailureKind
+from s3_upload.s3.responses import Failure
+
+NO_S3 = "this does not look like an S3 endpoint: check its URL, the port too (a console has another)"
+_OF_CODE = {
+    "AccessControlListNotSupported": "the bucket takes no ACLs: leave acl and grants out",
+    "InvalidAccessKeyId": "the store does not know the access key: it may be another store's",
+    "InvalidBucketName": "no bucket can have that name there: correct it",
+    "InvalidStorageClass": "the store has no such storage class: correct it or leave it out",
+    "NoSuchAccessPoint": "there is no such access point, or it is in another region or account",
+    "SignatureDoesNotMatch": "the secret key is probably wrong",
+}
+_OF_STATUS = {
+    401: "the store, or a proxy before it, asks for another kind of authentication than S3's signatures",
+    407: "a proxy on the way asks for a user and password, which s3-upload has not",
+}
+_OF_KIND = {
+    FailureKind.NOT_S3: NO_S3,
+    FailureKind.STORE_FULL: "the store, or what it allows this account, is full",
+}
+
+
+def likely_cause(failure: Failure) -> str:
+    """A phrase, "" where what the store said has to do."""
+    if failure.kind is FailureKind.CREDENTIALS and failure.code == "InvalidArgument":
+        return "the access key is of another kind than this store's"
+    return _OF_CODE.get(failure.code) or _OF_KIND.get(failure.kind, "") or _OF_STATUS.get(failure.status, "")
