@@ -249,7 +249,8 @@ def _listed(answer: Mapping[str, Any]) -> bytes:
         _xml("Part", {"PartNumber": str(part["PartNumber"]), "ETag": part.get("ETag", "")})
         for part in answer.get("Parts", ())
     )
-    return _xml("IsTruncated", {}, str(bool(answer.get("IsTruncated"))).lower()) + parts
+    more = _xml("IsTruncated", {}, str(bool(answer.get("IsTruncated"))).lower())
+    return b"<ListPartsResult>%s%s</ListPartsResult>" % (more, parts)
 
 
 def _error_response(error: Any) -> Response:

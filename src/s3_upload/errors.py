@@ -55,6 +55,8 @@ class Remedy(enum.Enum):
     """The multipart upload is aborted and begun anew with larger parts. That of a stream cannot be."""
     RESEND_PARTS = "resend-parts"
     """ListParts tells which parts the store has; those that differ are sent again."""
+    ASK = "ask"
+    """HeadObject is asked at once whether the object is there; where it is not, it is sent again."""
 
 
 class FailureKind(enum.Enum):
@@ -80,6 +82,9 @@ class FailureKind(enum.Enum):
     """The answer was not HTTP, or broke a bound on its size."""
     SERVER = ("server", Fate.RETRY, Remedy.NONE, None, True)
     """5xx that is no throttle. The object may be there all the same; a PUT is idempotent."""
+    UNPROVEN = ("unproven", Fate.RETRY, Remedy.ASK, None, True)
+    """A success without a proof: no ETag (or checksum, or upload ID), a body that is no S3's (a console's, a
+    captive portal's), or an answer before the whole request was sent. As NOT_S3, where it stays so."""
     NOT_S3 = ("not-s3", Fate.RETRY)
     """404 or 405 in words that are not S3's: what stands before a store that is away; or no store is there
     at all, which is so as long as nothing has succeeded, and then stops the run."""
@@ -180,6 +185,12 @@ class FailureKind(enum.Enum):
         return self in _DOUBTS_CONNECTION or self.stops_run
 
     @property
+    def is_foreign(self) -> bool:
+        """What answered does not look like S3: a store's ingress while it is away, a captive portal; or, as
+        long as nothing has succeeded, no store at all."""
+        return self is FailureKind.NOT_S3 or self is FailureKind.UNPROVEN
+
+    @property
     def cuts_window(self) -> bool:
         """Fewer requests are in flight from then on, cut once for all that were refused together."""
         return self.fate is Fate.THROTTLE
@@ -197,6 +208,7 @@ _DOUBTS_CONNECTION = frozenset(
         FailureKind.TIMEOUT,
         FailureKind.MALFORMED,
         FailureKind.NOT_S3,
+        FailureKind.UNPROVEN,
         FailureKind.REQUEST_TIMEOUT,
         FailureKind.INCOMPLETE_BODY,
         FailureKind.DIGEST,

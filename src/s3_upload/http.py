@@ -8,11 +8,15 @@ Body = bytes | memoryview
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):
-    """A whole HTTP response. Header names are lower case; a repeated header's last value counts."""
+    """A whole HTTP response. Header names are lower case; a repeated header's last value counts.
+
+    `early`: it came before the whole request had been sent, so it cannot be about all of it.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes = b""
+    early: bool = False
 
     @property
     def etag(self) -> str:

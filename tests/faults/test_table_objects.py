@@ -220,7 +220,7 @@ def test_the_run_stops_at_once(fault_server: StartFaultServer, signal: str) -> N
 
 def test_what_comes_after_a_whole_answer_ends_the_connection_alone(fault_server: StartFaultServer) -> None:
     """Body after Content-Length: the answer stands; nothing else is sent where it came from."""
-    more = Torn(b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 2\r\n\r\nok and more', stored=True)
+    more = Torn(b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 2\r\n\r\n\r\n and more', stored=True)
     server = fault_server([Rule(more, key="a")])
     assert upload(server, {"a": b"x", "b": b"y"}, settings=SETTINGS).uploaded == 2
     assert [request.connection for request in server.requests] == [1, 2]
@@ -265,5 +265,6 @@ def test_the_rows_and_the_table_in_code_agree() -> None:
         assert row.kind.retried == (row.puts > 1), row
         assert row.asks == row.kind.ambiguous, row
         assert row.kind.fate.value != "correct", row
-    assert {row.kind for row in RETRIED.values()} | {K.CONNECT} == {kind for kind in K if kind.retried}
+    elsewhere = {K.CONNECT, K.UNPROVEN}  # test_engine_stop.py, test_no_proof.py
+    assert {row.kind for row in RETRIED.values()} | elsewhere == {kind for kind in K if kind.retried}
     assert all(kind.remedy in (Remedy.NONE, Remedy.CLIENT) for _, kind, _ in STOPS.values())

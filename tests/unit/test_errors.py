@@ -21,7 +21,8 @@ FATES = {
     "reset": "retry",
     "timeout": "retry",
     "malformed": "retry",
-    # 404, 405 in no words of S3's
+    # a success without a proof; 404, 405 in no words of S3's
+    "unproven": "retry",
     "not-s3": "retry",
     # 500, 502, 504, 499, 509, 520
     "server": "retry",
@@ -69,14 +70,14 @@ def test_every_kind_has_the_fate_of_the_table() -> None:
 def test_what_may_have_been_done_all_the_same() -> None:
     """No answer, or none that says what became of the request."""
     assert {kind.value for kind in FailureKind if kind.ambiguous} == {
-        "reset", "timeout", "malformed", "server",
+        "reset", "timeout", "malformed", "server", "unproven",
     }  # fmt: skip
     assert all(kind.retried for kind in FailureKind if kind.ambiguous)
 
 
 def test_a_remedy_that_is_no_other_start_is_bounded() -> None:
     for kind in FailureKind:
-        assert (kind.times is None) == (kind.remedy is Remedy.NONE), kind
+        assert (kind.times is None) == (kind.remedy in (Remedy.NONE, Remedy.ASK)), kind
         assert kind.stops_run == (kind.fate in (Fate.RUN, Fate.CORRECT))
 
 

@@ -64,7 +64,7 @@ def test_a_retry_that_cannot_begin_ends_the_run(kind: FailureKind, text: str) ->
     upload = Upload(0, ObjectSource.data(b"", "key"), 0, started_s=0.0, est_MBps=1.0)
     unit = Unit(upload, Operation(name=PUT_OBJECT, bucket="bucket", key="key"))
     outcome = Outcome(attempt(), None, Failure(kind=kind, message="broken"), Exchange(sink.now, 1.0))
-    verdict = failures.settle(unit, outcome, any_success=True, any_answer=True)
+    verdict = failures.settle(unit, outcome, any_answer=True)
     assert verdict in (Verdict.RETRY, Verdict.REREAD)
     loop.call_later(60.0, loop.stop)
     loop.run_forever()

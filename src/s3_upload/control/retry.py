@@ -28,8 +28,9 @@ Theory of operation.
 7. Before an object is given up there may be another way (`remedy`), once for each cause.
 8. What no other object may survive stops the run, or is tried again elsewhere, or fails its object:
    `refusals.py` has the rules.  Such a retry costs nothing: there are two for an object at most.
-9. Answers that are no S3's (`NOT_S3`) are a store that is away, and tried again as any failure that may pass;
-   as long as nothing has succeeded, `STRAY_RETRIES` times, and then stop the run.
+9. Answers that are no S3's (`FailureKind.is_foreign`) are a store that is away, and tried again as any
+   failure that may pass; as long as nothing has succeeded, `STRAY_RETRIES` times, and then stop the run.
+   Where a success lacks its proof (`Remedy.ASK`), HeadObject is asked first whether the object is there.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ class Verdict(enum.Enum):
     REREAD = "reread"
     """As RETRY, with the body read and hashed anew."""
     CORRECT = "correct"
-    """Put right what the failure names and try again; stop the run where that cannot be done."""
+    """Put right what the failure names and try again; decide again where that cannot be done."""
+    ASK = "ask"
+    """Ask HeadObject whether the object is there; decide again where it is not."""
     FAIL_FILE = "fail-file"
     STOP_RUN = "stop-run"
 
@@ -77,7 +80,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `retries`: tries of its request before it, the first not counted.  `corrected`: how often its request
     was put right, or tried again elsewhere, after this kind of failure before.  `completing`: it is a
-    CompleteMultipartUpload; `asking`: see step 6.  `object_seq`: which object it is of.  `alike`: the same
+    CompleteMultipartUpload; `asking`: see step 6.  `can_ask`: HeadObject may know better, and was not asked
+    about this attempt.  `object_seq`: which object it is of.  `alike`: the same
     text for refusals that are alike, "" where the store did not refuse it.
     """
 
@@ -86,6 +90,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     corrected: int = 0
     completing: bool = False
     asking: bool = False
+    can_ask: bool = False
     object_seq: int = 0
     alike: str = ""
     retry_after_s: float | None = None
@@ -140,6 +145,8 @@ class Retry:
             return GIVEN_UP
         if kind.fate is Fate.FILE:
             return self._final(failed)
+        if kind.remedy is Remedy.ASK and failed.can_ask:
+            return Decision(Verdict.ASK)
         if not kind.stops_run:
             return self._may_pass(failed, rng, any_answer=any_answer)
         if kind.fate is Fate.CORRECT and failed.corrected < (kind.times or 0):
@@ -149,7 +156,7 @@ class Retry:
     def _may_pass(self, failed: Failed, rng: Rng, *, any_answer: bool) -> Decision:
         """Steps 1 to 3, 6 and 9."""
         kind, limit = failed.kind, ASK_RETRIES if failed.asking else self._n_retries
-        is_foreign = kind is FailureKind.NOT_S3 and not failed.asking
+        is_foreign = kind.is_foreign and not failed.asking
         if is_foreign and not self.any_success:
             in_a_row = self._refusals.refused(failed.object_seq, failed.alike)
             if in_a_row >= MAX_IN_A_ROW or failed.retries >= min(STRAY_RETRIES, limit):

@@ -113,6 +113,7 @@ def report_of(
 _MEANING = {
     FailureKind.DIGEST: "corrupted on its way: {}",
     FailureKind.NOT_S3: "{}, which are no words of S3",
+    FailureKind.UNPROVEN: "{}, which is no proof of success",
     FailureKind.OUR_BUG: "{}; this is a bug of s3-upload, please report it",
 }
 
@@ -153,7 +154,7 @@ def _explain(client: Client, unit: Unit, failure: Failure, exchange: Exchange, i
 
 def _what_happened(failure: Failure) -> str:
     """One line: what the store said, or what was seen."""
-    if not failure.status:
+    if not failure.status or failure.kind is FailureKind.UNPROVEN:
         return failure.message
     code = f" {failure.code}" if failure.code else ""
     message = f": {failure.message}" if failure.message else ""

@@ -14,7 +14,7 @@ from s3_upload.control.retry import Failed, Retry, Rng, Verdict
 from s3_upload.engine.attempt import Outcome, run_error, upload_error
 from s3_upload.engine.client import Client
 from s3_upload.engine.sink import Sink
-from s3_upload.engine.unit import Unit
+from s3_upload.engine.unit import MAKES_THE_OBJECT, Unit
 from s3_upload.engine.waiting import Waiting
 from s3_upload.errors import FailureKind
 from s3_upload.s3.operations import ASKING, COMPLETE_MULTIPART_UPLOAD
@@ -55,11 +55,15 @@ class Failures:
         self._retry.succeeded(unit.retry_cost, was_refused=was_refused, asking=asking)
         self._waiting.succeeded()
 
-    def settle(self, unit: Unit, outcome: Outcome, *, any_answer: bool) -> Verdict:
-        """Decides, and does what is to be done at once; `correct` is the caller's."""
+    def settle(
+        self, unit: Unit, outcome: Outcome, *, any_answer: bool = True, asked: bool = False
+    ) -> Verdict:
+        """Decides, and does what is to be done at once; `correct`, and asking, are the caller's. `asked`:
+        that was done."""
         failure = outcome.failure
         assert failure is not None
-        decision = self._retry.decide(_failed(unit, failure), any_answer=any_answer, rng=self._rng)
+        failed = _failed(unit, failure, asked=asked)
+        decision = self._retry.decide(failed, any_answer=any_answer, rng=self._rng)
         if decision.verdict is Verdict.RETRY or decision.verdict is Verdict.REREAD:
             unit.retries += 1
             unit.avoid = outcome.report.address
@@ -83,21 +87,22 @@ class Failures:
         assert failure is not None
         unit.corrected += (failure.kind,)
         if not await self._client.correct(unit.operation, failure, outcome.exchange):
-            self.settle(unit, outcome, any_answer=True)  # it counts as put right, in vain
+            self.settle(unit, outcome)  # it counts as put right, in vain
             return
         if remark := self._client.remark(failure, outcome.exchange):
             self._notes.setdefault(failure.kind, remark)
         self._sink.resume(unit)
 
 
-def _failed(unit: Unit, failure: Failure) -> Failed:
-    refused = 300 <= failure.status < 500
+def _failed(unit: Unit, failure: Failure, *, asked: bool) -> Failed:
+    refused = failure.kind.is_foreign or 300 <= failure.status < 500
     return Failed(
         kind=failure.kind,
         retries=unit.retries,
         corrected=unit.corrected.count(failure.kind),
         completing=unit.operation.name == COMPLETE_MULTIPART_UPLOAD,
         asking=unit.operation.name in ASKING,
+        can_ask=unit.operation.name in MAKES_THE_OBJECT and not asked,
         object_seq=unit.upload.seq,
         alike=f"{failure.status} {failure.code}" if refused else "",
         retry_after_s=failure.retry_after_s,

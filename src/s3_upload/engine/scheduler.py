@@ -20,6 +20,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from s3_upload.control.budget import SpeculationBudget
 from s3_upload.control.bulk import BULK_BYTES, BulkBound
 from s3_upload.control.courtesy import CappedWindow
@@ -39,7 +41,7 @@ from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.watchdog import InFlight, Watchdog
 from s3_upload.errors import UploadError
 from s3_upload.http import Response
-from s3_upload.report import SummaryFold, UploadReport, UploadSummary
+from s3_upload.report import AttemptReport, SummaryFold, UploadReport, UploadSummary
 from s3_upload.s3.operations import PUT_OBJECT, UPLOAD_PART
 
 SAFE_TWICE = frozenset({PUT_OBJECT, UPLOAD_PART})
@@ -215,8 +217,11 @@ class Scheduler:
                 self._in_flight -= 1
                 if is_bulk:
                     self._bulk.leave()
-            if self._settle(unit, outcome) is Verdict.CORRECT:
+            verdict = self._settle(unit, outcome)
+            if verdict is Verdict.CORRECT:
                 await self._failures.correct(unit, outcome)
+            elif verdict is Verdict.ASK:
+                await self._ask(unit, outcome)
             del unit, outcome  # a worker may idle for long, and a body is big
             if self._ready and len(self._workers) < self._window.limit + self._hedges:
                 self._wake_one()  # the window has grown
@@ -260,8 +265,7 @@ class Scheduler:
             self._hedges -= 1
         if unit.settled:
             return None
-        self._timeout.observe(report)
-        self._window.observe(report, now=report.ended_s, in_flight=self._in_flight + 1)
+        self._learn(report)
         if outcome.response is not None:
             self._succeeded(unit, outcome.response)
             upload.attempt_reports.append(report)
@@ -276,6 +280,32 @@ class Scheduler:
             return None  # its copy is still under way and decides
         any_answer = self._any_answer or self._watchdog.any_on_its_way
         return self._failures.settle(unit, outcome, any_answer=any_answer)
+
+    def _learn(self, report: AttemptReport) -> None:
+        self._timeout.observe(report)
+        self._window.observe(report, now=report.ended_s, in_flight=self._in_flight + 1)
+
+    async def _ask(self, unit: Unit, outcome: Outcome) -> None:
+        """In its slot, and while its body is held: whether what was answered for without a proof is there.
+        Some stores give none, and have it; a captive portal gives none, and has nothing."""
+        upload = unit.upload
+        answer = await self._attempts.make(upload.question_about(unit), hedge=False)
+        self._learn(answer.report)
+        upload.attempt_reports.append(answer.report)
+        if answer.response is not None:
+            why_not = upload.disproof(unit, answer.response)
+            if not why_not:
+                self._succeeded(unit, answer.response)
+                found = Response(200, answer.response.headers)
+                self._end_unit(unit, upload.accept(unit, found))
+                return
+        else:
+            assert answer.failure is not None
+            why_not = f"it answered {answer.failure.status}" if answer.failure.status else "no answer"
+        assert outcome.failure is not None
+        message = f"{outcome.failure.message}; HeadObject does not find it ({why_not})"
+        failure = msgspec.structs.replace(outcome.failure, message=message)
+        self._failures.settle(unit, msgspec.structs.replace(outcome, failure=failure), asked=True)
 
     def _succeeded(self, unit: Unit, response: Response) -> None:
         self._budget.succeeded()

@@ -32,7 +32,7 @@ from s3_upload.s3.operations import (
 from s3_upload.s3.proof import disproof, etag_of
 from s3_upload.source import ObjectSource
 
-_MAKES_THE_OBJECT = frozenset({PUT_OBJECT, COMPLETE_MULTIPART_UPLOAD})
+MAKES_THE_OBJECT = frozenset({PUT_OBJECT, COMPLETE_MULTIPART_UPLOAD})
 
 
 class Unit(msgspec.Struct, eq=False):
@@ -122,13 +122,23 @@ class Upload:
         self.done = True
         return ()
 
+    def question_about(self, unit: Unit) -> Unit:
+        """Asks HeadObject, at once and beside `unit`, whether what `unit` sent is there."""
+        sent = unit.operation
+        head = Operation(name=HEAD_OBJECT, bucket=sent.bucket, key=sent.key, fields=sent.fields)
+        return Unit(self, head)
+
+    def disproof(self, unit: Unit, response: Response) -> str:
+        """Why HeadObject's `response` does not prove that what `unit` sent is there, "" where it does."""
+        return self._disproof(unit.operation, self._etag_of(unit.operation), response)
+
     def refuse(self, unit: Unit | None, error: UploadError) -> Sequence[Unit]:
         """`unit` (None: a part that could not be read) is given up; returns the units to do next."""
         if unit is not None:
             name = unit.operation.name
             if name == HEAD_OBJECT:
                 return self._unsettled("" if error.status == 404 else "; HeadObject could not tell")
-            if unit.ambiguous and name in _MAKES_THE_OBJECT:
+            if unit.ambiguous and name in MAKES_THE_OBJECT:
                 return (self._question(unit, error),)
         return self._give_up(unit, error)
 
@@ -217,19 +227,21 @@ class Upload:
     def _found(self, response: Response) -> Sequence[Unit]:
         doubt = self._history().doubt
         assert doubt is not None
-        asked = doubt.unit.operation
-        why_not = disproof(
-            response,
-            size=self.size,
-            checksum=asked.checksum,
-            etag=doubt.etag,
-            age_s=self.attempt_reports[-1].ended_s - self.started_s,
-            fields=asked.fields,
-        )
+        why_not = self._disproof(doubt.unit.operation, doubt.etag, response)
         if why_not:
             return self._unsettled(f"; HeadObject found an object that is not proven to be ours ({why_not})")
         self.etag = response.etag
         return self._proven()
+
+    def _disproof(self, sent: Operation, etag: str, response: Response) -> str:
+        return disproof(
+            response,
+            size=self.size,
+            checksum=sent.checksum,
+            etag=etag,
+            age_s=self.attempt_reports[-1].ended_s - self.started_s,
+            fields=sent.fields,
+        )
 
     def _unsettled(self, remark: str) -> Sequence[Unit]:
         history = self._history()

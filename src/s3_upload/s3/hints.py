@@ -20,6 +20,7 @@ _OF_STATUS = {
 }
 _OF_KIND = {
     FailureKind.NOT_S3: NO_S3,
+    FailureKind.UNPROVEN: NO_S3,
     FailureKind.STORE_FULL: "the store, or what it allows this account, is full",
 }
 

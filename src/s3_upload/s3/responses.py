@@ -9,6 +9,7 @@ code, a message or nothing, never an exception: `xml.py` reads it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -19,6 +20,7 @@ from s3_upload.s3.operations import (
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
     HEAD_OBJECT,
+    LIST_PARTS,
     PUT_OBJECT,
     UPLOAD_PART,
 )
@@ -28,6 +30,9 @@ MAX_MESSAGE_CHARS = 300
 MAX_ID_CHARS = 2_000
 MAX_LISTED_PARTS = 1_000
 """Of one page of ListParts: a store gives no more (it says so at the head of its API's page)."""
+_SORT_CHARS = 60
+_CHECKSUM_OF = ("x-amz-checksum-crc", "x-amz-checksum-sha")
+_BODILESS = frozenset({PUT_OBJECT, UPLOAD_PART})
 _LOOKED_AT_BYTES = 4096
 """Of a body that is no XML."""
 
@@ -142,10 +147,11 @@ class Failure(msgspec.Struct, frozen=True):
 
 def classify(operation: str, response: Response) -> Failure | None:
     """None if `response` says that `operation` succeeded, else the failure."""
-    if response.status == 200 and operation not in _NEEDS:
+    usual = response.status == 200 and not response.body and not response.early
+    if usual and operation in _BODILESS and "etag" in response.headers and response.headers["etag"]:
         return None
     if 200 <= response.status < 300:
-        return _missing(operation, response)
+        return _doubted(operation, response)
     said = read(response)
     code = _line(said.text("Code"))
     if response.status == 400 and not code and _is_tls_port(response):
@@ -218,27 +224,46 @@ def completed_checksum(response: Response, algorithm: str) -> str:
     return _id(read(response).text(f"Checksum{algorithm}"))
 
 
-# Operations whose 200 is a success only if it carries what the next step needs.
-_NEEDS = {
-    CREATE_MULTIPART_UPLOAD: ("an upload ID", upload_id),
-    UPLOAD_PART: ("an ETag", lambda response: response.etag),
-    COMPLETE_MULTIPART_UPLOAD: ("an ETag", completed_etag),
+def _proof_of_put(response: Response, said: Xml) -> str:
+    """An ETag or, from a store that gives none, a checksum."""
+    named = (value for name, value in response.headers.items() if name.startswith(_CHECKSUM_OF))
+    return response.etag or next(named, "")
+
+
+# What a success has to carry beyond its status. (The body of a PutObject or an UploadPart is empty at S3, and
+# XML at some stores.)
+_SUCCESSES: dict[str, tuple[str, Callable[[Response, Xml], str]]] = {
+    PUT_OBJECT: ("an ETag", _proof_of_put),
+    UPLOAD_PART: ("an ETag", lambda response, said: response.etag),
+    CREATE_MULTIPART_UPLOAD: ("an upload ID", lambda response, said: _id(said.text("UploadId"))),
+    COMPLETE_MULTIPART_UPLOAD: ("an ETag", lambda response, said: _id(said.text("ETag")) or response.etag),
+    LIST_PARTS: ("a list of parts", lambda response, said: said.root),
 }
 
 
-def _missing(operation: str, response: Response) -> Failure | None:
-    """Complete may answer 200 and an `<Error>` after minutes of keep-alive white space."""
-    if operation not in _NEEDS:
+def _doubted(operation: str, response: Response) -> Failure | None:
+    """Looks closely at a success that is not the usual one; None if it is a success.
+
+    CompleteMultipartUpload may answer 200 and an `<Error>` after minutes of keep-alive white space.
+    """
+    if operation not in _SUCCESSES:
         return None
-    what, find = _NEEDS[operation]
+    what, proof = _SUCCESSES[operation]
     said = read(response)
-    is_error = said.root == "Error"  # even one cut short before its code: an ETag header proves nothing then
-    if not is_error and find(response):
+    if said.root == "Error":  # even one cut short before its code: an ETag header proves nothing then
+        code = _line(said.text("Code"))
+        message = _line(said.text("Message")) or f"{operation}: {response.status} with an error"
+        return _failure(KIND_OF_CODE.get(code, FailureKind.SERVER), response, said, code, message)
+    lacks = "" if proof(response, said) else f"without {what}"
+    if response.early:
+        lacks = "before all was sent"
+    elif not lacks and (said.root.lower() == "html" or (not said.root and plain_body(response))):
+        lacks = "with a body that is not S3's"
+    if not lacks:
         return None
-    code = _line(said.text("Code")) if is_error else ""
-    kind = KIND_OF_CODE.get(code, FailureKind.SERVER)
-    message = _line(said.text("Message")) or f"{operation}: {response.status} without {what}"
-    return _failure(kind, response, said, code, message)
+    sort = _line(response.headers.get("content-type", ""))[:_SORT_CHARS]
+    message = f"{operation}: {response.status} {lacks}{f' ({sort})' if sort else ''}"
+    return _failure(FailureKind.UNPROVEN, response, said, "", message)
 
 
 def _failure(kind: FailureKind, response: Response, said: Xml, code: str, message: str) -> Failure:

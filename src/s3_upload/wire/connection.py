@@ -310,8 +310,9 @@ class Connection(asyncio.Protocol):
         if self._believes_errors_only and status < 400:
             return
         exchange.abort = exchange.probe = None  # too late for them, before the waiter runs as well
-        response = Response(status, self._headers, b"".join(self._chunks) if self._chunks else b"")
-        in_step = self._unsent == len(self._body) and not self._paused and not exchange.bodiless
+        early = self._unsent != len(self._body) or self._paused
+        response = Response(status, self._headers, b"".join(self._chunks) if self._chunks else b"", early)
+        in_step = not early and not exchange.bodiless
         exchange.sent_bytes = self._unsent if in_step else self._body_sent()
         self._future = self._exchange = None
         self._body = b""

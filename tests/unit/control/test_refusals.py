@@ -11,6 +11,7 @@ from tests.unit.control.test_retry import Rng
 
 K = FailureKind
 REFUSALS = [kind for kind in FailureKind if kind.stops_run]
+FOREIGN = [kind for kind in FailureKind if kind.is_foreign]
 STOPS = Decision(Verdict.STOP_RUN, in_a_row=MAX_IN_A_ROW)
 
 
@@ -73,12 +74,21 @@ def test_after_a_success_a_rejection_is_its_objects_own() -> None:
     assert run_of(after_success(), K.REJECTED, 100) == [GIVEN_UP] * 100
 
 
-def test_before_any_success_what_is_no_s3_is_tried_a_little_and_stops_the_run() -> None:
-    tries = [decide(Retry(8), K.NOT_S3, retries=retries) for retries in range(STRAY_RETRIES + 1)]
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_before_any_success_what_is_no_s3_is_tried_a_little_and_stops_the_run(kind: FailureKind) -> None:
+    tries = [decide(Retry(8), kind, retries=retries) for retries in range(STRAY_RETRIES + 1)]
     assert [decision.verdict for decision in tries] == [Verdict.RETRY] * STRAY_RETRIES + [Verdict.STOP_RUN]
-    first_tries = run_of(Retry(8), K.NOT_S3, MAX_IN_A_ROW, retries=0)
+    first_tries = run_of(Retry(8), kind, MAX_IN_A_ROW, retries=0)
     assert [decision.verdict for decision in first_tries[:-1]] == [Verdict.RETRY] * (MAX_IN_A_ROW - 1)
     assert first_tries[-1] == STOPS
+
+
+@pytest.mark.parametrize("any_success", [False, True])
+def test_a_success_without_a_proof_is_asked_about_before_anything_else(any_success: bool) -> None:
+    retry = after_success() if any_success else Retry(8)
+    assert decide(retry, K.UNPROVEN, can_ask=True, retries=8) == Decision(Verdict.ASK)
+    assert decide(retry, K.UNPROVEN, retries=0).verdict is Verdict.RETRY
+    assert decide(retry, K.SERVER, can_ask=True).verdict is Verdict.RETRY, "that may pass without a question"
 
 
 # --- something has succeeded -------------------------------------------------------------------------
@@ -100,7 +110,7 @@ def test_n_retries_bounds_these_tries_too(n_retries: int) -> None:
     assert verdicts == [Verdict.RETRY] * n_retries + [Verdict.FAIL_FILE]
 
 
-@pytest.mark.parametrize("kind", [*REFUSALS, K.NOT_S3])
+@pytest.mark.parametrize("kind", [*REFUSALS, *FOREIGN])
 def test_refusals_that_pile_up_without_a_success_stop_the_run(kind: FailureKind) -> None:
     retry = after_success()
     assert run_of(retry, kind, MAX_IN_A_ROW) == [GIVEN_UP] * (MAX_IN_A_ROW - 1) + [STOPS]
@@ -141,7 +151,7 @@ def test_where_trying_again_never_helps_and_others_succeed_it_is_left_off() -> N
     assert decide(retry, K.ACCESS_DENIED).verdict is Verdict.RETRY
 
 
-@pytest.mark.parametrize("kind", [*REFUSALS, K.NOT_S3, K.REJECTED])
+@pytest.mark.parametrize("kind", [*REFUSALS, *FOREIGN, K.REJECTED])
 def test_a_question_that_is_refused_counts_for_nothing(kind: FailureKind) -> None:
     retry = after_success()
     for seq in range(100):

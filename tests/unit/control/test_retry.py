@@ -158,7 +158,7 @@ def test_step_3_a_few_tries_say_nothing_of_all_others(n_retries: int, verdict: V
     assert decision == Decision(verdict)
 
 
-REACHED = [kind for kind in KINDS[Fate.RETRY] if kind not in (FailureKind.CONNECT, FailureKind.NOT_S3)]
+REACHED = [kind for kind in KINDS[Fate.RETRY] if kind is not FailureKind.CONNECT and not kind.is_foreign]
 
 
 @pytest.mark.parametrize("kind", REACHED)
