@@ -22,8 +22,9 @@ SRC = ROOT / "src" / "s3_upload"
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
-LEAVES = {"errors", "config", "report", "http", "source", "threads", "units", "pace", "parts"}
+LEAVES = {"checks", "errors", "config", "report", "http", "source", "threads", "units", "pace", "parts"}
 ARROWS: dict[str, set[str]] = {
+    "checks": set(),
     "errors": set(),
     "http": set(),
     "threads": set(),
@@ -32,7 +33,7 @@ ARROWS: dict[str, set[str]] = {
     "pace": {"errors", "report", "units"},
     "parts": {"config"},
     "report": {"errors"},
-    "source": {"errors"},
+    "source": {"checks", "errors"},
     "control": LEAVES,
     "s3": LEAVES,
     "wire": LEAVES,

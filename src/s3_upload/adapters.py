@@ -35,6 +35,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from s3_upload.checks import wrong_type
 from s3_upload.engine.client import Client
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import Response
@@ -76,6 +77,7 @@ def aiobotocore_client(client: Any) -> Client:
 
     Have `Config(max_pool_connections=...)` at least as large as `UploadConfig.max_in_flight`.
     """
+    _check(client)
     _warn_of_retries(client)
     return _AiobotocoreClient(client)
 
@@ -87,11 +89,18 @@ def boto3_client(client: Any, threads: int | None = None) -> Client:
     time, those of abandoned threads included: while all of them hang, new calls wait until the SDK's
     own timeouts end one.  Raises `ConfigError`.
     """
+    _check(client)
     limit = client.meta.config.max_pool_connections if threads is None else threads
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1000:
         raise ConfigError(f"threads = {limit!r}: must be a whole number from 1 to 1000")
     _warn_of_retries(client)
     return _Boto3Client(client, DaemonThreads(limit, "s3-upload-boto3"))
+
+
+def _check(client: Any) -> None:
+    """Raises `TypeError` for what is no client of an SDK."""
+    if not (hasattr(client, "put_object") and hasattr(client, "meta")):
+        raise wrong_type("client", client, "an S3 client of boto3, botocore or aiobotocore")
 
 
 class _SdkClient(ABC):

@@ -10,9 +10,11 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from types import NoneType
 
 import msgspec
 
+from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text, wrong_type
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import Response
 from s3_upload.parts import StoreParts
@@ -109,6 +111,17 @@ class S3Client:
         look_up: LookUp | None = None,
         utc_clock: Callable[[], float] = time.time,
     ) -> None:
+        must_be_text("endpoint_url", endpoint_url)
+        must_be_text("region", region)
+        must_be_text("profile", profile)
+        must_be("credentials", credentials, (Credentials, NoneType), "Credentials or None")
+        must_be("verify", verify, (bool, str), "True, False or the path of a CA bundle")
+        _check_certificate(client_certificate)
+        must_be("sign", sign, bool, "True or False")
+        must_be_switch("use_accelerate_endpoint", use_accelerate_endpoint)
+        must_be_switch("use_dualstack_endpoint", use_dualstack_endpoint)
+        must_be_switch("use_fips_endpoint", use_fips_endpoint)
+        must_be_callable("utc_clock", utc_clock, optional=False)
         self._settings = resolve_settings(
             endpoint_url=endpoint_url,
             region=region,
@@ -315,6 +328,12 @@ class S3Client:
             checksums=self._checksums,
             md5_where_needed=self._settings.checksum != "off",
         )
+
+
+def _check_certificate(certificate: object) -> None:
+    names = certificate if isinstance(certificate, tuple) else (certificate,) * 2
+    if certificate is not None and (len(names) != 2 or not all(isinstance(name, str) for name in names)):
+        raise wrong_type("client_certificate", certificate, "a path, a tuple of two paths, or None")
 
 
 def _provider(credentials: Credentials | None, profile: str | None, *, sign: bool) -> CredentialProvider:

@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 
 import msgspec
 
+from s3_upload.checks import must_be
 from s3_upload.s3.operations import NO_FIELDS, RequestFields
 from s3_upload.source import ObjectSource
 
@@ -19,6 +20,7 @@ from s3_upload.source import ObjectSource
 def content_type_by_name(fields: RequestFields = NO_FIELDS) -> Callable[[ObjectSource], RequestFields]:
     """What `s3_upload_files` takes as `default_request`: `fields`, and the content type that a source's
     path (its key, where it has none) suggests. `fields` that name one themselves stay as they are."""
+    must_be("fields", fields, RequestFields, "RequestFields", "RequestFields(**...) makes one of a dict")
     if fields.content_type is not None:
         return lambda source: fields
     of_suffix = lru_cache(maxsize=1024)(partial(_with_guess, fields))

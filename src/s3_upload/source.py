@@ -3,6 +3,7 @@
 Rules:
 
 * A source is a description; nothing is opened or read before its turn comes.
+* What it is made of is checked when it is made, so that a mistake shows where it was made.
 * Nothing is silently left out: an entry that cannot be uploaded becomes a source with a `problem`
   (its report says failed) or a `skip_reason` (its report says skipped).
 * The walk keeps a stack of half-listed directories, so its depth is bounded by the length of paths
@@ -15,16 +16,19 @@ Rules:
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
-from collections.abc import AsyncIterable, Callable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from s3_upload.errors import FailureKind, SourceError
+from s3_upload.checks import as_bytes, must_be, must_be_bytes, wrong_type
+from s3_upload.errors import ConfigError, FailureKind, SourceError
 
 _TYPE_NAMES: dict[Callable[[int], bool], str] = {
     stat.S_ISSOCK: "a socket",
@@ -34,34 +38,58 @@ _TYPE_NAMES: dict[Callable[[int], bool], str] = {
 }
 
 
+class BinaryFile(Protocol):
+    """Whatever has the `read` of a file opened in binary mode."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+Chunk = bytes | bytearray | memoryview
+Chunks = AsyncIterable[Chunk] | Iterable[Chunk] | BinaryFile
+
+
 class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
     """One object to upload. Make it with `file`, `data` or `stream`.
 
-    `size` is in bytes and None where it is not known before the source is read.
+    `size` is in bytes and None where it is not known before the source is read.  Raises `TypeError` for
+    what is of a wrong type, and `ConfigError` for a negative size.
     """
 
     key: str
     path: str = ""
     body: bytes | None = None
-    chunks: AsyncIterable[bytes] | None = None
+    chunks: Chunks | None = None
     size: int | None = None
     problem: SourceError | None = None
     skip_reason: str = ""
 
+    def __post_init__(self) -> None:
+        if type(self.key) is str and type(self.path) is str and self.path:
+            return  # a file: of them there are millions
+        _check(self)
+
     @classmethod
     def file(cls, path: str | os.PathLike[str], key: str) -> ObjectSource:
         """The file at `path`, streamed from disk while it is uploaded."""
-        return cls(key=key, path=os.fspath(path))
+        if type(path) is not str:
+            must_be("path", path, (str, os.PathLike), "str or os.PathLike")
+            path = os.fsdecode(path)
+        return cls(key=key, path=path)
 
     @classmethod
     def data(cls, data: bytes | bytearray | memoryview, key: str) -> ObjectSource:
         """Bytes in memory. A mutable buffer is copied, so that a retry sends the same bytes."""
-        body = data if isinstance(data, bytes) else bytes(data)
+        body = as_bytes("data", data)
         return cls(key=key, body=body, size=len(body))
 
     @classmethod
-    def stream(cls, chunks: AsyncIterable[bytes], key: str, size: int | None = None) -> ObjectSource:
-        """Bytes that come as they come. `size`, if given, is checked against what came."""
+    def stream(cls, chunks: Chunks, key: str, size: int | None = None) -> ObjectSource:
+        """Bytes that come as they come: from an iterable of them, plain or async, or from a binary file.
+
+        Plain ones and files are read in a thread, so that they may block.  `size`, if given, is checked
+        against what came.
+        """
+        must_be_chunks("chunks", chunks)
         return cls(key=key, chunks=chunks, size=size)
 
     @property
@@ -94,6 +122,48 @@ def is_utf8(text: str) -> bool:
     return True
 
 
+def _check(source: ObjectSource) -> None:
+    must_be("key", source.key, str, "str", "use its as_posix()" if isinstance(source.key, Path) else "")
+    must_be("path", source.path, str, "str")
+    if source.body is not None:
+        must_be("body", source.body, (bytes, memoryview), "bytes")
+    if source.chunks is not None:
+        must_be_chunks("chunks", source.chunks)
+    if source.size is not None:
+        must_be("size", source.size, int, "int or None")
+        if source.size < 0:
+            raise ConfigError(f"size = {source.size}: must not be negative")
+
+
+def checked(source: Any) -> ObjectSource:
+    """`source`, as an iterable of sources gave it. Raises `TypeError` for anything else."""
+    if type(source) is not ObjectSource:
+        is_path = isinstance(source, str | os.PathLike)
+        hint = "use ObjectSource.file(path, key)" if is_path else ""
+        must_be("an item of files", source, ObjectSource, "ObjectSource", hint)
+    return source  # type: ignore[no-any-return]
+
+
+def must_be_chunks(name: str, chunks: Any) -> None:
+    """Raises `TypeError` for what cannot be read as a stream of bytes."""
+    wanted = "an iterable of bytes, plain or async, or a binary file"
+    if isinstance(chunks, bytes | bytearray | memoryview | str):
+        raise wrong_type(
+            name, chunks, wanted, "for bytes use ObjectSource.data, for a path ObjectSource.file"
+        )
+    if isinstance(chunks, io.TextIOBase):
+        raise wrong_type(name, chunks, wanted, "open it in binary mode")
+    if isinstance(chunks, AsyncIterable):
+        return
+    if iscoroutinefunction(getattr(chunks, "read", None)):
+        raise wrong_type(name, chunks, wanted, "its read() is async: make an async iterable of it")
+    if not isinstance(chunks, Iterable) and not callable(getattr(chunks, "read", None)):
+        raise wrong_type(name, chunks, wanted)
+    if isinstance(chunks, list | tuple):
+        for number, chunk in enumerate(chunks):
+            must_be_bytes(f"{name}[{number}]", chunk)
+
+
 def files_recursive(src_dir: str | os.PathLike[str], key_prefix: str = "") -> Iterator[ObjectSource]:
     """Sources for all files below `src_dir`, lazily, sorted by name within each directory.
 
@@ -105,6 +175,8 @@ def files_recursive(src_dir: str | os.PathLike[str], key_prefix: str = "") -> It
 
     Raises `SourceError` at once if `src_dir` is no directory that can be listed.
     """
+    must_be("src_dir", src_dir, (str, bytes, os.PathLike), "str or os.PathLike")
+    must_be("key_prefix", key_prefix, str, "str")
     root = os.fsdecode(src_dir)
     prefix = key_prefix if not key_prefix or key_prefix.endswith("/") else key_prefix + "/"
     try:

@@ -9,14 +9,15 @@ files ──► Feed (Reader) ──► Scheduler ──► Attempts ──► c
 
 from __future__ import annotations
 
-import asyncio
+import os
 import random
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterable, Callable, Iterable
+from types import NoneType
 
 import msgspec
 
+from s3_upload.checks import must_be, must_be_callable, wrong_type
 from s3_upload.config import UploadConfig
 from s3_upload.control.bulk import BulkBound
 from s3_upload.control.courtesy import CappedWindow, Courtesy, PacedTimeout
@@ -26,7 +27,7 @@ from s3_upload.control.timers import AdaptiveTimeout
 from s3_upload.control.window import AdaptiveWindow, FixedWindow, Window
 from s3_upload.engine.again import Again
 from s3_upload.engine.client import Client
-from s3_upload.engine.feed import Feed, Offload, Sources
+from s3_upload.engine.feed import MAX_STREAMS, Feed, Offload, Sources
 from s3_upload.engine.gate import Gate, GatedClient
 from s3_upload.engine.nearby import Nearby, local_devices
 from s3_upload.engine.pacer import Pacer, paced_client
@@ -64,13 +65,15 @@ class Controls(msgspec.Struct, frozen=True):
 class Runtime(msgspec.Struct, frozen=True):
     """What one run takes from its surroundings; the simulator gives virtual ones.
 
-    `clock`: monotonic seconds.  `offload`: runs a blocking function off the loop.  `close`: the run
-    needs it no more.  `local_devices`: see `engine.nearby`.
+    `clock`: monotonic seconds.  `offload`: runs a blocking function off the loop; `offload_source`
+    likewise what is the caller's (iterables, files) and may never return, so that it keeps no other from
+    its thread.  `close`: the run needs it no more.  `local_devices`: see `engine.nearby`.
     """
 
     clock: Callable[[], float]
     rng: Rng
     offload: Offload
+    offload_source: Offload
     close: Callable[[], None] = lambda: None
     local_devices: frozenset[int] = frozenset()
 
@@ -96,12 +99,25 @@ def max_connections() -> int:
 
 def real_runtime(config: UploadConfig) -> Runtime:
     """The machine's clock, randomness and threads."""
-    threads = DaemonThreads(config.reader_threads + 1, "s3-upload-reader")
+    readers = DaemonThreads(config.reader_threads, "s3-upload-reader")
+    sources = DaemonThreads(MAX_STREAMS + 1, "s3-upload-source")  # one for `files` itself
 
-    def offload(function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        return threads.call(lambda: function(*arguments))
+    def close() -> None:
+        readers.close()
+        sources.close()
 
-    return Runtime(time.monotonic, random.Random(), offload, threads.close, local_devices())  # noqa: S311 - jitter, not secrets
+    return Runtime(
+        clock=time.monotonic,
+        rng=random.Random(),  # noqa: S311 - jitter, not secrets
+        offload=_offload(readers),
+        offload_source=_offload(sources),
+        close=close,
+        local_devices=local_devices(),
+    )
+
+
+def _offload(threads: DaemonThreads) -> Offload:
+    return lambda function, *arguments: threads.call(lambda: function(*arguments))
 
 
 async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
@@ -125,9 +141,10 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     A file that fails does not stop the others: it is in `summary.failed`.  Of two sources with one key
     the second fails while the first is being uploaded, and overwrites it later.  Raises `RunError` for what
     no file would survive (no such bucket, wrong credentials, unknown host, untrusted certificate),
-    `ConfigError` for a bucket name that cannot be one, and whatever `files`, `progress` or
-    `default_request` raise.
+    `ConfigError` for a bucket name that cannot be one, `TypeError` for what is of a wrong type, and
+    whatever `files`, `progress` or `default_request` raise.
     """
+    _check_arguments(client, bucket, files, config, progress, default_request, pace)
     config = config or UploadConfig()
     runtime = real_runtime(config)
     try:
@@ -144,6 +161,34 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
         )
     finally:
         runtime.close()
+
+
+def _check_arguments(  # noqa: PLR0917 - in the order of `s3_upload_files`
+    client: object,
+    bucket: object,
+    files: object,
+    config: object,
+    progress: object,
+    default_request: object,
+    pace: object,
+) -> None:
+    """Raises `TypeError`, before anything is begun."""
+    if isinstance(client, type) or not (hasattr(client, "send") and hasattr(client, "needs_sha256")):
+        found, hint = type(client).__module__.partition(".")[0], ""
+        if found in ("botocore", "aiobotocore"):
+            adapter = "boto3_client" if found == "botocore" else "aiobotocore_client"
+            hint = f"s3_upload.adapters.{adapter} makes one of it"
+        raise wrong_type("client", client, "an S3Client or an adapter's client", hint)
+    must_be("bucket", bucket, str, "str")
+    is_path = isinstance(files, str | bytes | os.PathLike)
+    if is_path or not isinstance(files, Iterable | AsyncIterable):
+        hint = "files_recursive(directory) gives one" if is_path else ""
+        raise wrong_type("files", files, "an iterable of ObjectSource, plain or async", hint)
+    must_be("config", config, (UploadConfig, NoneType), "UploadConfig or None")
+    must_be_callable("progress", progress)
+    hint = "content_type_by_name(fields) makes one" if isinstance(default_request, RequestFields) else ""
+    must_be_callable("default_request", default_request, hint)
+    must_be("pace", pace, (Pace, NoneType), "Pace or None")
 
 
 async def run_upload(
@@ -199,7 +244,12 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
 ) -> UploadSummary:
 
     def fields_of(source: ObjectSource) -> RequestFields:
-        return (default_request(source) if default_request else None) or NO_FIELDS
+        fields = None if default_request is None else default_request(source)
+        if fields is None:
+            return NO_FIELDS
+        if type(fields) is not RequestFields:
+            must_be("what default_request returns", fields, RequestFields, "RequestFields or None")
+        return fields
 
     scheduler = Scheduler(
         client=client,
@@ -227,6 +277,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         config=config,
         reader=reader,
         offload=runtime.offload,
+        offload_source=runtime.offload_source,
         nearby=Nearby(runtime.local_devices),
         parts=client.parts,
         fields_of=fields_of,

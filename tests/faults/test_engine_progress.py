@@ -84,7 +84,7 @@ class Tqdm:
         return self._returns
 
 
-@pytest.mark.parametrize("returned", [True, False, 7, "text", object()], ids=repr)
+@pytest.mark.parametrize("returned", [True, False, 7, "text", Reports()], ids=repr)
 def test_what_a_plain_callable_returns_is_of_no_interest(
     fault_server: StartFaultServer, returned: object
 ) -> None:

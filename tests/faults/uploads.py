@@ -70,7 +70,7 @@ async def quiet() -> None:
     """Nothing that an upload started is left: no task but the caller's, no thread at work."""
     assert asyncio.all_tasks() == {asyncio.current_task()}
     for thread in threading.enumerate():
-        if thread.name == "s3-upload-reader":
+        if thread.name in {"s3-upload-reader", "s3-upload-source"}:
             await asyncio.to_thread(thread.join, 10.0)
             assert not thread.is_alive()
 

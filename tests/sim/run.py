@@ -131,7 +131,7 @@ async def _main(world: World, meddling: Meddling, loop: SimLoop, network: Networ
         rng=world.rng("disk"),
         now=network.now,
     )
-    runtime = Runtime(loop.time, world.rng("jitter"), disk.offload)
+    runtime = Runtime(loop.time, world.rng("jitter"), disk.offload, disk.offload)
     killed = True
     while killed:
         client = _client(world, loop)

@@ -194,7 +194,7 @@ async def _upload(world: SharedWorld, loop: SimLoop, network: Network, passed: P
         sources(),
         config=config,
         controls=controls_for(config),
-        runtime=Runtime(loop.time, random.Random(world.seed), disk.offload),
+        runtime=Runtime(loop.time, random.Random(world.seed), disk.offload, disk.offload),
     )
     task = loop.create_task(run)
     await asyncio.wait([task], timeout=world.ends_s)

@@ -37,7 +37,7 @@ from s3_upload.engine.unit import Unit, Upload
 from s3_upload.errors import SourceError, UploadError
 from s3_upload.parts import StoreParts
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, RequestFields
-from s3_upload.source import ObjectSource
+from s3_upload.source import ObjectSource, checked
 
 PULL_COUNT = 256
 BATCH_COUNT = 32
@@ -45,6 +45,8 @@ BATCH_BYTES = 1 << 20
 MAX_READ_AHEAD = 64
 MAX_CREATES = 8
 """Objects in parts that are being begun: each takes a connection, and its parts keep the link busy."""
+MAX_STREAMS = 128
+"""Streams that are begun and not yet read to their end: each may hold a thread, and something of its own."""
 
 Sources = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 Numbered = tuple[int, ObjectSource]
@@ -64,6 +66,7 @@ class Feed:
         config: UploadConfig,
         reader: Reader,
         offload: Offload,
+        offload_source: Offload,
         nearby: Nearby,
         parts: StoreParts,
         fields_of: Callable[[ObjectSource], RequestFields],
@@ -73,6 +76,7 @@ class Feed:
         self._config = config
         self._reader = reader
         self._offload = offload
+        self._offload_source = offload_source
         self._nearby = nearby
         self._objects = Objects(
             sink=sink,
@@ -217,13 +221,13 @@ class Feed:
         if isinstance(iterator, AsyncIterator):
             for _ in range(PULL_COUNT):
                 try:
-                    self._add_sources([await anext(iterator)])
+                    self._add_sources([checked(await anext(iterator))])
                 except StopAsyncIteration:
                     self._exhausted = True
                     break
                 self.top_up()
         else:
-            sources, self._exhausted = await self._offload(
+            sources, self._exhausted = await self._offload_source(
                 self._nearby.pull_in_thread, self._reader, iterator, PULL_COUNT
             )
             self._add_sources(sources)
@@ -247,9 +251,7 @@ class Feed:
                 break
             elif source.chunks is not None:
                 self._sources.popleft()
-                self._start(
-                    self._read_stream(seq, source, BlockStream(source.chunks, source.key, source.size))
-                )
+                self._start(self._read_stream(seq, source))
                 return
             else:
                 self._sources.popleft()
@@ -347,8 +349,10 @@ class Feed:
 
     # --- streams ---------------------------------------------------------------------------------
 
-    async def _read_stream(self, seq: int, source: ObjectSource, blocks: BlockStream) -> None:
+    async def _read_stream(self, seq: int, source: ObjectSource) -> None:
         """Reads the first block: if it is all, the object goes as one PUT, else by multipart."""
+        assert source.chunks is not None
+        blocks = BlockStream(source.chunks, source.key, source.size, self._offload_source)
         try:
             sizes = self._objects.part_sizes(source, source.size)
             self.keys.take(source)  # before it is read: it cannot be read twice

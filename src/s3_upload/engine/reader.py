@@ -23,7 +23,7 @@ from s3_upload.errors import FailureKind, SourceError
 from s3_upload.http import Body
 from s3_upload.s3.checksum import checksum_of
 from s3_upload.s3.operations import Checksum
-from s3_upload.source import ObjectSource
+from s3_upload.source import ObjectSource, checked
 
 _OPEN_FLAGS = (
     os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -71,7 +71,7 @@ class Reader(msgspec.Struct, frozen=True):
         pulled: list[ObjectSource] = []
         until_s = self.clock() + PULL_BUDGET_S
         for source in sources:
-            pulled.append(source)
+            pulled.append(checked(source))
             if len(pulled) >= count or self.clock() > until_s:
                 return pulled, False
         return pulled, True

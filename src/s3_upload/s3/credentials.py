@@ -36,7 +36,9 @@ class Credentials(msgspec.Struct, frozen=True):
             value = getattr(self, name)
             if name == "session_token" and value is None:
                 continue
-            if not isinstance(value, str) or not value:
+            if not isinstance(value, str):
+                raise ConfigError(f"{name}: must be a text")
+            if not value:
                 raise ConfigError(f"{name}: is empty; give the whole credential or none")
             if not _VISIBLE_ASCII.fullmatch(value):
                 raise ConfigError(

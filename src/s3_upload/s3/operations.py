@@ -11,9 +11,11 @@ import binascii
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
+from types import NoneType
 
 import msgspec
 
+from s3_upload.checks import must_be, must_be_texts
 from s3_upload.errors import ConfigError
 from s3_upload.http import Body
 
@@ -47,6 +49,7 @@ class CustomerKey:
     @classmethod
     def from_base64(cls, text: str) -> CustomerKey:
         """The key that `text` spells in base64."""
+        must_be("text", text, str, "str")
         try:
             key = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
@@ -102,6 +105,38 @@ class RequestFields(msgspec.Struct, frozen=True, kw_only=True):
     expected_bucket_owner: str | None = None
     metadata: Mapping[str, str] = {}
     tags: Mapping[str, str] = {}
+
+    def __post_init__(self) -> None:
+        types = tuple(map(type, msgspec.structs.astuple(self)))
+        if types not in _RIGHT_TYPES:
+            for name in self.__struct_fields__:
+                _check_type(name, getattr(self, name))
+            if len(_RIGHT_TYPES) < MAX_RIGHT_TYPES:
+                _RIGHT_TYPES.add(types)
+        for name in _MAPPINGS:
+            if texts := getattr(self, name):
+                must_be_texts(name, texts)
+
+
+_RIGHT_TYPES: set[tuple[type, ...]] = set()
+"""Of all the fields together, as found right before: a program may make fields for each of its objects."""
+MAX_RIGHT_TYPES = 1_000
+_MAPPINGS = ("metadata", "tags", "sse_kms_encryption_context")
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    **dict.fromkeys(_MAPPINGS, ((Mapping,), "a mapping of str to str")),
+    **dict.fromkeys(("expires", "object_lock_retain_until_date"), ((datetime, str), "datetime, str")),
+    "bucket_key_enabled": ((bool,), "bool"),
+    "sse_customer_key": ((CustomerKey,), "CustomerKey"),
+}
+"""Of the fields that are no text, and how to say that."""
+
+
+def _check_type(name: str, value: object) -> None:
+    """Raises `TypeError`; no message quotes a value."""
+    types, wanted = _TYPES.get(name, ((str,), "str"))
+    if name not in _MAPPINGS:
+        types, wanted = (*types, NoneType), f"{wanted} or None"
+    must_be(name, value, types, wanted)
 
 
 NO_FIELDS = RequestFields()
