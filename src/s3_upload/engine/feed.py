@@ -5,8 +5,10 @@ Rules:
 * Sources are pulled from their iterable only as they are needed: a plain iterable in a reader thread
   (it may block on a disk), an async one on the loop.
 * Bodies that are read or about to be read and not yet sent to the end never exceed
-  `max_in_flight_bytes` together, and their units `MAX_READ_AHEAD` plus twice the window, except that
-  one read is always allowed when nothing is held.
+  `max_in_flight_bytes` together (`Memory`), and their units `MAX_READ_AHEAD` plus twice the window, except
+  that one read is always allowed when nothing is held.
+* A stream is begun, which is to say asked for its first bytes, when there is room for its first block, and
+  at most MAX_STREAMS are begun and not read to their end.  Between two blocks it holds what it read ahead.
 * Parts of files begun come before new files: what is begun is finished first.  Bytes bound them, and that
   no more wait than may be in flight (`Sink.bulk_full`).
 * While the reports of what has ended wait for the user's callable (`Sink.backlogged`), nothing is
@@ -25,8 +27,11 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
+import msgspec
+
 from s3_upload.config import UploadConfig
 from s3_upload.engine.keys import Keys
+from s3_upload.engine.memory import Memory
 from s3_upload.engine.multipart import MultipartUpload, PartPlan
 from s3_upload.engine.nearby import Nearby
 from s3_upload.engine.objects import Objects, unread
@@ -35,7 +40,7 @@ from s3_upload.engine.sink import Sink
 from s3_upload.engine.stream import BlockStream
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.errors import SourceError, UploadError
-from s3_upload.parts import StoreParts
+from s3_upload.parts import PartSizes, StoreParts
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, RequestFields
 from s3_upload.source import ObjectSource, checked
 
@@ -89,15 +94,15 @@ class Feed:
         self._iterator = aiter(files) if isinstance(files, AsyncIterable) else iter(files)
         self._sources: deque[Numbered] = deque()
         self._multiparts: deque[MultipartUpload] = deque()
-        self._streams: dict[MultipartUpload, tuple[BlockStream, HashedBody]] = {}
-        self._waiting_for_room: deque[asyncio.Future[None]] = deque()
+        self._streams: dict[MultipartUpload, tuple[_Stream, HashedBody]] = {}
+        self._begun_streams = 0
+        self._memory = Memory(config.max_in_flight_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
         self._pulling = False
         self._catching_up = False
         self._exhausted = False
         self._closed = False
         self._reads = 0
-        self._held_bytes = 0
         self._held_units = 0
         self._creates = 0  # units under way that begin an object in parts
         self._next_seq = 0
@@ -129,20 +134,20 @@ class Feed:
 
     def hold(self, unit: Unit) -> None:
         """Counts `unit` and its body as held until it is released."""
-        self._held_bytes += len(unit.operation.body)
+        self._memory.hold(len(unit.operation.body))
         self._held_units += 1
 
     def release(self, unit: Unit) -> None:
         """`unit` is through and its body is free."""
-        self._held_bytes -= len(unit.operation.body)
         self._held_units -= 1
         if self._creates and unit.operation.name == CREATE_MULTIPART_UPLOAD:
             self._creates -= 1
         upload = unit.upload
         if self._streams and upload.done and isinstance(upload, MultipartUpload) and upload in self._streams:
-            del self._streams[upload]
-            self._held_bytes -= upload.sizes.first  # never begun: nobody will send its first block
-        self._wake_waiting()
+            stream, first = self._streams.pop(upload)  # never begun: nobody will send its first block
+            self._end_stream(stream)
+            self._memory.release(len(first.body))
+        self._memory.release(len(unit.operation.body))
 
     def begin_parts(self, upload: MultipartUpload) -> None:
         """The store has given `upload` its ID: its parts may be read."""
@@ -170,13 +175,15 @@ class Feed:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _has_room(self) -> bool:
-        if self._held_units == 0 and self._reads == 0:
+        """Whether what comes next may be read: a part of a file begun, a stream, or a batch of files."""
+        if not self._multiparts and self._sources[0][1].chunks is not None:
+            return self._begun_streams < MAX_STREAMS and self._stream_fits(self._sources[0][1])
+        if self._held_units == 0 and self._reads == 0:  # streams may be begun, and never give anything
             return True
         if self._multiparts:
-            size = self._multiparts[0].sizes.first
-            return self._held_bytes + size <= self._config.max_in_flight_bytes and not self._sink.bulk_full()
-        fits = self._held_bytes + self._batch_reserve_bytes <= self._config.max_in_flight_bytes
+            return self._memory.fits(self._multiparts[0].sizes.first) and not self._sink.bulk_full()
         ahead = MAX_READ_AHEAD + 2 * self._sink.window_limit()
+        fits = self._memory.fits(self._batch_reserve_bytes)
         return fits and self._held_units < ahead and self._creates < MAX_CREATES
 
     def run(self, job: Coroutine[Any, Any, None]) -> None:
@@ -197,7 +204,6 @@ class Feed:
         if error is not None:
             self._sink.fail(error)
         else:
-            self._wake_waiting()  # a job that handed nothing out leaves room that nobody will release
             self.top_up()
             self._sink.feed_changed()
 
@@ -205,10 +211,6 @@ class Feed:
         """Its end tops up."""
         await self._sink.catch_up()
         self._catching_up = False
-
-    def _wake_waiting(self) -> None:
-        if self._waiting_for_room and self._has_room():
-            self._waiting_for_room.popleft().set_result(None)
 
     def _hand_out(self, unit: Unit) -> None:
         self.hold(unit)
@@ -250,8 +252,7 @@ class Feed:
             elif batch:
                 break
             elif source.chunks is not None:
-                self._sources.popleft()
-                self._start(self._read_stream(seq, source))
+                self._begin_stream()
                 return
             else:
                 self._sources.popleft()
@@ -259,7 +260,7 @@ class Feed:
                 return
         if batch:
             self._reads += 1
-            self._held_bytes += self._batch_reserve_bytes
+            self._memory.hold(self._batch_reserve_bytes)
             self._start(self._read_batch(batch))
 
     async def _read_batch(self, batch: list[Numbered]) -> None:
@@ -272,7 +273,7 @@ class Feed:
             self._nearby.saw(results)
         finally:
             self._reads -= 1
-            self._held_bytes -= self._batch_reserve_bytes
+            self._memory.release(self._batch_reserve_bytes)
         self._sources.extendleft(reversed(batch[len(results) :]))  # enough bytes came before them
         now, later = self._sink.now(), []
         for (seq, source), result in zip(batch, results, strict=False):
@@ -319,7 +320,7 @@ class Feed:
             self._multiparts.popleft()
         if plan is not None:
             self._reads += 1
-            self._held_bytes += plan.size
+            self._memory.hold(plan.size)
             self._start(self._read_part(upload, plan))
 
     async def _read_part(self, upload: MultipartUpload, plan: PartPlan) -> None:
@@ -335,7 +336,7 @@ class Feed:
             self._hand_out_part(upload, plan, part)
         finally:
             self._reads -= 1
-            self._held_bytes -= plan.size
+            self._memory.release(plan.size)
 
     def _hand_out_part(self, upload: MultipartUpload, plan: PartPlan, part: HashedBody) -> None:
         if upload.error is None:
@@ -349,62 +350,99 @@ class Feed:
 
     # --- streams ---------------------------------------------------------------------------------
 
-    async def _read_stream(self, seq: int, source: ObjectSource) -> None:
-        """Reads the first block: if it is all, the object goes as one PUT, else by multipart."""
+    def _stream_fits(self, source: ObjectSource) -> bool:
+        try:
+            sizes = self._objects.part_sizes(source, source.size)
+        except SourceError:
+            return True  # to be begun, and to fail
+        return self._memory.fits(_first_block_bytes(source, sizes))
+
+    def _begin_stream(self) -> None:
+        seq, source = self._sources.popleft()
         assert source.chunks is not None
-        blocks = BlockStream(source.chunks, source.key, source.size, self._offload_source)
         try:
             sizes = self._objects.part_sizes(source, source.size)
             self.keys.take(source)  # before it is read: it cannot be read twice
         except SourceError as problem:
             self._sink.report(unread(seq, source, problem))
             return
+        stream = _Stream(BlockStream(source.chunks, source.key, source.size, self._offload_source))
+        self._begun_streams += 1
+        room = _first_block_bytes(source, sizes)
+        self._memory.hold(room)
+        self._start(self._read_stream(seq, source, stream, sizes, room))
+
+    async def _read_stream(
+        self, seq: int, source: ObjectSource, stream: _Stream, sizes: PartSizes, room: int
+    ) -> None:
+        """Reads the first block: if it is all, the object goes as one PUT, else by multipart."""
         try:
-            hashed, last = await self._next_block(blocks, sizes.first)
+            hashed, last = await self._read_block(stream, sizes.first)
         except SourceError as problem:
             self.keys.free(source.key)
+            self._memory.release(room)
+            self._end_stream(stream)
             self._sink.report(unread(seq, source, problem))
             return
         if last:
             self._hand_out(self._objects.single(seq, source, hashed, self._sink.now()))
-            self._held_bytes -= sizes.first
+            self._memory.release(room)
+            self._end_stream(stream)
         else:
             upload = self._objects.multipart(seq, source, source.size or 0, None, sizes)
-            self._streams[upload] = blocks, hashed
+            self._streams[upload] = stream, hashed
             self._begin(upload)
 
-    async def _send_stream(self, upload: MultipartUpload, blocks: BlockStream, first: HashedBody) -> None:
+    async def _send_stream(self, upload: MultipartUpload, stream: _Stream, first: HashedBody) -> None:
         """Hands out a stream's parts, each read when the one before it has been handed out."""
         hashed, last = first, False
         try:
             while (plan := upload.next_part()) is not None:
                 if plan.number > 1:
-                    hashed, last = await self._next_block(blocks, plan.size)
+                    await self._memory.room(plan.size)
+                    try:
+                        hashed, last = await self._read_block(stream, plan.size)
+                    except SourceError:
+                        self._memory.release(plan.size)
+                        raise
                 upload.all_planned = last
-                upload.size = blocks.taken
+                upload.size = stream.blocks.taken
                 self._hand_out_part(upload, plan, hashed)
-                self._held_bytes -= plan.size
+                self._memory.release(plan.size)
         except SourceError as problem:
             self._refuse_part(upload, problem)
+        self._end_stream(stream)
+
+    async def _read_block(self, stream: _Stream, size: int) -> tuple[HashedBody, bool]:
+        """The next block of a stream, for which there is room, and whether it is the last."""
+        block, last = await stream.blocks.next_block(size)
+        ahead_bytes = stream.blocks.held_bytes
+        self._memory.read_ahead(ahead_bytes - stream.ahead_bytes)
+        stream.ahead_bytes = ahead_bytes
+        hashed: HashedBody = await self._offload(self._reader.hashed, block)
+        return hashed, last
+
+    def _end_stream(self, stream: _Stream) -> None:
+        """It is read to its end, or no more of it is wanted."""
+        self._begun_streams -= 1
+        self._memory.read_ahead(-stream.ahead_bytes)
+
+    # --- what is read once more (Again) ------------------------------------------------------------
 
     async def take_room(self, size: int) -> None:
         """Waits for room for a body of `size` bytes, which counts as held until it is given back."""
-        while not self._has_room():
-            room = asyncio.get_running_loop().create_future()
-            self._waiting_for_room.append(room)
-            await room
-        self._held_bytes += size
+        await self._memory.room(size)
 
     def give_back(self, size: int) -> None:
-        self._held_bytes -= size
+        self._memory.release(size)
 
-    async def _next_block(self, blocks: BlockStream, size: int) -> tuple[HashedBody, bool]:
-        """The next block of a stream and whether it is the last; `size` bytes stay held for it."""
-        await self.take_room(size)
-        try:
-            block, last = await blocks.next_block(size)
-            hashed: HashedBody = await self._offload(self._reader.hashed, block)
-        except BaseException:
-            self._held_bytes -= size
-            raise
-        return hashed, last
+
+class _Stream(msgspec.Struct, eq=False):
+    """A stream that is begun; `ahead_bytes` is what counts as read ahead."""
+
+    blocks: BlockStream
+    ahead_bytes: int = 0
+
+
+def _first_block_bytes(source: ObjectSource, sizes: PartSizes) -> int:
+    return sizes.first if source.size is None else min(source.size, sizes.first)
