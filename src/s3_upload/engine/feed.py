@@ -30,6 +30,7 @@ from typing import Any
 import msgspec
 
 from s3_upload.config import UploadConfig
+from s3_upload.engine.guard import guarded
 from s3_upload.engine.keys import Keys
 from s3_upload.engine.memory import Memory
 from s3_upload.engine.multipart import MultipartUpload, PartPlan
@@ -98,6 +99,7 @@ class Feed:
         self._begun_streams = 0
         self._memory = Memory(config.max_in_flight_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._job_done = guarded(sink.fail, self._after_job)
         self._pulling = False
         self._catching_up = False
         self._exhausted = False
@@ -195,7 +197,7 @@ class Feed:
         self._tasks.add(task)
         task.add_done_callback(self._job_done)
 
-    def _job_done(self, task: asyncio.Task[None]) -> None:
+    def _after_job(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if self._closed:
             return

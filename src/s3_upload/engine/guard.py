@@ -6,6 +6,7 @@ waits for it waits for ever.  So an exception here has one way: it ends the run,
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ def guarded(fail: Fail, act: Callable[..., None]) -> Callable[..., None]:
     def call(*arguments: Any) -> None:
         try:
             act(*arguments)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # in a callback nobody is cancelled
             fail(error)
 
     return call

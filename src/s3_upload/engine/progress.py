@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from inspect import isawaitable
 
+from s3_upload.engine.guard import guarded
 from s3_upload.report import UploadReport
 
 MAX_BACKLOG = 256
@@ -32,7 +33,7 @@ class Delivery:
     ) -> None:
         self._progress = progress
         self._on_error = on_error
-        self._on_empty = on_empty
+        self._on_empty = guarded(on_error, on_empty)
         self._backlog: deque[UploadReport] = deque()
         self._task: asyncio.Task[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
@@ -62,7 +63,7 @@ class Delivery:
             return
         try:
             returned = self._progress(report)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             self._stop(error)
             return
         if returned is not None and isawaitable(returned):

@@ -34,6 +34,7 @@ from s3_upload.engine.bulk import BulkLine
 from s3_upload.engine.client import Client
 from s3_upload.engine.failures import Failures
 from s3_upload.engine.feed import Feed
+from s3_upload.engine.guard import guarded
 from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.progress import Delivery, Progress
 from s3_upload.engine.tidy import abort_all
@@ -93,6 +94,7 @@ class Scheduler:
         self._ready: deque[Unit] = deque()
         self._idle_workers: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
+        self._worker_done = guarded(self.fail, self._after_worker)
         self._multiparts: dict[MultipartUpload, None] = {}  # a set that keeps its order
         self._in_flight = 0
         self._hedges = 0
@@ -184,7 +186,7 @@ class Scheduler:
             self._workers.add(worker)
             worker.add_done_callback(self._worker_done)
 
-    def _worker_done(self, worker: asyncio.Task[None]) -> None:
+    def _after_worker(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
         # Cancelled by itself: something that the client awaited was.
         error = asyncio.CancelledError() if worker.cancelled() else worker.exception()
@@ -355,6 +357,10 @@ class Scheduler:
             return
         if error is None:
             self._end.set_result(None)
+        elif isinstance(error, StopIteration):  # which no future takes, as no generator does (PEP 479)
+            wrapped = RuntimeError("something of the caller's raised StopIteration")
+            wrapped.__cause__ = error
+            self._end.set_exception(wrapped)
         else:
             self._end.set_exception(error)
 

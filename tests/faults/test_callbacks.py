@@ -1,0 +1,134 @@
+"""Whatever is raised in a callback of the loop ends the run: nothing may leave it without an end.
+
+A loop prints what a callback raises and goes on; whoever waits for what it was to do would wait for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload.engine.feed import Feed
+from s3_upload.engine.nearby import Nearby
+from s3_upload.engine.objects import Objects
+from s3_upload.engine.progress import Delivery
+from s3_upload.engine.scheduler import Scheduler
+from s3_upload.engine.watchdog import Watchdog
+from s3_upload.errors import SourceError
+from s3_upload.report import SummaryFold
+from s3_upload.source import ObjectSource
+from tests.faults.actions import Rule, s3_error
+from tests.faults.uploads import PART_BYTES, upload
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from tests.conftest import StartFaultServer
+
+
+async def chunks(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), 1_000_000):
+        await asyncio.sleep(0)
+        yield body[start : start + 1_000_000]
+
+
+def everything(tmp_path: Path) -> list[ObjectSource]:
+    """Of every kind, so that every callback has its turn."""
+    (tmp_path / "small").write_bytes(b"small")
+    (tmp_path / "big").write_bytes(bytes(PART_BYTES + 1))
+    return [
+        ObjectSource(key="socket", path="/s", skip_reason="is a socket"),
+        ObjectSource(key="unreadable", path="/p", problem=SourceError("/p: Permission denied")),
+        ObjectSource.data(b"x", "data"),
+        ObjectSource.file(tmp_path / "small", "small"),
+        ObjectSource.file(tmp_path / "big", "big"),
+        ObjectSource.file(tmp_path / "missing", "missing"),
+        ObjectSource.stream(chunks(b"x"), "stream"),
+        ObjectSource.stream(chunks(bytes(2 * PART_BYTES)), "long stream"),
+        ObjectSource.data(b"x", "again"),
+    ]
+
+
+class BrokenError(Exception):
+    pass
+
+
+PLACES: list[tuple[type, str]] = [
+    (Feed, "top_up"), (Feed, "release"), (Feed, "begin_parts"), (Feed, "_hand_out"), (Objects, "single"),
+    (Objects, "multipart"), (Nearby, "saw"), (Delivery, "deliver"), (SummaryFold, "add"),
+    (Scheduler, "feed_changed"), (Scheduler, "submit"), (Scheduler, "resume"), (Scheduler, "report"),
+    (Scheduler, "proceed"), (Scheduler, "backlogged"), (Scheduler, "_wake_one"), (Scheduler, "_slots"),
+    (Watchdog, "watch"), (Watchdog, "unwatch"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3, 5, 8, 13, 21])
+@pytest.mark.parametrize(("place", "name"), PLACES, ids=[f"{p.__name__}.{name}" for p, name in PLACES])
+def test_whatever_breaks_wherever_it_is_called_from_ends_the_run(  # noqa: PLR0917 - fixtures
+    fault_server: StartFaultServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: Any,
+    name: str,
+    nth: int,
+) -> None:
+    """The nth call fails, be it in a task or a callback: the run raises that, or never came to it."""
+    server = fault_server([Rule(s3_error(500, "InternalError"), key="again", nth=1)])
+    works, calls = getattr(place, name), 0
+
+    def breaks(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            raise BrokenError
+        return works(*arguments, **named)
+
+    monkeypatch.setattr(place, name, breaks)
+    try:
+        upload(server, everything(tmp_path), progress=lambda _: None)
+    except BrokenError:
+        assert calls >= nth
+    else:
+        assert calls < nth
+
+
+ERRORS: list[BaseException] = [KeyError("mine"), StopIteration(), asyncio.CancelledError(), RuntimeError("x")]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("kind", ["skipped", "unreadable", "missing", "uploaded"])
+def test_what_progress_raises_ends_the_run_whatever_it_is(
+    fault_server: StartFaultServer, kind: str, error: BaseException
+) -> None:
+    """Reports of what is not sent are made in callbacks, with no task around them."""
+    make: Callable[[], ObjectSource] = {
+        "skipped": lambda: ObjectSource(key="k", path="/s", skip_reason="is a socket"),
+        "unreadable": lambda: ObjectSource(key="k", path="/p", problem=SourceError("/p: denied")),
+        "missing": lambda: ObjectSource.file("/no/such/file", "k"),
+        "uploaded": lambda: ObjectSource.data(b"x", "k"),
+    }[kind]
+
+    def progress(_: object) -> None:
+        raise error
+
+    expected = RuntimeError if isinstance(error, StopIteration) else type(error)
+    with pytest.raises(expected):
+        upload(fault_server(), [make()], progress=progress)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_what_default_request_raises_ends_the_run_whatever_it_is(
+    fault_server: StartFaultServer, tmp_path: Path, error: BaseException
+) -> None:
+    def default_request(_: object) -> None:
+        raise error
+
+    expected = RuntimeError if isinstance(error, StopIteration) else type(error)
+    for source in everything(tmp_path)[2:]:
+        if source.key == "missing":
+            continue
+        with pytest.raises(expected):
+            upload(fault_server(), [source], default_request=default_request)
