@@ -126,6 +126,12 @@ class UploadConfig:
         high=5 * GIB,
         auto=True,
     )
+    source_check: Literal["version", "size"] = knob(
+        "version",
+        "How a file is known to be still the same while it is read. version: by its size, its times of "
+        "modification and of change; size: by its size alone, for file systems that make times up.",
+        choices=("version", "size"),
+    )
     reader_threads: int = knob(4, "Threads that read and hash files.", low=1, high=256)
     share: Literal["full", "fair", "background"] = knob(
         "full",

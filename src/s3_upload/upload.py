@@ -34,6 +34,7 @@ from s3_upload.engine.pacer import Pacer, paced_client
 from s3_upload.engine.progress import Progress
 from s3_upload.engine.reader import Reader
 from s3_upload.engine.scheduler import Scheduler
+from s3_upload.engine.version import Versions
 from s3_upload.pace import Pace
 from s3_upload.report import UploadSummary
 from s3_upload.s3.operations import NO_FIELDS, RequestFields
@@ -269,6 +270,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         needs_sha256=client.needs_sha256,
         checksum_algorithm=client.checksum_algorithm,
         clock=runtime.clock,
+        versions=Versions(config.source_check),
     )
     feed = Feed(
         files,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from s3_upload.config import MIB
 from s3_upload.control.retry import ASK_RETRIES
 from s3_upload.engine.feed import MAX_CREATES
+from s3_upload.engine.version import Versions
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.report import AttemptReport
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, Operation, RequestFields
@@ -195,12 +199,19 @@ def test_creation_that_is_refused_needs_no_abort(fault_server: StartFaultServer,
     assert stored(server) == {"good": b"x"}
 
 
-VERSIONS = {"shorter": BIG[:-1], "longer": BIG + b"x", "touched": bytes(len(BIG)), "small": b"small"}
+VERSIONS = {
+    "shorter": BIG[:-1],
+    "longer": BIG + b"x",
+    "touched": bytes(len(BIG)),
+    "size and mtime put back": bytes(len(BIG)),
+    "replaced": bytes(len(BIG)),
+    "small": b"small",
+}
 
 
 def changes(big: Path, how: str, times: int) -> Callable[[Any], None]:
     """A script that has the file change while its first part, or its first last one, is on its way."""
-    left = times
+    left, first = times, big.stat()
 
     def script(request: Any) -> None:
         nonlocal left
@@ -208,9 +219,14 @@ def changes(big: Path, how: str, times: int) -> Callable[[Any], None]:
             left -= 1
             if how == "gone":
                 big.unlink()
-            else:
-                big.write_bytes(VERSIONS[how])
-                os.utime(big, ns=(left, left))
+                return
+            path = big.with_name("other") if how == "replaced" else big
+            with path.open("r+b" if path.exists() else "wb") as file:
+                file.write(VERSIONS[how])
+                file.truncate()
+            mtime_ns = first.st_mtime_ns if how in ("size and mtime put back", "replaced") else left
+            os.utime(path, ns=(first.st_atime_ns, mtime_ns))
+            path.replace(big)
 
     return script
 
@@ -250,6 +266,40 @@ def test_a_file_that_goes_on_changing_is_not_mixed(
     assert stored(server) == {}
     assert server.model.uploads == {}
     assert len(server.of("DELETE")) == (1 if how == "gone" else 2)
+
+
+class MadeUp:
+    """A file system that numbers a file anew at each look and tells another ctime."""
+
+    def __init__(self) -> None:
+        self._looks = itertools.count(1)
+
+    def __call__(self, fd: int) -> os.stat_result:
+        info, look = os.fstat(fd), next(self._looks)
+        return os.stat_result((info.st_mode, look, *info[2:]), {"st_ctime_ns": look, **_exact(info)})
+
+
+def _exact(info: os.stat_result) -> dict[str, int]:
+    return {"st_mtime_ns": info.st_mtime_ns, "st_atime_ns": info.st_atime_ns}
+
+
+def test_a_big_file_of_a_file_system_that_makes_up_inodes_and_times_is_uploaded(
+    fault_server: StartFaultServer, big: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3_upload.upload.Versions", partial(Versions, stat=MadeUp()))
+    server = fault_server()
+    assert upload(server, [ObjectSource.file(big, "big")], settings=LITTLE_MEMORY).uploaded == 1
+    assert stored(server) == {"big": BIG}
+
+
+def test_a_file_whose_times_mean_nothing_is_uploaded_where_only_its_size_is_to_count(
+    fault_server: StartFaultServer, big: Path
+) -> None:
+    """It is touched while each of its parts is on its way."""
+    server = fault_server(lambda request: os.utime(big) if request.part_number else None)
+    settings = replace(LITTLE_MEMORY, source_check="size")
+    assert upload(server, [ObjectSource.file(big, "big")], settings=settings).uploaded == 1
+    assert stored(server) == {"big": BIG}
 
 
 # --- the run stops in the middle of it ---------------------------------------------------------------

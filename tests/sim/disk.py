@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from s3_upload.engine.reader import BigFile, HashedBody, Identity, Reader
+from s3_upload.engine.reader import BigFile, HashedBody, Reader
+from s3_upload.engine.version import Identity
 from s3_upload.errors import FailureKind, SourceError
 from s3_upload.source import ObjectSource
 
@@ -129,7 +130,7 @@ class SimDisk:
 
 
 def _identity(size: int, version: int) -> Identity:
-    return Identity(1, 1, size, version)
+    return Identity(size, version, version)
 
 
 def _changed(path: str) -> SourceError:

@@ -39,7 +39,14 @@ def refusal(spec: Knob, value: object) -> str:
 def test_the_defaults_are_valid_and_every_knob_has_a_range_or_choices_and_help() -> None:
     UploadConfig()
     assert len(NUMBERS) + len(CHOICES) + len(TEXTS) == len(KNOBS) > 10
-    assert [spec.name for spec in CHOICES] == ["window", "timeout", "hedge", "share", "pacing"]
+    assert [spec.name for spec in CHOICES] == [
+        "window",
+        "timeout",
+        "hedge",
+        "source_check",
+        "share",
+        "pacing",
+    ]
     assert [spec.name for spec in TEXTS] == ["max_bandwidth"]
     for spec in KNOBS:
         assert spec.metadata["help"].endswith(".")

@@ -9,6 +9,7 @@ import pytest
 
 from s3_upload.engine.nearby import SLOW_BATCH_S, SMALL_MEAN_BYTES, THREAD_BATCHES, Nearby, local_devices
 from s3_upload.engine.reader import HashedBody, Reader
+from s3_upload.engine.version import Versions
 from s3_upload.source import ObjectSource
 
 MOUNTINFO = """\
@@ -38,7 +39,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def reader(clock: Clock) -> Reader:
-    return Reader(single_limit_bytes=1 << 24, needs_sha256=False, checksum_algorithm="", clock=clock)
+    return Reader(
+        single_limit_bytes=1 << 24,
+        needs_sha256=False,
+        checksum_algorithm="",
+        clock=clock,
+        versions=Versions(),
+    )
 
 
 @pytest.fixture

@@ -36,10 +36,11 @@ from s3_upload.engine.memory import Memory
 from s3_upload.engine.multipart import MultipartUpload, PartPlan
 from s3_upload.engine.nearby import Nearby
 from s3_upload.engine.objects import Objects, unread
-from s3_upload.engine.reader import BigFile, HashedBody, Identity, Reader
+from s3_upload.engine.reader import BigFile, HashedBody, Reader
 from s3_upload.engine.sink import Sink
 from s3_upload.engine.stream import BlockStream
 from s3_upload.engine.unit import Unit, Upload
+from s3_upload.engine.version import Identity
 from s3_upload.errors import SourceError, UploadError
 from s3_upload.parts import PartSizes, StoreParts
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, RequestFields

@@ -22,8 +22,9 @@ from collections.abc import Sequence
 import msgspec
 
 from s3_upload.control.retry import remedy
-from s3_upload.engine.reader import HashedBody, Identity
+from s3_upload.engine.reader import HashedBody
 from s3_upload.engine.unit import Unit, Upload
+from s3_upload.engine.version import Identity
 from s3_upload.errors import FailureKind, Remedy, SourceError, UploadError
 from s3_upload.http import Response
 from s3_upload.parts import PartSizes, StoreParts

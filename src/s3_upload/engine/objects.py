@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from s3_upload.config import UploadConfig
 from s3_upload.engine.multipart import MultipartUpload
-from s3_upload.engine.reader import HashedBody, Identity
+from s3_upload.engine.reader import HashedBody
 from s3_upload.engine.sink import Sink
 from s3_upload.engine.unit import Unit, Upload
+from s3_upload.engine.version import Identity
 from s3_upload.errors import SourceError, UploadError
 from s3_upload.parts import MAX_PART_BYTES, PartSizes, StoreParts, sizes_for
 from s3_upload.report import SKIPPED, UploadReport

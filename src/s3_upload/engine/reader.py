@@ -3,8 +3,8 @@
 Rules:
 
 * What is hashed is the very buffer that is sent.
-* A file is one version or an error: its identity (device, inode, size, mtime) is compared before and
-  after a read, and for parts with what it was at first.
+* A file is one version or an error: its size and times are compared before and after a read, and for parts
+  with what they were at first (`version.py`).
 * No mmap: a file truncated under a map kills the process.
 * Opening never blocks: a FIFO or device that slipped in is refused, not waited for.
 """
@@ -19,6 +19,7 @@ from hashlib import sha256
 
 import msgspec
 
+from s3_upload.engine.version import Identity, Versions, changed
 from s3_upload.errors import FailureKind, SourceError
 from s3_upload.http import Body
 from s3_upload.s3.checksum import checksum_of
@@ -33,15 +34,6 @@ PULL_BUDGET_S = 0.02
 """A generator that takes its time (a slow disk, a crawl) gives what it has by then."""
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 """A flag for `Reader.read_batch`."""
-
-
-class Identity(msgspec.Struct, frozen=True, gc=False):
-    """What tells one version of a file from another."""
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
 
 
 class HashedBody(msgspec.Struct, frozen=True, gc=False):
@@ -65,6 +57,7 @@ class Reader(msgspec.Struct, frozen=True):
     needs_sha256: bool
     checksum_algorithm: str
     clock: Callable[[], float]
+    versions: Versions
 
     def pull(self, sources: Iterator[ObjectSource], count: int) -> tuple[list[ObjectSource], bool]:
         """Up to `count` sources, and whether that was all; what a slow iterable has after a moment."""
@@ -107,11 +100,11 @@ class Reader(msgspec.Struct, frozen=True):
         """
         fd = _open(path)
         try:
-            if _identity(_regular(fd, path)) != identity:
-                raise _changed(path)
+            self._verify(path, identity, self._regular(fd, path))
             body = _read_at(fd, offset, size)
-            if len(body) != size or _identity(os.fstat(fd)) != identity:
-                raise _changed(path)
+            self._verify(path, identity, self.versions.stat(fd))
+            if len(body) != size:
+                raise changed(path, f"{len(body)} of {size} bytes could be read at {offset}")
         except OSError as error:
             raise _unreadable(path, error) from error
         finally:
@@ -143,20 +136,41 @@ class Reader(msgspec.Struct, frozen=True):
         path = source.path
         fd = _open(path, flags)
         try:
-            before = _regular(fd, path)
+            before = self._regular(fd, path)
             size = before.st_size
             if size > self.single_limit_bytes:
-                return BigFile(_identity(before))
+                return BigFile(self.versions.identity(before))
             # What has grown meanwhile shows by its size; what claims to be empty is asked for a byte.
             body = _read_at(fd, 0, size or 1)
-            after = os.fstat(fd)  # of the same file: device and inode cannot differ
-            if len(body) != size or after.st_size != size or after.st_mtime_ns != before.st_mtime_ns:
-                raise _changed(path)
+            after = self.versions.stat(fd)
+            is_same = after.st_mtime_ns == before.st_mtime_ns and after.st_ctime_ns == before.st_ctime_ns
+            if after.st_size != size or not is_same:
+                self._verify(path, self.versions.identity(before), after)
+            if len(body) != size:
+                raise changed(path, f"{len(body)} bytes could be read, its size is {size}")
         except OSError as error:
             raise _unreadable(path, error) from error
         finally:
             os.close(fd)
         return self.hashed(body)
+
+    def _verify(self, path: str, identity: Identity, info: os.stat_result) -> None:
+        self.versions.verify(path, identity, info, lambda: self._look(path))
+
+    def _look(self, path: str) -> os.stat_result:
+        fd = _open(path)
+        try:
+            return self._regular(fd, path)
+        finally:
+            os.close(fd)
+
+    def _regular(self, fd: int, path: str) -> os.stat_result:
+        """What the file is at the moment. Raises `SourceError` for what is no regular file."""
+        info = self.versions.stat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            what = "is a directory" if stat.S_ISDIR(info.st_mode) else "is not a regular file"
+            raise SourceError(f"{path}: {what}")
+        return info
 
 
 class _IsLinkError(Exception):
@@ -172,19 +186,6 @@ def _open(path: str, flags: int = 0) -> int:
         raise _unreadable(path, error) from error
 
 
-def _regular(fd: int, path: str) -> os.stat_result:
-    """What the file is at the moment. Raises `SourceError` for what is no regular file."""
-    info = os.fstat(fd)
-    if not stat.S_ISREG(info.st_mode):
-        what = "is a directory" if stat.S_ISDIR(info.st_mode) else "is not a regular file"
-        raise SourceError(f"{path}: {what}")
-    return info
-
-
-def _identity(info: os.stat_result) -> Identity:
-    return Identity(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
-
-
 def _read_at(fd: int, offset: int, size: int) -> bytes:
     """Up to `size` bytes from `offset`; fewer only at the end of the file."""
     if offset:
@@ -198,10 +199,6 @@ def _read_at(fd: int, offset: int, size: int) -> bytes:
         chunks.append(chunk)
         missing -= len(chunk)
     return b"".join(chunks)
-
-
-def _changed(path: str) -> SourceError:
-    return SourceError(f"{path}: source changed while it was read", FailureKind.SOURCE_CHANGED)
 
 
 def _unreadable(path: str, error: Exception) -> SourceError:

@@ -1,0 +1,120 @@
+"""What tells one version of a file from another, on file systems of all kinds.
+
+Rules:
+
+* A version is a size, a time of modification and a time of change (ctime).  Who writes to a file may put the
+  first two back; the third only the system sets, also when another file takes the name.
+* Device and inode are no part of it: a file is opened anew for each part, and GlusterFS, sshfs, CIFS, WSL and
+  overlays may number one file otherwise at each opening.  What an inode would tell, ctime tells.
+* Some of them make up times as well: each replica has its own, or the moment of asking is given.  So where a
+  time differs the file is looked at MAX_LOOKS times more, in a moment in which no file changes.  A time that
+  goes back then, or comes back, is made up, and so is a ctime that is another at each look while all else is
+  as it was.  It counts no more, on that file system, in this run.
+* `check` "size": times mean nothing at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import msgspec
+
+from s3_upload.errors import FailureKind, SourceError
+
+MAX_LOOKS = 3
+
+
+class Identity(msgspec.Struct, frozen=True, gc=False):
+    """A version of a file. `device` tells where it lies, not which version it is."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    device: int = 0
+
+
+class Versions:
+    """Compares files with what they were, for one run. Used by several threads at a time.
+
+    `stat` looks at an open file.
+    """
+
+    def __init__(self, check: str = "version", stat: Callable[[int], os.stat_result] = os.fstat) -> None:
+        self.stat = stat
+        self._only_size = check == "size"
+        self._no_mtime: set[int] = set()  # the devices on which it is made up
+        self._no_ctime: set[int] = set()
+
+    def identity(self, info: os.stat_result) -> Identity:
+        return Identity(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_dev)
+
+    def verify(
+        self, path: str, was: Identity, info: os.stat_result, look: Callable[[], os.stat_result]
+    ) -> None:
+        """Raises `SourceError`, which says what differs, if `info` shows another version than `was`.
+
+        `look` opens the file anew and looks at it.
+        """
+        seen = self.identity(info)
+        if self._agree(was, seen):
+            return
+        if seen.size == was.size:
+            self._learn(was, [seen, *(self.identity(look()) for _ in range(MAX_LOOKS))])
+            if self._agree(was, seen):
+                return
+        raise changed(path, self._difference(was, seen))
+
+    def _agree(self, was: Identity, seen: Identity) -> bool:
+        if self._only_size:
+            return was.size == seen.size
+        return (
+            was.size == seen.size
+            and (was.mtime_ns == seen.mtime_ns or seen.device in self._no_mtime)
+            and (was.ctime_ns == seen.ctime_ns or seen.device in self._no_ctime)
+        )
+
+    def _learn(self, was: Identity, looks: Sequence[Identity]) -> None:
+        """Finds out which times are made up. `looks`: of one moment, the first differs from `was`."""
+        if any(look.size != was.size for look in looks):
+            return
+        device = looks[0].device
+        mtimes_ns, ctimes_ns = [look.mtime_ns for look in looks], [look.ctime_ns for look in looks]
+        if _made_up(was.mtime_ns, mtimes_ns):
+            self._no_mtime.add(device)
+        same_mtime = device in self._no_mtime or {was.mtime_ns} == set(mtimes_ns)
+        each_another = same_mtime and len(set(ctimes_ns)) == len(ctimes_ns)
+        if each_another or _made_up(was.ctime_ns, ctimes_ns):
+            self._no_ctime.add(device)
+
+    def _difference(self, was: Identity, seen: Identity) -> str:
+        if was.size != seen.size:
+            return f"its size was {was.size}, is {seen.size}"
+        names = [("time of modification", was.mtime_ns, seen.mtime_ns, self._no_mtime)]
+        names.append(("time of change (ctime)", was.ctime_ns, seen.ctime_ns, self._no_ctime))
+        differ = [
+            f"its {name} was {_show(before)}, is {_show(now)}"
+            for name, before, now, made_up in names
+            if before != now and seen.device not in made_up
+        ]
+        return "; ".join(differ)
+
+
+def changed(path: str, how: str) -> SourceError:
+    return SourceError(f"{path}: source changed while it was read: {how}", FailureKind.SOURCE_CHANGED)
+
+
+def _made_up(was_ns: int, looks_ns: Sequence[int]) -> bool:
+    """Whether a time goes back within a moment, or what it was comes back: no change of a file does that."""
+    goes_back = any(later < earlier for earlier, later in pairwise(looks_ns))
+    return goes_back or (looks_ns[0] != was_ns and was_ns in looks_ns)
+
+
+def _show(time_ns: int) -> str:
+    seconds, rest_ns = divmod(time_ns, 10**9)
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{rest_ns:09d} UTC"
+    except (ValueError, OverflowError, OSError):  # a time that no calendar has
+        return f"{time_ns} ns"
