@@ -231,6 +231,10 @@ WRONG_WORDS: list[tuple[list[str], str]] = [
     (["src", "s3://bucket", "--ca-bundle", "nope.pem"], "nope.pem"),
     (["src", "s3://bucket", "--endpoint-url", "ftp://x"], "ftp://x"),
     (["src", "s3://bucket", "--endpoint-url", "localhost:9000"], "localhost:9000"),
+    (
+        ["src", "s3://bucket", "--endpoint-url", "https://trash.fra1.digitaloceanspaces.com"],
+        "endpoint_url: names the bucket 'trash', and the destination is 'bucket'",
+    ),
     (["src", "s3://bucket", "--dryrun", "--json"], "--dryrun and --json"),
     (["src", "s3://bucket", "--embedded", "src/store"], "lies in the source src"),
     (["perf-dat", "src", "bucket", "p"], "perf-dat: no such command. Did you mean perf-data?"),

@@ -81,6 +81,16 @@ def test_the_command_signs_nothing_where_it_is_told_so(
     assert "authorization" not in server.requests[0].headers
 
 
+def test_an_endpoint_url_that_ends_in_the_bucket_puts_nothing_below_a_folder_of_its_name(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_bytes(b"a")
+    server = fault_server()
+    url = f"{server.url}/{BUCKET}"
+    assert main([str(tmp_path), f"s3://{BUCKET}/p", "--no-sign-request", "--endpoint-url", url]) == 0
+    assert stored(server) == {"p/a.txt": b"a"}
+
+
 def test_a_refusal_says_that_nothing_was_signed(fault_server: StartFaultServer) -> None:
     server = fault_server(lambda _: s3_error(403, "AccessDenied", "Access Denied."))
     with pytest.raises(RunError, match=r"Access Denied\..*the request was not signed"):

@@ -8,7 +8,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html:
   the only way for a bucket whose name is no DNS name, or has dots while TLS is used (AWS's wildcard
   certificate covers one label).
 
-`auto` takes the first for AWS where it can, and the second for a custom endpoint.
+`auto` takes the first for AWS where it can, and the second for a custom endpoint, unless its URL has the
+bucket in front of the host.
 
 AWS has three more kinds of endpoint (`Variant`):
 https://docs.aws.amazon.com/general/latest/gr/s3.html lists them.
@@ -24,6 +25,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from s3_upload.errors import ConfigError
+from s3_upload.s3.bucket_url import without_bucket
 
 AddressingStyle = Literal["auto", "path", "virtual"]
 ADDRESSING_STYLES: tuple[AddressingStyle, ...] = ("auto", "path", "virtual")
@@ -114,10 +116,11 @@ def endpoint_for(
     addressing_style: AddressingStyle = "auto",
     variant: Variant = STANDARD,
 ) -> Endpoint:
-    """The endpoint of `bucket`: AWS's in `region`, of the kind `variant`, or the one at `endpoint_url`.
+    """The endpoint of `bucket`: AWS's in `region`, of the kind `variant`, or the one at `endpoint_url`,
+    which may name the bucket already.
 
-    Raises `ConfigError` when a name or the URL is not usable, or when virtual-hosted-style was asked
-    for, or is what acceleration needs, and cannot work.
+    Raises `ConfigError` when a name or the URL is not usable or names another bucket, or when
+    virtual-hosted-style was asked for, or is what acceleration needs, and cannot work.
     """
     check_bucket(bucket)
     if addressing_style not in ADDRESSING_STYLES:
@@ -128,19 +131,22 @@ def endpoint_for(
         raise ConfigError(f"region = {region!r}: is no region name; use one like eu-central-1")
     if endpoint_url is not None:
         base = check_endpoint_url(endpoint_url)
-        virtual = addressing_style == "virtual"
+        host, path, in_host = without_bucket(
+            bucket, base.hostname or "", base.path.rstrip("/"), path_style=addressing_style == "path"
+        )
+        auto = in_host and _is_dns_name(bucket) and (base.scheme == "http" or _fits_a_label(bucket))
     else:
         _check_protocol(bucket)
-        base = urlsplit(f"https://{variant.of_region(region)}")
+        host, path, auto = variant.of_region(region), "", _fits_a_label(bucket)
+        base = urlsplit(f"https://{host}")
         if variant.accelerate:
             _check_accelerate(bucket, addressing_style)
-        virtual = addressing_style == "virtual" or (addressing_style == "auto" and _fits_a_label(bucket))
-    host = (base.hostname or "").rstrip(".") if virtual else base.hostname or ""
+    virtual = addressing_style == "virtual" or (addressing_style == "auto" and auto)
     if virtual:
+        host = host.rstrip(".")
         _check_virtual(bucket, host, aws=endpoint_url is None)
         host = f"{bucket}.{host}"
     port = base.port or DEFAULT_PORTS[base.scheme]
-    path = base.path.rstrip("/")
     return Endpoint(
         scheme=base.scheme,
         host=host,
