@@ -117,7 +117,7 @@ def shortfalls(used: Used) -> list[str]:
     """What of the targets was not reached, one phrase each; none: all were."""
     found = [used.problem] if used.problem else []
     if used.stored < used.expected:
-        found.append(f"{used.expected - used.stored} objects missing")
+        found.append(f"objects missing: {used.expected - used.stored}")
     if max(used.sockets, used.at_store) > 2 * used.in_flight:
         found.append(f"{max(used.sockets, used.at_store)} sockets, more than twice {used.in_flight}")
     return found

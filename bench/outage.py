@@ -165,10 +165,10 @@ def shortfalls(without_s: float, outage_s: float, found: Uploaded) -> list[str]:
     """What of the targets was not reached, one phrase each; none: all were."""
     said = [found.problem] if found.problem else []
     if found.stored < found.expected:
-        said.append(f"{found.expected - found.stored} objects missing")
+        said.append(f"objects missing: {found.expected - found.stored}")
     if found.left_over:
-        said.append(f"{found.left_over} multipart uploads left over")
-    if not said and beyond_s(without_s, outage_s, found) > limit_s(without_s):
+        said.append(f"multipart uploads left over: {found.left_over}")
+    if not found.problem and beyond_s(without_s, outage_s, found) > limit_s(without_s):
         said.append("too slow")
     return said
 

@@ -28,8 +28,8 @@ def used(**given: Any) -> Used:
         (used(sockets=200, at_store=200), []),
         (used(sockets=201), ["201 sockets, more than twice 100"]),
         (used(at_store=900), ["900 sockets, more than twice 100"]),
-        (used(stored=7), ["3 objects missing"]),
-        (used(stored=7, problem="exit 1: no"), ["exit 1: no", "3 objects missing"]),
+        (used(stored=7), ["objects missing: 3"]),
+        (used(stored=7, problem="exit 1: no"), ["exit 1: no", "objects missing: 3"]),
     ],
 )
 def test_a_target_that_is_missed_is_named(found: Used, said: list[str]) -> None:

@@ -26,9 +26,10 @@ def uploaded(**given: Any) -> Uploaded:
         (uploaded(), []),
         (uploaded(took_s=10.0 + 12.0 + 5.0), []),
         (uploaded(took_s=10.0 + 12.0 + 5.1), ["too slow"]),
-        (uploaded(stored=9), ["1 objects missing"]),
-        (uploaded(left_over=2), ["2 multipart uploads left over"]),
-        (uploaded(stored=9, problem="exit 3: refused"), ["exit 3: refused", "1 objects missing"]),
+        (uploaded(took_s=99.0, left_over=1), ["multipart uploads left over: 1", "too slow"]),
+        (uploaded(stored=9), ["objects missing: 1"]),
+        (uploaded(left_over=2), ["multipart uploads left over: 2"]),
+        (uploaded(stored=9, problem="exit 3: refused"), ["exit 3: refused", "objects missing: 1"]),
     ],
 )
 def test_a_target_that_is_missed_is_named(found: Uploaded, said: list[str]) -> None:
