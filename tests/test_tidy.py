@@ -22,9 +22,11 @@ SRC = ROOT / "src" / "s3_upload"
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
-LEAVES = {"checks", "errors", "config", "report", "http", "source", "threads", "units", "pace", "parts"}
+LEAVES = {"checks", "config", "descriptors", "errors", "http", "pace", "parts", "report", "source"}
+LEAVES |= {"threads", "units"}
 ARROWS: dict[str, set[str]] = {
     "checks": set(),
+    "descriptors": set(),
     "errors": set(),
     "http": set(),
     "threads": set(),
@@ -33,7 +35,7 @@ ARROWS: dict[str, set[str]] = {
     "pace": {"errors", "report", "units"},
     "parts": {"config"},
     "report": {"errors"},
-    "source": {"checks", "errors"},
+    "source": {"checks", "descriptors", "errors"},
     "control": LEAVES,
     "s3": LEAVES,
     "wire": LEAVES,

@@ -218,6 +218,11 @@ class S3Client:
         """See `engine.client.PacedClient`."""
         return tcp_info.AVAILABLE
 
+    @property
+    def open_connections(self) -> int:
+        """How many there are, idle ones included."""
+        return sum(pool.open_count for pool in self._pools.values())
+
     def samples(self) -> list[ConnectionSample]:
         """See `engine.client.PacedClient`."""
         return [sample for pool in self._pools.values() for sample in pool.samples()]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import msgspec
 
+from s3_upload.descriptors import patiently
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials, expired
 from s3_upload.s3.endpoint import ADDRESSING_STYLES, STANDARD, AddressingStyle, Variant, check_endpoint_url
@@ -178,7 +179,9 @@ class BotocoreCredentials:
     async def _load(self, *, renew: bool) -> Credentials:
         try:
             async with asyncio.timeout(LOAD_TIMEOUT_S):
-                credentials, source = await self._threads.call(lambda: self._fetch(renew=renew))
+                credentials, source = await self._threads.call(
+                    lambda: patiently(lambda: self._fetch(renew=renew), pause=self._threads.pause)
+                )
         except TimeoutError:
             raise RunError(
                 f"no credentials within {LOAD_TIMEOUT_S:.0f} s: the place they come from does not answer",

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from s3_upload.checks import as_bytes, must_be, must_be_bytes, wrong_type
+from s3_upload.descriptors import patiently
 from s3_upload.errors import ConfigError, FailureKind, SourceError
 
 _TYPE_NAMES: dict[Callable[[int], bool], str] = {
@@ -193,7 +194,8 @@ def files_recursive(src_dir: str | os.PathLike[str], key_prefix: str = "") -> It
 class _Directory(NamedTuple):
     """A directory being listed. `names` are still to come, sorted; all not in `others` are plain files.
 
-    Its entries' paths begin with `base`, their keys with `prefix`.
+    Its entries' paths begin with `base`, their keys with `prefix`.  `linked`: a link led here.  Without one
+    no directory lies in itself, and there are file systems on which all have one inode number.
     """
 
     base: str
@@ -201,9 +203,10 @@ class _Directory(NamedTuple):
     identity: tuple[int, int]
     names: Iterator[str]
     others: set[str]
+    linked: bool
 
 
-def _list(path: str, prefix: str, info: os.stat_result) -> _Directory:
+def _list(path: str, prefix: str, info: os.stat_result, *, linked: bool = False) -> _Directory:
     names: list[str] = []
     others: set[str] = set()
     with os.scandir(path) as entries:
@@ -213,13 +216,13 @@ def _list(path: str, prefix: str, info: os.stat_result) -> _Directory:
                 others.add(entry.name)
     names.sort(key=_SORT_KEY)
     base = path if path.endswith(os.sep) else path + os.sep
-    return _Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others)
+    return _Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others, linked)
 
 
 def _walk(top: _Directory) -> Iterator[ObjectSource]:
     stack = [top]
     while stack:
-        base, prefix, _, names, others = stack[-1]
+        base, prefix, _, names, others, _ = stack[-1]
         for name in names:  # goes on where it was left for a directory below
             is_ascii = name.isascii()  # nearly all, and quick to tell
             if is_ascii and name not in others:
@@ -254,10 +257,11 @@ def _examine(path: str, key: str, stack: list[_Directory]) -> ObjectSource | _Di
         if not stat.S_ISDIR(info.st_mode):
             what = next((text for test, text in _TYPE_NAMES.items() if test(info.st_mode)), "no file")
             return ObjectSource(key=key, path=path, skip_reason=f"is {what}")
-        if any((info.st_dev, info.st_ino) == above.identity for above in stack):
+        linked = stack[-1].linked or Path(path).is_symlink()
+        if linked and any((info.st_dev, info.st_ino) == above.identity for above in stack):
             reason = "the link leads back to a directory it lies in"
         else:
-            return _list(path, key + "/", info)
+            return patiently(lambda: _list(path, key + "/", info, linked=linked))
     except OSError as error:
         reason = error.strerror or str(error)
         if isinstance(error, FileNotFoundError) and Path(path).is_symlink():

@@ -11,6 +11,7 @@ take the next call.
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -33,6 +34,7 @@ class DaemonThreads:
         self._threads = 0
         self._idle = 0
         self._queued = 0
+        self._closed = threading.Event()
 
     def call(self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Starts `function` in a thread, or queues it. Cancelling the future drops a queued call and
@@ -57,10 +59,16 @@ class DaemonThreads:
 
     def close(self) -> None:
         """Lets the threads end now instead of after `IDLE_S`, each when its call is done."""
+        self._closed.set()
         with self._lock:
             threads = self._threads
         for _ in range(threads):
             self._queue.put(None)
+
+    def pause(self, seconds: float) -> None:
+        """Blocks, in a call that may wait for long: `close` ends that, with an `InterruptedError`."""
+        if self._closed.wait(seconds):
+            raise InterruptedError(errno.EINTR, "nobody waits for it any more")
 
     def _work(self) -> None:
         while True:

@@ -17,6 +17,7 @@ from types import NoneType
 
 import msgspec
 
+from s3_upload import descriptors
 from s3_upload.checks import must_be, must_be_callable, wrong_type
 from s3_upload.config import UploadConfig
 from s3_upload.control.bulk import BulkBound
@@ -41,15 +42,11 @@ from s3_upload.s3.operations import NO_FIELDS, RequestFields
 from s3_upload.source import ObjectSource
 from s3_upload.threads import DaemonThreads
 
-try:
-    import resource
-except ImportError:  # not on Windows
-    resource = None  # type: ignore[assignment]
-
 DEFAULT_MAX_CONNECTIONS = 10_000
 RESERVED_FILES = 64
-"""Open files left to the program, its reader threads and libraries; of the rest one half is used,
-since connections that are being replaced overlap with their successors."""
+"""Descriptors left to the reader threads, to the program and to libraries, besides those that are open when
+the run begins; of the rest one half is used, since connections that are being replaced overlap with their
+successors."""
 
 DefaultRequest = Callable[[ObjectSource], RequestFields | None]
 
@@ -66,36 +63,40 @@ class Controls(msgspec.Struct, frozen=True):
 class Runtime(msgspec.Struct, frozen=True):
     """What one run takes from its surroundings; the simulator gives virtual ones.
 
-    `clock`: monotonic seconds.  `offload`: runs a blocking function off the loop; `offload_source`
-    likewise what is the caller's (iterables, files) and may never return, so that it keeps no other from
-    its thread.  `close`: the run needs it no more.  `local_devices`: see `engine.nearby`.
+    `clock`: monotonic seconds.  `offload`: runs a blocking function off the loop; `offload_source` likewise
+    what is the caller's (iterables, files) and may never return, so that it keeps no other from its thread.
+    `pause` blocks for so many seconds, in a thread of `offload`.  `close`: the run needs it no more.
+    `local_devices`: see `engine.nearby`.
     """
 
     clock: Callable[[], float]
     rng: Rng
     offload: Offload
     offload_source: Offload
+    pause: Callable[[float], None] = time.sleep
     close: Callable[[], None] = lambda: None
     local_devices: frozenset[int] = frozenset()
 
 
-def controls_for(config: UploadConfig) -> Controls:
-    """The algorithm that `config` asks for, in its initial state."""
+def controls_for(config: UploadConfig, open_connections: int = 0) -> Controls:
+    """The algorithm that `config` asks for, in its initial state. `open_connections`: of the client."""
     timeout = OriginTimeout(config) if config.timeout == "origin" else AdaptiveTimeout(config)
-    limit = min(config.max_in_flight, max_connections())
+    limit = min(config.max_in_flight, max_connections(open_connections))
     window = FixedWindow(limit) if config.window == "fixed" else AdaptiveWindow(limit)
     bulk = BulkBound(limit) if config.window == "adaptive" else None
     return Controls(timeout, Retry(config.n_retries), window, bulk)
 
 
-def max_connections() -> int:
-    """How many connections the limit on open files (RLIMIT_NOFILE) leaves room for."""
-    if resource is None:
+def max_connections(open_connections: int = 0) -> int:
+    """How many connections there are descriptors for, besides what the program has open already.
+
+    `open_connections` of that are there to be used.
+    """
+    limit = descriptors.limit()
+    if limit is None:
         return DEFAULT_MAX_CONNECTIONS
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return DEFAULT_MAX_CONNECTIONS
-    return int(max(1, (soft - RESERVED_FILES) // 2))
+    taken = descriptors.count_open() - open_connections
+    return max(1, (limit - taken - RESERVED_FILES) // 2)
 
 
 def real_runtime(config: UploadConfig) -> Runtime:
@@ -112,6 +113,7 @@ def real_runtime(config: UploadConfig) -> Runtime:
         rng=random.Random(),  # noqa: S311 - jitter, not secrets
         offload=_offload(readers),
         offload_source=_offload(sources),
+        pause=readers.pause,
         close=close,
         local_devices=local_devices(),
     )
@@ -156,7 +158,7 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
             config=config,
             progress=progress,
             default_request=default_request,
-            controls=controls_for(config),
+            controls=controls_for(config, getattr(client, "open_connections", 0)),
             runtime=runtime,
             pace=pace,
         )
@@ -270,6 +272,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         needs_sha256=client.needs_sha256,
         checksum_algorithm=client.checksum_algorithm,
         clock=runtime.clock,
+        pause=runtime.pause,
         versions=Versions(config.source_check),
     )
     feed = Feed(

@@ -37,6 +37,10 @@ def clock() -> Clock:
     return Clock()
 
 
+def no_pause(_: float) -> None:
+    raise AssertionError("the loop waits for nothing")
+
+
 @pytest.fixture
 def reader(clock: Clock) -> Reader:
     return Reader(
@@ -44,6 +48,7 @@ def reader(clock: Clock) -> Reader:
         needs_sha256=False,
         checksum_algorithm="",
         clock=clock,
+        pause=no_pause,
         versions=Versions(),
     )
 

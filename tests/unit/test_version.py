@@ -38,6 +38,7 @@ def reader(stat: Callable[[int], Any] = os.fstat, check: str = "version") -> Rea
         needs_sha256=False,
         checksum_algorithm="",
         clock=lambda: 0.0,
+        pause=lambda _: None,
         versions=Versions(check, stat),
     )
 

@@ -26,6 +26,7 @@ from s3_upload.cli.output import (
 from s3_upload.cli.render import Text, counted, progress_line, show_bytes
 from s3_upload.cli.store import open_store
 from s3_upload.content_type import content_type_by_name
+from s3_upload.descriptors import raise_limit
 from s3_upload.errors import RunError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def run(job: Job) -> int:
     from s3_upload.upload import s3_upload_files
 
     share_one_heap()
+    raise_limit()
     held_back = config.share != "full" or config.max_bandwidth
     pace = Pace(config.share, config.max_bandwidth) if held_back else None
     summaries: list[UploadSummary] = []

@@ -6,7 +6,8 @@ Rules:
 * A file is one version or an error: its size and times are compared before and after a read, and for parts
   with what they were at first (`version.py`).
 * No mmap: a file truncated under a map kills the process.
-* Opening never blocks: a FIFO or device that slipped in is refused, not waited for.
+* Opening never blocks: a FIFO or device that slipped in is refused, not waited for.  But where there is no
+  file descriptor left, it waits for one (`descriptors.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hashlib import sha256
 
 import msgspec
 
+from s3_upload.descriptors import EXHAUSTED, patiently
 from s3_upload.engine.version import Identity, Versions, changed
 from s3_upload.errors import FailureKind, SourceError
 from s3_upload.http import Body
@@ -57,6 +59,7 @@ class Reader(msgspec.Struct, frozen=True):
     needs_sha256: bool
     checksum_algorithm: str
     clock: Callable[[], float]
+    pause: Callable[[float], None]
     versions: Versions
 
     def pull(self, sources: Iterator[ObjectSource], count: int) -> tuple[list[ObjectSource], bool]:
@@ -74,7 +77,8 @@ class Reader(msgspec.Struct, frozen=True):
     ) -> list[HashedBody | BigFile | SourceError]:
         """Reads files in turn until `stop_bytes` or more have been read; one result for each read.
 
-        With the flag NO_LINKS it also stops before a file that is a symbolic link.
+        With the flag NO_LINKS it also stops before a file that is a symbolic link, and before one for which
+        it would have to wait.
         """
         results: list[HashedBody | BigFile | SourceError] = []
         total = 0
@@ -82,7 +86,7 @@ class Reader(msgspec.Struct, frozen=True):
             result: HashedBody | BigFile | SourceError
             try:
                 result = self._read(source, flags)
-            except _IsLinkError:
+            except _NotHereError:
                 break
             except SourceError as error:
                 result = self._once_more(source, flags, error)
@@ -98,7 +102,7 @@ class Reader(msgspec.Struct, frozen=True):
 
         Raises `SourceError`, of kind SOURCE_CHANGED if it is another version by now.
         """
-        fd = _open(path)
+        fd = self._open(path)
         try:
             self._verify(path, identity, self._regular(fd, path))
             body = _read_at(fd, offset, size)
@@ -127,14 +131,14 @@ class Reader(msgspec.Struct, frozen=True):
             return error
         try:
             return self._read(source, flags)
-        except (SourceError, _IsLinkError) as again:
+        except (SourceError, _NotHereError) as again:
             return again if isinstance(again, SourceError) else error
 
     def _read(self, source: ObjectSource, flags: int) -> HashedBody | BigFile:
         if source.body is not None:
             return self.hashed(source.body)
         path = source.path
-        fd = _open(path, flags)
+        fd = self._open(path, flags)
         try:
             before = self._regular(fd, path)
             size = before.st_size
@@ -145,7 +149,7 @@ class Reader(msgspec.Struct, frozen=True):
             after = self.versions.stat(fd)
             is_same = after.st_mtime_ns == before.st_mtime_ns and after.st_ctime_ns == before.st_ctime_ns
             if after.st_size != size or not is_same:
-                self._verify(path, self.versions.identity(before), after)
+                self._verify(path, self.versions.identity(before), after, flags)
             if len(body) != size:
                 raise changed(path, f"{len(body)} bytes could be read, its size is {size}")
         except OSError as error:
@@ -154,15 +158,33 @@ class Reader(msgspec.Struct, frozen=True):
             os.close(fd)
         return self.hashed(body)
 
-    def _verify(self, path: str, identity: Identity, info: os.stat_result) -> None:
-        self.versions.verify(path, identity, info, lambda: self._look(path))
+    def _verify(self, path: str, identity: Identity, info: os.stat_result, flags: int = 0) -> None:
+        self.versions.verify(path, identity, info, lambda: self._look(path, flags))
 
-    def _look(self, path: str) -> os.stat_result:
-        fd = _open(path)
+    def _look(self, path: str, flags: int) -> os.stat_result:
+        fd = self._open(path, flags)
         try:
             return self._regular(fd, path)
         finally:
             os.close(fd)
+
+    def _open(self, path: str, flags: int = 0) -> int:
+        try:
+            return os.open(path, _OPEN_FLAGS | flags)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            number = getattr(error, "errno", 0)
+            if flags and (number == errno.ELOOP or number in EXHAUSTED):
+                raise _NotHereError from None
+            if number in EXHAUSTED:
+                return self._open_patiently(path)
+            raise _unreadable(path, error) from error
+
+    def _open_patiently(self, path: str) -> int:
+        """Waits for a descriptor, in its thread."""
+        try:
+            return patiently(lambda: os.open(path, _OPEN_FLAGS), clock=self.clock, pause=self.pause)
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
     def _regular(self, fd: int, path: str) -> os.stat_result:
         """What the file is at the moment. Raises `SourceError` for what is no regular file."""
@@ -173,17 +195,8 @@ class Reader(msgspec.Struct, frozen=True):
         return info
 
 
-class _IsLinkError(Exception):
-    """The file is a symbolic link, and none was to be followed."""
-
-
-def _open(path: str, flags: int = 0) -> int:
-    try:
-        return os.open(path, _OPEN_FLAGS | flags)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        if flags and getattr(error, "errno", 0) == errno.ELOOP:
-            raise _IsLinkError from None
-        raise _unreadable(path, error) from error
+class _NotHereError(Exception):
+    """The file is a symbolic link, and none was to be followed; or it cannot be opened without a wait."""
 
 
 def _read_at(fd: int, offset: int, size: int) -> bytes:

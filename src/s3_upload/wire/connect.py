@@ -11,12 +11,12 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import errno
 import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import TypeGuard
 
+from s3_upload.descriptors import EXHAUSTED
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.wire.connection import Connection, client_closed, plain_text
 from s3_upload.wire.exchange import Exchange
@@ -26,7 +26,6 @@ from s3_upload.wire.tls import tls_failure
 STAGGER_S = 0.25
 """RFC 8305's recommended delay; longer where handshakes are known to take longer."""
 STAGGER_HANDSHAKES = 2.0
-_OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 HANDSHAKE_WEIGHT = 1 / 8  # of the newest handshake in the average, as RFC 6298's alpha
 
 
@@ -181,7 +180,7 @@ class Connector:
             ) from error
         except OSError as error:
             message = f"no connection to {address} port {self.port}: {plain_text(error)}"
-            raise (NoDescriptorError if error.errno in _OUT_OF_FILES else AttemptError)(
+            raise (NoDescriptorError if error.errno in EXHAUSTED else AttemptError)(
                 FailureKind.CONNECT, message
             ) from error
 

@@ -8,7 +8,7 @@ Rules:
 * No more are open than were in use at once of late: a new one that somebody insists on, though others
   are idle, takes the place of the oldest of those.
 * Where the program has no file descriptor left for a new one, the oldest idle one gives up its own, or
-  whoever wants one waits, at most as long as a handshake may take.
+  whoever wants one waits (`descriptors.py`): nobody is to blame, and no time of the store's runs.
 * The pool knows every connection it opened until it is closed, and `close` closes them all: from then
   on it opens and keeps none.
 * The pace holds for those that are open and for all that are opened later.
@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 
+from s3_upload.descriptors import PATIENCE_S
 from s3_upload.report import ConnectionSample, Paces
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector, NoDescriptorError
@@ -74,14 +75,14 @@ class Pool:
 
         Raises `AttemptError`.
         """
-        until_s = self._loop.time() + exchange.connect_timeout_s
+        until_s = self._loop.time() + PATIENCE_S
         while True:
             self._make_room()
             self._opening += 1
             try:
                 connection = await self._connector.open(exchange, self.put_back, self._on_closed)
             except NoDescriptorError:
-                if self._loop.time() >= until_s:
+                if exchange.cancelled or self._loop.time() >= until_s:
                     raise
             else:
                 if self._closed:
@@ -147,6 +148,10 @@ class Pool:
             self._kernel_paces = False
         if self._paces.heedless:
             self._heed(connection, losses=False)
+
+    @property
+    def open_count(self) -> int:
+        return len(self._all)
 
     def samples(self) -> list[ConnectionSample]:
         """What the kernel says of each open connection; none where it says nothing."""

@@ -20,6 +20,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 
+from s3_upload.descriptors import PATIENCE_S, none_left
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.threads import DaemonThreads
 from s3_upload.wire.connection import client_closed, plain_text
@@ -114,7 +115,7 @@ class Addresses:
     async def _ask_often(self) -> None:
         for left in range(FIRST_RESOLVE_TRIES - 1, -1, -1):
             try:
-                self._addresses = await self._ask()
+                self._addresses = await self._ask_patiently()
             except OSError as error:
                 # Only "temporary failure" is worth another try before any success.
                 if not self._addresses and left and error.errno == socket.EAI_AGAIN:
@@ -125,6 +126,17 @@ class Addresses:
                     raise AttemptError(FailureKind.HOST_UNKNOWN, message + plain_text(error)) from error
             self._resolved_s = self._loop.time()
             return
+
+    async def _ask_patiently(self) -> list[str]:
+        """A resolver that lacks a file descriptor says that there is no such host, or anything else."""
+        until_s = self._loop.time() + PATIENCE_S
+        while True:
+            try:
+                return await self._ask()
+            except OSError:
+                if self._addresses or self._loop.time() >= until_s or not none_left():
+                    raise
+            await asyncio.sleep(RESOLVE_PAUSE_S)
 
     async def _ask(self) -> list[str]:
         """One look-up. Raises `OSError`."""
