@@ -22,14 +22,14 @@ from s3_upload.report import ConnectionSample, Paces
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, check_algorithm
 from s3_upload.s3.credentials import ANONYMOUS, CredentialProvider, Credentials, StaticCredentials
 from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
-from s3_upload.s3.operations import HEAD_OBJECT, Operation
+from s3_upload.s3.operations import HEAD_OBJECT, NOT_TWICE, PUT_OBJECT, UPLOAD_PART, Operation
 from s3_upload.s3.requests import ChecksumsTold, RequestEncoder
 from s3_upload.s3.responses import Failure
 from s3_upload.s3.sigv4 import Signer
 from s3_upload.session import BotocoreCredentials, ChecksumMode, resolve_settings
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector
-from s3_upload.wire.connection import client_closed
+from s3_upload.wire.connection import Connection, client_closed
 from s3_upload.wire.exchange import Exchange
 from s3_upload.wire.pool import Pool
 from s3_upload.wire.resolve import LookUp
@@ -41,6 +41,8 @@ _NOT_TAKEN = {
     "none": "the store does not take checksums: they are left out from now on",
 }
 _TYPE = re.compile(r"(?i)checksum-?type")
+_SETTLED_BY_HEADERS = frozenset({PUT_OBJECT, UPLOAD_PART})
+"""Requests whose success needs nothing of the answer's body."""
 MIN_CLOCK_ERROR_S = 300.0
 """What explains a wrong signature: S3 allows 900 s, other stores down to 300 s."""
 
@@ -200,11 +202,14 @@ class S3Client:
             self._renew_signing(target, credentials)
         assert target.encoder is not None
         exchange.note = target.signing
-        if operation.name == HEAD_OBJECT:
-            exchange.bodiless = True
+        if operation.name not in _SETTLED_BY_HEADERS:
+            exchange.bodiless = operation.name == HEAD_OBJECT
+            exchange.needs_body = not exchange.bodiless
         # Before there is a connection: one whose request cannot be made would belong to nobody.
         head = target.encoder.head(operation, self._utc_clock() + self._offset_s)
         connection = None if exchange.fresh else target.pool.take()
+        if connection is not None and operation.name in NOT_TWICE:
+            connection = _alive(connection, target.pool)
         if connection is None:
             exchange.new_connection = True
             connection = await target.pool.open(exchange)
@@ -339,6 +344,20 @@ def _check_certificate(certificate: object) -> None:
     names = certificate if isinstance(certificate, tuple) else (certificate,) * 2
     if certificate is not None and (len(names) != 2 or not all(isinstance(name, str) for name in names)):
         raise wrong_type("client_certificate", certificate, "a path, a tuple of two paths, or None")
+
+
+def _alive(connection: Connection, pool: Pool) -> Connection | None:
+    """`connection`, or an idle one below it that has not been closed by the other side meanwhile.
+
+    For POST alone: where the store has closed an idle connection and the news has not reached our loop,
+    any other request goes again at once (`Exchange.stale`), but a second CreateMultipartUpload could leave
+    an upload that nobody aborts.
+    """
+    found: Connection | None = connection
+    while found is not None and found.hung_up():
+        found.close()
+        found = pool.take()
+    return found
 
 
 def _provider(credentials: Credentials | None, profile: str | None, *, sign: bool) -> CredentialProvider:

@@ -73,9 +73,15 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Serve(Action):
-    """Behave like S3. `close`: say `Connection: close` and close after the answer."""
+    """Behave like S3. `close`: say `Connection: close` and close after the answer.
+
+    `silent`: close after the answer without having said so.  `lengthless`: as a gateway that speaks
+    HTTP/1.0 and does not know lengths; the end of the connection ends the answer.
+    """
 
     close: bool = False
+    silent: bool = False
+    lengthless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +225,8 @@ def foreign(status: int, text: str = "<html><body>No.</body></html>", **headers:
     return Answer(status, {"Content-Type": "text/html", **named}, text.encode(), of_s3=False)
 
 
-def render(answer: Answer, *, close: bool = False, head: bool = False) -> bytes:
-    """The bytes of a response; `head`: without its body."""
+def render(answer: Answer, *, close: bool = False, head: bool = False, lengthless: bool = False) -> bytes:
+    """The bytes of a response; `head`: without its body; `lengthless`: see `Serve`."""
     headers = {"Date": formatdate(usegmt=True), "Server": "FaultServer"}
     if answer.of_s3:
         headers["x-amz-request-id"] = "FAULTSERVER"
@@ -229,6 +235,10 @@ def render(answer: Answer, *, close: bool = False, head: bool = False) -> bytes:
     headers.update(answer.headers)
     if close:
         headers["Connection"] = "close"
-    lines = [f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Unknown')}"]
+    if lengthless:
+        headers.pop("Content-Length", None)
+    lines = [
+        f"HTTP/{'1.0' if lengthless else '1.1'} {answer.status} {_REASONS.get(answer.status, 'Unknown')}"
+    ]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join((*lines, "", "")).encode("latin-1") + (b"" if head else answer.body)

@@ -339,8 +339,9 @@ class _Connection(asyncio.Protocol):
         match action:
             case None:
                 self._answer(self.server.model.answer(self.request))
-            case Serve(close):
-                self._answer(self.server.model.answer(self.request), close=close)
+            case Serve(close, silent, lengthless):
+                answer = self.server.model.answer(self.request)
+                self._answer(answer, close=close or lengthless, lengthless=lengthless, hang_up=silent)
             case Answer():
                 self._answer(action)
             case Delay(seconds, then):
@@ -374,11 +375,13 @@ class _Connection(asyncio.Protocol):
         self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
         self.transport.abort()
 
-    def _answer(self, answer: Answer, *, close: bool = False) -> None:
+    def _answer(
+        self, answer: Answer, *, close: bool = False, lengthless: bool = False, hang_up: bool = False
+    ) -> None:
         close = close or answer.close or not self.keep_alive
         request = self.request
         head = request is not None and request.method == "HEAD"
-        self.transport.write(render(answer, close=close, head=head))
+        self.transport.write(render(answer, close=close, head=head, lengthless=lengthless))
         self.server.counts[str(answer.status)] += 1
         if request is not None:
             request.status = answer.status
@@ -386,7 +389,7 @@ class _Connection(asyncio.Protocol):
             self._drop_body(request)
             self.request = None
             self.server.in_flight -= 1
-        if close:
+        if close or hang_up:
             self.muted = True
             self.transport.close()
         self.server.changed()

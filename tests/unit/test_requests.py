@@ -81,7 +81,8 @@ GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
             "checksum": Checksum("CRC32", "NhCmhg=="),
         },
         "PUT /bucket/a%20b/%C3%BC%2B%26%3D%25 HTTP/1.1\r\nhost: s3.example\r\nuser-agent: s3-upload\r\n"
-        "content-length: 5\r\ncontent-type: text/plain\r\ncache-control: max-age=60\r\n"
+        "accept-encoding: identity\r\ncontent-length: 5\r\ncontent-type: text/plain\r\n"
+        "cache-control: max-age=60\r\n"
         "x-amz-storage-class: STANDARD_IA\r\nexpires: Wed, 02 Jan 2030 02:04:05 GMT\r\n"
         "x-amz-tagging: a+b=c%26d\r\nif-none-match: *\r\nx-amz-meta-author: =?UTF-8?B?Wm/Dqw==?=\r\n"
         "x-amz-checksum-crc32: NhCmhg==\r\n\r\n",
@@ -89,33 +90,35 @@ GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
     CREATE_MULTIPART_UPLOAD: (
         {"fields": RequestFields(acl="private"), "checksum": Checksum("CRC32")},
         "POST /bucket/a%20b/%C3%BC%2B%26%3D%25?uploads= HTTP/1.1\r\nhost: s3.example\r\n"
-        "user-agent: s3-upload\r\ncontent-length: 0\r\nx-amz-acl: private\r\n"
+        "user-agent: s3-upload\r\naccept-encoding: identity\r\ncontent-length: 0\r\nx-amz-acl: private\r\n"
         "x-amz-checksum-algorithm: CRC32\r\n\r\n",
     ),
     UPLOAD_PART: (
         {"upload_id": "i/d+1", "part_number": 7, "body": memoryview(b"part")},
         "PUT /bucket/a%20b/%C3%BC%2B%26%3D%25?partNumber=7&uploadId=i%2Fd%2B1 HTTP/1.1\r\n"
-        "host: s3.example\r\nuser-agent: s3-upload\r\ncontent-length: 4\r\n\r\n",
+        "host: s3.example\r\nuser-agent: s3-upload\r\naccept-encoding: identity\r\ncontent-length: 4\r\n\r\n",
     ),
     COMPLETE_MULTIPART_UPLOAD: (
         {"upload_id": "id", "body": b"<xml/>"},
         "POST /bucket/a%20b/%C3%BC%2B%26%3D%25?uploadId=id HTTP/1.1\r\nhost: s3.example\r\n"
-        "user-agent: s3-upload\r\ncontent-length: 6\r\ncontent-type: application/xml\r\n\r\n",
+        "user-agent: s3-upload\r\naccept-encoding: identity\r\ncontent-length: 6\r\n"
+        "content-type: application/xml\r\n\r\n",
     ),
     ABORT_MULTIPART_UPLOAD: (
         {"upload_id": "id"},
         "DELETE /bucket/a%20b/%C3%BC%2B%26%3D%25?uploadId=id HTTP/1.1\r\nhost: s3.example\r\n"
-        "user-agent: s3-upload\r\ncontent-length: 0\r\n\r\n",
+        "user-agent: s3-upload\r\naccept-encoding: identity\r\ncontent-length: 0\r\n\r\n",
     ),
     HEAD_OBJECT: (
         {"fields": RequestFields(acl="private", if_none_match="*", request_payer="requester")},
         "HEAD /bucket/a%20b/%C3%BC%2B%26%3D%25 HTTP/1.1\r\nhost: s3.example\r\nuser-agent: s3-upload\r\n"
-        "content-length: 0\r\nx-amz-request-payer: requester\r\nx-amz-checksum-mode: ENABLED\r\n\r\n",
+        "accept-encoding: identity\r\ncontent-length: 0\r\nx-amz-request-payer: requester\r\n"
+        "x-amz-checksum-mode: ENABLED\r\n\r\n",
     ),
     LIST_PARTS: (
         {"upload_id": "i/d+1", "part_number": 1000},
         "GET /bucket/a%20b/%C3%BC%2B%26%3D%25?part-number-marker=1000&uploadId=i%2Fd%2B1 HTTP/1.1\r\n"
-        "host: s3.example\r\nuser-agent: s3-upload\r\ncontent-length: 0\r\n\r\n",
+        "host: s3.example\r\nuser-agent: s3-upload\r\naccept-encoding: identity\r\ncontent-length: 0\r\n\r\n",
     ),
 }
 
@@ -300,3 +303,12 @@ def test_requests_alike_share_what_they_have_in_common_and_nothing_else() -> Non
     assert len(heads) == 9
     fresh = signed().head(operation(key="k", fields=RequestFields(acl="private")), AT_S)
     assert fresh in heads
+
+
+def test_every_request_asks_for_answers_that_are_not_compressed() -> None:
+    """Unsigned: a proxy on the way may rewrite it."""
+    for name, (details, _) in GOLDEN.items():
+        head = signed().head(operation(name, "k", **details), AT_S).decode()
+        assert "\r\naccept-encoding: identity\r\n" in head
+        authorization = next(line for line in head.splitlines() if line.startswith("authorization"))
+        assert "accept-encoding" not in authorization

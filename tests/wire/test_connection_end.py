@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +11,7 @@ import pytest
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connection import CLOSED, SLICE_BYTES, Connection
-from tests.wire.peers import MIB, OK, answering, connected, head_for, read_request, reset, talking, until
+from tests.wire.peers import MIB, OK, answering, head_for, read_request, reset, talking, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,115 +76,6 @@ def test_a_request_that_is_ended_early_ends_its_connection(run: Run, phase: str,
             assert client.unusable
             assert client.idle == []
             await server.peer_left.wait()
-
-    run(main)
-
-
-NO_LENGTH = b"HTTP/1.0 400 Bad Request\r\n\r\nThis port "
-
-
-@pytest.mark.parametrize("how", ["eof", "reset"])
-@pytest.mark.parametrize("body", [b"small", BODY], ids=["sent", "sending"])
-def test_an_error_without_a_length_ends_with_its_connection(run: Run, how: str, body: bytes) -> None:
-    """What stays unread of a request makes a reset of the server's close."""
-
-    async def main() -> None:
-        received = asyncio.Event()
-
-        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(NO_LENGTH)
-            await received.wait()
-            writer.write(b"speaks TLS")
-            await writer.drain()
-            await more.wait()
-            if how == "reset":
-                reset(writer)
-            else:
-                writer.write_eof()
-                await reader.read()
-
-        more = asyncio.Event()
-        async with talking(handler, connection_type=Watched) as client:
-            watched = client.connection
-            assert isinstance(watched, Watched)
-            exchange = client.exchange()
-            waiting = asyncio.ensure_future(client.request(body, exchange))
-            await until(lambda: exchange.first_byte_s > 0.0)
-            received.set()
-            await until(lambda: b"TLS" in watched.received)
-            assert not waiting.done()
-            more.set()
-            response = await waiting
-            assert (response.status, response.body) == (400, b"This port speaks TLS")
-            assert client.unusable
-            assert client.idle == []
-
-    run(main)
-
-
-class Watched(Connection):
-    """Shows what it has received."""
-
-    received = b""
-
-    def data_received(self, data: bytes) -> None:
-        self.received += data
-        super().data_received(data)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"HTTP/1.1 200 OK\r\nETag: x\r\n\r\n",
-        b"HTTP/1.1 400 No\r\nContent-Length: 9\r\n\r\nhalf",
-        b"HTTP/1.1 400 No\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-        b"HTTP/1.1 400 No\r\nX: y\r\n",
-    ],
-    ids=["success", "length", "chunked", "headers"],
-)
-def test_any_other_answer_that_ends_with_its_connection_is_none(run: Run, answer: bytes) -> None:
-    async def main() -> None:
-        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await read_request(reader)
-            writer.write(answer)
-
-        async with talking(handler) as client:
-            with pytest.raises(AttemptError) as caught:
-                await client.request()
-            assert caught.value.kind is FailureKind.RESET
-            assert client.unusable
-
-    run(main)
-
-
-REFUSED_EARLY = [
-    (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", 403),
-    (b"HTTP/1.1 400 Bad Request\r\n\r\n<Error><Code>IncompleteBody</Code>", 400),
-    (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", None),
-    (b"HTTP/1.1 403 Forb", None),
-    (b"", None),
-]
-
-
-@pytest.mark.parametrize(("said", "status"), REFUSED_EARLY)
-def test_what_the_store_said_before_a_write_error_is_read(run: Run, said: bytes, status: int | None) -> None:
-    """It has answered and hung up when our first byte is written: only an error is believed."""
-
-    async def main() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            async with connected(listener.getsockname()[1]) as client:
-                peer, _ = listener.accept()
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                peer.sendall(said)
-                peer.close()  # RST
-                if status is None:
-                    with pytest.raises(AttemptError) as caught:
-                        await client.request(b"body")
-                    assert caught.value.kind is FailureKind.RESET
-                else:
-                    assert (await client.request(b"body")).status == status
-                assert client.unusable
 
     run(main)
 

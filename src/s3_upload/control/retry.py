@@ -178,6 +178,8 @@ class Retry:
 
     def _refused(self, failed: Failed, rng: Rng) -> Decision:
         """Step 8."""
+        if failed.kind is FailureKind.CLIENT_CLOSED:  # by our own side: nothing that is sent goes anywhere
+            return STOPPED
         if failed.asking:
             return GIVEN_UP
         if not self.any_success:

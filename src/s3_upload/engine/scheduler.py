@@ -43,7 +43,7 @@ from s3_upload.engine.watchdog import InFlight, Watchdog
 from s3_upload.errors import UploadError
 from s3_upload.http import Response
 from s3_upload.report import AttemptReport, SummaryFold, UploadReport, UploadSummary
-from s3_upload.s3.operations import PUT_OBJECT, UPLOAD_PART
+from s3_upload.s3.operations import NOT_TWICE, PUT_OBJECT, UPLOAD_PART
 
 SAFE_TWICE = frozenset({PUT_OBJECT, UPLOAD_PART})
 """Operations of which two at the same time do what one does; CreateMultipartUpload makes two uploads."""
@@ -267,6 +267,8 @@ class Scheduler:
             self._hedges -= 1
         if unit.settled:
             return None
+        if outcome.exchange.stale and self._goes_again(unit, report):
+            return None
         self._learn(report)
         if outcome.response is not None:
             self._succeeded(unit, outcome.response)
@@ -291,7 +293,11 @@ class Scheduler:
         """In its slot, and while its body is held: whether what was answered for without a proof is there.
         Some stores give none, and have it; a captive portal gives none, and has nothing."""
         upload = unit.upload
-        answer = await self._attempts.make(upload.question_about(unit), hedge=False)
+        question = upload.question_about(unit)
+        answer = await self._attempts.make(question, hedge=False)
+        if answer.exchange.stale:
+            question.fresh = True
+            answer = await self._attempts.make(question, hedge=False)
         self._learn(answer.report)
         upload.attempt_reports.append(answer.report)
         if answer.response is not None:
@@ -308,6 +314,22 @@ class Scheduler:
         message = f"{outcome.failure.message}; HeadObject does not find it ({why_not})"
         failure = msgspec.structs.replace(outcome.failure, message=message)
         self._failures.settle(unit, msgspec.structs.replace(outcome, failure=failure), asked=True)
+
+    def _goes_again(self, unit: Unit, report: AttemptReport) -> bool:
+        """After a connection that had been waiting ended without a byte of an answer: the store had very
+        probably closed it before the request came, as stores do.  That says nothing about the store and is
+        no retry; the request goes again, on a new connection, where this cannot happen twice.
+
+        A POST does not (RFC 9110 §9.2.2), since one that did arrive may have done its work: a second
+        CreateMultipartUpload leaves an upload that nobody aborts.  The client looks before it sends one.
+        """
+        if unit.operation.name in NOT_TWICE or unit.in_flight or unit.hedge_queued:
+            return False
+        unit.upload.attempt_reports.append(report)
+        unit.ambiguous = True  # probably is not certainly
+        unit.fresh = True
+        self.resume(unit)
+        return True
 
     def _succeeded(self, unit: Unit, response: Response) -> None:
         self._budget.succeeded()

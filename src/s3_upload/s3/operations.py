@@ -28,6 +28,8 @@ HEAD_OBJECT = "HeadObject"
 LIST_PARTS = "ListParts"
 ASKING = frozenset({HEAD_OBJECT, LIST_PARTS, ABORT_MULTIPART_UPLOAD})
 """Operations that send nothing of an object: they only find out, or tidy up."""
+NOT_TWICE = frozenset({CREATE_MULTIPART_UPLOAD, COMPLETE_MULTIPART_UPLOAD})
+"""Operations that are POSTs: what two of them do is not what one does (RFC 9110 §9.2.2, "idempotent")."""
 CUSTOMER_KEY_BYTES = 32
 
 

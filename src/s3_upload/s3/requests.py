@@ -5,6 +5,7 @@ Rules:
 * The body is never joined to the head: they stay two buffers.
 * Nothing that a user gives can end a header line: `fields.py` refuses what could, keys and query
   values are percent-encoded.
+* Every request asks for an answer that is not compressed; that is not signed, since proxies rewrite it.
 * Signed are host, content-type, content-md5, if-none-match (which nobody may drop in silence) and every
   x-amz-* header; a proxy may change the others.
 * A header's value is sent as given, but for white space at its ends, which HTTP does not count to it;
@@ -187,6 +188,7 @@ class RequestEncoder:
         lines += "".join([f"{name}: %s\r\n" for name, value in headers.items() if value == "%s"])
         return _Shape(
             f"{method} %s HTTP/1.1\r\nhost: {self._host}\r\nuser-agent: {USER_AGENT}\r\n"
+            "accept-encoding: identity\r\n"  # without it a gateway may compress its answers
             f"content-length: %d\r\n{lines}\r\n",
             canonical_request(method, "%s", "%s", signed, "%s"),
             signed_names(signed),

@@ -43,6 +43,8 @@ MAX_NAME_BYTES = 64
 _NAMES: dict[bytes, str] = {}
 """Header names as they came, and in lower case; at most MAX_NAMES of at most MAX_NAME_BYTES."""
 CLOSED = "the client was closed while requests were still to be sent: close it after its runs"
+_BODILESS = frozenset({204, 304})
+"""Statuses after which there is no body, whatever the headers say (RFC 9112 §6.3)."""
 _TLS_ALERT = b"\x15\x03"
 
 
@@ -75,7 +77,8 @@ class Connection(asyncio.Protocol):
         self._bodiless_bytes = 0  # came since the last piece of a body; counted in whole reads
         self._chunks: list[bytes] = []
         self._body_bytes = 0
-        self._error_without_length = False
+        self._ends_with_connection = False  # the body of the answer under way: it has no length
+        self._settled = False  # its headers say all that the request needs to know
         self._believes_errors_only = False
         self._closed = False
 
@@ -114,6 +117,21 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             exchange.abort = exchange.probe = None
+
+    def hung_up(self) -> bool:
+        """Whether the other side has closed it, or said something, and the loop does not know yet.
+
+        Three system calls: for a request that must not be sent in vain.
+        """
+        try:
+            with socket.socket(fileno=os.dup(self.socket.fileno())) as copy:
+                copy.setblocking(False)
+                copy.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:  # nothing has come, as it should be
+            return False
+        except tcp_info.UNREADABLE as error:
+            return isinstance(error, ConnectionError)
+        return True
 
     def keep(self) -> None:
         """It is not needed now: to the pool's idle ones."""
@@ -228,6 +246,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             cause = error.__context__ if isinstance(error.__context__, AttemptError) else None
             self._fail(FailureKind.MALFORMED, str(cause or self._not_http(error, data)))
+        if self._settled:
+            self.on_message_complete()
         # The parser gathers a header until its end, and asks nobody about interim answers.
         if self._bodiless_bytes > MAX_HEADER_BYTES and self._future is not None:
             self._fail(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
@@ -239,14 +259,14 @@ class Connection(asyncio.Protocol):
         return f"the answer is not HTTP/1.1: {error}{seen}"
 
     def eof_received(self) -> None:
-        self._ended("the store closed the connection")
+        self._ended("the store closed the connection", in_order=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None and self._future is not None:
             self._read_refusal()
         if isinstance(exc, ssl.SSLError):
             self._fail(*tls_failure(exc, FailureKind.RESET, "the connection broke"))
-        self._ended(f"the connection broke: {plain_text(exc)}")
+        self._ended(f"the connection broke: {plain_text(exc)}", in_order=exc is None)
 
     def _read_refusal(self) -> None:
         """After a write error: a store that hung up in the middle of a request has usually said why, and
@@ -260,12 +280,15 @@ class Connection(asyncio.Protocol):
         if said:
             self.data_received(said)
 
-    def _ended(self, message: str) -> None:
-        """An answer without a length ends with its connection (RFC 9112 §6.3).  That is taken for errors
-        only, whose text may be cut short, and even of a reset, with which a server leaves that has not
-        read the whole request; a success without a proof that it is whole is none."""
-        if self._error_without_length:
+    def _ended(self, message: str, *, in_order: bool) -> None:
+        """An answer without a length ends with its connection (RFC 9112 §6.3), if that was closed in order.
+        An error, whose text may be cut short, is believed even of a reset, with which a server leaves that
+        has not read the whole request."""
+        if self._ends_with_connection and (in_order or self._parser.get_status_code() >= 400):
             self.on_message_complete()
+        exchange = self._exchange
+        if exchange is not None and exchange.first_byte_s == 0.0 and not exchange.new_connection:
+            exchange.stale = True
         self._fail(FailureKind.RESET, message)
 
     # --- receiving: parser callbacks ---------------------------------------------------------------
@@ -276,7 +299,7 @@ class Connection(asyncio.Protocol):
         self._headers = {}
         self._chunks = []
         self._header_bytes = self._body_bytes = 0
-        self._error_without_length = False
+        self._ends_with_connection = self._settled = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
@@ -287,10 +310,21 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         headers = self._headers
-        without_length = "content-length" not in headers and "transfer-encoding" not in headers
-        self._error_without_length = without_length and self._parser.get_status_code() >= 400
-        if self._exchange is not None and self._exchange.bodiless:
+        exchange = self._exchange
+        if "content-length" not in headers and "transfer-encoding" not in headers:
+            self._without_length()
+        if exchange is not None and exchange.bodiless:
             self.on_message_complete()  # for the parser it is not: it waits for a body
+
+    def _without_length(self) -> None:
+        """The answer has no body, or one that lasts until the connection ends: a gateway that speaks
+        HTTP/1.0.  What the headers of a success say is enough for most requests, and that end may be long
+        in coming, or come as a reset."""
+        status, exchange = self._parser.get_status_code(), self._exchange
+        if status < 200 or status in _BODILESS or exchange is None:
+            return
+        self._ends_with_connection = True
+        self._settled = status < 300 and not exchange.needs_body and "etag" in self._headers
 
     def on_body(self, body: bytes) -> None:
         self._bodiless_bytes = 0
@@ -303,7 +337,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
-        self._error_without_length = False
+        self._settled = False
         future, exchange = self._future, self._exchange
         if status < 200 or future is None or exchange is None:  # 1xx: the real answer follows
             return
@@ -317,7 +351,7 @@ class Connection(asyncio.Protocol):
         self._future = self._exchange = None
         self._body = b""
         self._unsent = 0
-        if in_step and self._parser.should_keep_alive():
+        if in_step and not self._ends_with_connection and self._parser.should_keep_alive():
             self._on_idle(self)
         else:
             self._poison()

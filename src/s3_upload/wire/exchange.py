@@ -31,7 +31,10 @@ class Exchange(msgspec.Struct, eq=False):
     `AttemptError` soon) and `probe` are set by the client while the request is under way; an `abort` of
     None after `request_s` says that it has ended.  `note` is the client's own: what it made the request
     with.  `sent_bytes`, set when the attempt ends: how much of the body had left by then, as far as the
-    client knows.  `bodiless`: the answer has no body, whatever length it names (HEAD).
+    client knows.  `stale`: the other side closed a connection that was waiting, without a byte of an
+    answer: it had probably done so before the request came.  `bodiless`: the answer has no body,
+    whatever length it names (HEAD).  `needs_body`: a success is proven by the answer's body, which has to
+    be whole; else its headers suffice.
     """
 
     now: Callable[[], float]
@@ -50,7 +53,9 @@ class Exchange(msgspec.Struct, eq=False):
     probe: Callable[[], Transfer] | None = None
     note: object = None
     sent_bytes: int = 0
+    stale: bool = False
     bodiless: bool = False
+    needs_body: bool = False
 
     def __post_init__(self) -> None:
         self.started_s = self.now()

@@ -10,7 +10,7 @@ from s3_upload.errors import FailureKind, Fate
 from tests.unit.control.test_retry import Rng
 
 K = FailureKind
-REFUSALS = [kind for kind in FailureKind if kind.stops_run]
+REFUSALS = [kind for kind in FailureKind if kind.stops_run and kind is not K.CLIENT_CLOSED]
 FOREIGN = [kind for kind in FailureKind if kind.is_foreign]
 STOPS = Decision(Verdict.STOP_RUN, in_a_row=MAX_IN_A_ROW)
 
@@ -31,6 +31,12 @@ def run_of(retry: Retry, kind: FailureKind, count: int, **failed: object) -> lis
     used_up = (kind.times or 0) + STRAY_RETRIES
     details = {"corrected": used_up, "alike": "403 X", "retries": 8, **failed}
     return [decide(retry, kind, object_seq=seq, **details) for seq in range(count)]
+
+
+@pytest.mark.parametrize("retry", [Retry(8), after_success()], ids=["first", "later"])
+@pytest.mark.parametrize("asking", [False, True])
+def test_what_our_own_side_has_closed_stops_the_run_at_once(retry: Retry, asking: bool) -> None:
+    assert decide(retry, K.CLIENT_CLOSED, asking=asking) == Decision(Verdict.STOP_RUN)
 
 
 # --- nothing has succeeded ---------------------------------------------------------------------------
