@@ -228,6 +228,11 @@ class S3Client:
         """How many there are, idle ones included."""
         return sum(pool.open_count for pool in self._pools.values())
 
+    def close_idle(self) -> None:
+        """See `engine.client.IdleCloser`."""
+        for pool in self._pools.values():
+            pool.close_idle()
+
     def samples(self) -> list[ConnectionSample]:
         """See `engine.client.PacedClient`."""
         return [sample for pool in self._pools.values() for sample in pool.samples()]

@@ -117,6 +117,13 @@ class UploadConfig:
         high=5 * GIB,
     )
     connect_timeout_s: float = knob(5.0, "Seconds one TCP and TLS handshake may take.", low=1e-3, high=600)
+    max_outage_s: float = knob(
+        300.0,
+        "How long the store may be away or say nothing (5m, 300), once the run has got somewhere; then the "
+        "run ends. No tries are used up while it is away; 0: they are.",
+        low=0.0,
+        high=604_800,
+    )
     multipart_threshold: int = knob(16 * MIB, "Larger files go as multipart uploads.", low=1, high=5 * GIB)
     part_size: int = knob(
         AUTO,

@@ -1,4 +1,4 @@
-"""Sizes and rates as people write them."""
+"""Sizes, rates and times as people write them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)?", re.IGNORECASE)
 _EXPONENT = {"k": 1, "m": 2, "g": 3, "t": 4}
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _BITS = re.compile(r"(?i)(\d+(?:\.\d+)?)\s*([kmgt]?)bit/s")
+_TIME = re.compile(r"(?i)(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h|d)?")
+_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 MIN_BYTES_PER_S = 16_000
 """Below that a handful of connections could not all be kept from their server's timeouts."""
 NO_BANDWIDTH = "must be a bandwidth such as 20MB/s, 100Mbit/s or 80%"
@@ -46,6 +48,22 @@ def show_size(size: int) -> str:
         if size and size % factor == 0:
             return f"{size // factor}{unit}"
     return str(size)
+
+
+def parse_time_s(text: str) -> float:
+    """Seconds: "300", "1.5s", "5m", "2h". Raises `ValueError`."""
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text} is no time: give seconds, or a number and ms, s, m, h or d")
+    return float(match[1]) * _SECONDS[(match[2] or "s").lower()]
+
+
+def show_time(seconds: float) -> str:
+    """The shortest exact spelling that `parse_time_s` reads: 300 is 5m, 90 is 90s."""
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _SECONDS[unit] == 0.0:
+            return f"{seconds / _SECONDS[unit]:g}{unit}"
+    return f"{seconds:g}s"
 
 
 def parse_bandwidth(text: str) -> Bandwidth | None:

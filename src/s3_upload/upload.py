@@ -22,6 +22,7 @@ from s3_upload.checks import must_be, must_be_callable, wrong_type
 from s3_upload.config import UploadConfig
 from s3_upload.control.bulk import BulkBound
 from s3_upload.control.courtesy import CappedWindow, Courtesy, PacedTimeout
+from s3_upload.control.outage import Outage
 from s3_upload.control.retry import Retry, Rng
 from s3_upload.control.timeout import OriginTimeout, Timeout
 from s3_upload.control.timers import AdaptiveTimeout
@@ -58,6 +59,7 @@ class Controls(msgspec.Struct, frozen=True):
     retry: Retry
     window: Window
     bulk: BulkBound | None = None
+    outage: Outage | None = None
 
 
 class Runtime(msgspec.Struct, frozen=True):
@@ -84,7 +86,8 @@ def controls_for(config: UploadConfig, open_connections: int = 0) -> Controls:
     limit = min(config.max_in_flight, max_connections(open_connections))
     window = FixedWindow(limit) if config.window == "fixed" else AdaptiveWindow(limit)
     bulk = BulkBound(limit) if config.window == "adaptive" else None
-    return Controls(timeout, Retry(config.n_retries), window, bulk)
+    outage = Outage(config.max_outage_s, config.connect_timeout_s)
+    return Controls(timeout, Retry(config.n_retries), window, bulk, outage)
 
 
 def max_connections(open_connections: int = 0) -> int:
@@ -215,7 +218,8 @@ async def run_upload(
     paced = paced_client(client, config.pacing)
     courtesy = Courtesy(pace.share, window, blind=not paced.sees)
     pacer = Pacer(paced, courtesy, gate, pace, runtime.clock)
-    controls = Controls(PacedTimeout(controls.timeout, courtesy), controls.retry, window)
+    paced_timeout = PacedTimeout(controls.timeout, courtesy)
+    controls = Controls(paced_timeout, controls.retry, window, outage=controls.outage)
     pacer.start()
     try:
         summary = await _run(
@@ -264,6 +268,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         progress=progress,
         hedging=config.hedge == "auto",
         bulk=controls.bulk,
+        outage=controls.outage or Outage(0.0),
     )
     if pacer is not None:
         pacer.on_error = scheduler.fail

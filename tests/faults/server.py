@@ -52,7 +52,7 @@ from tests.faults.model import S3Model, decode_aws_chunked
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 _VIRTUAL_HOST = re.compile(r"(.+)\.localhost(:\d+)?")
 _LINGER_0 = struct.pack("ii", 1, 0)
@@ -128,16 +128,46 @@ class FaultServer:
         self._loop.call_soon_threadsafe(close)
         self.wait_until(lambda: self.open_connections == 0)
 
-    def start(self) -> Self:
+    def go_away(self) -> None:
+        """Resets all connections and refuses new ones, as the kernel does when the process is killed."""
+        self._in_loop(self._go_away())
+
+    def come_back(self) -> None:
+        """Listens again, on the same port."""
+        self._in_loop(self._come_back())
+
+    def _in_loop(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10.0)
+
+    async def _go_away(self) -> None:
+        self._server.close()
+        self._listener.close()
+        for connection in tuple(self._connections):
+            connection.reset()
+        await asyncio.sleep(0)
+
+    async def _come_back(self) -> None:
+        self._listen()
+        self._server = await self._serve()
+
+    async def _serve(self) -> asyncio.AbstractServer:
+        return await self._loop.create_server(
+            lambda: _Connection(self), sock=self._listener, ssl=self._tls, backlog=1024
+        )
+
+    def _listen(self) -> None:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self._receive_buffer_bytes:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
-        listener.bind(("127.0.0.1", 0))
+        listener.bind(("127.0.0.1", self.port))
         listener.listen(1024)
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
         self._listener = listener
+
+    def start(self) -> Self:
+        self._listen()
         self._loop = uvloop.new_event_loop()
         self._thread.start()
         assert self._serving.wait(10.0)
@@ -156,15 +186,13 @@ class FaultServer:
 
     def _run(self) -> None:
         loop = self._loop
-        server = loop.run_until_complete(
-            loop.create_server(lambda: _Connection(self), sock=self._listener, ssl=self._tls, backlog=1024)
-        )
+        self._server = loop.run_until_complete(self._serve())
         self._serving.set()
         loop.run_forever()
-        server.close()
+        self._server.close()
         for connection in tuple(self._connections):
             connection.transport.abort()
-        loop.run_until_complete(server.wait_closed())
+        loop.run_until_complete(self._server.wait_closed())
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
 

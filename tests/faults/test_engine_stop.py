@@ -118,7 +118,7 @@ def test_nobody_listens_and_it_was_not_tried_again(fault_server: StartFaultServe
 
 
 @pytest.mark.parametrize("answer", [None, Answer(500)], ids=["success", "error"])
-def test_a_store_that_has_answered_and_is_gone_fails_its_objects(
+def test_a_store_that_has_answered_and_is_gone_fails_its_objects_where_no_outage_is_waited_for(
     fault_server: StartFaultServer, answer: Answer | None
 ) -> None:
     server = fault_server({"first": answer})
@@ -129,6 +129,8 @@ def test_a_store_that_has_answered_and_is_gone_fails_its_objects(
         await answered.wait()
         for key in ("second", "third"):
             yield ObjectSource.data(b"x", key)
+
+    settings = config(n_retries=MIN_RETRIES_TO_STOP)
 
     class Watching(S3Client):
         async def send(self, operation: Any, exchange: Any) -> Any:
@@ -141,7 +143,7 @@ def test_a_store_that_has_answered_and_is_gone_fails_its_objects(
 
     async def main() -> None:
         async with Watching(endpoint_url=server.url, credentials=Credentials("k", "s")) as client:
-            summary = await s3_upload_files(client, BUCKET, files(), config(n_retries=MIN_RETRIES_TO_STOP))
+            summary = await s3_upload_files(client, BUCKET, files(), settings)
             assert (summary.sources, summary.uploaded) == (3, 0 if answer else 1)
             outcomes = {report.key: report.outcome for report in summary.failed}
             assert outcomes.pop("first", "connect") == "connect"

@@ -28,11 +28,13 @@ HANG_S = 60.0
 
 
 def config(**changes: Any) -> UploadConfig:
-    """Nothing adaptive, no hedges, and timeouts that only a hang reaches, unless `changes` says so."""
+    """Nothing adaptive, no hedges or probes, and timeouts that only a hang reaches, unless `changes` says so:
+    so that requests can be counted."""
     settings: dict[str, Any] = {
         "timeout": "origin",
         "window": "fixed",
         "hedge": "off",
+        "max_outage_s": 0.0,
         "max_in_flight": 8,
         "n_retries": 3,
         "min_timeout": 30.0,

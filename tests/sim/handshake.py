@@ -17,12 +17,16 @@ SYN_TRIES = 7
 
 @dataclass(slots=True)
 class Address:
-    """One front end of the store. `dead_until_s` and `refuses_until_s`: instants of the world's time."""
+    """One front end of the store. Instants are the world's time; `refuses`: when it does so besides."""
 
     ip: str
     delay_s: float
     dead_until_s: float = 0.0
     refuses_until_s: float = 0.0
+    refuses: tuple[tuple[float, float], ...] = ()
+
+    def refuses_at(self, now_s: float) -> bool:
+        return self.refuses_until_s > now_s or any(first <= now_s < last for first, last in self.refuses)
 
 
 @dataclass(slots=True)
@@ -66,7 +70,7 @@ class Handshake:
         if self.over or step != self.steps:
             return
         self.rtt_s = self.path.link.loop.time() - sent_s
-        if self.address.refuses_until_s > self.now():
+        if self.address.refuses_at(self.now()):
             self.counts["refused"] += 1
             self._fail(errno.ECONNREFUSED, "Connection refused")
             return

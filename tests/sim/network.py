@@ -86,6 +86,11 @@ class Network:
         """The world's time."""
         return self.loop.time() - self.link.epoch_s
 
+    def reset_all(self) -> None:
+        """The store's process is killed: its kernel hangs up on everybody."""
+        for transport in tuple(self.open.values()):
+            transport.killed()
+
     async def resolve(self, host: str, port: int) -> list[tuple[Any, ...]]:
         await asyncio.sleep(0.002)
         if host not in self.names:
@@ -301,6 +306,12 @@ class SimTransport(asyncio.Transport):
             self.request_bytes = 0  # what follows is no cut of the program's
             self._protocol.eof_received()
             self.abort()
+
+    def killed(self) -> None:
+        self.request_bytes = 0  # what follows is no cut of the program's
+        self._channel.closed = True
+        self._channel.handler.gone()
+        self.receive_reset()
 
     def receive_reset(self) -> None:
         self.sender.stop()

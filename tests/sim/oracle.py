@@ -15,6 +15,7 @@ from s3_upload.errors import FailureKind, Fate
 from s3_upload.report import SKIPPED, SUCCESS, UploadReport
 from s3_upload.s3.operations import HEAD_OBJECT
 from tests.sim.run import BUCKET, Outcome, Run
+from tests.sim.server import Record
 from tests.sim.world import ObjectSpec
 
 NOT_TRIED = {FailureKind.SOURCE, FailureKind.SOURCE_CHANGED}
@@ -154,7 +155,7 @@ def _unsettled(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpe
         for record in outcome.records
         if record.request.key == report.key and first_s <= record.request.started_s <= run.ended_s
     ]
-    heads = [record for record in of_it if record.request.method == "HEAD"]
+    heads = _asked(report, [record for record in of_it if record.request.method == "HEAD"], first_s)
     others = [record for record in of_it if record.request.method != "HEAD"]
     if run is not outcome.runs[0]:
         # What the killed one had sent may arrive after its end, before anything of this one does.
@@ -168,6 +169,16 @@ def _unsettled(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpe
     told = (head for head in heads if head.delivered_s and head.status in (200, 404))
     if any(head.request.started_s > min(doings) for head in told):
         yield "failed, though it is there and HeadObject could tell"
+
+
+def _asked(report: UploadReport, heads: list[Record], first_s: float) -> list[Record]:
+    """Those that asked about this object: others ask whether the store is there."""
+    asks = [a for a in report.attempt_reports if a.operation == HEAD_OBJECT and a.request_s > 0.0]
+    firsts = (
+        next((head for head in heads if head.request.started_s >= first_s + ask.request_s), None)
+        for ask in asks
+    )
+    return [head for head in firsts if head is not None]
 
 
 def _received_success(outcome: Outcome, run: Run, key: str) -> bool:

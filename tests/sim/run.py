@@ -113,9 +113,11 @@ def _surroundings(world: World, loop: SimLoop, model: S3Model) -> tuple[Network,
     link = Link(loop, list(world.rates), world.queue_bytes, list(world.down), START_S)
     network = Network(loop, link, world.rng("network"), loss=world.loss, trace=trace)
     network.names[HOST] = [
-        Address(f"10.0.0.{n + 1}", spec.rtt_s / 2, spec.dead_until_s, spec.refuses_until_s)
+        Address(f"10.0.0.{n + 1}", spec.rtt_s / 2, spec.dead_until_s, spec.refuses_until_s, world.restarts)
         for n, spec in enumerate(world.addresses)
     ]
+    for killed_s, _ in world.restarts:
+        loop.at(START_S + killed_s, network.reset_all)
     network.resolver_fails_until_s = world.resolver_fails_until_s
     store = SimStore(network, world.store, world.faults, world.rng("store"), model)
     network.store = store

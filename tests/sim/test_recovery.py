@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
+from typing import Any
 
 import pytest
 
 from s3_upload.config import UploadConfig
+from s3_upload.errors import RunError
 from tests.sim.oracle import violations
 from tests.sim.run import Outcome, run_world
 from tests.sim.server import Faults, StoreSpec
-from tests.sim.world import KIB, AddressSpec, ObjectSpec, World
+from tests.sim.world import KIB, MIB, AddressSpec, ObjectSpec, World
 
 SHARE, SLACK_S = 0.2, 3.0
 """What a run may take beyond the outage: this share of what it takes without one, and as many seconds."""
 
 
 def small_files(faults: Faults | None = None) -> World:
-    """4,000 of 4 KiB, 40 ms away: 1.5 s of work."""
+    """2,000 of 4 KiB, 40 ms away: 0.9 s of work."""
     return World(
         seed=1,
-        objects=tuple(ObjectSpec(f"p/{n:05d}", "file", 4 * KIB, start=n * 16) for n in range(4000)),
+        objects=tuple(ObjectSpec(f"p/{n:05d}", "file", 4 * KIB, start=n * 16) for n in range(2000)),
         config=UploadConfig(),
         addresses=(AddressSpec(0.02),),
         rates=((0.0, 125e6),),
@@ -28,6 +31,30 @@ def small_files(faults: Faults | None = None) -> World:
         store=StoreSpec(service_s=0.02, sigma=0.4, capacity_per_s=3000.0),
         faults=faults or Faults(),
     )
+
+
+def big_files() -> World:
+    """24 of 4 to 12 MiB, in one piece or in parts, over 25 MB/s: 8 s of work."""
+    sizes = [12 * MIB if n % 4 == 0 else 4 * MIB for n in range(24)]
+    return World(
+        seed=2,
+        objects=tuple(ObjectSpec(f"p/{n:05d}", "file", size, start=n * 16) for n, size in enumerate(sizes)),
+        config=UploadConfig(multipart_threshold=6 * MIB, part_size=5 * MIB),
+        addresses=(AddressSpec(0.04),),
+        rates=((0.0, 25e6),),
+        queue_bytes=2 * MIB,
+        store=StoreSpec(service_s=0.05),
+    )
+
+
+WORLDS = {"small": small_files(), "big": big_files()}
+CUT_S = {"small": 0.4, "big": 2.5}
+"""In mid-run."""
+
+
+@cache
+def undisturbed_s(name: str) -> float:
+    return finished(WORLDS[name])[1]
 
 
 def finished(world: World) -> tuple[Outcome, float]:
@@ -45,7 +72,45 @@ def finished(world: World) -> tuple[Outcome, float]:
 @pytest.mark.parametrize("bad_s", [3.0, 8.0, 20.0])
 def test_once_requests_succeed_again_what_waited_goes_on_at_once(kind: str, bad_s: float) -> None:
     """Every request fails for so long: the retry budget is empty and the delays are long by then."""
-    _, without_s = finished(small_files())
+    without_s = undisturbed_s("small")
     faults = dataclasses.replace(Faults(end_s=bad_s), **{kind: 1.0})
     _, taken_s = finished(small_files(faults))
     assert taken_s - bad_s <= (1 + SHARE) * without_s + SLACK_S
+
+
+@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("how", ["restarts", "down"])
+@pytest.mark.parametrize("away_s", [3.0, 12.0, 30.0, 90.0])
+def test_an_outage_costs_its_own_length_and_little_more(name: str, how: str, away_s: float) -> None:
+    """The store is restarted: resets and refuses; or the link is down: nothing passes, and nobody says so."""
+    begins_s = CUT_S[name]
+    away: dict[str, Any] = {how: ((begins_s, begins_s + away_s),)}
+    outcome, taken_s = finished(dataclasses.replace(WORLDS[name], **away))
+    without_s = undisturbed_s(name)
+    assert begins_s < 0.6 * without_s, "it is not in mid-run"
+    assert taken_s - away_s <= (1 + SHARE) * without_s + SLACK_S
+    if name == "small":
+        assert {report.attempts for report in outcome.runs[0].reports} <= {1, 2}, "tries were used up"
+
+
+def test_an_outage_that_begins_before_anything_was_answered_is_waited_for() -> None:
+    """The first request of the run is on its way when the link goes down."""
+    world = dataclasses.replace(WORLDS["big"], down=((0.15, 30.0),))
+    _, taken_s = finished(world)
+    assert taken_s <= 30.0 + (1 + SHARE) * undisturbed_s("big") + SLACK_S
+
+
+def test_a_store_that_is_away_again_and_again_is_waited_for_each_time() -> None:
+    restarts = tuple((begins_s, begins_s + 9.0) for begins_s in (0.2, 10.5, 20.5, 30.5))
+    outcome, _ = finished(dataclasses.replace(WORLDS["small"], restarts=restarts))
+    assert outcome.runs[0].summary is not None
+
+
+def test_an_outage_that_does_not_end_is_given_up_after_the_time_that_was_allowed() -> None:
+    settings = dataclasses.replace(UploadConfig(), max_outage_s=60.0)
+    world = dataclasses.replace(WORLDS["small"], config=settings, restarts=((0.4, 1e6),))
+    [run] = run_world(world).runs
+    assert isinstance(run.error, RunError)
+    assert "has been away for 60 s" in str(run.error)
+    assert 60.0 <= run.ended_s - 0.4 <= 65.0
+    assert run.leaks == []

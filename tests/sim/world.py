@@ -72,6 +72,9 @@ class World:
     queue_bytes: int
     loss: float = 0.0
     down: tuple[tuple[float, float], ...] = ()
+    """When the link is down: nothing passes, and nobody says so."""
+    restarts: tuple[tuple[float, float], ...] = ()
+    """When the store is not running: connections are reset at the beginning, and refused."""
     store: StoreSpec = field(default_factory=StoreSpec)
     faults: Faults = field(default_factory=Faults)
     resolver_fails_until_s: float = 0.0
@@ -104,14 +107,15 @@ class World:
         ideal_s = self.total_bytes / rate + requests * (one_s + 1 / slowest_rate)
         if self.store.slow_share:
             ideal_s += 10 * requests * self.store.slow_share
-        return self.faults.end_s + max((end for _, end in self.down), default=0.0) + 1800 + 30 * ideal_s
+        bad_until_s = max((end for _, end in (*self.down, *self.restarts)), default=0.0)
+        return self.faults.end_s + bad_until_s + 1800 + 30 * ideal_s
 
     @property
     def calm(self) -> bool:
         """Nothing is injected: every object that can be read must get through."""
         shares = sum(getattr(self.faults, name) for name in self.faults.names())
         dead = any(a.dead_until_s or a.refuses_until_s for a in self.addresses)
-        quiet = not (shares or self.faults.accept_reset or self.down or dead)
+        quiet = not (shares or self.faults.accept_reset or self.down or self.restarts or dead)
         return quiet and not self.resolver_fails_until_s
 
     def files(self) -> dict[str, SimFile]:

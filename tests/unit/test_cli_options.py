@@ -118,6 +118,17 @@ def test_every_setting_is_a_flag(jobs: list[session.Job], src: str) -> None:
         assert jobs.pop().options.config() == UploadConfig(**{spec.name: other})
 
 
+def test_a_time_is_given_with_or_without_its_unit_and_its_flag_with_or_without_s(
+    jobs: list[session.Job], src: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for flag in ("--max-outage 10m", "--max-outage 600", "--max-outage-s=600s"):
+        assert main([src, "s3://b", *flag.split()]) == 0, flag
+        assert jobs.pop().options.config() == UploadConfig(max_outage_s=600.0)
+    monkeypatch.setenv("S3_UPLOAD_MAX_OUTAGE_S", "1h")
+    assert main([src, "s3://b"]) == 0
+    assert jobs.pop().options.config() == UploadConfig(max_outage_s=3600.0)
+
+
 def test_every_setting_is_a_variable(
     jobs: list[session.Job], src: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""Bandwidths as people write them (sizes: tests/unit/test_cli_options.py)."""
+"""Bandwidths and times as people write them (sizes: tests/unit/test_cli_options.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError
 from s3_upload.pace import Pace
-from s3_upload.units import Bandwidth, parse_bandwidth
+from s3_upload.units import Bandwidth, parse_bandwidth, parse_time_s, show_time
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,34 @@ def test_a_pace_can_be_changed_and_refuses_nonsense() -> None:
     assert pace.bandwidth is None
     with pytest.raises(ConfigError, match="share = 'all'"):
         Pace("all")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("300", 300.0),
+        ("5m", 300.0),
+        ("1.5 s", 1.5),
+        ("250ms", 0.25),
+        ("2H", 7200.0),
+        ("0", 0.0),
+        ("1d", 86400.0),
+    ],
+)
+def test_a_time(text: str, seconds: float) -> None:
+    assert parse_time_s(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5q", "m", "-1", "1:30", "1e3", "inf"])
+def test_what_is_no_time_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time: give seconds"):
+        parse_time_s(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(300.0, "5m"), (90.0, "90s"), (7200.0, "2h"), (0.0, "0s"), (0.25, "0.25s"), (604_800.0, "7d")],
+)
+def test_a_time_is_shown_as_it_is_read(seconds: float, text: str) -> None:
+    assert show_time(seconds) == text
+    assert parse_time_s(text) == seconds

@@ -23,7 +23,7 @@ from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
 from s3_upload.s3.fields import field_headers
 from s3_upload.s3.operations import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.source import utf8_of
-from s3_upload.units import parse_size, show_size
+from s3_upload.units import parse_size, parse_time_s, show_size, show_time
 
 STORE = Group("Store", sort_key=1)
 OUTPUT = Group("Output", sort_key=2)
@@ -247,15 +247,22 @@ def _convert_size(type_: Any, tokens: Any) -> int:
     return parse_size(tokens[0].value)
 
 
+def _convert_time(type_: Any, tokens: Any) -> float:
+    return parse_time_s(tokens[0].value)
+
+
 def _tuning_flag(spec: dataclasses.Field[Any], hint: Any) -> tuple[str, Any, Any]:
     """One field of `UploadConfig` as a field that carries its flag. A whole number whose range
-    reaches a GiB counts bytes."""
+    reaches a GiB counts bytes; what is named `_s` counts seconds, and its flag needs no `-s`."""
     is_size = hint is int and spec.metadata.get("high", 0) >= GIB
+    is_time = spec.name.endswith("_s")
+    flag_name = f"--{spec.name.replace('_', '-')}"
     parameter = Parameter(
+        name=(flag_name.removesuffix("-s"), flag_name) if is_time else flag_name,
         help=spec.metadata["help"],
         env_var=f"S3_UPLOAD_{spec.name.upper()}",
-        converter=_convert_size if is_size else None,
-        show_default=show_size if is_size else None,
+        converter=_convert_size if is_size else _convert_time if is_time else None,
+        show_default=show_size if is_size else show_time if is_time else None,
         negative=(),
     )
     return spec.name, Annotated[hint, parameter], spec.default

@@ -77,3 +77,12 @@ class PacedClient(Client, Protocol):
     def pace(self, paces: Paces) -> bool:
         """From now on the connections send so fast; False if one does not keep to its pace."""
         ...
+
+
+@runtime_checkable
+class IdleCloser(Client, Protocol):
+    """A client that keeps connections for later requests."""
+
+    def close_idle(self) -> None:
+        """Closes those that are idle: they may be dead without knowing."""
+        ...

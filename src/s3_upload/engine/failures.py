@@ -31,13 +31,13 @@ class Failures:
         self._retry = retry
         self._rng = rng
         self._sink = sink
-        self._waiting = Waiting(retry, sink.now, loop, sink.fail)
+        self.waiting = Waiting(retry, sink.now, loop, sink.fail)
         self._notes: dict[FailureKind, str] = {}
 
     @property
     def budget_wait_s(self) -> float:
         """For how long retries waited for want of a budget."""
-        return self._waiting.budget_wait_s
+        return self.waiting.budget_wait_s
 
     @property
     def notes(self) -> Collection[str]:
@@ -46,14 +46,14 @@ class Failures:
 
     def close(self) -> None:
         """Nothing is tried again any more."""
-        self._waiting.close()
+        self.waiting.close()
 
     def succeeded(self, unit: Unit) -> None:
         """A request has succeeded: what waits may go on."""
         was_refused = bool(unit.corrected) and any(kind.stops_run for kind in unit.corrected)
         asking = unit.operation.name in ASKING
         self._retry.succeeded(unit.retry_cost, was_refused=was_refused, asking=asking)
-        self._waiting.succeeded()
+        self.waiting.succeeded()
 
     def settle(
         self, unit: Unit, outcome: Outcome, *, any_answer: bool = True, asked: bool = False
@@ -74,7 +74,9 @@ class Failures:
                 unit.corrected += (failure.kind,)
             again = self._sink.reread if decision.verdict is Verdict.REREAD else self._sink.resume
             asked_s = min(failure.retry_after_s or 0.0, decision.delay_s)
-            self._waiting.add(unit, decision.delay_s, again, asked_s=asked_s)
+            self.waiting.add(
+                unit, decision.delay_s, again, asked_s=asked_s, unanswered=not outcome.report.status
+            )
         elif decision.verdict is Verdict.STOP_RUN:
             self._sink.fail(run_error(self._client, unit, failure, outcome.exchange, decision.in_a_row))
         elif decision.verdict is Verdict.FAIL_FILE:

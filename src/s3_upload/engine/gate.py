@@ -4,6 +4,7 @@ Rules:
 
 * A small body is in the network before its pace matters, so it waits here for its turn; a big one is left
   to the kernel, or waits here too where that does not pace.
+* What only asks (HeadObject and the like) weighs nothing, and may ask whether the store is there.
 * Whoever waits goes in the order of coming; nothing waits once the gate is open.
 
 Theory of operation: a token bucket, refilled at every tick with at most BURST_S of the rate.  A request may
@@ -17,10 +18,10 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from s3_upload.engine.client import Client
+from s3_upload.engine.client import Client, IdleCloser
 from s3_upload.http import Response
 from s3_upload.parts import StoreParts
-from s3_upload.s3.operations import Operation
+from s3_upload.s3.operations import ASKING, Operation
 from s3_upload.s3.responses import Failure
 from s3_upload.wire.exchange import Exchange
 
@@ -101,10 +102,15 @@ class GatedClient:
 
     async def send(self, operation: Operation, exchange: Exchange) -> Response:
         size = len(operation.body)
-        await self._gate.enter(size)
+        if operation.name not in ASKING:
+            await self._gate.enter(size)
         if size > SMALL_BYTES:
             self._on_big()
         return await self._client.send(operation, exchange)
+
+    def close_idle(self) -> None:
+        if isinstance(self._client, IdleCloser):
+            self._client.close_idle()
 
     async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
         return await self._client.correct(operation, failure, exchange)

@@ -25,6 +25,7 @@ import msgspec
 from s3_upload.control.budget import SpeculationBudget
 from s3_upload.control.bulk import BULK_BYTES, BulkBound
 from s3_upload.control.courtesy import CappedWindow
+from s3_upload.control.outage import Outage
 from s3_upload.control.retry import Retry, Rng, Verdict
 from s3_upload.control.timeout import Timeout
 from s3_upload.control.window import Window
@@ -36,6 +37,7 @@ from s3_upload.engine.failures import Failures
 from s3_upload.engine.feed import Feed
 from s3_upload.engine.guard import guarded
 from s3_upload.engine.multipart import MultipartUpload
+from s3_upload.engine.outages import Outages
 from s3_upload.engine.progress import Delivery, Progress
 from s3_upload.engine.tidy import abort_all
 from s3_upload.engine.unit import Unit, Upload
@@ -64,6 +66,7 @@ class Scheduler:
         progress: Progress | None,
         hedging: bool,
         bulk: BulkBound | None,
+        outage: Outage,
     ) -> None:
         self._hedging = hedging
         self._client = client
@@ -82,12 +85,21 @@ class Scheduler:
             fail=self.fail,
         )
         self._failures = Failures(client, retry, rng, self._loop, self)
-        self._attempts = Attempts(client, timeout, self._watchdog, self.now)
-        self._bulk = BulkLine(
-            client, bulk, self.now, resume=self.resume, room=self._more_room, fail=self.fail
+        self._outages = Outages(
+            client,
+            outage,
+            rng=rng,
+            loop=self._loop,
+            sink=self,
+            waiting=self._failures.waiting,
+            watchdog=self._watchdog,
+            observe=timeout.observe,
+            judge=self._judge,
         )
+        self._attempts = Attempts(client, timeout, self._watchdog, self.now)
+        self._bulk = BulkLine(client, bulk, self.now, resume=self.resume, room=self.more_room, fail=self.fail)
         if isinstance(window, CappedWindow):
-            window.on_growth = self._more_room
+            window.on_growth = self.more_room
         self._delivery = Delivery(progress, on_error=self.fail, on_empty=self.feed_changed)
         self._summary = SummaryFold()
         self._end: asyncio.Future[None] = self._loop.create_future()
@@ -98,7 +110,6 @@ class Scheduler:
         self._multiparts: dict[MultipartUpload, None] = {}  # a set that keeps its order
         self._in_flight = 0
         self._hedges = 0
-        self._any_answer = False
         self._keeps_versions = False
 
     def attach(self, feed: Feed, again: Again) -> None:
@@ -193,9 +204,10 @@ class Scheduler:
         if error is not None:
             self.fail(error)
 
-    def _slots(self) -> int:
-        """A first that has a hedge has lent its slot to it, and waits outside of the window."""
-        return self._window.limit + self._hedges
+    def _slots(self) -> float:
+        """A first that has a hedge has lent its slot to it, and waits outside of the window.  While the store
+        is away there are none."""
+        return min(self._window.limit + self._hedges, self._outages.room)
 
     async def _work(self) -> None:
         while not self._end.done() and len(self._workers) <= self._slots():
@@ -225,7 +237,7 @@ class Scheduler:
             elif verdict is Verdict.ASK:
                 await self._ask(unit, outcome)
             del unit, outcome  # a worker may idle for long, and a body is big
-            if self._ready and len(self._workers) < self._window.limit + self._hedges:
+            if self._ready and len(self._workers) < self._slots():
                 self._wake_one()  # the window has grown
             if self._delivery.full:
                 await self._delivery.catch_up()
@@ -261,15 +273,16 @@ class Scheduler:
     def _settle(self, unit: Unit, outcome: Outcome) -> Verdict | None:
         """Returns what was decided, None where there was nothing to decide."""
         report, upload = outcome.report, unit.upload
-        if report.status:
-            self._any_answer = True
         if report.hedge:
             self._hedges -= 1
         if unit.settled:
             return None
         if outcome.exchange.stale and self._goes_again(unit, report):
             return None
-        self._learn(report)
+        self._outages.saw(unit.operation, report)
+        held = self._outages.holds(report)
+        if not (held and self._outages.away):  # an outage says nothing of how long to wait, or of how many
+            self._learn(report)
         if outcome.response is not None:
             self._succeeded(unit, outcome.response)
             upload.attempt_reports.append(report)
@@ -282,8 +295,14 @@ class Scheduler:
             unit.ambiguous = True
         if unit.in_flight or unit.hedge_queued:
             return None  # its copy is still under way and decides
-        any_answer = self._any_answer or self._watchdog.any_on_its_way
-        return self._failures.settle(unit, outcome, any_answer=any_answer)
+        if held:
+            self._outages.hold(unit, outcome)
+            return None
+        return self._judge(unit, outcome)
+
+    def _judge(self, unit: Unit, outcome: Outcome) -> Verdict:
+        """Decides what becomes of a unit whose attempt has failed."""
+        return self._failures.settle(unit, outcome, any_answer=self._outages.got_somewhere)
 
     def _learn(self, report: AttemptReport) -> None:
         self._timeout.observe(report)
@@ -298,6 +317,7 @@ class Scheduler:
         if answer.exchange.stale:
             question.fresh = True
             answer = await self._attempts.make(question, hedge=False)
+        self._outages.saw(unit.operation, answer.report)
         self._learn(answer.report)
         upload.attempt_reports.append(answer.report)
         if answer.response is not None:
@@ -361,7 +381,8 @@ class Scheduler:
         self._ready.appendleft(unit)
         self._wake_one()
 
-    def _more_room(self) -> None:
+    def more_room(self) -> None:
+        """More may be in flight, and read."""
         if self._end.done():
             return
         for _ in self._ready:
@@ -402,6 +423,7 @@ class Scheduler:
     async def _end_all(self) -> None:
         self._failures.close()
         self._bulk.close()
+        await self._outages.close()
         await self._feed.close()  # first: what it has read would make new workers
         for worker in self._workers:
             worker.cancel()

@@ -20,6 +20,7 @@ import msgspec
 from s3_upload.control.retry import Retry
 from s3_upload.engine.guard import Fail, guarded
 from s3_upload.engine.unit import Unit
+from s3_upload.s3.operations import ASKING
 
 DROUGHT_S = 2.0
 RELEASED = 2
@@ -29,13 +30,15 @@ RELEASED = 2
 class Waiter(msgspec.Struct, eq=False):
     """One that waits since `since_s`, until the loop's `timer` or, if that is None, for the budget.
 
-    `again`: tries it again.  `not_before_s`: when the store allows that at the earliest.
+    `again`: tries it again.  `not_before_s`: when the store allows that at the earliest.  `unanswered`: it
+    has failed for want of an answer.
     """
 
     unit: Unit
     again: Callable[[Unit], None]
     since_s: float
     not_before_s: float
+    unanswered: bool = False
     timer: asyncio.TimerHandle | None = None
 
 
@@ -66,10 +69,18 @@ class Waiting:
         since_s = self._now() - self._unpaid_since_s if self._unpaid else 0.0
         return self._budget_wait_s + since_s
 
-    def add(self, unit: Unit, delay_s: float, again: Callable[[Unit], None], *, asked_s: float) -> None:
+    def add(
+        self,
+        unit: Unit,
+        delay_s: float,
+        again: Callable[[Unit], None],
+        *,
+        asked_s: float = 0.0,
+        unanswered: bool = False,
+    ) -> None:
         """`unit` is tried again in `delay_s`, of which the store has asked for `asked_s`."""
         now = self._now()
-        waiter = Waiter(unit, again, now, now + asked_s)
+        waiter = Waiter(unit, again, now, now + asked_s, unanswered)
         waiter.timer = self._loop.call_later(delay_s, self._due, waiter)
         self._delayed[waiter] = None
 
@@ -83,6 +94,16 @@ class Waiting:
             self._release(now)
         if self._unpaid:
             self._pay()
+
+    def reclaim(self, since_s: float) -> list[Unit]:
+        """Takes out what has failed for want of an answer since `since_s`, with its last try given back."""
+        found = [w for w in (*self._unpaid, *self._delayed) if w.unanswered and w.since_s >= since_s]
+        for waiter in found:
+            self._take_out(waiter)
+            unit = waiter.unit
+            unit.retries -= 1
+            unit.upload.retries -= unit.operation.name not in ASKING
+        return [waiter.unit for waiter in found]
 
     def close(self) -> None:
         """Nothing is tried again any more."""
@@ -106,17 +127,18 @@ class Waiting:
             wait_s = self._retry.pay(self._unpaid[0].unit.retry_cost, now=self._now())
             if wait_s > 0.0:
                 break
-            waiter = self._first_unpaid()
+            waiter = self._unpaid.popleft()
+            self._count_wait()
             waiter.again(waiter.unit)
         self._stop_refill()
         if self._unpaid:
             self._refill = self._loop.call_later(wait_s, self._pay)
 
-    def _first_unpaid(self) -> Waiter:
-        waiter = self._unpaid.popleft()
+    def _count_wait(self) -> None:
+        """One has left those who wait for the budget."""
         if not self._unpaid:
             self._budget_wait_s += self._now() - self._unpaid_since_s
-        return waiter
+            self._stop_refill()
 
     def _release(self, now: float) -> None:
         """Lets go RELEASED of those that failed in the drought."""
@@ -130,16 +152,24 @@ class Waiting:
 
     def _next_of_drought(self, now: float) -> Waiter | None:
         if self._unpaid and self._unpaid[0].since_s <= self._drought_ended_s:
-            return self._first_unpaid()
+            waiter = self._unpaid[0]
+            self._take_out(waiter)
+            return waiter
         for waiter in self._delayed:
             if waiter.since_s > self._drought_ended_s:
                 return None
             if waiter.not_before_s <= now:
-                assert waiter.timer is not None
-                waiter.timer.cancel()
-                del self._delayed[waiter]
+                self._take_out(waiter)
                 return waiter
         return None
+
+    def _take_out(self, waiter: Waiter) -> None:
+        if waiter.timer is None:
+            self._unpaid.remove(waiter)
+            self._count_wait()
+        else:
+            waiter.timer.cancel()
+            del self._delayed[waiter]
 
     def _stop_refill(self) -> None:
         if self._refill is not None:

@@ -25,6 +25,7 @@ from s3_upload.control.phase import RECHECK_S, Action, Judgement, Standing, judg
 from s3_upload.control.timeout import Timeouts
 from s3_upload.control.timers import SMALL_BYTES
 from s3_upload.engine.guard import Fail
+from s3_upload.s3.operations import Operation
 from s3_upload.wire.exchange import Exchange, Transfer
 
 if TYPE_CHECKING:
@@ -134,6 +135,29 @@ class Watchdog:
     def any_on_its_way(self) -> bool:
         """Whether a request is under way on a connection, as far as the client tells."""
         return any(attempt.exchange.probe is not None for attempt in self._in_flight)
+
+    def last_sign_s(self) -> tuple[float, Operation | None]:
+        """When a byte of a body on its way was acknowledged last, and a request that waits for an answer on a
+        connection, None if there is none."""
+        now, last_s, waits = self._now(), 0.0, None
+        for attempt in self._in_flight:
+            if attempt.exchange.request_s > 0.0:
+                standing, waits = attempt.standing(now), attempt.unit.operation
+                if standing.acked_s == 0.0:
+                    last_s = max(last_s, standing.progress_s)
+        return last_s, waits
+
+    def cut_silent(self, since_s: float, timer: str) -> None:
+        """Cuts, as by `timer`, what was begun before `since_s` and has made no progress from then on."""
+        now = self._now()
+        for attempt in tuple(self._in_flight):
+            exchange = attempt.exchange
+            if not 0.0 < exchange.request_s < since_s:
+                continue
+            standing = attempt.standing(now)
+            if max(standing.progress_s, standing.acked_s, standing.first_byte_s) < since_s:
+                attempt.timer = timer
+                exchange.cancel("the store was away, and nothing has come or gone since")
 
     def close(self) -> None:
         """Forgets everything and stops the timer."""

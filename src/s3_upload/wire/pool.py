@@ -117,6 +117,11 @@ class Pool:
         if there >= self._most:
             self._close_oldest()
 
+    def close_idle(self) -> None:
+        """Closes those that are idle: after an outage of the way to the store they may be dead."""
+        for connection in tuple(self._idle):
+            connection.close()
+
     def _close_oldest(self) -> None:
         for connection in self._idle:
             connection.close()  # which takes it out of there

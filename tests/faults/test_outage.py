@@ -1,0 +1,220 @@
+"""A store that goes away in mid-run and comes back, and one that does not: with real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload.client import S3Client
+from s3_upload.errors import AttemptError, FailureKind, RunError
+from s3_upload.s3.credentials import Credentials
+from s3_upload.s3.operations import HEAD_OBJECT
+from s3_upload.source import ObjectSource
+from s3_upload.upload import s3_upload_files
+from tests.faults.actions import Reset, Rule, Stall
+from tests.faults.uploads import BUCKET, PART_BYTES, config, quiet, run, sources, stored, upload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from s3_upload.config import UploadConfig
+    from s3_upload.http import Response
+    from s3_upload.report import UploadSummary
+    from s3_upload.s3.operations import Operation
+    from s3_upload.wire.exchange import Exchange
+    from tests.conftest import StartFaultServer
+    from tests.faults.server import FaultServer
+
+SMALL = {f"small-{n:02}": b"%d" % n for n in range(40)}
+BIG = random.Random(1).randbytes(3 * PART_BYTES)
+WAITS = config(n_retries=0, max_outage_s=60.0)
+"""No second try of anything: whatever an outage costs shows."""
+
+
+class Tripping(S3Client):
+    """Takes its store away before the request that `when` says, and has it back after `probes` in vain."""
+
+    def __init__(self, server: FaultServer, when: Callable[[Operation], bool], probes: int) -> None:
+        super().__init__(
+            endpoint_url=server.url, region="us-east-1", credentials=Credentials("key", "secret")
+        )
+        self._server = server
+        self._when = when
+        self._probes = probes
+        self._gone = False
+
+    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+        if not self._gone and self._when(operation):
+            self._gone = True
+            await asyncio.to_thread(self._server.go_away)
+        try:
+            return await super().send(operation, exchange)
+        except AttemptError as error:
+            if operation.name == HEAD_OBJECT and error.kind is FailureKind.CONNECT:
+                self._probes -= 1
+                if self._probes == 0:
+                    await asyncio.to_thread(self._server.come_back)
+            raise
+
+
+def upload_through_an_outage(
+    server: FaultServer,
+    files: list[ObjectSource],
+    when: Callable[[Operation], bool],
+    *,
+    probes: int = 3,
+    settings: UploadConfig = WAITS,
+) -> UploadSummary:
+    async def main(_: S3Client) -> UploadSummary:
+        async with Tripping(server, when, probes) as client:
+            summary = await s3_upload_files(client, BUCKET, files, settings)
+            await quiet()
+            return summary
+
+    return run(server, main)
+
+
+def nth_request(n: int) -> Callable[[Operation], bool]:
+    """Whether it is called for the nth time."""
+    calls = 0
+
+    def is_nth(_: Operation) -> bool:
+        nonlocal calls
+        calls += 1
+        return calls == n
+
+    return is_nth
+
+
+@pytest.mark.parametrize("adaptive", [False, True], ids=["plain", "adaptive"])
+def test_an_outage_in_mid_run_uses_up_no_try(fault_server: StartFaultServer, adaptive: bool) -> None:
+    server = fault_server()
+    settings = config(n_retries=0, max_outage_s=60.0, timeout="adaptive", window="adaptive", hedge="auto")
+    summary = upload_through_an_outage(
+        server, sources(SMALL), nth_request(15), settings=settings if adaptive else WAITS
+    )
+    assert stored(server) == SMALL
+    assert (summary.uploaded, summary.failed, summary.attempts) == (len(SMALL), (), len(SMALL))
+
+
+def test_an_upload_in_parts_goes_on_where_it_was_and_nothing_is_left_over(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "big"
+    path.write_bytes(BIG)
+    server = fault_server()
+    files = [*sources(SMALL), ObjectSource.file(path, "big")]
+    summary = upload_through_an_outage(server, files, lambda operation: operation.part_number == 2)
+    assert stored(server) == SMALL | {"big": BIG}
+    assert summary.failed == ()
+    assert [r.status for r in server.of("POST", "big")] == [200, 200], "it was begun once"
+    assert server.model.uploads == {}
+
+
+def test_the_first_request_of_a_run_survives_it_once_bytes_have_left(fault_server: StartFaultServer) -> None:
+    """Half of it was taken, then the connection broke, then nobody listened: it has one try besides."""
+    contents = {"first": random.Random(2).randbytes(4_000_000)}
+    server = fault_server([Rule(Reset(after_body_bytes=2_000_000), attempt=1)])
+    summary = upload_through_an_outage(
+        server, sources(contents), nth_request(2), settings=config(n_retries=1, max_outage_s=60.0)
+    )
+    assert stored(server) == contents
+    assert summary.failed == ()
+
+
+def test_while_it_is_away_there_is_one_probe_at_a_time_and_nothing_else(
+    fault_server: StartFaultServer,
+) -> None:
+    server = fault_server()
+    under_way: list[str] = []
+    seen: list[list[str]] = []
+
+    class Counting(Tripping):
+        async def send(self, operation: Operation, exchange: Exchange) -> Response:
+            under_way.append(operation.name)
+            if 0 < self._probes < 3:  # one has failed
+                seen.append(list(under_way))
+            try:
+                return await super().send(operation, exchange)
+            finally:
+                under_way.remove(operation.name)
+
+    async def main(_: S3Client) -> None:
+        contents = {str(n): b"x" for n in range(300)}
+        async with Counting(server, nth_request(50), 3) as client:
+            summary = await s3_upload_files(client, BUCKET, sources(contents), WAITS)
+            assert summary.uploaded == 300
+
+    run(server, main)
+    assert seen == [[HEAD_OBJECT], [HEAD_OBJECT]]
+
+
+def test_a_store_that_stays_away_ends_the_run_with_one_line(fault_server: StartFaultServer) -> None:
+    server = fault_server()
+
+    async def main(_: S3Client) -> None:
+        async with Tripping(server, nth_request(15), 1000) as client:
+            with pytest.raises(RunError) as caught:
+                await s3_upload_files(client, BUCKET, sources(SMALL), config(n_retries=0, max_outage_s=1.0))
+            await quiet()
+        message = str(caught.value)
+        assert caught.value.kind is FailureKind.CONNECT
+        assert message.startswith(f"{server.url} has been away for 1 s (no connection to 127.0.0.1 port ")
+        assert "refused" in message.lower()
+        assert message.endswith("given up; max_outage_s (--max-outage) says how long to wait")
+        assert "\n" not in message
+
+    run(server, main)
+    assert 0 < len(stored(server)) < len(SMALL)
+
+
+@pytest.mark.parametrize("from_the_start", [True, False])
+def test_a_store_that_takes_requests_and_never_answers_ends_the_run_with_one_line(
+    fault_server: StartFaultServer, from_the_start: bool
+) -> None:
+    server = fault_server(lambda request: Stall() if from_the_start or request.number > 9 else None)
+    with pytest.raises(RunError) as caught:
+        upload(server, SMALL, settings=config(max_outage_s=1.0))
+    assert caught.value.kind is FailureKind.TIMEOUT
+    assert str(caught.value) == (
+        f"{server.url} takes requests and has answered none for 1 s: given up; "
+        "max_outage_s (--max-outage) says how long to wait"
+    )
+
+
+def test_a_request_that_the_store_hangs_up_on_fails_though_the_store_is_there(
+    fault_server: StartFaultServer,
+) -> None:
+    """Its connection is lost each time, as by a filter that does not like it: a probe is answered."""
+    server = fault_server([Rule(Reset(), method="PUT", key="bad")])
+    settings = config(n_retries=2, max_outage_s=60.0, max_in_flight=1)
+    summary = upload(server, {"good": b"x", "bad": b"y"}, settings=settings)
+    [report] = summary.failed
+    assert (report.key, report.outcome, report.attempts) == ("bad", FailureKind.RESET.value, 3)
+
+
+def test_a_name_that_does_not_resolve_any_more_is_an_outage(
+    fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an SDK's client sees it: ours keeps the addresses that it knows."""
+    server = fault_server()
+    lost = 0
+
+    class Losing(S3Client):
+        async def send(self, operation: Any, exchange: Any) -> Any:
+            nonlocal lost
+            if len(server.requests) >= 5 and lost < 3:
+                lost += operation.name == HEAD_OBJECT
+                raise AttemptError(FailureKind.HOST_UNKNOWN, "the host name cannot be resolved")
+            return await super().send(operation, exchange)
+
+    async def main(client: S3Client) -> None:
+        async with Losing(endpoint_url=server.url, credentials=Credentials("k", "s")) as losing:
+            summary = await s3_upload_files(losing, BUCKET, sources(SMALL), WAITS)
+            assert (summary.uploaded, lost) == (len(SMALL), 3)
+
+    run(server, main)

@@ -1,0 +1,333 @@
+"""Whether the store is there, step by step of the module's theory."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from s3_upload.control.outage import Change, Outage, Reach, Tuning
+from s3_upload.errors import FailureKind
+from s3_upload.report import SUCCESS, AttemptReport
+
+MAX_S = 300.0
+TUNING = Tuning(
+    silent_s=3.0,
+    first_gap_s=0.2,
+    gap_share=0.05,
+    max_gap_s=15.0,
+    quick_connect_s=2.0,
+    answer_s=5.0,
+    max_answer_s=60.0,
+    brief_s=1.0,
+    first_room=8,
+)
+
+
+class Rng:
+    """Draws the value at `fraction` of the range it is asked for."""
+
+    def __init__(self, fraction: float) -> None:
+        self._fraction = fraction
+
+    def uniform(self, a: float, b: float, /) -> float:
+        return a + self._fraction * (b - a)
+
+
+def outage(max_s: float = MAX_S) -> Outage:
+    return Outage(max_s, 5.0, TUNING)
+
+
+def report(
+    outcome: FailureKind | str,
+    *,
+    begun_s: float,
+    ended_s: float,
+    status: int = 0,
+    request_s: float = 0.0,
+    first_byte_s: float = 0.0,
+    body_bytes: int = 0,
+) -> AttemptReport:
+    return AttemptReport(
+        operation="PutObject",
+        started_s=begun_s,
+        ended_s=ended_s,
+        timeout_s=60.0,
+        body_bytes=body_bytes,
+        outcome=outcome if isinstance(outcome, str) else outcome.value,
+        status=status,
+        request_s=request_s,
+        first_byte_s=first_byte_s,
+        message="Connection refused",
+    )
+
+
+def answer(begun_s: float, ended_s: float, status: int = 200) -> AttemptReport:
+    outcome = SUCCESS if status == 200 else FailureKind.SERVER
+    return report(outcome, begun_s=begun_s, ended_s=ended_s, status=status, request_s=begun_s)
+
+
+def refused(now: float) -> AttemptReport:
+    return report(FailureKind.CONNECT, begun_s=now, ended_s=now)
+
+
+def reset(now: float, *, first_byte_s: float = 0.0) -> AttemptReport:
+    return report(FailureKind.RESET, begun_s=now, ended_s=now, request_s=now, first_byte_s=first_byte_s)
+
+
+def fail(state: Outage, failed: AttemptReport, *, under_way: bool = False) -> Change:
+    return state.unanswered(failed, under_way=under_way, now=failed.ended_s)
+
+
+def miss(state: Outage, begun_s: float, *, connected: bool = False) -> Change:
+    return state.missed("Connection refused", connected=connected, begun_s=begun_s)
+
+
+def answered_at(now: float) -> Outage:
+    state = outage()
+    state.answered(answer(now - 0.1, now))
+    return state
+
+
+def suspected(now: float = 10.0) -> Outage:
+    state = answered_at(now - 1.0)
+    assert fail(state, refused(now)) is Change.SUSPECTED
+    return state
+
+
+def away(since_s: float = 10.0) -> Outage:
+    state = suspected(since_s)
+    assert miss(state, since_s + 0.1) is Change.GONE
+    return state
+
+
+# --- 1: suspected ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [FailureKind.CONNECT, FailureKind.HOST_UNKNOWN, FailureKind.RESET])
+def test_after_an_answer_a_connection_that_fails_is_suspicious(kind: FailureKind) -> None:
+    state = answered_at(9.0)
+    assert fail(state, report(kind, begun_s=10.0, ended_s=10.0)) is Change.SUSPECTED
+    assert (state.reach, state.since_s, state.cause) == (Reach.SUSPECTED, 10.0, "Connection refused")
+    assert state.room == math.inf
+
+
+@pytest.mark.parametrize("kind", [FailureKind.TIMEOUT, FailureKind.MALFORMED])
+def test_one_request_that_is_cut_or_answered_by_nonsense_is_not(kind: FailureKind) -> None:
+    state = answered_at(9.0)
+    assert fail(state, report(kind, begun_s=10.0, ended_s=20.0, request_s=10.0)) is Change.NONE
+
+
+def test_a_connection_that_broke_within_an_answer_is_not() -> None:
+    assert fail(answered_at(9.0), reset(10.0, first_byte_s=9.9)) is Change.NONE
+
+
+def test_a_run_that_got_nowhere_suspects_nothing() -> None:
+    state = outage()
+    assert fail(state, refused(1.0)) is Change.NONE
+    assert fail(state, reset(1.0)) is Change.NONE
+    assert not state.got_somewhere
+
+
+def test_bytes_of_a_body_on_a_connection_are_somewhere_to_have_got() -> None:
+    state = outage()
+    half_sent = report(FailureKind.RESET, begun_s=0.0, ended_s=9.0, request_s=0.1, body_bytes=8_000_000)
+    assert fail(state, half_sent) is Change.NONE, "what hangs up on everybody may be no store"
+    assert state.got_somewhere
+    assert fail(state, refused(9.1)) is Change.SUSPECTED
+
+
+def test_so_is_the_request_of_another() -> None:
+    assert fail(outage(), refused(1.0), under_way=True) is Change.SUSPECTED
+
+
+def test_silence_is_suspicious_and_again_each_time_it_has_doubled() -> None:
+    state = answered_at(10.0)
+    suspicions = []
+    for now in range(11, 60):
+        if state.look(alive_s=0.0, now=now) is Change.SUSPECTED:
+            suspicions.append(now - 10)
+            assert miss(state, now, connected=True) is Change.WAS_THERE
+    assert suspicions == [3, 6, 12, 24, 48]
+
+
+def test_probes_that_are_answered_do_not_hurry_the_next() -> None:
+    """One request may take minutes, and the store be fine."""
+    state = answered_at(10.0)
+    suspicions = []
+    for now in range(11, 60):
+        if state.look(alive_s=0.0, now=now) is Change.SUSPECTED:
+            suspicions.append(now - 10)
+            assert state.heard(begun_s=now, now=now) is Change.WAS_THERE
+    assert suspicions == [3, 6, 12, 24, 48]
+
+
+def test_a_sign_of_life_ends_the_silence() -> None:
+    state = answered_at(10.0)
+    for now in range(11, 60):
+        assert state.look(alive_s=now - 2.5, now=now) is Change.NONE
+    assert state.look(alive_s=56.5, now=60.0) is Change.SUSPECTED
+
+
+def test_what_fails_for_want_of_an_answer_is_held_while_it_is_suspected_or_away() -> None:
+    unanswered = {FailureKind.CONNECT, FailureKind.HOST_UNKNOWN, FailureKind.RESET, FailureKind.TIMEOUT}
+    for state in (suspected(), away()):
+        assert {kind for kind in FailureKind if state.holds(kind.value)} == unanswered
+        assert not state.holds(SUCCESS)
+    assert not any(answered_at(9.0).holds(kind.value) for kind in FailureKind)
+
+
+# --- 2: it was there -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 404, 500, 503])
+def test_any_answer_to_what_was_begun_since_ends_the_suspicion(status: int) -> None:
+    state = suspected(10.0)
+    assert state.answered(answer(10.01, 10.2, status)) is Change.WAS_THERE
+    assert (state.reach, state.room) == (Reach.THERE, math.inf)
+
+
+def test_an_answer_to_what_was_begun_before_ends_no_suspicion() -> None:
+    """A store that is shut down answers what it has begun, and refuses the next."""
+    state = suspected(10.0)
+    assert state.answered(answer(9.9, 10.2)) is Change.NONE
+    assert state.reach is Reach.SUSPECTED
+
+
+def test_a_probe_that_is_answered_ends_it() -> None:
+    assert suspected(10.0).heard(begun_s=10.1, now=10.2) is Change.WAS_THERE
+
+
+def test_a_connection_ends_a_suspicion_that_came_of_silence_alone() -> None:
+    state = answered_at(10.0)
+    assert state.look(alive_s=10.0, now=13.0) is Change.SUSPECTED
+    assert miss(state, 13.1, connected=True) is Change.WAS_THERE
+    state = suspected(10.0)
+    assert miss(state, 10.1, connected=True) is Change.GONE, "it refused, and says nothing"
+
+
+# --- 3: away ---------------------------------------------------------------------------------------
+
+
+def test_a_probe_that_fails_says_that_it_is_away() -> None:
+    state = suspected(10.0)
+    assert miss(state, 10.05) is Change.GONE
+    assert (state.reach, state.room) == (Reach.AWAY, 0)
+
+
+def test_a_probe_of_an_earlier_suspicion_says_nothing_of_this_one() -> None:
+    state = suspected(10.0)
+    assert miss(state, 9.0) is Change.NONE
+    assert state.heard(begun_s=9.0, now=9.1) is Change.NONE
+
+
+def test_it_goes_away_once() -> None:
+    state = away(10.0)
+    assert miss(state, 11.0) is Change.NONE
+    assert fail(state, refused(11.2)) is Change.NONE
+    assert state.since_s == 10.0
+
+
+def test_the_gap_between_probes_grows_with_the_outage_with_jitter_up_to_a_bound() -> None:
+    state = away(10.0)
+    gaps_s = [state.gap_s(now=10.0 + s, rng=Rng(1.0)) for s in (0.5, 3.0, 12.0, 100.0, 200.0)]
+    assert gaps_s == pytest.approx([0.2, 0.2, 0.6, 5.0, 10.0])
+    assert state.gap_s(now=110.0, rng=Rng(0.0)) == pytest.approx(2.5)
+    longer = Outage(10_000.0, 5.0, TUNING)
+    assert longer.gap_s(now=5000.0, rng=Rng(1.0)) == 15.0
+
+
+def test_no_gap_goes_beyond_the_end_of_patience() -> None:
+    assert away(10.0).gap_s(now=308.0, rng=Rng(1.0)) == pytest.approx(2.0)
+
+
+def test_every_other_probe_has_a_short_handshake_so_that_syns_are_never_far_apart() -> None:
+    state = away(10.0)
+    assert [state.probe_limits_s(now=11.0)[0] for _ in range(4)] == [2.0, 5.0, 2.0, 5.0]
+
+
+def test_a_store_that_takes_connections_and_is_silent_is_waited_for_longer_each_time() -> None:
+    state = away(10.0)
+    assert [state.probe_limits_s(now=now)[1] for now in (10.0, 30.0, 50.0, 400.0)] == [5.0, 10.0, 20.0, 60.0]
+
+
+# --- 4: back ---------------------------------------------------------------------------------------
+
+
+def test_when_it_is_back_there_is_room_for_a_few_and_one_more_for_each_success() -> None:
+    state = away(10.0)
+    assert state.heard(begun_s=20.0, now=20.1) is Change.BACK
+    assert (state.reach, state.room) == (Reach.THERE, 8)
+    for room in range(9, 32):
+        state.succeeded(32)
+        assert state.room == room
+    state.succeeded(32)
+    assert state.room == math.inf
+
+
+def test_after_a_brief_outage_there_is_room_for_all() -> None:
+    state = away(10.0)
+    assert state.heard(begun_s=10.7, now=10.9) is Change.BACK
+    assert state.room == math.inf
+
+
+def test_a_success_that_comes_while_it_is_away_makes_no_room() -> None:
+    state = away(10.0)
+    state.answered(answer(9.5, 11.0))
+    state.succeeded(32)
+    assert (state.reach, state.room) == (Reach.AWAY, 0)
+
+
+def test_it_may_go_again() -> None:
+    state = away(10.0)
+    state.heard(begun_s=20.0, now=20.1)
+    assert fail(state, refused(21.0)) is Change.SUSPECTED
+    assert state.since_s == 21.0
+    assert state.room == 8
+    assert miss(state, 21.1) is Change.GONE
+    assert state.room == 0
+
+
+# --- 5: given up -----------------------------------------------------------------------------------
+
+
+def test_it_is_given_up_when_there_was_no_sign_of_life_for_so_long() -> None:
+    state = away(10.0)  # answered at 9.0
+    for now in (100.0, 308.9):
+        state.look(alive_s=0.0, now=now)
+        assert not state.is_overdue(now=now)
+    assert state.is_overdue(now=309.0)
+
+
+def test_so_is_a_store_that_takes_connections_and_is_silent() -> None:
+    state = outage()
+    for now in range(1, 300):
+        if state.look(alive_s=0.0, now=now) is Change.SUSPECTED:
+            miss(state, now, connected=True)
+        assert not state.is_overdue(now=now)
+    assert state.reach is Reach.THERE
+    assert state.is_overdue(now=300.0)
+
+
+def test_a_store_that_answers_a_probe_is_alive() -> None:
+    state = outage()
+    state.look(alive_s=0.0, now=3.0)
+    state.heard(begun_s=3.1, now=200.0)
+    state.look(alive_s=0.0, now=300.0)
+    assert not state.is_overdue(now=300.0)
+
+
+def test_time_in_which_nothing_is_waited_for_does_not_count() -> None:
+    state = answered_at(10.0)
+    state.look(alive_s=1000.0, now=1000.0)
+    assert not state.is_overdue(now=1299.0)
+    assert state.is_overdue(now=1300.0)
+
+
+def test_zero_switches_all_of_it_off() -> None:
+    state = outage(0.0)
+    state.answered(answer(9.0, 9.1))
+    assert fail(state, refused(10.0)) is Change.NONE
+    assert state.look(alive_s=0.0, now=1000.0) is Change.NONE
+    assert not state.holds(FailureKind.CONNECT.value)
+    assert not state.is_overdue(now=1e9)
