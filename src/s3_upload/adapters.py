@@ -28,6 +28,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import html
+import io
 import socket
 import ssl
 import warnings
@@ -37,8 +38,8 @@ from typing import Any
 
 from s3_upload.checks import wrong_type
 from s3_upload.engine.client import Client
-from s3_upload.errors import AttemptError, ConfigError, FailureKind
-from s3_upload.http import Response
+from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
+from s3_upload.http import Body, Response, SlicedBody
 from s3_upload.parts import StoreParts
 from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments
 from s3_upload.s3.operations import (
@@ -128,17 +129,24 @@ class _SdkClient(ABC):
 
         if operation.fields.sse_customer_key is not None and not self.endpoint.startswith("https://"):
             raise ConfigError(NO_KEY_OVER_HTTP)
-        call = functools.partial(getattr(self._client, _METHODS[operation.name]), **_arguments(operation))
+        arguments = _arguments(operation)
+        call = functools.partial(getattr(self._client, _METHODS[operation.name]), **arguments)
         exchange.sent_bytes = len(operation.body)  # of what the SDK has sent it says nothing
         try:
             answer = await _abortable(self._start(call, exchange), exchange)
-        except ClientError as error:
-            response = _error_response(error)
-        except BotoCoreError as error:
-            kind = _kind(error)
-            if not kind.ambiguous:  # nobody got it
-                exchange.sent_bytes = 0
-            raise AttemptError(kind, _text(error)) from error
+        except Exception as error:
+            body = arguments.get("Body")
+            if isinstance(body, _BodyFile) and body.problem is not None:  # whatever the SDK makes of it
+                raise AttemptError(body.problem.kind, str(body.problem)) from error
+            if isinstance(error, ClientError):
+                response = _error_response(error)
+            elif isinstance(error, BotoCoreError):
+                kind = _kind(error)
+                if not kind.ambiguous:  # nobody got it
+                    exchange.sent_bytes = 0
+                raise AttemptError(kind, _text(error)) from error
+            else:
+                raise
         else:
             response = _response(operation, answer)
         exchange.first_byte_s = exchange.now()
@@ -224,8 +232,7 @@ def _arguments(operation: Operation) -> dict[str, Any]:
     """`operation` as the SDK's keyword arguments."""
     arguments: dict[str, Any] = {"Bucket": operation.bucket, "Key": operation.key}
     if operation.name in (PUT_OBJECT, UPLOAD_PART):
-        body = operation.body  # the SDK takes no memoryview
-        arguments["Body"] = body if isinstance(body, bytes) else bytes(body)
+        arguments["Body"] = _sdk_body(operation.body)
     if operation.fields is not NO_FIELDS:
         arguments |= field_arguments(operation.fields, operation.name)
     if operation.name in _OF_AN_UPLOAD:
@@ -240,6 +247,46 @@ def _arguments(operation: Operation) -> dict[str, Any]:
         parts = [{"PartNumber": part.number, "ETag": part.etag} for part in operation.parts]
         arguments["MultipartUpload"] = {"Parts": parts}
     return arguments
+
+
+def _sdk_body(body: Body) -> bytes | io.RawIOBase:
+    """An SDK takes no memoryview, and reads what is not in memory itself."""
+    if isinstance(body, SlicedBody):
+        return _BodyFile(body)
+    return body if isinstance(body, bytes) else bytes(body)
+
+
+class _BodyFile(io.RawIOBase):
+    """A `SlicedBody` as a file. An SDK reads it once for its own checksum, and again to send it.
+
+    `problem`: why it could not be read, if it could not.
+    """
+
+    def __init__(self, body: SlicedBody) -> None:
+        self.problem: SourceError | None = None
+        self._body = body
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._body)}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            piece = self._body.read_at(self._at, len(buffer))
+        except SourceError as error:
+            self.problem = error
+            raise
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
 
 
 def _response(operation: Operation, answer: dict[str, Any]) -> Response:

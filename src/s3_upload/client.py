@@ -15,14 +15,14 @@ from types import NoneType
 import msgspec
 
 from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text, wrong_type
-from s3_upload.errors import AttemptError, ConfigError, FailureKind
-from s3_upload.http import Response
+from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
+from s3_upload.http import Response, SlicedBody
 from s3_upload.parts import StoreParts
 from s3_upload.report import ConnectionSample, Paces
-from s3_upload.s3.checksum import DEFAULT_ALGORITHM, check_algorithm
+from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
 from s3_upload.s3.credentials import ANONYMOUS, CredentialProvider, Credentials, StaticCredentials
 from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
-from s3_upload.s3.operations import HEAD_OBJECT, NOT_TWICE, PUT_OBJECT, UPLOAD_PART, Operation
+from s3_upload.s3.operations import HEAD_OBJECT, NOT_TWICE, PUT_OBJECT, UPLOAD_PART, Checksum, Operation
 from s3_upload.s3.requests import ChecksumsTold, RequestEncoder
 from s3_upload.s3.responses import Failure
 from s3_upload.s3.sigv4 import Signer
@@ -205,6 +205,8 @@ class S3Client:
         if operation.name not in _SETTLED_BY_HEADERS:
             exchange.bodiless = operation.name == HEAD_OBJECT
             exchange.needs_body = not exchange.bodiless
+        if isinstance(operation.body, SlicedBody) and target.encoder.wants_md5(operation):
+            operation = await _with_md5(operation, operation.body)
         # Before there is a connection: one whose request cannot be made would belong to nobody.
         head = target.encoder.head(operation, self._utc_clock() + self._offset_s)
         connection = None if exchange.fresh else target.pool.take()
@@ -363,6 +365,14 @@ def _alive(connection: Connection, pool: Pool) -> Connection | None:
         found.close()
         found = pool.take()
     return found
+
+
+async def _with_md5(operation: Operation, body: SlicedBody) -> Operation:
+    try:
+        md5 = await body.md5_base64()
+    except SourceError as error:
+        raise AttemptError(error.kind, str(error)) from error
+    return msgspec.structs.replace(operation, checksum=Checksum(MD5, md5))
 
 
 def _provider(credentials: Credentials | None, profile: str | None, *, sign: bool) -> CredentialProvider:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from s3_upload.engine.client import Client
-    from s3_upload.http import Body, Response
+    from s3_upload.http import Body, Buffer, Response
     from tests.store import Store
 
 PART_BYTES = 5 * 1024 * 1024
@@ -79,7 +79,7 @@ FIELDS = RequestFields(
 @pytest.mark.parametrize(
     "body", [b"hello", b"", memoryview(bytearray(b"hello"))], ids=["bytes", "empty", "view"]
 )
-def test_put(sdk: str, store: Store, bucket: str, body: Body) -> None:
+def test_put(sdk: str, store: Store, bucket: str, body: Buffer) -> None:
     key = f"ä b/{uuid.uuid4()}"
     seen = exchange()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from s3_upload.config import MIB, UploadConfig
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.source import ObjectSource
 from s3_upload.upload import s3_upload_files
-from tests.faults.actions import Reset, Rule, s3_error
+from tests.faults.actions import Request, Reset, Rule, s3_error
 from tests.sdk import with_client
 
 if TYPE_CHECKING:
@@ -79,3 +80,56 @@ def test_an_sdk_asks_what_became_of_a_lost_request(
     assert server.model.bodies("bucket") == {"small": b"x", "big": body, "parts": body}
     assert sorted(request.key for request in server.of("HEAD")) == ["big", "small"]
     assert [request.key for request in server.of("GET")] == ["parts"]
+
+
+SLICED = UploadConfig(
+    multipart_threshold=6 * MIB,
+    part_size=8 * MIB,
+    max_in_flight=4,
+    max_in_flight_bytes=16 * MIB,
+    window="fixed",
+    hedge="off",
+)
+"""Of four parts of this size only two fit into the memory: the others go in slices."""
+
+
+@pytest.mark.parametrize("sdk", ["aiobotocore", "boto3"])
+def test_an_sdk_reads_by_itself_what_is_not_in_memory(
+    sdk: str, store: Store, bucket: str, tmp_path: Path
+) -> None:
+    body = random.Random(8).randbytes(41 * MIB)
+    (tmp_path / "big").write_bytes(body)
+    summary: UploadSummary = with_client(
+        sdk,
+        lambda client: s3_upload_files(client, bucket, [ObjectSource.file(tmp_path / "big", "big")], SLICED),
+        endpoint_url=store.endpoint_url,
+        access_key=store.access_key,
+        secret_key=store.secret_key,
+    )
+    summary.raise_for_failures()
+    assert store.objects(bucket) == {"big": body}
+
+
+@pytest.mark.parametrize("sdk", ["aiobotocore", "boto3"])
+def test_a_file_that_changes_while_an_sdk_reads_it_is_sent_as_the_new_version(
+    sdk: str, fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "big"
+    path.write_bytes(random.Random(8).randbytes(41 * MIB))
+    changed = random.Random(9).randbytes(33 * MIB)
+
+    def script(request: Request) -> None:
+        if request.part_number and path.stat().st_size != len(changed):
+            path.write_bytes(changed)
+
+    server = fault_server(script)
+    summary: UploadSummary = with_client(
+        sdk,
+        lambda client: s3_upload_files(client, "bucket", [ObjectSource.file(path, "big")], SLICED),
+        endpoint_url=server.url,
+        access_key="key",
+        secret_key="secret",
+    )
+    summary.raise_for_failures()
+    assert server.model.bodies("bucket") == {"big": changed}
+    assert server.model.uploads == {}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from s3_upload.engine.reader import BigFile, HashedBody, Reader
+from s3_upload.engine.reader import BigFile, HashedBody, Reader, Sums
 from s3_upload.engine.version import Identity
 from s3_upload.errors import FailureKind, SourceError
 from s3_upload.source import ObjectSource
@@ -63,6 +64,11 @@ class SimDisk:
             return await self._read_batch(reader, *arguments)
         if name == "read_part":
             return await self._read_part(reader, *arguments)
+        if name == "read_slice":
+            return await self._read_slice(*arguments)
+        if name == "sum_piece":
+            await self._sum_piece(*arguments)
+            return None
         await self._take(0)
         return function(*arguments)
 
@@ -113,6 +119,18 @@ class SimDisk:
     async def _read_part(
         self, reader: Reader, path: str, offset: int, size: int, identity: Identity
     ) -> HashedBody:
+        return reader.hashed(await self._read_version(path, offset, size, identity))
+
+    async def _read_slice(
+        self, path: str, offset: int, size: int, identity: Identity, crc: int
+    ) -> tuple[bytes, int]:
+        piece = await self._read_version(path, offset, size, identity)
+        return piece, zlib.crc32(piece, crc)
+
+    async def _sum_piece(self, path: str, offset: int, size: int, identity: Identity, sums: Sums) -> None:
+        sums.add(await self._read_version(path, offset, size, identity))
+
+    async def _read_version(self, path: str, offset: int, size: int, identity: Identity) -> bytes:
         file, version = self._open(path)
         body = file.body(version)
         if _identity(len(body), version) != identity:
@@ -120,7 +138,7 @@ class SimDisk:
         await self._take(size)
         if file.version(self._now()) != version:
             raise _changed(path)
-        return reader.hashed(bytes(body[offset : offset + size]))
+        return bytes(body[offset : offset + size])
 
     def _open(self, path: str) -> tuple[SimFile, int]:
         file = self._files.get(path)

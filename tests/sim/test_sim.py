@@ -16,7 +16,7 @@ import pytest
 from s3_upload.config import UploadConfig
 from s3_upload.engine.client import Client
 from s3_upload.errors import FailureKind, UploadError
-from s3_upload.http import Response
+from s3_upload.http import Buffer, Response
 from s3_upload.report import UploadReport
 from s3_upload.s3.operations import HEAD_OBJECT, PUT_OBJECT, Operation
 from s3_upload.s3.responses import Failure
@@ -173,6 +173,7 @@ def test_the_oracle_sees_a_wrong_body() -> None:
     def swaps(operation: Operation, exchange: Exchange) -> Operation | Response:
         if operation.name != PUT_OBJECT:
             return operation
+        assert isinstance(operation.body, Buffer)
         bodies.append(bytes(operation.body))
         return replaced(operation, bodies[0])
 

@@ -256,6 +256,19 @@ def test_a_store_that_falls_silent_costs_the_credit_there_is_and_then_patience()
     assert len(rig.cuts) == 50
 
 
+def test_an_attempt_whose_source_takes_its_time_does_not_stall() -> None:
+    """The other side has taken in all that there is: the next bytes are still being read."""
+    rig = Rig()
+    attempt = rig.attempt(sent=False, big=True)
+    starved = True
+    attempt.exchange.probe = lambda: Transfer(1000, False, rig.loop.now_s - 10.0, 0.0, starved)
+    rig.loop.run_until(200.0)
+    assert rig.cuts == []
+    starved = False
+    rig.loop.run_until(206.0)
+    assert [reason for _, reason in rig.cuts] == ["no byte was taken in for 5 s"]
+
+
 def test_a_stall_is_cut() -> None:
     rig = Rig()
     attempt = rig.attempt(sent=False)

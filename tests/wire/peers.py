@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from s3_upload.http import Body
+
     Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 HEAD = b"PUT /k HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n"
@@ -22,7 +24,7 @@ OK = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "e"\r\n\r\n'
 MIB = 1 << 20
 
 
-def head_for(body: bytes) -> bytes:
+def head_for(body: Body) -> bytes:
     return HEAD % len(body)
 
 
@@ -96,7 +98,7 @@ class Client:
     def exchange(self) -> Exchange:
         return Exchange(asyncio.get_running_loop().time, 5.0)
 
-    async def request(self, body: bytes = b"", exchange: Exchange | None = None) -> Any:
+    async def request(self, body: Body = b"", exchange: Exchange | None = None) -> Any:
         return await self.connection.request(head_for(body), body, exchange or self.exchange())
 
     @property

@@ -15,8 +15,10 @@ from s3_upload.engine.feed import Feed, Offload
 from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.reader import BigFile, HashedBody, Reader
 from s3_upload.engine.sink import Sink
+from s3_upload.engine.sliced import read_part
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.errors import FailureKind, Remedy, SourceError, UploadError
+from s3_upload.http import SlicedBody, held_bytes
 from s3_upload.source import ObjectSource
 
 
@@ -53,30 +55,38 @@ class Again:
             self._feed.give_back(size)
 
     async def _reread(self, unit: Unit) -> None:
-        upload, size = unit.upload, len(unit.operation.body)
+        upload, body = unit.upload, unit.operation.body
+        size, room = len(body), held_bytes(body)
+        in_slices = isinstance(body, SlicedBody)
         try:
-            if upload.source.path:
+            if not upload.source.path:  # in memory, and nowhere else
+                self._replace(unit, await self._offload(self._reader.hashed, body))
+            else:
+                del body
                 self._replace(unit, HashedBody(b""))
-                await self._feed.take_room(size)
+                await self._feed.take_room(room)
                 try:
-                    self._replace(unit, await self._body(unit, size))
+                    self._replace(unit, await self._body(unit, size, in_slices=in_slices))
                 finally:
-                    self._feed.give_back(size)
-            else:  # in memory, and nowhere else
-                self._replace(unit, await self._offload(self._reader.hashed, unit.operation.body))
+                    self._feed.give_back(room)
         except SourceError as problem:
             self._sink.give_up(unit, _error(upload, problem))
         else:
             self._sink.resume(unit)
 
-    async def _body(self, unit: Unit, size: int) -> HashedBody:
+    async def _body(self, unit: Unit, size: int, *, in_slices: bool) -> HashedBody:
         upload = unit.upload
         if isinstance(upload, MultipartUpload):
-            offset = upload.sizes.offset_of(unit.operation.part_number)
-            part: HashedBody = await self._offload(
-                self._reader.read_part, upload.source.path, offset, size, upload.identity
+            assert upload.identity is not None
+            return await read_part(
+                self._reader,
+                self._offload,
+                upload.source.path,
+                upload.identity,
+                offset=upload.sizes.offset_of(unit.operation.part_number),
+                size=size,
+                in_slices=in_slices,
             )
-            return part
         found = await self._read(self._reader, upload.source)
         if isinstance(found, BigFile):
             raise SourceError(f"{upload.source.path}: source changed", FailureKind.SOURCE_CHANGED)

@@ -38,10 +38,12 @@ from s3_upload.engine.nearby import Nearby
 from s3_upload.engine.objects import Objects, unread
 from s3_upload.engine.reader import BigFile, HashedBody, Reader
 from s3_upload.engine.sink import Sink
+from s3_upload.engine.sliced import PartRoom, read_part
 from s3_upload.engine.stream import BlockStream
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.version import Identity
 from s3_upload.errors import SourceError, UploadError
+from s3_upload.http import held_bytes
 from s3_upload.parts import PartSizes, StoreParts
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, RequestFields
 from s3_upload.source import ObjectSource, checked
@@ -99,6 +101,7 @@ class Feed:
         self._streams: dict[MultipartUpload, tuple[_Stream, HashedBody]] = {}
         self._begun_streams = 0
         self._memory = Memory(config.max_in_flight_bytes)
+        self._part_room = PartRoom(config.max_in_flight_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
         self._job_done = guarded(sink.fail, self._after_job)
         self._pulling = False
@@ -137,7 +140,7 @@ class Feed:
 
     def hold(self, unit: Unit) -> None:
         """Counts `unit` and its body as held until it is released."""
-        self._memory.hold(len(unit.operation.body))
+        self._memory.hold(held_bytes(unit.operation.body))
         self._held_units += 1
 
     def release(self, unit: Unit) -> None:
@@ -150,7 +153,7 @@ class Feed:
             stream, first = self._streams.pop(upload)  # never begun: nobody will send its first block
             self._end_stream(stream)
             self._memory.release(len(first.body))
-        self._memory.release(len(unit.operation.body))
+        self._memory.release(held_bytes(unit.operation.body))
 
     def begin_parts(self, upload: MultipartUpload) -> None:
         """The store has given `upload` its ID: its parts may be read."""
@@ -184,10 +187,18 @@ class Feed:
         if self._held_units == 0 and self._reads == 0:  # streams may be begun, and never give anything
             return True
         if self._multiparts:
-            return self._memory.fits(self._multiparts[0].sizes.first) and not self._sink.bulk_full()
+            return not self._sink.bulk_full() and self._room_for_part(self._multiparts[0]) > 0
         ahead = MAX_READ_AHEAD + 2 * self._sink.window_limit()
         fits = self._memory.fits(self._batch_reserve_bytes)
         return fits and self._held_units < ahead and self._creates < MAX_CREATES
+
+    def _room_for_part(self, upload: MultipartUpload) -> int:
+        """How many bytes the next part of `upload` may hold, 0 for none: fewer than it has, if it is to go in
+        slices."""
+        ahead = self._held_units - self._sink.window_limit()
+        return self._part_room.of(
+            upload.sizes.first, self._memory, may_hash=ahead < self._config.reader_threads
+        )
 
     def run(self, job: Coroutine[Any, Any, None]) -> None:
         """Runs `job` beside its own reading; the run ends with neither of them unfinished."""
@@ -323,23 +334,30 @@ class Feed:
             self._multiparts.popleft()
         if plan is not None:
             self._reads += 1
-            self._memory.hold(plan.size)
-            self._start(self._read_part(upload, plan))
+            # Where nothing is held one read is always allowed: what does not fit goes in slices if it can.
+            room = min(plan.size, self._room_for_part(upload) or upload.sizes.first)
+            self._memory.hold(room)
+            self._start(self._read_part(upload, plan, room))
 
-    async def _read_part(self, upload: MultipartUpload, plan: PartPlan) -> None:
+    async def _read_part(self, upload: MultipartUpload, plan: PartPlan, room: int) -> None:
         assert upload.identity is not None
-        read = self._offload(
-            self._reader.read_part, upload.source.path, plan.offset, plan.size, upload.identity
-        )
         try:
-            part = await read
+            part = await read_part(
+                self._reader,
+                self._offload,
+                upload.source.path,
+                upload.identity,
+                offset=plan.offset,
+                size=plan.size,
+                in_slices=room < plan.size,
+            )
         except SourceError as problem:
             self._refuse_part(upload, problem)
         else:
             self._hand_out_part(upload, plan, part)
         finally:
             self._reads -= 1
-            self._memory.release(plan.size)
+            self._memory.release(room)
 
     def _hand_out_part(self, upload: MultipartUpload, plan: PartPlan, part: HashedBody) -> None:
         if upload.error is None:

@@ -2,7 +2,8 @@
 
 Rules:
 
-* What is hashed is the very buffer that is sent.
+* What is hashed is the very buffer that is sent; or, where a part is too big to be held, what is sent is
+  known by its CRC-32 to be what was hashed (`sliced.py`).
 * A file is one version or an error: its size and times are compared before and after a read, and for parts
   with what they were at first (`version.py`).
 * No mmap: a file truncated under a map kills the process.
@@ -17,14 +18,15 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
+from zlib import crc32
 
 import msgspec
 
 from s3_upload.descriptors import EXHAUSTED, patiently
 from s3_upload.engine.version import Identity, Versions, changed
 from s3_upload.errors import FailureKind, SourceError
-from s3_upload.http import Body
-from s3_upload.s3.checksum import checksum_of
+from s3_upload.http import Body, Buffer
+from s3_upload.s3.checksum import Running, checksum_from, checksum_of, running
 from s3_upload.s3.operations import Checksum
 from s3_upload.source import ObjectSource, checked
 
@@ -34,6 +36,8 @@ _OPEN_FLAGS = (
 
 PULL_BUDGET_S = 0.02
 """A generator that takes its time (a slow disk, a crawl) gives what it has by then."""
+SUM_BYTES = 1 << 20
+"""Read at a time of what is only hashed."""
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 """A flag for `Reader.read_batch`."""
 
@@ -44,6 +48,35 @@ class HashedBody(msgspec.Struct, frozen=True, gc=False):
     body: Body
     sha256: str = ""
     checksum: Checksum | None = None
+
+
+class Sums:
+    """What is computed of a body that comes in pieces: what the client needs and, in any case, its CRC-32, by
+    which what is read again later is known to be the same."""
+
+    def __init__(self, *, needs_sha256: bool, algorithm: str) -> None:
+        self._crc = running("CRC32")
+        self._sha256: Running | None = sha256() if needs_sha256 else None
+        self._algorithm = algorithm
+        self._checksum = self._crc if algorithm == "CRC32" else running(algorithm) if algorithm else None
+        every = (self._crc, self._sha256, self._checksum)
+        self._different = list(dict.fromkeys(each for each in every if each is not None))
+
+    def add(self, piece: Buffer) -> None:
+        for each in self._different:
+            each.update(piece)
+
+    @property
+    def crc(self) -> int:
+        return int.from_bytes(self._crc.digest(), "big")
+
+    def of(self, body: Body) -> HashedBody:
+        """`body`, which these are the sums of."""
+        return HashedBody(
+            body,
+            self._sha256.digest().hex() if self._sha256 is not None else "",
+            checksum_from(self._algorithm, self._checksum) if self._checksum is not None else None,
+        )
 
 
 class BigFile(msgspec.Struct, frozen=True):
@@ -102,20 +135,26 @@ class Reader(msgspec.Struct, frozen=True):
 
         Raises `SourceError`, of kind SOURCE_CHANGED if it is another version by now.
         """
-        fd = self._open(path)
-        try:
-            self._verify(path, identity, self._regular(fd, path))
-            body = _read_at(fd, offset, size)
-            self._verify(path, identity, self.versions.stat(fd))
-            if len(body) != size:
-                raise changed(path, f"{len(body)} of {size} bytes could be read at {offset}")
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        finally:
-            os.close(fd)
-        return self.hashed(body)
+        return self.hashed(self._read_version(path, offset, size, identity))
 
-    def hashed(self, body: Body) -> HashedBody:
+    def read_slice(
+        self, path: str, offset: int, size: int, identity: Identity, crc: int
+    ) -> tuple[bytes, int]:
+        """As `read_part`, with the CRC-32 of it and, by `crc`, of what came before it."""
+        body = self._read_version(path, offset, size, identity)
+        return body, crc32(body, crc)
+
+    def sum_piece(self, path: str, offset: int, size: int, identity: Identity, sums: Sums) -> None:
+        """Adds `size` bytes from `offset` to `sums`; reads SUM_BYTES at a time."""
+        end = offset + size
+        for start in range(offset, end, SUM_BYTES):
+            sums.add(self._read_version(path, start, min(SUM_BYTES, end - start), identity))
+
+    def sums(self) -> Sums:
+        """Nothing yet."""
+        return Sums(needs_sha256=self.needs_sha256, algorithm=self.checksum_algorithm)
+
+    def hashed(self, body: Buffer) -> HashedBody:
         """`body` with the digests that the client needs."""
         return HashedBody(
             body,
@@ -157,6 +196,20 @@ class Reader(msgspec.Struct, frozen=True):
         finally:
             os.close(fd)
         return self.hashed(body)
+
+    def _read_version(self, path: str, offset: int, size: int, identity: Identity) -> bytes:
+        fd = self._open(path)
+        try:
+            self._verify(path, identity, self._regular(fd, path))
+            body = _read_at(fd, offset, size)
+            self._verify(path, identity, self.versions.stat(fd))
+            if len(body) != size:
+                raise changed(path, f"{len(body)} of {size} bytes could be read at {offset}")
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        finally:
+            os.close(fd)
+        return body
 
     def _verify(self, path: str, identity: Identity, info: os.stat_result, flags: int = 0) -> None:
         self.versions.verify(path, identity, info, lambda: self._look(path, flags))

@@ -21,7 +21,7 @@ import msgspec
 from s3_upload.control.retry import remedy
 from s3_upload.engine.watchdog import InFlight
 from s3_upload.errors import FailureKind, Remedy, UploadError
-from s3_upload.http import Response
+from s3_upload.http import Response, SlicedBody
 from s3_upload.report import SUCCESS, AttemptReport, UploadReport
 from s3_upload.s3.operations import (
     COMPLETE_MULTIPART_UPLOAD,
@@ -202,7 +202,9 @@ class Upload:
 
     def _etag_of(self, sent: Operation) -> str:
         """What S3 makes of what was sent, "" where that cannot be known."""
-        return etag_of(sent.body)
+        body = sent.body
+        assert not isinstance(body, SlicedBody), "only parts are read as they are sent"
+        return etag_of(body)
 
     # --- second chances ----------------------------------------------------------------------------
 

@@ -83,6 +83,8 @@ class InFlight(msgspec.Struct, eq=False):
         last_ack_s = max(now - transfer.last_ack_age_s, exchange.request_s)
         if transfer.progress > self.progress:
             self.progress, self.progress_s = transfer.progress, last_ack_s
+        if transfer.starved:
+            self.progress_s = now  # it is the disk that takes its time, and nobody else
         if transfer.drained and self.acked_s == 0.0:
             self.acked_s = max(last_ack_s, exchange.sent_s)
 

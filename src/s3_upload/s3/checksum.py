@@ -22,10 +22,10 @@ import hashlib
 import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from s3_upload.errors import ConfigError, FailureKind
-from s3_upload.http import Body, Response
+from s3_upload.http import Buffer, Response
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, Checksum, CompletedPart, Operation
 from s3_upload.s3.responses import Failure, completed_checksum
 
@@ -74,38 +74,77 @@ def _power(crc: Crc, count: int) -> int:
     return result
 
 
-def _crc32(body: Body) -> bytes:
+def _crc32(body: Buffer) -> bytes:
     return zlib.crc32(body).to_bytes(4, "big")
 
 
-def _crc32c(body: Body) -> bytes:
+def _crc32c(body: Buffer) -> bytes:
     from awscrt import checksums
 
     value: int = checksums.crc32c(body)
     return value.to_bytes(4, "big")
 
 
-def _crc64nvme(body: Body) -> bytes:
+def _crc64nvme(body: Buffer) -> bytes:
     from awscrt import checksums
 
     value: int = checksums.crc64nvme(body)
     return value.to_bytes(8, "big")
 
 
-def _sha1(body: Body) -> bytes:
+def _sha1(body: Buffer) -> bytes:
     return hashlib.sha1(body, usedforsecurity=False).digest()
 
 
-def _sha256(body: Body) -> bytes:
+def _sha256(body: Buffer) -> bytes:
     return hashlib.sha256(body).digest()
 
 
-def _md5(body: Body) -> bytes:
+def _md5(body: Buffer) -> bytes:
     return hashlib.md5(body, usedforsecurity=False).digest()
 
 
+class Running(Protocol):
+    """A checksum of what comes in pieces; those of `hashlib` are some."""
+
+    def update(self, data: Buffer, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+class _RunningCrc:
+    """`step`: the CRC of a piece, from that of what came before it."""
+
+    def __init__(self, step: Callable[[Buffer, int], int], size: int) -> None:
+        self._step = step
+        self._size = size
+        self._value = 0
+
+    def update(self, data: Buffer, /) -> None:
+        self._value = self._step(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size, "big")
+
+
+def _running_crc32() -> Running:
+    return _RunningCrc(zlib.crc32, 4)
+
+
+def _running_crc32c() -> Running:
+    from awscrt import checksums
+
+    return _RunningCrc(checksums.crc32c, 4)
+
+
+def _running_crc64nvme() -> Running:
+    from awscrt import checksums
+
+    return _RunningCrc(checksums.crc64nvme, 8)
+
+
 class _Algorithm(NamedTuple):
-    digest: Callable[[Body], bytes]
+    digest: Callable[[Buffer], bytes]
+    running: Callable[[], Running]
     header: str
     crc: Crc | None = None
     types: tuple[str, ...] = (COMPOSITE,)
@@ -115,12 +154,16 @@ class _Algorithm(NamedTuple):
 _BOTH = (FULL_OBJECT, COMPOSITE)
 _CRC64 = Crc(0x9A6C9329AC4BC9B5, 64)
 _TABLE = {
-    "CRC32": _Algorithm(_crc32, "x-amz-checksum-crc32", Crc(0xEDB88320, 32), _BOTH),
-    "CRC32C": _Algorithm(_crc32c, "x-amz-checksum-crc32c", Crc(0x82F63B78, 32), _BOTH, needs_crt=True),
-    "CRC64NVME": _Algorithm(_crc64nvme, "x-amz-checksum-crc64nvme", _CRC64, (FULL_OBJECT,), needs_crt=True),
-    "SHA1": _Algorithm(_sha1, "x-amz-checksum-sha1"),
-    "SHA256": _Algorithm(_sha256, "x-amz-checksum-sha256"),
-    MD5: _Algorithm(_md5, "content-md5"),  # for `requests.py` alone: S3 keeps none
+    "CRC32": _Algorithm(_crc32, _running_crc32, "x-amz-checksum-crc32", Crc(0xEDB88320, 32), _BOTH),
+    "CRC32C": _Algorithm(
+        _crc32c, _running_crc32c, "x-amz-checksum-crc32c", Crc(0x82F63B78, 32), _BOTH, needs_crt=True
+    ),
+    "CRC64NVME": _Algorithm(
+        _crc64nvme, _running_crc64nvme, "x-amz-checksum-crc64nvme", _CRC64, (FULL_OBJECT,), needs_crt=True
+    ),
+    "SHA1": _Algorithm(_sha1, hashlib.sha1, "x-amz-checksum-sha1"),
+    "SHA256": _Algorithm(_sha256, hashlib.sha256, "x-amz-checksum-sha256"),
+    MD5: _Algorithm(_md5, hashlib.md5, "content-md5"),  # for requests alone: S3 keeps none
 }
 ALGORITHMS = tuple(name for name in _TABLE if name != MD5)
 """What may be asked for."""
@@ -142,9 +185,20 @@ def check_algorithm(name: str) -> str:
     return name
 
 
-def checksum_of(algorithm: str, body: Body) -> Checksum:
+def checksum_of(algorithm: str, body: Buffer) -> Checksum:
     """The checksum of `body` by `algorithm`, one of `ALGORITHMS` that `check_algorithm` has passed."""
     return Checksum(algorithm, base64.b64encode(_TABLE[algorithm].digest(body)).decode())
+
+
+def running(algorithm: str) -> Running:
+    """A checksum by `algorithm` of what is to come."""
+    return _TABLE[algorithm].running()
+
+
+def checksum_from(algorithm: str, summed: Running) -> Checksum:
+    """The checksum of what came, as S3 writes it."""
+    digest = summed.digest()
+    return Checksum(algorithm, base64.b64encode(digest).decode())
 
 
 def header_of(algorithm: str) -> str:

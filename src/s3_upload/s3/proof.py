@@ -25,7 +25,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from s3_upload.http import Body, Response
+from s3_upload.http import Buffer, Response
 from s3_upload.s3.checksum import header_of
 from s3_upload.s3.fields import METADATA, field_headers
 from s3_upload.s3.operations import PUT_OBJECT, Checksum, CompletedPart, RequestFields
@@ -70,7 +70,7 @@ def disproof(
     return f"its {lost} is not what was asked for" if lost else ""
 
 
-def etag_of(body: Body) -> str:
+def etag_of(body: Buffer) -> str:
     """The ETag that S3 makes of an object that was sent at once, without quotes."""
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
 

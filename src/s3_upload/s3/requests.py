@@ -24,6 +24,7 @@ from typing import Literal
 import msgspec
 
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
+from s3_upload.http import SlicedBody
 from s3_upload.s3.checksum import COMPOSITE, MD5, checksum_of, header_of
 from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_headers, not_unicode, wants_checksum
 from s3_upload.s3.operations import (
@@ -138,16 +139,31 @@ class RequestEncoder:
     def _told(self, operation: Operation) -> Checksum | None:
         """The checksum that goes out: a composite one follows from those of the parts and does not."""
         checksum = operation.checksum
-        if checksum is not None and self._checksums != "none":
+        if checksum is not None and (self._checksums != "none" or checksum.algorithm == MD5):
             return None if checksum.type == COMPOSITE and checksum.value else checksum
-        if self._md5_where_needed and operation.name in _MANY_ALIKE and wants_checksum(operation.fields):
-            return checksum_of(MD5, operation.body)
+        if self.wants_md5(operation):
+            body = operation.body
+            assert not isinstance(body, SlicedBody), "its MD5 has to be there before"
+            return checksum_of(MD5, body)
         return None
+
+    def wants_md5(self, operation: Operation) -> bool:
+        """Whether its body has to go with Content-MD5, for want of another checksum."""
+        told = operation.checksum is not None and self._checksums != "none"
+        return (
+            self._md5_where_needed
+            and not told
+            and operation.name in _MANY_ALIKE
+            and wants_checksum(operation.fields)
+        )
 
     def _payload_hash(self, operation: Operation) -> str:
         if not operation.body:
             return EMPTY_SHA256
-        return UNSIGNED_PAYLOAD if self._tls else sha256(operation.body).hexdigest()
+        if self._tls:
+            return UNSIGNED_PAYLOAD
+        assert not isinstance(operation.body, SlicedBody), "its hash has to be there before"
+        return sha256(operation.body).hexdigest()
 
     def _shape(self, operation: Operation, checksum: Checksum | None) -> _Shape:
         """Kept for whole objects and parts, of which there are many alike."""

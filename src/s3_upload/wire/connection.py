@@ -8,7 +8,8 @@ Rules:
   before the whole request was sent, `Connection: close`) is closed and never used again.
 * Head and body stay two buffers.  A big body is handed to the transport in slices, the next one when
   the last has left the transport's buffer: so a TLS transport never encrypts a whole part at once,
-  and `sent_s` is the moment the last byte reached the kernel.
+  and `sent_s` is the moment the last byte reached the kernel.  A body that is not in memory gives its
+  slices as they are read (`http.SlicedBody`).
 
 Theory of operation: `request()` writes and waits on a future.  `data_received` feeds the parser; its
 callbacks collect the response; `on_message_complete` resolves the future.  Everything that goes
@@ -26,8 +27,8 @@ from typing import Any, cast
 
 import httptools
 
-from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.http import Body, Response
+from s3_upload.errors import AttemptError, FailureKind, SourceError
+from s3_upload.http import Body, Response, SlicedBody, Slices
 from s3_upload.wire import tcp_info
 from s3_upload.wire.exchange import Exchange, Transfer
 from s3_upload.wire.tls import tls_failure
@@ -70,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._future: asyncio.Future[Response] | None = None
         self._exchange: Exchange | None = None
         self._body: Body = b""
+        self._slices: Slices | None = None  # of a body that is not in memory
         self._unsent = 0  # where in the body the next slice starts; len(body) once all is handed over
         self._paused = False
         self._headers: dict[str, str] = {}
@@ -147,13 +149,17 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         assert transport is not None
         buffered = transport.get_write_buffer_size()
-        handed_over = self._unsent == len(self._body) and buffered == 0
+        left = buffered == 0
+        handed_over = self._unsent == len(self._body) and left
+        starved = self._slices is not None and not handed_over and left
         info = tcp_info.read(transport.get_extra_info("socket"))
         if info is None:
-            return Transfer(self._unsent - buffered, handed_over, 0.0, 0.0)
-        in_kernel = info.notsent_bytes or info.unacked
+            return Transfer(self._unsent - buffered, handed_over, 0.0, 0.0, starved)
+        taken_in = not (info.notsent_bytes or info.unacked)
         rto_s = info.rtt_s + RTO_RTTVARS * info.rttvar_s
-        return Transfer(info.bytes_acked, handed_over and not in_kernel, info.last_ack_age_s, rto_s)
+        return Transfer(
+            info.bytes_acked, handed_over and taken_in, info.last_ack_age_s, rto_s, starved and taken_in
+        )
 
     @property
     def socket(self) -> Any:
@@ -170,7 +176,11 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         assert transport is not None
         size = len(body)
-        if size <= SLICE_BYTES:
+        if isinstance(body, SlicedBody):
+            self._body, self._unsent = body, 0
+            transport.write(head)
+            self._slices = body.slices(self._slice_ready)
+        elif size <= SLICE_BYTES:
             self._body, self._unsent = body, size
             transport.writelines((head, body) if size else (head,))
             if not self._paused and self._exchange is not None:
@@ -181,16 +191,34 @@ class Connection(asyncio.Protocol):
             self._send_slices()
 
     def _send_slices(self) -> None:
-        transport, body = self._transport, self._body
+        transport, size = self._transport, len(self._body)
         assert transport is not None
-        while (
-            self._unsent < len(body) and not self._paused and not self._closed and not transport.is_closing()
-        ):
-            start = self._unsent
-            self._unsent = min(start + SLICE_BYTES, len(body))
-            transport.write(body[start : self._unsent])
+        while self._unsent < size and not self._paused and not self._closed and not transport.is_closing():
+            piece = self._next_slice()
+            if piece is None:
+                return
+            self._unsent += len(piece)
+            transport.write(piece)
         if not self._paused:
             self._all_sent()
+
+    def _slice_ready(self) -> None:
+        try:
+            self._send_slices()
+        except Exception as error:  # nobody else would hear of it
+            self._fail(FailureKind.RESET, f"the connection broke: {plain_text(error)}")
+
+    def _next_slice(self) -> bytes | memoryview | None:
+        """None where it is being read (this is called again when it is there) or cannot be."""
+        body = self._body
+        if not isinstance(body, SlicedBody):
+            return body[self._unsent : self._unsent + SLICE_BYTES]
+        try:
+            return self._slices.take() if self._slices is not None else None
+        except Exception as error:
+            kind = error.kind if isinstance(error, SourceError) else FailureKind.SOURCE
+            self._fail(kind, str(error) or type(error).__name__)
+            return None
 
     def _all_sent(self) -> None:
         if self._exchange is not None and self._unsent == len(self._body):
@@ -349,7 +377,7 @@ class Connection(asyncio.Protocol):
         in_step = not early and not exchange.bodiless
         exchange.sent_bytes = self._unsent if in_step else self._body_sent()
         self._future = self._exchange = None
-        self._body = b""
+        self._let_go_of_body()
         self._unsent = 0
         if in_step and not self._ends_with_connection and self._parser.should_keep_alive():
             self._on_idle(self)
@@ -370,9 +398,15 @@ class Connection(asyncio.Protocol):
         if future is not None and not future.done():
             future.set_exception(AttemptError(kind, message))
 
+    def _let_go_of_body(self) -> None:
+        self._body = b""
+        if self._slices is not None:
+            self._slices.close()
+            self._slices = None
+
     def _poison(self) -> None:
         self._exchange = None
-        self._body = b""
+        self._let_go_of_body()
         if not self._closed:
             self._closed = True
             self._on_closed(self)

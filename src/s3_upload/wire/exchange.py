@@ -12,13 +12,15 @@ class Transfer(msgspec.Struct, frozen=True, gc=False):
 
     `progress` only ever grows, in bytes, while the other side takes something in; `drained`: it has
     taken in all.  `last_ack_age_s`: seconds since it last acknowledged anything.  `rto_s`: the
-    retransmission timeout before back-off (RFC 6298), 0.0 where it is not known.
+    retransmission timeout before back-off (RFC 6298), 0.0 where it is not known.  `starved`: it has taken in
+    all that there is so far, and the next bytes are still being read from their source.
     """
 
     progress: int
     drained: bool
     last_ack_age_s: float
     rto_s: float
+    starved: bool = False
 
 
 class Exchange(msgspec.Struct, eq=False):
