@@ -128,7 +128,7 @@ class UploadConfig:
     part_size: int = knob(
         AUTO,
         "Bytes of one part (S3: at least 5 MiB); 0: 5 MiB, up to 16 MiB where max_in_flight is below 20. "
-        "Grows where a file would need more than 10,000.",
+        "Grows where a file would need more than 10,000, and in the second half of a stream.",
         low=MIN_PART_BYTES,
         high=5 * GIB,
         auto=True,
@@ -167,11 +167,10 @@ class UploadConfig:
         if self.part_size == AUTO:
             usual = usual_part_size(self.max_in_flight, self.max_in_flight_bytes, self.multipart_threshold)
             object.__setattr__(self, "part_size", usual)
-        biggest_body = max(self.part_size, self.multipart_threshold)
-        if biggest_body > self.max_in_flight_bytes:
+        if self.multipart_threshold > self.max_in_flight_bytes:
             raise ConfigError(
-                f"max_in_flight_bytes = {self.max_in_flight_bytes}: must be at least as large as part_size "
-                f"and multipart_threshold ({biggest_body}), or no request could be sent"
+                f"max_in_flight_bytes = {self.max_in_flight_bytes}: must be at least as large as "
+                f"multipart_threshold ({self.multipart_threshold}), or no request could be sent"
             )
 
 

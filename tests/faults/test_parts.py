@@ -59,14 +59,6 @@ def test_the_parts_of_a_long_stream_grow(fault_server: StartFaultServer) -> None
     assert (summary.uploaded, summary.bytes) == (1, len(LONG))
 
 
-def test_the_parts_of_a_stream_grow_no_further_than_memory_allows(fault_server: StartFaultServer) -> None:
-    server = fault_server()
-    settings = config(max_in_flight_bytes=16 * MIB)
-    upload_by(server, ObjectSource.stream(chunks(LONG), "long"), PartRules(max_count=10), settings)
-    assert stored(server) == {"long": LONG}
-    assert part_mib(server) == [5, 5, 5, 5, 5, 8, 8, 8, 8, 3 + 1 / MIB]
-
-
 @pytest.mark.parametrize("rules", [PartRules(max_count=4), PartRules(max_count=4, alike=True)], ids=str)
 def test_a_stream_that_says_its_size_has_parts_large_enough_for_it(
     fault_server: StartFaultServer, rules: PartRules

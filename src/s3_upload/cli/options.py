@@ -292,8 +292,8 @@ class UploadOptions:
     expected_size: Annotated[
         int,
         Parameter(
-            help="About how much will come in by stdin: all parts are big enough for it, and two are held in "
-            "memory. Without it they grow, up to half of max-in-flight-bytes.",
+            help="About how much will come in by stdin: all parts are big enough for it. Without it they "
+            "grow from 26 GB on. Those that do not fit into memory wait in TMPDIR.",
             group=OBJECTS,
             converter=_convert_size,
             show_default=False,
@@ -310,5 +310,4 @@ class UploadOptions:
             raise UsageError(
                 f"--expected-size {show_size(self.expected_size)}: no object has more than {most}"
             )
-        memory = max(config.max_in_flight_bytes, 2 * part_size)
-        return dataclasses.replace(config, part_size=part_size, max_in_flight_bytes=memory)
+        return dataclasses.replace(config, part_size=part_size)

@@ -59,9 +59,7 @@ class Again:
         size, room = len(body), held_bytes(body)
         in_slices = isinstance(body, SlicedBody)
         try:
-            if not upload.source.path:  # in memory, and nowhere else
-                self._replace(unit, await self._offload(self._reader.hashed, body))
-            else:
+            if upload.source.path:
                 del body
                 self._replace(unit, HashedBody(b""))
                 await self._feed.take_room(room)
@@ -69,6 +67,8 @@ class Again:
                     self._replace(unit, await self._body(unit, size, in_slices=in_slices))
                 finally:
                     self._feed.give_back(room)
+            elif not isinstance(body, SlicedBody):  # in memory, and nowhere else
+                self._replace(unit, await self._offload(self._reader.hashed, body))
         except SourceError as problem:
             self._sink.give_up(unit, _error(upload, problem))
         else:

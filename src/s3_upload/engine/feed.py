@@ -39,11 +39,12 @@ from s3_upload.engine.objects import Objects, unread
 from s3_upload.engine.reader import BigFile, HashedBody, Reader
 from s3_upload.engine.sink import Sink
 from s3_upload.engine.sliced import PartRoom, read_part
+from s3_upload.engine.spool import Spool, SpooledPart
 from s3_upload.engine.stream import BlockStream
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.version import Identity
 from s3_upload.errors import SourceError, UploadError
-from s3_upload.http import held_bytes
+from s3_upload.http import Body, held_bytes
 from s3_upload.parts import PartSizes, StoreParts
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, RequestFields
 from s3_upload.source import ObjectSource, checked
@@ -102,6 +103,7 @@ class Feed:
         self._begun_streams = 0
         self._memory = Memory(config.max_in_flight_bytes)
         self._part_room = PartRoom(config.max_in_flight_bytes)
+        self._spool = Spool(config.max_in_flight_bytes, reader, offload)
         self._tasks: set[asyncio.Task[None]] = set()
         self._job_done = guarded(sink.fail, self._after_job)
         self._pulling = False
@@ -152,8 +154,15 @@ class Feed:
         if self._streams and upload.done and isinstance(upload, MultipartUpload) and upload in self._streams:
             stream, first = self._streams.pop(upload)  # never begun: nobody will send its first block
             self._end_stream(stream)
-            self._memory.release(len(first.body))
+            self._memory.release(self._spool.room(upload.sizes.first))
+            self._drop(first.body)
         self._memory.release(held_bytes(unit.operation.body))
+        self._drop(unit.operation.body)
+
+    def _drop(self, body: Body) -> None:
+        """Nobody needs `body` any more."""
+        if isinstance(body, SpooledPart):
+            self._start(self._spool.free(body))
 
     def begin_parts(self, upload: MultipartUpload) -> None:
         """The store has given `upload` its ID: its parts may be read."""
@@ -363,6 +372,7 @@ class Feed:
         if upload.error is None:
             self._hand_out(upload.part_unit(plan, part))
         else:
+            self._drop(part.body)
             self._sink.proceed(upload, upload.part_dropped())
 
     def _refuse_part(self, upload: MultipartUpload, problem: SourceError) -> None:
@@ -376,7 +386,11 @@ class Feed:
             sizes = self._objects.part_sizes(source, source.size)
         except SourceError:
             return True  # to be begun, and to fail
-        return self._memory.fits(_first_block_bytes(source, sizes))
+        return self._memory.fits(self._first_room(source, sizes))
+
+    def _first_room(self, source: ObjectSource, sizes: PartSizes) -> int:
+        room = self._spool.room(sizes.first)
+        return room if source.size is None else min(source.size, room)
 
     def _begin_stream(self) -> None:
         seq, source = self._sources.popleft()
@@ -387,9 +401,10 @@ class Feed:
         except SourceError as problem:
             self._sink.report(unread(seq, source, problem))
             return
-        stream = _Stream(BlockStream(source.chunks, source.key, source.size, self._offload_source))
+        blocks = BlockStream(source.chunks, source.key, source.size, self._offload_source)
+        stream = _Stream(blocks, source.key)
         self._begun_streams += 1
-        room = _first_block_bytes(source, sizes)
+        room = self._first_room(source, sizes)
         self._memory.hold(room)
         self._start(self._read_stream(seq, source, stream, sizes, room))
 
@@ -420,28 +435,31 @@ class Feed:
         try:
             while (plan := upload.next_part()) is not None:
                 if plan.number > 1:
-                    await self._memory.room(plan.size)
+                    await self._memory.room(self._spool.room(plan.size))
                     try:
                         hashed, last = await self._read_block(stream, plan.size)
                     except SourceError:
-                        self._memory.release(plan.size)
+                        self._memory.release(self._spool.room(plan.size))
                         raise
                 upload.all_planned = last
                 upload.size = stream.blocks.taken
                 self._hand_out_part(upload, plan, hashed)
-                self._memory.release(plan.size)
+                self._memory.release(self._spool.room(plan.size))
         except SourceError as problem:
             self._refuse_part(upload, problem)
         self._end_stream(stream)
 
     async def _read_block(self, stream: _Stream, size: int) -> tuple[HashedBody, bool]:
         """The next block of a stream, for which there is room, and whether it is the last."""
-        block, last = await stream.blocks.next_block(size)
-        ahead_bytes = stream.blocks.held_bytes
-        self._memory.read_ahead(ahead_bytes - stream.ahead_bytes)
-        stream.ahead_bytes = ahead_bytes
-        hashed: HashedBody = await self._offload(self._reader.hashed, block)
-        return hashed, last
+
+        async def read(size: int) -> tuple[bytes, bool]:
+            block = await stream.blocks.next_block(size)
+            ahead_bytes = stream.blocks.held_bytes
+            self._memory.read_ahead(ahead_bytes - stream.ahead_bytes)
+            stream.ahead_bytes = ahead_bytes
+            return block
+
+        return await self._spool.block(read, size, stream.key)
 
     def _end_stream(self, stream: _Stream) -> None:
         """It is read to its end, or no more of it is wanted."""
@@ -462,8 +480,5 @@ class _Stream(msgspec.Struct, eq=False):
     """A stream that is begun; `ahead_bytes` is what counts as read ahead."""
 
     blocks: BlockStream
+    key: str
     ahead_bytes: int = 0
-
-
-def _first_block_bytes(source: ObjectSource, sizes: PartSizes) -> int:
-    return sizes.first if source.size is None else min(source.size, sizes.first)

@@ -17,9 +17,6 @@ from s3_upload.s3.operations import PUT_OBJECT, Operation, RequestFields
 from s3_upload.source import ObjectSource
 from s3_upload.units import show_size
 
-STREAM_PARTS_IN_MEMORY = 2
-"""At least: one is sent while the next is read."""
-
 
 class Objects:
     """The objects of one run, which goes to `bucket`."""
@@ -36,7 +33,7 @@ class Objects:
     ) -> None:
         self._sink = sink
         self._bucket = bucket
-        self._config = config
+        self._part_size = config.part_size
         self._parts = parts
         self._checksum_algorithm = checksum_algorithm
         self._fields_of = fields_of
@@ -62,9 +59,7 @@ class Objects:
 
         Raises `SourceError` for what is larger than a store takes.
         """
-        config = self._config
-        largest = min(MAX_PART_BYTES, config.max_in_flight_bytes // STREAM_PARTS_IN_MEMORY)
-        sizes = sizes_for(size, config.part_size, self._parts.rules, largest)
+        sizes = sizes_for(size, self._part_size, self._parts.rules)
         if sizes.first > MAX_PART_BYTES:
             raise SourceError(
                 f"{source.name}: {size:,} bytes are more than the store takes: "

@@ -23,7 +23,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -103,7 +103,7 @@ class FilePart(SlicedBody):
         return piece, crc
 
     def slices(self, ready: Callable[[], None]) -> Slices:
-        return _FileSlices(self, ready)
+        return FileSlices(self, ready)
 
     def read_at(self, offset: int, size: int) -> bytes:
         size = max(0, min(size, self._size - offset))
@@ -155,10 +155,17 @@ async def read_part(
     return part
 
 
-class _FileSlices(Slices):
-    """One sending of a `FilePart`; reads one slice ahead."""
+class Part(Protocol):
+    """A body that gives its slices one after the other."""
 
-    def __init__(self, part: FilePart, ready: Callable[[], None]) -> None:
+    def __len__(self) -> int: ...
+    async def read(self, start: int, crc: int) -> tuple[bytes, int]: ...
+
+
+class FileSlices(Slices):
+    """One sending of a `Part`; reads one slice ahead."""
+
+    def __init__(self, part: Part, ready: Callable[[], None]) -> None:
         self._part = part
         self._ready = ready
         self._start = 0  # of the slice that is read next
