@@ -32,6 +32,7 @@ from s3_upload.engine.client import Client
 from s3_upload.engine.feed import MAX_STREAMS, Feed, Offload, Sources
 from s3_upload.engine.gate import Gate, GatedClient
 from s3_upload.engine.nearby import Nearby, local_devices
+from s3_upload.engine.outages import Notice
 from s3_upload.engine.pacer import Pacer, paced_client
 from s3_upload.engine.progress import Progress
 from s3_upload.engine.reader import Reader
@@ -134,6 +135,7 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     progress: Progress | None = None,
     default_request: DefaultRequest | None = None,
     pace: Pace | None = None,
+    notice: Notice | None = None,
 ) -> UploadSummary:
     """Uploads `files` to `bucket` and tells what became of each.
 
@@ -142,7 +144,8 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     each upload, in the order in which they end; an async callable is awaited, one report at a time.
     `default_request`: gives the `RequestFields` of a source (content type, metadata, …); bucket, key,
     body and length are not its to give.  `pace`: a handle with which `max_bandwidth` can be changed
-    meanwhile; its settings count instead of the configuration's.
+    meanwhile; its settings count instead of the configuration's.  `notice`: called with a line of
+    English when the store has been away, silent or refusing for some seconds, and when that is over.
 
     A file that fails does not stop the others: it is in `summary.failed`.  Of two sources with one key
     the second fails while the first is being uploaded, and overwrites it later.  Raises `RunError` for what
@@ -150,7 +153,7 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     `ConfigError` for a bucket name that cannot be one, `TypeError` for what is of a wrong type, and
     whatever `files`, `progress` or `default_request` raise.
     """
-    _check_arguments(client, bucket, files, config, progress, default_request, pace)
+    _check_arguments(client, bucket, files, config, progress, default_request, pace, notice)
     config = config or UploadConfig()
     runtime = real_runtime(config)
     try:
@@ -164,6 +167,7 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
             controls=controls_for(config, getattr(client, "open_connections", 0)),
             runtime=runtime,
             pace=pace,
+            notice=notice,
         )
     finally:
         runtime.close()
@@ -177,6 +181,7 @@ def _check_arguments(  # noqa: PLR0917 - in the order of `s3_upload_files`
     progress: object,
     default_request: object,
     pace: object,
+    notice: object,
 ) -> None:
     """Raises `TypeError`, before anything is begun."""
     if isinstance(client, type) or not (hasattr(client, "send") and hasattr(client, "needs_sha256")):
@@ -195,6 +200,7 @@ def _check_arguments(  # noqa: PLR0917 - in the order of `s3_upload_files`
     hint = "content_type_by_name(fields) makes one" if isinstance(default_request, RequestFields) else ""
     must_be_callable("default_request", default_request, hint)
     must_be("pace", pace, (Pace, NoneType), "Pace or None")
+    must_be_callable("notice", notice)
 
 
 async def run_upload(
@@ -208,12 +214,15 @@ async def run_upload(
     controls: Controls,
     runtime: Runtime,
     pace: Pace | None = None,
+    notice: Notice | None = None,
 ) -> UploadSummary:
     """`s3_upload_files` with its decisions and surroundings given by the caller."""
     if pace is None and (config.share != "full" or config.max_bandwidth):
         pace = Pace(config.share, config.max_bandwidth)
     if pace is None:
-        return await _run(client, bucket, files, config, progress, default_request, controls, runtime)
+        return await _run(
+            client, bucket, files, config, progress, default_request, controls, runtime, notice=notice
+        )
     gate, window = Gate(), CappedWindow(controls.window)
     paced = paced_client(client, config.pacing)
     courtesy = Courtesy(pace.share, window, blind=not paced.sees)
@@ -232,6 +241,7 @@ async def run_upload(
             controls,
             runtime,
             pacer,
+            notice,
         )
     finally:
         reports = pacer.stop()
@@ -248,6 +258,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
     controls: Controls,
     runtime: Runtime,
     pacer: Pacer | None = None,
+    notice: Notice | None = None,
 ) -> UploadSummary:
 
     def fields_of(source: ObjectSource) -> RequestFields:
@@ -269,6 +280,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         hedging=config.hedge == "auto",
         bulk=controls.bulk,
         outage=controls.outage or Outage(0.0),
+        notice=notice,
     )
     if pacer is not None:
         pacer.on_error = scheduler.fail

@@ -14,7 +14,7 @@ from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations import HEAD_OBJECT
 from s3_upload.source import ObjectSource
 from s3_upload.upload import s3_upload_files
-from tests.faults.actions import Reset, Rule, Stall
+from tests.faults.actions import Reset, Rule, Stall, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, quiet, run, sources, stored, upload
 
 if TYPE_CHECKING:
@@ -218,3 +218,35 @@ def test_a_name_that_does_not_resolve_any_more_is_an_outage(
             assert (summary.uploaded, lost) == (len(SMALL), 3)
 
     run(server, main)
+
+
+def test_a_listener_is_told_after_seconds_that_nothing_comes_and_what_it_raises_ends_the_run(
+    fault_server: StartFaultServer,
+) -> None:
+    said: list[str] = []
+
+    def listen(line: str) -> None:
+        said.append(line)
+        raise ZeroDivisionError
+
+    server = fault_server({"*": Stall()})
+    with pytest.raises(ZeroDivisionError):
+        upload(server, {"a": b"xy"}, settings=config(max_outage_s=300.0), notice=listen)
+    [line] = said
+    assert line.startswith(f"{server.url} takes requests and has not answered for ")
+    assert line.endswith(" s; the run waits for 300 s (--max-outage)")
+
+
+def test_a_listener_is_told_that_the_store_only_answers_with_errors(fault_server: StartFaultServer) -> None:
+    said: list[str] = []
+
+    def listen(line: str) -> None:
+        said.append(line)
+        server.set_script(None)
+
+    slow_down = s3_error(503, "SlowDown")
+    server = fault_server({"*": slow_down})
+    settings = config(n_retries=50, max_in_flight=4)
+    assert upload(server, SMALL, settings=settings, notice=listen).uploaded == len(SMALL)
+    assert said[0].startswith(f"{server.url} has answered with errors only for ")
+    assert said[0].endswith("the last: 503 SlowDown)")

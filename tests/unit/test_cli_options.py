@@ -409,6 +409,29 @@ def test_perf_data_goes_where_the_environment_says(
     assert (jobs[0].options.store.endpoint_url, jobs[0].options.store.profile) == left
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ("", True),
+        ("--no-progress", True),
+        ("--json", True),
+        ("--quiet", False),
+        ("--only-show-errors", False),
+    ],
+)
+def test_what_goes_on_with_the_store_is_told_on_stderr_unless_nothing_but_errors_is_wanted(
+    jobs: list[session.Job], src: str, capsys: pytest.CaptureFixture[str], flags: str, told: bool
+) -> None:
+    assert main([src, "s3://b", *flags.split()]) == 0
+    notice = session.notice_of(jobs[0])
+    assert (notice is not None) == told
+    if notice is not None:
+        notice("http://store has been away\nfor 5 s")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == ("s3-upload: http://store has been away\\nfor 5 s\n" if told else "")
+
+
 @pytest.mark.parametrize("flags", [["--quiet"], ["--no-progress"], ["--only-show-errors"], ["--json"]])
 def test_no_progress_line_where_none_is_wanted(jobs: list[session.Job], src: str, flags: list[str]) -> None:
     assert main([src, "s3://b", *flags]) == 0

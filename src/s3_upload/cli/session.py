@@ -79,6 +79,7 @@ def run(job: Job) -> int:
                     progress=job.rendering.add,
                     default_request=content_type_by_name(fields),
                     pace=pace,
+                    notice=notice_of(job),
                 )
                 summaries.append(summary)
 
@@ -129,6 +130,14 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
+
+
+def notice_of(job: Job) -> Callable[[str], None] | None:
+    """Tells on stderr what goes on with the store; a progress line stays below."""
+    output = job.options.output
+    if output.quiet or output.only_show_errors:
+        return None
+    return lambda line: note(printable(f"s3-upload: {line}"))
 
 
 def _line(job: Job, pace: Pace | None) -> AbstractContextManager[None]:

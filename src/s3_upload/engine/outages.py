@@ -6,6 +6,7 @@ Rules:
   answered last (what waits may be the very thing that somebody on the way does not like), if there is one.
   Any answer counts.
 * What is held keeps its body, and its bytes count as held: memory stays as bounded as it is.
+* What lasts for seconds is told (`control/situation.py`), where somebody listens.
 * When the store is away, idle connections are closed; when it is back, attempts that have made no progress
   since it went are cut.  Their connections may be dead without knowing, and cost no try.
 """
@@ -18,6 +19,7 @@ from collections.abc import Callable
 
 from s3_upload.control.outage import Change, Outage, Reach
 from s3_upload.control.retry import Rng
+from s3_upload.control.situation import Seen, Situation
 from s3_upload.engine.attempt import Outcome
 from s3_upload.engine.client import Client, IdleCloser
 from s3_upload.engine.guard import guarded
@@ -32,6 +34,8 @@ from s3_upload.wire.exchange import Exchange
 
 TIMER_OUTAGE = "outage"
 """The timer, in reports, of an attempt that was cut since the store had been away meanwhile."""
+Notice = Callable[[str], object]
+"""Is told what goes on with the store: one line of plain English, a few seconds apart at least."""
 TICK_S = 1.0
 """How often signs of life are looked for."""
 MIN_PROBE_DELAY_S, MAX_PROBE_DELAY_S = 0.02, 0.05
@@ -53,6 +57,7 @@ class Outages:
         watchdog: Watchdog,
         observe: Callable[[AttemptReport], None],
         judge: Callable[[Unit, Outcome], object],
+        notice: Notice | None,
     ) -> None:
         self._client = client
         self._outage = outage
@@ -63,6 +68,11 @@ class Outages:
         self._watchdog = watchdog
         self._observe = observe
         self._judge = judge
+        self._notice = notice
+        self._situation = Situation(client.endpoint, outage.max_s)
+        self._refused = 0  # answers in a row that were errors
+        self._refused_since_s = 0.0
+        self._refusal = ""
         self._held: dict[Unit, Outcome | None] = {}  # None: it goes on in any case
         self._bucket = self._key = ""  # of the object of which something was answered last
         self._timer: asyncio.TimerHandle | None = None
@@ -90,6 +100,10 @@ class Outages:
         """Learns from an attempt that has ended."""
         if report.status:
             self._bucket, self._key = operation.bucket, operation.key
+            if report.outcome != SUCCESS:
+                self._count_refusal(report)
+            elif self._refused:
+                self._refused = 0
             change = self._outage.answered(report)
             if change is not Change.NONE:
                 self._act(change)
@@ -138,6 +152,27 @@ class Outages:
             self._suspect(waits_for)
         if self._outage.is_overdue(now=now):
             self._sink.fail(self._given_up())
+        elif self._notice is not None:
+            line = self._situation.line(self._seen(), now=now)
+            if line is not None:
+                self._notice(line)
+
+    def _seen(self) -> Seen:
+        outage = self._outage
+        return Seen(
+            alive_s=outage.alive_s,
+            away_since_s=outage.since_s if self.away else None,
+            cause=outage.cause,
+            refused=self._refused,
+            refused_since_s=self._refused_since_s,
+            refusal=self._refusal,
+        )
+
+    def _count_refusal(self, report: AttemptReport) -> None:
+        if not self._refused:
+            self._refused_since_s = report.ended_s
+        self._refused += 1
+        self._refusal = f"{report.status} {report.code}".rstrip()
 
     def _suspect(self, operation: Operation) -> None:
         if not self._key:

@@ -37,7 +37,7 @@ from s3_upload.engine.failures import Failures
 from s3_upload.engine.feed import Feed
 from s3_upload.engine.guard import guarded
 from s3_upload.engine.multipart import MultipartUpload
-from s3_upload.engine.outages import Outages
+from s3_upload.engine.outages import Notice, Outages
 from s3_upload.engine.progress import Delivery, Progress
 from s3_upload.engine.tidy import abort_all
 from s3_upload.engine.unit import Unit, Upload
@@ -67,6 +67,7 @@ class Scheduler:
         hedging: bool,
         bulk: BulkBound | None,
         outage: Outage,
+        notice: Notice | None,
     ) -> None:
         self._hedging = hedging
         self._client = client
@@ -95,6 +96,7 @@ class Scheduler:
             watchdog=self._watchdog,
             observe=timeout.observe,
             judge=self._judge,
+            notice=notice,
         )
         self._attempts = Attempts(client, timeout, self._watchdog, self.now)
         self._bulk = BulkLine(client, bulk, self.now, resume=self.resume, room=self.more_room, fail=self.fail)

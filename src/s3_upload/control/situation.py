@@ -1,0 +1,80 @@
+"""What a run's user would want to know of the store now: when to say a line, and which. Pure.
+
+A situation is told when it has lasted for FIRST_S, and again each time that it has lasted twice as long;
+that it is over is told once.  Two lines are at least APART_S apart, and nothing is told of what comes and
+goes among successes.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+FIRST_S = 5.0
+AGAIN = 2.0
+APART_S = 4.0
+MIN_REFUSED = 3
+"""Fewer errors in a row are chance."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What is known at one moment; times are seconds on the run's clock.
+
+    `alive_s`: the store's last sign of life, or when nothing was waited for; `away_since_s`: since when it is
+    away, None if it is not, for the reason `cause`; `refused`: how many answers in a row were errors, since
+    `refused_since_s`, the last of them `refusal`.
+    """
+
+    alive_s: float
+    away_since_s: float | None = None
+    cause: str = ""
+    refused: int = 0
+    refused_since_s: float = 0.0
+    refusal: str = ""
+
+
+class Situation:
+    """See the module's text. `max_s`: for how long a store may be away or silent."""
+
+    def __init__(self, endpoint: str, max_s: float) -> None:
+        self._endpoint = endpoint
+        self._limit = f"the run waits for {max_s:,g} s (--max-outage)" if max_s else "its tries are used up"
+        self._since_s: float | None = None  # of what was told and is not over
+        self._told_s = float("-inf")
+        self._next_s = FIRST_S
+
+    def line(self, seen: Seen, *, now: float) -> str | None:
+        """What to say now, None for nothing."""
+        since_s, what = self._trouble(seen, now)
+        lasted_s = now - since_s
+        if lasted_s < FIRST_S:
+            return self._over(seen, now)
+        if self._since_s is None:
+            self._since_s, self._next_s = since_s, FIRST_S
+        if lasted_s < self._next_s or now - self._told_s < APART_S:
+            return None
+        self._next_s, self._told_s = AGAIN * lasted_s, now
+        return what.format(f"{lasted_s:.0f} s")
+
+    def _trouble(self, seen: Seen, now: float) -> tuple[float, str]:
+        """Since when, and a text with a place for how long."""
+        endpoint, limit = _plain(self._endpoint), _plain(self._limit)
+        if seen.away_since_s is not None:
+            return seen.away_since_s, f"{endpoint} has been away for {{}} ({_plain(seen.cause)}); {limit}"
+        if seen.refused >= MIN_REFUSED and now - seen.alive_s < FIRST_S:
+            refusals = f"{seen.refused:,} answers, the last: {_plain(seen.refusal)}"
+            return seen.refused_since_s, f"{endpoint} has answered with errors only for {{}} ({refusals})"
+        return seen.alive_s, f"{endpoint} takes requests and has not answered for {{}}; {limit}"
+
+    def _over(self, seen: Seen, now: float) -> str | None:
+        """After something was told, and only by a success: an error is no end of trouble."""
+        if self._since_s is None or seen.away_since_s is not None or seen.refused:
+            return None
+        if now - self._told_s < APART_S:
+            return None
+        lasted_s, self._since_s, self._told_s = now - self._since_s, None, now
+        return f"{self._endpoint} answers again, after {lasted_s:.0f} s"
+
+
+def _plain(text: str) -> str:
+    """For a template: braces mean nothing."""
+    return text.replace("{", "{{").replace("}", "}}")

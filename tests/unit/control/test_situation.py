@@ -1,0 +1,91 @@
+"""What is said of the store, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from s3_upload.control.situation import APART_S, FIRST_S, Seen, Situation
+
+WHERE = "http://store"
+
+
+def lines(seen: Callable[[float], Seen], until_s: int, situation: Situation | None = None) -> dict[int, str]:
+    """What is said at which second."""
+    situation = situation or Situation(WHERE, 300.0)
+    said = {now: situation.line(seen(float(now)), now=float(now)) for now in range(until_s)}
+    return {now: text for now, text in said.items() if text is not None}
+
+
+def fine(now: float) -> Seen:
+    return Seen(alive_s=now)
+
+
+def test_of_a_store_that_is_fine_nothing_is_said() -> None:
+    assert lines(fine, 1000) == {}
+
+
+def test_a_silent_store_is_told_of_after_seconds_and_each_time_it_has_lasted_twice_as_long() -> None:
+    said = lines(lambda now: Seen(alive_s=0.0), 100)
+    assert sorted(said) == [5, 10, 20, 40, 80]
+    assert said[5] == (
+        "http://store takes requests and has not answered for 5 s; the run waits for 300 s (--max-outage)"
+    )
+
+
+def test_a_store_that_is_away_is_told_of_with_the_cause() -> None:
+    said = lines(lambda now: Seen(alive_s=1.0, away_since_s=2.0, cause="refused {1}"), 8)
+    assert said == {
+        7: "http://store has been away for 5 s (refused {1}); the run waits for 300 s (--max-outage)"
+    }
+
+
+def test_a_store_that_only_refuses_is_told_of_with_what_it_answered() -> None:
+    def refuses(now: float) -> Seen:
+        return Seen(alive_s=now, refused=1234, refusal="503 SlowDown")
+
+    assert lines(refuses, 8) == {
+        5: "http://store has answered with errors only for 5 s (1,234 answers, the last: 503 SlowDown)"
+    }
+
+
+def test_that_it_is_over_is_told_once() -> None:
+    def away_for_30_s(now: float) -> Seen:
+        return Seen(alive_s=1.0, away_since_s=2.0) if now < 32 else fine(now)
+
+    said = lines(away_for_30_s, 100)
+    assert sorted(said) == [7, 12, 22, 32]
+    assert said[32] == "http://store answers again, after 30 s"
+
+
+def test_of_what_is_short_nothing_is_said_at_all() -> None:
+    def short(now: float) -> Seen:
+        return fine(now) if now % 10 < 10 - FIRST_S + 1 else Seen(alive_s=now // 10 * 10 + 5)
+
+    assert lines(short, 200) == {}
+
+
+def test_two_lines_are_never_close_together() -> None:
+    def changes(now: float) -> Seen:
+        if now % 7 == 0:
+            return fine(now)
+        return Seen(alive_s=now - 6, away_since_s=now - 5.5 if now % 2 else None)
+
+    said = sorted(lines(changes, 300))
+    assert said
+    assert all(second - first >= APART_S for first, second in pairwise(said))
+
+
+def test_an_error_is_no_end_of_an_outage() -> None:
+    def errors_at_the_end(now: float) -> Seen:
+        if now < 20:
+            return Seen(alive_s=1.0, away_since_s=2.0)
+        return Seen(alive_s=now, refused=5, refused_since_s=1.0, refusal="503")
+
+    said = lines(errors_at_the_end, 28)
+    assert not any("again" in text for text in said.values())
+    assert any("errors only" in text for text in said.values())
+
+
+def test_a_stray_error_before_a_long_request_is_no_situation() -> None:
+    assert lines(lambda now: Seen(alive_s=now, refused=2, refused_since_s=0.0, refusal="500"), 100) == {}
