@@ -60,8 +60,9 @@ class UploadConfig:
     """
 
     max_in_flight: int = knob(
-        256,
-        "At most this many requests at the same time. How many there are, the window decides.",
+        2_048,
+        "At most this many requests at the same time, and no more than the limit on open files leaves. "
+        "How many there are, the window decides.",
         low=1,
         high=10_000,
     )

@@ -23,6 +23,7 @@ from s3_upload.config import UploadConfig
 from s3_upload.control.bulk import BulkBound
 from s3_upload.control.courtesy import CappedWindow, Courtesy, PacedTimeout
 from s3_upload.control.outage import Outage
+from s3_upload.control.prefixes import AcceptedRates
 from s3_upload.control.retry import Retry, Rng
 from s3_upload.control.timeout import OriginTimeout, Timeout
 from s3_upload.control.timers import AdaptiveTimeout
@@ -61,6 +62,7 @@ class Controls(msgspec.Struct, frozen=True):
     window: Window
     bulk: BulkBound | None = None
     outage: Outage | None = None
+    rates: AcceptedRates | None = None
 
 
 class Runtime(msgspec.Struct, frozen=True):
@@ -88,7 +90,7 @@ def controls_for(config: UploadConfig, open_connections: int = 0) -> Controls:
     window = FixedWindow(limit) if config.window == "fixed" else AdaptiveWindow(limit)
     bulk = BulkBound(limit) if config.window == "adaptive" else None
     outage = Outage(config.max_outage_s, config.connect_timeout_s)
-    return Controls(timeout, Retry(config.n_retries), window, bulk, outage)
+    return Controls(timeout, Retry(config.n_retries), window, bulk, outage, AcceptedRates())
 
 
 def max_connections(open_connections: int = 0) -> int:
@@ -228,7 +230,7 @@ async def run_upload(
     courtesy = Courtesy(pace.share, window, blind=not paced.sees)
     pacer = Pacer(paced, courtesy, gate, pace, runtime.clock)
     paced_timeout = PacedTimeout(controls.timeout, courtesy)
-    controls = Controls(paced_timeout, controls.retry, window, outage=controls.outage)
+    controls = msgspec.structs.replace(controls, timeout=paced_timeout, window=window, bulk=None)
     pacer.start()
     try:
         summary = await _run(
@@ -281,6 +283,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         bulk=controls.bulk,
         outage=controls.outage or Outage(0.0),
         notice=notice,
+        rates=controls.rates,
     )
     if pacer is not None:
         pacer.on_error = scheduler.fail

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.control.retry import ASK_RETRIES
-from s3_upload.control.window import THROTTLE_CUT, AdaptiveWindow
+from s3_upload.control.window import AdaptiveWindow
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.s3.operations import RequestFields
 from s3_upload.source import ObjectSource
 from s3_upload.upload import Controls, controls_for, real_runtime, run_upload
-from tests.faults.actions import Action, Answer, Delay, Request, Reset, Rule, Torn, s3_error
+from tests.faults.actions import Action, Answer, Request, Reset, Rule, Torn, s3_error
 from tests.faults.model import S3Model
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, run, sources, stored, upload
 
@@ -276,7 +276,7 @@ def test_incomplete_bodies_are_sent_again_twice_at_most(fault_server: StartFault
 
 
 class Watched(AdaptiveWindow):
-    """Notes its limit after each throttle."""
+    """Notes its limit after each refusal."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit, start=limit)
@@ -288,12 +288,11 @@ class Watched(AdaptiveWindow):
             self.after.append(self.limit)
 
 
-def test_a_hundred_throttles_at_once_cost_one_cut(
+def test_a_hundred_throttles_at_once_leave_the_window_alone_and_fail_no_file(
     fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("s3_upload.control.retry.BASE_THROTTLE_S", 0.01)
-    slow_down = Delay(0.3, s3_error(503, "SlowDown"))
-    server = fault_server(lambda request: slow_down if request.number <= 100 else None)
+    server = fault_server(lambda request: s3_error(503, "SlowDown") if request.number <= 100 else None)
     window = Watched(100)
 
     async def main(client: S3Client) -> None:
@@ -304,14 +303,13 @@ def test_a_hundred_throttles_at_once_cost_one_cut(
             BUCKET,
             sources({str(n): b"x" for n in range(200)}),
             config=settings,
-            controls=Controls(controls.timeout, controls.retry, window),
+            controls=Controls(controls.timeout, controls.retry, window, rates=controls.rates),
             runtime=real_runtime(settings),
         )
         assert summary.uploaded == 200
 
     run(server, main)
-    assert server.peak_in_flight == 100
-    assert window.after == [int(100 * THROTTLE_CUT)] * 100
+    assert window.after == [100] * 100
 
 
 @pytest.mark.parametrize("key", ["a", "b"])

@@ -11,6 +11,7 @@ from s3_upload.control.retry import Retry, Verdict
 from s3_upload.engine.attempt import Outcome
 from s3_upload.engine.failures import Failures
 from s3_upload.engine.guard import guarded
+from s3_upload.engine.rate_line import RateLine
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.errors import FailureKind
 from s3_upload.s3.operations import PUT_OBJECT, Operation
@@ -60,7 +61,8 @@ class Sink:
 )
 def test_a_retry_that_cannot_begin_ends_the_run(kind: FailureKind, text: str) -> None:
     loop, sink = SimLoop(600.0), Sink()
-    failures = Failures(cast("Any", None), Retry(3), random.Random(1), loop, cast("Any", sink))
+    rate = RateLine(None, sink.now, loop, lambda unit: None, sink.fail)
+    failures = Failures(cast("Any", None), Retry(3), random.Random(1), loop, cast("Any", sink), rate)
     upload = Upload(0, ObjectSource.data(b"", "key"), 0, started_s=0.0, est_MBps=1.0)
     unit = Unit(upload, Operation(name=PUT_OBJECT, bucket="bucket", key="key"))
     outcome = Outcome(attempt(), None, Failure(kind=kind, message="broken"), Exchange(sink.now, 1.0))

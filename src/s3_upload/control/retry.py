@@ -10,7 +10,7 @@ Theory of operation.
 
        delay = uniform(0, min(CAP_S, base * 2 ** retries))
 
-   with `base` 50 ms for a transient failure and 1 s for a throttle.
+   with `base` 50 ms for a transient failure and 100 ms for a throttle.
 2. What the store asks for by Retry-After is a lower bound, itself bounded by `MAX_RETRY_AFTER_S`.
 3. What cannot be reached from the very beginning will not be reached by the next object either: when
    the tries of a request run out for want of a connection and the store has never answered anything,
@@ -46,7 +46,9 @@ from s3_upload.control.refusals import BASE_STRAY_S, MAX_IN_A_ROW, STRAY_RETRIES
 from s3_upload.errors import FailureKind, Fate, Remedy
 
 BASE_TRANSIENT_S = 0.05
-BASE_THROTTLE_S = 1.0
+BASE_THROTTLE_S = 0.1
+"""What keeps a store from being asked too much is the rate (`rate`); this only keeps one request from being
+refused again and again."""
 CAP_S = 20.0
 MAX_RETRY_AFTER_S = 120.0
 MIN_RETRIES_TO_STOP = 4

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from s3_upload.control.retry import Failed, Retry, Rng, Verdict
 from s3_upload.engine.attempt import Outcome, run_error, upload_error
 from s3_upload.engine.client import Client
+from s3_upload.engine.rate_line import RateLine
 from s3_upload.engine.sink import Sink
 from s3_upload.engine.unit import MAKES_THE_OBJECT, Unit
 from s3_upload.engine.waiting import Waiting
@@ -24,9 +25,16 @@ from s3_upload.s3.responses import Failure
 class Failures:
     """See the module's text. `budget_wait_s` and `notes` are for the summary."""
 
-    def __init__(
-        self, client: Client, retry: Retry, rng: Rng, loop: asyncio.AbstractEventLoop, sink: Sink
+    def __init__(  # noqa: PLR0917 - what the scheduler has
+        self,
+        client: Client,
+        retry: Retry,
+        rng: Rng,
+        loop: asyncio.AbstractEventLoop,
+        sink: Sink,
+        rate: RateLine,
     ) -> None:
+        self._rate = rate
         self._client = client
         self._retry = retry
         self._rng = rng
@@ -62,10 +70,12 @@ class Failures:
         that was done."""
         failure = outcome.failure
         assert failure is not None
-        failed = _failed(unit, failure, asked=asked)
+        # Nothing at all is accepted: that says nothing of this request, which must not fail for it.
+        spared = failure.kind.cuts_window and self._rate.blocked(unit)
+        failed = _failed(unit, failure, asked=asked, retries=0 if spared else unit.retries)
         decision = self._retry.decide(failed, any_answer=any_answer, rng=self._rng)
         if decision.verdict is Verdict.RETRY or decision.verdict is Verdict.REREAD:
-            unit.retries += 1
+            unit.retries += not spared
             unit.avoid = outcome.report.address
             unit.fresh = failure.kind.doubts_connection
             unit.upload.retries += unit.operation.name not in ASKING
@@ -96,11 +106,11 @@ class Failures:
         self._sink.resume(unit)
 
 
-def _failed(unit: Unit, failure: Failure, *, asked: bool) -> Failed:
+def _failed(unit: Unit, failure: Failure, *, asked: bool, retries: int) -> Failed:
     refused = failure.kind.is_foreign or 300 <= failure.status < 500
     return Failed(
         kind=failure.kind,
-        retries=unit.retries,
+        retries=retries,
         corrected=unit.corrected.count(failure.kind),
         completing=unit.operation.name == COMPLETE_MULTIPART_UPLOAD,
         asking=unit.operation.name in ASKING,

@@ -26,6 +26,7 @@ from s3_upload.control.budget import SpeculationBudget
 from s3_upload.control.bulk import BULK_BYTES, BulkBound
 from s3_upload.control.courtesy import CappedWindow
 from s3_upload.control.outage import Outage
+from s3_upload.control.prefixes import AcceptedRates
 from s3_upload.control.retry import Retry, Rng, Verdict
 from s3_upload.control.timeout import Timeout
 from s3_upload.control.window import Window
@@ -39,6 +40,7 @@ from s3_upload.engine.guard import guarded
 from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.outages import Notice, Outages
 from s3_upload.engine.progress import Delivery, Progress
+from s3_upload.engine.rate_line import RateLine
 from s3_upload.engine.tidy import abort_all
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.watchdog import InFlight, Watchdog
@@ -68,6 +70,7 @@ class Scheduler:
         bulk: BulkBound | None,
         outage: Outage,
         notice: Notice | None,
+        rates: AcceptedRates | None,
     ) -> None:
         self._hedging = hedging
         self._client = client
@@ -85,7 +88,8 @@ class Scheduler:
             hedge=self._hedge,
             fail=self.fail,
         )
-        self._failures = Failures(client, retry, rng, self._loop, self)
+        self._rate = RateLine(rates, self.now, self._loop, self.resume, self.fail)
+        self._failures = Failures(client, retry, rng, self._loop, self, self._rate)
         self._outages = Outages(
             client,
             outage,
@@ -219,12 +223,18 @@ class Scheduler:
                 await waiter
                 continue
             unit = self._ready.popleft()
-            hedge, unit.hedge_queued = unit.hedge_queued, False
             if unit.settled:  # a hedge that comes too late
+                unit.hedge_queued = False
                 self._hedges -= 1
                 continue
+            paced = self._rate.limited
+            if paced and not self._rate.admit(unit):
+                continue
+            hedge, unit.hedge_queued = unit.hedge_queued, False
             is_bulk = len(unit.operation.body) > BULK_BYTES
             if is_bulk and not self._bulk.admit(unit):
+                if paced:
+                    self._rate.give_back(unit)
                 continue
             self._in_flight += 1
             try:
@@ -284,7 +294,7 @@ class Scheduler:
         self._outages.saw(unit.operation, report)
         held = self._outages.holds(report)
         if not (held and self._outages.away):  # an outage says nothing of how long to wait, or of how many
-            self._learn(report)
+            self._learn(unit, report)
         if outcome.response is not None:
             self._succeeded(unit, outcome.response)
             upload.attempt_reports.append(report)
@@ -306,8 +316,9 @@ class Scheduler:
         """Decides what becomes of a unit whose attempt has failed."""
         return self._failures.settle(unit, outcome, any_answer=self._outages.got_somewhere)
 
-    def _learn(self, report: AttemptReport) -> None:
+    def _learn(self, unit: Unit, report: AttemptReport) -> None:
         self._timeout.observe(report)
+        self._rate.observe(unit, report)
         self._window.observe(report, now=report.ended_s, in_flight=self._in_flight + 1)
 
     async def _ask(self, unit: Unit, outcome: Outcome) -> None:
@@ -320,7 +331,7 @@ class Scheduler:
             question.fresh = True
             answer = await self._attempts.make(question, hedge=False)
         self._outages.saw(unit.operation, answer.report)
-        self._learn(answer.report)
+        self._learn(unit, answer.report)
         upload.attempt_reports.append(answer.report)
         if answer.response is not None:
             why_not = upload.disproof(unit, answer.response)

@@ -59,11 +59,9 @@ def test_window() -> None:
     assert true["START_GROWTH"] > 1
     assert 0.0 < true["START_SHARE"] < 1.0
     assert 0.0 < true["KEEP"] < true["GAIN"] < true["START_SHARE"] * (true["START_GROWTH"] - 1)
-    assert 0.0 < true["START_MIN_EPOCH_S"] <= true["MIN_EPOCH_S"] <= true["AFTER_CUT_EPOCH_S"]
-    assert true["AFTER_CUT_EPOCH_S"] < true["MAX_EPOCH_S"]
-    assert 0.0 < true["START_EPOCH_REQUESTS"] <= true["EPOCH_REQUESTS"]
+    assert 0.0 < true["START_ROUND_S"] <= true["MIN_EPOCH_S"] < true["MAX_EPOCH_S"]
+    assert true["PATIENT_ROUNDS"] >= 2, "one round is noise"
     assert 0.0 < true["TIMEOUT_CUT"] < 1.0
-    assert 0.0 < true["THROTTLE_CUT"] < 1.0
     assert true["TIMEOUT_SHARE"] * true["MIN_ATTEMPTS_TO_JUDGE"] >= 1.0
 
 

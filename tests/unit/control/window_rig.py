@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import heapq
+import random
 from typing import Any
 
 from s3_upload.control.window import AdaptiveWindow
 from s3_upload.report import SUCCESS
-from tests.unit.control.reports import THROTTLE, TIMEOUT, attempt
+from tests.unit.control.reports import TIMEOUT, attempt
 
 EPOCH_S = 0.1
 """The length of an epoch while requests are fast."""
-START_EPOCH_S = 0.05
-"""The same, at the start."""
-AFTER_CUT_S = 2.0
+START_ROUND_S = 0.05
+"""The length of a round of the start while requests are fast."""
+PAUSE_S, PAUSES = 0.05, 0.15
 
 
 class Run:
@@ -45,9 +47,9 @@ class Run:
             self.end(**rest)
         return self.window.limit
 
-    def start(self, times: int, **rest: Any) -> int:
-        """`succeed` for an epoch of the start."""
-        return self.succeed(times, within_s=START_EPOCH_S, **rest)
+    def round(self, times: int, **rest: Any) -> int:
+        """`succeed` for a round of the start."""
+        return self.succeed(times, within_s=START_ROUND_S, **rest)
 
 
 def probing(limit: int, *, max_limit: int = 10_000) -> Run:
@@ -55,14 +57,31 @@ def probing(limit: int, *, max_limit: int = 10_000) -> Run:
     run = Run(AdaptiveWindow(max_limit, start=2 * limit))
     run.now = EPOCH_S
     for _ in range(20):
-        run.end(TIMEOUT)  # step 7: half of it
+        run.end(TIMEOUT)  # step 6: half of it
     assert run.window.limit == limit
     return run
 
 
-def throttled(limit: int, *, max_limit: int = 10_000) -> Run:
-    """A window of `limit` in which one request has just been refused."""
-    run = Run(AdaptiveWindow(max_limit, start=limit))
-    run.now = 1.0
-    run.end(THROTTLE)
-    return run
+def run_model(
+    adaptive: AdaptiveWindow, *, until_s: float, response_s: float, per_s: float, seed: int
+) -> None:
+    """Requests without end, as many at a time as the window lets, to a store that answers after
+    `response_s`, and at most `per_s` a second; with a probability of PAUSES the machine stands still for
+    PAUSE_S in each PAUSE_S."""
+    rng = random.Random(seed)
+    now, served_s, in_flight, due_s = 0.0, 0.0, 0, PAUSE_S
+    answers: list[tuple[float, float]] = []
+    while now < until_s:
+        while in_flight < adaptive.limit:
+            served_s = max(served_s + 1.0 / per_s, now)
+            heapq.heappush(answers, (served_s + response_s, now))
+            in_flight += 1
+        answered_s, started_s = heapq.heappop(answers)
+        now = max(now, answered_s)
+        while now >= due_s:
+            due_s += PAUSE_S
+            if rng.random() < PAUSES:
+                now, due_s = now + PAUSE_S, due_s + PAUSE_S
+        report = attempt(started_s=started_s, request_s=started_s, ended_s=now, outcome=SUCCESS)
+        adaptive.observe(report, now=now, in_flight=in_flight)
+        in_flight -= 1
