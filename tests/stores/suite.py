@@ -14,6 +14,7 @@ import json
 import random
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from email.header import decode_header, make_header
 from typing import Any
 
 import awscrt.checksums
@@ -165,6 +166,20 @@ def metadata(context: Context) -> None:
             raise Different(f"{key}: {found!r} came back")
 
 
+def metadata_of_any_text(context: Context) -> None:
+    """Comes back as RFC 2047 has it, from S3 itself, too; decoded it is the very text."""
+    wanted = {
+        "umlauts": "Zoë 日本", "wide-space": "\u3000x", "hard-space": "a\u00a0b", "ends": " a ",
+        "runs": "a  b", "tab": "a\tb", "long": "🙂" * 40,
+    }  # fmt: skip
+    context.put(TWO, RequestFields(metadata=wanted))
+    for key in TWO:
+        shown = context.get(key)["Metadata"]
+        found = {name.lower(): str(make_header(decode_header(value))) for name, value in shown.items()}
+        if {name: found.get(name) for name in wanted} != wanted:
+            raise Different(f"{key}: {found!r} came back")
+
+
 def storage_class(context: Context) -> None:
     context.both(RequestFields(storage_class="REDUCED_REDUNDANCY"), "StorageClass", "REDUCED_REDUNDANCY")
 
@@ -304,6 +319,7 @@ CHECKS: dict[str, Callable[[Context], None]] = {
     "cache control": cache_control,
     "content disposition": content_disposition,
     "metadata": metadata,
+    "metadata outside ASCII and with white space": metadata_of_any_text,
     "storage class": storage_class,
     "tags": tags({"team": "a b+c=d", "x.y_z": "-/:@"}),
     "tags outside ASCII": tags({"näme": "é", "日本": "語"}),
