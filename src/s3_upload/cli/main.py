@@ -15,12 +15,16 @@ from s3_upload.cli.output import (
     EXIT_PIPE,
     EXIT_RUN,
     EXIT_USAGE,
+    LAST_WORDS_S,
     InterruptedRun,
     StdoutError,
     UsageError,
     discard_stdout,
     emit,
+    end_at_once,
     error_line,
+    flush,
+    in_background,
     note,
 )
 from s3_upload.errors import ConfigError, S3UploadError, SourceError
@@ -28,13 +32,24 @@ from s3_upload.errors import ConfigError, S3UploadError, SourceError
 
 def run() -> None:
     """Runs the command and exits."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as SIGINT: KeyboardInterrupt unwinds
-    code = main(sys.argv[1:])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)  # KeyboardInterrupt unwinds
+    try:
+        code = main(sys.argv[1:])
+        _flush()
+    except KeyboardInterrupt:  # another, or while nobody read an error's line
+        code = EXIT_INTERRUPTED
+    if code == EXIT_INTERRUPTED:
+        end_at_once()  # the interpreter's own end writes what is buffered, and may wait for ever
+    sys.exit(code)
+
+
+def _flush() -> None:
     try:
         sys.stdout.flush()
     except (OSError, AttributeError):  # closed, or none at all
         discard_stdout()
-    sys.exit(code)
 
 
 def main(words: list[str]) -> int:
@@ -42,7 +57,10 @@ def main(words: list[str]) -> int:
     try:
         return _dispatch(words)
     except KeyboardInterrupt:
-        note("s3-upload: interrupted: nothing was uploaded")
+        discard_stdout()
+        with in_background():
+            note("s3-upload: interrupted: nothing was uploaded")
+            flush(LAST_WORDS_S)
         return EXIT_INTERRUPTED
     except S3UploadError as error:
         return _told(error)
@@ -59,7 +77,6 @@ def main(words: list[str]) -> int:
 def _told(error: S3UploadError) -> int:
     """Says what happened and returns the exit code for it."""
     if isinstance(error, InterruptedRun):
-        note(f"s3-upload: {error}")
         return EXIT_INTERRUPTED
     if isinstance(error, StdoutError) and error.gone:
         return EXIT_PIPE

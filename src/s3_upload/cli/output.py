@@ -1,15 +1,27 @@
 """What the command writes, and the few ways it can end early.
 
 Rules: results go to stdout, everything else to stderr; a line is a line whatever names it quotes;
-a reader that went away ends the run quietly.
+a reader that went away ends the run quietly; one that does not read holds up the run, and nothing else.
+
+While a run is on (`in_background`) lines are written by threads (`outlet.py`), so that the event loop goes on
+and signals are heard.  Else they are written at once, and a signal interrupts that.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import sys
+import time
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TextIO
 
+from s3_upload.cli.outlet import Outlet, Write, write_all
 from s3_upload.errors import S3UploadError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Collection, Iterator
 
 EXIT_OK = 0
 EXIT_FILES_FAILED = 1
@@ -18,6 +30,8 @@ EXIT_RUN = 3
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
 """128 + SIGPIPE, what a shell shows of any program whose reader went away."""
+LAST_WORDS_S = 5.0
+"""How long an interrupted run waits for its lines to be read."""
 
 
 class UsageError(S3UploadError):
@@ -25,7 +39,7 @@ class UsageError(S3UploadError):
 
 
 class InterruptedRun(S3UploadError):  # noqa: N818 - no error: someone wanted it
-    """SIGINT or SIGTERM stopped the run. The message says what was uploaded so far."""
+    """SIGINT or SIGTERM stopped the run, and that was said."""
 
 
 class StdoutError(S3UploadError):
@@ -44,24 +58,30 @@ def printable(text: str) -> str:
 
 
 def emit(line: str) -> None:
-    """Writes one line to stdout, at once.
+    """Writes one line to stdout, at once or in the background.
 
     Raises `StdoutError` the first time that fails; what follows is discarded, or the interpreter
     would complain at exit.
     """
-    try:
-        print(line, flush=True)
-    except OSError as error:
-        discard_stdout()
-        raise StdoutError(error) from error
+    _emit(f"{line}\n", utf8=False)
+
+
+def emit_json(line: str) -> None:
+    """The same in UTF-8, as JSON has to be, whatever the locale has."""
+    _emit(f"{line}\n", utf8=True)
 
 
 def note(line: str) -> None:
-    """Writes one line to stderr. If that fails, there is nobody left to tell."""
+    """Writes one line to stderr, at once or in the background. If that fails, nobody is left to tell."""
+    channel = _channels.get("stderr")
     try:
-        print(line, file=sys.stderr, flush=True)
+        if channel is not None:
+            channel.put(_encoded(f"{line}\n", sys.stderr))
+        elif sys.stderr is not None:  # closed, or print would take stdout
+            print(line, file=sys.stderr, flush=True)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        if channel is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def error_line(message: str) -> None:
@@ -72,3 +92,121 @@ def error_line(message: str) -> None:
 def discard_stdout() -> None:
     """Points file descriptor 1 at nothing: what Python still buffers for it has somewhere to go."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def end_at_once(*_signal: object) -> None:
+    """A signal's handler: ends the process, whatever it waits for."""
+    if sys.stderr is not sys.__stderr__ and select.select([], [2], [], 0.0)[1]:
+        os.write(2, b"\x1b[?25h\n")  # the progress line hides the cursor
+    os._exit(EXIT_INTERRUPTED)
+
+
+# --- at once, or in the background ------------------------------------------------------------------------
+
+
+class _Channel:
+    """How lines get to stdout or stderr through an outlet, which both may share."""
+
+    def __init__(self, write: Write, outlet: Outlet) -> None:
+        self.outlet = outlet
+        self._write = write
+        self._told = False
+
+    def put(self, data: bytes) -> None:
+        """Raises the `OSError` of a write before, once."""
+        try:
+            self.outlet.put(self._write, data)
+        except OSError:
+            if not self._told:
+                self._told = True
+                raise
+
+    def flush(self, timeout_s: float | None) -> bool:
+        """The same; says whether all is written."""
+        try:
+            return self.outlet.flush(timeout_s)
+        except OSError:
+            if not self._told:
+                self._told = True
+                raise
+            return True
+
+
+_channels: dict[str, _Channel] = {}
+
+
+@contextmanager
+def in_background() -> Iterator[None]:
+    """Within, lines are written by threads, one for each open file. `flush` before it ends, or what has not
+    been written by then may be lost."""
+    outlets: dict[tuple[int, int], Outlet] = {}
+    for name, write in (("stdout", partial(write_all, 1)), ("stderr", _write_stderr)):
+        fd = _descriptor(name)
+        if fd is not None:
+            info = os.fstat(fd)
+            outlet = outlets.setdefault((info.st_dev, info.st_ino), Outlet())
+            _channels[name] = _Channel(write, outlet)
+    try:
+        yield
+    finally:
+        _channels.clear()
+        for outlet in outlets.values():
+            outlet.close()
+
+
+def room() -> Awaitable[None] | None:
+    """What to await before more lines are written; None where there is room for them."""
+    for channel in _channels.values():
+        if channel.outlet.full:
+            return channel.outlet.room()
+    return None
+
+
+def flush(timeout_s: float | None = None, names: Collection[str] = ("stdout", "stderr")) -> bool:
+    """Waits until all lines are written, and says whether they are. Raises `StdoutError`."""
+    written = True
+    until_s = None if timeout_s is None else time.monotonic() + timeout_s
+    for name, channel in [item for item in _channels.items() if item[0] in names]:
+        left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
+        try:
+            written = channel.flush(left_s) and written
+        except OSError as error:
+            if name == "stdout":
+                discard_stdout()
+                raise StdoutError(error) from error
+    return written
+
+
+def _emit(text: str, *, utf8: bool) -> None:
+    channel = _channels.get("stdout")
+    try:
+        if channel is not None:
+            channel.put(text.encode() if utf8 else _encoded(text, sys.stdout))
+        elif utf8 and sys.stdout is not None:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text.encode())
+            sys.stdout.buffer.flush()
+        else:
+            print(text, end="", flush=True)
+    except OSError as error:
+        discard_stdout()
+        raise StdoutError(error) from error
+
+
+def _encoded(text: str, stream: TextIO) -> bytes:
+    return text.encode(stream.encoding, "backslashreplace")
+
+
+def _write_stderr(data: bytes) -> None:
+    """By way of the progress line, where there is one: it makes room for others."""
+    if sys.stderr is sys.__stderr__:
+        write_all(2, data)
+    else:
+        sys.stderr.write(data.decode(sys.stderr.encoding, "replace"))
+        sys.stderr.flush()
+
+
+def _descriptor(name: str) -> int | None:
+    """That of sys.stdout or sys.stderr, None where these are something else."""
+    stream = getattr(sys, name)
+    return stream.fileno() if stream is not None and stream is getattr(sys, f"__{name}__") else None

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from s3_upload.cli.output import emit, note, printable
+from s3_upload.cli.output import emit, emit_json, note, printable, room
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import SKIPPED, SUCCESS, PaceReport, SummaryFold, UploadReport, UploadSummary
+from s3_upload.source import utf8_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from rich.text import Text as RichText
 
@@ -41,8 +42,9 @@ class Text:
         self.fold = SummaryFold()
         self.files = self.bytes = self.failed = 0
 
-    def add(self, report: UploadReport) -> None:
-        """Takes one report. Raises `StdoutError` if the line it makes cannot be written."""
+    def add(self, report: UploadReport) -> Awaitable[None] | None:
+        """Takes one report, and gives what is to be awaited before the next where lines wait to be read.
+        Raises `StdoutError` if they cannot be written."""
         self.fold.add(report)
         if report.outcome == SUCCESS:
             self.files += 1
@@ -50,6 +52,7 @@ class Text:
         elif report.outcome != SKIPPED:
             self.failed += 1
         self.show(report)
+        return room()
 
     def show(self, report: UploadReport) -> None:
         if report.outcome == SUCCESS or self.quiet:
@@ -92,11 +95,12 @@ class JsonLines(Text):
     """One JSON object a line on stdout: `"type": "upload"` for every report, then one `"summary"`."""
 
     def show(self, report: UploadReport) -> None:
-        emit(json_line({"type": "upload", **_builtins(report), "MBps": report.MBps}))
+        source = utf8_of(report.source)  # or its bytes would be read otherwise than those of the key
+        emit_json(json_line({"type": "upload", **_builtins(report), "source": source, "MBps": report.MBps}))
 
     def finish(self, summary: UploadSummary) -> None:
         counts = _builtins(summary) | {"failed": len(summary.failed), "skipped": len(summary.skipped)}
-        emit(json_line({"type": "summary", **counts, "goodput_MBps": summary.goodput_MBps}))
+        emit_json(json_line({"type": "summary", **counts, "goodput_MBps": summary.goodput_MBps}))
 
 
 def tell(notes: Iterable[str]) -> None:

@@ -1,7 +1,9 @@
 """Runs an upload for the command: a loop, signals, the embedded store, the rendering.
 
-SIGINT and SIGTERM cancel the run's task, which unwinds it; a second one interrupts the unwinding.
-The rendering raises when nobody reads stdout any more, which ends the run too.
+The first SIGINT or SIGTERM cancels the run's task, which unwinds it in bounded time, and gives whoever
+reads the results `LAST_WORDS_S`; a second one ends the process at once, whatever it waits for.
+The rendering raises when nobody reads stdout any more, which ends the run too; it has the run wait where
+somebody does, but slowly.
 """
 
 from __future__ import annotations
@@ -17,9 +19,13 @@ from typing import TYPE_CHECKING
 from s3_upload.cli.output import (
     EXIT_FILES_FAILED,
     EXIT_OK,
+    LAST_WORDS_S,
     InterruptedRun,
     StdoutError,
     emit,
+    end_at_once,
+    flush,
+    in_background,
     note,
     printable,
 )
@@ -55,17 +61,59 @@ class Job:
 
 def run(job: Job) -> int:
     """Does the job and returns the exit code. Raises `S3UploadError`s where there is none to return."""
-    config, fields = job.options.config(), job.options.objects.request_fields()
     if job.options.output.dryrun:
+        job.options.config(), job.options.objects.request_fields()
         return _dry_run(job)
+    with in_background():
+        try:
+            _upload_and_tell(job)
+        except (asyncio.CancelledError, KeyboardInterrupt) as error:
+            for number in _heard():
+                signal.signal(number, end_at_once)
+            note(f"s3-upload: interrupted: {_so_far(job.rendering)}")
+            with suppress(StdoutError):
+                if not flush(LAST_WORDS_S):
+                    note("s3-upload: nobody reads what is written, so not all results are told")
+                    flush(LAST_WORDS_S, ("stderr",))
+            raise InterruptedRun("interrupted") from error
+    return EXIT_FILES_FAILED if job.rendering.failed else EXIT_OK
+
+
+def _upload_and_tell(job: Job) -> None:
+    """Waits for the results to be read, as long as it takes."""
+    summaries: list[UploadSummary] = []
+    try:
+        _upload(job, summaries)
+    except RunError as error:
+        with suppress(StdoutError):  # this one is worse
+            flush()
+        if not job.rendering.files:
+            raise
+        raise RunError(f"{error} ({_so_far(job.rendering)})", error.kind) from error
+    flush()
+    wall_time_s = sum(summary.wall_time_s for summary in summaries)
+    budget_wait_s = sum(summary.budget_wait_s for summary in summaries)
+    notes = dict.fromkeys(text for summary in summaries for text in summary.notes)
+    paces = [report for summary in summaries for report in summary.pace]
+    try:
+        job.rendering.finish(job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces))
+        flush()
+    except StdoutError as error:
+        if not error.gone:
+            raise
+        # Everything is uploaded, and nobody wants to hear it.
+
+
+def _upload(job: Job, summaries: list[UploadSummary]) -> None:
+    """Raises CancelledError or KeyboardInterrupt when it is interrupted."""
     from s3_upload.pace import Pace
     from s3_upload.upload import s3_upload_files
 
+    config, fields = job.options.config(), job.options.objects.request_fields()
     share_one_heap()
     raise_limit()
     held_back = config.share != "full" or config.max_bandwidth
     pace = Pace(config.share, config.max_bandwidth) if held_back else None
-    summaries: list[UploadSummary] = []
 
     async def upload() -> None:
         _stop_on_signals()
@@ -83,42 +131,41 @@ def run(job: Job) -> int:
                 )
                 summaries.append(summary)
 
-    try:
-        with (
-            open_store(job.options.store, job.bucket) as connect,
-            _line(job, pace),
-            asyncio.Runner(loop_factory=loop_factory()) as runner,
-        ):
-            runner.run(upload())
-    except (asyncio.CancelledError, KeyboardInterrupt) as error:
-        raise InterruptedRun(f"interrupted: {_so_far(job.rendering)}") from error
-    except RunError as error:
-        if not job.rendering.files:
-            raise
-        raise RunError(f"{error} ({_so_far(job.rendering)})", error.kind) from error
-    with suppress(StdoutError):  # everything is uploaded; nobody wants to hear it
-        wall_time_s = sum(summary.wall_time_s for summary in summaries)
-        budget_wait_s = sum(summary.budget_wait_s for summary in summaries)
-        notes = dict.fromkeys(text for summary in summaries for text in summary.notes)
-        paces = [report for summary in summaries for report in summary.pace]
-        job.rendering.finish(job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces))
-    return EXIT_FILES_FAILED if job.rendering.failed else EXIT_OK
+    handlers = {number: signal.getsignal(number) for number in _heard()}
+    with (
+        open_store(job.options.store, job.bucket) as connect,
+        _line(job, pace),
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
+    ):
+        runner.run(upload())
+    for number, handler in handlers.items():  # which the loop's end has lost
+        signal.signal(number, handler)
 
 
 def _so_far(rendering: Text) -> str:
     return f"{counted(rendering.files)}, {show_bytes(rendering.bytes)}, uploaded so far"
 
 
+def _heard() -> list[signal.Signals]:
+    """The signals that end a run: not those that whoever started us has us ignore (a shell, of a job in the
+    background)."""
+    return [number for number in _SIGNALS if signal.getsignal(number) not in {signal.SIG_IGN, None}]
+
+
 def _stop_on_signals() -> None:
+    """The first signal cancels the task that calls this, the next one ends the process."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
+    heard = _heard()
+
     def stop() -> None:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)  # the next one interrupts at once
+        for number in heard:
+            loop.remove_signal_handler(number)
+            signal.signal(number, end_at_once)
         task.cancel()
 
-    for number in _SIGNALS:
+    for number in heard:
         loop.add_signal_handler(number, stop)
 
 
