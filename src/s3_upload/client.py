@@ -22,7 +22,9 @@ from s3_upload.report import ConnectionSample, Paces
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
 from s3_upload.s3.credentials import ANONYMOUS, CredentialProvider, Credentials, StaticCredentials
 from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
+from s3_upload.s3.hints import likely_cause
 from s3_upload.s3.operations import HEAD_OBJECT, NOT_TWICE, PUT_OBJECT, UPLOAD_PART, Checksum, Operation
+from s3_upload.s3.redirect import is_upgrade, redirected
 from s3_upload.s3.requests import ChecksumsTold, RequestEncoder
 from s3_upload.s3.responses import Failure
 from s3_upload.s3.sigv4 import Signer
@@ -54,6 +56,7 @@ class _Signing(msgspec.Struct, frozen=True):
     region: str
     offset_s: float
     checksums: ChecksumsTold
+    endpoint: Endpoint
 
 
 class _Target(msgspec.Struct):
@@ -144,6 +147,7 @@ class S3Client:
         self._utc_clock = utc_clock
         self._offset_s = 0.0
         self._targets: dict[str, _Target] = {}
+        self._moved: dict[Endpoint, Endpoint] = {}  # by redirects: a bucket's endpoint -> where it is
         self._pools: dict[tuple[str, int], Pool] = {}
         self._paces = Paces()
         self._look_up = look_up
@@ -255,27 +259,31 @@ class S3Client:
             return True
         if failure.kind is FailureKind.REGION:
             return self._correct_region(operation.bucket, failure.region, used.region)
+        if failure.kind is FailureKind.MOVED:
+            return self._follow(operation, failure.location, used)
         if failure.kind is FailureKind.UNSUPPORTED:
             return self._leave_out_checksums(operation, failure, used.checksums)
         return self._correct_clock(failure, used.offset_s)
 
     def remark(self, failure: Failure, exchange: Exchange) -> str:
         """See `engine.client.Client`."""
-        used = exchange.note
+        used, text = exchange.note, ""
         if not isinstance(used, _Signing):
-            return ""
+            return text
         if failure.kind is FailureKind.REGION:
             asked_for = f"asks for {failure.region}" if failure.region else "names no other"
-            return f"the request was made for region {used.region}, the store {asked_for}"
-        if failure.kind is FailureKind.ACCESS_DENIED and not self._signs:
-            return "the request was not signed, as sign = False (--no-sign-request) asks for"
-        if failure.kind is FailureKind.UNSUPPORTED and self._checksums != used.checksums:
-            return _NOT_TAKEN[self._checksums]
-        if failure.kind is FailureKind.CLOCK and failure.date_s is not None:
+            text = f"the request was made for region {used.region}, the store {asked_for}"
+        elif failure.kind is FailureKind.MOVED:
+            text = self._remark_on_move(failure, used)
+        elif failure.kind is FailureKind.ACCESS_DENIED and not self._signs:
+            text = "the request was not signed, as sign = False (--no-sign-request) asks for"
+        elif failure.kind is FailureKind.UNSUPPORTED and self._checksums != used.checksums:
+            text = _NOT_TAKEN[self._checksums]
+        elif failure.kind is FailureKind.CLOCK and failure.date_s is not None:
             error_s = self._utc_clock() - failure.date_s
             side = "ahead of" if error_s > 0.0 else "behind"
-            return f"this machine's clock is {abs(error_s):.0f} s {side} the store's"
-        return ""
+            text = f"this machine's clock is {abs(error_s):.0f} s {side} the store's"
+        return text
 
     def _correct_region(self, bucket: str, region: str, used: str) -> bool:
         target = self._targets.get(bucket)
@@ -290,6 +298,29 @@ class S3Client:
         except ConfigError:  # no name that a host could have
             return False
         return True
+
+    def _follow(self, operation: Operation, location: str, used: _Signing) -> bool:
+        """Once for a bucket, and only where that is the same store (see `s3/redirect.py`)."""
+        bucket, target = operation.bucket, self._targets.get(operation.bucket)
+        if target is not None and target.endpoint != used.endpoint:
+            return True  # since this request was made
+        found = redirected(used.endpoint, location, bucket=bucket, key=operation.key)
+        if found is None or used.endpoint in self._moved.values():
+            return False
+        self._moved[used.endpoint] = found
+        self._new_target(bucket, used.region)
+        return True
+
+    def _remark_on_move(self, failure: Failure, used: _Signing) -> str:
+        found = self._moved.get(used.endpoint)
+        if found is not None:
+            return f"{used.endpoint.url} redirects to {found.url}: requests go there from now on"
+        where = likely_cause(failure)
+        if used.endpoint in self._moved.values():
+            return f"{where}, after another redirect"
+        if is_upgrade(used.endpoint, failure.location):
+            return f"{where}: use https:// in the endpoint URL"
+        return f"{where}, which need not be the same store: if it is, use it as the endpoint URL"
 
     def _leave_out_checksums(self, operation: Operation, failure: Failure, used: ChecksumsTold) -> bool:
         """The type alone where the store names it, else all. If-None-Match stays whatever it says."""
@@ -324,6 +355,7 @@ class S3Client:
         endpoint = endpoint_for(
             bucket, region, settings.endpoint_url, settings.addressing_style, settings.variant
         )
+        endpoint = self._moved.get(endpoint, endpoint)
         where = endpoint.host, endpoint.port
         if where not in self._pools:
             loop = asyncio.get_running_loop()
@@ -336,7 +368,9 @@ class S3Client:
         return target
 
     def _renew_signing(self, target: _Target, credentials: Credentials) -> None:
-        target.signing = _Signing(credentials, target.region, self._offset_s, self._checksums)
+        target.signing = _Signing(
+            credentials, target.region, self._offset_s, self._checksums, target.endpoint
+        )
         target.encoder = RequestEncoder(
             host=target.endpoint.host_header,
             path_prefix=target.endpoint.base_path,

@@ -100,6 +100,9 @@ class FailureKind(enum.Enum):
     """503 SlowDown, 429 and the other codes of AWS's throttling list."""
     REGION = ("region", Fate.CORRECT, Remedy.CLIENT, 1)
     """The bucket lives in another region. Where the answer names it, its requests go there from now on."""
+    MOVED = ("moved", Fate.CORRECT, Remedy.CLIENT, 1)
+    """A redirect that names another place. Where that is the same store under another name, the bucket's
+    requests go there from now on; else, among successes, it is as NOT_S3 (a captive portal)."""
     CLOCK = ("clock", Fate.CORRECT, Remedy.CLIENT, 1)
     """Our clock is too far from the store's. Signatures take the difference, from the answer's Date."""
     EXPIRED_TOKEN = ("expired-token", Fate.CORRECT, Remedy.CLIENT, 1)
@@ -188,7 +191,7 @@ class FailureKind(enum.Enum):
     def is_foreign(self) -> bool:
         """What answered does not look like S3: a store's ingress while it is away, a captive portal; or, as
         long as nothing has succeeded, no store at all."""
-        return self is FailureKind.NOT_S3 or self is FailureKind.UNPROVEN
+        return self in _FOREIGN
 
     @property
     def cuts_window(self) -> bool:
@@ -214,6 +217,9 @@ _DOUBTS_CONNECTION = frozenset(
         FailureKind.DIGEST,
     }
 )
+
+
+_FOREIGN = frozenset({FailureKind.UNPROVEN, FailureKind.NOT_S3, FailureKind.MOVED})
 
 
 class S3UploadError(Exception):

@@ -33,8 +33,9 @@ FATES = {
     "conflict": "retry",
     # 503, 429, any code of the throttling list
     "throttle": "throttle",
-    # put right once: 301 & co; RequestTimeTooSkewed; ExpiredToken
+    # put right once: 301 & co, to a region or to a place; RequestTimeTooSkewed; ExpiredToken
     "region": "correct",
+    "moved": "correct",
     "clock": "correct",
     "expired-token": "correct",
     # 501, and 400 that names a checksum's header

@@ -11,7 +11,6 @@ from s3_upload.s3.operations import (
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
     HEAD_OBJECT,
-    LIST_PARTS,
     PUT_OBJECT,
     UPLOAD_PART,
 )
@@ -20,8 +19,6 @@ from s3_upload.s3.responses import (
     KIND_OF_STATUS,
     Failure,
     classify,
-    completed_etag,
-    upload_id,
 )
 from tests.unit.answers import OPERATIONS, bad, error_body, failure
 
@@ -61,7 +58,8 @@ CODES = {
 KNOWN = [(code, kind) for kind, codes in CODES.items() for code in codes]
 
 STATUSES = {
-    301: "region", 302: "region", 307: "region", 400: "rejected", 401: "credentials", 403: "access-denied",
+    301: "region", 302: "region", 303: "region", 307: "region", 308: "region", 304: "rejected",
+    400: "rejected", 401: "credentials", 403: "access-denied",
     404: "not-s3", 405: "not-s3", 407: "access-denied", 408: "request-timeout", 409: "rejected",
     411: "rejected", 412: "exists", 413: "too-large", 416: "rejected", 429: "throttle", 499: "server",
     500: "server", 501: "unsupported", 502: "server", 503: "throttle", 504: "server", 507: "store-full",
@@ -152,70 +150,6 @@ def test_all_is_handed_on() -> None:
     assert (found.request_id, found.retry_after_s) == ("HEADER", 7.0)
 
 
-# --- what a success must carry
-
-
-@pytest.mark.parametrize("status", [200, 201, 204])
-def test_an_abort_needs_no_more_than_its_status(status: int) -> None:
-    assert classify(ABORT_MULTIPART_UPLOAD, Response(status, {})) is None
-
-
-@pytest.mark.parametrize("operation", [PUT_OBJECT, UPLOAD_PART])
-def test_the_usual_success_is_not_looked_at_closely(monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
-    monkeypatch.delattr("s3_upload.s3.responses._doubted")
-    assert classify(operation, Response(200, {"etag": '"e"'})) is None
-
-
-PAGE = b"<!DOCTYPE html><html></html>"
-CRC = {"x-amz-checksum-crc32": "AAAAAA=="}
-OF_PUT: list[tuple[Response, str]] = [
-    (Response(200, {"etag": '"e"'}), ""),
-    (Response(201, {"etag": '"e"'}), ""),
-    (Response(200, {"etag": '"e"'}, b"<?xml version='1.0'?>\n<PutObjectResult xmlns='x'/>"), ""),
-    (Response(200, {"etag": '"e"'}, b" \r\n"), ""),
-    (Response(200, CRC), ""),
-    (Response(200, {"x-amz-checksum-sha256": "x"}), ""),
-    (Response(200, {}), "without an ETag"),
-    (Response(204, {"etag": ""}), "without an ETag"),
-    (Response(200, {"x-amz-checksum-type": "FULL_OBJECT"}), "without an ETag"),
-    (Response(200, {"etag": '"e"'}, PAGE), "with a body that is not S3's"),
-    (Response(200, {"etag": '"e"'}, b"<HTML>"), "with a body that is not S3's"),
-    (Response(200, CRC, b"It works!"), "with a body that is not S3's"),
-    (Response(200, {"etag": '"e"'}, b"{}"), "with a body that is not S3's"),
-    (Response(200, {"etag": '"e"'}, early=True), "before all was sent"),
-    (Response(200, {}, PAGE, early=True), "before all was sent"),
-]
-
-
-@pytest.mark.parametrize(("response", "lacks"), OF_PUT)
-def test_a_put_needs_a_proof(response: Response, lacks: str) -> None:
-    found = classify(PUT_OBJECT, response)
-    assert (found is None) == (not lacks)
-    if found is not None:
-        assert (found.kind, found.message) == (FailureKind.UNPROVEN, f"PutObject: {response.status} {lacks}")
-
-
-def test_what_kind_of_page_it_is_is_said() -> None:
-    found = failure(
-        PUT_OBJECT, Response(200, {"content-type": "text/html; charset=UTF-8\x1b" + "x" * 99}, PAGE)
-    )
-    assert found.message == f"PutObject: 200 without an ETag (text/html; charset=UTF-8 {'x' * 35})"
-
-
-@pytest.mark.parametrize("operation", [PUT_OBJECT, UPLOAD_PART, CREATE_MULTIPART_UPLOAD, LIST_PARTS])
-def test_a_success_with_an_error_in_it_is_that_error(operation: str) -> None:
-    found = failure(operation, Response(200, {"etag": '"e"'}, error_body("SlowDown", "Late.")))
-    assert (found.kind, found.code, found.message) == (FailureKind.THROTTLE, "SlowDown", "Late.")
-    found = failure(operation, Response(200, {"etag": '"e"'}, error_body("Odd", "")))
-    assert (found.kind, found.message) == (FailureKind.SERVER, f"{operation}: 200 with an error")
-
-
-def test_a_list_of_parts_is_one() -> None:
-    assert classify(LIST_PARTS, Response(200, {}, b"<n:ListPartsResult/>")) is None
-    for body in (b"", PAGE, b"no parts"):
-        assert failure(LIST_PARTS, Response(200, {}, body)).kind is FailureKind.UNPROVEN
-
-
 # --- plain HTTP to a port that speaks TLS
 
 TLS_PORTS = {
@@ -249,82 +183,6 @@ def test_plain_http_to_a_tls_port(operation: str, server: str) -> None:
 )
 def test_what_only_looks_like_a_tls_port(status: int, body: bytes) -> None:
     assert bad(body, status).kind is not FailureKind.TLS_MISMATCH
-
-
-# --- and that of a multipart upload
-
-
-CREATED = b"<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>"
-COMPLETED = b"<CompleteMultipartUploadResult><ETag>&quot;abc-2&quot;</ETag></CompleteMultipartUploadResult>"
-
-
-def test_create_gives_an_upload_id() -> None:
-    response = Response(200, {}, CREATED % b"2~a/b+c=&amp;d")
-    assert classify(CREATE_MULTIPART_UPLOAD, response) is None
-    assert upload_id(response) == "2~a/b+c=&d"
-
-
-def test_a_long_upload_id_comes_back_whole() -> None:
-    """Cut, it would name no upload; some stores' have several hundred characters."""
-    assert upload_id(Response(200, {}, CREATED % (b"x" * 1_500))) == "x" * 1_500
-
-
-def test_an_absurd_upload_id_is_none() -> None:
-    response = Response(200, {}, CREATED % (b"x" * 50_000))
-    assert failure(CREATE_MULTIPART_UPLOAD, response).kind is FailureKind.UNPROVEN
-
-
-@pytest.mark.parametrize("body", [b"", CREATED % b"", CREATED % b" ", b"<UploadId>cut", b"\x00\xff"])
-def test_create_without_an_upload_id_is_no_success(body: bytes) -> None:
-    found = failure(CREATE_MULTIPART_UPLOAD, Response(200, {}, body))
-    assert (found.kind, found.message) == (
-        FailureKind.UNPROVEN,
-        "CreateMultipartUpload: 200 without an upload ID",
-    )
-
-
-def test_a_part_needs_an_etag() -> None:
-    assert classify(UPLOAD_PART, Response(200, {"etag": '"e"'})) is None
-    found = failure(UPLOAD_PART, Response(200, {"x-amz-request-id": "R"}))
-    assert (found.kind, found.message) == (FailureKind.UNPROVEN, "UploadPart: 200 without an ETag")
-    assert found.request_id == "R"
-
-
-@pytest.mark.parametrize("space", [b"", b" \n" * 10, b" " * 200_000], ids=["none", "some", "much"])
-def test_complete_after_keep_alive_white_space(space: bytes) -> None:
-    response = Response(200, {}, space + COMPLETED)
-    assert classify(COMPLETE_MULTIPART_UPLOAD, response) is None
-    assert completed_etag(response) == '"abc-2"'
-
-
-def test_complete_with_the_etag_in_a_header_only() -> None:
-    response = Response(200, {"etag": '"h"'}, b"")
-    assert classify(COMPLETE_MULTIPART_UPLOAD, response) is None
-    assert completed_etag(response) == '"h"'
-
-
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [("InternalError", "server"), ("SlowDown", "throttle"), ("AccessDenied", "access-denied")],
-)
-def test_complete_with_200_and_an_error_is_that_error(code: str, kind: str) -> None:
-    body = b"\n" * 30 + error_body(code, "Late.", "BODY")
-    found = failure(COMPLETE_MULTIPART_UPLOAD, Response(200, {"etag": '"e"'}, body))
-    assert (found.kind.value, found.code, found.status, found.message) == (kind, code, 200, "Late.")
-    assert found.request_id == "BODY"
-
-
-@pytest.mark.parametrize("headers", [{}, {"etag": '"e"'}], ids=["", "etag"])
-@pytest.mark.parametrize("length", range(len("<Error"), len("<Error><Code>InternalError</Code"), 5))
-def test_complete_with_a_truncated_error_is_no_success(headers: dict[str, str], length: int) -> None:
-    body = b"<Error><Code>InternalError</Code>"[:length]
-    assert failure(COMPLETE_MULTIPART_UPLOAD, Response(200, headers, body)).kind is FailureKind.SERVER
-
-
-@pytest.mark.parametrize("length", range(0, COMPLETED.index(b"</ETag>") + len(b"</ETag"), 9))
-def test_complete_truncated_before_its_etag_is_no_success(length: int) -> None:
-    found = failure(COMPLETE_MULTIPART_UPLOAD, Response(200, {}, COMPLETED[:length]))
-    assert (found.kind, found.code) == (FailureKind.UNPROVEN, "")
 
 
 # --- Retry-After
@@ -409,6 +267,28 @@ def region_body(region: str) -> bytes:
 def test_the_region_that_an_answer_names(body: bytes, header: str | None, region: str) -> None:
     headers = {} if header is None else {"x_amz_bucket_region": header}
     assert bad(body, 301, **headers).region == region
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "kind", "location"),
+    [
+        (307, b"", {"location": "http://h/b/k"}, "moved", "http://h/b/k"),
+        (308, b"<html>", {"location": "/login"}, "moved", "/login"),
+        (301, error_body("PermanentRedirect"), {"location": "http://h/b/k"}, "moved", "http://h/b/k"),
+        (301, b"<Error><Code>PermanentRedirect</Code><Endpoint>h</Endpoint></Error>", {}, "moved", "//h"),
+        (301, b"", {"location": "http://h/", "x_amz_bucket_region": "r"}, "region", "http://h/"),
+        (301, b"", {}, "region", ""),
+        (301, b"", {"location": "x" * 5_000}, "region", ""),
+        (301, b"", {"location": "a\x1bb"}, "region", ""),
+        (400, error_body("AuthorizationHeaderMalformed"), {"location": "http://h/"}, "region", ""),
+        (404, error_body("NoSuchBucket"), {"location": "http://h/"}, "no-such-bucket", ""),
+    ],
+)
+def test_the_place_that_a_redirect_names(
+    status: int, body: bytes, headers: dict[str, str], kind: str, location: str
+) -> None:
+    found = bad(body, status, **headers)
+    assert (found.kind.value, found.location) == (kind, location)
 
 
 @pytest.mark.parametrize(

@@ -149,10 +149,10 @@ class Retry:
             return self._final(failed)
         if kind.remedy is Remedy.ASK and failed.can_ask:
             return Decision(Verdict.ASK)
-        if not kind.stops_run:
-            return self._may_pass(failed, rng, any_answer=any_answer)
         if kind.fate is Fate.CORRECT and failed.corrected < (kind.times or 0):
             return Decision(Verdict.CORRECT)
+        if not kind.stops_run or (kind.is_foreign and self.any_success):
+            return self._may_pass(failed, rng, any_answer=any_answer)
         return self._refused(failed, rng)
 
     def _may_pass(self, failed: Failed, rng: Rng, *, any_answer: bool) -> Decision:
@@ -164,7 +164,8 @@ class Retry:
             if in_a_row >= MAX_IN_A_ROW or failed.retries >= min(STRAY_RETRIES, limit):
                 return Decision(Verdict.STOP_RUN, in_a_row=in_a_row)
         unreached = kind is FailureKind.CONNECT and not (any_answer or self.any_success)
-        if failed.retries >= limit or (kind.times is not None and failed.corrected >= kind.times):
+        used_up = kind.retried and kind.times is not None and failed.corrected >= kind.times
+        if used_up or failed.retries >= limit:
             if unreached and failed.retries >= MIN_RETRIES_TO_STOP and not failed.asking:
                 return STOPPED
             return self._given_up(failed) if is_foreign else GIVEN_UP

@@ -112,6 +112,7 @@ def report_of(
 
 _MEANING = {
     FailureKind.DIGEST: "corrupted on its way: {}",
+    FailureKind.MOVED: "{}, with a redirect elsewhere",
     FailureKind.NOT_S3: "{}, which are no words of S3",
     FailureKind.UNPROVEN: "{}, which is no proof of success",
     FailureKind.OUR_BUG: "{}; this is a bug of s3-upload, please report it",

@@ -151,7 +151,7 @@ def endpoint_for(
         scheme=base.scheme,
         host=host,
         port=port,
-        host_header=_host_header(base.scheme, host, port),
+        host_header=host_header(base.scheme, host, port),
         base_path=path if virtual else f"{path}/{bucket}",
     )
 
@@ -176,7 +176,7 @@ def check_endpoint_url(url: str, name: str = "endpoint_url") -> SplitResult:
     """
 
     def wrong(why: str) -> ConfigError:
-        return ConfigError(f"{name} = {_shown(url)!r}: {why}")
+        return ConfigError(f"{name} = {shown(url)!r}: {why}")
 
     try:
         parts = urlsplit(url)
@@ -201,13 +201,14 @@ def check_endpoint_url(url: str, name: str = "endpoint_url") -> SplitResult:
     return parts
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """`url` without what may be secret: user and password, query, fragment."""
     url = re.sub(r"[?#].*", "?…", url, flags=re.DOTALL)
     return re.sub(r"^(\s*[A-Za-z][A-Za-z0-9+.-]*://)?.*@", r"\1***@", url, flags=re.DOTALL)[:200]
 
 
-def _is_ip(host: str) -> bool:
+def is_ip(host: str) -> bool:
+    """Whether `host` is an address and no name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -217,12 +218,12 @@ def _is_ip(host: str) -> bool:
 
 def _is_host(host: str) -> bool:
     if ":" in host:  # an IPv6 literal; a zone (%eth0) has no place in a Host header
-        return "%" not in host and _is_ip(host)
+        return "%" not in host and is_ip(host)
     return len(host) <= 253 and _HOST.fullmatch(host) is not None
 
 
 def _is_dns_name(bucket: str) -> bool:
-    return _DNS_NAME.fullmatch(bucket) is not None and not _is_ip(bucket)
+    return _DNS_NAME.fullmatch(bucket) is not None and not is_ip(bucket)
 
 
 def _fits_a_label(bucket: str) -> bool:
@@ -253,12 +254,13 @@ def _check_virtual(bucket: str, host: str, *, aws: bool) -> None:
         why = f"bucket {bucket!r} is no DNS name"
     elif aws and "." in bucket:
         why = f"AWS's certificates do not cover the dots of bucket {bucket!r}"
-    elif _is_ip(host):
+    elif is_ip(host):
         why = f"the endpoint {host} is an address and has no subdomains"
     if why:
         raise ConfigError(f"addressing_style = 'virtual': {why}; use 'path'")
 
 
-def _host_header(scheme: str, host: str, port: int) -> str:
+def host_header(scheme: str, host: str, port: int) -> str:
+    """What the Host header says."""
     name = f"[{host}]" if ":" in host else host
     return name if port == DEFAULT_PORTS[scheme] else f"{name}:{port}"

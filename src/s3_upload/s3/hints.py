@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from s3_upload.errors import FailureKind
+from s3_upload.s3.endpoint import shown
 from s3_upload.s3.responses import Failure
 
 NO_S3 = "this does not look like an S3 endpoint: check its URL, the port too (a console has another)"
@@ -27,6 +28,8 @@ _OF_KIND = {
 
 def likely_cause(failure: Failure) -> str:
     """A phrase, "" where what the store said has to do."""
+    if failure.kind is FailureKind.MOVED:
+        return f"it redirects to {shown(failure.location)!r}"
     if failure.kind is FailureKind.CREDENTIALS and failure.code == "InvalidArgument":
         return "the access key is of another kind than this store's"
     return _OF_CODE.get(failure.code) or _OF_KIND.get(failure.kind, "") or _OF_STATUS.get(failure.status, "")

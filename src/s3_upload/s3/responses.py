@@ -87,7 +87,8 @@ KIND_OF_CODE: dict[str, FailureKind] = {
 }
 
 KIND_OF_STATUS: dict[int, FailureKind] = {
-    301: FailureKind.REGION, 302: FailureKind.REGION, 307: FailureKind.REGION,
+    301: FailureKind.REGION, 302: FailureKind.REGION, 303: FailureKind.REGION, 307: FailureKind.REGION,
+    308: FailureKind.REGION,
     401: FailureKind.CREDENTIALS, 403: FailureKind.ACCESS_DENIED, 407: FailureKind.ACCESS_DENIED,
     408: FailureKind.REQUEST_TIMEOUT, 412: FailureKind.EXISTS, 413: FailureKind.TOO_LARGE,
     429: FailureKind.THROTTLE, 499: FailureKind.SERVER, 501: FailureKind.UNSUPPORTED,
@@ -131,8 +132,10 @@ _FIRST_YEAR = 2006
 class Failure(msgspec.Struct, frozen=True):
     """Why an attempt failed, as the store put it. `message` is one bounded line of text.
 
-    `region`: where the store says that the bucket is, "" if it says nothing.  `date_s`: the store's
-    clock, in seconds since the epoch, None if it does not tell.
+    `region`: where the store says that the bucket is, "" if it says nothing.  `location`: where a redirect
+    leads (as it came: to be shown without its query, which may be secret; "//" and a host, where the store
+    names no more).  `date_s`: the store's clock, in
+    seconds since the epoch, None if it does not tell.
     """
 
     kind: FailureKind
@@ -142,6 +145,7 @@ class Failure(msgspec.Struct, frozen=True):
     request_id: str = ""
     retry_after_s: float | None = None
     region: str = ""
+    location: str = ""
     date_s: float | None = None
 
 
@@ -163,6 +167,8 @@ def classify(operation: str, response: Response) -> Failure | None:
         kind = _unknown(operation, response, said, code, message)
     elif kind is FailureKind.UNSUPPORTED and operation not in _SENDING:
         kind = FailureKind.REJECTED
+    elif kind is FailureKind.REGION and _location_of(response, said) and not _region_of(response, said):
+        kind = FailureKind.MOVED
     header = _line(said.text("Header"))
     return _failure(kind, response, said, code, f"{message} ({header})" if header else message)
 
@@ -274,7 +280,8 @@ def _failure(kind: FailureKind, response: Response, said: Xml, code: str, messag
         message=message,
         request_id=_line(response.request_id) or _line(said.text("RequestId")),
         retry_after_s=_retry_after_s(response),
-        region=_region(said.text("Region")) or _region(response.headers.get("x-amz-bucket-region", "")),
+        region=_region_of(response, said),
+        location=_location_of(response, said),
         date_s=date_s(response.headers.get("date", "")),
     )
 
@@ -309,6 +316,18 @@ def _retry_after_s(response: Response) -> float | None:
         return _number(text)
     then_s, now_s = date_s(text), date_s(headers.get("date", ""))
     return None if then_s is None or now_s is None else max(then_s - now_s, 0.0)
+
+
+def _region_of(response: Response, said: Xml) -> str:
+    return _region(said.text("Region")) or _region(response.headers.get("x-amz-bucket-region", ""))
+
+
+def _location_of(response: Response, said: Xml) -> str:
+    """Of a redirect alone: a success may name one, too."""
+    if not 300 <= response.status < 400:
+        return ""
+    endpoint = _id(said.text("Endpoint"))
+    return _id(response.headers.get("location", "")) or (f"//{endpoint}" if endpoint else "")
 
 
 def _region(text: str) -> str:

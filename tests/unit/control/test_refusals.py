@@ -10,7 +10,8 @@ from s3_upload.errors import FailureKind, Fate
 from tests.unit.control.test_retry import Rng
 
 K = FailureKind
-REFUSALS = [kind for kind in FailureKind if kind.stops_run and kind is not K.CLIENT_CLOSED]
+OURS = K.CLIENT_CLOSED
+REFUSALS = [kind for kind in FailureKind if kind.stops_run and not kind.is_foreign and kind is not OURS]
 FOREIGN = [kind for kind in FailureKind if kind.is_foreign]
 STOPS = Decision(Verdict.STOP_RUN, in_a_row=MAX_IN_A_ROW)
 
@@ -80,13 +81,20 @@ def test_after_a_success_a_rejection_is_its_objects_own() -> None:
     assert run_of(after_success(), K.REJECTED, 100) == [GIVEN_UP] * 100
 
 
-@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize("kind", [kind for kind in FOREIGN if kind.retried])
 def test_before_any_success_what_is_no_s3_is_tried_a_little_and_stops_the_run(kind: FailureKind) -> None:
     tries = [decide(Retry(8), kind, retries=retries) for retries in range(STRAY_RETRIES + 1)]
     assert [decision.verdict for decision in tries] == [Verdict.RETRY] * STRAY_RETRIES + [Verdict.STOP_RUN]
     first_tries = run_of(Retry(8), kind, MAX_IN_A_ROW, retries=0)
     assert [decision.verdict for decision in first_tries[:-1]] == [Verdict.RETRY] * (MAX_IN_A_ROW - 1)
     assert first_tries[-1] == STOPS
+
+
+def test_a_redirect_elsewhere_stops_the_run_and_after_a_success_is_one_that_may_pass() -> None:
+    assert decide(Retry(8), K.MOVED) == Decision(Verdict.STOP_RUN)
+    tries = [decide(after_success(), K.MOVED, corrected=1 + n, retries=n) for n in range(9)]
+    assert [decision.verdict for decision in tries] == [Verdict.RETRY] * 8 + [Verdict.FAIL_FILE]
+    assert (tries[0].delay_s, tries[0].cost) == (0.05, 14.0)
 
 
 @pytest.mark.parametrize("any_success", [False, True])

@@ -1,0 +1,92 @@
+"""Where a redirect leads: to the same store under another name, or elsewhere. Pure.
+
+A request is signed for its host and carries what the user uploads, so it follows a redirect only where all
+of this holds:
+
+1. The scheme is the same.  From http to https the user may go himself; from https to http nobody goes.
+2. The place is that of the same bucket and key, with no user and password in it.
+3. The host is the same, at whatever port; or lies below it; or it serves the same (the first label is the
+   same, or both are S3's: "s3", "s3-…") at the same end: its last two labels or, where the last but one is
+   no name of anybody's ("co.uk"), three.  The bucket's name before either does not count.  So
+   s3.example.com may send to s3.eu.example.com and to bucket.s3.eu.example.com, not to login.example.com.
+   Who asked for FIPS endpoints stays with those.  Of an IP address only the address itself is the same.
+
+Certificates are verified for the new name like for any other.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, unquote
+
+from s3_upload.errors import ConfigError
+from s3_upload.s3.endpoint import DEFAULT_PORTS, Endpoint, check_endpoint_url, host_header, is_ip
+from s3_upload.s3.sigv4 import encode_path
+
+MAX_SUFFIX_CHARS = 3
+"""Of the last but one label, before one of two letters, that belongs to a country: co.uk, com.au."""
+
+
+def redirected(used: Endpoint, location: str, *, bucket: str, key: str) -> Endpoint | None:
+    """Where the bucket's requests go that went to `used`, by `location`; None if that is not followed.
+
+    A `location` that is "//" and a host has no scheme and path of its own: an <Endpoint> in an answer.
+    """
+    if location.startswith("//"):
+        base = "" if location[2:].startswith(f"{bucket}.") else f"/{bucket}"
+        location = f"{used.scheme}:{location}{base}/{encode_path(key)}"
+    place = _parsed(location)
+    if place is None:
+        return None
+    host, base_path = place.hostname or "", _base_path(place.path, key)
+    if place.scheme != used.scheme or base_path is None or not _is_same_store(used.host, host, bucket):
+        return None
+    in_host = base_path == "" and host.startswith(f"{bucket}.")
+    if base_path != used.base_path and not in_host and not base_path.endswith(f"/{bucket}"):
+        return None
+    port = place.port or DEFAULT_PORTS[place.scheme]
+    found = Endpoint(
+        scheme=place.scheme,
+        host=host,
+        port=port,
+        host_header=host_header(place.scheme, host, port),
+        base_path=base_path,
+    )
+    return None if found == used else found
+
+
+def is_upgrade(used: Endpoint, location: str) -> bool:
+    """Whether `location` is the same place over https."""
+    place = _parsed(location)
+    return place is not None and (used.scheme, place.scheme, place.hostname) == ("http", "https", used.host)
+
+
+def _parsed(location: str) -> SplitResult | None:
+    try:
+        return check_endpoint_url(location.partition("#")[0].partition("?")[0])
+    except ConfigError:
+        return None
+
+
+def _base_path(path: str, key: str) -> str | None:
+    """What precedes the key, None if `path` does not end with it."""
+    segments = path.split("/")
+    of_key = key.count("/") + 1
+    base, last = segments[:-of_key], segments[-of_key:]
+    return "/".join(base) if base and unquote("/".join(last)) == key else None
+
+
+def _is_same_store(ours: str, theirs: str, bucket: str) -> bool:
+    ours, theirs = (host.lower().rstrip(".").removeprefix(f"{bucket}.") for host in (ours, theirs))
+    if ours == theirs:
+        return True
+    if is_ip(ours) or is_ip(theirs) or ("fips" in ours) != ("fips" in theirs):
+        return False
+    if "." in ours and theirs.endswith(f".{ours}"):
+        return True
+    a, b = ours.split("."), theirs.split(".")
+    end = 3 if len(a[-1]) == 2 and len(a[-2:][0]) <= MAX_SUFFIX_CHARS else 2
+    return min(len(a), len(b)) > end and a[-end:] == b[-end:] and _service(a[0]) == _service(b[0])
+
+
+def _service(label: str) -> str:
+    return "s3" if label.startswith("s3-") else label
