@@ -41,7 +41,9 @@ _NOT_TAKEN = {
     "all": "",
     "no-type": "the store knows no types of checksums: none is named from now on",
     "none": "the store does not take checksums: they are left out from now on",
+    "md5": "the store wants a checksum of every body: Content-MD5 goes with each from now on",
 }
+_OF_CHECKSUMS = (FailureKind.UNSUPPORTED, FailureKind.NEEDS_MD5)
 _TYPE = re.compile(r"(?i)checksum-?type")
 _SETTLED_BY_HEADERS = frozenset({PUT_OBJECT, UPLOAD_PART})
 """Requests whose success needs nothing of the answer's body."""
@@ -88,7 +90,7 @@ class S3Client:
     `s3.checksum.ALGORITHMS`; CRC32C and CRC64NVME need the extra `crt`), which the store verifies, keeps
     and gives back; where the store does not know such headers, they are left out from then on, which
     `UploadSummary.notes` says.  "when-required": only where S3 insists on one (Content-MD5, with an
-    object lock); "off": never.
+    object lock, or where the bucket's default retention asks for it); "off": never.
 
     `look_up`: an async function that gives the addresses of a host name; None: the system's resolver does,
     in a thread.
@@ -187,7 +189,7 @@ class S3Client:
 
     @property
     def checksum_algorithm(self) -> str:
-        wanted = self._settings.checksum == "auto" and self._checksums != "none"
+        wanted = self._settings.checksum == "auto" and self._checksums in ("all", "no-type")
         return self._algorithm if wanted else ""
 
     async def send(self, operation: Operation, exchange: Exchange) -> Response:
@@ -261,8 +263,8 @@ class S3Client:
             return self._correct_region(operation.bucket, failure.region, used.region)
         if failure.kind is FailureKind.MOVED:
             return self._follow(operation, failure.location, used)
-        if failure.kind is FailureKind.UNSUPPORTED:
-            return self._leave_out_checksums(operation, failure, used.checksums)
+        if failure.kind in _OF_CHECKSUMS:
+            return self._correct_checksums(operation, failure, used.checksums)
         return self._correct_clock(failure, used.offset_s)
 
     def remark(self, failure: Failure, exchange: Exchange) -> str:
@@ -277,7 +279,9 @@ class S3Client:
             text = self._remark_on_move(failure, used)
         elif failure.kind is FailureKind.ACCESS_DENIED and not self._signs:
             text = "the request was not signed, as sign = False (--no-sign-request) asks for"
-        elif failure.kind is FailureKind.UNSUPPORTED and self._checksums != used.checksums:
+        elif failure.kind is FailureKind.NEEDS_MD5 and self._settings.checksum == "off":
+            text = "checksum = 'off' (--checksum) forbids that: use 'when-required'"
+        elif failure.kind in _OF_CHECKSUMS and self._checksums != used.checksums:
             text = _NOT_TAKEN[self._checksums]
         elif failure.kind is FailureKind.CLOCK and failure.date_s is not None:
             error_s = self._utc_clock() - failure.date_s
@@ -322,9 +326,15 @@ class S3Client:
             return f"{where}: use https:// in the endpoint URL"
         return f"{where}, which need not be the same store: if it is, use it as the endpoint URL"
 
-    def _leave_out_checksums(self, operation: Operation, failure: Failure, used: ChecksumsTold) -> bool:
-        """The type alone where the store names it, else all. If-None-Match stays whatever it says."""
-        if operation.checksum is None or used == "none" or "none-match" in failure.message.lower():
+    def _correct_checksums(self, operation: Operation, failure: Failure, used: ChecksumsTold) -> bool:
+        """Where the store wants Content-MD5, that, instead of what it does not count.  Else the type alone
+        is left out, where the store names it, or all. If-None-Match stays whatever it says."""
+        if failure.kind is FailureKind.NEEDS_MD5:
+            if self._settings.checksum == "off" or used == "md5":
+                return False
+            self._checksums = "md5"
+            return True
+        if operation.checksum is None or used in ("none", "md5") or "none-match" in failure.message.lower():
             return False
         if self._checksums == used:  # else: since this request was made
             names_type = _TYPE.search(failure.message) and used == "all"

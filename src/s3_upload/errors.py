@@ -110,6 +110,9 @@ class FailureKind(enum.Enum):
     UNSUPPORTED = ("unsupported", Fate.CORRECT, Remedy.CLIENT, 1)
     """The store does not implement something that was asked for. Checksums are left out from then on, and
     that is said once; nothing else is."""
+    NEEDS_MD5 = ("needs-md5", Fate.CORRECT, Remedy.CLIENT, 1)
+    """400: the bucket has a default retention, say, and the store wants a checksum of every body. Content-MD5
+    goes with every one from then on, and that is said once."""
     REJECTED = ("rejected", Fate.FILE)
     """Any other 4xx (any other 409, too): the store does not take this object."""
     EXISTS = ("exists", Fate.FILE)

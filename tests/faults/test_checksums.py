@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload import FailureKind, RequestFields, RunError
+from s3_upload.client import S3Client
 from s3_upload.source import ObjectSource
+from s3_upload.upload import s3_upload_files
 from tests.faults.actions import Action, Answer, Request, Rule, s3_error
 from tests.faults.model import S3Model
-from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, stored, upload
+from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, run, stored, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +88,72 @@ def test_an_object_lock_requires_one(
     assert [request.headers.get("content-md5") for request in server.of("PUT")] == (
         digests if wanted else [None] * 4
     )
+
+
+WANTS_MD5 = {
+    "S3": s3_error(
+        400,
+        "InvalidRequest",
+        "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock "
+        "parameters",
+    ),
+    "S3, otherwise": s3_error(400, "InvalidRequest", "Content-MD5 HTTP header is required"),
+    "MinIO": s3_error(400, "MissingContentMD5", "Missing required header for this request: Content-Md5."),
+}
+
+
+def with_retention(answer: Answer) -> Callable[[Request], Action | None]:
+    """A bucket with a default retention: it takes no body without Content-MD5."""
+    return lambda r: answer if r.method == "PUT" and "content-md5" not in r.headers else None
+
+
+@pytest.mark.parametrize("name", WANTS_MD5)
+@pytest.mark.parametrize("mode", ["when-required", "auto"])
+def test_a_default_retention_gets_content_md5_once_for_all(
+    fault_server: StartFaultServer, files: list[ObjectSource], name: str, mode: str
+) -> None:
+    server = fault_server(with_retention(WANTS_MD5[name]), model=S3Model(checksum_types=()))
+    more = [ObjectSource.data(b"%d" % number, str(number)) for number in range(20)]
+    reports = Reports()
+
+    async def main(client: S3Client) -> None:
+        summary = await s3_upload_files(client, BUCKET, [*files, *more], ONE_AT_ONCE, reports)
+        assert (summary.uploaded, summary.attempts) == (22, 22)
+        assert summary.notes == (
+            "the store wants a checksum of every body: Content-MD5 goes with each from now on",
+        )
+        again = await s3_upload_files(client, BUCKET, [ObjectSource.data(b"x", "later")], ONE_AT_ONCE)
+        assert (again.uploaded, again.notes) == (1, ())
+
+    run(server, main, checksum=mode)
+    taken = [request for request in server.of("PUT") if request.status == 200]
+    assert len(server.of("PUT")) == len(taken) + 1
+    assert all(request.headers["content-md5"] == b64(hashlib.md5(request.body).digest()) for request in taken)
+
+
+def test_many_that_lack_it_at_once_share_the_correction(fault_server: StartFaultServer) -> None:
+    server = fault_server(with_retention(WANTS_MD5["S3"]))
+    bodies = {str(number): b"%d" % number for number in range(100)}
+    summary = upload(server, bodies, settings=config(max_in_flight=8), tls={"checksum": "when-required"})
+    assert (summary.uploaded, summary.attempts, len(summary.notes)) == (100, 100, 1)
+    assert len(server.requests) <= 108
+
+
+def test_who_wants_no_checksum_ever_is_told_why_it_stops(fault_server: StartFaultServer) -> None:
+    server = fault_server(with_retention(WANTS_MD5["S3"]))
+    with pytest.raises(
+        RunError, match=r"Content-MD5 OR .*; checksum = 'off' \(--checksum\) forbids that"
+    ) as caught:
+        upload(server, {"a": b"a", "b": b"b"}, settings=ONE_AT_ONCE, tls={"checksum": "off"})
+    assert caught.value.kind is FailureKind.NEEDS_MD5
+    assert len(server.requests) == 1
+
+
+def test_a_store_that_is_never_content_with_it_stops_the_run(fault_server: StartFaultServer) -> None:
+    server = fault_server(lambda _: WANTS_MD5["S3"])
+    with pytest.raises(RunError, match="Content-MD5 OR x-amz-checksum"):
+        upload(server, {"a": b"a", "b": b"b"}, settings=ONE_AT_ONCE, tls={"checksum": "when-required"})
+    assert len(server.requests) == 2
 
 
 # --- an answer with another checksum ------------------------------------------------------------------

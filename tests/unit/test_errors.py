@@ -42,6 +42,8 @@ FATES = {
     "unsupported": "correct",
     # the run's (401, too), but for a clock that makes signatures wrong
     "credentials": "correct",
+    # 400 that asks for Content-MD5
+    "needs-md5": "correct",
     # any other 4xx; 412; EntityTooLarge; the source's own failures
     "rejected": "file",
     "exists": "file",

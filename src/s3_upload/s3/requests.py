@@ -64,8 +64,8 @@ _METHODS = {
 _MANY_ALIKE = frozenset({PUT_OBJECT, UPLOAD_PART})
 MAX_SHAPES = 1024
 _SIGNED = frozenset({"host", "content-md5", "content-type", "if-none-match"})
-ChecksumsTold = Literal["all", "no-type", "none"]
-"""All; all but the type of an object in parts; or none."""
+ChecksumsTold = Literal["all", "no-type", "none", "md5"]
+"""All; all but the type of an object in parts; none; or, instead of any, Content-MD5 with every body."""
 
 
 class _Shape(msgspec.Struct, frozen=True):
@@ -139,7 +139,7 @@ class RequestEncoder:
     def _told(self, operation: Operation) -> Checksum | None:
         """The checksum that goes out: a composite one follows from those of the parts and does not."""
         checksum = operation.checksum
-        if checksum is not None and (self._checksums != "none" or checksum.algorithm == MD5):
+        if checksum is not None and (self._checksums in ("all", "no-type") or checksum.algorithm == MD5):
             return None if checksum.type == COMPOSITE and checksum.value else checksum
         if self.wants_md5(operation):
             body = operation.body
@@ -149,13 +149,12 @@ class RequestEncoder:
 
     def wants_md5(self, operation: Operation) -> bool:
         """Whether its body has to go with Content-MD5, for want of another checksum."""
+        if operation.name not in _MANY_ALIKE:
+            return False
+        if self._checksums == "md5":
+            return True
         told = operation.checksum is not None and self._checksums != "none"
-        return (
-            self._md5_where_needed
-            and not told
-            and operation.name in _MANY_ALIKE
-            and wants_checksum(operation.fields)
-        )
+        return self._md5_where_needed and not told and wants_checksum(operation.fields)
 
     def _payload_hash(self, operation: Operation) -> str:
         if not operation.body:

@@ -104,6 +104,10 @@ _NO_CHECKSUMS = re.compile(
     r"|unrecognized|unexpected)"
 )
 
+# How stores say that they want one, with 400: "Content-MD5 OR x-amz-checksum- HTTP header is required for Put
+# Object requests with Object Lock parameters", "Missing required header for this request: Content-MD5".
+_WANTS_MD5 = re.compile(r"(?i)content-?md5\b.*\b(?:required|missing)|(?:required|missing).*content-?md5")
+
 # How stores refuse a part for its number: 400 InvalidArgument, "Part number must be an integer between 1 and
 # 1000, inclusive" (Swift, Scaleway), InvalidPartNumber and the like.
 _PART_NUMBER = re.compile(r"(?i)part ?number|too ?many ?parts")
@@ -181,6 +185,8 @@ def _unknown(operation: str, response: Response, said: Xml, code: str, message: 
             kind = FailureKind.UNSUPPORTED
         elif operation == UPLOAD_PART and _PART_NUMBER.search(f"{code} {message}"):
             kind = FailureKind.TOO_MANY_PARTS
+        elif operation in _BODILESS and _WANTS_MD5.search(f"{code} {message}"):
+            kind = FailureKind.NEEDS_MD5
         elif _KEY_LENGTH.search(message):
             kind = FailureKind.CREDENTIALS
     speaks_s3 = said.root == "Error" or response.request_id or operation == HEAD_OBJECT
