@@ -102,8 +102,12 @@ class Failures:
             self.settle(unit, outcome)  # it counts as put right, in vain
             return
         if remark := self._client.remark(failure, outcome.exchange):
-            self._notes.setdefault(failure.kind, remark)
+            self.note(failure.kind, remark)
         self._sink.resume(unit)
+
+    def note(self, kind: FailureKind, text: str) -> None:
+        """For the summary, one of a kind."""
+        self._notes.setdefault(kind, text)
 
 
 def _failed(unit: Unit, failure: Failure, *, asked: bool, retries: int) -> Failed:

@@ -53,6 +53,9 @@ SAFE_TWICE = frozenset({PUT_OBJECT, UPLOAD_PART})
 """Operations of which two at the same time do what one does; CreateMultipartUpload makes two uploads."""
 
 
+_SPARE = "the store's answers prove no success (they lack an ETag, say): HeadObject was asked about each"
+
+
 class Scheduler:
     """One run. `attach` gives it what brings it work, `run` runs it."""
 
@@ -325,6 +328,7 @@ class Scheduler:
         """In its slot, and while its body is held: whether what was answered for without a proof is there.
         Some stores give none, and have it; a captive portal gives none, and has nothing."""
         upload = unit.upload
+        assert outcome.failure is not None
         question = upload.question_about(unit)
         answer = await self._attempts.make(question, hedge=False)
         if answer.exchange.stale:
@@ -337,13 +341,13 @@ class Scheduler:
             why_not = upload.disproof(unit, answer.response)
             if not why_not:
                 self._succeeded(unit, answer.response)
+                self._failures.note(outcome.failure.kind, _SPARE)
                 found = Response(200, answer.response.headers)
                 self._end_unit(unit, upload.accept(unit, found))
                 return
         else:
             assert answer.failure is not None
             why_not = f"it answered {answer.failure.status}" if answer.failure.status else "no answer"
-        assert outcome.failure is not None
         message = f"{outcome.failure.message}; HeadObject does not find it ({why_not})"
         failure = msgspec.structs.replace(outcome.failure, message=message)
         self._failures.settle(unit, msgspec.structs.replace(outcome, failure=failure), asked=True)

@@ -155,8 +155,13 @@ class Failure(msgspec.Struct, frozen=True):
 
 def classify(operation: str, response: Response) -> Failure | None:
     """None if `response` says that `operation` succeeded, else the failure."""
-    usual = response.status == 200 and not response.body and not response.early
-    if usual and operation in _BODILESS and "etag" in response.headers and response.headers["etag"]:
+    if (
+        response.status == 200
+        and operation in _BODILESS
+        and response.headers.get("etag")
+        and not response.body
+        and not response.early
+    ):
         return None
     if 200 <= response.status < 300:
         return _doubted(operation, response)
