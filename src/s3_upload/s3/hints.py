@@ -18,6 +18,7 @@ _OF_CODE = {
 _OF_STATUS = {
     401: "the store, or a proxy before it, asks for another kind of authentication than S3's signatures",
     407: "a proxy on the way asks for a user and password, which s3-upload has not",
+    501: NO_S3,
 }
 _OF_KIND = {
     FailureKind.NOT_S3: NO_S3,
