@@ -37,6 +37,23 @@ def test_alone_it_never_starves_itself(rtt_s: float, loss: float, seed: int) -> 
     assert passed.cuts == 0
 
 
+@pytest.mark.parametrize("rtt_s", [0.077, 0.1, 0.15])
+def test_where_the_bottleneck_holds_less_than_a_round_trip_it_yields_as_well(rtt_s: float) -> None:
+    """Taking the link back costs the other flow packets there, if it goes too fast or for too long."""
+    world = SharedWorld(
+        "background",
+        rtt_s,
+        rate=2.06e6,
+        queue_s=0.04,
+        others=(("cubic", BEGINS_S, ENDS_S),),
+        ends_s=ENDS_S,
+        file_bytes=1 << 20,
+    )
+    passed = run_shared(world)
+    assert passed.share(passed.others[0], 22.0, ENDS_S) > 0.8
+    assert passed.share(passed.upload, BEGINS_S + 2.0, ENDS_S) < 0.2
+
+
 def test_beside_bbr_at_a_long_round_trip() -> None:
     world = SharedWorld("background", 0.336, others=(("bbr", BEGINS_S, ENDS_S),), ends_s=34.0)
     passed = run_shared(world)

@@ -13,10 +13,14 @@ MIN_STEP_S:
    queue of QUIET_S (or QUIET_BYTES, if that is more) above the least since the last yield: others are about,
    and all that is sent before a queue shows would be too much.  While C is not known: by GROWTH, until q is
    above the trigger (5) in three looks, strongly in two: then C = R, and to 4.  A rate that is not used (R
-   below half of the least that it may tell of) does not grow.
+   below half of the least that it may tell of) does not grow.  Where a yield came soon (SOON_S) after the
+   last reclaim, others use a part: what was left of the link then, F = R, is soon met again, and what is sent
+   before its queue shows would cost them packets.  So from MEDIUM_TRIP_S on, for FOUND_S, between F / 2 and
+   1.5 F: by GROWTH_FOUND (1.125).
 2. *Cruising* at HEADROOM * C (98 %).  After PROBE_AFTER_S to 3.  A small queue in the first OWN_STEPS steps
    (above LONG_TRIP_S in the first) is still the doing of 1 or 3, and where a round trip is below
-   MEDIUM_TRIP_S there is time to make sure: to 4.  Above LONG_TRIP_S another flow's slow start comes as
+   MEDIUM_TRIP_S there is time to make sure: to 4.  (Once: where it comes again right after the drain, it is
+   not ours.)  Above LONG_TRIP_S another flow's slow start comes as
    bursts, a round trip apart and each twice the last; a queue that stands when one comes ends it for good
    (HyStart).  So already q rising by BURST_S, or BURST_JITTERS times its usual change, within BURST_LOOKS
    looks makes it *wary*: DRAIN_GAIN * C for WARY_TRIPS round trips.  If then, from AGAIN_TRIPS on, another
@@ -57,7 +61,8 @@ from s3_upload.control.link import LOSS_S, RATE_S, REACTION_S, Look, Recent
 
 START_BYTES_PER_S = 250_000.0
 MIN_STEP_S = 0.15
-GROWTH_FAR, GROWTH_NEAR, GROWTH, GROWTH_SHY = 4.0, 2.0, 1.5, 1.25
+GROWTH_FAR, GROWTH_NEAR, GROWTH, GROWTH_SHY, GROWTH_FOUND = 4.0, 2.0, 1.5, 1.25, 1.125
+FOUND_S, FOUND_FROM, FOUND_TO = 10.0, 0.5, 1.5
 QUIET_S, QUIET_BYTES, QUIET_TRIPS = 0.001, 4_500, 2.5
 BURST_S, AGAIN_S, BURST_JITTERS, BURST_LOOKS = 0.002, 0.001, 4.0, 5
 AGAIN_TRIPS, WARY_TRIPS = 0.85, 2.25
@@ -113,6 +118,9 @@ class Scavenger:
         self._noise_s = -math.inf  # when there was more than that
         self._yields = 0  # soon after one another
         self._reclaimed_s = -math.inf  # when the last hold ended
+        self._made_sure = False  # a first queue of this cruising was drained as its own
+        self._found = 0.0  # F
+        self._found_s = -math.inf
         self._probe_after_s = PROBE_AFTER_S
         self._best = self._peak_s = 0.0  # the highest R and q while draining
 
@@ -192,7 +200,7 @@ class Scavenger:
             if self.capacity:
                 if self.rate >= 0.4 * self.capacity and self._yields >= PATIENT_YIELDS:
                     self.capacity = max(look.bytes_per_s, 0.9 * self.capacity)
-                self._yield(now)
+                self._yield(look, now)
             else:
                 self.capacity = look.bytes_per_s
                 self._probe_after_s = FIRST_PROBE_AFTER_S
@@ -205,6 +213,7 @@ class Scavenger:
         if look.base_s > 0.0:
             self.rate *= growth ** (elapsed_s / self._step(look))
         if self.capacity and self.rate >= HEADROOM * self.capacity:
+            self._made_sure = False
             self._enter(State.CRUISING, HEADROOM * self.capacity, now)
 
     def _growth(self, look: Look, now: float) -> float:
@@ -212,16 +221,27 @@ class Scavenger:
             if now - self._noise_s < QUIET_TRIPS * look.base_s:
                 return GROWTH_SHY
             return GROWTH_FAR if self.rate < self.capacity / 4.0 else GROWTH
+        if self._nears_found(look, now):
+            return GROWTH_FOUND
         return GROWTH_NEAR if self.rate < self.capacity / 2.0 else GROWTH
+
+    def _nears_found(self, look: Look, now: float) -> bool:
+        near = FOUND_FROM * self._found < self.rate < FOUND_TO * self._found
+        return near and now - self._found_s < FOUND_S and look.base_s >= MEDIUM_TRIP_S
 
     def _cruise(self, look: Look, now: float) -> None:
         far = look.base_s > LONG_TRIP_S
         elapsed_s = now - self._since_s
         congested, strongly = self._congested(look, now), look.queue_s >= 3.0 * self._trigger_s
-        own = elapsed_s < (1.0 if far else OWN_STEPS) * self._step(look) or look.base_s < MEDIUM_TRIP_S
+        if elapsed_s >= (1.0 if far else OWN_STEPS) * self._step(look):
+            early = self._made_sure = False
+        else:
+            early = not self._made_sure
+        own = early or look.base_s < MEDIUM_TRIP_S
         passing = far and not strongly and look.queue_s > self._trigger_s
         if congested and own and not strongly:
             self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
+            self._made_sure = True
         elif congested and not passing:
             self._give_way(look, now)
         elif far and (congested or (self._burst(look, BURST_S) and elapsed_s > self._step(look))):
@@ -249,13 +269,13 @@ class Scavenger:
         """From cruising."""
         if look.bytes_per_s < self.capacity:
             self.capacity = max(look.bytes_per_s, 0.97 * self.capacity)
-        self._yield(now)
+        self._yield(look, now)
 
     def _probe(self, look: Look, now: float) -> None:
         step_s = self._step(look)
         expected_s = (self.rate / self.capacity - 1.0) * (now - self._step_s)
         if look.queue_s > 3.0 * self._trigger_s + expected_s:
-            self._yield(now)
+            self._yield(look, now)
         elif self._congested(look, now):
             self._probe_after_s = min(max(2.0 * self._probe_after_s, PROBE_AFTER_S), MAX_PROBE_AFTER_S)
             self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
@@ -274,7 +294,7 @@ class Scavenger:
         self._peak_s = max(self._peak_s, look.queue_s)
         sent = min(self._told.least, self.capacity)
         if look.queue_s > self._trigger_s and look.bytes_per_s < MINE * sent:
-            self._yield(now)
+            self._yield(look, now)
             return
         if look.queue_s <= self._trigger_s / 2.0:
             self.capacity = max(self._best, 0.97 * self.capacity)
@@ -283,11 +303,12 @@ class Scavenger:
         self.rate = DRAIN_GAIN * min(self._best, max(self.capacity, look.bytes_per_s))
         needed_s = 2.0 * self._step(look) + self._peak_s / (1.0 - DRAIN_GAIN)
         if now - self._since_s > needed_s:
-            self._yield(now)
+            self._yield(look, now)
 
-    def _yield(self, now: float) -> None:
+    def _yield(self, look: Look, now: float) -> None:
         soon = now - self._reclaimed_s < SOON_S
         self._yields = self._yields + 1 if soon else 0
+        self._found, self._found_s = (look.bytes_per_s if soon else 0.0), now
         self._probe_after_s = FIRST_PROBE_AFTER_S
         self._least_s = math.inf
         self._enter(State.YIELDING, 0.0, now)

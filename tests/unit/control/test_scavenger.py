@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control.scavenger import HOLD_S, START_BYTES_PER_S
+from s3_upload.control.scavenger import FOUND_S, HOLD_S, START_BYTES_PER_S
 from tests.unit.control.scavenger_rig import MB, Rig, cruising, settled
 
 # --- 1: growing ------------------------------------------------------------------------------------
@@ -70,6 +70,36 @@ def test_step_1_at_long_round_trips_others_make_it_shy(queue_ms: float, growth: 
     assert rig.looks(0.2) == pytest.approx(before * growth**0.5)
 
 
+def reclaiming(base_s: float, *, left: float) -> Rig:
+    """It takes the link back after two yields; at the second, soon after the first, `left` came through."""
+    rig = settled(base_s)
+    for acked in (9.8 * MB, left):
+        rig.looks(0.1, queue_ms=20.0, acked=acked)
+        assert rig.state == "yielding"
+        while rig.state == "yielding":
+            rig.look()
+    return rig
+
+
+@pytest.mark.parametrize(
+    ("base_s", "rate", "growth"),
+    [(0.1, 1.9, 2.0), (0.1, 2.1, 1.125), (0.1, 5.7, 1.125), (0.1, 6.1, 1.5), (0.04, 2.1, 2.0)],
+)
+def test_step_1_it_grows_gently_near_what_others_had_left_of_the_link(
+    base_s: float, rate: float, growth: float
+) -> None:
+    rig = reclaiming(base_s, left=4 * MB)
+    rig.scavenger.rate = rate * MB
+    assert rig.look() == pytest.approx(rate * MB * growth ** (1 / 3))
+
+
+def test_step_1_what_they_had_left_is_forgotten() -> None:
+    rig = reclaiming(0.1, left=4 * MB)
+    rig.now += FOUND_S
+    rig.scavenger.rate = 4 * MB
+    assert rig.look() > 4.4 * MB
+
+
 # --- 2 and 3: cruising, probing -----------------------------------------------------------------------
 
 
@@ -89,6 +119,27 @@ def test_step_2_a_small_queue_in_the_first_steps_is_its_own(
     rig.scavenger._recent_s.extend([6.0] * 5)  # no burst
     rig.looks(0.1, queue_ms=6.0)
     assert rig.state == state
+
+
+def test_step_2_a_queue_that_comes_again_right_after_its_drain_is_somebody_elses() -> None:
+    rig = cruising()
+    rig.looks(0.1, queue_ms=6.0)
+    assert rig.state == "draining"
+    rig.look()
+    assert rig.state == "cruising"
+    rig.looks(0.1, queue_ms=6.0)
+    assert rig.state == "yielding"
+
+
+def test_step_2_one_that_comes_after_a_while_is_again_its_own_once_the_link_is_taken_back() -> None:
+    rig = cruising()
+    rig.looks(0.1, queue_ms=6.0)
+    rig.look()
+    rig.look(queue_ms=20.0)
+    while rig.state != "cruising":
+        rig.look()
+    rig.looks(0.1, queue_ms=6.0)
+    assert rig.state == "draining"
 
 
 def test_step_2_at_short_round_trips_it_makes_sure_first() -> None:
