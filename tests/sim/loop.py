@@ -116,6 +116,10 @@ class SimLoop(asyncio.BaseEventLoop):
     ) -> list[tuple[Any, ...]]:
         return await self.network.resolve(host, port)
 
+    async def look_up(self, host: str, port: int) -> list[str]:
+        """For the client, which else asks the real resolver, in a thread."""
+        return [info[4][0] for info in await self.getaddrinfo(host, port)]
+
     def _new_task(
         self,
         loop: asyncio.AbstractEventLoop,

@@ -157,16 +157,13 @@ async def _main(world: World, meddling: Meddling, loop: SimLoop, network: Networ
 
 
 def _client(world: World, loop: SimLoop) -> S3Client:
-    async def look_up(host: str, port: int) -> list[str]:
-        return [info[4][0] for info in await loop.getaddrinfo(host, port)]
-
     return S3Client(
         endpoint_url=f"{'https' if world.tls else 'http'}://{HOST}",
         region="us-east-1",
         credentials=Credentials("sim", "sim"),
         addressing_style="path",
         verify=not world.tls,
-        look_up=look_up,
+        look_up=loop.look_up,
         utc_clock=lambda: EPOCH_UTC_S + loop.time(),
     )
 

@@ -178,6 +178,7 @@ async def _upload(world: SharedWorld, loop: SimLoop, network: Network, passed: P
         addressing_style="path",
         verify=False,
         checksum="off",
+        look_up=loop.look_up,
         utc_clock=lambda: EPOCH_UTC_S + loop.time(),
     )
     body = PATTERN[: world.file_bytes]

@@ -157,6 +157,7 @@ class Schedule:
             credentials=Credentials("sim", "sim"),
             addressing_style="path",
             checksum="off",
+            look_up=self.loop.look_up,
             utc_clock=lambda: EPOCH_UTC_S + self.loop.time(),
         )
         self.attempts = Attempts(client, self, self.watchdog, self.network.now)
