@@ -85,6 +85,21 @@ def test_closing_ends_a_handshake_and_keeps_no_connection(run: Run) -> None:
     run(main)
 
 
+def test_closing_ends_a_handshake_that_has_not_taken_its_first_step(run: Run) -> None:
+    async def main() -> None:
+        async with opener(A) as made:
+            await made.open()  # the address is known from now on
+            opening = asyncio.ensure_future(made.open())
+            await asyncio.sleep(0)
+            made.connector.close()
+            with pytest.raises(AttemptError) as caught:
+                await opening
+            assert caught.value.kind is FailureKind.CLIENT_CLOSED
+            assert len(controlled().dialled) == 1
+
+    run(main)
+
+
 def test_an_opened_connection_works(run: Run) -> None:
     async def main() -> None:
         async with opener(A) as made:

@@ -134,6 +134,20 @@ def test_closing_ends_a_look_up_and_whoever_waits_for_it_hears_why(run: Run) -> 
     run(main)
 
 
+def test_closing_ends_a_look_up_that_has_not_taken_its_first_step(run: Run) -> None:
+    async def main() -> None:
+        async with opener(A) as made:
+            opening = asyncio.ensure_future(made.open())
+            await asyncio.sleep(0)
+            made.connector.close()
+            with pytest.raises(AttemptError) as caught:
+                await opening
+            assert caught.value.kind is FailureKind.CLIENT_CLOSED
+            assert controlled().lookups == 0
+
+    run(main)
+
+
 def test_an_address_in_figures_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", lambda _: pytest.fail("a thread was started"))
 

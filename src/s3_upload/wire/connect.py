@@ -97,6 +97,8 @@ class Connector:
                 stagger_s = max(STAGGER_S, STAGGER_HANDSHAKES * self._handshake_s) if candidates else None
                 await asyncio.wait(racing, timeout=stagger_s, return_when=asyncio.FIRST_COMPLETED)
                 for task in [task for task in racing if task.done()]:
+                    if task.cancelled():  # by `close`, before its first step
+                        raise client_closed()
                     failure = task.exception()
                     if failure is None:
                         return self._won(racing, task)

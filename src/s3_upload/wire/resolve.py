@@ -97,7 +97,13 @@ class Addresses:
         if self._resolving is None:
             self._resolving = self._loop.create_task(self._until_known())
             self._resolving.add_done_callback(self._resolved)
-        await asyncio.shield(self._resolving)
+        resolving = self._resolving
+        try:
+            await asyncio.shield(resolving)
+        except asyncio.CancelledError:
+            if self._closed and resolving.cancelled():  # by `close`, before its first step
+                raise client_closed() from None
+            raise
 
     def _resolved(self, task: asyncio.Task[None]) -> None:
         self._resolving = None
