@@ -21,7 +21,7 @@ from s3_upload.report import AttemptReport
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, Operation, RequestFields
 from s3_upload.source import ObjectSource
 from s3_upload.upload import s3_upload_files
-from tests.faults.actions import Action, Delay, Garbage, Reset, Rule, Stall, Torn, s3_error
+from tests.faults.actions import Action, Delay, Garbage, Request, Reset, Rule, Stall, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, quiet, run, stored, upload
 
 if TYPE_CHECKING:
@@ -131,7 +131,10 @@ def test_each_step_is_tried_again_alone(
     reports = Reports()
     summary = upload(server, [ObjectSource.file(big, "big")], progress=reports)
     assert stored(server) == {"big": BIG}
-    assert (summary.uploaded, reports.of("big").attempts) == (1, 2)
+    assert summary.uploaded == 1
+    # On a connection that was used before, a reset before any answer costs no try.
+    free = step == "part" and isinstance(action, Reset)
+    assert reports.of("big").attempts in ((1, 2) if free else (2,))
     parts = [r.part_number for r in server.of("PUT")]
     assert sorted(parts) == [1, 2, 2, 3, 4] if step == "part" else [1, 2, 3, 4]
     # A lost answer to Create leaves an upload nobody knows of: a lifecycle rule's business.
@@ -305,15 +308,22 @@ def test_a_file_whose_times_mean_nothing_is_uploaded_where_only_its_size_is_to_c
 # --- the run stops in the middle of it ---------------------------------------------------------------
 
 
-def stop_rules(how: str) -> list[Rule]:
-    if how == "run error":
-        return [Rule(s3_error(403, "SignatureDoesNotMatch"), key="culprit"), Rule(Stall(), query=PART)]
-    return [Rule(Stall(), query=PART)]
+CULPRITS = 30
+"""One refusal after successes is its object's; so many in a row stop the run."""
+
+
+def stop_script(how: str) -> Callable[[Request], Action | None]:
+    def script(request: Request) -> Action | None:
+        if how == "run error" and request.key.startswith("culprit"):
+            return s3_error(403, "SignatureDoesNotMatch")
+        return Stall() if request.part_number and request.method == "PUT" else None
+
+    return script
 
 
 @pytest.mark.parametrize("how", ["run error", "cancelled", "progress", "source"])
 def test_a_run_that_stops_aborts_what_it_began(fault_server: StartFaultServer, big: Path, how: str) -> None:
-    server: FaultServer = fault_server(stop_rules(how))
+    server: FaultServer = fault_server(stop_script(how))
 
     def under_way() -> bool:
         return len([r for r in server.requests if r.part_number == 2 and r.complete]) == 2
@@ -325,6 +335,8 @@ def test_a_run_that_stops_aborts_what_it_began(fault_server: StartFaultServer, b
         if how == "source":
             raise KeyError(how)
         yield ObjectSource.data(b"x", "culprit")
+        for number in range(CULPRITS if how == "run error" else 0):
+            yield ObjectSource.data(b"x", f"culprit {number}")
 
     def progress(report: Any) -> None:
         if how == "progress":

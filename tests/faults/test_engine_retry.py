@@ -126,7 +126,11 @@ def test_retries_that_run_out_fail_the_object_and_the_others_go_on(
     assert (error.status, error.code) == (status, code)
     assert len(server.of("PUT", "bad")) == 3
     asked = 0 if kind is FailureKind.THROTTLE else 1 + ASK_RETRIES  # it may be there all the same
-    assert len(server.of("HEAD", "bad")) == asked
+    heads = len(server.of("HEAD", "bad"))
+    assert heads in (
+        asked,
+        asked + (kind is FailureKind.RESET),
+    )  # on a used connection, free
     assert len(report.attempt_reports) == 3 + asked
     assert str(error).startswith("bad: ")
     assert "after 3 attempts" in str(error)
