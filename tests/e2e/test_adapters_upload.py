@@ -78,7 +78,8 @@ def test_an_sdk_asks_what_became_of_a_lost_request(
     )
     summary.raise_for_failures()
     assert server.model.bodies("bucket") == {"small": b"x", "big": body, "parts": body}
-    assert sorted(request.key for request in server.of("HEAD")) == ["big", "small"]
+    # Answers that are lost look like an outage, too: its probes ask for what was answered last.
+    assert {"big", "small"} <= {request.key for request in server.of("HEAD")}
     assert [request.key for request in server.of("GET")] == ["parts"]
 
 

@@ -222,7 +222,7 @@ WRONG_WORDS: list[tuple[list[str], str]] = [
     (["src", "s3://bucket", "--part-sise", "8MiB"], "--part-sise. Did you mean --part-size?"),
     (["src", "s3://bucket", "--part-size", "8XB"], "8XB is no size"),
     (["src", "s3://bucket", "--part-size", "1"], "part_size = 1: must be a whole number from 5,242,880"),
-    (["src", "s3://bucket", "--part-size", "2GiB"], "max_in_flight_bytes"),
+    (["src", "s3://bucket", "--multipart-threshold", "2GiB"], "max_in_flight_bytes"),
     (["src", "s3://bucket", "--max-in-flight", "many"], 'unable to convert "many" into int'),
     (["src", "s3://bucket", "--backoff"], "--backoff requires an argument"),
     (["src", "s3://bucket", "--backoff", "nan"], "backoff = nan"),
