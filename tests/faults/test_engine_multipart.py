@@ -316,7 +316,7 @@ def stop_script(how: str) -> Callable[[Request], Action | None]:
     def script(request: Request) -> Action | None:
         if how == "run error" and request.key.startswith("culprit"):
             return s3_error(403, "SignatureDoesNotMatch")
-        return Stall() if request.part_number and request.method == "PUT" else None
+        return Stall() if request.method == "PUT" and request.part_number == 2 else None
 
     return script
 

@@ -131,7 +131,7 @@ def test_retries_that_run_out_fail_the_object_and_the_others_go_on(
         asked,
         asked + (kind is FailureKind.RESET),
     )  # on a used connection, free
-    assert len(report.attempt_reports) == 3 + asked
+    assert len(report.attempt_reports) == 3 + heads
     assert str(error).startswith("bad: ")
     assert "after 3 attempts" in str(error)
     if status:

@@ -99,5 +99,6 @@ def test_a_connection_lost_while_the_watchdog_looks_leaves_the_others_watched(
         parts = [attempt for attempt in report.attempt_reports if attempt.part_number]
         return sorted(attempt.timer or attempt.outcome for attempt in parts)
 
-    assert run(server, main) == ["reset", "response"]
+    # What was lost on a used connection may have gone again, free, before the others ended.
+    assert [outcome for outcome in run(server, main) if outcome != "success"] == ["reset", "response"]
     assert server.model.uploads == {}
