@@ -14,13 +14,16 @@ be made non-blocking: whoever shares it, the shell for one, would be surprised.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 MAX_QUEUED_BYTES = 1 << 20
 BATCH_BYTES = 1 << 16
@@ -60,6 +63,8 @@ class Outlet:
 
     async def room(self) -> None:
         """Waits until it is not full any more, or has failed."""
+        import asyncio  # here: `--version` does without
+
         loop = asyncio.get_running_loop()
         while self.full:
             waiter = loop.create_future()

@@ -117,8 +117,7 @@ class Scheduler:
         self._workers: set[asyncio.Task[None]] = set()
         self._worker_done = guarded(self.fail, self._after_worker)
         self._multiparts: dict[MultipartUpload, None] = {}  # a set that keeps its order
-        self._in_flight = 0
-        self._hedges = 0
+        self._in_flight = self._hedges = 0
         self._keeps_versions = False
 
     def attach(self, feed: Feed, again: Again) -> None:
