@@ -229,7 +229,7 @@ class S3Client:
     @property
     def sees(self) -> bool:
         """See `engine.client.PacedClient`."""
-        return tcp_info.AVAILABLE
+        return tcp_info.works()
 
     @property
     def open_connections(self) -> int:

@@ -75,6 +75,7 @@ class Network:
         self.store: Store
         self.names: dict[str, list[Address]] = {}
         self.resolver_fails_until_s = 0.0
+        self.half_empty_info = False
         self.cuts = Cuts()
         self.counts: Counter[str] = Counter()
         self.open: dict[int, SimTransport] = {}
@@ -168,7 +169,7 @@ class SimTransport(asyncio.Transport):
             on_acked=self._acked,
             on_broken=self._broken,
         )
-        self._socket = FakeSocket(self.sender)
+        self._socket = FakeSocket(self.sender, half_empty=network.half_empty_info)
         self._channel = Channel(self)
         network.open[number] = self
         network.counts["connections"] += 1

@@ -119,6 +119,7 @@ def _surroundings(world: World, loop: SimLoop, model: S3Model) -> tuple[Network,
     for killed_s, _ in world.restarts:
         loop.at(START_S + killed_s, network.reset_all)
     network.resolver_fails_until_s = world.resolver_fails_until_s
+    network.half_empty_info = world.half_empty_info
     store = SimStore(network, world.store, world.faults, world.rng("store"), model)
     network.store = store
     loop.network = network

@@ -15,14 +15,19 @@ _FORMAT = struct.Struct("=8B24I4Q6I4Q2I2Q4I")
 """struct tcp_info up to tcpi_snd_wnd (linux/tcp.h, 5.4 and later)."""
 
 
+_FILLED_IN = (0, 2), (8, 12), (68, 84)
+"""Of struct tcp_info: the states; the RTO; SRTT, RTTVAR, ssthresh and cwnd."""
+
+
 class FakeSocket:
     """What `Transport.get_extra_info("socket")` gives; once `closed` it raises as uvloop's does."""
 
     family = socket.AF_INET
     type = socket.SOCK_STREAM
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: Sender, *, half_empty: bool = False) -> None:
         self._sender = sender
+        self._half_empty = half_empty
         self.closed = False
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
@@ -39,11 +44,20 @@ class FakeSocket:
             return (b"bbr" if self._sender.heedless else b"cubic").ljust(size, b"\0")
         if (level, option) != (socket.IPPROTO_TCP, TCP_INFO):
             return b"" if size else 0
-        return _pack(self._sender)[:size]
+        packed = _pack(self._sender)[:size]
+        return half_empty(packed) if self._half_empty else packed
 
     def _look(self) -> None:
         if self.closed:
             raise ValueError("negative file descriptor")
+
+
+def half_empty(packed: bytes) -> bytes:
+    """As gVisor tells it: round trips and the window, and nothing of what was sent or acknowledged."""
+    empty = bytearray(len(packed))
+    for start, end in _FILLED_IN:
+        empty[start:end] = packed[start:end]
+    return bytes(empty)
 
 
 def _pack(sender: Sender) -> bytes:

@@ -81,6 +81,8 @@ class World:
     disk_call_s: float = 50e-6
     disk_rate: float = 2e9
     tls: bool = False
+    half_empty_info: bool = False
+    """TCP_INFO says nothing of what was acknowledged, as in gVisor."""
     lazy: bool = False
     """Sources come from an async iterable, with pauses."""
     only_new: bool = False

@@ -153,9 +153,11 @@ class Connection(asyncio.Protocol):
         handed_over = self._unsent == len(self._body) and left
         starved = self._slices is not None and not handed_over and left
         info = tcp_info.read(transport.get_extra_info("socket"))
-        if info is None:
+        taken_in = info is None or not (info.notsent_bytes or info.unacked)
+        # What neither waits in the kernel nor is under way has been acknowledged: if not, the kernel does
+        # not tell (see `tcp_info`), and a transfer that is fine would seem to stand still.
+        if info is None or (taken_in and info.bytes_acked < self._unsent - buffered):
             return Transfer(self._unsent - buffered, handed_over, 0.0, 0.0, starved)
-        taken_in = not (info.notsent_bytes or info.unacked)
         rto_s = info.rtt_s + RTO_RTTVARS * info.rttvar_s
         return Transfer(
             info.bytes_acked, handed_over and taken_in, info.last_ack_age_s, rto_s, starved and taken_in

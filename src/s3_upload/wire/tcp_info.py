@@ -3,13 +3,19 @@
 Layout: `struct tcp_info` in linux/tcp.h; it only ever grows at its end, so an old kernel's answer is
 shorter and a new one's longer than what is read here.  On other systems, and for transports without
 a kernel socket, `read` gives None and callers fall back on what the transport's buffer says.
+
+Some systems have the option and fill in half of it: in gVisor `bytes_acked` and what is under way stay
+0, so that every transfer seems to stand still.  So it is tried out once in each process, on a connection
+to ourselves, before anything is built on it (`works`).
 """
 
 from __future__ import annotations
 
+import functools
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,11 +31,14 @@ UNLIMITED = 0xFFFF_FFFF_FFFF_FFFF
 # 8 bytes of flags; 24 u32 from rto to total_retrans; 4 u64 from pacing_rate to bytes_received;
 # 6 u32 from segs_out to data_segs_out; u64 delivery_rate.
 _LAYOUT = struct.Struct("=8x24I4Q6IQ")
+_BYTES_ACKED = 26
 _NAME_BYTES = 16  # TCP_CA_NAME_MAX (net/tcp.h)
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 UNREADABLE = (OSError, ValueError, AttributeError)
 """What options of a socket raise that is closed (asyncio's, uvloop's) or is none of the kernel's."""
 AVAILABLE = sys.platform == "linux" and _TCP_INFO is not None
+TRIAL_S = 1.0
+"""How long the trial waits at most for what the kernel does at once."""
 
 
 class TcpInfo(msgspec.Struct, frozen=True, gc=False):
@@ -51,9 +60,32 @@ class TcpInfo(msgspec.Struct, frozen=True, gc=False):
     delivery_rate: int
 
 
+@functools.cache
+def works() -> bool:
+    """Whether this system tells what a connection has acknowledged."""
+    if not AVAILABLE:
+        return False
+    try:
+        return tells(_values)
+    except OSError:  # no connections to ourselves, or no descriptor left: nothing speaks against it
+        return True
+
+
+def tells(values_of: Callable[[Any], tuple[Any, ...] | None]) -> bool:
+    """Whether a new connection shows anything acknowledged.  Its SYN must be, which counts as a byte
+    (Linux: tcp_snd_una_update in net/ipv4/tcp_input.c).  Raises `OSError`."""
+    with socket.socket() as listener, socket.socket() as sock:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        sock.settimeout(TRIAL_S)
+        sock.connect(listener.getsockname())
+        values = values_of(sock)
+    return values is not None and values[_BYTES_ACKED] > 0
+
+
 def read(sock: Any) -> TcpInfo | None:
-    """TCP_INFO of a socket, or None where there is none (not Linux, not TCP, closed)."""
-    values = _values(sock)
+    """TCP_INFO of a socket, or None where there is none (not Linux, not TCP, closed, half empty)."""
+    values = _values(sock) if works() else None
     if values is None:
         return None
     return TcpInfo(
@@ -62,7 +94,7 @@ def read(sock: Any) -> TcpInfo | None:
         rtt_s=values[15] / 1e6,
         rttvar_s=values[16] / 1e6,
         cwnd=values[18],
-        bytes_acked=values[26],
+        bytes_acked=values[_BYTES_ACKED],
         notsent_bytes=values[30],
         min_rtt_s=values[31] / 1e6,
         delivery_rate=values[34],
@@ -71,7 +103,7 @@ def read(sock: Any) -> TcpInfo | None:
 
 def sample(sock: Any, number: int, *, busy: bool) -> ConnectionSample | None:
     """What the courtesy controller wants to know of connection `number`; None where there is no TCP_INFO."""
-    values = _values(sock)
+    values = _values(sock) if works() else None
     if values is None:
         return None
     return ConnectionSample(
@@ -79,7 +111,7 @@ def sample(sock: Any, number: int, *, busy: bool) -> ConnectionSample | None:
         rtt_s=values[15] / 1e6,
         min_rtt_s=values[31] / 1e6,
         acks=values[29],
-        acked_bytes=values[26] + values[5] * values[2],
+        acked_bytes=values[_BYTES_ACKED] + values[5] * values[2],
         sent_segments=values[28],
         retransmits=values[23],
         window_bytes_per_s=values[18] * values[2] * 1e6 / max(values[31], 1),
@@ -98,7 +130,7 @@ def pace(sock: Any, bytes_per_s: float) -> bool:
         sock.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, struct.pack("=Q", rate))
     except UNREADABLE:
         return False
-    return _TCP_INFO is not None
+    return works()
 
 
 def congestion_control(sock: Any) -> bytes:

@@ -1,0 +1,124 @@
+"""TCP_INFO is believed where it tells something, and not where half of it is empty."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload.client import S3Client
+from s3_upload.s3.credentials import Credentials
+from s3_upload.wire import tcp_info
+from s3_upload.wire.connection import Connection
+from tests.sim.tcp_info import half_empty
+from tests.wire.peers import MIB, OK, read_request, talking, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[[Callable[[], Any]], None]
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO is Linux's")
+
+
+class HalfEmpty:
+    """A socket, and half of what the kernel says of it."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+
+    def getsockopt(self, *arguments: int) -> Any:
+        said = self._sock.getsockopt(*arguments)
+        return half_empty(said) if isinstance(said, bytes) else said
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def test_this_system_tells() -> None:
+    assert tcp_info.tells(tcp_info._values)
+    assert tcp_info.works()
+
+
+def test_one_that_fills_in_half_of_it_does_not_tell() -> None:
+    assert not tcp_info.tells(lambda sock: tcp_info._values(HalfEmpty(sock)))
+    assert not tcp_info.tells(lambda _: None)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_it_is_tried_out_before_anything_is_built_on_it(monkeypatch: pytest.MonkeyPatch, tells: bool) -> None:
+    monkeypatch.setattr(tcp_info, "tells", lambda _: tells)
+    monkeypatch.setattr(tcp_info, "works", tcp_info.works.__wrapped__)
+    client = S3Client(endpoint_url="http://x", region="us-east-1", credentials=Credentials("k", "s"))
+    assert client.sees is tells
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as sock:
+        sock.connect(server.getsockname())
+        assert (tcp_info.read(sock) is not None) is tells
+        assert (tcp_info.sample(sock, 1, busy=False) is not None) is tells
+        assert tcp_info.pace(sock, 1e6) is tells
+
+
+def test_where_it_cannot_be_tried_out_it_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_loopback(_: object) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(tcp_info, "tells", no_loopback)
+    assert tcp_info.works.__wrapped__()
+
+
+class Blind(Connection):
+    """On a kernel that fills in half of TCP_INFO, and was believed."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._transport = _Blind(transport)  # type: ignore[assignment]
+
+
+class _Blind:
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def get_extra_info(self, name: str) -> Any:
+        found = self._transport.get_extra_info(name)
+        return HalfEmpty(found) if name == "socket" else found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+@pytest.mark.parametrize("connection_type", [Connection, Blind])
+def test_a_transfer_that_moves_is_seen_to_move(run: Run, connection_type: type[Connection]) -> None:
+    """By what is acknowledged or, where the kernel does not tell, by what leaves our own buffer."""
+    body = bytes(64 * MIB)
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for part in parts:
+            await part.wait()
+            await reader.readexactly(len(body) // len(parts))
+        await answer.wait()
+        writer.write(OK)
+        await read_request(reader)
+
+    parts = [asyncio.Event() for _ in range(4)]
+    answer = asyncio.Event()
+
+    async def main() -> None:
+        async with talking(handler, connection_type=connection_type) as client:
+            exchange = client.exchange()
+            waiting = asyncio.ensure_future(client.request(body, exchange))
+            await until(lambda: exchange.probe is not None)
+            assert exchange.probe is not None
+            for part in parts:
+                before = exchange.probe()
+                assert not before.drained
+                part.set()
+                await until(lambda: exchange.probe().progress > before.progress)  # type: ignore[misc] # noqa: B023
+            await until(lambda: exchange.probe().drained)  # type: ignore[misc]
+            answer.set()
+            await waiting
+
+    run(main)
