@@ -18,7 +18,7 @@ from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_
 from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
 from s3_upload.http import Response, SlicedBody
 from s3_upload.parts import StoreParts
-from s3_upload.report import ConnectionSample, Paces
+from s3_upload.report import ConnectionSample
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
 from s3_upload.s3.credentials import ANONYMOUS, CredentialProvider, Credentials, StaticCredentials
 from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
@@ -33,6 +33,7 @@ from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector
 from s3_upload.wire.connection import Connection, client_closed
 from s3_upload.wire.exchange import Exchange
+from s3_upload.wire.lease import Lease
 from s3_upload.wire.pool import Pool
 from s3_upload.wire.resolve import LookUp
 from s3_upload.wire.tls import ClientCertificate, tls_context
@@ -151,7 +152,6 @@ class S3Client:
         self._targets: dict[str, _Target] = {}
         self._moved: dict[Endpoint, Endpoint] = {}  # by redirects: a bucket's endpoint -> where it is
         self._pools: dict[tuple[str, int], Pool] = {}
-        self._paces = Paces()
         self._look_up = look_up
         self._closed = False
         self.parts = StoreParts(self._settings.endpoint_url)
@@ -215,9 +215,9 @@ class S3Client:
             operation = await _with_md5(operation, operation.body)
         # Before there is a connection: one whose request cannot be made would belong to nobody.
         head = target.encoder.head(operation, self._utc_clock() + self._offset_s)
-        connection = None if exchange.fresh else target.pool.take()
+        connection = None if exchange.fresh else target.pool.take(exchange.lease)
         if connection is not None and operation.name in NOT_TWICE:
-            connection = _alive(connection, target.pool)
+            connection = _alive(connection, target.pool, exchange)
         if connection is None:
             exchange.new_connection = True
             connection = await target.pool.open(exchange)
@@ -245,11 +245,9 @@ class S3Client:
         """See `engine.client.PacedClient`."""
         return [sample for pool in self._pools.values() for sample in pool.samples()]
 
-    def pace(self, paces: Paces) -> bool:
+    def lease(self) -> Lease:
         """See `engine.client.PacedClient`."""
-        self._paces = paces
-        obey = [pool.pace(paces) for pool in self._pools.values()]
-        return all(obey)
+        return Lease()
 
     async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
         """See `engine.client.Client`."""
@@ -372,8 +370,7 @@ class S3Client:
             connector = Connector(
                 host=endpoint.host, port=endpoint.port, tls=self._tls, loop=loop, look_up=self._look_up
             )
-            pool = self._pools[where] = Pool(connector, loop)
-            pool.pace(self._paces)
+            self._pools[where] = Pool(connector, loop)
         target = self._targets[bucket] = _Target(endpoint, region, self._pools[where])
         return target
 
@@ -397,7 +394,7 @@ def _check_certificate(certificate: object) -> None:
         raise wrong_type("client_certificate", certificate, "a path, a tuple of two paths, or None")
 
 
-def _alive(connection: Connection, pool: Pool) -> Connection | None:
+def _alive(connection: Connection, pool: Pool, exchange: Exchange) -> Connection | None:
     """`connection`, or an idle one below it that has not been closed by the other side meanwhile.
 
     For POST alone: where the store has closed an idle connection and the news has not reached our loop,
@@ -407,7 +404,7 @@ def _alive(connection: Connection, pool: Pool) -> Connection | None:
     found: Connection | None = connection
     while found is not None and found.hung_up():
         found.close()
-        found = pool.take()
+        found = pool.take(exchange.lease)
     return found
 
 

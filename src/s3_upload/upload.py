@@ -34,7 +34,7 @@ from s3_upload.engine.feed import MAX_STREAMS, Feed, Offload, Sources
 from s3_upload.engine.gate import Gate, GatedClient
 from s3_upload.engine.nearby import Nearby, local_devices
 from s3_upload.engine.outages import Notice
-from s3_upload.engine.pacer import Pacer, paced_client
+from s3_upload.engine.pacer import Pacer, lease_of
 from s3_upload.engine.progress import Progress
 from s3_upload.engine.reader import Reader
 from s3_upload.engine.scheduler import Scheduler
@@ -226,15 +226,15 @@ async def run_upload(
             client, bucket, files, config, progress, default_request, controls, runtime, notice=notice
         )
     gate, window = Gate(), CappedWindow(controls.window)
-    paced = paced_client(client, config.pacing)
-    courtesy = Courtesy(pace.share, window, blind=not paced.sees)
-    pacer = Pacer(paced, courtesy, gate, pace, runtime.clock)
+    lease = lease_of(client, config.pacing)
+    courtesy = Courtesy(pace.share, window, blind=not lease.sees)
+    pacer = Pacer(lease, courtesy, gate, pace, runtime.clock)
     paced_timeout = PacedTimeout(controls.timeout, courtesy)
     controls = msgspec.structs.replace(controls, timeout=paced_timeout, window=window, bulk=None)
     pacer.start()
     try:
         summary = await _run(
-            GatedClient(client, gate, pacer.begins),
+            GatedClient(client, gate, pacer.begins, lease),
             bucket,
             files,
             config,

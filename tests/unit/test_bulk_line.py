@@ -49,8 +49,14 @@ class Seen(Plain):
         self.looks += 1
         return []
 
+    def lease(self) -> Seen:
+        return self
+
     def pace(self, paces: Paces) -> bool:
         return False
+
+    def end(self) -> None:
+        pass
 
 
 class Timer:

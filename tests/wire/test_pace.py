@@ -13,15 +13,17 @@ import pytest
 from s3_upload.report import Paces
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector
+from s3_upload.wire.lease import Lease
 from s3_upload.wire.pool import Pool
 from tests.wire.conftest import run_on
 from tests.wire.names import HOST, controlled_uvloop, exchange, look_up
-from tests.wire.peers import OK, answering, serving
+from tests.wire.peers import OK, answering, head_for, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from s3_upload.wire.connection import Connection
+    from s3_upload.wire.exchange import Exchange
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="SO_MAX_PACING_RATE is Linux's")
 
@@ -40,17 +42,92 @@ def pace_of(connection: Connection) -> int:
     return int.from_bytes(raw, sys.byteorder)
 
 
+def of(lease: Lease) -> Exchange:
+    """An attempt of the run with that lease."""
+    made = exchange()
+    made.lease = lease
+    return made
+
+
+async def use(connection: Connection) -> None:
+    assert (await connection.request(head_for(b"x"), b"x", exchange())).status == 200
+
+
 def test_each_connection_has_its_pace() -> None:
     async def main() -> None:
         async with pooling() as pool:
-            first, second = [await pool.open(exchange()) for _ in range(2)]
+            lease = Lease()
+            first, second = [await pool.open(of(lease)) for _ in range(2)]
             assert pace_of(first) == tcp_info.UNLIMITED
-            numbers = [sample.number for sample in pool.samples()]
-            assert pool.pace(Paces(each_bytes_per_s=5e9, apart={numbers[1]: 1000.0}))
+            numbers = [sample.number for sample in lease.samples()]
+            assert lease.pace(Paces(each_bytes_per_s=5e9, apart={numbers[1]: 1000.0}))
             assert (pace_of(first), pace_of(second)) == (5_000_000_000, 1000)
-            assert pace_of(await pool.open(exchange())) == 5_000_000_000
-            assert pool.pace(Paces())
+            assert pace_of(await pool.open(of(lease))) == 5_000_000_000
+            assert lease.pace(Paces())
             assert pace_of(second) == tcp_info.UNLIMITED
+
+    run_on(controlled_uvloop, main)
+
+
+def test_a_pace_holds_for_the_connections_of_its_run_alone() -> None:
+    async def main() -> None:
+        async with pooling() as pool:
+            lease, other = Lease(), Lease()
+            lease.pace(Paces(each_bytes_per_s=1e6))
+            other.pace(Paces(each_bytes_per_s=2e6))
+            mine, his, free = [
+                await pool.open(of(lease)),
+                await pool.open(of(other)),
+                await pool.open(exchange()),
+            ]
+            assert [pace_of(c) for c in (mine, his, free)] == [1_000_000, 2_000_000, tcp_info.UNLIMITED]
+            lease.pace(Paces(each_bytes_per_s=3e6))
+            assert [pace_of(c) for c in (mine, his, free)] == [3_000_000, 2_000_000, tcp_info.UNLIMITED]
+            assert [len(seen) for seen in (lease.samples(), other.samples(), pool.samples())] == [1, 1, 1]
+            lease.end()
+            assert [pace_of(c) for c in (mine, his, free)] == [
+                tcp_info.UNLIMITED, 2_000_000, tcp_info.UNLIMITED,
+            ]  # fmt: skip
+            assert [len(seen) for seen in (lease.samples(), other.samples(), pool.samples())] == [0, 1, 2]
+            assert pace_of(await pool.open(of(lease))) == tcp_info.UNLIMITED, "the run is over"
+
+    run_on(controlled_uvloop, main)
+
+
+def test_a_connection_has_the_pace_of_whoever_takes_it() -> None:
+    async def main() -> None:
+        async with pooling() as pool:
+            lease, other = Lease(), Lease()
+            lease.pace(Paces(each_bytes_per_s=1e6))
+            other.pace(Paces(each_bytes_per_s=2e6))
+            connection = await pool.open(of(lease))
+            for taker, pace in [(lease, 1_000_000), (None, tcp_info.UNLIMITED), (other, 2_000_000)]:
+                await use(connection)
+                assert pool.take(taker) is connection
+                assert pace_of(connection) == pace
+            assert lease.samples() == pool.samples() == []
+            connection.close()
+            assert other.samples() == []
+
+    run_on(controlled_uvloop, main)
+
+
+def test_what_a_connection_did_before_is_not_told_of_the_run_that_takes_it() -> None:
+    async def main() -> None:
+        async with pooling() as pool:
+            connection = await pool.open(exchange())
+            for _ in range(10):
+                await use(connection)
+                assert pool.take() is connection
+            [before] = pool.samples()
+            assert before.acked_bytes > 10
+            await use(connection)
+            lease = Lease()
+            assert pool.take(lease) is connection
+            [sample] = lease.samples()
+            # What was sent right before may be acknowledged only now.
+            assert sample.acked_bytes < before.acked_bytes / 5
+            assert sample.sent_segments < before.sent_segments
 
     run_on(controlled_uvloop, main)
 
@@ -60,20 +137,21 @@ def algorithm_of(connection: Connection) -> bytes:
 
 
 def test_connections_that_need_not_heed_losses() -> None:
-    with socket.socket() as other:
-        if not tcp_info.set_congestion_control(other, tcp_info.HEEDLESS):
+    with socket.socket() as sock:
+        if not tcp_info.set_congestion_control(sock, tcp_info.HEEDLESS):
             pytest.skip("this system lets nobody use BBR")
 
     async def main() -> None:
         async with pooling() as pool:
-            first = await pool.open(exchange())
+            lease = Lease()
+            first = await pool.open(of(lease))
             assert tcp_info.set_congestion_control(first.socket, b"reno"), "every system lets everybody"
-            pool.pace(Paces(each_bytes_per_s=1e6))
+            lease.pace(Paces(each_bytes_per_s=1e6))
             assert algorithm_of(first) == b"reno"
-            pool.pace(Paces(each_bytes_per_s=1e6, heedless=True))
-            second = await pool.open(exchange())
+            lease.pace(Paces(each_bytes_per_s=1e6, heedless=True))
+            second = await pool.open(of(lease))
             assert {algorithm_of(first), algorithm_of(second)} == {tcp_info.HEEDLESS}
-            pool.pace(Paces())
+            lease.end()
             assert {algorithm_of(first), algorithm_of(second)} == {b"reno"}
 
     run_on(controlled_uvloop, main)

@@ -61,6 +61,27 @@ class Client(Protocol):
         ...
 
 
+class Lease(Protocol):
+    """The connections that the requests of one run use: how they fare, and how fast they may send."""
+
+    @property
+    def sees(self) -> bool:
+        """Whether `samples` ever says anything."""
+        ...
+
+    def samples(self) -> list[ConnectionSample]:
+        """Of all of them; empty where nothing is known."""
+        ...
+
+    def pace(self, paces: Paces) -> bool:
+        """From now on they send so fast; False if one does not keep to its pace."""
+        ...
+
+    def end(self) -> None:
+        """The run is over: they are as fast as they like again."""
+        ...
+
+
 @runtime_checkable
 class PacedClient(Client, Protocol):
     """A client whose connections tell how they fare, and can be held back."""
@@ -71,11 +92,11 @@ class PacedClient(Client, Protocol):
         ...
 
     def samples(self) -> list[ConnectionSample]:
-        """Of all open connections; empty where nothing is known of them."""
+        """Of all open connections that are in no lease; empty where nothing is known of them."""
         ...
 
-    def pace(self, paces: Paces) -> bool:
-        """From now on the connections send so fast; False if one does not keep to its pace."""
+    def lease(self) -> Lease:
+        """For a run that is held back; a request is of that run if its `Exchange.lease` says so."""
         ...
 
 

@@ -77,10 +77,12 @@ class Gate:
 
 
 class GatedClient:
-    """A client whose requests go through the gate first. `on_big`: called when a big one begins."""
+    """A client whose requests go through the gate first. `on_big`: called when a big one begins.  `lease`:
+    the run's, for the client."""
 
-    def __init__(self, client: Client, gate: Gate, on_big: Callable[[], None]) -> None:
+    def __init__(self, client: Client, gate: Gate, on_big: Callable[[], None], lease: object = None) -> None:
         self._client = client
+        self._lease = lease
         self._gate = gate
         self._on_big = on_big
 
@@ -106,6 +108,7 @@ class GatedClient:
             await self._gate.enter(size)
         if size > SMALL_BYTES:
             self._on_big()
+        exchange.lease = self._lease
         return await self._client.send(operation, exchange)
 
     def close_idle(self) -> None:

@@ -5,7 +5,8 @@ Rules:
 * A run that is not held back has no pacer, and pays nothing for it.
 * When a body begins, the rate is divided anew at once: until the next tick there would be one too many.
 * What the kernel does not pace waits at the `Gate` instead (see there).
-* After a run the client's connections are as fast as they like again.
+* It looks at the connections of its own run and paces those alone (`Lease`); after the run they are as
+  fast as they like again.
 * What goes wrong in a tick ends the run: without a pace it would stand still, or take the whole link.
 """
 
@@ -15,7 +16,7 @@ import asyncio
 from collections.abc import Callable
 
 from s3_upload.control.courtesy import Courtesy
-from s3_upload.engine.client import Client, PacedClient
+from s3_upload.engine.client import Client, Lease, PacedClient
 from s3_upload.engine.gate import Gate
 from s3_upload.engine.guard import Fail, guarded
 from s3_upload.pace import Pace
@@ -42,11 +43,15 @@ class Unpaced:
     def pace(self, paces: Paces) -> bool:
         return False
 
+    def end(self) -> None:
+        pass
 
-def paced_client(client: Client, pacing: str) -> PacedClient | Unpaced:
-    """`client`, if it can be paced and `pacing` ("auto", "application") does not say otherwise."""
+
+def lease_of(client: Client, pacing: str) -> Lease:
+    """For a run with `client`: one that paces, if that can and `pacing` ("auto", "application") does not
+    say otherwise."""
     if pacing == "auto" and isinstance(client, PacedClient) and client.sees:
-        return client
+        return client.lease()
     return Unpaced()
 
 
@@ -58,13 +63,13 @@ class Pacer:
 
     def __init__(
         self,
-        client: PacedClient | Unpaced,
+        lease: Lease,
         courtesy: Courtesy,
         gate: Gate,
         pace: Pace,
         clock: Callable[[], float],
     ) -> None:
-        self._client = client
+        self._lease = lease
         self._courtesy = courtesy
         self._gate = gate
         self._pace = pace
@@ -88,7 +93,7 @@ class Pacer:
             if timer is not None:
                 timer.cancel()
         self._timer = self._soon = None
-        self._client.pace(Paces())
+        self._lease.end()
         self._gate.open()
         return tuple(self._reports)
 
@@ -100,7 +105,7 @@ class Pacer:
 
     def _divide(self) -> None:
         self._soon = None
-        self._client.pace(self._courtesy.divide(self._client.samples()))
+        self._lease.pace(self._courtesy.divide(self._lease.samples()))
 
     def _failed(self, error: BaseException) -> None:
         if self.on_error is None:
@@ -110,8 +115,8 @@ class Pacer:
     def _act(self) -> None:
         self._timer = self._loop.call_later(TICK_S, self._tick)
         now = self._clock() - self._epoch_s
-        decision = self._courtesy.decide(self._client.samples(), self._pace.bandwidth, now=now)
-        by_kernel = self._client.pace(decision.paces)
+        decision = self._courtesy.decide(self._lease.samples(), self._pace.bandwidth, now=now)
+        by_kernel = self._lease.pace(decision.paces)
         self._gate.refill(decision.bytes_per_s, now=now, small_only=by_kernel)
         self._pace.latest = decision.report
         self._connections = decision.report.connections

@@ -23,7 +23,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
@@ -32,6 +32,9 @@ from s3_upload.http import Body, Response, SlicedBody, Slices
 from s3_upload.wire import tcp_info
 from s3_upload.wire.exchange import Exchange, Transfer
 from s3_upload.wire.tls import tls_failure
+
+if TYPE_CHECKING:
+    from s3_upload.wire.lease import Lease
 
 SLICE_BYTES = 1 << 20
 MAX_HEADER_BYTES = 64 << 10
@@ -50,7 +53,10 @@ _TLS_ALERT = b"\x15\x03"
 
 
 class Connection(asyncio.Protocol):
-    """See the module's rules. `on_idle` and `on_closed` tell the pool what became of it."""
+    """See the module's rules. `on_idle` and `on_closed` tell the pool what became of it.
+
+    `lease`: of the run that uses it or did so last, where that run is held back.
+    """
 
     def __init__(
         self,
@@ -63,6 +69,7 @@ class Connection(asyncio.Protocol):
         self.address = address
         self.handshake_s = 0.0
         self.requests = 0
+        self.lease: Lease | None = None
         self._loop = loop
         self._on_idle = on_idle
         self._on_closed = on_closed

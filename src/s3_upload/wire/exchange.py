@@ -32,11 +32,12 @@ class Exchange(msgspec.Struct, eq=False):
     connection, `sent_s` when its last byte had left the client.  `abort` (makes `send` raise
     `AttemptError` soon) and `probe` are set by the client while the request is under way; an `abort` of
     None after `request_s` says that it has ended.  `note` is the client's own: what it made the request
-    with.  `sent_bytes`, set when the attempt ends: how much of the body had left by then, as far as the
-    client knows.  `stale`: the other side closed a connection that was waiting, without a byte of an
-    answer: it had probably done so before the request came.  `bodiless`: the answer has no body,
-    whatever length it names (HEAD).  `needs_body`: a success is proven by the answer's body, which has to
-    be whole; else its headers suffice.
+    with.  `lease`: what the client gave the run that the attempt is of, if that is held back.
+    `sent_bytes`, set when the attempt ends: how much of the body had left by then, as far as the client
+    knows.  `stale`: the other side closed a connection that was waiting, without a byte of an answer: it
+    had probably done so before the request came.  `bodiless`: the answer has no body, whatever length it
+    names (HEAD).  `needs_body`: a success is proven by the answer's body, which has to be whole; else its
+    headers suffice.
     """
 
     now: Callable[[], float]
@@ -54,6 +55,7 @@ class Exchange(msgspec.Struct, eq=False):
     abort: Callable[[str], None] | None = None
     probe: Callable[[], Transfer] | None = None
     note: object = None
+    lease: object = None
     sent_bytes: int = 0
     stale: bool = False
     bodiless: bool = False

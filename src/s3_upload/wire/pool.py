@@ -11,7 +11,7 @@ Rules:
   whoever wants one waits (`descriptors.py`): nobody is to blame, and no time of the store's runs.
 * The pool knows every connection it opened until it is closed, and `close` closes them all: from then
   on it opens and keeps none.
-* The pace holds for those that are open and for all that are opened later.
+* Whoever takes a connection takes it out of the lease of a run that is held back, or into its own.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ import asyncio
 import itertools
 
 from s3_upload.descriptors import PATIENCE_S
-from s3_upload.report import ConnectionSample, Paces
+from s3_upload.report import ConnectionSample
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector, NoDescriptorError
 from s3_upload.wire.connection import Connection, client_closed
 from s3_upload.wire.exchange import Exchange
+from s3_upload.wire.lease import NUMBERS, Lease
 
 MAX_IDLE_S = 15.0
 """Below the idle time-outs of S3 (about 20 s) and of the usual proxies (60 s and more)."""
@@ -32,9 +33,6 @@ MIN_SWEEP_S = 1.0
 """Idle ones are looked at no more often than that."""
 FILES_PAUSE_S = 0.05
 """Between two looks for a free file descriptor."""
-_NUMBERS = itertools.count()
-"""One for each connection, whichever pool it is in."""
-_UNPACED = Paces()
 
 
 class Pool:
@@ -49,16 +47,13 @@ class Pool:
         self._most = 0  # that were in use at once, of late
         self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
-        self._paces = _UNPACED
-        self._usual = b""  # its algorithm, once it matters
-        self._kernel_paces = True  # as long as nothing shows that it does not
 
     def __repr__(self) -> str:
         where = f"{self._connector.host}:{self._connector.port}"
         return f"<Pool {where} open={len(self._all)} idle={len(self._idle)}>"
 
-    def take(self) -> Connection | None:
-        """An idle connection, or None."""
+    def take(self, lease: object = None) -> Connection | None:
+        """An idle connection, or None, for a request of the run with that lease."""
         while self._idle:
             connection, idle_since_s = self._idle.popitem()
             if not connection.usable:
@@ -67,6 +62,8 @@ class Pool:
                 for stale in (connection, *self._idle):
                     stale.close()
                 return None
+            if connection.lease is not lease:
+                _hand_over(connection, lease)
             return connection
         return None
 
@@ -89,11 +86,12 @@ class Pool:
                     connection.close()
                     raise client_closed()
                 if connection.usable:  # else it was closed at once, and its request will say so
-                    self._add(connection)
+                    self._all[connection] = next(NUMBERS)
+                    _hand_over(connection, exchange.lease)
                 return connection
             finally:
                 self._opening -= 1
-            if not exchange.fresh and (idle := self.take()) is not None:
+            if not exchange.fresh and (idle := self.take(exchange.lease)) is not None:
                 exchange.new_connection = False
                 return idle
             self._close_oldest()
@@ -105,7 +103,7 @@ class Pool:
             connection.close()
             return
         if connection not in self._all:  # the spare one of two that were opened
-            self._add(connection)
+            self._all[connection] = next(NUMBERS)
         self._idle[connection] = self._loop.time()
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(MAX_IDLE_S, self._sweep)
@@ -144,45 +142,21 @@ class Pool:
     def _on_closed(self, connection: Connection) -> None:
         self._all.pop(connection, None)
         self._idle.pop(connection, None)
-
-    def _add(self, connection: Connection) -> None:
-        self._all[connection] = next(_NUMBERS)
-        if self._paces == _UNPACED:
-            return
-        if not tcp_info.pace(connection.socket, self._paces.each_bytes_per_s):
-            self._kernel_paces = False
-        if self._paces.heedless:
-            self._heed(connection, losses=False)
+        if connection.lease is not None:
+            connection.lease.leave(connection)
 
     @property
     def open_count(self) -> int:
         return len(self._all)
 
     def samples(self) -> list[ConnectionSample]:
-        """What the kernel says of each open connection; none where it says nothing."""
+        """What the kernel says of each open connection that is in no lease; none where it says nothing."""
         found = (
             tcp_info.sample(connection.socket, number, busy=not connection.usable)
             for connection, number in self._all.items()
+            if connection.lease is None
         )
         return [sample for sample in found if sample is not None]
-
-    def pace(self, paces: Paces) -> bool:
-        """From now on the connections send so fast; False if the kernel does not see to that."""
-        if paces == self._paces == _UNPACED:
-            return self._kernel_paces
-        before, self._paces = self._paces, paces
-        for connection, number in self._all.items():
-            if not tcp_info.pace(connection.socket, paces.apart.get(number, paces.each_bytes_per_s)):
-                self._kernel_paces = False
-            if paces.heedless != before.heedless:
-                self._heed(connection, losses=not paces.heedless)
-        return self._kernel_paces
-
-    def _heed(self, connection: Connection, *, losses: bool) -> None:
-        """Whether its TCP slows down for losses, as it usually does, or, if the system allows it, not."""
-        if not losses:
-            self._usual = self._usual or tcp_info.congestion_control(connection.socket)
-        tcp_info.set_congestion_control(connection.socket, self._usual if losses else tcp_info.HEEDLESS)
 
     def shut(self) -> None:
         """Closes all connections, and what is about to become one."""
@@ -199,3 +173,10 @@ class Pool:
         self.shut()
         await self._connector.ended()
         await asyncio.sleep(0)
+
+
+def _hand_over(connection: Connection, lease: object) -> None:
+    if connection.lease is not None:
+        connection.lease.leave(connection)
+    if isinstance(lease, Lease):
+        lease.join(connection)

@@ -101,19 +101,42 @@ def read(sock: Any) -> TcpInfo | None:
     )
 
 
-def sample(sock: Any, number: int, *, busy: bool) -> ConnectionSample | None:
-    """What the courtesy controller wants to know of connection `number`; None where there is no TCP_INFO."""
+class Sums(msgspec.Struct, frozen=True, gc=False):
+    """What has come together since a connection's begin, as in `ConnectionSample`."""
+
+    acked_bytes: int = 0
+    sent_segments: int = 0
+    retransmits: int = 0
+
+
+NO_SUMS = Sums()
+
+
+def sums(sock: Any) -> Sums:
+    """Those of a socket until now; none where there is no TCP_INFO."""
+    values = _values(sock) if works() else None
+    return NO_SUMS if values is None else _sums(values)
+
+
+def _sums(values: tuple[Any, ...]) -> Sums:
+    return Sums(values[_BYTES_ACKED] + values[5] * values[2], values[28], values[23])
+
+
+def sample(sock: Any, number: int, *, busy: bool, before: Sums = NO_SUMS) -> ConnectionSample | None:
+    """What the controllers want to know of connection `number`, without what was `before`; None where
+    there is no TCP_INFO."""
     values = _values(sock) if works() else None
     if values is None:
         return None
+    now = _sums(values)
     return ConnectionSample(
         number=number,
         rtt_s=values[15] / 1e6,
         min_rtt_s=values[31] / 1e6,
         acks=values[29],
-        acked_bytes=values[_BYTES_ACKED] + values[5] * values[2],
-        sent_segments=values[28],
-        retransmits=values[23],
+        acked_bytes=now.acked_bytes - before.acked_bytes,
+        sent_segments=now.sent_segments - before.sent_segments,
+        retransmits=now.retransmits - before.retransmits,
         window_bytes_per_s=values[18] * values[2] * 1e6 / max(values[31], 1),
         busy=busy,
         waiting=values[30] > 0,
