@@ -38,6 +38,7 @@ DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
 REQUEST_TIMEOUT_S = 20.0
 """How long S3 waits for more of a body."""
 SLOW_S = 5.0
+BIG_BYTES = 1 << 20
 SLOW_DOWN = s3_error(503, "SlowDown", "Please reduce your request rate.")
 SILENCE = s3_error(400, "RequestTimeout", "Your socket connection was not read from or written to.")
 KEEP_THE_ANSWER = {"unanswered", "stalled_body", "torn", "reset", "garbage", "slow"}
@@ -57,6 +58,9 @@ class StoreSpec:
 
     service_s: float = 0.03
     sigma: float = 0.4
+    big_body_s: float = 0.0
+    """What an answer takes longer to a body of more than BIG_BYTES: a proxy that takes it in whole, and then
+    passes it on."""
     slow_share: float = 0.0
     """Of requests that take SLOW_S more."""
     capacity_per_s: float = float("inf")
@@ -305,7 +309,8 @@ class _Connection:
         request.complete = True
         request.received_s = self._store.network.now()
         self._chunks = []
-        self._later(self._store.service_s(request.action), self._act, record)
+        passing_on_s = self._store.spec.big_body_s if request.body_bytes > BIG_BYTES else 0.0
+        self._later(passing_on_s + self._store.service_s(request.action), self._act, record)
 
     def _cut_if_due(self) -> None:
         if self._cut is None or self._received < self._cut or self._record is None:

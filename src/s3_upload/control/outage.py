@@ -21,7 +21,8 @@ blame, and to try it again uses up its tries for nothing.  So:
    what is new as well: after more than `brief_s` `first_room` requests at once, and one more for each success
    (twice as many in each round trip), until there is room for all.
 5. *Given up*.  There was no sign of life for `max_s`, while requests were under way or held, whether the
-   store took connections or not.  0 switches all of this off.
+   store took connections or not.  0 switches all of this off.  Nor is a single answer waited for any longer:
+   a request for which that was in vain is not tried again (`outwaited`).
 
 None of this before the run has got somewhere: before the store has answered anything, and no connection has
 taken a byte of a body, a wrong address is likelier than an outage, and `retry.py` stops the run soon.
@@ -36,6 +37,7 @@ import math
 import msgspec
 
 from s3_upload.control.retry import Rng
+from s3_upload.control.timers import PATIENCE_S, TIMER_RESPONSE
 from s3_upload.errors import FailureKind
 from s3_upload.report import AttemptReport
 
@@ -187,6 +189,11 @@ class Outage:
     def is_overdue(self, *, now: float) -> bool:
         """Whether there was no sign of life for so long that the run is to be given up."""
         return now - max(self.alive_s, self._heard_s) >= self.max_s > 0.0
+
+    def outwaited(self, report: AttemptReport) -> bool:
+        """Whether the answer to an attempt was waited for as long as any is (`timers`, step 3)."""
+        waited_s = round(report.ended_s - report.acked_s, 3)
+        return report.timer == TIMER_RESPONSE and waited_s >= self.max_s > PATIENCE_S
 
     def probe_limits_s(self, *, now: float) -> tuple[float, float]:
         """What the next probe's handshake may take, and its answer.

@@ -24,7 +24,8 @@ Theory of operation.
 6. Some kinds are tried again fewer times than `n_retries` (`FailureKind.times`), with the body read anew.
    A request that only asks or tidies up (HeadObject, ListParts, AbortMultipartUpload) is tried again
    `ASK_RETRIES` times, whatever `n_retries`, and never stops a run: it may lack a permission that uploads
-   do not need.
+   do not need.  A request whose answer was waited for as long as any is (`Failed.outwaited`) is not tried
+   again.
 7. Before an object is given up there may be another way (`remedy`), once for each cause.
 8. What no other object may survive stops the run, or is tried again elsewhere, or fails its object:
    `refusals.py` has the rules.  Such a retry costs nothing: there are two for an object at most.
@@ -83,7 +84,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `retries`: tries of its request before it, the first not counted.  `corrected`: how often its request
     was put right, or tried again elsewhere, after this kind of failure before.  `completing`: it is a
     CompleteMultipartUpload; `asking`: see step 6.  `can_ask`: HeadObject may know better, and was not asked
-    about this attempt.  `object_seq`: which object it is of.  `alike`: the same
+    about this attempt.  `outwaited`: see step 6.  `object_seq`: which object it is of.  `alike`: the same
     text for refusals that are alike, "" where the store did not refuse it.
     """
 
@@ -93,6 +94,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     completing: bool = False
     asking: bool = False
     can_ask: bool = False
+    outwaited: bool = False
     object_seq: int = 0
     alike: str = ""
     retry_after_s: float | None = None
@@ -165,7 +167,7 @@ class Retry:
                 return Decision(Verdict.STOP_RUN, in_a_row=in_a_row)
         unreached = kind is FailureKind.CONNECT and not (any_answer or self.any_success)
         used_up = kind.retried and kind.times is not None and failed.corrected >= kind.times
-        if used_up or failed.retries >= limit:
+        if used_up or failed.outwaited or failed.retries >= limit:
             if unreached and failed.retries >= MIN_RETRIES_TO_STOP and not failed.asking:
                 return STOPPED
             return self._given_up(failed) if is_foreign else GIVEN_UP

@@ -15,7 +15,13 @@ and is then useless against a store that does not answer.  Time has three causes
    on the size.  `srtt`, `rttvar` of that time give two bounds:
 
        hedge_s    = srtt + max(HEDGE_MARGIN_S, min(m * rttvar, HEDGE_SPREAD_S + M_MIN * rttvar))
-       response_s = max(RESPONSE_MIN_S, RESPONSE_FACTOR * hedge_s) * backoff ** retries
+       response_s = max(RESPONSE_MIN_S, RESPONSE_FACTOR * hedge_s, LATE_FACTOR * slowest) * backoff ** retries
+
+   `slowest` is what an answer took at the most, less 1/64 for each that was quicker: a proxy that takes a
+   whole body at once and passes it on for minutes is waited for from its first answer on.  A first try
+   waits PATIENCE_S at the most unless an answer has taken that long, a retry `max_outage_s` at the most.
+   Bodies of more than HEDGE_MAX_BYTES have a `slowest` and doublings (step 5) of their own: what keeps
+   them waiting is often their size, and small answers say nothing of it.
 
    After `hedge_s` a second copy is sent beside the first (small bodies, where it is safe); after
    `response_s` the attempt is cut.  Both are speculation and paid from `budget.SpeculationBudget`;
@@ -25,8 +31,8 @@ and is then useless against a store that does not answer.  Time has three causes
    one hedge in ln(M_RAISE) / -ln(M_DECAY), about 1,350, is wasted, whatever the distribution.  A hedge
    that won says that the original was lost, not that the bound was too tight: it changes nothing.
 5. A response timeout is a censored sample: the answer would have taken longer than the attempt was
-   allowed.  It doubles `response_s` (up to PATIENCE_S), once for all that were under way when it did
-   last; a success halves the number of doublings.
+   allowed.  It doubles `response_s` (of a first try up to PATIENCE_S), once for all that were under way
+   when it did last; a success halves the number of doublings.
 6. The origin's bandwidth model stays as the outer bound on everything:
 
        total_s = max(OUTER_MIN_S + bytes / OUTER_MIN_BYTES_PER_S,
@@ -56,6 +62,9 @@ STALL_RTOS = 8
 RESPONSE_INITIAL_S = 10.0
 RESPONSE_MIN_S = 2.0
 RESPONSE_FACTOR = 4.0
+LATE_FACTOR = 1.5
+LATE_KEPT = 63 / 64
+"""For each answer, as RESPONSE_ALPHA."""
 MAX_DOUBLINGS = 5
 PATIENCE_S = 60.0
 HEDGE_MARGIN_S = 0.03
@@ -116,6 +125,22 @@ class Censored:
         self._doublings *= 0.5
 
 
+class Answers:
+    """What steps 3 and 5 tell apart by size: what answers took at the most, and cuts that came too soon."""
+
+    def __init__(self) -> None:
+        self.late = Censored()
+        self.slowest_s = 0.0
+
+    def sample(self, response_s: float) -> None:
+        kept_s = self.slowest_s * LATE_KEPT
+        self.slowest_s = response_s if response_s > kept_s else kept_s
+
+    def bound_s(self, base_s: float) -> float:
+        """How long the first try of a request is waited for, by what is usual and by what has been seen."""
+        return max(min(PATIENCE_S, base_s * self.late.factor), LATE_FACTOR * self.slowest_s)
+
+
 class AdaptiveTimeout:
     """The algorithm of the module's theory."""
 
@@ -135,7 +160,8 @@ class AdaptiveTimeout:
             beta=RESPONSE_BETA,
         )
         self._m = M_INITIAL
-        self._late = Censored()
+        self._small, self._big = Answers(), Answers()
+        self._longest_s = max(PATIENCE_S, config.max_outage_s)
         self._stalled = Censored()
         self._reckon()
 
@@ -158,14 +184,19 @@ class AdaptiveTimeout:
         if response.samples < HEDGE_MIN_SAMPLES:
             return NEVER_S
         spread_s = min(self._m * response.rttvar_s, HEDGE_SPREAD_S + M_MIN * response.rttvar_s)
-        return min(PATIENCE_S, response.srtt_s + max(HEDGE_MARGIN_S, spread_s))
+        longest_s = min(self._longest_s, max(PATIENCE_S, LATE_FACTOR * self._small.slowest_s))
+        return min(longest_s, response.srtt_s + max(HEDGE_MARGIN_S, spread_s))
 
     @property
     def response_s(self) -> float:
-        """When a first try is cut, in seconds after the last byte was acknowledged (steps 3 and 5)."""
+        """When a first try of a small body is cut, in seconds after the last byte was acknowledged (steps 3
+        and 5)."""
+        return self._first_s(self._small)
+
+    def _first_s(self, answers: Answers) -> float:
         hedge_s = self.hedge_s
         base_s = RESPONSE_INITIAL_S if hedge_s == NEVER_S else max(RESPONSE_MIN_S, RESPONSE_FACTOR * hedge_s)
-        return min(PATIENCE_S, base_s * self._late.factor)
+        return min(self._longest_s, answers.bound_s(base_s))
 
     def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
         if self._unreckoned >= LIMITS_KEPT:
@@ -175,20 +206,22 @@ class AdaptiveTimeout:
         expected_s = config.min_timeout + config.timeout_fraction * body_bytes / 1e6 / self._speed.MBps
         total_s = OUTER_MIN_S + body_bytes / OUTER_MIN_BYTES_PER_S
         total_s = max(total_s, OUTER_FACTOR * longer * expected_s)
-        connect_s, stall_s, response_s, hedge_s = self._limits
+        connect_s, stall_s, response_s, hedge_s, big_response_s = self._limits
+        if body_bytes > HEDGE_MAX_BYTES:
+            response_s, hedge_s = big_response_s, NEVER_S
         if retries:
             stall_s = min(stall_s * longer, PATIENCE_S)
-            response_s = min(response_s * longer, PATIENCE_S)
+            response_s = min(response_s * longer, self._longest_s)
         if operation in _NO_RESPONSE_TIMER:
             return Timeouts(connect_s, total_s, stall_s)
-        return Timeouts(
-            connect_s, total_s, stall_s, response_s, hedge_s if body_bytes <= HEDGE_MAX_BYTES else NEVER_S
-        )
+        return Timeouts(connect_s, total_s, stall_s, response_s, hedge_s)
 
     def _reckon(self) -> None:
         """The limits of a first try, from what is known now."""
         stall_s = min(STALL_MIN_S * self._stalled.factor, PATIENCE_S)
-        self._limits = self.connect_s, stall_s, self.response_s, self.hedge_s
+        self._limits = (
+            self.connect_s, stall_s, self.response_s, self.hedge_s, self._first_s(self._big),
+        )  # fmt: skip
         self._unreckoned = 0
 
     def observe(self, report: AttemptReport) -> None:
@@ -201,14 +234,15 @@ class AdaptiveTimeout:
         if report.timer == TIMER_CONNECT:
             self._connect.timed_out()
         elif report.timer == TIMER_RESPONSE:
-            self._late.add(report)
+            self._answers(report).late.add(report)
         elif report.timer == TIMER_STALL:
             self._stalled.add(report)
         self._speed.observe(report)
 
     def _observe_success(self, report: AttemptReport) -> None:
         self._unreckoned += 1
-        self._late.success()
+        answers = self._answers(report)
+        answers.late.success()
         self._m = max(M_MIN, self._m * M_DECAY)
         if report.hedged and not report.hedge:
             self._m = min(M_MAX, self._m * M_RAISE)
@@ -222,4 +256,12 @@ class AdaptiveTimeout:
             self._speed.observe(report)
         if acked_s and report.operation not in _NO_RESPONSE_TIMER:
             response_s = report.first_byte_s - acked_s
-            self._response.sample(response_s if response_s > 0.0 else 0.0)
+            # A big body's answer that is that late says nothing of small ones: it counts as `slowest` alone.
+            if answers is self._small or response_s <= RESPONSE_INITIAL_S:
+                self._response.sample(response_s if response_s > 0.0 else 0.0)
+            answers.sample(response_s)
+            if response_s > PATIENCE_S:
+                self._unreckoned = LIMITS_KEPT
+
+    def _answers(self, report: AttemptReport) -> Answers:
+        return self._big if report.body_bytes > HEDGE_MAX_BYTES else self._small

@@ -64,15 +64,22 @@ class Failures:
         self.waiting.succeeded()
 
     def settle(
-        self, unit: Unit, outcome: Outcome, *, any_answer: bool = True, asked: bool = False
+        self,
+        unit: Unit,
+        outcome: Outcome,
+        *,
+        any_answer: bool = True,
+        asked: bool = False,
+        outwaited: bool = False,
     ) -> Verdict:
         """Decides, and does what is to be done at once; `correct`, and asking, are the caller's. `asked`:
-        that was done."""
+        that was done.  `outwaited`: its answer was waited for as long as any is."""
         failure = outcome.failure
         assert failure is not None
         # Nothing at all is accepted: that says nothing of this request, which must not fail for it.
         spared = failure.kind.cuts_window and self._rate.blocked(unit)
-        failed = _failed(unit, failure, asked=asked, retries=0 if spared else unit.retries)
+        retries = 0 if spared else unit.retries
+        failed = _failed(unit, failure, asked=asked, retries=retries, outwaited=outwaited)
         decision = self._retry.decide(failed, any_answer=any_answer, rng=self._rng)
         if decision.verdict is Verdict.RETRY or decision.verdict is Verdict.REREAD:
             unit.retries += not spared
@@ -110,7 +117,7 @@ class Failures:
         self._notes.setdefault(kind, text)
 
 
-def _failed(unit: Unit, failure: Failure, *, asked: bool, retries: int) -> Failed:
+def _failed(unit: Unit, failure: Failure, *, asked: bool, retries: int, outwaited: bool) -> Failed:
     refused = failure.kind.is_foreign or 300 <= failure.status < 500
     return Failed(
         kind=failure.kind,
@@ -119,6 +126,7 @@ def _failed(unit: Unit, failure: Failure, *, asked: bool, retries: int) -> Faile
         completing=unit.operation.name == COMPLETE_MULTIPART_UPLOAD,
         asking=unit.operation.name in ASKING,
         can_ask=unit.operation.name in MAKES_THE_OBJECT and not asked,
+        outwaited=outwaited,
         object_seq=unit.upload.seq,
         alike=f"{failure.status} {failure.code}" if refused else "",
         retry_after_s=failure.retry_after_s,

@@ -119,6 +119,10 @@ class Outages:
         """Whether the unit of this attempt is to be held, and uses up no try for it."""
         return self._outage.holds(report.outcome) or report.timer == TIMER_OUTAGE
 
+    def outwaited(self, report: AttemptReport) -> bool:
+        """Whether its answer was waited for as long as any is."""
+        return self._outage.outwaited(report)
+
     def hold(self, unit: Unit, outcome: Outcome) -> None:
         """Holds `unit` until the store is heard of."""
         unit.avoid = outcome.report.address

@@ -316,7 +316,13 @@ class Scheduler:
 
     def _judge(self, unit: Unit, outcome: Outcome) -> Verdict:
         """Decides what becomes of a unit whose attempt has failed."""
-        return self._failures.settle(unit, outcome, any_answer=self._outages.got_somewhere)
+        outages = self._outages
+        return self._failures.settle(
+            unit,
+            outcome,
+            any_answer=outages.got_somewhere,
+            outwaited=outages.outwaited(outcome.report),
+        )
 
     def _learn(self, unit: Unit, report: AttemptReport) -> None:
         self._timeout.observe(report)

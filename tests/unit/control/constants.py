@@ -41,6 +41,8 @@ PINNED: dict[str, dict[str, float]] = {
         "RESPONSE_INITIAL_S": 10.0,
         "RESPONSE_MIN_S": 2.0,
         "RESPONSE_FACTOR": 4.0,
+        "LATE_FACTOR": 1.5,
+        "LATE_KEPT": 63 / 64,
         "RESPONSE_ALPHA": 1 / 64,
         "RESPONSE_BETA": 1 / 32,
         "MAX_DOUBLINGS": 5,

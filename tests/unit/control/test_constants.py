@@ -45,6 +45,7 @@ def test_timers() -> None:
     assert true["STALL_MIN_S"] < true["PATIENCE_S"]
     assert 0.0 < true["RESPONSE_MIN_S"] < true["RESPONSE_INITIAL_S"] < true["PATIENCE_S"]
     assert true["RESPONSE_FACTOR"] > 1.0, "the cut would come before the hedge"
+    assert true["LATE_FACTOR"] > 1.0 > true["LATE_KEPT"] > 0.0
     assert 0.0 < true["HEDGE_MARGIN_S"] < true["RESPONSE_MIN_S"] / true["RESPONSE_FACTOR"]
     assert 0.0 < true["M_MIN"] <= true["M_INITIAL"] <= true["M_MAX"]
     assert 0.0 < true["M_DECAY"] < 1.0 < true["M_RAISE"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 
 from s3_upload.control.outage import Change, Outage, Reach, Tuning
@@ -331,3 +332,22 @@ def test_zero_switches_all_of_it_off() -> None:
     assert state.look(alive_s=0.0, now=1000.0) is Change.NONE
     assert not state.holds(FailureKind.CONNECT.value)
     assert not state.is_overdue(now=1e9)
+
+
+@pytest.mark.parametrize(
+    ("max_s", "timer", "waited_s", "outwaited"),
+    [
+        (300.0, "response", 300.0, True),
+        (300.0, "response", 202.5, False),
+        (300.0, "stall", 300.0, False),
+        (0.0, "response", 300.0, False),
+        (30.0, "response", 60.0, False),
+    ],
+)
+def test_a_single_answer_is_waited_for_no_longer_than_an_outage(
+    max_s: float, timer: str, waited_s: float, outwaited: bool
+) -> None:
+    """Below a minute `max_s` bounds no single answer: those use up their tries."""
+    cut = report(FailureKind.TIMEOUT, begun_s=10.0, ended_s=10.1 + waited_s, request_s=10.0)
+    cut = msgspec.structs.replace(cut, acked_s=10.1, timer=timer)
+    assert outage(max_s).outwaited(cut) is outwaited

@@ -47,6 +47,11 @@ def emptied() -> Retry:
 KINDS = {fate: [kind for kind in FailureKind if kind.fate is fate] for fate in Fate}
 
 
+def test_what_was_waited_for_as_long_as_any_is_is_not_tried_again() -> None:
+    assert decide(FailureKind.TIMEOUT, retries=3).verdict is Verdict.RETRY
+    assert decide(FailureKind.TIMEOUT, retries=3, outwaited=True).verdict is Verdict.FAIL_FILE
+
+
 # --- fates -----------------------------------------------------------------------------------------
 
 

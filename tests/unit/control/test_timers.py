@@ -196,7 +196,7 @@ def test_timeouts_stay_in_their_bounds_and_replay(
     timeouts = allowed(first, body_bytes=body_bytes, retries=retries)
     assert 1.0 <= timeouts.connect_s <= 5.0
     assert 8.0 <= timeouts.stall_s <= 60.0
-    assert 2.0 <= timeouts.response_s <= 60.0
+    assert 2.0 <= timeouts.response_s <= 300.0
     assert 300.0 <= timeouts.total_s < inf
     assert timeouts.hedge_s >= 0.03
     assert timeouts.hedge_s == inf or timeouts.hedge_s <= timeouts.response_s

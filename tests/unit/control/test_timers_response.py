@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,7 +53,48 @@ def test_step_3_a_retry_gets_backoff_times_longer_for_its_answer_but_not_for_its
     tries = [allowed(timeout, retries=retries) for retries in range(4)]
     assert [each.response_s for each in tries] == [2.0, 3.0, 4.5, 6.75]
     assert {each.hedge_s for each in tries} == {timeout.hedge_s}
-    assert allowed(timeout, retries=100).response_s == 60.0
+    assert allowed(timeout, retries=100).response_s == 300.0
+
+
+@pytest.mark.parametrize(("max_outage_s", "longest_s"), [(0.0, 60.0), (30.0, 60.0), (900.0, 900.0)])
+def test_step_3_no_answer_is_waited_for_longer_than_an_outage(max_outage_s: float, longest_s: float) -> None:
+    timeout = warmed_up(1.0, max_outage_s=max_outage_s)
+    assert allowed(timeout, retries=100).response_s == longest_s
+    timeout.observe(answered(5000.0))
+    assert allowed(timeout).response_s == longest_s
+    assert timeout.hedge_s <= longest_s
+
+
+def test_step_3_an_answer_that_took_minutes_has_the_next_waited_for_as_long_from_the_first_try_on() -> None:
+    timeout = warmed_up(0.1)
+    timeout.observe(answered(130.0, body_bytes=8 * MIB, acked_s=2.0))
+    assert allowed(timeout, body_bytes=8 * MIB).response_s == 195.0
+    assert allowed(timeout, body_bytes=8 * MIB, retries=1).response_s == 292.5
+    timeout.observe(answered(1.0, body_bytes=8 * MIB, acked_s=2.0))  # 130 * 63 / 64 * 1.5
+    assert allowed(timeout, body_bytes=8 * MIB).response_s == pytest.approx(191.953125)
+
+
+def test_step_3_answers_to_small_bodies_are_not_waited_for_longer_since_big_ones_were_late() -> None:
+    timeout = warmed_up(0.01, samples=200)
+    for report in one_after_the_other("response", 5):
+        timeout.observe(msgspec.structs.replace(report, body_bytes=8 * MIB))
+    assert allowed(timeout, body_bytes=8 * MIB).response_s == 60.0
+    assert allowed(timeout).response_s == 2.0
+    timeout.observe(answered(130.0, body_bytes=8 * MIB, acked_s=2.0))
+    assert allowed(timeout).response_s == 2.0
+    assert allowed(timeout, body_bytes=8 * MIB).response_s == 195.0
+
+
+def test_step_5_each_cut_has_a_retry_wait_longer_beyond_a_minute_and_an_answer_ends_that() -> None:
+    timeout = adaptive()
+    waits = []
+    for retries, report in enumerate(one_after_the_other("response", 5)):
+        waits.append(allowed(timeout, retries=retries).response_s)
+        timeout.observe(report)
+    assert waits == [10.0, 30.0, 90.0, 202.5, 300.0]
+    for _ in range(12):
+        timeout.observe(answered(0.01))
+    assert allowed(timeout).response_s < 11.0
 
 
 @pytest.mark.parametrize(("body_bytes", "hedged"), [(0, True), (MIB, True), (MIB + 1, False)])
