@@ -189,8 +189,20 @@ def test_an_abort_that_fails_changes_nothing(fault_server: StartFaultServer, big
     assert report.error is not None
     assert report.error.kind is FailureKind.SERVER
     assert "its parts may still be there (the store answered 500 InternalError" in report.error.message
-    assert len(server.of("DELETE")) == 1 + ASK_RETRIES
+    assert len(server.of("DELETE")) > 1 + ASK_RETRIES, "not tried once more at the end"
     assert len(server.model.uploads) == 1
+    assert summary.notes == ("could not abort the multipart upload of bad: parts may be left there",)
+
+
+def test_an_abort_that_failed_is_tried_again_at_the_end_of_the_run(
+    fault_server: StartFaultServer, big: Path
+) -> None:
+    tries = range(1, 2 + ASK_RETRIES)
+    server = fault_server([Rule(SNAG, query=PART), Rule(SNAG, method="DELETE", nth=tries)])
+    summary = upload(server, [ObjectSource.file(big, "bad")], settings=config(n_retries=1))
+    assert [report.key for report in summary.failed] == ["bad"]
+    assert server.model.uploads == {}
+    assert summary.notes == ()
 
 
 def test_creation_that_is_refused_needs_no_abort(fault_server: StartFaultServer, big: Path) -> None:

@@ -8,7 +8,7 @@ the unit is given up, and its upload (`Upload.refuse`) says what that means for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from s3_upload.control.retry import Failed, Retry, Rng, Verdict
 from s3_upload.engine.attempt import Outcome, run_error, upload_error
@@ -41,6 +41,7 @@ class Failures:
         self._sink = sink
         self.waiting = Waiting(retry, sink.now, loop, sink.fail)
         self._notes: dict[FailureKind, str] = {}
+        self._left_over = ""
 
     @property
     def budget_wait_s(self) -> float:
@@ -50,7 +51,12 @@ class Failures:
     @property
     def notes(self) -> Collection[str]:
         """Phrases about what was put right on the way."""
-        return self._notes.values()
+        return [*self._notes.values(), *((self._left_over,) if self._left_over else ())]
+
+    def note_left_over(self, keys: Sequence[str]) -> None:
+        """The multipart uploads of these objects could not be aborted."""
+        more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
+        self._left_over = f"could not abort the multipart upload of {keys[0]}{more}: parts may be left there"
 
     def close(self) -> None:
         """Nothing is tried again any more."""

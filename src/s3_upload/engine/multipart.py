@@ -78,6 +78,7 @@ class MultipartUpload(Upload):
         "all_planned",
         "fields",
         "identity",
+        "left_over",
         "parts_wanted",
         "sizes",
         "upload_id",
@@ -115,6 +116,7 @@ class MultipartUpload(Upload):
         self._refused_number = 0  # of a part that the store refused for it
         self._under_way = 0  # units handed out, and parts being read
         self._aborts = 0
+        self.left_over: Operation | None = None  # the abort that failed, and may do better later
         self._again: deque[PartPlan] = deque()  # to be read, though all were planned
         self._differing: dict[int, CompletedPart] = {}
 
@@ -205,6 +207,7 @@ class MultipartUpload(Upload):
         if self._aborts:  # nothing else is under way
             if error.kind is not FailureKind.NO_SUCH_UPLOAD and self.error is not None:
                 self.error.message += f"; its parts may still be there ({error.message})"
+                self.left_over = self.abort_operation() if error.kind.retried else None
             self.done = True
             return ()
         return super().refuse(unit, error)

@@ -41,7 +41,7 @@ from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.outages import Notice, Outages
 from s3_upload.engine.progress import Delivery, Progress
 from s3_upload.engine.rate_line import RateLine
-from s3_upload.engine.tidy import abort_all
+from s3_upload.engine.tidy import Leftovers
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.watchdog import InFlight, Watchdog
 from s3_upload.errors import UploadError
@@ -116,6 +116,7 @@ class Scheduler:
         self._idle_workers: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._worker_done = guarded(self.fail, self._after_worker)
+        self._leftovers = Leftovers(client, self.now)
         self._multiparts: dict[MultipartUpload, None] = {}  # a set that keeps its order
         self._in_flight = self._hedges = 0
         self._keeps_versions = False
@@ -166,6 +167,8 @@ class Scheduler:
         if upload.done:
             if isinstance(upload, MultipartUpload):
                 self._multiparts.pop(upload, None)
+                if upload.left_over is not None:
+                    self._leftovers.add(upload.left_over)
             if upload.error is not None and upload.starts_again:
                 self._again.begin(upload)
             else:
@@ -376,6 +379,7 @@ class Scheduler:
     def _succeeded(self, unit: Unit, response: Response) -> None:
         self._budget.succeeded()
         self._failures.succeeded(unit)
+        self._leftovers.answered()
         if not self._keeps_versions and response.headers.get("x-amz-version-id", "null") != "null":
             self._keeps_versions = True
         for rival in tuple(unit.in_flight):
@@ -453,4 +457,6 @@ class Scheduler:
         await self._delivery.close()
         self._watchdog.close()
         open_uploads = [upload.abort_operation() for upload in self._multiparts]
-        await abort_all(self._client, self.now, [abort for abort in open_uploads if abort is not None])
+        left = await self._leftovers.finish([abort for abort in open_uploads if abort is not None])
+        if left:
+            self._failures.note_left_over(left)

@@ -1,0 +1,87 @@
+"""Multipart uploads whose abort failed: tried again when the store answers, and at the run's end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+from s3_upload.engine.client import Client
+from s3_upload.engine.tidy import LATER_S, Leftovers
+from s3_upload.http import Response
+from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, LIST_PARTS, Operation
+
+GONE = Response(404, {}, b"<Error><Code>NoSuchUpload</Code></Error>")
+
+
+def abort(key: str) -> Operation:
+    return Operation(name=ABORT_MULTIPART_UPLOAD, bucket="b", key=key, upload_id="id")
+
+
+class Store:
+    """`sent`: what it was asked, in order. `stuck`: it does not answer."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.stuck = False
+        self.sent: list[tuple[str, str]] = []
+        self.asked = asyncio.Event()
+
+    def now(self) -> float:
+        return self.now_s
+
+    async def send(self, operation: Operation, _: object) -> Response:
+        self.sent.append((operation.name, operation.key))
+        self.asked.set()
+        if self.stuck:
+            await asyncio.Event().wait()
+        return Response(204, {}, b"") if operation.name == ABORT_MULTIPART_UPLOAD else GONE
+
+
+def run(main: Callable[[Store, Leftovers], Coroutine[Any, Any, None]]) -> Store:
+    async def with_store() -> Store:
+        store = Store()
+        await main(store, Leftovers(cast("Client", store), store.now))
+        return store
+
+    return asyncio.run(with_store())
+
+
+def test_it_is_tried_again_when_the_store_answers_but_not_at_once() -> None:
+    async def main(store: Store, leftovers: Leftovers) -> None:
+        leftovers.answered()
+        leftovers.add(abort("a"))
+        leftovers.answered()
+        store.now_s += LATER_S - 0.1
+        leftovers.answered()
+        await asyncio.sleep(0)
+        assert store.sent == []
+        store.now_s += 0.2
+        leftovers.answered()
+        leftovers.answered()
+        await store.asked.wait()
+        await leftovers.finish([])
+
+    assert set(run(main).sent) == {(ABORT_MULTIPART_UPLOAD, "a"), (LIST_PARTS, "a")}
+
+
+def test_at_the_end_all_are_tried_with_those_that_are_open() -> None:
+    async def main(store: Store, leftovers: Leftovers) -> None:
+        leftovers.add(abort("a"))
+        assert await leftovers.finish([abort("open")]) == []
+
+    assert {key for _, key in run(main).sent} == {"a", "open"}
+
+
+def test_a_try_that_is_under_way_at_the_end_is_begun_anew() -> None:
+    async def main(store: Store, leftovers: Leftovers) -> None:
+        store.stuck = True
+        leftovers.add(abort("a"))
+        store.now_s += LATER_S
+        leftovers.answered()
+        await store.asked.wait()
+        store.stuck = False
+        assert await leftovers.finish([]) == []
+
+    tries = [(ABORT_MULTIPART_UPLOAD, "a"), (ABORT_MULTIPART_UPLOAD, "a"), (LIST_PARTS, "a")]
+    assert run(main).sent == tries
