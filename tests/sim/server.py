@@ -41,7 +41,7 @@ SLOW_S = 5.0
 BIG_BYTES = 1 << 20
 SLOW_DOWN = s3_error(503, "SlowDown", "Please reduce your request rate.")
 SILENCE = s3_error(400, "RequestTimeout", "Your socket connection was not read from or written to.")
-KEEP_THE_ANSWER = {"unanswered", "stalled_body", "torn", "reset", "garbage", "slow"}
+KEEP_THE_ANSWER = {"unanswered", "unheard", "stalled_body", "torn", "reset", "garbage", "slow"}
 """Faults after which no answer comes, or none in time."""
 
 
@@ -63,6 +63,8 @@ class StoreSpec:
     passes it on."""
     slow_share: float = 0.0
     """Of requests that take SLOW_S more."""
+    complete_s: float = 0.0
+    """What a CompleteMultipartUpload takes more."""
     capacity_per_s: float = float("inf")
     prefix_rate_per_s: float = float("inf")
     idle_close_s: float = 20.0
@@ -85,6 +87,8 @@ class Faults:
     garbage: float = 0.0
     early: float = 0.0
     accept_reset: float = 0.0
+    unheard: float = 0.0
+    """Of CompleteMultipartUploads: they take effect, and their answers are lost."""
 
     def names(self) -> list[str]:
         return [name for name in self.__slots__ if name not in ("end_s", "accept_reset")]
@@ -205,15 +209,18 @@ class SimStore:
     def _choose(self, request: Request) -> tuple[str, Action | None]:
         rng, spec = self._rng, self.spec
         draw = rng.random()
+        completes = request.method == "POST" and "uploadId" in request.query
         if self.network.now() < self.faults.end_s:
             for name in self.faults.names():
                 share = getattr(self.faults, name)
+                if name == "unheard" and not completes:
+                    continue
                 if draw < share:
                     return name, self._action(name, request)
                 draw -= share
         if rng.random() < spec.slow_share:
             return "slow", Delay(SLOW_S)
-        return "", None
+        return "", Delay(spec.complete_s) if completes and spec.complete_s else None
 
     def _action(self, name: str, request: Request) -> Action:
         rng = self._rng
@@ -226,6 +233,7 @@ class SimStore:
             "unsaid": Unsaid(error),
             "throttle": SLOW_DOWN,
             "unanswered": Stall(stored=stored),
+            "unheard": Stall(stored=True),
             "stalled_body": Stall(after_body_bytes=length // 2),
             "torn": Torn(stored=stored),
             "reset": Reset(after_body_bytes=cut, stored=stored and cut is None),

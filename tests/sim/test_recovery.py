@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from s3_upload.config import UploadConfig
+from s3_upload.engine.inquiry import ASK_AFTER_S
 from s3_upload.errors import RunError
+from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, HEAD_OBJECT
 from tests.sim.oracle import violations
 from tests.sim.run import Outcome, run_world
 from tests.sim.server import Faults, StoreSpec
@@ -66,6 +68,24 @@ def finished(world: World) -> tuple[Outcome, float]:
     assert run.summary.uploaded == len(world.objects)
     assert outcome.model.uploads == {}
     return outcome, run.summary.wall_time_s
+
+
+def test_an_object_whose_complete_answer_is_lost_costs_seconds() -> None:
+    without_s = undisturbed_s("big")
+    world = dataclasses.replace(WORLDS["big"], faults=Faults(end_s=1e3, unheard=1.0))
+    outcome, taken_s = finished(world)
+    assert outcome.injected["unheard"] == 6
+    assert taken_s <= without_s + ASK_AFTER_S + SLACK_S
+
+
+def test_a_complete_that_takes_minutes_is_asked_about_a_few_times_and_not_cut() -> None:
+    world = WORLDS["big"]
+    store = dataclasses.replace(world.store, complete_s=90.0)
+    outcome, _ = finished(dataclasses.replace(world, store=store, objects=world.objects[:1]))
+    [report] = outcome.runs[0].reports
+    asked = [attempt.operation for attempt in report.attempt_reports]
+    assert asked.count(COMPLETE_MULTIPART_UPLOAD) == 1
+    assert 1 <= asked.count(HEAD_OBJECT) <= 4
 
 
 @pytest.mark.parametrize("kind", ["error", "reset"])

@@ -37,6 +37,7 @@ from s3_upload.engine.client import Client
 from s3_upload.engine.failures import Failures
 from s3_upload.engine.feed import Feed
 from s3_upload.engine.guard import guarded
+from s3_upload.engine.inquiry import Inquiries
 from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.outages import Notice, Outages
 from s3_upload.engine.progress import Delivery, Progress
@@ -47,7 +48,7 @@ from s3_upload.engine.watchdog import InFlight, Watchdog
 from s3_upload.errors import UploadError
 from s3_upload.http import Response
 from s3_upload.report import AttemptReport, SummaryFold, UploadReport, UploadSummary
-from s3_upload.s3.operations import NOT_TWICE, PUT_OBJECT, UPLOAD_PART
+from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, NOT_TWICE, PUT_OBJECT, UPLOAD_PART
 
 SAFE_TWICE = frozenset({PUT_OBJECT, UPLOAD_PART})
 """Operations of which two at the same time do what one does; CreateMultipartUpload makes two uploads."""
@@ -76,9 +77,7 @@ class Scheduler:
         rates: AcceptedRates | None,
     ) -> None:
         self._hedging = hedging
-        self._client = client
-        self._timeout = timeout
-        self._window = window
+        self._client, self._timeout, self._window = client, timeout, window
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._epoch_s = clock()
@@ -106,6 +105,7 @@ class Scheduler:
             notice=notice,
         )
         self._attempts = Attempts(client, timeout, self._watchdog, self.now)
+        self._inquiries = Inquiries(self._attempts, self._loop, self, self._answered, self._proven)
         self._bulk = BulkLine(client, bulk, self.now, resume=self.resume, room=self.more_room, fail=self.fail)
         if isinstance(window, CappedWindow):
             window.on_growth = self.more_room
@@ -153,6 +153,8 @@ class Scheduler:
         """Queues a unit for the next free slot."""
         if isinstance(unit.upload, MultipartUpload):
             self._multiparts[unit.upload] = None
+            if unit.operation.name == COMPLETE_MULTIPART_UPLOAD:
+                self._inquiries.watch(unit)
         if unit.operation.part_number:
             self._ready.appendleft(unit)  # bytes before what brings more of them: a Create costs a round trip
         else:
@@ -335,30 +337,25 @@ class Scheduler:
     async def _ask(self, unit: Unit, outcome: Outcome) -> None:
         """In its slot, and while its body is held: whether what was answered for without a proof is there.
         Some stores give none, and have it; a captive portal gives none, and has nothing."""
-        upload = unit.upload
         assert outcome.failure is not None
-        question = upload.question_about(unit)
-        answer = await self._attempts.make(question, hedge=False)
-        if answer.exchange.stale:
-            question.fresh = True
-            answer = await self._attempts.make(question, hedge=False)
-        self._outages.saw(unit.operation, answer.report)
-        self._learn(unit, answer.report)
-        upload.attempt_reports.append(answer.report)
-        if answer.response is not None:
-            why_not = upload.disproof(unit, answer.response)
-            if not why_not:
-                self._succeeded(unit, answer.response)
-                self._failures.note(outcome.failure.kind, _SPARE)
-                found = Response(200, answer.response.headers)
-                self._end_unit(unit, upload.accept(unit, found))
-                return
-        else:
-            assert answer.failure is not None
-            why_not = f"it answered {answer.failure.status}" if answer.failure.status else "no answer"
+        found, why_not = await self._inquiries.ask(unit)
+        if found is not None:
+            self._failures.note(outcome.failure.kind, _SPARE)
+            self._proven(unit, found)
+            return
         message = f"{outcome.failure.message}; HeadObject does not find it ({why_not})"
         failure = msgspec.structs.replace(outcome.failure, message=message)
         self._failures.settle(unit, msgspec.structs.replace(outcome, failure=failure), asked=True)
+
+    def _answered(self, unit: Unit, report: AttemptReport) -> None:
+        """HeadObject was asked about what `unit` sent."""
+        self._outages.saw(unit.operation, report)
+        self._learn(unit, report)
+
+    def _proven(self, unit: Unit, found: Response) -> None:
+        """What `unit` sent is there."""
+        self._succeeded(unit, found)
+        self._end_unit(unit, unit.upload.accept(unit, found))
 
     def _goes_again(self, unit: Unit, report: AttemptReport) -> bool:
         """After a connection that had been waiting ended without a byte of an answer: the store had very
@@ -450,6 +447,7 @@ class Scheduler:
         self._failures.close()
         self._bulk.close()
         await self._outages.close()
+        await self._inquiries.close()
         await self._feed.close()  # first: what it has read would make new workers
         for worker in self._workers:
             worker.cancel()
