@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,3 +37,17 @@ def test_no_setting_of_the_developer_is_seen() -> None:
     assert list(Path.home().iterdir()) == []
     assert boto3.session.Session().available_profiles == []
     assert boto3.session.Session().get_credentials() is None
+
+
+def test_what_tests_start_is_interrupted_by_sigint_however_they_were_started() -> None:
+    """Also in the background of a shell that has it ignored."""
+    child = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    tests = (
+        "import subprocess, sys, tests.conftest; "
+        f"subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    )
+    shell = ["sh", "-c", 'trap "" INT; exec "$0" -c "$1"', sys.executable, tests]
+    root = Path(__file__).parents[2]
+    ended = subprocess.run(shell, cwd=root, capture_output=True, text=True, check=False)
+    assert "KeyboardInterrupt" in ended.stderr
+    assert "CalledProcessError" in ended.stderr
