@@ -9,6 +9,7 @@ somebody does, but slowly.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import signal
 import sys
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 M_ARENA_MAX = -8
 """glibc, malloc.h."""
+COLLECT_EVERY = 5_000
+"""Objects made and not let go, after which cycles are looked for (Python's own: 700)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
 
     config, fields = job.options.config(), job.options.objects.request_fields()
     share_one_heap()
+    collect_rarely()
     raise_limit()
     held_back = config.share != "full" or config.max_bandwidth
     pace = Pace(config.share, config.max_bandwidth) if held_back else None
@@ -199,6 +203,13 @@ def share_one_heap() -> None:
 
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+
+
+def collect_rarely() -> None:
+    """An upload leaves no reference cycles behind, and the collector looked through all that is in flight
+    300 times for 20,000 files: 4 % of the run, 10 % with hundreds of requests in flight."""
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY)
 
 
 def _dry_run(job: Job) -> int:
