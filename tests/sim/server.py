@@ -8,6 +8,7 @@ not when it came: a store goes on with what the program has given up long ago.
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from tests.faults.actions import (
     Serve,
     Stall,
     Torn,
+    foreign,
     render,
     s3_error,
 )  # fmt: skip
@@ -40,6 +42,7 @@ REQUEST_TIMEOUT_S = 20.0
 SLOW_S = 5.0
 BIG_BYTES = 1 << 20
 SLOW_DOWN = s3_error(503, "SlowDown", "Please reduce your request rate.")
+BAD_GATEWAY = foreign(502)
 SILENCE = s3_error(400, "RequestTimeout", "Your socket connection was not read from or written to.")
 KEEP_THE_ANSWER = {"unanswered", "unheard", "stalled_body", "torn", "reset", "garbage", "slow"}
 """Faults after which no answer comes, or none in time."""
@@ -74,8 +77,9 @@ class StoreSpec:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Shares of requests (of connections: `accept_reset`), until `end_s` of the world's time."""
+    """Shares of requests (of connections: `accept_reset`), from `begin_s` to `end_s` of the world's time."""
 
+    begin_s: float = 0.0
     end_s: float = 0.0
     error: float = 0.0
     unsaid: float = 0.0
@@ -89,9 +93,11 @@ class Faults:
     accept_reset: float = 0.0
     unheard: float = 0.0
     """Of CompleteMultipartUploads: they take effect, and their answers are lost."""
+    ingress: float = 0.0
+    """A load balancer answers for a store that is away."""
 
     def names(self) -> list[str]:
-        return [name for name in self.__slots__ if name not in ("end_s", "accept_reset")]
+        return [name for name in self.__slots__ if name not in ("begin_s", "end_s", "accept_reset")]
 
 
 @dataclass(slots=True)
@@ -210,7 +216,7 @@ class SimStore:
         rng, spec = self._rng, self.spec
         draw = rng.random()
         completes = request.method == "POST" and "uploadId" in request.query
-        if self.network.now() < self.faults.end_s:
+        if self.faults.begin_s <= self.network.now() < self.faults.end_s:
             for name in self.faults.names():
                 share = getattr(self.faults, name)
                 if name == "unheard" and not completes:
@@ -239,6 +245,7 @@ class SimStore:
             "reset": Reset(after_body_bytes=cut, stored=stored and cut is None),
             "garbage": Garbage(),
             "early": Early(SLOW_DOWN),
+            "ingress": BAD_GATEWAY,
         }
         return actions[name]
 
@@ -364,7 +371,7 @@ class _Connection:
         self._served += 1
         bound = self._store.spec.requests_per_connection
         close = close or bool(bound and self._served >= bound)
-        dated = Answer(answer.status, {"Date": DATE, **answer.headers}, answer.body)
+        dated = dataclasses.replace(answer, headers={"Date": DATE, **answer.headers})
         head = record.request.method == "HEAD"
         self._channel.send(render(dated, close=close, head=head), lambda: self._taken(record))
         self._record = None

@@ -70,6 +70,15 @@ def finished(world: World) -> tuple[Outcome, float]:
     return outcome, run.summary.wall_time_s
 
 
+@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("away_s", [3.0, 30.0, 90.0])
+def test_a_store_that_is_away_behind_its_ingress_costs_what_an_outage_costs(name: str, away_s: float) -> None:
+    without_s, cut_s = undisturbed_s(name), CUT_S[name]
+    faults = Faults(begin_s=cut_s, end_s=cut_s + away_s, ingress=1.0)
+    _, taken_s = finished(dataclasses.replace(WORLDS[name], faults=faults))
+    assert taken_s - away_s <= (1 + SHARE) * without_s + SLACK_S
+
+
 def test_an_object_whose_complete_answer_is_lost_costs_seconds() -> None:
     without_s = undisturbed_s("big")
     world = dataclasses.replace(WORLDS["big"], faults=Faults(end_s=1e3, unheard=1.0))

@@ -6,8 +6,10 @@ blame, and to try it again uses up its tries for nothing.  So:
 
 1. *Suspected*.  A connection could not be made (refused, unreachable, in vain, name not resolved), or one was
    lost before any byte of an answer, or for `silent_s` there was no *sign of life*: nothing was answered, and
-   no byte of a body acknowledged.  What fails for want of an answer from now on is *held*: it is neither
-   tried again nor judged.  Unless something is answered soon, a probe asks the store something small.
+   no byte of a body acknowledged.  Or S3 has answered in this run, and for `foreign_s` whatever answers is
+   none (`is_foreign`): an ingress, while the store behind it is away.  What fails for want of an answer of
+   S3's from now on is *held*: it is neither tried again nor judged.  Unless something is answered soon, a
+   probe asks the store something small.
 2. *It was there*.  Something that was begun since is answered, whatever it says; or, where there was only
    silence, the probe got a connection.  So it was the requests' own bad luck: what is held is judged, and
    uses up its tries, as ever.
@@ -46,6 +48,15 @@ UNREACHED = frozenset({FailureKind.CONNECT.value, FailureKind.HOST_UNKNOWN.value
 """Outcomes of attempts that had no connection."""
 UNANSWERED = UNREACHED | {FailureKind.RESET.value, FailureKind.TIMEOUT.value}
 """Outcomes of attempts to which nothing was answered."""
+INGRESS_STATUSES = frozenset({502, 503, 504})
+"""What load balancers and proxies answer for a server that they do not reach."""
+
+
+def is_foreign(report: AttemptReport) -> bool:
+    """Whether an attempt was answered with no word of S3's (no code, no request ID), as if it were away."""
+    if not report.status or report.code or report.request_id:
+        return False
+    return report.status in INGRESS_STATUSES or report.outcome == FailureKind.NOT_S3.value
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -53,6 +64,7 @@ class Tuning(msgspec.Struct, frozen=True):
 
     silent_s: float = 3.0
     """Of silence, and again each time that it has doubled."""
+    foreign_s: float = 1.0
     first_gap_s: float = 0.2
     gap_share: float = 1 / 30
     """Three seconds after 90; a refused connection costs nobody anything."""
@@ -115,6 +127,7 @@ class Outage:
         self._connect_s = connect_s
         self._any_answer = False
         self._merely_silent = False
+        self._foreign_status = 0  # of the answer by which it was suspected, 0: by none
         self._heard_s = 0.0
         self._probes = 0
         self._ask_again_s = tuning.silent_s
@@ -122,6 +135,8 @@ class Outage:
 
     def answered(self, report: AttemptReport) -> Change:
         """An attempt was answered, whatever the answer."""
+        if self._any_answer and is_foreign(report):
+            return self._answered_by_another(report)
         self.got_somewhere = self._any_answer = True
         self.answered_s = report.ended_s
         if self.reach is Reach.THERE:
@@ -156,7 +171,14 @@ class Outage:
         lost = report.outcome == FailureKind.RESET.value and self._any_answer and report.first_byte_s == 0.0
         if not (unreached or lost):
             return Change.NONE
-        return self._suspect(report.message, now, merely_silent=False)
+        return self._suspect(report.message, now)
+
+    def _answered_by_another(self, report: AttemptReport) -> Change:
+        now = report.ended_s
+        if self.reach is not Reach.THERE or not self.max_s or now - self.answered_s < self._tuning.foreign_s:
+            return Change.NONE
+        cause = f"something else answers for it, {report.status}"
+        return self._suspect(cause, now, foreign_status=report.status)
 
     def look(self, *, alive_s: float, now: float) -> Change:
         """Looks for signs of life: the last was seen at `alive_s`, now if nothing is waited for."""
@@ -169,9 +191,15 @@ class Outage:
             return self._suspect(f"no sign of life for {silent_s:.3g} s", now, merely_silent=True)
         return Change.NONE
 
-    def holds(self, outcome: str) -> bool:
-        """Whether an attempt that ended by `outcome` is neither tried again nor judged now."""
-        return self.reach is not Reach.THERE and outcome in UNANSWERED
+    def holds(self, report: AttemptReport) -> bool:
+        """Whether an attempt that failed is neither tried again nor judged now."""
+        if self.reach is Reach.THERE:
+            return False
+        return report.outcome in UNANSWERED or (self._any_answer and is_foreign(report))
+
+    def is_miss(self, status: int, request_id: str) -> bool:
+        """Whether a probe's answer, which has no body, is not the store's."""
+        return not request_id and (status in INGRESS_STATUSES or status == self._foreign_status)
 
     def missed(self, cause: str, *, connected: bool, begun_s: float) -> Change:
         """A probe that was begun at `begun_s` was not answered; `connected`: it got a connection."""
@@ -213,7 +241,9 @@ class Outage:
         gap_s = min(tuning.max_gap_s, max(tuning.first_gap_s, tuning.gap_share * away_s))
         return min(rng.uniform(0.5, 1.0) * gap_s, max(self.max_s - away_s, 0.0))
 
-    def _suspect(self, cause: str, now: float, *, merely_silent: bool) -> Change:
+    def _suspect(
+        self, cause: str, now: float, *, merely_silent: bool = False, foreign_status: int = 0
+    ) -> Change:
         self.reach, self.since_s, self.cause = Reach.SUSPECTED, now, cause
-        self._merely_silent = merely_silent
+        self._merely_silent, self._foreign_status = merely_silent, foreign_status
         return Change.SUSPECTED

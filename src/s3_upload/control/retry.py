@@ -30,7 +30,8 @@ Theory of operation.
 8. What no other object may survive stops the run, or is tried again elsewhere, or fails its object:
    `refusals.py` has the rules.  Such a retry costs nothing: there are two for an object at most.
 9. Answers that are no S3's (`FailureKind.is_foreign`) are a store that is away, and tried again as any
-   failure that may pass; as long as nothing has succeeded, `STRAY_RETRIES` times, and then stop the run.
+   failure that may pass, until `outage.py` takes it for that; as long as nothing has succeeded,
+   `STRAY_RETRIES` times, and then stop the run.
    Where a success lacks its proof (`Remedy.ASK`), HeadObject is asked first whether the object is there.
 """
 

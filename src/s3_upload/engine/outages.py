@@ -4,7 +4,7 @@ Rules:
 
 * There is one probe at a time, outside of the slots: HeadObject of the object for which something was
   answered last (what waits may be the very thing that somebody on the way does not like), if there is one.
-  Any answer counts.
+  Any answer of the store's counts.
 * What is held keeps its body, and its bytes count as held: memory stays as bounded as it is.
 * What lasts for seconds is told (`control/situation.py`), where somebody listens.
 * When the store is away, idle connections are closed; when it is back, attempts that have made no progress
@@ -105,7 +105,9 @@ class Outages:
             elif self._refused:
                 self._refused = 0
             change = self._outage.answered(report)
-            if change is not Change.NONE:
+            if change is Change.SUSPECTED:
+                self._suspect(operation)
+            elif change is not Change.NONE:
                 self._act(change)
             elif self._outage.room < math.inf and report.outcome == SUCCESS:
                 self._outage.succeeded(self._sink.window_limit())
@@ -117,7 +119,7 @@ class Outages:
 
     def holds(self, report: AttemptReport) -> bool:
         """Whether the unit of this attempt is to be held, and uses up no try for it."""
-        return self._outage.holds(report.outcome) or report.timer == TIMER_OUTAGE
+        return self._outage.holds(report) or report.timer == TIMER_OUTAGE
 
     def outwaited(self, report: AttemptReport) -> bool:
         """Whether its answer was waited for as long as any is."""
@@ -234,6 +236,10 @@ class Outages:
         except TimeoutError:
             pass
         else:
+            if outage.is_miss(response.status, response.request_id):
+                cause = f"something else answers for it, {response.status}"
+                self._act(outage.missed(cause, connected=True, begun_s=exchange.started_s))
+                return
             self._learn(exchange, response.status)
             self._act(outage.heard(begun_s=exchange.started_s, now=sink.now()))
             return

@@ -65,7 +65,17 @@ def report(
 
 def answer(begun_s: float, ended_s: float, status: int = 200) -> AttemptReport:
     outcome = SUCCESS if status == 200 else FailureKind.SERVER
-    return report(outcome, begun_s=begun_s, ended_s=ended_s, status=status, request_s=begun_s)
+    found = report(outcome, begun_s=begun_s, ended_s=ended_s, status=status, request_s=begun_s)
+    return msgspec.structs.replace(found, request_id="17A")
+
+
+def refused_as(outcome: FailureKind | str) -> AttemptReport:
+    return report(outcome, begun_s=1.0, ended_s=1.0)
+
+
+def ingress(now: float, status: int = 502) -> AttemptReport:
+    kind = {404: FailureKind.NOT_S3, 503: FailureKind.THROTTLE}.get(status, FailureKind.SERVER)
+    return report(kind, begun_s=now, ended_s=now, status=status, request_s=now, first_byte_s=now)
 
 
 def refused(now: float) -> AttemptReport:
@@ -173,9 +183,9 @@ def test_a_sign_of_life_ends_the_silence() -> None:
 def test_what_fails_for_want_of_an_answer_is_held_while_it_is_suspected_or_away() -> None:
     unanswered = {FailureKind.CONNECT, FailureKind.HOST_UNKNOWN, FailureKind.RESET, FailureKind.TIMEOUT}
     for state in (suspected(), away()):
-        assert {kind for kind in FailureKind if state.holds(kind.value)} == unanswered
-        assert not state.holds(SUCCESS)
-    assert not any(answered_at(9.0).holds(kind.value) for kind in FailureKind)
+        assert {kind for kind in FailureKind if state.holds(refused_as(kind))} == unanswered
+        assert not state.holds(refused_as(SUCCESS))
+    assert not any(answered_at(9.0).holds(refused_as(kind)) for kind in FailureKind)
 
 
 # --- 2: it was there -------------------------------------------------------------------------------
@@ -330,7 +340,7 @@ def test_zero_switches_all_of_it_off() -> None:
     state.answered(answer(9.0, 9.1))
     assert fail(state, refused(10.0)) is Change.NONE
     assert state.look(alive_s=0.0, now=1000.0) is Change.NONE
-    assert not state.holds(FailureKind.CONNECT.value)
+    assert not state.holds(refused_as(FailureKind.CONNECT))
     assert not state.is_overdue(now=1e9)
 
 
@@ -351,3 +361,43 @@ def test_a_single_answer_is_waited_for_no_longer_than_an_outage(
     cut = report(FailureKind.TIMEOUT, begun_s=10.0, ended_s=10.1 + waited_s, request_s=10.0)
     cut = msgspec.structs.replace(cut, acked_s=10.1, timer=timer)
     assert outage(max_s).outwaited(cut) is outwaited
+
+
+# --- what answers is no S3 -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [404, 502, 503, 504])
+def test_a_store_that_something_else_answers_for_is_suspected_after_a_second(status: int) -> None:
+    state = outage()
+    state.answered(answer(9.0, 10.0))
+    assert state.answered(ingress(10.9, status)) is Change.NONE
+    assert not state.holds(ingress(10.9, status))
+    assert state.answered(ingress(11.0, status)) is Change.SUSPECTED
+    assert state.holds(ingress(11.0, status))
+    assert state.is_miss(status, "")
+    assert state.missed("502", connected=True, begun_s=11.0) is Change.GONE
+    assert state.answered(ingress(12.0, status)) is Change.NONE
+    assert state.reach is Reach.AWAY
+
+
+def test_an_error_in_words_of_s3_is_an_answer() -> None:
+    state = outage()
+    state.answered(answer(9.0, 10.0))
+    for words in ({"code": "InternalError"}, {"request_id": "17A"}):
+        assert state.answered(msgspec.structs.replace(ingress(20.0), **words)) is Change.NONE
+    assert not state.is_miss(503, "17A")
+    assert not state.is_miss(404, "")
+
+
+def test_before_s3_has_answered_nobody_answers_for_it() -> None:
+    state = outage()
+    assert state.answered(ingress(5.0)) is Change.NONE
+    assert not state.holds(ingress(5.0))
+
+
+def test_what_an_ingress_answers_is_no_sign_of_life() -> None:
+    state = outage()
+    state.answered(answer(0.0, 1.0))
+    for second in range(2, 400):
+        state.answered(ingress(float(second)))
+    assert state.is_overdue(now=400.0)
