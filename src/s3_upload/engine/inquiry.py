@@ -23,6 +23,8 @@ from s3_upload.report import AttemptReport
 
 ASK_AFTER_S = 8.0
 """After the request was sent.  S3 answers most CompleteMultipartUploads in a second or two."""
+ROUNDING_S = 1e-3
+"""A shorter rest is rounding, and a timer for it would not move the clock."""
 
 
 class Inquiries:
@@ -86,8 +88,9 @@ class Inquiries:
             return
         now = self._sink.now()
         sent_s = min((one.exchange.request_s or now for one in unit.in_flight), default=now)
-        if now - sent_s < patience_s:
-            self._arm(unit, sent_s + patience_s - now, patience_s)
+        wait_s = sent_s + patience_s - now
+        if wait_s > ROUNDING_S:
+            self._arm(unit, wait_s, patience_s)
             return
         asking = self._loop.create_task(self._ask_beside(unit))
         self._asking.add(asking)
