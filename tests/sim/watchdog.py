@@ -123,7 +123,8 @@ class Schedule:
             total_s=300.0,
             stall_s=rng.choice((0.3, 2.0)),
             response_s=rng.choice((0.2, 1.0)),
-            hedge_s=rng.choice((0.05, 0.5)),
+            hedge_s=(hedge_s := rng.choice((0.05, 0.5))),
+            look_s=hedge_s,
         )
         self.watchdog = Seen(
             self.tally.counts,

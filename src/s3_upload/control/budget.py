@@ -10,6 +10,12 @@ retry waits until time has refilled what it costs.  Nothing is dropped.
 store that falls silent as a whole is not hammered: after `CAP` speculations there is only what time
 brings, `INCOME_PER_S`.  (Without that, what was lost at the very end of a run, when no success comes
 any more, would wait for PATIENCE_S.)
+
+A hedge is paid in bytes as well, or on a link of few, big requests 5 % of them would be 5 % of the link: each
+success brings `HEDGE_SHARE` of its body, a hedge costs its body, and one that is answered first gets it back,
+which says that its original was lost.  So what second copies take from a link in vain is that share of its
+bytes, whatever makes answers late.  Where all that is under way waits for answers, the link is free: then one
+hedge may be owed.
 """
 
 from __future__ import annotations
@@ -25,6 +31,10 @@ REFILL_PER_S = 14.0
 INCOME = 0.05
 INCOME_PER_S = 2.0
 CAP = 50.0
+HEDGE_SHARE = 0.005
+HEDGE_INITIAL_BYTES = float(16 << 10)
+"""So little that no link feels it."""
+HEDGE_CAP_BYTES = float(32 << 20)
 INITIAL_CREDIT = 10.0
 
 
@@ -57,9 +67,11 @@ class RetryBudget:
 
 
 class SpeculationBudget:
-    """Credit for hedges and speculative cancels; `INITIAL_CREDIT` at first, `CAP` at most."""
+    """Credit for hedges and speculative cancels; `INITIAL_CREDIT` at first, `CAP` at most; for hedges
+    `HEDGE_INITIAL_BYTES` as well, and `HEDGE_CAP_BYTES`."""
 
     def __init__(self) -> None:
+        self._bytes = HEDGE_INITIAL_BYTES
         self._credit = INITIAL_CREDIT
         self._counted_s = 0.0
 
@@ -77,5 +89,20 @@ class SpeculationBudget:
         self._credit -= 1.0
         return True
 
-    def succeeded(self) -> None:
+    def affords_hedge(self, size: int, *, link_is_free: bool, now: float) -> bool:
+        """Whether a second copy of `size` bytes can be paid."""
+        return self.credit(now=now) >= 1.0 and self._bytes >= (0.0 if link_is_free else size)
+
+    def take_hedge(self, size: int, *, now: float) -> None:
+        """Pays for one that was afforded."""
+        self.take(now=now)
+        self._bytes -= size
+
+    def give_back_hedge(self, size: int) -> None:
+        """One was answered before its original, or never left."""
+        self._bytes = min(HEDGE_CAP_BYTES, self._bytes + size)
+
+    def succeeded(self, size: int) -> None:
+        """A request with a body of `size` bytes."""
         self._credit = min(CAP, self._credit + INCOME)
+        self._bytes = min(HEDGE_CAP_BYTES, self._bytes + HEDGE_SHARE * size)

@@ -289,6 +289,7 @@ class PacedTimeout:
             limits.stall_s,
             limits.response_s + slowed_s,
             limits.hedge_s + slowed_s,
+            limits.look_s,
         )
 
     def observe(self, report: AttemptReport) -> None:

@@ -85,8 +85,8 @@ def _sending(timeouts: Timeouts, standing: Standing, total_due_s: float, *, now:
     limit_s = stall_limit_s(timeouts.stall_s, standing.rto_s)
     due_s = min(standing.progress_s + limit_s, total_due_s)
     judgement = _silent(due_s, standing.progress_s + max(PATIENCE_S, limit_s), TIMER_STALL, now=now)
-    if judgement.action is Action.WAIT and timeouts.hedge_s < NEVER_S:
-        return Judgement(Action.WAIT, min(due_s, now + timeouts.hedge_s), TIMER_STALL)  # acked by then?
+    if judgement.action is Action.WAIT:
+        return Judgement(Action.WAIT, min(due_s, now + timeouts.look_s), TIMER_STALL)  # acked by then?
     return judgement
 
 

@@ -37,7 +37,8 @@ class Timeouts(msgspec.Struct, frozen=True, gc=False):
 
     `connect_s`: a handshake.  `total_s`: everything from the request's begin.  `stall_s`: no byte of
     the body acknowledged.  `response_s`: from the last byte acknowledged to the first of the answer.
-    `hedge_s`: the same, after which a second copy may be sent beside the first.
+    `hedge_s`: the same, after which a second copy may be sent beside the first.  `look_s`: how often to look
+    whether the last byte is acknowledged, which nothing tells.
     """
 
     connect_s: float
@@ -45,6 +46,7 @@ class Timeouts(msgspec.Struct, frozen=True, gc=False):
     stall_s: float = NEVER_S
     response_s: float = NEVER_S
     hedge_s: float = NEVER_S
+    look_s: float = NEVER_S
 
 
 class Timeout(Protocol):

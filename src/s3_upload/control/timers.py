@@ -74,6 +74,9 @@ lost after that would wait for a minute."""
 HEDGE_MAX_BYTES = 1 << 20
 """A second copy of more than this costs the link more than it saves."""
 HEDGE_MIN_SAMPLES = 20
+LEARN_LOOK_S = 0.03
+"""How often a body is looked at until there are so many: a sample needs a look between its last
+acknowledgement and the answer.  (From then on the looks that hedging needs bring enough.)"""
 M_INITIAL = 6.0
 M_MIN = 4.0
 M_MAX = 200.0
@@ -214,7 +217,10 @@ class AdaptiveTimeout:
             response_s = min(response_s * longer, self._longest_s)
         if operation in _NO_RESPONSE_TIMER:
             return Timeouts(connect_s, total_s, stall_s)
-        return Timeouts(connect_s, total_s, stall_s, response_s, hedge_s)
+        look_s = hedge_s
+        if hedge_s == NEVER_S and SMALL_BYTES < body_bytes <= HEDGE_MAX_BYTES:
+            look_s = LEARN_LOOK_S
+        return Timeouts(connect_s, total_s, stall_s, response_s, hedge_s, look_s)
 
     def _reckon(self) -> None:
         """The limits of a first try, from what is known now."""

@@ -233,6 +233,7 @@ class Scheduler:
             if unit.settled:  # a hedge that comes too late
                 unit.hedge_queued = False
                 self._hedges -= 1
+                self._budget.give_back_hedge(len(unit.operation.body))
                 continue
             paced = self._rate.limited
             if paced and not self._rate.admit(unit):
@@ -303,6 +304,8 @@ class Scheduler:
         if not (held and self._outages.away):  # an outage says nothing of how long to wait, or of how many
             self._learn(unit, report)
         if outcome.response is not None:
+            if report.hedge and all(rival.acked_s for rival in unit.in_flight):  # it was lost in the store
+                self._budget.give_back_hedge(report.body_bytes)
             self._succeeded(unit, outcome.response)
             upload.attempt_reports.append(report)
             self._end_unit(unit, upload.accept(unit, outcome.response))
@@ -374,7 +377,7 @@ class Scheduler:
         return True
 
     def _succeeded(self, unit: Unit, response: Response) -> None:
-        self._budget.succeeded()
+        self._budget.succeeded(len(unit.operation.body))
         self._failures.succeeded(unit)
         self._leftovers.answered()
         if not self._keeps_versions and response.headers.get("x-amz-version-id", "null") != "null":

@@ -39,7 +39,8 @@ MAX_COPIES = 3
 
 
 class InFlight(msgspec.Struct, eq=False):
-    """One attempt under way. `hedge`: it is a second copy; `hedged`: it has one beside it."""
+    """One attempt under way. `hedge`: it is a second copy; `hedged`: it has one beside it; `late`: so
+    late is its answer that a second copy may help.  `acked_s`: all of it has been taken in, since then."""
 
     unit: Unit
     exchange: Exchange
@@ -50,29 +51,29 @@ class InFlight(msgspec.Struct, eq=False):
     progress: int = 0
     progress_s: float = 0.0
     acked_s: float = 0.0
+    late: bool = False
     due_s: float = 0.0
 
     def __post_init__(self) -> None:
         limits = self.timeouts
-        first_s = min(limits.hedge_s, limits.response_s, limits.stall_s, limits.total_s, LOOK_S)
-        self.due_s = self.exchange.started_s + first_s
+        response_s = min(limits.look_s, limits.hedge_s, limits.response_s)
+        self.due_s = self.exchange.started_s + min(response_s, limits.stall_s, limits.total_s, LOOK_S)
 
     def standing(self, now: float) -> Standing:
         """Looks at the socket."""
         exchange = self.exchange
-        rto_s = 0.0
-        if exchange.sent_s and len(self.unit.operation.body) <= SMALL_BYTES:
-            self.acked_s = exchange.sent_s  # as near as can be told: see SMALL_BYTES
-        elif exchange.probe is not None:
-            if (transfer := _transfer(exchange.probe)) is not None:
-                rto_s = transfer.rto_s
-                self._note(transfer, now)
+        rto_s = acked_s = 0.0
+        if exchange.probe is not None and (transfer := _transfer(exchange.probe)) is not None:
+            rto_s = transfer.rto_s
+            self._note(transfer, now)
+            if self._small and min(transfer.last_ack_age_s, now - exchange.request_s) >= rto_s:
+                acked_s = exchange.sent_s  # nothing moves any more: a copy does not queue behind it
         elif exchange.sent_s:
             self.acked_s = exchange.sent_s
         return Standing(
             request_s=exchange.request_s,
             progress_s=max(self.progress_s, exchange.request_s),
-            acked_s=self.acked_s,
+            acked_s=self.acked_s or acked_s,
             first_byte_s=exchange.first_byte_s,
             rto_s=rto_s,
             hedged=self.hedged or len(self.unit.in_flight) >= MAX_COPIES,
@@ -86,7 +87,11 @@ class InFlight(msgspec.Struct, eq=False):
         if transfer.starved:
             self.progress_s = now  # it is the disk that takes its time, and nobody else
         if transfer.drained and self.acked_s == 0.0:
-            self.acked_s = max(last_ack_s, exchange.sent_s)
+            self.acked_s = exchange.sent_s if self._small else max(last_ack_s, exchange.sent_s)
+
+    @property
+    def _small(self) -> bool:
+        return len(self.unit.operation.body) <= SMALL_BYTES
 
 
 def _transfer(probe: Callable[[], Transfer]) -> Transfer | None:
@@ -121,6 +126,7 @@ class Watchdog:
         self._hedge = hedge
         self._fail = fail
         self._in_flight: dict[InFlight, None] = {}
+        self._late = 0  # of these
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for_s = 0.0
 
@@ -132,6 +138,7 @@ class Watchdog:
 
     def unwatch(self, attempt: InFlight) -> None:
         del self._in_flight[attempt]
+        self._late -= attempt.late
 
     @property
     def any_on_its_way(self) -> bool:
@@ -205,14 +212,22 @@ class Watchdog:
     def _act(self, attempt: InFlight, judgement: Judgement, now: float) -> None:
         attempt.due_s = min(judgement.due_s, now + LOOK_S)
         action = judgement.action
+        late = action is Action.HEDGE or attempt.hedged
+        self._late += late - attempt.late
+        attempt.late = late
         if action is Action.HEDGE:
-            if self._budget.credit(now=now) >= 1.0 and self._hedge(attempt):
-                attempt.hedged = True
-                self._budget.take(now=now)
+            self._hedge_if_paid(attempt, now)
         elif action is Action.CUT or (action is Action.CUT_IF_CREDIT and self._budget.take(now=now)):
             attempt.timer = judgement.timer
             attempt.due_s = float("inf")  # nothing more to judge: it ends in the loop's next turn
             attempt.exchange.cancel(_reason(attempt, judgement.timer, now))
+
+    def _hedge_if_paid(self, attempt: InFlight, now: float) -> None:
+        size = len(attempt.unit.operation.body)
+        link_is_free = self._late == len(self._in_flight)  # nothing is being sent whose turn a copy would take
+        if self._budget.affords_hedge(size, link_is_free=link_is_free, now=now) and self._hedge(attempt):
+            attempt.hedged = True
+            self._budget.take_hedge(size, now=now)
 
 
 def _reason(attempt: InFlight, timer: str, now: float) -> str:
@@ -221,5 +236,5 @@ def _reason(attempt: InFlight, timer: str, now: float) -> str:
     if timer == "stall":
         return f"no byte was taken in for {now - max(attempt.progress_s, exchange.request_s):.3g} s"
     if timer == "response":
-        return f"no answer within {now - (attempt.acked_s or exchange.request_s):.3g} s"
+        return f"no answer within {now - (attempt.acked_s or exchange.sent_s or exchange.request_s):.3g} s"
     return f"not done within {now - exchange.request_s:.3g} s"

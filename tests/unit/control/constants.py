@@ -19,6 +19,9 @@ PINNED: dict[str, dict[str, float]] = {
         "INCOME_PER_S": 2.0,
         "CAP": 50.0,
         "INITIAL_CREDIT": 10.0,
+        "HEDGE_SHARE": 0.005,
+        "HEDGE_INITIAL_BYTES": 16384.0,
+        "HEDGE_CAP_BYTES": 33554432.0,
     },
     "retry": {
         "COST_TRANSIENT": 14.0,
@@ -51,6 +54,7 @@ PINNED: dict[str, dict[str, float]] = {
         "HEDGE_SPREAD_S": 1000.0,
         "HEDGE_MAX_BYTES": MIB,
         "HEDGE_MIN_SAMPLES": 20,
+        "LEARN_LOOK_S": 0.03,
         "M_INITIAL": 6.0,
         "M_MIN": 4.0,
         "M_MAX": 200.0,

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from s3_upload.control.budget import RetryBudget, SpeculationBudget
 
+KIB, MIB = 1 << 10, 1 << 20
+
 
 def emptied(now: float = 0.0) -> RetryBudget:
     budget = RetryBudget()
@@ -108,9 +110,9 @@ def test_ten_speculations_can_be_paid_at_first() -> None:
 def test_twenty_successes_pay_for_one_speculation() -> None:
     budget = spent()
     for _ in range(19):
-        budget.succeeded()
+        budget.succeeded(0)
     assert not budget.take(now=0.0)  # 19 * 0.05 = 0.95
-    budget.succeeded()
+    budget.succeeded(0)
     assert budget.take(now=0.0)
     assert not budget.take(now=0.0)
 
@@ -130,7 +132,7 @@ def test_credit_has_a_cap() -> None:
     budget = SpeculationBudget()
     assert budget.credit(now=19.0) == 48.0  # 10 + 2 * 19
     assert budget.credit(now=1000.0) == 50.0
-    budget.succeeded()
+    budget.succeeded(0)
     assert budget.credit(now=1000.0) == 50.0
 
 
@@ -147,10 +149,79 @@ def test_speculation_is_never_more_than_was_paid_for(story: list[float | None]) 
     paid = successes = 0
     for pause_s in story:
         if pause_s is None:
-            budget.succeeded()
+            budget.succeeded(0)
             successes += 1
         else:
             now += pause_s
             paid += budget.take(now=now)
         assert 0.0 <= budget.credit(now=now) <= 50.0
         assert paid <= 10.0 + 0.05 * successes + 2.0 * now + 1e-6
+
+
+# --- hedges, in bytes ------------------------------------------------------------------------------
+
+
+def afforded(budget: SpeculationBudget, size: int, *, link_is_free: bool = False) -> bool:
+    return budget.affords_hedge(size, link_is_free=link_is_free, now=0.0)
+
+
+def test_a_run_begins_with_16_kib_of_second_copies() -> None:
+    budget = SpeculationBudget()
+    assert (afforded(budget, 16 * KIB), afforded(budget, 16 * KIB + 1)) == (True, False)
+    budget.take_hedge(10 * KIB, now=0.0)
+    assert (afforded(budget, 6 * KIB), afforded(budget, 6 * KIB + 1)) == (True, False)
+    assert budget.credit(now=0.0) == 9.0  # it costs what any speculation does, too
+
+
+def test_half_a_percent_of_what_succeeds_may_go_twice() -> None:
+    budget = SpeculationBudget()
+    budget.take_hedge(16 * KIB, now=0.0)
+    for _ in range(199):
+        budget.succeeded(500_000)
+    assert not afforded(budget, 500_000)
+    budget.succeeded(500_000)
+    assert (afforded(budget, 500_000), afforded(budget, 500_001)) == (True, False)
+
+
+def test_a_hedge_that_comes_first_or_never_leaves_has_its_bytes_back() -> None:
+    budget = SpeculationBudget()
+    budget.take_hedge(16 * KIB, now=0.0)
+    budget.give_back_hedge(16 * KIB)
+    assert (afforded(budget, 16 * KIB), afforded(budget, 16 * KIB + 1)) == (True, False)
+
+
+def test_on_a_free_link_one_hedge_may_be_owed_and_no_more() -> None:
+    budget = SpeculationBudget()
+    assert not afforded(budget, 500 * KIB)
+    assert afforded(budget, 500 * KIB, link_is_free=True)
+    budget.take_hedge(500 * KIB, now=0.0)  # 484 KiB are owed
+    budget.succeeded(90 * MIB)
+    assert not afforded(budget, 0, link_is_free=True)
+    budget.succeeded(10 * MIB)
+    assert afforded(budget, 500 * KIB, link_is_free=True)
+
+
+def test_bytes_for_hedges_have_a_cap() -> None:
+    budget = SpeculationBudget()
+    budget.succeeded(1 << 40)
+    assert (afforded(budget, 32 * MIB), afforded(budget, 32 * MIB + 1)) == (True, False)
+
+
+def test_without_credit_bytes_afford_no_hedge() -> None:
+    assert not afforded(spent(), 0, link_is_free=True)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, MIB)), max_size=200))
+def test_bytes_sent_twice_in_vain_are_never_more_than_their_share_and_one_body(
+    story: list[tuple[bool, bool, int]],
+) -> None:
+    """Each: a success or a hedge, whether the link is free, the size of the body."""
+    budget, sent, twice = SpeculationBudget(), 0, 0
+    for success, link_is_free, size in story:
+        if success:
+            budget.succeeded(size)
+            sent += size
+        elif afforded(budget, size, link_is_free=link_is_free):
+            budget.take_hedge(size, now=0.0)
+            twice += size
+        assert twice <= 16 * KIB + sent / 200 + MIB

@@ -35,6 +35,8 @@ def test_budgets() -> None:
     assert 0.0 < true["REFUND_PER_SUCCESS"] <= true["COST_TRANSIENT"] <= true["RETRY_CAPACITY"]
     assert true["REFILL_PER_S"] >= true["COST_TRANSIENT"], "less than a retry a second"
     assert 0.0 < true["INCOME"] < 1.0 <= true["INITIAL_CREDIT"] <= true["CAP"]
+    assert 0.0 < true["HEDGE_SHARE"] < 0.01, "copies take more of a link than is promised"
+    assert true["HEDGE_INITIAL_BYTES"] <= true["HEDGE_CAP_BYTES"]
     assert true["INCOME_PER_S"] > 0.0, "what is lost at the end of a run waits for patience"
 
 
@@ -51,6 +53,8 @@ def test_timers() -> None:
     assert 0.0 < true["M_DECAY"] < 1.0 < true["M_RAISE"]
     assert true["PATIENCE_S"] < true["OUTER_MIN_S"]
     assert true["SMALL_BYTES"] <= true["HEDGE_MAX_BYTES"]
+    assert true["HEDGE_MAX_BYTES"] <= TRUE["budget"]["HEDGE_CAP_BYTES"], "never paid"
+    assert true["LEARN_LOOK_S"] <= true["HEDGE_MARGIN_S"]
     assert TRUE["phase"]["PATIENCE_S"] == true["PATIENCE_S"]
 
 

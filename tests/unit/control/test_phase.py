@@ -14,8 +14,8 @@ from s3_upload.control.timeout import Timeouts
 
 RECHECK_S = 0.25
 PATIENCE_S = 60.0
-ALLOWED = Timeouts(connect_s=3.0, total_s=300.0, stall_s=5.0, response_s=2.0, hedge_s=0.5)
-UNHEDGED = msgspec.structs.replace(ALLOWED, hedge_s=inf)
+ALLOWED = Timeouts(connect_s=3.0, total_s=300.0, stall_s=5.0, response_s=2.0, hedge_s=0.5, look_s=0.5)
+UNHEDGED = msgspec.structs.replace(ALLOWED, hedge_s=inf, look_s=inf)
 SENDING = Standing(request_s=10.0, progress_s=16.0)
 WAITING = Standing(request_s=10.0, progress_s=20.0, acked_s=20.0)
 ANSWERING = Standing(request_s=10.0, progress_s=20.0, acked_s=20.0, first_byte_s=21.0)
@@ -49,7 +49,7 @@ def test_sending_waits_until_5_s_after_the_last_acknowledged_byte() -> None:
     assert judge(UNHEDGED, SENDING, now=before(21.0)) == wait(21.0, "stall")
 
 
-def test_sending_is_looked_at_again_after_hedge_s_since_all_may_be_acknowledged_by_then() -> None:
+def test_sending_is_looked_at_again_after_look_s_since_all_may_be_acknowledged_by_then() -> None:
     assert judge(ALLOWED, SENDING, now=16.0) == wait(16.5, "stall")
     assert judge(ALLOWED, SENDING, now=20.0) == wait(20.5, "stall")
     assert judge(ALLOWED, SENDING, now=20.75) == wait(21.0, "stall")

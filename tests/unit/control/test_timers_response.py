@@ -104,6 +104,20 @@ def test_step_3_only_small_bodies_are_hedged(body_bytes: int, hedged: bool) -> N
 
 
 @pytest.mark.parametrize(
+    ("body_bytes", "look_s"), [(64 << 10, inf), ((64 << 10) + 1, 0.03), (MIB, 0.03), (MIB + 1, inf)]
+)
+def test_step_3_a_body_is_looked_at_until_there_are_samples(body_bytes: int, look_s: float) -> None:
+    """One that is in the kernel at once gives a sample anyway."""
+    assert allowed(warmed_up(0.1, samples=19), body_bytes=body_bytes).look_s == look_s
+
+
+def test_step_3_then_as_often_as_hedging_needs() -> None:
+    timeout = warmed_up(0.1)
+    assert allowed(timeout, body_bytes=MIB).look_s == timeout.hedge_s
+    assert allowed(timeout, body_bytes=MIB + 1).look_s == inf
+
+
+@pytest.mark.parametrize(
     ("body_bytes", "sent_s", "acked_s", "is_sample"),
     [
         (64 << 10, 2.0, 2.04, True),
