@@ -27,7 +27,7 @@ TRIPS_S = (0.001, 0.03, 0.1)
 QUEUE_S = 0.1
 
 
-def link(kind: str, speed_MBps: float, rtt_s: float, *, seed: int = 1) -> World:  # noqa: N803
+def link(kind: str, speed_MBps: float, rtt_s: float, *, seed: int = 1) -> World:
     """Objects of one kind over a link that is free of faults."""
     rng = random.Random(f"{seed} {kind}")
     return World(
@@ -46,7 +46,7 @@ def link(kind: str, speed_MBps: float, rtt_s: float, *, seed: int = 1) -> World:
 def _size(kind: str, rng: random.Random) -> int:
     if kind == "photos":
         return int(min(MIB, max(100 * KIB, MEDIAN_BYTES * rng.lognormvariate(0.0, SIGMA))))
-    return int(kind.split()[0]) * KIB
+    return int(kind.split(maxsplit=1)[0]) * KIB
 
 
 def forgetful(world: World) -> World:

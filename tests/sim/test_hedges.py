@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.sim.hedges import COUNT, SPEEDS_MBPS, forgetful, link, ran
@@ -33,3 +35,11 @@ def test_photos_of_which_the_store_forgets_to_answer_some_cost_a_moment(speed: f
     taken_s, copies = ran(forgetful(world))
     assert copies
     assert taken_s <= 1.2 * undisturbed_s + 1.0
+
+
+def test_what_hedges_save_pays_for_more_of_them() -> None:
+    """A store that loses the answers to one request in twenty, and has taken in their bodies."""
+    world = forgetful(link("64 KiB", 100.0, 0.03))
+    world = replace(world, faults=replace(world.faults, unanswered=0.05))
+    _, copies = ran(world)
+    assert sum(copies) > 0.03 * world.total_bytes
