@@ -220,7 +220,8 @@ class Outage:
 
     def outwaited(self, report: AttemptReport) -> bool:
         """Whether the answer to an attempt was waited for as long as any is (`timers`, step 3)."""
-        waited_s = round(report.ended_s - report.acked_s, 3)
+        since_s = report.acked_s or report.sent_s or report.request_s
+        waited_s = round(report.ended_s - since_s, 3)
         return report.timer == TIMER_RESPONSE and waited_s >= self.max_s > PATIENCE_S
 
     def probe_limits_s(self, *, now: float) -> tuple[float, float]:

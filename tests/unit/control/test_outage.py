@@ -363,6 +363,12 @@ def test_a_single_answer_is_waited_for_no_longer_than_an_outage(
     assert outage(max_s).outwaited(cut) is outwaited
 
 
+def test_a_small_request_that_was_never_acknowledged_waited_since_it_was_sent() -> None:
+    cut = report(FailureKind.TIMEOUT, begun_s=500.0, ended_s=502.0, request_s=500.0)
+    cut = msgspec.structs.replace(cut, sent_s=500.0, timer="response")
+    assert not outage(300.0).outwaited(cut)
+
+
 # --- what answers is no S3 -------------------------------------------------------------------------------
 
 
