@@ -119,16 +119,17 @@ class Share:
 class AcceptedRate:
     """The algorithm of the module's theory, for all requests that a store counts together.
 
-    `limit_per_s`: requests that the store is taken to allow each second, math.inf for no limit.  `now` is in
+    `limit_per_s`: requests that the store is taken to allow each second, MIN_PER_S at least, math.inf for no
+    limit.  `now` is in
     seconds and only grows; `sent_s` is when a request began, on the same clock.
     """
 
     def __init__(self, limit_per_s: float = math.inf) -> None:
-        self.limit_per_s = limit_per_s
+        self.limit_per_s = max(limit_per_s, MIN_PER_S)
         self.noise = 0.0
         self.blocked = False
         """Whether nothing is accepted at the moment (step 4)."""
-        self._held_per_s = limit_per_s  # to what is held at the moment: the limit, or less
+        self._held_per_s = self.limit_per_s  # to what is held at the moment: the limit, or less
         self._next_s = -math.inf  # when the next request may begin
         self._waited_s = -math.inf  # when one last had to wait
         self._tally = Tally()
