@@ -156,3 +156,15 @@ def test_an_exception_while_they_are_let_go_ends_the_run(make: Make, monkeypatch
         pass
     rig.run(1.0)
     assert [str(error) for error in rig.errors] == ["no slot"]
+
+
+def test_the_rate_grows_while_some_wait_and_none_is_refused(make: Make) -> None:
+    rig = make(AcceptedRates()).limited()
+    for number in range(3000):
+        rig.line.admit(unit(f"a/{number}"))
+    answered = 0
+    for _ in range(60):
+        rig.run(0.1)
+        rig.observe(SUCCESS, len(rig.gone) - answered)
+        answered = len(rig.gone)
+    assert answered > 4 * 51 * 6

@@ -164,6 +164,10 @@ class AcceptedRate:
         self._next_s = self._from_s(now) + 1.0 / self._held_per_s
         return True
 
+    def keeps_waiting(self, *, now: float) -> None:
+        """Some still wait for their turn."""
+        self._waited_s = now
+
     def give_back(self) -> None:
         """A request that was to begin does not."""
         self._next_s -= 1.0 / self._held_per_s

@@ -105,7 +105,9 @@ class RateLine:
         for rate, line in tuple(self._lines.items()):
             count = min(rate.available(now=now), len(line)) if rate.limited else len(line)
             first = [line.popleft() for _ in range(count)]
-            if not line:
+            if line:
+                rate.keeps_waiting(now=now)
+            else:
                 del self._lines[rate]
             for unit in reversed(first):  # each goes before all others
                 self._resume(unit)
