@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 KINDS = ("fixed", "token", "sliding")
 RATES = (100, 800, 3_500, 10_000)
 DELAYS_MS = (2, 5, 40, 100)
-CHANGES = (((0.0, 800), (4.0, 200), (8.0, 800)), ((0.0, 3_500), (6.0, 1_000)))
+CHANGES = (((0.0, 800), (15.0, 200), (30.0, 800)), ((0.0, 3_500), (15.0, 1_000)))
 """Steps of a rate that changes in mid-run: from which second, how many requests a second."""
+LAST_STEP_S = 15.0
 CHANGE_DELAYS_MS = (5, 40)
 SETTLED_S = 3
 """From here on the refusals are judged."""
@@ -54,6 +55,11 @@ class Row:
     @property
     def highest(self) -> int:
         return max(rate for _, rate in self.steps)
+
+    def lasts_s(self, seconds: float) -> float:
+        """How long an upload at the allowed rate is to take: `seconds`, or as the steps need."""
+        last_s = self.steps[-1][0]
+        return last_s + LAST_STEP_S if last_s else seconds
 
     def allowed(self, duration_s: float) -> float:
         """Requests that may be served in the first `duration_s` seconds."""

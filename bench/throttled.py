@@ -80,6 +80,7 @@ def upload(
 
 def measure(row: Row, lineup: Sequence[Contender], files: Files, seconds: float) -> dict[str, Any]:
     """One row: every contender once, in turns."""
+    seconds = row.lasts_s(seconds)
     workload = files.of(int(row.allowed(seconds)))
     machine_per_s = 0.0
     if row.highest >= MACHINE_FROM_PER_S:

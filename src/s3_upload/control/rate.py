@@ -135,6 +135,7 @@ class AcceptedRate:
         self._tally = Tally()
         self._episode: Share | None = None
         self._cut_s = -math.inf
+        self._was_limited = False  # whether a limit was known when the last cut came
         self._used_up_per_s = 0.0  # what was accepted before the last cut
         self._return_s = -math.inf  # from when on what is held to returns to the limit
         self._refused_sent_s = -math.inf  # when the last of those refused was sent
@@ -243,7 +244,9 @@ class AcceptedRate:
         if self._held_per_s >= self.limit_per_s:
             gap_s = now - self._cut_s
             self._held_per_s, self._return_s = self.limit_per_s, now
-            if gap_s > MIN_GAP_S:
+            # How early an allowance was used up that nobody knew says nothing of how fast to go now.
+            too_fast = self._was_limited or self._response_s > CATCH_UP_S
+            if too_fast and gap_s > MIN_GAP_S:
                 self._held_per_s = max(self._held_per_s * (1.0 - min(gap_s, MAX_GAP_S)), MIN_PER_S)
                 self._return_s += LONG_S
             self.blocked = False
@@ -280,6 +283,7 @@ class AcceptedRate:
         if per_s == 0.0 and (1.0 - SAME) * before < accepted < before and pause_s > SAME_AFTER_S:
             accepted = (1.0 - SAME_WEIGHT) * before + SAME_WEIGHT * accepted
         self._used_up_per_s = accepted
+        self._was_limited = self.limited
         self.limit_per_s = max(min(self.limit_per_s, ABOVE * accepted), MIN_PER_S)
         self._held_per_s = min(max(per_s, PROBE_SHARE * self.limit_per_s, MIN_PER_S), self.limit_per_s)
         self.blocked = per_s == 0.0
