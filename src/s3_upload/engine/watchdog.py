@@ -224,9 +224,7 @@ class Watchdog:
 
     def _hedge_if_paid(self, attempt: InFlight, now: float) -> None:
         size = len(attempt.unit.operation.body)
-        link_is_free = self._late == len(
-            self._in_flight
-        )  # nothing is being sent whose turn a copy would take
+        link_is_free = self._late == len(self._in_flight)  # a copy would take nobody's turn
         if self._budget.affords_hedge(size, link_is_free=link_is_free, now=now) and self._hedge(attempt):
             attempt.hedged = True
             self._budget.take_hedge(size, now=now)
