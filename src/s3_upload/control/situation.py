@@ -19,12 +19,13 @@ MIN_REFUSED = 3
 class Seen(msgspec.Struct, frozen=True):
     """What is known at one moment; times are seconds on the run's clock.
 
-    `alive_s`: the store's last sign of life, or when nothing was waited for; `away_since_s`: since when it is
-    away, None if it is not, for the reason `cause`; `refused`: how many answers in a row were errors, since
-    `refused_since_s`, the last of them `refusal`.
+    `alive_s`: the store's last sign of life, or when nothing was waited for; `answered_s`: its last answer;
+    `away_since_s`: since when it is away, None if it is not, for the reason `cause`; `refused`: how many
+    answers in a row were errors, since `refused_since_s`, the last of them `refusal`.
     """
 
     alive_s: float
+    answered_s: float = 0.0
     away_since_s: float | None = None
     cause: str = ""
     refused: int = 0
@@ -66,8 +67,11 @@ class Situation:
         return seen.alive_s, f"{endpoint} takes requests and has not answered for {{}}; {limit}"
 
     def _over(self, seen: Seen, now: float) -> str | None:
-        """After something was told, and only by a success: an error is no end of trouble."""
+        """After something was told, and only by a success: an error is no end of trouble, nor is a byte that
+        was taken in, which the kernel of a store does that is frozen."""
         if self._since_s is None or seen.away_since_s is not None or seen.refused:
+            return None
+        if seen.answered_s < self._since_s:
             return None
         if now - self._told_s < APART_S:
             return None

@@ -167,6 +167,7 @@ class Outages:
         outage = self._outage
         return Seen(
             alive_s=outage.alive_s,
+            answered_s=outage.answered_s,
             away_since_s=outage.since_s if self.away else None,
             cause=outage.cause,
             refused=self._refused,

@@ -18,7 +18,7 @@ def lines(seen: Callable[[float], Seen], until_s: int, situation: Situation | No
 
 
 def fine(now: float) -> Seen:
-    return Seen(alive_s=now)
+    return Seen(alive_s=now, answered_s=now)
 
 
 def test_of_a_store_that_is_fine_nothing_is_said() -> None:
@@ -89,3 +89,10 @@ def test_an_error_is_no_end_of_an_outage() -> None:
 
 def test_a_stray_error_before_a_long_request_is_no_situation() -> None:
     assert lines(lambda now: Seen(alive_s=now, refused=2, refused_since_s=0.0, refusal="500"), 100) == {}
+
+
+def test_what_the_kernel_of_a_frozen_store_takes_in_is_no_answer() -> None:
+    """New connections are taken every ten seconds, and nothing ever comes."""
+    said = lines(lambda now: Seen(alive_s=now // 10 * 10 + 2, answered_s=1.0), 60)
+    assert said
+    assert not [line for line in said.values() if "answers again" in line]
