@@ -260,6 +260,14 @@ def test_a_wrong_variable_gets_one_clear_line(env: dict[str, str], src: Path) ->
     assert_one_line(result, 2, "S3_UPLOAD_N_RETRIES", "lots")
 
 
+def test_too_few_open_files_get_one_clear_line(account: dict[str, str], src: Path) -> None:
+    limited = ["sh", "-c", 'ulimit -n 12; exec "$@"', "sh", COMMAND, "src", "s3://bucket"]
+    result = subprocess.run(
+        limited, env=account, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    assert_one_line(result, 2, "only 12 files may be open", "ulimit -n")
+
+
 def test_a_bucket_that_is_not_there(account: dict[str, str], src: Path) -> None:
     assert_one_line(s3_upload(account, "src", "s3://no-such-bucket/p"), 3, "no-such-bucket")
 

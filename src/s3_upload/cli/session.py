@@ -23,6 +23,7 @@ from s3_upload.cli.output import (
     LAST_WORDS_S,
     InterruptedRun,
     StdoutError,
+    UsageError,
     emit,
     end_at_once,
     flush,
@@ -33,7 +34,7 @@ from s3_upload.cli.output import (
 from s3_upload.cli.render import Text, counted, progress_line, show_bytes
 from s3_upload.cli.store import open_store
 from s3_upload.content_type import content_type_by_name
-from s3_upload.descriptors import raise_limit
+from s3_upload.descriptors import limit, raise_limit
 from s3_upload.errors import RunError
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 M_ARENA_MAX = -8
 """glibc, malloc.h."""
+MIN_OPEN_FILES = 20
+"""An event loop, the results' pipes, a file and a connection; below this the loop itself may not start."""
 COLLECT_EVERY = 5_000
 """Objects made and not let go, after which cycles are looked for (Python's own: 700)."""
 
@@ -116,6 +119,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     share_one_heap()
     collect_rarely()
     raise_limit()
+    _refuse_too_few_files()
     held_back = config.share != "full" or config.max_bandwidth
     pace = Pace(config.share, config.max_bandwidth) if held_back else None
 
@@ -203,6 +207,15 @@ def share_one_heap() -> None:
 
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+
+
+def _refuse_too_few_files() -> None:
+    allowed = limit()
+    if allowed is not None and allowed < MIN_OPEN_FILES:
+        raise UsageError(
+            f"only {allowed} files may be open at a time, which is too few: at least {MIN_OPEN_FILES} are "
+            "needed (ulimit -n 1024)"
+        )
 
 
 def collect_rarely() -> None:
