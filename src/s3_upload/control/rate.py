@@ -19,7 +19,8 @@ Theory of operation.
    counts.
 3. *Cut*: the limit becomes ABOVE times what was accepted in the last second.  Requests sent before it say
    nothing new.  What is held to for the moment is less: what was accepted in the episode.  Each success
-   brings that nearer to the limit, by RETURN_PER_S.
+   brings that nearer to the limit, by RETURN_PER_S.  Where nothing was accepted the limit is a guess, and
+   each success adds as much to it.
 4. *Blocked*, after a cut for MOSTLY: what is held to is PROBE_SHARE of the limit, since all would be
    refused for the rest of a second, perhaps.  The first success that was sent after the last refusal
    doubles it, and so on up to the limit.  What the store refuses for longer than a second, for whatever
@@ -135,6 +136,7 @@ class AcceptedRate:
         self._tally = Tally()
         self._episode: Share | None = None
         self._cut_s = -math.inf
+        self._untold = False  # the last cut came before anything was accepted: the limit is a guess
         self._was_limited = False  # whether a limit was known when the last cut came
         self._used_up_per_s = 0.0  # what was accepted before the last cut
         self._return_s = -math.inf  # from when on what is held to returns to the limit
@@ -220,7 +222,7 @@ class AcceptedRate:
 
     def _accepted_limited(self, sent_s: float, now: float) -> None:
         self._response_s = now - sent_s
-        self.limit_per_s += GAIN
+        self.limit_per_s += RETURN_PER_S if self._untold else GAIN
         if self.blocked:
             if sent_s > self._refused_sent_s:
                 self._unblock(sent_s, now)
@@ -284,6 +286,7 @@ class AcceptedRate:
             accepted = (1.0 - SAME_WEIGHT) * before + SAME_WEIGHT * accepted
         self._used_up_per_s = accepted
         self._was_limited = self.limited
+        self._untold = accepted < 2.0
         self.limit_per_s = max(min(self.limit_per_s, ABOVE * accepted), MIN_PER_S)
         self._held_per_s = min(max(per_s, PROBE_SHARE * self.limit_per_s, MIN_PER_S), self.limit_per_s)
         self.blocked = per_s == 0.0
@@ -315,7 +318,7 @@ class AcceptedRate:
             grown = min(self.limit_per_s * (1.0 + self._growth), MOST_GROWTH * self._tally.last_second(now))
             self.limit_per_s = self._held_per_s = max(self.limit_per_s, grown)
             self._growth = min(2.0 * self._growth, MAX_GROWTH)
-            self._grow_s = now + max(GROWTH_S, TOLD / self.limit_per_s)
+            self._grow_s = now + max(GROWTH_S, min(TOLD / self.limit_per_s, 1.0))
         elif min(waited_s, quiet_s) > REMEMBER_S:
             self._open()
 

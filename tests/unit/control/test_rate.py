@@ -225,3 +225,13 @@ def test_whatever_is_answered_a_request_may_begin_within_a_second(
             assert rate.take(now=now)
         else:
             assert rate.due_s() == -math.inf
+
+
+def test_a_store_that_refused_all_it_got_first_is_used_within_seconds() -> None:
+    class NotYet:
+        def allows(self, now: float) -> bool:
+            return now > 0.2
+
+    rate = AcceptedRate()
+    result = upload(NotYet(), rate, until_s=5.0, delay_s=0.005, max_in_flight=100)
+    assert result.accepted > 800
