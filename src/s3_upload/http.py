@@ -10,7 +10,7 @@ Buffer = bytes | memoryview
 
 
 class Slices:
-    """One sending of a `SlicedBody`: its bytes from the first to the last, a slice at a time."""
+    """One sending of a `SlicedBody`: its bytes from the first to the last, a slice at a time. Abstract."""
 
     def take(self) -> bytes | None:
         """The next slice; None while it is being read: `ready` is called when it is there.
@@ -26,6 +26,9 @@ class Slices:
 
 class SlicedBody:
     """A body that is not in memory: it is read as it is sent, each time anew.
+
+    Abstract, but no `ABC`: whether a body is one is asked several times for each request, which takes longer
+    of an ABC.
 
     `held_bytes`: what one sending of it has in memory at most.
     """

@@ -219,8 +219,8 @@ def _refuse_too_few_files() -> None:
 
 
 def collect_rarely() -> None:
-    """An upload leaves no reference cycles behind, and the collector looked through all that is in flight
-    300 times for 20,000 files: 4 % of the run, 10 % with hundreds of requests in flight."""
+    """An upload leaves no reference cycles behind, and each time the collector looks through all that is in
+    flight: with many small files and hundreds of requests at once that shows."""
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY)
 

@@ -7,7 +7,7 @@ blame, and to try it again uses up its tries for nothing.  So:
 1. *Suspected*.  A connection could not be made (refused, unreachable, in vain, name not resolved), or one was
    lost before any byte of an answer, or for `silent_s` there was no *sign of life*: nothing was answered, and
    no byte of a body acknowledged.  Or S3 has answered in this run, and for `foreign_s` whatever answers is
-   none (`is_foreign`): an ingress, while the store behind it is away.  What fails for want of an answer of
+   none (`by_ingress`): an ingress, while the store behind it is away.  What fails for want of an answer of
    S3's from now on is *held*: it is neither tried again nor judged.  Unless something is answered soon, a
    probe asks the store something small.
 2. *It was there*.  Something that was begun since is answered, whatever it says; or, where there was only
@@ -52,8 +52,9 @@ INGRESS_STATUSES = frozenset({502, 503, 504})
 """What load balancers and proxies answer for a server that they do not reach."""
 
 
-def is_foreign(report: AttemptReport) -> bool:
-    """Whether an attempt was answered with no word of S3's (no code, no request ID), as if it were away."""
+def by_ingress(report: AttemptReport) -> bool:
+    """Whether what answered an attempt stands before a store that is away: no word of it is S3's (no code, no
+    request ID)."""
     if not report.status or report.code or report.request_id:
         return False
     return report.status in INGRESS_STATUSES or report.outcome == FailureKind.NOT_S3.value
@@ -135,7 +136,7 @@ class Outage:
 
     def answered(self, report: AttemptReport) -> Change:
         """An attempt was answered, whatever the answer."""
-        if self._any_answer and is_foreign(report):
+        if self._any_answer and by_ingress(report):
             return self._answered_by_another(report)
         self.got_somewhere = self._any_answer = True
         self.answered_s = report.ended_s
@@ -195,7 +196,7 @@ class Outage:
         """Whether an attempt that failed is neither tried again nor judged now."""
         if self.reach is Reach.THERE:
             return False
-        return report.outcome in UNANSWERED or (self._any_answer and is_foreign(report))
+        return report.outcome in UNANSWERED or (self._any_answer and by_ingress(report))
 
     def is_miss(self, status: int, request_id: str) -> bool:
         """Whether a probe's answer, which has no body, is not the store's."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 
-from s3_upload.control.outage import is_foreign
+from s3_upload.control.outage import by_ingress
 from s3_upload.control.retry import Failed, Retry, Rng, Verdict
 from s3_upload.engine.attempt import Outcome, run_error, upload_error
 from s3_upload.engine.client import Client
@@ -98,7 +98,7 @@ class Failures:
                 unit.corrected += (failure.kind,)
             again = self._sink.reread if decision.verdict is Verdict.REREAD else self._sink.resume
             asked_s = min(failure.retry_after_s or 0.0, decision.delay_s)
-            unanswered = not outcome.report.status or is_foreign(outcome.report)
+            unanswered = not outcome.report.status or by_ingress(outcome.report)
             self.waiting.add(unit, decision.delay_s, again, asked_s=asked_s, unanswered=unanswered)
         elif decision.verdict is Verdict.STOP_RUN:
             self._sink.fail(run_error(self._client, unit, failure, outcome.exchange, decision.in_a_row))
