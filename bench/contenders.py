@@ -70,7 +70,7 @@ def ours_command(*output: str) -> Contender:
 
     options = (*(output or ("--only-show-errors",)), "--addressing-style", "path", "--endpoint-url")
     script = Path(sys.executable).with_name("s3-upload")
-    exists = script.exists() and find_spec("s3_upload.upload") is not None
+    exists = script.exists() and find_spec("s3_upload.api") is not None
     missing = "" if exists else "the s3-upload command is not installed"
     return Contender("s3-upload (command)", _version("s3-upload"), ("",), command, ours=True, missing=missing)
 
@@ -79,7 +79,7 @@ def _ours_api() -> Contender:
     def command(_: str, directory: Path, url: str) -> list[str]:
         return [sys.executable, str(HERE / "ours_put.py"), str(directory), url, BUCKET]
 
-    missing = "" if find_spec("s3_upload.upload") is not None else "the package s3_upload has no upload.py"
+    missing = "" if find_spec("s3_upload.api") is not None else "the package s3_upload has no api.py"
     return Contender("s3-upload (API)", _version("s3-upload"), ("",), command, ours=True, missing=missing)
 
 

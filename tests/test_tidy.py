@@ -45,9 +45,9 @@ ARROWS: dict[str, set[str]] = {
     "client": LEAVES | {"s3", "wire", "session"},
     "content_type": LEAVES | {"s3"},
     "adapters": LEAVES | {"s3", "wire", "engine"},
-    "upload": LEAVES | {"engine", "control", "s3"},
-    "cli": LEAVES | {"__init__", "upload", "client", "content_type", "embedded", "s3"},
-    "__init__": LEAVES | {"upload", "client", "content_type", "s3"},
+    "api": LEAVES | {"engine", "control", "s3"},
+    "cli": LEAVES | {"__init__", "api", "client", "content_type", "embedded", "s3"},
+    "__init__": LEAVES | {"api", "client", "content_type", "s3"},
 }
 """What each folder or module of the package may import of the package, types included."""
 
@@ -227,10 +227,10 @@ def map_of(text: str) -> set[str]:
         ("s3", "from s3_upload.wire import exchange"),
         ("wire", "from s3_upload.s3.operations import Operation"),
         ("wire", "def f():\n    from s3_upload import client"),
-        ("engine", "from s3_upload.upload import s3_upload_files"),
+        ("engine", "from s3_upload.api import s3_upload_files"),
         ("engine", "from s3_upload import S3Client"),
         ("errors", "from s3_upload.report import SUCCESS"),
-        ("upload", "from s3_upload.cli.output import emit"),
+        ("api", "from s3_upload.cli.output import emit"),
         ("client", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from s3_upload.cli import main"),
         ("cli", "from s3_upload.engine.scheduler import Scheduler"),
         ("control", "from ..engine import unit"),
@@ -325,6 +325,6 @@ def test_unfinished_work_is_seen(word: str) -> None:
 
 
 def test_a_map_is_read() -> None:
-    lines = ("```", "src/s3_upload/", "  upload.py   joins", "  s3/", "    sigv4.py   signs", "  cli/   text")
+    lines = ("```", "src/s3_upload/", "  api.py   joins", "  s3/", "    sigv4.py   signs", "  cli/   text")
     picture = "\n".join((*lines, "    main.py", "```", "x.py"))
-    assert map_of(picture) == {"upload.py", "s3/sigv4.py", "cli/main.py"}
+    assert map_of(picture) == {"api.py", "s3/sigv4.py", "cli/main.py"}

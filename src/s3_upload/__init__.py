@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from s3_upload.api import s3_upload_files
     from s3_upload.client import S3Client
     from s3_upload.config import UploadConfig
     from s3_upload.content_type import content_type_by_name
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from s3_upload.s3.credentials import Credentials
     from s3_upload.s3.operations import CustomerKey, RequestFields
     from s3_upload.source import ObjectSource, files_recursive
-    from s3_upload.upload import s3_upload_files
 
 __version__ = "0.1.0"
 
@@ -70,7 +70,7 @@ _NAMES_IN = {
     "s3.credentials": ("Credentials",),
     "s3.operations": ("CustomerKey", "RequestFields"),
     "source": ("ObjectSource", "files_recursive"),
-    "upload": ("s3_upload_files",),
+    "api": ("s3_upload_files",),
 }  # fmt: skip
 
 if not TYPE_CHECKING:  # or a type checker would take any name for a public one

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 
+from s3_upload.api import s3_upload_files
 from s3_upload.client import S3Client
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
-from s3_upload.upload import s3_upload_files
 from tests.faults.actions import Delay, Serve, Stall
 from tests.faults.uploads import BUCKET, config, quiet, run, sources
 

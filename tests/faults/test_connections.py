@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from s3_upload.api import s3_upload_files
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.s3.operations import RequestFields
 from s3_upload.source import ObjectSource
-from s3_upload.upload import s3_upload_files
 from tests.faults.actions import Action, Delay, Reset, Rule, Serve, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, sources, stored, upload
 from tests.unit.test_bulk_line import Plain

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
 from s3_upload.control.retry import ASK_RETRIES
 from s3_upload.engine.feed import MAX_CREATES
@@ -20,7 +21,6 @@ from s3_upload.errors import FailureKind, RunError
 from s3_upload.report import AttemptReport
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, Operation, RequestFields
 from s3_upload.source import ObjectSource
-from s3_upload.upload import s3_upload_files
 from tests.faults.actions import Action, Delay, Garbage, Request, Reset, Rule, Stall, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, quiet, run, stored, upload
 
@@ -301,7 +301,7 @@ def _exact(info: os.stat_result) -> dict[str, int]:
 def test_a_big_file_of_a_file_system_that_makes_up_inodes_and_times_is_uploaded(
     fault_server: StartFaultServer, big: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3_upload.upload.Versions", partial(Versions, stat=MadeUp()))
+    monkeypatch.setattr("s3_upload.api.Versions", partial(Versions, stat=MadeUp()))
     server = fault_server()
     assert upload(server, [ObjectSource.file(big, "big")], settings=LITTLE_MEMORY).uploaded == 1
     assert stored(server) == {"big": BIG}

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from s3_upload.api import s3_upload_files
 from s3_upload.client import S3Client
 from s3_upload.control.retry import MIN_RETRIES_TO_STOP
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
 from s3_upload.source import ObjectSource
-from s3_upload.upload import s3_upload_files
 from tests.faults.actions import Answer, Delay, Early, Garbage, Rule, Stall, s3_error
 from tests.faults.model import S3Model
 from tests.faults.uploads import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload.upload import s3_upload_files
+from s3_upload.api import s3_upload_files
 from s3_upload.wire import tcp_info
 from tests.faults.uploads import BUCKET, config, run, sources, stored
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from s3_upload.api import Controls, real_runtime, run_upload
 from s3_upload.control.retry import Retry
 from s3_upload.control.timeout import Timeouts
 from s3_upload.control.window import FixedWindow
 from s3_upload.engine.watchdog import Watchdog
 from s3_upload.source import ObjectSource
-from s3_upload.upload import Controls, real_runtime, run_upload
 from s3_upload.wire.connection import Connection
 from tests.faults.actions import Delay, Reset, Rule, Stall
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run

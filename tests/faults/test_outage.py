@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from s3_upload.api import s3_upload_files
 from s3_upload.client import S3Client
 from s3_upload.errors import AttemptError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations import HEAD_OBJECT
 from s3_upload.source import ObjectSource
-from s3_upload.upload import s3_upload_files
 from tests.faults.actions import Reset, Rule, Stall, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, quiet, run, sources, stored, upload
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
 from s3_upload.errors import FailureKind
 from s3_upload.parts import PartRules
 from s3_upload.source import ObjectSource
-from s3_upload.upload import s3_upload_files
 from tests.faults.actions import Answer, Request, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored
 

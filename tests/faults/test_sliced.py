@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
 from s3_upload.source import ObjectSource
-from s3_upload.upload import s3_upload_files
 from tests.faults.actions import Action, Early, Reset, Rule, Stall, s3_error
 from tests.faults.uploads import BUCKET, Reports, config, quiet, run, stored, upload
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
 from s3_upload.engine import spool
 from s3_upload.engine.spool import SpooledPart
 from s3_upload.errors import FailureKind
 from s3_upload.parts import PartRules
 from s3_upload.source import ObjectSource
-from s3_upload.upload import s3_upload_files
 from tests.faults.actions import Action, Early, Reset, Rule, s3_error
 from tests.faults.uploads import BUCKET, config, run, stored
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
 from s3_upload.engine.feed import MAX_STREAMS
 from s3_upload.source import ObjectSource
-from s3_upload.upload import s3_upload_files
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored, upload
 
 if TYPE_CHECKING:

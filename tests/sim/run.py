@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from s3_upload.api import Controls, Runtime, controls_for, run_upload
 from s3_upload.client import S3Client
 from s3_upload.engine.client import Client
 from s3_upload.report import UploadReport, UploadSummary
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations import RequestFields
-from s3_upload.upload import Controls, Runtime, controls_for, run_upload
 from tests.faults.model import S3Model
 from tests.sim.disk import SimDisk
 from tests.sim.handshake import Address

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from s3_upload import UploadConfig, descriptors
+from s3_upload.api import DEFAULT_MAX_CONNECTIONS, RESERVED_FILES, controls_for, max_connections
 from s3_upload.descriptors import (
     ASSUMED_OPEN,
     COMMAND_LIMIT,
@@ -29,7 +30,6 @@ from s3_upload.engine.version import Versions
 from s3_upload.errors import SourceError
 from s3_upload.source import ObjectSource, files_recursive
 from s3_upload.threads import DaemonThreads
-from s3_upload.upload import DEFAULT_MAX_CONNECTIONS, RESERVED_FILES, controls_for, max_connections
 
 WANTS = [OSError(number, os.strerror(number)) for number in (errno.EMFILE, errno.ENFILE)]
 

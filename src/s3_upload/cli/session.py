@@ -112,8 +112,8 @@ def _upload_and_tell(job: Job) -> None:
 
 def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     """Raises CancelledError or KeyboardInterrupt when it is interrupted."""
+    from s3_upload.api import s3_upload_files
     from s3_upload.pace import Pace
-    from s3_upload.upload import s3_upload_files
 
     config, fields = job.options.config(), job.options.objects.request_fields()
     share_one_heap()
