@@ -39,15 +39,16 @@ ARROWS: dict[str, set[str]] = {
     "control": LEAVES,
     "s3": LEAVES,
     "wire": LEAVES,
-    "engine": LEAVES | {"control", "s3", "wire"},
+    "observe": LEAVES,
+    "engine": LEAVES | {"control", "observe", "s3", "wire"},
     "session": LEAVES | {"s3"},
     "embedded": LEAVES,
     "client": LEAVES | {"s3", "wire", "session"},
     "content_type": LEAVES | {"s3"},
     "adapters": LEAVES | {"s3", "wire", "engine"},
-    "api": LEAVES | {"engine", "control", "s3"},
-    "cli": LEAVES | {"__init__", "api", "client", "content_type", "embedded", "s3"},
-    "__init__": LEAVES | {"api", "client", "content_type", "s3"},
+    "api": LEAVES | {"engine", "control", "observe", "s3"},
+    "cli": LEAVES | {"__init__", "api", "observe", "client", "content_type", "embedded", "s3"},
+    "__init__": LEAVES | {"api", "observe", "client", "content_type", "s3"},
 }
 """What each folder or module of the package may import of the package, types included."""
 

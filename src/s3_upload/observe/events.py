@@ -1,0 +1,155 @@
+"""What a run tells while it goes on: the events, and who hears them.
+
+Rules:
+
+* An event is a frozen record; times (`at_s`) are seconds on the run's clock, sizes are bytes.
+* They come in the order in which things happen, on the run's loop, and each in a bounded time: a listener
+  must not block.  What a listener raises ends the run.
+* An event that nobody wants is not made.  So a run without listeners pays an `if` for each.
+* Nothing secret is in an event.
+
+`seq` tells objects apart: it is that of the `UploadReport`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import get_args
+
+import msgspec
+
+from s3_upload.report import AttemptReport, UploadReport
+
+
+class ObjectBegun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The first request of an object is ready to be sent. `size`: None for a stream, which tells it at its
+    end."""
+
+    at_s: float
+    seq: int
+    key: str
+    source: str
+    size: int | None
+
+
+class UploadCreated(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The store has begun a multipart upload. `part_size`: of the first part; later ones may be larger."""
+
+    at_s: float
+    seq: int
+    key: str
+    upload_id: str
+    part_size: int
+
+
+class PartStored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The store has a part. `checksum`: base64, "" where none was sent."""
+
+    at_s: float
+    seq: int
+    key: str
+    part_number: int
+    bytes: int
+    etag: str
+    checksum: str
+
+
+class BytesAcknowledged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How much of an object with a big body has arrived: parts that are stored, and what the other side has
+    acknowledged of the bodies under way, where that can be known, else what has left.  At most ten times a
+    second for each object, when it has changed.  It can shrink: an attempt may fail."""
+
+    at_s: float
+    seq: int
+    key: str
+    bytes: int
+    size: int | None
+
+
+class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One try of one request is over, whatever became of it."""
+
+    at_s: float
+    seq: int
+    key: str
+    report: AttemptReport
+
+
+class LimitsChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What holds the run back now.
+
+    `requests`: under way; `max_requests`: how many there may be; `limited_by`: a name of `observe.limits`;
+    `rate_per_s`: requests a second that the store accepts, 0.0 where it refuses none; `bytes_per_s`: the
+    pace, 0.0 where there is none.
+    """
+
+    at_s: float
+    requests: int
+    max_requests: int
+    limited_by: str
+    rate_per_s: float = 0.0
+    bytes_per_s: float = 0.0
+
+
+class StoreAway(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The store does not answer any more, since `since_s`; it is tried again at `next_try_s`.  Told again
+    for each try."""
+
+    at_s: float
+    since_s: float
+    next_try_s: float
+    cause: str
+
+
+class StoreBack(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The store answers again."""
+
+    at_s: float
+    since_s: float
+
+
+class ObjectEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """An object is uploaded, failed or skipped."""
+
+    at_s: float
+    report: UploadReport
+
+
+Event = (
+    ObjectBegun
+    | UploadCreated
+    | PartStored
+    | BytesAcknowledged
+    | AttemptEnded
+    | LimitsChanged
+    | StoreAway
+    | StoreBack
+    | ObjectEnded
+)
+Listener = Callable[[Event], object]
+KINDS: tuple[type, ...] = get_args(Event)
+
+
+class Listening(msgspec.Struct, frozen=True):
+    """A listener and the kinds of events that it wants; the others are not made for it."""
+
+    listener: Listener
+    kinds: frozenset[type] = frozenset(KINDS)
+
+
+class Events:
+    """Passes events on to those who want them. `wants` is to be asked before an event is made."""
+
+    def __init__(self, listening: Iterable[Listening] = ()) -> None:
+        self._by_kind: dict[type, list[Listener]] = {}
+        for one in listening:
+            for kind in one.kinds:
+                self._by_kind.setdefault(kind, []).append(one.listener)
+
+    def wants(self, *kinds: type) -> bool:
+        """Whether anybody wants any of these."""
+        return any(kind in self._by_kind for kind in kinds)
+
+    def tell(self, event: Event) -> None:
+        for listener in self._by_kind.get(type(event), ()):
+            listener(event)
