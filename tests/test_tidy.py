@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "parts": {"config"},
     "report": {"errors"},
     "source": {"checks", "descriptors", "errors"},
+    "mapping": {"errors", "source"},
     "control": LEAVES,
     "s3": LEAVES,
     "wire": LEAVES,
@@ -47,7 +48,7 @@ ARROWS: dict[str, set[str]] = {
     "content_type": LEAVES | {"s3"},
     "adapters": LEAVES | {"s3", "wire", "engine"},
     "api": LEAVES | {"engine", "control", "observe", "s3"},
-    "cli": LEAVES | {"__init__", "api", "observe", "client", "content_type", "embedded", "s3"},
+    "cli": LEAVES | {"__init__", "api", "observe", "client", "content_type", "embedded", "mapping", "s3"},
     "__init__": LEAVES | {"api", "observe", "client", "content_type", "s3"},
 }
 """What each folder or module of the package may import of the package, types included."""

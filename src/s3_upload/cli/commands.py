@@ -13,15 +13,9 @@ from cyclopts import App, Parameter
 from s3_upload.cli import render, session
 from s3_upload.cli.options import StoreOptions, UploadOptions, flag
 from s3_upload.cli.output import UsageError
-from s3_upload.cli.sources import (
-    Destination,
-    check_bucket,
-    not_empty,
-    open_sources,
-    refuse_overlap,
-    split_words,
-)
-from s3_upload.source import files_recursive
+from s3_upload.cli.sources import open_sources, refuse_overlap, split_words
+from s3_upload.mapping import Destination, check_bucket, not_empty
+from s3_upload.source import files_recursive, utf8_of
 
 PERF_ENDPOINT_URL = "http://localhost:9000"
 PERF_PROFILE = "testing"
@@ -100,7 +94,7 @@ def perf_data(
     if n < 1:
         raise UsageError(f"-n {n}: must be at least 1")
     check_bucket(bucket, bucket)
-    destination = Destination.below(bucket, prefix, prefix)
+    destination = Destination.below(bucket, utf8_of(prefix), prefix)
     _check_embedded(options, (src,))
     first = not_empty(files_recursive(src, destination.prefix), (src,))
     again = (files_recursive(src, destination.prefix) for _ in range(n - 1))

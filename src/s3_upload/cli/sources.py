@@ -1,86 +1,29 @@
-"""From the words of the command line to sources and keys.
+"""From the words of the command line to sources and keys, which `mapping.py` knows.
 
-One source is mapped as by `aws s3 cp`: a directory's contents go below the prefix; one file and a prefix
-that does not end in "/" name the very key; else a file goes below the prefix under its own name.  Several
-are mapped as by `cp -r`: each file and each directory keeps its name below the prefix.  A slash at a
-directory's end says nothing (a shell's completion puts it there).  What ends in "." or ".." (or is "/") names
-no directory but a place, and its contents go right below the prefix.  What comes in by stdin ("-") has no
-name: the destination names its key.
-
-What can be known to be wrong is said before anything is uploaded; the sources themselves stay lazy.  So do
-those that might get the same keys: directories with one name, or one whose contents go where all the others
-go.  Their walks come sorted and are merged: of the keys two at a time are looked at.
+What comes in by stdin ("-") has no name: the destination names its key.  What can be known to be wrong is
+said before anything is uploaded.
 """
 
 from __future__ import annotations
 
 import difflib
-import heapq
-import itertools
 import os
-import re
-import stat
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN, chunks, stdin_fd
-from s3_upload.errors import SourceError
-from s3_upload.source import ObjectSource, files_recursive, is_utf8, utf8_of
+from s3_upload.mapping import Destination, map_paths, quoted
+from s3_upload.source import ObjectSource, utf8_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
-_SCHEME = "s3://"
-_SEPARATORS = os.sep + (os.altsep or "")
-
-
-class Destination(msgspec.Struct, frozen=True):
-    """Where to: `prefix` is "" or what every key begins with (or, for one file, is)."""
-
-    bucket: str
-    prefix: str = ""
-
-    @classmethod
-    def parse(cls, url: str) -> Destination:
-        """The destination that s3://BUCKET[/PREFIX] names. Raises `UsageError`."""
-        if not url.startswith(_SCHEME):
-            raise UsageError(f"{quoted(url)}: the destination must look like s3://BUCKET/PREFIX")
-        bucket, _, prefix = url.removeprefix(_SCHEME).partition("/")
-        return cls.below(bucket, prefix, url)
-
-    @classmethod
-    def below(cls, bucket: str, prefix: str, where: str) -> Destination:
-        """The destination with these names, which messages call `where`. Raises `UsageError`."""
-        prefix = utf8_of(prefix)
-        if not is_utf8(prefix):
-            raise UsageError(f"{where}: is no UTF-8, which S3 requires of keys")
-        return cls(check_bucket(bucket, where), prefix)
-
-
-def check_bucket(bucket: str, where: str) -> str:
-    """`bucket`, if a bucket can have that name: letters, digits, dots, hyphens, underscores."""
-    if not bucket:
-        raise UsageError(f"{quoted(where)}: no bucket is named, expected s3://BUCKET/PREFIX")
-    if not _BUCKET.fullmatch(bucket):
-        raise UsageError(
-            f"{quoted(where)}: {quoted(bucket)} is no bucket name (letters, digits, '.', '-', '_')"
-        )
-    return bucket
-
-
-def quoted(text: str) -> str:
-    """A word of the command line as messages name it: itself, or '' when it is empty."""
-    return text or "''"
 
 
 def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str], Destination]:
     """The sources and the destination of `s3-upload SRC... s3://BUCKET/PREFIX`.
 
-    Raises `UsageError`; a first word that is almost one of `commands` is taken for a typing error.
+    Raises `UsageError` and `ConfigError`; a first word that is almost one of `commands` is taken for a
+    typing error.
     """
     if not words:
         raise UsageError("nothing to do: give SRC... and s3://BUCKET/PREFIX (s3-upload --help tells more)")
@@ -92,7 +35,7 @@ def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str
         raise UsageError(
             f"{quoted(url)}: the destination is missing: the last word must be s3://BUCKET/PREFIX"
         )
-    destination = Destination.parse(url)
+    destination = Destination.parse(utf8_of(url))
     if not paths:
         raise UsageError(f"{url}: the source is missing: give files or directories before the destination")
     return paths, destination
@@ -101,89 +44,12 @@ def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str
 def open_sources(paths: Sequence[str], destination: Destination) -> Iterator[ObjectSource]:
     """One lazy iterator over the sources at all `paths`, in their order, with their keys.
 
-    Raises `UsageError` at once for a path that is missing or cannot be listed, two files that would get
-    the same key, and for nothing to upload at all.
+    Raises `UsageError` or `ConfigError` at once for a path that is missing or cannot be listed, two files
+    that would get the same key, and for nothing to upload at all.
     """
     if STDIN in paths:
         return iter((_stdin_source(paths, destination),))
-    prefix = destination.prefix
-    base = prefix if not prefix or prefix.endswith("/") else prefix + "/"
-    if len(paths) == 1:
-        lanes = [_only_lane(paths[0], prefix, base)]
-    else:
-        lanes = [_lane(path, base) for path in paths]
-        _refuse_same_keys(lanes, base)
-    return not_empty(itertools.chain.from_iterable(lane.sources() for lane in lanes), paths)
-
-
-class _Lane(NamedTuple):
-    """One path: a directory, whose keys begin with `root` ("" or ending in "/"), or a file with that key."""
-
-    path: str
-    root: str
-    is_directory: bool
-
-    def sources(self) -> Iterator[ObjectSource]:
-        """A directory is listed when its turn comes; one that cannot be by then fails as any other does."""
-        if not self.is_directory:
-            yield ObjectSource.file(self.path, self.root)
-            return
-        try:
-            yield from files_recursive(self.path, self.root)
-        except SourceError as problem:
-            yield ObjectSource(key=self.root, path=self.path, problem=problem)
-
-
-def _only_lane(path: str, prefix: str, base: str) -> _Lane:
-    if _is_directory(path):
-        return _Lane(path, base, is_directory=True)
-    if prefix and not prefix.endswith("/"):
-        return _Lane(path, prefix, is_directory=False)
-    return _lane(path, base)
-
-
-def _lane(path: str, base: str) -> _Lane:
-    """One of several. Raises `UsageError` for what cannot be uploaded."""
-    is_directory = _is_directory(path)
-    name = utf8_of(os.path.basename(path.rstrip(_SEPARATORS)))  # noqa: PTH119 - Path drops a last "."
-    if is_directory and name in {"", ".", ".."}:
-        return _Lane(path, base, is_directory)
-    if not is_utf8(name):
-        raise UsageError(f"{path}: the name is no UTF-8, which S3 requires of keys: rename it")
-    return _Lane(path, f"{base}{name}/" if is_directory else base + name, is_directory)
-
-
-def _refuse_same_keys(lanes: Sequence[_Lane], base: str) -> None:
-    """Raises `UsageError` for two files that would get the same key; `base` is what all keys begin with.
-
-    Only where that can be is anything walked: roots other than `base` are `base` and one name.
-    """
-    by_root: dict[str, list[_Lane]] = {}
-    for lane in lanes:
-        by_root.setdefault(lane.root, []).append(lane)
-    around = by_root.pop(base, [])
-    if not around:
-        by_root = {root: group for root, group in by_root.items() if len(group) > 1}
-    named = (_merged(by_root[root]) for root in sorted(by_root, key=_order))
-    walks = [itertools.chain.from_iterable(named), *(lane.sources() for lane in around)]
-    last = None
-    for source in heapq.merge(*walks, key=lambda source: _order(source.key)):
-        if source.problem is not None or source.skip_reason:
-            continue
-        if last is not None and source.key == last.key:
-            raise UsageError(
-                f"{source.path}: would overwrite {last.path}: both would become the key {source.key}"
-            )
-        last = source
-
-
-def _merged(lanes: Sequence[_Lane]) -> Iterator[ObjectSource]:
-    return heapq.merge(*(lane.sources() for lane in lanes), key=lambda source: _order(source.key))
-
-
-def _order(key: str) -> list[str]:
-    """That of a walk, which goes by the names of directories, and not by their characters and slashes."""
-    return key.split("/")
+    return map_paths(paths, destination)
 
 
 def _stdin_source(paths: Sequence[str], destination: Destination) -> ObjectSource:
@@ -198,14 +64,6 @@ def _stdin_source(paths: Sequence[str], destination: Destination) -> ObjectSourc
     return ObjectSource.stream(chunks(stdin_fd()), key)
 
 
-def not_empty(sources: Iterator[ObjectSource], paths: Sequence[str]) -> Iterator[ObjectSource]:
-    """The same sources. Raises `UsageError` if there are none."""
-    first = next(sources, None)
-    if first is None:
-        raise UsageError(f"nothing to upload in {', '.join(paths)}")
-    return itertools.chain((first,), sources)
-
-
 def refuse_overlap(paths: Sequence[str], store_dir: str) -> None:
     """Raises `UsageError` if the embedded store would keep its objects inside one of the sources:
     the upload would feed on itself."""
@@ -218,23 +76,3 @@ def refuse_overlap(paths: Sequence[str], store_dir: str) -> None:
             raise UsageError(
                 f"--embedded {store_dir}: lies in the source {path}: take a directory outside of it"
             )
-
-
-def _is_directory(path: str) -> bool:
-    """Raises `UsageError` for what is neither a directory nor a regular file."""
-    if path.startswith(_SCHEME):
-        raise UsageError(f"{path}: a source is a file or a directory; only the last word is an s3:// URL")
-    if not path:  # which Path would take for "."
-        raise UsageError("'': an empty word is no source")
-    try:
-        mode = Path(path).stat().st_mode
-        if stat.S_ISDIR(mode):
-            os.scandir(path).close()  # it can be listed
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{path}: {why[0].lower()}{why[1:]}") from error
-    if stat.S_ISDIR(mode):
-        return True
-    if not stat.S_ISREG(mode):
-        raise UsageError(f"{path}: is neither a regular file nor a directory")
-    return False

@@ -1,0 +1,186 @@
+"""From paths and s3://BUCKET/PREFIX to sources and keys; the command and the calls do the same.
+
+One source is mapped as by `aws s3 cp`: a directory's contents go below the prefix; one file and a prefix
+that does not end in "/" name the very key; else a file goes below the prefix under its own name.  Several
+are mapped as by `cp -r`: each file and each directory keeps its name below the prefix.  A slash at a
+directory's end says nothing (a shell's completion puts it there).  What ends in "." or ".." (or is "/") names
+no directory but a place, and its contents go right below the prefix.
+
+What can be known to be wrong is said before anything is uploaded; the sources themselves stay lazy.  So do
+those that might get the same keys: directories with one name, or one whose contents go where all the others
+go.  Their walks come sorted and are merged: of the keys two at a time are looked at.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import re
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from s3_upload.errors import ConfigError, SourceError
+from s3_upload.source import ObjectSource, files_recursive, is_utf8, utf8_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
+_SCHEME = "s3://"
+_SEPARATORS = os.sep + (os.altsep or "")
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """Where to: `prefix` is "" or what every key begins with (or, for one file, is)."""
+
+    bucket: str
+    prefix: str = ""
+
+    @classmethod
+    def parse(cls, url: str) -> Destination:
+        """The destination that s3://BUCKET[/PREFIX] names. Raises `ConfigError`."""
+        if not url.startswith(_SCHEME):
+            raise ConfigError(f"{quoted(url)}: the destination must look like s3://BUCKET/PREFIX")
+        bucket, _, prefix = url.removeprefix(_SCHEME).partition("/")
+        return cls.below(bucket, prefix, url)
+
+    @classmethod
+    def below(cls, bucket: str, prefix: str, where: str) -> Destination:
+        """The destination with these names, which messages call `where`. Raises `ConfigError`."""
+        if not is_utf8(prefix):
+            raise ConfigError(f"{where}: is no UTF-8, which S3 requires of keys")
+        return cls(check_bucket(bucket, where), prefix)
+
+
+def check_bucket(bucket: str, where: str) -> str:
+    """`bucket`, if a bucket can have that name: letters, digits, dots, hyphens, underscores."""
+    if not bucket:
+        raise ConfigError(f"{quoted(where)}: no bucket is named, expected s3://BUCKET/PREFIX")
+    if not _BUCKET.fullmatch(bucket):
+        raise ConfigError(
+            f"{quoted(where)}: {quoted(bucket)} is no bucket name (letters, digits, '.', '-', '_')"
+        )
+    return bucket
+
+
+def quoted(text: str) -> str:
+    """A word as messages name it: itself, or '' when it is empty."""
+    return text or "''"
+
+
+def map_paths(paths: Sequence[str], destination: Destination) -> Iterator[ObjectSource]:
+    """One lazy iterator over the sources at all `paths`, in their order, with their keys.
+
+    Raises `ConfigError` at once for a path that is missing or cannot be listed, two files that would get
+    the same key, and for nothing to upload at all.
+    """
+    prefix = destination.prefix
+    base = prefix if not prefix or prefix.endswith("/") else prefix + "/"
+    if len(paths) == 1:
+        lanes = [_only_lane(paths[0], prefix, base)]
+    else:
+        lanes = [_lane(path, base) for path in paths]
+        _refuse_same_keys(lanes, base)
+    return not_empty(itertools.chain.from_iterable(lane.sources() for lane in lanes), paths)
+
+
+class _Lane(NamedTuple):
+    """One path: a directory, whose keys begin with `root` ("" or ending in "/"), or a file with that key."""
+
+    path: str
+    root: str
+    is_directory: bool
+
+    def sources(self) -> Iterator[ObjectSource]:
+        """A directory is listed when its turn comes; one that cannot be by then fails as any other does."""
+        if not self.is_directory:
+            yield ObjectSource.file(self.path, self.root)
+            return
+        try:
+            yield from files_recursive(self.path, self.root)
+        except SourceError as problem:
+            yield ObjectSource(key=self.root, path=self.path, problem=problem)
+
+
+def _only_lane(path: str, prefix: str, base: str) -> _Lane:
+    if _is_directory(path):
+        return _Lane(path, base, is_directory=True)
+    if prefix and not prefix.endswith("/"):
+        return _Lane(path, prefix, is_directory=False)
+    return _lane(path, base)
+
+
+def _lane(path: str, base: str) -> _Lane:
+    """One of several. Raises `ConfigError` for what cannot be uploaded."""
+    is_directory = _is_directory(path)
+    name = utf8_of(os.path.basename(path.rstrip(_SEPARATORS)))  # noqa: PTH119 - Path drops a last "."
+    if is_directory and name in {"", ".", ".."}:
+        return _Lane(path, base, is_directory)
+    if not is_utf8(name):
+        raise ConfigError(f"{path}: the name is no UTF-8, which S3 requires of keys: rename it")
+    return _Lane(path, f"{base}{name}/" if is_directory else base + name, is_directory)
+
+
+def _refuse_same_keys(lanes: Sequence[_Lane], base: str) -> None:
+    """Raises `ConfigError` for two files that would get the same key; `base` is what all keys begin with.
+
+    Only where that can be is anything walked: roots other than `base` are `base` and one name.
+    """
+    by_root: dict[str, list[_Lane]] = {}
+    for lane in lanes:
+        by_root.setdefault(lane.root, []).append(lane)
+    around = by_root.pop(base, [])
+    if not around:
+        by_root = {root: group for root, group in by_root.items() if len(group) > 1}
+    named = (_merged(by_root[root]) for root in sorted(by_root, key=_order))
+    walks = [itertools.chain.from_iterable(named), *(lane.sources() for lane in around)]
+    last = None
+    for source in heapq.merge(*walks, key=lambda source: _order(source.key)):
+        if source.problem is not None or source.skip_reason:
+            continue
+        if last is not None and source.key == last.key:
+            raise ConfigError(
+                f"{source.path}: would overwrite {last.path}: both would become the key {source.key}"
+            )
+        last = source
+
+
+def _merged(lanes: Sequence[_Lane]) -> Iterator[ObjectSource]:
+    return heapq.merge(*(lane.sources() for lane in lanes), key=lambda source: _order(source.key))
+
+
+def _order(key: str) -> list[str]:
+    """That of a walk, which goes by the names of directories, and not by their characters and slashes."""
+    return key.split("/")
+
+
+def not_empty(sources: Iterator[ObjectSource], paths: Sequence[str]) -> Iterator[ObjectSource]:
+    """The same sources. Raises `ConfigError` if there are none."""
+    first = next(sources, None)
+    if first is None:
+        raise ConfigError(f"nothing to upload in {', '.join(paths)}")
+    return itertools.chain((first,), sources)
+
+
+def _is_directory(path: str) -> bool:
+    """Raises `ConfigError` for what is neither a directory nor a regular file."""
+    if path.startswith(_SCHEME):
+        raise ConfigError(f"{path}: a source is a file or a directory; only the last word is an s3:// URL")
+    if not path:  # which Path would take for "."
+        raise ConfigError("'': an empty word is no source")
+    try:
+        mode = Path(path).stat().st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(path).close()  # it can be listed
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{path}: {why[0].lower()}{why[1:]}") from error
+    if stat.S_ISDIR(mode):
+        return True
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"{path}: is neither a regular file nor a directory")
+    return False

@@ -1,0 +1,205 @@
+"""Which keys come out of which paths; the mapping is that of `aws s3 cp`, and of `cp -r` for several."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+import pytest
+
+from s3_upload import mapping
+from s3_upload.errors import ConfigError, SourceError
+from s3_upload.mapping import Destination, map_paths
+from s3_upload.source import files_recursive
+from tests.unit.paths import null_in_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from s3_upload.source import ObjectSource
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "d" / "sub").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    for name in ("run1", "run2"):
+        (tmp_path / name).mkdir()
+    for name in ("one.txt", "d/a.txt", "d/sub/one.txt", "run1/a", "run1/b", "run2/a"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def keys(paths: list[str], prefix: str) -> list[str]:
+    return [source.key for source in map_paths(paths, Destination("b", prefix))]
+
+
+@pytest.mark.parametrize(
+    ("paths", "prefix", "expected"),
+    [
+        (["one.txt"], "", ["one.txt"]),
+        (["one.txt"], "p/", ["p/one.txt"]),
+        (["one.txt"], "p", ["p"]),
+        (["one.txt"], "p/q.bin", ["p/q.bin"]),
+        (["./d/a.txt"], "", ["a.txt"]),
+        (["d"], "", ["a.txt", "sub/one.txt"]),
+        (["d/"], "p", ["p/a.txt", "p/sub/one.txt"]),
+        (["d"], "p/", ["p/a.txt", "p/sub/one.txt"]),
+        (["."], "p", ["p/d/a.txt", "p/d/sub/one.txt", "p/one.txt", "p/run1/a", "p/run1/b", "p/run2/a"]),
+        (["d/.."], "p", ["p/d/a.txt", "p/d/sub/one.txt", "p/one.txt", "p/run1/a", "p/run1/b", "p/run2/a"]),
+        (["one.txt", "d/a.txt"], "p", ["p/one.txt", "p/a.txt"]),
+        # several: each keeps its name, whatever slash it ends in
+        (["one.txt", "d"], "p", ["p/one.txt", "p/d/a.txt", "p/d/sub/one.txt"]),
+        (["run1", "run2"], "p", ["p/run1/a", "p/run1/b", "p/run2/a"]),
+        (["run1/", "./run2//"], "p/", ["p/run1/a", "p/run1/b", "p/run2/a"]),
+        (["run1", "run2"], "", ["run1/a", "run1/b", "run2/a"]),
+        (["d/sub", "run2"], "p", ["p/sub/one.txt", "p/run2/a"]),
+        # but for a place without a name
+        (["run1/.", "d/sub"], "p", ["p/a", "p/b", "p/sub/one.txt"]),
+        (["d/sub/..", "run2/./", "run1"], "p", ["p/a.txt", "p/sub/one.txt", "p/a", "p/run1/a", "p/run1/b"]),
+        (["d/sub/.", "run2/."], "", ["one.txt", "a"]),
+        (["empty", "one.txt"], "", ["one.txt"]),
+    ],
+)
+@pytest.mark.usefixtures("tree")
+def test_keys(paths: list[str], prefix: str, expected: list[str]) -> None:
+    assert keys(paths, prefix) == expected
+
+
+@pytest.mark.usefixtures("tree")
+def test_the_sources_are_those_files() -> None:
+    assert [source.path for source in map_paths(["one.txt", "d"], Destination("b"))] == [
+        "one.txt",
+        "d/a.txt",
+        "d/sub/one.txt",
+    ]
+
+
+@pytest.mark.usefixtures("tree")
+def test_directories_are_walked_lazily() -> None:
+    sources = map_paths(["one.txt", "d"], Destination("b"))
+    Path("d/sub/late.txt").write_text("written after the sources were opened")
+    assert "d/sub/late.txt" in [source.key for source in sources]
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (["nope"], "nope: no such file or directory"),
+        (["one.txt", "nope"], "nope: no such file or directory"),
+        ([""], "'': an empty word is no source"),
+        (["one.txt/x"], "one.txt/x: not a directory"),
+        (["a\0b"], f"a\0b: {null_in_path()}"),
+        (["fifo"], "fifo: is neither a regular file nor a directory"),
+        (["empty"], "nothing to upload in empty"),
+        (["empty", "empty"], "nothing to upload in empty, empty"),
+        (
+            ["s3://other/x"],
+            "s3://other/x: a source is a file or a directory; only the last word is an s3:// URL",
+        ),
+    ],
+)
+def test_wrong_sources(tree: Path, paths: list[str], message: str) -> None:
+    os.mkfifo(tree / "fifo")
+    with pytest.raises((ConfigError, SourceError)) as caught:
+        map_paths(paths, Destination("b"))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("paths", "second", "first", "key"),
+    [
+        (["one.txt", "d/sub/one.txt"], "d/sub/one.txt", "one.txt", "p/one.txt"),
+        (["one.txt", "run2", "./one.txt"], "./one.txt", "one.txt", "p/one.txt"),
+        (["run1", "run1"], "run1/a", "run1/a", "p/run1/a"),
+        (["run1", "run2", "other/run1"], "other/run1/deep/er", "run1/deep/er", "p/run1/deep/er"),
+        (["run1/.", "run2/."], "run2/./a", "run1/./a", "p/a"),
+        ([".", "run2"], "./run2/a", "run2/a", "p/run2/a"),
+        (["one.txt", "."], "./one.txt", "one.txt", "p/one.txt"),
+        (["run1", "run2", "x/b", "names/."], "names/./b", "x/b", "p/b"),
+        (["run1", "run2", "names/."], "names/./run2/a", "run2/a", "p/run2/a"),
+    ],
+)
+def test_what_would_get_one_key_is_refused_before_anything_is_sent(
+    tree: Path, paths: list[str], second: str, first: str, key: str
+) -> None:
+    (tree / "run1" / "deep").mkdir()
+    for name in ("other/run1/deep", "names/run2", "x"):
+        (tree / name).mkdir(parents=True)
+    for name in ("run1/deep/er", "other/run1/deep/er", "other/run1/c", "names/b", "names/run2/a", "x/b"):
+        (tree / name).write_text(name)
+    with pytest.raises(ConfigError) as caught:
+        map_paths(paths, Destination("b", "p"))
+    assert str(caught.value) == f"{second}: would overwrite {first}: both would become the key {key}"
+
+
+@pytest.mark.usefixtures("tree")
+def test_directories_of_one_name_are_merged_where_no_two_files_meet() -> None:
+    for name in ("x/run", "y/run", "y/run/b", "x/run/b.d"):
+        Path(name).mkdir(parents=True)
+    for name in ("x/run/b.d/1", "y/run/b/1", "x/run/c", "y/run/a", "y/run/b.d"):
+        Path(name).write_text(name)
+    os.mkfifo("x/run/a")  # is skipped, and so overwrites nothing
+    assert sorted(keys(["x/run", "y/run"], "p")) == [
+        "p/run/a", "p/run/a", "p/run/b.d", "p/run/b.d/1", "p/run/b/1", "p/run/c",
+    ]  # fmt: skip
+
+
+def test_nothing_is_walked_beforehand_where_names_keep_sources_apart(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[str] = []
+
+    def counting(path: str, prefix: str) -> Iterator[ObjectSource]:
+        listed.append(path)
+        return files_recursive(path, prefix)
+
+    monkeypatch.setattr(mapping, "files_recursive", counting)
+    sources = map_paths(["d", "run1", "run2"], Destination("b", "p"))
+    assert listed == ["d"]
+    assert len(list(sources)) == 5
+    assert listed == ["d", "run1", "run2"]
+
+
+def test_what_is_merged_is_not_kept(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two trees with a million files each, only the sources that are compared are alive."""
+    alive: WeakSet[object] = WeakSet()
+    most = 0
+
+    class Watched:
+        """Quacks like the source of a file."""
+
+        problem, skip_reason = None, ""
+
+        def __init__(self, key: str) -> None:
+            nonlocal most
+            self.key = self.path = key
+            alive.add(self)
+            most = max(most, len(alive))
+
+    def walk(path: str, prefix: str) -> Iterator[Watched]:
+        return (Watched(f"{prefix}{number:04}{path[0]}") for number in range(1_000))
+
+    for name in ("x/run", "y/run"):
+        (tree / name).mkdir(parents=True)
+    monkeypatch.setattr(mapping, "files_recursive", walk)
+    map_paths(["x/run", "y/run"], Destination("b", "p"))
+    assert most < 10
+
+
+@pytest.mark.parametrize(
+    ("url", "bucket", "prefix"),
+    [
+        ("s3://b", "b", ""),
+        ("s3://b/", "b", ""),
+        ("s3://b/p", "b", "p"),
+        ("s3://my.bucket-1/p/q/", "my.bucket-1", "p/q/"),
+        ("s3://b//p", "b", "/p"),
+        ("s3://b/ä b?c#d", "b", "ä b?c#d"),
+    ],
+)
+def test_destinations(url: str, bucket: str, prefix: str) -> None:
+    assert Destination.parse(url) == Destination(bucket, prefix)
