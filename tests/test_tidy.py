@@ -22,7 +22,7 @@ SRC = ROOT / "src" / "s3_upload"
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
-LEAVES = {"checks", "config", "descriptors", "errors", "http", "pace", "parts", "report", "source"}
+LEAVES = {"checks", "config", "descriptors", "errors", "filters", "http", "pace", "parts", "report", "source"}
 LEAVES |= {"threads", "units"}
 ARROWS: dict[str, set[str]] = {
     "checks": set(),
@@ -35,8 +35,9 @@ ARROWS: dict[str, set[str]] = {
     "pace": {"errors", "report", "units"},
     "parts": {"config"},
     "report": {"errors"},
-    "source": {"checks", "descriptors", "errors"},
-    "mapping": {"errors", "source"},
+    "filters": {"checks", "errors"},
+    "source": {"checks", "descriptors", "errors", "filters"},
+    "mapping": {"errors", "filters", "source"},
     "control": LEAVES,
     "s3": LEAVES,
     "wire": LEAVES,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         UploadError,
         UploadsFailed,
     )
+    from s3_upload.filters import Filters, Rule
     from s3_upload.pace import Pace
     from s3_upload.report import AttemptReport, PaceReport, UploadReport, UploadSummary
     from s3_upload.s3.credentials import Credentials
@@ -38,10 +39,12 @@ __all__ = [
     "Credentials",
     "CustomerKey",
     "FailureKind",
+    "Filters",
     "ObjectSource",
     "Pace",
     "PaceReport",
     "RequestFields",
+    "Rule",
     "RunError",
     "S3Client",
     "S3UploadError",
@@ -65,6 +68,7 @@ _NAMES_IN = {
         "AttemptError", "ConfigError", "FailureKind", "RunError", "S3UploadError", "SourceError",
         "UploadError", "UploadsFailed",
     ),
+    "filters": ("Filters", "Rule"),
     "pace": ("Pace",),
     "report": ("AttemptReport", "PaceReport", "UploadReport", "UploadSummary"),
     "s3.credentials": ("Credentials",),

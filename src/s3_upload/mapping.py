@@ -29,6 +29,8 @@ from s3_upload.source import ObjectSource, files_recursive, is_utf8, utf8_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from s3_upload.filters import Filters
+
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _SCHEME = "s3://"
 _SEPARATORS = os.sep + (os.altsep or "")
@@ -72,8 +74,13 @@ def quoted(text: str) -> str:
     return text or "''"
 
 
-def map_paths(paths: Sequence[str], destination: Destination) -> Iterator[ObjectSource]:
+def map_paths(
+    paths: Sequence[str], destination: Destination, filters: Filters | None = None
+) -> Iterator[ObjectSource]:
     """One lazy iterator over the sources at all `paths`, in their order, with their keys.
+
+    `filters` are for the entries of each directory, for files, and for the names of several directories: what
+    a directory alone is called is no part of a key.
 
     Raises `ConfigError` at once for a path that is missing or cannot be listed, two files that would get
     the same key, and for nothing to upload at all.
@@ -81,19 +88,27 @@ def map_paths(paths: Sequence[str], destination: Destination) -> Iterator[Object
     prefix = destination.prefix
     base = prefix if not prefix or prefix.endswith("/") else prefix + "/"
     if len(paths) == 1:
-        lanes = [_only_lane(paths[0], prefix, base)]
+        lanes = [_only_lane(paths[0], prefix, base, filters)]
     else:
-        lanes = [_lane(path, base) for path in paths]
+        lanes = [_lane(path, base, filters) for path in paths]
+    if filters is not None:
+        lanes = [lane for lane in lanes if lane.is_taken]
+    if len(paths) > 1:
         _refuse_same_keys(lanes, base)
-    return not_empty(itertools.chain.from_iterable(lane.sources() for lane in lanes), paths)
+    return not_empty(itertools.chain.from_iterable(lane.sources() for lane in lanes), paths, filters)
 
 
 class _Lane(NamedTuple):
-    """One path: a directory, whose keys begin with `root` ("" or ending in "/"), or a file with that key."""
+    """One path: a directory, whose keys begin with `root` ("" or ending in "/"), or a file with that key.
+
+    `filters` are for what is in it; not `is_taken`: they leave out the whole of it.
+    """
 
     path: str
     root: str
     is_directory: bool
+    filters: Filters | None
+    is_taken: bool = True
 
     def sources(self) -> Iterator[ObjectSource]:
         """A directory is listed when its turn comes; one that cannot be by then fails as any other does."""
@@ -101,28 +116,31 @@ class _Lane(NamedTuple):
             yield ObjectSource.file(self.path, self.root)
             return
         try:
-            yield from files_recursive(self.path, self.root)
+            yield from files_recursive(self.path, self.root, filters=self.filters)
         except SourceError as problem:
             yield ObjectSource(key=self.root, path=self.path, problem=problem)
 
 
-def _only_lane(path: str, prefix: str, base: str) -> _Lane:
+def _only_lane(path: str, prefix: str, base: str, filters: Filters | None) -> _Lane:
     if _is_directory(path):
-        return _Lane(path, base, is_directory=True)
-    if prefix and not prefix.endswith("/"):
-        return _Lane(path, prefix, is_directory=False)
-    return _lane(path, base)
+        return _Lane(path, base, True, filters)
+    lane = _lane(path, base, filters)
+    return lane._replace(root=prefix) if prefix and not prefix.endswith("/") else lane
 
 
-def _lane(path: str, base: str) -> _Lane:
+def _lane(path: str, base: str, filters: Filters | None) -> _Lane:
     """One of several. Raises `ConfigError` for what cannot be uploaded."""
     is_directory = _is_directory(path)
     name = utf8_of(os.path.basename(path.rstrip(_SEPARATORS)))  # noqa: PTH119 - Path drops a last "."
     if is_directory and name in {"", ".", ".."}:
-        return _Lane(path, base, is_directory)
+        return _Lane(path, base, is_directory, filters)
     if not is_utf8(name):
         raise ConfigError(f"{path}: the name is no UTF-8, which S3 requires of keys: rename it")
-    return _Lane(path, f"{base}{name}/" if is_directory else base + name, is_directory)
+    if not is_directory:
+        taken = filters is None or filters.takes_file(name)
+        return _Lane(path, base + name, is_directory, None, taken)
+    inside = None if filters is None else filters.inside(name)
+    return _Lane(path, f"{base}{name}/", is_directory, inside, filters is None or inside is not None)
 
 
 def _refuse_same_keys(lanes: Sequence[_Lane], base: str) -> None:
@@ -158,11 +176,14 @@ def _order(key: str) -> list[str]:
     return key.split("/")
 
 
-def not_empty(sources: Iterator[ObjectSource], paths: Sequence[str]) -> Iterator[ObjectSource]:
+def not_empty(
+    sources: Iterator[ObjectSource], paths: Sequence[str], filters: Filters | None = None
+) -> Iterator[ObjectSource]:
     """The same sources. Raises `ConfigError` if there are none."""
     first = next(sources, None)
     if first is None:
-        raise ConfigError(f"nothing to upload in {', '.join(paths)}")
+        why = "" if filters is None else ": all of it is excluded"
+        raise ConfigError(f"nothing to upload in {', '.join(paths)}{why}")
     return itertools.chain((first,), sources)
 
 

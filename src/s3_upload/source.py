@@ -23,6 +23,7 @@ import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from inspect import iscoroutinefunction
 from pathlib import Path
+from types import NoneType
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -30,6 +31,7 @@ import msgspec
 from s3_upload.checks import as_bytes, must_be, must_be_bytes, wrong_type
 from s3_upload.descriptors import patiently
 from s3_upload.errors import ConfigError, FailureKind, SourceError
+from s3_upload.filters import Filters, filters_of
 
 _TYPE_NAMES: dict[Callable[[int], bool], str] = {
     stat.S_ISSOCK: "a socket",
@@ -165,7 +167,14 @@ def must_be_chunks(name: str, chunks: Any) -> None:
             must_be_bytes(f"{name}[{number}]", chunk)
 
 
-def files_recursive(src_dir: str | os.PathLike[str], key_prefix: str = "") -> Iterator[ObjectSource]:
+def files_recursive(
+    src_dir: str | os.PathLike[str],
+    key_prefix: str = "",
+    *,
+    exclude: str | Iterable[str] = (),
+    include: str | Iterable[str] = (),
+    filters: Filters | None = None,
+) -> Iterator[ObjectSource]:
     """Sources for all files below `src_dir`, lazily, sorted by name within each directory.
 
     A file's key is `key_prefix` (with a "/" between, unless it is empty or ends in one) and its path
@@ -174,14 +183,26 @@ def files_recursive(src_dir: str | os.PathLike[str], key_prefix: str = "") -> It
     cannot be listed; sockets, devices and FIFOs are reported as skipped.  A file is not opened here:
     whether it can be read turns out at its turn.
 
-    Raises `SourceError` at once if `src_dir` is no directory that can be listed.
+    `exclude`: patterns of what to leave out, `include`: of what to take all the same (`filters.py` says how
+    they are read); `filters`: both in an order of one's own, as `Filters([Rule("*"), Rule("*.jpg",
+    include=True)])`.  What is left out has no report, and a directory of which nothing can be taken is not
+    listed.
+
+    Raises `SourceError` at once if `src_dir` is no directory that can be listed, and `ConfigError` for a
+    pattern that is none.
     """
     must_be("src_dir", src_dir, (str, bytes, os.PathLike), "str or os.PathLike")
     must_be("key_prefix", key_prefix, str, "str")
+    must_be("filters", filters, (Filters, NoneType), "Filters or None")
+    given = filters_of(exclude, include)
+    if given is not None and filters is not None:
+        raise ConfigError("exclude and include do not go together with filters: leave one out")
+    filters = filters or given
     root = os.fsdecode(src_dir)
     prefix = key_prefix if not key_prefix or key_prefix.endswith("/") else key_prefix + "/"
     try:
-        top = _list(root, prefix, Path(root).stat())
+        taken = None if filters is None else _Taken(filters, len(prefix), filters.above)
+        top = _list(root, prefix, Path(root).stat(), taken)
     except FileNotFoundError:
         raise SourceError(f"{root or '(empty path)'}: no such directory") from None
     except NotADirectoryError:
@@ -189,6 +210,32 @@ def files_recursive(src_dir: str | os.PathLike[str], key_prefix: str = "") -> It
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise SourceError(f"{root}: {getattr(error, 'strerror', None) or error}") from error
     return _walk(top)
+
+
+class _Taken(NamedTuple):
+    """What is taken of a directory: the entries' paths from the root begin at `start` of their keys; `above`
+    is the last match of the directory itself."""
+
+    filters: Filters
+    start: int
+    above: int
+
+    def inside(self, key: str) -> _Taken:
+        """For the directory of that key."""
+        return _Taken(self.filters, self.start, self._last_match(key, is_directory=True))
+
+    def wants(self, key: str, entry: os.DirEntry[str]) -> bool:
+        try:
+            is_directory = entry.is_dir()  # also where a link leads to one
+        except OSError:  # it turns out what is wrong when it is looked at
+            is_directory = False
+        number = self._last_match(key, is_directory=is_directory)
+        if is_directory:
+            return self.filters.walks(key[self.start :], number)
+        return self.filters.takes(number)
+
+    def _last_match(self, key: str, *, is_directory: bool) -> int:
+        return self.filters.last_match(key[self.start :], is_directory=is_directory, above=self.above)
 
 
 class _Directory(NamedTuple):
@@ -204,25 +251,30 @@ class _Directory(NamedTuple):
     names: Iterator[str]
     others: set[str]
     linked: bool
+    taken: _Taken | None
 
 
-def _list(path: str, prefix: str, info: os.stat_result, *, linked: bool = False) -> _Directory:
+def _list(
+    path: str, prefix: str, info: os.stat_result, taken: _Taken | None, *, linked: bool = False
+) -> _Directory:
     names: list[str] = []
     others: set[str] = set()
     with os.scandir(path) as entries:
         for entry in entries:
+            if taken is not None and not taken.wants(prefix + utf8_of(entry.name), entry):
+                continue
             names.append(entry.name)
             if not entry.is_file(follow_symlinks=False):  # known from the listing: costs no system call
                 others.add(entry.name)
     names.sort(key=_SORT_KEY)
     base = path if path.endswith(os.sep) else path + os.sep
-    return _Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others, linked)
+    return _Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others, linked, taken)
 
 
 def _walk(top: _Directory) -> Iterator[ObjectSource]:
     stack = [top]
     while stack:
-        base, prefix, _, names, others, _ = stack[-1]
+        base, prefix, _, names, others, _, _ = stack[-1]
         for name in names:  # goes on where it was left for a directory below
             is_ascii = name.isascii()  # nearly all, and quick to tell
             if is_ascii and name not in others:
@@ -261,7 +313,9 @@ def _examine(path: str, key: str, stack: list[_Directory]) -> ObjectSource | _Di
         if linked and any((info.st_dev, info.st_ino) == above.identity for above in stack):
             reason = "the link leads back to a directory it lies in"
         else:
-            return patiently(lambda: _list(path, key + "/", info, linked=linked))
+            taken = stack[-1].taken
+            inside = None if taken is None else taken.inside(key)
+            return patiently(lambda: _list(path, key + "/", info, inside, linked=linked))
     except OSError as error:
         reason = error.strerror or str(error)
         if isinstance(error, FileNotFoundError) and Path(path).is_symlink():

@@ -183,6 +183,7 @@ def test_a_dry_run_uploads_nothing(account: dict[str, str], src: Path, store: Em
     assert result.stdout.splitlines() == [
         "(dryrun) upload: src/a.txt to s3://bucket/dry/a.txt",
         "(dryrun) upload: src/sub/ä b.bin to s3://bucket/dry/sub/ä b.bin",
+        "(dryrun) would upload 2 files, 10.2 kB",
     ]
     assert not (store.directory / "bucket" / "dry").exists()
 
@@ -235,7 +236,6 @@ WRONG_WORDS: list[tuple[list[str], str]] = [
         ["src", "s3://bucket", "--endpoint-url", "https://trash.fra1.digitaloceanspaces.com"],
         "endpoint_url: names the bucket 'trash', and the destination is 'bucket'",
     ),
-    (["src", "s3://bucket", "--dryrun", "--json"], "--dryrun and --json"),
     (["src", "s3://bucket", "--embedded", "src/store"], "lies in the source src"),
     (["perf-dat", "src", "bucket", "p"], "perf-dat: no such command. Did you mean perf-data?"),
     (["perf-data", "-n", "0", "src", "bucket", "p"], "-n 0: must be at least 1"),
@@ -405,7 +405,7 @@ def test_keys_and_metadata_are_those_of_any_other_locale(
     assert set(contents(store.directory / "bucket" / "file")) == {"ä b.bin"}
     shown = s3_upload(in_ascii, "src/sub", "s3://bucket/é", "--dryrun")
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout.endswith(r" to s3://bucket/\xe9/\xe4 b.bin" + "\n")
+    assert shown.stdout.splitlines()[0].endswith(r" to s3://bucket/\xe9/\xe4 b.bin")
 
 
 @pytest.mark.parametrize(

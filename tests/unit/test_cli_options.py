@@ -436,3 +436,8 @@ def test_what_goes_on_with_the_store_is_told_on_stderr_unless_nothing_but_errors
 def test_no_progress_line_where_none_is_wanted(jobs: list[session.Job], src: str, flags: list[str]) -> None:
     assert main([src, "s3://b", *flags]) == 0
     assert not jobs[0].show_progress
+
+
+def test_exclude_and_include_keep_their_order(jobs: list[session.Job], src: str) -> None:
+    assert main([src, "--exclude=*", "--include", "a.*", "s3://b", "--exclude", "*.tmp"]) == 0
+    assert repr(jobs[0].options.sources.filters()) == "Filters(exclude '*', include 'a.*', exclude '*.tmp')"

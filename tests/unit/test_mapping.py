@@ -11,6 +11,7 @@ import pytest
 
 from s3_upload import mapping
 from s3_upload.errors import ConfigError, SourceError
+from s3_upload.filters import Filters, Rule
 from s3_upload.mapping import Destination, map_paths
 from s3_upload.source import files_recursive
 from tests.unit.paths import null_in_path
@@ -67,6 +68,32 @@ def keys(paths: list[str], prefix: str) -> list[str]:
 @pytest.mark.usefixtures("tree")
 def test_keys(paths: list[str], prefix: str, expected: list[str]) -> None:
     assert keys(paths, prefix) == expected
+
+
+@pytest.mark.parametrize(
+    ("paths", "rules", "expected"),
+    [
+        (["d"], [("d", False)], ["p/a.txt", "p/sub/one.txt"]),  # its own name is no part of a key
+        (["d"], [("sub", False)], ["p/a.txt"]),
+        (["d", "run1"], [("d", False)], ["p/run1/a", "p/run1/b"]),
+        (["d", "run1", "one.txt"], [("d/", False), ("*.txt", False)], ["p/run1/a", "p/run1/b"]),
+        (["d", "run1"], [("/d", False), ("/a", False)], ["p/d/a.txt", "p/d/sub/one.txt", "p/run1/b"]),
+        (["d", "run1"], [("d", False), ("a*", True)], ["p/d/a.txt", "p/run1/a", "p/run1/b"]),
+        (["d", "run1"], [("a*", True), ("d", False)], ["p/run1/a", "p/run1/b"]),
+        (["one.txt", "run2"], [("*", False), ("one.txt", True)], ["p/one.txt"]),
+        (["run1", "d/../run1"], [("a", False), ("run1", False), ("d", True)], []),
+    ],
+)
+@pytest.mark.usefixtures("tree")
+def test_filters_are_for_what_is_in_a_source_and_for_the_names_of_several(
+    paths: list[str], rules: list[tuple[str, bool]], expected: list[str]
+) -> None:
+    filters = Filters([Rule(pattern, include=include) for pattern, include in rules])
+    if not expected:
+        with pytest.raises(ConfigError, match="all of it is excluded"):
+            map_paths(paths, Destination("b", "p"), filters)
+        return
+    assert [source.key for source in map_paths(paths, Destination("b", "p"), filters)] == expected
 
 
 @pytest.mark.usefixtures("tree")
@@ -153,7 +180,7 @@ def test_nothing_is_walked_beforehand_where_names_keep_sources_apart(
 ) -> None:
     listed: list[str] = []
 
-    def counting(path: str, prefix: str) -> Iterator[ObjectSource]:
+    def counting(path: str, prefix: str, **_: object) -> Iterator[ObjectSource]:
         listed.append(path)
         return files_recursive(path, prefix)
 
@@ -180,7 +207,7 @@ def test_what_is_merged_is_not_kept(tree: Path, monkeypatch: pytest.MonkeyPatch)
             alive.add(self)
             most = max(most, len(alive))
 
-    def walk(path: str, prefix: str) -> Iterator[Watched]:
+    def walk(path: str, prefix: str, **_: object) -> Iterator[Watched]:
         return (Watched(f"{prefix}{number:04}{path[0]}") for number in range(1_000))
 
     for name in ("x/run", "y/run"):

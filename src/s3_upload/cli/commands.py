@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import os
 import sys
+from functools import partial
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -68,7 +69,7 @@ def upload(
     kind = render.JsonLines if options.output.json else render.Text
     job = session.Job(
         bucket=destination.bucket,
-        passes=(open_sources(paths, destination),),
+        passes=(open_sources(paths, destination, options.sources.filters()),),
         options=options,
         rendering=_rendering(kind, destination, options),
         show_progress=_wants_progress(options) and not options.output.json,
@@ -96,8 +97,10 @@ def perf_data(
     check_bucket(bucket, bucket)
     destination = Destination.below(bucket, utf8_of(prefix), prefix)
     _check_embedded(options, (src,))
-    first = not_empty(files_recursive(src, destination.prefix), (src,))
-    again = (files_recursive(src, destination.prefix) for _ in range(n - 1))
+    filters = options.sources.filters()
+    walk = partial(files_recursive, src, destination.prefix, filters=filters)
+    first = not_empty(walk(), (src,), filters)
+    again = (walk() for _ in range(n - 1))
     kind = render.JsonLines if options.output.json else render.Table
     job = session.Job(
         bucket=destination.bucket,
@@ -132,7 +135,9 @@ def _check_embedded(options: UploadOptions, paths: list[str] | tuple[str, ...]) 
 
 def _rendering(kind: type[render.Text], destination: Destination, options: UploadOptions) -> render.Text:
     output = options.output
-    return kind(destination.bucket, quiet=output.quiet, only_errors=output.only_show_errors)
+    return kind(
+        destination.bucket, quiet=output.quiet, only_errors=output.only_show_errors, verbose=output.verbose
+    )
 
 
 def _wants_progress(options: UploadOptions) -> bool:

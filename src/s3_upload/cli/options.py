@@ -19,12 +19,14 @@ from cyclopts import Group, Parameter
 from s3_upload.cli.output import UsageError
 from s3_upload.config import GIB, UploadConfig
 from s3_upload.errors import AttemptError, ConfigError
+from s3_upload.filters import Filters, Rule
 from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
 from s3_upload.s3.fields import field_headers
 from s3_upload.s3.operations import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.source import utf8_of
 from s3_upload.units import parse_size, parse_time_s, show_size, show_time
 
+SOURCES = Group("Sources", sort_key=0)
 STORE = Group("Store", sort_key=1)
 OUTPUT = Group("Output", sort_key=2)
 OBJECTS = Group("Objects", sort_key=3)
@@ -36,6 +38,37 @@ _NOT_EMBEDDED = ("endpoint_url", *_VARIANTS, "no_sign_request", "client_cert")
 
 def flag(help_text: str, *env: str, name: str | tuple[str, ...] | None = None) -> Parameter:
     return Parameter(name=name, help=help_text, env_var=list(env) or None, negative=(), show_default=False)
+
+
+def _convert_rules(type_: Any, tokens: Any) -> tuple[Rule, ...]:
+    """Both flags in one field, in the order in which they were given: the last match wins."""
+    return tuple(Rule(utf8_of(token.value), include=token.keyword == "--include") for token in tokens)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """What to upload of the sources."""
+
+    rules: Annotated[
+        tuple[Rule, ...],
+        Parameter(
+            name=("--exclude", "--include"),
+            help="Leave out what matches, or take it all the same; may be repeated, and the last match wins. "
+            "A GLOB without / is a name at any depth (node_modules, *.tmp), one with / a path from the "
+            "source's root (docs/*.pdf); ** crosses directories. A directory left out is not walked.",
+            converter=_convert_rules,
+            n_tokens=1,
+            negative=(),
+            show_default=False,
+        ),
+    ] = ()
+
+    def filters(self) -> Filters | None:
+        """Raises `UsageError`."""
+        try:
+            return Filters(self.rules) if self.rules else None
+        except ConfigError as error:
+            raise UsageError(f"--{error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +157,16 @@ class OutputOptions:
     quiet: Annotated[bool, flag("Say nothing; the exit code tells.")] = False
     only_show_errors: Annotated[bool, flag("Say only what failed.")] = False
     json: Annotated[bool, flag("A line of JSON on stdout for every file, and one for the run.")] = False
-    dryrun: Annotated[bool, flag("Say what would be uploaded where, and do nothing.")] = False
-
-    def __post_init__(self) -> None:
-        if self.dryrun and self.json:
-            raise UsageError("--dryrun and --json do not go together: leave one out")
+    verbose: Annotated[bool, flag("A line for every file that is uploaded.", name=("--verbose", "-v"))] = (
+        False
+    )
+    dryrun: Annotated[
+        bool,
+        flag(
+            "Say what would be uploaded where, and how much it is, and do nothing.",
+            name=("--dryrun", "--dry-run"),
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,6 +323,7 @@ else:
 class UploadOptions:
     """All flags of an upload command."""
 
+    sources: Annotated[SourceOptions, Parameter(name="*", group=SOURCES)] = SourceOptions()
     store: Annotated[StoreOptions, Parameter(name="*", group=STORE)] = StoreOptions()
     output: Annotated[OutputOptions, Parameter(name="*", group=OUTPUT)] = OutputOptions()
     objects: Annotated[ObjectOptions, Parameter(name="*", group=OBJECTS)] = ObjectOptions()

@@ -32,11 +32,14 @@ _WIDTHS = (8, 14, 12, 12, 9, 9)
 class Text:
     """Failed and skipped files on stderr as they happen, one line about the run on stdout.
 
-    `quiet` says nothing, `only_errors` only what failed.
+    `quiet` says nothing, `only_errors` only what failed, `verbose` also what was uploaded.
     """
 
-    def __init__(self, bucket: str, *, quiet: bool = False, only_errors: bool = False) -> None:
+    def __init__(
+        self, bucket: str, *, quiet: bool = False, only_errors: bool = False, verbose: bool = False
+    ) -> None:
         self.bucket = bucket
+        self.verbose = verbose and not quiet and not only_errors
         self.quiet = quiet
         self.only_errors = only_errors
         self.fold = SummaryFold()
@@ -55,6 +58,8 @@ class Text:
         return room()
 
     def show(self, report: UploadReport) -> None:
+        if report.outcome == SUCCESS and self.verbose:
+            emit(printable(f"upload: {report.source} to s3://{self.bucket}/{report.key}"))
         if report.outcome == SUCCESS or self.quiet:
             return
         if report.outcome != SKIPPED:
@@ -73,8 +78,10 @@ class Table(Text):
     """A row on stdout for every uploaded object, in the columns of the origin's perf_data; the rest
     on stderr. Columns have fixed widths, since a row is written before the next one is known."""
 
-    def __init__(self, bucket: str, *, quiet: bool = False, only_errors: bool = False) -> None:
-        super().__init__(bucket, quiet=quiet, only_errors=only_errors)
+    def __init__(
+        self, bucket: str, *, quiet: bool = False, only_errors: bool = False, verbose: bool = False
+    ) -> None:
+        super().__init__(bucket, quiet=quiet, only_errors=only_errors)  # its rows are as many
         self._head = _row(COLUMNS)
 
     def show(self, report: UploadReport) -> None:

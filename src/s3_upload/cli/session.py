@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from s3_upload.cli.dryrun import dry_run
 from s3_upload.cli.output import (
     EXIT_FILES_FAILED,
     EXIT_OK,
@@ -24,7 +25,6 @@ from s3_upload.cli.output import (
     InterruptedRun,
     StdoutError,
     UsageError,
-    emit,
     end_at_once,
     flush,
     in_background,
@@ -69,7 +69,7 @@ def run(job: Job) -> int:
     """Does the job and returns the exit code. Raises `S3UploadError`s where there is none to return."""
     if job.options.output.dryrun:
         job.options.config(), job.options.objects.request_fields()
-        return _dry_run(job)
+        return dry_run(job.bucket, job.passes, job.options.output)
     with in_background():
         try:
             _upload_and_tell(job)
@@ -223,17 +223,3 @@ def collect_rarely() -> None:
     flight: with many small files and hundreds of requests at once that shows."""
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY)
-
-
-def _dry_run(job: Job) -> int:
-    code = EXIT_OK
-    for sources in job.passes:
-        for source in sources:
-            if source.problem is not None:
-                note(printable(f"(dryrun) failed: {source.problem}"))
-                code = EXIT_FILES_FAILED
-            elif source.skip_reason:
-                note(printable(f"(dryrun) skipped: {source.name}: {source.skip_reason}"))
-            else:
-                emit(printable(f"(dryrun) upload: {source.name} to s3://{job.bucket}/{source.key}"))
-    return code

@@ -18,6 +18,8 @@ from s3_upload.source import ObjectSource, utf8_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from s3_upload.filters import Filters
+
 
 def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str], Destination]:
     """The sources and the destination of `s3-upload SRC... s3://BUCKET/PREFIX`.
@@ -41,7 +43,9 @@ def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str
     return paths, destination
 
 
-def open_sources(paths: Sequence[str], destination: Destination) -> Iterator[ObjectSource]:
+def open_sources(
+    paths: Sequence[str], destination: Destination, filters: Filters | None = None
+) -> Iterator[ObjectSource]:
     """One lazy iterator over the sources at all `paths`, in their order, with their keys.
 
     Raises `UsageError` or `ConfigError` at once for a path that is missing or cannot be listed, two files
@@ -49,7 +53,7 @@ def open_sources(paths: Sequence[str], destination: Destination) -> Iterator[Obj
     """
     if STDIN in paths:
         return iter((_stdin_source(paths, destination),))
-    return map_paths(paths, destination)
+    return map_paths(paths, destination, filters)
 
 
 def _stdin_source(paths: Sequence[str], destination: Destination) -> ObjectSource:

@@ -1,0 +1,82 @@
+"""`--dryrun`: what it says, as lines and as JSON, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from s3_upload.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a").write_bytes(bytes(1_500))
+    (tmp_path / "src" / "b").write_bytes(bytes(500))
+    return tmp_path / "src"
+
+
+@pytest.mark.parametrize("flag", ["--dryrun", "--dry-run"])
+def test_the_lines_and_what_they_come_to(capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    assert main(["src", "s3://bkt/p", flag]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "(dryrun) upload: src/a to s3://bkt/p/a",
+        "(dryrun) upload: src/b to s3://bkt/p/b",
+        "(dryrun) would upload 2 files, 2.0 kB",
+    ]
+
+
+def test_json_lines(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tree / "gone").symlink_to("nowhere")
+    os.mkfifo(tree / "pipe")
+    assert main(["src", "s3://bkt", "--dryrun", "--json"]) == 1
+    out, err = capsys.readouterr()
+    *files, summary = map(json.loads, out.splitlines())
+    assert [(file["key"], file["bytes"], file["outcome"]) for file in files] == [
+        ("a", 1_500, "would-upload"),
+        ("b", 500, "would-upload"),
+        ("gone", 0, "source"),
+        ("pipe", 0, "skipped"),
+    ]
+    assert {file["type"] for file in files} == {"dryrun"}
+    counts = {"files": 2, "bytes": 2_000, "failed": 1, "skipped": 1}
+    assert summary == {"type": "summary", "dryrun": True, "bucket": "bkt", **counts}
+    assert err == ""
+
+
+def test_what_may_not_be_read_would_fail(
+    tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To root, who may read everything, the system is made to say no."""
+    monkeypatch.setattr(os, "access", lambda path, mode: not path.endswith("a"))
+    assert main(["src", "s3://bkt", "--dryrun"]) == 1
+    out, err = capsys.readouterr()
+    assert err == "(dryrun) failed: src/a: Permission denied\n"
+    assert out.splitlines()[-1] == "(dryrun) would upload 1 file, 500 B; 1 would fail"
+
+
+@pytest.mark.parametrize(
+    ("flag", "lines"),
+    [("--quiet", []), ("--only-show-errors", ["(dryrun) failed: src/z: the link leads to nothing"])],
+)
+def test_it_says_no_more_than_the_run_would(
+    tree: Path, capsys: pytest.CaptureFixture[str], flag: str, lines: list[str]
+) -> None:
+    (tree / "z").symlink_to("nowhere")
+    assert main(["src", "s3://bkt", "--dryrun", flag]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()) == ("", lines)
+
+
+def test_how_much_comes_in_by_stdin_nobody_knows_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    with Path("src/a").open() as stdin, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", stdin)
+        assert main(["-", "s3://bkt/key", "--dryrun"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "(dryrun) upload: stream to s3://bkt/key",
+        "(dryrun) would upload 1 file, 0 B, of a size that only the upload shows",
+    ]
