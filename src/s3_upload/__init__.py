@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from s3_upload.filters import Filters, Rule
     from s3_upload.pace import Pace
     from s3_upload.report import AttemptReport, PaceReport, UploadReport, UploadSummary
+    from s3_upload.request_fields import CustomerKey, RequestFields
     from s3_upload.s3.credentials import Credentials
-    from s3_upload.s3.operations import CustomerKey, RequestFields
     from s3_upload.source import ObjectSource, files_recursive
 
 __version__ = "0.1.0"
@@ -72,7 +72,7 @@ _NAMES_IN = {
     "pace": ("Pace",),
     "report": ("AttemptReport", "PaceReport", "UploadReport", "UploadSummary"),
     "s3.credentials": ("Credentials",),
-    "s3.operations": ("CustomerKey", "RequestFields"),
+    "request_fields": ("CustomerKey", "RequestFields"),
     "source": ("ObjectSource", "files_recursive"),
     "api": ("s3_upload_files",),
 }  # fmt: skip

@@ -41,6 +41,7 @@ from s3_upload.engine.client import Client
 from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
 from s3_upload.http import Body, Response, SlicedBody
 from s3_upload.parts import StoreParts
+from s3_upload.request_fields import NO_FIELDS
 from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
@@ -48,7 +49,6 @@ from s3_upload.s3.operations import (
     CREATE_MULTIPART_UPLOAD,
     HEAD_OBJECT,
     LIST_PARTS,
-    NO_FIELDS,
     PUT_OBJECT,
     UPLOAD_PART,
     Operation,

@@ -41,7 +41,7 @@ from s3_upload.engine.scheduler import Scheduler
 from s3_upload.engine.version import Versions
 from s3_upload.pace import Pace
 from s3_upload.report import UploadSummary
-from s3_upload.s3.operations import NO_FIELDS, RequestFields
+from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.source import ObjectSource
 from s3_upload.threads import DaemonThreads
 

@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 import msgspec
 
 from s3_upload.checks import must_be
-from s3_upload.s3.operations import NO_FIELDS, RequestFields
+from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.source import ObjectSource
 
 

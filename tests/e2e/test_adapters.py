@@ -18,17 +18,16 @@ import trustme
 
 from s3_upload.adapters import boto3_client
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
+from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3 import responses
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
-    NO_FIELDS,
     PUT_OBJECT,
     UPLOAD_PART,
     CompletedPart,
     Operation,
-    RequestFields,
 )
 from s3_upload.wire.exchange import Exchange
 from tests.sdk import arguments, with_client

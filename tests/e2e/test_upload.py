@@ -16,8 +16,8 @@ from s3_upload.api import s3_upload_files
 from s3_upload.client import S3Client
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.errors import FailureKind, RunError
+from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
-from s3_upload.s3.operations import RequestFields
 from s3_upload.source import ObjectSource, files_recursive
 from tests.faults.actions import Answer
 

@@ -9,7 +9,7 @@ import pytest
 
 from s3_upload.api import s3_upload_files
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.s3.operations import RequestFields
+from s3_upload.request_fields import RequestFields
 from s3_upload.source import ObjectSource
 from tests.faults.actions import Action, Delay, Reset, Rule, Serve, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, sources, stored, upload

@@ -19,7 +19,8 @@ from s3_upload.engine.feed import MAX_CREATES
 from s3_upload.engine.version import Versions
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.report import AttemptReport
-from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, Operation, RequestFields
+from s3_upload.request_fields import RequestFields
+from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, Operation
 from s3_upload.source import ObjectSource
 from tests.faults.actions import Action, Delay, Garbage, Request, Reset, Rule, Stall, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, quiet, run, stored, upload

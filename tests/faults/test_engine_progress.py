@@ -10,7 +10,7 @@ import pytest
 from s3_upload.engine.feed import BATCH_COUNT, PULL_COUNT
 from s3_upload.engine.progress import MAX_BACKLOG
 from s3_upload.errors import SourceError
-from s3_upload.s3.operations import RequestFields
+from s3_upload.request_fields import RequestFields
 from s3_upload.source import ObjectSource
 from tests.faults.actions import Rule, s3_error
 from tests.faults.uploads import BUCKET, Reports, config, sources, stored, upload

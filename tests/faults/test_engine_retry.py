@@ -9,7 +9,7 @@ import pytest
 
 from s3_upload.control.retry import ASK_RETRIES
 from s3_upload.errors import FailureKind, UploadsFailed
-from s3_upload.s3.operations import RequestFields
+from s3_upload.request_fields import RequestFields
 from tests.faults.actions import Action, Answer, Early, Garbage, Reset, Rule, Serve, Stall, Torn, s3_error
 from tests.faults.uploads import Reports, config, stored, upload
 

@@ -14,7 +14,7 @@ from s3_upload.api import Controls, controls_for, real_runtime, run_upload
 from s3_upload.control.retry import ASK_RETRIES
 from s3_upload.control.window import AdaptiveWindow
 from s3_upload.errors import FailureKind, RunError
-from s3_upload.s3.operations import RequestFields
+from s3_upload.request_fields import RequestFields
 from s3_upload.source import ObjectSource
 from tests.faults.actions import Action, Answer, Request, Reset, Rule, Torn, s3_error
 from tests.faults.model import S3Model

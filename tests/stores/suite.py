@@ -25,8 +25,8 @@ from s3_upload.client import S3Client
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.report import UploadSummary
+from s3_upload.request_fields import CUSTOMER_KEY_BYTES, CustomerKey, RequestFields
 from s3_upload.s3.credentials import Credentials
-from s3_upload.s3.operations import CUSTOMER_KEY_BYTES, CustomerKey, RequestFields
 from s3_upload.source import ObjectSource
 from tests.store import REGION, Store
 

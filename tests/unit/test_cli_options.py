@@ -13,8 +13,8 @@ from s3_upload.cli.main import main
 from s3_upload.cli.options import OutputOptions, parse_pairs
 from s3_upload.cli.output import EXIT_USAGE, UsageError
 from s3_upload.config import MIB, UploadConfig
+from s3_upload.request_fields import NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.s3.fields import field_headers
-from s3_upload.s3.operations import NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.units import parse_size, show_size
 
 if TYPE_CHECKING:

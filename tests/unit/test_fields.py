@@ -19,6 +19,7 @@ import pytest
 
 from s3_upload import ConfigError, CustomerKey
 from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.request_fields import RequestFields
 from s3_upload.s3.fields import FIELDS, METADATA, Field, field_arguments, field_headers
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
@@ -29,7 +30,6 @@ from s3_upload.s3.operations import (
     PUT_OBJECT,
     UPLOAD_PART,
     Operation,
-    RequestFields,
 )
 from s3_upload.s3.requests import RequestEncoder
 

@@ -10,17 +10,10 @@ import botocore.session
 import pytest
 
 from s3_upload.http import Response
+from s3_upload.request_fields import NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.s3.checksum import checksum_of
 from s3_upload.s3.fields import FIELDS, METADATA, field_headers
-from s3_upload.s3.operations import (
-    HEAD_OBJECT,
-    NO_FIELDS,
-    PUT_OBJECT,
-    Checksum,
-    CompletedPart,
-    CustomerKey,
-    RequestFields,
-)
+from s3_upload.s3.operations import HEAD_OBJECT, PUT_OBJECT, Checksum, CompletedPart
 from s3_upload.s3.proof import (
     AGE_SLACK_S,
     SHOWN,

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.fields import field_headers
 from s3_upload.s3.operations import (
@@ -29,7 +30,6 @@ from s3_upload.s3.operations import (
     Checksum,
     CompletedPart,
     Operation,
-    RequestFields,
 )
 from s3_upload.s3.requests import RequestEncoder, complete_body
 from s3_upload.s3.sigv4 import UNSIGNED_PAYLOAD, Signer

@@ -14,6 +14,7 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.utils import percent_encode
 
+from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
@@ -25,7 +26,6 @@ from s3_upload.s3.operations import (
     UPLOAD_PART,
     Checksum,
     Operation,
-    RequestFields,
 )
 from s3_upload.s3.requests import RequestEncoder
 from s3_upload.s3.sigv4 import (

@@ -21,8 +21,8 @@ from s3_upload.config import GIB, UploadConfig
 from s3_upload.errors import AttemptError, ConfigError
 from s3_upload.filters import Filters, Rule
 from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
+from s3_upload.request_fields import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.s3.fields import field_headers
-from s3_upload.s3.operations import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.source import utf8_of
 from s3_upload.units import parse_size, parse_time_s, show_size, show_time
 

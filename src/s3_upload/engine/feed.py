@@ -46,7 +46,8 @@ from s3_upload.engine.version import Identity
 from s3_upload.errors import SourceError, UploadError
 from s3_upload.http import Body, held_bytes
 from s3_upload.parts import PartSizes, StoreParts
-from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, RequestFields
+from s3_upload.request_fields import RequestFields
+from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD
 from s3_upload.source import ObjectSource, checked
 
 PULL_COUNT = 256

@@ -28,6 +28,7 @@ from s3_upload.engine.version import Identity
 from s3_upload.errors import FailureKind, Remedy, SourceError, UploadError
 from s3_upload.http import Response
 from s3_upload.parts import PartSizes, StoreParts
+from s3_upload.request_fields import RequestFields
 from s3_upload.s3.checksum import agreed_type, announced, whole
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
@@ -38,7 +39,6 @@ from s3_upload.s3.operations import (
     UPLOAD_PART,
     CompletedPart,
     Operation,
-    RequestFields,
 )
 from s3_upload.s3.proof import etag_of_parts
 from s3_upload.s3.requests import complete_body

@@ -13,7 +13,8 @@ from s3_upload.engine.version import Identity
 from s3_upload.errors import SourceError, UploadError
 from s3_upload.parts import MAX_PART_BYTES, PartSizes, StoreParts, sizes_for
 from s3_upload.report import SKIPPED, UploadReport
-from s3_upload.s3.operations import PUT_OBJECT, Operation, RequestFields
+from s3_upload.request_fields import RequestFields
+from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.source import ObjectSource
 from s3_upload.units import show_size
 

@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.request_fields import RequestFields
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
     PUT_OBJECT,
-    RequestFields,
 )
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -25,6 +25,7 @@ import msgspec
 
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import SlicedBody
+from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.checksum import COMPOSITE, MD5, checksum_of, header_of
 from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_headers, not_unicode, wants_checksum
 from s3_upload.s3.operations import (
@@ -33,13 +34,11 @@ from s3_upload.s3.operations import (
     CREATE_MULTIPART_UPLOAD,
     HEAD_OBJECT,
     LIST_PARTS,
-    NO_FIELDS,
     PUT_OBJECT,
     UPLOAD_PART,
     Checksum,
     CompletedPart,
     Operation,
-    RequestFields,
 )
 from s3_upload.s3.sigv4 import (
     EMPTY_SHA256,
