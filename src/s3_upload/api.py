@@ -20,6 +20,7 @@ import msgspec
 from s3_upload import descriptors
 from s3_upload.checks import must_be, must_be_callable, wrong_type
 from s3_upload.config import UploadConfig
+from s3_upload.content_type import guessing
 from s3_upload.control.bulk import BulkBound
 from s3_upload.control.courtesy import CappedWindow, Courtesy, PacedTimeout
 from s3_upload.control.outage import Outage
@@ -144,10 +145,12 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     `files`: any iterable or async iterable of `ObjectSource`, consumed lazily; a plain one is
     consumed in a worker thread, so that it may block.  `progress`: called with an `UploadReport` after
     each upload, in the order in which they end; an async callable is awaited, one report at a time.
-    `default_request`: gives the `RequestFields` of a source (content type, metadata, …); bucket, key,
-    body and length are not its to give.  `pace`: a handle with which `max_bandwidth` can be changed
-    meanwhile; its settings count instead of the configuration's.  `notice`: called with a line of
-    English when the store has been away, silent or refusing for some seconds, and when that is over.
+    `default_request`: gives the `RequestFields` (content type, metadata, …) of a source that has none of its
+    own; bucket, key, body and length are not its to give.  Without it the content type is the one that the
+    name suggests; `lambda source: None` says nothing of any object.  `pace`: a handle with which
+    `max_bandwidth` can be changed meanwhile; its settings count instead of the configuration's.  `notice`:
+    called with a line of English when the store has been away, silent or refusing for some seconds, and when
+    that is over.
 
     A file that fails does not stop the others: it is in `summary.failed`.  Of two sources with one key
     the second fails while the first is being uploaded, and overwrites it later.  Raises `RunError` for what
@@ -262,15 +265,6 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
     pacer: Pacer | None = None,
     notice: Notice | None = None,
 ) -> UploadSummary:
-
-    def fields_of(source: ObjectSource) -> RequestFields:
-        fields = None if default_request is None else default_request(source)
-        if fields is None:
-            return NO_FIELDS
-        if type(fields) is not RequestFields:
-            must_be("what default_request returns", fields, RequestFields, "RequestFields or None")
-        return fields
-
     scheduler = Scheduler(
         client=client,
         timeout=controls.timeout,
@@ -305,7 +299,26 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         offload_source=runtime.offload_source,
         nearby=Nearby(runtime.local_devices),
         parts=client.parts,
-        fields_of=fields_of,
+        fields_of=_fields_of(default_request),
     )
     scheduler.attach(feed, Again(feed, reader, runtime.offload, scheduler))
     return await scheduler.run()
+
+
+def _fields_of(default_request: DefaultRequest | None) -> Callable[[ObjectSource], RequestFields]:
+    """What is said of an object: by its source, else by `default_request`; its name tells the content type
+    where there is none of these to do so."""
+    if default_request is None:
+        return guessing()
+
+    def fields_of(source: ObjectSource) -> RequestFields:
+        if source.fields is not None:
+            return source.fields
+        fields = default_request(source)
+        if fields is None:
+            return NO_FIELDS
+        if type(fields) is not RequestFields:
+            must_be("what default_request returns", fields, RequestFields, "RequestFields or None")
+        return fields
+
+    return fields_of

@@ -11,16 +11,34 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from s3_upload.errors import ConfigError
-from s3_upload.units import parse_bandwidth
+from s3_upload.units import parse_bandwidth, parse_size, parse_time_s, show_size, show_time
 
 AUTO = 0
 """Of a field for which the others say what suits them."""
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
+
+if TYPE_CHECKING:
+
+    class Size:
+        """What type checkers are told of a field that counts bytes: it takes "16MiB" too, and is a number."""
+
+        def __get__(self, config: object, owner: type | None = None) -> int: ...
+        def __set__(self, config: object, value: int | str) -> None: ...
+
+    class Seconds:
+        """The same of seconds: "5m"."""
+
+        def __get__(self, config: object, owner: type | None = None) -> float: ...
+        def __set__(self, config: object, value: float | str) -> None: ...
+
+else:
+    Size, Seconds = int, float
+
 MIN_PART_BYTES, MAX_USUAL_PART_BYTES, FEW_PARTS_BYTES = 5 * MIB, 16 * MIB, 100 * MIB
 
 
@@ -56,6 +74,7 @@ def knob(
 class UploadConfig:
     """How to upload. All fields have defaults that suit an ordinary machine and S3 itself.
 
+    Sizes may be texts ("16MiB", "100MB") and so may times ("5m", "1.5s"); they become numbers.
     Raises `ConfigError` (a `ValueError`), naming the field, the value and the range.
     """
 
@@ -82,7 +101,7 @@ class UploadConfig:
         "stores where an object written twice is not as good as once.",
         choices=("auto", "off"),
     )
-    max_in_flight_bytes: int = knob(
+    max_in_flight_bytes: Size = knob(
         200 * MIB,
         "Bytes of bodies in memory, read ahead or being sent. Bounds the memory whatever the file sizes.",
         low=16 * MIB,
@@ -96,7 +115,7 @@ class UploadConfig:
         high=1_000,
     )
     backoff: float = knob(1.5, "Each retry multiplies the timeout by this.", low=1.0, high=10.0)
-    min_timeout: float = knob(
+    min_timeout: Seconds = knob(
         0.5,
         "Seconds every request may take beyond the time its bytes need: round trips and service.",
         low=1e-3,
@@ -111,22 +130,22 @@ class UploadConfig:
         low=1e-3,
         high=1.0,
     )
-    avg_min_bytes: int = knob(
+    avg_min_bytes: Size = knob(
         1_000_000,
         "Smaller uploads say more of round trips than of bandwidth and leave the speed estimate alone.",
         low=1,
         high=5 * GIB,
     )
-    connect_timeout_s: float = knob(5.0, "Seconds one TCP and TLS handshake may take.", low=1e-3, high=600)
-    max_outage_s: float = knob(
+    connect_timeout_s: Seconds = knob(5.0, "Seconds one TCP and TLS handshake may take.", low=1e-3, high=600)
+    max_outage_s: Seconds = knob(
         300.0,
         "How long the store may be away or say nothing (5m, 300), once the run has got somewhere; then the "
         "run ends. No tries are used up while it is away; 0: they are.",
         low=0.0,
         high=604_800,
     )
-    multipart_threshold: int = knob(16 * MIB, "Larger files go as multipart uploads.", low=1, high=5 * GIB)
-    part_size: int = knob(
+    multipart_threshold: Size = knob(16 * MIB, "Larger files go as multipart uploads.", low=1, high=5 * GIB)
+    part_size: Size = knob(
         AUTO,
         "Bytes of one part (S3: at least 5 MiB); 0: 5 MiB, up to 16 MiB where max_in_flight is below 20. "
         "Grows where a file would need more than 10,000, and in the second half of a stream.",
@@ -164,6 +183,9 @@ class UploadConfig:
         if copy_parallelization is not None:  # the origin's name for max_in_flight
             object.__setattr__(self, "max_in_flight", copy_parallelization)
         for spec in dataclasses.fields(self):
+            value = getattr(self, spec.name)
+            if isinstance(value, str) and spec.type in _READS:
+                object.__setattr__(self, spec.name, _read(spec, value))
             _check(spec, getattr(self, spec.name))
         if self.part_size == AUTO:
             usual = usual_part_size(self.max_in_flight, self.max_in_flight_bytes, self.multipart_threshold)
@@ -173,6 +195,30 @@ class UploadConfig:
                 f"max_in_flight_bytes = {self.max_in_flight_bytes}: must be at least as large as "
                 f"multipart_threshold ({self.multipart_threshold}), or no request could be sent"
             )
+
+
+_READS: dict[object, Callable[[str], float]] = {"Size": parse_size, "Seconds": parse_time_s}
+_SHOWS: dict[object, Callable[[Any], str]] = {"Size": show_size, "Seconds": show_time}
+
+
+def _read(spec: dataclasses.Field[Any], text: str) -> float:
+    """The number that a text means. Raises `ConfigError`."""
+    try:
+        return _READS[spec.type](text)
+    except ValueError as error:
+        raise ConfigError(f"{spec.name} = {text!r}: {error}") from None
+
+
+def _documented(spec: dataclasses.Field[Any]) -> str:
+    """A field, its default and its help text, as `help(UploadConfig)` shows them."""
+    shown = _SHOWS[spec.type](spec.default) if spec.type in _SHOWS else repr(spec.default)
+    lines, line = [f"{spec.name} = {shown}"], ""
+    for word in spec.metadata["help"].split():
+        if len(line) + len(word) > 80:
+            lines.append(line)
+            line = ""
+        line += f" {word}" if line else f"    {word}"
+    return "\n    ".join((*lines, line))
 
 
 def _check(spec: dataclasses.Field[Any], value: object) -> None:
@@ -189,8 +235,13 @@ def _check(spec: dataclasses.Field[Any], value: object) -> None:
             raise ConfigError(f"{spec.name} = {value!r}: {wrong}") from None
         return
     low, high = spec.metadata["low"], spec.metadata["high"]
-    wanted = "a whole number" if spec.type == "int" else "a number"
-    allowed: tuple[type, ...] = (int,) if spec.type == "int" else (int, float)
+    whole = spec.type in {"int", "Size"}
+    wanted = "a whole number" if whole else "a number"
+    allowed: tuple[type, ...] = (int,) if whole else (int, float)
     number = isinstance(value, allowed) and not isinstance(value, bool)
     if not number or not (low <= value <= high or (spec.metadata["auto"] and value == AUTO)):
         raise ConfigError(f"{spec.name} = {value!r}: must be {wanted} from {low:,} to {high:,}")
+
+
+assert UploadConfig.__doc__ is not None
+UploadConfig.__doc__ += "\n    ".join(("", *map(_documented, dataclasses.fields(UploadConfig))))

@@ -1,4 +1,4 @@
-"""The content type that an object's name suggests, as a `default_request`.
+"""The content type that an object's name suggests, as a `default_request`; without one it is the default.
 
 By the standard library's table, which knows what the system's mime.types says, as `aws s3 cp` goes by:
 no guess for a name that it does not know, and x.tar.gz is of the type of x.tar.
@@ -31,6 +31,23 @@ def content_type_by_name(fields: RequestFields = NO_FIELDS) -> Callable[[ObjectS
             stem, _, inner = stem.rpartition(".")
             suffix = f"{inner}.{suffix}"
         return of_suffix(suffix) if stem else fields
+
+    return default_request
+
+
+def guessing() -> Callable[[ObjectSource], RequestFields]:
+    """What is said of a source where there is no `default_request`: its own fields and, unless these name
+    one, the content type that its name suggests."""
+    by_name = content_type_by_name()
+
+    def default_request(source: ObjectSource) -> RequestFields:
+        fields = source.fields
+        if fields is None:
+            return by_name(source)
+        if fields.content_type is not None:
+            return fields
+        guess = by_name(source).content_type
+        return fields if guess is None else msgspec.structs.replace(fields, content_type=guess)
 
     return default_request
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from s3_upload.errors import UploadError, UploadsFailed
+from s3_upload.source import ObjectSource
+from s3_upload.units import show_bytes
 
 SUCCESS = "success"
 """The `outcome` of an attempt or upload that succeeded; else it is a `FailureKind`'s value."""
@@ -20,6 +22,8 @@ SKIPPED = "skipped"
 """The `outcome` of a source that is nothing to upload (a socket, a device, a FIFO)."""
 SUPERSEDED = "superseded"
 """The `outcome` of an attempt that was cut short because a copy of it had succeeded."""
+FAILED_BODY_BYTES = 200 * (1 << 20)
+"""So many bytes of bodies in memory a summary keeps for those who try once more what failed."""
 
 
 class ConnectionSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -113,6 +117,14 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     hedge: bool = False
     hedged: bool = False
 
+    def __str__(self) -> str:
+        part = f" of part {self.part_number}" if self.part_number else ""
+        copy = " (a second copy)" if self.hedge else ""
+        said = " ".join(filter(None, (str(self.status or ""), self.code, self.message)))
+        why = f" ({said})" if said and self.outcome != SUCCESS else ""
+        size = f" of {show_bytes(self.body_bytes)}" if self.body_bytes else ""
+        return f"{self.operation}{part}{size}{copy}: {self.outcome}{why} after {self.duration_s:.3f} s"
+
     @property
     def duration_s(self) -> float:
         return self.ended_s - self.started_s
@@ -129,7 +141,9 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     the retries of all its requests), 0 where nothing was tried; sending again after a region, a clock or a
     token was put right is no retry, nor is asking (HeadObject, ListParts).  `total_time_s` spans all tries
     and the waits between them; `success_time_s` is the last try alone (for a multipart upload: from its
-    first request to its last answer).  `est_MBps` is the speed estimate when the upload began.
+    first request to its last answer).  `est_MBps` is the speed estimate when the upload began.  `object` is
+    the very `ObjectSource`, to be given to another run, say; it is not in the JSON.  (A stream that was begun
+    cannot be read again unless it is an iterable that starts anew.)
     """
 
     seq: int
@@ -145,6 +159,18 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     etag: str = ""
     error: UploadError | None = None
     reason: str = ""
+    object: ObjectSource | None = None
+
+    def __str__(self) -> str:
+        if self.outcome == SUCCESS:
+            again = f", {self.attempts} attempts" if self.attempts > 1 else ""
+            took = f"{show_bytes(self.bytes)} in {self.total_time_s:.3f} s"
+            return f"uploaded {self.source} to {self.key} ({took}{again})"
+        if self.outcome == SKIPPED:
+            return f"skipped {self.source}: {self.reason}"
+        # an UploadError begins with its key
+        what = self.error if self.error is not None else f"{self.key}: {self.reason or self.outcome}"
+        return f"failed {self.source} to {what}"
 
     @property
     def succeeded(self) -> bool:
@@ -163,9 +189,10 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     `wasted_bytes` are body bytes that left in attempts that failed or were superseded.  `hedges` counts
     the second copies sent beside a slow first.  `budget_wait_s` is for how much of the run's time some
     retry waited for want of a retry budget: above 0 the store had trouble and the run was slowed.
-    `failed` and `skipped` hold the reports.  `notes` are phrases about what had to be put right on the way
-    (a region, a clock, checksums that the store does not take), one of a kind.  `pace` tells how much of
-    the link was taken over time, in at most `engine.pacer.MAX_REPORTS` reports; empty where nothing held
+    `failed` and `skipped` hold the reports; those of bodies in memory have no `object` any more when such
+    bodies are more than `FAILED_BODY_BYTES` together.  `notes` are phrases about what had to be put right on
+    the way (a region, a clock, checksums that the store does not take), one of a kind.  `pace` tells how much
+    of the link was taken over time, in at most `engine.pacer.MAX_REPORTS` reports; empty where nothing held
     the run back.
     """
 
@@ -181,6 +208,19 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     skipped: tuple[UploadReport, ...]
     notes: tuple[str, ...] = ()
     pace: tuple[PaceReport, ...] = ()
+
+    def __str__(self) -> str:
+        files = "1 object" if self.uploaded == 1 else f"{self.uploaded:,} objects"
+        parts = [
+            f"uploaded {files}, {show_bytes(self.bytes)} in {self.wall_time_s:.2f} s"
+            f" ({self.goodput_MBps:.2f} MB/s)"
+        ]
+        if self.failed:
+            first = self.failed[0].error or self.failed[0].reason
+            parts.append(f"{len(self.failed):,} failed, the first: {first}")
+        if self.skipped:
+            parts.append(f"{len(self.skipped):,} skipped")
+        return "; ".join(parts)
 
     @property
     def goodput_MBps(self) -> float:  # noqa: N802 - the unit's spelling
@@ -204,6 +244,7 @@ class SummaryFold:
         self._wasted_bytes = 0
         self._hedges = 0
         self._failed: list[UploadReport] = []
+        self._failed_bytes = 0
         self._skipped: list[UploadReport] = []
 
     def add(self, report: UploadReport) -> None:
@@ -216,9 +257,18 @@ class SummaryFold:
         elif report.outcome == SKIPPED:
             self._skipped.append(report)
         else:
-            self._failed.append(report)
+            self._failed.append(self._bounded(report))
         self._wasted_bytes += sum(a.sent_bytes for a in report.attempt_reports if a.outcome != SUCCESS)
         self._hedges += sum(a.hedge for a in report.attempt_reports)
+
+    def _bounded(self, report: UploadReport) -> UploadReport:
+        """The report as it is kept: not with any number of bodies."""
+        if report.object is None or report.object.body is None:
+            return report
+        self._failed_bytes += len(report.object.body)
+        if self._failed_bytes <= FAILED_BODY_BYTES:
+            return report
+        return msgspec.structs.replace(report, object=None)
 
     def summary(
         self,

@@ -32,6 +32,7 @@ from s3_upload.checks import as_bytes, must_be, must_be_bytes, wrong_type
 from s3_upload.descriptors import patiently
 from s3_upload.errors import ConfigError, FailureKind, SourceError
 from s3_upload.filters import Filters, filters_of
+from s3_upload.request_fields import RequestFields
 
 _TYPE_NAMES: dict[Callable[[int], bool], str] = {
     stat.S_ISSOCK: "a socket",
@@ -54,7 +55,8 @@ Chunks = AsyncIterable[Chunk] | Iterable[Chunk] | BinaryFile
 class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
     """One object to upload. Make it with `file`, `data` or `stream`.
 
-    `size` is in bytes and None where it is not known before the source is read.  Raises `TypeError` for
+    `size` is in bytes and None where it is not known before the source is read.  `fields`: what to say of
+    this object (content type, metadata, …) instead of what `default_request` would.  Raises `TypeError` for
     what is of a wrong type, and `ConfigError` for a negative size.
     """
 
@@ -65,35 +67,48 @@ class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
     size: int | None = None
     problem: SourceError | None = None
     skip_reason: str = ""
+    fields: RequestFields | None = None
 
     def __post_init__(self) -> None:
-        if type(self.key) is str and type(self.path) is str and self.path:
+        if type(self.key) is str and type(self.path) is str and self.path and self.fields is None:
             return  # a file: of them there are millions
         _check(self)
 
     @classmethod
-    def file(cls, path: str | os.PathLike[str], key: str) -> ObjectSource:
+    def file(
+        cls, path: str | os.PathLike[str], key: str, *, fields: RequestFields | None = None
+    ) -> ObjectSource:
         """The file at `path`, streamed from disk while it is uploaded."""
         if type(path) is not str:
             must_be("path", path, (str, os.PathLike), "str or os.PathLike")
             path = os.fsdecode(path)
-        return cls(key=key, path=path)
+        return cls(key=key, path=path, fields=fields)
 
     @classmethod
-    def data(cls, data: bytes | bytearray | memoryview, key: str) -> ObjectSource:
+    def data(
+        cls, data: bytes | bytearray | memoryview, key: str, *, fields: RequestFields | None = None
+    ) -> ObjectSource:
         """Bytes in memory. A mutable buffer is copied, so that a retry sends the same bytes."""
         body = as_bytes("data", data)
-        return cls(key=key, body=body, size=len(body))
+        return cls(key=key, body=body, size=len(body), fields=fields)
 
     @classmethod
-    def stream(cls, chunks: Chunks, key: str, size: int | None = None) -> ObjectSource:
+    def stream(
+        cls, chunks: Chunks, key: str, size: int | None = None, *, fields: RequestFields | None = None
+    ) -> ObjectSource:
         """Bytes that come as they come: from an iterable of them, plain or async, or from a binary file.
 
         Plain ones and files are read in a thread, so that they may block.  `size`, if given, is checked
         against what came.
         """
         must_be_chunks("chunks", chunks)
-        return cls(key=key, chunks=chunks, size=size)
+        return cls(key=key, chunks=chunks, size=size, fields=fields)
+
+    def __repr__(self) -> str:
+        """Without the bytes, which may be many."""
+        what = f"data of {self.size} bytes" if self.body is not None else self.path or "stream"
+        why_not = self.problem or self.skip_reason
+        return f"<ObjectSource {what} to {self.key}{f': {why_not}' if why_not else ''}>"
 
     @property
     def name(self) -> str:
@@ -136,6 +151,7 @@ def _check(source: ObjectSource) -> None:
         must_be("size", source.size, int, "int or None")
         if source.size < 0:
             raise ConfigError(f"size = {source.size}: must not be negative")
+    must_be("fields", source.fields, (RequestFields, NoneType), "RequestFields or None")
 
 
 def checked(source: Any) -> ObjectSource:

@@ -50,6 +50,14 @@ def show_size(size: int) -> str:
     return str(size)
 
 
+def show_bytes(count: int) -> str:
+    """A size for people, in powers of 1000."""
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 1000)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
+
+
 def parse_time_s(text: str) -> float:
     """Seconds: "300", "1.5s", "5m", "2h". Raises `ValueError`."""
     match = _TIME.fullmatch(text.strip())

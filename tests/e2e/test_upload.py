@@ -19,10 +19,10 @@ from s3_upload.errors import FailureKind, RunError
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.source import ObjectSource, files_recursive
-from tests.faults.actions import Answer
+from tests.faults.actions import Answer, Rule, s3_error
 
 if TYPE_CHECKING:
-    from s3_upload.report import UploadSummary
+    from s3_upload.report import UploadReport, UploadSummary
     from tests.conftest import StartFaultServer
     from tests.store import Store
 
@@ -112,6 +112,55 @@ def test_fields_are_read_back_as_they_were_given(store: Store, bucket: str) -> N
         assert metadata == {name.lower(): value for name, value in fields.metadata.items()}
     other = store.client.head_object(Bucket=bucket, Key="other")
     assert "plain" not in other["Metadata"]
+
+
+@pytest.mark.parametrize(
+    ("default_request", "types"),
+    [
+        (None, ["application/json", "x/own", "text/html", ""]),  # guessed, unless told
+        (lambda source: None, ["", "x/own", "", ""]),
+        (lambda source: RequestFields(content_type="x/y"), ["x/y", "x/own", "", "x/y"]),
+    ],
+)
+def test_content_types_are_guessed_unless_told_and_a_source_may_tell(
+    fault_server: StartFaultServer, default_request: Any, types: list[str]
+) -> None:
+    own = RequestFields(content_type="x/own")
+    files = [
+        ObjectSource.data(b"", "a.json"),
+        ObjectSource.data(b"", "b.json", fields=own),
+        ObjectSource.data(b"", "c.html", fields=RequestFields(cache_control="no-store")),
+        ObjectSource.data(b"", "unheard-of"),
+    ]
+    server = fault_server()
+
+    async def main() -> UploadSummary:
+        async with S3Client(endpoint_url=server.url, credentials=Credentials("a", "s")) as client:
+            return await s3_upload_files(client, "bucket", files, default_request=default_request)
+
+    asyncio.run(main()).raise_for_failures()
+    heads = {request.key: request.headers for request in server.requests}
+    assert [heads[source.key].get("content-type", "") for source in files] == types
+    assert heads["c.html"]["cache-control"] == "no-store"
+
+
+def test_what_failed_leads_back_to_its_source_which_can_be_tried_once_more(
+    store: Store, bucket: str, fault_server: StartFaultServer
+) -> None:
+    files = [ObjectSource.data(b"one", "1"), ObjectSource.data(b"two", "2")]
+    reports: list[UploadReport] = []
+
+    async def main() -> UploadSummary:
+        server = fault_server([Rule(s3_error(400, "InvalidRequest"), key="2")])
+        async with S3Client(endpoint_url=server.url, credentials=Credentials("a", "s")) as client:
+            return await s3_upload_files(client, "bucket", files, progress=reports.append)
+
+    summary = asyncio.run(main())
+    assert {report.key: report.object for report in reports} == {"1": files[0], "2": files[1]}
+    again = [report.object for report in summary.failed]
+    assert again == files[1:]
+    upload(store, bucket, again).raise_for_failures()
+    assert store.objects(bucket) == {"2": b"two"}
 
 
 def test_an_upload_replaces_what_was_there(store: Store, bucket: str) -> None:

@@ -6,14 +6,20 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from s3_upload.cli import output
-from s3_upload.cli.render import JsonLines, Table, Text, progress_text, show_bytes
+from s3_upload.cli.render import JsonLines, Table, Text, progress_text
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import AttemptReport, UploadReport, UploadSummary
+from s3_upload.source import ObjectSource
+from s3_upload.units import show_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DONE = UploadReport(
     seq=0,
@@ -104,6 +110,21 @@ def test_the_table_has_the_columns_of_the_origin(capsys: pytest.CaptureFixture[s
         "       2        2500000        500.0       1250.0      5.00     34.00\n"
     )
     assert err == f"{FAILED_LINE}\n{SKIPPED_LINE}\n{SUMMARY_LINE}\n"
+
+
+def test_what_a_report_leads_back_to_is_not_in_the_json(capsys: pytest.CaptureFixture[str]) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"secret"
+
+    lines = JsonLines("b")
+    for source in (ObjectSource.data(b"secret", "k"), ObjectSource.stream(chunks(), "k")):
+        report = UploadReport(seq=0, key="k", source=source.name, bytes=6, outcome="rejected", object=source)
+        lines.add(report)
+    lines.finish(lines.fold.summary(1.0))
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 3
+    assert "secret" not in out
+    assert '"object"' not in out
 
 
 def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import pickle
 from typing import Any, get_args, get_type_hints
@@ -13,8 +14,10 @@ from s3_upload.config import AUTO, GIB, MIB, UploadConfig
 from s3_upload.errors import ConfigError, S3UploadError
 
 KNOBS = dataclasses.fields(UploadConfig)
-WHOLE = [spec for spec in KNOBS if spec.type == "int"]
-REAL = [spec for spec in KNOBS if spec.type == "float"]
+SIZES = [spec for spec in KNOBS if spec.type == "Size"]
+TIMES = [spec for spec in KNOBS if spec.type == "Seconds"]
+WHOLE = [spec for spec in KNOBS if spec.type == "int"] + SIZES
+REAL = [spec for spec in KNOBS if spec.type == "float"] + TIMES
 NUMBERS = [*WHOLE, *REAL]
 CHOICES = [spec for spec in KNOBS if spec.metadata["choices"]]
 TEXTS = [spec for spec in KNOBS if spec.metadata["parse"]]
@@ -129,7 +132,44 @@ def test_beyond_the_range_is_refused_with_field_value_and_range(spec: Knob, end:
 @knobs()
 @pytest.mark.parametrize("value", ["8", None, True, False, [], 1j, math.nan, math.inf, -math.inf], ids=repr)
 def test_what_is_no_such_number_is_refused(spec: Knob, value: object) -> None:
+    if value == "8" and spec in (*SIZES, *TIMES):
+        value = "eight"
+        assert refusal(spec, value).startswith(f"{spec.name} = 'eight': eight is no ")
+        return
     assert refusal(spec, value).startswith(f"{spec.name} = {value!r}: must be ")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("max_in_flight_bytes", "1GiB", GIB),
+        ("multipart_threshold", "8MB", 8_000_000),
+        ("part_size", "16MiB", 16 * MIB),
+        ("part_size", "0", 5 * MIB),
+        ("max_outage_s", "5m", 300.0),
+        ("connect_timeout_s", "500ms", 0.5),
+        ("min_timeout", "2", 2.0),
+    ],
+)
+def test_sizes_and_times_may_be_texts_and_become_numbers(name: str, text: str, value: float) -> None:
+    found = getattr(UploadConfig(**{name: text}), name)  # type: ignore[arg-type]
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_a_text_beyond_the_range_is_refused_as_the_number_is() -> None:
+    [spec] = [spec for spec in KNOBS if spec.name == "part_size"]
+    assert (
+        refusal(spec, "1MiB") == "part_size = 1048576: must be a whole number from 5,242,880 to 5,368,709,120"
+    )
+
+
+def test_help_shows_every_field_with_its_default_and_help_text() -> None:
+    shown = " ".join(inspect.getdoc(UploadConfig).split())  # type: ignore[union-attr]
+    for spec in KNOBS:
+        assert f" {spec.name} = " in shown
+        assert spec.metadata["help"] in shown
+    assert " max_in_flight_bytes = 200MiB " in shown
+    assert " max_outage_s = 5m " in shown
 
 
 @knobs(WHOLE)

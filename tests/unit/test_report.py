@@ -19,6 +19,7 @@ from s3_upload.errors import (
     UploadsFailed,
 )
 from s3_upload.report import (
+    FAILED_BODY_BYTES,
     SKIPPED,
     SUCCESS,
     SUPERSEDED,
@@ -27,6 +28,7 @@ from s3_upload.report import (
     UploadReport,
     UploadSummary,
 )
+from s3_upload.source import ObjectSource
 
 
 def attempt(
@@ -114,6 +116,37 @@ def test_speed_is_in_millions_of_bytes_per_second(size: int, seconds: float, spe
         seq=0, key="k", source="f", bytes=size, outcome=SUCCESS, success_time_s=seconds, total_time_s=99.0
     )
     assert report.MBps == speed
+
+
+def test_reports_print_as_one_readable_line() -> None:
+    slow = msgspec.structs.replace(uploaded(2_500_000, attempt("reset"), attempt()), total_time_s=1.25)
+    assert str(slow) == "uploaded f to k (2.5 MB in 1.250 s, 2 attempts)"
+    assert str(uploaded()) == "uploaded f to k (100 B in 0.000 s)"
+    assert str(failed()) == "failed f to k: broke after 9 attempts (request ID R1)"
+    assert str(skipped()) == "skipped fifo: is a FIFO"
+    assert str(attempt()) == "PutObject of 100 B: success after 2.500 s"
+    refused = AttemptReport(
+        operation="UploadPart", started_s=1.0, ended_s=1.25, timeout_s=9.0, body_bytes=5_000_000,
+        outcome="throttle", part_number=3, status=503, code="SlowDown", hedge=True,
+    )  # fmt: skip
+    assert str(refused) == (
+        "UploadPart of part 3 of 5.0 MB (a second copy): throttle (503 SlowDown) after 0.250 s"
+    )
+
+
+def test_a_summary_prints_as_one_readable_line() -> None:
+    assert str(fold(uploaded(3_000_000))) == "uploaded 1 object, 3.0 MB in 2.00 s (1.50 MB/s)"
+    assert str(fold(uploaded(0), uploaded(0), failed("x"), skipped())) == (
+        "uploaded 2 objects, 0 B in 2.00 s (0.00 MB/s); 1 failed, the first: x: broke after 9 attempts "
+        "(request ID R1); 1 skipped"
+    )
+
+
+def test_a_summary_keeps_no_more_bodies_of_failed_objects_than_its_bound() -> None:
+    body = bytes(FAILED_BODY_BYTES // 2)
+    sources = [ObjectSource.data(body, str(number)) for number in range(3)] + [ObjectSource.file("f", "k")]
+    summary = fold(*(msgspec.structs.replace(failed(), object=source) for source in sources))
+    assert [report.object for report in summary.failed] == [*sources[:2], None, sources[3]]
 
 
 # --- the fold

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_upload.errors import FailureKind, SourceError
+from s3_upload.request_fields import RequestFields
 from s3_upload.source import ObjectSource, files_recursive, is_utf8, utf8_of
 from tests.unit.paths import null_in_path
 
@@ -363,3 +364,24 @@ def test_file_and_stream() -> None:
     assert (source.path, source.name, source.size) == ("d/f", "d/f", None)
     stream = ObjectSource.stream(chunks(), "k", 7)  # type: ignore[no-untyped-call]
     assert (stream.name, stream.size, stream.path, stream.body) == ("stream", 7, "", None)
+
+
+def test_a_source_may_have_fields_of_its_own() -> None:
+    fields = RequestFields(storage_class="GLACIER")
+    sources = (
+        ObjectSource.file("p", "k", fields=fields),
+        ObjectSource.data(b"", "k", fields=fields),
+        ObjectSource.stream([], "k", fields=fields),
+    )
+    assert [source.fields for source in sources] == [fields] * 3
+    with pytest.raises(TypeError, match="fields: must be RequestFields or None, not dict"):
+        ObjectSource.file("p", "k", fields={"content_type": "x/y"})  # type: ignore[arg-type]
+
+
+def test_the_repr_of_a_source_has_none_of_its_bytes() -> None:
+    assert repr(ObjectSource.data(b"secret", "k")) == "<ObjectSource data of 6 bytes to k>"
+    assert repr(ObjectSource.file("p", "k")) == "<ObjectSource p to k>"
+    assert repr(ObjectSource.stream([b"secret"], "k")) == "<ObjectSource stream to k>"
+    assert (
+        repr(ObjectSource(key="k", path="p", skip_reason="is a FIFO")) == "<ObjectSource p to k: is a FIFO>"
+    )

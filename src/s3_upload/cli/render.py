@@ -17,6 +17,7 @@ from s3_upload.cli.output import emit, emit_json, note, printable, room
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import SKIPPED, SUCCESS, PaceReport, SummaryFold, UploadReport, UploadSummary
 from s3_upload.source import utf8_of
+from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -106,7 +107,8 @@ class JsonLines(Text):
         emit_json(json_line({"type": "upload", **_builtins(report), "source": source, "MBps": report.MBps}))
 
     def finish(self, summary: UploadSummary) -> None:
-        counts = _builtins(summary) | {"failed": len(summary.failed), "skipped": len(summary.skipped)}
+        bare = msgspec.structs.replace(summary, failed=(), skipped=())  # they have had a line each
+        counts = _builtins(bare) | {"failed": len(summary.failed), "skipped": len(summary.skipped)}
         emit_json(json_line({"type": "summary", **counts, "goodput_MBps": summary.goodput_MBps}))
 
 
@@ -159,14 +161,6 @@ def counted(files: int) -> str:
     return f"{files:,} file" if files == 1 else f"{files:,} files"
 
 
-def show_bytes(count: int) -> str:
-    """A size for people, in powers of 1000."""
-    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 1000)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count} B"
-
-
 def json_line(record: dict[str, Any]) -> str:
     """`record` as one line of JSON. A name that is no valid Unicode has its odd bytes as \\udcXX."""
     try:
@@ -184,7 +178,10 @@ def _escaped(value: Any) -> Any:
 
 
 def _builtins(record: UploadReport | UploadSummary) -> dict[str, Any]:
+    if isinstance(record, UploadReport):
+        record = msgspec.structs.replace(record, object=None)  # what a program has of it is no news
     plain: dict[str, Any] = msgspec.to_builtins(record, enc_hook=_plain_error)
+    plain.pop("object", None)
     return plain
 
 

@@ -31,11 +31,12 @@ from s3_upload.cli.output import (
     note,
     printable,
 )
-from s3_upload.cli.render import Text, counted, progress_line, show_bytes
+from s3_upload.cli.render import Text, counted, progress_line
 from s3_upload.cli.store import open_store
 from s3_upload.content_type import content_type_by_name
 from s3_upload.descriptors import limit, raise_limit
 from s3_upload.errors import RunError
+from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -98,4 +98,5 @@ def unread(seq: int, source: ObjectSource, problem: SourceError | None) -> Uploa
         outcome=error.kind.value if error else SKIPPED,
         error=error,
         reason=str(problem) if problem else source.skip_reason,
+        object=source,
     )

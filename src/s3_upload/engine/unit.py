@@ -180,6 +180,7 @@ class Upload:
             attempt_reports=reports,
             etag=self.etag,
             error=error,
+            object=self.source,
         )
 
     # --- what a subclass does otherwise ------------------------------------------------------------
