@@ -7,16 +7,21 @@ import itertools
 import os
 import sys
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from s3_upload.cli import render, session
 from s3_upload.cli.options import StoreOptions, UploadOptions, flag
 from s3_upload.cli.output import UsageError
+from s3_upload.cli.page_file import PageFile
 from s3_upload.cli.sources import open_sources, refuse_overlap, split_words
+from s3_upload.cli.stdin import STDIN
 from s3_upload.mapping import Destination, check_bucket, not_empty
 from s3_upload.source import files_recursive, utf8_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PERF_ENDPOINT_URL = "http://localhost:9000"
 PERF_PROFILE = "testing"
@@ -26,6 +31,7 @@ _USAGE = """\
 Usage: s3-upload [OPTIONS] SRC... s3://BUCKET/PREFIX
        s3-upload [OPTIONS] - s3://BUCKET/KEY
        s3-upload perf-data [-n N] [OPTIONS] SRC BUCKET PREFIX
+       s3-upload report RUN.jsonl -o FILE.html
        s3-upload serve [--port PORT] DIR
 
 Which keys come out (--dryrun shows them all):
@@ -64,7 +70,7 @@ def upload(
     options: Options = _NO_FLAGS,
 ) -> int:
     """Uploads sources below the prefix: one as `aws s3 cp --recursive` does, several as `cp -r` does."""
-    paths, destination = split_words(words, ("perf-data", "serve"))
+    paths, destination = split_words(words, ("perf-data", "report", "serve"))
     _check_embedded(options, paths)
     kind = render.JsonLines if options.output.json else render.Text
     job = session.Job(
@@ -73,6 +79,7 @@ def upload(
         options=options,
         rendering=_rendering(kind, destination, options),
         show_progress=_wants_progress(options) and not options.output.json,
+        page=_page(options, paths, words[-1]),
     )
     return session.run(job)
 
@@ -109,8 +116,22 @@ def perf_data(
         rendering=_rendering(kind, destination, options),
         show_progress=_wants_progress(options)
         and not sys.stdout.isatty(),  # there, the rows are the progress
+        page=_page(options, (src,), f"s3://{bucket}/{prefix}"),
     )
     return session.run(job)
+
+
+@app.command
+def report(
+    records: Annotated[str, Parameter(name="RUN.jsonl", help="What --json wrote; - for stdin.")],
+    /,
+    *,
+    output: Annotated[str, Parameter(name=("-o", "--output"), help="The page to write.")],
+) -> int:
+    """Make a page about a run, with charts, of what --json said of it."""
+    from s3_upload.cli.page_file import report as write_report
+
+    return write_report("-" if records == STDIN else records, output)
 
 
 @app.command
@@ -131,6 +152,15 @@ def serve(
 def _check_embedded(options: UploadOptions, paths: list[str] | tuple[str, ...]) -> None:
     if options.store.embedded is not None:
         refuse_overlap(paths, options.store.embedded)
+
+
+def _page(options: UploadOptions, paths: Iterable[str], destination: str) -> PageFile | None:
+    """The page that --report names."""
+    if options.output.report is None:
+        return None
+    names = ["-" if path == STDIN else path for path in paths]
+    title = f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''} → {destination}"
+    return PageFile(options.output.report, title)
 
 
 def _rendering(kind: type[render.Text], destination: Destination, options: UploadOptions) -> render.Text:

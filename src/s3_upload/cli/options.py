@@ -160,6 +160,7 @@ class OutputOptions:
     verbose: Annotated[bool, flag("A line for every file that is uploaded.", name=("--verbose", "-v"))] = (
         False
     )
+    report: Annotated[str | None, flag("Write a page about the run here, with charts.")] = None
     dryrun: Annotated[
         bool,
         flag(
@@ -167,6 +168,10 @@ class OutputOptions:
             name=("--dryrun", "--dry-run"),
         ),
     ] = False
+
+    def __post_init__(self) -> None:
+        if self.dryrun and self.report is not None:
+            raise UsageError("--dryrun and --report do not go together: leave one out")
 
 
 @dataclass(frozen=True, kw_only=True)

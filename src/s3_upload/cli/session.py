@@ -31,6 +31,7 @@ from s3_upload.cli.output import (
     note,
     printable,
 )
+from s3_upload.cli.page_file import PageFile, written_at_the_end
 from s3_upload.cli.render import Text, counted, progress_line
 from s3_upload.cli.store import open_store
 from s3_upload.content_type import content_type_by_name
@@ -57,13 +58,15 @@ COLLECT_EVERY = 5_000
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to do: the sources of `passes` one after the other into `bucket`, told by `rendering`."""
+    """What to do: the sources of `passes` one after the other into `bucket`, told by `rendering` and, at the
+    end, by `page`."""
 
     bucket: str
     passes: Iterable[Iterator[ObjectSource]]
     options: UploadOptions
     rendering: Text
     show_progress: bool
+    page: PageFile | None = None
 
 
 def run(job: Job) -> int:
@@ -73,7 +76,8 @@ def run(job: Job) -> int:
         return dry_run(job.bucket, job.passes, job.options.output)
     with in_background():
         try:
-            _upload_and_tell(job)
+            with written_at_the_end(job.page):
+                _upload_and_tell(job)
         except (asyncio.CancelledError, KeyboardInterrupt) as error:
             for number in _heard():
                 signal.signal(number, end_at_once)
@@ -102,8 +106,11 @@ def _upload_and_tell(job: Job) -> None:
     budget_wait_s = sum(summary.budget_wait_s for summary in summaries)
     notes = dict.fromkeys(text for summary in summaries for text in summary.notes)
     paces = [report for summary in summaries for report in summary.pace]
+    summary = job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces)
+    if job.page is not None:
+        job.page.history.end(summary)
     try:
-        job.rendering.finish(job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces))
+        job.rendering.finish(summary)
         flush()
     except StdoutError as error:
         if not error.gone:
@@ -133,7 +140,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
                     job.bucket,
                     sources,
                     config,
-                    progress=job.rendering.add,
+                    progress=job.page.beside(job.rendering.add) if job.page else job.rendering.add,
                     default_request=content_type_by_name(fields),
                     pace=pace,
                     notice=notice_of(job),

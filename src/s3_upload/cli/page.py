@@ -1,0 +1,359 @@
+"""A run as one page of HTML: a `History` in, a text out that any browser shows, offline.
+
+Rules:
+
+* The page asks the network for nothing: style, charts (uPlot, which lies in assets/) and numbers are in it,
+  and its policy forbids the browser all else.
+* Names come from the run and may be anything: they are in tables only, which are made here, escaped.  The
+  scripts see numbers alone, and the policy lets no other script run.
+* Its size is bounded, since all that a `History` holds is.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+from importlib import resources
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from s3_upload.cli.output import printable
+from s3_upload.cli.render import counted
+from s3_upload.observe.history import SIZES_PER_DECADE
+from s3_upload.report import SUCCESS, SUPERSEDED
+from s3_upload.units import show_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from s3_upload.observe.bins import Dot, Scatter
+    from s3_upload.observe.history import Cause, History, Slow
+
+LIMIT_COLORS = ("blue", "violet", "green", "amber", "red", "gray")
+FAR = 10.0
+"""Time limits above so many times the longest request are told, not drawn."""
+MIN_SHARE = 0.005
+"""What limited the run for less is not shown."""
+NAME_CHARS = 300
+"""A key may have 1,024, and each escaped to six."""
+
+
+def page_html(history: History, title: str, footer: str, ending: str = "") -> str:
+    """The page. `ending`: what ended the run before it was through, "" for nothing."""
+    uplot, script = _asset("uplot.js"), _asset("page.js")
+    return Template(_asset("page.html")).substitute(
+        policy=_policy(uplot, script),
+        title=shown(title),
+        style=_asset("uplot.css") + _asset("page.css"),
+        verdict=_verdict(history, ending),
+        tiles="".join(_tiles(history)),
+        sections="\n".join(filter(None, _sections(history))),
+        footer=shown(footer),
+        data=_data_text(chart_data(history)),
+        uplot=uplot,
+        script=script,
+    )
+
+
+def shown(text: str) -> str:
+    """Text from anywhere, as HTML that shows it, in one line: also what is not valid Unicode."""
+    text = printable(text)
+    return html.escape(text if len(text) <= NAME_CHARS else f"{text[: NAME_CHARS // 2]}…{text[-100:]}")
+
+
+def time_text(seconds: float) -> str:
+    """How long something took, for people."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1.0:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 60.0:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02} h" if hours else f"{minutes}:{rest:02} min"
+
+
+def _asset(name: str) -> str:
+    return resources.files("s3_upload.cli").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _policy(*scripts: str) -> str:
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return f"default-src 'none'; style-src 'unsafe-inline'; script-src {allowed}"
+
+
+# --- what the charts show -----------------------------------------------------------------------------------
+
+
+def chart_data(history: History) -> dict[str, Any]:
+    """What page.js draws: numbers, and the names of the states of a share."""
+    flow, span_s = history.flow, history.span_s
+    width_s = flow.width_s
+    starts = [number * width_s for number in range(len(flow))]
+    covered = [max(0.25 * width_s, min(width_s, span_s - start_s)) for start_s in starts]
+
+    def per_s(name: str, unit: float) -> list[float]:
+        row = flow.rows[name] + [0.0] * (len(starts) - len(flow.rows[name]))
+        return [_rounded(amount / unit / time_s) for amount, time_s in zip(row, covered, strict=True)]
+
+    vain, failed = per_s("vain", 1e6), flow.rows["failed"]
+    pace = history.pace
+    return {
+        "span": _rounded(max(span_s, len(flow) and starts[-1] + covered[-1])),
+        "t": [_rounded(start_s + time_s / 2) for start_s, time_s in zip(starts, covered, strict=True)],
+        "stored": per_s("stored", 1e6),
+        "vain": vain if any(vain) else None,
+        "pace": _at(starts, width_s, [(p.at_s, p.pace_bytes_per_s / 1e6) for p in pace]),
+        "busy": per_s("busy", 1.0),
+        "bound": _at(starts, width_s, history.limits.entries or [(p.at_s, float(p.requests)) for p in pace]),
+        "failed": failed + [0.0] * (len(starts) - len(failed)) if any(failed) else None,
+        "queue": _queue(history),
+        "dots": {name: _dots(getattr(history, name)) for name in ("stored", "cut", "refused")},
+        "allowed": _allowed(history),
+        "away": [[_rounded(since_s), _rounded(until_s)] for since_s, until_s in history.away.entries],
+    }
+
+
+def _at(
+    starts: list[float], width_s: float, changes: Iterable[tuple[float, float]]
+) -> list[float | None] | None:
+    """What holds at the end of each bin, None where there is no bound (0)."""
+    left = sorted(changes, reverse=True)
+    row: list[float | None] = []
+    now = 0.0
+    for start_s in starts:
+        while left and left[-1][0] <= start_s + width_s:
+            now = left.pop()[1]
+        row.append(_rounded(now) or None)
+    return row if any(row) else None
+
+
+def _queue(history: History) -> dict[str, Any] | None:
+    pace = [report for report in history.pace if report.base_s > 0.0]
+    if not pace:
+        return None
+    states = list(dict.fromkeys(report.state for report in pace))
+    return {
+        "t": [_rounded(report.at_s) for report in pace],
+        "queue": [_rounded(report.queue_s * 1e3) for report in pace],
+        "base": [_rounded(report.base_s * 1e3) for report in pace],
+        "state": [states.index(report.state) for report in pace],
+        "states": states,
+    }
+
+
+def _allowed(history: History) -> list[list[float]]:
+    """None where all are far above what requests took: the chart would be mostly empty."""
+    if not history.allowed or _least_allowed_s(history) > FAR * _longest_s(history):
+        return []
+    return [
+        [_rounded(10 ** ((size + 0.5) / SIZES_PER_DECADE)), _rounded(times.low_s), _rounded(times.high_s)]
+        for size, times in sorted(history.allowed.items())
+    ]
+
+
+def _least_allowed_s(history: History) -> float:
+    return min(times.low_s for times in history.allowed.values())
+
+
+def _longest_s(history: History) -> float:
+    dots = history.stored.dots + history.cut.dots + history.refused.dots
+    return max(dot.y for dot in dots)
+
+
+def _dots(scatter: Scatter) -> list[list[float]]:
+    def numbers(dot: Dot) -> list[float]:
+        return [dot.x, _rounded(dot.y), dot.count]
+
+    return [numbers(dot) for dot in scatter.dots]
+
+
+def _rounded(value: float) -> float:
+    """Four digits are more than a chart shows."""
+    return float(f"{value:.4g}") if value < 1e4 else round(value, 2)
+
+
+def _data_text(data: dict[str, Any]) -> str:
+    return msgspec.json.encode(data).decode().replace("<", "\\u003c")
+
+
+# --- what the text says -------------------------------------------------------------------------------------
+
+
+def _verdict(history: History, ending: str) -> str:
+    done = f"{counted(history.uploaded)}, {show_bytes(history.bytes)}"
+    failed = f', <b class="bad">{counted(history.failed)} failed</b>' if history.failed else ""
+    if history.skipped:
+        failed += f", {history.skipped:,} skipped"
+    if ending or not history.complete:
+        why = shown(ending) or "the records end before the run does"
+        return f'<b class="cut">Not all was done:</b> {why}. Uploaded so far: {done}{failed}.'
+    notes = "".join(f" Note: {shown(note)}." for note in history.notes)
+    if not history.uploaded and not history.failed:
+        return f"Nothing was uploaded{failed}.{notes}"
+    begin = f"<b>Uploaded</b> {done}" if history.uploaded else "Uploaded nothing"
+    return f"{begin}{failed}.{notes}"
+
+
+def _tiles(history: History) -> Iterable[str]:
+    span_s = history.span_s
+    yield _tile("Files", f"{history.uploaded:,}", f"{history.failed:,} failed" if history.failed else "")
+    yield _tile("Stored", _unit(show_bytes(history.bytes)))
+    yield _tile("Time", _unit(time_text(span_s) if span_s else "0 s"))
+    rate = history.bytes / 1e6 / span_s if span_s else 0.0
+    yield _tile("Rate, mean", _unit(f"{rate:.3g} MB/s"), _files_per_s(history.uploaded, span_s))
+    if history.object_s:
+        yield _tile(
+            "Object, median",
+            _unit(time_text(history.object_s.at(0.5))),
+            f"99 %: {time_text(history.object_s.at(0.99))}",
+        )
+    if history.answer_s:
+        yield _tile(
+            "Answer, median",
+            _unit(time_text(history.answer_s.at(0.5))),
+            f"99 %: {time_text(history.answer_s.at(0.99))}",
+        )
+    vain = f"{show_bytes(history.wasted_bytes)} sent in vain" if history.wasted_bytes else ""
+    yield _tile("Tried again", f"{history.again:,}", vain)
+
+
+def _files_per_s(files: int, span_s: float) -> str:
+    return f"{files / span_s:,.3g} files a second" if span_s and files > 1 else ""
+
+
+def _tile(name: str, value: str, more: str = "") -> str:
+    more = f'<span class="more">{more}</span>' if more else ""
+    return f'<div class="tile"><dt>{name}</dt><dd>{value}</dd>{more}</div>'
+
+
+def _unit(text: str) -> str:
+    number, _, unit = text.partition(" ")
+    return f"{number} <small>{unit}</small>"
+
+
+def _sections(history: History) -> Iterable[str]:
+    if history.limited_by:
+        yield _limits(history)
+    if len(history.flow):
+        yield _over_time(history)
+    if history.stored.dots or history.cut.dots or history.refused.dots:
+        yield _sizes(history)
+    if history.causes:
+        yield _causes(history)
+    if history.slowest:
+        yield _slowest(history.slowest)
+
+
+def _limits(history: History) -> str:
+    shares = sorted(history.limited_by.items(), key=lambda item: -item[1])
+    shares = [(name, share) for name, share in shares if share >= MIN_SHARE]
+    bars, keys = "", ""
+    for number, (name, share) in enumerate(shares):
+        style = f"--c: var(--{LIMIT_COLORS[min(number, len(LIMIT_COLORS) - 1)]})"
+        bars += f'<span style="{style}; flex: {share:.4f}"></span>'
+        keys += f'<li><i style="{style}"></i>{shown(name)} {share:.0%}</li>'
+    return _section("What limited it", f'<div class="stack">{bars}</div><ul class="keys">{keys}</ul>')
+
+
+def _over_time(history: History) -> str:
+    parts = ['<h2>Rate, MB/s</h2><div class="chart" id="rate"></div>']
+    parts.append('<h2>Requests at once</h2><div class="chart" id="requests"></div>')
+    if any(history.flow.rows["failed"]):
+        parts.append('<h2>Attempts that failed</h2><div class="chart" id="failures"></div>')
+    if _queue(history) is not None:
+        parts.append('<h2>Queueing delay, ms</h2><div class="chart" id="queue"></div>')
+    away = " Shaded: the store was away." if history.away.entries else ""
+    return f"<section>{''.join(parts)}<p>Drag to zoom in, double-click to go back.{away}</p></section>"
+
+
+def _sizes(history: History) -> str:
+    keys = [("blue", "stored")]
+    if history.cut.dots:
+        keys.append(("red", "timed out"))
+    if history.refused.dots:
+        keys.append(("amber", "failed otherwise"))
+    if _allowed(history):
+        keys.append(("gray", "the time limits that applied"))
+    items = "".join(f'<li><i class="dot" style="--c: var(--{color})"></i>{text}</li>' for color, text in keys)
+    far = ""
+    if history.allowed and not _allowed(history):
+        far = f" Their time limits, {time_text(_least_allowed_s(history))} and more, are far above."
+    return _section(
+        "Time against size",
+        f"<p>Each request with a body: a small file, or a part of a big one.{far}</p>"
+        f'<ul class="keys">{items}</ul><div class="chart" id="sizes"></div>',
+    )
+
+
+def _causes(history: History) -> str:
+    causes = sorted(history.causes.values(), key=_rank)
+    most = max(max(cause.attempts, cause.files) for cause in causes)
+    head = _row("th", ("Cause", 'class="name"'), ("Attempts", ""), ("", 'class="wide"'), ("Files failed", ""))
+    rows = "".join(_cause_row(cause, most) for cause in causes)
+    return _section("Attempts and files that failed, by cause", _table(head + rows))
+
+
+def _rank(cause: Cause) -> tuple[object, ...]:
+    """What files failed for comes first, what is no failure last."""
+    return cause.name == SUPERSEDED, -cause.files, -cause.attempts, cause.name
+
+
+def _cause_row(cause: Cause, most: int) -> str:
+    begins_so = cause.message.startswith(cause.source)
+    example = ": ".join(filter(None, ("" if begins_so else shown(cause.source), shown(cause.message))))
+    width = 100.0 * max(cause.attempts, cause.files) / most
+    meter = f'<span class="meter" style="width: {width:.1f}%"></span>'
+    return _row(
+        "td",
+        (f"{shown(cause.name)}<small>{example}</small>", 'class="name"'),
+        (f"{cause.attempts:,}", ""),
+        (meter, 'class="meter-cell wide"'),
+        (f'<b class="bad">{cause.files:,}</b>' if cause.files else "0", ""),
+    )
+
+
+def _slowest(slowest: list[Slow]) -> str:
+    head = _row(
+        "th",
+        ("File", 'class="name"'),
+        ("Size", ""),
+        ("Time", ""),
+        ("Last try", 'class="wide"'),
+        ("MB/s", 'class="wide"'),
+        ("Attempts", ""),
+    )
+    rows = "".join(_slow_row(slow) for slow in slowest)
+    return _section("The slowest files", _table(head + rows))
+
+
+def _slow_row(slow: Slow) -> str:
+    trouble = f"<small>{shown(slow.trouble)}</small>" if slow.trouble else ""
+    failed = "" if slow.outcome == SUCCESS else ' <b class="bad">failed</b>'
+    rate = f"{slow.bytes / 1e6 / slow.success_s:.3g}" if slow.success_s > 0 and not failed else "-"
+    return _row(
+        "td",
+        (f"{shown(slow.source)}{failed}{trouble}", 'class="name"'),
+        (show_bytes(slow.bytes), ""),
+        (time_text(slow.total_s), ""),
+        (time_text(slow.success_s) if slow.success_s else "-", 'class="wide"'),
+        (rate, 'class="wide"'),
+        (f"{slow.attempts:,}", ""),
+    )
+
+
+def _section(heading: str, content: str) -> str:
+    return f"<section><h2>{heading}</h2>{content}</section>"
+
+
+def _table(rows: str) -> str:
+    return f'<div class="scroll"><table class="rows">{rows}</table></div>'
+
+
+def _row(tag: str, *cells: tuple[str, str]) -> str:
+    return f"<tr>{''.join(f'<{tag} {attributes}>{cell}</{tag}>' for cell, attributes in cells)}</tr>"

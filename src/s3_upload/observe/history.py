@@ -1,0 +1,247 @@
+"""What a run did, for a page about it: a fold over its records, in bounded memory.
+
+Rules: it takes the records in the order in which they were told, whether they come from a run that is on or
+from its `--json`; it has no clock and no randomness; each collection has a bound (`bins.py`, and the
+constants here), so that a million uploads take no more memory than a thousand.
+
+Times: a record's times count from the begin of its run.  `perf-data -n 3` makes three runs, of which the
+second begins when the first has ended: `History` notices and puts them one after the other.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from s3_upload.observe.bins import Course, Quantiles, Scatter, Timeline
+from s3_upload.observe.events import StoreBack
+from s3_upload.observe.records import BackRecord, LimitsRecord, SummaryRecord, UploadRecord
+from s3_upload.report import SKIPPED, SUCCESS, SUPERSEDED, PaceReport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from s3_upload.observe.events import LimitsChanged
+    from s3_upload.report import AttemptReport, UploadReport, UploadSummary
+
+BODIES = {"PutObject", "UploadPart"}
+"""The requests whose time depends on a size."""
+MAX_CAUSES = 40
+"""There are about thirty kinds of failure; a file of records could name any number."""
+OTHER = "other"
+MAX_SLOWEST = 10
+MAX_LIMITS = 1_000
+MAX_AWAY = 100
+SIZES_PER_DECADE = 12
+
+
+class Cause(msgspec.Struct):
+    """What failed for one reason: attempts, files, and what is known of the first file (else attempt)."""
+
+    name: str
+    attempts: int = 0
+    files: int = 0
+    wasted_bytes: int = 0
+    source: str = ""
+    message: str = ""
+
+
+class Slow(msgspec.Struct, frozen=True, order=True):
+    """An object and how long it took; the order is that of slowness, and of coming where it is the same."""
+
+    total_s: float
+    minus_number: int
+    source: str
+    bytes: int
+    success_s: float
+    attempts: int
+    outcome: str
+    trouble: str
+
+
+class Allowed(msgspec.Struct):
+    """The total times that requests of about one size were allowed: the least and the most."""
+
+    low_s: float
+    high_s: float
+
+
+class History:
+    """The fold. What it has found is in its attributes."""
+
+    def __init__(self) -> None:
+        self.uploaded = self.bytes = self.failed = self.skipped = 0
+        self.attempts = self.again = self.wasted_bytes = self.hedges = 0
+        self.flow = Timeline("stored", "vain", "busy", "failed")
+        self.stored, self.cut, self.refused = Scatter(), Scatter(), Scatter()
+        self.allowed: dict[int, Allowed] = {}
+        self.object_s, self.answer_s = Quantiles(), Quantiles()
+        self.causes: dict[str, Cause] = {}
+        self.limits: Course[tuple[float, int]] = Course(MAX_LIMITS)
+        self.away: Course[tuple[float, float]] = Course(MAX_AWAY)
+        self.pace: tuple[PaceReport, ...] = ()
+        self.notes: tuple[str, ...] = ()
+        self.limited_by: Mapping[str, float] = {}
+        self.wall_time_s = 0.0
+        self.complete = False
+        self._slowest: list[Slow] = []
+        self._number = 0
+        self._offset_s = self._latest_s = 0.0
+        self._saw_first = False
+
+    @property
+    def slowest(self) -> list[Slow]:
+        """The slowest first."""
+        return sorted(self._slowest, reverse=True)
+
+    @property
+    def span_s(self) -> float:
+        """How long it took, as far as is known."""
+        return max(self.wall_time_s, self._offset_s + self._latest_s)
+
+    def add(self, report: UploadReport | UploadRecord) -> None:
+        if report.outcome == SKIPPED:
+            self.skipped += 1
+            return
+        self._place(report)
+        for attempt in report.attempt_reports:
+            self._add_attempt(attempt, report)
+        self.attempts += report.attempts
+        self.again += max(0, report.attempts - 1)
+        self._add_object(report)
+
+    def add_event(self, event: LimitsChanged | StoreBack | LimitsRecord | BackRecord) -> None:
+        at_s = self._offset_s + event.at_s
+        if isinstance(event, StoreBack | BackRecord):
+            self.away.add((self._offset_s + event.since_s, at_s))
+        else:
+            self.limits.add((at_s, event.max_requests))
+
+    def end(self, summary: UploadSummary | SummaryRecord) -> None:
+        """The run has come to its end and says so."""
+        self.complete = True
+        self.wall_time_s = summary.wall_time_s
+        self.pace, self.notes = tuple(summary.pace), tuple(summary.notes)
+        self.limited_by = getattr(summary, "limits", {}) or {}
+
+    def _place(self, report: UploadReport | UploadRecord) -> None:
+        """Finds out whether another run has begun: its first object comes once more, or the clock fell back
+        by half, as it cannot within a run, whose records come when their objects end."""
+        ended_s = max((attempt.ended_s for attempt in report.attempt_reports), default=0.0)
+        if not ended_s:
+            return
+        first = report.seq == 0
+        if (first and self._saw_first) or ended_s < 0.5 * self._latest_s:
+            self._offset_s += self._latest_s
+            self._latest_s, self._saw_first = 0.0, False
+        self._saw_first |= first
+        self._latest_s = max(self._latest_s, ended_s)
+
+    def _add_attempt(self, attempt: AttemptReport, report: UploadReport | UploadRecord) -> None:
+        start_s = self._offset_s + (attempt.request_s or attempt.started_s)
+        end_s = self._offset_s + attempt.ended_s
+        self.flow.add("busy", end_s - start_s, start_s, end_s)
+        self.hedges += attempt.hedge
+        if attempt.outcome == SUCCESS:
+            if attempt.body_bytes:
+                arrived_s = self._offset_s + (attempt.acked_s or attempt.sent_s or attempt.ended_s)
+                self.flow.add("stored", attempt.body_bytes, start_s, arrived_s)
+            if attempt.first_byte_s and attempt.sent_s:
+                self.answer_s.add(attempt.first_byte_s - attempt.sent_s)
+        else:
+            self._add_failed(attempt, report, start_s, end_s)
+        if attempt.operation in BODIES and attempt.outcome != SUPERSEDED and attempt.request_s:
+            self._add_point(attempt)
+
+    def _add_failed(
+        self, attempt: AttemptReport, report: UploadReport | UploadRecord, start_s: float, end_s: float
+    ) -> None:
+        self.wasted_bytes += attempt.sent_bytes
+        if attempt.sent_bytes:
+            self.flow.add("vain", attempt.sent_bytes, start_s, end_s)
+        if attempt.outcome != SUPERSEDED:
+            self.flow.add("failed", 1.0, end_s, end_s)
+        cause = self._cause(_name_of(attempt))
+        cause.attempts += 1
+        cause.wasted_bytes += attempt.sent_bytes
+        if not cause.message:
+            cause.source, cause.message = report.source, _said_by(attempt)
+
+    def _add_point(self, attempt: AttemptReport) -> None:
+        """A body and how long it took. An empty one counts as one byte: the axis is logarithmic."""
+        size = max(1, attempt.body_bytes)
+        if attempt.timeout_s > 0.0:
+            self._add_allowed(math.floor(math.log10(size) * SIZES_PER_DECADE), attempt.timeout_s)
+        took_s = max(1e-6, attempt.ended_s - attempt.request_s)
+        if attempt.outcome == SUCCESS:
+            self.stored.add(size, took_s)
+        elif attempt.timer:
+            self.cut.add(size, took_s)
+        else:
+            self.refused.add(size, took_s)
+
+    def _add_allowed(self, size: int, time_s: float) -> None:
+        """`size`: a number of the logarithmic scale, of which even 48.8 TiB is only the 164th."""
+        allowed = self.allowed.get(size)
+        if allowed is None:
+            self.allowed[size] = Allowed(time_s, time_s)
+        else:
+            allowed.low_s, allowed.high_s = min(allowed.low_s, time_s), max(allowed.high_s, time_s)
+
+    def _add_object(self, report: UploadReport | UploadRecord) -> None:
+        if report.outcome == SUCCESS:
+            self.uploaded += 1
+            self.bytes += report.bytes
+            self.object_s.add(report.total_time_s)
+        else:
+            self.failed += 1
+            cause = self._cause(report.outcome, of_file=True)
+            if not cause.files:
+                cause.source = report.source
+                cause.message = report.error.message if report.error is not None else report.reason
+            cause.files += 1
+        self._number += 1
+        if report.attempts and (
+            len(self._slowest) < MAX_SLOWEST or report.total_time_s > self._slowest[0].total_s
+        ):
+            self._add_slow(report)
+
+    def _add_slow(self, report: UploadReport | UploadRecord) -> None:
+        troubles = dict.fromkeys(
+            _name_of(attempt) for attempt in report.attempt_reports if attempt.outcome != SUCCESS
+        )
+        slow = Slow(
+            report.total_time_s,
+            -self._number,
+            report.source,
+            report.bytes,
+            report.success_time_s,
+            report.attempts,
+            report.outcome,
+            ", ".join(list(troubles)[:3]),
+        )
+        add = heapq.heappush if len(self._slowest) < MAX_SLOWEST else heapq.heappushpop
+        add(self._slowest, slow)
+
+    def _cause(self, name: str, *, of_file: bool = False) -> Cause:
+        """An attempt's cause may say more than the file's ("timeout: response"); a file counts beside the
+        first of those that begin as it does."""
+        if of_file and name not in self.causes:
+            name = next((known for known in self.causes if known.startswith(f"{name}:")), name)
+        if name not in self.causes and len(self.causes) >= MAX_CAUSES:
+            name = OTHER
+        return self.causes.setdefault(name, Cause(name))
+
+
+def _name_of(attempt: AttemptReport) -> str:
+    return f"{attempt.outcome}: {attempt.timer}" if attempt.timer else attempt.outcome
+
+
+def _said_by(attempt: AttemptReport) -> str:
+    if attempt.outcome == SUPERSEDED:
+        return "a copy of it was answered first"
+    said = attempt.message or attempt.code
+    return f"{attempt.status} {said}" if attempt.status and not said.startswith(str(attempt.status)) else said

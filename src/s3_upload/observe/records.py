@@ -1,0 +1,92 @@
+"""The records of a run as `--json` wrote them, read back: one JSON object a line.
+
+Rules: what an `UploadReport` or an `UploadSummary` has and a page needs has the same name here, so one fold
+takes both.  What is new in a later version is passed over; so is a last line that was cut short with the
+run.  Any other line that cannot be read is a `BadRecord`, which names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from s3_upload.report import AttemptReport, PaceReport
+
+
+class BadRecord(ValueError):  # noqa: N818 - the record is bad
+    """A line that no run has written: its message says which and why."""
+
+
+class ErrorRecord(msgspec.Struct, frozen=True):
+    """What is known of an `UploadError`."""
+
+    message: str = ""
+
+
+class UploadRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An `UploadReport`."""
+
+    seq: int
+    source: str
+    bytes: int
+    outcome: str
+    total_time_s: float = 0.0
+    success_time_s: float = 0.0
+    attempts: int = 0
+    attempt_reports: tuple[AttemptReport, ...] = ()
+    error: ErrorRecord | None = None
+    reason: str = ""
+
+
+class SummaryRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An `UploadSummary`. `limits`: shares of the wall time by what limited the run in it."""
+
+    wall_time_s: float
+    notes: tuple[str, ...] = ()
+    pace: tuple[PaceReport, ...] = ()
+    limits: dict[str, float] = {}
+    error: str | None = None
+
+
+class LimitsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A `LimitsChanged`."""
+
+    at_s: float
+    max_requests: int
+
+
+class BackRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A `StoreBack`."""
+
+    at_s: float
+    since_s: float
+
+
+class _Kind(msgspec.Struct):
+    type: str
+
+
+Record = UploadRecord | SummaryRecord | LimitsRecord | BackRecord
+_KIND = msgspec.json.Decoder(_Kind)
+_DECODERS: dict[str, msgspec.json.Decoder[Record]] = {
+    "upload": msgspec.json.Decoder(UploadRecord),
+    "summary": msgspec.json.Decoder(SummaryRecord),
+    "limits_changed": msgspec.json.Decoder(LimitsRecord),
+    "store_back": msgspec.json.Decoder(BackRecord),
+}
+
+
+def read_records(lines: Iterable[bytes]) -> Iterator[Record]:
+    """The records of these lines. Raises `BadRecord`."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            decoder = _DECODERS.get(_KIND.decode(line).type)
+            if decoder is not None:
+                yield decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if not line.endswith(b"\n") and number > 1:
+                return
+            raise BadRecord(f"line {number} is no record of a run: {error}") from error
