@@ -34,13 +34,16 @@ from s3_upload.engine.client import Client
 from s3_upload.engine.feed import MAX_STREAMS, Feed, Offload, Sources
 from s3_upload.engine.gate import Gate, GatedClient
 from s3_upload.engine.nearby import Nearby, local_devices
+from s3_upload.engine.observer import Gauges
 from s3_upload.engine.outages import Notice
 from s3_upload.engine.pacer import Pacer, lease_of
 from s3_upload.engine.progress import Progress
 from s3_upload.engine.reader import Reader
 from s3_upload.engine.scheduler import Scheduler
 from s3_upload.engine.version import Versions
+from s3_upload.observe.events import Events, Listener, Listening, events_for
 from s3_upload.pace import Pace
+from s3_upload.processor import busy_s
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.source import ObjectSource
@@ -72,7 +75,7 @@ class Runtime(msgspec.Struct, frozen=True):
     `clock`: monotonic seconds.  `offload`: runs a blocking function off the loop; `offload_source` likewise
     what is the caller's (iterables, files) and may never return, so that it keeps no other from its thread.
     `pause` blocks for so many seconds, in a thread of `offload`.  `close`: the run needs it no more.
-    `local_devices`: see `engine.nearby`.
+    `local_devices`: see `engine.nearby`.  `busy_s`: see `processor`.
     """
 
     clock: Callable[[], float]
@@ -82,6 +85,7 @@ class Runtime(msgspec.Struct, frozen=True):
     pause: Callable[[float], None] = time.sleep
     close: Callable[[], None] = lambda: None
     local_devices: frozenset[int] = frozenset()
+    busy_s: Callable[[], float] = lambda: 0.0
 
 
 def controls_for(config: UploadConfig, open_connections: int = 0) -> Controls:
@@ -123,6 +127,7 @@ def real_runtime(config: UploadConfig) -> Runtime:
         pause=readers.pause,
         close=close,
         local_devices=local_devices(),
+        busy_s=busy_s,
     )
 
 
@@ -139,6 +144,7 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     default_request: DefaultRequest | None = None,
     pace: Pace | None = None,
     notice: Notice | None = None,
+    events: Listener | Listening | None = None,
 ) -> UploadSummary:
     """Uploads `files` to `bucket` and tells what became of each.
 
@@ -150,7 +156,8 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     name suggests; `lambda source: None` says nothing of any object.  `pace`: a handle with which
     `max_bandwidth` can be changed meanwhile; its settings count instead of the configuration's.  `notice`:
     called with a line of English when the store has been away, silent or refusing for some seconds, and when
-    that is over.
+    that is over.  `events`: called with each event of the run (`observe.events`), on the loop, as it happens;
+    a `Listening` says which kinds are wanted, and the others cost nothing.
 
     A file that fails does not stop the others: it is in `summary.failed`.  Of two sources with one key
     the second fails while the first is being uploaded, and overwrites it later.  Raises `RunError` for what
@@ -158,7 +165,7 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     `ConfigError` for a bucket name that cannot be one, `TypeError` for what is of a wrong type, and
     whatever `files`, `progress` or `default_request` raise.
     """
-    _check_arguments(client, bucket, files, config, progress, default_request, pace, notice)
+    _check_arguments(client, bucket, files, config, progress, default_request, pace, notice, events)
     config = config or UploadConfig()
     runtime = real_runtime(config)
     try:
@@ -173,6 +180,7 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
             runtime=runtime,
             pace=pace,
             notice=notice,
+            events=events_for(events),
         )
     finally:
         runtime.close()
@@ -187,6 +195,7 @@ def _check_arguments(  # noqa: PLR0917 - in the order of `s3_upload_files`
     default_request: object,
     pace: object,
     notice: object,
+    events: object,
 ) -> None:
     """Raises `TypeError`, before anything is begun."""
     if isinstance(client, type) or not (hasattr(client, "send") and hasattr(client, "needs_sha256")):
@@ -206,6 +215,8 @@ def _check_arguments(  # noqa: PLR0917 - in the order of `s3_upload_files`
     must_be_callable("default_request", default_request, hint)
     must_be("pace", pace, (Pace, NoneType), "Pace or None")
     must_be_callable("notice", notice)
+    if not isinstance(events, Listening):
+        must_be_callable("events", events)
 
 
 async def run_upload(
@@ -220,13 +231,23 @@ async def run_upload(
     runtime: Runtime,
     pace: Pace | None = None,
     notice: Notice | None = None,
+    events: Events | None = None,
 ) -> UploadSummary:
     """`s3_upload_files` with its decisions and surroundings given by the caller."""
     if pace is None and (config.share != "full" or config.max_bandwidth):
         pace = Pace(config.share, config.max_bandwidth)
     if pace is None:
         return await _run(
-            client, bucket, files, config, progress, default_request, controls, runtime, notice=notice
+            client,
+            bucket,
+            files,
+            config,
+            progress,
+            default_request,
+            controls,
+            runtime,
+            notice=notice,
+            events=events,
         )
     gate, window = Gate(), CappedWindow(controls.window)
     lease = lease_of(client, config.pacing)
@@ -246,7 +267,9 @@ async def run_upload(
             controls,
             runtime,
             pacer,
+            pace,
             notice,
+            events,
         )
     finally:
         reports = pacer.stop()
@@ -263,7 +286,9 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
     controls: Controls,
     runtime: Runtime,
     pacer: Pacer | None = None,
+    pace: Pace | None = None,
     notice: Notice | None = None,
+    events: Events | None = None,
 ) -> UploadSummary:
     scheduler = Scheduler(
         client=client,
@@ -278,6 +303,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         outage=controls.outage or Outage(0.0),
         notice=notice,
         rates=controls.rates,
+        events=events or Events(),
     )
     if pacer is not None:
         pacer.on_error = scheduler.fail
@@ -301,7 +327,8 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         parts=client.parts,
         fields_of=_fields_of(default_request),
     )
-    scheduler.attach(feed, Again(feed, reader, runtime.offload, scheduler))
+    gauges = Gauges(runtime.busy_s, lambda: pace.latest if pace is not None else None)
+    scheduler.attach(feed, Again(feed, reader, runtime.offload, scheduler), gauges)
     return await scheduler.run()
 
 

@@ -193,7 +193,8 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     bodies are more than `FAILED_BODY_BYTES` together.  `notes` are phrases about what had to be put right on
     the way (a region, a clock, checksums that the store does not take), one of a kind.  `pace` tells how much
     of the link was taken over time, in at most `engine.pacer.MAX_REPORTS` reports; empty where nothing held
-    the run back.
+    the run back.  `limits` tells what limited the run, by the names of `observe.limits`, and for which share
+    of its time; the largest first.
     """
 
     sources: int
@@ -208,6 +209,7 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     skipped: tuple[UploadReport, ...]
     notes: tuple[str, ...] = ()
     pace: tuple[PaceReport, ...] = ()
+    limits: Mapping[str, float] = {}
 
     def __str__(self) -> str:
         files = "1 object" if self.uploaded == 1 else f"{self.uploaded:,} objects"
@@ -276,6 +278,7 @@ class SummaryFold:
         budget_wait_s: float = 0.0,
         notes: Iterable[str] = (),
         pace: Iterable[PaceReport] = (),
+        limits: Mapping[str, float] | None = None,
     ) -> UploadSummary:
         return UploadSummary(
             sources=self._uploaded + len(self._failed) + len(self._skipped),
@@ -290,4 +293,5 @@ class SummaryFold:
             skipped=tuple(self._skipped),
             notes=tuple(notes),
             pace=tuple(pace),
+            limits=limits or {},
         )

@@ -158,6 +158,7 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "budget_wait_s": 0.0,
         "notes": [],
         "pace": [],
+        "limits": {},
         "failed": 1,
         "skipped": 1,
         "goodput_MBps": 1.25,

@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -54,6 +55,16 @@ class BulkLine:
     def full(self) -> bool:
         """Whether as many wait as may be in flight: reading more would only fill the memory."""
         return self._bound is not None and len(self._waiting) >= self._bound.bound
+
+    @property
+    def waits(self) -> bool:
+        """Whether a request waits here."""
+        return bool(self._waiting)
+
+    @property
+    def max_requests(self) -> float:
+        """How many requests with big bodies there may be, while there are any; math.inf else."""
+        return self._bound.bound if self._bound is not None and self._in_flight else math.inf
 
     def admit(self, unit: Unit) -> bool:
         """Whether `unit`, which is bulk, may go now; else it waits here."""

@@ -123,6 +123,16 @@ class Feed:
         waiting = self._sources or self._multiparts or self._tasks
         return self._exhausted and not waiting and self._held_units == 0
 
+    @property
+    def reading(self) -> bool:
+        """Whether files or streams are being read."""
+        return self._reads > 0 or self._begun_streams > 0
+
+    @property
+    def listing(self) -> bool:
+        """Whether nothing is left to read of the sources that are there, and more are being asked for."""
+        return self._pulling and not self._sources and not self._multiparts
+
     def top_up(self) -> None:
         """Starts whatever pulling and reading there is room for."""
         if self._closed or self._catching_up:

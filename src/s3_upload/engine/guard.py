@@ -7,7 +7,7 @@ waits for it waits for ever.  So an exception here has one way: it ends the run,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 Fail = Callable[[BaseException], None]
@@ -24,3 +24,17 @@ def guarded(fail: Fail, act: Callable[..., None]) -> Callable[..., None]:
             fail(error)
 
     return call
+
+
+async def undisturbed(work: Coroutine[Any, Any, None]) -> None:
+    """Awaits `work` to its end, also when this is cancelled meanwhile (a second Ctrl-C), as it then is."""
+    ending = asyncio.get_running_loop().create_task(work)
+    cancelled = False
+    while not ending.done():
+        try:
+            await asyncio.wait([ending])
+        except asyncio.CancelledError:
+            cancelled = True
+    ending.result()
+    if cancelled:
+        raise asyncio.CancelledError

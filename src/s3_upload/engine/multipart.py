@@ -81,6 +81,7 @@ class MultipartUpload(Upload):
         "left_over",
         "parts_wanted",
         "sizes",
+        "stored_bytes",
         "upload_id",
     )
 
@@ -104,6 +105,8 @@ class MultipartUpload(Upload):
         self.fields = fields
         self.sizes = sizes
         self.upload_id = ""
+        self.stored_bytes = 0
+        """Of the parts that the store has."""
         self.all_planned = False
         """Whether the last part has been planned."""
         self.parts_wanted = False
@@ -183,6 +186,7 @@ class MultipartUpload(Upload):
         self._under_way -= 1
         operation = unit.operation
         if operation.name == UPLOAD_PART:
+            self.stored_bytes += len(operation.body)
             self._parts[operation.part_number] = CompletedPart(
                 operation.part_number, response.etag, operation.checksum, len(operation.body)
             )
@@ -217,6 +221,10 @@ class MultipartUpload(Upload):
         if not self.upload_id or self.done:
             return None
         return self._operation(ABORT_MULTIPART_UPLOAD, upload_id=self.upload_id)
+
+    def part(self, number: int) -> CompletedPart:
+        """A part that the store has."""
+        return self._parts[number]
 
     def success_time_s(self) -> float:
         """From the first request's start to the last answer's end."""
@@ -310,7 +318,7 @@ class MultipartUpload(Upload):
         if marker is not None and marker > operation.part_number:
             return (self._next(LIST_PARTS, upload_id=self.upload_id, part_number=marker),)
         for number in self._differing:
-            del self._parts[number]
+            self.stored_bytes -= self._parts.pop(number).size
             self._again.append(self._plan_of(number))
         if self._again:
             self.parts_wanted = True

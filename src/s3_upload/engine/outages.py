@@ -28,6 +28,7 @@ from s3_upload.engine.unit import Unit
 from s3_upload.engine.waiting import Waiting
 from s3_upload.engine.watchdog import Watchdog
 from s3_upload.errors import AttemptError, FailureKind, RunError
+from s3_upload.observe.events import Events, StoreAway, StoreBack
 from s3_upload.report import SUCCESS, AttemptReport
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
 from s3_upload.wire.exchange import Exchange
@@ -58,7 +59,9 @@ class Outages:
         observe: Callable[[AttemptReport], None],
         judge: Callable[[Unit, Outcome], object],
         notice: Notice | None,
+        events: Events,
     ) -> None:
+        self._events = events
         self._client = client
         self._outage = outage
         self._rng = rng
@@ -200,6 +203,8 @@ class Outages:
                     self._client.close_idle()
             case Change.BACK:
                 self._disarm()
+                if self._events.wants(StoreBack):
+                    self._events.tell(StoreBack(at_s=self._sink.now(), since_s=self._outage.since_s))
                 self._watchdog.cut_silent(self._outage.since_s, TIMER_OUTAGE)
                 held, self._held = self._held, {}
                 for unit in reversed(held):  # each goes before all that waits
@@ -272,7 +277,11 @@ class Outages:
         elif self._outage.reach is not Reach.THERE:
             now = self._sink.now()
             gap_s = self._outage.gap_s(now=now, rng=self._rng)
-            self._arm(max(MIN_PROBE_DELAY_S, self._probe_begun_s + gap_s - now))
+            delay_s = max(MIN_PROBE_DELAY_S, self._probe_begun_s + gap_s - now)
+            self._arm(delay_s)
+            if self.away and self._events.wants(StoreAway):
+                since_s, cause = self._outage.since_s, self._outage.cause
+                self._events.tell(StoreAway(at_s=now, since_s=since_s, next_try_s=now + delay_s, cause=cause))
 
     def _given_up(self) -> RunError:
         outage, endpoint = self._outage, self._client.endpoint

@@ -53,6 +53,16 @@ class RateLine:
         """Whether anything is held back: where not, nobody has to ask `admit`."""
         return self._rates is not None and self._rates.limited
 
+    @property
+    def waits(self) -> bool:
+        """Whether a request waits for its turn."""
+        return bool(self._lines)
+
+    @property
+    def per_s(self) -> float:
+        """Requests that begin each second, of those that are held back; 0.0 where none are."""
+        return sum(rate.limit_per_s for rate in self._lines)
+
     def admit(self, unit: Unit) -> bool:
         """Whether `unit` may begin now; else it waits here."""
         assert self._rates is not None

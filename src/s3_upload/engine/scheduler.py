@@ -36,24 +36,31 @@ from s3_upload.engine.bulk import BulkLine
 from s3_upload.engine.client import Client
 from s3_upload.engine.failures import Failures
 from s3_upload.engine.feed import Feed
-from s3_upload.engine.guard import guarded
+from s3_upload.engine.guard import guarded, undisturbed
 from s3_upload.engine.inquiry import Inquiries
 from s3_upload.engine.multipart import MultipartUpload
+from s3_upload.engine.observer import Gauges, Observer
 from s3_upload.engine.outages import Notice, Outages
 from s3_upload.engine.progress import Delivery, Progress
 from s3_upload.engine.rate_line import RateLine
+from s3_upload.engine.teller import Teller
 from s3_upload.engine.tidy import Leftovers
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.watchdog import InFlight, Watchdog
 from s3_upload.errors import UploadError
 from s3_upload.http import Response
+from s3_upload.observe.events import Events
+from s3_upload.observe.limits import Standing
 from s3_upload.report import AttemptReport, SummaryFold, UploadReport, UploadSummary
-from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, NOT_TWICE, PUT_OBJECT, UPLOAD_PART
+from s3_upload.s3.operations import (
+    COMPLETE_MULTIPART_UPLOAD,
+    NOT_TWICE,
+    PUT_OBJECT,
+    UPLOAD_PART,
+)
 
 SAFE_TWICE = frozenset({PUT_OBJECT, UPLOAD_PART})
 """Operations of which two at the same time do what one does; CreateMultipartUpload makes two uploads."""
-
-
 _SPARE = "the store's answers prove no success (they lack an ETag, say): HeadObject was asked about each"
 
 
@@ -75,12 +82,13 @@ class Scheduler:
         outage: Outage,
         notice: Notice | None,
         rates: AcceptedRates | None,
+        events: Events,
     ) -> None:
+        self._events, self._tell = events, Teller(events, self.now)
         self._hedging = hedging
         self._client, self._timeout, self._window = client, timeout, window
-        self._clock = clock
+        self._clock, self._epoch_s = clock, clock()
         self._loop = asyncio.get_running_loop()
-        self._epoch_s = clock()
         self._budget = SpeculationBudget()
         self._watchdog = Watchdog(
             self._loop,
@@ -103,27 +111,36 @@ class Scheduler:
             observe=timeout.observe,
             judge=self._judge,
             notice=notice,
+            events=events,
         )
         self._attempts = Attempts(client, timeout, self._watchdog, self.now)
         self._inquiries = Inquiries(self._attempts, self._loop, self, self._answered, self._proven)
         self._bulk = BulkLine(client, bulk, self.now, resume=self.resume, room=self.more_room, fail=self.fail)
-        if isinstance(window, CappedWindow):
-            window.on_growth = self.more_room
         self._delivery = Delivery(progress, on_error=self.fail, on_empty=self.feed_changed)
         self._summary = SummaryFold()
         self._end: asyncio.Future[None] = self._loop.create_future()
         self._ready: deque[Unit] = deque()
         self._idle_workers: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._worker_done = guarded(self.fail, self._after_worker)
         self._leftovers = Leftovers(client, self.now)
         self._multiparts: dict[MultipartUpload, None] = {}  # a set that keeps its order
         self._in_flight = self._hedges = 0
         self._keeps_versions = False
 
-    def attach(self, feed: Feed, again: Again) -> None:
-        self._feed = feed
-        self._again = again
+    def attach(self, feed: Feed, again: Again, gauges: Gauges) -> None:
+        self._feed, self._again = feed, again
+        self._worker_done = guarded(self.fail, self._after_worker)
+        if isinstance(self._window, CappedWindow):
+            self._window.on_growth = self.more_room
+        self._observer = Observer(
+            self._events,
+            gauges,
+            self._watchdog,
+            now=self.now,
+            stand=self._standing,
+            loop=self._loop,
+            fail=self.fail,
+        )
 
     async def run(self) -> UploadSummary:
         """Until everything is uploaded, failed or skipped. Raises what stops the run."""
@@ -131,8 +148,9 @@ class Scheduler:
         try:
             await self._end
         finally:
-            await self._stop()
-        return self._summary.summary(self.now(), self._failures.budget_wait_s, self._failures.notes)
+            await undisturbed(self._end_all())  # its time is bounded
+        now, failures, limits = self.now(), self._failures, self._observer.shares()
+        return self._summary.summary(now, failures.budget_wait_s, failures.notes, limits=limits)
 
     # --- what the feed needs (feed.Sink) -----------------------------------------------------------
 
@@ -151,6 +169,8 @@ class Scheduler:
 
     def submit(self, unit: Unit) -> None:
         """Queues a unit for the next free slot."""
+        if self._tell.objects:
+            self._tell.begun(unit)
         if isinstance(unit.upload, MultipartUpload):
             self._multiparts[unit.upload] = None
             if unit.operation.name == COMPLETE_MULTIPART_UPLOAD:
@@ -179,6 +199,8 @@ class Scheduler:
 
     def report(self, report: UploadReport) -> None:
         self._summary.add(report)
+        if self._tell.ends:
+            self._tell.ended(report)
         self._delivery.deliver(report)
 
     def backlogged(self) -> bool:
@@ -297,6 +319,8 @@ class Scheduler:
             self._hedges -= 1
         if unit.settled:
             return None
+        if self._tell.attempts:
+            self._tell.attempt(unit, report)
         if outcome.exchange.stale and self._goes_again(unit, report):
             return None
         self._outages.saw(unit.operation, report)
@@ -308,7 +332,7 @@ class Scheduler:
                 self._budget.give_back_hedge(report.body_bytes)
             self._succeeded(unit, outcome.response)
             upload.attempt_reports.append(report)
-            self._end_unit(unit, upload.accept(unit, outcome.response))
+            self._accept(unit, outcome.response)
             return None
         upload.attempt_reports.append(report)
         failure = outcome.failure
@@ -358,7 +382,7 @@ class Scheduler:
     def _proven(self, unit: Unit, found: Response) -> None:
         """What `unit` sent is there."""
         self._succeeded(unit, found)
-        self._end_unit(unit, unit.upload.accept(unit, found))
+        self._accept(unit, found)
 
     def _goes_again(self, unit: Unit, report: AttemptReport) -> bool:
         """After a connection that had been waiting ended without a byte of an answer: the store had very
@@ -385,6 +409,14 @@ class Scheduler:
         for rival in tuple(unit.in_flight):
             rival.exchange.cancel("a copy of it has succeeded")  # first: it then knows what it has sent
             unit.upload.attempt_reports.append(report_of(rival, None, None, ended_s=self.now()))
+            if self._tell.attempts:
+                self._tell.attempt(unit, unit.upload.attempt_reports[-1])
+
+    def _accept(self, unit: Unit, response: Response) -> None:
+        follow_ups = unit.upload.accept(unit, response)
+        if self._tell.parts:
+            self._tell.accepted(unit)
+        self._end_unit(unit, follow_ups)
 
     def give_up(self, unit: Unit, error: UploadError) -> None:
         """No more tries of `unit`."""
@@ -419,6 +451,19 @@ class Scheduler:
         """Tries `unit` again when its body has been read anew."""
         self._again.reread(unit)
 
+    def _standing(self) -> Standing:
+        return Standing(
+            requests=self._in_flight,
+            max_requests=int(min(self._slots(), self._bulk.max_requests)),
+            ready=bool(self._ready) or self._bulk.waits,
+            listing=self._feed.listing,
+            reading=self._feed.reading,
+            away=self._outages.away,
+            throttled=self._rate.waits,
+            rate_per_s=self._rate.per_s,
+            retries=len(self._failures.waiting),
+        )
+
     # --- the end -------------------------------------------------------------------------------------
 
     def _finish(self, error: BaseException | None) -> None:
@@ -433,20 +478,8 @@ class Scheduler:
         else:
             self._end.set_exception(error)
 
-    async def _stop(self) -> None:
-        """Ends everything, also when it is cancelled meanwhile (a second Ctrl-C): its time is bounded."""
-        ending = self._loop.create_task(self._end_all())
-        cancelled = False
-        while not ending.done():
-            try:
-                await asyncio.wait([ending])
-            except asyncio.CancelledError:
-                cancelled = True
-        ending.result()
-        if cancelled:
-            raise asyncio.CancelledError
-
     async def _end_all(self) -> None:
+        self._observer.close()
         self._failures.close()
         self._bulk.close()
         await self._outages.close()

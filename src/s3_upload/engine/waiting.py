@@ -64,6 +64,9 @@ class Waiting:
         self._drought_ended_s = 0.0  # what waits since before that is let go by successes; 0.0: nothing is
         self._budget_wait_s = 0.0
 
+    def __len__(self) -> int:
+        return len(self._delayed) + len(self._unpaid)
+
     @property
     def budget_wait_s(self) -> float:
         since_s = self._now() - self._unpaid_since_s if self._unpaid else 0.0

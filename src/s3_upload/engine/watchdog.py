@@ -15,7 +15,7 @@ to be judged by what is known of it; any other exception ends the run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -63,7 +63,7 @@ class InFlight(msgspec.Struct, eq=False):
         """Looks at the socket."""
         exchange = self.exchange
         rto_s = acked_s = 0.0
-        if exchange.probe is not None and (transfer := _transfer(exchange.probe)) is not None:
+        if exchange.probe is not None and (transfer := transfer_of(exchange.probe)) is not None:
             rto_s = transfer.rto_s
             self._note(transfer, now)
             if self._small and min(transfer.last_ack_age_s, now - exchange.request_s) >= rto_s:
@@ -94,8 +94,9 @@ class InFlight(msgspec.Struct, eq=False):
         return len(self.unit.operation.body) <= SMALL_BYTES
 
 
-def _transfer(probe: Callable[[], Transfer]) -> Transfer | None:
-    """None where the socket cannot be read: OSError of asyncio's, ValueError of uvloop's."""
+def transfer_of(probe: Callable[[], Transfer]) -> Transfer | None:
+    """What `probe` says; None where the socket cannot be read (OSError of asyncio's, ValueError of
+    uvloop's)."""
     try:
         return probe()
     except (OSError, ValueError):
@@ -139,6 +140,11 @@ class Watchdog:
     def unwatch(self, attempt: InFlight) -> None:
         del self._in_flight[attempt]
         self._late -= attempt.late
+
+    @property
+    def in_flight(self) -> Collection[InFlight]:
+        """The attempts that are watched."""
+        return self._in_flight
 
     @property
     def any_on_its_way(self) -> bool:

@@ -153,3 +153,10 @@ class Events:
     def tell(self, event: Event) -> None:
         for listener in self._by_kind.get(type(event), ()):
             listener(event)
+
+
+def events_for(given: Listener | Listening | None) -> Events:
+    """For one who listens to everything, or to what is said, or for nobody."""
+    if given is None:
+        return Events()
+    return Events([given if isinstance(given, Listening) else Listening(given)])

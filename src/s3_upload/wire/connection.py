@@ -163,11 +163,20 @@ class Connection(asyncio.Protocol):
         taken_in = info is None or not (info.notsent_bytes or info.unacked)
         # What neither waits in the kernel nor is under way has been acknowledged: if not, the kernel does
         # not tell (see `tcp_info`), and a transfer that is fine would seem to stand still.
+        unsent_bytes = len(self._body) - self._unsent + buffered
         if info is None or (taken_in and info.bytes_acked < self._unsent - buffered):
-            return Transfer(self._unsent - buffered, handed_over, 0.0, 0.0, starved)
-        rto_s = info.rtt_s + RTO_RTTVARS * info.rttvar_s
+            sent = self._unsent - buffered
+            return Transfer(sent, handed_over, 0.0, 0.0, starved, unsent_bytes, unsent_bytes)
+        unsent_bytes += info.notsent_bytes
         return Transfer(
-            info.bytes_acked, handed_over and taken_in, info.last_ack_age_s, rto_s, starved and taken_in
+            progress=info.bytes_acked,
+            drained=handed_over and taken_in,
+            last_ack_age_s=info.last_ack_age_s,
+            rto_s=info.rtt_s + RTO_RTTVARS * info.rttvar_s,
+            starved=starved and taken_in,
+            left_bytes=unsent_bytes + info.unacked * info.mss_bytes,
+            unsent_bytes=unsent_bytes,
+            trip_s=info.min_rtt_s,
         )
 
     @property

@@ -13,7 +13,9 @@ class Transfer(msgspec.Struct, frozen=True, gc=False):
     `progress` only ever grows, in bytes, while the other side takes something in; `drained`: it has
     taken in all.  `last_ack_age_s`: seconds since it last acknowledged anything.  `rto_s`: the
     retransmission timeout before back-off (RFC 6298), 0.0 where it is not known.  `starved`: it has taken in
-    all that there is so far, and the next bytes are still being read from their source.
+    all that there is so far, and the next bytes are still being read from their source.  `left_bytes`: of the
+    body, what has not been taken in, to a packet or so; `unsent_bytes`: of that, what has not even been sent.
+    `trip_s`: what the way there and back takes at its best, 0.0 where that is not known.
     """
 
     progress: int
@@ -21,6 +23,9 @@ class Transfer(msgspec.Struct, frozen=True, gc=False):
     last_ack_age_s: float
     rto_s: float
     starved: bool = False
+    left_bytes: int = 0
+    unsent_bytes: int = 0
+    trip_s: float = 0.0
 
 
 class Exchange(msgspec.Struct, eq=False):

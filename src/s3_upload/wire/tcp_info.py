@@ -45,11 +45,12 @@ class TcpInfo(msgspec.Struct, frozen=True, gc=False):
     """The fields of TCP_INFO in use here; times in seconds, sizes in bytes, rates in bytes per second.
 
     `rtt_s` and `rttvar_s` are the kernel's SRTT and its mean deviation (RFC 6298); `last_ack_age_s`
-    the time since the last acknowledgement came; `unacked` counts segments in flight;
+    the time since the last acknowledgement came; `unacked` counts segments in flight, of `mss_bytes` each;
     `bytes_acked` counts from the connection's begin.
     """
 
     unacked: int
+    mss_bytes: int
     last_ack_age_s: float
     rtt_s: float
     rttvar_s: float
@@ -90,6 +91,7 @@ def read(sock: Any) -> TcpInfo | None:
         return None
     return TcpInfo(
         unacked=values[4],
+        mss_bytes=values[2],
         last_ack_age_s=values[12] / 1e3,
         rtt_s=values[15] / 1e6,
         rttvar_s=values[16] / 1e6,
