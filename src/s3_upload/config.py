@@ -222,25 +222,30 @@ def _documented(spec: dataclasses.Field[Any]) -> str:
 
 
 def _check(spec: dataclasses.Field[Any], value: object) -> None:
+    if wrong := complaint(spec, value):
+        raise ConfigError(f"{spec.name} = {value!r}: {wrong}")
+
+
+def complaint(spec: dataclasses.Field[Any], value: object, show: Callable[[Any], str] = "{:,}".format) -> str:
+    """What a field must be, as `value` is not; "" where it is. `show` spells the ends of its range."""
     choices = spec.metadata["choices"]
     if choices:
-        if value not in choices:
-            raise ConfigError(f"{spec.name} = {value!r}: must be {' or '.join(map(repr, choices))}")
-        return
+        return "" if value in choices else f"must be {' or '.join(map(repr, choices))}"
     if parse := spec.metadata["parse"]:
         try:
             parse(value)
         except (ValueError, AttributeError) as error:
-            wrong = error if isinstance(error, ValueError) else "must be a text"
-            raise ConfigError(f"{spec.name} = {value!r}: {wrong}") from None
-        return
-    low, high = spec.metadata["low"], spec.metadata["high"]
+            return str(error) if isinstance(error, ValueError) else "must be a text"
+        return ""
+    low, high, auto = (spec.metadata[name] for name in ("low", "high", "auto"))
     whole = spec.type in {"int", "Size"}
     wanted = "a whole number" if whole else "a number"
     allowed: tuple[type, ...] = (int,) if whole else (int, float)
-    number = isinstance(value, allowed) and not isinstance(value, bool)
-    if not number or not (low <= value <= high or (spec.metadata["auto"] and value == AUTO)):
-        raise ConfigError(f"{spec.name} = {value!r}: must be {wanted} from {low:,} to {high:,}")
+    if isinstance(value, allowed) and not isinstance(value, bool):
+        assert isinstance(value, int | float)
+        if low <= value <= high or (auto and value == AUTO):
+            return ""
+    return f"must be {wanted} from {show(low)} to {show(high)}{f', or {AUTO}' if auto else ''}"
 
 
 assert UploadConfig.__doc__ is not None

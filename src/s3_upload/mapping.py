@@ -45,9 +45,9 @@ class Destination(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, url: str) -> Destination:
         """The destination that s3://BUCKET[/PREFIX] names. Raises `ConfigError`."""
-        if not url.startswith(_SCHEME):
+        if not is_s3_url(url):
             raise ConfigError(f"{quoted(url)}: the destination must look like s3://BUCKET/PREFIX")
-        bucket, _, prefix = url.removeprefix(_SCHEME).partition("/")
+        bucket, _, prefix = url[len(_SCHEME) :].partition("/")
         return cls.below(bucket, prefix, url)
 
     @classmethod
@@ -56,6 +56,11 @@ class Destination(msgspec.Struct, frozen=True):
         if not is_utf8(prefix):
             raise ConfigError(f"{where}: is no UTF-8, which S3 requires of keys")
         return cls(check_bucket(bucket, where), prefix)
+
+
+def is_s3_url(word: str) -> bool:
+    """Whether it begins with s3://, in whatever letters: those of a scheme may be capitals."""
+    return word[: len(_SCHEME)].lower() == _SCHEME
 
 
 def check_bucket(bucket: str, where: str) -> str:
@@ -189,7 +194,7 @@ def not_empty(
 
 def _is_directory(path: str) -> bool:
     """Raises `ConfigError` for what is neither a directory nor a regular file."""
-    if path.startswith(_SCHEME):
+    if is_s3_url(path):
         raise ConfigError(f"{path}: a source is a file or a directory; only the last word is an s3:// URL")
     if not path:  # which Path would take for "."
         raise ConfigError("'': an empty word is no source")
@@ -199,9 +204,21 @@ def _is_directory(path: str) -> bool:
             os.scandir(path).close()  # it can be listed
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{path}: {why[0].lower()}{why[1:]}") from error
+        hint = _hint(path) if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError(f"{path}: {why[0].lower()}{why[1:]}{hint}") from error
     if stat.S_ISDIR(mode):
         return True
     if not stat.S_ISREG(mode):
         raise ConfigError(f"{path}: is neither a regular file nor a directory")
     return False
+
+
+def _hint(path: str) -> str:
+    """Why a path that does not exist was probably given."""
+    if path.startswith("file://"):
+        return f": give the path itself: {path.removeprefix('file://')}"
+    if path.startswith("~"):
+        return ": ~ stands for a home directory only where no quotes are around it"
+    if any(char in path for char in "*?["):
+        return " that matches (the shell, or glob.glob, makes names of patterns)"
+    return ""

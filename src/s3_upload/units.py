@@ -8,6 +8,7 @@ import msgspec
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)?", re.IGNORECASE)
 _EXPONENT = {"k": 1, "m": 2, "g": 3, "t": 4}
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _BITS = re.compile(r"(?i)(\d+(?:\.\d+)?)\s*([kmgt]?)bit/s")
 _TIME = re.compile(r"(?i)(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h|d)?")
@@ -94,5 +95,7 @@ def parse_bandwidth(text: str) -> Bandwidth | None:
         except ValueError:
             raise ValueError(NO_BANDWIDTH) from None
     if bytes_per_s < MIN_BYTES_PER_S:
+        if _NUMBER.fullmatch(text):
+            raise ValueError(f"must be a bandwidth with its unit: {text}MB/s or {text}Mbit/s")
         raise ValueError(f"must be at least {MIN_BYTES_PER_S // 1000}kB/s")
     return Bandwidth(bytes_per_s=bytes_per_s)

@@ -101,7 +101,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["-", "-", "s3://bucket/a"], "-: stdin goes alone"),
     ([".", "-", "s3://bucket/a"], "-: stdin goes alone"),
     (["-"], "the destination is missing"),
-    (["-", "s3://bucket/a", "--expected-size", "lots"], "lots is no size"),
+    (["-", "s3://bucket/a", "--expected-size", "lots"], "--expected-size lots: is no size"),
     (["-", "s3://bucket/a", "--expected-size", "60TiB"], "--expected-size 61440GiB: no object has more than"),
 ]
 

@@ -126,7 +126,8 @@ def test_beyond_the_range_is_refused_with_field_value_and_range(spec: Knob, end:
     message = refusal(spec, value)
     wanted = "a whole number" if spec in WHOLE else "a number"
     low, high = spec.metadata["low"], spec.metadata["high"]
-    assert message == f"{spec.name} = {value!r}: must be {wanted} from {low:,} to {high:,}"
+    auto = ", or 0" if spec.metadata["auto"] else ""
+    assert message == f"{spec.name} = {value!r}: must be {wanted} from {low:,} to {high:,}{auto}"
 
 
 @knobs()
@@ -159,7 +160,8 @@ def test_sizes_and_times_may_be_texts_and_become_numbers(name: str, text: str, v
 def test_a_text_beyond_the_range_is_refused_as_the_number_is() -> None:
     [spec] = [spec for spec in KNOBS if spec.name == "part_size"]
     assert (
-        refusal(spec, "1MiB") == "part_size = 1048576: must be a whole number from 5,242,880 to 5,368,709,120"
+        refusal(spec, "1MiB")
+        == "part_size = 1048576: must be a whole number from 5,242,880 to 5,368,709,120, or 0"
     )
 
 

@@ -7,13 +7,13 @@ import itertools
 import os
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from s3_upload.cli import render, session
 from s3_upload.cli.options import StoreOptions, UploadOptions, flag
-from s3_upload.cli.output import UsageError
+from s3_upload.cli.output import UsageError, emit
 from s3_upload.cli.page_file import PageFile
 from s3_upload.cli.sources import open_sources, refuse_overlap, split_words
 from s3_upload.cli.stdin import STDIN
@@ -27,26 +27,9 @@ PERF_ENDPOINT_URL = "http://localhost:9000"
 PERF_PROFILE = "testing"
 _ACCOUNT_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID")
 
-_USAGE = """\
-Usage: s3-upload [OPTIONS] SRC... s3://BUCKET/PREFIX
-       s3-upload [OPTIONS] - s3://BUCKET/KEY
-       s3-upload perf-data [-n N] [OPTIONS] SRC BUCKET PREFIX
-       s3-upload report RUN.jsonl -o FILE.html
-       s3-upload serve [--port PORT] DIR
-
-Which keys come out (--dryrun shows them all):
-       s3-upload a.txt s3://BUCKET/p          p
-       s3-upload a.txt s3://BUCKET/p/         p/a.txt
-       s3-upload run1 s3://BUCKET/p           p/... for what is in run1
-       s3-upload run1 run2 s3://BUCKET/p      p/run1/... and p/run2/..., as with cp -r
-       s3-upload run1/. run2 s3://BUCKET/p    p/... for what is in run1, and p/run2/...
-"""
-
 app = App(
     name="s3-upload",
-    help="Upload files and directories to S3, or to a store that speaks S3. Exit codes: 0 all uploaded, "
-    "1 some files failed, 2 wrong usage, 3 the run could not proceed, 130 interrupted.",
-    usage=_USAGE,
+    help="Uploads files and directories to S3 (s3-upload --help).",
     help_format="plaintext",
     print_error=False,
     exit_on_error=False,
@@ -70,7 +53,7 @@ def upload(
     options: Options = _NO_FLAGS,
 ) -> int:
     """Uploads sources below the prefix: one as `aws s3 cp --recursive` does, several as `cp -r` does."""
-    paths, destination = split_words(words, ("perf-data", "report", "serve"))
+    paths, destination = split_words(words, command_names())
     _check_embedded(options, paths)
     kind = render.JsonLines if options.output.json else render.Text
     job = session.Job(
@@ -147,6 +130,22 @@ def serve(
     from s3_upload.cli.serve import serve as run_store
 
     return run_store(directory, port, access_key, secret_key)
+
+
+@app.command
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(name="SHELL", help="Which one.")], /
+) -> int:
+    """Print what makes a shell complete the words of s3-upload: source <(s3-upload completion bash)."""
+    from s3_upload.cli.completion import script
+
+    emit(script(shell, command_names()))
+    return 0
+
+
+def command_names() -> tuple[str, ...]:
+    """As they are typed."""
+    return tuple(name for name in app if not name.startswith("-"))
 
 
 def _check_embedded(options: UploadOptions, paths: list[str] | tuple[str, ...]) -> None:

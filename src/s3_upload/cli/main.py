@@ -6,10 +6,12 @@ is imported here, the rest when it is needed.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
 from s3_upload import __version__
+from s3_upload.cli import help
 from s3_upload.cli.output import (
     EXIT_INTERRUPTED,
     EXIT_PIPE,
@@ -28,6 +30,9 @@ from s3_upload.cli.output import (
     note,
 )
 from s3_upload.errors import ConfigError, S3UploadError, SourceError
+
+COMMANDS = ("perf-data", "report", "serve", "completion")
+"""Known here, since the parser is not loaded for every word."""
 
 
 def run() -> None:
@@ -85,11 +90,14 @@ def _told(error: S3UploadError) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
-    if words == ["--version"]:
+    if words and words[0] in {"--version", "-V", "version"} and not os.path.lexists(words[0]):
         emit(f"s3-upload {__version__}")
         return 0
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding
+    if (text := help.asked_for(words, COMMANDS)) is not None:
+        emit(text)
+        return 0
     from cyclopts import CycloptsError
 
     from s3_upload.cli.commands import app
@@ -99,5 +107,7 @@ def _dispatch(words: list[str]) -> int:
         # The parser takes a lone "-" for the beginning of a flag.
         code = app([STDIN if word == "-" else word for word in words])
     except CycloptsError as error:
-        raise UsageError(" ".join(str(error).split())) from error
+        from s3_upload.cli.mistakes import parser_error
+
+        raise parser_error(error, [name for flag in help.all_flags() for name in flag.names]) from error
     return code if isinstance(code, int) else 0

@@ -9,6 +9,7 @@ flags carry the AWS CLI's names where it has one.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from cyclopts import Group, Parameter
 
 from s3_upload.cli.output import UsageError
-from s3_upload.config import GIB, UploadConfig
+from s3_upload.config import GIB, UploadConfig, complaint
 from s3_upload.errors import AttemptError, ConfigError
 from s3_upload.filters import Filters, Rule
 from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
@@ -58,10 +59,20 @@ class SourceOptions:
             "source's root (docs/*.pdf); ** crosses directories. A directory left out is not walked.",
             converter=_convert_rules,
             n_tokens=1,
+            json_list=False,  # a pattern may begin with "["
+            json_dict=False,
             negative=(),
             show_default=False,
         ),
     ] = ()
+
+    recursive: Annotated[
+        bool,
+        flag(
+            "Accepted for fingers that are used to it: directories go with all that is in them anyway.",
+            name=("--recursive", "-r"),
+        ),
+    ] = False
 
     def filters(self) -> Filters | None:
         """Raises `UsageError`."""
@@ -124,6 +135,10 @@ class StoreOptions:
         return any(getattr(self, name) for name in _VARIANTS)
 
     def __post_init__(self) -> None:
+        if self.endpoint_url is not None:
+            from s3_upload.s3.endpoint import check_endpoint_url
+
+            check_endpoint_url(self.endpoint_url, "--endpoint-url")
         if self.client_key is not None and self.client_cert is None:
             raise UsageError("--client-key: the certificate is missing: give --client-cert")
         if self.embedded is not None:
@@ -154,7 +169,7 @@ class OutputOptions:
     """How to tell about it."""
 
     no_progress: Annotated[bool, flag("No progress line.")] = False
-    quiet: Annotated[bool, flag("Say nothing; the exit code tells.")] = False
+    quiet: Annotated[bool, flag("Say nothing; the exit code tells.", name=("--quiet", "-q"))] = False
     only_show_errors: Annotated[bool, flag("Say only what failed.")] = False
     json: Annotated[bool, flag("A line of JSON on stdout for every file, and one for the run.")] = False
     verbose: Annotated[bool, flag("A line for every file that is uploaded.", name=("--verbose", "-v"))] = (
@@ -286,12 +301,33 @@ def parse_pairs(option: str, text: str) -> dict[str, str]:
     return pairs
 
 
-def _convert_size(type_: Any, tokens: Any) -> int:
-    return parse_size(tokens[0].value)
+Read = Callable[[str], Any]
+Show = Callable[[Any], str]
 
 
-def _convert_time(type_: Any, tokens: Any) -> float:
-    return parse_time_s(tokens[0].value)
+def _converter(read: Read, spec: dataclasses.Field[Any] | None = None, show: Show = "{:,}".format) -> Any:
+    """Reads the text of a flag or variable, and says at once what is wrong with it: the parser knows where it
+    stood. `spec`: the field of `UploadConfig` that it is for."""
+
+    def convert(type_: Any, tokens: Any) -> Any:
+        text = tokens[0].value
+        try:
+            value = read(text)
+        except ValueError as error:
+            wrong = complaint(spec, text, show) if spec is not None and read in {int, float} else ""
+            raise ValueError(wrong or str(error).removeprefix(f"{text} ")) from None
+        if spec is not None and (wrong := complaint(spec, value, show)):
+            raise ValueError(wrong)
+        return value
+
+    return convert
+
+
+_UNITS: dict[tuple[bool, bool], tuple[Read, Show]] = {
+    (True, False): (parse_size, show_size),
+    (False, True): (parse_time_s, show_time),
+}
+_NUMBERS: dict[object, Read] = {int: int, float: float, str: str}
 
 
 def _tuning_flag(spec: dataclasses.Field[Any], hint: Any) -> tuple[str, Any, Any]:
@@ -299,13 +335,14 @@ def _tuning_flag(spec: dataclasses.Field[Any], hint: Any) -> tuple[str, Any, Any
     reaches a GiB counts bytes; what is named `_s` counts seconds, and its flag needs no `-s`."""
     is_size = hint is int and spec.metadata.get("high", 0) >= GIB
     is_time = spec.name.endswith("_s")
+    read, show = _UNITS.get((is_size, is_time), (_NUMBERS.get(hint), None))
     flag_name = f"--{spec.name.replace('_', '-')}"
     parameter = Parameter(
         name=(flag_name.removesuffix("-s"), flag_name) if is_time else flag_name,
         help=spec.metadata["help"],
         env_var=f"S3_UPLOAD_{spec.name.upper()}",
-        converter=_convert_size if is_size else _convert_time if is_time else None,
-        show_default=show_size if is_size else show_time if is_time else None,
+        converter=None if read is None else _converter(read, spec, show or "{:,}".format),
+        show_default=show,
         negative=(),
     )
     return spec.name, Annotated[hint, parameter], spec.default
@@ -339,14 +376,20 @@ class UploadOptions:
             help="About how much will come in by stdin: all parts are big enough for it. Without it they "
             "grow from 26 GB on. Those that do not fit into memory wait in TMPDIR.",
             group=OBJECTS,
-            converter=_convert_size,
+            converter=_converter(parse_size),
             show_default=False,
             negative=(),
         ),
     ] = 0
 
     def config(self) -> UploadConfig:
-        """Raises `ConfigError` for a value out of its range."""
+        """Raises `UsageError` for values that do not go together."""
+        tuning = self.tuning
+        if tuning.multipart_threshold > tuning.max_in_flight_bytes:
+            raise UsageError(
+                f"--multipart-threshold {show_size(tuning.multipart_threshold)}: must not be more than the "
+                f"{show_size(tuning.max_in_flight_bytes)} of --max-in-flight-bytes"
+            )
         config = UploadConfig(**dataclasses.asdict(self.tuning))
         part_size = part_size_for(self.expected_size, config.part_size)
         if part_size > MAX_PART_BYTES:

@@ -6,13 +6,13 @@ said before anything is uploaded.
 
 from __future__ import annotations
 
-import difflib
 import os
 from typing import TYPE_CHECKING
 
+from s3_upload.cli.mistakes import COPIES, no_destination, without_alias
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN, chunks, stdin_fd
-from s3_upload.mapping import Destination, map_paths, quoted
+from s3_upload.mapping import Destination, is_s3_url, map_paths
 from s3_upload.source import ObjectSource, utf8_of
 
 if TYPE_CHECKING:
@@ -24,22 +24,23 @@ if TYPE_CHECKING:
 def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str], Destination]:
     """The sources and the destination of `s3-upload SRC... s3://BUCKET/PREFIX`.
 
-    Raises `UsageError` and `ConfigError`; a first word that is almost one of `commands` is taken for a
-    typing error.
+    `cp` and `upload` may stand before them.  Raises `UsageError` and `ConfigError`; a first word that is
+    almost one of `commands` is taken for a typing error.
     """
+    words = without_alias(words)
     if not words:
         raise UsageError("nothing to do: give SRC... and s3://BUCKET/PREFIX (s3-upload --help tells more)")
     *paths, url = words
-    if not url.startswith("s3:"):
-        similar = difflib.get_close_matches(words[0], commands, n=1)
-        if similar and not os.path.lexists(words[0]):
-            raise UsageError(f"{words[0]}: no such command. Did you mean {similar[0]}?")
-        raise UsageError(
-            f"{quoted(url)}: the destination is missing: the last word must be s3://BUCKET/PREFIX"
-        )
+    if not is_s3_url(url):
+        raise no_destination(words, commands)
     destination = Destination.parse(utf8_of(url))
     if not paths:
-        raise UsageError(f"{url}: the source is missing: give files or directories before the destination")
+        raise UsageError(
+            f"{url}: the source is missing: give files or directories before the destination, or - for what "
+            "comes in by stdin"
+        )
+    if any(is_s3_url(path) for path in paths):
+        raise UsageError(f"{paths[0]}: a source is a file or a directory: {COPIES}")
     return paths, destination
 
 

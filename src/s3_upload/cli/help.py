@@ -1,0 +1,226 @@
+"""What `--help` says: one screen for everybody, and topics with all flags, made from the dataclasses.
+
+The screen is plain text, so that it comes at once: neither the parser nor the flags are loaded for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import shutil
+import textwrap
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from s3_upload.cli.output import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cyclopts import Parameter
+
+SHORT = """\
+Usage: s3-upload [FLAGS] SRC... s3://BUCKET/PREFIX/    files and directories
+       s3-upload [FLAGS] FILE s3://BUCKET/KEY          one file, this very key
+       COMMAND | s3-upload [FLAGS] - s3://BUCKET/KEY   what comes in by stdin
+
+Which keys come out (--dryrun shows them all):
+  s3-upload a.txt s3://b/p/               p/a.txt
+  s3-upload photos s3://b/p               p/... for what is in photos
+  s3-upload photos docs s3://b/p          p/photos/... and p/docs/...
+Examples:
+  s3-upload . s3://b/src --exclude .git --exclude node_modules
+  s3-upload photos s3://b --endpoint-url http://localhost:9000 --profile me
+  s3-upload big.iso s3://b/ --share background --max-bandwidth 20MB/s
+
+What to upload
+  --exclude GLOB, --include GLOB   may be repeated, the last match wins; a
+                                   directory that is left out is not walked
+  --no-clobber                     never overwrite: what exists is skipped
+  --dryrun                         say what would go where, and how much
+Where to
+  --endpoint-url URL  --profile NAME  --region NAME  --no-sign-request
+How much of the link
+  --share full|fair|background     all, a fair share, what nobody else wants
+  --max-bandwidth 20MB/s           never more; or 100Mbit/s, 80% of the link
+What to say
+  --quiet  --only-show-errors  -v  --json  --report FILE.html  --no-progress
+About the objects
+  --content-type TYPE  --cache-control TEXT  --metadata K=V,K=V  --tags K=V
+  --storage-class NAME  --acl NAME  --sse AES256|aws:kms
+
+Commands (more by s3-upload COMMAND --help)
+  perf-data    upload a directory N times, print how each object fared
+  report       make a page with charts of what --json said of a run
+  serve        run a small S3 store on this machine, to try things out
+  completion   print what makes bash, zsh or fish complete the words
+
+All flags: --help-all, by topic: --help sources|store|output|objects|tuning
+Exit: 0 all uploaded, 1 some files failed, 2 wrong usage, 3 the run could not
+go on, 130 interrupted"""
+
+PERF_DATA = """\
+Usage: s3-upload perf-data [-n N] [FLAGS] SRC BUCKET PREFIX
+
+Uploads the directory SRC N times (-n, default 1) below PREFIX and prints a row
+for each object: attempts, bytes, success_ms, total_ms, MBps and MBps est. The
+store is http://localhost:9000 and the profile "testing", unless flags or the
+environment say otherwise. The flags are those of an upload: s3-upload --help"""
+
+FLAGS = ("--help", "-h")
+TOPICS = {
+    "sources": "What to upload",
+    "store": "Which store, and as whom",
+    "output": "What to say",
+    "objects": "About the objects",
+    "tuning": "Tuning: the defaults suit an ordinary machine and S3",
+}
+_INDENT = 26
+_MAX_COLUMNS = 100
+_METAVARS = {
+    "rules": "GLOB",
+    "endpoint_url": "URL",
+    "embedded": "DIR",
+    "report": "FILE",
+    "max_bandwidth": "RATE",
+    "metadata": "K=V,K=V",
+    "tags": "K=V,K=V",
+    "sse_kms_encryption_context": "K=V,K=V",
+    "expected_size": "SIZE",
+    **dict.fromkeys(("client_cert", "client_key", "ca_bundle"), "FILE"),
+    **dict.fromkeys(("region", "profile", "storage_class", "acl"), "NAME"),
+    **dict.fromkeys(("expires", "object_lock_retain_until_date"), "TIME"),
+}
+
+
+def asked_for(words: Sequence[str], commands: Sequence[str]) -> str | None:
+    """The text that `words` ask for, None where they ask for none. Raises `UsageError` for a topic that
+    there is not."""
+    first = words[0] if words else ""
+    if first in commands:
+        asks = first == "perf-data" and any(word in FLAGS for word in words)
+        return PERF_DATA if asks else None
+    flags = list(words[: words.index("--")] if "--" in words else words)
+    if first == "help" and len(words) <= 2 and not words[-1].startswith("s3:"):
+        flags[0] = FLAGS[0]
+    for number, word in enumerate(flags):
+        if word == "--help-all":
+            return about("all")
+        name, equals, topic = word.partition("=")
+        if name in FLAGS:
+            following = flags[number + 1] if number + 1 < len(flags) and number == 0 else ""
+            return about(topic if equals else following)
+    return None
+
+
+def about(topic: str) -> str:
+    """The help on a topic, or on a flag. Raises `UsageError` for what is neither."""
+    if topic in {"", "short"}:
+        return SHORT
+    if topic == "perf-data":
+        return PERF_DATA
+    flags = list(all_flags())
+    if topic == "all":
+        return f"{SHORT}\n\n" + "\n\n".join(_section(name, flags) for name in TOPICS)
+    if topic in TOPICS:
+        return _section(topic, flags)
+    wanted = f"--{topic.lstrip('-')}" if len(topic.lstrip("-")) > 1 else f"-{topic.lstrip('-')}"
+    found = [flag for flag in flags if wanted in flag.names]
+    if found:
+        return _described(found[0])
+    names = [*TOPICS, "all", *(name for flag in flags for name in flag.names)]
+    similar = difflib.get_close_matches(topic, names, n=1)
+    did_you_mean = f" Did you mean {similar[0]}?" if similar else ""
+    raise UsageError(f"--help {topic}: no such topic ({', '.join(TOPICS)}, all) or flag.{did_you_mean}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """One flag, as help and completion need it. `metavar`: "" for one without a value."""
+
+    topic: str
+    field: str
+    names: tuple[str, ...]
+    metavar: str
+    choices: tuple[str, ...]
+    text: str
+    default: str
+    variables: tuple[str, ...]
+
+
+def all_flags() -> Iterator[Flag]:
+    """Of all topics, in their order."""
+    from s3_upload.cli.options import UploadOptions
+
+    hints = get_type_hints(UploadOptions, include_extras=True)
+    for spec in dataclasses.fields(UploadOptions):
+        kind, parameter = get_args(hints[spec.name])
+        if dataclasses.is_dataclass(kind):
+            inner = get_type_hints(kind, include_extras=True)
+            for field in dataclasses.fields(kind):
+                yield _flag(spec.name, field, inner[field.name])
+        else:
+            yield _flag(parameter.group[0].name.lower(), spec, hints[spec.name])
+
+
+def _flag(topic: str, spec: dataclasses.Field[Any], hint: Any) -> Flag:
+    kind, parameter = get_args(hint)
+    names = parameter.name or (f"--{spec.name.replace('_', '-')}",)
+    choices = _choices(kind)
+    return Flag(
+        topic=topic,
+        field=spec.name,
+        names=(names,) if isinstance(names, str) else tuple(names),
+        metavar="" if kind is bool else _metavar(spec, kind, choices),
+        choices=choices,
+        text=parameter.help or "",
+        default=_default(spec, parameter),
+        variables=tuple(parameter.env_var or ()),
+    )
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    for part in (kind, *get_args(kind)):
+        if get_origin(part) is Literal:
+            return tuple(map(str, get_args(part)))
+    return ()
+
+
+def _metavar(spec: dataclasses.Field[Any], kind: Any, choices: tuple[str, ...]) -> str:
+    if choices:
+        return "|".join(choices)
+    if spec.name in _METAVARS:
+        return _METAVARS[spec.name]
+    if spec.name.endswith("_s"):
+        return "TIME"
+    if (kind is int and "bytes" in spec.name) or spec.name in {"part_size", "multipart_threshold"}:
+        return "SIZE"
+    return "N" if kind in {int, float} else "TEXT"
+
+
+def _default(spec: dataclasses.Field[Any], parameter: Parameter) -> str:
+    """That of a tuning flag; the others say theirs in their text."""
+    if parameter.show_default is False or spec.default in {dataclasses.MISSING, "", None, False}:
+        return ""
+    return parameter.show_default(spec.default) if callable(parameter.show_default) else str(spec.default)
+
+
+def _section(topic: str, flags: list[Flag]) -> str:
+    described = [_described(flag) for flag in flags if flag.topic == topic]
+    return "\n".join([f"{TOPICS[topic]} ({topic})", *described])
+
+
+def _described(flag: Flag) -> str:
+    """A flag's names, and its text beside or below them."""
+    head = f"  {', '.join(flag.names)} {flag.metavar}".rstrip()
+    notes = [f"default: {flag.default}"] if flag.default else []
+    notes += flag.variables
+    text = flag.text + (f" ({'; '.join(notes)})" if notes else "")
+    width = min(_MAX_COLUMNS, shutil.get_terminal_size().columns) - 1
+    lines = textwrap.wrap(
+        text, max(width, 40), initial_indent=" " * _INDENT, subsequent_indent=" " * _INDENT,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    if len(head) < _INDENT - 1 and lines:
+        lines[0] = head.ljust(_INDENT) + lines[0].lstrip()
+        return "\n".join(lines)
+    return "\n".join([head, *lines])
