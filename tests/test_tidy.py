@@ -44,6 +44,7 @@ ARROWS: dict[str, set[str]] = {
     "s3": LEAVES,
     "wire": LEAVES,
     "observe": LEAVES,
+    "screen": LEAVES | {"observe"},
     "engine": LEAVES | {"control", "observe", "s3", "wire"},
     "session": LEAVES | {"s3"},
     "embedded": LEAVES,
@@ -51,7 +52,8 @@ ARROWS: dict[str, set[str]] = {
     "content_type": LEAVES,
     "adapters": LEAVES | {"s3", "wire", "engine"},
     "api": LEAVES | {"content_type", "engine", "control", "observe", "s3"},
-    "cli": LEAVES | {"__init__", "api", "observe", "client", "content_type", "embedded", "mapping", "s3"},
+    "cli": LEAVES
+    | {"__init__", "api", "observe", "screen", "client", "content_type", "embedded", "mapping", "s3"},
     "__main__": {"cli"},
     "__init__": LEAVES | {"api", "observe", "client", "content_type", "s3"},
 }

@@ -158,7 +158,7 @@ def test_quiet(account: dict[str, str], src: Path) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (1, "", "")
 
 
-def test_a_terminal_gets_a_progress_line(account: dict[str, str], src: Path) -> None:
+def test_a_terminal_gets_a_screen_that_is_gone_at_the_end(account: dict[str, str], src: Path) -> None:
     terminal, stderr = pty.openpty()
     result = subprocess.run(
         [COMMAND, "src", "s3://bucket/progress"],
@@ -173,7 +173,9 @@ def test_a_terminal_gets_a_progress_line(account: dict[str, str], src: Path) -> 
     os.close(terminal)
     os.close(stderr)
     assert result.returncode == 0
-    assert "2 files  10.2 kB  " in shown
+    assert "src → s3://bucket/progress at 127.0.0.1:" in shown
+    assert shown.endswith("\x1b[J"), "the block is taken away"
+    assert "\x1b[?25l" not in shown, "whoever is killed leaves a cursor"
     assert result.stdout.startswith("uploaded 2 files, ")
 
 

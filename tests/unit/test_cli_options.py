@@ -107,7 +107,7 @@ def test_without_flags_everything_has_its_default(jobs: list[session.Job], src: 
     assert job.options.objects.request_fields() is NO_FIELDS
     assert job.options.store.verify is True
     assert job.options.output == OutputOptions()
-    assert job.show_progress
+    assert job.display.kind == "plain", "stderr is no terminal"
 
 
 def test_every_setting_is_a_flag(jobs: list[session.Job], src: str) -> None:
@@ -432,10 +432,14 @@ def test_what_goes_on_with_the_store_is_told_on_stderr_unless_nothing_but_errors
     assert err == ("s3-upload: http://store has been away\\nfor 5 s\n" if told else "")
 
 
-@pytest.mark.parametrize("flags", [["--quiet"], ["--no-progress"], ["--only-show-errors"], ["--json"]])
-def test_no_progress_line_where_none_is_wanted(jobs: list[session.Job], src: str, flags: list[str]) -> None:
+@pytest.mark.parametrize(
+    "flags", [["--quiet"], ["--no-progress"], ["--only-show-errors"], ["--progress=none"]]
+)
+def test_nothing_shows_progress_where_none_is_wanted(
+    jobs: list[session.Job], src: str, flags: list[str]
+) -> None:
     assert main([src, "s3://b", *flags]) == 0
-    assert not jobs[0].show_progress
+    assert jobs[0].display.kind == "none"
 
 
 def test_exclude_and_include_keep_their_order(jobs: list[session.Job], src: str) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from s3_upload.cli import output
-from s3_upload.cli.render import JsonLines, Table, Text, progress_text
+from s3_upload.cli.render import JsonLines, Table, Text
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import AttemptReport, UploadReport, UploadSummary
 from s3_upload.source import ObjectSource
@@ -207,15 +207,6 @@ def test_a_run_that_the_retry_budget_slowed_down_says_so(capsys: pytest.CaptureF
     assert capsys.readouterr().out == (
         "uploaded 1,200 files, 0 B in 0.00 s (0.00 MB/s); slowed down by the store's trouble for 12.6 s\n"
     )
-
-
-def test_the_progress_line() -> None:
-    text = Text("b", quiet=True)
-    text.add(DONE)
-    assert progress_text(text, 0.0).plain == "1 file  2.5 MB  0.00 MB/s"
-    text.add(FAILED)
-    text.add(SKIPPED)
-    assert progress_text(text, 2.0).plain == "1 file  2.5 MB  1.25 MB/s  1 failed"
 
 
 def test_a_full_disk_behind_stdout_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from s3_upload.cli import render, session
+from s3_upload.cli.display import Display, kind_of
 from s3_upload.cli.options import StoreOptions, UploadOptions, flag
 from s3_upload.cli.output import UsageError, emit
 from s3_upload.cli.page_file import PageFile
@@ -21,7 +22,9 @@ from s3_upload.mapping import Destination, check_bucket, not_empty
 from s3_upload.source import files_recursive, utf8_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from s3_upload.source import ObjectSource
 
 PERF_ENDPOINT_URL = "http://localhost:9000"
 PERF_PROFILE = "testing"
@@ -56,12 +59,18 @@ def upload(
     paths, destination = split_words(words, command_names())
     _check_embedded(options, paths)
     kind = render.JsonLines if options.output.json else render.Text
+    walk = partial(open_sources, paths, destination, options.sources.filters())
     job = session.Job(
         bucket=destination.bucket,
-        passes=(open_sources(paths, destination, options.sources.filters()),),
+        passes=(walk(),),
         options=options,
         rendering=_rendering(kind, destination, options),
-        show_progress=_wants_progress(options) and not options.output.json,
+        display=_display(
+            options,
+            f"{' '.join(paths)} → {words[-1]}",
+            None if STDIN in paths else walk,
+            shows_rows=options.output.json,
+        ),
         page=_page(options, paths, words[-1]),
     )
     return session.run(job)
@@ -97,8 +106,7 @@ def perf_data(
         passes=itertools.chain((first,), again),
         options=dataclasses.replace(options, store=_perf_store(options.store)),
         rendering=_rendering(kind, destination, options),
-        show_progress=_wants_progress(options)
-        and not sys.stdout.isatty(),  # there, the rows are the progress
+        display=_display(options, f"{src} → s3://{bucket}/{prefix}", walk, times=n, shows_rows=True),
         page=_page(options, (src,), f"s3://{bucket}/{prefix}"),
     )
     return session.run(job)
@@ -169,9 +177,22 @@ def _rendering(kind: type[render.Text], destination: Destination, options: Uploa
     )
 
 
-def _wants_progress(options: UploadOptions) -> bool:
+def _display(
+    options: UploadOptions,
+    title: str,
+    walk: Callable[[], Iterable[ObjectSource]] | None,
+    *,
+    times: int = 1,
+    shows_rows: bool,
+) -> Display:
+    """`shows_rows`: a row goes to stdout for each file, which on a terminal is progress enough."""
     output = options.output
-    return not (output.no_progress or output.quiet or output.only_show_errors)
+    kind = kind_of(
+        "none" if output.no_progress else output.progress,
+        silent=output.quiet or output.only_show_errors,
+        stdout_is_shown=shows_rows and sys.stdout.isatty(),
+    )
+    return Display(kind, title, walk, times=times, bandwidth=options.tuning.max_bandwidth)
 
 
 def _perf_store(store: StoreOptions) -> StoreOptions:

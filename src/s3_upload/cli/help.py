@@ -43,7 +43,8 @@ How much of the link
   --share full|fair|background     all, a fair share, what nobody else wants
   --max-bandwidth 20MB/s           never more; or 100Mbit/s, 80% of the link
 What to say
-  --quiet  --only-show-errors  -v  --json  --report FILE.html  --no-progress
+  --progress auto|bar|plain|none  --quiet  --only-show-errors  -v
+  --json  --report FILE.html
 About the objects
   --content-type TYPE  --cache-control TEXT  --metadata K=V,K=V  --tags K=V
   --storage-class NAME  --acl NAME  --sse AES256|aws:kms

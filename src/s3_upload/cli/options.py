@@ -168,7 +168,14 @@ class StoreOptions:
 class OutputOptions:
     """How to tell about it."""
 
-    no_progress: Annotated[bool, flag("No progress line.")] = False
+    progress: Annotated[
+        Literal["auto", "bar", "plain", "none"],
+        flag(
+            "What shows how far it is. bar: a block at the bottom of the terminal; plain: a line after 10 s, "
+            "30 s later, then each minute; auto: bar on a terminal, else plain."
+        ),
+    ] = "auto"
+    no_progress: Annotated[bool, flag("The same as --progress none.")] = False
     quiet: Annotated[bool, flag("Say nothing; the exit code tells.", name=("--quiet", "-q"))] = False
     only_show_errors: Annotated[bool, flag("Say only what failed.")] = False
     json: Annotated[bool, flag("A line of JSON on stdout for every file, and one for the run.")] = False

@@ -13,15 +13,17 @@ import os
 import select
 import sys
 import time
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from s3_upload.cli.outlet import Outlet, Write, write_all
 from s3_upload.errors import S3UploadError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+
+    from s3_upload.screen.frame import Line
+    from s3_upload.screen.painter import Painter, Size
 
 EXIT_OK = 0
 EXIT_FILES_FAILED = 1
@@ -96,8 +98,8 @@ def discard_stdout() -> None:
 
 def end_at_once(*_signal: object) -> None:
     """A signal's handler: ends the process, whatever it waits for."""
-    if sys.stderr is not sys.__stderr__ and select.select([], [2], [], 0.0)[1]:
-        os.write(2, b"\x1b[?25h\n")  # the progress line hides the cursor
+    if _screen.painter is not None and select.select([], [2], [], 0.0)[1]:
+        os.write(2, b"\n")  # the prompt does not come behind the block
     os._exit(EXIT_INTERRUPTED)
 
 
@@ -112,10 +114,10 @@ class _Channel:
         self._write = write
         self._told = False
 
-    def put(self, data: bytes) -> None:
-        """Raises the `OSError` of a write before, once."""
+    def put(self, data: bytes, write: Write | None = None) -> None:
+        """Raises the `OSError` of a write before, once. `write`: another way than its own."""
         try:
-            self.outlet.put(self._write, data)
+            self.outlet.put(write or self._write, data)
         except OSError:
             if not self._told:
                 self._told = True
@@ -140,7 +142,7 @@ def in_background() -> Iterator[None]:
     """Within, lines are written by threads, one for each open file. `flush` before it ends, or what has not
     been written by then may be lost."""
     outlets: dict[tuple[int, int], Outlet] = {}
-    for name, write in (("stdout", partial(write_all, 1)), ("stderr", _write_stderr)):
+    for name, write in (("stdout", _write_stdout), ("stderr", _write_stderr)):
         fd = _descriptor(name)
         if fd is not None:
             info = os.fstat(fd)
@@ -152,6 +154,59 @@ def in_background() -> Iterator[None]:
         _channels.clear()
         for outlet in outlets.values():
             outlet.close()
+
+
+class _Screen:
+    """The block at the bottom of the terminal that stderr is. `painter`: None where there is none."""
+
+    painter: Painter | None = None
+    _next: Sequence[Line] = ()
+    _waits = False
+
+    def put(self, lines: Sequence[Line]) -> None:
+        """Has `lines` painted; not while those before are not, since nobody takes them in."""
+        channel = _channels.get("stderr")
+        if self.painter is None or channel is None or self._waits:
+            return
+        self._next, self._waits = lines, True
+        with suppress(OSError):
+            channel.put(b".", self._paint)
+
+    def _paint(self, _: bytes) -> None:
+        self._waits = False
+        if self.painter is not None:
+            self.painter.paint(self._next)
+
+    def take_away(self) -> None:
+        """No block any more, once what was written before is."""
+        channel = _channels.get("stderr")
+        if self.painter is not None and channel is not None:
+            with suppress(OSError):
+                channel.put(b".", self._clear)
+
+    def _clear(self, _: bytes) -> None:
+        painter, self.painter = self.painter, None
+        if painter is not None:
+            painter.clear()
+
+
+_screen = _Screen()
+
+
+@contextmanager
+def screen(size: Size) -> Iterator[Callable[[Sequence[Line]], None]]:
+    """Within, what is given to it stands at the bottom of the terminal that stderr is, of that size, and what
+    is written scrolls above."""
+    from s3_upload.screen.painter import Painter
+
+    def write(text: str) -> None:
+        write_all(2, text.encode(sys.stderr.encoding, "replace"))
+
+    _screen.painter = Painter(write, size, colors="NO_COLOR" not in os.environ)
+    try:
+        yield _screen.put
+    finally:
+        _screen.take_away()
 
 
 def room() -> Awaitable[None] | None:
@@ -198,12 +253,21 @@ def _encoded(text: str, stream: TextIO) -> bytes:
 
 
 def _write_stderr(data: bytes) -> None:
-    """By way of the progress line, where there is one: it makes room for others."""
-    if sys.stderr is sys.__stderr__:
+    """Above the block, where there is one."""
+    painter = _screen.painter
+    if painter is None:
         write_all(2, data)
     else:
-        sys.stderr.write(data.decode(sys.stderr.encoding, "replace"))
-        sys.stderr.flush()
+        painter.above(data.decode(sys.stderr.encoding, "replace"))
+
+
+def _write_stdout(data: bytes) -> None:
+    """The same, where stdout is a terminal too."""
+    painter = _screen.painter
+    if painter is None or not os.isatty(1):
+        write_all(1, data)
+    else:
+        painter.above(data.decode(sys.stdout.encoding, "replace"), lambda _: write_all(1, data))
 
 
 def _descriptor(name: str) -> int | None:

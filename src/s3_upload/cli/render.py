@@ -1,4 +1,4 @@
-"""Renderings of upload reports: text, table, JSON lines, and a progress line beside them.
+"""Renderings of upload reports: text, table, JSON lines.
 
 Rules: each is a fold over the same `UploadReport`s and knows nothing else of the run; memory does not
 grow with the number of uploaded files; what goes to stdout is what the user asked for, what goes to
@@ -7,24 +7,19 @@ stderr is about it.
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from s3_upload.cli.output import emit, emit_json, note, printable, room
 from s3_upload.errors import FailureKind, UploadError
-from s3_upload.report import SKIPPED, SUCCESS, PaceReport, SummaryFold, UploadReport, UploadSummary
+from s3_upload.report import SKIPPED, SUCCESS, SummaryFold, UploadReport, UploadSummary
 from s3_upload.source import utf8_of
 from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Iterable
 
-    from rich.text import Text as RichText
-
-    from s3_upload.pace import Pace
 
 COLUMNS = ("attempts", "bytes", "success_ms", "total_ms", "MBps", "MBps est")
 _WIDTHS = (8, 14, 12, 12, 9, 9)
@@ -190,44 +185,3 @@ def _plain_error(value: object) -> object:
         names = ("kind", "message", "attempts", "status", "code", "request_id")
         return {name: _plain_error(getattr(value, name)) for name in names}
     return value.value if isinstance(value, FailureKind) else value
-
-
-@contextmanager
-def progress_line(
-    text: Text, pace: Pace | None = None, clock: Callable[[], float] = time.monotonic
-) -> Iterator[None]:
-    """Keeps one line about the run at the bottom of the terminal that stderr is."""
-    from rich.console import Console
-    from rich.live import Live
-
-    started_s = clock()
-    live = Live(
-        get_renderable=lambda: progress_text(text, clock() - started_s, pace.latest if pace else None),
-        console=Console(stderr=True, highlight=False),
-        refresh_per_second=8,
-        transient=True,
-        redirect_stdout=False,  # results are for stdout, whatever that is
-    )
-    with live:
-        yield
-
-
-def progress_text(text: Text, elapsed_s: float, pace: PaceReport | None = None) -> RichText:
-    from rich.text import Text as RichText
-
-    speed = text.bytes / 1e6 / elapsed_s if elapsed_s > 0 else 0.0
-    line = RichText(f"{counted(text.files)}  {show_bytes(text.bytes)}  {speed:.2f} MB/s", no_wrap=True)
-    if text.failed:
-        line.append(f"  {text.failed:,} failed", style="bold red")
-    if pace is not None:
-        line.append(f"  {pace_phrase(pace)}", style="dim")
-    return line
-
-
-def pace_phrase(pace: PaceReport) -> str:
-    """What holds the run back now, for people: "yielding: queue 31 ms"."""
-    if pace.state == "full":
-        return ""
-    if pace.state == "capped":
-        return f"capped at {pace.pace_bytes_per_s / 1e6:.2f} MB/s"
-    return f"{pace.state}: queue {pace.queue_s * 1e3:.0f} ms"

@@ -12,11 +12,11 @@ import asyncio
 import gc
 import importlib.util
 import signal
-import sys
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from s3_upload.cli.display import Display
 from s3_upload.cli.dryrun import dry_run
 from s3_upload.cli.output import (
     EXIT_FILES_FAILED,
@@ -32,7 +32,7 @@ from s3_upload.cli.output import (
     printable,
 )
 from s3_upload.cli.page_file import PageFile, written_at_the_end
-from s3_upload.cli.render import Text, counted, progress_line
+from s3_upload.cli.render import Text, counted
 from s3_upload.cli.store import open_store
 from s3_upload.content_type import content_type_by_name
 from s3_upload.descriptors import limit, raise_limit
@@ -40,10 +40,10 @@ from s3_upload.errors import RunError
 from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from s3_upload.cli.options import UploadOptions
-    from s3_upload.pace import Pace
+    from s3_upload.observe.events import Listening
     from s3_upload.report import UploadSummary
     from s3_upload.source import ObjectSource
 
@@ -65,7 +65,7 @@ class Job:
     passes: Iterable[Iterator[ObjectSource]]
     options: UploadOptions
     rendering: Text
-    show_progress: bool
+    display: Display
     page: PageFile | None = None
 
 
@@ -133,7 +133,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
 
     async def upload() -> None:
         _stop_on_signals()
-        async with connect() as client:
+        async with connect() as client, watching(job.display, client.endpoint) as events:
             for sources in job.passes:
                 summary = await s3_upload_files(
                     client,
@@ -144,13 +144,14 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
                     default_request=content_type_by_name(fields),
                     pace=pace,
                     notice=notice_of(job),
+                    events=events,
                 )
                 summaries.append(summary)
 
     handlers = {number: signal.getsignal(number) for number in _heard()}
     with (
         open_store(job.options.store, job.bucket) as connect,
-        _line(job, pace),
+        job.display.on(),
         asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
         runner.run(upload())
@@ -196,15 +197,26 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def notice_of(job: Job) -> Callable[[str], None] | None:
-    """Tells on stderr what goes on with the store; a progress line stays below."""
+    """Tells on stderr what goes on with the store; a screen stays below."""
     output = job.options.output
     if output.quiet or output.only_show_errors:
         return None
     return lambda line: note(printable(f"s3-upload: {line}"))
 
 
-def _line(job: Job, pace: Pace | None) -> AbstractContextManager[None]:
-    return progress_line(job.rendering, pace) if job.show_progress and sys.stderr.isatty() else nullcontext()
+@asynccontextmanager
+async def watching(display: Display, endpoint: str) -> AsyncIterator[Listening | None]:
+    """Within, the display shows how a run stands whose events go where this says."""
+    if display.kind == "none":
+        yield None
+        return
+    display.found(endpoint)
+    task = asyncio.create_task(display.watch.run())
+    try:
+        yield display.watch.listening
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def share_one_heap() -> None:

@@ -1,0 +1,133 @@
+"""What shows while a run goes on: a block at the bottom of the terminal, or now and then a line of a log.
+
+*bar* needs a terminal that understands escape sequences; where stderr is none it is *plain*.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from s3_upload.cli.output import note, printable, screen
+from s3_upload.screen.lookahead import Lookahead
+from s3_upload.screen.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from s3_upload.observe.status import Status
+    from s3_upload.screen.frame import Frame, Line
+    from s3_upload.source import ObjectSource
+
+Kind = Literal["bar", "plain", "none"]
+AWS = ".amazonaws.com"
+COUNT_AFTER_S = 5.0
+"""A log's first line comes later than that, and in shorter runs nobody asks how much there is."""
+USUAL_SIZE = (80, 24)
+"""Columns and rows where nobody knows: some terminals say 0."""
+
+
+def kind_of(wanted: str, *, silent: bool, stdout_is_shown: bool) -> Kind:
+    """What --progress comes to here. `silent`: the user wants to hear less; `stdout_is_shown`: rows go there
+    that are the progress themselves, or JSON, and somebody watches them."""
+    if wanted == "none" or (wanted == "auto" and (silent or stdout_is_shown)):
+        return "none"
+    if wanted == "plain" or not _understands_escapes():
+        return "plain"
+    return "bar"
+
+
+def _understands_escapes() -> bool:
+    if sys.stderr is None or sys.stderr is not sys.__stderr__ or not os.isatty(2):
+        return False
+    return os.environ.get("TERM", "") not in {"", "dumb"} or sys.platform == "win32"
+
+
+class Display:
+    """Shows a run: `watch` hears its events.
+
+    `title`: from where to where; `walk`: its sources once more, None where nobody can know them; `times`: how
+    often each is uploaded; `bandwidth`: the cap, as it was given.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        title: str = "",
+        walk: Callable[[], Iterable[ObjectSource]] | None = None,
+        *,
+        times: int = 1,
+        bandwidth: str = "",
+    ) -> None:
+        self.kind = kind
+        self._title = title
+        self._bandwidth = bandwidth
+        self._endpoint = ""
+        self._paint: Callable[[Sequence[Line]], None] = lambda lines: None
+        self._frame: Frame | None = None
+        lookahead = Lookahead(walk, times=times) if walk is not None else None
+        self.watch = Watch(
+            self._show_bar if kind == "bar" else self._show_line,
+            lookahead,
+            count_after_s=0.0 if kind == "bar" else COUNT_AFTER_S,
+        )
+        if kind == "plain":
+            from s3_upload.screen.log import Schedule
+
+            self._schedule = Schedule()
+
+    def on(self) -> AbstractContextManager[None]:
+        """Within, there is something to be seen."""
+        return self._on_screen() if self.kind == "bar" else nullcontext()
+
+    def found(self, endpoint: str) -> None:
+        """The store is at `endpoint`."""
+        host = urlsplit(endpoint).netloc
+        self._endpoint = "" if host.endswith(AWS) else host
+
+    @contextmanager
+    def _on_screen(self) -> Iterator[None]:
+        with screen(_terminal_size) as self._paint:
+            yield
+
+    def _show_bar(self, status: Status) -> None:
+        if self._frame is None:
+            self._frame = self._new_frame()
+        self._paint(self._frame.lines(status, _terminal_size()[0]))
+
+    def _new_frame(self) -> Frame:
+        from s3_upload.observe.limits import CAP
+        from s3_upload.screen.frame import ASCII, UNICODE, Frame
+
+        glyphs = UNICODE if _can_write("".join(UNICODE)) else ASCII
+        at = f" at {self._endpoint}" if self._endpoint else ""
+        title = printable(f"{self._title.replace('→', glyphs.to)}{at}")
+        held = f"held at {self._bandwidth} by --max-bandwidth" if self._bandwidth else ""
+        return Frame(title, glyphs=glyphs, notes={CAP: held} if held else {})
+
+    def _show_line(self, status: Status) -> None:
+        if status.elapsed_s >= self._schedule.due_s:
+            from s3_upload.screen.log import log_line
+
+            self._schedule.told()
+            note(printable(f"s3-upload: {log_line(status)}"))
+
+
+def _terminal_size() -> tuple[int, int]:
+    """Columns and rows of the terminal that stderr is."""
+    try:
+        columns, rows = os.get_terminal_size(2)
+    except (OSError, ValueError):
+        columns = rows = 0
+    return columns or USUAL_SIZE[0], rows or USUAL_SIZE[1]
+
+
+def _can_write(text: str) -> bool:
+    try:
+        text.encode(sys.stderr.encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,234 @@
+"""How a run stands, for people who watch it: a fold over its events. Pure; `now` is an argument.
+
+Theory of operation.
+
+1. *Bytes* that have arrived: of objects that have ended, and of those with big bodies what was acknowledged.
+2. *Rate*: what arrived over the last RATE_S.
+3. *Work* is bytes and, since a small file costs about as much as FILE_BYTES, so much for each file.
+4. *Time left*: the work that is left over its rate, which is the mean of the middle half of the last
+   SAMPLES_S seconds: neither a pause nor a burst moves it far.  Seconds without a store are left out.  What
+   is shown follows that with a time constant of FOLLOW_S, so that it does not jump.
+5. *What limits* is what has most of the last LIMIT_S.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import msgspec
+
+from s3_upload.observe.events import (
+    BytesAcknowledged,
+    Event,
+    LimitsChanged,
+    ObjectEnded,
+    StoreAway,
+    StoreBack,
+)
+from s3_upload.observe.limits import AWAY
+from s3_upload.report import SKIPPED, SUCCESS, UploadReport
+
+RATE_S = 5.0
+FILE_BYTES = 64 << 10
+SAMPLES_S = 30.0
+SAMPLE_S = 1.0
+FOLLOW_S = 3.0
+LIMIT_S = 3.0
+MIN_ELAPSED_S = 1.0
+"""Before that no rate is known well enough to tell how much time is left."""
+
+WANTED = frozenset({BytesAcknowledged, LimitsChanged, StoreAway, StoreBack, ObjectEnded})
+"""The events that the fold needs: none for each request."""
+
+
+class Total(msgspec.Struct, frozen=True):
+    """What there is to upload, as far as it has been counted. `estimated`: not every size was looked at."""
+
+    files: int = 0
+    bytes: int = 0
+    complete: bool = False
+    estimated: bool = False
+
+
+class Moving(msgspec.Struct, frozen=True):
+    """An object on its way. `size`: None where nobody knows."""
+
+    key: str
+    bytes: int
+    size: int | None
+    since_s: float
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How the run stands at one moment. `left_s`: None where it cannot be told.
+
+    `away_s`: for how long the store has been away, None where it is there; `next_try_s`: in how many seconds
+    it is tried again.  `last_failure`: of the objects that failed, the last.
+    """
+
+    elapsed_s: float
+    files: int
+    bytes: int
+    failed: int
+    skipped: int
+    retried: int
+    rate_bytes_per_s: float
+    rate_files_per_s: float
+    total: Total | None = None
+    left_s: float | None = None
+    moving: tuple[Moving, ...] = ()
+    requests: int = 0
+    limited_by: str = ""
+    accepted_per_s: float = 0.0
+    away_s: float | None = None
+    next_try_s: float = 0.0
+    away_cause: str = ""
+    last_failure: UploadReport | None = None
+
+    @property
+    def share(self) -> float | None:
+        """How much of the work is done, 0 to 1; None where the whole is not known."""
+        total = self.total
+        if total is None or not total.complete:
+            return None
+        whole = _work(total.bytes, total.files)
+        return min(1.0, _work(self.bytes, self.files + self.failed) / whole) if whole else 1.0
+
+
+class _Away(msgspec.Struct, frozen=True):
+    since_s: float
+    next_try_s: float
+    cause: str
+
+
+class StatusFold:
+    """See the module's theory. `hear` takes events, `report` what is not told by events."""
+
+    def __init__(self) -> None:
+        self._files = self._done_bytes = self._failed = self._skipped = self._retried = 0
+        self._moving: dict[int, Moving] = {}
+        self._limits: deque[tuple[float, str]] = deque([(0.0, "")])
+        self._limit = LimitsChanged(at_s=0.0, requests=0, max_requests=0, limited_by="")
+        self._away: _Away | None = None
+        self._last_failure: UploadReport | None = None
+        self._recent: deque[tuple[float, int, int]] = deque([(0.0, 0, 0)])  # when, bytes, files
+        self._samples: deque[float] = deque(maxlen=int(SAMPLES_S / SAMPLE_S))  # work per second
+        self._sampled = 0.0, 0.0  # when, work
+        self._left_s: float | None = None
+        self._told_s = 0.0
+
+    def hear(self, event: Event, now: float) -> None:
+        """Takes an event of `WANTED`; any other tells it nothing. `now`: on the clock of `status`."""
+        if isinstance(event, ObjectEnded):
+            self.report(event.report)
+        elif isinstance(event, BytesAcknowledged):
+            begun = self._moving.get(event.seq)
+            since_s = now if begun is None else begun.since_s
+            self._moving[event.seq] = Moving(event.key, event.bytes, event.size, since_s)
+        elif isinstance(event, LimitsChanged):
+            self._limit = event
+            if self._limits[-1][1] != event.limited_by:
+                self._limits.append((now, event.limited_by))
+        elif isinstance(event, StoreAway):
+            ago_s = now - event.at_s
+            self._away = _Away(event.since_s + ago_s, event.next_try_s + ago_s, event.cause)
+        elif isinstance(event, StoreBack):
+            self._away = None
+
+    def report(self, report: UploadReport) -> None:
+        """An object has ended."""
+        if self._moving:
+            self._moving.pop(report.seq, None)
+        if report.outcome == SUCCESS:
+            self._files += 1
+            self._done_bytes += report.bytes
+            if report.attempts > 1:
+                self._retried += 1
+        elif report.outcome == SKIPPED:
+            self._skipped += 1
+        else:
+            self._failed += 1
+            self._last_failure = report
+
+    def status(self, now: float, total: Total | None = None) -> Status:
+        """How it stands `now`, in seconds since the run began; `now` only grows."""
+        count = self._done_bytes + sum(moving.bytes for moving in self._moving.values())
+        self._recent.append((now, count, self._files))
+        while len(self._recent) > 2 and self._recent[1][0] <= now - RATE_S:
+            self._recent.popleft()
+        since_s, bytes_then, files_then = self._recent[0]
+        span_s = max(now - since_s, 1e-9)
+        self._sample(now, _work(count, self._files + self._failed))
+        away = self._away
+        return Status(
+            elapsed_s=now,
+            files=self._files,
+            bytes=count,
+            failed=self._failed,
+            skipped=self._skipped,
+            retried=self._retried,
+            rate_bytes_per_s=max(0.0, (count - bytes_then) / span_s),
+            rate_files_per_s=(self._files - files_then) / span_s,
+            total=total,
+            left_s=self._left(now, total, count),
+            moving=tuple(self._moving.values()),
+            requests=self._limit.requests,
+            limited_by=self._limited_by(now),
+            accepted_per_s=self._limit.rate_per_s,
+            away_s=None if away is None else now - away.since_s,
+            next_try_s=0.0 if away is None else max(0.0, away.next_try_s - now),
+            away_cause="" if away is None else away.cause,
+            last_failure=self._last_failure,
+        )
+
+    def _sample(self, now: float, work: float) -> None:
+        at_s, before = self._sampled
+        if now - at_s < SAMPLE_S:
+            return
+        if self._away is None:
+            self._samples.append(max(0.0, work - before) / (now - at_s))
+        self._sampled = now, work
+
+    def _left(self, now: float, total: Total | None, count: int) -> float | None:
+        elapsed_s, self._told_s = now - self._told_s, now
+        if total is None or not total.complete or now < MIN_ELAPSED_S or self._away is not None:
+            self._left_s = None
+            return None
+        rate = _middle(self._samples)
+        left = _work(total.bytes - count, total.files - self._files - self._failed)
+        if rate <= 0.0:
+            self._left_s = None
+            return None
+        found_s = max(0.0, left) / rate
+        if self._left_s is None:
+            self._left_s = found_s
+        else:
+            expected_s = max(0.0, self._left_s - elapsed_s)
+            weight = 1.0 - math.exp(-elapsed_s / FOLLOW_S)
+            self._left_s = expected_s + weight * (found_s - expected_s)
+        return self._left_s
+
+    def _limited_by(self, now: float) -> str:
+        if self._away is not None:
+            return AWAY
+        while len(self._limits) > 1 and self._limits[1][0] <= now - LIMIT_S:
+            self._limits.popleft()
+        lasted_s: dict[str, float] = {}
+        ends_s = [*(at_s for at_s, _ in self._limits), now][1:]
+        for (at_s, name), end_s in zip(self._limits, ends_s, strict=True):
+            lasted_s[name] = lasted_s.get(name, 0.0) + end_s - max(at_s, now - LIMIT_S)
+        lasted_s.pop("", None)
+        return max(lasted_s, key=lambda name: lasted_s[name], default="")
+
+
+def _work(count: int, files: int) -> float:
+    return float(count + FILE_BYTES * files)
+
+
+def _middle(samples: deque[float]) -> float:
+    """The mean of the middle half; 0.0 of nothing."""
+    ordered = sorted(samples)
+    cut = len(ordered) // 4
+    middle = ordered[cut : len(ordered) - cut]
+    return sum(middle) / len(middle) if middle else 0.0

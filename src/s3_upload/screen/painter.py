@@ -1,0 +1,86 @@
+"""Keeps a block of lines at the bottom of a terminal. Escape sequences: ECMA-48, as every terminal has them.
+
+Rules:
+
+* A change is one write, between the marks of a synchronized update (mode 2026; a terminal that does not know
+  them ignores them): nothing flickers.
+* The cursor stays where it is seen, at the block's end: whoever is killed leaves the terminal in order.
+* What others print goes above the block.
+* A terminal that has become narrower has wrapped the lines: so many more rows are taken back.
+
+(The library rich has a `Live` that does nearly this; its import takes as long as 500 small uploads, and it
+leaves pieces of the block behind where a terminal becomes narrower.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.cells import cell_len
+
+from s3_upload.screen.frame import Line
+
+BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
+TO_END, REST = "\x1b[K", "\x1b[J"
+"""Erase to the end of the line; of the screen."""
+
+Size = Callable[[], tuple[int, int]]
+"""Columns and rows of the terminal, now."""
+
+
+class Painter:
+    """See the module's rules. `write` takes what is to be sent to the terminal; `colors`: whether styles may
+    be."""
+
+    def __init__(self, write: Callable[[str], None], size: Size, *, colors: bool) -> None:
+        self._write = write
+        self._size = size
+        self._colors = colors
+        self._lines: Sequence[Line] = ()
+        self._widths: list[int] = []
+        self._columns = 0
+
+    def paint(self, lines: Sequence[Line]) -> None:
+        """The block becomes `lines`."""
+        columns, rows = self._size()
+        lines = lines[: max(1, rows - 1)]
+        same = columns == self._columns and len(lines) >= len(self._lines)
+        text = self._to_top(columns) + ("" if same else REST) + self._block(lines, columns)
+        self._write(f"{BEGIN}{text}{END}")
+
+    def above(self, text: str, write: Callable[[str], None] | None = None) -> None:
+        """Writes `text`, whole lines, above the block; with `write`, where it is of another stream."""
+        columns, _ = self._size()
+        before, lines = self._to_top(columns) + REST, self._lines
+        self._lines, self._widths = (), []
+        block = self._block(lines, columns) if lines else ""
+        if write is None:
+            self._write(f"{BEGIN}{before}{text}{block}{END}")
+        else:
+            self._write(before)
+            write(text)
+            self._write(block)
+
+    def clear(self) -> None:
+        """The block is gone; the cursor stands where it began."""
+        if self._lines:
+            columns, _ = self._size()
+            text = self._to_top(columns) + REST
+            self._lines, self._widths = (), []
+            self._write(text)
+
+    def _to_top(self, columns: int) -> str:
+        """Moves the cursor from the block's end to its begin."""
+        rows = sum(max(1, -(-width // max(columns, 1))) for width in self._widths)
+        up = f"\x1b[{rows - 1}A" if rows > 1 else ""
+        return f"\r{up}" if rows else ""
+
+    def _block(self, lines: Sequence[Line], columns: int) -> str:
+        self._lines, self._columns = lines, columns
+        self._widths = [sum(cell_len(piece.text) for piece in line) for line in lines]
+        return "\r\n".join(self._styled(line) + TO_END for line in lines)
+
+    def _styled(self, line: Line) -> str:
+        if not self._colors:
+            return "".join(piece.text for piece in line)
+        return "".join(f"\x1b[{style}m{text}\x1b[0m" if style else text for text, style in line)
