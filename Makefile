@@ -37,6 +37,15 @@ test: $(VENV)/for-test ## Run all tests (ARGS="-k name" goes to pytest)
 test-stores: $(VENV)/for-stores ## Upload to MinIO, VersityGW, rclone and moto (ARGS=--write for the docs)
 	@$(BIN)/python -m tests.stores $(ARGS)
 
+# The first run installs a headless Chromium where it may (root on Debian or Ubuntu), and says so where not.
+.PHONY: test-page
+test-page: $(VENV)/for-page ## Look at the page about a run in Chromium: phone, desktop, dark, hover, zoom
+	@$(BIN)/python -m tests.page $(ARGS)
+
+.PHONY: screenshots
+screenshots: $(VENV)/for-page ## The same, and new pictures of the page in docs/images
+	@$(BIN)/python -m tests.page --write
+
 # Not part of .ci/run: it needs 60 GB of disk, and minutes.
 .PHONY: test-big
 test-big: $(VENV)/for-stores ## 5 GiB, 1000 files and stdin through MinIO; needs disk (ARGS="--help" tells more)
@@ -96,6 +105,7 @@ $(VENV)/for-run: NEEDS := -e '.[embedded]'
 $(VENV)/for-test: NEEDS := -e '.[embedded,adapters]' --group test
 $(VENV)/for-check: NEEDS := -e '.[embedded,adapters]' --group test --group check
 $(VENV)/for-stores: NEEDS := -e '.[embedded]' --group test --group stores
+$(VENV)/for-page: NEEDS := -e '.[embedded,adapters]' --group test --group page
 $(VENV)/for-bench: NEEDS := -e '.[embedded]' --group bench
 $(VENV)/for-lab: NEEDS := -e '.[embedded]' --group lab
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from s3_upload.api import Controls, Runtime, controls_for, run_upload
 from s3_upload.client import S3Client
 from s3_upload.engine.client import Client
+from s3_upload.observe.events import Events
 from s3_upload.report import UploadReport, UploadSummary
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
@@ -67,13 +68,15 @@ class Meddling:
     """How a test makes a run other than it is, or watches it; all optional.
 
     `client` wraps the client, `report` may swallow a report (None), `controls` replaces the
-    algorithm, `limit_s` the time allowed, `started` is told the loop and the controls.
+    algorithm, `limit_s` the time allowed, `events` hear of what happens, `started` is told the loop and
+    the controls.
     """
 
     client: Callable[[Client], Client] = lambda client: client
     report: Callable[[UploadReport], UploadReport | None] = lambda report: report
     controls: Callable[[World], Controls] = lambda world: controls_for(world.config)
     limit_s: float = 0.0
+    events: Events | None = None
     started: Callable[[SimLoop, Controls], None] = lambda loop, controls: None
 
 
@@ -188,6 +191,7 @@ async def _run(world: World, meddling: Meddling, client: S3Client, runtime: Runt
         default_request=(lambda _: ONLY_NEW) if world.only_new else None,
         controls=controls,
         runtime=runtime,
+        events=meddling.events,
     )
 
 

@@ -106,11 +106,36 @@ def test_one_file_again_and_again_stands_one_after_the_other() -> None:
 
 def test_limits_and_outages_are_told_where_there_are_such_events() -> None:
     history = history_of([uploaded(0, attempt(0.0, 10.0, MB))])
-    for at_s, requests in ((0.0, 8), (5.0, 16)):
-        history.add_event(LimitsChanged(at_s=at_s, requests=1, max_requests=requests, limited_by="link"))
+    assert chart_data(history)["limits"] is None
+    for at_s, requests, name in ((0.1, 8, "link"), (5.0, 16, "novelty")):
+        history.add_event(LimitsChanged(at_s=at_s, requests=1, max_requests=requests, limited_by=name))
     history.add_event(StoreBack(at_s=7.0, since_s=6.0))
     data = chart_data(history)
-    assert (data["bound"][0], data["bound"][-1], data["away"]) == (8.0, 16.0, [[6.0, 7.0]])
+    assert (data["bound"][5], data["bound"][-1], data["away"]) == (8.0, 16.0, [[6.0, 7.0]])
+    assert (data["limits"]["names"], data["limits"]["colors"]) == (["the link", "novelty"], ["blue", "gray"])
+    assert (data["limits"]["at"][0], data["limits"]["at"][5], data["limits"]["at"][-1]) == (None, 0.0, 1.0)
+
+
+def test_events_too_stand_one_run_after_the_other() -> None:
+    history = History()
+    for _ in range(2):
+        history.add_event(LimitsChanged(at_s=1.0, requests=1, max_requests=4, limited_by="link"))
+        history.add(uploaded(0, attempt(0.0, 5.0, MB)))
+        history.add_event(StoreBack(at_s=6.0, since_s=5.0))
+        history.add(uploaded(1, attempt(2.0, 8.0, MB)))
+    assert [at_s for at_s, _, _ in history.limits.entries] == [1.0, 11.0]
+    assert (history.away.entries, history.span_s) == ([(5.0, 6.0), (15.0, 16.0)], 20.0)
+
+
+def test_an_object_that_fails_long_after_its_last_try_begins_no_other_run() -> None:
+    history = history_of(
+        [
+            uploaded(1, attempt(0.0, 90.0, MB)),
+            failed(0, attempt(0.0, 1.0, MB)),
+            uploaded(2, attempt(1.0, 2.0, MB)),
+        ]
+    )
+    assert history.span_s == 90.0
 
 
 def test_the_pace_of_a_run_is_told() -> None:
@@ -130,6 +155,7 @@ def test_the_pace_of_a_run_is_told() -> None:
         "base": [20.0, 20.0],
         "state": [0, 1],
         "states": ["growing", "yielding"],
+        "colors": ["green", "red"],
     }
     assert (data["pace"][0], data["pace"][int(1.5 / history.flow.width_s)]) == (None, 2.0)
     assert data["bound"][-1] == 4.0

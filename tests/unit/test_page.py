@@ -151,7 +151,7 @@ def test_records_that_end_before_the_run_are_told_to_be_so() -> None:
 
 def test_limits_are_shown_by_their_shares() -> None:
     history = History()
-    history.limited_by = {"reading files": 0.25, "the <link>": 0.7, "nothing much": 0.001}
+    history.limited_by = {"reading": 0.25, "the <link>": 0.7, "cpu": 0.001}
     text = page_html(history, "t", "f")
     assert re.findall("</i>([^<]*)</li>", text) == ["the &lt;link&gt; 70%", "reading files 25%"]
 

@@ -22,6 +22,7 @@ import msgspec
 
 from s3_upload.cli.output import printable
 from s3_upload.cli.render import counted
+from s3_upload.observe import limits
 from s3_upload.observe.history import SIZES_PER_DECADE
 from s3_upload.report import SUCCESS, SUPERSEDED
 from s3_upload.units import show_bytes
@@ -32,8 +33,20 @@ if TYPE_CHECKING:
     from s3_upload.observe.bins import Dot, Scatter
     from s3_upload.observe.history import Cause, History, Slow
 
-LIMIT_COLORS = ("blue", "violet", "green", "amber", "red", "gray")
-FAR = 10.0
+LIMITS = {
+    limits.LINK: ("the link", "blue"),
+    limits.ANSWERS: ("the store's answers", "violet"),
+    limits.THROTTLED: ("throttling by the store", "amber"),
+    limits.READING: ("reading files", "green"),
+    limits.CPU: ("this process's CPU", "red"),
+    limits.CAP: ("the cap on the bandwidth", "teal"),
+    limits.OTHERS: ("others on the link", "pink"),
+    limits.LISTING: ("the listing of files", "olive"),
+    limits.AWAY: ("the store was away", "gray"),
+    limits.ERRORS: ("waits between tries", "brown"),
+}
+"""What limits a run: in words, and in which color."""
+FAR = 3.0
 """Time limits above so many times the longest request are told, not drawn."""
 MIN_SHARE = 0.005
 """What limited the run for less is not shown."""
@@ -110,13 +123,20 @@ def chart_data(history: History) -> dict[str, Any]:
         "vain": vain if any(vain) else None,
         "pace": _at(starts, width_s, [(p.at_s, p.pace_bytes_per_s / 1e6) for p in pace]),
         "busy": per_s("busy", 1.0),
-        "bound": _at(starts, width_s, history.limits.entries or [(p.at_s, float(p.requests)) for p in pace]),
+        "bound": _at(starts, width_s, _bounds(history)),
         "failed": failed + [0.0] * (len(starts) - len(failed)) if any(failed) else None,
+        "limits": _limits_over_time(history, starts),
         "queue": _queue(history),
         "dots": {name: _dots(getattr(history, name)) for name in ("stored", "cut", "refused")},
         "allowed": _allowed(history),
         "away": [[_rounded(since_s), _rounded(until_s)] for since_s, until_s in history.away.entries],
     }
+
+
+def _bounds(history: History) -> list[tuple[float, float]]:
+    """How many requests there might be at once, from when on."""
+    told = [(at_s, float(most)) for at_s, most, _ in history.limits.entries]
+    return told or [(report.at_s, float(report.requests)) for report in history.pace]
 
 
 def _at(
@@ -133,6 +153,34 @@ def _at(
     return row if any(row) else None
 
 
+def _limits_over_time(history: History, starts: list[float]) -> dict[str, Any] | None:
+    """What limited the run at the end of each bin, as numbers of `names`; None where nobody said."""
+    entries = [(at_s, name) for at_s, _, name in history.limits.entries if name]
+    if not entries:
+        return None
+    known = list(dict.fromkeys(name for _, name in entries))
+    row = _at(starts, history.flow.width_s, [(at_s, 1.0 + known.index(name)) for at_s, name in entries])
+    words = [LIMITS.get(name, (printable(name), "gray")) for name in known]
+    return {
+        "at": [None if number is None else number - 1.0 for number in row or ()],
+        "names": [name for name, _ in words],
+        "colors": [color for _, color in words],
+    }
+
+
+STATES = {
+    "growing": "green",
+    "cruising": "blue",
+    "probing": "violet",
+    "draining": "gray",
+    "wary": "amber",
+    "yielding": "red",
+    "full": "blue",
+    "capped": "teal",
+}
+"""The states of a share, and their colors."""
+
+
 def _queue(history: History) -> dict[str, Any] | None:
     pace = [report for report in history.pace if report.base_s > 0.0]
     if not pace:
@@ -144,6 +192,7 @@ def _queue(history: History) -> dict[str, Any] | None:
         "base": [_rounded(report.base_s * 1e3) for report in pace],
         "state": [states.index(report.state) for report in pace],
         "states": states,
+        "colors": [STATES.get(state, "gray") for state in states],
     }
 
 
@@ -219,12 +268,12 @@ def _tiles(history: History) -> Iterable[str]:
             _unit(time_text(history.answer_s.at(0.5))),
             f"99 %: {time_text(history.answer_s.at(0.99))}",
         )
-    vain = f"{show_bytes(history.wasted_bytes)} sent in vain" if history.wasted_bytes else ""
+    vain = f"{show_bytes(history.wasted_bytes)} in vain" if history.wasted_bytes else ""
     yield _tile("Tried again", f"{history.again:,}", vain)
 
 
 def _files_per_s(files: int, span_s: float) -> str:
-    return f"{files / span_s:,.3g} files a second" if span_s and files > 1 else ""
+    return f"{files / span_s:,.3g} files/s" if span_s and files > 1 else ""
 
 
 def _tile(name: str, value: str, more: str = "") -> str:
@@ -251,13 +300,14 @@ def _sections(history: History) -> Iterable[str]:
 
 
 def _limits(history: History) -> str:
-    shares = sorted(history.limited_by.items(), key=lambda item: -item[1])
-    shares = [(name, share) for name, share in shares if share >= MIN_SHARE]
     bars, keys = "", ""
-    for number, (name, share) in enumerate(shares):
-        style = f"--c: var(--{LIMIT_COLORS[min(number, len(LIMIT_COLORS) - 1)]})"
+    for name, share in sorted(history.limited_by.items(), key=lambda item: -item[1]):
+        if share < MIN_SHARE:
+            continue
+        words, color = LIMITS.get(name, (name, "gray"))
+        style = f"--c: var(--{color})"
         bars += f'<span style="{style}; flex: {share:.4f}"></span>'
-        keys += f'<li><i style="{style}"></i>{shown(name)} {share:.0%}</li>'
+        keys += f'<li><i style="{style}"></i>{shown(words)} {share:.0%}</li>'
     return _section("What limited it", f'<div class="stack">{bars}</div><ul class="keys">{keys}</ul>')
 
 
@@ -266,8 +316,14 @@ def _over_time(history: History) -> str:
     parts.append('<h2>Requests at once</h2><div class="chart" id="requests"></div>')
     if any(history.flow.rows["failed"]):
         parts.append('<h2>Attempts that failed</h2><div class="chart" id="failures"></div>')
-    if _queue(history) is not None:
+    queue = _queue(history)
+    if queue is not None:
+        keys = "".join(
+            f'<li><i style="--c: var(--{color})"></i>{shown(state)}</li>'
+            for state, color in zip(queue["states"], queue["colors"], strict=True)
+        )
         parts.append('<h2>Queueing delay, ms</h2><div class="chart" id="queue"></div>')
+        parts.append(f'<ul class="keys">{keys}</ul>')
     away = " Shaded: the store was away." if history.away.entries else ""
     return f"<section>{''.join(parts)}<p>Drag to zoom in, double-click to go back.{away}</p></section>"
 
@@ -326,7 +382,7 @@ def _slowest(slowest: list[Slow]) -> str:
         ("Time", ""),
         ("Last try", 'class="wide"'),
         ("MB/s", 'class="wide"'),
-        ("Attempts", ""),
+        ("Attempts", 'class="wide"'),
     )
     rows = "".join(_slow_row(slow) for slow in slowest)
     return _section("The slowest files", _table(head + rows))
@@ -343,7 +399,7 @@ def _slow_row(slow: Slow) -> str:
         (time_text(slow.total_s), ""),
         (time_text(slow.success_s) if slow.success_s else "-", 'class="wide"'),
         (rate, 'class="wide"'),
-        (f"{slow.attempts:,}", ""),
+        (f"{slow.attempts:,}", 'class="wide"'),
     )
 
 

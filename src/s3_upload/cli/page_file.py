@@ -20,6 +20,7 @@ from s3_upload.errors import S3UploadError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from s3_upload.observe.events import Listening
     from s3_upload.report import UploadReport
 
 FOOTER = f"s3-upload {__version__}"
@@ -50,6 +51,13 @@ class PageFile:
             return progress(report)
 
         return both
+
+    @property
+    def listening(self) -> Listening:
+        """The events of the run that the page tells of."""
+        from s3_upload.observe.events import LimitsChanged, Listening, StoreBack
+
+        return Listening(self.history.add_event, frozenset({LimitsChanged, StoreBack}))
 
     def write(self, ending: str = "") -> None:
         """Raises `S3UploadError` if that fails."""

@@ -121,6 +121,7 @@ def _upload_and_tell(job: Job) -> None:
 def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     """Raises CancelledError or KeyboardInterrupt when it is interrupted."""
     from s3_upload.api import s3_upload_files
+    from s3_upload.observe.events import joined
     from s3_upload.pace import Pace
 
     config, fields = job.options.config(), job.options.objects.request_fields()
@@ -144,7 +145,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
                     default_request=content_type_by_name(fields),
                     pace=pace,
                     notice=notice_of(job),
-                    events=events,
+                    events=joined(events, job.page.listening if job.page else None),
                 )
                 summaries.append(summary)
 

@@ -160,3 +160,11 @@ def events_for(given: Listener | Listening | None) -> Events:
     if given is None:
         return Events()
     return Events([given if isinstance(given, Listening) else Listening(given)])
+
+
+def joined(*given: Listening | None) -> Listening | None:
+    """One who listens for all of these, each to what it wants; None where there are none."""
+    there = [one for one in given if one is not None]
+    if not there:
+        return None
+    return Listening(Events(there).tell, frozenset[type]().union(*(one.kinds for one in there)))

@@ -5,7 +5,7 @@ from its `--json`; it has no clock and no randomness; each collection has a boun
 constants here), so that a million uploads take no more memory than a thousand.
 
 Times: a record's times count from the begin of its run.  `perf-data -n 3` makes three runs, of which the
-second begins when the first has ended: `History` notices and puts them one after the other.
+second begins when the first has ended.  `History` notices, and puts them one after the other.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3_upload.observe.bins import Course, Quantiles, Scatter, Timeline
-from s3_upload.observe.events import StoreBack
+from s3_upload.observe.events import LimitsChanged, StoreBack
 from s3_upload.observe.records import BackRecord, LimitsRecord, SummaryRecord, UploadRecord
 from s3_upload.report import SKIPPED, SUCCESS, SUPERSEDED, PaceReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from s3_upload.observe.events import LimitsChanged
+    from s3_upload.observe.events import Event
     from s3_upload.report import AttemptReport, UploadReport, UploadSummary
 
 BODIES = {"PutObject", "UploadPart"}
@@ -80,7 +80,7 @@ class History:
         self.allowed: dict[int, Allowed] = {}
         self.object_s, self.answer_s = Quantiles(), Quantiles()
         self.causes: dict[str, Cause] = {}
-        self.limits: Course[tuple[float, int]] = Course(MAX_LIMITS)
+        self.limits: Course[tuple[float, int, str]] = Course(MAX_LIMITS)
         self.away: Course[tuple[float, float]] = Course(MAX_AWAY)
         self.pace: tuple[PaceReport, ...] = ()
         self.notes: tuple[str, ...] = ()
@@ -89,8 +89,8 @@ class History:
         self.complete = False
         self._slowest: list[Slow] = []
         self._number = 0
-        self._offset_s = self._latest_s = 0.0
-        self._saw_first = False
+        self._offset_s = self._latest_s = self._event_s = 0.0
+        self._told, self._last_seq = 0, -1
 
     @property
     def slowest(self) -> list[Slow]:
@@ -103,42 +103,44 @@ class History:
         return max(self.wall_time_s, self._offset_s + self._latest_s)
 
     def add(self, report: UploadReport | UploadRecord) -> None:
+        # Within a run the numbers are dense, and none comes twice.
+        if report.seq <= self._last_seq and self._told == self._last_seq + 1:
+            self._begin_another()
+        self._told += 1
+        self._last_seq = max(self._last_seq, report.seq)
         if report.outcome == SKIPPED:
             self.skipped += 1
             return
-        self._place(report)
         for attempt in report.attempt_reports:
             self._add_attempt(attempt, report)
+            self._latest_s = max(self._latest_s, attempt.ended_s)
         self.attempts += report.attempts
         self.again += max(0, report.attempts - 1)
         self._add_object(report)
 
-    def add_event(self, event: LimitsChanged | StoreBack | LimitsRecord | BackRecord) -> None:
-        at_s = self._offset_s + event.at_s
+    def add_event(self, event: Event | LimitsRecord | BackRecord) -> None:
+        """Of the events it wants `LimitsChanged` and `StoreBack`."""
+        if event.at_s < self._event_s:
+            self._begin_another()
+        self._event_s = event.at_s
+        self._latest_s = max(self._latest_s, event.at_s)
         if isinstance(event, StoreBack | BackRecord):
-            self.away.add((self._offset_s + event.since_s, at_s))
-        else:
-            self.limits.add((at_s, event.max_requests))
+            self.away.add((self._offset_s + event.since_s, self._offset_s + event.at_s))
+        elif isinstance(event, LimitsChanged | LimitsRecord):
+            self.limits.add((self._offset_s + event.at_s, event.max_requests, event.limited_by))
 
     def end(self, summary: UploadSummary | SummaryRecord) -> None:
         """The run has come to its end and says so."""
         self.complete = True
         self.wall_time_s = summary.wall_time_s
         self.pace, self.notes = tuple(summary.pace), tuple(summary.notes)
-        self.limited_by = getattr(summary, "limits", {}) or {}
+        self.limited_by = summary.limits
 
-    def _place(self, report: UploadReport | UploadRecord) -> None:
-        """Finds out whether another run has begun: its first object comes once more, or the clock fell back
-        by half, as it cannot within a run, whose records come when their objects end."""
-        ended_s = max((attempt.ended_s for attempt in report.attempt_reports), default=0.0)
-        if not ended_s:
-            return
-        first = report.seq == 0
-        if (first and self._saw_first) or ended_s < 0.5 * self._latest_s:
-            self._offset_s += self._latest_s
-            self._latest_s, self._saw_first = 0.0, False
-        self._saw_first |= first
-        self._latest_s = max(self._latest_s, ended_s)
+    def _begin_another(self) -> None:
+        """Another run has begun, whose clock is at 0."""
+        self._offset_s += self._latest_s
+        self._latest_s = self._event_s = 0.0
+        self._told, self._last_seq = 0, -1
 
     def _add_attempt(self, attempt: AttemptReport, report: UploadReport | UploadRecord) -> None:
         start_s = self._offset_s + (attempt.request_s or attempt.started_s)

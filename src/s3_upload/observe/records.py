@@ -54,6 +54,7 @@ class LimitsRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     at_s: float
     max_requests: int
+    limited_by: str = ""
 
 
 class BackRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ function size(bytes) {
 const SECONDS = [.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
 
 function axes(format, xFormat, more = {}) {
-  const look = { stroke: css("dim"), font: "12px system-ui, sans-serif", grid: { stroke: css("grid"), width: 1 }, ticks: { show: false } };
+  const look = { stroke: css("dim"), font: `12px ${getComputedStyle(document.body).fontFamily}`, grid: { stroke: css("grid"), width: 1 }, ticks: { show: false } };
   return [
     { ...look, space: phone() ? 56 : 80, size: 28, gap: 4, values: (u, splits) => splits.map(xFormat), ...more.x },
     { ...look, space: 34, size: AXIS_PX, gap: 6, values: (u, splits) => splits.map(format), ...more.y },
@@ -80,7 +80,14 @@ function rate() {
   const series = [line("stored", "blue", v => `${short(v)} MB/s`, { fill: css("blue-fill") })], rows = [data.stored];
   if (data.vain) { series.push(line("sent in vain", "red", v => `${short(v)} MB/s`)); rows.push(data.vain); }
   if (data.pace) { series.push(line("allowed", "amber", v => `${short(v)} MB/s`, { dash: [5, 4], width: 1.3, spanGaps: true })); rows.push(data.pace); }
-  overTime("rate", data.t, series, rows, v => short(v), { top: rateTop() });
+  const ribbons = [];
+  if (data.limits) {
+    const { at, names, colors } = data.limits;
+    series.push(line("limited by (ribbon)", "dim", v => names[v], { scale: "state", width: 0 }));
+    rows.push(at);
+    ribbons.push(u => ribbon(u, data.t, at, n => colors[n]));
+  }
+  overTime("rate", data.t, series, rows, v => short(v), { top: rateTop(), over: ribbons });
 }
 
 function requests() {
@@ -99,27 +106,27 @@ function failures() {
   overTime("failures", data.t, [line("so many at this time", "red", v => short(v), { fill: css("red"), width: 0, paths: bars })], [data.failed], v => short(v), { height: 110 });
 }
 
-const STATES = { growing: "green", cruising: "blue", probing: "violet", draining: "gray", wary: "amber", yielding: "red", full: "blue", capped: "amber" };
+// A ribbon at the bottom of a chart says what was so from each of these times on.
+function ribbon(u, times, states, color) {
+  const high = 5 * devicePixelRatio, y = u.bbox.top + u.bbox.height - high, end = u.bbox.left + u.bbox.width;
+  times.forEach((from, n) => {
+    const left = Math.max(u.bbox.left, Math.round(u.valToPos(from, "x", true)));
+    const right = Math.min(end, Math.round(u.valToPos(n + 1 < times.length ? times[n + 1] : data.span, "x", true)));
+    if (right <= left || states[n] == null) return;
+    u.ctx.fillStyle = css(color(states[n]));
+    u.ctx.fillRect(left, y, right - left, high);
+  });
+}
 
 function queue() {
   const q = data.queue;
   if (!q) return;
-  // A ribbon below the line says in what state the run's share was.
-  function ribbon(u) {
-    const high = 5 * devicePixelRatio, y = u.bbox.top + u.bbox.height - high;
-    q.t.forEach((from, n) => {
-      const left = Math.max(u.bbox.left, Math.round(u.valToPos(from, "x", true)));
-      const right = Math.min(u.bbox.left + u.bbox.width, Math.round(u.valToPos(n + 1 < q.t.length ? q.t[n + 1] : data.span, "x", true)));
-      u.ctx.fillStyle = css(STATES[q.states[q.state[n]]] || "gray");
-      if (right > left) u.ctx.fillRect(left, y, right - left, high);
-    });
-  }
   const times = [...q.t], ms = v => `${short(v)} ms`;
   overTime("queue", times, [
     line("in the queue", "blue", ms, { fill: css("blue-fill") }),
     line("round trip without it", "gray", ms, { dash: [5, 4], width: 1.3 }),
-    line("share (ribbon)", "green", v => q.states[v], { show: true, scale: "state", width: 0 }),
-  ], [q.queue, q.base, q.state], v => short(v), { over: [ribbon], top: Math.max(1, ...q.queue, ...q.base) });
+    line("share (ribbon)", "dim", v => q.states[v], { scale: "state", width: 0 }),
+  ], [q.queue, q.base, q.state], v => short(v), { over: [u => ribbon(u, q.t, q.state, n => q.colors[n])], top: Math.max(1, ...q.queue, ...q.base) });
 }
 
 function span(values, least) {
@@ -136,7 +143,7 @@ function sizes() {
   const dots = kinds.flatMap(([kind, color, text]) => data.dots[kind].map(([x, y, n]) => ({ x, y, n, color, text })));
   const most = Math.max(...dots.map(dot => dot.n));
   const xRange = span(dots.map(dot => dot.x), 2), yRange = span([...dots.map(dot => dot.y), ...data.allowed.flatMap(([, low, high]) => [low, high])], 2);
-  const radius = dot => (1.7 + 3.2 * (most > 1 ? Math.log(dot.n) / Math.log(most) : 0)) * devicePixelRatio;
+  const radius = dot => ((dot.color === "blue" ? 1.7 : 2.3) + 3.2 * (most > 1 ? Math.log(dot.n) / Math.log(most) : 0)) * devicePixelRatio;
 
   function draw(u) {
     const { ctx, bbox } = u, at = (v, scale) => u.valToPos(v, scale, true);
