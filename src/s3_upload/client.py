@@ -184,6 +184,11 @@ class S3Client:
         return self._settings.endpoint_url or f"S3 in {self._settings.region}"
 
     @property
+    def is_aws(self) -> bool:
+        """Whether it is S3 itself, and no other store that speaks it."""
+        return self._settings.endpoint_url is None
+
+    @property
     def needs_sha256(self) -> bool:
         return self._signs and not self._uses_tls
 

@@ -153,6 +153,12 @@ class UploadConfig:
         high=5 * GIB,
         auto=True,
     )
+    if_exists: Literal["overwrite", "skip", "fail"] = knob(
+        "overwrite",
+        "What to do with a file whose object is there already. skip: nothing, and that is no failure; it is "
+        "asked for before its body is sent. fail: it fails. Neither ever overwrites (If-None-Match).",
+        choices=("overwrite", "skip", "fail"),
+    )
     source_check: Literal["version", "size"] = knob(
         "version",
         "How a file is known to be still the same while it is read. version: by its size, its times of "

@@ -254,9 +254,18 @@ def test_the_flags_of_objects_have_the_names_of_the_aws_cli(jobs: list[session.J
     assert unset == []
 
 
-@pytest.mark.parametrize("name", ["--if-none-match", "--no-clobber", "--no-overwrite"])
+@pytest.mark.parametrize("name", ["--no-clobber", "--no-overwrite"])
 def test_not_to_overwrite_has_the_names_of_other_tools(jobs: list[session.Job], src: str, name: str) -> None:
     assert main([src, "s3://b", name]) == 0
+    assert jobs[0].options.config() == UploadConfig(if_exists="skip")
+    assert jobs[0].options.objects.request_fields() is NO_FIELDS
+
+
+def test_to_fail_where_something_exists_has_the_name_that_the_api_gives_it(
+    jobs: list[session.Job], src: str
+) -> None:
+    assert main([src, "s3://b", "--if-none-match"]) == 0
+    assert jobs[0].options.config() == UploadConfig()
     assert jobs[0].options.objects.request_fields() == RequestFields(if_none_match="*")
 
 

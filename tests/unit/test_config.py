@@ -46,6 +46,7 @@ def test_the_defaults_are_valid_and_every_knob_has_a_range_or_choices_and_help()
         "window",
         "timeout",
         "hedge",
+        "if_exists",
         "source_check",
         "share",
         "pacing",

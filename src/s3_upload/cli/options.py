@@ -231,11 +231,12 @@ class ObjectOptions:
         str | None, flag("Until when the object is locked: 2030-12-31T00:00:00Z.")
     ] = None
     object_lock_legal_hold_status: Annotated[str | None, flag("Legal hold: ON or OFF.")] = None
-    if_none_match: Annotated[
+    if_none_match: Annotated[bool, flag("Never overwrite: a file whose object exists fails.")] = False
+    no_clobber: Annotated[
         bool,
         flag(
-            "Do not overwrite: a file whose object exists fails.",
-            name=("--if-none-match", "--no-clobber", "--no-overwrite"),
+            "Never overwrite: a file whose object exists is skipped (as --if-exists skip).",
+            name=("--no-clobber", "--no-overwrite"),
         ),
     ] = False
     request_payer: Annotated[Literal["requester"] | None, flag("Who pays: requester.")] = None
@@ -253,7 +254,7 @@ class ObjectOptions:
         given["if_none_match"] = "*" if self.if_none_match else None
         given["expires"] = _time(given["expires"])
         key = self.sse_c_key  # a path, perhaps
-        del given["sse_c_key"]
+        del given["sse_c_key"], given["no_clobber"]
         if given.pop("sse_c") and key is None:
             raise UsageError("--sse-c: the key is missing: give --sse-c-key, or set S3_UPLOAD_SSE_C_KEY")
         given["sse_customer_key"] = customer_key(key) if key else None
@@ -404,4 +405,5 @@ class UploadOptions:
             raise UsageError(
                 f"--expected-size {show_size(self.expected_size)}: no object has more than {most}"
             )
-        return dataclasses.replace(config, part_size=part_size)
+        if_exists = "skip" if self.objects.no_clobber else config.if_exists
+        return dataclasses.replace(config, part_size=part_size, if_exists=if_exists)

@@ -281,11 +281,12 @@ class Feed:
         batch: list[Numbered] = []
         while self._sources and len(batch) < BATCH_COUNT:
             seq, source = self._sources[0]
-            if source.chunks is None and source.problem is None and not source.skip_reason:
+            wanted = source.problem is None and not source.skip_reason
+            if source.chunks is None and wanted:
                 batch.append(self._sources.popleft())
             elif batch:
                 break
-            elif source.chunks is not None:
+            elif wanted:
                 self._begin_stream()
                 return
             else:

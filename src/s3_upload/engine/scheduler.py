@@ -67,6 +67,8 @@ _SPARE = "the store's answers prove no success (they lack an ETag, say): HeadObj
 class Scheduler:
     """One run. `attach` gives it what brings it work, `run` runs it."""
 
+    skips_existing = False
+
     def __init__(
         self,
         *,
@@ -195,7 +197,7 @@ class Scheduler:
                 self._again.begin(upload)
             else:
                 self._feed.keys.free(upload.source.key)
-                self.report(upload.report(self.now()))
+                self.report(upload.report(self.now(), skips_existing=self.skips_existing))
 
     def report(self, report: UploadReport) -> None:
         self._summary.add(report)

@@ -22,7 +22,7 @@ from s3_upload.control.retry import remedy
 from s3_upload.engine.watchdog import InFlight
 from s3_upload.errors import FailureKind, Remedy, UploadError
 from s3_upload.http import Response, SlicedBody
-from s3_upload.report import SUCCESS, AttemptReport, UploadReport
+from s3_upload.report import SKIPPED, SUCCESS, AttemptReport, UploadReport
 from s3_upload.s3.operations import (
     COMPLETE_MULTIPART_UPLOAD,
     HEAD_OBJECT,
@@ -32,6 +32,8 @@ from s3_upload.s3.operations import (
 from s3_upload.s3.proof import disproof, etag_of
 from s3_upload.source import ObjectSource
 
+EXISTS = "the store has an object of that name"
+"""Why an object is skipped with `if_exists="skip"`."""
 MAKES_THE_OBJECT = frozenset({PUT_OBJECT, COMPLETE_MULTIPART_UPLOAD})
 
 
@@ -163,18 +165,23 @@ class Upload:
         sent = next(report for report in reversed(self.attempt_reports) if report.operation == PUT_OBJECT)
         return last.ended_s - sent.started_s
 
-    def report(self, now_s: float) -> UploadReport:
-        """The report of a done upload."""
+    def report(self, now_s: float, *, skips_existing: bool = False) -> UploadReport:
+        """The report of a done upload. `skips_existing`: what the store has already did not fail."""
         reports = tuple(self.attempt_reports)
         error = self.error
+        outcome = SUCCESS if error is None else error.kind.value
+        reason = ""
+        if skips_existing and error is not None and error.kind is FailureKind.EXISTS:
+            outcome, reason, error = SKIPPED, EXISTS, None
         return UploadReport(
             seq=self.seq,
             key=self.source.key,
             source=self.source.name,
             bytes=self.size,
-            outcome=SUCCESS if error is None else error.kind.value,
+            outcome=outcome,
+            reason=reason,
             total_time_s=now_s - self.started_s,
-            success_time_s=0.0 if error is not None else self.success_time_s(),
+            success_time_s=self.success_time_s() if outcome == SUCCESS else 0.0,
             attempts=1 + self.retries if reports else 0,
             est_MBps=self.est_MBps,
             attempt_reports=reports,

@@ -1,0 +1,157 @@
+"""`if_exists="skip"` and "fail": what exists is never overwritten, and its body is not sent in vain."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload import FailureKind, RunError
+from s3_upload.report import SKIPPED
+from s3_upload.source import ObjectSource
+from tests.faults.actions import Answer, Garbage, Request, Reset, Rule, s3_error
+from tests.faults.uploads import PART_BYTES, Reports, config, stored, upload
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from s3_upload import UploadSummary
+    from tests.conftest import StartFaultServer
+    from tests.faults.server import FaultServer
+
+BIG = bytes(PART_BYTES + 1)
+EXISTS = "the store has an object of that name"
+
+
+def again(server: FaultServer, files: Any, if_exists: str = "skip", **arguments: Any) -> UploadSummary:
+    server.requests.clear()
+    return upload(server, files, settings=config(if_exists=if_exists), **arguments)
+
+
+def methods(server: FaultServer) -> set[str]:
+    return {request.method for request in server.requests}
+
+
+def test_what_exists_is_skipped_and_no_body_is_sent(fault_server: StartFaultServer, tmp_path: Path) -> None:
+    server = fault_server()
+    there = {"small": b"first", "big": BIG, "stream": b"first"}
+    upload(server, there)
+    for name in ("small", "big"):
+        (tmp_path / name).write_bytes(b"other" + there[name])
+    read: list[bytes] = []
+
+    def chunks() -> Iterator[bytes]:
+        read.append(b"")
+        yield b"other"
+
+    files = [ObjectSource.file(tmp_path / name, name) for name in ("small", "big")]
+    files += [ObjectSource.stream(chunks(), "stream"), ObjectSource.data(b"new", "new")]
+    reports = Reports()
+    summary = again(server, files, progress=reports)
+    assert stored(server) == there | {"new": b"new"}
+    assert (summary.uploaded, len(summary.skipped), summary.failed) == (1, 3, ())
+    assert [request.key for request in server.requests if request.method != "HEAD"] == ["new"]
+    assert {reports.of(key).reason for key in there} == {EXISTS}
+    assert read == []
+    summary.raise_for_failures()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [s3_error(403, "AccessDenied"), s3_error(503, "SlowDown"), Answer(200 + 104, {}), Reset(), Garbage()],
+    ids=["denied", "throttled", "304", "reset", "garbage"],
+)
+def test_a_question_without_an_answer_leaves_it_to_the_upload_which_does_not_overwrite(
+    fault_server: StartFaultServer, answer: Any
+) -> None:
+    server = fault_server()
+    upload(server, {"there": b"first", "big": BIG})
+    server.set_script([Rule(answer, method="HEAD")])
+    reports = Reports()
+    summary = again(server, {"there": b"second", "big": BIG[1:], "new": b"new"}, progress=reports)
+    assert stored(server) == {"there": b"first", "big": BIG, "new": b"new"}
+    assert (summary.uploaded, len(summary.skipped), summary.failed) == (1, 2, ())
+    assert (reports.of("there").outcome, reports.of("there").reason) == (SKIPPED, EXISTS)
+    assert reports.of("there").error is None
+
+
+def test_many_that_exist_one_after_the_other_are_no_reason_to_stop(fault_server: StartFaultServer) -> None:
+    server = fault_server()
+    there = {f"{number:03}": b"first" for number in range(300)}
+    upload(server, there)
+    server.set_script([Rule(s3_error(403, "AccessDenied"), method="HEAD")])
+    assert len(again(server, dict.fromkeys(there, b"second")).skipped) == 300
+    server.set_script(None)
+    assert len(again(server, dict.fromkeys(there, b"second")).skipped) == 300
+    assert methods(server) == {"HEAD"}
+    assert stored(server) == there
+
+
+def test_a_store_that_knows_no_precondition_is_asked_for_every_object(fault_server: StartFaultServer) -> None:
+    def forget(request: Request) -> None:
+        headers = request.headers
+        assert isinstance(headers, dict)
+        headers.pop("if-none-match", None)
+
+    server = fault_server(forget)
+    upload(server, {"there": b"first"})
+    again(server, {"there": b"second", "new": b"new"})
+    assert stored(server) == {"there": b"first", "new": b"new"}
+
+
+def test_to_fail_is_to_fail(fault_server: StartFaultServer) -> None:
+    server = fault_server()
+    upload(server, {"there": b"first"})
+    reports = Reports()
+    summary = again(server, {"there": b"second", "new": b"new"}, "fail", progress=reports)
+    assert stored(server) == {"there": b"first", "new": b"new"}
+    assert (summary.uploaded, len(summary.failed)) == (1, 1)
+    assert reports.of("there").outcome == FailureKind.EXISTS.value
+    assert methods(server) == {"PUT"}
+
+
+def test_sources_keep_their_order_and_an_async_iterable_is_one_too(fault_server: StartFaultServer) -> None:
+    server = fault_server()
+    upload(server, {f"{number:02}": b"" for number in range(0, 60, 2)})
+
+    async def files() -> AsyncIterator[ObjectSource]:
+        for number in range(60):
+            yield ObjectSource.data(b"x", f"{number:02}")
+
+    summary = again(server, files())
+    assert [report.key for report in summary.skipped] == [f"{number:02}" for number in range(0, 60, 2)]
+    assert summary.uploaded == 30
+
+
+class BoomError(Exception):
+    """Of the caller's own iterable."""
+
+
+@pytest.mark.parametrize("error", [BoomError, asyncio.CancelledError])
+def test_what_the_callers_iterable_raises_ends_the_run(
+    fault_server: StartFaultServer, error: type[BaseException]
+) -> None:
+    server = fault_server()
+
+    async def files() -> AsyncIterator[ObjectSource]:
+        yield ObjectSource.data(b"x", "a")
+        raise error
+
+    with pytest.raises(error):
+        again(server, files())
+
+    def plain() -> Iterator[ObjectSource]:
+        yield ObjectSource.data(b"x", "b")
+        raise BoomError
+
+    with pytest.raises(BoomError):
+        again(server, plain())
+
+
+def test_a_run_that_stops_leaves_no_question_behind(fault_server: StartFaultServer) -> None:
+    """`upload` checks that no task is left."""
+    server = fault_server([Rule(s3_error(404, "NoSuchBucket"), method="PUT")])
+    with pytest.raises(RunError, match="no such bucket"):
+        again(server, {f"{number}": b"x" for number in range(2_000)})
