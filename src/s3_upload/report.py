@@ -26,6 +26,10 @@ FAILED_BODY_BYTES = 200 * (1 << 20)
 """So many bytes of bodies in memory a summary keeps for those who try once more what failed."""
 
 
+MAX_DURATIONS = 4_096
+MAX_CAUSES, OTHER_CAUSES = 20, "other"
+
+
 class ConnectionSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the kernel says of one connection at one moment.
 
@@ -194,7 +198,9 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     the way (a region, a clock, checksums that the store does not take), one of a kind.  `pace` tells how much
     of the link was taken over time, in at most `engine.pacer.MAX_REPORTS` reports; empty where nothing held
     the run back.  `limits` tells what limited the run, by the names of `observe.limits`, and for which share
-    of its time; the largest first.
+    of its time; the largest first.  `causes` counts the attempts that failed, by what the store said
+    ("503 SlowDown") or what happened ("timeout"), the most frequent first.  `median_s` and `p99_s`: of how
+    long an object that was uploaded took, waits between tries included.
     """
 
     sources: int
@@ -210,6 +216,9 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     pace: tuple[PaceReport, ...] = ()
     limits: Mapping[str, float] = {}
+    causes: Mapping[str, int] = {}
+    median_s: float = 0.0
+    p99_s: float = 0.0
 
     def __str__(self) -> str:
         files = "1 object" if self.uploaded == 1 else f"{self.uploaded:,} objects"
@@ -236,6 +245,30 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
             raise UploadsFailed(errors)
 
 
+class Durations:
+    """A sample of durations, evenly over time, from which quantiles come: at most MAX_DURATIONS of them."""
+
+    def __init__(self) -> None:
+        self._kept: list[float] = []
+        self._every = 1
+        self._left = 1
+
+    def add(self, seconds: float) -> None:
+        self._left -= 1
+        if self._left:
+            return
+        self._left = self._every
+        self._kept.append(seconds)
+        if len(self._kept) >= MAX_DURATIONS:
+            del self._kept[1::2]
+            self._every *= 2
+
+    def quantile(self, share: float) -> float:
+        """0.0 where there is none."""
+        ordered = sorted(self._kept)
+        return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else 0.0
+
+
 class SummaryFold:
     """Folds `UploadReport`s into an `UploadSummary`, keeping only what failed or was skipped."""
 
@@ -248,12 +281,15 @@ class SummaryFold:
         self._failed: list[UploadReport] = []
         self._failed_bytes = 0
         self._skipped: list[UploadReport] = []
+        self._durations = Durations()
+        self._causes: dict[str, int] = {}
 
     def add(self, report: UploadReport) -> None:
         self._attempts += report.attempts
         if report.outcome == SUCCESS:
             self._uploaded += 1
             self._bytes += report.bytes
+            self._durations.add(report.total_time_s)
             if len(report.attempt_reports) == 1:  # the hot path: nothing can have been wasted
                 return
         elif report.outcome == SKIPPED:
@@ -262,6 +298,15 @@ class SummaryFold:
             self._failed.append(self._bounded(report))
         self._wasted_bytes += sum(a.sent_bytes for a in report.attempt_reports if a.outcome != SUCCESS)
         self._hedges += sum(a.hedge for a in report.attempt_reports)
+        for attempt in report.attempt_reports:
+            if attempt.outcome not in {SUCCESS, SUPERSEDED}:
+                self._count(attempt)
+
+    def _count(self, attempt: AttemptReport) -> None:
+        cause = f"{attempt.status} {attempt.code}".rstrip() if attempt.status else attempt.outcome
+        if cause not in self._causes and len(self._causes) >= MAX_CAUSES:
+            cause = OTHER_CAUSES
+        self._causes[cause] = self._causes.get(cause, 0) + 1
 
     def _bounded(self, report: UploadReport) -> UploadReport:
         """The report as it is kept: not with any number of bodies."""
@@ -294,4 +339,7 @@ class SummaryFold:
             notes=tuple(notes),
             pace=tuple(pace),
             limits=limits or {},
+            causes=dict(sorted(self._causes.items(), key=lambda item: -item[1])),
+            median_s=self._durations.quantile(0.5),
+            p99_s=self._durations.quantile(0.99),
         )

@@ -63,11 +63,17 @@ class Text:
         elif not self.only_errors:
             note(printable(f"skipped: {report.source}: {report.reason}"))
 
-    def finish(self, summary: UploadSummary) -> None:
-        """Says how the run went, and what is worth to be known for the next."""
+    def finish(self, summary: UploadSummary, more: Iterable[str] = ()) -> None:
+        """Says how the run went, `more` about that, and what is worth to be known for the next."""
         if not self.quiet and not self.only_errors:
             emit(summary_line(summary))
-            tell(summary.notes)
+            self._tell(summary.notes, more)
+
+    def _tell(self, notes: Iterable[str], more: Iterable[str]) -> None:
+        for text in more:
+            note(printable(f"  {text}"))
+        for text in notes:
+            note(printable(f"s3-upload: note: {text}"))
 
 
 class Table(Text):
@@ -88,10 +94,10 @@ class Table(Text):
             emit(table_row(report))
         super().show(report)
 
-    def finish(self, summary: UploadSummary) -> None:
+    def finish(self, summary: UploadSummary, more: Iterable[str] = ()) -> None:
         if not self.quiet and not self.only_errors:
             note(summary_line(summary))
-            tell(summary.notes)
+            self._tell(summary.notes, more)
 
 
 class JsonLines(Text):
@@ -101,21 +107,18 @@ class JsonLines(Text):
         source = utf8_of(report.source)  # or its bytes would be read otherwise than those of the key
         emit_json(json_line({"type": "upload", **_builtins(report), "source": source, "MBps": report.MBps}))
 
-    def finish(self, summary: UploadSummary) -> None:
+    def finish(self, summary: UploadSummary, more: Iterable[str] = ()) -> None:
         bare = msgspec.structs.replace(summary, failed=(), skipped=())  # they have had a line each
         counts = _builtins(bare) | {"failed": len(summary.failed), "skipped": len(summary.skipped)}
         emit_json(json_line({"type": "summary", **counts, "goodput_MBps": summary.goodput_MBps}))
 
 
-def tell(notes: Iterable[str]) -> None:
-    for text in notes:
-        note(printable(f"s3-upload: note: {text}"))
-
-
 def failure_line(report: UploadReport, bucket: str) -> str:
-    # an UploadError begins with its key
-    what = report.error if report.error is not None else f"{report.key}: {report.reason or report.outcome}"
-    return f"failed: {report.source} to s3://{bucket}/{what}"
+    """Which source, and why; where to, unless it is the source that is at fault."""
+    why = str(report.error or report.reason or report.outcome).removeprefix(f"{report.key}: ")
+    if why.startswith(f"{report.source}: "):
+        return f"failed: {why}"
+    return f"failed: {report.source} to s3://{bucket}/{report.key}: {why}"
 
 
 def table_row(report: UploadReport) -> str:

@@ -37,6 +37,7 @@ from s3_upload.cli.store import open_store
 from s3_upload.content_type import content_type_by_name
 from s3_upload.descriptors import limit, raise_limit
 from s3_upload.errors import RunError
+from s3_upload.screen.ending import ending
 from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:
@@ -106,16 +107,27 @@ def _upload_and_tell(job: Job) -> None:
     budget_wait_s = sum(summary.budget_wait_s for summary in summaries)
     notes = dict.fromkeys(text for summary in summaries for text in summary.notes)
     paces = [report for summary in summaries for report in summary.pace]
-    summary = job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces)
+    limits = _limits_of(summaries, wall_time_s)
+    summary = job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces, limits)
     if job.page is not None:
         job.page.history.end(summary)
     try:
-        job.rendering.finish(summary)
+        job.rendering.finish(summary, ending(summary, job.options.config()))
         flush()
     except StdoutError as error:
         if not error.gone:
             raise
         # Everything is uploaded, and nobody wants to hear it.
+
+
+def _limits_of(summaries: Iterable[UploadSummary], wall_time_s: float) -> dict[str, float]:
+    """Of all passes together."""
+    lasted_s: dict[str, float] = {}
+    for summary in summaries:
+        for name, share in summary.limits.items():
+            lasted_s[name] = lasted_s.get(name, 0.0) + share * summary.wall_time_s
+    ordered = sorted(lasted_s, key=lambda name: -lasted_s[name])
+    return {name: round(lasted_s[name] / wall_time_s, 3) for name in ordered}
 
 
 def _upload(job: Job, summaries: list[UploadSummary]) -> None:
