@@ -132,6 +132,7 @@ def test_a_page_cannot_be_written_at_the_end(account: dict[str, str]) -> None:  
         (("report", "src", "-o", "x.html"), ("src: Is a directory",)),
         (("report", "src/a.txt", "-o", "nowhere/x.html"), ("-o nowhere/x.html: No such file",)),
         (("report", "src/a.txt"), ("-o",)),
+        (("src", "s3://bucket", "--report", "-"), ("--report: give the name of a file",)),
         (("src", "s3://bucket", "--dryrun", "--report", "x.html"), ("--dryrun and --report",)),
     ],
 )

@@ -29,12 +29,25 @@ def history_of(reports: Iterable[UploadReport]) -> History:
     return history
 
 
-def test_a_body_counts_from_its_request_to_its_last_byte() -> None:
-    data = chart_data(history_of([uploaded(0, attempt(0.0, 1.0, 8 * MB))]))
+def test_a_body_counts_until_it_was_acknowledged() -> None:
+    data = chart_data(history_of([uploaded(0, attempt(0.0, 1.0, 8 * MB, sent_s=0.1, acked_s=0.8))]))
     assert data["span"] == 1.0
-    assert data["stored"][1] == data["stored"][20] == 10.0  # 8 MB in the 0.8 s until all was sent
+    assert data["stored"][1] == data["stored"][79] == 10.0
     assert data["stored"][-1] == 0.0
     assert set(data["busy"]) == {1.0}
+
+
+def test_a_body_counts_until_its_answer_where_no_more_is_known() -> None:
+    data = chart_data(history_of([uploaded(0, attempt(0.0, 1.0, 8 * MB, sent_s=0.1))]))
+    assert set(data["stored"]) == {8.0}
+
+
+def test_an_answer_counts_from_where_the_body_had_left() -> None:
+    small, large = attempt(1.0, 1.0, 5, sent_s=1.5), attempt(1.0, 1.0, MB, sent_s=1.1)
+    assert history_of([uploaded(0, small)]).answer_s.at(0.5) == pytest.approx(0.5, rel=0.025)
+    assert not history_of([uploaded(0, large)]).answer_s
+    acked = history_of([uploaded(0, attempt(1.0, 1.0, MB, sent_s=1.1, acked_s=1.8))])
+    assert acked.answer_s.at(0.5) == pytest.approx(0.2, rel=0.025)
 
 
 def test_what_fails_counts_as_sent_in_vain_by_its_cause() -> None:

@@ -312,20 +312,27 @@ def _limits(history: History) -> str:
 
 
 def _over_time(history: History) -> str:
-    parts = ['<h2>Rate, MB/s</h2><div class="chart" id="rate"></div>']
-    parts.append('<h2>Requests at once</h2><div class="chart" id="requests"></div>')
+    parts = [_chart("rate", "Rate, MB/s"), _chart("requests", "Requests at once")]
     if any(history.flow.rows["failed"]):
-        parts.append('<h2>Attempts that failed</h2><div class="chart" id="failures"></div>')
+        parts.append(_chart("failures", "Attempts that failed"))
     queue = _queue(history)
     if queue is not None:
         keys = "".join(
             f'<li><i style="--c: var(--{color})"></i>{shown(state)}</li>'
             for state, color in zip(queue["states"], queue["colors"], strict=True)
         )
-        parts.append('<h2>Queueing delay, ms</h2><div class="chart" id="queue"></div>')
-        parts.append(f'<ul class="keys">{keys}</ul>')
+        parts.append(_chart("queue", "Queueing delay, ms") + f'<ul class="keys">{keys}</ul>')
     away = " Shaded: the store was away." if history.away.entries else ""
     return f"<section>{''.join(parts)}<p>Drag to zoom in, double-click to go back.{away}</p></section>"
+
+
+def _chart(name: str, heading: str) -> str:
+    return f"<h2>{heading}</h2>{_place(name, heading)}"
+
+
+def _place(name: str, label: str) -> str:
+    """Where page.js draws a chart."""
+    return f'<div class="chart" id="{name}" role="figure" aria-label="{label}"></div>'
 
 
 def _sizes(history: History) -> str:
@@ -343,7 +350,7 @@ def _sizes(history: History) -> str:
     return _section(
         "Time against size",
         f"<p>Each request with a body: a small file, or a part of a big one.{far}</p>"
-        f'<ul class="keys">{items}</ul><div class="chart" id="sizes"></div>',
+        f'<ul class="keys">{items}</ul>{_place("sizes", "Time against size")}',
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from s3_upload import __version__
 from s3_upload.cli.output import UsageError, emit, error_line, printable
+from s3_upload.cli.stdin import STDIN
 from s3_upload.errors import S3UploadError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class PageFile:
         self.history = History()
         self._title = title
         self._flag = flag
+        if path in {"", STDIN}:
+            raise UsageError(f"{flag}: give the name of a file (/dev/stdout is stdout)")
         try:
             _try_out(Path(path))
         except (OSError, ValueError) as error:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 BODIES = {"PutObject", "UploadPart"}
 """The requests whose time depends on a size."""
+BUFFERED_BYTES = 64 << 10
+"""A body up to this size is on its way as soon as the kernel has it; a larger one may wait there."""
 MAX_CAUSES = 40
 """There are about thirty kinds of failure; a file of records could name any number."""
 OTHER = "other"
@@ -149,10 +151,12 @@ class History:
         self.hedges += attempt.hedge
         if attempt.outcome == SUCCESS:
             if attempt.body_bytes:
-                arrived_s = self._offset_s + (attempt.acked_s or attempt.sent_s or attempt.ended_s)
-                self.flow.add("stored", attempt.body_bytes, start_s, arrived_s)
-            if attempt.first_byte_s and attempt.sent_s:
-                self.answer_s.add(attempt.first_byte_s - attempt.sent_s)
+                # Not `sent_s`: what has left the program may be in the kernel's buffer for long.
+                arrived_s = attempt.acked_s or attempt.first_byte_s or attempt.ended_s
+                self.flow.add("stored", attempt.body_bytes, start_s, self._offset_s + arrived_s)
+            left_s = attempt.acked_s or (attempt.sent_s if attempt.body_bytes <= BUFFERED_BYTES else 0.0)
+            if attempt.first_byte_s and left_s:
+                self.answer_s.add(max(0.0, attempt.first_byte_s - left_s))
         else:
             self._add_failed(attempt, report, start_s, end_s)
         if attempt.operation in BODIES and attempt.outcome != SUPERSEDED and attempt.request_s:
