@@ -12,8 +12,10 @@ import pytest
 
 from s3_upload.cli.page import page_html, shown, time_text
 from s3_upload.errors import FailureKind
+from s3_upload.observe.events import LimitsChanged
 from s3_upload.observe.history import History
-from s3_upload.report import UploadReport
+from s3_upload.observe.records import SummaryRecord
+from s3_upload.report import PaceReport, UploadReport
 from tests.unit.reports import attempt, failed, many, summary_of, uploaded
 
 EVIL = "a</script><script>alert(1)</script>\udcff\n\u202e.txt"
@@ -107,6 +109,19 @@ def test_title_and_ending_are_shown_and_never_run() -> None:
     text = page_html(history, EVIL, EVIL, EVIL)
     assert text.count(EVIL_SHOWN) == 4
     assert len(Outline(text).scripts) == 3
+
+
+def test_what_a_file_of_records_names_is_shown_and_never_run() -> None:
+    history = History()
+    history.add(uploaded(0, attempt(0.0, 1.0, 5)))
+    history.add_event(LimitsChanged(at_s=0.1, requests=1, max_requests=1, limited_by=EVIL))
+    state = PaceReport(at_s=0.1, share="fair", state=EVIL, base_s=0.1)
+    history.end(SummaryRecord(wall_time_s=1.0, pace=(state,), limits={EVIL: 1.0}, notes=(EVIL,)))
+    text = page_html(history, "t", "f")
+    data, *others = Outline(text).scripts
+    assert len(others) == 2
+    assert "<" not in data
+    text.encode()
 
 
 def test_a_name_too_long_for_a_table_loses_its_middle() -> None:

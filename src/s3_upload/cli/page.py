@@ -4,8 +4,8 @@ Rules:
 
 * The page asks the network for nothing: style, charts (uPlot, which lies in assets/) and numbers are in it,
   and its policy forbids the browser all else.
-* Names come from the run and may be anything: they are in tables only, which are made here, escaped.  The
-  scripts see numbers alone, and the policy lets no other script run.
+* Names come from the run and may be anything: those of files are in tables only, which are made here,
+  escaped.  The scripts see numbers, and names of states as texts; the policy lets no other script run.
 * Its size is bounded, since all that a `History` holds is.
 """
 
@@ -191,7 +191,7 @@ def _queue(history: History) -> dict[str, Any] | None:
         "queue": [_rounded(report.queue_s * 1e3) for report in pace],
         "base": [_rounded(report.base_s * 1e3) for report in pace],
         "state": [states.index(report.state) for report in pace],
-        "states": states,
+        "states": [printable(state) for state in states],
         "colors": [STATES.get(state, "gray") for state in states],
     }
 
