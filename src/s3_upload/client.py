@@ -15,7 +15,7 @@ from types import NoneType
 import msgspec
 
 from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text, wrong_type
-from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
+from s3_upload.errors import AttemptError, ConfigError, FailureKind, RunError, SourceError
 from s3_upload.http import Response, SlicedBody
 from s3_upload.parts import StoreParts
 from s3_upload.report import ConnectionSample
@@ -23,12 +23,21 @@ from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
 from s3_upload.s3.credentials import ANONYMOUS, CredentialProvider, Credentials, StaticCredentials
 from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
 from s3_upload.s3.hints import likely_cause
-from s3_upload.s3.operations import HEAD_OBJECT, NOT_TWICE, PUT_OBJECT, UPLOAD_PART, Checksum, Operation
+from s3_upload.s3.operations import (
+    BODILESS,
+    CREATE_BUCKET,
+    HEAD_BUCKET,
+    NOT_TWICE,
+    PUT_OBJECT,
+    UPLOAD_PART,
+    Checksum,
+    Operation,
+)
 from s3_upload.s3.redirect import is_upgrade, redirected
-from s3_upload.s3.requests import ChecksumsTold, RequestEncoder
-from s3_upload.s3.responses import Failure
+from s3_upload.s3.requests import ChecksumsTold, RequestEncoder, create_bucket_body
+from s3_upload.s3.responses import Failure, classify
 from s3_upload.s3.sigv4 import Signer
-from s3_upload.session import BotocoreCredentials, ChecksumMode, resolve_settings
+from s3_upload.session import DEFAULT_REGION, BotocoreCredentials, ChecksumMode, resolve_settings
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connect import Connector
 from s3_upload.wire.connection import Connection, client_closed
@@ -48,6 +57,8 @@ _OF_CHECKSUMS = (FailureKind.UNSUPPORTED, FailureKind.NEEDS_MD5)
 _TYPE = re.compile(r"(?i)checksum-?type")
 _SETTLED_BY_HEADERS = frozenset({PUT_OBJECT, UPLOAD_PART})
 """Requests whose success needs nothing of the answer's body."""
+BUCKET_TIMEOUT_S = 30.0
+"""For the answer to a request about a bucket."""
 MIN_CLOCK_ERROR_S = 300.0
 """What explains a wrong signature: S3 allows 900 s, other stores down to 300 s."""
 
@@ -214,7 +225,7 @@ class S3Client:
         assert target.encoder is not None
         exchange.note = target.signing
         if operation.name not in _SETTLED_BY_HEADERS:
-            exchange.bodiless = operation.name == HEAD_OBJECT
+            exchange.bodiless = operation.name in BODILESS
             exchange.needs_body = not exchange.bodiless
         if isinstance(operation.body, SlicedBody) and target.encoder.wants_md5(operation):
             operation = await _with_md5(operation, operation.body)
@@ -230,6 +241,39 @@ class S3Client:
             target.pool.put_back(connection)
             raise AttemptError(FailureKind.TIMEOUT, "cancelled before its request began")
         return await connection.request(head, operation.body, exchange)
+
+    async def create_bucket(self, bucket: str) -> bool:
+        """Makes the bucket, where there is none; says whether it has.
+
+        Raises `RunError` where the store refuses that.  Where it does not even say whether there is one, an
+        upload will find out why.
+        """
+        must_be("bucket", bucket, str, "str")
+        try:
+            found = await self._bucket_request(HEAD_BUCKET, bucket)
+        except AttemptError:
+            return False
+        if found.status != 404:
+            return False
+        region = self._settings.region
+        body = create_bucket_body(region) if self.is_aws and region != DEFAULT_REGION else b""
+        try:
+            answer = await self._bucket_request(CREATE_BUCKET, bucket, body)
+        except AttemptError as error:
+            raise RunError(f"{self.endpoint}: bucket {bucket!r}: {error.message}", error.kind) from error
+        failure = classify(CREATE_BUCKET, answer)
+        if failure is None or failure.code == "BucketAlreadyOwnedByYou":
+            return failure is None
+        why = " ".join(filter(None, (str(failure.status), failure.code, failure.message)))
+        raise RunError(f"{self.endpoint}: the bucket {bucket!r} could not be created: {why}", failure.kind)
+
+    async def _bucket_request(self, name: str, bucket: str, body: bytes = b"") -> Response:
+        operation = Operation(name=name, bucket=bucket, key="", body=body)
+        exchange = Exchange(now=asyncio.get_running_loop().time, connect_timeout_s=BUCKET_TIMEOUT_S)
+        try:
+            return await asyncio.wait_for(self.send(operation, exchange), BUCKET_TIMEOUT_S)
+        except TimeoutError:
+            raise AttemptError(FailureKind.TIMEOUT, f"no answer within {BUCKET_TIMEOUT_S:g} s") from None
 
     @property
     def sees(self) -> bool:

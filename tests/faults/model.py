@@ -87,7 +87,8 @@ class S3Model:
 
     def answer(self, request: Request) -> Answer:  # noqa: PLR0911 - the table of operations
         """What S3 would answer, after doing it."""
-        if self.buckets is not None and request.bucket not in self.buckets:
+        creates = request.method == "PUT" and not request.key
+        if self.buckets is not None and request.bucket not in self.buckets and not creates:
             return s3_error(404, "NoSuchBucket", "The specified bucket does not exist")
         refusal = check_body(request)
         if refusal is not None:
@@ -114,6 +115,8 @@ class S3Model:
                 return self._list_parts(request)
             case "GET" | "HEAD" if request.key:
                 return self._get(request)
+            case "HEAD":
+                return Answer(200)
         return s3_error(501, "NotImplemented", f"the fault server knows no {request.method} {request.target}")
 
     def _stored(self, request: Request) -> StoredObject:

@@ -63,7 +63,10 @@ def test_what_no_object_would_survive_stops_the_run_at_once(
 
 def test_the_message_says_what_to_do_about_a_missing_bucket(fault_server: StartFaultServer) -> None:
     server = fault_server(model=S3Model(buckets=set()))
-    with pytest.raises(RunError, match="no such bucket; create it first or correct its name"):
+    with pytest.raises(
+        RunError,
+        match=r"no such bucket; create it .--create-bucket, S3Client.create_bucket. or correct its name",
+    ):
         upload(server, MANY)
 
 

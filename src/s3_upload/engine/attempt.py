@@ -143,7 +143,8 @@ def _explain(client: Client, unit: Unit, failure: Failure, exchange: Exchange, i
     where = f"{client.endpoint}: bucket {unit.operation.bucket!r}: "
     many = f"; {in_a_row} objects in a row were refused" if in_a_row > 1 else ""
     if failure.code == "NoSuchBucket":
-        return f"{where}no such bucket; create it first or correct its name{many}"
+        how = "--create-bucket, S3Client.create_bucket"
+        return f"{where}no such bucket; create it ({how}) or correct its name{many}"
     if failure.kind is FailureKind.CONNECT:
         tries = f"{unit.retries + 1} attempts" if unit.retries else "one attempt"
         return f"{client.endpoint} cannot be reached, after {tries}: {failure.message}"

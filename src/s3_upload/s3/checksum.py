@@ -178,10 +178,7 @@ def check_algorithm(name: str) -> str:
         try:
             checksum_of(name, b"")
         except (ImportError, AttributeError):  # none, or one that is too old
-            raise ConfigError(
-                f"checksum_algorithm = {name!r}: needs awscrt, which the extra crt brings: "
-                "pip install 's3-upload[crt]'"
-            ) from None
+            raise ConfigError(f"checksum_algorithm = {name!r}: needs awscrt: pip install awscrt") from None
     return name
 
 

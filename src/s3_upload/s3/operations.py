@@ -18,6 +18,12 @@ COMPLETE_MULTIPART_UPLOAD = "CompleteMultipartUpload"
 ABORT_MULTIPART_UPLOAD = "AbortMultipartUpload"
 HEAD_OBJECT = "HeadObject"
 LIST_PARTS = "ListParts"
+HEAD_BUCKET = "HeadBucket"
+CREATE_BUCKET = "CreateBucket"
+OF_BUCKETS = frozenset({HEAD_BUCKET, CREATE_BUCKET})
+"""Operations that name no key."""
+BODILESS = frozenset({HEAD_OBJECT, HEAD_BUCKET})
+"""Operations whose answer has no body, whatever it says."""
 ASKING = frozenset({HEAD_OBJECT, LIST_PARTS, ABORT_MULTIPART_UPLOAD})
 """Operations that send nothing of an object: they only find out, or tidy up."""
 NOT_TWICE = frozenset({CREATE_MULTIPART_UPLOAD, COMPLETE_MULTIPART_UPLOAD})

@@ -31,9 +31,12 @@ from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_headers, not_unicode, wa
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
+    CREATE_BUCKET,
     CREATE_MULTIPART_UPLOAD,
+    HEAD_BUCKET,
     HEAD_OBJECT,
     LIST_PARTS,
+    OF_BUCKETS,
     PUT_OBJECT,
     UPLOAD_PART,
     Checksum,
@@ -59,6 +62,8 @@ _METHODS = {
     ABORT_MULTIPART_UPLOAD: "DELETE",
     HEAD_OBJECT: "HEAD",
     LIST_PARTS: "GET",
+    HEAD_BUCKET: "HEAD",
+    CREATE_BUCKET: "PUT",
 }
 _MANY_ALIKE = frozenset({PUT_OBJECT, UPLOAD_PART})
 MAX_SHAPES = 1024
@@ -121,7 +126,9 @@ class RequestEncoder:
         """
         checksum = self._told(operation)
         shape = self._shape(operation, checksum)
-        path = f"{self._path_prefix}/{_encoded_key(operation.key)}"
+        path = self._path_prefix or "/"
+        if operation.name not in OF_BUCKETS:
+            path = f"{self._path_prefix}/{_encoded_key(operation.key)}"
         query = _query(operation)
         target = f"{path}?{query}" if query else path
         size, signer = len(operation.body), self._signer
@@ -247,6 +254,15 @@ def _operation_headers(operation: Operation) -> dict[str, str]:
     elif operation.name == HEAD_OBJECT:
         headers["x-amz-checksum-mode"] = "ENABLED"
     return headers
+
+
+def create_bucket_body(region: str) -> bytes:
+    """The XML body of CreateBucket in a region of S3 other than the first, which is not to be named."""
+    xmlns = "http://s3.amazonaws.com/doc/2006-03-01/"
+    return (
+        f'<CreateBucketConfiguration xmlns="{xmlns}"><LocationConstraint>{region}</LocationConstraint>'
+        "</CreateBucketConfiguration>"
+    ).encode()
 
 
 def complete_body(parts: Iterable[CompletedPart], *, with_checksums: bool = True) -> bytes:
