@@ -52,10 +52,18 @@ ARROWS: dict[str, set[str]] = {
     "content_type": LEAVES,
     "adapters": LEAVES | {"s3", "wire", "engine"},
     "api": LEAVES | {"content_type", "engine", "control", "observe", "s3"},
+    "blocking": set(),
+    "showing": LEAVES | {"observe", "screen"},
+    "job": LEAVES | {"api", "client", "content_type", "engine", "mapping", "observe", "s3", "showing"},
+    "running": LEAVES | {"blocking", "job", "observe"},
+    "calls": LEAVES | {"api", "blocking", "engine", "job", "observe", "running", "s3"},
     "cli": LEAVES
-    | {"__init__", "api", "observe", "screen", "client", "content_type", "embedded", "mapping", "s3"},
+    | {"__init__", "api", "blocking", "observe", "screen", "client", "content_type", "embedded", "mapping"}
+    | {"s3"},
     "__main__": {"cli"},
-    "__init__": LEAVES | {"api", "observe", "client", "content_type", "s3"},
+    "__init__": LEAVES
+    | {"api", "calls", "client", "content_type", "engine", "job", "observe", "running", "s3", "session"}
+    | {"wire"},
 }
 """What each folder or module of the package may import of the package, types included."""
 

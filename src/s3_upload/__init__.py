@@ -9,10 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from s3_upload.api import s3_upload_files
+    from s3_upload.api import DefaultRequest, s3_upload_files
+    from s3_upload.calls import start_upload, upload, upload_async
     from s3_upload.client import S3Client
     from s3_upload.config import UploadConfig
     from s3_upload.content_type import content_type_by_name
+    from s3_upload.engine.client import Client
+    from s3_upload.engine.feed import Sources
+    from s3_upload.engine.outages import Notice
+    from s3_upload.engine.progress import Progress
     from s3_upload.errors import (
         AttemptError,
         ConfigError,
@@ -24,57 +29,124 @@ if TYPE_CHECKING:
         UploadsFailed,
     )
     from s3_upload.filters import Filters, Rule
-    from s3_upload.pace import Pace
+    from s3_upload.job import Settings, UploadSources
+    from s3_upload.observe.events import (
+        AttemptEnded,
+        BytesAcknowledged,
+        Event,
+        LimitsChanged,
+        Listener,
+        Listening,
+        ObjectBegun,
+        ObjectEnded,
+        PartStored,
+        StoreAway,
+        StoreBack,
+        UploadCreated,
+    )
+    from s3_upload.pace import Pace, Share
     from s3_upload.report import AttemptReport, PaceReport, UploadReport, UploadSummary
     from s3_upload.request_fields import CustomerKey, RequestFields
-    from s3_upload.s3.credentials import Credentials
-    from s3_upload.source import ObjectSource, files_recursive
+    from s3_upload.running import Running
+    from s3_upload.s3.credentials import CredentialProvider, Credentials
+    from s3_upload.s3.endpoint import AddressingStyle
+    from s3_upload.session import ChecksumMode
+    from s3_upload.source import BinaryFile, Chunk, Chunks, ObjectSource, files_recursive
+    from s3_upload.wire.resolve import LookUp
+    from s3_upload.wire.tls import ClientCertificate
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddressingStyle",
+    "AttemptEnded",
     "AttemptError",
     "AttemptReport",
+    "BinaryFile",
+    "BytesAcknowledged",
+    "ChecksumMode",
+    "Chunk",
+    "Chunks",
+    "Client",
+    "ClientCertificate",
     "ConfigError",
+    "CredentialProvider",
     "Credentials",
     "CustomerKey",
+    "DefaultRequest",
+    "Event",
     "FailureKind",
     "Filters",
+    "LimitsChanged",
+    "Listener",
+    "Listening",
+    "LookUp",
+    "Notice",
+    "ObjectBegun",
+    "ObjectEnded",
     "ObjectSource",
     "Pace",
     "PaceReport",
+    "PartStored",
+    "Progress",
     "RequestFields",
     "Rule",
     "RunError",
+    "Running",
     "S3Client",
     "S3UploadError",
+    "Settings",
+    "Share",
     "SourceError",
+    "Sources",
+    "StoreAway",
+    "StoreBack",
     "UploadConfig",
+    "UploadCreated",
     "UploadError",
     "UploadReport",
+    "UploadSources",
     "UploadSummary",
     "UploadsFailed",
     "__version__",
     "content_type_by_name",
     "files_recursive",
     "s3_upload_files",
+    "start_upload",
+    "upload",
+    "upload_async",
 ]
 
 _NAMES_IN = {
+    "api": ("DefaultRequest", "s3_upload_files",),
+    "calls": ("start_upload", "upload", "upload_async",),
     "client": ("S3Client",),
     "config": ("UploadConfig",),
     "content_type": ("content_type_by_name",),
+    "engine.client": ("Client",),
+    "engine.feed": ("Sources",),
+    "engine.outages": ("Notice",),
+    "engine.progress": ("Progress",),
     "errors": (
         "AttemptError", "ConfigError", "FailureKind", "RunError", "S3UploadError", "SourceError",
         "UploadError", "UploadsFailed",
     ),
-    "filters": ("Filters", "Rule"),
-    "pace": ("Pace",),
-    "report": ("AttemptReport", "PaceReport", "UploadReport", "UploadSummary"),
-    "s3.credentials": ("Credentials",),
-    "request_fields": ("CustomerKey", "RequestFields"),
-    "source": ("ObjectSource", "files_recursive"),
-    "api": ("s3_upload_files",),
+    "filters": ("Filters", "Rule",),
+    "job": ("Settings", "UploadSources",),
+    "observe.events": (
+        "AttemptEnded", "BytesAcknowledged", "Event", "LimitsChanged", "Listener", "Listening",
+        "ObjectBegun", "ObjectEnded", "PartStored", "StoreAway", "StoreBack", "UploadCreated",
+    ),
+    "pace": ("Pace", "Share",),
+    "report": ("AttemptReport", "PaceReport", "UploadReport", "UploadSummary",),
+    "request_fields": ("CustomerKey", "RequestFields",),
+    "running": ("Running",),
+    "s3.credentials": ("CredentialProvider", "Credentials",),
+    "s3.endpoint": ("AddressingStyle",),
+    "session": ("ChecksumMode",),
+    "source": ("BinaryFile", "Chunk", "Chunks", "ObjectSource", "files_recursive",),
+    "wire.resolve": ("LookUp",),
+    "wire.tls": ("ClientCertificate",),
 }  # fmt: skip
 
 if not TYPE_CHECKING:  # or a type checker would take any name for a public one

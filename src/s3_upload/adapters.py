@@ -178,6 +178,9 @@ class _AiobotocoreClient(_SdkClient):
 
 
 class _Boto3Client(_SdkClient):
+    any_loop = True
+    """It is called in threads, and belongs to no event loop."""
+
     def __init__(self, client: Any, threads: DaemonThreads) -> None:
         super().__init__(client)
         self._threads = threads

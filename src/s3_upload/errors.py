@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 
@@ -302,14 +303,24 @@ def _rebuild(cls: type[UploadError], message: str, state: dict[str, Any]) -> Upl
 
 class RunError(S3UploadError):
     """The run cannot go on: no such bucket, bad credentials, unknown or unreachable host, untrusted
-    certificate."""
+    certificate.
+
+    `summary`: the `UploadSummary` of what had been done by then; None where no run had begun.
+    """
 
     def __init__(self, message: str, kind: FailureKind) -> None:
         super().__init__(message)
         self.kind = kind
+        self.summary: Any = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.kind)
+
+
+def attach_summary(error: BaseException, summary: Any) -> None:
+    """Whoever catches `error`, whatever it is, finds as its `summary` what had been done by then."""
+    with suppress(AttributeError, TypeError):
+        error.summary = summary  # type: ignore[attr-defined]
 
 
 class UploadsFailed(S3UploadError):  # noqa: N818 - named for what happened, as in concurrent.futures

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib.util
 import signal
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from s3_upload.blocking import loop_factory
 from s3_upload.cli.display import Display
 from s3_upload.cli.dryrun import dry_run
 from s3_upload.cli.output import (
@@ -213,16 +213,6 @@ def _stop_on_signals() -> None:
 
     for number in heard:
         loop.add_signal_handler(number, stop)
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where it is installed."""
-    if importlib.util.find_spec("uvloop") is None:
-        return None
-    import uvloop
-
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 def notice_of(job: Job) -> Callable[[str], None] | None:

@@ -47,17 +47,12 @@ from s3_upload.engine.teller import Teller
 from s3_upload.engine.tidy import Leftovers
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.watchdog import InFlight, Watchdog
-from s3_upload.errors import UploadError
+from s3_upload.errors import UploadError, attach_summary
 from s3_upload.http import Response
 from s3_upload.observe.events import Events
 from s3_upload.observe.limits import Standing
 from s3_upload.report import AttemptReport, SummaryFold, UploadReport, UploadSummary
-from s3_upload.s3.operations import (
-    COMPLETE_MULTIPART_UPLOAD,
-    NOT_TWICE,
-    PUT_OBJECT,
-    UPLOAD_PART,
-)
+from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, NOT_TWICE, PUT_OBJECT, UPLOAD_PART
 
 SAFE_TWICE = frozenset({PUT_OBJECT, UPLOAD_PART})
 """Operations of which two at the same time do what one does; CreateMultipartUpload makes two uploads."""
@@ -149,10 +144,16 @@ class Scheduler:
         self._feed.top_up()
         try:
             await self._end
+        except BaseException as error:
+            attach_summary(error, self._so_far())
+            raise
         finally:
             await undisturbed(self._end_all())  # its time is bounded
-        now, failures, limits = self.now(), self._failures, self._observer.shares()
-        return self._summary.summary(now, failures.budget_wait_s, failures.notes, limits=limits)
+        return self._so_far()
+
+    def _so_far(self) -> UploadSummary:
+        wait_s, notes = self._failures.budget_wait_s, self._failures.notes
+        return self._summary.summary(self.now(), wait_s, notes, limits=self._observer.shares())
 
     # --- what the feed needs (feed.Sink) -----------------------------------------------------------
 

@@ -1,0 +1,245 @@
+"""One call of `upload` and its like: what was asked for, checked, and how it is run.
+
+What can be known to be wrong is said before anything is begun, by `ConfigError` and `TypeError`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+import os
+from collections.abc import AsyncIterable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from types import NoneType
+from typing import Any, Literal, TypedDict
+
+from s3_upload.api import DefaultRequest, s3_upload_files
+from s3_upload.checks import must_be, must_be_callable, wrong_type
+from s3_upload.client import S3Client
+from s3_upload.config import UploadConfig
+from s3_upload.content_type import content_type_by_name
+from s3_upload.engine.client import Client
+from s3_upload.errors import ConfigError, RunError
+from s3_upload.filters import Filters, filters_of
+from s3_upload.mapping import Destination, map_paths
+from s3_upload.observe.events import Events, Listener, Listening
+from s3_upload.pace import Pace
+from s3_upload.report import UploadReport, UploadSummary
+from s3_upload.request_fields import RequestFields
+from s3_upload.s3.credentials import Credentials
+from s3_upload.showing import show_progress
+from s3_upload.source import ObjectSource, checked
+
+Path = str | os.PathLike[str]
+UploadSources = Path | ObjectSource | Iterable[Path] | Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+"""What `upload` takes: a path, several, or an iterable of `ObjectSource`, plain or async."""
+Progress = Callable[[UploadReport], object]
+
+
+class Settings(TypedDict, total=False):
+    """The fields of `UploadConfig`, as keywords of a call; `help(UploadConfig)` says what they are for."""
+
+    max_in_flight: int
+    window: Literal["adaptive", "fixed"]
+    timeout: Literal["adaptive", "origin"]
+    hedge: Literal["auto", "off"]
+    max_in_flight_bytes: int | str
+    n_retries: int
+    timeout_fraction: float
+    backoff: float
+    min_timeout: float | str
+    expected_upload_speed: float
+    avg_power: float
+    avg_min_bytes: int | str
+    connect_timeout_s: float | str
+    max_outage_s: float | str
+    multipart_threshold: int | str
+    part_size: int | str
+    source_check: Literal["version", "size"]
+    reader_threads: int
+    share: Literal["full", "fair", "background"]
+    if_exists: Literal["overwrite", "skip", "fail"]
+    max_bandwidth: str
+    pacing: Literal["auto", "application"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to do. `client`: the caller's, who closes it; else `own_client` is ours.  `shows`: on a screen."""
+
+    destination: Destination
+    files: Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+    config: UploadConfig
+    progress: Progress | None
+    shows: bool
+    listening: tuple[Listening, ...]
+    default_request: DefaultRequest | None
+    client: Client | None
+    own_client: S3Client | None
+
+    async def run(self, *, pace: Pace | None = None) -> UploadSummary:
+        """Does it."""
+        if not self.shows:
+            return await self._run(self.listening, pace)
+        with show_progress(f"s3://{self.destination.bucket}/{self.destination.prefix}") as screen:
+            return await self._run((*self.listening, screen), pace)
+
+    async def _run(self, listening: tuple[Listening, ...], pace: Pace | None) -> UploadSummary:
+        opened: AbstractAsyncContextManager[Client]
+        opened = self.own_client if self.own_client is not None else nullcontext(self._given())
+        async with opened as client:
+            return await s3_upload_files(
+                client,
+                self.destination.bucket,
+                self.files,
+                self.config,
+                self.progress,
+                self.default_request,
+                pace,
+                events=together(listening),
+            )
+
+    def _given(self) -> Client:
+        assert self.client is not None
+        return self.client
+
+
+def prepare(
+    sources: UploadSources,
+    destination: str,
+    *,
+    config: UploadConfig | None,
+    progress: Progress | bool | None,
+    events: Listener | Listening | None,
+    fields: RequestFields | None,
+    default_request: DefaultRequest | None,
+    exclude: str | Iterable[str],
+    include: str | Iterable[str],
+    endpoint_url: str | None,
+    region: str | None,
+    profile: str | None,
+    credentials: Credentials | None,
+    client: Client | None,
+    settings: Settings,
+    any_loop: bool,
+) -> Job:
+    """The job that the arguments of a call ask for; lists directories and reads settings.
+
+    `any_loop`: it runs in a loop of its own.
+    """
+    must_be("destination", destination, str, "str")
+    if not isinstance(progress, bool):
+        must_be_callable("progress", progress)
+    if events is not None and not isinstance(events, Listening):
+        must_be_callable("events", events)
+    if default_request is not None and fields is not None:
+        raise ConfigError("fields and default_request do not go together: leave one out")
+    must_be("fields", fields, (RequestFields, NoneType), "RequestFields or None")
+    must_be_callable("default_request", default_request)
+    if fields is not None:
+        default_request = content_type_by_name(fields)
+    place = Destination.parse(destination)
+    store = {"endpoint_url": endpoint_url, "region": region, "profile": profile, "credentials": credentials}
+    if client is not None:
+        _check_client(client, store, any_loop=any_loop)
+    return Job(
+        destination=place,
+        files=_files(sources, place, filters_of(exclude, include)),
+        config=_config(config, settings),
+        progress=None if isinstance(progress, bool) else progress,
+        shows=progress is True,
+        listening=() if events is None else (_listening(events),),
+        default_request=default_request,
+        client=client,
+        own_client=_own_client(store) if client is None else None,
+    )
+
+
+def together(listening: tuple[Listening, ...]) -> Listening | None:
+    """All as one, None for none."""
+    if len(listening) < 2:
+        return listening[0] if listening else None
+    return Listening(Events(listening).tell, frozenset().union(*(one.kinds for one in listening)))
+
+
+def _listening(events: Listener | Listening) -> Listening:
+    return events if isinstance(events, Listening) else Listening(events)
+
+
+def _config(config: UploadConfig | None, settings: Settings) -> UploadConfig:
+    must_be("config", config, (UploadConfig, NoneType), "UploadConfig or None")
+    known = [spec.name for spec in dataclasses.fields(UploadConfig)]
+    for name in settings:
+        if name not in known:
+            similar = difflib.get_close_matches(name, [*known, *_KEYWORDS], n=1)
+            hint = f"; did you mean {similar[0]}?" if similar else ""
+            raise TypeError(f"{name}: no such argument, and no field of UploadConfig{hint}")
+    if config is not None and settings:
+        raise ConfigError(f"config and {next(iter(settings))} do not go together: leave one out")
+    return UploadConfig(**settings) if config is None else config
+
+
+def _own_client(store: dict[str, Any]) -> S3Client:
+    try:
+        return S3Client(**store)
+    except RunError as error:  # of the profile: nothing has run
+        raise ConfigError(str(error)) from error
+
+
+_KEYWORDS = (
+    "config", "progress", "events", "fields", "default_request", "exclude", "include", "endpoint_url",
+    "region", "profile", "credentials", "client",
+)  # fmt: skip
+
+
+def _check_client(client: Client, store: dict[str, Any], *, any_loop: bool) -> None:
+    for name, value in store.items():
+        if value is not None:
+            raise ConfigError(f"client and {name} do not go together: leave one out")
+    if any_loop and hasattr(client, "send") and not getattr(client, "any_loop", False):
+        raise ConfigError(
+            "client: lives on one event loop, and this call has a loop of its own: await upload_async, leave "
+            "it out, or take adapters.boto3_client"
+        )
+
+
+def _files(
+    sources: UploadSources, destination: Destination, filters: Filters | None
+) -> Iterable[ObjectSource] | AsyncIterable[ObjectSource]:
+    if isinstance(sources, ObjectSource):
+        sources = [sources]
+    if isinstance(sources, str | os.PathLike):
+        return map_paths([os.fspath(sources)], destination, filters)
+    if isinstance(sources, AsyncIterable):
+        return _whole_keys(sources, destination, filters)
+    if isinstance(sources, bytes) or not isinstance(sources, Iterable):
+        raise wrong_type("sources", sources, "a path, several, or an iterable of ObjectSource")
+    items = iter(sources)
+    first = next(items, None)
+    if isinstance(first, str | os.PathLike):
+        return map_paths([_path(item) for item in (first, *items)], destination, filters)
+    if first is None:
+        raise ConfigError("sources: there are none: give paths, or ObjectSources")
+    return _whole_keys(itertools.chain((checked(first),), items), destination, filters)  # type: ignore[arg-type]
+
+
+def _path(item: object) -> str:
+    must_be("an item of sources", item, (str, os.PathLike), "a path, as the first is")
+    return os.fspath(item)  # type: ignore[call-overload,no-any-return]
+
+
+Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+
+
+def _whole_keys(sources: Files, destination: Destination, filters: Filters | None) -> Files:
+    """Sources that have their keys already: a prefix before these would be there twice when what failed is
+    tried once more."""
+    if destination.prefix:
+        raise ConfigError(
+            f"s3://{destination.bucket}/{destination.prefix}: an ObjectSource has its whole key: give "
+            f"s3://{destination.bucket}, and the prefix in the keys"
+        )
+    if filters is not None:
+        raise ConfigError("exclude, include: are for paths; an iterable leaves out what is not wanted")
+    return sources
