@@ -9,7 +9,7 @@ import pytest
 
 from s3_upload.cli.page import chart_data, page_html
 from s3_upload.cli.render import JsonLines
-from s3_upload.errors import FailureKind
+from s3_upload.errors import FailureKind, RunError
 from s3_upload.observe.events import LimitsChanged, StoreBack
 from s3_upload.observe.history import MAX_CAUSES, MAX_SLOWEST, OTHER, History
 from s3_upload.observe.records import BadRecord, SummaryRecord, UploadRecord, read_records
@@ -140,6 +140,14 @@ def test_events_too_stand_one_run_after_the_other() -> None:
     assert (history.away.entries, history.span_s) == ([(5.0, 6.0), (15.0, 16.0)], 20.0)
 
 
+def test_paces_too_stand_one_run_after_the_other() -> None:
+    one_pass = [uploaded(n, attempt(n * 1.0, 1.0, MB)) for n in range(4)]
+    history = history_of(one_pass * 2)
+    pace = [PaceReport(at_s=at_s, share="fair", state="full") for at_s in (0.0, 2.0, 0.0, 3.0)]
+    history.end(SummaryFold().summary(8.0, pace=pace))
+    assert [report.at_s for report in history.pace] == [0.0, 2.0, 4.0, 7.0]
+
+
 def test_an_object_that_fails_long_after_its_last_try_begins_no_other_run() -> None:
     history = history_of(
         [
@@ -192,12 +200,29 @@ def test_json_lines_give_the_same_page_as_the_run(capfdbinary: Any) -> None:
     direct.end(summary_of(reports, 5.0))
     read = History()
     for record in read_records(lines_of(reports, capfdbinary)):
-        if isinstance(record, UploadRecord):
-            read.add(record)
-        else:
-            assert isinstance(record, SummaryRecord)
-            read.end(record)
+        read.add_record(record)
     assert page_html(read, "t", "f") == page_html(direct, "t", "f")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyboardInterrupt(), "interrupted"),
+        (RunError("no such bucket", FailureKind.REJECTED), "no such bucket"),
+    ],
+)
+def test_json_lines_of_a_run_that_was_broken_off_say_so(
+    error: BaseException, told: str, capfdbinary: Any
+) -> None:
+    rendering = JsonLines("b")
+    rendering.add(uploaded(0, attempt(0.0, 1.0, MB)))
+    rendering.break_off(error, 3.0)
+    history = History()
+    for record in read_records(capfdbinary.readouterr().out.splitlines(keepends=True)):
+        history.add_record(record)
+    verdict = f"Not all was done:</b> {told}. Uploaded so far: 1 file"
+    assert verdict in page_html(history, "t", "f")
+    assert history.span_s == 3.0
 
 
 def test_what_a_later_version_adds_is_passed_over(capfdbinary: Any) -> None:

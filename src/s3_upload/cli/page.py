@@ -239,6 +239,7 @@ def _verdict(history: History, ending: str) -> str:
     failed = f', <b class="bad">{counted(history.failed)} failed</b>' if history.failed else ""
     if history.skipped:
         failed += f", {history.skipped:,} skipped"
+    ending = ending or history.ending
     if ending or not history.complete:
         why = shown(ending) or "the records end before the run does"
         return f'<b class="cut">Not all was done:</b> {why}. Uploaded so far: {done}{failed}.'

@@ -107,19 +107,14 @@ def _ending(error: BaseException) -> str:
 
 def report(source: str, target: str) -> int:
     """Makes a page of the records in `source` ("-": of those that come in by stdin)."""
-    from s3_upload.observe.records import BadRecord, SummaryRecord, UploadRecord, read_records
+    from s3_upload.observe.records import BadRecord, read_records
 
     page = PageFile(target, "stdin" if source == "-" else Path(source).name, flag="-o")
     history = page.history
     try:
         with sys.stdin.buffer if source == "-" else Path(source).open("rb") as lines:
             for record in read_records(lines):
-                if isinstance(record, UploadRecord):
-                    history.add(record)
-                elif isinstance(record, SummaryRecord):
-                    history.end(record)
-                else:
-                    history.add_event(record)
+                history.add_record(record)
     except BadRecord as error:
         raise UsageError(f"{source}: {error}: give what s3-upload --json wrote") from error
     except (OSError, ValueError) as error:

@@ -22,9 +22,10 @@ from s3_upload.observe.records import BackRecord, LimitsRecord, SummaryRecord, U
 from s3_upload.report import SKIPPED, SUCCESS, SUPERSEDED, PaceReport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from s3_upload.observe.events import Event
+    from s3_upload.observe.records import Record
     from s3_upload.report import AttemptReport, UploadReport, UploadSummary
 
 BODIES = {"PutObject", "UploadPart"}
@@ -37,6 +38,7 @@ OTHER = "other"
 MAX_SLOWEST = 10
 MAX_LIMITS = 1_000
 MAX_AWAY = 100
+MAX_RUNS = 1_000
 SIZES_PER_DECADE = 12
 
 
@@ -89,10 +91,12 @@ class History:
         self.limited_by: Mapping[str, float] = {}
         self.wall_time_s = 0.0
         self.complete = False
+        self.ending = ""
         self._slowest: list[Slow] = []
         self._number = 0
         self._offset_s = self._latest_s = self._event_s = 0.0
         self._told, self._last_seq = 0, -1
+        self._begins_s: Course[float] = Course(MAX_RUNS)
 
     @property
     def slowest(self) -> list[Slow]:
@@ -103,6 +107,15 @@ class History:
     def span_s(self) -> float:
         """How long it took, as far as is known."""
         return max(self.wall_time_s, self._offset_s + self._latest_s)
+
+    def add_record(self, record: Record) -> None:
+        """One that was read back."""
+        if isinstance(record, UploadRecord):
+            self.add(record)
+        elif isinstance(record, SummaryRecord):
+            self.end(record)
+        else:
+            self.add_event(record)
 
     def add(self, report: UploadReport | UploadRecord) -> None:
         # Within a run the numbers are dense, and none comes twice.
@@ -132,17 +145,30 @@ class History:
             self.limits.add((self._offset_s + event.at_s, event.max_requests, event.limited_by))
 
     def end(self, summary: UploadSummary | SummaryRecord) -> None:
-        """The run has come to its end and says so."""
-        self.complete = True
+        """The run has come to an end and says so."""
+        if isinstance(summary, SummaryRecord) and summary.error is not None:
+            self.ending = summary.error.message
+        self.complete = not self.ending
         self.wall_time_s = summary.wall_time_s
-        self.pace, self.notes = tuple(summary.pace), tuple(summary.notes)
+        self.pace, self.notes = tuple(self._placed(summary.pace)), tuple(summary.notes)
         self.limited_by = summary.limits
 
     def _begin_another(self) -> None:
         """Another run has begun, whose clock is at 0."""
         self._offset_s += self._latest_s
+        self._begins_s.add(self._offset_s)
         self._latest_s = self._event_s = 0.0
         self._told, self._last_seq = 0, -1
+
+    def _placed(self, pace: Iterable[PaceReport]) -> Iterator[PaceReport]:
+        """These reports of runs one after the other on one clock."""
+        begins_s = iter(self._begins_s.entries)
+        offset_s = before_s = 0.0
+        for report in pace:
+            if report.at_s < before_s:
+                offset_s = next(begins_s, offset_s)
+            before_s = report.at_s
+            yield msgspec.structs.replace(report, at_s=offset_s + report.at_s) if offset_s else report
 
     def _add_attempt(self, attempt: AttemptReport, report: UploadReport | UploadRecord) -> None:
         start_s = self._offset_s + (attempt.request_s or attempt.started_s)

@@ -19,7 +19,7 @@ class BadRecord(ValueError):  # noqa: N818 - the record is bad
 
 
 class ErrorRecord(msgspec.Struct, frozen=True):
-    """What is known of an `UploadError`."""
+    """What is known of an exception."""
 
     message: str = ""
 
@@ -40,13 +40,13 @@ class UploadRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SummaryRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """An `UploadSummary`. `limits`: shares of the wall time by what limited the run in it."""
+    """An `UploadSummary`. `error`: what ended the run before it was through."""
 
     wall_time_s: float
     notes: tuple[str, ...] = ()
     pace: tuple[PaceReport, ...] = ()
     limits: dict[str, float] = {}
-    error: str | None = None
+    error: ErrorRecord | None = None
 
 
 class LimitsRecord(msgspec.Struct, frozen=True, kw_only=True):
