@@ -269,6 +269,15 @@ class Durations:
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else 0.0
 
 
+class Counts(msgspec.Struct, frozen=True):
+    """What has ended so far."""
+
+    uploaded: int
+    bytes: int
+    failed: int
+    skipped: int
+
+
 class SummaryFold:
     """Folds `UploadReport`s into an `UploadSummary`, keeping only what failed or was skipped."""
 
@@ -301,6 +310,11 @@ class SummaryFold:
         for attempt in report.attempt_reports:
             if attempt.outcome not in {SUCCESS, SUPERSEDED}:
                 self._count(attempt)
+
+    @property
+    def counts(self) -> Counts:
+        """Until now."""
+        return Counts(self._uploaded, self._bytes, len(self._failed), len(self._skipped))
 
     def _count(self, attempt: AttemptReport) -> None:
         cause = f"{attempt.status} {attempt.code}".rstrip() if attempt.status else attempt.outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import ssl
@@ -389,7 +390,7 @@ def test_a_signal_ends_the_run(account: dict[str, str], src: Path, number: signa
     last = json.loads(out)
     assert (last["type"], last["uploaded"], last["error"]["kind"]) == ("summary", 0, "interrupted")
     assert last["wall_time_s"] > 0.0
-    assert err == "s3-upload: interrupted: 0 files, 0 B, uploaded so far\n"
+    assert re.fullmatch(r"s3-upload: interrupted after \d:\d\d: 0 files uploaded, \d.* sent\n", err)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 
 from s3_upload.cli import render, session
 from s3_upload.cli.display import Display, kind_of
+from s3_upload.cli.failed_to import FailedTo
 from s3_upload.cli.options import StoreOptions, UploadOptions, flag
 from s3_upload.cli.output import UsageError, emit
 from s3_upload.cli.page_file import PageFile
@@ -72,6 +73,7 @@ def upload(
             shows_rows=options.output.json,
         ),
         page=_page(options, paths, words[-1]),
+        failed_to=_failed_to(options),
     )
     return session.run(job)
 
@@ -108,6 +110,7 @@ def perf_data(
         rendering=_rendering(kind, destination, options),
         display=_display(options, f"{src} → s3://{bucket}/{prefix}", walk, times=n, shows_rows=True),
         page=_page(options, (src,), f"s3://{bucket}/{prefix}"),
+        failed_to=_failed_to(options),
     )
     return session.run(job)
 
@@ -168,6 +171,11 @@ def _page(options: UploadOptions, paths: Iterable[str], destination: str) -> Pag
     names = ["-" if path == STDIN else path for path in paths]
     title = f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''} → {destination}"
     return PageFile(options.output.report, title)
+
+
+def _failed_to(options: UploadOptions) -> FailedTo | None:
+    output = options.output
+    return FailedTo(output.failed_to, b"\0" if output.null else b"\n") if output.failed_to else None
 
 
 def _rendering(kind: type[render.Text], destination: Destination, options: UploadOptions) -> render.Text:

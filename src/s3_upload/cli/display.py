@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+import msgspec
+
 from s3_upload.cli.output import note, printable, screen
 from s3_upload.screen.lookahead import Lookahead
 from s3_upload.screen.watch import Watch
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from s3_upload.observe.status import Status
+    from s3_upload.report import Counts
     from s3_upload.screen.frame import Frame, Line
     from s3_upload.source import ObjectSource
 
@@ -68,7 +71,7 @@ class Display:
         self._endpoint = ""
         self._paint: Callable[[Sequence[Line]], None] = lambda lines: None
         self._frame: Frame | None = None
-        lookahead = Lookahead(walk, times=times) if walk is not None else None
+        lookahead = Lookahead(walk, times=times) if walk is not None and kind != "none" else None
         self.watch = Watch(
             self._show_bar if kind == "bar" else self._show_line,
             lookahead,
@@ -87,6 +90,16 @@ class Display:
         """The store is at `endpoint`."""
         host = urlsplit(endpoint).netloc
         self._endpoint = "" if host.endswith(AWS) else host
+
+    def stands(self, counts: Counts) -> Status:
+        """How the run stands now, with what `counts` knows for certain."""
+        return msgspec.structs.replace(
+            self.watch.status(),
+            files=counts.uploaded,
+            failed=counts.failed,
+            skipped=counts.skipped,
+            bytes=max(counts.bytes, self.watch.status().bytes),
+        )
 
     @contextmanager
     def _on_screen(self) -> Iterator[None]:

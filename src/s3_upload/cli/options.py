@@ -184,6 +184,10 @@ class OutputOptions:
         False
     )
     report: Annotated[str | None, flag("Write a page about the run here, with charts.")] = None
+    failed_to: Annotated[
+        str | None, flag("Write the sources that failed here, one a line, as they fail.")
+    ] = None
+    null: Annotated[bool, flag("In --failed-to, NUL after each name.", name=("-0", "--null"))] = False
     dryrun: Annotated[
         bool,
         flag(
@@ -195,6 +199,10 @@ class OutputOptions:
     def __post_init__(self) -> None:
         if self.dryrun and self.report is not None:
             raise UsageError("--dryrun and --report do not go together: leave one out")
+        if self.dryrun and self.failed_to is not None:
+            raise UsageError("--dryrun and --failed-to do not go together: leave one out")
+        if self.null and self.failed_to is None:
+            raise UsageError("-0 is for --failed-to: give that, too")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from s3_upload.blocking import loop_factory
 from s3_upload.cli.display import Display
 from s3_upload.cli.dryrun import dry_run
+from s3_upload.cli.failed_to import FailedTo
 from s3_upload.cli.output import (
     EXIT_FILES_FAILED,
     EXIT_OK,
@@ -39,20 +40,23 @@ from s3_upload.content_type import content_type_by_name
 from s3_upload.descriptors import limit, raise_limit
 from s3_upload.errors import RunError, S3UploadError
 from s3_upload.screen.ending import ending
+from s3_upload.screen.words import interrupted
 from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from s3_upload.cli.options import UploadOptions
     from s3_upload.client import S3Client
     from s3_upload.observe.events import Listening
-    from s3_upload.report import UploadSummary
+    from s3_upload.report import UploadReport, UploadSummary
     from s3_upload.source import ObjectSource
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 M_ARENA_MAX = -8
 """glibc, malloc.h."""
+SAY_SO_S = 0.3
+"""After a signal: an end that comes sooner speaks for itself."""
 MIN_OPEN_FILES = 20
 """An event loop, the results' pipes, a file and a connection; below this the loop itself may not start."""
 COLLECT_EVERY = 5_000
@@ -70,6 +74,7 @@ class Job:
     rendering: Text
     display: Display
     page: PageFile | None = None
+    failed_to: FailedTo | None = None
 
 
 def run(job: Job) -> int:
@@ -85,7 +90,7 @@ def run(job: Job) -> int:
         except (asyncio.CancelledError, KeyboardInterrupt) as error:
             for number in _heard():
                 signal.signal(number, end_at_once)
-            note(f"s3-upload: interrupted: {_so_far(job.rendering)}")
+            note(f"s3-upload: {interrupted(job.display.stands(job.rendering.fold.counts))}")
             with suppress(StdoutError):
                 job.rendering.break_off(error, time.monotonic() - began_s)
                 if not flush(LAST_WORDS_S):
@@ -151,6 +156,10 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     held_back = config.share != "full" or config.max_bandwidth
     pace = Pace(config.share, config.max_bandwidth) if held_back else None
 
+    progress: Callable[[UploadReport], Awaitable[None] | None] = job.rendering.add
+    for other in (job.page, job.failed_to):
+        progress = other.beside(progress) if other is not None else progress
+
     async def upload() -> None:
         _stop_on_signals()
         async with connect() as client, watching(job.display, client.endpoint) as events:
@@ -161,7 +170,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
                     job.bucket,
                     sources,
                     config,
-                    progress=job.page.beside(job.rendering.add) if job.page else job.rendering.add,
+                    progress=progress,
                     default_request=content_type_by_name(fields),
                     pace=pace,
                     notice=notice_of(job),
@@ -206,6 +215,7 @@ def _stop_on_signals() -> None:
     heard = _heard()
 
     def stop() -> None:
+        loop.call_later(SAY_SO_S, note, "s3-upload: stopping: what is half sent is dropped (again: at once)")
         for number in heard:
             loop.remove_signal_handler(number)
             signal.signal(number, end_at_once)

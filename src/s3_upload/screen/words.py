@@ -98,6 +98,16 @@ def bytes_phrase(status: Status) -> str:
     return phrase if total.complete else f"{phrase} or more"
 
 
+def interrupted(status: Status) -> str:
+    """ "interrupted after 0:27: 2 of 5 files uploaded, 0.54 of 1.26 GB sent"."""
+    total, done = status.total, status.files
+    of = f" of {total.files:,}" if total is not None and total.complete else ""
+    whole = total.files if of and total is not None else done
+    files = f"{done:,}{of} {'file' if whole == 1 else 'files'} uploaded"
+    failed = f", {status.failed:,} failed" if status.failed else ""
+    return f"interrupted after {clock(status.elapsed_s)}: {files}, {bytes_phrase(status)} sent{failed}"
+
+
 def percent(share: float) -> str:
     """Rounded down: 100 % is said when all is done."""
     return f"{int(share * 100)} %"

@@ -1,0 +1,59 @@
+"""`--failed-to FILE`: the sources that failed, one a line, for whoever wants to try these once more.
+
+Rules: that the file can be written is found out before the run begins; a source is written when it fails, so
+that a run that is killed has told of those before.  Names are written as the bytes they are.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s3_upload.cli.output import UsageError, note, printable
+from s3_upload.errors import S3UploadError
+from s3_upload.report import SKIPPED, SUCCESS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from s3_upload.report import UploadReport
+
+
+class FailedTo:
+    """Writes to the file at `path`; `ends_with` comes after each name. Raises `UsageError` if that cannot be
+    written."""
+
+    def __init__(self, path: str, ends_with: bytes = b"\n") -> None:
+        self._path = path
+        self._ends_with = ends_with
+        self._odd = False
+        try:
+            self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115 - for as long as the run lasts
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--failed-to {path}: {getattr(error, 'strerror', None) or error}") from error
+
+    def beside(
+        self, progress: Callable[[UploadReport], Awaitable[None] | None]
+    ) -> Callable[[UploadReport], Awaitable[None] | None]:
+        """`progress`, and what failed is written."""
+
+        def both(report: UploadReport) -> Awaitable[None] | None:
+            if report.outcome not in {SUCCESS, SKIPPED}:
+                self._write(report.source)
+            return progress(report)
+
+        return both
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, source: str) -> None:
+        name = os.fsencode(source)
+        if self._ends_with in name and not self._odd:
+            self._odd = True
+            note(printable(f"s3-upload: note: {source} has a line break in its name: use -0 for --failed-to"))
+        try:
+            self._file.write(name + self._ends_with)
+        except OSError as error:
+            raise S3UploadError(f"--failed-to {self._path}: {error.strerror}") from error
