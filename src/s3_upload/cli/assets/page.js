@@ -69,11 +69,10 @@ function mount(place, options, table) {
   return chart;
 }
 
-// What was allowed may be far above what came of it, and may leave the chart.
-function rateTop() {
-  const allowed = (data.pace || []).filter(v => v != null);
-  const most = Math.max(...data.stored, ...(data.vain || []));
-  return Math.max(most, Math.min(1.3 * most, ...allowed.slice(-1), Math.max(0, ...allowed)));
+// A bound may be far above what came of it: then it leaves the chart.
+function topOf(most, bound) {
+  const there = (bound || []).filter(v => v != null);
+  return Math.max(most, Math.min(1.3 * most, Math.max(0, ...there)));
 }
 
 function rate() {
@@ -87,7 +86,7 @@ function rate() {
     rows.push(at);
     ribbons.push(u => ribbon(u, data.t, at, n => colors[n]));
   }
-  overTime("rate", data.t, series, rows, v => short(v), { top: rateTop(), over: ribbons });
+  overTime("rate", data.t, series, rows, v => short(v), { top: topOf(Math.max(...data.stored, ...(data.vain || [])), data.pace), over: ribbons });
 }
 
 function requests() {
@@ -97,7 +96,7 @@ function requests() {
     series.push(line("at most", "amber", v => short(v), { dash: [5, 4], width: 1.3, spanGaps: true, paths: stepped }));
     rows.push(data.bound);
   }
-  overTime("requests", data.t, series, rows, v => short(v));
+  overTime("requests", data.t, series, rows, v => short(v), { top: topOf(Math.max(...data.busy), data.bound) });
 }
 
 function failures() {
