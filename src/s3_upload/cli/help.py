@@ -1,19 +1,17 @@
 """What `--help` says: one screen for everybody, and topics with all flags, made from the dataclasses.
 
-The screen is plain text, so that it comes at once: neither the parser nor the flags are loaded for it.
+The screen is plain text, so that it comes at once: neither the parser nor the flags are loaded for it, and
+what topics alone need is imported where they are made.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import shutil
-import textwrap
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from s3_upload.cli.output import UsageError
 
 if TYPE_CHECKING:
+    import dataclasses
     from collections.abc import Iterator, Sequence
 
     from cyclopts import Parameter
@@ -130,13 +128,14 @@ def about(topic: str) -> str:
     if found:
         return _described(found[0])
     names = [*TOPICS, "all", *(name for flag in flags for name in flag.names)]
+    import difflib
+
     similar = difflib.get_close_matches(topic, names, n=1)
     did_you_mean = f" Did you mean {similar[0]}?" if similar else ""
     raise UsageError(f"--help {topic}: no such topic ({', '.join(TOPICS)}, all) or flag.{did_you_mean}")
 
 
-@dataclasses.dataclass(frozen=True)
-class Flag:
+class Flag(NamedTuple):
     """One flag, as help and completion need it. `metavar`: "" for one without a value."""
 
     topic: str
@@ -151,6 +150,8 @@ class Flag:
 
 def all_flags() -> Iterator[Flag]:
     """Of all topics, in their order."""
+    import dataclasses
+
     from s3_upload.cli.options import UploadOptions
 
     hints = get_type_hints(UploadOptions, include_extras=True)
@@ -201,7 +202,7 @@ def _metavar(spec: dataclasses.Field[Any], kind: Any, choices: tuple[str, ...]) 
 
 def _default(spec: dataclasses.Field[Any], parameter: Parameter) -> str:
     """That of a tuning flag; the others say theirs in their text."""
-    if parameter.show_default is False or spec.default in {dataclasses.MISSING, "", None, False}:
+    if parameter.show_default is False or spec.default in {"", None, False}:
         return ""
     return parameter.show_default(spec.default) if callable(parameter.show_default) else str(spec.default)
 
@@ -213,6 +214,9 @@ def _section(topic: str, flags: list[Flag]) -> str:
 
 def _described(flag: Flag) -> str:
     """A flag's names, and its text beside or below them."""
+    import shutil
+    import textwrap
+
     head = f"  {', '.join(flag.names)} {flag.metavar}".rstrip()
     notes = [f"default: {flag.default}"] if flag.default else []
     notes += flag.variables

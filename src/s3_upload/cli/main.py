@@ -11,7 +11,6 @@ import signal
 import sys
 
 from s3_upload import __version__
-from s3_upload.cli import help
 from s3_upload.cli.output import (
     EXIT_INTERRUPTED,
     EXIT_PIPE,
@@ -95,6 +94,8 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding
+    from s3_upload.cli import help
+
     if (text := help.asked_for(words, COMMANDS)) is not None:
         emit(text)
         return 0
