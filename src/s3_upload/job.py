@@ -32,7 +32,7 @@ from s3_upload.showing import show_progress
 from s3_upload.source import ObjectSource, checked
 
 Path = str | os.PathLike[str]
-UploadSources = Path | ObjectSource | Iterable[Path] | Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+UploadSources = Path | ObjectSource | Iterable[Path | ObjectSource] | AsyncIterable[ObjectSource]
 """What `upload` takes: a path, several, or an iterable of `ObjectSource`, plain or async."""
 Progress = Callable[[UploadReport], object]
 

@@ -1,4 +1,4 @@
-"""The examples, and the one in README.md, as their readers run them: processes against a real store."""
+"""The longer examples as their readers run them: processes against a real store."""
 
 from __future__ import annotations
 
@@ -116,20 +116,3 @@ def test_a_file_that_fails_is_told(store: Store, bucket: str, src: Path, example
     assert len(done.stderr.splitlines()) == 1
     assert "dangling: the link leads to nothing" in done.stderr
     assert len(store.objects(bucket)) == 3
-
-
-def test_every_example_is_tested() -> None:
-    assert sorted(path.name for path in (ROOT / "examples").glob("*.py")) == sorted(EXAMPLES)
-
-
-def test_the_example_in_the_readme(store: Store, bucket: str, src: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert code.count('"my-bucket"') == 1
-    done = python(store, "-c", code.replace("my-bucket", bucket), cwd=src.parent)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == "3 uploaded, 0 failed"
-    assert sorted(store.objects(bucket)) == [
-        "holidays/2024/ä b.jpg",
-        "holidays/a.jpg",
-        "holidays/empty",
-    ]
