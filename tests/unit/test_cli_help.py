@@ -151,3 +151,28 @@ def test_every_shell_gets_all_flags(shell: str, capsys: pytest.CaptureFixture[st
     for name in NAMES:
         spelled = name if shell != "fish" else f"-l {name[2:]} " if name[:2] == "--" else f"-s {name[1:]} "
         assert spelled in text, name
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        ("a.txt s3://bkt/p/", ["p/a.txt"]),
+        ("a.txt s3://bkt/p", ["p"]),
+        ("photos s3://bkt/p", ["p/1.jpg", "p/b/2.jpg"]),
+        ("photos docs s3://bkt/p", ["p/photos/1.jpg", "p/photos/b/2.jpg", "p/docs/x"]),
+        ("photos s3://bkt --exclude * --include 2.*", ["b/2.jpg"]),
+    ],
+)
+def test_the_keys_come_out_that_help_and_readme_name(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    keys: list[str],
+) -> None:
+    for name in ("a.txt", "photos/1.jpg", "photos/b/2.jpg", "docs/x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    lines = said(capsys, "--dryrun", "--json", *words.split()).splitlines()
+    assert [json.loads(line)["key"] for line in lines[:-1]] == keys
