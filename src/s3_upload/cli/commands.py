@@ -13,7 +13,6 @@ from cyclopts import App, Parameter
 
 from s3_upload.cli import render, session
 from s3_upload.cli.display import Display, kind_of
-from s3_upload.cli.failed_to import FailedTo
 from s3_upload.cli.options import StoreOptions, UploadOptions, flag
 from s3_upload.cli.output import UsageError, emit
 from s3_upload.cli.page_file import PageFile
@@ -175,7 +174,11 @@ def _page(options: UploadOptions, paths: Iterable[str], destination: str) -> Pag
 
 def _failed_to(options: UploadOptions) -> FailedTo | None:
     output = options.output
-    return FailedTo(output.failed_to, b"\0" if output.null else b"\n") if output.failed_to else None
+    if output.failed_to is None:
+        return None
+    from s3_upload.cli.failed_to import FailedTo
+
+    return FailedTo(output.failed_to, b"\0" if output.null else b"\n")
 
 
 def _rendering(kind: type[render.Text], destination: Destination, options: UploadOptions) -> render.Text:

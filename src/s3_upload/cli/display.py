@@ -14,8 +14,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from s3_upload.cli.output import note, printable, screen
-from s3_upload.screen.lookahead import Lookahead
-from s3_upload.screen.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING
 
 from s3_upload.blocking import loop_factory
 from s3_upload.cli.display import Display
-from s3_upload.cli.dryrun import dry_run
-from s3_upload.cli.failed_to import FailedTo
 from s3_upload.cli.output import (
     EXIT_FILES_FAILED,
     EXIT_OK,
@@ -39,13 +37,12 @@ from s3_upload.cli.store import open_store
 from s3_upload.content_type import content_type_by_name
 from s3_upload.descriptors import limit, raise_limit
 from s3_upload.errors import RunError, S3UploadError
-from s3_upload.screen.ending import ending
-from s3_upload.screen.words import interrupted
 from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
+    from s3_upload.cli.failed_to import FailedTo
     from s3_upload.cli.options import UploadOptions
     from s3_upload.client import S3Client
     from s3_upload.observe.events import Listening
@@ -55,6 +52,8 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 M_ARENA_MAX = -8
 """glibc, malloc.h."""
+LONG_S = 5.0
+"""A shorter run, in which nothing failed, speaks for itself."""
 SAY_SO_S = 0.3
 """After a signal: an end that comes sooner speaks for itself."""
 MIN_OPEN_FILES = 20
@@ -81,6 +80,8 @@ def run(job: Job) -> int:
     """Does the job and returns the exit code. Raises `S3UploadError`s where there is none to return."""
     if job.options.output.dryrun:
         job.options.config(), job.options.objects.request_fields()
+        from s3_upload.cli.dryrun import dry_run
+
         return dry_run(job.bucket, job.passes, job.options.output)
     began_s = time.monotonic()
     with in_background():
@@ -90,6 +91,8 @@ def run(job: Job) -> int:
         except (asyncio.CancelledError, KeyboardInterrupt) as error:
             for number in _heard():
                 signal.signal(number, end_at_once)
+            from s3_upload.screen.words import interrupted
+
             note(f"s3-upload: {interrupted(job.display.stands(job.rendering.fold.counts))}")
             with suppress(StdoutError):
                 job.rendering.break_off(error, time.monotonic() - began_s)
@@ -124,12 +127,21 @@ def _upload_and_tell(job: Job, began_s: float) -> None:
     if job.page is not None:
         job.page.history.end(summary)
     try:
-        job.rendering.finish(summary, ending(summary, job.options.config()))
+        job.rendering.finish(summary, _ending(summary, job.options))
         flush()
     except StdoutError as error:
         if not error.gone:
             raise
         # Everything is uploaded, and nobody wants to hear it.
+
+
+def _ending(summary: UploadSummary, options: UploadOptions) -> list[str]:
+    """More lines about it, where there is something to say."""
+    if not (summary.failed or summary.causes or summary.wall_time_s >= LONG_S):
+        return []
+    from s3_upload.screen.ending import ending  # here, or every start of the command would pay for it
+
+    return ending(summary, options.config())
 
 
 def _limits_of(summaries: Iterable[UploadSummary], wall_time_s: float) -> dict[str, float]:
