@@ -11,6 +11,7 @@ import itertools
 import os
 from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 from types import NoneType
 from typing import Any, Literal, TypedDict
 
@@ -28,7 +29,7 @@ from s3_upload.pace import Pace
 from s3_upload.report import UploadReport, UploadSummary
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
-from s3_upload.showing import show_progress
+from s3_upload.showing import Walk, show_progress
 from s3_upload.source import ObjectSource, checked
 
 Path = str | os.PathLike[str]
@@ -64,9 +65,13 @@ class Settings(TypedDict, total=False):
     pacing: Literal["auto", "application"]
 
 
+Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to do. `client`: the caller's, who closes it; else `own_client` is ours.  `shows`: on a screen."""
+    """What to do. `client`: the caller's, who closes it; else `own_client` is ours.  `shows`: on a screen,
+    under `title`.  `walk`: the files once more, None where they cannot be known twice."""
 
     destination: Destination
     files: Iterable[ObjectSource] | AsyncIterable[ObjectSource]
@@ -77,12 +82,14 @@ class Job:
     default_request: DefaultRequest | None
     client: Client | None
     own_client: S3Client | None
+    title: str
+    walk: Walk | None
 
     async def run(self, *, pace: Pace | None = None) -> UploadSummary:
         """Does it."""
         if not self.shows:
             return await self._run(self.listening, pace)
-        with show_progress(f"s3://{self.destination.bucket}/{self.destination.prefix}") as screen:
+        async with show_progress(self.title, self.walk) as screen:
             return await self._run((*self.listening, screen), pace)
 
     async def _run(self, listening: tuple[Listening, ...], pace: Pace | None) -> UploadSummary:
@@ -143,9 +150,12 @@ def prepare(
     store = {"endpoint_url": endpoint_url, "region": region, "profile": profile, "credentials": credentials}
     if client is not None:
         _check_client(client, store, any_loop=any_loop)
+    files, walk = _files(sources, place, filters_of(exclude, include))
     return Job(
         destination=place,
-        files=_files(sources, place, filters_of(exclude, include)),
+        files=files,
+        walk=walk,
+        title=f"{_named(sources)} → {destination}",
         config=_config(config, settings),
         progress=None if isinstance(progress, bool) else progress,
         shows=progress is True,
@@ -206,30 +216,48 @@ def _check_client(client: Client, store: dict[str, Any], *, any_loop: bool) -> N
 
 def _files(
     sources: UploadSources, destination: Destination, filters: Filters | None
-) -> Iterable[ObjectSource] | AsyncIterable[ObjectSource]:
+) -> tuple[Files, Walk | None]:
+    """To upload, and to count."""
     if isinstance(sources, ObjectSource):
         sources = [sources]
     if isinstance(sources, str | os.PathLike):
-        return map_paths([os.fspath(sources)], destination, filters)
+        return _walked([os.fspath(sources)], destination, filters)
     if isinstance(sources, AsyncIterable):
-        return _whole_keys(sources, destination, filters)
+        return _whole_keys(sources, destination, filters), None
     if isinstance(sources, bytes) or not isinstance(sources, Iterable):
         raise wrong_type("sources", sources, "a path, several, or an iterable of ObjectSource")
     items = iter(sources)
     first = next(items, None)
     if isinstance(first, str | os.PathLike):
-        return map_paths([_path(item) for item in (first, *items)], destination, filters)
+        return _walked([_path(item) for item in (first, *items)], destination, filters)
     if first is None:
         raise ConfigError("sources: there are none: give paths, or ObjectSources")
-    return _whole_keys(itertools.chain((checked(first),), items), destination, filters)  # type: ignore[arg-type]
+    files = itertools.chain((checked(first),), items)
+    again = partial(iter, sources) if isinstance(sources, list | tuple) else None
+    return _whole_keys(files, destination, filters), again  # type: ignore[arg-type]
+
+
+def _walked(
+    paths: list[str], destination: Destination, filters: Filters | None
+) -> tuple[Iterable[ObjectSource], Walk]:
+    walk = partial(map_paths, paths, destination, filters)
+    return walk(), walk
+
+
+def _named(sources: UploadSources) -> str:
+    """For people."""
+    if isinstance(sources, str | os.PathLike):
+        return os.fspath(sources)
+    if isinstance(sources, list | tuple) and len(sources) <= 3:
+        return ", ".join(
+            os.fspath(one) if isinstance(one, str | os.PathLike) else one.name for one in sources
+        )
+    return "objects"
 
 
 def _path(item: object) -> str:
     must_be("an item of sources", item, (str, os.PathLike), "a path, as the first is")
     return os.fspath(item)  # type: ignore[call-overload,no-any-return]
-
-
-Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 
 
 def _whole_keys(sources: Files, destination: Destination, filters: Filters | None) -> Files:

@@ -1,22 +1,84 @@
-"""`progress=True`: a run shows how far it is, on a terminal or in a notebook."""
+"""`progress=True`: the screen on a terminal, a bar in a notebook, now and then a line anywhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from s3_upload.observe.events import BytesAcknowledged, Event, Listening, ObjectEnded
+from s3_upload.observe.status import Status
+from s3_upload.screen import log, terminal
+from s3_upload.screen.frame import ASCII, UNICODE, Frame
+from s3_upload.screen.lookahead import Lookahead
+from s3_upload.screen.painter import Painter
+from s3_upload.screen.watch import Watch
+from s3_upload.source import ObjectSource
 
-KINDS = frozenset({BytesAcknowledged, ObjectEnded})
+Walk = Callable[[], Iterable[ObjectSource]]
+
+
+@asynccontextmanager
+async def show_progress(title: str, walk: Walk | None) -> AsyncIterator[Listening]:
+    """Within, what the listener hears is shown. `walk`: the sources once more, None where they cannot be
+    known twice."""
+    if not terminal.understands_escapes() and _in_notebook():
+        with _notebook_bar(title) as listening:
+            yield listening
+        return
+    lookahead = Lookahead(walk) if walk is not None else None
+    painter = Painter(_write, terminal.terminal_size, colors=terminal.wants_colors())
+    if terminal.understands_escapes():
+        glyphs = UNICODE if terminal.can_show("".join(UNICODE)) else ASCII
+        frame = Frame(title, glyphs=glyphs)
+        show = _painted(painter, frame)
+    else:
+        show = _logged()
+    watch = Watch(show, lookahead)
+    task = asyncio.create_task(watch.run())
+    try:
+        yield watch.listening
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        painter.clear()
+
+
+def _painted(painter: Painter, frame: Frame) -> Callable[[Status], None]:
+    return lambda status: painter.paint(frame.lines(status, terminal.terminal_size()[0]))
+
+
+def _logged() -> Callable[[Status], None]:
+    schedule = log.Schedule()
+
+    def show(status: Status) -> None:
+        if status.elapsed_s >= schedule.due_s:
+            schedule.told()
+            _write(f"s3-upload: {log.log_line(status)}\n")
+
+    return show
+
+
+def _write(text: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def _in_notebook() -> bool:
+    """Whether this is a kernel of Jupyter's."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and type(shell).__name__ == "ZMQInteractiveShell"
 
 
 @contextmanager
-def show_progress(destination: str) -> Iterator[Listening]:
-    """Within, what the listener hears is shown on stderr, if that is a terminal, or in a notebook's cell."""
+def _notebook_bar(title: str) -> Iterator[Listening]:
+    """A bar of rich's, which a notebook shows as it shows any of its output."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -24,9 +86,8 @@ def show_progress(destination: str) -> Iterator[Listening]:
         DownloadColumn(),
         TransferSpeedColumn(),
     )
-    silent = not (console.is_terminal or console.is_jupyter)
-    with Progress(*columns, console=console, disable=silent, redirect_stdout=False) as shown:
-        task = shown.add_task(destination, total=None, files=0)
+    with Progress(*columns, console=Console(), redirect_stdout=False) as shown:
+        task = shown.add_task(title, total=None, files=0)
         under_way: dict[int, int] = {}
         files = done = 0
 
@@ -41,4 +102,4 @@ def show_progress(destination: str) -> Iterator[Listening]:
                     done += event.report.bytes
             shown.update(task, completed=done + sum(under_way.values()), files=files)
 
-        yield Listening(listener, KINDS)
+        yield Listening(listener, frozenset({BytesAcknowledged, ObjectEnded}))

@@ -24,6 +24,7 @@ from s3_upload.source import files_recursive, utf8_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from s3_upload.cli.failed_to import FailedTo
     from s3_upload.source import ObjectSource
 
 PERF_ENDPOINT_URL = "http://localhost:9000"

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import time
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from s3_upload.cli.output import note, printable, screen
+from s3_upload.screen import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     from s3_upload.observe.status import Status
     from s3_upload.report import Counts
     from s3_upload.screen.frame import Frame, Line
+    from s3_upload.screen.log import Schedule
+    from s3_upload.screen.watch import Watch
     from s3_upload.source import ObjectSource
 
 Kind = Literal["bar", "plain", "none"]
 AWS = ".amazonaws.com"
 COUNT_AFTER_S = 5.0
 """A log's first line comes later than that, and in shorter runs nobody asks how much there is."""
-USUAL_SIZE = (80, 24)
-"""Columns and rows where nobody knows: some terminals say 0."""
 
 
 def kind_of(wanted: str, *, silent: bool, stdout_is_shown: bool) -> Kind:
@@ -36,15 +37,9 @@ def kind_of(wanted: str, *, silent: bool, stdout_is_shown: bool) -> Kind:
     that are the progress themselves, or JSON, and somebody watches them."""
     if wanted == "none" or (wanted == "auto" and (silent or stdout_is_shown)):
         return "none"
-    if wanted == "plain" or not _understands_escapes():
+    if wanted == "plain" or not terminal.understands_escapes():
         return "plain"
     return "bar"
-
-
-def _understands_escapes() -> bool:
-    if sys.stderr is None or sys.stderr is not sys.__stderr__ or not os.isatty(2):
-        return False
-    return os.environ.get("TERM", "") not in {"", "dumb"} or sys.platform == "win32"
 
 
 class Display:
@@ -64,21 +59,33 @@ class Display:
         bandwidth: str = "",
     ) -> None:
         self.kind = kind
+        self._began_s = time.monotonic()
+        self._walk, self._times = walk, times
         self._title = title
         self._bandwidth = bandwidth
         self._endpoint = ""
         self._paint: Callable[[Sequence[Line]], None] = lambda lines: None
         self._frame: Frame | None = None
-        lookahead = Lookahead(walk, times=times) if walk is not None and kind != "none" else None
-        self.watch = Watch(
-            self._show_bar if kind == "bar" else self._show_line,
-            lookahead,
-            count_after_s=0.0 if kind == "bar" else COUNT_AFTER_S,
-        )
-        if kind == "plain":
-            from s3_upload.screen.log import Schedule
 
-            self._schedule = Schedule()
+    @cached_property
+    def watch(self) -> Watch:
+        """What hears the run's events."""
+        from s3_upload.screen.lookahead import Lookahead
+        from s3_upload.screen.watch import Watch
+
+        walk = self._walk if self.kind != "none" else None
+        return Watch(
+            self._show_bar if self.kind == "bar" else self._show_line,
+            Lookahead(walk, times=self._times) if walk is not None else None,
+            began_s=self._began_s,
+            count_after_s=0.0 if self.kind == "bar" else COUNT_AFTER_S,
+        )
+
+    @cached_property
+    def _schedule(self) -> Schedule:
+        from s3_upload.screen.log import Schedule
+
+        return Schedule()
 
     def on(self) -> AbstractContextManager[None]:
         """Within, there is something to be seen."""
@@ -101,19 +108,19 @@ class Display:
 
     @contextmanager
     def _on_screen(self) -> Iterator[None]:
-        with screen(_terminal_size) as self._paint:
+        with screen(terminal.terminal_size) as self._paint:
             yield
 
     def _show_bar(self, status: Status) -> None:
         if self._frame is None:
             self._frame = self._new_frame()
-        self._paint(self._frame.lines(status, _terminal_size()[0]))
+        self._paint(self._frame.lines(status, terminal.terminal_size()[0]))
 
     def _new_frame(self) -> Frame:
         from s3_upload.observe.limits import CAP
         from s3_upload.screen.frame import ASCII, UNICODE, Frame
 
-        glyphs = UNICODE if _can_write("".join(UNICODE)) else ASCII
+        glyphs = UNICODE if terminal.can_show("".join(UNICODE)) else ASCII
         at = f" at {self._endpoint}" if self._endpoint else ""
         title = printable(f"{self._title.replace('→', glyphs.to)}{at}")
         held = f"held at {self._bandwidth} by --max-bandwidth" if self._bandwidth else ""
@@ -125,20 +132,3 @@ class Display:
 
             self._schedule.told()
             note(printable(f"s3-upload: {log_line(status)}"))
-
-
-def _terminal_size() -> tuple[int, int]:
-    """Columns and rows of the terminal that stderr is."""
-    try:
-        columns, rows = os.get_terminal_size(2)
-    except (OSError, ValueError):
-        columns = rows = 0
-    return columns or USUAL_SIZE[0], rows or USUAL_SIZE[1]
-
-
-def _can_write(text: str) -> bool:
-    try:
-        text.encode(sys.stderr.encoding)
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

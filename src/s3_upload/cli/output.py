@@ -198,11 +198,12 @@ def screen(size: Size) -> Iterator[Callable[[Sequence[Line]], None]]:
     """Within, what is given to it stands at the bottom of the terminal that stderr is, of that size, and what
     is written scrolls above."""
     from s3_upload.screen.painter import Painter
+    from s3_upload.screen.terminal import wants_colors
 
     def write(text: str) -> None:
         write_all(2, text.encode(sys.stderr.encoding, "replace"))
 
-    _screen.painter = Painter(write, size, colors="NO_COLOR" not in os.environ)
+    _screen.painter = Painter(write, size, colors=wants_colors())
     try:
         yield _screen.put
     finally:

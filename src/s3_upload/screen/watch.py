@@ -22,7 +22,7 @@ FRAME_S = 0.2
 
 class Watch:
     """See the module's text. `lookahead`: what counts what there is, from `count_after_s` on; None where
-    nobody can know it."""
+    nobody can know it.  `began_s`: when the run did, on `clock`; now if it is not said."""
 
     def __init__(
         self,
@@ -30,13 +30,14 @@ class Watch:
         lookahead: Lookahead | None = None,
         clock: Callable[[], float] = time.monotonic,
         *,
+        began_s: float | None = None,
         count_after_s: float = 0.0,
     ) -> None:
         self._show = show
         self._lookahead = lookahead
         self._clock = clock
         self._count_after_s = count_after_s
-        self._epoch_s = clock()
+        self._epoch_s = clock() if began_s is None else began_s
         self._fold = StatusFold()
         self._big: set[int] = set()
 
