@@ -81,6 +81,10 @@ bench-outage: $(VENV)/for-bench ## Cut the link to the store in mid-run; needs G
 bench-latency: $(VENV)/for-bench ## Measure at a store that takes 100 ms for every answer; needs Go
 	@$(BIN)/python -m bench.latency $(ARGS)
 
+.PHONY: bench-screen
+bench-screen: $(VENV)/for-bench ## What the screen says against the truth, and what it costs; needs Go and a RAM disk
+	@$(BIN)/python -m bench.screen $(ARGS)
+
 .PHONY: bench-descriptors
 bench-descriptors: $(VENV)/for-bench ## Count the sockets open where 5 % of requests fail; needs Go and Linux
 	@$(BIN)/python -m bench.descriptors $(ARGS)

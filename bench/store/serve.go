@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,6 +39,7 @@ type options struct {
 type store struct {
 	options options
 
+	received   atomic.Int64 // of bodies, as they come
 	mutex      sync.Mutex
 	limiter    limiter
 	random     *rand.Rand
@@ -199,7 +201,7 @@ func (s *store) readBody(reader *bufio.Reader, r *request, operation string) (st
 		return "", body, err
 	}
 	if !s.options.md5 {
-		err := discard(reader, r.length)
+		err := s.discardCounted(reader, r.length)
 		return fmt.Sprintf("%032x", r.length), nil, err
 	}
 	var digest hash.Hash = md5.New()
@@ -210,6 +212,19 @@ func (s *store) readBody(reader *bufio.Reader, r *request, operation string) (st
 func discard(reader *bufio.Reader, count int64) error {
 	_, err := reader.Discard(int(count))
 	return err
+}
+
+// discardCounted tells while it goes on how much has come, for whoever watches from outside.
+func (s *store) discardCounted(reader *bufio.Reader, count int64) error {
+	for count > 0 {
+		piece := min(count, 64<<10)
+		if err := discard(reader, piece); err != nil {
+			return err
+		}
+		s.received.Add(piece)
+		count -= piece
+	}
+	return nil
 }
 
 func (s *store) administer(p *peer, r *request) error {

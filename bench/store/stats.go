@@ -26,6 +26,7 @@ type counts struct {
 	Objects       int64            `json:"objects"`
 	Bytes         int64            `json:"bytes"`
 	OpenUploads   int64            `json:"open_uploads"`
+	Received      int64            `json:"received"` // bytes of bodies, also of those under way; without --md5
 }
 
 func (c *counts) now() float64 {
@@ -58,6 +59,7 @@ func (s *store) stats() []byte {
 		c.NowS = time.Since(c.first).Seconds()
 	}
 	c.Objects, c.OpenUploads, c.Bytes = int64(len(s.objects)), int64(len(s.uploads)), 0
+	c.Received = s.received.Load()
 	for _, object := range s.objects {
 		c.Bytes += object.size
 	}

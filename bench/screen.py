@@ -1,0 +1,242 @@
+"""`python -m bench.screen`: whether the screen tells the truth, and what it costs.
+
+*Truth*: the s3-upload command sends 2 GB in four files to `bench/store`, over a link of 100 MB/s
+(`bench/proxy`); what its terminal shows is read, and compared with the bytes that the store has received at
+the same moments and with when the upload ended.  *Cost*: 20,000 files of 4 KiB with the screen on and off in
+turns; processor time of the whole process.
+
+Targets: bytes move within 0.5 s of the first that arrives; the rate is within 5 % of the store's over five
+seconds; from 20 % on, the time left is within 20 % of the truth, or a second; the screen costs at most
+3 % more processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from bench.command import files_home, run_command
+from bench.contenders import environment, ours_command
+from bench.gostore import GoStore, Link
+from bench.measure import RunError, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BIG_FILES, BIG_BYTES = 4, 500_000_000
+LINK_BYTES_PER_S = 100_000_000
+SMALL_FILES, SMALL_BYTES = 20_000, 4 << 10
+ROUNDS = 7
+ROWS, COLUMNS = 24, 80
+LOOK_S = 0.05
+RATE_S, MAX_RATE_ERROR = 5.0, 0.05
+FROM_SHARE, MAX_LEFT_ERROR, LEFT_ROUNDING_S = 20, 0.2, 1.0
+MAX_FIRST_S = 0.5
+MAX_COST = 1.03
+UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
+_FRAME = re.compile(
+    r"(\d+) %.*?([\d.]+) of ~?([\d.]+) (kB|MB|GB)(?:\s+(\d+):(\d\d) left)?.*?([\d.,]+) MB/s", re.DOTALL
+)
+_STYLE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the terminal showed from `at_s` on."""
+
+    at_s: float
+    percent: int
+    sent: float
+    rate: float
+    left_s: float | None
+
+
+def frames_of(shown: Sequence[tuple[float, str]]) -> list[Frame]:
+    """The frames in what was written to a terminal, with the moments."""
+    found = []
+    for at_s, text in shown:
+        plain = _STYLE.sub("", text)
+        for match in _FRAME.finditer(plain):
+            percent, sent, _, unit, minutes, seconds, rate = match.groups()
+            left_s = None if minutes is None else 60.0 * int(minutes) + int(seconds)
+            found.append(
+                Frame(
+                    at_s,
+                    int(percent),
+                    float(sent) * UNITS[unit],
+                    float(rate.replace(",", "")) * 1e6,
+                    left_s,
+                )
+            )
+    return found
+
+
+@dataclass
+class Sink:
+    """What the store had received, and when."""
+
+    at_s: list[float] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
+
+    def at(self, moment: float) -> float:
+        """Between two looks by their line."""
+        number = bisect_right(self.at_s, moment)
+        if number == 0:
+            return 0.0
+        if number == len(self.at_s):
+            return float(self.received[-1])
+        before_s, after_s = self.at_s[number - 1], self.at_s[number]
+        part = (moment - before_s) / (after_s - before_s)
+        return self.received[number - 1] + part * (self.received[number] - self.received[number - 1])
+
+    @property
+    def first_s(self) -> float:
+        return next(at_s for at_s, count in zip(self.at_s, self.received, strict=True) if count > 0)
+
+
+def judge(frames: Sequence[Frame], sink: Sink, end_s: float) -> dict[str, float]:
+    """How far what was shown is from the truth."""
+    moved_s = next((frame.at_s for frame in frames if frame.sent > 0), end_s)
+    begun_s = sink.first_s
+    rates = [
+        abs(frame.rate / ((sink.at(frame.at_s) - sink.at(frame.at_s - RATE_S)) / RATE_S) - 1.0)
+        for frame in frames
+        if frame.at_s >= begun_s + RATE_S + 1.0 and frame.at_s <= end_s - 0.5
+    ]
+    lefts = [
+        max(0.0, abs(frame.left_s - (end_s - frame.at_s)) - LEFT_ROUNDING_S) / (end_s - frame.at_s)
+        for frame in frames
+        if frame.left_s is not None and frame.percent >= FROM_SHARE and frame.at_s < end_s - LEFT_ROUNDING_S
+    ]
+    return {
+        "first_s": moved_s - begun_s,
+        "rate_error": max(rates, default=1.0),
+        "left_error": max(lefts, default=1.0),
+    }
+
+
+def on_a_terminal(argv: Sequence[str], shown: list[tuple[float, str]]) -> tuple[int, float]:
+    """Runs a command whose stderr is a terminal, and takes down what it writes there. Its exit code, and its
+    processor time."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    process = subprocess.Popen(
+        argv, env=environment(None) | {"TERM": "xterm"}, stdout=subprocess.DEVNULL, stderr=theirs
+    )
+    os.close(theirs)
+
+    def read() -> None:
+        while True:
+            try:
+                text = os.read(ours, 1 << 16)
+            except OSError:  # nobody writes any more
+                return
+            shown.append((time.monotonic(), text.decode(errors="replace")))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    reader.join()
+    os.close(ours)
+    return process.returncode, usage.ru_utime + usage.ru_stime
+
+
+def truth(home: Path) -> dict[str, float]:
+    """The big files, once."""
+    folder = home / "big"
+    folder.mkdir()
+    for number in range(BIG_FILES):
+        with (folder / f"model-{number}.bin").open("wb") as file:
+            file.truncate(BIG_BYTES)
+    shown: list[tuple[float, str]] = []
+    sink, ended = Sink(), threading.Event()
+    with GoStore("--delay", "20ms") as store, Link(store, LINK_BYTES_PER_S) as link:
+
+        def look() -> None:
+            while not ended.wait(LOOK_S):
+                count = store.stats()["received"]
+                sink.at_s.append(time.monotonic())
+                sink.received.append(count)
+
+        looker = threading.Thread(target=look)
+        looker.start()
+        argv = ours_command("--progress", "bar").command("", folder, link.url)
+        code, _ = on_a_terminal(argv, shown)
+        end_s = time.monotonic()
+        ended.set()
+        looker.join()
+    if code:
+        raise RunError(f"s3-upload: exit {code}: {shown[-1][1][-200:] if shown else 'it said nothing'}")
+    return judge(frames_of(shown), sink, end_s)
+
+
+def cost(home: Path, rounds: int) -> dict[str, Any]:
+    """The small files, with the screen and without in turns."""
+    files = Workload("small files", SMALL_FILES, SMALL_BYTES, home / "small").create()
+    spent: dict[str, list[float]] = {"none": [], "bar": []}
+    for number in range(rounds + 1):
+        for kind in ("none", "bar") if number % 2 else ("bar", "none"):
+            with GoStore() as store:
+                argv = ours_command("--progress", kind).command("", files.directory, store.url)
+                code, cpu_s = on_a_terminal(argv, [])
+            if code:
+                raise RunError(f"s3-upload --progress {kind}: exit {code}")
+            if number:  # the first round warms up
+                spent[kind].append(cpu_s)
+    ratios = [bar / none for bar, none in zip(spent["bar"], spent["none"], strict=True)]
+    return {"cpus_s": spent, "cost": median(ratios)}
+
+
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """Measures, printing as it goes. Raises `SinkError`, `RunError`."""
+    if problem := ours_command().missing:
+        raise RunError(problem)
+    missed = 0
+
+    def tell(what: str, figure: str, *, reached: bool) -> None:
+        nonlocal missed
+        missed += not reached
+        print(f"{what:52} {figure:>8}  {'reached' if reached else 'MISSED'}", flush=True)
+
+    with files_home() as home:
+        found: dict[str, Any] = truth(home)
+        first_s, rate, left = found["first_s"], found["rate_error"], found["left_error"]
+        tell("bytes move after the first has arrived", f"{first_s:.2f} s", reached=first_s <= MAX_FIRST_S)
+        tell("the rate is off the store's, at worst", f"{rate:.1%}", reached=rate <= MAX_RATE_ERROR)
+        tell("the time left is off, at worst", f"{left:.1%}", reached=left <= MAX_LEFT_ERROR)
+        if options.rounds:
+            found |= cost(home, options.rounds)
+            more = found["cost"]
+            tell("processor time with the screen, of that without", f"{more:.3f}", reached=more <= MAX_COST)
+    return {**found, "missed": missed}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.screen",
+        description=(__doc__ or "").partition(": ")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of the cost ({ROUNDS}; 0: not measured)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything measured to FILE")
+    options = parser.parse_args(argv)
+    return run_command(lambda: measure_all(options), options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
