@@ -251,13 +251,11 @@ class Durations:
     def __init__(self) -> None:
         self._kept: list[float] = []
         self._every = 1
-        self._left = 1
+        self.until_next = 1
+        """So many are left out: whoever has one counts down, and calls `keep` at 0."""
 
-    def add(self, seconds: float) -> None:
-        self._left -= 1
-        if self._left:
-            return
-        self._left = self._every
+    def keep(self, seconds: float) -> None:
+        self.until_next = self._every
         self._kept.append(seconds)
         if len(self._kept) >= MAX_DURATIONS:
             del self._kept[1::2]
@@ -298,7 +296,10 @@ class SummaryFold:
         if report.outcome == SUCCESS:
             self._uploaded += 1
             self._bytes += report.bytes
-            self._durations.add(report.total_time_s)
+            durations = self._durations
+            durations.until_next -= 1
+            if not durations.until_next:
+                durations.keep(report.total_time_s)
             if len(report.attempt_reports) == 1:  # the hot path: nothing can have been wasted
                 return
         elif report.outcome == SKIPPED:

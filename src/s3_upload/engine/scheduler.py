@@ -335,7 +335,10 @@ class Scheduler:
                 self._budget.give_back_hedge(report.body_bytes)
             self._succeeded(unit, outcome.response)
             upload.attempt_reports.append(report)
-            self._accept(unit, outcome.response)
+            follow_ups = upload.accept(unit, outcome.response)
+            if self._tell.parts:
+                self._tell.accepted(unit)
+            self._end_unit(unit, follow_ups)
             return None
         upload.attempt_reports.append(report)
         failure = outcome.failure
@@ -385,7 +388,10 @@ class Scheduler:
     def _proven(self, unit: Unit, found: Response) -> None:
         """What `unit` sent is there."""
         self._succeeded(unit, found)
-        self._accept(unit, found)
+        follow_ups = unit.upload.accept(unit, found)
+        if self._tell.parts:
+            self._tell.accepted(unit)
+        self._end_unit(unit, follow_ups)
 
     def _goes_again(self, unit: Unit, report: AttemptReport) -> bool:
         """After a connection that had been waiting ended without a byte of an answer: the store had very
@@ -414,12 +420,6 @@ class Scheduler:
             unit.upload.attempt_reports.append(report_of(rival, None, None, ended_s=self.now()))
             if self._tell.attempts:
                 self._tell.attempt(unit, unit.upload.attempt_reports[-1])
-
-    def _accept(self, unit: Unit, response: Response) -> None:
-        follow_ups = unit.upload.accept(unit, response)
-        if self._tell.parts:
-            self._tell.accepted(unit)
-        self._end_unit(unit, follow_ups)
 
     def give_up(self, unit: Unit, error: UploadError) -> None:
         """No more tries of `unit`."""
