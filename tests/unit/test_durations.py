@@ -28,4 +28,6 @@ def test_of_one_it_is_that() -> None:
 
 @pytest.mark.parametrize("count", [100, MAX_DURATIONS - 1, MAX_DURATIONS, 3 * MAX_DURATIONS + 7, 50_000])
 def test_of_many_a_sample_tells(count: int) -> None:
-    assert summary_of(count) == (pytest.approx(0.5, abs=0.02), pytest.approx(0.99, abs=0.02))
+    median_s, p99_s = summary_of(count)
+    assert median_s == pytest.approx(0.5, abs=0.02)
+    assert p99_s == pytest.approx(0.99, abs=0.02)
