@@ -66,7 +66,7 @@ def test_there_are_commands_to_try() -> None:
 
 
 @pytest.mark.parametrize("line", [*SHELL, *HELP])
-def test_a_command_does_what_it_is_shown_for(
+def test_a_command_does_what_it_is_shown_for(  # noqa: PLR0917 - fixtures
     account: dict[str, str], place: Path, store: Store, bucket: str, tmp_path: Path, line: str
 ) -> None:
     command = (
@@ -85,8 +85,7 @@ def test_a_command_does_what_it_is_shown_for(
         timeout=TIMEOUT_S,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "") or "perf-data" in line, done.stderr
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr
     assert re.search(r"uploaded [1-9]\d* files?, ", done.stdout + done.stderr)
 
 
