@@ -13,7 +13,7 @@ from s3_upload import blocking
 from s3_upload.api import DefaultRequest
 from s3_upload.config import UploadConfig
 from s3_upload.engine.client import Client
-from s3_upload.errors import attach_summary
+from s3_upload.errors import attach_summary, summary_of
 from s3_upload.job import Progress, Settings, UploadSources, prepare
 from s3_upload.observe.events import Listener, Listening
 from s3_upload.report import UploadSummary
@@ -72,8 +72,7 @@ def upload(
     try:
         return blocking.run(job.run)
     except KeyboardInterrupt as interrupt:
-        cancelled = interrupt.__cause__ or interrupt.__context__
-        attach_summary(interrupt, getattr(cancelled, "summary", None))
+        attach_summary(interrupt, summary_of(interrupt))
         raise
 
 

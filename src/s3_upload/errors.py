@@ -317,10 +317,27 @@ class RunError(S3UploadError):
         return type(self), (str(self), self.kind)
 
 
+MAX_CHAIN = 8
+"""Exceptions that are followed back from the one that was caught."""
+
+
 def attach_summary(error: BaseException, summary: Any) -> None:
     """Whoever catches `error`, whatever it is, finds as its `summary` what had been done by then."""
     with suppress(AttributeError, TypeError):
         error.summary = summary  # type: ignore[attr-defined]
+
+
+def summary_of(error: BaseException | None) -> Any:
+    """What `attach_summary` attached to `error`, or to what it came from: a task that is cancelled raises an
+    exception of its own in place of the one that ended it. None where there is none."""
+    for _ in range(MAX_CHAIN):
+        if error is None:
+            break
+        summary = getattr(error, "summary", None)
+        if summary is not None:
+            return summary
+        error = error.__cause__ or error.__context__
+    return None
 
 
 class UploadsFailed(S3UploadError):  # noqa: N818 - named for what happened, as in concurrent.futures

@@ -390,6 +390,7 @@ def test_a_signal_ends_the_run(account: dict[str, str], src: Path, number: signa
     last = json.loads(out)
     assert (last["type"], last["uploaded"], last["error"]["kind"]) == ("summary", 0, "interrupted")
     assert last["wall_time_s"] > 0.0
+    assert last["limits"], "the run knew what it waited for"
     assert re.fullmatch(r"s3-upload: interrupted after \d:\d\d: 0 files uploaded, \d.* sent\n", err)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from s3_upload import __version__
 from s3_upload.cli.output import UsageError, emit, error_line, printable
 from s3_upload.cli.stdin import STDIN
-from s3_upload.errors import S3UploadError
+from s3_upload.errors import S3UploadError, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -90,6 +90,8 @@ def written_at_the_end(page: PageFile | None) -> Iterator[None]:
         yield
     except BaseException as error:
         if page is not None:
+            if (partial := summary_of(error)) is not None:
+                page.history.end(partial)
             try:
                 page.write(_ending(error))
             except S3UploadError as other:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from s3_upload.cli.output import emit, emit_json, note, printable, room
-from s3_upload.errors import FailureKind, UploadError
+from s3_upload.errors import FailureKind, UploadError, summary_of
 from s3_upload.report import SKIPPED, SUCCESS, SummaryFold, UploadReport, UploadSummary
 from s3_upload.source import utf8_of
 from s3_upload.units import show_bytes
@@ -121,7 +121,9 @@ class JsonLines(Text):
         said = {"kind": name, "message": str(error)}
         if isinstance(error, CancelledError | KeyboardInterrupt):
             said = {"kind": "interrupted", "message": "interrupted"}
-        self._summary(self.fold.summary(wall_time_s), said)
+        partial: UploadSummary | None = summary_of(error)
+        limits = partial.limits if partial is not None else {}
+        self._summary(self.fold.summary(wall_time_s, limits=limits), said)
 
     def _summary(self, summary: UploadSummary, error: dict[str, str] | None) -> None:
         bare = msgspec.structs.replace(summary, failed=(), skipped=())  # they have had a line each

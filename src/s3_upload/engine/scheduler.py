@@ -143,12 +143,13 @@ class Scheduler:
         """Until everything is uploaded, failed or skipped. Raises what stops the run."""
         self._feed.top_up()
         try:
-            await self._end
+            try:
+                await self._end
+            finally:
+                await undisturbed(self._end_all())  # its time is bounded
         except BaseException as error:
             attach_summary(error, self._so_far())
             raise
-        finally:
-            await undisturbed(self._end_all())  # its time is bounded
         return self._so_far()
 
     def _so_far(self) -> UploadSummary:
