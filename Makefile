@@ -32,6 +32,10 @@ run: $(VENV)/for-run ## Upload src three times to an embedded store in .s3, and 
 test: $(VENV)/for-test ## Run all tests (ARGS="-k name" goes to pytest)
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
+.PHONY: screens
+screens: $(VENV)/for-test ## Show what a terminal shows of made-up runs (ARGS=--write keeps it)
+	@$(BIN)/python -m tests.screens $(ARGS)
+
 # The first run builds MinIO and VersityGW with Go, which takes minutes; without Go they are left out.
 .PHONY: test-stores
 test-stores: $(VENV)/for-stores ## Upload to MinIO, VersityGW, rclone and moto (ARGS=--write for the docs)

@@ -23,13 +23,14 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
 LEAVES = {"checks", "config", "descriptors", "errors", "filters", "http", "pace", "parts", "report", "source"}
-LEAVES |= {"processor", "request_fields", "threads", "units"}
+LEAVES |= {"processor", "request_fields", "text", "threads", "units"}
 ARROWS: dict[str, set[str]] = {
     "checks": set(),
     "descriptors": set(),
     "errors": set(),
     "http": set(),
     "processor": set(),
+    "text": set(),
     "threads": set(),
     "units": set(),
     "config": {"errors", "units"},

@@ -71,7 +71,8 @@ Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
     """What to do. `client`: the caller's, who closes it; else `own_client` is ours.  `shows`: on a screen,
-    under `title`.  `walk`: the files once more, None where they cannot be known twice."""
+    under `title` (from where, to where).  `walk`: the files once more, None where they cannot be known
+    twice."""
 
     destination: Destination
     files: Iterable[ObjectSource] | AsyncIterable[ObjectSource]
@@ -82,7 +83,7 @@ class Job:
     default_request: DefaultRequest | None
     client: Client | None
     own_client: S3Client | None
-    title: str
+    title: tuple[str, str]
     walk: Walk | None
 
     async def run(self, *, pace: Pace | None = None) -> UploadSummary:
@@ -155,7 +156,7 @@ def prepare(
         destination=place,
         files=files,
         walk=walk,
-        title=f"{_named(sources)} → {destination}",
+        title=(_named(sources), str(destination)),
         config=_config(config, settings),
         progress=None if isinstance(progress, bool) else progress,
         shows=progress is True,

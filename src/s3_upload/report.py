@@ -22,6 +22,8 @@ SKIPPED = "skipped"
 """The `outcome` of a source that is nothing to upload (a socket, a device, a FIFO)."""
 SUPERSEDED = "superseded"
 """The `outcome` of an attempt that was cut short because a copy of it had succeeded."""
+EXISTS = "the store has an object of that name"
+"""Why an object is skipped with `if_exists="skip"`."""
 FAILED_BODY_BYTES = 200 * (1 << 20)
 """So many bytes of bodies in memory a summary keeps for those who try once more what failed."""
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from s3_upload.observe.events import BytesAcknowledged, Event, Listening, ObjectEnded
 from s3_upload.observe.status import Status
 from s3_upload.screen import log, terminal
-from s3_upload.screen.frame import ASCII, UNICODE, Frame
+from s3_upload.screen.frame import ASCII, UNICODE, Frame, Title
 from s3_upload.screen.lookahead import Lookahead
 from s3_upload.screen.painter import Painter
 from s3_upload.screen.watch import Watch
@@ -20,18 +20,20 @@ Walk = Callable[[], Iterable[ObjectSource]]
 
 
 @asynccontextmanager
-async def show_progress(title: str, walk: Walk | None) -> AsyncIterator[Listening]:
-    """Within, what the listener hears is shown. `walk`: the sources once more, None where they cannot be
-    known twice."""
+async def show_progress(title: tuple[str, str], walk: Walk | None) -> AsyncIterator[Listening]:
+    """Within, what the listener hears is shown. `title`: from where, and to where; `walk`: the sources once
+    more, None where they cannot be known twice."""
     if not terminal.understands_escapes() and _in_notebook():
-        with _notebook_bar(title) as listening:
+        with _notebook_bar(" → ".join(title)) as listening:
             yield listening
         return
     lookahead = Lookahead(walk) if walk is not None else None
-    painter = Painter(_write, terminal.terminal_size, colors=terminal.wants_colors())
+    painter = Painter(
+        _write, terminal.terminal_size, colors=terminal.wants_colors(), wraps=terminal.wraps_anew()
+    )
     if terminal.understands_escapes():
         glyphs = UNICODE if terminal.can_show("".join(UNICODE)) else ASCII
-        frame = Frame(title, glyphs=glyphs)
+        frame = Frame(Title(*title), glyphs=glyphs)
         show = _painted(painter, frame)
     else:
         show = _logged()
@@ -54,7 +56,7 @@ def _logged() -> Callable[[Status], None]:
 
     def show(status: Status) -> None:
         if status.elapsed_s >= schedule.due_s:
-            schedule.told()
+            schedule.told(status.elapsed_s)
             _write(f"s3-upload: {log.log_line(status)}\n")
 
     return show

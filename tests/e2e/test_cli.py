@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import ssl
@@ -159,25 +160,31 @@ def test_quiet(account: dict[str, str], src: Path) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (1, "", "")
 
 
-def test_a_terminal_gets_a_screen_that_is_gone_at_the_end(account: dict[str, str], src: Path) -> None:
+def test_a_terminal_gets_a_screen_that_is_gone_at_the_end(account: dict[str, str]) -> None:
+    """The run ends when the screen has been seen."""
     terminal, stderr = pty.openpty()
-    result = subprocess.run(
-        [COMMAND, "src", "s3://bucket/progress"],
+    with subprocess.Popen(
+        [COMMAND, "-", "s3://bucket/progress"],
         env=account | {"TERM": "xterm"},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    shown = os.read(terminal, 1 << 16).decode()
+    ) as process:
+        shown = ""
+        while "at 127.0.0.1:" not in shown:
+            assert select.select([terminal], [], [], TIMEOUT_S)[0]
+            shown += os.read(terminal, 1 << 16).decode()
+        stdout, _ = process.communicate("x", timeout=TIMEOUT_S)
+    while select.select([terminal], [], [], 0.0)[0]:
+        shown += os.read(terminal, 1 << 16).decode()
     os.close(terminal)
     os.close(stderr)
-    assert result.returncode == 0
-    assert "src → s3://bucket/progress at 127.0.0.1:" in shown
+    assert process.returncode == 0
+    assert "stdin → s3://bucket/progress at 127.0.0.1:" in shown
     assert shown.endswith("\x1b[J"), "the block is taken away"
     assert "\x1b[?25l" not in shown, "whoever is killed leaves a cursor"
-    assert result.stdout.startswith("uploaded 2 files, ")
+    assert stdout.startswith("uploaded 1 file, ")
 
 
 def test_a_dry_run_uploads_nothing(account: dict[str, str], src: Path, store: EmbeddedStore) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 COMMAND = str(Path(sys.executable).with_name("s3-upload"))
 TIMEOUT_S = 60
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
-INTERRUPTED = b"s3-upload: interrupted: "
+INTERRUPTED = b"s3-upload: interrupted after "
 
 
 @pytest.fixture
@@ -199,9 +199,10 @@ def test_both_streams_in_one_pipe_keep_their_order(fault_server: StartFaultServe
         timeout=TIMEOUT_S,
         check=False,
     )
-    head, failed, *rows, summary = result.stdout.splitlines()
+    head, failed, *rows, summary, causes = result.stdout.splitlines()
     assert head.startswith(b"attempts")
     assert failed.startswith(b"failed: ")
+    assert causes == b"  failed attempts: 400 InvalidRequest once"
     assert {len(row) for row in rows} == {len(head)}
     assert (len(rows), summary.split(b";")[1]) == (499, b" 1 failed")
 

@@ -22,7 +22,7 @@ from s3_upload.mapping import Destination, check_bucket, not_empty
 from s3_upload.source import files_recursive, utf8_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from s3_upload.cli.failed_to import FailedTo
     from s3_upload.source import ObjectSource
@@ -68,7 +68,8 @@ def upload(
         rendering=_rendering(kind, destination, options),
         display=_display(
             options,
-            f"{' '.join(paths)} → {words[-1]}",
+            paths,
+            words[-1],
             None if STDIN in paths else walk,
             shows_rows=options.output.json,
         ),
@@ -108,7 +109,7 @@ def perf_data(
         passes=itertools.chain((first,), again),
         options=dataclasses.replace(options, store=_perf_store(options.store)),
         rendering=_rendering(kind, destination, options),
-        display=_display(options, f"{src} → s3://{bucket}/{prefix}", walk, times=n, shows_rows=True),
+        display=_display(options, (src,), f"s3://{bucket}/{prefix}", walk, times=n, shows_rows=True),
         page=_page(options, (src,), f"s3://{bucket}/{prefix}"),
         failed_to=_failed_to(options),
     )
@@ -191,7 +192,8 @@ def _rendering(kind: type[render.Text], destination: Destination, options: Uploa
 
 def _display(
     options: UploadOptions,
-    title: str,
+    sources: Sequence[str],
+    destination: str,
     walk: Callable[[], Iterable[ObjectSource]] | None,
     *,
     times: int = 1,
@@ -204,7 +206,7 @@ def _display(
         silent=output.quiet or output.only_show_errors,
         stdout_is_shown=shows_rows and sys.stdout.isatty(),
     )
-    return Display(kind, title, walk, times=times, bandwidth=options.tuning.max_bandwidth)
+    return Display(kind, sources, destination, walk, times=times, bandwidth=options.tuning.max_bandwidth)
 
 
 def _perf_store(store: StoreOptions) -> StoreOptions:

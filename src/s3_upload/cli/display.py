@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
@@ -13,8 +14,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from s3_upload.cli.output import note, printable, screen
+from s3_upload.cli.output import note, screen
+from s3_upload.cli.stdin import STDIN
 from s3_upload.screen import terminal
+from s3_upload.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from s3_upload.source import ObjectSource
 
 Kind = Literal["bar", "plain", "none"]
+MAX_NAMED = 3
+"""Sources that a title names."""
 AWS = ".amazonaws.com"
 COUNT_AFTER_S = 5.0
 """A log's first line comes later than that, and in shorter runs nobody asks how much there is."""
@@ -39,20 +44,23 @@ def kind_of(wanted: str, *, silent: bool, stdout_is_shown: bool) -> Kind:
         return "none"
     if wanted == "plain" or not terminal.understands_escapes():
         return "plain"
+    if wanted == "auto" and os.environ.get("CI"):  # some give a terminal, and keep all that goes there
+        return "plain"
     return "bar"
 
 
 class Display:
     """Shows a run: `watch` hears its events.
 
-    `title`: from where to where; `walk`: its sources once more, None where nobody can know them; `times`: how
-    often each is uploaded; `bandwidth`: the cap, as it was given.
+    `sources`, as they were named, go to `destination`; `walk`: these once more, None where nobody can know
+    them; `times`: how often each is uploaded; `bandwidth`: the cap, as it was given.
     """
 
     def __init__(
         self,
         kind: Kind,
-        title: str = "",
+        sources: Sequence[str] = (),
+        destination: str = "",
         walk: Callable[[], Iterable[ObjectSource]] | None = None,
         *,
         times: int = 1,
@@ -61,7 +69,8 @@ class Display:
         self.kind = kind
         self._began_s = time.monotonic()
         self._walk, self._times = walk, times
-        self._title = title
+        self._sources = sources
+        self._destination = destination
         self._bandwidth = bandwidth
         self._endpoint = ""
         self._paint: Callable[[Sequence[Line]], None] = lambda lines: None
@@ -108,7 +117,7 @@ class Display:
 
     @contextmanager
     def _on_screen(self) -> Iterator[None]:
-        with screen(terminal.terminal_size) as self._paint:
+        with screen(terminal.terminal_size, wraps=terminal.wraps_anew()) as self._paint:
             yield
 
     def _show_bar(self, status: Status) -> None:
@@ -118,17 +127,22 @@ class Display:
 
     def _new_frame(self) -> Frame:
         from s3_upload.observe.limits import CAP
-        from s3_upload.screen.frame import ASCII, UNICODE, Frame
+        from s3_upload.screen.frame import ASCII, UNICODE, Frame, Title
 
         glyphs = UNICODE if terminal.can_show("".join(UNICODE)) else ASCII
-        at = f" at {self._endpoint}" if self._endpoint else ""
-        title = printable(f"{self._title.replace('→', glyphs.to)}{at}")
         held = f"held at {self._bandwidth} by --max-bandwidth" if self._bandwidth else ""
+        title = Title(_named(self._sources), self._destination, self._endpoint)
         return Frame(title, glyphs=glyphs, notes={CAP: held} if held else {})
 
     def _show_line(self, status: Status) -> None:
         if status.elapsed_s >= self._schedule.due_s:
             from s3_upload.screen.log import log_line
 
-            self._schedule.told()
+            self._schedule.told(status.elapsed_s)
             note(printable(f"s3-upload: {log_line(status)}"))
+
+
+def _named(sources: Sequence[str]) -> str:
+    names = ["stdin" if name == STDIN else name for name in sources[:MAX_NAMED]]
+    rest = len(sources) - len(names)
+    return ", ".join(names) + (f" and {rest:,} more" if rest else "")

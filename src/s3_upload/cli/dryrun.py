@@ -10,11 +10,12 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
-from s3_upload.cli.output import EXIT_FILES_FAILED, EXIT_OK, emit, emit_json, note, printable
+from s3_upload.cli.output import EXIT_FILES_FAILED, EXIT_OK, emit, emit_json, note
 from s3_upload.cli.render import counted, json_line
 from s3_upload.errors import FailureKind
 from s3_upload.report import SKIPPED
 from s3_upload.source import utf8_of
+from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:

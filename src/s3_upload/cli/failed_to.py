@@ -10,9 +10,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3_upload.cli.output import UsageError, note, printable
+from s3_upload.cli.output import UsageError, note
 from s3_upload.errors import S3UploadError
 from s3_upload.report import SKIPPED, SUCCESS
+from s3_upload.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

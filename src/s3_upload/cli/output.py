@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
+import threading
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from s3_upload.cli.outlet import Outlet, Write, write_all
 from s3_upload.errors import S3UploadError
+from s3_upload.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
@@ -50,13 +53,6 @@ class StdoutError(S3UploadError):
     def __init__(self, error: OSError) -> None:
         super().__init__(f"cannot write to stdout: {error.strerror}")
         self.gone = isinstance(error, BrokenPipeError)
-
-
-def printable(text: str) -> str:
-    """`text` with control characters, line breaks and invalid bytes escaped, for one line of display."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def emit(line: str) -> None:
@@ -160,6 +156,8 @@ class _Screen:
     """The block at the bottom of the terminal that stderr is. `painter`: None where there is none."""
 
     painter: Painter | None = None
+    stopped = False
+    """Whether the process was stopped since the last frame."""
     _next: Sequence[Line] = ()
     _waits = False
 
@@ -174,7 +172,13 @@ class _Screen:
 
     def _paint(self, _: bytes) -> None:
         self._waits = False
-        if self.painter is not None:
+        if self.painter is None:
+            return
+        is_ours = _in_foreground()
+        if self.stopped or not is_ours:  # a shell has written to the terminal
+            self.stopped = False
+            self.painter.forget()
+        if is_ours:
             self.painter.paint(self._next)
 
     def take_away(self) -> None:
@@ -194,20 +198,37 @@ _screen = _Screen()
 
 
 @contextmanager
-def screen(size: Size) -> Iterator[Callable[[Sequence[Line]], None]]:
+def screen(size: Size, *, wraps: bool = True) -> Iterator[Callable[[Sequence[Line]], None]]:
     """Within, what is given to it stands at the bottom of the terminal that stderr is, of that size, and what
-    is written scrolls above."""
+    is written scrolls above. `wraps`: see `Painter`."""
     from s3_upload.screen.painter import Painter
     from s3_upload.screen.terminal import wants_colors
 
     def write(text: str) -> None:
         write_all(2, text.encode(sys.stderr.encoding, "replace"))
 
-    _screen.painter = Painter(write, size, colors=wants_colors())
+    def go_on(*_signal: object) -> None:
+        _screen.stopped = True
+
+    _screen.painter = Painter(write, size, colors=wants_colors(), wraps=wraps)
+    hears = hasattr(signal, "SIGCONT") and threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGCONT, go_on) if hears else None
     try:
         yield _screen.put
     finally:
         _screen.take_away()
+        if hears:
+            signal.signal(signal.SIGCONT, before)
+
+
+def _in_foreground() -> bool:
+    """Whether the terminal is ours: a job in the background leaves it to whoever has it."""
+    if not hasattr(os, "tcgetpgrp"):
+        return True
+    try:
+        return os.tcgetpgrp(2) == os.getpgrp()
+    except OSError:  # not the terminal that started us
+        return True
 
 
 def room() -> Awaitable[None] | None:

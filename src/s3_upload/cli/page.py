@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from s3_upload.cli.output import printable
 from s3_upload.cli.render import counted
 from s3_upload.observe import limits
 from s3_upload.observe.history import SIZES_PER_DECADE
 from s3_upload.report import SUCCESS, SUPERSEDED
+from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_upload import __version__
-from s3_upload.cli.output import UsageError, emit, error_line, printable
+from s3_upload.cli.output import UsageError, emit, error_line
 from s3_upload.cli.stdin import STDIN
 from s3_upload.errors import S3UploadError, summary_of
+from s3_upload.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

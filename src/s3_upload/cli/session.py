@@ -29,7 +29,6 @@ from s3_upload.cli.output import (
     flush,
     in_background,
     note,
-    printable,
 )
 from s3_upload.cli.page_file import PageFile, written_at_the_end
 from s3_upload.cli.render import Text, counted
@@ -37,6 +36,7 @@ from s3_upload.cli.store import open_store
 from s3_upload.content_type import content_type_by_name
 from s3_upload.descriptors import limit, raise_limit
 from s3_upload.errors import RunError, S3UploadError
+from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:

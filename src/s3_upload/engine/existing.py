@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from s3_upload.engine.unit import EXISTS
 from s3_upload.errors import S3UploadError
+from s3_upload.report import EXISTS
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
 from s3_upload.source import ObjectSource, checked
 from s3_upload.wire.exchange import Exchange

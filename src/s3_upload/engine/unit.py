@@ -22,7 +22,7 @@ from s3_upload.control.retry import remedy
 from s3_upload.engine.watchdog import InFlight
 from s3_upload.errors import FailureKind, Remedy, UploadError
 from s3_upload.http import Response, SlicedBody
-from s3_upload.report import SKIPPED, SUCCESS, AttemptReport, UploadReport
+from s3_upload.report import EXISTS, SKIPPED, SUCCESS, AttemptReport, UploadReport
 from s3_upload.s3.operations import (
     COMPLETE_MULTIPART_UPLOAD,
     HEAD_OBJECT,
@@ -32,8 +32,6 @@ from s3_upload.s3.operations import (
 from s3_upload.s3.proof import disproof, etag_of
 from s3_upload.source import ObjectSource
 
-EXISTS = "the store has an object of that name"
-"""Why an object is skipped with `if_exists="skip"`."""
 MAKES_THE_OBJECT = frozenset({PUT_OBJECT, COMPLETE_MULTIPART_UPLOAD})
 
 

@@ -3,11 +3,14 @@
 Theory of operation.
 
 1. *Bytes* that have arrived: of objects that have ended, and of those with big bodies what was acknowledged.
+   What failed, or is skipped since the store has it, is done with: of the whole its bytes are taken off.
 2. *Rate*: what arrived over the last RATE_S.
 3. *Work* is bytes and, since a small file costs about as much as FILE_BYTES, so much for each file.
 4. *Time left*: the work that is left over its rate, which is the mean of the middle half of the last
-   SAMPLES_S seconds: neither a pause nor a burst moves it far.  Seconds without a store are left out.  What
-   is shown follows that with a time constant of FOLLOW_S, so that it does not jump.
+   SAMPLES_S seconds: neither a pause nor a burst moves it far.  Of few seconds at least two at each end are
+   left out, and it is the median: a run begins slowly.  Seconds without a store are no seconds.  What is
+   shown follows that with a time constant of FOLLOW_S, so that it does not jump; sooner, while little is
+   known.
 5. *What limits* is what has most of the last LIMIT_S.
 """
 
@@ -27,16 +30,18 @@ from s3_upload.observe.events import (
     StoreBack,
 )
 from s3_upload.observe.limits import AWAY
-from s3_upload.report import SKIPPED, SUCCESS, UploadReport
+from s3_upload.report import EXISTS, SKIPPED, SUCCESS, UploadReport
 
 RATE_S = 5.0
 FILE_BYTES = 64 << 10
 SAMPLES_S = 30.0
 SAMPLE_S = 1.0
-FOLLOW_S = 3.0
+FOLLOW_S, KNOWN = 3.0, 10
+"""With fewer than KNOWN samples the time constant is the smaller the fewer there are."""
 LIMIT_S = 3.0
-MIN_ELAPSED_S = 1.0
-"""Before that no rate is known well enough to tell how much time is left."""
+MIN_SAMPLES = 3
+"""With fewer no rate is known well enough to tell how much time is left."""
+MIN_CUT = 2
 
 WANTED = frozenset({BytesAcknowledged, LimitsChanged, StoreAway, StoreBack, ObjectEnded})
 """The events that the fold needs: none for each request."""
@@ -54,6 +59,7 @@ class Total(msgspec.Struct, frozen=True):
 class Moving(msgspec.Struct, frozen=True):
     """An object on its way. `size`: None where nobody knows."""
 
+    seq: int
     key: str
     bytes: int
     size: int | None
@@ -63,6 +69,8 @@ class Moving(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """How the run stands at one moment. `left_s`: None where it cannot be told.
 
+    `files` are uploaded, `done` are done with: what failed and what the store had already are of these too.
+    `whole_bytes`: what there is to send, as far as is known; None where nobody knows.
     `away_s`: for how long the store has been away, None where it is there; `next_try_s`: in how many seconds
     it is tried again.  `last_failure`: of the objects that failed, the last.
     """
@@ -73,9 +81,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     skipped: int
     retried: int
+    done: int
     rate_bytes_per_s: float
     rate_files_per_s: float
     total: Total | None = None
+    whole_bytes: int | None = None
     left_s: float | None = None
     moving: tuple[Moving, ...] = ()
     requests: int = 0
@@ -90,10 +100,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     def share(self) -> float | None:
         """How much of the work is done, 0 to 1; None where the whole is not known."""
         total = self.total
-        if total is None or not total.complete:
+        if total is None or not total.complete or self.whole_bytes is None:
             return None
-        whole = _work(total.bytes, total.files)
-        return min(1.0, _work(self.bytes, self.files + self.failed) / whole) if whole else 1.0
+        whole = _work(self.whole_bytes, total.files)
+        return min(1.0, _work(self.bytes, self.done) / whole) if whole else 1.0
 
 
 class _Away(msgspec.Struct, frozen=True):
@@ -103,10 +113,11 @@ class _Away(msgspec.Struct, frozen=True):
 
 
 class StatusFold:
-    """See the module's theory. `hear` takes events, `report` what is not told by events."""
+    """See the module's theory. `hear` takes events, `report` is a quicker way for those that are the most."""
 
     def __init__(self) -> None:
         self._files = self._done_bytes = self._failed = self._skipped = self._retried = 0
+        self._existing = self._lost_bytes = 0
         self._moving: dict[int, Moving] = {}
         self._limits: deque[tuple[float, str]] = deque([(0.0, "")])
         self._limit = LimitsChanged(at_s=0.0, requests=0, max_requests=0, limited_by="")
@@ -121,11 +132,11 @@ class StatusFold:
     def hear(self, event: Event, now: float) -> None:
         """Takes an event of `WANTED`; any other tells it nothing. `now`: on the clock of `status`."""
         if isinstance(event, ObjectEnded):
-            self.report(event.report)
+            self.report(event.report, event.report.bytes)
         elif isinstance(event, BytesAcknowledged):
             begun = self._moving.get(event.seq)
             since_s = now if begun is None else begun.since_s
-            self._moving[event.seq] = Moving(event.key, event.bytes, event.size, since_s)
+            self._moving[event.seq] = Moving(event.seq, event.key, event.bytes, event.size, since_s)
         elif isinstance(event, LimitsChanged):
             self._limit = event
             if self._limits[-1][1] != event.limited_by:
@@ -136,8 +147,8 @@ class StatusFold:
         elif isinstance(event, StoreBack):
             self._away = None
 
-    def report(self, report: UploadReport) -> None:
-        """An object has ended."""
+    def report(self, report: UploadReport, size: int) -> None:
+        """An object has ended. `size`: what was counted of it, should it not be uploaded."""
         if self._moving:
             self._moving.pop(report.seq, None)
         if report.outcome == SUCCESS:
@@ -147,8 +158,12 @@ class StatusFold:
                 self._retried += 1
         elif report.outcome == SKIPPED:
             self._skipped += 1
+            if report.reason == EXISTS:  # else it was not counted: it is nothing to upload
+                self._existing += 1
+                self._lost_bytes += size
         else:
             self._failed += 1
+            self._lost_bytes += size
             self._last_failure = report
 
     def status(self, now: float, total: Total | None = None) -> Status:
@@ -159,7 +174,9 @@ class StatusFold:
             self._recent.popleft()
         since_s, bytes_then, files_then = self._recent[0]
         span_s = max(now - since_s, 1e-9)
-        self._sample(now, _work(count, self._files + self._failed))
+        done = self._files + self._failed + self._existing
+        self._sample(now, _work(count, done))
+        whole = None if total is None else max(total.bytes - self._lost_bytes, count)
         away = self._away
         return Status(
             elapsed_s=now,
@@ -168,10 +185,12 @@ class StatusFold:
             failed=self._failed,
             skipped=self._skipped,
             retried=self._retried,
+            done=done,
             rate_bytes_per_s=max(0.0, (count - bytes_then) / span_s),
             rate_files_per_s=(self._files - files_then) / span_s,
             total=total,
-            left_s=self._left(now, total, count),
+            whole_bytes=whole,
+            left_s=self._left(now, total, _work((whole or 0) - count, total.files - done if total else 0)),
             moving=tuple(self._moving.values()),
             requests=self._limit.requests,
             limited_by=self._limited_by(now),
@@ -190,22 +209,22 @@ class StatusFold:
             self._samples.append(max(0.0, work - before) / (now - at_s))
         self._sampled = now, work
 
-    def _left(self, now: float, total: Total | None, count: int) -> float | None:
+    def _left(self, now: float, total: Total | None, work: float) -> float | None:
         elapsed_s, self._told_s = now - self._told_s, now
-        if total is None or not total.complete or now < MIN_ELAPSED_S or self._away is not None:
+        if total is None or not total.complete or len(self._samples) < MIN_SAMPLES or self._away is not None:
             self._left_s = None
             return None
         rate = _middle(self._samples)
-        left = _work(total.bytes - count, total.files - self._files - self._failed)
         if rate <= 0.0:
             self._left_s = None
             return None
-        found_s = max(0.0, left) / rate
+        found_s = max(0.0, work) / rate
         if self._left_s is None:
             self._left_s = found_s
         else:
             expected_s = max(0.0, self._left_s - elapsed_s)
-            weight = 1.0 - math.exp(-elapsed_s / FOLLOW_S)
+            follow_s = FOLLOW_S * min(1.0, len(self._samples) / KNOWN)
+            weight = 1.0 - math.exp(-elapsed_s / follow_s)
             self._left_s = expected_s + weight * (found_s - expected_s)
         return self._left_s
 
@@ -227,8 +246,8 @@ def _work(count: int, files: int) -> float:
 
 
 def _middle(samples: deque[float]) -> float:
-    """The mean of the middle half; 0.0 of nothing."""
+    """The mean of the middle half, of few the median; 0.0 of nothing."""
     ordered = sorted(samples)
-    cut = len(ordered) // 4
+    cut = min((len(ordered) - 1) // 2, max(MIN_CUT, len(ordered) // 4)) if ordered else 0
     middle = ordered[cut : len(ordered) - cut]
     return sum(middle) / len(middle) if middle else 0.0

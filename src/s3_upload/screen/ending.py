@@ -6,6 +6,7 @@ long an object took; what limited the run, with advice.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from s3_upload.report import UploadReport, UploadSummary
 
 MAX_GROUPS = 5
+_BEFORE, _BEHIND = r"(?<![^\s'\"(])", r"(?![^\s'\"):,;])"
+"""A name stands alone: the file "a" is in no word."""
 MIN_OBJECTS = 100
 """Of fewer a median says little."""
 LONG_S = 5.0
@@ -54,7 +57,7 @@ LIMITS = {
     ANSWERS: "the store's answers",
     THROTTLED: "throttling by the store",
     READING: "reading files",
-    CPU: "this machine's processor",
+    CPU: "the CPU",
     CAP: "--max-bandwidth",
     OTHERS: "others on the link",
     LISTING: "listing files",
@@ -67,7 +70,7 @@ def ending(summary: UploadSummary, config: UploadConfig) -> list[str]:
     """The lines, each without a line break."""
     lines = failures(summary.failed)
     if summary.causes and summary.attempts > len(summary.failed):
-        shown = ", ".join(f"{cause} {count:,} times" for cause, count in summary.causes.items())
+        shown = ", ".join(f"{cause} {_times(count)}" for cause, count in summary.causes.items())
         lines.append(f"failed attempts: {shown}")
     if summary.uploaded >= MIN_OBJECTS and summary.wall_time_s >= LONG_S:
         lines.append(
@@ -94,8 +97,11 @@ def failures(failed: tuple[UploadReport, ...]) -> list[str]:
 def cause_of(report: UploadReport) -> str:
     """Why it failed, without the names that tell it from others."""
     message = report.error.message if report.error is not None else report.reason or report.outcome
-    for name in (report.source, report.key):
-        message = message.replace(f"{name}: ", "").replace(name, "…") if name else message
+    for name in sorted(
+        {report.source, report.key} - {""}, key=len, reverse=True
+    ):  # one may end like the other
+        message = message.removeprefix(f"{name}: ")
+        message = re.sub(rf"{_BEFORE}{re.escape(name)}{_BEHIND}", "…", message)
     return message
 
 
@@ -129,6 +135,10 @@ def _remedy(cause: str, report: UploadReport) -> str:
         if words in cause:
             return remedy
     return REMEDIES.get(report.error.kind, "") if report.error is not None else ""
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _ms(seconds: float) -> str:

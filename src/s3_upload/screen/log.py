@@ -19,9 +19,12 @@ class Schedule:
         self.due_s = FIRST_S
         self._told = 0
 
-    def told(self) -> None:
+    def told(self, now: float) -> None:
+        """A line was written `now`. What became due while nothing ran (a suspended machine) is left out."""
         self._told += 1
         self.due_s += SECOND_S if self._told == 1 else LATER_S
+        if self.due_s <= now:
+            self.due_s = now + LATER_S
 
 
 def log_line(status: Status) -> str:
@@ -35,6 +38,6 @@ def log_line(status: Status) -> str:
         words.rate(status.rate_bytes_per_s),
         f"{words.clock(status.left_s)} left" if status.left_s is not None else "",
         f"{status.failed:,} failed" if status.failed else "",
-        words.limit_phrase(status),
+        words.trouble_phrase(status) or words.limit_phrase(status),
     ]
     return "  ".join(part for part in parts if part)

@@ -4,17 +4,19 @@ Rules:
 
 * It never delays the upload: it works for SLICE_S at a time, and rests for REST of that.
 * Of each of the first EXACT files the size is looked at, which costs a system call.  Where files are small
-  from there on, only every SAMPLE-th is, and the others count as the mean; one that turns out to be big while
-  it is uploaded is put right (`seen`).
+  from there on, only every SAMPLE-th is, and the others count as the mean of these, until the upload comes
+  to them (`seen`): so the sum is right at the end.
 * A walk that fails tells nothing more: the upload itself says what is wrong.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from s3_upload.observe.status import Total
 from s3_upload.source import ObjectSource
@@ -22,7 +24,7 @@ from s3_upload.source import ObjectSource
 SLICE_S, REST = 0.004, 4.0
 BATCH = 64
 """Files between two looks at the clock."""
-EXACT, SAMPLE = 2_000, 8
+EXACT, SAMPLE = 2_048, 8
 SMALL_BYTES = 64 << 10
 
 
@@ -43,19 +45,26 @@ class Lookahead:
         self._rest = rest or self._ended.wait
         self._clock = clock
         self._lock = threading.Lock()
-        self._files = self._bytes = self._looked = self._guessed = self._corrected = 0
+        self._walked = 0
+        """Sources that were looked at, with those that are nothing to upload."""
+        self._files = self._bytes = 0
+        """Files; bytes of those whose size is known."""
+        self._samples = self._sampled_bytes = 0
+        self._guessed = 0
+        """Files whose size is not known (yet)."""
+        self._ahead: dict[int, int] = {}
+        """Big ones that the upload came to first."""
         self._complete = self._started = False
-        self._exact = EXACT
+        self._exact = EXACT if times == 1 else sys.maxsize  # `seen` tells of the first time only
 
     @property
     def total(self) -> Total:
         """What has been counted so far."""
         with self._lock:
-            files, sized = self._files, self._bytes + self._corrected
-            guessed = self._guessed * (self._bytes // self._looked if self._looked else 0)
+            mean = self._sampled_bytes / self._samples if self._samples else 0.0
             return Total(
-                files=files * self._times,
-                bytes=(sized + guessed) * self._times,
+                files=self._files * self._times,
+                bytes=(self._bytes + round(self._guessed * mean)) * self._times,
                 complete=self._complete,
                 estimated=self._guessed > 0,
             )
@@ -71,20 +80,26 @@ class Lookahead:
         self._ended.set()
 
     def seen(self, seq: int, size: int) -> None:
-        """The upload has come to source number `seq`, which is big: `size` bytes."""
+        """The upload has come to source number `seq`: it has `size` bytes. Once for each."""
         with self._lock:
-            if self._is_guessed(seq) and self._looked:
-                self._corrected += max(0, size - self._bytes // self._looked)
+            if seq >= self._walked:
+                if size > SMALL_BYTES:
+                    self._ahead[seq] = size
+            elif self._guessed and self._is_guessed(seq):
+                self._guessed -= 1
+                self._bytes += size
 
     def run(self) -> None:
         """Counts, until all is counted or `stop`."""
+        self._started = True
         until_s = self._clock() + SLICE_S
         try:
-            for seq, source in enumerate(self._walk()):
+            sources = iter(self._walk())
+            while batch := list(islice(sources, BATCH)):
                 if self._ended.is_set():
                     return
-                self._count(seq, source)
-                if seq % BATCH == 0 and self._clock() >= until_s:
+                self._count(batch)
+                if self._clock() >= until_s:
                     self._rest(SLICE_S * REST)
                     until_s = self._clock() + SLICE_S
         except Exception:
@@ -92,27 +107,39 @@ class Lookahead:
         with self._lock:
             self._complete = True
 
-    def _count(self, seq: int, source: ObjectSource) -> None:
-        if source.skip_reason:
-            return
-        size = None
-        if seq < self._exact or not self._is_guessed(seq):
-            size = _size_of(source)
+    def _count(self, batch: Sequence[ObjectSource]) -> None:
+        """The sizes are looked at before the lock is taken: a slow disk must not hold up who asks."""
+        first = self._walked
+        sizes: list[int | None] = []
+        for seq, source in enumerate(batch, first):
+            counts = not source.skip_reason
+            sizes.append(size_of(source) if counts and not self._is_guessed(seq) else None)
         with self._lock:
-            self._files += 1
-            if size is None:
-                self._guessed += 1
-                return
-            self._looked += 1
-            self._bytes += size
-            if seq == self._exact - 1 and self._bytes > self._looked * SMALL_BYTES:
+            for seq, (source, size) in enumerate(zip(batch, sizes, strict=True), first):
+                if not source.skip_reason:
+                    self._add(seq, size)
+            self._walked += len(batch)
+            if self._walked >= self._exact and self._bytes > self._files * SMALL_BYTES and not self._samples:
                 self._exact += EXACT  # they are not small: each matters
+
+    def _add(self, seq: int, size: int | None) -> None:
+        if size is not None and seq >= self._exact:
+            self._samples += 1
+            self._sampled_bytes += size
+        if size is None:
+            size = self._ahead.pop(seq, None)
+        self._files += 1
+        if size is None:
+            self._guessed += 1
+        else:
+            self._bytes += size
 
     def _is_guessed(self, seq: int) -> bool:
         return seq >= self._exact and seq % SAMPLE != 0
 
 
-def _size_of(source: ObjectSource) -> int:
+def size_of(source: ObjectSource) -> int:
+    """Bytes, as far as can be known at once; 0 of what cannot be uploaded."""
     if source.size is not None:
         return source.size
     if not source.path or source.problem is not None:

@@ -3,10 +3,11 @@
 Rules:
 
 * A change is one write, between the marks of a synchronized update (mode 2026; a terminal that does not know
-  them ignores them): nothing flickers.
+  them ignores them), and nothing is erased before it is written anew: nothing flickers.
 * The cursor stays where it is seen, at the block's end: whoever is killed leaves the terminal in order.
 * What others print goes above the block.
-* A terminal that has become narrower has wrapped the lines: so many more rows are taken back.
+* A terminal that has become narrower has wrapped the lines, if it is one that does (`wraps`): so many more
+  rows are taken back.
 
 (The library rich has a `Live` that does nearly this; its import takes as long as 500 small uploads, and it
 leaves pieces of the block behind where a terminal becomes narrower.)
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 
 from s3_upload.screen.frame import Line
 
@@ -32,10 +33,11 @@ class Painter:
     """See the module's rules. `write` takes what is to be sent to the terminal; `colors`: whether styles may
     be."""
 
-    def __init__(self, write: Callable[[str], None], size: Size, *, colors: bool) -> None:
+    def __init__(self, write: Callable[[str], None], size: Size, *, colors: bool, wraps: bool = True) -> None:
         self._write = write
         self._size = size
         self._colors = colors
+        self._wraps = wraps
         self._lines: Sequence[Line] = ()
         self._widths: list[int] = []
         self._columns = 0
@@ -44,15 +46,16 @@ class Painter:
         """The block becomes `lines`."""
         columns, rows = self._size()
         lines = lines[: max(1, rows - 1)]
-        same = columns == self._columns and len(lines) >= len(self._lines)
-        text = self._to_top(columns) + ("" if same else REST) + self._block(lines, columns)
-        self._write(f"{BEGIN}{text}{END}")
+        top = self._to_top(columns)
+        anew = REST if columns != self._columns else ""  # pieces of wrapped lines may stand anywhere
+        rest = REST if len(lines) < len(self._lines) else ""
+        self._write(f"{BEGIN}{top}{anew}{self._block(lines, columns)}{rest}{END}")
 
     def above(self, text: str, write: Callable[[str], None] | None = None) -> None:
         """Writes `text`, whole lines, above the block; with `write`, where it is of another stream."""
         columns, _ = self._size()
         before, lines = self._to_top(columns) + REST, self._lines
-        self._lines, self._widths = (), []
+        self.forget()
         block = self._block(lines, columns) if lines else ""
         if write is None:
             self._write(f"{BEGIN}{before}{text}{block}{END}")
@@ -66,12 +69,20 @@ class Painter:
         if self._lines:
             columns, _ = self._size()
             text = self._to_top(columns) + REST
-            self._lines, self._widths = (), []
+            self.forget()
             self._write(text)
+
+    def forget(self) -> None:
+        """Others have written to the terminal since: the block stays where it is, the next one begins where
+        the cursor stands."""
+        self._lines, self._widths = (), []
 
     def _to_top(self, columns: int) -> str:
         """Moves the cursor from the block's end to its begin."""
-        rows = sum(max(1, -(-width // max(columns, 1))) for width in self._widths)
+        rows = len(self._lines)
+        if self._wraps and columns < max(self._widths, default=0):
+            texts = ("".join(piece.text for piece in line) for line in self._lines)
+            rows = sum(len(chop_cells(text, max(columns, 2))) or 1 for text in texts)
         up = f"\x1b[{rows - 1}A" if rows > 1 else ""
         return f"\r{up}" if rows else ""
 

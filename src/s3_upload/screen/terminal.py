@@ -26,7 +26,10 @@ def terminal_size() -> tuple[int, int]:
 
 
 def can_show(text: str) -> bool:
-    """Whether stderr's encoding has all its characters."""
+    """Whether the locale has all its characters."""
+    locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
+    if locale in {"C", "POSIX"}:  # in which Python writes UTF-8 all the same
+        return text.isascii()
     try:
         text.encode(sys.stderr.encoding)
     except (UnicodeEncodeError, LookupError):
@@ -37,3 +40,9 @@ def can_show(text: str) -> bool:
 def wants_colors() -> bool:
     """See https://no-color.org."""
     return not os.environ.get("NO_COLOR")
+
+
+def wraps_anew() -> bool:
+    """Whether it wraps the lines that are there when it becomes narrower. Most do; not the console of Linux,
+    xterm and GNU screen."""
+    return os.environ.get("TERM") != "linux" and not any(map(os.environ.get, ("XTERM_VERSION", "STY")))

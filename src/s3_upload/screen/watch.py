@@ -10,14 +10,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from s3_upload.observe.events import BytesAcknowledged, Event, Listening
+from s3_upload.observe.events import BytesAcknowledged, Event, Listening, ObjectEnded
 from s3_upload.observe.status import WANTED, Status, StatusFold
+from s3_upload.report import SUCCESS, UploadReport
+from s3_upload.screen.lookahead import size_of
 
 if TYPE_CHECKING:
     from s3_upload.screen.lookahead import Lookahead
 
-FRAME_S = 0.2
-"""Between two looks at how the run stands."""
+FIRST_S, FRAME_S = 0.3, 0.2
+"""From the begin to the first look at how the run stands: one that is over by then would only flash up;
+between two looks."""
 
 
 class Watch:
@@ -57,6 +60,7 @@ class Watch:
     async def run(self) -> None:
         """Shows, until it is cancelled."""
         try:
+            await asyncio.sleep(FIRST_S)
             while True:
                 self._show(self.status())
                 await asyncio.sleep(FRAME_S)
@@ -65,11 +69,27 @@ class Watch:
                 self._lookahead.stop()
 
     def _hear(self, event: Event) -> None:
+        if type(event) is ObjectEnded:  # nearly all are
+            report = event.report
+            size = report.bytes if report.outcome == SUCCESS else _size_of(report)
+            self._fold.report(report, size)
+            if self._lookahead is None:
+                return
+            if report.seq in self._big:
+                self._big.remove(report.seq)
+            else:
+                self._lookahead.seen(report.seq, size)
+            return
         self._fold.hear(event, self._clock() - self._epoch_s)
-        if isinstance(event, BytesAcknowledged) and self._lookahead is not None:
+        if type(event) is BytesAcknowledged and self._lookahead is not None:
             self._see(self._lookahead, event)
 
     def _see(self, lookahead: Lookahead, event: BytesAcknowledged) -> None:
         if event.size is not None and event.seq not in self._big:
             self._big.add(event.seq)
             lookahead.seen(event.seq, event.size)
+
+
+def _size_of(report: UploadReport) -> int:
+    """What was counted of an object that is not uploaded: it may have ended before anybody knew its size."""
+    return report.bytes or (size_of(report.object) if report.object is not None else 0)

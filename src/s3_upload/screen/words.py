@@ -23,7 +23,7 @@ LIMITED_BY = {
     ANSWERS: "limited by the store's answers",
     THROTTLED: "throttled by the store",
     READING: "limited by reading files",
-    CPU: "limited by this machine's processor",
+    CPU: "limited by the CPU",
     CAP: "held by --max-bandwidth",
     OTHERS: "yielding to others on the link",
     LISTING: "limited by listing files",
@@ -33,14 +33,19 @@ LIMITED_BY = {
 
 
 def limit_phrase(status: Status) -> str:
-    """What limits now, with a figure where there is one; "" where nothing is known."""
+    """What limits now, in few words; "" where nothing is known."""
+    return LIMITED_BY[AWAY] if status.away_s is not None else LIMITED_BY.get(status.limited_by, "")
+
+
+def trouble_phrase(status: Status) -> str:
+    """More about a store that is away or refuses; "" where it does neither."""
     if status.away_s is not None:
-        again = f"trying again in {status.next_try_s:.0f} s" if status.next_try_s >= 0.5 else "trying again"
-        return f"the store has been away for {duration(status.away_s)} ({again})"
-    phrase = LIMITED_BY.get(status.limited_by, "")
+        again = f"next try in {duration(status.next_try_s)}" if status.next_try_s >= 0.5 else "trying again"
+        cause = f" ({status.away_cause})" if status.away_cause else ""
+        return f"no answer for {duration(status.away_s)}, {again}{cause}"
     if status.limited_by == THROTTLED and status.accepted_per_s:
-        return f"{phrase}: {status.accepted_per_s:,.0f} requests a second"
-    return phrase
+        return f"the store asks to slow down, it takes {status.accepted_per_s:,.0f} requests a second"
+    return ""
 
 
 def size(count: float) -> str:
@@ -62,13 +67,15 @@ def size_of(count: float, whole: float) -> str:
 
 
 def rate(bytes_per_s: float) -> str:
-    """ "27.3 MB/s": MB, whatever the rate, so that rates compare."""
+    """ "27.3 MB/s", "85 kB/s": MB as far as they tell anything, so that rates compare."""
+    if 0.0 < bytes_per_s < 99_500.0:
+        return f"{bytes_per_s / 1e3:.0f} kB/s"
     return f"{bytes_per_s / 1e6:,.1f} MB/s"
 
 
 def duration(seconds: float) -> str:
-    """ "12 s", "0:41" is for clocks: see `clock`."""
-    return f"{seconds:.0f} s" if seconds < 120 else clock(seconds)
+    """ "12 s", "2:05"."""
+    return f"{seconds:.0f} s" if seconds < 119.5 else clock(seconds)
 
 
 def clock(seconds: float) -> str:
@@ -80,22 +87,25 @@ def clock(seconds: float) -> str:
 
 
 def files_phrase(status: Status) -> str:
-    """ "1,240 of 3,801 files", "1,240 of at least 3,801 files", "1,240 files"."""
-    done, total = status.files + status.failed, status.total
-    if total is None:
+    """ "1,240 of 3,801 files", "1,240 of at least 3,801 files", "1,240 files"; "" where nobody knows how
+    many there are, and none is done."""
+    done, total = status.done, status.total
+    if total is None and not done:
+        return ""
+    if total is None or (not total.complete and total.files <= done):
         return f"{done:,} {'file' if done == 1 else 'files'}"
     whole = f"{total.files:,} {'file' if total.files == 1 else 'files'}"
     return f"{done:,} of {whole}" if total.complete else f"{done:,} of at least {whole}"
 
 
 def bytes_phrase(status: Status) -> str:
-    """ "1.12 of 2.15 GB", "217 of 412 MB or more", "210 MB"."""
-    total = status.total
-    if total is None or not total.bytes:
+    """ "1.12 of 2.15 GB", "217 of ~412 MB", "217 of at least 412 MB", "210 MB"."""
+    total, whole = status.total, status.whole_bytes
+    if total is None or not whole or (not total.complete and whole <= status.bytes):
         return size(status.bytes)
     about = "~" if total.estimated else ""
-    phrase = size_of(status.bytes, max(total.bytes, status.bytes)).replace(" of ", f" of {about}")
-    return phrase if total.complete else f"{phrase} or more"
+    how = about if total.complete else "at least "
+    return size_of(status.bytes, whole).replace(" of ", f" of {how}")
 
 
 def interrupted(status: Status) -> str:

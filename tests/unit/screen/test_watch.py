@@ -1,0 +1,136 @@
+"""`screen.watch`: from events to what is shown, every so often."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from s3_upload.errors import FailureKind, UploadError
+from s3_upload.observe.events import BytesAcknowledged, LimitsChanged, ObjectEnded
+from s3_upload.observe.limits import LINK
+from s3_upload.observe.status import WANTED, Status, Total
+from s3_upload.report import EXISTS, SKIPPED, SUCCESS, UploadReport
+from s3_upload.screen.lookahead import EXACT, SAMPLE, Lookahead
+from s3_upload.screen.watch import FIRST_S, FRAME_S, Watch
+from s3_upload.source import ObjectSource
+from tests.sim.loop import SimLoop
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def ended(seq: int, size: int, outcome: str = SUCCESS, *, reason: str = "", path: str = "") -> ObjectEnded:
+    error = UploadError("no", key="k", kind=FailureKind.SOURCE, attempts=0) if outcome == "source" else None
+    source = ObjectSource.file(path, "k") if path else None
+    report = UploadReport(
+        seq=seq, key="k", source="s", bytes=size, outcome=outcome, reason=reason, object=source, error=error
+    )  # fmt: skip
+    return ObjectEnded(at_s=0.0, report=report)
+
+
+def acknowledged(seq: int, count: int, size: int) -> BytesAcknowledged:
+    return BytesAcknowledged(at_s=0.0, seq=seq, key="k", bytes=count, size=size)
+
+
+def counted(*sizes: int) -> Lookahead:
+    found = [ObjectSource.stream([], f"k/{n}", size) for n, size in enumerate(sizes)]
+    ahead = Lookahead(lambda: found, rest=lambda _: None)
+    ahead.run()
+    return ahead
+
+
+def watching(lookahead: Lookahead | None = None, **more: float) -> tuple[Watch, Clock]:
+    clock = Clock()
+    return Watch(lambda status: None, lookahead, clock, **more), clock
+
+
+def test_it_listens_to_what_the_fold_needs_and_tells_how_the_run_stands() -> None:
+    watch, clock = watching()
+    listening = watch.listening
+    assert listening.kinds == WANTED
+    clock.now += 2.0
+    listening.listener(acknowledged(0, 500, 1_000))
+    listening.listener(ended(1, 70))
+    listening.listener(LimitsChanged(at_s=0.0, requests=3, max_requests=9, limited_by=LINK))
+    clock.now += 1.5
+    status = watch.status()
+    assert (status.elapsed_s, status.bytes, status.files, status.limited_by) == (3.5, 570, 1, LINK)
+    assert status.moving[0].since_s == 2.0
+    assert status.total is None
+
+
+def test_what_there_is_is_counted_from_the_moment_on_that_was_said() -> None:
+    watch, clock = watching(counted(10, 20), count_after_s=5.0)
+    assert watch.status().total is None
+    clock.now += 5.0
+    assert watch.status().total == Total(files=2, bytes=30, complete=True)
+
+
+def test_each_object_is_seen_once_whether_it_is_big_or_small() -> None:
+    sizes = [100] * (EXACT + 16 * SAMPLE)
+    big, small = EXACT + 1, EXACT + 2
+    sizes[big] = 5_000_000
+    ahead = counted(*sizes)
+    watch, _ = watching(ahead)
+    hear = watch.listening.listener
+    for sent in (1_000_000, 2_000_000, 4_000_000):
+        hear(acknowledged(big, sent, 5_000_000))
+    assert ahead.total.bytes == sum(sizes)
+    hear(ended(big, 5_000_000))
+    hear(ended(small, 100))
+    assert ahead.total.bytes == sum(sizes)
+    for seq in range(EXACT, len(sizes)):
+        if seq not in (big, small):
+            hear(ended(seq, 100))
+    assert ahead.total == Total(files=len(sizes), bytes=sum(sizes), complete=True)
+
+
+def test_what_is_not_uploaded_is_taken_off_even_if_it_ended_before_its_size_was_known(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"x" * 400)
+    watch, clock = watching(counted(100, 400, 400))
+    hear = watch.listening.listener
+    hear(ended(0, 100))
+    hear(ended(1, 0, "source", path=str(path)))
+    hear(ended(2, 0, SKIPPED, reason=EXISTS, path=str(path)))
+    clock.now += 1.0
+    status = watch.status()
+    assert (status.done, status.whole_bytes, status.share) == (3, 100, 1.0)
+
+
+def test_it_shows_until_it_is_cancelled_and_then_counts_no_more() -> None:
+    shown: list[Status] = []
+    ahead = counted(1)
+
+    loop = SimLoop(60.0)
+
+    async def run() -> None:
+        task = asyncio.create_task(Watch(shown.append, ahead, loop.time).run())
+        await asyncio.sleep(FIRST_S + 2.5 * FRAME_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    loop.run_until_complete(run())
+    loop.close()
+    times = [round(status.elapsed_s, 3) for status in shown]
+    assert times == [FIRST_S, FIRST_S + FRAME_S, FIRST_S + 2 * FRAME_S]
+
+
+def test_a_run_that_is_over_at_once_shows_nothing() -> None:
+    shown: list[Status] = []
+    loop = SimLoop(60.0)
+
+    async def run() -> None:
+        task = asyncio.create_task(Watch(shown.append, None, loop.time).run())
+        await asyncio.sleep(FIRST_S / 2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    loop.run_until_complete(run())
+    loop.close()
+    assert shown == []
