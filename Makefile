@@ -93,6 +93,10 @@ bench-screen: $(VENV)/for-bench ## What the screen says against the truth, and w
 bench-descriptors: $(VENV)/for-bench ## Count the sockets open where 5 % of requests fail; needs Go and Linux
 	@$(BIN)/python -m bench.descriptors $(ARGS)
 
+.PHONY: bench-bottleneck
+bench-bottleneck: $(VENV)/for-bench ## Make one thing scarce, and see whether a run names it; needs Go and Linux
+	@$(BIN)/python -m bench.bottleneck $(ARGS)
+
 # Not part of .ci/run: they need root and Linux, and say so where they have neither. `lab` takes hours.
 .PHONY: lab
 lab: $(VENV)/for-lab $(VENV)/lab-awscli/bin/aws ## Uploads beside other traffic on an emulated link; writes docs/shared-network.md

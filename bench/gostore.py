@@ -104,10 +104,15 @@ class GoProgram:
 
 
 class Link(GoProgram):
-    """A running `proxy/` to `store`, of so many bytes a second. `url` is the store's, through it."""
+    """A running `proxy/` to `store`, of so many bytes a second. `url` is the store's, through it.
 
-    def __init__(self, store: GoStore, bytes_per_s: int) -> None:
-        super().__init__("proxy", "--to", ":".join(map(str, store.address)), "--rate", str(bytes_per_s))
+    `buffer_bytes`: see there.
+    """
+
+    def __init__(self, store: GoStore, bytes_per_s: int, buffer_bytes: int = 0) -> None:
+        to = ":".join(map(str, store.address))
+        said = ["--to", to, "--rate", str(bytes_per_s), "--buffer", str(buffer_bytes)]
+        super().__init__("proxy", *said)
 
     @property
     def url(self) -> str:

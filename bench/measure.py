@@ -149,6 +149,7 @@ def run_process(
     timeout_s: float = RUN_TIMEOUT_S,
     *,
     stdout: int | IO[bytes] = subprocess.DEVNULL,
+    stdin: int = subprocess.DEVNULL,
     on_start: Callable[[int], None] = lambda pid: None,
 ) -> Ended:
     """One process from fork to exit; `on_start` is told its process ID."""
@@ -157,7 +158,7 @@ def run_process(
     with subprocess.Popen(
         argv,
         env=env,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,
     ) as process:

@@ -1,7 +1,8 @@
 // Command proxy is the link between an uploader and a store, and can be cut.
 //
 // It forwards every connection to --to, at most --rate bytes a second towards the store, all connections
-// together. It listens on the loopback only, prints its address as the first line on stdout, takes commands
+// together. Of each it takes in --buffer bytes that are not through yet: a link holds few, a proxy the
+// many that the system lets it. It listens on the loopback only, prints its address as the first line on stdout, takes commands
 // on stdin, one a line, answers each with "ok", and ends when stdin closes:
 //
 //	refuse     resets all connections and refuses new ones: the store's process has gone
@@ -12,6 +13,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"flag"
 	"fmt"
 	"net"
@@ -30,8 +32,9 @@ const (
 func main() {
 	to := flag.String("to", "", "address of the store, host:port")
 	rate := flag.Float64("rate", 0, "bytes a second towards the store; 0: as many as there are")
+	buffer := flag.Int("buffer", 0, "bytes taken in of a connection before they are through; 0: as the system has it")
 	flag.Parse()
-	proxy := &proxy{to: *to, rate: *rate, pairs: map[*pair]bool{}}
+	proxy := &proxy{to: *to, rate: *rate, buffer: *buffer, pairs: map[*pair]bool{}}
 	proxy.flows = sync.NewCond(&proxy.mutex)
 	if err := proxy.listen("127.0.0.1:0"); err != nil {
 		fmt.Fprintln(os.Stderr, "proxy:", err)
@@ -52,6 +55,7 @@ func main() {
 type proxy struct {
 	to      string
 	rate    float64
+	buffer  int
 	address string
 
 	mutex    sync.Mutex
@@ -86,8 +90,9 @@ func (p *proxy) obey(command string) error {
 func (p *proxy) listen(address string) error {
 	var listener net.Listener
 	var err error
+	config := net.ListenConfig{Control: p.narrow}
 	for try := 0; try < rebinds; try++ { // the port may be somebody's for a moment
-		if listener, err = net.Listen("tcp", address); err == nil {
+		if listener, err = config.Listen(context.Background(), "tcp", address); err == nil {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -101,6 +106,21 @@ func (p *proxy) listen(address string) error {
 	p.address = listener.Addr().String()
 	go p.accept(p.listener)
 	return nil
+}
+
+// narrow gives a listening socket the buffer that its connections inherit.
+func (p *proxy) narrow(_, _ string, raw syscall.RawConn) error {
+	if p.buffer == 0 {
+		return nil
+	}
+	var err error
+	failed := raw.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, p.buffer)
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
 }
 
 func (p *proxy) accept(listener *net.TCPListener) {

@@ -45,6 +45,10 @@ IDLE = Standing(requests=3, max_requests=8)
         (Standing(max_requests=8, retries=3), ERRORS),
         (Standing(requests=1, max_requests=8, retries=3), ANSWERS),
         (msgspec.structs.replace(FULL, away=True, throttled=True), AWAY),
+        (msgspec.structs.replace(FULL, silent_s=4.0, sending_share=1.0, throttled=True), AWAY),
+        (msgspec.structs.replace(FULL, silent_s=3.9, sending_share=1.0), LINK),
+        (msgspec.structs.replace(FULL, silent_s=9.0, sending_share=0.2), ANSWERS),
+        (msgspec.structs.replace(FULL, silent_s=9.0, sending_share=1.0, paced="yielding"), OTHERS),
     ],
 )
 def test_the_first_thing_that_holds_a_run_back_is_named(standing: Standing, expected: str) -> None:
@@ -68,3 +72,21 @@ def test_what_is_below_a_thousandth_is_left_out() -> None:
     shares.add(CPU, now=0.0004)
     shares.add(LINK, now=1.0)
     assert shares.of(1.0) == {LINK: 1.0}
+
+
+def test_what_shows_late_counts_since_it_began() -> None:
+    shares = Shares()
+    shares.add(ANSWERS, now=2.0)
+    shares.add(LINK, now=5.0)
+    shares.add(CPU, now=6.0)
+    shares.add(AWAY, now=7.0, since_s=3.0)
+    shares.add(AWAY, now=8.0, since_s=3.0)
+    shares.add(LINK, now=10.0)
+    assert shares.of(10.0) == {AWAY: 0.5, LINK: 0.3, ANSWERS: 0.2}
+
+
+def test_what_shows_late_takes_nothing_from_what_was_before_it_began() -> None:
+    shares = Shares()
+    shares.add(LINK, now=2.0)
+    shares.add(AWAY, now=4.0, since_s=3.0)
+    assert shares.of(4.0) == {LINK: 0.5, AWAY: 0.5}

@@ -219,6 +219,13 @@ class Outage:
         """Whether there was no sign of life for so long that the run is to be given up."""
         return now - max(self.alive_s, self._heard_s) >= self.max_s > 0.0
 
+    def silent_s(self, *, now: float) -> float:
+        """Since the last sign of life, which is looked for now and then only; where the store is away and was
+        not silent, since that showed."""
+        if self.reach is Reach.AWAY and not self._merely_silent:
+            return now - self.since_s
+        return now - max(self.alive_s, self.answered_s)
+
     def outwaited(self, report: AttemptReport) -> bool:
         """Whether the answer to an attempt was waited for as long as any is (`timers`, step 3)."""
         since_s = report.acked_s or report.sent_s or report.request_s

@@ -20,7 +20,7 @@ from s3_upload.engine.guard import Fail, guarded
 from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.watchdog import InFlight, Watchdog, transfer_of
 from s3_upload.observe.events import BytesAcknowledged, Events, LimitsChanged
-from s3_upload.observe.limits import Shares, Standing, limited_by
+from s3_upload.observe.limits import AWAY, Shares, Standing, limited_by
 from s3_upload.report import PaceReport
 from s3_upload.wire.exchange import Transfer
 
@@ -111,7 +111,7 @@ class Observer:
         )
         self._looked_s, self._busy_s = now, busy_s
         name = limited_by(standing)
-        self._shares.add(name, now=now)
+        self._shares.add(name, now=now, since_s=now - standing.silent_s if name == AWAY else None)
         if self._wants_limits:
             self._tell_limits(standing, name, pace, now)
 

@@ -96,6 +96,11 @@ class Outages:
         return self._outage.reach is Reach.AWAY
 
     @property
+    def silent_s(self) -> float:
+        """For how long there has been no sign of life."""
+        return self._outage.silent_s(now=self._sink.now())
+
+    @property
     def got_somewhere(self) -> bool:
         return self._outage.got_somewhere or self._watchdog.any_on_its_way
 

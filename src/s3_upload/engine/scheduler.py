@@ -466,6 +466,7 @@ class Scheduler:
             throttled=self._rate.waits,
             rate_per_s=self._rate.per_s,
             retries=len(self._failures.waiting),
+            silent_s=self._outages.silent_s,
         )
 
     # --- the end -------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ Theory of operation.  Several times a second the engine says how the run stands 
 names the one thing that, were there more of it, would let the run go faster at that moment.  The first that
 holds counts, from what stops everything to what merely slows:
 
-1. AWAY: the store does not answer.
+1. AWAY: the store does not answer; or nothing of what is being sent has been acknowledged for SILENT_S (which
+   comes after 2: a pace may hold everything back).  It shows late, and counts from the last sign of life on.
 2. CAP, OTHERS: the pace is bounded, by `max_bandwidth` or since others use the link.
 3. THROTTLED: requests wait for their turn at the rate that the store accepts.
 4. ERRORS: nothing goes on but waits between tries.
@@ -20,6 +21,8 @@ holds counts, from what stops everything to what merely slows:
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 
 AWAY, CAP, OTHERS, THROTTLED, ERRORS = "away", "cap", "others", "throttled", "errors"
@@ -30,6 +33,9 @@ BUSY = 0.85
 """From this share of the time on, the processor is what limits."""
 SENDING = 0.5
 """Where so many of the requests are still being taken in, it is the link that takes its time."""
+SILENT_S = 4.0
+"""Without a sign of life, a way is cut and no longer slow: the time that `control/outage.py` waits, and the
+second from one look for such signs to the next."""
 USED = 0.75
 """A bound on the pace limits where so much of it is used."""
 
@@ -42,7 +48,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     without one; `pace_used`: how much of the pace is acknowledged, 0 to 1.  `throttled`: requests wait for
     their turn, at `rate_per_s`; `retries`: requests that wait between tries.  `busy_share`: of the time since
     the last look, the loop's thread on a processor or waiting for one.  `sending_share`: of the requests
-    under way, those that the other side has not yet taken in.
+    under way, those that the other side has not yet taken in.  `silent_s`: since the store's last sign of
+    life, where one is waited for.
     """
 
     requests: int = 0
@@ -58,6 +65,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retries: int = 0
     busy_share: float = 0.0
     sending_share: float = 0.0
+    silent_s: float = 0.0
 
 
 def limited_by(now: Standing) -> str:
@@ -73,6 +81,8 @@ def _from_outside(now: Standing) -> str:
         return CAP
     if now.paced == "yielding":
         return OTHERS
+    if now.silent_s >= SILENT_S and now.sending_share >= SENDING:
+        return AWAY
     if now.throttled:
         return THROTTLED
     return ERRORS if now.requests == 0 and now.retries and not now.ready else ""
@@ -87,16 +97,42 @@ def _from_here(now: Standing) -> str:
     return READING if now.reading else LISTING if now.listing else ""
 
 
+class _Span(msgspec.Struct, gc=False):
+    """From one moment to another it was `name` that limited."""
+
+    name: str
+    from_s: float
+    to_s: float
+
+
+MAX_SPANS = 64
+"""Spans that may still turn out to have been something else."""
+
+
 class Shares:
     """How long each was what limited."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
         self._at_s = 0.0
+        self._recent: deque[_Span] = deque(maxlen=MAX_SPANS)
 
-    def add(self, name: str, *, now: float) -> None:
-        """`name` has limited since the last call, or since the run's begin."""
-        self._seconds[name] = self._seconds.get(name, 0.0) + now - self._at_s
+    def add(self, name: str, *, now: float, since_s: float | None = None) -> None:
+        """`name` has limited since the last call, or since the run's begin; or, which shows only now, since
+        `since_s`."""
+        begun_s, recent = self._at_s, self._recent
+        while since_s is not None and recent and recent[-1].to_s > since_s:
+            span = recent.pop()
+            begun_s = max(span.from_s, since_s)
+            self._seconds[span.name] -= span.to_s - begun_s
+            if span.from_s < begun_s:
+                recent.append(_Span(span.name, span.from_s, begun_s))
+                break
+        self._seconds[name] = self._seconds.get(name, 0.0) + now - begun_s
+        if recent and recent[-1].name == name:
+            recent[-1].to_s = now
+        else:
+            recent.append(_Span(name, begun_s, now))
         self._at_s = now
 
     def of(self, wall_time_s: float) -> dict[str, float]:

@@ -407,3 +407,27 @@ def test_what_an_ingress_answers_is_no_sign_of_life() -> None:
     for second in range(2, 400):
         state.answered(ingress(float(second)))
     assert state.is_overdue(now=400.0)
+
+
+def test_silence_counts_from_the_last_sign_of_life() -> None:
+    one = outage()
+    one.answered(answer(0.0, 1.0))
+    one.look(alive_s=2.5, now=3.0)
+    assert one.silent_s(now=5.0) == 2.5
+
+
+def test_of_a_store_that_refuses_it_counts_since_that_showed() -> None:
+    """Signs of life are looked for now and then: the last that was seen is older than the last there was."""
+    one = outage()
+    one.answered(answer(0.0, 1.0))
+    one.unanswered(report(FailureKind.CONNECT, begun_s=3.0, ended_s=3.2), under_way=False, now=3.2)
+    one.missed("Connection refused", connected=False, begun_s=3.3)
+    assert one.silent_s(now=5.2) == pytest.approx(2.0)
+
+
+def test_of_a_store_that_went_away_without_a_word_it_counts_from_the_last_sign_of_life() -> None:
+    one = outage()
+    one.answered(answer(0.0, 1.0))
+    one.look(alive_s=1.0, now=4.0)
+    one.missed("in vain", connected=False, begun_s=4.1)
+    assert (one.reach, one.silent_s(now=9.0)) == (Reach.AWAY, 8.0)
