@@ -109,3 +109,8 @@ def test_the_keys_are_those_of_the_comments(account: dict[str, str], place: Path
         roots = re.findall(r"(\S+)/\.\.\.", comment)
         assert keys
         assert all(key.startswith(tuple(f"{root}/" for root in roots)) for key in keys), (command, keys)
+
+
+def test_the_screen_that_is_shown_is_one() -> None:
+    [shown] = re.findall(r"```text\n(.*?)\n```", README, re.DOTALL)
+    assert shown in (ROOT / "tests" / "screens" / "four-big-files.80.txt").read_text(encoding="utf-8")
