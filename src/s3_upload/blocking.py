@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -21,13 +22,22 @@ LOOK_S = 0.2
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's, where it is installed."""
-    if importlib.util.find_spec("uvloop") is None:
+    """uvloop's, where it is installed and stdin, stdout and stderr are open: it aborts the process when it
+    closes a descriptor that has one of their numbers."""
+    if importlib.util.find_spec("uvloop") is None or not all(map(_is_open, range(3))):
         return None
     import uvloop
 
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def run(main: Main[T]) -> T:

@@ -64,6 +64,36 @@ def test_one_line_of_python(store: Store, bucket: str, src: Path, code: str) -> 
     assert done.stdout.startswith(PRINTED)
 
 
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)], ids=str)
+def test_standard_descriptors_may_be_closed(
+    store: Store, bucket: str, src: Path, closed: tuple[int, ...]
+) -> None:
+    """As a daemon's are. uvloop would abort the process."""
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from s3_upload import upload; "
+            "summary = upload('photos', sys.argv[1], endpoint_url=sys.argv[2], progress=True); "
+            "open('said', 'w').write(str(summary))",
+            f"s3://{bucket}/x",
+            store.endpoint_url,
+        ],
+        env=os.environ | {"AWS_ACCESS_KEY_ID": store.access_key, "AWS_SECRET_ACCESS_KEY": store.secret_key},
+        cwd=src.parent,
+        preexec_fn=close,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert (src.parent / "said").read_text().startswith(PRINTED)
+
+
 INTERRUPTED = """
 import asyncio, sys
 from s3_upload import *

@@ -204,7 +204,7 @@ def _display(
     kind = kind_of(
         "none" if output.no_progress else output.progress,
         silent=output.quiet or output.only_show_errors,
-        stdout_is_shown=shows_rows and sys.stdout.isatty(),
+        stdout_is_shown=shows_rows and sys.stdout is not None and sys.stdout.isatty(),
     )
     return Display(kind, sources, destination, walk, times=times, bandwidth=options.tuning.max_bandwidth)
 

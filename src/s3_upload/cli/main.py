@@ -36,6 +36,7 @@ COMMANDS = ("perf-data", "report", "serve", "completion")
 
 def run() -> None:
     """Runs the command and exits."""
+    _occupy_standard_descriptors()
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)  # KeyboardInterrupt unwinds
@@ -47,6 +48,16 @@ def run() -> None:
     if code == EXIT_INTERRUPTED:
         end_at_once()  # the interpreter's own end writes what is buffered, and may wait for ever
     sys.exit(code)
+
+
+def _occupy_standard_descriptors() -> None:
+    """Where stdin, stdout or stderr is closed, nothing that is opened later gets its number: what is written
+    there would go into a connection or a file, and uvloop aborts the process when it closes such a one."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 def _flush() -> None:
