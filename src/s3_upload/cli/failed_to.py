@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError, note
+from s3_upload.cli.stdin import STDIN
 from s3_upload.errors import S3UploadError
 from s3_upload.report import SKIPPED, SUCCESS
 from s3_upload.text import printable
@@ -29,6 +30,8 @@ class FailedTo:
         self._path = path
         self._ends_with = ends_with
         self._odd = False
+        if path in {"", STDIN}:  # to which the parser turns "-": it would be emptied, were it a file
+            raise UsageError("--failed-to: give the name of a file (/dev/stdout is stdout)")
         try:
             self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115 - for as long as the run lasts
         except (OSError, ValueError) as error:

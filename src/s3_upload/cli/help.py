@@ -80,7 +80,7 @@ _METAVARS = {
     "rules": "GLOB",
     "endpoint_url": "URL",
     "embedded": "DIR",
-    "report": "FILE",
+    **dict.fromkeys(("report", "failed_to"), "FILE"),
     "max_bandwidth": "RATE",
     "metadata": "K=V,K=V",
     "tags": "K=V,K=V",

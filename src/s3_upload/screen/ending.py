@@ -49,7 +49,6 @@ REMEDIES = {
 SOURCE_REMEDIES = {
     "Permission denied": "whoever runs this must be allowed to read them",
     "changed while": "run it again when nobody writes to them, or see --source-check",
-    "no UTF-8": "rename them",
     "leads to nothing": "mend or remove the links, or --exclude them",
 }
 LIMITS = {
