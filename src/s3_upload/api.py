@@ -18,7 +18,7 @@ from types import NoneType
 import msgspec
 
 from s3_upload import descriptors
-from s3_upload.checks import must_be, must_be_callable, wrong_type
+from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_type
 from s3_upload.config import UploadConfig
 from s3_upload.content_type import guessing
 from s3_upload.control.bulk import BulkBound
@@ -217,7 +217,7 @@ def _check_arguments(  # noqa: PLR0917 - in the order of `s3_upload_files`
     must_be("pace", pace, (Pace, NoneType), "Pace or None")
     must_be_callable("notice", notice)
     if not isinstance(events, Listening):
-        must_be_callable("events", events)
+        must_be_listener("events", events)
 
 
 async def run_upload(

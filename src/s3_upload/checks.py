@@ -7,6 +7,7 @@ No message quotes a value, which may be a secret.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import iscoroutinefunction
 from types import NoneType
 from typing import Any
 
@@ -43,6 +44,15 @@ def must_be_callable(name: str, value: object, hint: str = "", *, optional: bool
     """`optional`: None will do, too."""
     if not callable(value) and not (optional and value is None):
         raise wrong_type(name, value, "callable or None" if optional else "callable", hint)
+
+
+def must_be_listener(name: str, value: object) -> None:
+    """A function to be called with events, or None. One that is async would never run."""
+    must_be_callable(name, value)
+    if iscoroutinefunction(value):
+        raise TypeError(
+            f"{name}: must be no coroutine function, which nobody awaits; use async for with start_upload"
+        )
 
 
 def must_be_bytes(name: str, value: Any) -> None:

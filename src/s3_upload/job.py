@@ -16,7 +16,7 @@ from types import NoneType
 from typing import Any, Literal, TypedDict
 
 from s3_upload.api import DefaultRequest, s3_upload_files
-from s3_upload.checks import must_be, must_be_callable, wrong_type
+from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_type
 from s3_upload.client import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.content_type import content_type_by_name
@@ -138,9 +138,9 @@ def prepare(
     """
     must_be("destination", destination, str, "str")
     if not isinstance(progress, bool):
-        must_be_callable("progress", progress)
+        must_be_callable("progress", progress, "True shows a screen")
     if events is not None and not isinstance(events, Listening):
-        must_be_callable("events", events)
+        must_be_listener("events", events)
     if default_request is not None and fields is not None:
         raise ConfigError("fields and default_request do not go together: leave one out")
     must_be("fields", fields, (RequestFields, NoneType), "RequestFields or None")

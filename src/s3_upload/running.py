@@ -33,7 +33,8 @@ class Running:
 
     A context manager, plain and async: leaving it waits for the end, and raises what stopped the run; leaving
     it by an exception cancels the run.  Iterating over it, plain or async, gives the events of the run
-    until it ends (one reader at a time).  `await running` is `wait` for coroutines.
+    until it ends (where several read, each event goes to one of them).  `await running` is `wait` for
+    coroutines.
     """
 
     def __init__(self, job: Job) -> None:
@@ -211,24 +212,24 @@ _END = _End()
 
 
 class _Unread:
-    """Events between the run's thread, which puts them, and one reader. It takes no lock: an event is put
-    before its reader is looked for, and a reader looks once more when it has said whom to call."""
+    """Events between the run's thread, which puts them, and its readers. It takes no lock: an event is put
+    before its readers are looked for, and a reader looks once more when it has said whom to call."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
         self._is_read = self._ended = False
-        self._on_arrival: Callable[[], object] | None = None
+        self._on_arrival: deque[Callable[[], object]] = deque()
         self._on_room: Callable[[], object] | None = None
 
     def put(self, event: Event) -> None:
         self._events.append(event)
         if not self._is_read and len(self._events) > MAX_UNREAD:
             self._events.popleft()
-        self._call_reader()
+        self._call_readers()
 
     def end(self) -> None:
         self._ended = True
-        self._call_reader()
+        self._call_readers()
 
     def room(self) -> Awaitable[None] | None:
         """What to await before there are more events; None where there is room."""
@@ -261,16 +262,13 @@ class _Unread:
 
     def call_on_arrival(self, call: Callable[[], object]) -> bool:
         """Calls `call` once, when there is something to take; False where there is already."""
-        self._on_arrival = call
-        if self._events or self._ended:
-            self._on_arrival = None
-            return False
-        return True
+        self._on_arrival.append(call)
+        return not self._events and not self._ended
 
-    def _call_reader(self) -> None:
-        call, self._on_arrival = self._on_arrival, None
-        if call is not None:
-            call()
+    def _call_readers(self) -> None:
+        """All of them: who of them takes it is not known."""
+        while self._on_arrival:
+            self._on_arrival.popleft()()
 
     def _call_writer(self) -> None:
         call, self._on_room = self._on_room, None

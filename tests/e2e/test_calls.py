@@ -186,6 +186,11 @@ def test_what_is_wrong_is_a_config_error_before_anything_is_begun(
         ({"destination": Path("s3://bucket")}, "destination: must be str, not "),
         ({"progress": 7}, "progress: must be callable or None, not int"),
         ({"events": 7}, "events: must be callable or None, not int"),
+        (
+            {"events": asyncio.sleep},
+            "events: must be no coroutine function, which nobody awaits; use async for",
+        ),
+        ({"progress": "yes"}, "progress: must be callable or None, not str; True shows a screen"),
         ({"fields": {}}, "fields: must be RequestFields or None, not dict"),
         ({"n_retry": 3}, "n_retry: no such argument, and no field of UploadConfig; did you mean n_retries?"),
         ({"endpoint": "x"}, "endpoint: no such argument, and no field of UploadConfig; did you mean endp"),
@@ -321,6 +326,41 @@ def test_of_events_that_nobody_reads_the_newest_are_kept(
     with start_upload(objects(100), "s3://bucket", **at(fault_server())) as run:
         assert run.wait().uploaded == 100
         assert len(list(run)) == 10
+
+
+def test_a_listener_that_raises_is_not_called_again_and_its_error_has_the_summary(
+    fault_server: StartFaultServer,
+) -> None:
+    """It was called once more by the end of the run, which then ended nothing more: no abort, no summary."""
+    heard: list[object] = []
+
+    def listen(event: object) -> None:
+        heard.append(event)
+        raise ValueError("mine")
+
+    server = fault_server([Rule(Stall(), key="002")])
+    with pytest.raises(ValueError, match="mine") as caught:
+        upload(objects(3), "s3://bucket", events=listen, **at(server))
+    assert len(heard) == 1
+    assert isinstance(getattr(caught.value, "summary", None), UploadSummary)
+
+
+def test_of_two_who_read_at_once_none_waits_for_ever(fault_server: StartFaultServer) -> None:
+    server = fault_server([Rule(Stall(), key="003")])
+
+    async def main() -> None:
+        run = start_upload(objects(4), "s3://bucket", hedge="off", **at(server))
+
+        async def read() -> int:
+            return len([None async for event in run if isinstance(event, ObjectEnded)])
+
+        readers = [asyncio.create_task(read()) for _ in range(2)]
+        await asyncio.to_thread(server.wait_until, lambda: server.counts["200"] == 3)
+        run.cancel()
+        async with asyncio.timeout(TIMEOUT_S):
+            assert sum(await asyncio.gather(*readers)) == run.summary().uploaded
+
+    asyncio.run(main())
 
 
 def test_a_run_waits_for_a_reader_that_is_slow_and_no_event_is_lost(

@@ -68,6 +68,7 @@ class Observer:
         self._stand = stand
         self._loop = loop
         self._tick = guarded(fail, self._act)
+        self._last_look = guarded(fail, self._look)
         self._shares = Shares()
         self._told: LimitsChanged | None = None
         self._acknowledged: dict[Upload, int] = {}
@@ -87,7 +88,7 @@ class Observer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._look()
+            self._last_look()  # all the rest is still to be closed, whatever a listener raises
 
     def _act(self) -> None:
         every_s = TICK_S if self._now() < FIRST_S else self._every_s

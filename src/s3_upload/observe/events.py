@@ -138,7 +138,11 @@ class Listening(msgspec.Struct, frozen=True):
 
 
 class Events:
-    """Passes events on to those who want them. `wants` is to be asked before an event is made."""
+    """Passes events on to those who want them. `wants` is to be asked before an event is made.
+
+    When a listener has raised, which ends the run, nobody is called again: the end of a run tells events,
+    too, and has much to do.
+    """
 
     def __init__(self, listening: Iterable[Listening] = ()) -> None:
         self._by_kind: dict[type, list[Listener]] = {}
@@ -151,8 +155,12 @@ class Events:
         return any(kind in self._by_kind for kind in kinds)
 
     def tell(self, event: Event) -> None:
-        for listener in self._by_kind.get(type(event), ()):
-            listener(event)
+        try:
+            for listener in self._by_kind.get(type(event), ()):
+                listener(event)
+        except BaseException:
+            self._by_kind.clear()
+            raise
 
 
 def events_for(given: Listener | Listening | None) -> Events:
