@@ -244,8 +244,7 @@ class Scheduler:
             self.fail(error)
 
     def _slots(self) -> float:
-        """A first that has a hedge has lent its slot to it, and waits outside of the window.  While the store
-        is away there are none."""
+        """A first that has lent its slot to its hedge is outside of the window.  An outage leaves few or none."""
         return min(self._window.limit + self._hedges, self._outages.room)
 
     async def _work(self) -> None:
