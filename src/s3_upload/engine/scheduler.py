@@ -244,7 +244,7 @@ class Scheduler:
             self.fail(error)
 
     def _slots(self) -> float:
-        """A first that has lent its slot to its hedge is outside of the window.  An outage leaves few or none."""
+        """A first that has lent its slot to its hedge is outside of the window. An outage leaves few."""
         return min(self._window.limit + self._hedges, self._outages.room)
 
     async def _work(self) -> None:
