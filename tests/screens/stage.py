@@ -113,13 +113,13 @@ class Stage:
 
     def note(self, line: str) -> None:
         """A line that the command writes."""
-        self._painter.above(f"{printable(line)}\r\n")
+        self._painter.above(f"{printable(line)}\n")
 
     def end(self, *lines: str) -> None:
         """The block goes, and these stay."""
         self._painter.clear()
         for line in lines:
-            self.terminal.write(f"{line}\r\n")
+            self.terminal.write(f"{line}\n")
 
     def shot(self, caption: str) -> None:
         """Keeps what the terminal shows."""

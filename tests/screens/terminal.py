@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pyte
 from rich.cells import chop_cells, set_cell_size
+
+
+class _Screen(pyte.HistoryScreen):
+    """Saves what is seen before it is cleared, as tmux does."""
+
+    def erase_in_display(self, how: int = 0, *args: Any, **kwargs: Any) -> None:
+        if how == 0 and (self.cursor.x, self.cursor.y) == (0, 0):
+            self.history.top.extend(dict(self.buffer[row]) for row in range(self.lines) if self.buffer[row])
+        super().erase_in_display(how, *args, **kwargs)
 
 
 class Terminal:
@@ -18,14 +30,14 @@ class Terminal:
         self._new_screen(columns, rows)
 
     def _new_screen(self, columns: int, rows: int) -> None:
-        self._screen = pyte.HistoryScreen(columns, rows, history=1000, ratio=0.5)
+        self._screen = _Screen(columns, rows, history=1000, ratio=0.5)
         self._stream = pyte.Stream(self._screen)
 
     def write(self, text: str) -> None:
-        """As a program does: what it ends lines with is passed on as it is."""
+        """As a program does; the system's driver lets each line begin at the left."""
         self.written += text
         self._whole = None
-        self._stream.feed(text)
+        self._stream.feed(re.sub(r"(?<!\r)\n", "\r\n", text))
 
     def size(self) -> tuple[int, int]:
         return self._screen.columns, self._screen.lines

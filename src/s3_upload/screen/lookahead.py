@@ -5,7 +5,7 @@ Rules:
 * It never delays the upload: it works for SLICE_S at a time, and rests for REST of that.
 * Of each of the first EXACT files the size is looked at, which costs a system call.  Where files are small
   from there on, only every SAMPLE-th is, and the others count as the mean of these, until the upload comes
-  to them (`seen`): so the sum is right at the end.
+  to them (`seen`): so the sum comes right as it goes on.
 * A walk that fails tells nothing more: the upload itself says what is wrong.
 """
 
@@ -18,18 +18,38 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
+import msgspec
+
 from s3_upload.observe.status import Total
 from s3_upload.source import ObjectSource
 
 SLICE_S, REST = 0.004, 4.0
 BATCH = 64
-"""Files between two looks at the clock."""
-EXACT, SAMPLE = 2_048, 8
+"""Files between two looks at the clock: a multiple of SAMPLE, of which EXACT is one."""
+EXACT, SAMPLE = 1_024, 16
 SMALL_BYTES = 64 << 10
 
 
+class _Counted(msgspec.Struct, frozen=True):
+    """What the walk has found.
+
+    `walked`: sources, with those that are nothing to upload; `bytes`: of the files whose size was looked at;
+    `samples`: those of them that the `guessed` are guessed from.
+    """
+
+    walked: int = 0
+    files: int = 0
+    bytes: int = 0
+    samples: int = 0
+    sampled_bytes: int = 0
+    guessed: int = 0
+
+
 class Lookahead:
-    """See the module's rules. `walk` gives the sources once more; `times`: how often they are uploaded."""
+    """See the module's rules. `walk` gives the sources once more; `times`: how often they are uploaded.
+
+    The thread only replaces `_counted`, and one other calls `seen` and `total`: so there is nothing to lock.
+    """
 
     def __init__(
         self,
@@ -44,30 +64,28 @@ class Lookahead:
         self._ended = threading.Event()
         self._rest = rest or self._ended.wait
         self._clock = clock
-        self._lock = threading.Lock()
-        self._walked = 0
-        """Sources that were looked at, with those that are nothing to upload."""
-        self._files = self._bytes = 0
-        """Files; bytes of those whose size is known."""
-        self._samples = self._sampled_bytes = 0
-        self._guessed = 0
-        """Files whose size is not known (yet)."""
-        self._ahead: dict[int, int] = {}
-        """Big ones that the upload came to first."""
+        self._counted = _Counted()
         self._complete = self._started = False
         self._exact = EXACT if times == 1 else sys.maxsize  # `seen` tells of the first time only
+        self._known = self._known_bytes = 0
+        """Of those that were guessed, what the upload has come to."""
+        self._ahead: dict[int, int] = {}
+        """Big ones that the upload came to before the walk."""
 
     @property
     def total(self) -> Total:
         """What has been counted so far."""
-        with self._lock:
-            mean = self._sampled_bytes / self._samples if self._samples else 0.0
-            return Total(
-                files=self._files * self._times,
-                bytes=(self._bytes + round(self._guessed * mean)) * self._times,
-                complete=self._complete,
-                estimated=self._guessed > 0,
-            )
+        complete, found = self._complete, self._counted  # in this order
+        for seq in [seq for seq in self._ahead if seq < found.walked]:
+            self.seen(seq, self._ahead.pop(seq))
+        mean = found.sampled_bytes / found.samples if found.samples else 0.0
+        guessed = max(0, found.guessed - self._known)
+        return Total(
+            files=found.files * self._times,
+            bytes=(found.bytes + self._known_bytes + round(guessed * mean)) * self._times,
+            complete=complete,
+            estimated=guessed > 0,
+        )
 
     def start(self) -> None:
         """Once; what comes after does nothing."""
@@ -81,13 +99,13 @@ class Lookahead:
 
     def seen(self, seq: int, size: int) -> None:
         """The upload has come to source number `seq`: it has `size` bytes. Once for each."""
-        with self._lock:
-            if seq >= self._walked:
-                if size > SMALL_BYTES:
-                    self._ahead[seq] = size
-            elif self._guessed and self._is_guessed(seq):
-                self._guessed -= 1
-                self._bytes += size
+        if seq < self._exact or seq % SAMPLE == 0:
+            return
+        if seq < self._counted.walked:
+            self._known += 1
+            self._known_bytes += size
+        elif size > SMALL_BYTES:
+            self._ahead[seq] = size
 
     def run(self) -> None:
         """Counts, until all is counted or `stop`."""
@@ -104,38 +122,24 @@ class Lookahead:
                     until_s = self._clock() + SLICE_S
         except Exception:
             return
-        with self._lock:
-            self._complete = True
+        self._complete = True
 
     def _count(self, batch: Sequence[ObjectSource]) -> None:
-        """The sizes are looked at before the lock is taken: a slow disk must not hold up who asks."""
-        first = self._walked
-        sizes: list[int | None] = []
-        for seq, source in enumerate(batch, first):
-            counts = not source.skip_reason
-            sizes.append(size_of(source) if counts and not self._is_guessed(seq) else None)
-        with self._lock:
-            for seq, (source, size) in enumerate(zip(batch, sizes, strict=True), first):
-                if not source.skip_reason:
-                    self._add(seq, size)
-            self._walked += len(batch)
-            if self._walked >= self._exact and self._bytes > self._files * SMALL_BYTES and not self._samples:
-                self._exact += EXACT  # they are not small: each matters
-
-    def _add(self, seq: int, size: int | None) -> None:
-        if size is not None and seq >= self._exact:
-            self._samples += 1
-            self._sampled_bytes += size
-        if size is None:
-            size = self._ahead.pop(seq, None)
-        self._files += 1
-        if size is None:
-            self._guessed += 1
-        else:
-            self._bytes += size
-
-    def _is_guessed(self, seq: int) -> bool:
-        return seq >= self._exact and seq % SAMPLE != 0
+        before = self._counted
+        guesses = before.walked >= self._exact
+        sizes = [size_of(source) for source in batch[:: SAMPLE if guesses else 1] if not source.skip_reason]
+        files = sum(not source.skip_reason for source in batch)
+        found = _Counted(
+            walked=before.walked + len(batch),
+            files=before.files + files,
+            bytes=before.bytes + sum(sizes),
+            samples=before.samples + (len(sizes) if guesses else 0),
+            sampled_bytes=before.sampled_bytes + (sum(sizes) if guesses else 0),
+            guessed=before.guessed + files - len(sizes),
+        )
+        if found.walked == self._exact and found.bytes > found.files * SMALL_BYTES:
+            self._exact += EXACT  # they are not small: each matters
+        self._counted = found
 
 
 def size_of(source: ObjectSource) -> int:

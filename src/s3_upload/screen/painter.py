@@ -4,6 +4,8 @@ Rules:
 
 * A change is one write, between the marks of a synchronized update (mode 2026; a terminal that does not know
   them ignores them), and nothing is erased before it is written anew: nothing flickers.
+* "Erase what is below" is sent at a block's end only: at the top of the screen it would be "clear", before
+  which tmux and others save what is seen, with the block.
 * The cursor stays where it is seen, at the block's end: whoever is killed leaves the terminal in order.
 * What others print goes above the block.
 * A terminal that has become narrower has wrapped the lines, if it is one that does (`wraps`): so many more
@@ -40,35 +42,32 @@ class Painter:
         self._wraps = wraps
         self._lines: Sequence[Line] = ()
         self._widths: list[int] = []
-        self._columns = 0
 
     def paint(self, lines: Sequence[Line]) -> None:
         """The block becomes `lines`."""
         columns, rows = self._size()
         lines = lines[: max(1, rows - 1)]
-        top = self._to_top(columns)
-        anew = REST if columns != self._columns else ""  # pieces of wrapped lines may stand anywhere
-        rest = REST if len(lines) < len(self._lines) else ""
-        self._write(f"{BEGIN}{top}{anew}{self._block(lines, columns)}{rest}{END}")
+        rows = self._rows(columns)
+        rest = REST if len(lines) < rows else ""
+        self._write(f"{BEGIN}{_to_top(rows)}{self._block(lines)}{rest}{END}")
 
     def above(self, text: str, write: Callable[[str], None] | None = None) -> None:
         """Writes `text`, whole lines, above the block; with `write`, where it is of another stream."""
-        columns, _ = self._size()
-        before, lines = self._to_top(columns) + REST, self._lines
-        self.forget()
-        block = self._block(lines, columns) if lines else ""
-        if write is None:
-            self._write(f"{BEGIN}{before}{text}{block}{END}")
+        rows, lines = self._rows(self._size()[0]), self._lines
+        if not lines:
+            (write or self._write)(text)
+        elif write is None:
+            written = text.replace("\n", f"{TO_END}\n")
+            self._write(f"{BEGIN}{_to_top(rows)}{written}{self._block(lines)}{REST}{END}")
         else:
-            self._write(before)
+            self._write(_erased(rows))
             write(text)
-            self._write(block)
+            self._write(self._block(lines))
 
     def clear(self) -> None:
         """The block is gone; the cursor stands where it began."""
         if self._lines:
-            columns, _ = self._size()
-            text = self._to_top(columns) + REST
+            text = _erased(self._rows(self._size()[0]))
             self.forget()
             self._write(text)
 
@@ -77,17 +76,16 @@ class Painter:
         the cursor stands."""
         self._lines, self._widths = (), []
 
-    def _to_top(self, columns: int) -> str:
-        """Moves the cursor from the block's end to its begin."""
+    def _rows(self, columns: int) -> int:
+        """Of the terminal, that the block takes."""
         rows = len(self._lines)
         if self._wraps and columns < max(self._widths, default=0):
             texts = ("".join(piece.text for piece in line) for line in self._lines)
             rows = sum(len(chop_cells(text, max(columns, 2))) or 1 for text in texts)
-        up = f"\x1b[{rows - 1}A" if rows > 1 else ""
-        return f"\r{up}" if rows else ""
+        return rows
 
-    def _block(self, lines: Sequence[Line], columns: int) -> str:
-        self._lines, self._columns = lines, columns
+    def _block(self, lines: Sequence[Line]) -> str:
+        self._lines = lines
         self._widths = [sum(cell_len(piece.text) for piece in line) for line in lines]
         return "\r\n".join(self._styled(line) + TO_END for line in lines)
 
@@ -95,3 +93,13 @@ class Painter:
         if not self._colors:
             return "".join(piece.text for piece in line)
         return "".join(f"\x1b[{style}m{text}\x1b[0m" if style else text for text, style in line)
+
+
+def _to_top(rows: int) -> str:
+    """Moves the cursor from the end of a block of so many rows to its begin."""
+    return f"\r\x1b[{rows - 1}A" if rows > 1 else "\r" * rows
+
+
+def _erased(rows: int) -> str:
+    """The same, and erases it."""
+    return f"\r{TO_END}" + f"\x1b[A{TO_END}" * (rows - 1) if rows else ""

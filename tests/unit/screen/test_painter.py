@@ -17,7 +17,7 @@ def block(*texts: str, style: str = "") -> list[Line]:
 
 def painted(terminal: Terminal, *, colors: bool = True, wraps: bool = True) -> Painter:
     """A painter at the terminal, on which a shell has written before."""
-    terminal.write("$ s3-upload\r\n")
+    terminal.write("$ s3-upload\n")
     return Painter(terminal.write, terminal.size, colors=colors, wraps=wraps)
 
 
@@ -42,18 +42,18 @@ def test_when_it_is_gone_nothing_is_left_and_the_cursor_stands_where_it_began() 
     painter.paint(block("a", "b", "c"))
     painter.clear()
     painter.clear()
-    terminal.write("done\r\n")
+    terminal.write("done\n")
     assert terminal.lines() == ["$ s3-upload", "done"]
 
 
 def test_what_is_written_goes_above_and_is_kept_whole() -> None:
     terminal = Terminal(20, 6)
     painter = painted(terminal)
-    painter.above("before any block\r\n")
+    painter.above("before any block\n")
     painter.paint(block("title", "bar"))
     for n in range(8):
-        painter.above(f"failed: {n}: a line that is wrapped\r\n")
-    painter.above("one\r\ntwo\r\n")
+        painter.above(f"failed: {n}: a line that is wrapped\n")
+    painter.above("one\ntwo\n")
     painter.paint(block("title", "bar 2"))
     expected = [part for n in range(8) for part in (f"failed: {n}: a line th", "at is wrapped")]
     assert [line.strip() for line in terminal.lines()] == [
@@ -72,8 +72,8 @@ def test_what_goes_to_another_stream_stands_above_too() -> None:
         written.append(text)
         terminal.write(text)
 
-    painter.above("a row\r\n", write_stdout)
-    assert written == ["a row\r\n"]
+    painter.above("a row\n", write_stdout)
+    assert written == ["a row\n"]
     assert terminal.lines() == ["$ s3-upload", "a row", "title", "bar"]
 
 
@@ -117,17 +117,32 @@ def test_a_terminal_that_is_resized_keeps_the_text_above_and_nothing_of_the_bloc
 ) -> None:
     terminal = Terminal(40, 30, wraps=wraps)
     painter = painted(terminal, wraps=wraps)
-    painter.above("above\r\n")
+    painter.above("above\n")
     painter.paint(block(*LINES))
     terminal.resize(columns)
     painter.paint(block("title", "bar"))
     shown = "".join(terminal.lines())
     assert shown == "$ s3-upload"[: len(shown) - 13] + "abovetitlebar" or shown == "$ s3-uploadabovetitlebar"
     terminal.resize(40)
-    painter.above("more\r\n")
+    painter.above("more\n")
     assert terminal.lines()[-4:] == ["above", "more", "title", "bar"]
     painter.clear()
     assert terminal.lines()[-2:] == ["above", "more"]
+
+
+def test_at_the_top_of_the_screen_nothing_of_the_block_is_saved_as_what_was_seen() -> None:
+    """tmux and others save it where "erase what is below" comes at the top."""
+    terminal = Terminal(40, 12)
+    painter = Painter(terminal.write, terminal.size, colors=True)
+    painter.paint(block("title", "bar 1", "row"))
+    painter.paint(block("title", "bar 2"))
+    terminal.resize(50)
+    painter.paint(block("title", "bar 3"))
+    painter.above("text\n")
+    painter.above("a row\n", terminal.write)
+    assert terminal.lines() == ["text", "a row", "title", "bar 3"]
+    painter.clear()
+    assert terminal.lines() == ["text", "a row"]
 
 
 def test_several_sizes_between_two_frames_count_as_the_last() -> None:
@@ -147,7 +162,7 @@ def test_of_a_block_that_is_higher_than_the_terminal_the_first_lines_are_shown()
     for _ in range(3):
         painter.paint(lines)
     assert terminal.lines() == ["$ s3-upload", "line 0", "line 1", "line 2", "line 3"]
-    painter.above("text\r\n")
+    painter.above("text\n")
     assert terminal.lines() == ["$ s3-upload", "text", "line 0", "line 1", "line 2", "line 3"]
 
 
@@ -163,7 +178,7 @@ def test_after_a_shell_has_written_the_block_begins_where_the_cursor_stands() ->
     terminal = Terminal(40, 12)
     painter = painted(terminal)
     painter.paint(block("a", "b"))
-    terminal.write("^Z\r\n[1]+ Stopped\r\n$ fg\r\n")
+    terminal.write("^Z\n[1]+ Stopped\n$ fg\n")
     painter.forget()
     painter.paint(block("a", "b 2"))
     assert terminal.lines() == ["$ s3-upload", "a", "b^Z", "[1]+ Stopped", "$ fg", "a", "b 2"]
