@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import pyte
 from rich.cells import chop_cells, set_cell_size
@@ -14,7 +14,8 @@ class _Screen(pyte.HistoryScreen):
 
     def erase_in_display(self, how: int = 0, *args: Any, **kwargs: Any) -> None:
         if how == 0 and (self.cursor.x, self.cursor.y) == (0, 0):
-            self.history.top.extend(dict(self.buffer[row]) for row in range(self.lines) if self.buffer[row])
+            lines = [self.buffer[row].copy() for row in range(self.lines) if self.buffer[row]]
+            self.history.top.extend(cast("list[Any]", lines))
         super().erase_in_display(how, *args, **kwargs)
 
 
