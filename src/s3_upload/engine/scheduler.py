@@ -179,10 +179,10 @@ class Scheduler:
             self._multiparts[unit.upload] = None
             if unit.operation.name == COMPLETE_MULTIPART_UPLOAD:
                 self._inquiries.watch(unit)
-        if unit.upload.upload_id:  # what ends an object does not wait for the parts of others, either
-            self._ready.appendleft(unit)
+        if unit.operation.part_number:
+            self._ready.appendleft(unit)  # bytes before what brings more of them: a Create costs a round trip
         else:
-            self._ready.append(unit)  # bytes before what brings more of them: a Create costs a round trip
+            self._ready.append(unit)
         self._wake_one()
 
     def proceed(self, upload: Upload, follow_ups: Iterable[Unit]) -> None:
