@@ -182,7 +182,7 @@ def test_a_terminal_gets_a_screen_that_is_gone_at_the_end(account: dict[str, str
     os.close(stderr)
     assert process.returncode == 0
     assert "stdin → s3://bucket/progress at 127.0.0.1:" in shown
-    assert shown.endswith("\x1b[J"), "the block is taken away"
+    assert shown.endswith("\x1b[A\x1b[K"), "the block is taken away, line by line"
     assert "\x1b[?25l" not in shown, "whoever is killed leaves a cursor"
     assert stdout.startswith("uploaded 1 file, ")
 

@@ -80,5 +80,5 @@ def test_the_command_uploads_evil_names_and_tells_each_in_a_line(
     assert err == ""
     assert main([*words, "--dryrun"]) == 0
     out, _ = capsys.readouterr()
-    assert len(out.splitlines()) == len(names)
+    assert len(out.splitlines()) == len(names) + 1, "and one of the totals"
     assert all(line.isprintable() for line in out.splitlines())
