@@ -97,6 +97,7 @@ class FaultServer:
         self._receive_buffer_bytes = receive_buffer_bytes
         self._attempts: Counter[tuple[str, str, str]] = Counter()
         self._connections: set[_Connection] = set()
+        self.is_away = False
         self._changed = threading.Condition()
         self._serving = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fault-server", daemon=True)
@@ -140,13 +141,17 @@ class FaultServer:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10.0)
 
     async def _go_away(self) -> None:
+        self.is_away = True  # so is whoever is accepted but has not got here yet
         self._server.close()
         self._listener.close()
         for connection in tuple(self._connections):
             connection.reset()
-        await asyncio.sleep(0)
+        await self._server.wait_closed()
+        while self._connections:
+            await asyncio.sleep(0)
 
     async def _come_back(self) -> None:
+        self.is_away = False
         self._listen()
         self._server = await self._serve()
 
@@ -264,6 +269,9 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.number = self.server.opened(self)
+        if self.server.is_away:
+            self.reset()
+            return
         action = self.server.on_connect(self.number) if self.server.on_connect else None
         if action is not None:
             self._fault(action)
