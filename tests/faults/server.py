@@ -147,8 +147,6 @@ class FaultServer:
         for connection in tuple(self._connections):
             connection.reset()
         await self._server.wait_closed()
-        while self._connections:
-            await asyncio.sleep(0)
 
     async def _come_back(self) -> None:
         self.is_away = False
