@@ -21,12 +21,13 @@ from s3_upload.parts import StoreParts
 from s3_upload.report import ConnectionSample
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
 from s3_upload.s3.credentials import ANONYMOUS, CredentialProvider, Credentials, StaticCredentials
-from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for
+from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for, service_endpoint
 from s3_upload.s3.hints import likely_cause
 from s3_upload.s3.operations import (
     BODILESS,
     CREATE_BUCKET,
     HEAD_BUCKET,
+    LIST_BUCKETS,
     NOT_TWICE,
     PUT_OBJECT,
     UPLOAD_PART,
@@ -35,7 +36,7 @@ from s3_upload.s3.operations import (
 )
 from s3_upload.s3.redirect import is_upgrade, redirected
 from s3_upload.s3.requests import ChecksumsTold, RequestEncoder, create_bucket_body
-from s3_upload.s3.responses import Failure, classify
+from s3_upload.s3.responses import Failure, bucket_names, classify
 from s3_upload.s3.sigv4 import Signer
 from s3_upload.session import DEFAULT_REGION, BotocoreCredentials, ChecksumMode, resolve_settings
 from s3_upload.wire import tcp_info
@@ -57,6 +58,7 @@ _OF_CHECKSUMS = (FailureKind.UNSUPPORTED, FailureKind.NEEDS_MD5)
 _TYPE = re.compile(r"(?i)checksum-?type")
 _SETTLED_BY_HEADERS = frozenset({PUT_OBJECT, UPLOAD_PART})
 """Requests whose success needs nothing of the answer's body."""
+_ALL = ""  # for the bucket, in the one request that is about all
 BUCKET_TIMEOUT_S = 30.0
 """For the answer to a request about a bucket."""
 MIN_CLOCK_ERROR_S = 300.0
@@ -264,8 +266,24 @@ class S3Client:
         failure = classify(CREATE_BUCKET, answer)
         if failure is None or failure.code == "BucketAlreadyOwnedByYou":
             return failure is None
-        why = " ".join(filter(None, (str(failure.status), failure.code, failure.message)))
-        raise RunError(f"{self.endpoint}: the bucket {bucket!r} could not be created: {why}", failure.kind)
+        why = f"the bucket {bucket!r} could not be created: {_said(failure)}"
+        raise RunError(f"{self.endpoint}: {why}", failure.kind)
+
+    async def list_buckets(self) -> list[str]:
+        """The names of the account's buckets: one page of them, at S3 up to 10,000. Raises `RunError`."""
+        settings = self._settings
+        endpoint = service_endpoint(settings.region, settings.endpoint_url, settings.variant)
+        self._add_target(_ALL, endpoint, settings.region)
+        try:
+            answer = await self._bucket_request(LIST_BUCKETS, _ALL)
+        except AttemptError as error:
+            raise RunError(f"{self.endpoint}: {error.message}", error.kind) from error
+        finally:
+            self._targets.pop(_ALL, None)  # what names no bucket by mistake is refused, as ever
+        failure = classify(LIST_BUCKETS, answer)
+        if failure is not None:
+            raise RunError(f"{self.endpoint}: does not list buckets: {_said(failure)}", failure.kind)
+        return bucket_names(answer)
 
     async def _bucket_request(self, name: str, bucket: str, body: bytes = b"") -> Response:
         operation = Operation(name=name, bucket=bucket, key="", body=body)
@@ -405,14 +423,16 @@ class S3Client:
     # -----------------------------------------------------------------------------------------------
 
     def _new_target(self, bucket: str, region: str) -> _Target:
-        """Raises `AttemptError` once the client is closed."""
-        if self._closed:
-            raise client_closed()
         settings = self._settings
         endpoint = endpoint_for(
             bucket, region, settings.endpoint_url, settings.addressing_style, settings.variant
         )
-        endpoint = self._moved.get(endpoint, endpoint)
+        return self._add_target(bucket, self._moved.get(endpoint, endpoint), region)
+
+    def _add_target(self, bucket: str, endpoint: Endpoint, region: str) -> _Target:
+        """Raises `AttemptError` once the client is closed."""
+        if self._closed:
+            raise client_closed()
         where = endpoint.host, endpoint.port
         if where not in self._pools:
             loop = asyncio.get_running_loop()
@@ -435,6 +455,12 @@ class S3Client:
             checksums=self._checksums,
             md5_where_needed=self._settings.checksum != "off",
         )
+
+
+def _said(failure: Failure) -> str:
+    if failure.kind is FailureKind.UNPROVEN:
+        return failure.message
+    return " ".join(filter(None, (str(failure.status), failure.code, failure.message)))
 
 
 def _check_certificate(certificate: object) -> None:

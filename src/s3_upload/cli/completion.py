@@ -1,7 +1,8 @@
-"""`s3-upload completion SHELL`: a script that has the shell complete flags, their values, profiles and files.
+"""`s3-upload completion SHELL`: a script that has the shell complete flags, their values, profiles, files and
+buckets.
 
-Made from the same dataclasses as the help.  The scripts ask nobody and start no Python: a profile's name
-comes from the AWS files by `sed`.  Buckets are not completed: to list them takes an account and a second.
+Made from the same dataclasses as the help.  The scripts ask nobody and start no Python, but for what follows
+s3://: a profile's name comes from the AWS files by `sed`, a bucket's from the store (`buckets.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from s3_upload.cli.help import all_flags
+from s3_upload.cli.main import BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +65,15 @@ def _bash(flags: list[Flag], commands: Sequence[str]) -> str:
             "_s3_upload_reply() {",
             '  mapfile -t COMPREPLY < <(compgen -W "$1" -- "$_s3_upload_cur")',
             "}",
+            # Mostly readline ends words at ":", and replaces what is behind it: that is what is offered then.
+            "_s3_upload_buckets() {",
+            "  local name",
+            "  compopt -o nospace +o default +o bashdefault",
+            "  if [[ ${1#s3://} == */* ]]; then return; fi",
+            "  while read -r name; do",
+            '    if [[ $name == "$1"* ]]; then COMPREPLY+=("${name#"$2"}"); fi',
+            f'  done < <(s3-upload {BUCKETS} "$COMP_LINE" 2>/dev/null)',
+            "}",
             "_s3_upload() {",
             '  local _s3_upload_cur=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}',
             '  if [[ $before == = ]]; then before=${COMP_WORDS[COMP_CWORD - 2]}; fi',
@@ -70,7 +81,12 @@ def _bash(flags: list[Flag], commands: Sequence[str]) -> str:
             '  case $before in',
             *cases,
             "  esac",
-            '  if [[ $_s3_upload_cur == -* ]]; then',
+            r"""  local url=${_s3_upload_cur#[\"\']}""",  # a word in quotes comes with the first
+            '  if [[ $url == s3://* ]]; then',
+            '    _s3_upload_buckets "$url" ""',
+            '  elif [[ $before == : && ${COMP_WORDS[COMP_CWORD - 2]}:$_s3_upload_cur == s3://* ]]; then',
+            '    _s3_upload_buckets "s3:$_s3_upload_cur" s3:',
+            '  elif [[ $_s3_upload_cur == -* ]]; then',
             f'    _s3_upload_reply "{names} --help --help-all --version"',
             "  elif ((COMP_CWORD == 1)); then",
             f'    _s3_upload_reply "{" ".join(commands)}"',
@@ -110,7 +126,13 @@ def _zsh(flags: list[Flag], commands: Sequence[str]) -> str:
             f'  names=("${{(@f)$({_PROFILES})}}")',
             "  compadd -a names",
             "}",
+            "_s3_upload_buckets() {",
+            "  local -a names",
+            f'  names=(${{(f)"$(s3-upload {BUCKETS} "${{(j: :)words}}" 2>/dev/null)"}})',
+            "  compadd -S '' -a names",
+            "}",
             "_s3_upload_words() {",
+            "  if [[ $PREFIX == s3://* ]]; then _s3_upload_buckets; return; fi",
             f"  if ((CURRENT == 2)); then compadd {' '.join(commands)}; fi",
             f"  if [[ $words[2] == completion ]]; then compadd {' '.join(SHELLS)}; else _files; fi",
             "}",
@@ -141,6 +163,15 @@ def _fish(flags: list[Flag], commands: Sequence[str]) -> str:
         r"        sed -n 's/^\[\(.*\)\]$/\1/p' $keys[1]",
         r"    end 2>/dev/null | sort -u",
         "end",
+    ]
+    lines += [
+        "function __s3_upload_at_url",
+        "    string match -q 's3://*' -- (commandline -ct)",
+        "end",
+        "function __s3_upload_buckets",
+        f"    s3-upload {BUCKETS} (commandline -p | string collect) 2>/dev/null",
+        "end",
+        "complete -c s3-upload -f -n __s3_upload_at_url -a '(__s3_upload_buckets)'",
     ]
     first = "test (count (commandline -opc)) -eq 1"
     lines += [f"complete -c s3-upload -n {quoted(first)} -a {name}" for name in commands]

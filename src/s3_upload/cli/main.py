@@ -32,6 +32,8 @@ from s3_upload.errors import ConfigError, S3UploadError, SourceError
 
 COMMANDS = ("perf-data", "report", "serve", "completion")
 """Known here, since the parser is not loaded for every word."""
+BUCKETS = "completion-buckets"
+"""What the scripts for completion call: no help names it."""
 
 
 def run() -> None:
@@ -103,6 +105,10 @@ def _dispatch(words: list[str]) -> int:
     if words and words[0] in {"--version", "-V", "version"} and not os.path.lexists(words[0]):
         emit(f"s3-upload {__version__}")
         return 0
+    if len(words) == 2 and words[0] == BUCKETS and not os.path.lexists(BUCKETS):
+        from s3_upload.cli.buckets import tell_buckets
+
+        return tell_buckets(words[1])
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding
     from s3_upload.cli import help

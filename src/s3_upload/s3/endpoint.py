@@ -127,8 +127,7 @@ def endpoint_for(
         raise ConfigError(
             f"addressing_style = {addressing_style!r}: must be one of {', '.join(ADDRESSING_STYLES)}"
         )
-    if not (_AWS_REGION if endpoint_url is None else _ANY_REGION).fullmatch(region):
-        raise ConfigError(f"region = {region!r}: is no region name; use one like eu-central-1")
+    _check_region(region, endpoint_url)
     if endpoint_url is not None:
         base = check_endpoint_url(endpoint_url)
         host, path, in_host = without_bucket(
@@ -146,14 +145,31 @@ def endpoint_for(
         host = host.rstrip(".")
         _check_virtual(bucket, host, aws=endpoint_url is None)
         host = f"{bucket}.{host}"
+    return _endpoint(base, host, path if virtual else f"{path}/{bucket}")
+
+
+def service_endpoint(region: str, endpoint_url: str | None = None, variant: Variant = STANDARD) -> Endpoint:
+    """Where a request goes that names no bucket. AWS accelerates none of these."""
+    _check_region(region, endpoint_url)
+    standard = msgspec.structs.replace(variant, accelerate=False)
+    base = check_endpoint_url(endpoint_url or f"https://{standard.of_region(region)}")
+    return _endpoint(base, base.hostname or "", base.path.rstrip("/"))
+
+
+def _endpoint(base: SplitResult, host: str, base_path: str) -> Endpoint:
     port = base.port or DEFAULT_PORTS[base.scheme]
     return Endpoint(
         scheme=base.scheme,
         host=host,
         port=port,
         host_header=host_header(base.scheme, host, port),
-        base_path=path if virtual else f"{path}/{bucket}",
+        base_path=base_path,
     )
+
+
+def _check_region(region: str, endpoint_url: str | None) -> None:
+    if not (_AWS_REGION if endpoint_url is None else _ANY_REGION).fullmatch(region):
+        raise ConfigError(f"region = {region!r}: is no region name; use one like eu-central-1")
 
 
 def check_bucket(bucket: str) -> None:

@@ -20,7 +20,8 @@ HEAD_OBJECT = "HeadObject"
 LIST_PARTS = "ListParts"
 HEAD_BUCKET = "HeadBucket"
 CREATE_BUCKET = "CreateBucket"
-OF_BUCKETS = frozenset({HEAD_BUCKET, CREATE_BUCKET})
+LIST_BUCKETS = "ListBuckets"
+OF_BUCKETS = frozenset({HEAD_BUCKET, CREATE_BUCKET, LIST_BUCKETS})
 """Operations that name no key."""
 BODILESS = frozenset({HEAD_OBJECT, HEAD_BUCKET})
 """Operations whose answer has no body, whatever it says."""

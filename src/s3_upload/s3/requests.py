@@ -35,6 +35,7 @@ from s3_upload.s3.operations import (
     CREATE_MULTIPART_UPLOAD,
     HEAD_BUCKET,
     HEAD_OBJECT,
+    LIST_BUCKETS,
     LIST_PARTS,
     OF_BUCKETS,
     PUT_OBJECT,
@@ -64,6 +65,7 @@ _METHODS = {
     LIST_PARTS: "GET",
     HEAD_BUCKET: "HEAD",
     CREATE_BUCKET: "PUT",
+    LIST_BUCKETS: "GET",
 }
 _MANY_ALIKE = frozenset({PUT_OBJECT, UPLOAD_PART})
 MAX_SHAPES = 1024

@@ -20,6 +20,7 @@ from s3_upload.s3.operations import (
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
     HEAD_OBJECT,
+    LIST_BUCKETS,
     LIST_PARTS,
     PUT_OBJECT,
     UPLOAD_PART,
@@ -236,6 +237,11 @@ def listed_parts(response: Response) -> ListedParts:
     return ListedParts(etags, max(etags) if more else None)
 
 
+def bucket_names(response: Response) -> list[str]:
+    """The names in a ListBuckets response, as the store spells them."""
+    return [text.strip() for name, text in read_page(response).elements if name == "Name"]
+
+
 def completed_checksum(response: Response, algorithm: str) -> str:
     """The checksum in a CompleteMultipartUpload response, "" if there is none."""
     return _id(read(response).text(f"Checksum{algorithm}"))
@@ -247,6 +253,10 @@ def _proof_of_put(response: Response, said: Xml) -> str:
     return response.etag or next(named, "")
 
 
+def _root(said: Xml, name: str) -> str:
+    return name if said.root == name else ""
+
+
 # What a success has to carry beyond its status. (The body of a PutObject or an UploadPart is empty at S3, and
 # XML at some stores.)
 _SUCCESSES: dict[str, tuple[str, Callable[[Response, Xml], str]]] = {
@@ -255,6 +265,7 @@ _SUCCESSES: dict[str, tuple[str, Callable[[Response, Xml], str]]] = {
     CREATE_MULTIPART_UPLOAD: ("an upload ID", lambda response, said: _id(said.text("UploadId"))),
     COMPLETE_MULTIPART_UPLOAD: ("an ETag", lambda response, said: _id(said.text("ETag")) or response.etag),
     LIST_PARTS: ("a list of parts", lambda response, said: said.root),
+    LIST_BUCKETS: ("a list of buckets", lambda response, said: _root(said, "ListAllMyBucketsResult")),
 }
 
 

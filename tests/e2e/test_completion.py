@@ -1,0 +1,154 @@
+"""What bash offers behind s3://, with the script that `s3-upload completion bash` prints and a real store."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3_upload.cli.buckets import store_options
+from s3_upload.cli.commands import command_names
+from s3_upload.cli.completion import script
+from s3_upload.cli.options import StoreOptions
+from tests.faults.actions import Answer, Rule, Stall
+
+if TYPE_CHECKING:
+    from tests.conftest import StartFaultServer
+    from tests.store import Store
+
+BIN = str(Path(sys.executable).parent)
+HANG_S = 25.0
+"""Less than a request about buckets may take, and far more than somebody who types waits."""
+BREAKS = " \t\n\"'><=;|&(:"
+"""readline's own."""
+
+
+@pytest.fixture
+def account(store: Store) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": store.endpoint_url,
+        "AWS_ACCESS_KEY_ID": store.access_key,
+        "AWS_SECRET_ACCESS_KEY": store.secret_key,
+    }
+
+
+def offered(tmp_path: Path, env: dict[str, str], line: str, words: list[str], breaks: str = BREAKS) -> str:
+    """What bash offers at the end of `line`, which it has split into `words`."""
+    (tmp_path / "script").write_text(script("bash", command_names()))
+    code = (
+        f"source ./script; COMP_WORDBREAKS={shlex.quote(breaks)}; COMP_LINE={shlex.quote(line)}; "
+        f'COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}; compopt() {{ echo "$*"; }}; '
+        "_s3_upload; printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    clean = {name: os.environ[name] for name in os.environ if name.startswith("AWS_") or name == "HOME"}
+    done = subprocess.run(
+        ["bash", "-eu", "-c", code],
+        cwd=tmp_path, env=clean | env | {"PATH": f"{BIN}:/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=HANG_S, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.startswith("-o nospace +o default +o bashdefault\n")
+    return done.stdout.partition("\n")[2].strip("\n")
+
+
+def asked(env: dict[str, str], line: str) -> subprocess.CompletedProcess[str]:
+    command = [f"{BIN}/s3-upload", "completion-buckets", line]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("S3_UPLOAD_")}
+    return subprocess.run(
+        command, env=clean | env, capture_output=True, text=True, timeout=HANG_S, check=False
+    )
+
+
+@pytest.mark.parametrize("first", ["photos", "a b/c"])
+def test_bash_offers_what_stands_behind_its_colon(
+    tmp_path: Path, account: dict[str, str], bucket: str, first: str
+) -> None:
+    typed = bucket[:20]
+    line = f"s3-upload {shlex.quote(first)} s3://{typed}"
+    words = ["s3-upload", first, "s3", ":", f"//{typed}"]
+    assert offered(tmp_path, account, line, words) == f"//{bucket}/"
+
+
+def test_bash_offers_whole_urls_where_a_colon_ends_no_word(
+    tmp_path: Path, account: dict[str, str], bucket: str
+) -> None:
+    line = f"s3-upload photos s3://{bucket[:-1]}"
+    assert offered(tmp_path, account, line, line.split(), BREAKS.rstrip(":")) == f"s3://{bucket}/"
+    quoted = f's3-upload photos "s3://{bucket[:-1]}'
+    assert offered(tmp_path, account, quoted, quoted.split()) == f"s3://{bucket}/"
+
+
+def test_behind_the_bucket_nothing_is_offered_and_nobody_asked(tmp_path: Path, bucket: str) -> None:
+    nobody = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    words = ["s3-upload", "photos", "s3", ":", f"//{bucket}/x"]
+    assert offered(tmp_path, nobody, f"s3-upload photos s3://{bucket}/x", words) == ""
+
+
+def test_flags_on_the_line_name_the_store(account: dict[str, str], store: Store, bucket: str) -> None:
+    nowhere = account | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "URL": store.endpoint_url}
+    for line in (
+        f"s3-upload a s3:// --endpoint-url {store.endpoint_url} --create-bucket",
+        's3-upload "a b" --endpoint-url=$URL "s3://',
+    ):
+        done = asked(nowhere, line)
+        assert f"s3://{bucket}/" in done.stdout.splitlines()
+        assert (done.stderr, done.returncode) == ("", 0)
+    assert asked(account, "s3-upload --endpoint-url $(only the shell knows) a s3://").stdout == ""
+
+
+def test_all_flags_of_the_store_count() -> None:
+    line = "s3-upload --profile=me 'a b' --region eu-west-1 --no-verify-ssl --json s3://b --ca-bundle 'x y"
+    expected = StoreOptions(profile="me", region="eu-west-1", no_verify_ssl=True, ca_bundle="x y")
+    assert store_options(line) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "s3-upload a s3://",
+        "s3-upload a s3:// --endpoint-url http://127.0.0.1:1",
+        "s3-upload a s3:// --endpoint-url nonsense",
+        "s3-upload a s3:// --profile nobody",
+        "s3-upload a s3:// --embedded /nowhere",
+        "s3-upload a s3:// --client-key x",
+    ],
+)
+def test_whatever_is_wrong_nothing_is_said(line: str) -> None:
+    """There is no account."""
+    done = asked({}, line)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_a_store_that_does_not_answer_is_not_waited_for(
+    fault_server: StartFaultServer, account: dict[str, str]
+) -> None:
+    silent = fault_server([Rule(Stall())])
+    done = asked(account, f"s3-upload a s3:// --endpoint-url {silent.url}")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        done = asked(account, f"s3-upload a s3:// --endpoint-url http://127.0.0.1:{deaf.getsockname()[1]}")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_what_no_bucket_is_called_comes_to_no_shell(
+    fault_server: StartFaultServer, account: dict[str, str], tmp_path: Path
+) -> None:
+    names = ("$(touch hit)", "`touch hit`", "a b", "good", "x;touch hit")
+    buckets = "".join(f"<Bucket><Name>{name}</Name></Bucket>" for name in names)
+    page = f"<ListAllMyBucketsResult><Buckets>{buckets}</Buckets></ListAllMyBucketsResult>".encode()
+    hostile = fault_server([Rule(Answer(200, body=page))])
+    words = ["s3-upload", "a", "s3", ":", "//"]
+    env = account | {"AWS_ENDPOINT_URL": hostile.url}
+    assert offered(tmp_path, env, "s3-upload a s3://", words) == "//good/"
+    assert not (tmp_path / "hit").exists()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_every_shell_asks_for_buckets(shell: str) -> None:
+    assert "s3-upload completion-buckets " in script(shell, command_names())
