@@ -42,6 +42,7 @@ from s3_upload.engine.progress import Progress
 from s3_upload.engine.reader import Reader
 from s3_upload.engine.scheduler import Scheduler
 from s3_upload.engine.version import Versions
+from s3_upload.errors import attach_summary, summary_of
 from s3_upload.observe.events import Events, Listener, Listening, events_for
 from s3_upload.pace import Pace
 from s3_upload.processor import busy_s
@@ -272,9 +273,12 @@ async def run_upload(
             notice,
             events,
         )
-    finally:
+    except BaseException as error:
         reports = pacer.stop()
-    return msgspec.structs.replace(summary, pace=reports)
+        if (partial := summary_of(error)) is not None:
+            attach_summary(error, msgspec.structs.replace(partial, pace=reports))
+        raise
+    return msgspec.structs.replace(summary, pace=pacer.stop())
 
 
 async def _run(  # noqa: PLR0917 - in the order of `run_upload`

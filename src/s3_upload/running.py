@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from s3_upload.blocking import LoopThread
-from s3_upload.errors import attach_summary
+from s3_upload.errors import attach_summary, summary_of
 from s3_upload.job import Job, Progress
 from s3_upload.observe.events import Event, Listening, ObjectEnded
 from s3_upload.pace import Pace
@@ -78,7 +78,7 @@ class Running:
         future = self._thread.future
         if future.done() and future.exception() is None:
             return future.result()
-        partial = getattr(future.exception(), "summary", None) if future.done() else None
+        partial = summary_of(future.exception()) if future.done() else None
         if isinstance(partial, UploadSummary):
             return partial
         with self._fold_lock:

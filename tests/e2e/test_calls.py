@@ -119,10 +119,12 @@ def test_what_stops_the_run_is_raised_with_what_was_done_by_then(
 ) -> None:
     denied = s3_error(403, "AccessDenied")
     server = fault_server(lambda request: denied if request.key > "001" else None)
+    options = {"max_in_flight": 1, "n_retries": 0, "share": "fair"}
     with pytest.raises(RunError, match="AccessDenied") as caught:
-        call(objects(400), "s3://bucket", max_in_flight=1, n_retries=0, **at(server))
-    assert isinstance(caught.value.summary, UploadSummary)
-    assert caught.value.summary.uploaded == 2
+        call(objects(400), "s3://bucket", **options, **at(server))
+    summary = caught.value.summary
+    assert isinstance(summary, UploadSummary)
+    assert (summary.uploaded, bool(summary.limits), bool(summary.pace)) == (2, True, True)
 
 
 @call
@@ -401,10 +403,12 @@ def stalled(server: FaultServer, count: int = 4, **options: Any) -> running.Runn
 
 
 def test_a_cancelled_run_ends_with_what_was_done(fault_server: StartFaultServer) -> None:
-    run = stalled(fault_server([Rule(Stall(), key="003")]))
+    """And with what a whole run tells."""
+    run = stalled(fault_server([Rule(Stall(), key="003")]), share="fair")
     assert (run.done, run.summary().uploaded) == (False, 3)
     run.cancel()
-    assert run.wait(TIMEOUT_S).uploaded == 3
+    summary = run.wait(TIMEOUT_S)
+    assert (summary.uploaded, bool(summary.limits), bool(summary.pace)) == (3, True, True)
     assert (run.done, run.cancelled) == (True, True)
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
@@ -74,6 +74,11 @@ def s3_upload(env: dict[str, str], *words: str | bytes) -> Result:
     )
 
 
+def records(out: str, kind: str) -> list[dict[str, Any]]:
+    """What --json has told, of one kind."""
+    return [record for record in map(json.loads, out.splitlines()) if record["type"] == kind]
+
+
 def contents(directory: Path) -> dict[str, bytes]:
     return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
 
@@ -113,7 +118,8 @@ def test_a_large_file_goes_in_parts(
     flags = ("--multipart-threshold", "6MiB", "--part-size", "5MiB")
     result = s3_upload(account, "large", "s3://bucket/large", "--json", *flags)
     assert result.returncode == 0, result.stderr
-    operations = {a["operation"] for a in json.loads(result.stdout.splitlines()[0])["attempt_reports"]}
+    [report] = records(result.stdout, "upload")
+    operations = {attempt["operation"] for attempt in report["attempt_reports"]}
     assert "UploadPart" in operations
     assert (store.directory / "bucket" / "large").read_bytes() == data
 
@@ -121,12 +127,13 @@ def test_a_large_file_goes_in_parts(
 def test_json_lines(account: dict[str, str], src: Path) -> None:
     result = s3_upload(account, "src", "s3://bucket/json/", "--json")
     assert (result.returncode, result.stderr) == (0, "")
-    *reports, summary = map(json.loads, result.stdout.splitlines())
+    reports, [summary] = records(result.stdout, "upload"), records(result.stdout, "summary")
     assert {report["key"]: report["outcome"] for report in reports} == {
         "json/a.txt": "success",
         "json/sub/ä b.bin": "success",
     }
-    assert (summary["type"], summary["uploaded"], summary["bytes"]) == ("summary", 2, 10_246)
+    assert (summary["uploaded"], summary["bytes"]) == (2, 10_246)
+    assert result.stdout.splitlines()[-1].startswith('{"type":"summary"')
 
 
 def test_perf_data_prints_a_row_for_every_object(account: dict[str, str], src: Path) -> None:
@@ -385,6 +392,7 @@ def test_a_signal_ends_the_run(account: dict[str, str], src: Path, number: signa
         silent.settimeout(TIMEOUT_S)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         words = [COMMAND, "src", "s3://bucket", "--endpoint-url", url, "--min-timeout", "500", "--json"]
+        words += ["--max-bandwidth", "1GB/s"]
         with subprocess.Popen(
             words, env=account, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
@@ -394,10 +402,11 @@ def test_a_signal_ends_the_run(account: dict[str, str], src: Path, number: signa
             out, err = process.communicate(timeout=TIMEOUT_S)
             connection.close()
     assert process.returncode == 130
-    last = json.loads(out)
+    last = json.loads(out.splitlines()[-1])
     assert (last["type"], last["uploaded"], last["error"]["kind"]) == ("summary", 0, "interrupted")
     assert last["wall_time_s"] > 0.0
     assert last["limits"], "the run knew what it waited for"
+    assert last["pace"], "and how much it might take"
     assert re.fullmatch(r"s3-upload: interrupted after \d:\d\d: 0 files uploaded, \d.* sent\n", err)
 
 

@@ -76,7 +76,10 @@ def test_the_command_uploads_evil_names_and_tells_each_in_a_line(
     assert set(stored(server)) == {f"p\r\nx-evil: 1/{name}" for name in names}
     assert all("x-evil" not in request.headers for request in server.requests)
     lines = [json.loads(line) for line in out.removesuffix("\n").split("\n")]
-    assert len(lines) == len(names) + 1
+    assert [line["type"] for line in lines if line["type"] != "limits_changed"] == [
+        *["upload"] * len(names),
+        "summary",
+    ]
     assert err == ""
     assert main([*words, "--dryrun"]) == 0
     out, _ = capsys.readouterr()

@@ -10,7 +10,8 @@ import pytest
 from s3_upload.cli.page import chart_data, page_html
 from s3_upload.cli.render import JsonLines
 from s3_upload.errors import FailureKind, RunError
-from s3_upload.observe.events import LimitsChanged, StoreBack
+from s3_upload.observe.changes import Changes
+from s3_upload.observe.events import Event, LimitsChanged, StoreAway, StoreBack
 from s3_upload.observe.history import MAX_CAUSES, MAX_SLOWEST, OTHER, History
 from s3_upload.observe.records import BadRecord, SummaryRecord, UploadRecord, read_records
 from s3_upload.report import PaceReport, SummaryFold, UploadReport
@@ -202,6 +203,38 @@ def test_json_lines_give_the_same_page_as_the_run(capfdbinary: Any) -> None:
     for record in read_records(lines_of(reports, capfdbinary)):
         read.add_record(record)
     assert page_html(read, "t", "f") == page_html(direct, "t", "f")
+
+
+def limits(at_s: float, requests: int, name: str) -> LimitsChanged:
+    return LimitsChanged(at_s=at_s, requests=1, max_requests=requests, limited_by=name)
+
+
+def away(at_s: float, since_s: float) -> StoreAway:
+    return StoreAway(at_s=at_s, since_s=since_s, next_try_s=at_s + 1.0, cause="refused")
+
+
+@pytest.mark.parametrize("is_back", [True, False])
+def test_json_lines_tell_of_limits_and_outages_what_the_run_tells(is_back: bool, capfdbinary: Any) -> None:
+    direct, rendering = History(), JsonLines("b")
+    changes = Changes(direct.add_event, rendering.tell)
+    assert changes.listening is not None
+    events: list[Event] = [limits(0.1, 8, "link"), limits(1.0, 64, "answers")]
+    events += [away(2.0, 1.5), away(3.0, 1.5), *([StoreBack(at_s=3.5, since_s=1.5)] if is_back else [])]
+    for event in events:
+        changes.listening.listener(event)
+    changes.flush()
+    reports = list(many(20))
+    for report in reports:
+        direct.add(report)
+        rendering.add(report)
+    direct.end(summary_of(reports, 5.0))
+    rendering.finish(summary_of(reports, 5.0))
+    read = History()
+    for record in read_records(capfdbinary.readouterr().out.splitlines(keepends=True)):
+        read.add_record(record)
+    assert chart_data(read) == chart_data(direct)
+    assert chart_data(read)["away"] == [[1.5, 3.5 if is_back else 5.0]]
+    assert chart_data(read)["limits"]["names"] == ["the link", "the store's answers"]
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def chart_data(history: History) -> dict[str, Any]:
         "queue": _queue(history),
         "dots": {name: _dots(getattr(history, name)) for name in ("stored", "cut", "refused")},
         "allowed": _allowed(history),
-        "away": [[_rounded(since_s), _rounded(until_s)] for since_s, until_s in history.away.entries],
+        "away": [[_rounded(since_s), _rounded(until_s)] for since_s, until_s in history.away_spans],
     }
 
 
@@ -323,7 +323,7 @@ def _over_time(history: History) -> str:
             for state, color in zip(queue["states"], queue["colors"], strict=True)
         )
         parts.append(_chart("queue", "Queueing delay, ms") + f'<ul class="keys">{keys}</ul>')
-    away = " Shaded: the store was away." if history.away.entries else ""
+    away = " Shaded: the store was away." if history.away_spans else ""
     return f"<section>{''.join(parts)}<p>Drag to zoom in, double-click to go back.{away}</p></section>"
 
 

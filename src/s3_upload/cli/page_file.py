@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 from s3_upload import __version__
 from s3_upload.cli.output import UsageError, emit, error_line
 from s3_upload.cli.stdin import STDIN
-from s3_upload.errors import S3UploadError, summary_of
+from s3_upload.errors import RunError, S3UploadError, summary_of
 from s3_upload.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from s3_upload.observe.events import Listening
     from s3_upload.report import UploadReport
 
 FOOTER = f"s3-upload {__version__}"
@@ -55,13 +54,6 @@ class PageFile:
             return progress(report)
 
         return both
-
-    @property
-    def listening(self) -> Listening:
-        """The events of the run that the page tells of."""
-        from s3_upload.observe.events import LimitsChanged, Listening, StoreBack
-
-        return Listening(self.history.add_event, frozenset({LimitsChanged, StoreBack}))
 
     def write(self, ending: str = "") -> None:
         """Raises `S3UploadError` if that fails."""
@@ -105,6 +97,8 @@ def written_at_the_end(page: PageFile | None) -> Iterator[None]:
 def _ending(error: BaseException) -> str:
     if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
         return "interrupted"
+    if isinstance(error, RunError) and isinstance(error.__cause__, RunError):
+        error = error.__cause__  # without how far it came, which the page says anyway
     return str(error) or type(error).__name__
 
 

@@ -22,6 +22,8 @@ from s3_upload.units import show_bytes
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
+    from s3_upload.observe.changes import Kept
+
 
 COLUMNS = ("attempts", "bytes", "success_ms", "total_ms", "MBps", "MBps est")
 _WIDTHS = (8, 14, 12, 12, 9, 9)
@@ -78,7 +80,7 @@ class Text:
             note(printable(f"s3-upload: note: {text}"))
 
     def break_off(self, error: BaseException, wall_time_s: float) -> None:
-        """The run has ended by `error`, which is told elsewhere."""
+        """The run has ended by `error`, which is told elsewhere; its summary, if it has one, counts."""
 
 
 class Table(Text):
@@ -107,11 +109,17 @@ class Table(Text):
 
 class JsonLines(Text):
     """One JSON object a line on stdout: `"type": "upload"` for every report, then one `"summary"`: of a run
-    that was broken off, too, of what there was until then and with its `error`."""
+    that was broken off, too, of what there was until then and with its `error`.  Between them the events that
+    `observe.changes` keeps, each with the name of its class: `"limits_changed"`, and so on."""
 
     def show(self, report: UploadReport) -> None:
         source = utf8_of(report.source)  # or its bytes would be read otherwise than those of the key
         emit_json(json_line({"type": "upload", **_builtins(report), "source": source, "MBps": report.MBps}))
+
+    def tell(self, event: Kept) -> None:
+        """Takes an event."""
+        name = "".join(f"_{char.lower()}" if char.isupper() else char for char in type(event).__name__)
+        emit_json(json_line({"type": name.lstrip("_"), **msgspec.to_builtins(event)}))
 
     def finish(self, summary: UploadSummary, more: Iterable[str] = ()) -> None:
         self._summary(summary, None)
@@ -123,8 +131,7 @@ class JsonLines(Text):
         if isinstance(error, CancelledError | KeyboardInterrupt):
             said = {"kind": "interrupted", "message": "interrupted"}
         partial: UploadSummary | None = summary_of(error)
-        limits = partial.limits if partial is not None else {}
-        self._summary(self.fold.summary(wall_time_s, limits=limits), said)
+        self._summary(partial if partial is not None else self.fold.summary(wall_time_s), said)
 
     def _summary(self, summary: UploadSummary, error: dict[str, str] | None) -> None:
         bare = msgspec.structs.replace(summary, failed=(), skipped=())  # they have had a line each

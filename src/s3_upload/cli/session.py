@@ -14,6 +14,7 @@ import signal
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from s3_upload.blocking import loop_factory
@@ -31,20 +32,21 @@ from s3_upload.cli.output import (
     note,
 )
 from s3_upload.cli.page_file import PageFile, written_at_the_end
-from s3_upload.cli.render import Text, counted
+from s3_upload.cli.render import JsonLines, Text, counted
 from s3_upload.cli.store import open_store
 from s3_upload.content_type import content_type_by_name
 from s3_upload.descriptors import limit, raise_limit
-from s3_upload.errors import RunError, S3UploadError
+from s3_upload.errors import RunError, S3UploadError, attach_summary, summary_of
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 
     from s3_upload.cli.failed_to import FailedTo
     from s3_upload.cli.options import UploadOptions
     from s3_upload.client import S3Client
+    from s3_upload.observe.changes import Changes
     from s3_upload.observe.events import Listening
     from s3_upload.report import UploadReport, UploadSummary
     from s3_upload.source import ObjectSource
@@ -74,6 +76,14 @@ class Job:
     display: Display
     page: PageFile | None = None
     failed_to: FailedTo | None = None
+
+    @cached_property
+    def changes(self) -> Changes:
+        """What page and JSON lines keep of the run's events."""
+        from s3_upload.observe.changes import Changes  # here, or every start of the command would pay for it
+
+        keep = [] if self.page is None else [self.page.history.add_event]
+        return Changes(*keep, *([self.rendering.tell] if isinstance(self.rendering, JsonLines) else []))
 
 
 def run(job: Job) -> int:
@@ -105,9 +115,8 @@ def run(job: Job) -> int:
 
 def _upload_and_tell(job: Job, began_s: float) -> None:
     """Waits for the results to be read, as long as it takes."""
-    summaries: list[UploadSummary] = []
     try:
-        _upload(job, summaries)
+        summary = _summary_of_all(job, began_s)
     except StdoutError:
         raise
     except S3UploadError as error:
@@ -118,12 +127,6 @@ def _upload_and_tell(job: Job, began_s: float) -> None:
             raise
         raise RunError(f"{error} ({_so_far(job.rendering)})", error.kind) from error
     flush()
-    wall_time_s = sum(summary.wall_time_s for summary in summaries)
-    budget_wait_s = sum(summary.budget_wait_s for summary in summaries)
-    notes = dict.fromkeys(text for summary in summaries for text in summary.notes)
-    paces = [report for summary in summaries for report in summary.pace]
-    limits = _limits_of(summaries, wall_time_s)
-    summary = job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces, limits)
     if job.page is not None:
         job.page.history.end(summary)
     try:
@@ -133,6 +136,32 @@ def _upload_and_tell(job: Job, began_s: float) -> None:
         if not error.gone:
             raise
         # Everything is uploaded, and nobody wants to hear it.
+
+
+def _summary_of_all(job: Job, began_s: float) -> UploadSummary:
+    """Uploads. What ends that before it is through has the summary of what was done by then."""
+    summaries: list[UploadSummary] = []
+    try:
+        _upload(job, summaries)
+    except BaseException as error:
+        if (partial := summary_of(error)) is not None:
+            summaries.append(partial)
+        with suppress(StdoutError):  # the error that there is comes first
+            job.changes.flush()
+        attach_summary(error, _together(job, summaries, time.monotonic() - began_s))
+        raise
+    job.changes.flush()
+    return _together(job, summaries, time.monotonic() - began_s)
+
+
+def _together(job: Job, summaries: Sequence[UploadSummary], elapsed_s: float) -> UploadSummary:
+    """Of all passes; `elapsed_s`: where none has begun."""
+    wall_time_s = sum(summary.wall_time_s for summary in summaries) if summaries else elapsed_s
+    budget_wait_s = sum(summary.budget_wait_s for summary in summaries)
+    notes = dict.fromkeys(text for summary in summaries for text in summary.notes)
+    paces = [report for summary in summaries for report in summary.pace]
+    limits = _limits_of(summaries, wall_time_s)
+    return job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces, limits)
 
 
 def _ending(summary: UploadSummary, options: UploadOptions) -> list[str]:
@@ -186,7 +215,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
                     default_request=content_type_by_name(fields),
                     pace=pace,
                     notice=notice_of(job),
-                    events=joined(events, job.page.listening if job.page else None),
+                    events=joined(events, job.changes.listening),
                 )
                 summaries.append(summary)
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3_upload.observe.bins import Course, Quantiles, Scatter, Timeline
-from s3_upload.observe.events import LimitsChanged, StoreBack
-from s3_upload.observe.records import BackRecord, LimitsRecord, SummaryRecord, UploadRecord
+from s3_upload.observe.events import LimitsChanged, StoreAway, StoreBack
+from s3_upload.observe.records import AwayRecord, BackRecord, LimitsRecord, SummaryRecord, UploadRecord
 from s3_upload.report import SKIPPED, SUCCESS, SUPERSEDED, PaceReport
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class History:
         self._number = 0
         self._offset_s = self._latest_s = self._event_s = 0.0
         self._told, self._last_seq = 0, -1
+        self._away_since_s: float | None = None
         self._begins_s: Course[float] = Course(MAX_RUNS)
 
     @property
@@ -107,6 +108,12 @@ class History:
     def span_s(self) -> float:
         """How long it took, as far as is known."""
         return max(self.wall_time_s, self._offset_s + self._latest_s)
+
+    @property
+    def away_spans(self) -> list[tuple[float, float]]:
+        """When the store was away, from and to: in the end, perhaps, until the end."""
+        open_s = self._away_since_s
+        return [*self.away.entries, *([] if open_s is None else [(open_s, max(open_s, self.span_s))])]
 
     def add_record(self, record: Record) -> None:
         """One that was read back."""
@@ -133,14 +140,17 @@ class History:
         self.again += max(0, report.attempts - 1)
         self._add_object(report)
 
-    def add_event(self, event: Event | LimitsRecord | BackRecord) -> None:
-        """Of the events it wants `LimitsChanged` and `StoreBack`."""
+    def add_event(self, event: Event | LimitsRecord | AwayRecord | BackRecord) -> None:
+        """Of the events it wants those that `observe.changes` keeps."""
         if event.at_s < self._event_s:
             self._begin_another()
         self._event_s = event.at_s
         self._latest_s = max(self._latest_s, event.at_s)
         if isinstance(event, StoreBack | BackRecord):
             self.away.add((self._offset_s + event.since_s, self._offset_s + event.at_s))
+            self._away_since_s = None
+        elif isinstance(event, StoreAway | AwayRecord):
+            self._away_since_s = self._offset_s + event.since_s
         elif isinstance(event, LimitsChanged | LimitsRecord):
             self.limits.add((self._offset_s + event.at_s, event.max_requests, event.limited_by))
 
@@ -155,6 +165,9 @@ class History:
 
     def _begin_another(self) -> None:
         """Another run has begun, whose clock is at 0."""
+        if self._away_since_s is not None:
+            self.away.add((self._away_since_s, self._offset_s + self._latest_s))
+            self._away_since_s = None
         self._offset_s += self._latest_s
         self._begins_s.add(self._offset_s)
         self._latest_s = self._event_s = 0.0

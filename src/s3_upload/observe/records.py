@@ -57,6 +57,13 @@ class LimitsRecord(msgspec.Struct, frozen=True, kw_only=True):
     limited_by: str = ""
 
 
+class AwayRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A `StoreAway`."""
+
+    at_s: float
+    since_s: float
+
+
 class BackRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A `StoreBack`."""
 
@@ -68,12 +75,13 @@ class _Kind(msgspec.Struct):
     type: str
 
 
-Record = UploadRecord | SummaryRecord | LimitsRecord | BackRecord
+Record = UploadRecord | SummaryRecord | LimitsRecord | AwayRecord | BackRecord
 _KIND = msgspec.json.Decoder(_Kind)
 _DECODERS: dict[str, msgspec.json.Decoder[Record]] = {
     "upload": msgspec.json.Decoder(UploadRecord),
     "summary": msgspec.json.Decoder(SummaryRecord),
     "limits_changed": msgspec.json.Decoder(LimitsRecord),
+    "store_away": msgspec.json.Decoder(AwayRecord),
     "store_back": msgspec.json.Decoder(BackRecord),
 }
 
