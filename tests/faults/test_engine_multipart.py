@@ -104,6 +104,26 @@ def test_few_are_begun_at_a_time(fault_server: StartFaultServer, tmp_path: Path)
     assert most == MAX_CREATES
 
 
+@pytest.mark.parametrize("memory", [4 * PART_BYTES, 40 * PART_BYTES], ids=["to be read", "to be sent"])
+def test_a_file_is_completed_before_the_parts_of_others_that_wait(
+    fault_server: StartFaultServer, tmp_path: Path, memory: int
+) -> None:
+    """While there were parts to send, nothing was completed: of 2 GB in four files all could be lost by the
+    end of the run."""
+    files = []
+    for name in ("a", "b", "c"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(8 * PART_BYTES)
+        files.append(ObjectSource.file(tmp_path / name, name))
+    server = fault_server()
+    settings = config(max_in_flight=2, max_in_flight_bytes=memory)
+    assert upload(server, files, settings=settings).uploaded == len(files)
+    methods = [r.method for r in server.requests if r.method == "PUT" or "uploadId" in r.query]
+    first, second, _ = (index for index, method in enumerate(methods) if method == "POST")
+    assert methods[:first].count("PUT") < 2 * 8
+    assert methods[:second].count("PUT") < 3 * 8
+
+
 def test_parts_over_tls_carry_their_checksums(fault_server: StartFaultServer, tls: Tls, big: Path) -> None:
     server = fault_server(tls=tls.server_context)
     upload(server, [ObjectSource.file(big, "big")], tls={"verify": str(tls.ca_file)})

@@ -176,9 +176,12 @@ class Feed:
             self._start(self._spool.free(body))
 
     def begin_parts(self, upload: MultipartUpload) -> None:
-        """The store has given `upload` its ID: its parts may be read."""
+        """The store has given `upload` its ID: its parts may be read; or something of it is to be read once
+        more, before parts that never were."""
         if upload in self._streams:
             self._start(self._send_stream(upload, *self._streams.pop(upload)))
+        elif upload.all_planned:  # its last look, without which it is not completed, or parts once more
+            self._multiparts.appendleft(upload)
         else:
             self._multiparts.append(upload)
 

@@ -9,9 +9,8 @@ Rules:
   error that stops the run; then every task and timer is cancelled, and what the store holds of
   unfinished multipart uploads is aborted.
 
-Theory of operation.  The feed fills `_ready`; idle workers wait on futures in `_idle_workers`.
-A worker takes a unit, makes one attempt, and settles it: success and final failure go to the unit's
-upload, which names the units that follow; a retry goes back to `_ready` after its delay.
+Theory of operation.  Feed and uploads fill `_ready`; a worker takes a unit, makes one attempt and settles it.
+Success and final failure go to its upload, which names what follows; a retry is ready again after its delay.
 """
 
 from __future__ import annotations
@@ -43,6 +42,7 @@ from s3_upload.engine.observer import Gauges, Observer
 from s3_upload.engine.outages import Notice, Outages
 from s3_upload.engine.progress import Delivery, Progress
 from s3_upload.engine.rate_line import RateLine
+from s3_upload.engine.ready import Ready
 from s3_upload.engine.teller import Teller
 from s3_upload.engine.tidy import Leftovers
 from s3_upload.engine.unit import Unit, Upload
@@ -116,7 +116,7 @@ class Scheduler:
         self._delivery = Delivery(progress, on_error=self.fail, on_empty=self.feed_changed)
         self._summary = SummaryFold()
         self._end: asyncio.Future[None] = self._loop.create_future()
-        self._ready: deque[Unit] = deque()
+        self._ready = Ready()
         self._idle_workers: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._leftovers = Leftovers(client, self.now)
@@ -179,8 +179,8 @@ class Scheduler:
             self._multiparts[unit.upload] = None
             if unit.operation.name == COMPLETE_MULTIPART_UPLOAD:
                 self._inquiries.watch(unit)
-        if unit.operation.part_number:
-            self._ready.appendleft(unit)  # bytes before what brings more of them: a Create costs a round trip
+        if unit.upload.upload_id:
+            self._ready.put_begun(unit)
         else:
             self._ready.append(unit)
         self._wake_one()

@@ -98,6 +98,8 @@ class Upload:
     )
     parts_wanted = False
     """Whether there are parts for the feed to read (again): only of an object in parts."""
+    upload_id = ""
+    """What the store calls an object in parts that it has begun."""
 
     def __init__(
         self, seq: int, source: ObjectSource, size: int, *, started_s: float, est_MBps: float
