@@ -17,7 +17,8 @@ from s3_upload.engine.unit import Unit
 
 
 class Ready(deque[Unit]):
-    """See the module's rules. Whole objects and Creates are appended; what goes once more is put on the left."""
+    """See the module's rules. Whole objects and Creates are appended; what goes once more is put on the left
+    end."""
 
     def put_begun(self, unit: Unit) -> None:
         """A part, or what ends an object in parts."""
