@@ -104,6 +104,32 @@ def test_the_bytes_of_a_big_body_are_told_while_it_is_on_its_way(
     assert {(event.key, event.seq, event.size) for event in heard} == {("big", 0, 4 << 20)}
 
 
+@pytest.mark.parametrize("said", [None, 2 * PART_BYTES + 1], ids=["unknown", "said"])
+def test_the_size_of_a_stream_is_what_was_said_of_it_and_not_what_has_come(
+    fault_server: StartFaultServer, said: int | None
+) -> None:
+    """A part stalls until it was told how far it is."""
+    server = fault_server([Rule(Stall(after_body_bytes=1 << 20), query={"partNumber": "1"})])
+    heard: list[ObjectBegun | BytesAcknowledged] = []
+
+    class EnoughError(Exception):
+        pass
+
+    def listen(event: Event) -> None:
+        assert isinstance(event, ObjectBegun | BytesAcknowledged)
+        heard.append(event)
+        if isinstance(event, BytesAcknowledged):
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        upload(
+            server,
+            [ObjectSource.stream([BIG], "stream", said)],
+            events=Listening(listen, frozenset({ObjectBegun, BytesAcknowledged})),
+        )
+    assert [event.size for event in heard] == [said, said]
+
+
 def test_an_outage_and_its_end_are_told(fault_server: StartFaultServer) -> None:
     server = fault_server()
     heard: list[Event] = []

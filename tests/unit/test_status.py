@@ -8,12 +8,15 @@ import pytest
 
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.observe.events import (
+    AttemptEnded,
     BytesAcknowledged,
     LimitsChanged,
     ObjectBegun,
     ObjectEnded,
+    PartStored,
     StoreAway,
     StoreBack,
+    UploadCreated,
 )
 from s3_upload.observe.limits import AWAY, CPU, LINK, READING
 from s3_upload.observe.status import RATE_S, WANTED, Status, StatusFold, Total
@@ -51,8 +54,8 @@ def limit(name: str, requests: int = 8) -> LimitsChanged:
 # --- what has arrived ---------------------------------------------------------------------------------
 
 
-def test_no_event_is_made_for_each_request() -> None:
-    assert {BytesAcknowledged, LimitsChanged, StoreAway, StoreBack, ObjectEnded} == WANTED
+def test_of_a_small_object_one_event_is_made() -> None:
+    assert not WANTED & {ObjectBegun, AttemptEnded}
     fold = StatusFold()
     fold.hear(ObjectBegun(at_s=0.0, seq=0, key="k", source="k", size=1), 0.0)
     assert fold.status(0.0) == StatusFold().status(0.0)
@@ -74,6 +77,43 @@ def test_bytes_are_those_of_what_has_ended_and_those_acknowledged_of_what_has_no
     ended(fold, report(0, 100 * MB))
     status = fold.status(4.0)
     assert (status.bytes, status.files, len(status.moving)) == (112 * MB, 2, 1)
+
+
+def created(seq: int) -> UploadCreated:
+    return UploadCreated(at_s=0.0, seq=seq, key="k", upload_id="u", part_size=8 * MB)
+
+
+def stored(seq: int, number: int) -> PartStored:
+    return PartStored(at_s=0.0, seq=seq, key="k", part_number=number, bytes=8 * MB, etag="", checksum="")
+
+
+def test_parts_that_come_and_go_between_two_looks_count() -> None:
+    """From stdin, say, that comes in bursts."""
+    fold = StatusFold()
+    for event in (created(0), stored(0, 1), stored(0, 2)):
+        fold.hear(event, 1.0)
+    assert fold.status(1.2).bytes == 16 * MB
+    fold.hear(acknowledged(0, 20 * MB, None), 1.4)  # with a third that is on its way
+    fold.hear(stored(0, 3), 1.5)
+    assert fold.status(1.6).bytes == 24 * MB
+    fold.hear(acknowledged(0, 30 * MB, None), 1.7)
+    fold.hear(stored(0, 4), 1.8)
+    assert fold.status(2.0).bytes == 32 * MB
+    fold.hear(created(0), 2.1)  # begun once more
+    fold.hear(stored(0, 1), 2.2)
+    assert fold.status(2.4).bytes == 32 * MB  # until it is known better
+    fold.hear(acknowledged(0, 9 * MB, None), 2.5)
+    assert fold.status(2.6).bytes == 9 * MB
+    ended(fold, report(0, 40 * MB))
+    assert fold.status(3.0).bytes == 40 * MB
+
+
+def test_a_part_that_was_lost_and_is_stored_again_makes_no_more_than_there_is() -> None:
+    fold = StatusFold()
+    fold.hear(acknowledged(0, 16 * MB, 20 * MB), 1.0)
+    for number in (1, 2, 1):
+        fold.hear(stored(0, number), 1.1)
+    assert fold.status(1.2).bytes == 16 * MB
 
 
 def test_what_failed_was_skipped_and_was_tried_again_is_counted() -> None:

@@ -4,7 +4,8 @@ Rules:
 
 * What is looked at is there already: counts, queues, and a few sockets. A look costs some 50 µs.
 * What limits is found out in every run, for its summary; events are made for those who want them.
-* Looks come every TICK_S, where somebody wants to see bytes, else every SLOW_TICK_S after the first second.
+* Looks come every TICK_S in the first second, then every SLOW_TICK_S; where somebody wants to see bytes,
+  these are looked at every TICK_S.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import msgspec
 
 from s3_upload.engine.guard import Fail, guarded
 from s3_upload.engine.multipart import MultipartUpload
+from s3_upload.engine.teller import known_size
 from s3_upload.engine.watchdog import InFlight, Watchdog, transfer_of
 from s3_upload.observe.events import BytesAcknowledged, Events, LimitsChanged
 from s3_upload.observe.limits import AWAY, Shares, Standing, limited_by
@@ -74,7 +76,6 @@ class Observer:
         self._acknowledged: dict[Upload, int] = {}
         self._wants_bytes = events.wants(BytesAcknowledged)
         self._wants_limits = events.wants(LimitsChanged)
-        self._every_s = TICK_S if self._wants_bytes or self._wants_limits else SLOW_TICK_S
         self._looked_s = 0.0
         self._busy_s = gauges.busy_s()
         self._timer: asyncio.TimerHandle | None = loop.call_later(TICK_S, self._tick)
@@ -91,9 +92,12 @@ class Observer:
             self._last_look()  # all the rest is still to be closed, whatever a listener raises
 
     def _act(self) -> None:
-        every_s = TICK_S if self._now() < FIRST_S else self._every_s
+        now = self._now()
+        is_first = now < FIRST_S
+        every_s = TICK_S if is_first or self._wants_bytes else SLOW_TICK_S
         self._timer = self._loop.call_later(every_s, self._tick)
-        self._look()
+        if is_first or now - self._looked_s > SLOW_TICK_S - TICK_S / 2:
+            self._look()
         if self._wants_bytes:
             self._tell_bytes()
 
@@ -153,9 +157,9 @@ class Observer:
             found[upload] += _arrived(attempt, body_bytes)
         for upload, count in found.items():
             if before.get(upload) != count:
-                size = upload.size or None
+                key, size = upload.source.key, known_size(upload)
                 self._events.tell(
-                    BytesAcknowledged(at_s=now, seq=upload.seq, key=upload.source.key, bytes=count, size=size)
+                    BytesAcknowledged(at_s=now, seq=upload.seq, key=key, bytes=count, size=size)
                 )
         self._acknowledged = found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from s3_upload.engine.multipart import MultipartUpload
-from s3_upload.engine.unit import Unit
+from s3_upload.engine.unit import Unit, Upload
 from s3_upload.observe.events import (
     AttemptEnded,
     Events,
@@ -19,6 +19,12 @@ from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, PUT_OBJECT, UPLOAD_
 
 BEGINS = frozenset({PUT_OBJECT, CREATE_MULTIPART_UPLOAD})
 """Operations that an object begins with."""
+
+
+def known_size(upload: Upload) -> int | None:
+    """Of the whole object; None for a stream of which nobody has said it: what has come of it grows."""
+    is_stream = isinstance(upload, MultipartUpload) and upload.identity is None
+    return upload.source.size if is_stream else upload.size
 
 
 class Teller:
@@ -37,14 +43,13 @@ class Teller:
         upload = unit.upload
         if unit.operation.name in BEGINS and not upload.attempt_reports:  # else it is begun anew
             source = upload.source
-            is_stream = isinstance(upload, MultipartUpload) and upload.identity is None
             self._events.tell(
                 ObjectBegun(
                     at_s=self._now(),
                     seq=upload.seq,
                     key=source.key,
                     source=source.name,
-                    size=source.size if is_stream else upload.size,
+                    size=known_size(upload),
                 )
             )
 

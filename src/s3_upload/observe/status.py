@@ -2,7 +2,8 @@
 
 Theory of operation.
 
-1. *Bytes* that have arrived: of objects that have ended, and of those with big bodies what was acknowledged.
+1. *Bytes* that have arrived: of objects that have ended, and of those with big bodies what was acknowledged,
+   or what the parts have that are stored: these may come and go between two looks.
    What failed, or is skipped since the store has it, is done with: of the whole its bytes are taken off.
 2. *Rate*: what arrived over the last RATE_S.
 3. *Work* is bytes and, since a small file costs about as much as FILE_BYTES, so much for each file.
@@ -26,8 +27,10 @@ from s3_upload.observe.events import (
     Event,
     LimitsChanged,
     ObjectEnded,
+    PartStored,
     StoreAway,
     StoreBack,
+    UploadCreated,
 )
 from s3_upload.observe.limits import AWAY
 from s3_upload.report import EXISTS, SKIPPED, SUCCESS, UploadReport
@@ -43,8 +46,10 @@ MIN_SAMPLES = 3
 """With fewer no rate is known well enough to tell how much time is left."""
 MIN_CUT = 2
 
-WANTED = frozenset({BytesAcknowledged, LimitsChanged, StoreAway, StoreBack, ObjectEnded})
-"""The events that the fold needs: none for each request."""
+WANTED = frozenset(
+    {BytesAcknowledged, UploadCreated, PartStored, LimitsChanged, StoreAway, StoreBack, ObjectEnded}
+)
+"""The events that the fold needs: of a small object one."""
 
 
 class Total(msgspec.Struct, frozen=True):
@@ -119,6 +124,7 @@ class StatusFold:
         self._files = self._done_bytes = self._failed = self._skipped = self._retried = 0
         self._existing = self._lost_bytes = 0
         self._moving: dict[int, Moving] = {}
+        self._stored: dict[int, int] = {}  # bytes of parts
         self._limits: deque[tuple[float, str]] = deque([(0.0, "")])
         self._limit = LimitsChanged(at_s=0.0, requests=0, max_requests=0, limited_by="")
         self._away: _Away | None = None
@@ -134,9 +140,11 @@ class StatusFold:
         if isinstance(event, ObjectEnded):
             self.report(event.report, event.report.bytes)
         elif isinstance(event, BytesAcknowledged):
-            begun = self._moving.get(event.seq)
-            since_s = now if begun is None else begun.since_s
-            self._moving[event.seq] = Moving(event.seq, event.key, event.bytes, event.size, since_s)
+            self._move(event.seq, event.key, event.bytes, event.size, now)
+        elif isinstance(event, UploadCreated):
+            self._stored[event.seq] = 0  # perhaps once more
+        elif isinstance(event, PartStored):
+            self._store(event, now)
         elif isinstance(event, LimitsChanged):
             self._limit = event
             if self._limits[-1][1] != event.limited_by:
@@ -147,10 +155,22 @@ class StatusFold:
         elif isinstance(event, StoreBack):
             self._away = None
 
+    def _move(self, seq: int, key: str, count: int, size: int | None, now: float) -> None:
+        begun = self._moving.get(seq)
+        self._moving[seq] = Moving(seq, key, count, size, now if begun is None else begun.since_s)
+
+    def _store(self, event: PartStored, now: float) -> None:
+        stored = self._stored[event.seq] = self._stored.get(event.seq, 0) + event.bytes
+        begun = self._moving.get(event.seq)
+        size = begun.size if begun is not None else None
+        if begun is None or begun.bytes < stored <= (size or stored):
+            self._move(event.seq, event.key, stored, size, now)
+
     def report(self, report: UploadReport, size: int) -> None:
         """An object has ended. `size`: what was counted of it, should it not be uploaded."""
         if self._moving:
             self._moving.pop(report.seq, None)
+            self._stored.pop(report.seq, None)
         if report.outcome == SUCCESS:
             self._files += 1
             self._done_bytes += report.bytes
