@@ -31,7 +31,7 @@ from s3_upload.control.timers import AdaptiveTimeout
 from s3_upload.control.window import AdaptiveWindow, FixedWindow, Window
 from s3_upload.engine.again import Again
 from s3_upload.engine.client import Client
-from s3_upload.engine.existing import not_overwriting, to_send
+from s3_upload.engine.existing import Existing, not_overwriting
 from s3_upload.engine.feed import MAX_STREAMS, Feed, Offload, Sources
 from s3_upload.engine.gate import Gate, GatedClient
 from s3_upload.engine.nearby import Nearby, local_devices
@@ -324,22 +324,23 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
     fields_of = _fields_of(default_request)
     if config.if_exists != "overwrite":
         fields_of = not_overwriting(fields_of)
-    async with to_send(files, client, bucket, reader, runtime.offload_source, fields_of, config) as wanted:
-        feed = Feed(
-            wanted,
-            sink=scheduler,
-            bucket=bucket,
-            config=config,
-            reader=reader,
-            offload=runtime.offload,
-            offload_source=runtime.offload_source,
-            nearby=Nearby(runtime.local_devices),
-            parts=client.parts,
-            fields_of=fields_of,
-        )
-        gauges = Gauges(runtime.busy_s, lambda: pace.latest if pace is not None else None)
-        scheduler.attach(feed, Again(feed, reader, runtime.offload, scheduler), gauges)
-        return await scheduler.run()
+    existing = Existing(config, client, bucket, fields_of, runtime.offload_source)
+    feed = Feed(
+        files,
+        sink=scheduler,
+        bucket=bucket,
+        config=config,
+        reader=reader,
+        offload=runtime.offload,
+        offload_source=runtime.offload_source,
+        nearby=Nearby(runtime.local_devices),
+        parts=client.parts,
+        fields_of=fields_of,
+        existing=existing,
+    )
+    gauges = Gauges(runtime.busy_s, lambda: pace.latest if pace is not None else None)
+    scheduler.attach(feed, Again(feed, reader, runtime.offload, scheduler), gauges)
+    return await scheduler.run()
 
 
 def _fields_of(default_request: DefaultRequest | None) -> Callable[[ObjectSource], RequestFields]:

@@ -278,6 +278,10 @@ class Counts(msgspec.Struct, frozen=True):
     skipped: int
 
 
+def _without_attempts(report: UploadReport) -> UploadReport:
+    return msgspec.structs.replace(report, attempt_reports=()) if report.attempt_reports else report
+
+
 class SummaryFold:
     """Folds `UploadReport`s into an `UploadSummary`, keeping only what failed or was skipped."""
 
@@ -305,7 +309,8 @@ class SummaryFold:
             if len(report.attempt_reports) == 1:  # the hot path: nothing can have been wasted
                 return
         elif report.outcome == SKIPPED:
-            self._skipped.append(report)
+            # Of what was only asked about there may be a million.
+            self._skipped.append(report if report.attempts else _without_attempts(report))
         else:
             self._failed.append(self._bounded(report))
         self._wasted_bytes += sum(a.sent_bytes for a in report.attempt_reports if a.outcome != SUCCESS)

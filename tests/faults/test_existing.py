@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload import FailureKind, RunError
+from s3_upload.observe.events import AttemptEnded, Event, ObjectBegun
 from s3_upload.report import SKIPPED
 from s3_upload.source import ObjectSource
-from tests.faults.actions import Answer, Garbage, Request, Reset, Rule, s3_error
+from tests.faults.actions import Answer, Garbage, Request, Reset, Rule, Stall, s3_error
 from tests.faults.uploads import PART_BYTES, Reports, config, stored, upload
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def test_to_fail_is_to_fail(fault_server: StartFaultServer) -> None:
     assert methods(server) == {"PUT"}
 
 
-def test_sources_keep_their_order_and_an_async_iterable_is_one_too(fault_server: StartFaultServer) -> None:
+def test_an_async_iterable_is_asked_about_too(fault_server: StartFaultServer) -> None:
     server = fault_server()
     upload(server, {f"{number:02}": b"" for number in range(0, 60, 2)})
 
@@ -121,7 +122,7 @@ def test_sources_keep_their_order_and_an_async_iterable_is_one_too(fault_server:
             yield ObjectSource.data(b"x", f"{number:02}")
 
     summary = again(server, files())
-    assert [report.key for report in summary.skipped] == [f"{number:02}" for number in range(0, 60, 2)]
+    assert {report.key for report in summary.skipped} == {f"{number:02}" for number in range(0, 60, 2)}
     assert summary.uploaded == 30
 
 
@@ -155,3 +156,59 @@ def test_a_run_that_stops_leaves_no_question_behind(fault_server: StartFaultServ
     server = fault_server([Rule(s3_error(404, "NoSuchBucket"), method="PUT")])
     with pytest.raises(RunError, match="no such bucket"):
         again(server, {f"{number}": b"x" for number in range(2_000)})
+
+
+@pytest.mark.parametrize(
+    ("trouble", "cause"),
+    [
+        (s3_error(503, "SlowDown"), "503"),
+        (s3_error(500, "InternalError"), "500"),
+        (Reset(), "reset"),
+        (Stall(), "timeout"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_question_in_trouble_is_asked_again_and_counted(
+    fault_server: StartFaultServer, trouble: Any, cause: str
+) -> None:
+    server = fault_server()
+    upload(server, {"there": BIG})
+    server.requests.clear()
+    server.set_script([Rule(trouble, method="HEAD", attempt=1)])
+    reports, events = Reports(), list[Event]()
+    settings = config(if_exists="skip", min_timeout=0.5)
+    files = {"there": BIG[1:], "new": b"new", "big": BIG}
+    summary = upload(server, files, settings=settings, progress=reports, events=events.append)
+    assert stored(server) == {"there": BIG, "new": b"new", "big": BIG}
+    assert [request.method for request in server.requests if request.key == "there"] == ["HEAD", "HEAD"]
+    assert (summary.causes, summary.attempts) == ({cause: 3}, 2)
+    for key, then in (("there", []), ("new", ["PutObject"])):
+        attempts = reports.of(key).attempt_reports
+        assert [attempt.operation for attempt in attempts] == ["HeadObject", "HeadObject", *then]
+        assert [attempt.succeeded for attempt in attempts] == [False, True, *(True for _ in then)]
+        assert reports.of(key).attempts == len(then)
+    assert 0.0 < reports.of("big").success_time_s <= reports.of("big").total_time_s
+    told = [event.report.operation for event in events if isinstance(event, AttemptEnded)]
+    assert told.count("HeadObject") == 6
+    assert sorted(event.key for event in events if isinstance(event, ObjectBegun)) == ["big", "new"]
+
+
+def test_that_an_object_is_missing_is_no_failure(fault_server: StartFaultServer) -> None:
+    reports = Reports()
+    summary = again(fault_server(), {"new": b"new"}, progress=reports)
+    assert summary.causes == {}
+    assert all(attempt.succeeded for attempt in reports.of("new").attempt_reports)
+
+
+def test_what_was_only_asked_about_is_kept_without_its_attempts(fault_server: StartFaultServer) -> None:
+    """There may be a million of them."""
+    server = fault_server()
+    upload(server, {"there": b"first"})
+    [skipped] = again(server, {"there": b"second"}).skipped
+    assert (skipped.reason, skipped.attempt_reports) == (EXISTS, ())
+
+
+def test_two_of_one_key_are_not_asked_about_at_a_time(fault_server: StartFaultServer) -> None:
+    files = [ObjectSource.data(text, "one") for text in (b"first", b"second")]
+    summary = again(fault_server(), files)
+    assert (summary.uploaded, [report.outcome for report in summary.failed]) == (1, ["same-key"])

@@ -126,6 +126,20 @@ def test_the_first_request_of_a_run_survives_it_once_bytes_have_left(fault_serve
     assert summary.failed == ()
 
 
+def test_a_question_before_an_upload_waits_for_the_end_of_an_outage_too(
+    fault_server: StartFaultServer,
+) -> None:
+    server = fault_server()
+    upload(server, SMALL)
+    server.requests.clear()
+    files = sources(dict.fromkeys(SMALL, b"other") | {"new": b"new"})
+    settings = config(n_retries=0, max_outage_s=60.0, if_exists="skip")
+    summary = upload_through_an_outage(server, files, nth_request(15), settings=settings)
+    assert stored(server) == SMALL | {"new": b"new"}
+    assert (summary.uploaded, len(summary.skipped), summary.failed) == (1, len(SMALL), ())
+    assert {request.key for request in server.requests if request.method == "PUT"} == {"new"}
+
+
 def test_while_it_is_away_there_is_one_probe_at_a_time_and_nothing_else(
     fault_server: StartFaultServer,
 ) -> None:

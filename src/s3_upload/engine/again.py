@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from s3_upload.engine.existing import Question
 from s3_upload.engine.feed import Feed, Offload
 from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.reader import BigFile, HashedBody, Reader
@@ -33,8 +34,11 @@ class Again:
         self._sink = sink
 
     def begin(self, upload: Upload) -> None:
-        """Begins the object of `upload`, which is done, anew."""
-        self._feed.run(self._begin(upload))
+        """Begins the object of `upload`, which is done, anew, or at all."""
+        if isinstance(upload, Question):
+            self._feed.answered(upload)
+        else:
+            self._feed.run(self._begin(upload))
 
     def reread(self, unit: Unit) -> None:
         """Has `unit` tried again when its body has been read and hashed anew."""

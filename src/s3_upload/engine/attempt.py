@@ -60,6 +60,8 @@ class Attempts:
             attempt.timer = attempt.timer or error.timer
         else:
             failure = classify(operation.name, response) or verify(operation, response)
+            if failure is not None and response.status == 404 and unit.upload.may_be_missing:
+                failure = None
         finally:
             self._watchdog.unwatch(attempt)
             unit.in_flight.remove(attempt)

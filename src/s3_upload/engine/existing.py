@@ -3,66 +3,44 @@
 Rules:
 
 * It spares what would be sent in vain, and decides nothing else: what HeadObject finds is skipped, and any
-  other answer, or none within ANSWER_S, leaves the object to its upload, which goes with If-None-Match.
-* At most AT_ONCE are asked for at a time, and the sources keep their order.
+  other answer, or none at last, leaves the object to its upload, which goes with If-None-Match.
+* A question is a unit like any other: it takes a slot, is tried again, counts for outages and for the rate
+  that the store accepts, and its attempts are in the object's report.
+* At most AHEAD for each request that may be in flight are asked at a time: the rest of the sources waits.
 * S3 itself keeps to If-None-Match, so there bodies below ASK_FROM_BYTES cost less than a question.  Other
   stores need not (some take the header and overwrite): there every object is asked for.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from s3_upload.errors import S3UploadError
-from s3_upload.report import EXISTS
+from s3_upload.engine.unit import Unit, Upload
+from s3_upload.errors import FailureKind, SourceError, UploadError
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
-from s3_upload.source import ObjectSource, checked
-from s3_upload.wire.exchange import Exchange
 
 if TYPE_CHECKING:
     from s3_upload.config import UploadConfig
     from s3_upload.engine.client import Client
-    from s3_upload.engine.feed import Sources
-    from s3_upload.engine.reader import Reader
+    from s3_upload.engine.keys import Keys
+    from s3_upload.engine.objects import Objects
+    from s3_upload.engine.sink import Sink
+    from s3_upload.http import Response
+    from s3_upload.report import AttemptReport, UploadReport
     from s3_upload.request_fields import RequestFields
+    from s3_upload.source import ObjectSource
 
-AT_ONCE = 256
-ANSWER_S = 10.0
+AHEAD = 2
+"""So that a slot that gets free has something to do."""
 ASK_FROM_BYTES = 64 * 1024
 MAX_GUARDED_FIELDS = 1_000
-_PULLED = 64
 
-Sized = tuple[ObjectSource, int]
-
-
-def to_send(  # noqa: PLR0917 - what a run has
-    files: Sources,
-    client: Client,
-    bucket: str,
-    reader: Reader,
-    offload_source: Callable[..., Awaitable[Any]],
-    fields_of: Callable[[ObjectSource], RequestFields],
-    config: UploadConfig,
-) -> AbstractAsyncContextManager[Sources]:
-    """The sources themselves, or those of which what exists is marked, as `config` says."""
-    if config.if_exists != "skip":
-        return nullcontext(files)
-    return WithoutExisting(
-        files,
-        client=client,
-        bucket=bucket,
-        reader=reader,
-        offload_source=offload_source,
-        fields_of=fields_of,
-        ask_from_bytes=ASK_FROM_BYTES if getattr(client, "is_aws", False) else 0,
-        at_once=config.max_in_flight,
-    )
+Numbered = tuple[int, "ObjectSource"]
 
 
 def not_overwriting(
@@ -84,115 +62,107 @@ def not_overwriting(
     return guarded_fields
 
 
-class WithoutExisting:
-    """An async iterable of the same sources, of which those that exist have a `skip_reason`."""
+class Question(Upload):
+    """Whether an object exists. Where it does it ends, as one that exists; else its source goes back."""
+
+    __slots__ = ()
+    may_be_missing = True
+
+    def accept(self, unit: Unit, response: Response) -> Sequence[Unit]:
+        is_there = response.status != 404
+        kind, what = (FailureKind.EXISTS, "exists") if is_there else (FailureKind.REJECTED, "is not there")
+        return self.refuse(unit, UploadError(what, key=unit.operation.key, kind=kind))
+
+    def refuse(self, unit: Unit | None, error: UploadError) -> Sequence[Unit]:
+        self.error = error
+        self.done = True
+        return ()
+
+    @property
+    def starts_again(self) -> bool:
+        return self.error is not None and self.error.kind is not FailureKind.EXISTS
+
+    def report(self, now_s: float, *, skips_existing: bool = False) -> UploadReport:
+        """Nothing of it was tried to be sent."""
+        return msgspec.structs.replace(super().report(now_s, skips_existing=skips_existing), attempts=0)
+
+
+class Existing:
+    """The sources that wait to be asked about (`waiting`), and what was answered; none where it never `asks`.
+
+    `under_way`: questions that are not answered.  `offload` runs a blocking function off the loop.
+    """
 
     def __init__(
         self,
-        files: Sources,
-        *,
+        config: UploadConfig,
         client: Client,
         bucket: str,
-        reader: Reader,
-        offload_source: Callable[..., Awaitable[Any]],
         fields_of: Callable[[ObjectSource], RequestFields],
-        ask_from_bytes: int,
-        at_once: int,
+        offload: Callable[..., Awaitable[Any]],
     ) -> None:
-        self._files = aiter(files) if isinstance(files, AsyncIterable) else iter(files)
-        self._client, self._bucket, self._reader = client, bucket, reader
-        self._offload, self._fields_of = offload_source, fields_of
-        self._ask_from_bytes = ask_from_bytes
-        self._slots = asyncio.Semaphore(min(AT_ONCE, at_once))
-        self._asking: set[asyncio.Task[ObjectSource]] = set()
-        self._queue: asyncio.Queue[asyncio.Task[ObjectSource] | ObjectSource | None] = asyncio.Queue(AT_ONCE)
-        self._puller: asyncio.Task[None] | None = None
-        self._closed = False
+        self.asks = config.if_exists == "skip"
+        self.waiting: deque[Numbered] = deque()
+        self.under_way = 0
+        self._next_seq = 0
+        self._bucket = bucket
+        self._fields_of = fields_of
+        self._offload = offload
+        self._ask_from_bytes = ASK_FROM_BYTES if getattr(client, "is_aws", False) else 0
+        self._attempts: dict[int, list[AttemptReport]] = {}
 
-    def __aiter__(self) -> AsyncIterator[ObjectSource]:
-        return self
+    @property
+    def count(self) -> int:
+        """Sources that are asked about, or will be."""
+        return len(self.waiting) + self.under_way
 
-    async def __anext__(self) -> ObjectSource:
-        if self._puller is None:
-            self._puller = asyncio.get_running_loop().create_task(self._pull())
-        item = await self._queue.get()
-        if item is None:
-            await self._puller  # raises what the caller's iterable has raised
-            raise StopAsyncIteration
-        return item if isinstance(item, ObjectSource) else await item
+    async def sort_out(self, sources: Sequence[ObjectSource]) -> list[Numbered]:
+        """Numbers `sources`, keeps those that are to be asked about, and gives back the others."""
+        numbered = list(enumerate(sources, self._next_seq))
+        self._next_seq += len(numbered)
+        if not self.asks:
+            return numbered
+        asked = [source.problem is None and not source.skip_reason for source in sources]
+        if self._ask_from_bytes and any(asked):
+            sizes = await self._offload(_sizes_of, sources)
+            asked = [ask and size >= self._ask_from_bytes for ask, size in zip(asked, sizes, strict=True)]
+        self.waiting.extend(one for one, ask in zip(numbered, asked, strict=True) if ask)
+        return [one for one, ask in zip(numbered, asked, strict=True) if not ask]
 
-    async def __aenter__(self) -> Sources:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing is pulled or asked any more."""
-        self._closed = True
-        tasks = [*self._asking, *([self._puller] if self._puller is not None else [])]
-        for task in tasks:
-            task.cancel()
-        while not self._queue.empty():
-            item = self._queue.get_nowait()
-            if isinstance(item, asyncio.Task):
-                tasks.append(item)
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _pull(self) -> None:
-        """Ends with a None in the queue, whatever the caller's iterable raises; but not when it is closed."""
-        try:
-            await self._pull_all()
-        finally:
-            if not self._closed:
-                await self._queue.put(None)
-
-    async def _pull_all(self) -> None:
-        async for source, size in self._sized():
-            if source.problem is not None or source.skip_reason or size < self._ask_from_bytes:
-                await self._queue.put(source)
+    def ask(self, keys: Keys, objects: Objects, sink: Sink, hand_out: Callable[[Unit], None]) -> None:
+        """Hands out as many questions as may be under way."""
+        while self.waiting and self.under_way < AHEAD * sink.window_limit():
+            seq, source = self.waiting.popleft()
+            try:
+                keys.take(source)
+            except SourceError as problem:
+                sink.report(objects.unread(seq, source, problem))
                 continue
-            await self._slots.acquire()
-            asking = asyncio.get_running_loop().create_task(self._looked_up(source))
-            self._asking.add(asking)
-            await self._queue.put(asking)
+            question = Question(seq, source, 0, started_s=sink.now(), est_MBps=sink.est_MBps())
+            fields = self._fields_of(source)
+            head = Operation(name=HEAD_OBJECT, bucket=self._bucket, key=source.key, fields=fields)
+            self.under_way += 1
+            hand_out(Unit(question, head))
 
-    async def _sized(self) -> AsyncIterator[Sized]:
-        if isinstance(self._files, AsyncIterator):
-            async for source in self._files:
-                sized: Sized = await self._offload(_with_size, checked(source))
-                yield sized
-            return
-        exhausted = False
-        while not exhausted:
-            found: list[Sized]
-            found, exhausted = await self._offload(self._pulled)
-            for one in found:
-                yield one
+    def answered(self, question: Question) -> None:
+        """Keeps what it took to ask, where the object is still to be uploaded."""
+        if question.starts_again:
+            self._attempts[question.seq] = question.attempt_reports
 
-    def _pulled(self) -> tuple[list[Sized], bool]:
-        """In a thread."""
-        assert not isinstance(self._files, AsyncIterator)
-        sources, exhausted = self._reader.pull(self._files, _PULLED)
-        return [_with_size(source) for source in sources], exhausted
-
-    async def _looked_up(self, source: ObjectSource) -> ObjectSource:
-        try:
-            head = Operation(
-                name=HEAD_OBJECT, bucket=self._bucket, key=source.key, fields=self._fields_of(source)
-            )
-            exchange = Exchange(now=asyncio.get_running_loop().time, connect_timeout_s=ANSWER_S)
-            response = await asyncio.wait_for(self._client.send(head, exchange), ANSWER_S)
-        except (S3UploadError, TimeoutError):
-            return source
-        finally:
-            self._slots.release()
-            self._asking.discard(cast("asyncio.Task[ObjectSource]", asyncio.current_task()))
-        return msgspec.structs.replace(source, skip_reason=EXISTS) if response.status == 200 else source
+    def attempts_of(self, seq: int) -> list[AttemptReport]:
+        """What it took to ask about an object: its own report has these too."""
+        return self._attempts.pop(seq, [])
 
 
-def _with_size(source: ObjectSource) -> Sized:
+def _sizes_of(sources: Sequence[ObjectSource]) -> list[int]:
     """A stream's size need not be known: to ask is always less than to read it."""
+    return [_size_of(source) for source in sources]
+
+
+def _size_of(source: ObjectSource) -> int:
     if not source.path:
-        return source, ASK_FROM_BYTES if source.size is None else source.size
+        return ASK_FROM_BYTES if source.size is None else source.size
     try:
-        return source, os.stat(source.path).st_size  # noqa: PTH116 - of a million files, a Path each is dear
+        return os.stat(source.path).st_size  # noqa: PTH116 - of a million files, a Path each is dear
     except (OSError, ValueError):  # it turns out at its turn what is wrong
-        return source, 0
+        return 0

@@ -83,8 +83,9 @@ class Failures:
         that was done.  `outwaited`: its answer was waited for as long as any is."""
         failure = outcome.failure
         assert failure is not None
-        # Nothing at all is accepted: that says nothing of this request, which must not fail for it.
-        spared = failure.kind.cuts_window and self._rate.blocked(unit)
+        # Nothing at all is accepted: that says nothing of this request, which must not fail for it.  What
+        # need not be asked goes on without an answer: to be sent may be what is accepted.
+        spared = failure.kind.cuts_window and not unit.upload.may_be_missing and self._rate.blocked(unit)
         retries = 0 if spared else unit.retries
         failed = _failed(unit, failure, asked=asked, retries=retries, outwaited=outwaited)
         decision = self._retry.decide(failed, any_answer=any_answer, rng=self._rng)

@@ -27,20 +27,19 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
-import msgspec
-
 from s3_upload.config import UploadConfig
+from s3_upload.engine.existing import Existing, Numbered, Question
 from s3_upload.engine.guard import guarded
 from s3_upload.engine.keys import Keys
 from s3_upload.engine.memory import Memory
 from s3_upload.engine.multipart import MultipartUpload, PartPlan
 from s3_upload.engine.nearby import Nearby
-from s3_upload.engine.objects import Objects, unread
+from s3_upload.engine.objects import Objects
 from s3_upload.engine.reader import BigFile, HashedBody, Reader
 from s3_upload.engine.sink import Sink
 from s3_upload.engine.sliced import PartRoom, read_part
 from s3_upload.engine.spool import Spool, SpooledPart
-from s3_upload.engine.stream import BlockStream
+from s3_upload.engine.stream import BegunStream, BlockStream
 from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.version import Identity
 from s3_upload.errors import SourceError, UploadError
@@ -60,7 +59,6 @@ MAX_STREAMS = 128
 """Streams that are begun and not yet read to their end: each may hold a thread, and something of its own."""
 
 Sources = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
-Numbered = tuple[int, ObjectSource]
 Offload = Callable[..., Awaitable[Any]]
 """`await offload(function, *arguments)` runs a blocking function off the loop."""
 
@@ -81,8 +79,10 @@ class Feed:
         nearby: Nearby,
         parts: StoreParts,
         fields_of: Callable[[ObjectSource], RequestFields],
+        existing: Existing,
     ) -> None:
         self.keys = Keys()
+        self._existing = existing
         self._sink = sink
         self._config = config
         self._reader = reader
@@ -96,11 +96,12 @@ class Feed:
             parts=parts,
             checksum_algorithm=reader.checksum_algorithm,
             fields_of=fields_of,
+            attempts_of=existing.attempts_of if existing.asks else None,
         )
         self._iterator = aiter(files) if isinstance(files, AsyncIterable) else iter(files)
         self._sources: deque[Numbered] = deque()
         self._multiparts: deque[MultipartUpload] = deque()
-        self._streams: dict[MultipartUpload, tuple[_Stream, HashedBody]] = {}
+        self._streams: dict[MultipartUpload, tuple[BegunStream, HashedBody]] = {}
         self._begun_streams = 0
         self._memory = Memory(config.max_in_flight_bytes)
         self._part_room = PartRoom(config.max_in_flight_bytes)
@@ -114,13 +115,12 @@ class Feed:
         self._reads = 0
         self._held_units = 0
         self._creates = 0  # units under way that begin an object in parts
-        self._next_seq = 0
         self._batch_reserve_bytes = BATCH_BYTES + config.multipart_threshold
 
     @property
     def drained(self) -> bool:
         """Whether nothing is left to pull or to read, and every unit handed out has been released."""
-        waiting = self._sources or self._multiparts or self._tasks
+        waiting = self._sources or self._multiparts or self._tasks or self._existing.waiting
         return self._exhausted and not waiting and self._held_units == 0
 
     @property
@@ -138,7 +138,10 @@ class Feed:
         if self._closed or self._catching_up:
             return
         while not self._sink.backlogged():
-            if not self._pulling and not self._exhausted and len(self._sources) <= PULL_COUNT // 2:
+            if self._existing.waiting:
+                self._existing.ask(self.keys, self._objects, self._sink, self._hand_out)
+            ahead = len(self._sources) + self._existing.count
+            if not self._pulling and not self._exhausted and ahead <= PULL_COUNT // 2:
                 self._pulling = True
                 self._start(self._pull())
             waiting = self._multiparts or self._sources
@@ -159,6 +162,8 @@ class Feed:
     def release(self, unit: Unit) -> None:
         """`unit` is through and its body is free."""
         self._held_units -= 1
+        if self._existing.under_way and isinstance(unit.upload, Question):
+            self._existing.under_way -= 1
         if self._creates and unit.operation.name == CREATE_MULTIPART_UPLOAD:
             self._creates -= 1
         upload = unit.upload
@@ -211,7 +216,7 @@ class Feed:
             return True
         if self._multiparts:
             return not self._sink.bulk_full() and self._room_for_part(self._multiparts[0]) > 0
-        ahead = MAX_READ_AHEAD + 2 * self._sink.window_limit()
+        ahead = MAX_READ_AHEAD + 2 * self._sink.window_limit() + self._existing.under_way
         fits = self._memory.fits(self._batch_reserve_bytes)
         return fits and self._held_units < ahead and self._creates < MAX_CREATES
 
@@ -260,7 +265,8 @@ class Feed:
         if isinstance(iterator, AsyncIterator):
             for _ in range(PULL_COUNT):
                 try:
-                    self._add_sources([checked(await anext(iterator))])
+                    source = checked(await anext(iterator))
+                    self._sources.extend(await self._existing.sort_out([source]))
                 except StopAsyncIteration:
                     self._exhausted = True
                     break
@@ -269,13 +275,14 @@ class Feed:
             sources, self._exhausted = await self._offload_source(
                 self._nearby.pull_in_thread, self._reader, iterator, PULL_COUNT
             )
-            self._add_sources(sources)
+            self._sources.extend(await self._existing.sort_out(sources))
         self._pulling = False
 
-    def _add_sources(self, sources: Iterable[ObjectSource]) -> None:
-        for source in sources:
-            self._sources.append((self._next_seq, source))
-            self._next_seq += 1
+    def answered(self, question: Question) -> None:
+        """What was asked about does not exist, as far as is known."""
+        self._existing.answered(question)
+        self.keys.free(question.source.key)
+        self._sources.append((question.seq, question.source))
 
     # --- whole objects ---------------------------------------------------------------------------
 
@@ -294,7 +301,7 @@ class Feed:
                 return
             else:
                 self._sources.popleft()
-                self._sink.report(unread(seq, source, source.problem))
+                self._sink.report(self._objects.unread(seq, source, source.problem))
                 return
         if batch:
             self._reads += 1
@@ -319,7 +326,7 @@ class Feed:
                 try:
                     self.keys.take(source)
                 except SourceError as problem:
-                    self._sink.report(unread(seq, source, problem))
+                    self._sink.report(self._objects.unread(seq, source, problem))
                 else:
                     self._hand_out(self._objects.single(seq, source, result, now))
             elif isinstance(result, BigFile):
@@ -328,7 +335,7 @@ class Feed:
                 else:
                     later.append((seq, source))
             else:
-                self._sink.report(unread(seq, source, result))
+                self._sink.report(self._objects.unread(seq, source, result))
         self._sources.extendleft(reversed(later))
 
     def _begin_file(self, seq: int, source: ObjectSource, identity: Identity) -> None:
@@ -336,7 +343,7 @@ class Feed:
             upload = self._multipart(seq, source, identity)
             self.keys.take(source)
         except SourceError as problem:
-            self._sink.report(unread(seq, source, problem))
+            self._sink.report(self._objects.unread(seq, source, problem))
         else:
             self._begin(upload)
 
@@ -414,17 +421,17 @@ class Feed:
             sizes = self._objects.part_sizes(source, source.size)
             self.keys.take(source)  # before it is read: it cannot be read twice
         except SourceError as problem:
-            self._sink.report(unread(seq, source, problem))
+            self._sink.report(self._objects.unread(seq, source, problem))
             return
         blocks = BlockStream(source.chunks, source.key, source.size, self._offload_source)
-        stream = _Stream(blocks, source.key)
+        stream = BegunStream(blocks, source.key)
         self._begun_streams += 1
         room = self._first_room(source, sizes)
         self._memory.hold(room)
         self._start(self._read_stream(seq, source, stream, sizes, room))
 
     async def _read_stream(
-        self, seq: int, source: ObjectSource, stream: _Stream, sizes: PartSizes, room: int
+        self, seq: int, source: ObjectSource, stream: BegunStream, sizes: PartSizes, room: int
     ) -> None:
         """Reads the first block: if it is all, the object goes as one PUT, else by multipart."""
         try:
@@ -433,7 +440,7 @@ class Feed:
             self.keys.free(source.key)
             self._memory.release(room)
             self._end_stream(stream)
-            self._sink.report(unread(seq, source, problem))
+            self._sink.report(self._objects.unread(seq, source, problem))
             return
         if last:
             self._hand_out(self._objects.single(seq, source, hashed, self._sink.now()))
@@ -444,7 +451,7 @@ class Feed:
             self._streams[upload] = stream, hashed
             self._begin(upload)
 
-    async def _send_stream(self, upload: MultipartUpload, stream: _Stream, first: HashedBody) -> None:
+    async def _send_stream(self, upload: MultipartUpload, stream: BegunStream, first: HashedBody) -> None:
         """Hands out a stream's parts, each read when the one before it has been handed out."""
         hashed, last = first, False
         try:
@@ -464,7 +471,7 @@ class Feed:
             self._refuse_part(upload, problem)
         self._end_stream(stream)
 
-    async def _read_block(self, stream: _Stream, size: int) -> tuple[HashedBody, bool]:
+    async def _read_block(self, stream: BegunStream, size: int) -> tuple[HashedBody, bool]:
         """The next block of a stream, for which there is room, and whether it is the last."""
 
         async def read(size: int) -> tuple[bytes, bool]:
@@ -476,7 +483,7 @@ class Feed:
 
         return await self._spool.block(read, size, stream.key)
 
-    def _end_stream(self, stream: _Stream) -> None:
+    def _end_stream(self, stream: BegunStream) -> None:
         """It is read to its end, or no more of it is wanted."""
         self._begun_streams -= 1
         self._memory.read_ahead(-stream.ahead_bytes)
@@ -489,11 +496,3 @@ class Feed:
 
     def give_back(self, size: int) -> None:
         self._memory.release(size)
-
-
-class _Stream(msgspec.Struct, eq=False):
-    """A stream that is begun; `ahead_bytes` is what counts as read ahead."""
-
-    blocks: BlockStream
-    key: str
-    ahead_bytes: int = 0

@@ -227,8 +227,10 @@ class MultipartUpload(Upload):
         return self._parts[number]
 
     def success_time_s(self) -> float:
-        """From the first request's start to the last answer's end."""
-        return self.attempt_reports[-1].ended_s - self.attempt_reports[0].started_s
+        """From the first request's start to the last answer's end; whether it exists may have been asked
+        long before."""
+        first = next(report for report in self.attempt_reports if report.operation != HEAD_OBJECT)
+        return self.attempt_reports[-1].ended_s - first.started_s
 
     # --- the end -------------------------------------------------------------------------------------
 

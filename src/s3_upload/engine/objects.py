@@ -12,7 +12,7 @@ from s3_upload.engine.unit import Unit, Upload
 from s3_upload.engine.version import Identity
 from s3_upload.errors import SourceError, UploadError
 from s3_upload.parts import MAX_PART_BYTES, PartSizes, StoreParts, sizes_for
-from s3_upload.report import SKIPPED, UploadReport
+from s3_upload.report import SKIPPED, AttemptReport, UploadReport
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.source import ObjectSource
@@ -31,19 +31,25 @@ class Objects:
         parts: StoreParts,
         checksum_algorithm: str,
         fields_of: Callable[[ObjectSource], RequestFields],
+        attempts_of: Callable[[int], list[AttemptReport]] | None,
     ) -> None:
+        """`attempts_of`: what it took to ask about an object before."""
         self._sink = sink
         self._bucket = bucket
         self._part_size = config.part_size
         self._parts = parts
         self._checksum_algorithm = checksum_algorithm
         self._fields_of = fields_of
+        self._attempts_of = attempts_of
 
     def single(self, seq: int, source: ObjectSource, hashed: HashedBody, now: float) -> Unit:
         """The one request of an object whose body has been read."""
         body = hashed.body
+        upload = Upload(seq, source, len(body), started_s=now, est_MBps=self._sink.est_MBps())
+        if self._attempts_of is not None:
+            upload.attempt_reports = self._attempts_of(seq)
         return Unit(
-            Upload(seq, source, len(body), started_s=now, est_MBps=self._sink.est_MBps()),
+            upload,
             Operation(
                 name=PUT_OBJECT,
                 bucket=self._bucket,
@@ -72,7 +78,7 @@ class Objects:
         self, seq: int, source: ObjectSource, size: int, identity: Identity | None, sizes: PartSizes
     ) -> MultipartUpload:
         """An object in parts; `identity` is the version of its file, None for a stream."""
-        return MultipartUpload(
+        upload = MultipartUpload(
             seq,
             source,
             size,
@@ -85,18 +91,21 @@ class Objects:
             started_s=self._sink.now(),
             est_MBps=self._sink.est_MBps(),
         )
+        if self._attempts_of is not None:
+            upload.attempt_reports = self._attempts_of(seq)
+        return upload
 
-
-def unread(seq: int, source: ObjectSource, problem: SourceError | None) -> UploadReport:
-    """The report of a source that failed before its first attempt or, without a problem, was skipped."""
-    error = UploadError(str(problem), key=source.key, kind=problem.kind) if problem else None
-    return UploadReport(
-        seq=seq,
-        key=source.key,
-        source=source.name,
-        bytes=0,
-        outcome=error.kind.value if error else SKIPPED,
-        error=error,
-        reason=str(problem) if problem else source.skip_reason,
-        object=source,
-    )
+    def unread(self, seq: int, source: ObjectSource, problem: SourceError | None) -> UploadReport:
+        """The report of a source that failed before its first attempt or, without a problem, was skipped."""
+        error = UploadError(str(problem), key=source.key, kind=problem.kind) if problem else None
+        return UploadReport(
+            seq=seq,
+            key=source.key,
+            source=source.name,
+            bytes=0,
+            outcome=error.kind.value if error else SKIPPED,
+            error=error,
+            reason=str(problem) if problem else source.skip_reason,
+            attempt_reports=tuple(self._attempts_of(seq)) if self._attempts_of is not None else (),
+            object=source,
+        )

@@ -19,11 +19,21 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from s3_upload.checks import as_view
 from s3_upload.errors import SourceError
 from s3_upload.source import Chunks
 
 _END = object()
+
+
+class BegunStream(msgspec.Struct, eq=False):
+    """A stream that is begun; `ahead_bytes` is what counts as read ahead."""
+
+    blocks: BlockStream
+    key: str
+    ahead_bytes: int = 0
 
 
 class BlockStream:

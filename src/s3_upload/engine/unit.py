@@ -100,6 +100,8 @@ class Upload:
     """Whether there are parts for the feed to read (again): only of an object in parts."""
     upload_id = ""
     """What the store calls an object in parts that it has begun."""
+    may_be_missing = False
+    """Whether 404 is an answer to what it asks, and no failure."""
 
     def __init__(
         self, seq: int, source: ObjectSource, size: int, *, started_s: float, est_MBps: float

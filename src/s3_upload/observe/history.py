@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from s3_upload.errors import FailureKind
 from s3_upload.observe.bins import Course, Quantiles, Scatter, Timeline
 from s3_upload.observe.events import LimitsChanged, StoreAway, StoreBack
 from s3_upload.observe.records import AwayRecord, BackRecord, LimitsRecord, SummaryRecord, UploadRecord
@@ -130,12 +131,13 @@ class History:
             self._begin_another()
         self._told += 1
         self._last_seq = max(self._last_seq, report.seq)
+        for attempt in report.attempt_reports:
+            self._latest_s = max(self._latest_s, attempt.ended_s)
+            if report.outcome != SKIPPED or attempt.outcome != FailureKind.EXISTS.value:
+                self._add_attempt(attempt, report)
         if report.outcome == SKIPPED:
             self.skipped += 1
             return
-        for attempt in report.attempt_reports:
-            self._add_attempt(attempt, report)
-            self._latest_s = max(self._latest_s, attempt.ended_s)
         self.attempts += report.attempts
         self.again += max(0, report.attempts - 1)
         self._add_object(report)
