@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _SCHEME = "s3://"
+_NO_FILES = "S3 keeps no empty directories: give files, or directories with files in them"
 _SEPARATORS = os.sep + (os.altsep or "")
 
 
@@ -187,7 +188,7 @@ def not_empty(
     """The same sources. Raises `ConfigError` if there are none."""
     first = next(sources, None)
     if first is None:
-        why = "" if filters is None else ": all of it is excluded"
+        why = ": all of it is excluded" if filters is not None else f": {_NO_FILES}"
         raise ConfigError(f"nothing to upload in {', '.join(paths)}{why}")
     return itertools.chain((first,), sources)
 
@@ -204,7 +205,14 @@ def _is_directory(path: str) -> bool:
             os.scandir(path).close()  # it can be listed
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        hint = _hint(path) if isinstance(error, FileNotFoundError) else ""
+        hint = ""
+        if isinstance(error, FileNotFoundError):
+            if Path(path).is_symlink():
+                target = os.readlink(path)  # noqa: PTH115 - as it is written
+                raise ConfigError(
+                    f"{path}: the link leads to nothing: mend it ({target} is missing)"
+                ) from error
+            hint = _hint(path)
         raise ConfigError(f"{path}: {why[0].lower()}{why[1:]}{hint}") from error
     if stat.S_ISDIR(mode):
         return True

@@ -32,7 +32,20 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "words", ["--help", "-h", "help", "photos s3://bkt --help", "cp -h", "photos s3://bkt --quiet --help"]
+    "words",
+    [
+        "--help",
+        "-h",
+        "help",
+        "photos s3://bkt --help",
+        "cp -h",
+        "photos s3://bkt --quiet --help",
+        "--help photos s3://bkt",
+        "photos --help s3://bkt",
+        "photos s3://bkt --help --",
+        "--help s3://bkt",
+        "-h a/b",
+    ],
 )
 def test_it_fits_a_screen(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, *words.split())
@@ -63,6 +76,14 @@ def test_a_topic_describes_all_of_its_flags(topic: str, capsys: pytest.CaptureFi
     for flag in ours:
         assert f"  {', '.join(flag.names)}" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["photos s3://bkt --help tuning", "photos --help tuning s3://bkt", "photos s3://bkt --help=tuning"],
+)
+def test_a_topic_may_come_behind_other_words(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, *words.split()) == said(capsys, "--help", "tuning")
 
 
 def test_all_of_it_is_all(capsys: pytest.CaptureFixture[str]) -> None:

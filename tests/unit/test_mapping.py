@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from s3_upload.source import ObjectSource
 
+NO_FILES = ": S3 keeps no empty directories: give files, or directories with files in them"
+
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -106,6 +108,15 @@ def test_the_sources_are_those_files() -> None:
 
 
 @pytest.mark.usefixtures("tree")
+def test_a_link_to_nothing_is_told_with_what_is_missing() -> None:
+    Path("dangling").symlink_to("gone/x")
+    for paths in (["dangling"], ["one.txt", "dangling"]):
+        with pytest.raises(ConfigError) as caught:
+            map_paths(paths, Destination("b"))
+        assert str(caught.value) == "dangling: the link leads to nothing: mend it (gone/x is missing)"
+
+
+@pytest.mark.usefixtures("tree")
 def test_directories_are_walked_lazily() -> None:
     sources = map_paths(["one.txt", "d"], Destination("b"))
     Path("d/sub/late.txt").write_text("written after the sources were opened")
@@ -121,8 +132,8 @@ def test_directories_are_walked_lazily() -> None:
         (["one.txt/x"], "one.txt/x: not a directory"),
         (["a\0b"], f"a\0b: {null_in_path()}"),
         (["fifo"], "fifo: is neither a regular file nor a directory"),
-        (["empty"], "nothing to upload in empty"),
-        (["empty", "empty"], "nothing to upload in empty, empty"),
+        (["empty"], f"nothing to upload in empty{NO_FILES}"),
+        (["empty", "empty"], f"nothing to upload in empty, empty{NO_FILES}"),
         (
             ["s3://other/x"],
             "s3://other/x: a source is a file or a directory; only the last word is an s3:// URL",

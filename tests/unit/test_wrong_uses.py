@@ -82,7 +82,10 @@ COMMANDS: list[tuple[str, str]] = [
     ("'~/x' s3://bkt", "~/x: no such file or directory: ~ stands for a home directory only where no quotes"
      " are around it"),
     ("file:///x s3://bkt", "file:///x: no such file or directory: give the path itself: /x"),
-    ("empty s3://bkt", "nothing to upload in empty"),
+    ("empty s3://bkt", "nothing to upload in empty: S3 keeps no empty directories: give files, or directories"
+     " with files in them"),
+    ("link s3://bkt", "link: the link leads to nothing: mend it (gone/x is missing)"),
+    ("photos link s3://bkt", "link: the link leads to nothing: mend it (gone/x is missing)"),
     ("photos s3://bkt --exclude '*'", "nothing to upload in photos: all of it is excluded"),
     ("one.txt ./one.txt s3://bkt", "./one.txt: would overwrite one.txt: both would become the key one.txt"),
     ("- s3://bkt/x/", "s3://bkt/x/: stdin has no name: give the whole key, as in s3://bkt/x/NAME"),
@@ -134,6 +137,25 @@ COMMANDS: list[tuple[str, str]] = [
      "--embedded photos/store: lies in the source photos: take a directory outside of it"),
     ("--help tunning", "--help tunning: no such topic (sources, store, output, objects, tuning, all) or flag."
      " Did you mean tuning?"),
+    ("photos s3://bkt --help tunning", "--help tunning: no such topic (sources, store, output, objects,"
+     " tuning, all) or flag. Did you mean tuning?"),
+    # "-", which is stdin as a source alone
+    ("photos s3://bkt --endpoint-url -",
+     "--endpoint-url = '-': must start with http:// or https:// and a host"),
+    ("photos s3://bkt --endpoint_url -",
+     "--endpoint-url = '-': must start with http:// or https:// and a host"),
+    ("photos s3://bkt --metadata -", "--metadata -: - is not KEY=VALUE"),
+    ("photos s3://bkt --part-size -",
+     "--part-size -: is no size: give bytes, or a number and kB, MB, GB, KiB, MiB or GiB"),
+    ("photos s3://bkt --frobnicate -", "--frobnicate: no such flag. s3-upload --help-all lists them."),
+    ("perf-data photos bkt x --failed-to -", "--failed-to: give the name of a file (/dev/stdout is stdout)"),
+    ("perf-data photos bkt x --report -", "--report: give the name of a file (/dev/stdout is stdout)"),
+    ("perf-data photos bkt x --ca-bundle -", "--ca-bundle -: no such file"),
+    ("perf-data photos bkt x -n -", "-n -: must be a whole number"),
+    ("report - -o -", "-o: give the name of a file (/dev/stdout is stdout)"),
+    ("report - -o", '-o: its value is missing (s3-upload --help -o)'),
+    ("photos -", f"-: {MISSING}"),
+    ("s3://bkt/x -", f"s3://bkt/x: {DOWNLOAD}"),
     # commands
     ("completion tcsh", 'Invalid value "tcsh" for SHELL. Choose from: "bash", "zsh", "fish".'),
     ("serve", 'Command "serve" parameter DIR requires an argument.'),
@@ -147,6 +169,7 @@ COMMANDS: list[tuple[str, str]] = [
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("photos", "empty"):
         (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to("gone/x")
     for name in ("photos/a.jpg", "one.txt"):
         (tmp_path / name).write_text(name)
     monkeypatch.chdir(tmp_path)
@@ -163,7 +186,7 @@ def test_one_line_says_what_is_wrong_and_what_to_do(
         # --dryrun keeps what would pass by mistake from being sent
         flags = (
             []
-            if words.startswith(("serve", "completion", "perf-data", "--")) or " -- " in words
+            if words.startswith(("serve", "completion", "perf-data", "report", "--")) or " -- " in words
             else ["--dryrun"]
         )
         code = main([*flags, *shlex.split(words)] if words and flags else shlex.split(words))

@@ -30,7 +30,7 @@ class FailedTo:
         self._path = path
         self._ends_with = ends_with
         self._odd = False
-        if path in {"", STDIN}:  # to which the parser turns "-": it would be emptied, were it a file
+        if path in {"", "-", STDIN}:  # stdin would be emptied, were it a file
             raise UsageError("--failed-to: give the name of a file (/dev/stdout is stdout)")
         try:
             self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115 - for as long as the run lasts

@@ -6,6 +6,7 @@ what topics alone need is imported where they are made.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from s3_upload.cli.output import UsageError
@@ -107,9 +108,19 @@ def asked_for(words: Sequence[str], commands: Sequence[str]) -> str | None:
             return about("all")
         name, equals, topic = word.partition("=")
         if name in FLAGS:
-            following = flags[number + 1] if number + 1 < len(flags) and number == 0 else ""
-            return about(topic if equals else following)
+            return about(topic if equals else _topic_behind(flags[number + 1 :]))
     return None
+
+
+def _topic_behind(words: Sequence[str]) -> str:
+    """What the word behind --help asks for, "" where it is a source or the destination. A last word that is
+    neither of these is a topic too, whatever it says."""
+    if not words:
+        return ""
+    word = words[0]
+    if word in {*TOPICS, "all", "short", "perf-data"} or any(word in flag.names for flag in all_flags()):
+        return word
+    return word if len(words) == 1 and "/" not in word and not os.path.lexists(word) else ""
 
 
 def about(topic: str) -> str:

@@ -119,11 +119,15 @@ def _dispatch(words: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from s3_upload.cli.commands import app
-    from s3_upload.cli.stdin import STDIN
 
+    if "-" in words:
+        from s3_upload.cli.stdin import for_parser
+
+        words = for_parser(
+            words, {name for flag in help.all_flags() if not flag.metavar for name in flag.names}
+        )
     try:
-        # The parser takes a lone "-" for the beginning of a flag.
-        code = app([STDIN if word == "-" else word for word in words])
+        code = app(words)
     except CycloptsError as error:
         from s3_upload.cli.mistakes import parser_error
 

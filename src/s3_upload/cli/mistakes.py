@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from s3_upload.cli.output import UsageError
+from s3_upload.cli.stdin import STDIN
 from s3_upload.errors import ConfigError
 from s3_upload.mapping import check_bucket, is_s3_url, quoted
 
@@ -95,12 +96,13 @@ def without_alias(words: Sequence[str]) -> Sequence[str]:
 
 def no_destination(words: Sequence[str], commands: Sequence[str]) -> UsageError:
     """What to say where the last word is no s3:// URL."""
+    words = ["-" if word == STDIN else word for word in words]
     *paths, last = words
     if not os.path.lexists(words[0]):
         similar = difflib.get_close_matches(words[0], commands, n=1, cutoff=0.7)
         if similar:
             return UsageError(f"{words[0]}: no such command. Did you mean {similar[0]}?")
-    if paths and last.startswith("-"):
+    if paths and last.startswith("-") and last != "-":
         return UsageError(f"{last}: what follows -- is no flag: put flags before it")
     urls = [word for word in paths if is_s3_url(word)]
     if urls:
@@ -128,7 +130,7 @@ def _meant(word: str, *, is_destination: bool) -> str:  # noqa: PLR0911 - one fo
         return f"{match['scheme']} is no S3: the destination must look like s3://BUCKET/PREFIX"
     if _S3_LIKE.match(word + "x") and ":" in word:
         return "the destination must look like s3://BUCKET/PREFIX"
-    if is_destination and word and not word.startswith((".", "/", "~")) and not os.path.lexists(word):
+    if is_destination and word and not word.startswith((".", "/", "~", "-")) and not os.path.lexists(word):
         return _did_you_mean(word)
     return ""
 

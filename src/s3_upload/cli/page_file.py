@@ -37,7 +37,7 @@ class PageFile:
         self.history = History()
         self._title = title
         self._flag = flag
-        if path in {"", STDIN}:
+        if path in {"", "-", STDIN}:
             raise UsageError(f"{flag}: give the name of a file (/dev/stdout is stdout)")
         try:
             _try_out(Path(path))

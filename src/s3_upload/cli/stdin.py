@@ -15,11 +15,37 @@ from s3_upload.cli.output import UsageError
 from s3_upload.threads import DaemonThreads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Container, Sequence
 
 STDIN = "/dev/stdin"
-"""How "-" is called from the parser on; whoever says so means the same."""
+"""How the source "-" is called from the parser on; whoever says so means the same."""
 CHUNK_BYTES = 1 << 20
+
+
+def for_parser(words: Sequence[str], switches: Container[str]) -> list[str]:
+    """`words` as the parser takes them, which knows no lone "-". `switches`: the flags without a value;
+    behind any other "-" is its value, as it is written."""
+    taken: list[str] = []
+    ended = waits = False  # whether the flags have; whether one of them waits for its value
+    for word in words:
+        if word != "-":
+            taken.append(word)
+        elif waits:
+            taken[-1] += "=-"
+        else:
+            taken.append(STDIN)
+        ended = ended or word == "--"
+        waits = not ended and _waits(word, switches)
+    return taken
+
+
+def _waits(word: str, switches: Container[str]) -> bool:
+    if not word.startswith("-") or word == "-" or "=" in word:
+        return False
+    names = (
+        [word.replace("_", "-").lower()] if word.startswith("--") else [f"-{letter}" for letter in word[1:]]
+    )
+    return not all(name in switches for name in names)
 
 
 def stdin_fd() -> int:
