@@ -36,7 +36,9 @@ class Pace:
     @max_bandwidth.setter
     def max_bandwidth(self, text: str) -> None:
         if not isinstance(text, str):
-            raise ConfigError(f"max_bandwidth = {text!r}: must be a text")
+            raise ConfigError(
+                f"max_bandwidth = {text!r}: must be a text such as '20MB/s', or '' for no bound"
+            )
         try:
             self.bandwidth: Bandwidth | None = parse_bandwidth(text)
         except ValueError as error:

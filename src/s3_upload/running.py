@@ -62,10 +62,10 @@ class Running:
         """Whether it was cancelled, by `cancel` or by an exception that left the `with`."""
         return self._cancelled
 
-    def limit(self, max_bandwidth: str) -> None:
-        """From now on no more than "20MB/s", "100Mbit/s" or "80%"; "": as much as there is. Raises
+    def limit(self, max_bandwidth: str | None) -> None:
+        """From now on no more than "20MB/s", "100Mbit/s" or "80%"; "" or None: as much as there is. Raises
         `ConfigError`."""
-        self._pace.max_bandwidth = max_bandwidth
+        self._pace.max_bandwidth = "" if max_bandwidth is None else max_bandwidth
 
     def cancel(self) -> None:
         """Has the run end as soon as it can; `wait` then returns what was done by then."""

@@ -32,6 +32,7 @@ from s3_upload import (
     upload_async,
 )
 from s3_upload.adapters import boto3_client
+from s3_upload.units import Bandwidth
 from tests.faults.actions import Rule, Stall, s3_error
 from tests.store import boto3_client as plain_boto3_client
 
@@ -442,8 +443,14 @@ def test_the_limit_is_changed_while_it_runs(fault_server: StartFaultServer) -> N
         with pytest.raises(ConfigError, match="max_bandwidth = '20': must be"):
             run.limit("20")
         run.limit("20MB/s")
+        assert run._pace.bandwidth == Bandwidth(bytes_per_s=20e6)  # which the pacer heeds at its next tick
+        with pytest.raises(ConfigError, match="max_bandwidth = 20: must be a text such as '20MB/s', or ''"):
+            run.limit(20)  # type: ignore[arg-type]
+        for nothing in ("", None):
+            run.limit("80%")
+            run.limit(nothing)
+            assert run._pace.bandwidth is None
         server_side = run.summary()
-        run.limit("")
         run.cancel()
     assert server_side.uploaded == 3
 

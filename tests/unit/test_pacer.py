@@ -95,6 +95,27 @@ def test_among_many_connections_it_waits_longer() -> None:
     in_virtual_time(main())
 
 
+def test_a_bound_that_is_set_or_lifted_meanwhile_counts_from_the_next_tick() -> None:
+    async def main() -> None:
+        client = Told()
+        client.waiting = (1, 2)
+        pace = Pace()
+        courtesy = Courtesy("full", CappedWindow(FixedWindow(10)))
+        pacer = Pacer(client, courtesy, Gate(), pace, asyncio.get_running_loop().time)
+        pacer.start()
+        await asyncio.sleep(1.5 * TICK_S)
+        assert client.told[-1][1] == {}
+        pace.max_bandwidth = "20MB/s"
+        await asyncio.sleep(TICK_S)
+        assert sum(client.told[-1][1].values()) == pytest.approx(20 * MB, rel=0.05)
+        pace.max_bandwidth = ""
+        await asyncio.sleep(TICK_S)
+        assert client.told[-1][1] == {}
+        pacer.stop()
+
+    in_virtual_time(main())
+
+
 def test_after_the_run_connections_are_free_and_nothing_is_due() -> None:
     async def main() -> None:
         client = Told()
