@@ -49,9 +49,9 @@ LAST_S = 3.0
 """Of the run, in which whole seconds are too coarse to be judged."""
 MAX_FIRST_S = 0.5
 MAX_COST = 1.03
-UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9}
+UNITS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 _FRAME = re.compile(
-    r"(\d+) %.*?([\d.]+) of ~?([\d.]+) (kB|MB|GB)(?:\s+(\d+):(\d\d) left)?.*?([\d.,]+) MB/s", re.DOTALL
+    r"(\d+) %.*?([\d.]+) of ~?([\d.]+) (kB|MB|GB)(?:\s+(\d+):(\d\d) left)?.*?([\d.,]+) ([kM]?)B/s", re.DOTALL
 )
 _STYLE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
 
@@ -73,14 +73,14 @@ def frames_of(shown: Sequence[tuple[float, str]]) -> list[Frame]:
     for at_s, text in shown:
         plain = _STYLE.sub("", text)
         for match in _FRAME.finditer(plain):
-            percent, sent, _, unit, minutes, seconds, rate = match.groups()
+            percent, sent, _, unit, minutes, seconds, rate, thousands = match.groups()
             left_s = None if minutes is None else 60.0 * int(minutes) + int(seconds)
             found.append(
                 Frame(
                     at_s,
                     int(percent),
                     float(sent) * UNITS[unit],
-                    float(rate.replace(",", "")) * 1e6,
+                    float(rate.replace(",", "")) * UNITS[f"{thousands}B"],
                     left_s,
                 )
             )

@@ -36,7 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "config": {"errors", "units"},
     "pace": {"errors", "report", "units"},
     "parts": {"config"},
-    "report": {"errors", "source", "units"},
+    "report": {"errors", "source", "text", "units"},
     "request_fields": {"checks", "errors"},
     "filters": {"checks", "errors"},
     "source": {"checks", "descriptors", "errors", "filters", "request_fields"},

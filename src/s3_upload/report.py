@@ -14,7 +14,8 @@ import msgspec
 
 from s3_upload.errors import UploadError, UploadsFailed
 from s3_upload.source import ObjectSource
-from s3_upload.units import show_bytes
+from s3_upload.text import unicode_of
+from s3_upload.units import show_bytes, show_rate
 
 SUCCESS = "success"
 """The `outcome` of an attempt or upload that succeeded; else it is a `FailureKind`'s value."""
@@ -168,6 +169,9 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     object: ObjectSource | None = None
 
     def __str__(self) -> str:
+        return unicode_of(self._text())  # or a name that is no text could not be printed
+
+    def _text(self) -> str:
         if self.outcome == SUCCESS:
             again = f", {self.attempts} attempts" if self.attempts > 1 else ""
             took = f"{show_bytes(self.bytes)} in {self.total_time_s:.3f} s"
@@ -226,14 +230,14 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
         files = "1 object" if self.uploaded == 1 else f"{self.uploaded:,} objects"
         parts = [
             f"uploaded {files}, {show_bytes(self.bytes)} in {self.wall_time_s:.2f} s"
-            f" ({self.goodput_MBps:.2f} MB/s)"
+            f" ({show_rate(self.goodput_MBps * 1e6, 2)})"
         ]
         if self.failed:
             first = self.failed[0].error or self.failed[0].reason
             parts.append(f"{len(self.failed):,} failed, the first: {first}")
         if self.skipped:
             parts.append(f"{len(self.skipped):,} skipped")
-        return "; ".join(parts)
+        return unicode_of("; ".join(parts))
 
     @property
     def goodput_MBps(self) -> float:  # noqa: N802 - the unit's spelling

@@ -59,6 +59,13 @@ def show_bytes(count: int) -> str:
     return f"{count} B"
 
 
+def show_rate(bytes_per_s: float, decimals: int = 1) -> str:
+    """ "27.3 MB/s", "85 kB/s", "850 B/s": MB as far as they tell anything, so that rates compare."""
+    if bytes_per_s >= 99_500.0:
+        return f"{bytes_per_s / 1e6:,.{decimals}f} MB/s"
+    return f"{bytes_per_s / 1e3:.0f} kB/s" if bytes_per_s >= 999.5 else f"{bytes_per_s:.0f} B/s"
+
+
 def parse_time_s(text: str) -> float:
     """Seconds: "300", "1.5s", "5m", "2h". Raises `ValueError`."""
     match = _TIME.fullmatch(text.strip())

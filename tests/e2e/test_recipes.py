@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120  # bounds a hang
-UPLOADED = r"uploaded 2 objects, 73\.0 kB in \d+\.\d\d s \(\d+\.\d\d MB/s\)"
+UPLOADED = r"uploaded 2 objects, 73\.0 kB in \d+\.\d\d s \(\d[\d.]* [kM]B/s\)"
 
 
 @pytest.fixture

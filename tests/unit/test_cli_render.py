@@ -175,8 +175,8 @@ def test_a_name_that_is_no_unicode_is_still_a_line(capsys: pytest.CaptureFixture
     JsonLines("b").add(report)
     Text("b").add(report)
     out, err = capsys.readouterr()
-    assert json.loads(out)["source"] == "d/\\udcff\x1b[31m"
-    assert err == "skipped: d/\\udcff\\x1b[31m: is a socket\n"
+    assert json.loads(out)["source"] == "d/\\xff\x1b[31m"
+    assert err == "skipped: d/\\xff\\x1b[31m: is a socket\n"
 
 
 @pytest.mark.parametrize(
@@ -203,13 +203,13 @@ CLEAN = UploadSummary(
 
 def test_a_clean_summary_says_nothing_of_failures(capsys: pytest.CaptureFixture[str]) -> None:
     Text("b").finish(CLEAN)
-    assert capsys.readouterr().out == "uploaded 1,200 files, 0 B in 0.00 s (0.00 MB/s)\n"
+    assert capsys.readouterr().out == "uploaded 1,200 files, 0 B in 0.00 s (0 B/s)\n"
 
 
 def test_a_run_that_the_retry_budget_slowed_down_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     Text("b").finish(msgspec.structs.replace(CLEAN, budget_wait_s=12.6))
     assert capsys.readouterr().out == (
-        "uploaded 1,200 files, 0 B in 0.00 s (0.00 MB/s); slowed down by the store's trouble for 12.6 s\n"
+        "uploaded 1,200 files, 0 B in 0.00 s (0 B/s); slowed down by the store's trouble for 12.6 s\n"
     )
 
 

@@ -19,7 +19,7 @@ from s3_upload.report import PaceReport, UploadReport
 from tests.unit.reports import attempt, failed, many, summary_of, uploaded
 
 EVIL = "a</script><script>alert(1)</script>\udcff\n\u202e.txt"
-EVIL_SHOWN = r"a&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;\udcff\n\u202e.txt"
+EVIL_SHOWN = r"a&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;\xff\n\u202e.txt"
 VOID = {"meta", "br", "link"}
 
 

@@ -137,7 +137,7 @@ def test_reports_print_as_one_readable_line() -> None:
 def test_a_summary_prints_as_one_readable_line() -> None:
     assert str(fold(uploaded(3_000_000))) == "uploaded 1 object, 3.0 MB in 2.00 s (1.50 MB/s)"
     assert str(fold(uploaded(0), uploaded(0), failed("x"), skipped())) == (
-        "uploaded 2 objects, 0 B in 2.00 s (0.00 MB/s); 1 failed, the first: x: broke after 9 attempts "
+        "uploaded 2 objects, 0 B in 2.00 s (0 B/s); 1 failed, the first: x: broke after 9 attempts "
         "(request ID R1); 1 skipped"
     )
 

@@ -9,7 +9,7 @@ import pytest
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError
 from s3_upload.pace import Pace
-from s3_upload.units import Bandwidth, parse_bandwidth, parse_time_s, show_time
+from s3_upload.units import Bandwidth, parse_bandwidth, parse_time_s, show_rate, show_time
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,16 @@ def test_what_is_no_time_is_told(text: str) -> None:
 def test_a_time_is_shown_as_it_is_read(seconds: float, text: str) -> None:
     assert show_time(seconds) == text
     assert parse_time_s(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("rate", "one", "two"),
+    [
+        (0.0, "0 B/s", "0 B/s"), (850.0, "850 B/s", "850 B/s"), (999.4, "999 B/s", "999 B/s"),
+        (999.6, "1 kB/s", "1 kB/s"), (85_000.0, "85 kB/s", "85 kB/s"), (99_499.0, "99 kB/s", "99 kB/s"),
+        (99_500.0, "0.1 MB/s", "0.10 MB/s"), (27_340_000.0, "27.3 MB/s", "27.34 MB/s"),
+        (1_234_500_000.0, "1,234.5 MB/s", "1,234.50 MB/s"),
+    ],
+)  # fmt: skip
+def test_a_rate_is_in_megabytes_as_far_as_these_tell_anything(rate: float, one: str, two: str) -> None:
+    assert (show_rate(rate), show_rate(rate, 2)) == (one, two)

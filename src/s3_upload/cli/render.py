@@ -16,8 +16,8 @@ from s3_upload.cli.output import emit, emit_json, note, room
 from s3_upload.errors import FailureKind, UploadError, summary_of
 from s3_upload.report import SKIPPED, SUCCESS, SummaryFold, UploadReport, UploadSummary
 from s3_upload.source import utf8_of
-from s3_upload.text import printable
-from s3_upload.units import show_bytes
+from s3_upload.text import printable, unicode_of
+from s3_upload.units import show_bytes, show_rate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -169,7 +169,7 @@ def summary_line(summary: UploadSummary) -> str:
     """One line about the run, for people."""
     parts = [
         f"uploaded {counted(summary.uploaded)}, {show_bytes(summary.bytes)}"
-        f" in {summary.wall_time_s:.2f} s ({summary.goodput_MBps:.2f} MB/s)"
+        f" in {summary.wall_time_s:.2f} s ({show_rate(summary.goodput_MBps * 1e6, 2)})"
     ]
     if summary.failed:
         parts.append(f"{len(summary.failed)} failed")
@@ -187,7 +187,7 @@ def counted(files: int) -> str:
 
 
 def json_line(record: dict[str, Any]) -> str:
-    """`record` as one line of JSON. A name that is no valid Unicode has its odd bytes as \\udcXX."""
+    """`record` as one line of JSON. A byte of a name that is no text is \\xff there, too."""
     try:
         return msgspec.json.encode(record).decode()
     except UnicodeEncodeError:
@@ -196,7 +196,7 @@ def json_line(record: dict[str, Any]) -> str:
 
 def _escaped(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return unicode_of(value)
     if isinstance(value, dict):
         return {key: _escaped(item) for key, item in value.items()}
     return [_escaped(item) for item in value] if isinstance(value, list | tuple) else value

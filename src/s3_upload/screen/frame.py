@@ -21,6 +21,7 @@ from s3_upload.observe.limits import AWAY, THROTTLED
 from s3_upload.observe.status import Moving, Status
 from s3_upload.screen import words
 from s3_upload.text import printable
+from s3_upload.units import show_rate
 
 NARROW = 60
 """Below so many columns amounts have a line of their own."""
@@ -135,7 +136,7 @@ class Frame:
         at_once = status.requests
         first = [
             Piece(words.files_phrase(status)),
-            Piece(words.rate(status.rate_bytes_per_s)),
+            Piece(show_rate(status.rate_bytes_per_s)),
         ]
         more = [
             Piece(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from s3_upload.observe.status import Status
 from s3_upload.screen import words
+from s3_upload.units import show_rate
 
 FIRST_S, SECOND_S, LATER_S = 10.0, 30.0, 60.0
 
@@ -35,7 +36,7 @@ def log_line(status: Status) -> str:
         words.percent(share) if share is not None else "",
         words.bytes_phrase(status),
         words.files_phrase(status),
-        words.rate(status.rate_bytes_per_s),
+        show_rate(status.rate_bytes_per_s),
         f"{words.clock(status.left_s)} left" if status.left_s is not None else "",
         f"{status.failed:,} failed" if status.failed else "",
         words.trouble_phrase(status) or words.limit_phrase(status),

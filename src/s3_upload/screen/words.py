@@ -66,13 +66,6 @@ def size_of(count: float, whole: float) -> str:
     return f"{size(count)} of {size(whole)}"
 
 
-def rate(bytes_per_s: float) -> str:
-    """ "27.3 MB/s", "85 kB/s": MB as far as they tell anything, so that rates compare."""
-    if 0.0 < bytes_per_s < 99_500.0:
-        return f"{bytes_per_s / 1e3:.0f} kB/s"
-    return f"{bytes_per_s / 1e6:,.1f} MB/s"
-
-
 def duration(seconds: float) -> str:
     """ "12 s", "2:05"."""
     return f"{seconds:.0f} s" if seconds < 119.5 else clock(seconds)
@@ -87,11 +80,13 @@ def clock(seconds: float) -> str:
 
 
 def files_phrase(status: Status) -> str:
-    """ "1,240 of 3,801 files", "1,240 of at least 3,801 files", "1,240 files"; "" where nobody knows how
-    many there are, and none is done."""
+    """ "1,240 of 3,801 files", "1,240 of at least 3,801 files", "1,240 files", "counting files"; ""
+    where nobody knows how many there are, and none is done."""
     done, total = status.done, status.total
     if total is None and not done:
         return ""
+    if total is not None and not total.complete and not total.files and not done:
+        return "counting files"
     if total is None or (not total.complete and total.files <= done):
         return f"{done:,} {'file' if done == 1 else 'files'}"
     whole = f"{total.files:,} {'file' if total.files == 1 else 'files'}"
@@ -115,7 +110,10 @@ def interrupted(status: Status) -> str:
     whole = total.files if of and total is not None else done
     files = f"{done:,}{of} {'file' if whole == 1 else 'files'} uploaded"
     failed = f", {status.failed:,} failed" if status.failed else ""
-    return f"interrupted after {clock(status.elapsed_s)}: {files}, {bytes_phrase(status)} sent{failed}"
+    half = sum(moving.bytes for moving in status.moving)
+    dropped = f", {size(half)} of it dropped with unfinished files" if half else ""
+    sent = f"{bytes_phrase(status)} sent{dropped}"
+    return f"interrupted after {clock(status.elapsed_s)}: {files}, {sent}{failed}"
 
 
 def percent(share: float) -> str:

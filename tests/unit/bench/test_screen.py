@@ -22,6 +22,12 @@ def test_a_frame_without_a_time_left_is_one_too() -> None:
     assert frame.left_s is None
 
 
+@pytest.mark.parametrize(("shown", "rate"), [("0 B/s", 0.0), ("850 B/s", 850.0), ("85 kB/s", 85e3)])
+def test_a_small_rate_is_one_too(shown: str, rate: float) -> None:
+    [frame] = frames_of([(3.0, SHOWN.replace("99.5 MB/s", shown))])
+    assert frame.rate == rate
+
+
 def test_what_is_true_is_judged_to_be() -> None:
     sink = Sink([float(s) for s in range(21)], [100_000_000 * s for s in range(21)])
     frames = [Frame(s, int(5 * s), 1e8 * s, 1e8, 20.0 - s) for s in range(1, 20)]

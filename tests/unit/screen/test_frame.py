@@ -123,10 +123,10 @@ def test_while_it_is_counted_how_much_there_is_no_percentage_is_shown() -> None:
     counting = status(files=3, bytes=217 * MB, elapsed_s=4.0, total=Total(files=40, bytes=412 * MB))
     assert texts(frame, counting)[1:] == [
         " 217 of at least 412 MB   0:04",
-        " 3 of at least 40 files · 0.0 MB/s",
+        " 3 of at least 40 files · 0 B/s",
     ]
     unknown = status(bytes=217 * MB, elapsed_s=11.0, moving=moving("photos.tar", size=None))
-    assert texts(frame, unknown)[1:] == [" 217 MB   0:11", " 0.0 MB/s"]
+    assert texts(frame, unknown)[1:] == [" 217 MB   0:11", " 0 B/s"]
 
 
 def test_a_bar_begins_empty_and_ends_full() -> None:

@@ -41,4 +41,4 @@ def test_a_line_says_how_far_how_fast_and_what_is_wrong() -> None:
 def test_a_line_has_no_room_for_what_is_not_known() -> None:
     assert log_line(status(bytes=210 * MB, rate_bytes_per_s=19.5e6)) == "0:10  210 MB  19.5 MB/s"
     away = status(elapsed_s=90.0, files=1, limited_by=AWAY, away_s=12.0, next_try_s=3.0, away_cause="refused")
-    assert log_line(away) == "1:30  0 B  1 file  0.0 MB/s  no answer for 12 s, next try in 3 s (refused)"
+    assert log_line(away) == "1:30  0 B  1 file  0 B/s  no answer for 12 s, next try in 3 s (refused)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3_upload.observe.limits import AWAY, LINK, NAMES, THROTTLED
-from s3_upload.observe.status import Total
+from s3_upload.observe.status import Moving, Total
 from s3_upload.screen import words
 from tests.unit.screen.statuses import status
 
@@ -58,15 +58,6 @@ def test_a_duration_is_in_seconds_while_they_are_few(seconds: float, text: str) 
     assert words.duration(seconds) == text
 
 
-@pytest.mark.parametrize(
-    ("rate", "text"),
-    [(0.0, "0.0 MB/s"), (850, "1 kB/s"), (85_000, "85 kB/s"), (99_499, "99 kB/s"), (99_500, "0.1 MB/s"),
-     (27_340_000, "27.3 MB/s"), (1_234_500_000, "1,234.5 MB/s")],
-)  # fmt: skip
-def test_a_rate_is_in_megabytes_as_far_as_these_tell_anything(rate: float, text: str) -> None:
-    assert words.rate(rate) == text
-
-
 @pytest.mark.parametrize(("share", "text"), [(0.0, "0 %"), (0.529, "52 %"), (0.9999, "99 %"), (1.0, "100 %")])
 def test_a_hundred_percent_is_said_when_all_is_done(share: float, text: str) -> None:
     assert words.percent(share) == text
@@ -76,7 +67,8 @@ def test_a_hundred_percent_is_said_when_all_is_done(share: float, text: str) -> 
     ("done", "total", "text"),
     [
         (0, None, ""), (1, None, "1 file"), (1240, None, "1,240 files"),
-        (0, Total(), "0 files"), (7, Total(files=5), "7 files"), (1240, Total(files=1240), "1,240 files"),
+        (0, Total(), "counting files"), (1, Total(), "1 file"), (7, Total(files=5), "7 files"),
+        (1240, Total(files=1240), "1,240 files"),
         (1240, Total(files=3801), "1,240 of at least 3,801 files"),
         (1240, Total(files=3801, complete=True), "1,240 of 3,801 files"),
         (0, Total(files=1, complete=True), "0 of 1 file"), (0, Total(complete=True), "0 of 0 files"),
@@ -136,4 +128,13 @@ def test_an_interrupted_run_says_what_is_done_and_what_is_left() -> None:
     )
     assert words.interrupted(status(files=1, failed=2)) == (
         "interrupted after 0:10: 1 file uploaded, 0 B sent, 2 failed"
+    )
+
+
+def test_an_interrupted_run_says_what_is_dropped_of_what_was_sent() -> None:
+    total = Total(files=5, bytes=1260 * MB, complete=True)
+    moving = tuple(Moving(seq, f"{seq}", seq * 20 * MB, 300 * MB, 0.0) for seq in (0, 1, 2))
+    assert words.interrupted(status(elapsed_s=27.2, files=2, bytes=541 * MB, total=total, moving=moving)) == (
+        "interrupted after 0:27: 2 of 5 files uploaded, 0.54 of 1.26 GB sent"
+        ", 60.0 MB of it dropped with unfinished files"
     )
