@@ -106,7 +106,9 @@ def test_one_flag_can_be_asked_for(topic: str, capsys: pytest.CaptureFixture[str
 def test_commands_have_their_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "perf-data", "--help").startswith("Usage: s3-upload perf-data [-n N]")
     for name in command_names():
-        assert said(capsys, name, "--help").startswith(f"Usage: s3-upload {name}")
+        text = said(capsys, name, "--help")
+        assert text.startswith(f"Usage: s3-upload {name}")
+        assert said(capsys, "--help", name) == said(capsys, "help", name) == text
 
 
 @pytest.mark.parametrize("words", ["-m s3_upload --version", "-m s3_upload -V", "-m s3_upload version"])

@@ -154,6 +154,8 @@ COMMANDS: list[tuple[str, str]] = [
     ("perf-data photos bkt x -n -", "-n -: must be a whole number"),
     ("report - -o -", "-o: give the name of a file (/dev/stdout is stdout)"),
     ("report - -o", '-o: its value is missing (s3-upload --help -o)'),
+    ("perf-data - bkt x", "-: what comes in by stdin can be read once: give a directory"),
+    ("serve -", "-: the store keeps its objects in a directory: give one"),
     ("photos -", f"-: {MISSING}"),
     ("s3://bkt/x -", f"s3://bkt/x: {DOWNLOAD}"),
     # commands

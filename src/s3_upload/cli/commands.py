@@ -96,6 +96,8 @@ def perf_data(
     """
     if n < 1:
         raise UsageError(f"-n {n}: must be at least 1")
+    if src == STDIN:
+        raise UsageError("-: what comes in by stdin can be read once: give a directory")
     check_bucket(bucket, bucket)
     destination = Destination.below(bucket, utf8_of(prefix), prefix)
     _check_embedded(options, (src,))
@@ -141,6 +143,8 @@ def serve(
     """Run a small S3 store on this machine, for trying things out."""
     from s3_upload.cli.serve import serve as run_store
 
+    if directory == STDIN:
+        raise UsageError("-: the store keeps its objects in a directory: give one")
     return run_store(directory, port, access_key, secret_key)
 
 

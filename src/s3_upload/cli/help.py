@@ -93,6 +93,13 @@ _METAVARS = {
 }
 
 
+def of_command(words: Sequence[str], commands: Sequence[str]) -> list[str]:
+    """`--help serve` is `serve --help`; other words stay as they are."""
+    if len(words) == 2 and words[0] in {*FLAGS, "help"} and words[1] in commands:
+        return [words[1], FLAGS[0]]
+    return list(words)
+
+
 def asked_for(words: Sequence[str], commands: Sequence[str]) -> str | None:
     """The text that `words` ask for, None where they ask for none. Raises `UsageError` for a topic that
     there is not."""

@@ -113,6 +113,7 @@ def _dispatch(words: list[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding
     from s3_upload.cli import help
 
+    words = help.of_command(words, COMMANDS)
     if (text := help.asked_for(words, COMMANDS)) is not None:
         emit(text)
         return 0
