@@ -39,6 +39,8 @@ RETRY_REFRESH_S = 60.0
 """Credentials near their end that could not be renewed yet are used this long before the next try."""
 MAX_REASON_CHARS = 300
 _PROFILE_VARIABLES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")  # in botocore's order
+_OTHER_WAYS = ("role_arn", "sso_", "credential_", "web_identity_", "login_")
+"""How the keys in a profile begin that have botocore get credentials elsewhere."""
 _TOKEN_VARIABLES = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")  # in botocore's order
 
 
@@ -124,6 +126,18 @@ def credentials_from_environment(environ: Mapping[str, str] = os.environ) -> Cre
         return Credentials(access_key, secret_key, token)
     except ConfigError as error:
         raise ConfigError(f"credentials in AWS_ACCESS_KEY_ID and its companions: {error}") from None
+
+
+def credentials_from_files(
+    profile: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Credentials | None:
+    """The keys that the profile's sections spell out, for whoever cannot wait for botocore's session; None
+    where they do not, or name another way to get some. Raises as `resolve_settings`."""
+    _, scoped, _ = _read_profile(profile, environ)
+    access_key, secret_key = scoped.get("aws_access_key_id"), scoped.get("aws_secret_access_key")
+    if not access_key or not secret_key or any(name.startswith(_OTHER_WAYS) for name in scoped):
+        return None
+    return Credentials(access_key, secret_key, scoped.get("aws_session_token"))
 
 
 class BotocoreCredentials:

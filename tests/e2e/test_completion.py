@@ -102,6 +102,19 @@ def test_flags_on_the_line_name_the_store(account: dict[str, str], store: Store,
     assert asked(account, "s3-upload --endpoint-url $(only the shell knows) a s3://").stdout == ""
 
 
+def test_the_profile_on_the_line_names_the_account(tmp_path: Path, store: Store, bucket: str) -> None:
+    keys = f"aws_access_key_id = {store.access_key}\naws_secret_access_key = {store.secret_key}\n"
+    (tmp_path / "keys").write_text(f"[me]\n{keys}")
+    (tmp_path / "config").write_text(f"[profile me]\nendpoint_url = {store.endpoint_url}\n")
+    env = {
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "keys"),
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_ACCESS_KEY_ID": "another",
+        "AWS_SECRET_ACCESS_KEY": "another-secret",
+    }
+    assert f"s3://{bucket}/" in asked(env, "s3-upload --profile me a s3://").stdout.splitlines()
+
+
 def test_all_flags_of_the_store_count() -> None:
     line = "s3-upload --profile=me 'a b' --region eu-west-1 --no-verify-ssl --json s3://b --ca-bundle 'x y"
     expected = StoreOptions(profile="me", region="eu-west-1", no_verify_ssl=True, ca_bundle="x y")

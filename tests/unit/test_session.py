@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from s3_upload.errors import ConfigError, FailureKind, RunError
+from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.endpoint import STANDARD, Variant
-from s3_upload.session import Settings, resolve_settings
+from s3_upload.session import Settings, credentials_from_files, resolve_settings
 from tests.aws_home import Home, home
 
 __all__ = ["home"]
@@ -238,3 +239,27 @@ def test_a_switch_that_is_neither_true_nor_false_is_named(home: Home, word: str)
     home.env(AWS_USE_FIPS_ENDPOINT=word)
     with pytest.raises(ConfigError, match=f"AWS_USE_FIPS_ENDPOINT .* = '{word}': must be true or false"):
         resolve_settings()
+
+
+def test_keys_that_a_profile_spells_out_need_no_botocore(home: Home) -> None:
+    home.credentials(
+        "[default]\naws_access_key_id = A\naws_secret_access_key = B\n"
+        "[me]\naws_access_key_id = C\naws_secret_access_key = D\naws_session_token = E\n"
+        "[half]\naws_access_key_id = F\n"
+    )
+    assert credentials_from_files() == Credentials("A", "B")
+    assert credentials_from_files("me") == Credentials("C", "D", "E")
+    assert credentials_from_files("half") is None
+    home.env(AWS_PROFILE="me")
+    assert credentials_from_files() == Credentials("C", "D", "E")
+    with pytest.raises(RunError, match="profile 'nobody'"):
+        credentials_from_files("nobody")
+
+
+@pytest.mark.parametrize(
+    "other", ["role_arn = x", "sso_session = x", "sso_start_url = x", "credential_process = x",
+              "credential_source = x", "web_identity_token_file = x", "login_session = x"],
+)  # fmt: skip
+def test_a_profile_that_names_another_way_to_get_keys_is_left_to_botocore(home: Home, other: str) -> None:
+    home.config(f"[profile me]\naws_access_key_id = C\naws_secret_access_key = D\n{other}\n")
+    assert credentials_from_files("me") is None

@@ -17,9 +17,11 @@ from s3_upload.cli.help import all_flags
 from s3_upload.cli.output import EXIT_OK, emit
 from s3_upload.errors import ConfigError
 from s3_upload.mapping import check_bucket
+from s3_upload.session import credentials_from_environment, credentials_from_files
 
 if TYPE_CHECKING:
     from s3_upload.cli.options import StoreOptions
+    from s3_upload.s3.credentials import Credentials
 
 TIMEOUT_S = 1.5
 """For account and answer; with the start of Python less than 2 s."""
@@ -78,8 +80,16 @@ async def _names(options: StoreOptions) -> list[str]:
     if options.embedded is not None:
         return []
     with open_store(options, "") as connect:
-        async with connect() as client:
+        credentials = _at_hand(options)
+        async with connect(credentials=credentials) if credentials is not None else connect() as client:
             return await client.list_buckets()
+
+
+def _at_hand(options: StoreOptions) -> Credentials | None:
+    """Keys in a profile's section, without botocore's session, whose import alone takes half of the time."""
+    if options.no_sign_request or (options.profile is None and credentials_from_environment() is not None):
+        return None
+    return credentials_from_files(options.profile)
 
 
 def _is_name(name: str) -> bool:

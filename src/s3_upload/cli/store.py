@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_store(options: StoreOptions, bucket: str) -> Iterator[Callable[[], S3Client]]:
+def open_store(options: StoreOptions, bucket: str) -> Iterator[Callable[..., S3Client]]:
     """Gives what makes a client of the store. An embedded store runs until the block is left."""
     from s3_upload.client import S3Client
 
