@@ -21,7 +21,7 @@ from s3_upload.observe.events import (
     StoreBack,
     UploadCreated,
 )
-from s3_upload.observe.limits import NAMES
+from s3_upload.observe.limits import AWAY, NAMES
 from s3_upload.source import ObjectSource
 from tests.faults.actions import Rule, Stall, s3_error
 from tests.faults.test_outage import SMALL, WAITS, Tripping, nth_request
@@ -178,3 +178,27 @@ def test_what_a_listener_raises_ends_the_run(fault_server: StartFaultServer) -> 
 def test_a_listener_that_is_none_is_refused(fault_server: StartFaultServer) -> None:
     with pytest.raises(TypeError, match="events"):
         upload(fault_server(), {"a": b"1"}, events=7)
+
+
+def test_a_store_that_takes_nothing_in_any_more_is_said_to_be_silent(fault_server: StartFaultServer) -> None:
+    """As a process that is stopped, whose kernel takes in what there is room for."""
+    server = fault_server([Rule(Stall(after_body_bytes=0), method="PUT")])
+    told: list[LimitsChanged] = []
+
+    class HeardError(Exception):
+        pass
+
+    def hear(event: Event) -> None:
+        assert isinstance(event, LimitsChanged)
+        told.append(event)
+        if event.silent_since_s is not None:
+            raise HeardError
+
+    with pytest.raises(HeardError):
+        upload(
+            server,
+            {"big": bytes(4 * PART_BYTES)},
+            settings=config(multipart_threshold=5 * PART_BYTES),
+            events=Listening(hear, frozenset({LimitsChanged})),
+        )
+    assert told[-1].limited_by == AWAY

@@ -313,3 +313,41 @@ def test_seconds_without_a_store_make_the_time_left_no_longer() -> None:
     after = fold.status(70.2, total)
     assert after.away_s is None
     assert after.left_s == pytest.approx(before.left_s, rel=0.1)
+
+
+def silent(at_s: float, since_s: float) -> LimitsChanged:
+    return LimitsChanged(at_s=at_s, requests=8, max_requests=64, limited_by=AWAY, silent_since_s=since_s)
+
+
+def test_a_store_that_is_silent_is_said_at_once_and_for_how_long() -> None:
+    fold, total = StatusFold(), Total(files=4, bytes=2000 * MB, complete=True)
+    big_run(fold, 10.0)
+    fold.hear(limit(LINK), 2.0)
+    fold.hear(silent(113.1, 110.0), 13.1)  # another clock
+    status = fold.status(13.2, total)
+    assert (status.limited_by, status.left_s, status.away_s) == (AWAY, None, None)
+    assert status.silent_s == pytest.approx(3.2)
+    fold.hear(limit(LINK), 40.0)
+    status = fold.status(40.2, total)
+    assert (status.limited_by, status.silent_s) == (LINK, None)
+
+
+def test_seconds_of_silence_that_show_late_make_the_time_left_no_longer_and_the_rate_no_lower() -> None:
+    fold, total = StatusFold(), Total(files=4, bytes=2000 * MB, complete=True)
+    before = big_run(fold, 10.0)[-1]
+    for frame in range(1, 150):
+        now = 10.0 + FRAME_S * frame
+        if frame == 20:  # what came of nothing for 4 s has been counted as a slow link
+            fold.hear(silent(now, 10.0), now)
+        fold.status(now, total)
+    fold.hear(limit(LINK), 40.0)
+    first = fold.status(40.0, total)
+    assert first.left_s == pytest.approx(before.left_s, rel=0.05)
+    for frame in range(1, 6):
+        now = 40.0 + FRAME_S * frame
+        for seq in range(4):
+            fold.hear(acknowledged(seq, (before.bytes + 100 * MB * FRAME_S * frame) / 4, 500 * MB), now)
+        status = fold.status(now, total)
+    assert status.rate_bytes_per_s == pytest.approx(100 * MB, rel=0.05)
+    assert before.left_s is not None
+    assert status.left_s == pytest.approx(before.left_s - 1.0, rel=0.05)

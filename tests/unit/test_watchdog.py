@@ -391,3 +391,44 @@ def test_close_forgets_everything(looked: bool) -> None:
     rig.watchdog.close()
     rig.loop.run_until(500.0)
     assert (rig.loop.pending(), rig.cuts, rig.hedges) == ([], [], [])
+
+
+# --- whether anything moves ------------------------------------------------------------------------------
+
+
+def big_on_its_way(rig: Rig, progress_of: Callable[[], int]) -> None:
+    """A body of which the other side has taken in so much."""
+    attempt = rig.attempt(Timeouts(3.0, 300.0), sent=False, big=True)
+    attempt.exchange.probe = lambda: Transfer(progress_of(), False, last_ack_age_s=0.0, rto_s=0.2)
+
+
+def moved_s(rig: Rig, until_s: float) -> float:
+    rig.loop.run_until(until_s)  # it is looked at meanwhile
+    rig.watchdog.last_sign_s()
+    return rig.watchdog.moved_s()
+
+
+def test_a_slow_way_moves_a_store_that_is_frozen_does_not() -> None:
+    rig = Rig()
+    for _ in range(8):
+        big_on_its_way(rig, lambda: int(min(rig.loop.now_s, 20.0) * 1e3))
+    assert moved_s(rig, 19.0) == near(19.0, within=0.01)
+    assert moved_s(rig, 30.0) == near(20.0, within=0.6)
+
+
+def test_what_a_kernel_takes_in_of_new_requests_is_no_move() -> None:
+    rig = Rig()
+    for _ in range(8):
+        big_on_its_way(rig, lambda: int(min(rig.loop.now_s, 20.0) * 1e3))
+    moved_s(rig, 25.0)
+    for _ in range(8):
+        big_on_its_way(rig, lambda: int(min(rig.loop.now_s, 25.3) * 1e3))
+    for until_s in (25.5, 26.5, 27.5, 40.0):
+        assert moved_s(rig, until_s) <= 20.6
+
+
+def test_a_few_that_move_among_many_that_do_not_are_no_move() -> None:
+    rig = Rig()
+    for number in range(8):
+        big_on_its_way(rig, lambda n=number: int((rig.loop.now_s if n == 0 else 1.0) * 1e3))  # type: ignore[misc]
+    assert moved_s(rig, 19.0) == 0.0

@@ -22,7 +22,7 @@ from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.teller import known_size
 from s3_upload.engine.watchdog import InFlight, Watchdog, transfer_of
 from s3_upload.observe.events import BytesAcknowledged, Events, LimitsChanged
-from s3_upload.observe.limits import AWAY, Shares, Standing, limited_by
+from s3_upload.observe.limits import ANSWERS, AWAY, LINK, SILENT_S, Shares, Standing, limited_by
 from s3_upload.report import PaceReport
 from s3_upload.wire.exchange import Transfer
 
@@ -139,6 +139,7 @@ class Observer:
             limited_by=name,
             rate_per_s=standing.rate_per_s,
             bytes_per_s=pace.pace_bytes_per_s if pace is not None else 0.0,
+            silent_since_s=round(now - standing.silent_s, 3) if _is_silent(standing, name) else None,
         )
         if found != self._told:
             self._told = found
@@ -171,6 +172,11 @@ def _arrived(attempt: InFlight, body_bytes: int) -> int:
     probe = attempt.exchange.probe
     transfer = transfer_of(probe) if probe is not None else None
     return max(0, body_bytes - transfer.left_bytes) if transfer is not None else 0
+
+
+def _is_silent(standing: Standing, name: str) -> bool:
+    """Not where something else explains it."""
+    return standing.silent_s >= SILENT_S and not standing.away and name in {AWAY, LINK, ANSWERS}
 
 
 def _used(pace: PaceReport | None) -> float:

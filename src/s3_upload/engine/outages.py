@@ -76,6 +76,7 @@ class Outages:
         self._refused = 0  # answers in a row that were errors
         self._refused_since_s = 0.0
         self._refusal = ""
+        self._moved_s = 0.0  # until then bodies were being taken in, or nothing was waited for
         self._held: dict[Unit, Outcome | None] = {}  # None: it goes on in any case
         self._bucket = self._key = ""  # of the object of which something was answered last
         self._timer: asyncio.TimerHandle | None = None
@@ -97,8 +98,11 @@ class Outages:
 
     @property
     def silent_s(self) -> float:
-        """For how long there has been no sign of life."""
-        return self._outage.silent_s(now=self._sink.now())
+        """For how long nothing was answered, and bodies were hardly taken in."""
+        now = self._sink.now()
+        if self.away:
+            return self._outage.silent_s(now=now)
+        return now - max(self._moved_s, self._outage.answered_s)
 
     @property
     def got_somewhere(self) -> bool:
@@ -162,6 +166,8 @@ class Outages:
             alive_s, waits_for = self._watchdog.last_sign_s()
             if waits_for is None and not self._held and not self.away:
                 alive_s = now  # nothing is waited for
+            moved_s = self._watchdog.moved_s() if waits_for is not None or self._held else now
+            self._moved_s = max(self._moved_s, moved_s)
         if self._outage.look(alive_s=alive_s, now=now) is Change.SUSPECTED and waits_for is not None:
             self._suspect(waits_for)
         if self._outage.is_overdue(now=now):

@@ -38,6 +38,12 @@ MAX_COPIES = 3
 """Of one request under way at the same time."""
 
 
+MOVERS = 4
+"""A way that is slow moves all bodies a little, a store that is frozen at most what is new."""
+BUFFERED_S = 1.0
+"""By then what a kernel takes in of a new request without anybody's reading it is there."""
+
+
 class InFlight(msgspec.Struct, eq=False):
     """One attempt under way. `hedge`: it is a second copy; `hedged`: it has one beside it; `late`: so
     late is its answer that a second copy may help.  `acked_s`: all of it has been taken in, since then."""
@@ -161,6 +167,18 @@ class Watchdog:
                 if standing.acked_s == 0.0:
                     last_s = max(last_s, standing.progress_s)
         return last_s, waits
+
+    def moved_s(self) -> float:
+        """When one in MOVERS of the bodies on their way was still being taken in, by `last_sign_s`; 0.0 where
+        none was.  The first bytes of a request do not count: a kernel takes them in though nobody reads."""
+        now = self._now()
+        moved_s = [
+            attempt.progress_s if attempt.progress_s > attempt.exchange.request_s + BUFFERED_S else 0.0
+            for attempt in self._in_flight
+            if 0.0 < attempt.exchange.request_s < now - 2 * BUFFERED_S and attempt.acked_s == 0.0
+        ]
+        moved_s.sort(reverse=True)
+        return moved_s[len(moved_s) // MOVERS] if moved_s else 0.0
 
     def cut_silent(self, since_s: float, timer: str) -> None:
         """Cuts, as by `timer`, what was begun before `since_s` and has made no progress from then on."""

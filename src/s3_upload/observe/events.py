@@ -80,7 +80,8 @@ class LimitsChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `requests`: under way; `max_requests`: how many there may be; `limited_by`: a name of `observe.limits`;
     `rate_per_s`: requests a second that the store accepts, 0.0 where it refuses none; `bytes_per_s`: the
-    pace, 0.0 where there is none.
+    pace, 0.0 where there is none; `silent_since_s`: since when the store, which nobody has found to be away,
+    has not answered nor taken much in, where that is for `observe.limits.SILENT_S` or more, else None.
     """
 
     at_s: float
@@ -89,6 +90,7 @@ class LimitsChanged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     limited_by: str
     rate_per_s: float = 0.0
     bytes_per_s: float = 0.0
+    silent_since_s: float | None = None
 
 
 class StoreAway(msgspec.Struct, frozen=True, kw_only=True, gc=False):

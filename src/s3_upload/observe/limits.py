@@ -4,8 +4,9 @@ Theory of operation.  Several times a second the engine says how the run stands 
 names the one thing that, were there more of it, would let the run go faster at that moment.  The first that
 holds counts, from what stops everything to what merely slows:
 
-1. AWAY: the store does not answer; or nothing of what is being sent has been acknowledged for SILENT_S (which
-   comes after 2: a pace may hold everything back).  It shows late, and counts from the last sign of life on.
+1. AWAY: the store does not answer; or hardly anything of what is being sent has been acknowledged for
+   SILENT_S (which comes after 2: a pace may hold everything back).  It shows late, and counts from the last
+   sign of life on.
 2. CAP, OTHERS: the pace is bounded, by `max_bandwidth` or since others use the link.
 3. THROTTLED: requests wait for their turn at the rate that the store accepts.
 4. ERRORS: nothing goes on but waits between tries.
@@ -33,9 +34,8 @@ BUSY = 0.85
 """From this share of the time on, the processor is what limits."""
 SENDING = 0.5
 """Where so many of the requests are still being taken in, it is the link that takes its time."""
-SILENT_S = 4.0
-"""Without a sign of life, a way is cut and no longer slow: the time that `control/outage.py` waits, and the
-second from one look for such signs to the next."""
+SILENT_S = 3.0
+"""Without an answer, and while hardly anything is taken in, a store is silent and no longer slow."""
 USED = 0.75
 """A bound on the pace limits where so much of it is used."""
 
@@ -48,8 +48,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     without one; `pace_used`: how much of the pace is acknowledged, 0 to 1.  `throttled`: requests wait for
     their turn, at `rate_per_s`; `retries`: requests that wait between tries.  `busy_share`: of the time since
     the last look, the loop's thread on a processor or waiting for one.  `sending_share`: of the requests
-    under way, those that the other side has not yet taken in.  `silent_s`: since the store's last sign of
-    life, where one is waited for.
+    under way, those that the other side has not yet taken in.  `silent_s`: since the store's last answer, or
+    since bodies were still being taken in, where one is waited for.
     """
 
     requests: int = 0

@@ -9,7 +9,8 @@ Theory of operation.
 3. *Work* is bytes and, since a small file costs about as much as FILE_BYTES, so much for each file.
 4. *Time left*: the work that is left over its rate, which is the mean of the middle half of the last
    SAMPLES_S seconds: neither a pause nor a burst moves it far.  Of few seconds at least two at each end are
-   left out, and it is the median: a run begins slowly.  Seconds without a store are no seconds.  What is
+   left out, and it is the median: a run begins slowly.  Seconds without a store, or of its silence, are no
+   seconds, which shows late: they are taken back.  After them the rate, too, begins anew.  What is
    shown follows that with a time constant of FOLLOW_S, so that it does not jump; sooner, while little is
    known.
 5. *What limits* is what has most of the last LIMIT_S.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable
 
 import msgspec
 
@@ -77,7 +79,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `files` are uploaded, `done` are done with: what failed and what the store had already are of these too.
     `whole_bytes`: what there is to send, as far as is known; None where nobody knows.
     `away_s`: for how long the store has been away, None where it is there; `next_try_s`: in how many seconds
-    it is tried again.  `last_failure`: of the objects that failed, the last.
+    it is tried again; `silent_s`: for how long it is there and does not answer, None where it does.
+    `last_failure`: of the objects that failed, the last.
     """
 
     elapsed_s: float
@@ -99,6 +102,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     away_s: float | None = None
     next_try_s: float = 0.0
     away_cause: str = ""
+    silent_s: float | None = None
     last_failure: UploadReport | None = None
 
     @property
@@ -128,9 +132,11 @@ class StatusFold:
         self._limits: deque[tuple[float, str]] = deque([(0.0, "")])
         self._limit = LimitsChanged(at_s=0.0, requests=0, max_requests=0, limited_by="")
         self._away: _Away | None = None
+        self._silent_since_s: float | None = None
+        self._resumes = False  # after a time that does not count
         self._last_failure: UploadReport | None = None
         self._recent: deque[tuple[float, int, int]] = deque([(0.0, 0, 0)])  # when, bytes, files
-        self._samples: deque[float] = deque(maxlen=int(SAMPLES_S / SAMPLE_S))  # work per second
+        self._samples: deque[tuple[float, float]] = deque(maxlen=int(SAMPLES_S / SAMPLE_S))  # end, rate
         self._sampled = 0.0, 0.0  # when, work
         self._left_s: float | None = None
         self._told_s = 0.0
@@ -146,14 +152,30 @@ class StatusFold:
         elif isinstance(event, PartStored):
             self._store(event, now)
         elif isinstance(event, LimitsChanged):
-            self._limit = event
-            if self._limits[-1][1] != event.limited_by:
-                self._limits.append((now, event.limited_by))
+            self._change(event, now)
         elif isinstance(event, StoreAway):
             ago_s = now - event.at_s
             self._away = _Away(event.since_s + ago_s, event.next_try_s + ago_s, event.cause)
+            self._take_back(self._away.since_s)
         elif isinstance(event, StoreBack):
-            self._away = None
+            self._away, self._resumes = None, True
+
+    def _change(self, event: LimitsChanged, now: float) -> None:
+        if self._limits[-1][1] != event.limited_by:
+            if self._limit.limited_by == AWAY:
+                self._limits.clear()  # it is over at once
+            self._limits.append((now, event.limited_by))
+        self._limit = event
+        if event.silent_since_s is not None:
+            self._silent_since_s = event.silent_since_s + now - event.at_s
+            self._take_back(self._silent_since_s)
+        elif self._silent_since_s is not None:
+            self._silent_since_s, self._resumes = None, True
+
+    def _take_back(self, since_s: float) -> None:
+        """Nothing came since then, and the way is not to blame."""
+        while self._samples and self._samples[-1][0] > since_s:
+            self._samples.pop()
 
     def _move(self, seq: int, key: str, count: int, size: int | None, now: float) -> None:
         begun = self._moving.get(seq)
@@ -189,12 +211,16 @@ class StatusFold:
     def status(self, now: float, total: Total | None = None) -> Status:
         """How it stands `now`, in seconds since the run began; `now` only grows."""
         count = self._done_bytes + sum(moving.bytes for moving in self._moving.values())
+        done = self._files + self._failed + self._existing
+        if self._resumes:
+            self._resumes = False
+            self._recent.clear()
+            self._sampled = now, _work(count, done)
         self._recent.append((now, count, self._files))
         while len(self._recent) > 2 and self._recent[1][0] <= now - RATE_S:
             self._recent.popleft()
         since_s, bytes_then, files_then = self._recent[0]
         span_s = max(now - since_s, 1e-9)
-        done = self._files + self._failed + self._existing
         self._sample(now, _work(count, done))
         whole = None if total is None else max(total.bytes - self._lost_bytes, count)
         away = self._away
@@ -218,6 +244,7 @@ class StatusFold:
             away_s=None if away is None else now - away.since_s,
             next_try_s=0.0 if away is None else max(0.0, away.next_try_s - now),
             away_cause="" if away is None else away.cause,
+            silent_s=None if self._silent_since_s is None or away else now - self._silent_since_s,
             last_failure=self._last_failure,
         )
 
@@ -225,16 +252,17 @@ class StatusFold:
         at_s, before = self._sampled
         if now - at_s < SAMPLE_S:
             return
-        if self._away is None:
-            self._samples.append(max(0.0, work - before) / (now - at_s))
+        if self._away is None and self._silent_since_s is None:
+            self._samples.append((now, max(0.0, work - before) / (now - at_s)))
         self._sampled = now, work
 
     def _left(self, now: float, total: Total | None, work: float) -> float | None:
         elapsed_s, self._told_s = now - self._told_s, now
-        if total is None or not total.complete or len(self._samples) < MIN_SAMPLES or self._away is not None:
+        waits = self._away is not None or self._silent_since_s is not None
+        if total is None or not total.complete or len(self._samples) < MIN_SAMPLES or waits:
             self._left_s = None
             return None
-        rate = _middle(self._samples)
+        rate = _middle(rate for _, rate in self._samples)
         if rate <= 0.0:
             self._left_s = None
             return None
@@ -249,7 +277,7 @@ class StatusFold:
         return self._left_s
 
     def _limited_by(self, now: float) -> str:
-        if self._away is not None:
+        if self._away is not None or self._limit.limited_by == AWAY:
             return AWAY
         while len(self._limits) > 1 and self._limits[1][0] <= now - LIMIT_S:
             self._limits.popleft()
@@ -265,7 +293,7 @@ def _work(count: int, files: int) -> float:
     return float(count + FILE_BYTES * files)
 
 
-def _middle(samples: deque[float]) -> float:
+def _middle(samples: Iterable[float]) -> float:
     """The mean of the middle half, of few the median; 0.0 of nothing."""
     ordered = sorted(samples)
     cut = min((len(ordered) - 1) // 2, max(MIN_CUT, len(ordered) // 4)) if ordered else 0

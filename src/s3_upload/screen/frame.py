@@ -120,7 +120,7 @@ class Frame:
             line.append(Piece(f"  {amount:<{AMOUNT}}"))
         if status.left_s is not None:
             line.append(Piece(f"  {words.clock(status.left_s)} left"))
-        elif status.away_s is not None:
+        elif status.away_s is not None or status.silent_s is not None:
             line.append(Piece("  waiting"))
         return line
 

@@ -34,15 +34,19 @@ LIMITED_BY = {
 
 def limit_phrase(status: Status) -> str:
     """What limits now, in few words; "" where nothing is known."""
+    if status.silent_s is not None and status.limited_by == AWAY:
+        return "the store is silent"
     return LIMITED_BY[AWAY] if status.away_s is not None else LIMITED_BY.get(status.limited_by, "")
 
 
 def trouble_phrase(status: Status) -> str:
-    """More about a store that is away or refuses; "" where it does neither."""
+    """More about a store that is away, silent or refusing; "" where it is none of these."""
     if status.away_s is not None:
         again = f"next try in {duration(status.next_try_s)}" if status.next_try_s >= 0.5 else "trying again"
         cause = f" ({status.away_cause})" if status.away_cause else ""
         return f"no answer for {duration(status.away_s)}, {again}{cause}"
+    if status.silent_s is not None:
+        return f"no answer for {duration(status.silent_s)}"
     if status.limited_by == THROTTLED and status.accepted_per_s:
         return f"the store asks to slow down, it takes {status.accepted_per_s:,.0f} requests a second"
     return ""

@@ -177,6 +177,14 @@ def test_a_store_that_is_away_is_said_at_80_columns_with_all_that_is_known() -> 
     assert Frame(TITLE).lines(stands, 80)[3][0].style == YELLOW
 
 
+def test_a_store_that_is_silent_is_said_with_how_long() -> None:
+    stands = full("a", limited_by=AWAY, silent_s=4.0, left_s=None, moving=())
+    lines = texts(Frame(TITLE), stands)
+    assert lines[1].endswith("1.12 of 2.15 GB   waiting")
+    assert "the store is silent" in lines[2]
+    assert lines[3] == " no answer for 4 s"
+
+
 def test_failures_are_counted_and_the_last_is_told_once() -> None:
     line = Frame(TITLE).lines(full("old/link", moving=()), 140)[3]
     assert "".join(piece.text for piece in line) == (

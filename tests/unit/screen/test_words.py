@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.observe.limits import AWAY, LINK, NAMES, THROTTLED
+from s3_upload.observe.limits import ANSWERS, AWAY, LINK, NAMES, THROTTLED
 from s3_upload.observe.status import Moving, Total
 from s3_upload.screen import words
 from tests.unit.screen.statuses import status
@@ -111,6 +111,13 @@ def test_a_store_that_is_away_is_tried_again_and_why() -> None:
     assert words.trouble_phrase(status(limited_by=AWAY, away_s=130.0, next_try_s=240.0)) == (
         "no answer for 2:10, next try in 4:00"
     )
+
+
+def test_a_store_that_is_silent_has_not_answered_for_so_long() -> None:
+    assert words.limit_phrase(status(limited_by=AWAY, silent_s=4.0)) == "the store is silent"
+    assert words.limit_phrase(status(limited_by=ANSWERS, silent_s=4.0)) == words.LIMITED_BY[ANSWERS]
+    for name in (AWAY, ANSWERS):
+        assert words.trouble_phrase(status(limited_by=name, silent_s=4.4)) == "no answer for 4 s"
 
 
 def test_a_store_that_refuses_takes_so_many_requests() -> None:
