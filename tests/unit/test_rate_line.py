@@ -120,6 +120,23 @@ def test_when_the_limit_is_gone_all_that_wait_go(make: Make) -> None:
     assert len(rig.gone) == len(waiting)
 
 
+def test_the_next_goes_as_soon_as_the_store_accepts_again(make: Make) -> None:
+    """It waited for the turn that it had while nothing was accepted."""
+    rig = make(AcceptedRates())
+    rig.run(5.0)
+    rig.observe(SUCCESS, 50)
+    rig.observe(REFUSED, 8)
+    for number in range(20):
+        rig.line.admit(unit(f"a/{number}"))
+    rig.run(0.45)  # every 0.4 s one goes
+    assert len(rig.gone) == 1
+    rig.observe(SUCCESS, 1)
+    begun_s = rig.now()
+    rig.run(0.3)
+    assert rig.gone[1][1] - begun_s < 0.11
+    assert len(rig.gone) > 2
+
+
 def test_the_refusal_of_a_hedge_says_nothing(make: Make) -> None:
     rig = make(AcceptedRates())
     rig.observe(REFUSED, 1000, hedge=True)

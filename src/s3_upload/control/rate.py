@@ -8,8 +8,9 @@ about a second.  So the rate to keep is the one that was accepted in the last se
 Theory of operation.
 
 1. *Open*: no limit is known and nothing is held back.
-2. *Episode*: what was answered since a first refusal, at most LONG_S of it.  With MIN_REFUSALS or more
-   (fewer are strays) it ends in a *cut*, in each of three cases:
+2. *Episode*: what was answered since a first refusal, at most LONG_S of it, or as much (up to MAX_QUIET_S)
+   as has MIN_REFUSALS where their share is LOW.  With so many (fewer are strays) it ends in a *cut*, in each
+   of three cases:
 
        share refused >= MOSTLY                  an allowance is used up
        share refused >= HIGH, after SHORT_S     more was sent than is allowed
@@ -20,17 +21,21 @@ Theory of operation.
 3. *Cut*: the limit becomes ABOVE times what was accepted in the last second.  Requests sent before it say
    nothing new.  What is held to for the moment is less: what was accepted in the episode.  Each success
    brings that nearer to the limit, by RETURN_PER_S.  Where nothing was accepted the limit is a guess, and
-   each success adds as much to it.
+   each success adds as much to it.  After a second cut within SAME_AFTER_S, by which less was accepted in the
+   last second than by the first (FALLING), that second had what a bucket had saved up: the limit becomes
+   what was accepted in the episodes.
 4. *Blocked*, after a cut for MOSTLY: what is held to is PROBE_SHARE of the limit, since all would be
    refused for the rest of a second, perhaps.  The first success that was sent after the last refusal
-   doubles it, and so on up to the limit.  What the store refuses for longer than a second, for whatever
-   reason, is asked less and less (PROBE_DECAY each, down to MIN_PER_S).
+   doubles it (or makes it four times as much, while fewer than FEW are under way so), and so on up to the
+   limit.  Late answers to what was sent before the cut add to the limit: they are of what was used up.
+   What the store refuses for longer than a second, for whatever reason, is asked less and less
+   (PROBE_DECAY each, down to MIN_PER_S).
 5. *Settled*: a success adds GAIN to the limit, a refusal takes GAIN / TARGET from it, in requests per
    second.  So it settles where TARGET of the requests are refused, a little above what the store allows,
    with a time constant of TARGET / GAIN (3.6 s) whatever the rate.
-6. *Growth*: no refusal for QUIET_S and two responses, and for three times as long as TARGET lets expect (at
-   most MAX_QUIET_S): the store allows more than before.  While requests wait for their turn, the limit
-   grows every GROWTH_S, by GROWTH at first and twice as much each time up to MAX_GROWTH, but never beyond
+6. *Growth*: no refusal for QUIET_S and two responses, and for EXPECTED times as long as TARGET lets expect
+   (at most MAX_QUIET_S): the store allows more than before.  While requests wait for their turn, the limit
+   grows every GROWTH_S and two responses, by GROWTH at first and then by MAX_GROWTH, but never beyond
    MOST_GROWTH times what a second has accepted.
 7. *Open again*: nothing has had to wait, and nothing was refused, for REMEMBER_S.
 8. *Not for the rate*: SERIES cuts in a row, none more than SERIES_S after the last, before each of which
@@ -50,7 +55,7 @@ MOSTLY, HIGH, LOW = 0.9, 0.1, 0.03
 SHORT_S, LONG_S = 0.1, 1.0
 TOLD = 16
 """Accepted in an episode of SHORT_S; of a shorter one the rate is chance, and 3 * SHORT_S are waited for."""
-RISING = 1.2
+RISING, FALLING = 1.2, 0.99
 ABOVE = 1.02
 """So that a little is refused from the start: where nothing is, nobody knows how much more is allowed."""
 SAME, SAME_AFTER_S, SAME_WEIGHT = 0.1, 0.7, 0.1
@@ -60,12 +65,13 @@ RETURN_PER_S = 5.0
 MIN_GAP_S, MAX_GAP_S = 0.03, 0.15
 PROBE_SHARE = 0.05
 PROBE_DECAY = 0.9
+FEW = 8
 MIN_PER_S = 1.0
 TARGET = 0.018
 GAIN = 0.005
-QUIET_S, MAX_QUIET_S = 1.2, 5.0
+QUIET_S, MAX_QUIET_S, EXPECTED = 1.2, 5.0, 3.7
 """More than the second in which many stores count: its refusals come at its end."""
-GROWTH, MAX_GROWTH, MOST_GROWTH, GROWTH_S = 0.05, 0.3, 2.0, 0.1
+GROWTH, MAX_GROWTH, MOST_GROWTH, GROWTH_S = 0.1, 0.2, 2.0, 0.1
 REMEMBER_S = 10.0
 SERIES, SERIES_S, SIMILAR, FALLS, MAX_NOISE = 5, 3.0, 0.7, 0.95, 0.9
 CATCH_UP_S = 0.05
@@ -136,6 +142,7 @@ class AcceptedRate:
         self._tally = Tally()
         self._episode: Share | None = None
         self._cut_s = -math.inf
+        self._cut_per_s = 0.0  # what was accepted in the episode before it
         self._untold = False  # the last cut came before anything was accepted: the limit is a guess
         self._was_limited = False  # whether a limit was known when the last cut came
         self._used_up_per_s = 0.0  # what was accepted before the last cut
@@ -226,6 +233,8 @@ class AcceptedRate:
         if self.blocked:
             if sent_s > self._refused_sent_s:
                 self._unblock(sent_s, now)
+            elif sent_s < self._cut_s and now - self._cut_s < LONG_S and not self._untold:
+                self.limit_per_s += ABOVE  # of what had been used up, its answer came late
         elif self._held_per_s < self.limit_per_s and sent_s > self._refused_sent_s and now >= self._return_s:
             self._held_per_s = min(self._held_per_s + RETURN_PER_S, self.limit_per_s)
         self._grow(now)
@@ -241,7 +250,8 @@ class AcceptedRate:
             self._held_per_s = max(PROBE_DECAY * self._held_per_s, MIN_PER_S)
 
     def _unblock(self, sent_s: float, now: float) -> None:
-        self._held_per_s *= 2.0
+        probes = self._held_per_s * (self._response_s + GROWTH_S)
+        self._held_per_s *= 4.0 if probes < FEW else 2.0  # of few it costs little to be wrong
         self._next_s = min(self._next_s, now + 1.0 / self._held_per_s)
         if self._held_per_s >= self.limit_per_s:
             gap_s = now - self._cut_s
@@ -274,7 +284,7 @@ class AcceptedRate:
             if over and (self.limited or not self._tally.rising(now)):
                 self._cut(episode.accepted / age_s, episode.refused_share, now)
                 return
-        if age_s >= LONG_S:
+        if age_s >= max(LONG_S, min(MIN_REFUSALS / (LOW * self.limit_per_s), MAX_QUIET_S)):
             self._episode = None
 
     def _cut(self, per_s: float, share: float, now: float) -> None:
@@ -282,6 +292,9 @@ class AcceptedRate:
         pause_s = now - self._cut_s
         accepted = max(self._tally.last_second(now), per_s)
         before = self._used_up_per_s
+        if min(per_s, self._cut_per_s) > 0.0 and pause_s < SAME_AFTER_S and accepted < FALLING * before:
+            accepted = min(accepted, max(per_s, self._cut_per_s))
+        self._cut_per_s = per_s
         if per_s == 0.0 and (1.0 - SAME) * before < accepted < before and pause_s > SAME_AFTER_S:
             accepted = (1.0 - SAME_WEIGHT) * before + SAME_WEIGHT * accepted
         self._used_up_per_s = accepted
@@ -310,7 +323,7 @@ class AcceptedRate:
 
     def _grow(self, now: float) -> None:
         quiet_s = now - self._quiet_from_s
-        expected_s = min(3.0 / (TARGET * self.limit_per_s), MAX_QUIET_S)
+        expected_s = min(EXPECTED / (TARGET * self.limit_per_s), MAX_QUIET_S)
         if now < self._grow_s or quiet_s < max(QUIET_S + 2.0 * self._response_s, expected_s):
             return
         waited_s = now - self._waited_s
@@ -318,7 +331,7 @@ class AcceptedRate:
             grown = min(self.limit_per_s * (1.0 + self._growth), MOST_GROWTH * self._tally.last_second(now))
             self.limit_per_s = self._held_per_s = max(self.limit_per_s, grown)
             self._growth = min(2.0 * self._growth, MAX_GROWTH)
-            self._grow_s = now + max(GROWTH_S, min(TOLD / self.limit_per_s, 1.0))
+            self._grow_s = now + max(GROWTH_S, min(TOLD / self.limit_per_s, 1.0)) + 2.0 * self._response_s
         elif min(waited_s, quiet_s) > REMEMBER_S:
             self._open()
 

@@ -47,6 +47,7 @@ class RateLine:
         self._due = guarded(fail, self._let_go)
         self._lines: dict[AcceptedRate, deque[Unit]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = 0.0  # when it is due
 
     @property
     def limited(self) -> bool:
@@ -89,6 +90,9 @@ class RateLine:
             self._rates.accepted(unit.operation.key, sent_s=report.started_s, now=report.ended_s)
         elif report.outcome == _REFUSED and not report.hedge:
             self._rates.refused(unit.operation.key, sent_s=report.started_s, now=report.ended_s)
+        if self._timer is not None and self._due_s() < self._timer_s - MIN_WAIT_S:
+            self._timer.cancel()  # the store accepts again what it refused, or more
+            self._arm()
 
     def blocked(self, unit: Unit) -> bool:
         """Whether nothing of its kind is accepted at the moment, and has not been for MAX_BLOCKED_S at
@@ -104,9 +108,14 @@ class RateLine:
             self._timer.cancel()
             self._timer = None
 
+    def _due_s(self) -> float:
+        """When the first of those that wait may go."""
+        return min(rate.due_s() for rate in self._lines)
+
     def _arm(self) -> None:
-        due_s = min(rate.due_s() for rate in self._lines)
-        self._timer = self._loop.call_later(max(due_s - self._now(), MIN_WAIT_S), self._due)
+        now = self._now()
+        self._timer_s = max(self._due_s(), now + MIN_WAIT_S)
+        self._timer = self._loop.call_later(self._timer_s - now, self._due)
 
     def _let_go(self) -> None:
         """They are in the queue again: each takes its turn when it has a slot."""
