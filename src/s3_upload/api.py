@@ -45,7 +45,7 @@ from s3_upload.engine.version import Versions
 from s3_upload.errors import attach_summary, summary_of
 from s3_upload.observe.events import Events, Listener, Listening, events_for
 from s3_upload.pace import Pace
-from s3_upload.processor import busy_s
+from s3_upload.processor import all_busy_s, busy_s, processors
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.source import ObjectSource
@@ -77,7 +77,8 @@ class Runtime(msgspec.Struct, frozen=True):
     `clock`: monotonic seconds.  `offload`: runs a blocking function off the loop; `offload_source` likewise
     what is the caller's (iterables, files) and may never return, so that it keeps no other from its thread.
     `pause` blocks for so many seconds, in a thread of `offload`.  `close`: the run needs it no more.
-    `local_devices`: see `engine.nearby`.  `busy_s`: see `processor`.
+    `local_devices`: see `engine.nearby`.  `busy_s`: see `processor`; `all_busy_s` is for each
+    processor.
     """
 
     clock: Callable[[], float]
@@ -88,6 +89,7 @@ class Runtime(msgspec.Struct, frozen=True):
     close: Callable[[], None] = lambda: None
     local_devices: frozenset[int] = frozenset()
     busy_s: Callable[[], float] = lambda: 0.0
+    all_busy_s: Callable[[], float] = lambda: 0.0
 
 
 def controls_for(config: UploadConfig, open_connections: int = 0) -> Controls:
@@ -130,6 +132,7 @@ def real_runtime(config: UploadConfig) -> Runtime:
         close=close,
         local_devices=local_devices(),
         busy_s=busy_s,
+        all_busy_s=lambda: all_busy_s() / processors(),
     )
 
 
@@ -338,7 +341,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         fields_of=fields_of,
         existing=existing,
     )
-    gauges = Gauges(runtime.busy_s, lambda: pace.latest if pace is not None else None)
+    gauges = Gauges(runtime.busy_s, runtime.all_busy_s, lambda: pace.latest if pace is not None else None)
     scheduler.attach(feed, Again(feed, reader, runtime.offload, scheduler), gauges)
     return await scheduler.run()
 

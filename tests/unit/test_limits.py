@@ -35,6 +35,8 @@ IDLE = Standing(requests=3, max_requests=8)
         (msgspec.structs.replace(FULL, reading=True, listing=True), ANSWERS),
         (msgspec.structs.replace(IDLE, reading=True, sending_share=1.0), READING),
         (msgspec.structs.replace(IDLE, reading=True, listing=True), READING),
+        (msgspec.structs.replace(IDLE, reading=True, all_busy_share=0.8), READING),
+        (msgspec.structs.replace(IDLE, reading=True, all_busy_share=0.9), CPU),
         (msgspec.structs.replace(IDLE, listing=True), LISTING),
         (IDLE, ANSWERS),
         (msgspec.structs.replace(FULL, throttled=True, busy_share=0.9), THROTTLED),

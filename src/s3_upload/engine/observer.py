@@ -22,7 +22,7 @@ from s3_upload.engine.multipart import MultipartUpload
 from s3_upload.engine.teller import known_size
 from s3_upload.engine.watchdog import InFlight, Watchdog, transfer_of
 from s3_upload.observe.events import BytesAcknowledged, Events, LimitsChanged
-from s3_upload.observe.limits import ANSWERS, AWAY, LINK, SILENT_S, Shares, Standing, limited_by
+from s3_upload.observe.limits import ANSWERS, AWAY, LINK, READING, SILENT_S, Shares, Standing, limited_by
 from s3_upload.report import PaceReport
 from s3_upload.wire.exchange import Transfer
 
@@ -41,11 +41,12 @@ BIG_BYTES = 256 << 10
 class Gauges(msgspec.Struct, frozen=True):
     """What an observer reads that is not the scheduler's.
 
-    `busy_s`: for how long the loop's thread has been on a processor or waited for one.  `pace`: the newest
-    report, None where nothing holds the run back.
+    `busy_s`: for how long the loop's thread has been on a processor or waited for one; `all_busy_s`: all
+    threads, as a share of `processors`.  `pace`: the newest report, None where nothing holds the run back.
     """
 
     busy_s: Callable[[], float]
+    all_busy_s: Callable[[], float]
     pace: Callable[[], PaceReport | None]
 
 
@@ -78,6 +79,7 @@ class Observer:
         self._wants_limits = events.wants(LimitsChanged)
         self._looked_s = 0.0
         self._busy_s = gauges.busy_s()
+        self._all_busy_s: float | None = None  # at the last look, if files were what was waited for
         self._timer: asyncio.TimerHandle | None = loop.call_later(TICK_S, self._tick)
 
     def shares(self) -> dict[str, float]:
@@ -115,10 +117,23 @@ class Observer:
             pace_used=_used(pace),
         )
         self._looked_s, self._busy_s = now, busy_s
-        name = limited_by(standing)
+        name = self._limited_by(standing, elapsed_s)
         self._shares.add(name, now=now, since_s=now - standing.silent_s if name == AWAY else None)
         if self._wants_limits:
             self._tell_limits(standing, name, pace, now)
+
+    def _limited_by(self, standing: Standing, elapsed_s: float) -> str:
+        """Where files are what is waited for, it is asked whether that is the processors: all threads are
+        looked at, which costs too much for every look."""
+        before, self._all_busy_s = self._all_busy_s, None
+        name = limited_by(standing)
+        if name != READING:
+            return name
+        self._all_busy_s = self._gauges.all_busy_s()
+        if before is None:
+            return name
+        share = (self._all_busy_s - before) / elapsed_s
+        return limited_by(msgspec.structs.replace(standing, all_busy_share=share))
 
     def _sending_share(self) -> float:
         attempts, now = self._watchdog.in_flight, self._now()

@@ -10,7 +10,8 @@ holds counts, from what stops everything to what merely slows:
 2. CAP, OTHERS: the pace is bounded, by `max_bandwidth` or since others use the link.
 3. THROTTLED: requests wait for their turn at the rate that the store accepts.
 4. ERRORS: nothing goes on but waits between tries.
-5. CPU: the loop's thread had or wanted a processor for most of the time.
+5. CPU: the loop's thread had or wanted a processor for most of the time; or, while files are read (6), the
+   threads that read and hash them all that there are.
 6. Not all requests that may be under way are, since there is nothing to send: READING, while files are read;
    LISTING, while sources are still being found.
 7. LINK: the bytes of most requests are still on their way.
@@ -47,9 +48,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sources are being asked for; `reading`: files are being read.  `paced`: the state of `PaceReport`, ""
     without one; `pace_used`: how much of the pace is acknowledged, 0 to 1.  `throttled`: requests wait for
     their turn, at `rate_per_s`; `retries`: requests that wait between tries.  `busy_share`: of the time since
-    the last look, the loop's thread on a processor or waiting for one.  `sending_share`: of the requests
-    under way, those that the other side has not yet taken in.  `silent_s`: since the store's last answer, or
-    since bodies were still being taken in, where one is waited for.
+    the last look, the loop's thread on a processor or waiting for one; `all_busy_share`: of all processors,
+    all threads, where that was looked at.  `sending_share`: of the requests under way, those that the other
+    side has not yet taken in.  `silent_s`: since the store's last answer, or since bodies were still being
+    taken in, where one is waited for.
     """
 
     requests: int = 0
@@ -64,6 +66,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rate_per_s: float = 0.0
     retries: int = 0
     busy_share: float = 0.0
+    all_busy_share: float = 0.0
     sending_share: float = 0.0
     silent_s: float = 0.0
 
@@ -94,7 +97,9 @@ def _from_here(now: Standing) -> str:
         return CPU
     if now.requests >= now.max_requests or now.ready:
         return ""
-    return READING if now.reading else LISTING if now.listing else ""
+    if now.reading:
+        return CPU if now.all_busy_share >= BUSY else READING
+    return LISTING if now.listing else ""
 
 
 class _Span(msgspec.Struct, gc=False):
