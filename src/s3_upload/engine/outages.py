@@ -214,6 +214,7 @@ class Outages:
                     self._client.close_idle()
             case Change.BACK:
                 self._disarm()
+                self._moved_s = self._sink.now()  # a probe was answered, perhaps: no request knows of it yet
                 if self._events.wants(StoreBack):
                     self._events.tell(StoreBack(at_s=self._sink.now(), since_s=self._outage.since_s))
                 self._watchdog.cut_silent(self._outage.since_s, TIMER_OUTAGE)
