@@ -149,3 +149,12 @@ def test_an_outage_that_does_not_end_is_given_up_after_the_time_that_was_allowed
     assert "has been away for 60 s" in str(run.error)
     assert 60.0 <= run.ended_s - 0.4 <= 65.0
     assert run.leaks == []
+
+
+def test_a_store_that_was_away_limited_for_as_long_as_it_was_away() -> None:
+    """What is sent then may take seconds to be answered on a slow link: that is the link's time."""
+    slow = dataclasses.replace(WORLDS["big"], rates=((0.0, 5e6),), restarts=((10.0, 16.0),))
+    outcome, taken_s = finished(slow)
+    summary = outcome.runs[0].summary
+    assert summary is not None
+    assert summary.limits["away"] * taken_s == pytest.approx(6.0, rel=0.1)
