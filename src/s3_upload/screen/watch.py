@@ -18,7 +18,7 @@ from s3_upload.screen.lookahead import size_of
 if TYPE_CHECKING:
     from s3_upload.screen.lookahead import Lookahead
 
-FIRST_S, FRAME_S = 0.3, 0.25
+FIRST_S, FRAME_S = 0.3, 0.2
 """From the begin to the first look at how the run stands: one that is over by then would only flash up;
 between two looks."""
 
