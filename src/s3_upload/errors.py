@@ -301,10 +301,6 @@ def _rebuild(cls: type[UploadError], message: str, state: dict[str, Any]) -> Upl
     return error
 
 
-CREATE_CALL = ", S3Client.create_bucket"
-"""In the line about a bucket that there is not; the command leaves it out."""
-
-
 class RunError(S3UploadError):
     """The run cannot go on: no such bucket, bad credentials, unknown or unreachable host, untrusted
     certificate.

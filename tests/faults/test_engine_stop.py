@@ -65,7 +65,7 @@ def test_the_message_says_what_to_do_about_a_missing_bucket(fault_server: StartF
     server = fault_server(model=S3Model(buckets=set()))
     with pytest.raises(
         RunError,
-        match=r"no such bucket; create it .--create-bucket, S3Client.create_bucket. or correct its name",
+        match=r"no such bucket; create it .--create-bucket; in Python: create_bucket. or correct its name",
     ):
         upload(server, MANY)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,15 +28,36 @@ from tests.faults.test_outage import SMALL, WAITS, Tripping, nth_request
 from tests.faults.uploads import BUCKET, PART_BYTES, config, quiet, run, sources, upload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from s3_upload.client import S3Client
     from s3_upload.report import UploadSummary
     from tests.conftest import StartFaultServer
+    from tests.faults.server import FaultServer
 
 BIG = random.Random(5).randbytes(2 * PART_BYTES + 1)
 MOMENTARY = (BytesAcknowledged, LimitsChanged)
 """What is told at moments that the machine's speed decides."""
+
+
+def heard_until(
+    server: FaultServer, files: Any, *kinds: type, enough: Callable[[Any], bool], **options: Any
+) -> list[Any]:
+    """What a listener hears of an upload, up to the event that is `enough`: it ends the run."""
+    heard: list[Any] = []
+
+    class EnoughError(Exception):
+        pass
+
+    def listen(event: Event) -> None:
+        heard.append(event)
+        if enough(event):
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        upload(server, files, events=Listening(listen, frozenset(kinds)), **options)
+    return heard
 
 
 def test_a_small_object_begins_is_tried_and_ends(fault_server: StartFaultServer) -> None:
@@ -83,23 +104,8 @@ def test_the_bytes_of_a_big_body_are_told_while_it_is_on_its_way(
     path = tmp_path / "big"
     path.write_bytes(BIG[: 4 << 20])
     server = fault_server([Rule(Stall(after_body_bytes=taken), nth=1)], receive_buffer_bytes=64 << 10)
-    heard: list[BytesAcknowledged] = []
-
-    class EnoughError(Exception):
-        pass
-
-    def listen(event: Event) -> None:
-        assert isinstance(event, BytesAcknowledged)
-        heard.append(event)
-        if event.bytes >= taken:
-            raise EnoughError
-
-    with pytest.raises(EnoughError):
-        upload(
-            server,
-            [ObjectSource.file(path, "big")],
-            events=Listening(listen, frozenset({BytesAcknowledged})),
-        )
+    files = [ObjectSource.file(path, "big")]
+    heard = heard_until(server, files, BytesAcknowledged, enough=lambda event: event.bytes >= taken)
     assert all(0 <= event.bytes < 4 << 20 for event in heard)
     assert {(event.key, event.seq, event.size) for event in heard} == {("big", 0, 4 << 20)}
 
@@ -110,23 +116,14 @@ def test_the_size_of_a_stream_is_what_was_said_of_it_and_not_what_has_come(
 ) -> None:
     """A part stalls until it was told how far it is."""
     server = fault_server([Rule(Stall(after_body_bytes=1 << 20), query={"partNumber": "1"})])
-    heard: list[ObjectBegun | BytesAcknowledged] = []
-
-    class EnoughError(Exception):
-        pass
-
-    def listen(event: Event) -> None:
-        assert isinstance(event, ObjectBegun | BytesAcknowledged)
-        heard.append(event)
-        if isinstance(event, BytesAcknowledged):
-            raise EnoughError
-
-    with pytest.raises(EnoughError):
-        upload(
-            server,
-            [ObjectSource.stream([BIG], "stream", said)],
-            events=Listening(listen, frozenset({ObjectBegun, BytesAcknowledged})),
-        )
+    files = [ObjectSource.stream([BIG], "stream", said)]
+    heard = heard_until(
+        server,
+        files,
+        ObjectBegun,
+        BytesAcknowledged,
+        enough=lambda event: isinstance(event, BytesAcknowledged),
+    )
     assert [event.size for event in heard] == [said, said]
 
 
@@ -175,6 +172,11 @@ def test_what_a_listener_raises_ends_the_run(fault_server: StartFaultServer) -> 
         upload(fault_server(), {"a": b"1"}, events=listen)
 
 
+def test_so_it_is_when_the_run_is_through(fault_server: StartFaultServer) -> None:
+    """The last look tells what limited, and what that raised was lost: `--json` into a closed pipe gave 0."""
+    heard_until(fault_server(), {"a": b"1"}, LimitsChanged, enough=lambda event: event.requests == 0)
+
+
 def test_a_listener_that_is_none_is_refused(fault_server: StartFaultServer) -> None:
     with pytest.raises(TypeError, match="events"):
         upload(fault_server(), {"a": b"1"}, events=7)
@@ -183,22 +185,11 @@ def test_a_listener_that_is_none_is_refused(fault_server: StartFaultServer) -> N
 def test_a_store_that_takes_nothing_in_any_more_is_said_to_be_silent(fault_server: StartFaultServer) -> None:
     """As a process that is stopped, whose kernel takes in what there is room for."""
     server = fault_server([Rule(Stall(after_body_bytes=0), method="PUT")])
-    told: list[LimitsChanged] = []
-
-    class HeardError(Exception):
-        pass
-
-    def hear(event: Event) -> None:
-        assert isinstance(event, LimitsChanged)
-        told.append(event)
-        if event.silent_since_s is not None:
-            raise HeardError
-
-    with pytest.raises(HeardError):
-        upload(
-            server,
-            {"big": bytes(4 * PART_BYTES)},
-            settings=config(multipart_threshold=5 * PART_BYTES),
-            events=Listening(hear, frozenset({LimitsChanged})),
-        )
-    assert told[-1].limited_by == AWAY
+    heard = heard_until(
+        server,
+        {"big": bytes(4 * PART_BYTES)},
+        LimitsChanged,
+        enough=lambda event: event.silent_since_s is not None,
+        settings=config(multipart_threshold=5 * PART_BYTES),
+    )
+    assert heard[-1].limited_by == AWAY

@@ -36,7 +36,7 @@ from s3_upload.cli.render import JsonLines, Text, counted
 from s3_upload.cli.store import open_store
 from s3_upload.content_type import content_type_by_name
 from s3_upload.descriptors import limit, raise_limit
-from s3_upload.errors import CREATE_CALL, RunError, S3UploadError, attach_summary, summary_of
+from s3_upload.errors import RunError, S3UploadError, attach_summary, summary_of
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
@@ -120,7 +120,6 @@ def _upload_and_tell(job: Job, began_s: float) -> None:
     except StdoutError:
         raise
     except S3UploadError as error:
-        error.args = tuple(str(said).replace(CREATE_CALL, "") for said in error.args)
         with suppress(StdoutError):  # this one is worse
             job.rendering.break_off(error, time.monotonic() - began_s)
             flush()

@@ -33,10 +33,10 @@ Theory of operation.
 5. *Settled*: a success adds GAIN to the limit, a refusal takes GAIN / TARGET from it, in requests per
    second.  So it settles where TARGET of the requests are refused, a little above what the store allows,
    with a time constant of TARGET / GAIN (3.6 s) whatever the rate.
-6. *Growth*: no refusal for QUIET_S and two responses, and for EXPECTED times as long as TARGET lets expect
-   (at most MAX_QUIET_S): the store allows more than before.  While requests wait for their turn, the limit
-   grows every GROWTH_S and two responses, by GROWTH at first and then by MAX_GROWTH, but never beyond
-   MOST_GROWTH times what a second has accepted.
+6. *Growth*: no refusal for QUIET_S and two responses, and for as long as QUIET_REFUSALS would take
+   if TARGET were refused (at most MAX_QUIET_S): the store allows more than before.  While requests wait for
+   their turn, the limit grows every GROWTH_S and two responses, by GROWTH at first and then by MAX_GROWTH,
+   but never beyond MOST_GROWTH times what a second has accepted.
 7. *Open again*: nothing has had to wait, and nothing was refused, for REMEMBER_S.
 8. *Not for the rate*: SERIES cuts in a row, none more than SERIES_S after the last, before each of which
    about as large a share was refused (SIMILAR), while what was accepted fell with what was sent: to less
@@ -69,7 +69,7 @@ FEW = 8
 MIN_PER_S = 1.0
 TARGET = 0.018
 GAIN = 0.005
-QUIET_S, MAX_QUIET_S, EXPECTED = 1.2, 5.0, 3.7
+QUIET_S, MAX_QUIET_S, QUIET_REFUSALS = 1.2, 5.0, 3.7
 """More than the second in which many stores count: its refusals come at its end."""
 GROWTH, MAX_GROWTH, MOST_GROWTH, GROWTH_S = 0.1, 0.2, 2.0, 0.1
 REMEMBER_S = 10.0
@@ -323,7 +323,7 @@ class AcceptedRate:
 
     def _grow(self, now: float) -> None:
         quiet_s = now - self._quiet_from_s
-        expected_s = min(EXPECTED / (TARGET * self.limit_per_s), MAX_QUIET_S)
+        expected_s = min(QUIET_REFUSALS / (TARGET * self.limit_per_s), MAX_QUIET_S)
         if now < self._grow_s or quiet_s < max(QUIET_S + 2.0 * self._response_s, expected_s):
             return
         waited_s = now - self._waited_s

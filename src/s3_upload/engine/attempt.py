@@ -10,7 +10,7 @@ from s3_upload.control.timeout import Timeout, Timeouts
 from s3_upload.engine.client import Client
 from s3_upload.engine.unit import Unit
 from s3_upload.engine.watchdog import InFlight, Watchdog
-from s3_upload.errors import CREATE_CALL, AttemptError, FailureKind, RunError, UploadError
+from s3_upload.errors import AttemptError, FailureKind, RunError, UploadError
 from s3_upload.http import Response
 from s3_upload.report import SUCCESS, SUPERSEDED, AttemptReport
 from s3_upload.s3.checksum import verify
@@ -145,7 +145,8 @@ def _explain(client: Client, unit: Unit, failure: Failure, exchange: Exchange, i
     where = f"{client.endpoint}: bucket {unit.operation.bucket!r}: "
     many = f"; {in_a_row} objects in a row were refused" if in_a_row > 1 else ""
     if failure.code == "NoSuchBucket":
-        return f"{where}no such bucket; create it (--create-bucket{CREATE_CALL}) or correct its name{many}"
+        how = "--create-bucket; in Python: create_bucket"
+        return f"{where}no such bucket; create it ({how}) or correct its name{many}"
     if failure.kind is FailureKind.CONNECT:
         tries = f"{unit.retries + 1} attempts" if unit.retries else "one attempt"
         return f"{client.endpoint} cannot be reached, after {tries}: {failure.message}"

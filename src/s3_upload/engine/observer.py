@@ -71,7 +71,7 @@ class Observer:
         self._stand = stand
         self._loop = loop
         self._tick = guarded(fail, self._act)
-        self._last_look = guarded(fail, self._look)
+        self._finish = guarded(fail, self.finish)
         self._shares = Shares()
         self._told: LimitsChanged | None = None
         self._acknowledged: dict[Upload, int] = {}
@@ -86,12 +86,17 @@ class Observer:
         """What has limited the run so far, as shares of its time."""
         return self._shares.of(self._now())
 
-    def close(self) -> None:
-        """No more looks; the last one counts for the rest of the time."""
+    def finish(self) -> None:
+        """No more looks; the last one counts for the rest of the time. Raises what a listener raises."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._last_look()  # all the rest is still to be closed, whatever a listener raises
+            self._look()
+
+    def close(self) -> None:
+        """The same of a run that something else ends: what a listener raises is less than that, and all the
+        rest is still to be closed."""
+        self._finish()
 
     def _act(self) -> None:
         now = self._now()

@@ -6,8 +6,7 @@ Rules:
   A unit that waits for its retry holds none.
 * `responses.py` and the wire say what went wrong, `retry.py` what to do about it, `failures.py` does it.
 * The run ends in one way: `_finish()` sets one future, to success when nothing is left, to the first
-  error that stops the run; then every task and timer is cancelled, and what the store holds of
-  unfinished multipart uploads is aborted.
+  error that stops the run; then every task and timer is cancelled, and unfinished uploads are aborted.
 
 Theory of operation.  Feed and uploads fill `_ready`; a worker takes a unit, makes one attempt and settles it.
 Success and final failure go to its upload, which names what follows; a retry is ready again after its delay.
@@ -145,6 +144,7 @@ class Scheduler:
         try:
             try:
                 await self._end
+                self._observer.finish()
             finally:
                 await undisturbed(self._end_all())  # its time is bounded
         except BaseException as error:

@@ -41,10 +41,8 @@ class Teller:
     def begun(self, unit: Unit) -> None:
         """`unit` is about to be sent: perhaps it is the first of its object."""
         upload = unit.upload
-        if unit.operation.name in BEGINS and not any(
-            report.operation in BEGINS
-            for report in upload.attempt_reports  # else it is begun anew
-        ):
+        tried = upload.attempt_reports  # perhaps whether it exists, before; else it is begun anew
+        if unit.operation.name in BEGINS and not any(report.operation in BEGINS for report in tried):
             source = upload.source
             self._events.tell(
                 ObjectBegun(
