@@ -283,12 +283,8 @@ def test_too_few_open_files_get_one_clear_line(account: dict[str, str], src: Pat
 
 def test_a_bucket_that_is_not_there(account: dict[str, str], src: Path) -> None:
     result = s3_upload(account, "src", "s3://no-such-bucket/p")
-    assert_one_line(
-        result,
-        3,
-        "'no-such-bucket': no such bucket",
-        "create it (--create-bucket; in Python: create_bucket) or correct its name\n",
-    )
+    wanted = "create it (--create-bucket; in Python: create_bucket) or correct its name\n"
+    assert_one_line(result, 3, "'no-such-bucket': no such bucket", wanted)
 
 
 def test_a_bucket_is_made_where_there_is_none(
