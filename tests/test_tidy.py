@@ -50,14 +50,16 @@ ARROWS: dict[str, set[str]] = {
     "session": LEAVES | {"s3"},
     "embedded": LEAVES,
     "client": LEAVES | {"s3", "wire", "session"},
-    "content_type": LEAVES,
+    "content_type": LEAVES | {"content_types"},
+    "content_types": {"checks", "errors"},
     "adapters": LEAVES | {"s3", "wire", "engine"},
     "api": LEAVES | {"content_type", "engine", "control", "observe", "s3"},
     "blocking": set(),
     "showing": LEAVES | {"observe", "screen"},
-    "job": LEAVES | {"api", "client", "content_type", "engine", "mapping", "observe", "s3", "showing"},
+    "job": LEAVES
+    | {"api", "client", "content_type", "content_types", "engine", "mapping", "observe", "s3", "showing"},
     "running": LEAVES | {"blocking", "job", "observe"},
-    "calls": LEAVES | {"api", "blocking", "engine", "job", "observe", "running", "s3"},
+    "calls": LEAVES | {"api", "blocking", "content_types", "engine", "job", "observe", "running", "s3"},
     "cli": LEAVES
     | {"__init__", "api", "blocking", "observe", "screen", "client", "content_type", "embedded", "mapping"}
     | {"s3", "session"},

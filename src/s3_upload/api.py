@@ -20,7 +20,7 @@ import msgspec
 from s3_upload import descriptors
 from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_type
 from s3_upload.config import UploadConfig
-from s3_upload.content_type import guessing
+from s3_upload.content_type import Guess
 from s3_upload.control.bulk import BulkBound
 from s3_upload.control.courtesy import CappedWindow, Courtesy, PacedTimeout
 from s3_upload.control.outage import Outage
@@ -350,7 +350,10 @@ def _fields_of(default_request: DefaultRequest | None) -> Callable[[ObjectSource
     """What is said of an object: by its source, else by `default_request`; its name tells the content type
     where there is none of these to do so."""
     if default_request is None:
-        return guessing()
+        return Guess()
+
+    if isinstance(default_request, Guess):
+        return default_request
 
     def fields_of(source: ObjectSource) -> RequestFields:
         if source.fields is not None:

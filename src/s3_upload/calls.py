@@ -12,6 +12,7 @@ from typing import Unpack
 from s3_upload import blocking
 from s3_upload.api import DefaultRequest
 from s3_upload.config import UploadConfig
+from s3_upload.content_types import ContentTypes
 from s3_upload.engine.client import Client
 from s3_upload.errors import attach_summary, summary_of
 from s3_upload.job import Progress, Settings, UploadSources, prepare
@@ -31,6 +32,7 @@ def upload(
     events: Listener | Listening | None = None,
     fields: RequestFields | None = None,
     default_request: DefaultRequest | None = None,
+    content_types: ContentTypes | None = None,
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
     endpoint_url: str | None = None,
@@ -55,6 +57,8 @@ def upload(
     `fields`: what to say of every object (content type, metadata, storage class, …); `default_request`: a
     function that says it of each.  What an `ObjectSource` says itself comes first.  The content type is
     guessed from the name where nobody says one, but for `default_request`.
+    `content_types`: types by suffix that come before ours ({"gcode": "text/x-gcode"}), or the path of a file
+    in the format of mime.types.
     `exclude`, `include`: patterns of what to leave out of directories, and to take all the same ("*.tmp").
     `endpoint_url`, `region`, `profile`, `credentials`: as in `S3Client`; the rest is looked up where every
     AWS tool does.  `client`: one of your own instead: of `s3_upload.adapters.boto3_client`; for
@@ -84,6 +88,7 @@ def start_upload(
     events: Listener | Listening | None = None,
     fields: RequestFields | None = None,
     default_request: DefaultRequest | None = None,
+    content_types: ContentTypes | None = None,
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
     endpoint_url: str | None = None,
@@ -116,6 +121,7 @@ async def upload_async(
     events: Listener | Listening | None = None,
     fields: RequestFields | None = None,
     default_request: DefaultRequest | None = None,
+    content_types: ContentTypes | None = None,
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
     endpoint_url: str | None = None,

@@ -19,7 +19,8 @@ from s3_upload.api import DefaultRequest, s3_upload_files
 from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_type
 from s3_upload.client import S3Client
 from s3_upload.config import UploadConfig
-from s3_upload.content_type import content_type_by_name
+from s3_upload.content_type import Guess
+from s3_upload.content_types import ContentTypes
 from s3_upload.engine.client import Client
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.filters import Filters, filters_of
@@ -27,7 +28,7 @@ from s3_upload.mapping import Destination, map_paths
 from s3_upload.observe.events import Events, Listener, Listening
 from s3_upload.pace import Pace
 from s3_upload.report import UploadReport, UploadSummary
-from s3_upload.request_fields import RequestFields
+from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.showing import Walk, show_progress
 from s3_upload.source import ObjectSource, checked
@@ -122,6 +123,7 @@ def prepare(
     events: Listener | Listening | None,
     fields: RequestFields | None,
     default_request: DefaultRequest | None,
+    content_types: ContentTypes | None,
     exclude: str | Iterable[str],
     include: str | Iterable[str],
     endpoint_url: str | None,
@@ -141,12 +143,13 @@ def prepare(
         must_be_callable("progress", progress, "True shows a screen")
     if events is not None and not isinstance(events, Listening):
         must_be_listener("events", events)
-    if default_request is not None and fields is not None:
-        raise ConfigError("fields and default_request do not go together: leave one out")
+    for name, given in (("fields", fields), ("content_types", content_types)):
+        if default_request is not None and given is not None:
+            raise ConfigError(f"{name} and default_request do not go together: leave one out")
     must_be("fields", fields, (RequestFields, NoneType), "RequestFields or None")
     must_be_callable("default_request", default_request)
-    if fields is not None:
-        default_request = content_type_by_name(fields)
+    if default_request is None:
+        default_request = Guess(NO_FIELDS if fields is None else fields, content_types)
     place = Destination.parse(destination)
     store = {"endpoint_url": endpoint_url, "region": region, "profile": profile, "credentials": credentials}
     if client is not None:
@@ -199,8 +202,8 @@ def _own_client(store: dict[str, Any]) -> S3Client:
 
 
 _KEYWORDS = (
-    "config", "progress", "events", "fields", "default_request", "exclude", "include", "endpoint_url",
-    "region", "profile", "credentials", "client",
+    "config", "progress", "events", "fields", "default_request", "content_types", "exclude", "include",
+    "endpoint_url", "region", "profile", "credentials", "client",
 )  # fmt: skip
 
 

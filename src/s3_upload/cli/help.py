@@ -81,7 +81,7 @@ _METAVARS = {
     "rules": "GLOB",
     "endpoint_url": "URL",
     "embedded": "DIR",
-    **dict.fromkeys(("report", "failed_to"), "FILE"),
+    **dict.fromkeys(("report", "failed_to", "content_type_map"), "FILE"),
     "max_bandwidth": "RATE",
     "metadata": "K=V,K=V",
     "tags": "K=V,K=V",

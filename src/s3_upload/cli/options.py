@@ -19,12 +19,13 @@ from cyclopts import Group, Parameter
 
 from s3_upload.cli.output import UsageError
 from s3_upload.config import GIB, UploadConfig, complaint
+from s3_upload.content_type import content_type_by_name
 from s3_upload.errors import AttemptError, ConfigError
 from s3_upload.filters import Filters, Rule
 from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
 from s3_upload.request_fields import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.s3.fields import field_headers
-from s3_upload.source import utf8_of
+from s3_upload.source import ObjectSource, utf8_of
 from s3_upload.units import parse_size, parse_time_s, show_size, show_time
 
 SOURCES = Group("Sources", sort_key=0)
@@ -210,7 +211,12 @@ class ObjectOptions:
     """What to say of every object; the flags are those of `aws s3 cp`, else of `aws s3api`."""
 
     content_type: Annotated[str | None, flag("Content-Type (default: guessed from the name).")] = None
-    content_encoding: Annotated[str | None, flag("Content-Encoding.")] = None
+    content_type_map: Annotated[
+        str | None, flag("Types of your own by suffix, as a file in the format of mime.types.")
+    ] = None
+    content_encoding: Annotated[
+        str | None, flag("Content-Encoding (default: guessed from names such as x.js.gz and x.svgz).")
+    ] = None
     content_disposition: Annotated[str | None, flag("Content-Disposition.")] = None
     content_language: Annotated[str | None, flag("Content-Language.")] = None
     cache_control: Annotated[str | None, flag("Cache-Control.")] = None
@@ -253,6 +259,14 @@ class ObjectOptions:
     metadata: Annotated[str, flag("The object's own metadata: KEY=VALUE,KEY=VALUE.")] = ""
     tags: Annotated[str, flag("The object's tags: KEY=VALUE,KEY=VALUE.")] = ""
 
+    def default_request(self) -> Callable[[ObjectSource], RequestFields]:
+        """What is said of each object. Raises `UsageError` and `ConfigError`."""
+        fields = self.request_fields()
+        try:
+            return content_type_by_name(fields, self.content_type_map)
+        except ConfigError as error:
+            raise UsageError(f"--content-type-map {error}") from error
+
     def request_fields(self) -> RequestFields:
         """`NO_FIELDS` itself if no flag was given. Raises `UsageError` and `ConfigError`."""
         given: dict[str, Any] = {
@@ -263,7 +277,7 @@ class ObjectOptions:
         given["if_none_match"] = "*" if self.if_none_match else None
         given["expires"] = _time(given["expires"])
         key = self.sse_c_key  # a path, perhaps
-        del given["sse_c_key"], given["no_clobber"]
+        del given["sse_c_key"], given["no_clobber"], given["content_type_map"]
         if given.pop("sse_c") and key is None:
             raise UsageError("--sse-c: the key is missing: give --sse-c-key, or set S3_UPLOAD_SSE_C_KEY")
         given["sse_customer_key"] = customer_key(key) if key else None

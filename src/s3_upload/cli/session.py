@@ -34,7 +34,6 @@ from s3_upload.cli.output import (
 from s3_upload.cli.page_file import PageFile, written_at_the_end
 from s3_upload.cli.render import JsonLines, Text, counted
 from s3_upload.cli.store import open_store
-from s3_upload.content_type import content_type_by_name
 from s3_upload.descriptors import limit, raise_limit
 from s3_upload.errors import RunError, S3UploadError, attach_summary, summary_of
 from s3_upload.text import printable
@@ -89,7 +88,7 @@ class Job:
 def run(job: Job) -> int:
     """Does the job and returns the exit code. Raises `S3UploadError`s where there is none to return."""
     if job.options.output.dryrun:
-        job.options.config(), job.options.objects.request_fields()
+        job.options.config(), job.options.objects.default_request()
         from s3_upload.cli.dryrun import dry_run
 
         return dry_run(job.bucket, job.passes, job.options.output)
@@ -189,7 +188,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     from s3_upload.observe.events import joined
     from s3_upload.pace import Pace
 
-    config, fields = job.options.config(), job.options.objects.request_fields()
+    config, guess = job.options.config(), job.options.objects.default_request()
     share_one_heap()
     collect_rarely()
     raise_limit()
@@ -212,7 +211,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
                     sources,
                     config,
                     progress=progress,
-                    default_request=content_type_by_name(fields),
+                    default_request=guess,
                     pace=pace,
                     notice=notice_of(job),
                     events=joined(events, job.changes.listening),
