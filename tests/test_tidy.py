@@ -23,7 +23,7 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
 LEAVES = {"checks", "config", "descriptors", "errors", "filters", "http", "pace", "parts", "report", "source"}
-LEAVES |= {"processor", "request_fields", "text", "threads", "units"}
+LEAVES |= {"processor", "request_fields", "text", "threads", "tree", "units"}
 ARROWS: dict[str, set[str]] = {
     "checks": set(),
     "descriptors": set(),
@@ -39,8 +39,9 @@ ARROWS: dict[str, set[str]] = {
     "report": {"errors", "source", "text", "units"},
     "request_fields": {"checks", "errors"},
     "filters": {"checks", "errors"},
-    "source": {"checks", "descriptors", "errors", "filters", "request_fields"},
-    "mapping": {"errors", "filters", "source"},
+    "source": {"checks", "errors", "request_fields"},
+    "tree": {"checks", "descriptors", "errors", "filters", "source"},
+    "mapping": {"errors", "filters", "source", "tree"},
     "control": LEAVES,
     "s3": LEAVES,
     "wire": LEAVES,

@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from s3_upload.s3.credentials import CredentialProvider, Credentials
     from s3_upload.s3.endpoint import AddressingStyle
     from s3_upload.session import ChecksumMode
-    from s3_upload.source import BinaryFile, Chunk, Chunks, ObjectSource, files_recursive
+    from s3_upload.source import BinaryFile, Chunk, Chunks, ObjectSource
+    from s3_upload.tree import files_recursive
     from s3_upload.wire.resolve import LookUp
     from s3_upload.wire.tls import ClientCertificate
 
@@ -144,7 +145,8 @@ _NAMES_IN = {
     "s3.credentials": ("CredentialProvider", "Credentials",),
     "s3.endpoint": ("AddressingStyle",),
     "session": ("ChecksumMode",),
-    "source": ("BinaryFile", "Chunk", "Chunks", "ObjectSource", "files_recursive",),
+    "source": ("BinaryFile", "Chunk", "Chunks", "ObjectSource",),
+    "tree": ("files_recursive",),
     "wire.resolve": ("LookUp",),
     "wire.tls": ("ClientCertificate",),
 }  # fmt: skip

@@ -24,7 +24,7 @@ from s3_upload.content_types import ContentTypes
 from s3_upload.engine.client import Client
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.filters import Filters, filters_of
-from s3_upload.mapping import Destination, map_paths
+from s3_upload.mapping import Destination, map_paths, walk_paths
 from s3_upload.observe.events import Events, Listener, Listening
 from s3_upload.pace import Pace
 from s3_upload.report import UploadReport, UploadSummary
@@ -32,6 +32,7 @@ from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.showing import Walk, show_progress
 from s3_upload.source import ObjectSource, checked
+from s3_upload.tree import Listings
 
 Path = str | os.PathLike[str]
 UploadSources = Path | ObjectSource | Iterable[Path | ObjectSource] | AsyncIterable[ObjectSource]
@@ -154,7 +155,8 @@ def prepare(
     store = {"endpoint_url": endpoint_url, "region": region, "profile": profile, "credentials": credentials}
     if client is not None:
         _check_client(client, store, any_loop=any_loop)
-    files, walk = _files(sources, place, filters_of(exclude, include))
+    listings = Listings() if progress is True else None
+    files, walk = _files(sources, place, filters_of(exclude, include), listings)
     return Job(
         destination=place,
         files=files,
@@ -219,13 +221,13 @@ def _check_client(client: Client, store: dict[str, Any], *, any_loop: bool) -> N
 
 
 def _files(
-    sources: UploadSources, destination: Destination, filters: Filters | None
+    sources: UploadSources, destination: Destination, filters: Filters | None, listings: Listings | None
 ) -> tuple[Files, Walk | None]:
     """To upload, and to count."""
     if isinstance(sources, ObjectSource):
         sources = [sources]
     if isinstance(sources, str | os.PathLike):
-        return _walked([os.fspath(sources)], destination, filters)
+        return _walked([os.fspath(sources)], destination, filters, listings)
     if isinstance(sources, AsyncIterable):
         return _whole_keys(sources, destination, filters), None
     if isinstance(sources, bytes) or not isinstance(sources, Iterable):
@@ -233,7 +235,7 @@ def _files(
     items = iter(sources)
     first = next(items, None)
     if isinstance(first, str | os.PathLike):
-        return _walked([_path(item) for item in (first, *items)], destination, filters)
+        return _walked([_path(item) for item in (first, *items)], destination, filters, listings)
     if first is None:
         raise ConfigError("sources: there are none: give paths, or ObjectSources")
     files = itertools.chain((checked(first),), items)
@@ -242,10 +244,10 @@ def _files(
 
 
 def _walked(
-    paths: list[str], destination: Destination, filters: Filters | None
+    paths: list[str], destination: Destination, filters: Filters | None, listings: Listings | None
 ) -> tuple[Iterable[ObjectSource], Walk]:
-    walk = partial(map_paths, paths, destination, filters)
-    return walk(), walk
+    files = map_paths(paths, destination, filters, listings)
+    return files, partial(walk_paths, paths, destination, filters, listings)
 
 
 def _named(sources: UploadSources) -> str:

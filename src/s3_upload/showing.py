@@ -14,9 +14,9 @@ from s3_upload.screen.frame import ASCII, UNICODE, Frame, Title
 from s3_upload.screen.lookahead import Lookahead
 from s3_upload.screen.painter import Painter
 from s3_upload.screen.watch import Watch
-from s3_upload.source import ObjectSource
+from s3_upload.tree import Entry
 
-Walk = Callable[[], Iterable[ObjectSource]]
+Walk = Callable[[], Iterable[Entry]]
 
 
 @asynccontextmanager

@@ -12,7 +12,8 @@ import pytest
 
 from s3_upload.engine.reader import PULL_BUDGET_S
 from s3_upload.errors import FailureKind
-from s3_upload.source import ObjectSource, files_recursive
+from s3_upload.source import ObjectSource
+from s3_upload.tree import files_recursive
 from tests.faults.actions import s3_error
 from tests.faults.uploads import PART_BYTES, Reports, stored, upload
 

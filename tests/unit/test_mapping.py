@@ -13,13 +13,12 @@ from s3_upload import mapping
 from s3_upload.errors import ConfigError, SourceError
 from s3_upload.filters import Filters, Rule
 from s3_upload.mapping import Destination, map_paths
-from s3_upload.source import files_recursive
+from s3_upload.tree import Entry, PlainFiles, walk_tree
 from tests.unit.paths import null_in_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from s3_upload.source import ObjectSource
 
 NO_FILES = ": S3 keeps no empty directories: give files, or directories with files in them"
 
@@ -191,11 +190,11 @@ def test_nothing_is_walked_beforehand_where_names_keep_sources_apart(
 ) -> None:
     listed: list[str] = []
 
-    def counting(path: str, prefix: str, **_: object) -> Iterator[ObjectSource]:
+    def counting(path: str, prefix: str, *_: object) -> Iterator[Entry]:
         listed.append(path)
-        return files_recursive(path, prefix)
+        return walk_tree(path, prefix)
 
-    monkeypatch.setattr(mapping, "files_recursive", counting)
+    monkeypatch.setattr(mapping, "walk_tree", counting)
     sources = map_paths(["d", "run1", "run2"], Destination("b", "p"))
     assert listed == ["d"]
     assert len(list(sources)) == 5
@@ -218,12 +217,16 @@ def test_what_is_merged_is_not_kept(tree: Path, monkeypatch: pytest.MonkeyPatch)
             alive.add(self)
             most = max(most, len(alive))
 
-    def walk(path: str, prefix: str, **_: object) -> Iterator[Watched]:
-        return (Watched(f"{prefix}{number:04}{path[0]}") for number in range(1_000))
+    def walk(path: str, prefix: str, *_: object) -> Iterator[Entry]:
+        yield PlainFiles("", prefix, [f"{number:04}{path[0]}" for number in range(1_000)])
+
+    def watched(entries: Iterator[PlainFiles]) -> Iterator[Watched]:
+        return (Watched(found.prefix + name) for found in entries for name in found.names)
 
     for name in ("x/run", "y/run"):
         (tree / name).mkdir(parents=True)
-    monkeypatch.setattr(mapping, "files_recursive", walk)
+    monkeypatch.setattr(mapping, "walk_tree", walk)
+    monkeypatch.setattr(mapping, "sources_of", watched)
     map_paths(["x/run", "y/run"], Destination("b", "p"))
     assert most < 10
 

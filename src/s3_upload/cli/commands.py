@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from s3_upload.cli import render, session
-from s3_upload.cli.display import Display, kind_of
+from s3_upload.cli.display import Display, Kind, kind_of
 from s3_upload.cli.options import StoreOptions, UploadOptions, flag
 from s3_upload.cli.output import UsageError, emit
 from s3_upload.cli.page_file import PageFile
 from s3_upload.cli.sources import open_sources, refuse_overlap, split_words
 from s3_upload.cli.stdin import STDIN
-from s3_upload.mapping import Destination, check_bucket, not_empty
-from s3_upload.source import files_recursive, utf8_of
+from s3_upload.mapping import Destination, check_bucket, not_empty, walk_paths
+from s3_upload.source import utf8_of
+from s3_upload.tree import Listings, sources_of, walk_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable
 
     from s3_upload.cli.failed_to import FailedTo
-    from s3_upload.source import ObjectSource
 
 PERF_ENDPOINT_URL = "http://localhost:9000"
 PERF_PROFILE = "testing"
@@ -60,18 +60,20 @@ def upload(
     paths, destination = split_words(words, command_names())
     _check_embedded(options, paths)
     kind = render.JsonLines if options.output.json else render.Text
-    walk = partial(open_sources, paths, destination, options.sources.filters())
+    filters = options.sources.filters()
+    shown = _shown(options, shows_rows=options.output.json)
+    listings = None if shown == "none" else Listings()
     job = session.Job(
         bucket=destination.bucket,
-        passes=(walk(),),
+        passes=(open_sources(paths, destination, filters, listings),),
         options=options,
         rendering=_rendering(kind, destination, options),
-        display=_display(
-            options,
+        display=Display(
+            shown,
             paths,
             words[-1],
-            None if STDIN in paths else walk,
-            shows_rows=options.output.json,
+            None if STDIN in paths else partial(walk_paths, paths, destination, filters, listings),
+            bandwidth=options.tuning.max_bandwidth,
         ),
         page=_page(options, paths, words[-1]),
         failed_to=_failed_to(options),
@@ -102,16 +104,23 @@ def perf_data(
     destination = Destination.below(bucket, utf8_of(prefix), prefix)
     _check_embedded(options, (src,))
     filters = options.sources.filters()
-    walk = partial(files_recursive, src, destination.prefix, filters=filters)
-    first = not_empty(walk(), (src,), filters)
-    again = (walk() for _ in range(n - 1))
+    walk = partial(walk_tree, src, destination.prefix, filters)
+    first = sources_of(not_empty(walk(), (src,), filters))
+    again = (sources_of(walk()) for _ in range(n - 1))
     kind = render.JsonLines if options.output.json else render.Table
     job = session.Job(
         bucket=destination.bucket,
         passes=itertools.chain((first,), again),
         options=dataclasses.replace(options, store=_perf_store(options.store)),
         rendering=_rendering(kind, destination, options),
-        display=_display(options, (src,), f"s3://{bucket}/{prefix}", walk, times=n, shows_rows=True),
+        display=Display(
+            _shown(options, shows_rows=True),
+            (src,),
+            f"s3://{bucket}/{prefix}",
+            walk,
+            times=n,
+            bandwidth=options.tuning.max_bandwidth,
+        ),
         page=_page(options, (src,), f"s3://{bucket}/{prefix}"),
         failed_to=_failed_to(options),
     )
@@ -194,23 +203,15 @@ def _rendering(kind: type[render.Text], destination: Destination, options: Uploa
     )
 
 
-def _display(
-    options: UploadOptions,
-    sources: Sequence[str],
-    destination: str,
-    walk: Callable[[], Iterable[ObjectSource]] | None,
-    *,
-    times: int = 1,
-    shows_rows: bool,
-) -> Display:
-    """`shows_rows`: a row goes to stdout for each file, which on a terminal is progress enough."""
+def _shown(options: UploadOptions, *, shows_rows: bool) -> Kind:
+    """How progress is shown. `shows_rows`: a row goes to stdout for each file, which on a terminal is
+    progress enough."""
     output = options.output
-    kind = kind_of(
+    return kind_of(
         "none" if output.no_progress else output.progress,
         silent=output.quiet or output.only_show_errors,
         stdout_is_shown=shows_rows and sys.stdout is not None and sys.stdout.isatty(),
     )
-    return Display(kind, sources, destination, walk, times=times, bandwidth=options.tuning.max_bandwidth)
 
 
 def _perf_store(store: StoreOptions) -> StoreOptions:

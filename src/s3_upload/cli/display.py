@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from s3_upload.screen.frame import Frame, Line
     from s3_upload.screen.log import Schedule
     from s3_upload.screen.watch import Watch
-    from s3_upload.source import ObjectSource
+    from s3_upload.tree import Entry
 
 Kind = Literal["bar", "plain", "none"]
 MAX_NAMED = 3
@@ -61,7 +61,7 @@ class Display:
         kind: Kind,
         sources: Sequence[str] = (),
         destination: str = "",
-        walk: Callable[[], Iterable[ObjectSource]] | None = None,
+        walk: Callable[[], Iterable[Entry]] | None = None,
         *,
         times: int = 1,
         bandwidth: str = "",

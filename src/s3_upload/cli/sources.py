@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from s3_upload.filters import Filters
+    from s3_upload.tree import Listings
 
 
 def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str], Destination]:
@@ -45,16 +46,20 @@ def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str
 
 
 def open_sources(
-    paths: Sequence[str], destination: Destination, filters: Filters | None = None
+    paths: Sequence[str],
+    destination: Destination,
+    filters: Filters | None = None,
+    listings: Listings | None = None,
 ) -> Iterator[ObjectSource]:
-    """One lazy iterator over the sources at all `paths`, in their order, with their keys.
+    """One lazy iterator over the sources at all `paths`, in their order, with their keys.  `listings`: shared
+    with `walk_paths`.
 
     Raises `UsageError` or `ConfigError` at once for a path that is missing or cannot be listed, two files
     that would get the same key, and for nothing to upload at all.
     """
     if STDIN in paths:
         return iter((_stdin_source(paths, destination),))
-    return map_paths(paths, destination, filters)
+    return map_paths(paths, destination, filters, listings)
 
 
 def _stdin_source(paths: Sequence[str], destination: Destination) -> ObjectSource:

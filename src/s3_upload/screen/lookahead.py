@@ -15,18 +15,19 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from s3_upload.observe.status import Total
 from s3_upload.source import ObjectSource
+from s3_upload.tree import Entry, PlainFiles
 
 SLICE_S, REST = 0.004, 4.0
-BATCH = 64
-"""Files between two looks at the clock: a multiple of SAMPLE, of which EXACT is one."""
-EXACT, SAMPLE = 1_024, 16
+BATCH, MANY = 64, 512
+"""Files between two looks at the clock, and where most of them are only counted."""
+EXACT, SAMPLE = 256, 32
 SMALL_BYTES = 64 << 10
 
 
@@ -46,14 +47,14 @@ class _Counted(msgspec.Struct, frozen=True):
 
 
 class Lookahead:
-    """See the module's rules. `walk` gives the sources once more; `times`: how often they are uploaded.
+    """See the module's rules. `walk` gives once more what is uploaded; `times`: how often they are uploaded.
 
     The thread only replaces `_counted`, and one other calls `seen` and `total`: so there is nothing to lock.
     """
 
     def __init__(
         self,
-        walk: Callable[[], Iterable[ObjectSource]],
+        walk: Callable[[], Iterable[Entry]],
         *,
         times: int = 1,
         rest: Callable[[float], object] | None = None,
@@ -112,8 +113,7 @@ class Lookahead:
         self._started = True
         until_s = self._clock() + SLICE_S
         try:
-            sources = iter(self._walk())
-            while batch := list(islice(sources, BATCH)):
+            for batch in self._batches(self._walk()):
                 if self._ended.is_set():
                     return
                 self._count(batch)
@@ -124,13 +124,37 @@ class Lookahead:
             return
         self._complete = True
 
-    def _count(self, batch: Sequence[ObjectSource]) -> None:
+    def _batches(self, entries: Iterable[Entry]) -> Iterator[_Batch]:
+        singles: list[ObjectSource] = []
+        for entry in entries:
+            if isinstance(entry, ObjectSource):
+                singles.append(entry)
+                if len(singles) < BATCH:
+                    continue
+            if singles:
+                yield from self._cut(_Sources(singles))
+                singles = []
+            if isinstance(entry, PlainFiles):
+                yield from self._cut(_Names(entry.names, entry.base))
+        if singles:
+            yield from self._cut(_Sources(singles))
+
+    def _cut(self, whole: _Batch) -> Iterator[_Batch]:
+        """In pieces, of which each is counted before the next; none lies on both sides of `_exact`."""
+        start = 0
+        while start < len(whole.items):
+            exact = self._exact - self._counted.walked
+            end = start + (min(BATCH, exact) if exact > 0 else MANY)
+            yield whole.part(start, end)
+            start = end
+
+    def _count(self, batch: _Batch) -> None:
         before = self._counted
         guesses = before.walked >= self._exact
-        sizes = [size_of(source) for source in batch[:: SAMPLE if guesses else 1] if not source.skip_reason]
-        files = sum(not source.skip_reason for source in batch)
+        sizes = batch.sizes(slice(-before.walked % SAMPLE, None, SAMPLE) if guesses else slice(None))
+        files = batch.files
         found = _Counted(
-            walked=before.walked + len(batch),
+            walked=before.walked + len(batch.items),
             files=before.files + files,
             bytes=before.bytes + sum(sizes),
             samples=before.samples + (len(sizes) if guesses else 0),
@@ -142,13 +166,53 @@ class Lookahead:
         self._counted = found
 
 
+class _Names(NamedTuple):
+    """Plain files, whose paths begin with `base`."""
+
+    items: Sequence[str]
+    base: str
+
+    @property
+    def files(self) -> int:
+        return len(self.items)
+
+    def sizes(self, chosen: slice) -> list[int]:
+        return [_size_at(self.base + name) for name in self.items[chosen]]
+
+    def part(self, start: int, end: int) -> _Names:
+        return _Names(self.items[start:end], self.base)
+
+
+class _Sources(NamedTuple):
+    """Anything else, or what is not known to be plain."""
+
+    items: Sequence[ObjectSource]
+
+    @property
+    def files(self) -> int:
+        return sum(not source.skip_reason for source in self.items)
+
+    def sizes(self, chosen: slice) -> list[int]:
+        return [size_of(source) for source in self.items[chosen] if not source.skip_reason]
+
+    def part(self, start: int, end: int) -> _Sources:
+        return _Sources(self.items[start:end])
+
+
+_Batch = _Names | _Sources
+
+
 def size_of(source: ObjectSource) -> int:
     """Bytes, as far as can be known at once; 0 of what cannot be uploaded."""
     if source.size is not None:
         return source.size
     if not source.path or source.problem is not None:
         return 0
+    return _size_at(source.path)
+
+
+def _size_at(path: str) -> int:
     try:
-        return os.stat(source.path).st_size  # noqa: PTH116 - quicker
+        return os.stat(path).st_size  # noqa: PTH116 - quicker
     except OSError:
         return 0

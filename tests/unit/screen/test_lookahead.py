@@ -12,14 +12,15 @@ import pytest
 from s3_upload.errors import SourceError
 from s3_upload.observe.status import Total
 from s3_upload.screen.lookahead import BATCH, EXACT, REST, SAMPLE, SLICE_S, Lookahead, size_of
-from s3_upload.source import ObjectSource, files_recursive
+from s3_upload.source import ObjectSource
+from s3_upload.tree import Entry, PlainFiles, walk_tree
 
 
 def sources(*sizes: int) -> list[ObjectSource]:
     return [ObjectSource.stream([], f"k/{n}", size) for n, size in enumerate(sizes)]
 
 
-def lookahead(found: Iterable[ObjectSource], *, times: int = 1) -> Lookahead:
+def lookahead(found: Iterable[Entry], *, times: int = 1) -> Lookahead:
     """One that never rests, for time stands still."""
     return Lookahead(lambda: found, times=times, rest=lambda _: None, clock=lambda: 0.0)
 
@@ -28,7 +29,7 @@ def test_of_few_files_each_is_looked_at(tmp_path: Path) -> None:
     for n in range(20):
         (tmp_path / f"f{n}").write_bytes(bytes(n))
     (tmp_path / "dangling").symlink_to("nowhere")
-    ahead = lookahead(files_recursive(tmp_path, "k"))
+    ahead = lookahead(walk_tree(str(tmp_path), "k"))
     assert ahead.total == Total()
     ahead.run()
     assert ahead.total == Total(files=21, bytes=190, complete=True)
@@ -54,6 +55,35 @@ def test_of_many_small_ones_only_some_are_looked_at(tmp_path: Path) -> None:
     ahead = lookahead([ObjectSource.file(path, "k") for path in paths])
     ahead.run()
     assert ahead.total == Total(files=len(paths), bytes=100 * len(paths), complete=True, estimated=True)
+
+
+def test_files_that_come_many_at_once_are_counted_as_those_that_come_singly(tmp_path: Path) -> None:
+    """The same number of each is looked at, wherever one kind ends and the other begins."""
+    (tmp_path / "there").write_bytes(b"x" * 100)
+    names = ["there" if seq < EXACT or seq % SAMPLE == 0 else "gone" for seq in range(5_000)]
+    found: list[Entry] = [
+        PlainFiles(f"{tmp_path}/", "k/", names[:100]),
+        *(ObjectSource.file(tmp_path / name, "k") for name in names[100 : EXACT + 10]),
+        PlainFiles(f"{tmp_path}/", "k/", names[EXACT + 10 : 4_001]),
+        PlainFiles(f"{tmp_path}/", "k/", names[4_001:4_002]),
+        ObjectSource.file(tmp_path / names[4_002], "k"),
+        PlainFiles(f"{tmp_path}/", "k/", names[4_003:]),
+    ]
+    ahead = lookahead(found)
+    ahead.run()
+    assert ahead.total == Total(files=5_000, bytes=500_000, complete=True, estimated=True)
+    for seq in range(5_000):
+        ahead.seen(seq, 200)
+    looked_at = EXACT + len(range(EXACT, 5_000, SAMPLE))
+    assert ahead.total == Total(files=5_000, bytes=1_000_000 - 100 * looked_at, complete=True)
+
+
+def test_of_many_that_are_not_small_each_is_looked_at(tmp_path: Path) -> None:
+    with (tmp_path / "big").open("wb") as file:
+        file.truncate(1_000_000)
+    ahead = lookahead([PlainFiles(f"{tmp_path}/", "k/", ["big"] * (3 * EXACT + 7))])
+    ahead.run()
+    assert ahead.total == Total(files=3 * EXACT + 7, bytes=(3 * EXACT + 7) * 1_000_000, complete=True)
 
 
 def test_the_guess_is_the_mean_of_those_that_were_looked_at_from_there_on() -> None:
