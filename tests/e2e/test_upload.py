@@ -18,7 +18,8 @@ from s3_upload.config import MIB, UploadConfig
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
-from s3_upload.source import ObjectSource, files_recursive
+from s3_upload.source import ObjectSource
+from s3_upload.tree import files_recursive
 from tests.faults.actions import Answer, Rule, s3_error
 
 if TYPE_CHECKING:

@@ -28,8 +28,9 @@ from s3_upload.descriptors import (
 from s3_upload.engine.reader import NO_LINKS, HashedBody, Reader
 from s3_upload.engine.version import Versions
 from s3_upload.errors import SourceError
-from s3_upload.source import ObjectSource, files_recursive
+from s3_upload.source import ObjectSource
 from s3_upload.threads import DaemonThreads
+from s3_upload.tree import files_recursive
 
 WANTS = [OSError(number, os.strerror(number)) for number in (errno.EMFILE, errno.ENFILE)]
 
