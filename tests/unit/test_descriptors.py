@@ -181,7 +181,7 @@ def test_a_directory_is_listed_when_there_is_a_descriptor(
     pauses_s: list[float] = []
     walk = files_recursive(tmp_path)
     monkeypatch.setattr("s3_upload.source.os.scandir", Scarce(os.scandir, 3))
-    monkeypatch.setattr("s3_upload.source.patiently", lambda take: patiently(take, pause=pauses_s.append))
+    monkeypatch.setattr("s3_upload.tree.patiently", lambda take: patiently(take, pause=pauses_s.append))
     assert [source.key for source in walk] == ["d/e/f"]
     assert len(pauses_s) == 3
 
