@@ -101,8 +101,8 @@ class S3Client:
     endpoints; None has AWS_USE_DUALSTACK_ENDPOINT, AWS_USE_FIPS_ENDPOINT and the profile decide.
 
     `checksum`: "auto" has every body go with a checksum by `checksum_algorithm` (one of
-    `s3.checksum.ALGORITHMS`; CRC32C and CRC64NVME need the extra `crt`), which the store verifies, keeps
-    and gives back; where the store does not know such headers, they are left out from then on, which
+    `s3.checksum.ALGORITHMS`; CRC32C, CRC64NVME and XXHASHes need the extra `crt`), which the store verifies,
+    keeps and gives back; where the store does not know such headers, they are left out from then on, which
     `UploadSummary.notes` says.  "when-required": only where S3 insists on one (Content-MD5, with an
     object lock, or where the bucket's default retention asks for it); "off": never.
 

@@ -15,6 +15,8 @@ from functools import partial
 from types import NoneType
 from typing import Any, Literal, TypedDict
 
+import msgspec
+
 from s3_upload.api import DefaultRequest, s3_upload_files
 from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_type
 from s3_upload.client import S3Client
@@ -24,7 +26,7 @@ from s3_upload.content_types import ContentTypes
 from s3_upload.engine.client import Client
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.filters import Filters, filters_of
-from s3_upload.mapping import Destination, map_paths, walk_paths
+from s3_upload.mapping import Destination, NothingToUpload, map_paths, walk_paths
 from s3_upload.observe.events import Events, Listener, Listening
 from s3_upload.pace import Pace
 from s3_upload.report import UploadReport, UploadSummary
@@ -74,7 +76,7 @@ Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 class Job:
     """What to do. `client`: the caller's, who closes it; else `own_client` is ours.  `shows`: on a screen,
     under `title` (from where, to where).  `walk`: the files once more, None where they cannot be known
-    twice."""
+    twice.  `nothing`: why there are none."""
 
     destination: Destination
     files: Iterable[ObjectSource] | AsyncIterable[ObjectSource]
@@ -87,6 +89,7 @@ class Job:
     own_client: S3Client | None
     title: tuple[str, str]
     walk: Walk | None
+    nothing: str = ""
 
     async def run(self, *, pace: Pace | None = None) -> UploadSummary:
         """Does it."""
@@ -99,7 +102,7 @@ class Job:
         opened: AbstractAsyncContextManager[Client]
         opened = self.own_client if self.own_client is not None else nullcontext(self._given())
         async with opened as client:
-            return await s3_upload_files(
+            summary = await s3_upload_files(
                 client,
                 self.destination.bucket,
                 self.files,
@@ -109,6 +112,8 @@ class Job:
                 pace,
                 events=together(listening),
             )
+        notes = (*summary.notes, self.nothing) if self.nothing else summary.notes
+        return msgspec.structs.replace(summary, notes=notes)
 
     def _given(self) -> Client:
         assert self.client is not None
@@ -155,12 +160,16 @@ def prepare(
     store = {"endpoint_url": endpoint_url, "region": region, "profile": profile, "credentials": credentials}
     if client is not None:
         _check_client(client, store, any_loop=any_loop)
-    listings = Listings() if progress is True else None
-    files, walk = _files(sources, place, filters_of(exclude, include), listings)
+    nothing, listings = "", Listings() if progress is True else None
+    try:
+        files, walk = _files(sources, place, filters_of(exclude, include), listings)
+    except NothingToUpload as reason:  # a folder that is empty today is no mistake
+        files, walk, nothing = (), None, str(reason)
     return Job(
         destination=place,
         files=files,
         walk=walk,
+        nothing=nothing,
         title=(_named(sources), str(destination)),
         config=_config(config, settings),
         progress=None if isinstance(progress, bool) else progress,

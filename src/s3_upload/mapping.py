@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _SCHEME = "s3://"
-_NO_FILES = "S3 keeps no empty directories: give files, or directories with files in them"
+_NO_FILES = "no files are in there, and S3 keeps no empty directories"
 _Found = TypeVar("_Found")
 _SEPARATORS = os.sep + (os.altsep or "")
 
@@ -93,8 +93,8 @@ def map_paths(
     `filters` are for the entries of each directory, for files, and for the names of several directories: what
     a directory alone is called is no part of a key.  `listings`: shared with `walk_paths`.
 
-    Raises `ConfigError` at once for a path that is missing or cannot be listed, two files that would get
-    the same key, and for nothing to upload at all.
+    Raises `ConfigError` at once for a path that is missing or cannot be listed, and two files that would get
+    the same key, and `NothingToUpload` where there is none.
     """
     lanes = _lanes(paths, destination, filters)
     if len(paths) > 1:
@@ -209,14 +209,18 @@ def _order(key: str) -> list[str]:
     return key.split("/")
 
 
+class NothingToUpload(ConfigError):  # noqa: N818 - no error for who says it: there is nothing to do
+    """Paths that exist, and not one file in them, or none that is not excluded."""
+
+
 def not_empty(
     sources: Iterator[_Found], paths: Sequence[str], filters: Filters | None = None
 ) -> Iterator[_Found]:
-    """The same. Raises `ConfigError` if there are none."""
+    """The same. Raises `NothingToUpload` if there are none."""
     first = next(sources, None)
     if first is None:
-        why = ": all of it is excluded" if filters is not None else f": {_NO_FILES}"
-        raise ConfigError(f"nothing to upload in {', '.join(paths)}{why}")
+        why = "all of it is excluded" if filters is not None else _NO_FILES
+        raise NothingToUpload(f"nothing to upload in {', '.join(paths)}: {why}")
     return itertools.chain((first,), sources)
 
 

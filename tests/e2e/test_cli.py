@@ -237,7 +237,6 @@ WRONG_WORDS: list[tuple[list[str], str]] = [
     (["src", "s3://no bucket/x"], "no bucket is no bucket name"),
     (["nope", "s3://bucket"], "nope: no such file or directory"),
     (["src", "nope\n\x1b[31m", "s3://bucket"], r"nope\n\x1b[31m: no such file or directory"),
-    (["empty", "s3://bucket"], "nothing to upload in empty: S3 keeps no empty directories: give files, or"),
     (["src", "s3://bucket", "--part-sise", "8MiB"], "--part-sise: no such flag. Did you mean --part-size?"),
     (["src", "s3://bucket", "--part-size", "1"], "--part-size 1: must be a whole number from 5MiB"),
     (["src", "s3://bucket", "--max-in-flight", "many"], "--max-in-flight many: must be a whole number"),

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import awscrt.checksums
+import botocore.session
 import pytest
 
 from s3_upload.errors import ConfigError, FailureKind
@@ -24,7 +25,10 @@ from s3_upload.s3.checksum import (
     agreed_type,
     announced,
     check_algorithm,
+    checksum_from,
     checksum_of,
+    header_of,
+    running,
     verify,
     whole,
 )
@@ -39,6 +43,12 @@ from s3_upload.s3.operations import (
 
 # Of "123456789": the check values of the CRC catalogue (https://reveng.sourceforge.io/crc-catalogue/).
 CHECK_VALUES = {"CRC32": 0xCBF43926, "CRC32C": 0xE3069283, "CRC64NVME": 0xAE8B14860A799888}
+XXHASHES = {
+    "XXHASH64": "8cb841db40e6ae83",
+    "XXHASH3": "72dcb18b67a17dff",
+    "XXHASH128": "33119477ede5dcd5e9716427681d5860",
+}
+"""Of the same, by the reference implementation (the package xxhash), with the seed 0."""
 CRT: dict[str, Any] = {
     "CRC32": (checksum_module._TABLE["CRC32"].crc, zlib.crc32, awscrt.checksums.combine_crc32),
     "CRC32C": (
@@ -56,12 +66,26 @@ CRT: dict[str, Any] = {
 def test_known_values(algorithm: str) -> None:
     if algorithm in CHECK_VALUES:
         digest = CHECK_VALUES[algorithm].to_bytes(8 if "64" in algorithm else 4, "big")
+    elif algorithm in XXHASHES:
+        digest = bytes.fromhex(XXHASHES[algorithm])
     else:
         digest = hashlib.new(algorithm, b"123456789").digest()
     expected = Checksum(algorithm, base64.b64encode(digest).decode())
     assert checksum_of(algorithm, b"123456789") == expected
     assert checksum_of(algorithm, memoryview(b"123456789")) == expected
+    summed = running(algorithm)
+    for piece in (b"1234", b"", memoryview(b"56789")):
+        summed.update(piece)
+    assert checksum_from(algorithm, summed) == checksum_from(algorithm, summed) == expected
     assert check_algorithm(algorithm) == algorithm
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_algorithms_have_the_names_that_the_api_has(algorithm: str) -> None:
+    model = botocore.session.Session().get_service_model("s3")
+    assert algorithm in model.shape_for("ChecksumAlgorithm").enum
+    members = model.operation_model("PutObject").input_shape.members
+    assert members[f"Checksum{algorithm}"].serialization["name"] == header_of(algorithm)
 
 
 @pytest.mark.parametrize("algorithm", CRT)
@@ -129,7 +153,7 @@ def test_without_the_checksum_of_a_part_there_is_none() -> None:
 @pytest.mark.parametrize(
     ("algorithm", "kind"),
     [("CRC32", FULL_OBJECT), ("CRC32C", FULL_OBJECT), ("CRC64NVME", FULL_OBJECT),
-     ("SHA256", COMPOSITE), ("SHA1", COMPOSITE)],
+     ("SHA256", COMPOSITE), ("SHA1", COMPOSITE), ("SHA512", COMPOSITE), ("XXHASH3", COMPOSITE)],
 )  # fmt: skip
 def test_what_is_announced(algorithm: str, kind: str) -> None:
     assert announced(algorithm) == Checksum(algorithm, "", kind)
@@ -203,7 +227,7 @@ def test_a_hostile_checksum_becomes_bounded_printable_text() -> None:
 @pytest.mark.parametrize("algorithm", ["CRC32C", "CRC64NVME"])
 def test_without_awscrt_the_extra_is_named(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "awscrt", None)
-    with pytest.raises(ConfigError, match=r"needs awscrt: pip install awscrt$"):
+    with pytest.raises(ConfigError, match=r"needs awscrt: pip install -U awscrt$"):
         check_algorithm(algorithm)
     assert check_algorithm("CRC32") == "CRC32"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-NO_FILES = ": S3 keeps no empty directories: give files, or directories with files in them"
+NO_FILES = ": no files are in there, and S3 keeps no empty directories"
 
 
 @pytest.fixture

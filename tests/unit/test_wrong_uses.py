@@ -82,11 +82,8 @@ COMMANDS: list[tuple[str, str]] = [
     ("'~/x' s3://bkt", "~/x: no such file or directory: ~ stands for a home directory only where no quotes"
      " are around it"),
     ("file:///x s3://bkt", "file:///x: no such file or directory: give the path itself: /x"),
-    ("empty s3://bkt", "nothing to upload in empty: S3 keeps no empty directories: give files, or directories"
-     " with files in them"),
     ("link s3://bkt", "link: the link leads to nothing: mend it (gone/x is missing)"),
     ("photos link s3://bkt", "link: the link leads to nothing: mend it (gone/x is missing)"),
-    ("photos s3://bkt --exclude '*'", "nothing to upload in photos: all of it is excluded"),
     ("one.txt ./one.txt s3://bkt", "./one.txt: would overwrite one.txt: both would become the key one.txt"),
     ("- s3://bkt/x/", "s3://bkt/x/: stdin has no name: give the whole key, as in s3://bkt/x/NAME"),
     ("- photos s3://bkt/x", "-: stdin goes alone (./- is a file of that name)"),

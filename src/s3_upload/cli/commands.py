@@ -13,19 +13,21 @@ from cyclopts import App, Parameter
 
 from s3_upload.cli import render, session
 from s3_upload.cli.display import Display, Kind, kind_of
-from s3_upload.cli.options import StoreOptions, UploadOptions, flag
+from s3_upload.cli.objects import flag
+from s3_upload.cli.options import StoreOptions, UploadOptions
 from s3_upload.cli.output import UsageError, emit
 from s3_upload.cli.page_file import PageFile
 from s3_upload.cli.sources import open_sources, refuse_overlap, split_words
 from s3_upload.cli.stdin import STDIN
-from s3_upload.mapping import Destination, check_bucket, not_empty, walk_paths
+from s3_upload.mapping import Destination, NothingToUpload, check_bucket, not_empty, walk_paths
 from s3_upload.source import utf8_of
 from s3_upload.tree import Listings, sources_of, walk_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from s3_upload.cli.failed_to import FailedTo
+    from s3_upload.source import ObjectSource
 
 PERF_ENDPOINT_URL = "http://localhost:9000"
 PERF_PROFILE = "testing"
@@ -63,11 +65,12 @@ def upload(
     filters = options.sources.filters()
     shown = _shown(options, shows_rows=options.output.json)
     listings = None if shown == "none" else Listings()
+    sources, nothing = _found(lambda: open_sources(paths, destination, filters, listings))
     job = session.Job(
         bucket=destination.bucket,
-        passes=(open_sources(paths, destination, filters, listings),),
+        passes=(sources,),
         options=options,
-        rendering=_rendering(kind, destination, options),
+        rendering=_rendering(kind, destination, options, nothing),
         display=Display(
             shown,
             paths,
@@ -105,14 +108,14 @@ def perf_data(
     _check_embedded(options, (src,))
     filters = options.sources.filters()
     walk = partial(walk_tree, src, destination.prefix, filters)
-    first = sources_of(not_empty(walk(), (src,), filters))
+    first, nothing = _found(lambda: sources_of(not_empty(walk(), (src,), filters)))
     again = (sources_of(walk()) for _ in range(n - 1))
     kind = render.JsonLines if options.output.json else render.Table
     job = session.Job(
         bucket=destination.bucket,
         passes=itertools.chain((first,), again),
         options=dataclasses.replace(options, store=_perf_store(options.store)),
-        rendering=_rendering(kind, destination, options),
+        rendering=_rendering(kind, destination, options, nothing),
         display=Display(
             _shown(options, shows_rows=True),
             (src,),
@@ -196,11 +199,23 @@ def _failed_to(options: UploadOptions) -> FailedTo | None:
     return FailedTo(output.failed_to, b"\0" if output.null else b"\n")
 
 
-def _rendering(kind: type[render.Text], destination: Destination, options: UploadOptions) -> render.Text:
+def _found(walk: Callable[[], Iterator[ObjectSource]]) -> tuple[Iterator[ObjectSource], str]:
+    """The sources, and why there are none: nothing to do is done, and no failure."""
+    try:
+        return walk(), ""
+    except NothingToUpload as nothing:
+        return iter(()), str(nothing)
+
+
+def _rendering(
+    kind: type[render.Text], destination: Destination, options: UploadOptions, nothing: str
+) -> render.Text:
     output = options.output
-    return kind(
+    rendering = kind(
         destination.bucket, quiet=output.quiet, only_errors=output.only_show_errors, verbose=output.verbose
     )
+    rendering.nothing = nothing
+    return rendering
 
 
 def _shown(options: UploadOptions, *, shows_rows: bool) -> Kind:

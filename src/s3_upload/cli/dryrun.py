@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 WOULD_UPLOAD = "would-upload"
 
 
-def dry_run(bucket: str, passes: Iterable[Iterator[ObjectSource]], output: OutputOptions) -> int:
-    """Returns the exit code that the run would have for what is known of its sources."""
+def dry_run(
+    bucket: str, passes: Iterable[Iterator[ObjectSource]], output: OutputOptions, nothing: str = ""
+) -> int:
+    """Returns the exit code that the run would have for what is known of its sources. `nothing`: why there
+    are none."""
     counts = _Counts()
     for sources in passes:
         for source in sources:
@@ -36,7 +39,7 @@ def dry_run(bucket: str, passes: Iterable[Iterator[ObjectSource]], output: Outpu
     if output.json:
         emit_json(json_line({"type": "summary", "dryrun": True, "bucket": bucket, **counts.record()}))
     elif not (output.quiet or output.only_show_errors):
-        emit(f"(dryrun) {counts}")
+        emit(printable(f"(dryrun) {nothing or counts}"))
     return EXIT_FILES_FAILED if counts.failed else EXIT_OK
 
 

@@ -119,8 +119,10 @@ def _dispatch(words: list[str]) -> int:
         return 0
     from cyclopts import CycloptsError
 
+    from s3_upload.cli import words as aws_words
     from s3_upload.cli.commands import app
 
+    words = aws_words.for_parser(words)
     if "-" in words:
         from s3_upload.cli.stdin import for_parser
 

@@ -11,21 +11,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from cyclopts import Group, Parameter
 
+from s3_upload.cli.objects import ObjectOptions, flag
 from s3_upload.cli.output import UsageError
 from s3_upload.config import GIB, UploadConfig, complaint
-from s3_upload.content_type import content_type_by_name
-from s3_upload.errors import AttemptError, ConfigError
+from s3_upload.errors import ConfigError
 from s3_upload.filters import Filters, Rule
 from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
-from s3_upload.request_fields import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
-from s3_upload.s3.fields import field_headers
-from s3_upload.source import ObjectSource, utf8_of
+from s3_upload.source import utf8_of
 from s3_upload.units import parse_size, parse_time_s, show_size, show_time
 
 SOURCES = Group("Sources", sort_key=0)
@@ -36,10 +33,6 @@ TUNING = Group("Tuning (defaults suit an ordinary machine and S3)", sort_key=4)
 
 _VARIANTS = ("use_accelerate_endpoint", "use_dualstack_endpoint", "use_fips_endpoint")
 _NOT_EMBEDDED = ("endpoint_url", *_VARIANTS, "no_sign_request", "client_cert")
-
-
-def flag(help_text: str, *env: str, name: str | tuple[str, ...] | None = None) -> Parameter:
-    return Parameter(name=name, help=help_text, env_var=list(env) or None, negative=(), show_default=False)
 
 
 def _convert_rules(type_: Any, tokens: Any) -> tuple[Rule, ...]:
@@ -122,8 +115,10 @@ class StoreOptions:
         flag("When to send checksums (default: auto, or as AWS_REQUEST_CHECKSUM_CALCULATION says)."),
     ] = None
     checksum_algorithm: Annotated[
-        Literal["CRC32", "CRC32C", "CRC64NVME", "SHA256", "SHA1"],
-        flag("Which ones (default: CRC32); CRC32C and CRC64NVME need the extra crt."),
+        Literal[
+            "CRC32", "CRC32C", "CRC64NVME", "SHA256", "SHA1", "SHA512", "XXHASH64", "XXHASH3", "XXHASH128"
+        ],
+        flag("Which ones (default: CRC32); CRC32C, CRC64NVME and the XXHASHes need the extra crt."),
     ] = "CRC32"
     create_bucket: Annotated[bool, flag("Make the bucket if there is none of that name.")] = False
     embedded: Annotated[
@@ -206,132 +201,6 @@ class OutputOptions:
             raise UsageError("-0 is for --failed-to: give that, too")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ObjectOptions:
-    """What to say of every object; the flags are those of `aws s3 cp`, else of `aws s3api`."""
-
-    content_type: Annotated[str | None, flag("Content-Type (default: guessed from the name).")] = None
-    content_type_map: Annotated[
-        str | None, flag("Types of your own by suffix, as a file in the format of mime.types.")
-    ] = None
-    content_encoding: Annotated[
-        str | None, flag("Content-Encoding (default: guessed from names such as x.js.gz and x.svgz).")
-    ] = None
-    content_disposition: Annotated[str | None, flag("Content-Disposition.")] = None
-    content_language: Annotated[str | None, flag("Content-Language.")] = None
-    cache_control: Annotated[str | None, flag("Cache-Control.")] = None
-    expires: Annotated[str | None, flag("When the object is stale: an HTTP date.")] = None
-    acl: Annotated[str | None, flag("Canned ACL, such as public-read.")] = None
-    grant_full_control: Annotated[str | None, flag("Who gets all rights: id=..., uri=...")] = None
-    grant_read: Annotated[str | None, flag("Who may read the object.")] = None
-    grant_read_acp: Annotated[str | None, flag("Who may read its ACL.")] = None
-    grant_write_acp: Annotated[str | None, flag("Who may change its ACL.")] = None
-    storage_class: Annotated[str | None, flag("Storage class, such as STANDARD_IA.")] = None
-    website_redirect_location: Annotated[
-        str | None, flag("Where a bucket that is a website redirects to.", name="--website-redirect")
-    ] = None
-    server_side_encryption: Annotated[
-        str | None, flag("Server-side encryption: AES256 or aws:kms.", name="--sse")
-    ] = None
-    sse_kms_key_id: Annotated[str | None, flag("ID of the KMS key for --sse aws:kms.")] = None
-    sse_kms_encryption_context: Annotated[str, flag("Context of the KMS key: KEY=VALUE,KEY=VALUE.")] = ""
-    bucket_key_enabled: Annotated[bool, flag("Use a bucket key with --sse aws:kms.")] = False
-    sse_c: Annotated[Literal["AES256"] | None, flag("Encrypt with a key of your own (https only).")] = None
-    sse_c_key: Annotated[
-        str | None,
-        flag("The key of --sse-c: fileb://PATH (32 bytes) or base64.", "S3_UPLOAD_SSE_C_KEY"),
-    ] = field(default=None, repr=False)
-    object_lock_mode: Annotated[str | None, flag("GOVERNANCE or COMPLIANCE.")] = None
-    object_lock_retain_until_date: Annotated[
-        str | None, flag("Until when the object is locked: 2030-12-31T00:00:00Z.")
-    ] = None
-    object_lock_legal_hold_status: Annotated[str | None, flag("Legal hold: ON or OFF.")] = None
-    if_none_match: Annotated[bool, flag("Never overwrite: a file whose object exists fails.")] = False
-    no_clobber: Annotated[
-        bool,
-        flag(
-            "Never overwrite: a file whose object exists is skipped (as --if-exists skip).",
-            name=("--no-clobber", "--no-overwrite"),
-        ),
-    ] = False
-    request_payer: Annotated[Literal["requester"] | None, flag("Who pays: requester.")] = None
-    expected_bucket_owner: Annotated[str | None, flag("Account that must own the bucket.")] = None
-    metadata: Annotated[str, flag("The object's own metadata: KEY=VALUE,KEY=VALUE.")] = ""
-    tags: Annotated[str, flag("The object's tags: KEY=VALUE,KEY=VALUE.")] = ""
-
-    def default_request(self) -> Callable[[ObjectSource], RequestFields]:
-        """What is said of each object. Raises `UsageError` and `ConfigError`."""
-        fields = self.request_fields()
-        try:
-            return content_type_by_name(fields, self.content_type_map)
-        except ConfigError as error:
-            raise UsageError(f"--content-type-map {error}") from error
-
-    def request_fields(self) -> RequestFields:
-        """`NO_FIELDS` itself if no flag was given. Raises `UsageError` and `ConfigError`."""
-        given: dict[str, Any] = {
-            spec.name: _as_sent(getattr(self, spec.name)) for spec in dataclasses.fields(self)
-        }
-        for name in ("metadata", "tags", "sse_kms_encryption_context"):
-            given[name] = parse_pairs(f"--{name.replace('_', '-')}", given[name] or "")
-        given["if_none_match"] = "*" if self.if_none_match else None
-        given["expires"] = _time(given["expires"])
-        key = self.sse_c_key  # a path, perhaps
-        del given["sse_c_key"], given["no_clobber"], given["content_type_map"]
-        if given.pop("sse_c") and key is None:
-            raise UsageError("--sse-c: the key is missing: give --sse-c-key, or set S3_UPLOAD_SSE_C_KEY")
-        given["sse_customer_key"] = customer_key(key) if key else None
-        if not any(given.values()):
-            return NO_FIELDS
-        fields = RequestFields(**given)
-        try:
-            field_headers(fields)
-        except AttemptError as error:  # here once, and not of each file
-            raise UsageError(error.message) from error
-        return fields
-
-
-def _as_sent(value: Any) -> Any:
-    """What a flag says, as the store gets it: a text in UTF-8, whatever the locale is; None for nothing."""
-    return utf8_of(value) if isinstance(value, str) and value else value or None
-
-
-def customer_key(text: str) -> CustomerKey:
-    """The key that --sse-c-key names or spells. Raises `UsageError` and `ConfigError`, without it."""
-    if not text.startswith("fileb://"):
-        return CustomerKey.from_base64(text)
-    path = text.removeprefix("fileb://")
-    try:
-        with Path(path).open("rb") as file:
-            return CustomerKey(file.read(CUSTOMER_KEY_BYTES + 1))
-    except (OSError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise UsageError(f"--sse-c-key {text}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _time(text: str | None) -> datetime | str | None:
-    """A time in ISO 8601, which the AWS CLI takes too; other text as it is."""
-    try:
-        return datetime.fromisoformat(text or "")
-    except ValueError:
-        return text
-
-
-def parse_pairs(option: str, text: str) -> dict[str, str]:
-    """The pairs of "k=v,k=v", with or without blanks around; a value may hold "=" but no ",". Raises
-    `UsageError`."""
-    pairs: dict[str, str] = {}
-    for item in text.split(",") if text else ():
-        key, equals, value = item.partition("=")
-        if not equals or not key.strip():
-            raise UsageError(f"{option} {text}: {item or 'an empty item'} is not KEY=VALUE")
-        if key.strip() in pairs:
-            raise UsageError(f"{option} {text}: {key.strip()} is given twice")
-        pairs[key.strip()] = value.strip(" \t")  # no more than that: other white space is meant
-    return pairs
-
-
 Read = Callable[[str], Any]
 Show = Callable[[Any], str]
 
@@ -399,7 +268,9 @@ class UploadOptions:
     sources: Annotated[SourceOptions, Parameter(name="*", group=SOURCES)] = SourceOptions()
     store: Annotated[StoreOptions, Parameter(name="*", group=STORE)] = StoreOptions()
     output: Annotated[OutputOptions, Parameter(name="*", group=OUTPUT)] = OutputOptions()
-    objects: Annotated[ObjectOptions, Parameter(name="*", group=OBJECTS)] = ObjectOptions()
+    objects: Annotated[ObjectOptions, Parameter(name="*", group=OBJECTS)] = field(
+        default_factory=ObjectOptions
+    )
     tuning: Annotated[TuningOptions, Parameter(name="*", group=TUNING)] = field(default_factory=TuningOptions)
     expected_size: Annotated[
         int,

@@ -44,6 +44,9 @@ class Text:
         self.only_errors = only_errors
         self.fold = SummaryFold()
         self.files = self.bytes = self.failed = 0
+        self.nothing = ""
+        """Why there is nothing to upload."""
+        self._hopeless: set[str] = set()
 
     def add(self, report: UploadReport) -> Awaitable[None] | None:
         """Takes one report, and gives what is to be awaited before the next where lines wait to be read.
@@ -64,14 +67,29 @@ class Text:
             return
         if report.outcome != SKIPPED:
             note(printable(failure_line(report, self.bucket)))
-        elif not self.only_errors:
+        elif not self.only_errors and self._is_news(report):
             note(printable(f"skipped: {report.source}: {report.reason}"))
+
+    def _is_news(self, report: UploadReport) -> bool:
+        """Of what no walk can give (a FIFO, a socket) one line is enough, however often it is walked."""
+        if report.object is None or not report.object.skip_reason:
+            return True
+        known = report.source in self._hopeless
+        self._hopeless.add(report.source)
+        return not known
 
     def finish(self, summary: UploadSummary, more: Iterable[str] = ()) -> None:
         """Says how the run went, `more` about that, and what is worth to be known for the next."""
-        if not self.quiet and not self.only_errors:
+        if self.nothing:
+            self.tell_nothing()
+        elif not self.quiet and not self.only_errors:
             emit(summary_line(summary))
             self._tell(summary.notes, more)
+
+    def tell_nothing(self) -> None:
+        """Says why there was nothing to do: that may be a misspelt pattern."""
+        if not self.quiet and not self.only_errors:
+            note(printable(f"s3-upload: {self.nothing}"))
 
     def _tell(self, notes: Iterable[str], more: Iterable[str]) -> None:
         for text in more:
@@ -102,7 +120,9 @@ class Table(Text):
         super().show(report)
 
     def finish(self, summary: UploadSummary, more: Iterable[str] = ()) -> None:
-        if not self.quiet and not self.only_errors:
+        if self.nothing:
+            self.tell_nothing()
+        elif not self.quiet and not self.only_errors:
             note(summary_line(summary))
             self._tell(summary.notes, more)
 
@@ -122,7 +142,8 @@ class JsonLines(Text):
         emit_json(json_line({"type": name.lstrip("_"), **msgspec.to_builtins(event)}))
 
     def finish(self, summary: UploadSummary, more: Iterable[str] = ()) -> None:
-        self._summary(summary, None)
+        notes = (*summary.notes, self.nothing) if self.nothing else summary.notes
+        self._summary(msgspec.structs.replace(summary, notes=notes), None)
 
     def break_off(self, error: BaseException, wall_time_s: float) -> None:
         kind = getattr(error, "kind", None)

@@ -91,7 +91,7 @@ def run(job: Job) -> int:
         job.options.config(), job.options.objects.default_request()
         from s3_upload.cli.dryrun import dry_run
 
-        return dry_run(job.bucket, job.passes, job.options.output)
+        return dry_run(job.bucket, job.passes, job.options.output, job.rendering.nothing)
     began_s = time.monotonic()
     with in_background():
         try:

@@ -54,8 +54,8 @@ def open_sources(
     """One lazy iterator over the sources at all `paths`, in their order, with their keys.  `listings`: shared
     with `walk_paths`.
 
-    Raises `UsageError` or `ConfigError` at once for a path that is missing or cannot be listed, two files
-    that would get the same key, and for nothing to upload at all.
+    Raises `UsageError` or `ConfigError` at once for a path that is missing or cannot be listed, and two files
+    that would get the same key, and `NothingToUpload` where there is none.
     """
     if STDIN in paths:
         return iter((_stdin_source(paths, destination),))

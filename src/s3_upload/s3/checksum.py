@@ -11,8 +11,8 @@ Theory of operation
    their number.  `whole` computes either.
 3. Which type it is, the answer to CreateMultipartUpload says; one that says nothing keeps none.
 
-CRC32, SHA-1 and SHA-256 come with Python; CRC32C and CRC64NVME with awscrt (the extra `crt`), which is
-imported when one of them is asked for.
+CRC32 and the SHAs come with Python; CRC32C, CRC64NVME and the XXHASHes with awscrt (the extra `crt`), which
+is imported when one of them is asked for.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple, Protocol
 
 from s3_upload.errors import ConfigError, FailureKind
@@ -32,6 +32,8 @@ from s3_upload.s3.responses import Failure, completed_checksum
 FULL_OBJECT = "FULL_OBJECT"
 COMPOSITE = "COMPOSITE"
 MD5 = "MD5"
+COPIED_BYTES = 1 << 20
+"""At a time, for a library that takes no other buffers."""
 
 
 class Crc(NamedTuple):
@@ -100,6 +102,10 @@ def _sha256(body: Buffer) -> bytes:
     return hashlib.sha256(body).digest()
 
 
+def _sha512(body: Buffer) -> bytes:
+    return hashlib.sha512(body).digest()
+
+
 def _md5(body: Buffer) -> bytes:
     return hashlib.md5(body, usedforsecurity=False).digest()
 
@@ -142,6 +148,31 @@ def _running_crc64nvme() -> Running:
     return _RunningCrc(checksums.crc64nvme, 8)
 
 
+class _RunningXxHash:
+    """`name`: what awscrt calls the hash, which takes `bytes` alone and tells its digest once."""
+
+    def __init__(self, name: str) -> None:
+        from awscrt.checksums import XXHash
+
+        self._hash = getattr(XXHash, f"new_{name}")()
+        self._digest = b""
+
+    def update(self, data: Buffer, /) -> None:
+        view = memoryview(data)
+        for start in range(0, len(view), COPIED_BYTES):  # not all of a big part twice in memory
+            self._hash.update(bytes(view[start : start + COPIED_BYTES]))
+
+    def digest(self) -> bytes:
+        self._digest = self._digest or self._hash.finalize()
+        return self._digest
+
+
+def _xxhash(name: str, body: Buffer) -> bytes:
+    summed = _RunningXxHash(name)
+    summed.update(body)
+    return summed.digest()
+
+
 class _Algorithm(NamedTuple):
     digest: Callable[[Buffer], bytes]
     running: Callable[[], Running]
@@ -149,6 +180,10 @@ class _Algorithm(NamedTuple):
     crc: Crc | None = None
     types: tuple[str, ...] = (COMPOSITE,)
     needs_crt: bool = False
+
+
+def _xxhash_algorithm(name: str, header: str) -> _Algorithm:
+    return _Algorithm(partial(_xxhash, name), partial(_RunningXxHash, name), header, needs_crt=True)
 
 
 _BOTH = (FULL_OBJECT, COMPOSITE)
@@ -163,6 +198,10 @@ _TABLE = {
     ),
     "SHA1": _Algorithm(_sha1, hashlib.sha1, "x-amz-checksum-sha1"),
     "SHA256": _Algorithm(_sha256, hashlib.sha256, "x-amz-checksum-sha256"),
+    "SHA512": _Algorithm(_sha512, hashlib.sha512, "x-amz-checksum-sha512"),
+    "XXHASH64": _xxhash_algorithm("xxhash64", "x-amz-checksum-xxhash64"),
+    "XXHASH3": _xxhash_algorithm("xxhash3_64", "x-amz-checksum-xxhash3"),
+    "XXHASH128": _xxhash_algorithm("xxhash3_128", "x-amz-checksum-xxhash128"),
     MD5: _Algorithm(_md5, hashlib.md5, "content-md5"),  # for requests alone: S3 keeps none
 }
 ALGORITHMS = tuple(name for name in _TABLE if name != MD5)
@@ -178,7 +217,7 @@ def check_algorithm(name: str) -> str:
         try:
             checksum_of(name, b"")
         except (ImportError, AttributeError):  # none, or one that is too old
-            raise ConfigError(f"checksum_algorithm = {name!r}: needs awscrt: pip install awscrt") from None
+            raise ConfigError(f"checksum_algorithm = {name!r}: needs awscrt: pip install -U awscrt") from None
     return name
 
 

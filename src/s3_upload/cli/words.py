@@ -1,0 +1,55 @@
+"""What the AWS CLI takes and our parser does not: flags whose value may be left out, and one with several.
+
+Rules: `--sse`, `--sse-c` and `--request-payer` are their usual value where no other follows.  What follows is
+none if it is a flag, an s3:// URL, or something that exists: that is a source then, which the AWS CLI would
+refuse.  `--grants` takes what looks like a grant, and no source behind.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from s3_upload.mapping import is_s3_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_USUAL = {
+    "--sse": ("AES256", "aws:kms", "aws:kms:dsse"),
+    "--sse-c": ("AES256",),
+    "--request-payer": ("requester",),
+}
+"""The values of flags that need none; the first is the usual one."""
+_SEVERAL = "--grants"
+_GRANT = re.compile(r"[a-z]+=[A-Za-z]+=.*", re.DOTALL)
+
+
+def for_parser(words: Sequence[str]) -> list[str]:
+    """The same words, each such flag with its value."""
+    taken: list[str] = []
+    number = 0
+    while number < len(words):
+        word = words[number]
+        number += 1
+        if word == "--":
+            return [*taken, word, *words[number:]]
+        name = word.replace("_", "-").lower() if word.startswith("--") else ""
+        if name in _USUAL:
+            if number < len(words) and _is_value(words[number], _USUAL[name]):
+                taken.append(f"{name}={words[number]}")
+                number += 1
+            else:
+                taken.append(f"{name}={_USUAL[name][0]}")
+        elif name == _SEVERAL and number < len(words) and _GRANT.fullmatch(words[number]):
+            while number < len(words) and _GRANT.fullmatch(words[number]):
+                taken.append(f"{_SEVERAL}={words[number]}")
+                number += 1
+        else:
+            taken.append(word)
+    return taken
+
+
+def _is_value(word: str, values: Sequence[str]) -> bool:
+    return word in values or not (word.startswith("-") or is_s3_url(word) or os.path.lexists(word))
