@@ -23,7 +23,7 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
 LEAVES = {"checks", "config", "descriptors", "errors", "filters", "http", "pace", "parts", "report", "source"}
-LEAVES |= {"processor", "request_fields", "text", "threads", "tree", "units"}
+LEAVES |= {"processor", "request_fields", "text", "threads", "tree", "units", "unsized"}
 ARROWS: dict[str, set[str]] = {
     "checks": set(),
     "descriptors": set(),
@@ -41,7 +41,8 @@ ARROWS: dict[str, set[str]] = {
     "filters": {"checks", "errors"},
     "source": {"checks", "errors", "request_fields"},
     "tree": {"checks", "descriptors", "errors", "filters", "source"},
-    "mapping": {"errors", "filters", "source", "tree"},
+    "mapping": {"errors", "filters", "source", "tree", "unsized"},
+    "unsized": {"descriptors", "errors", "source"},
     "control": LEAVES,
     "s3": LEAVES,
     "wire": LEAVES,

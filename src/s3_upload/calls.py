@@ -35,6 +35,7 @@ def upload(
     content_types: ContentTypes | None = None,
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
+    follow_symlinks: bool = True,
     endpoint_url: str | None = None,
     region: str | None = None,
     profile: str | None = None,
@@ -60,6 +61,7 @@ def upload(
     `content_types`: types by suffix that come before ours ({"gcode": "text/x-gcode"}), or the path of a file
     in the format of mime.types.
     `exclude`, `include`: patterns of what to leave out of directories, and to take all the same ("*.tmp").
+    `follow_symlinks`: False skips links, found or given.
     `endpoint_url`, `region`, `profile`, `credentials`: as in `S3Client`; the rest is looked up where every
     AWS tool does.  `client`: one of your own instead: of `s3_upload.adapters.boto3_client`; for
     `upload_async` also an `S3Client`, which stays open.
@@ -91,6 +93,7 @@ def start_upload(
     content_types: ContentTypes | None = None,
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
+    follow_symlinks: bool = True,
     endpoint_url: str | None = None,
     region: str | None = None,
     profile: str | None = None,
@@ -124,6 +127,7 @@ async def upload_async(
     content_types: ContentTypes | None = None,
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
+    follow_symlinks: bool = True,
     endpoint_url: str | None = None,
     region: str | None = None,
     profile: str | None = None,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,18 @@ def none_left() -> bool:
     except OSError as error:
         return error.errno in EXHAUSTED
     return False
+
+
+def read_some(fd: int, size: int) -> bytes:
+    """What can be read of `fd` next, b"" at its end; waits also where the descriptor does not block, which is
+    whoever opened it to say."""
+    while True:
+        try:
+            return os.read(fd, size)
+        except BlockingIOError:
+            poll = select.poll()  # unlike select, for descriptors beyond 1024 too
+            poll.register(fd, select.POLLIN)
+            poll.poll()
 
 
 def patiently(

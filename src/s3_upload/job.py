@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from types import NoneType
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 import msgspec
 
@@ -132,6 +132,7 @@ def prepare(
     content_types: ContentTypes | None,
     exclude: str | Iterable[str],
     include: str | Iterable[str],
+    follow_symlinks: bool,
     endpoint_url: str | None,
     region: str | None,
     profile: str | None,
@@ -149,20 +150,15 @@ def prepare(
         must_be_callable("progress", progress, "True shows a screen")
     if events is not None and not isinstance(events, Listening):
         must_be_listener("events", events)
-    for name, given in (("fields", fields), ("content_types", content_types)):
-        if default_request is not None and given is not None:
-            raise ConfigError(f"{name} and default_request do not go together: leave one out")
-    must_be("fields", fields, (RequestFields, NoneType), "RequestFields or None")
-    must_be_callable("default_request", default_request)
-    if default_request is None:
-        default_request = Guess(NO_FIELDS if fields is None else fields, content_types)
+    must_be("follow_symlinks", follow_symlinks, bool, "True or False")
+    default_request = _said(fields, default_request, content_types)
     place = Destination.parse(destination)
     store = {"endpoint_url": endpoint_url, "region": region, "profile": profile, "credentials": credentials}
     if client is not None:
         _check_client(client, store, any_loop=any_loop)
     nothing, listings = "", Listings() if progress is True else None
     try:
-        files, walk = _files(sources, place, filters_of(exclude, include), listings)
+        files, walk = _files(sources, place, _Way(filters_of(exclude, include), listings, follow_symlinks))
     except NothingToUpload as reason:  # a folder that is empty today is no mistake
         files, walk, nothing = (), None, str(reason)
     return Job(
@@ -179,6 +175,22 @@ def prepare(
         client=client,
         own_client=_own_client(store) if client is None else None,
     )
+
+
+def _said(
+    fields: RequestFields | None,
+    default_request: DefaultRequest | None,
+    content_types: ContentTypes | None,
+) -> DefaultRequest:
+    """What says something of each object."""
+    for name, given in (("fields", fields), ("content_types", content_types)):
+        if default_request is not None and given is not None:
+            raise ConfigError(f"{name} and default_request do not go together: leave one out")
+    must_be("fields", fields, (RequestFields, NoneType), "RequestFields or None")
+    must_be_callable("default_request", default_request)
+    if default_request is not None:
+        return default_request
+    return Guess(NO_FIELDS if fields is None else fields, content_types)
 
 
 def together(listening: tuple[Listening, ...]) -> Listening | None:
@@ -214,7 +226,7 @@ def _own_client(store: dict[str, Any]) -> S3Client:
 
 _KEYWORDS = (
     "config", "progress", "events", "fields", "default_request", "content_types", "exclude", "include",
-    "endpoint_url", "region", "profile", "credentials", "client",
+    "follow_symlinks", "endpoint_url", "region", "profile", "credentials", "client",
 )  # fmt: skip
 
 
@@ -229,34 +241,39 @@ def _check_client(client: Client, store: dict[str, Any], *, any_loop: bool) -> N
         )
 
 
-def _files(
-    sources: UploadSources, destination: Destination, filters: Filters | None, listings: Listings | None
-) -> tuple[Files, Walk | None]:
+class _Way(NamedTuple):
+    """How directories are walked."""
+
+    filters: Filters | None
+    listings: Listings | None
+    follow_symlinks: bool
+
+
+def _files(sources: UploadSources, destination: Destination, way: _Way) -> tuple[Files, Walk | None]:
     """To upload, and to count."""
     if isinstance(sources, ObjectSource):
         sources = [sources]
     if isinstance(sources, str | os.PathLike):
-        return _walked([os.fspath(sources)], destination, filters, listings)
+        return _walked([os.fspath(sources)], destination, way)
     if isinstance(sources, AsyncIterable):
-        return _whole_keys(sources, destination, filters), None
+        return _whole_keys(sources, destination, way.filters), None
     if isinstance(sources, bytes) or not isinstance(sources, Iterable):
         raise wrong_type("sources", sources, "a path, several, or an iterable of ObjectSource")
     items = iter(sources)
     first = next(items, None)
     if isinstance(first, str | os.PathLike):
-        return _walked([_path(item) for item in (first, *items)], destination, filters, listings)
+        return _walked([_path(item) for item in (first, *items)], destination, way)
     if first is None:
         raise ConfigError("sources: there are none: give paths, or ObjectSources")
     files = itertools.chain((checked(first),), items)
     again = partial(iter, sources) if isinstance(sources, list | tuple) else None
-    return _whole_keys(files, destination, filters), again  # type: ignore[arg-type]
+    return _whole_keys(files, destination, way.filters), again  # type: ignore[arg-type]
 
 
-def _walked(
-    paths: list[str], destination: Destination, filters: Filters | None, listings: Listings | None
-) -> tuple[Iterable[ObjectSource], Walk]:
-    files = map_paths(paths, destination, filters, listings)
-    return files, partial(walk_paths, paths, destination, filters, listings)
+def _walked(paths: list[str], destination: Destination, way: _Way) -> tuple[Iterable[ObjectSource], Walk]:
+    filters, listings, follows = way
+    files = map_paths(paths, destination, filters, listings, follow_symlinks=follows)
+    return files, partial(walk_paths, paths, destination, filters, listings, follow_symlinks=follows)
 
 
 def _named(sources: UploadSources) -> str:

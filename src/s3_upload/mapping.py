@@ -18,6 +18,7 @@ import itertools
 import os
 import re
 import stat
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -25,7 +26,8 @@ import msgspec
 
 from s3_upload.errors import ConfigError, SourceError
 from s3_upload.source import ObjectSource, is_utf8, utf8_of
-from s3_upload.tree import Entry, Listings, sources_of, walk_tree
+from s3_upload.tree import LINK, Entry, Listings, is_link, sources_of, walk_tree
+from s3_upload.unsized import stream_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,34 +89,46 @@ def map_paths(
     destination: Destination,
     filters: Filters | None = None,
     listings: Listings | None = None,
+    *,
+    follow_symlinks: bool = True,
 ) -> Iterator[ObjectSource]:
     """One lazy iterator over the sources at all `paths`, in their order, with their keys.
 
     `filters` are for the entries of each directory, for files, and for the names of several directories: what
-    a directory alone is called is no part of a key.  `listings`: shared with `walk_paths`.
+    a directory alone is called is no part of a key.  `listings`: shared with `walk_paths`.  Without
+    `follow_symlinks` links are skipped, whether they are found or given.  A FIFO that is given (and so what
+    <(command) makes) is read as a stream; those that are found are skipped.
 
     Raises `ConfigError` at once for a path that is missing or cannot be listed, and two files that would get
     the same key, and `NothingToUpload` where there is none.
     """
-    lanes = _lanes(paths, destination, filters)
+    lanes = _lanes(paths, destination, filters, follow_symlinks=follow_symlinks)
     if len(paths) > 1:
         _refuse_same_keys(lanes, _base(destination))
     return sources_of(not_empty(_entries(lanes, listings), paths, filters))
 
 
 def walk_paths(
-    paths: Sequence[str], destination: Destination, filters: Filters | None, listings: Listings | None
+    paths: Sequence[str],
+    destination: Destination,
+    filters: Filters | None,
+    listings: Listings | None,
+    *,
+    follow_symlinks: bool = True,
 ) -> Iterator[Entry]:
     """What `map_paths` of the same gives, once more and quickly, to be counted."""
-    return _entries(_lanes(paths, destination, filters), listings)
+    return _entries(_lanes(paths, destination, filters, follow_symlinks=follow_symlinks), listings)
 
 
-def _lanes(paths: Sequence[str], destination: Destination, filters: Filters | None) -> list[_Lane]:
+def _lanes(
+    paths: Sequence[str], destination: Destination, filters: Filters | None, *, follow_symlinks: bool
+) -> list[_Lane]:
     base = _base(destination)
+    kinds = [_kind(path, follow_symlinks=follow_symlinks) for path in paths]
     if len(paths) == 1:
-        lanes = [_only_lane(paths[0], destination.prefix, base, filters)]
+        lanes = [_only_lane(paths[0], kinds[0], destination.prefix, base, filters)]
     else:
-        lanes = [_lane(path, base, filters) for path in paths]
+        lanes = [_lane(path, kind, base, filters) for path, kind in zip(paths, kinds, strict=True)]
     return [lane for lane in lanes if lane.is_taken] if filters is not None else lanes
 
 
@@ -128,25 +142,45 @@ def _base(destination: Destination) -> str:
     return prefix if not prefix or prefix.endswith("/") else prefix + "/"
 
 
+class _Kind(Enum):
+    """What a path is."""
+
+    TREE = auto()
+    TREE_WITHOUT_LINKS = auto()
+    FILE = auto()
+    STREAM = auto()
+    LINK = auto()
+
+
+_DIRECTORIES = frozenset({_Kind.TREE, _Kind.TREE_WITHOUT_LINKS})
+
+
 class _Lane(NamedTuple):
-    """One path: a directory, whose keys begin with `root` ("" or ending in "/"), or a file with that key.
+    """One path: a directory, whose keys begin with `root` ("" or ending in "/"), or something with that key.
 
     `filters` are for what is in it; not `is_taken`: they leave out the whole of it.
     """
 
     path: str
     root: str
-    is_directory: bool
+    kind: _Kind
     filters: Filters | None
     is_taken: bool = True
 
     def entries(self, listings: Listings | None = None) -> Iterator[Entry]:
         """A directory is listed when its turn comes; one that cannot be by then fails as any other does."""
-        if not self.is_directory:
+        if self.kind is _Kind.LINK:
+            yield ObjectSource(key=self.root, path=self.path, skip_reason=LINK)
+            return
+        if self.kind is _Kind.STREAM:
+            yield stream_at(self.path, self.root)
+            return
+        if self.kind is _Kind.FILE:
             yield ObjectSource.file(self.path, self.root)
             return
         try:
-            yield from walk_tree(self.path, self.root, self.filters, listings)
+            follows = self.kind is _Kind.TREE
+            yield from walk_tree(self.path, self.root, self.filters, listings, follow_symlinks=follows)
         except SourceError as problem:
             yield ObjectSource(key=self.root, path=self.path, problem=problem)
 
@@ -154,26 +188,26 @@ class _Lane(NamedTuple):
         return sources_of(self.entries())
 
 
-def _only_lane(path: str, prefix: str, base: str, filters: Filters | None) -> _Lane:
-    if _is_directory(path):
-        return _Lane(path, base, True, filters)
-    lane = _lane(path, base, filters)
+def _only_lane(path: str, kind: _Kind, prefix: str, base: str, filters: Filters | None) -> _Lane:
+    if kind in _DIRECTORIES:
+        return _Lane(path, base, kind, filters)
+    lane = _lane(path, kind, base, filters)
     return lane._replace(root=prefix) if prefix and not prefix.endswith("/") else lane
 
 
-def _lane(path: str, base: str, filters: Filters | None) -> _Lane:
+def _lane(path: str, kind: _Kind, base: str, filters: Filters | None) -> _Lane:
     """One of several. Raises `ConfigError` for what cannot be uploaded."""
-    is_directory = _is_directory(path)
+    is_directory = kind in _DIRECTORIES
     name = utf8_of(os.path.basename(path.rstrip(_SEPARATORS)))  # noqa: PTH119 - Path drops a last "."
     if is_directory and name in {"", ".", ".."}:
-        return _Lane(path, base, is_directory, filters)
+        return _Lane(path, base, kind, filters)
     if not is_utf8(name):
         raise ConfigError(f"{path}: the name is no UTF-8, which S3 requires of keys: rename it")
     if not is_directory:
         taken = filters is None or filters.takes_file(name)
-        return _Lane(path, base + name, is_directory, None, taken)
+        return _Lane(path, base + name, kind, None, taken)
     inside = None if filters is None else filters.inside(name)
-    return _Lane(path, f"{base}{name}/", is_directory, inside, filters is None or inside is not None)
+    return _Lane(path, f"{base}{name}/", kind, inside, filters is None or inside is not None)
 
 
 def _refuse_same_keys(lanes: Sequence[_Lane], base: str) -> None:
@@ -224,12 +258,14 @@ def not_empty(
     return itertools.chain((first,), sources)
 
 
-def _is_directory(path: str) -> bool:
-    """Raises `ConfigError` for what is neither a directory nor a regular file."""
+def _kind(path: str, *, follow_symlinks: bool) -> _Kind:
+    """Raises `ConfigError` for what cannot be uploaded."""
     if is_s3_url(path):
         raise ConfigError(f"{path}: a source is a file or a directory; only the last word is an s3:// URL")
     if not path:  # which Path would take for "."
         raise ConfigError("'': an empty word is no source")
+    if not follow_symlinks and is_link(path):
+        return _Kind.LINK
     try:
         mode = Path(path).stat().st_mode
         if stat.S_ISDIR(mode):
@@ -246,10 +282,12 @@ def _is_directory(path: str) -> bool:
             hint = _hint(path)
         raise ConfigError(f"{path}: {why[0].lower()}{why[1:]}{hint}") from error
     if stat.S_ISDIR(mode):
-        return True
+        return _Kind.TREE if follow_symlinks else _Kind.TREE_WITHOUT_LINKS
+    if stat.S_ISFIFO(mode):
+        return _Kind.STREAM
     if not stat.S_ISREG(mode):
-        raise ConfigError(f"{path}: is neither a regular file nor a directory")
-    return False
+        raise ConfigError(f"{path}: is neither a file, a directory nor a FIFO")
+    return _Kind.FILE
 
 
 def _hint(path: str) -> str:

@@ -85,6 +85,11 @@ class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
         must_be_chunks("chunks", chunks)
         return cls(key=key, chunks=chunks, size=size, fields=fields)
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it can be read once more at its path, from any place on."""
+        return self.path != "" and self.chunks is None
+
     def __repr__(self) -> str:
         """Without the bytes, which may be many."""
         what = f"data of {self.size} bytes" if self.body is not None else self.path or "stream"

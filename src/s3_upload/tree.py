@@ -41,6 +41,8 @@ _TYPE_NAMES: dict[Callable[[int], bool], str] = {
 _SORT_KEY = None if sys.getfilesystemencoding() == "utf-8" else utf8_of
 """Keys come sorted; that their names do, only where these are UTF-8."""
 
+LINK = "is a link, and links are not followed"
+"""Why it is skipped."""
 MAX_SHARED_NAMES = 100_000
 """Some 8 MB."""
 
@@ -52,14 +54,16 @@ def files_recursive(
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
     filters: Filters | None = None,
+    follow_symlinks: bool = True,
 ) -> Iterator[ObjectSource]:
     """Sources for all files below `src_dir`, lazily, sorted by name within each directory.
 
     A file's key is `key_prefix` (with a "/" between, unless it is empty or ends in one) and its path
-    relative to `src_dir`.  Links to files and directories are followed; a directory reached again
-    from inside itself is reported as failed (a loop), as are links to nothing and directories that
-    cannot be listed; sockets, devices and FIFOs are reported as skipped.  A file is not opened here:
-    whether it can be read turns out at its turn.
+    relative to `src_dir`.  Links to files and directories are followed, unless `follow_symlinks` is False:
+    then all are reported as skipped, `src_dir` too.  A directory reached again from inside itself is
+    reported as failed (a loop), as are links to nothing and directories that cannot be listed; sockets,
+    devices and FIFOs are reported as skipped.  A file is not opened here: whether it can be read turns out
+    at its turn.
 
     `exclude`: patterns of what to leave out, `include`: of what to take all the same (`filters.py` says how
     they are read); `filters`: both in an order of one's own, as `Filters([Rule("*"), Rule("*.jpg",
@@ -75,7 +79,10 @@ def files_recursive(
     given = filters_of(exclude, include)
     if given is not None and filters is not None:
         raise ConfigError("exclude and include do not go together with filters: leave one out")
-    return sources_of(walk_tree(os.fsdecode(src_dir), key_prefix, filters or given))
+    must_be("follow_symlinks", follow_symlinks, bool, "True or False")
+    return sources_of(
+        walk_tree(os.fsdecode(src_dir), key_prefix, filters or given, follow_symlinks=follow_symlinks)
+    )
 
 
 class PlainFiles(NamedTuple):
@@ -132,8 +139,18 @@ class Listings:
         return listing
 
 
+def is_link(path: str) -> bool:
+    """Whether a link is what `path` names: a slash at its end says nothing."""
+    return os.path.islink(path.rstrip(os.sep) or path)  # noqa: PTH114 - a Path drops a last "."
+
+
 def walk_tree(
-    root: str, key_prefix: str, filters: Filters | None = None, listings: Listings | None = None
+    root: str,
+    key_prefix: str,
+    filters: Filters | None = None,
+    listings: Listings | None = None,
+    *,
+    follow_symlinks: bool = True,
 ) -> Iterator[Entry]:
     """What lies below `root`, as `files_recursive` has it: files that are nothing but that come many at once.
 
@@ -141,9 +158,11 @@ def walk_tree(
     if `root` is no directory that can be listed.
     """
     prefix = key_prefix if not key_prefix or key_prefix.endswith("/") else key_prefix + "/"
+    if not follow_symlinks and is_link(root):
+        return iter((ObjectSource(key=prefix, path=root, skip_reason=LINK),))
     try:
-        taken = None if filters is None else _Taken(filters, len(prefix), filters.above)
-        top = _list(root, prefix, Path(root).stat(), taken, listings)
+        taken = None if filters is None else _Taken(filters, len(prefix), filters.above, follow_symlinks)
+        top = _list(root, prefix, Path(root).stat(), taken, listings, follows=follow_symlinks)
     except FileNotFoundError:
         raise SourceError(f"{root or '(empty path)'}: no such directory") from None
     except NotADirectoryError:
@@ -155,19 +174,20 @@ def walk_tree(
 
 class _Taken(NamedTuple):
     """What is taken of a directory: the entries' paths from the root begin at `start` of their keys; `above`
-    is the last match of the directory itself."""
+    is the last match of the directory itself; `follows`: links are what they lead to."""
 
     filters: Filters
     start: int
     above: int
+    follows: bool
 
     def inside(self, key: str) -> _Taken:
         """For the directory of that key."""
-        return _Taken(self.filters, self.start, self._last_match(key, is_directory=True))
+        return self._replace(above=self._last_match(key, is_directory=True))
 
     def wants(self, key: str, entry: os.DirEntry[str]) -> bool:
         try:
-            is_directory = entry.is_dir()  # also where a link leads to one
+            is_directory = entry.is_dir(follow_symlinks=self.follows)
         except OSError:  # it turns out what is wrong when it is looked at
             is_directory = False
         number = self._last_match(key, is_directory=is_directory)
@@ -190,7 +210,8 @@ class _Directory(NamedTuple):
     """A directory being walked: `names` are still to come, of those of its listing.
 
     Its entries' paths begin with `base`, their keys with `prefix`.  `linked`: a link led here.  Without one
-    no directory lies in itself, and there are file systems on which all have one inode number.
+    no directory lies in itself, and there are file systems on which all have one inode number.  `follows`:
+    links are followed.
     """
 
     base: str
@@ -200,6 +221,7 @@ class _Directory(NamedTuple):
     others: frozenset[str]
     linked: bool
     taken: _Taken | None
+    follows: bool
 
 
 def _list(
@@ -210,13 +232,14 @@ def _list(
     listings: Listings | None,
     *,
     linked: bool = False,
+    follows: bool,
 ) -> _Directory:
     if listings is None:
         names, others = _listing(path, prefix, taken)
     else:
         names, others = listings.get(path, lambda: _listing(path, prefix, taken))
     base = path if path.endswith(os.sep) else path + os.sep
-    return _Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others, linked, taken)
+    return _Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others, linked, taken, follows)
 
 
 def _listing(path: str, prefix: str, taken: _Taken | None) -> Listing:
@@ -236,7 +259,7 @@ def _listing(path: str, prefix: str, taken: _Taken | None) -> Listing:
 def _walk(top: _Directory, listings: Listings | None) -> Iterator[Entry]:
     stack = [top]
     while stack:
-        base, prefix, _, names, others, _, _ = stack[-1]
+        base, prefix, _, names, others, *_ = stack[-1]
         plain: list[str] = []
         for name in names:  # goes on where it was left for a directory below
             is_ascii = name.isascii()  # nearly all, and quick to tell
@@ -274,6 +297,9 @@ def _examine(
     path: str, key: str, stack: list[_Directory], listings: Listings | None
 ) -> ObjectSource | _Directory:
     """What an entry is that is no plain file by the listing. `stack`: the directories it lies in."""
+    follows = stack[-1].follows
+    if not follows and is_link(path):
+        return ObjectSource(key=key, path=path, skip_reason=LINK)
     try:
         info = Path(path).stat()
         if stat.S_ISREG(info.st_mode):
@@ -287,7 +313,9 @@ def _examine(
         else:
             taken = stack[-1].taken
             inside = None if taken is None else taken.inside(key)
-            return patiently(lambda: _list(path, key + "/", info, inside, listings, linked=linked))
+            return patiently(
+                lambda: _list(path, key + "/", info, inside, listings, linked=linked, follows=follows)
+            )
     except OSError as error:
         reason = error.strerror or str(error)
         if isinstance(error, FileNotFoundError) and Path(path).is_symlink():

@@ -65,7 +65,11 @@ def upload(
     filters = options.sources.filters()
     shown = _shown(options, shows_rows=options.output.json)
     listings = None if shown == "none" else Listings()
-    sources, nothing = _found(lambda: open_sources(paths, destination, filters, listings))
+    links = options.sources.follow_symlinks
+    sources, nothing = _found(
+        lambda: open_sources(paths, destination, filters, listings, follow_symlinks=links)
+    )
+    again = partial(walk_paths, paths, destination, filters, listings, follow_symlinks=links)
     job = session.Job(
         bucket=destination.bucket,
         passes=(sources,),
@@ -75,7 +79,7 @@ def upload(
             shown,
             paths,
             words[-1],
-            None if STDIN in paths else partial(walk_paths, paths, destination, filters, listings),
+            None if STDIN in paths else again,
             bandwidth=options.tuning.max_bandwidth,
         ),
         page=_page(options, paths, words[-1]),
@@ -107,7 +111,8 @@ def perf_data(
     destination = Destination.below(bucket, utf8_of(prefix), prefix)
     _check_embedded(options, (src,))
     filters = options.sources.filters()
-    walk = partial(walk_tree, src, destination.prefix, filters)
+    links = options.sources.follow_symlinks
+    walk = partial(walk_tree, src, destination.prefix, filters, follow_symlinks=links)
     first, nothing = _found(lambda: sources_of(not_empty(walk(), (src,), filters)))
     again = (sources_of(walk()) for _ in range(n - 1))
     kind = render.JsonLines if options.output.json else render.Table

@@ -90,7 +90,7 @@ def _looked_at(source: ObjectSource) -> tuple[str, int | None, str]:
         return source.problem.kind.value, 0, str(source.problem)
     if source.skip_reason:
         return SKIPPED, 0, source.skip_reason
-    if not source.path:
+    if not source.is_file:
         return WOULD_UPLOAD, source.size, ""
     try:
         size = os.stat(source.path).st_size  # noqa: PTH116 - of a million files, a Path each is dear

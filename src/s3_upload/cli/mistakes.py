@@ -47,10 +47,8 @@ _OTHER_FLAGS = {
     **dict.fromkeys(("--bwlimit", "--limit-rate", "--rate-limit"), "use --max-bandwidth 20MB/s"),
     **dict.fromkeys(("--delete", "--delete-removed"), "s3-upload deletes nothing: `aws s3 sync` does"),
     **dict.fromkeys(("--no-check-certificate", "--insecure", "-k"), "use --no-verify-ssl"),
-    **dict.fromkeys(("--follow-symlinks", "-L", "--copy-links"), "links are followed: leave it out"),
-    **dict.fromkeys(
-        ("--no-follow-symlinks", "--skip-links"), "links are followed; --exclude leaves out those you name"
-    ),
+    **dict.fromkeys(("-L", "--copy-links"), "links are followed: leave it out"),
+    **dict.fromkeys(("--skip-links", "--no-dereference"), "use --no-follow-symlinks"),
     **dict.fromkeys(
         ("--size-only", "--skip-existing", "--update", "--checksum-only"),
         "s3-upload does not compare; --no-clobber skips what exists",

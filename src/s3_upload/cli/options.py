@@ -68,6 +68,16 @@ class SourceOptions:
         ),
     ] = False
 
+    follow_symlinks: Annotated[
+        bool,
+        Parameter(
+            name="--follow-symlinks",
+            negative="--no-follow-symlinks",
+            help="What links lead to is uploaded, unless --no-follow-symlinks says that links are skipped.",
+            show_default=False,
+        ),
+    ] = True
+
     def filters(self) -> Filters | None:
         """Raises `UsageError`."""
         try:

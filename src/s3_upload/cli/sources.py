@@ -50,6 +50,8 @@ def open_sources(
     destination: Destination,
     filters: Filters | None = None,
     listings: Listings | None = None,
+    *,
+    follow_symlinks: bool = True,
 ) -> Iterator[ObjectSource]:
     """One lazy iterator over the sources at all `paths`, in their order, with their keys.  `listings`: shared
     with `walk_paths`.
@@ -59,7 +61,7 @@ def open_sources(
     """
     if STDIN in paths:
         return iter((_stdin_source(paths, destination),))
-    return map_paths(paths, destination, filters, listings)
+    return map_paths(paths, destination, filters, listings, follow_symlinks=follow_symlinks)
 
 
 def _stdin_source(paths: Sequence[str], destination: Destination) -> ObjectSource:

@@ -7,11 +7,11 @@ a daemon: Ctrl-C does not wait for it.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError
+from s3_upload.descriptors import read_some
 from s3_upload.threads import DaemonThreads
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ async def chunks(fd: int) -> AsyncIterator[bytes]:
 
 def _read(fd: int) -> bytes:
     pieces, missing = [], CHUNK_BYTES
-    while missing and (piece := os.read(fd, missing)):  # a pipe gives 64 KiB at most at a time
+    while missing and (piece := read_some(fd, missing)):  # a pipe gives 64 KiB at most at a time
         pieces.append(piece)
         missing -= len(piece)
     return b"".join(pieces)

@@ -14,7 +14,7 @@ import msgspec
 from s3_upload.engine.existing import Question
 from s3_upload.engine.feed import Feed, Offload
 from s3_upload.engine.multipart import MultipartUpload
-from s3_upload.engine.reader import BigFile, HashedBody, Reader
+from s3_upload.engine.reader import BigFile, HashedBody, Reader, UnsizedFile
 from s3_upload.engine.sink import Sink
 from s3_upload.engine.sliced import read_part
 from s3_upload.engine.unit import Unit, Upload
@@ -63,7 +63,7 @@ class Again:
         size, room = len(body), held_bytes(body)
         in_slices = isinstance(body, SlicedBody)
         try:
-            if upload.source.path:
+            if upload.source.is_file:
                 del body
                 self._replace(unit, HashedBody(b""))
                 await self._feed.take_room(room)
@@ -101,7 +101,9 @@ class Again:
         results: list[Any] = await self._offload(reader.read_batch, [source], 0)
         if isinstance(results[0], SourceError):
             raise results[0]
-        found: HashedBody | BigFile = results[0]
+        found: HashedBody | BigFile | UnsizedFile = results[0]
+        if isinstance(found, UnsizedFile):
+            raise SourceError(f"{source.path}: source changed", FailureKind.SOURCE_CHANGED)
         return found
 
     def _replace(self, unit: Unit, hashed: HashedBody) -> None:

@@ -160,7 +160,7 @@ def _sizes_of(sources: Sequence[ObjectSource]) -> list[int]:
 
 
 def _size_of(source: ObjectSource) -> int:
-    if not source.path:
+    if not source.is_file:
         return ASK_FROM_BYTES if source.size is None else source.size
     try:
         return os.stat(source.path).st_size  # noqa: PTH116 - of a million files, a Path each is dear

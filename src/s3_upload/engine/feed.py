@@ -35,7 +35,7 @@ from s3_upload.engine.memory import Memory
 from s3_upload.engine.multipart import MultipartUpload, PartPlan
 from s3_upload.engine.nearby import Nearby
 from s3_upload.engine.objects import Objects
-from s3_upload.engine.reader import BigFile, HashedBody, Reader
+from s3_upload.engine.reader import BigFile, HashedBody, Reader, UnsizedFile
 from s3_upload.engine.sink import Sink
 from s3_upload.engine.sliced import PartRoom, read_part
 from s3_upload.engine.spool import Spool, SpooledPart
@@ -48,6 +48,7 @@ from s3_upload.parts import PartSizes, StoreParts
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD
 from s3_upload.source import ObjectSource, checked
+from s3_upload.unsized import as_stream
 
 PULL_COUNT = 256
 BATCH_COUNT = 32
@@ -329,11 +330,10 @@ class Feed:
                     self._sink.report(self._objects.unread(seq, source, problem))
                 else:
                     self._hand_out(self._objects.single(seq, source, result, now))
-            elif isinstance(result, BigFile):
-                if self._creates < MAX_CREATES:
-                    self._begin_file(seq, source, result.identity)
-                else:
-                    later.append((seq, source))
+            elif isinstance(result, BigFile) and self._creates < MAX_CREATES:
+                self._begin_file(seq, source, result.identity)
+            elif isinstance(result, BigFile | UnsizedFile):
+                later.append((seq, source if isinstance(result, BigFile) else as_stream(source)))
             else:
                 self._sink.report(self._objects.unread(seq, source, result))
         self._sources.extendleft(reversed(later))

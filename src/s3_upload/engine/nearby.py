@@ -18,7 +18,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from s3_upload.engine.reader import NO_LINKS, BigFile, HashedBody, Reader
+from s3_upload.engine.reader import NO_LINKS, BigFile, HashedBody, Reader, UnsizedFile
 from s3_upload.errors import SourceError
 from s3_upload.source import ObjectSource
 
@@ -32,7 +32,7 @@ THREAD_BATCHES = 64
 MAX_DIRECTORIES = 10_000
 _MOUNTINFO = Path("/proc/self/mountinfo")
 
-Results = Sequence[HashedBody | BigFile | SourceError]
+Results = Sequence[HashedBody | BigFile | UnsizedFile | SourceError]
 
 
 def local_devices(mountinfo: Path = _MOUNTINFO) -> frozenset[int]:
@@ -115,5 +115,7 @@ def _directory(path: str) -> str:
     return path[: path.rfind("/") + 1]
 
 
-def _size(result: HashedBody | BigFile) -> int:
+def _size(result: HashedBody | BigFile | UnsizedFile) -> int:
+    if isinstance(result, UnsizedFile):
+        return 0
     return len(result.body) if isinstance(result, HashedBody) else result.identity.size

@@ -85,6 +85,14 @@ class BigFile(msgspec.Struct, frozen=True):
     identity: Identity
 
 
+class UnsizedFile(msgspec.Struct, frozen=True):
+    """A file that claims to be empty and is not: only reading it to its end shows how long it is."""
+
+
+Read = HashedBody | BigFile | UnsizedFile
+"""What may come of reading a file."""
+
+
 class Reader(msgspec.Struct, frozen=True):
     """Blocking reads for one run: `single_limit_bytes` is the most that goes as one request."""
 
@@ -107,16 +115,16 @@ class Reader(msgspec.Struct, frozen=True):
 
     def read_batch(
         self, sources: Iterable[ObjectSource], stop_bytes: int, flags: int = 0
-    ) -> list[HashedBody | BigFile | SourceError]:
+    ) -> list[Read | SourceError]:
         """Reads files in turn until `stop_bytes` or more have been read; one result for each read.
 
         With the flag NO_LINKS it also stops before a file that is a symbolic link, and before one for which
         it would have to wait.
         """
-        results: list[HashedBody | BigFile | SourceError] = []
+        results: list[Read | SourceError] = []
         total = 0
         for source in sources:
-            result: HashedBody | BigFile | SourceError
+            result: Read | SourceError
             try:
                 result = self._read(source, flags)
             except _NotHereError:
@@ -162,9 +170,7 @@ class Reader(msgspec.Struct, frozen=True):
             checksum_of(self.checksum_algorithm, body) if self.checksum_algorithm else None,
         )
 
-    def _once_more(
-        self, source: ObjectSource, flags: int, error: SourceError
-    ) -> HashedBody | BigFile | SourceError:
+    def _once_more(self, source: ObjectSource, flags: int, error: SourceError) -> Read | SourceError:
         """What has changed while it was read is read again, as it is now, once."""
         if error.kind is not FailureKind.SOURCE_CHANGED:
             return error
@@ -173,7 +179,7 @@ class Reader(msgspec.Struct, frozen=True):
         except (SourceError, _NotHereError) as again:
             return again if isinstance(again, SourceError) else error
 
-    def _read(self, source: ObjectSource, flags: int) -> HashedBody | BigFile:
+    def _read(self, source: ObjectSource, flags: int) -> Read:
         if source.body is not None:
             return self.hashed(source.body)
         path = source.path
@@ -189,6 +195,8 @@ class Reader(msgspec.Struct, frozen=True):
             is_same = after.st_mtime_ns == before.st_mtime_ns and after.st_ctime_ns == before.st_ctime_ns
             if after.st_size != size or not is_same:
                 self._verify(path, self.versions.identity(before), after, flags)
+            if body and not size and not after.st_size:
+                return UnsizedFile()
             if len(body) != size:
                 raise changed(path, f"{len(body)} bytes could be read, its size is {size}")
         except OSError as error:

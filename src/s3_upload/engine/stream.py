@@ -110,6 +110,8 @@ class BlockStream:
         return chunk is _END
 
     def _failed(self, error: BaseException) -> SourceError:
+        if isinstance(error, SourceError):  # it says all there is to say
+            return error
         return SourceError(f"{self._name}: {type(error).__name__}: {error}")
 
 

@@ -220,7 +220,7 @@ class Upload:
         """Has the object begun anew, where that is a remedy and its source is a file."""
         history = self._history()
         found = remedy(kind, completing=completing, tried=history.tried)
-        if found in possible and self.source.path:
+        if found in possible and self.source.is_file:
             history.tried += (kind,)
             history.next = found
 
