@@ -300,7 +300,8 @@ def _parse(path: Path, *, profiles_only: bool) -> dict[str, Any]:
 
 def _config_paths(environ: Mapping[str, str]) -> tuple[Path, Path]:
     def path(variable: str, default: str) -> Path:
-        return Path(os.path.expandvars(environ.get(variable, default))).expanduser()
+        text = os.path.expandvars(environ.get(variable, default))
+        return Path(os.path.expanduser(text))  # noqa: PTH111 - a Path raises where nobody has a home
 
     return path("AWS_CONFIG_FILE", "~/.aws/config"), path("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
 
@@ -397,7 +398,7 @@ def _checksum(mode: str | None, environ: Mapping[str, str], scoped: dict[str, An
 
 
 def _ca_bundle(path: str) -> str:
-    expanded = Path(path).expanduser()
+    expanded = Path(os.path.expanduser(path))  # noqa: PTH111 - a Path raises where nobody has a home
     if not expanded.exists():
         raise ConfigError(f"CA bundle {path!r}: there is no such file or directory")
     return str(expanded)

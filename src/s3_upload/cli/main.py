@@ -17,9 +17,11 @@ from s3_upload.cli.output import (
     EXIT_RUN,
     EXIT_USAGE,
     LAST_WORDS_S,
+    STOPPING,
     InterruptedRun,
     StdoutError,
     UsageError,
+    be_silent,
     discard_stdout,
     emit,
     end_at_once,
@@ -30,6 +32,8 @@ from s3_upload.cli.output import (
 )
 from s3_upload.errors import ConfigError, S3UploadError, SourceError
 
+_LETTERS = frozenset("0qrv")
+"""Flags without a value, which may stand together behind one hyphen."""
 COMMANDS = ("perf-data", "report", "serve", "completion")
 """Known here, since the parser is not loaded for every word."""
 BUCKETS = "completion-buckets"
@@ -39,7 +43,7 @@ BUCKETS = "completion-buckets"
 def run() -> None:
     """Runs the command and exits."""
     _occupy_standard_descriptors()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)  # KeyboardInterrupt unwinds
     try:
@@ -71,6 +75,7 @@ def _flush() -> None:
 
 def main(words: list[str]) -> int:
     """Runs the command with these words and returns its exit code."""
+    be_silent(_asks_for_silence(words))
     try:
         return _dispatch(words)
     except KeyboardInterrupt:
@@ -89,6 +94,13 @@ def main(words: list[str]) -> int:
             raise
         error_line(f"unexpected {type(error).__name__}: {error} (PYTHONDEVMODE=1 shows where)")
         return EXIT_RUN
+
+
+def _asks_for_silence(words: list[str]) -> bool:
+    """Whether --quiet is among the flags, which holds for what is wrong with the others, too."""
+    flags = words[: words.index("--")] if "--" in words else words
+    letters = [set(word[1:]) for word in flags if word[:1] == "-"]
+    return "--quiet" in flags or any("q" in found and found <= _LETTERS for found in letters)
 
 
 def _told(error: S3UploadError) -> int:

@@ -183,7 +183,10 @@ class OutputOptions:
         ),
     ] = "auto"
     no_progress: Annotated[bool, flag("The same as --progress none.")] = False
-    quiet: Annotated[bool, flag("Say nothing; the exit code tells.", name=("--quiet", "-q"))] = False
+    quiet: Annotated[
+        bool,
+        flag("Say nothing but what --json says; the exit code tells.", name=("--quiet", "-q")),
+    ] = False
     only_show_errors: Annotated[bool, flag("Say only what failed.")] = False
     json: Annotated[bool, flag("A line of JSON on stdout for every file, and one for the run.")] = False
     verbose: Annotated[bool, flag("A line for every file that is uploaded.", name=("--verbose", "-v"))] = (

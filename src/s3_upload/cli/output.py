@@ -35,6 +35,8 @@ EXIT_RUN = 3
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
 """128 + SIGPIPE, what a shell shows of any program whose reader went away."""
+STOPPING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+"""The signals that end a run; the last comes when the terminal is closed."""
 LAST_WORDS_S = 5.0
 """How long an interrupted run waits for its lines to be read."""
 
@@ -44,7 +46,7 @@ class UsageError(S3UploadError):
 
 
 class InterruptedRun(S3UploadError):  # noqa: N818 - no error: someone wanted it
-    """SIGINT or SIGTERM stopped the run, and that was said."""
+    """SIGINT, SIGTERM or SIGHUP stopped the run, and that was said."""
 
 
 class StdoutError(S3UploadError):
@@ -53,6 +55,18 @@ class StdoutError(S3UploadError):
     def __init__(self, error: OSError) -> None:
         super().__init__(f"cannot write to stdout: {error.strerror}")
         self.gone = isinstance(error, BrokenPipeError)
+
+
+class _Voice:
+    silent = False
+
+
+_voice = _Voice()
+
+
+def be_silent(silent: bool) -> None:
+    """From now on, whether `note` and `error_line` say nothing."""
+    _voice.silent = silent
 
 
 def emit(line: str) -> None:
@@ -70,7 +84,10 @@ def emit_json(line: str) -> None:
 
 
 def note(line: str) -> None:
-    """Writes one line to stderr, at once or in the background. If that fails, nobody is left to tell."""
+    """Writes one line to stderr, at once or in the background, unless that is to be silent. If that fails,
+    nobody is left to tell."""
+    if _voice.silent:
+        return
     channel = _channels.get("stderr")
     try:
         if channel is not None:

@@ -112,6 +112,8 @@ class Table(Text):
         self._head = _row(COLUMNS)
 
     def show(self, report: UploadReport) -> None:
+        if self.quiet:
+            return
         if self._head:
             emit(self._head)
             self._head = ""

@@ -10,7 +10,7 @@ from s3_upload.embedded import REGION, EmbeddedStore
 
 
 def serve(directory: str, port: int, access_key: str | None, secret_key: str | None) -> int:
-    """Serves `directory` on loopback until SIGINT or SIGTERM, which raise KeyboardInterrupt here.
+    """Serves `directory` on loopback until SIGINT, SIGTERM or SIGHUP, which raise KeyboardInterrupt here.
 
     Raises `UsageError` for half a pair of keys or an impossible port.
     """

@@ -1,7 +1,7 @@
 """Runs an upload for the command: a loop, signals, the embedded store, the rendering.
 
-The first SIGINT or SIGTERM cancels the run's task, which unwinds it in bounded time, and gives whoever
-reads the results `LAST_WORDS_S`; a second one ends the process at once, whatever it waits for.
+The first SIGINT, SIGTERM or SIGHUP cancels the run's task, which unwinds it in bounded time, and gives
+whoever reads the results `LAST_WORDS_S`; a second one ends the process at once, whatever it waits for.
 The rendering raises when nobody reads stdout any more, which ends the run too; it has the run wait where
 somebody does, but slowly.
 """
@@ -23,6 +23,7 @@ from s3_upload.cli.output import (
     EXIT_FILES_FAILED,
     EXIT_OK,
     LAST_WORDS_S,
+    STOPPING,
     InterruptedRun,
     StdoutError,
     UsageError,
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from s3_upload.report import UploadReport, UploadSummary
     from s3_upload.source import ObjectSource
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 M_ARENA_MAX = -8
 """glibc, malloc.h."""
 LONG_S = 5.0
@@ -244,7 +244,7 @@ def _so_far(rendering: Text) -> str:
 def _heard() -> list[signal.Signals]:
     """The signals that end a run: not those that whoever started us has us ignore (a shell, of a job in the
     background)."""
-    return [number for number in _SIGNALS if signal.getsignal(number) not in {signal.SIG_IGN, None}]
+    return [number for number in STOPPING if signal.getsignal(number) not in {signal.SIG_IGN, None}]
 
 
 def _stop_on_signals() -> None:

@@ -99,7 +99,7 @@ class SpooledPart(SlicedBody):
         """See `FilePart.read`."""
         piece, crc = await self._offload(self._read_slice, start, crc)
         if start + len(piece) == self._size and crc != self.crc:
-            raise SourceError(f"{self._key}: what came by it was changed in {tempfile.gettempdir()}")
+            raise SourceError(f"{self._key}: what came by it was changed in {_place()}")
         return piece, crc
 
     def read_at(self, offset: int, size: int) -> bytes:
@@ -115,7 +115,7 @@ class SpooledPart(SlicedBody):
         except (OSError, ValueError) as error:  # ValueError: closed
             raise self._trouble(error) from error
         if missing:
-            raise SourceError(f"{self._key}: what came by it was cut short in {tempfile.gettempdir()}")
+            raise SourceError(f"{self._key}: what came by it was cut short in {_place()}")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def md5_base64(self) -> str:
@@ -131,7 +131,7 @@ class SpooledPart(SlicedBody):
     def _trouble(self, error: Exception) -> SourceError:
         reason = getattr(error, "strerror", None) or str(error)
         return SourceError(
-            f"{self._key}: {tempfile.gettempdir()}: {reason}: parts of a stream that are too big for the "
+            f"{self._key}: {_place()}: {reason}: parts of a stream that are too big for the "
             "memory wait there; name another place (TMPDIR) or give more memory (max_in_flight_bytes)"
         )
 
@@ -184,6 +184,14 @@ class Spool:
 
 def _temporary_file() -> BinaryIO:
     return tempfile.TemporaryFile(buffering=0, prefix="s3-upload-")
+
+
+def _place() -> str:
+    """Where they lie."""
+    try:
+        return tempfile.gettempdir()
+    except OSError:  # nothing can be written, as in a container with a read-only root
+        return "TMPDIR"
 
 
 def _limit_bytes() -> int:
