@@ -1,5 +1,5 @@
-"""Files whose size tells nothing: FIFOs, and those that claim to be empty and are not (/proc has such, and
-some file systems of FUSE).  They are read as streams, from the beginning to the end.
+"""Files whose size tells nothing: FIFOs, those that claim to be empty and are not (/proc has such, and some
+file systems of FUSE), and those of /sys, which claim to have a page.  They are read as streams, to their end.
 """
 
 from __future__ import annotations

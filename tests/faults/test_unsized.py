@@ -103,6 +103,15 @@ def test_a_file_that_claims_to_be_empty_and_is_not_arrives(
     assert (reports.of("version").source, reports.of("version").bytes) == (str(VERSION), len(content))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/sys is Linux's")
+def test_a_file_that_claims_to_have_a_page_and_has_less_arrives(fault_server: StartFaultServer) -> None:
+    address = Path("/sys/class/net/lo/address")
+    assert address.stat().st_size > len(address.read_bytes())
+    server = fault_server()
+    upload_to(server, address, "address").raise_for_failures()
+    assert stored(server) == {"address": address.read_bytes()}
+
+
 def test_an_empty_file_is_one(fault_server: StartFaultServer, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     server = fault_server()

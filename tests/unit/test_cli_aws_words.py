@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from botocore.utils import parse_to_aware_datetime
 
-from s3_upload.cli import session
+from s3_upload.cli import help, session
 from s3_upload.cli.main import main
 from s3_upload.cli.objects import parse_pairs
 from s3_upload.cli.output import EXIT_USAGE, UsageError
@@ -82,6 +82,13 @@ def test_words_of_the_aws_cli(jobs: list[session.Job], words: str, fields: dict[
     assert sources_of(jobs[0]) == ["photos/a.jpg"]
 
 
+def test_not_to_follow_links_is_a_flag_without_a_value() -> None:
+    assert "--no-follow-symlinks" in help.about("--no-follow-symlinks")
+    with Path("photos/a.jpg").open() as stdin, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", stdin)
+        assert main(["--no-follow-symlinks", "-", "s3://b/key", "--dryrun"]) == 0
+
+
 def test_a_file_that_is_called_like_a_value_is_none_where_the_flag_stands_before(photos: Path) -> None:
     (photos.parent / "AES256").touch()
     assert for_parser(["--sse", "AES256", "s3://b"]) == ["--sse=AES256", "s3://b"]
@@ -105,6 +112,15 @@ def test_a_file_that_is_called_like_a_value_is_none_where_the_flag_stands_before
 )
 def test_pairs_may_be_quoted_or_json(text: str, pairs: dict[str, str]) -> None:
     assert parse_pairs("--metadata", [text]) == pairs
+
+
+def test_pairs_may_lie_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "pairs.json").write_text('{"a": "ü"}\n', "utf-8")
+    (tmp_path / "pairs").write_text("b=2,c=3\n")
+    texts = [f"file://{tmp_path}/pairs.json", "file://pairs"]
+    assert parse_pairs("--metadata", texts) == {"a": "ü", "b": "2", "c": "3"}
+    with pytest.raises(UsageError, match="--metadata file://gone: No such file or directory"):
+        parse_pairs("--metadata", ["file://gone"])
 
 
 @pytest.mark.parametrize(

@@ -184,12 +184,12 @@ def all_flags() -> Iterator[Flag]:
 
 def _flag(topic: str, spec: dataclasses.Field[Any], hint: Any) -> Flag:
     kind, parameter = get_args(hint)
-    names = parameter.name or (f"--{spec.name.replace('_', '-')}",)
+    names = (*(parameter.name or (f"--{spec.name.replace('_', '-')}",)), *(parameter.negative or ()))
     choices = _choices(kind)
     return Flag(
         topic=topic,
         field=spec.name,
-        names=(names,) if isinstance(names, str) else tuple(names),
+        names=names,
         metavar="" if kind is bool else _metavar(spec, kind, choices),
         choices=choices,
         text=parameter.help or "",

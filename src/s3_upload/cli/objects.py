@@ -228,15 +228,28 @@ def _granted(grants: Iterable[str]) -> dict[str, str]:
 
 
 def parse_pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """The pairs of all `texts`, each `k=v,k="v, w"` or a JSON object of texts. Raises `UsageError`."""
+    """The pairs of all `texts`, each `k=v,k="v, w"`, a JSON object of texts, or file://PATH of such. Raises
+    `UsageError`."""
     pairs: dict[str, str] = {}
-    for text in texts:
+    for given in texts:
+        where, text = f"{option} {given}", utf8_of(given)
+        if text.startswith("file://"):
+            text = _content(where, given.removeprefix("file://")).strip()
         read = _json_pairs if text.lstrip().startswith("{") else _short_pairs
-        for key, value in read(f"{option} {text}", utf8_of(text)):
+        for key, value in read(where, text):
             if key in pairs:
-                raise UsageError(f"{option} {text}: {key} is given twice")
+                raise UsageError(f"{where}: {key} is given twice")
             pairs[key] = value
     return pairs
+
+
+def _content(where: str, path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{where}: is no UTF-8") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        raise UsageError(f"{where}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _json_pairs(where: str, text: str) -> Iterable[tuple[str, str]]:

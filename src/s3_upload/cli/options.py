@@ -73,7 +73,7 @@ class SourceOptions:
         Parameter(
             name="--follow-symlinks",
             negative="--no-follow-symlinks",
-            help="What links lead to is uploaded, unless --no-follow-symlinks says that links are skipped.",
+            help="Upload what links lead to (the default), or skip links, found or given.",
             show_default=False,
         ),
     ] = True

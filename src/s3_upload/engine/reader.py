@@ -86,7 +86,8 @@ class BigFile(msgspec.Struct, frozen=True):
 
 
 class UnsizedFile(msgspec.Struct, frozen=True):
-    """A file that claims to be empty and is not: only reading it to its end shows how long it is."""
+    """A file that claims to be empty and is not, or is of sysfs, where all claim to have a page: only reading
+    it to its end shows how long it is."""
 
 
 Read = HashedBody | BigFile | UnsizedFile
@@ -195,7 +196,7 @@ class Reader(msgspec.Struct, frozen=True):
             is_same = after.st_mtime_ns == before.st_mtime_ns and after.st_ctime_ns == before.st_ctime_ns
             if after.st_size != size or not is_same:
                 self._verify(path, self.versions.identity(before), after, flags)
-            if body and not size and not after.st_size:
+            if (body and not size and not after.st_size) or (len(body) < size and _is_of_sysfs(before)):
                 return UnsizedFile()
             if len(body) != size:
                 raise changed(path, f"{len(body)} bytes could be read, its size is {size}")
@@ -273,6 +274,13 @@ def _read_at(fd: int, offset: int, size: int) -> bytes:
         chunks.append(chunk)
         missing -= len(chunk)
     return b"".join(chunks)
+
+
+def _is_of_sysfs(info: os.stat_result) -> bool:
+    try:
+        return info.st_dev == os.stat("/sys").st_dev  # noqa: PTH116
+    except OSError:
+        return False
 
 
 def _unreadable(path: str, error: Exception) -> SourceError:
