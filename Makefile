@@ -38,8 +38,9 @@ screens: $(VENV)/for-test ## Show what a terminal shows of made-up runs (ARGS=--
 
 # The first run builds MinIO and VersityGW with Go, which takes minutes; without Go they are left out.
 .PHONY: test-stores
-test-stores: $(VENV)/for-stores ## Upload to MinIO, VersityGW, rclone and moto (ARGS=--write for the docs)
+test-stores: $(VENV)/for-stores ## Upload to MinIO (through proxies, too), VersityGW, rclone and moto (ARGS=--write)
 	@$(BIN)/python -m tests.stores $(ARGS)
+	@$(BIN)/python -m tests.stores.proxied
 
 # The first run installs a headless Chromium where it may (root on Debian or Ubuntu), and says so where not.
 .PHONY: test-page

@@ -31,7 +31,7 @@ hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy mac
 hypothesis.settings.load_profile("no deadline")
 
 _FOREIGN = ("AWS_", "S3_UPLOAD_", "RCLONE_")
-_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method")
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +81,8 @@ class Tls:
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1", "localhost", "*.localhost").configure_cert(context)
+    names = ("127.0.0.1", "localhost", "*.localhost", "store.internal")
+    authority.issue_cert(*names).configure_cert(context)
     ca_file = tmp_path_factory.mktemp("tls") / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
     return Tls(context, ca_file)

@@ -23,7 +23,7 @@ MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
 LEAVES = {"checks", "config", "descriptors", "errors", "filters", "http", "pace", "parts", "report", "source"}
-LEAVES |= {"processor", "request_fields", "text", "threads", "tree", "units", "unsized"}
+LEAVES |= {"processor", "proxy", "request_fields", "text", "threads", "tree", "units", "unsized", "urls"}
 ARROWS: dict[str, set[str]] = {
     "checks": set(),
     "descriptors": set(),
@@ -33,6 +33,8 @@ ARROWS: dict[str, set[str]] = {
     "text": set(),
     "threads": set(),
     "units": set(),
+    "urls": set(),
+    "proxy": {"errors", "urls"},
     "config": {"errors", "units"},
     "pace": {"errors", "report", "units"},
     "parts": {"config"},

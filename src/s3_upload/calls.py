@@ -40,6 +40,7 @@ def upload(
     region: str | None = None,
     profile: str | None = None,
     credentials: Credentials | None = None,
+    proxy: str | None = None,
     client: Client | None = None,
     config: UploadConfig | None = None,
     **settings: Unpack[Settings],
@@ -62,8 +63,8 @@ def upload(
     in the format of mime.types.
     `exclude`, `include`: patterns of what to leave out of directories, and to take all the same ("*.tmp").
     `follow_symlinks`: False skips links, found or given.
-    `endpoint_url`, `region`, `profile`, `credentials`: as in `S3Client`; the rest is looked up where every
-    AWS tool does.  `client`: one of your own instead: of `s3_upload.adapters.boto3_client`; for
+    `endpoint_url`, `region`, `profile`, `credentials`, `proxy`: as in `S3Client`; the rest is looked up where
+    every AWS tool does.  `client`: one of your own instead: of `s3_upload.adapters.boto3_client`; for
     `upload_async` also an `S3Client`, which stays open.
     `config`: an `UploadConfig`, or its fields as keywords: `share="background", max_bandwidth="20MB/s"`.
 
@@ -98,6 +99,7 @@ def start_upload(
     region: str | None = None,
     profile: str | None = None,
     credentials: Credentials | None = None,
+    proxy: str | None = None,
     client: Client | None = None,
     config: UploadConfig | None = None,
     **settings: Unpack[Settings],
@@ -132,6 +134,7 @@ async def upload_async(
     region: str | None = None,
     profile: str | None = None,
     credentials: Credentials | None = None,
+    proxy: str | None = None,
     client: Client | None = None,
     config: UploadConfig | None = None,
     **settings: Unpack[Settings],

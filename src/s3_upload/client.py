@@ -11,17 +11,19 @@ import re
 import time
 from collections.abc import Callable
 from types import NoneType
+from urllib.parse import urlsplit
 
 import msgspec
 
-from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text, wrong_type
+from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text
 from s3_upload.errors import AttemptError, ConfigError, FailureKind, RunError, SourceError
 from s3_upload.http import Response, SlicedBody
 from s3_upload.parts import StoreParts
+from s3_upload.proxy import Proxy
 from s3_upload.report import ConnectionSample
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
-from s3_upload.s3.credentials import ANONYMOUS, CredentialProvider, Credentials, StaticCredentials
-from s3_upload.s3.endpoint import AddressingStyle, Endpoint, endpoint_for, service_endpoint
+from s3_upload.s3.credentials import Credentials
+from s3_upload.s3.endpoint import DEFAULT_PORTS, AddressingStyle, Endpoint, endpoint_for, service_endpoint
 from s3_upload.s3.hints import likely_cause
 from s3_upload.s3.operations import (
     BODILESS,
@@ -38,15 +40,15 @@ from s3_upload.s3.redirect import is_upgrade, redirected
 from s3_upload.s3.requests import ChecksumsTold, RequestEncoder, create_bucket_body
 from s3_upload.s3.responses import Failure, bucket_names, classify
 from s3_upload.s3.sigv4 import Signer
-from s3_upload.session import DEFAULT_REGION, BotocoreCredentials, ChecksumMode, resolve_settings
+from s3_upload.session import DEFAULT_REGION, ChecksumMode, provider_for, resolve_settings
 from s3_upload.wire import tcp_info
-from s3_upload.wire.connect import Connector
-from s3_upload.wire.connection import Connection, client_closed
+from s3_upload.wire.connection import client_closed
 from s3_upload.wire.exchange import Exchange
 from s3_upload.wire.lease import Lease
 from s3_upload.wire.pool import Pool
 from s3_upload.wire.resolve import LookUp
-from s3_upload.wire.tls import ClientCertificate, tls_context
+from s3_upload.wire.route import Routes, forwards
+from s3_upload.wire.tls import ClientCertificate, check_certificate, tls_context
 
 _NOT_TAKEN = {
     "all": "",
@@ -55,6 +57,7 @@ _NOT_TAKEN = {
     "md5": "the store wants a checksum of every body: Content-MD5 goes with each from now on",
 }
 _OF_CHECKSUMS = (FailureKind.UNSUPPORTED, FailureKind.NEEDS_MD5)
+_PERHAPS_A_PROXYS = (FailureKind.PROXY, FailureKind.ACCESS_DENIED, FailureKind.CREDENTIALS)
 _TYPE = re.compile(r"(?i)checksum-?type")
 _SETTLED_BY_HEADERS = frozenset({PUT_OBJECT, UPLOAD_PART})
 """Requests whose success needs nothing of the answer's body."""
@@ -81,6 +84,7 @@ class _Target(msgspec.Struct):
     endpoint: Endpoint
     region: str
     pool: Pool
+    proxy: Proxy | None
     encoder: RequestEncoder | None = None
     signing: _Signing | None = None
 
@@ -107,7 +111,8 @@ class S3Client:
     object lock, or where the bucket's default retention asks for it); "off": never.
 
     `look_up`: an async function that gives the addresses of a host name; None: the system's resolver does,
-    in a thread.
+    in a thread.  `proxy`: the URL of a proxy (http, https, socks5 or socks5h), "none" for none, or None for
+    what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say.
 
     Raises `ConfigError` for a setting that cannot work and `RunError` for a profile that does not
     exist.  Missing credentials show at the first request.
@@ -130,6 +135,7 @@ class S3Client:
         checksum: ChecksumMode | None = None,
         checksum_algorithm: str = DEFAULT_ALGORITHM,
         look_up: LookUp | None = None,
+        proxy: str | None = None,
         utc_clock: Callable[[], float] = time.time,
     ) -> None:
         must_be_text("endpoint_url", endpoint_url)
@@ -137,7 +143,8 @@ class S3Client:
         must_be_text("profile", profile)
         must_be("credentials", credentials, (Credentials, NoneType), "Credentials or None")
         must_be("verify", verify, (bool, str), "True, False or the path of a CA bundle")
-        _check_certificate(client_certificate)
+        check_certificate(client_certificate)
+        must_be_text("proxy", proxy)
         must_be("sign", sign, bool, "True or False")
         must_be_switch("use_accelerate_endpoint", use_accelerate_endpoint)
         must_be_switch("use_dualstack_endpoint", use_dualstack_endpoint)
@@ -153,11 +160,12 @@ class S3Client:
             use_accelerate_endpoint=use_accelerate_endpoint,
             use_dualstack_endpoint=use_dualstack_endpoint,
             use_fips_endpoint=use_fips_endpoint,
+            proxy=proxy,
         )
         self._algorithm = check_algorithm(checksum_algorithm)
         self._checksums: ChecksumsTold = "all"
         self._signs = sign
-        self._provider = _provider(credentials, profile, sign=sign)
+        self._provider = provider_for(credentials, profile, sign=sign, proxies=self._settings.proxies)
         self._uses_tls = not (self._settings.endpoint_url or "https://").startswith("http://")
         self._tls = tls_context(self._settings.verify, client_certificate) if self._uses_tls else None
         self._utc_clock = utc_clock
@@ -165,7 +173,7 @@ class S3Client:
         self._targets: dict[str, _Target] = {}
         self._moved: dict[Endpoint, Endpoint] = {}  # by redirects: a bucket's endpoint -> where it is
         self._pools: dict[tuple[str, int], Pool] = {}
-        self._look_up = look_up
+        self._routes = self._new_routes(look_up)
         self._closed = False
         self.parts = StoreParts(self._settings.endpoint_url)
         """See `engine.client.Client`."""
@@ -235,7 +243,7 @@ class S3Client:
         head = target.encoder.head(operation, self._utc_clock() + self._offset_s)
         connection = None if exchange.fresh else target.pool.take(exchange.lease)
         if connection is not None and operation.name in NOT_TWICE:
-            connection = _alive(connection, target.pool, exchange)
+            connection = target.pool.alive(connection, exchange.lease)
         if connection is None:
             exchange.new_connection = True
             connection = await target.pool.open(exchange)
@@ -352,6 +360,9 @@ class S3Client:
             error_s = self._utc_clock() - failure.date_s
             side = "ahead of" if error_s > 0.0 else "behind"
             text = f"this machine's clock is {abs(error_s):.0f} s {side} the store's"
+        elif failure.kind in _PERHAPS_A_PROXYS:
+            place = used.endpoint
+            text = self._routes.remark(place.host, place.port, failure.status, failure.code)
         return text
 
     def _correct_region(self, bucket: str, region: str, used: str) -> bool:
@@ -434,19 +445,25 @@ class S3Client:
         if self._closed:
             raise client_closed()
         where = endpoint.host, endpoint.port
+        proxy = self._routes.proxy(*where)
         if where not in self._pools:
-            loop = asyncio.get_running_loop()
-            connector = Connector(
-                host=endpoint.host, port=endpoint.port, tls=self._tls, loop=loop, look_up=self._look_up
-            )
-            self._pools[where] = Pool(connector, loop)
-        target = self._targets[bucket] = _Target(endpoint, region, self._pools[where])
+            self._pools[where] = self._routes.pool(*where, proxy)
+        target = self._targets[bucket] = _Target(endpoint, region, self._pools[where], proxy)
         return target
+
+    def _new_routes(self, look_up: LookUp | None) -> Routes:
+        """What is wrong with a proxy is said before anything is begun."""
+        settings = self._settings
+        routes = Routes(settings.proxies, tls=self._tls, verify=settings.verify, look_up=look_up)
+        url = urlsplit(settings.endpoint_url or f"https://s3.{settings.region}.amazonaws.com")
+        routes.proxy(url.hostname or "", url.port or DEFAULT_PORTS[url.scheme])
+        return routes
 
     def _renew_signing(self, target: _Target, credentials: Credentials) -> None:
         target.signing = _Signing(
             credentials, target.region, self._offset_s, self._checksums, target.endpoint
         )
+        proxy = target.proxy if forwards(target.proxy, tls=self._uses_tls) else None
         target.encoder = RequestEncoder(
             host=target.endpoint.host_header,
             path_prefix=target.endpoint.base_path,
@@ -454,6 +471,8 @@ class S3Client:
             tls=self._uses_tls,
             checksums=self._checksums,
             md5_where_needed=self._settings.checksum != "off",
+            origin=target.endpoint.origin if proxy is not None else "",
+            proxy_authorization=proxy.authorization if proxy is not None else "",
         )
 
 
@@ -463,37 +482,9 @@ def _said(failure: Failure) -> str:
     return " ".join(filter(None, (str(failure.status), failure.code, failure.message)))
 
 
-def _check_certificate(certificate: object) -> None:
-    names = certificate if isinstance(certificate, tuple) else (certificate,) * 2
-    if certificate is not None and (len(names) != 2 or not all(isinstance(name, str) for name in names)):
-        raise wrong_type("client_certificate", certificate, "a path, a tuple of two paths, or None")
-
-
-def _alive(connection: Connection, pool: Pool, exchange: Exchange) -> Connection | None:
-    """`connection`, or an idle one below it that has not been closed by the other side meanwhile.
-
-    For POST alone: where the store has closed an idle connection and the news has not reached our loop,
-    any other request goes again at once (`Exchange.stale`), but a second CreateMultipartUpload could leave
-    an upload that nobody aborts.
-    """
-    found: Connection | None = connection
-    while found is not None and found.hung_up():
-        found.close()
-        found = pool.take(exchange.lease)
-    return found
-
-
 async def _with_md5(operation: Operation, body: SlicedBody) -> Operation:
     try:
         md5 = await body.md5_base64()
     except SourceError as error:
         raise AttemptError(error.kind, str(error)) from error
     return msgspec.structs.replace(operation, checksum=Checksum(MD5, md5))
-
-
-def _provider(credentials: Credentials | None, profile: str | None, *, sign: bool) -> CredentialProvider:
-    if not sign:
-        if credentials is not None:
-            raise ConfigError("sign = False: requests go unsigned, credentials are of no use: leave one out")
-        return StaticCredentials(ANONYMOUS)
-    return BotocoreCredentials(profile) if credentials is None else StaticCredentials(credentials)

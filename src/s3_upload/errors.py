@@ -136,10 +136,13 @@ class FailureKind(enum.Enum):
     SAME_KEY = ("same-key", Fate.FILE)
     """Another source of the run has the same key and is still being uploaded: which stays would be chance."""
     ACCESS_DENIED = ("access-denied", Fate.RUN)
-    """403 AccessDenied; 407, of a proxy on the way."""
+    """403 AccessDenied."""
     CREDENTIALS = ("credentials", Fate.CORRECT, Remedy.CLIENT, 1)
     """401; the key or the signature is wrong, or there are no credentials. Only a clock that is minutes off,
     which some stores call a wrong signature, can be put right."""
+    PROXY = ("proxy", Fate.RUN)
+    """A proxy on the way refuses us: 407, or no tunnel to the store. (One that cannot be reached, or cannot
+    reach the store, is CONNECT.)"""
     NO_SUCH_BUCKET = ("no-such-bucket", Fate.RUN)
     """404 NoSuchBucket, NoSuchAccessPoint; 400 InvalidBucketName."""
     STORE_FULL = ("store-full", Fate.RUN)

@@ -137,6 +137,7 @@ def prepare(
     region: str | None,
     profile: str | None,
     credentials: Credentials | None,
+    proxy: str | None,
     client: Client | None,
     settings: Settings,
     any_loop: bool,
@@ -153,7 +154,8 @@ def prepare(
     must_be("follow_symlinks", follow_symlinks, bool, "True or False")
     default_request = _said(fields, default_request, content_types)
     place = Destination.parse(destination)
-    store = {"endpoint_url": endpoint_url, "region": region, "profile": profile, "credentials": credentials}
+    store: dict[str, Any] = {"endpoint_url": endpoint_url, "region": region, "profile": profile}
+    store |= {"credentials": credentials, "proxy": proxy}
     if client is not None:
         _check_client(client, store, any_loop=any_loop)
     nothing, listings = "", Listings() if progress is True else None
@@ -226,7 +228,7 @@ def _own_client(store: dict[str, Any]) -> S3Client:
 
 _KEYWORDS = (
     "config", "progress", "events", "fields", "default_request", "content_types", "exclude", "include",
-    "follow_symlinks", "endpoint_url", "region", "profile", "credentials", "client",
+    "follow_symlinks", "endpoint_url", "region", "profile", "credentials", "proxy", "client",
 )  # fmt: skip
 
 

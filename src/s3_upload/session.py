@@ -23,7 +23,14 @@ import msgspec
 
 from s3_upload.descriptors import patiently
 from s3_upload.errors import ConfigError, FailureKind, RunError
-from s3_upload.s3.credentials import Credentials, expired
+from s3_upload.proxy import DIRECT, ProxyRules, parse_proxy, proxy_rules
+from s3_upload.s3.credentials import (
+    ANONYMOUS,
+    CredentialProvider,
+    Credentials,
+    StaticCredentials,
+    expired,
+)
 from s3_upload.s3.endpoint import ADDRESSING_STYLES, STANDARD, AddressingStyle, Variant, check_endpoint_url
 from s3_upload.threads import DaemonThreads
 
@@ -38,6 +45,8 @@ LOAD_TIMEOUT_S = 120.0
 RETRY_REFRESH_S = 60.0
 """Credentials near their end that could not be renewed yet are used this long before the next try."""
 MAX_REASON_CHARS = 300
+IMDS_TIMEOUT_S = 1.0
+"""botocore's own."""
 _PROFILE_VARIABLES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")  # in botocore's order
 _OTHER_WAYS = ("role_arn", "sso_", "credential_", "web_identity_", "login_")
 """How the keys in a profile begin that have botocore get credentials elsewhere."""
@@ -56,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     verify: bool | str
     checksum: ChecksumMode
     variant: Variant = STANDARD
+    proxies: ProxyRules = DIRECT
 
 
 def resolve_settings(
@@ -69,6 +79,7 @@ def resolve_settings(
     use_dualstack_endpoint: bool | None = None,
     use_fips_endpoint: bool | None = None,
     profile: str | None = None,
+    proxy: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
     """The settings in force; an argument left at its default is looked up.
@@ -108,6 +119,7 @@ def resolve_settings(
         verify=verify,
         checksum=_checksum(checksum, environ, scoped),
         variant=_variant(asked, environ, scoped) if url is None else _no_variant(asked, url),
+        proxies=proxy_rules(proxy, environ),
     )
 
 
@@ -148,8 +160,15 @@ class BotocoreCredentials:
     a failure to do so matters only once they have expired.
     """
 
-    def __init__(self, profile: str | None = None, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        profile: str | None = None,
+        *,
+        proxies: Mapping[str, str] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._profile = profile
+        self._proxies = proxies
         self._now = now
         self._threads = DaemonThreads(1, "s3-upload-credentials")
         self._source: Any = None  # botocore's credentials object, once loaded
@@ -218,13 +237,49 @@ class BotocoreCredentials:
                 return found, None
         source = None if renew else self._source
         if source is None:
-            import botocore.session
-
-            source = botocore.session.Session(profile=self._profile).get_credentials()
+            source = _botocore_session(self._profile, self._proxies).get_credentials()
         if source is None:
             raise RunError(_nothing_found(self._profile), FailureKind.CREDENTIALS)
         frozen: Any = source.get_frozen_credentials()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token or None), source
+
+
+def _botocore_session(profile: str | None, proxies: Mapping[str, str] | None) -> Any:
+    """`proxies`: for STS and SSO; None for what botocore itself finds in the environment."""
+    import botocore.config
+    import botocore.httpsession
+    import botocore.session
+
+    session = botocore.session.Session(profile=profile)
+    if proxies is not None:
+        session.set_default_client_config(botocore.config.Config(proxies=dict(proxies)))
+    # botocore would ask the instance's metadata through HTTP_PROXY: nobody but the instance itself can, and a
+    # proxy that answers for its own instance gives somebody else's account.
+    provider: Any = session.get_component("credential_provider").get_provider("iam-role")
+    fetcher: Any = getattr(provider, "_role_fetcher", None)
+    if fetcher is not None:
+        timeout_s = getattr(fetcher, "_timeout", IMDS_TIMEOUT_S)
+        fetcher._session = botocore.httpsession.URLLib3Session(timeout=timeout_s, proxies={})
+    return session
+
+
+def provider_for(
+    credentials: Credentials | None, profile: str | None, *, sign: bool, proxies: ProxyRules
+) -> CredentialProvider:
+    """Where a client gets its credentials from. Raises `ConfigError` for what does not go together.
+
+    Where a call names its proxy, STS and SSO are asked through it too, but for SOCKS, which botocore does not
+    speak.
+    """
+    if not sign:
+        if credentials is not None:
+            raise ConfigError("sign = False: requests go unsigned, credentials are of no use: leave one out")
+        return StaticCredentials(ANONYMOUS)
+    if credentials is not None:
+        return StaticCredentials(credentials)
+    urls = {scheme: url for scheme, (_, url) in proxies.by_scheme.items()}
+    spoken = proxies.by_argument and not any(parse_proxy(url, "proxy").is_socks for url in urls.values())
+    return BotocoreCredentials(profile, proxies=urls if spoken else None)
 
 
 def _nothing_found(profile: str | None) -> str:

@@ -16,8 +16,12 @@ from tests.e2e.test_cli import (
     TIMEOUT_S,
     env,  # noqa: F401 - a fixture
 )
+from tests.proxy.forward import ForwardProxy
+from tests.proxy.socks import SocksProxy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -65,9 +69,25 @@ def test_there_are_commands_to_try() -> None:
     assert len(HELP) >= 3
 
 
+@pytest.fixture
+def proxies() -> Iterator[tuple[str, str]]:
+    """HOST:PORT of one that forwards, and of one that speaks SOCKS."""
+    with (
+        ForwardProxy(login="me:p@ssword", names={"localhost": "127.0.0.1"}) as forward,
+        SocksProxy(names={"localhost": "127.0.0.1"}) as socks,
+    ):
+        yield f"127.0.0.1:{forward.port}", f"127.0.0.1:{socks.port}"
+
+
 @pytest.mark.parametrize("line", [*SHELL, *HELP])
 def test_a_command_does_what_it_is_shown_for(  # noqa: PLR0917 - fixtures
-    account: dict[str, str], place: Path, store: Store, bucket: str, tmp_path: Path, line: str
+    account: dict[str, str],
+    place: Path,
+    store: Store,
+    bucket: str,
+    tmp_path: Path,
+    proxies: tuple[str, str],
+    line: str,
 ) -> None:
     command = (
         line.replace("http://localhost:9000", store.endpoint_url)
@@ -75,6 +95,8 @@ def test_a_command_does_what_it_is_shown_for(  # noqa: PLR0917 - fixtures
         .replace("s3://my-bucket", f"s3://{bucket}")
         .replace("s3://b", f"s3://{bucket}")
         .replace(" my-bucket ", f" {bucket} ")
+        .replace("proxy.example.com:3128", proxies[0])
+        .replace("localhost:1080", proxies[1])
     )
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],

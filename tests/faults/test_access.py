@@ -46,7 +46,7 @@ def no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setattr("s3_upload.client.BotocoreCredentials", looked_up)
+    monkeypatch.setattr("s3_upload.session.BotocoreCredentials", looked_up)
     monkeypatch.setattr("s3_upload.session.credentials_from_environment", looked_up)
 
 

@@ -148,7 +148,7 @@ STOPS = {
     "501 NotImplemented": (s3_error(501, "NotImplemented"), K.UNSUPPORTED, "501 NotImplemented"),
     "501 of a web server": (foreign(501), K.UNSUPPORTED, "501; this does not look like an S3 endpoint"),
     "401": (Answer(401), K.CREDENTIALS, "401; .*another kind of authentication"),
-    "407": (foreign(407), K.ACCESS_DENIED, "407; a proxy on the way"),
+    "407": (foreign(407), K.PROXY, "a proxy answered 407; a proxy on the way wants a user"),
     "507": (Answer(507), K.STORE_FULL, "507; the store, or what it allows this account, is full"),
     "403 QuotaExceeded": (s3_error(403, "QuotaExceeded"), K.STORE_FULL, "QuotaExceeded; .* is full"),
     "400 InvalidBucketName": (

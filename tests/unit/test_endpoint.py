@@ -133,6 +133,8 @@ def test_a_wrong_url_is_one_line_that_names_the_setting(url: str, reason: str) -
         "me:hunter2@store.example",
         "https://me:hunter2@store:port",
         "https://me:a/hunter2@store.example",
+        "https://me:hunter2#b@store.example",
+        "https://me:hunter2?b@store.example",
         "https://store.example/?signature=hunter2",
         "https://store.example#hunter2",
     ],

@@ -62,6 +62,7 @@ FATES = {
     "host-unknown": "run",
     "certificate": "run",
     "tls-mismatch": "run",
+    "proxy": "run",
     "client-closed": "run",
 }
 

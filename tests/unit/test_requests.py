@@ -312,3 +312,16 @@ def test_every_request_asks_for_answers_that_are_not_compressed() -> None:
         assert "\r\naccept-encoding: identity\r\n" in head
         authorization = next(line for line in head.splitlines() if line.startswith("authorization"))
         assert "accept-encoding" not in authorization
+
+
+def test_a_proxy_that_reads_requests_gets_a_whole_url_and_the_signature_knows_nothing_of_it() -> None:
+    signer = Signer(Credentials("AKIDEXAMPLE", "secret"), "us-east-1")
+    named: Any = {"host": "s3.example:9000", "path_prefix": "/b%25", "signer": signer, "tls": False}
+    plain = RequestEncoder(**named).head(operation(key="a b"), AT_S)
+    proxied = RequestEncoder(**named, origin="http://s3.example:9000", proxy_authorization="Basic eDp5").head(
+        operation(key="a b"), AT_S
+    )
+    assert plain.startswith(b"PUT /b%25/a%20b HTTP/1.1\r\n")
+    assert proxied.startswith(b"PUT http://s3.example:9000/b%25/a%20b HTTP/1.1\r\n")
+    added = b"proxy-authorization: Basic eDp5\r\n"
+    assert proxied.replace(added, b"").replace(b"http://s3.example:9000/", b"/") == plain

@@ -60,7 +60,7 @@ KNOWN = [(code, kind) for kind, codes in CODES.items() for code in codes]
 STATUSES = {
     301: "region", 302: "region", 303: "region", 307: "region", 308: "region", 304: "rejected",
     400: "rejected", 401: "credentials", 403: "access-denied",
-    404: "not-s3", 405: "not-s3", 407: "access-denied", 408: "request-timeout", 409: "rejected",
+    404: "not-s3", 405: "not-s3", 407: "proxy", 408: "request-timeout", 409: "rejected",
     411: "rejected", 412: "exists", 413: "too-large", 416: "rejected", 429: "throttle", 499: "server",
     500: "server", 501: "unsupported", 502: "server", 503: "throttle", 504: "server", 507: "store-full",
     509: "server", 520: "server", 599: "server",

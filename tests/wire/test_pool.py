@@ -10,8 +10,9 @@ import pytest
 
 from s3_upload.descriptors import PATIENCE_S
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.wire.connect import Connector, NoDescriptorError
+from s3_upload.wire.connect import Connector
 from s3_upload.wire.connection import Connection
+from s3_upload.wire.dial import NoDescriptorError
 from s3_upload.wire.pool import MAX_IDLE_S, Pool
 from tests.sim.loop import SimLoop
 from tests.wire.conftest import run_on

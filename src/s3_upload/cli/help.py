@@ -79,7 +79,7 @@ _INDENT = 26
 _MAX_COLUMNS = 100
 _METAVARS = {
     "rules": "GLOB",
-    "endpoint_url": "URL",
+    **dict.fromkeys(("endpoint_url", "proxy"), "URL"),
     "embedded": "DIR",
     **dict.fromkeys(("report", "failed_to", "content_type_map"), "FILE"),
     "max_bandwidth": "RATE",

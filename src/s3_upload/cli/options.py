@@ -22,6 +22,7 @@ from s3_upload.config import GIB, UploadConfig, complaint
 from s3_upload.errors import ConfigError
 from s3_upload.filters import Filters, Rule
 from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
+from s3_upload.proxy import NONE, parse_proxy
 from s3_upload.source import utf8_of
 from s3_upload.units import parse_size, parse_time_s, show_size, show_time
 
@@ -32,7 +33,7 @@ OBJECTS = Group("Objects", sort_key=3)
 TUNING = Group("Tuning (defaults suit an ordinary machine and S3)", sort_key=4)
 
 _VARIANTS = ("use_accelerate_endpoint", "use_dualstack_endpoint", "use_fips_endpoint")
-_NOT_EMBEDDED = ("endpoint_url", *_VARIANTS, "no_sign_request", "client_cert")
+_NOT_EMBEDDED = ("endpoint_url", *_VARIANTS, "no_sign_request", "client_cert", "proxy")
 
 
 def _convert_rules(type_: Any, tokens: Any) -> tuple[Rule, ...]:
@@ -120,6 +121,10 @@ class StoreOptions:
     client_key: Annotated[str | None, flag("PEM file with the key of --client-cert, not encrypted.")] = None
     no_verify_ssl: Annotated[bool, flag("Do not check the store's certificate.")] = False
     ca_bundle: Annotated[str | None, flag("File of certificates to trust (also AWS_CA_BUNDLE).")] = None
+    proxy: Annotated[
+        str | None,
+        flag("URL of a proxy, or none (else HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY)."),
+    ] = field(default=None, repr=False)
     checksum: Annotated[
         Literal["auto", "when-required", "off"] | None,
         flag("When to send checksums (default: auto, or as AWS_REQUEST_CHECKSUM_CALCULATION says)."),
@@ -146,6 +151,8 @@ class StoreOptions:
             from s3_upload.s3.endpoint import check_endpoint_url
 
             check_endpoint_url(self.endpoint_url, "--endpoint-url")
+        if self.proxy is not None and self.proxy != NONE:
+            parse_proxy(self.proxy, "--proxy")
         if self.client_key is not None and self.client_cert is None:
             raise UsageError("--client-key: the certificate is missing: give --client-cert")
         if self.embedded is not None:

@@ -33,6 +33,7 @@ def open_store(options: StoreOptions, bucket: str) -> Iterator[Callable[..., S3C
             verify=options.verify,
             client_certificate=options.client_certificate,
             sign=not options.no_sign_request,
+            proxy=options.proxy,
         )
         return
     from s3_upload.embedded import REGION, EmbeddedStore
@@ -46,4 +47,5 @@ def open_store(options: StoreOptions, bucket: str) -> Iterator[Callable[..., S3C
             region=REGION,
             credentials=Credentials(store.access_key, store.secret_key),
             addressing_style="path",
+            proxy="none",  # it runs on this machine's loopback, which no proxy reaches
         )

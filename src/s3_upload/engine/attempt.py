@@ -162,4 +162,5 @@ def _what_happened(failure: Failure) -> str:
         return failure.message
     code = f" {failure.code}" if failure.code else ""
     message = f": {failure.message}" if failure.message else ""
-    return f"the store answered {failure.status}{code}{message}"
+    who = "a proxy" if failure.kind is FailureKind.PROXY else "the store"
+    return f"{who} answered {failure.status}{code}{message}"

@@ -17,7 +17,6 @@ https://docs.aws.amazon.com/general/latest/gr/s3.html lists them.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
@@ -26,6 +25,7 @@ import msgspec
 
 from s3_upload.errors import ConfigError
 from s3_upload.s3.bucket_url import without_bucket
+from s3_upload.urls import is_host, is_ip, shown
 
 AddressingStyle = Literal["auto", "path", "virtual"]
 ADDRESSING_STYLES: tuple[AddressingStyle, ...] = ("auto", "path", "virtual")
@@ -48,7 +48,6 @@ _ANY_REGION = re.compile(r"[A-Za-z0-9._-]{1,64}")  # of another store: part of t
 # Lenient: names from before 2018 may have upper case and underscores.
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
 _DNS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
-_HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _PATH = re.compile(r"(?:[A-Za-z0-9._~/!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*")
 
 
@@ -72,8 +71,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return self.scheme == "https"
 
     @property
+    def origin(self) -> str:
+        return f"{self.scheme}://{self.host_header}"
+
+    @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.host_header}{self.base_path}"
+        return f"{self.origin}{self.base_path}"
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,7 +209,7 @@ def check_endpoint_url(url: str, name: str = "endpoint_url") -> SplitResult:
         raise wrong("must start with http:// or https:// and a host")
     if "@" in parts.netloc:
         raise wrong("must have no user name or password; give credentials as such")
-    if not host or not _is_host(host):
+    if not host or not is_host(host):
         raise wrong("has no valid host")
     if port == 0:
         raise wrong("port must be from 1 to 65535")
@@ -215,27 +218,6 @@ def check_endpoint_url(url: str, name: str = "endpoint_url") -> SplitResult:
     if not _PATH.fullmatch(parts.path) or {".", ".."} & set(parts.path.split("/")):
         raise wrong("has a path that cannot be used; percent-encode it, without . and .. parts")
     return parts
-
-
-def shown(url: str) -> str:
-    """`url` without what may be secret: user and password, query, fragment."""
-    url = re.sub(r"[?#].*", "?…", url, flags=re.DOTALL)
-    return re.sub(r"^(\s*[A-Za-z][A-Za-z0-9+.-]*://)?.*@", r"\1***@", url, flags=re.DOTALL)[:200]
-
-
-def is_ip(host: str) -> bool:
-    """Whether `host` is an address and no name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_host(host: str) -> bool:
-    if ":" in host:  # an IPv6 literal; a zone (%eth0) has no place in a Host header
-        return "%" not in host and is_ip(host)
-    return len(host) <= 253 and _HOST.fullmatch(host) is not None
 
 
 def _is_dns_name(bucket: str) -> bool:

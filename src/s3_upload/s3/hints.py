@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from s3_upload.errors import FailureKind
-from s3_upload.s3.endpoint import shown
 from s3_upload.s3.responses import Failure
+from s3_upload.urls import shown
 
 NO_S3 = "this does not look like an S3 endpoint: check its URL, the port too (a console has another)"
 _OF_CODE = {
@@ -17,7 +17,7 @@ _OF_CODE = {
 }
 _OF_STATUS = {
     401: "the store, or a proxy before it, asks for another kind of authentication than S3's signatures",
-    407: "a proxy on the way asks for a user and password, which s3-upload has not",
+    407: "a proxy on the way wants a user and password, and none is known here (--proxy, HTTP_PROXY)",
     501: NO_S3,
 }
 _OF_KIND = {

@@ -19,8 +19,9 @@ from __future__ import annotations
 from urllib.parse import SplitResult, unquote
 
 from s3_upload.errors import ConfigError
-from s3_upload.s3.endpoint import DEFAULT_PORTS, Endpoint, check_endpoint_url, host_header, is_ip
+from s3_upload.s3.endpoint import DEFAULT_PORTS, Endpoint, check_endpoint_url, host_header
 from s3_upload.s3.sigv4 import encode_path
+from s3_upload.urls import is_ip
 
 MAX_SUFFIX_CHARS = 3
 """Of the last but one label, before one of two letters, that belongs to a country: co.uk, com.au."""

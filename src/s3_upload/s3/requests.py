@@ -98,7 +98,9 @@ class RequestEncoder:
     unsigned requests; `tls` says whether requests travel over https: only then may they hold a key of
     SSE-C, only else is the body's hash signed.  `checksums`: what the store is told of those that
     operations have.  `md5_where_needed`: S3 takes an object with a lock only with a checksum; where an
-    operation has none (or may not tell), its body goes with Content-MD5.
+    operation has none (or may not tell), its body goes with Content-MD5.  `origin`: what stands before the
+    path in the request line, where a proxy is to read that; `proxy_authorization`: what the proxy is told.
+    Neither is signed.
     """
 
     def __init__(
@@ -110,8 +112,12 @@ class RequestEncoder:
         tls: bool,
         checksums: ChecksumsTold = "all",
         md5_where_needed: bool = False,
+        origin: str = "",
+        proxy_authorization: str = "",
     ) -> None:
         self._host = host.replace("%", "%%")
+        self._origin = origin.replace("%", "%%")
+        self._proxy = f"proxy-authorization: {proxy_authorization}\r\n" if proxy_authorization else ""
         self._path_prefix = path_prefix
         self._signer = signer
         self._tls = tls
@@ -210,7 +216,8 @@ class RequestEncoder:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if value != "%s"])
         lines += "".join([f"{name}: %s\r\n" for name, value in headers.items() if value == "%s"])
         return _Shape(
-            f"{method} %s HTTP/1.1\r\nhost: {self._host}\r\nuser-agent: {USER_AGENT}\r\n"
+            f"{method} {self._origin}%s HTTP/1.1\r\nhost: {self._host}\r\nuser-agent: {USER_AGENT}\r\n"
+            f"{self._proxy}"
             "accept-encoding: identity\r\n"  # without it a gateway may compress its answers
             f"content-length: %d\r\n{lines}\r\n",
             canonical_request(method, "%s", "%s", signed, "%s"),

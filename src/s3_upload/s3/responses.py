@@ -90,7 +90,7 @@ KIND_OF_CODE: dict[str, FailureKind] = {
 KIND_OF_STATUS: dict[int, FailureKind] = {
     301: FailureKind.REGION, 302: FailureKind.REGION, 303: FailureKind.REGION, 307: FailureKind.REGION,
     308: FailureKind.REGION,
-    401: FailureKind.CREDENTIALS, 403: FailureKind.ACCESS_DENIED, 407: FailureKind.ACCESS_DENIED,
+    401: FailureKind.CREDENTIALS, 403: FailureKind.ACCESS_DENIED, 407: FailureKind.PROXY,
     408: FailureKind.REQUEST_TIMEOUT, 412: FailureKind.EXISTS, 413: FailureKind.TOO_LARGE,
     429: FailureKind.THROTTLE, 499: FailureKind.SERVER, 501: FailureKind.UNSUPPORTED,
     503: FailureKind.THROTTLE, 507: FailureKind.STORE_FULL,

@@ -1,4 +1,4 @@
-"""Opens connections: addresses to TCP, TCP to TLS.
+"""Opens connections: chooses addresses, and has a way (`dial.py`) lead from there to the store.
 
 Rules:
 
@@ -16,12 +16,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeGuard
 
-from s3_upload.descriptors import EXHAUSTED
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.wire.connection import Connection, client_closed, plain_text
+from s3_upload.wire.connection import Connection, client_closed
+from s3_upload.wire.dial import NoDescriptorError, Straight, Way
 from s3_upload.wire.exchange import Exchange
 from s3_upload.wire.resolve import Addresses, LookUp
-from s3_upload.wire.tls import tls_failure
 
 STAGGER_S = 0.25
 """RFC 8305's recommended delay; longer where handshakes are known to take longer."""
@@ -29,13 +28,10 @@ STAGGER_HANDSHAKES = 2.0
 HANDSHAKE_WEIGHT = 1 / 8  # of the newest handshake in the average, as RFC 6298's alpha
 
 
-class NoDescriptorError(AttemptError):
-    """No connection, for want of a file descriptor: no address is to blame, and another fares no better."""
-
-
 class Connector:
     """Opens connections to one host and port, until it is closed. `tls` is None for plain TCP; `look_up`
-    resolves the name (None: the system's resolver does)."""
+    resolves the name (None: the system's resolver does).  `way`: through a proxy, whose name and addresses
+    then count."""
 
     def __init__(
         self,
@@ -45,12 +41,13 @@ class Connector:
         tls: ssl.SSLContext | None,
         loop: asyncio.AbstractEventLoop,
         look_up: LookUp | None = None,
+        way: Way | None = None,
     ) -> None:
         self.host = host
         self.port = port
-        self._tls = tls
         self._loop = loop
-        self._addresses = Addresses(host, port, loop, look_up)
+        self._way = way if way is not None else Straight(host, port, tls, loop)
+        self._addresses = Addresses(self._way.host, self._way.port, loop, look_up, whose=self._way.whose)
         self._handshake_s = 0.0
         self._handshakes: set[asyncio.Task[Connection]] = set()
         self._closed = False
@@ -88,7 +85,7 @@ class Connector:
     ) -> Connection:
         """The first connection of those that are begun one after the other."""
         racing: dict[asyncio.Task[Connection], str] = {}  # in the order in which they were begun
-        error = AttemptError(FailureKind.CONNECT, f"{self.host}: has no address")
+        error = AttemptError(FailureKind.CONNECT, f"{self._way.host}: has no address")
         try:
             while candidates or racing:
                 if candidates:
@@ -136,6 +133,7 @@ class Connector:
         """Ends look-ups and handshakes under way; their attempts, and all later ones, hear why."""
         self._closed = True
         self._addresses.close()
+        self._way.close()
         for handshake in self._handshakes:
             handshake.cancel()
 
@@ -147,7 +145,7 @@ class Connector:
     async def _handshake(self, connection: Connection, exchange: Exchange) -> Connection:
         begun_s = exchange.now()  # not the loop's time, which stands still within a turn of uvloop
         try:
-            await self._connect(connection, exchange.connect_timeout_s)
+            await self._way.lead(connection, connection.address, exchange.connect_timeout_s)
         except BaseException as error:
             connection.close()
             if self._closed and isinstance(error, asyncio.CancelledError):
@@ -155,36 +153,6 @@ class Connector:
             raise
         connection.handshake_s = exchange.now() - begun_s
         return connection
-
-    async def _connect(self, connection: Connection, timeout_s: float) -> None:
-        address = connection.address
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._loop.create_connection(
-                    lambda: connection,
-                    address,
-                    self.port,
-                    ssl=self._tls,
-                    server_hostname=self.host if self._tls else None,
-                )
-        except TimeoutError:
-            message = f"no connection to {address} port {self.port} within {timeout_s:.3g} s"
-            raise AttemptError(FailureKind.CONNECT, message, timer="connect") from None
-        except ssl.SSLCertVerificationError as error:
-            message = f"the certificate of {self.host} is not trusted: {error.verify_message}"
-            raise AttemptError(FailureKind.CERTIFICATE, message) from error
-        except ssl.SSLError as error:
-            if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
-                message = f"{self.host} port {self.port} does not speak TLS; use http:// in the endpoint URL"
-                raise AttemptError(FailureKind.TLS_MISMATCH, message) from error
-            raise AttemptError(
-                *tls_failure(error, FailureKind.CONNECT, f"TLS handshake with {self.host}")
-            ) from error
-        except OSError as error:
-            message = f"no connection to {address} port {self.port}: {plain_text(error)}"
-            raise (NoDescriptorError if error.errno in EXHAUSTED else AttemptError)(
-                FailureKind.CONNECT, message
-            ) from error
 
 
 def _refused(failure: BaseException) -> TypeGuard[AttemptError]:

@@ -49,7 +49,7 @@ _NAMES: dict[bytes, str] = {}
 CLOSED = "the client was closed while requests were still to be sent: close it after its runs"
 _BODILESS = frozenset({204, 304})
 """Statuses after which there is no body, whatever the headers say (RFC 9112 §6.3)."""
-_TLS_ALERT = b"\x15\x03"
+TLS_ALERT = b"\x15\x03"
 
 
 class Connection(asyncio.Protocol):
@@ -281,7 +281,7 @@ class Connection(asyncio.Protocol):
             return
         if exchange.first_byte_s == 0.0:
             exchange.first_byte_s = exchange.now()
-            if data.startswith(_TLS_ALERT):
+            if data.startswith(TLS_ALERT):
                 self._fail(FailureKind.TLS_MISMATCH, "the endpoint speaks TLS; use https:// in its URL")
                 return
         self._bodiless_bytes += len(data)

@@ -22,8 +22,9 @@ import itertools
 from s3_upload.descriptors import PATIENCE_S
 from s3_upload.report import ConnectionSample
 from s3_upload.wire import tcp_info
-from s3_upload.wire.connect import Connector, NoDescriptorError
+from s3_upload.wire.connect import Connector
 from s3_upload.wire.connection import Connection, client_closed
+from s3_upload.wire.dial import NoDescriptorError
 from s3_upload.wire.exchange import Exchange
 from s3_upload.wire.lease import NUMBERS, Lease
 
@@ -66,6 +67,19 @@ class Pool:
                 _hand_over(connection, lease)
             return connection
         return None
+
+    def alive(self, connection: Connection, lease: object = None) -> Connection | None:
+        """`connection`, or an idle one below it that has not been closed by the other side meanwhile.
+
+        For POST alone: where the store has closed an idle connection and the news has not reached our
+        loop, any other request goes again at once (`Exchange.stale`), but a second CreateMultipartUpload
+        could leave an upload that nobody aborts.
+        """
+        found: Connection | None = connection
+        while found is not None and found.hung_up():
+            found.close()
+            found = self.take(lease)
+        return found
 
     async def open(self, exchange: Exchange) -> Connection:
         """A new connection; or an idle one, where there are no file descriptors for a new one.

@@ -43,9 +43,16 @@ class Addresses:
     """See the module's rules."""
 
     def __init__(
-        self, host: str, port: int, loop: asyncio.AbstractEventLoop, look_up: LookUp | None = None
+        self,
+        host: str,
+        port: int,
+        loop: asyncio.AbstractEventLoop,
+        look_up: LookUp | None = None,
+        *,
+        whose: str = "of the endpoint",
     ) -> None:
         self.host = host
+        self._whose = whose
         self.port = port
         self._loop = loop
         self._threads = DaemonThreads(MAX_LOOK_UPS, "s3-upload-resolver")
@@ -128,7 +135,7 @@ class Addresses:
                     await asyncio.sleep(RESOLVE_PAUSE_S)
                     continue
                 if not self._addresses:
-                    message = f"the host name {self.host!r} of the endpoint cannot be resolved: "
+                    message = f"the host name {self.host!r} {self._whose} cannot be resolved: "
                     raise AttemptError(FailureKind.HOST_UNKNOWN, message + plain_text(error)) from error
             self._resolved_s = self._loop.time()
             return

@@ -11,6 +11,7 @@ import re
 import ssl
 from pathlib import Path
 
+from s3_upload.checks import wrong_type
 from s3_upload.errors import ConfigError, FailureKind
 
 ClientCertificate = str | tuple[str, str]
@@ -28,6 +29,13 @@ def tls_context(verify: bool | str, certificate: ClientCertificate | None = None
     if certificate is not None:
         _load(context, *((certificate, None) if isinstance(certificate, str) else certificate))
     return context
+
+
+def check_certificate(certificate: object) -> None:
+    """Raises `TypeError` for what cannot be one."""
+    names = certificate if isinstance(certificate, tuple) else (certificate,) * 2
+    if certificate is not None and (len(names) != 2 or not all(isinstance(name, str) for name in names)):
+        raise wrong_type("client_certificate", certificate, "a path, a tuple of two paths, or None")
 
 
 def tls_failure(error: ssl.SSLError, kind: FailureKind, what: str) -> tuple[FailureKind, str]:
