@@ -209,7 +209,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
         [URL, "http://localhost:1", "--sse-c-key", CUSTOMER_KEY_BASE64], "the endpoint is plain http",
     ),
     "half a key": (["--sse-c-key", CUSTOMER_KEY_BASE64[:-8]], "SSE-C key: must be 32 bytes"),
-    "a key in plain": (["--sse-c-key", CUSTOMER_KEY.decode()], "SSE-C key: "),
+    "a key in plain, too long": (["--sse-c-key", CUSTOMER_KEY.decode() + "x"], "SSE-C key: "),
 }  # fmt: skip
 
 
