@@ -13,7 +13,7 @@ Theory of operation.
    of three cases:
 
        share refused >= MOSTLY                  an allowance is used up
-       share refused >= HIGH, after SHORT_S     more was sent than is allowed
+       share refused >= HIGH, after SHORT_S     more was sent than is allowed (or BRIEF_S and TOLD_REFUSED)
        share refused >= LOW, after LONG_S       the same, by less
 
    While no limit is known, and what is accepted still rises by RISING (the window grows), only the first
@@ -23,7 +23,7 @@ Theory of operation.
    brings that nearer to the limit, by RETURN_PER_S.  Where nothing was accepted the limit is a guess, and
    each success adds as much to it.  After a second cut within SAME_AFTER_S, by which less was accepted in the
    last second than by the first (FALLING), that second had what a bucket had saved up: the limit becomes
-   what was accepted in the episodes.
+   what was accepted from cut to cut.
 4. *Blocked*, after a cut for MOSTLY: what is held to is PROBE_SHARE of the limit, since all would be
    refused for the rest of a second, perhaps.  The first success that was sent after the last refusal
    doubles it (or makes it four times as much, while fewer than FEW are under way so), and so on up to the
@@ -52,9 +52,10 @@ from collections import deque
 
 MIN_REFUSALS = 8
 MOSTLY, HIGH, LOW = 0.9, 0.1, 0.03
-SHORT_S, LONG_S = 0.1, 1.0
-TOLD = 16
-"""Accepted in an episode of SHORT_S; of a shorter one the rate is chance, and 3 * SHORT_S are waited for."""
+BRIEF_S, SHORT_S, LONG_S = 0.03, 0.1, 1.0
+TOLD, TOLD_REFUSED = 16, 32
+"""Accepted in an episode of SHORT_S, or in one of BRIEF_S with TOLD_REFUSED; of fewer the rate is chance, and
+3 * SHORT_S are waited for."""
 RISING, FALLING = 1.2, 0.99
 ABOVE = 1.02
 """So that a little is refused from the start: where nothing is, nobody knows how much more is allowed."""
@@ -142,6 +143,8 @@ class AcceptedRate:
         self._tally = Tally()
         self._episode: Share | None = None
         self._cut_s = -math.inf
+        self._since_cut = 0  # accepted since then
+        self._second_before = 0.0  # accepted in the second before it
         self._cut_per_s = 0.0  # what was accepted in the episode before it
         self._untold = False  # the last cut came before anything was accepted: the limit is a guess
         self._was_limited = False  # whether a limit was known when the last cut came
@@ -203,6 +206,7 @@ class AcceptedRate:
         if now >= tally.until_s:
             tally.roll(now)
         tally.accepted += 1
+        self._since_cut += 1
         if self._episode is not None:
             self._episode.accepted += 1
             self._judge_episode(self._episode, now)
@@ -279,7 +283,8 @@ class AcceptedRate:
             if share >= MOSTLY:
                 self._cut(0.0, episode.refused_share, now)
                 return
-            told = age_s >= 3.0 * SHORT_S or (age_s >= SHORT_S and episode.accepted >= TOLD)
+            enough = age_s >= SHORT_S or (episode.refused >= TOLD_REFUSED and age_s >= BRIEF_S)
+            told = age_s >= 3.0 * SHORT_S or (enough and episode.accepted >= TOLD)
             over = (share >= HIGH and told) or (share >= LOW and age_s >= LONG_S)
             if over and (self.limited or not self._tally.rising(now)):
                 self._cut(episode.accepted / age_s, episode.refused_share, now)
@@ -290,11 +295,15 @@ class AcceptedRate:
     def _cut(self, per_s: float, share: float, now: float) -> None:
         """`per_s`: what was accepted in the episode; 0.0: an allowance is used up."""
         pause_s = now - self._cut_s
-        accepted = max(self._tally.last_second(now), per_s)
+        in_a_second = self._tally.last_second(now)
+        accepted = max(in_a_second, per_s)
         before = self._used_up_per_s
-        if min(per_s, self._cut_per_s) > 0.0 and pause_s < SAME_AFTER_S and accepted < FALLING * before:
-            accepted = min(accepted, max(per_s, self._cut_per_s))
+        falls = in_a_second < FALLING * self._second_before
+        if min(per_s, self._cut_per_s) > 0.0 and pause_s < SAME_AFTER_S and falls:
+            accepted = min(accepted, max(per_s, self._since_cut / pause_s))
+        self._second_before = in_a_second
         self._cut_per_s = per_s
+        self._since_cut = 0
         if per_s == 0.0 and (1.0 - SAME) * before < accepted < before and pause_s > SAME_AFTER_S:
             accepted = (1.0 - SAME_WEIGHT) * before + SAME_WEIGHT * accepted
         self._used_up_per_s = accepted
