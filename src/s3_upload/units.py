@@ -6,12 +6,13 @@ import re
 
 import msgspec
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)?", re.IGNORECASE)
+# Compiled where they are needed: at most a few are.
+_SIZE = r"(?i)(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)?"
 _EXPONENT = {"k": 1, "m": 2, "g": 3, "t": 4}
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-_BITS = re.compile(r"(?i)(\d+(?:\.\d+)?)\s*([kmgt]?)bit/s")
-_TIME = re.compile(r"(?i)(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h|d)?")
+_NUMBER = r"\d+(?:\.\d+)?"
+_PERCENT = r"(\d+(?:\.\d+)?)\s*%"
+_BITS = r"(?i)(\d+(?:\.\d+)?)\s*([kmgt]?)bit/s"
+_TIME = r"(?i)(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h|d)?"
 _SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 MIN_BYTES_PER_S = 16_000
 """Below that a handful of connections could not all be kept from their server's timeouts."""
@@ -28,7 +29,7 @@ class Bandwidth(msgspec.Struct, frozen=True):
 
 def parse_size(text: str) -> int:
     """Bytes: "8MiB" (2^20), "16MB" (10^6), "1000000". "8M" is 8 MB. Raises `ValueError`."""
-    match = _SIZE.fullmatch(text.strip())
+    match = re.fullmatch(_SIZE, text.strip())
     if match is None:
         raise ValueError(f"{text} is no size: give bytes, or a number and kB, MB, GB, KiB, MiB or GiB")
     number, letter, binary = match.groups()
@@ -68,7 +69,7 @@ def show_rate(bytes_per_s: float, decimals: int = 1) -> str:
 
 def parse_time_s(text: str) -> float:
     """Seconds: "300", "1.5s", "5m", "2h". Raises `ValueError`."""
-    match = _TIME.fullmatch(text.strip())
+    match = re.fullmatch(_TIME, text.strip())
     if match is None:
         raise ValueError(f"{text} is no time: give seconds, or a number and ms, s, m, h or d")
     return float(match[1]) * _SECONDS[(match[2] or "s").lower()]
@@ -88,12 +89,12 @@ def parse_bandwidth(text: str) -> Bandwidth | None:
     text = text.strip()
     if not text:
         return None
-    if match := _PERCENT.fullmatch(text):
+    if match := re.fullmatch(_PERCENT, text):
         share = float(match[1]) / 100
         if not 0.01 <= share <= 1.0:
             raise ValueError("must be from 1% to 100%")
         return Bandwidth(share=share)
-    if match := _BITS.fullmatch(text):
+    if match := re.fullmatch(_BITS, text):
         factor = 1000 ** _EXPONENT[match[2].lower()] if match[2] else 1
         bytes_per_s = float(match[1]) * factor / 8
     else:
@@ -102,7 +103,7 @@ def parse_bandwidth(text: str) -> Bandwidth | None:
         except ValueError:
             raise ValueError(NO_BANDWIDTH) from None
     if bytes_per_s < MIN_BYTES_PER_S:
-        if _NUMBER.fullmatch(text):
+        if re.fullmatch(_NUMBER, text):
             raise ValueError(f"must be a bandwidth with its unit: {text}MB/s or {text}Mbit/s")
         raise ValueError(f"must be at least {MIN_BYTES_PER_S // 1000}kB/s")
     return Bandwidth(bytes_per_s=bytes_per_s)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -253,6 +252,8 @@ def _content(where: str, path: str) -> str:
 
 
 def _json_pairs(where: str, text: str) -> Iterable[tuple[str, str]]:
+    import json
+
     try:
         pairs: list[tuple[Any, Any]] = json.loads(text, object_pairs_hook=list)
     except ValueError as error:

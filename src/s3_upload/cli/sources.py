@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from s3_upload.cli.mistakes import COPIES, no_destination, without_alias
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN, chunks, stdin_fd
 from s3_upload.mapping import Destination, is_s3_url, map_paths
@@ -28,11 +27,18 @@ def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str
     `cp` and `upload` may stand before them.  Raises `UsageError` and `ConfigError`; a first word that is
     almost one of `commands` is taken for a typing error.
     """
-    words = without_alias(words)
+    if words and not os.path.lexists(words[0]):
+        from s3_upload.cli.mistakes import (
+            without_alias,  # here, or every start of the command would pay for it
+        )
+
+        words = without_alias(words)
     if not words:
         raise UsageError("nothing to do: give SRC... and s3://BUCKET/PREFIX (s3-upload --help tells more)")
     *paths, url = words
     if not is_s3_url(url):
+        from s3_upload.cli.mistakes import no_destination
+
         raise no_destination(words, commands)
     destination = Destination.parse(utf8_of(url))
     if not paths:
@@ -41,6 +47,8 @@ def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str
             "comes in by stdin"
         )
     if any(is_s3_url(path) for path in paths):
+        from s3_upload.cli.mistakes import COPIES
+
         raise UsageError(f"{paths[0]}: a source is a file or a directory: {COPIES}")
     return paths, destination
 

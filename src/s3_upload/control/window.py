@@ -31,7 +31,6 @@ Whole-request latency is no signal here: sizes differ, and our own concurrency s
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 from typing import Protocol
 
 import msgspec
@@ -138,7 +137,8 @@ class AdaptiveWindow:
 
     def _begin_epoch(self, now: float) -> None:
         self._epoch_s = now
-        self._median_s = median(self._durations) if self._durations else 0.0
+        ordered = sorted(self._durations)
+        self._median_s = ordered[len(ordered) // 2] if ordered else 0.0
         shortest_s = START_ROUND_S if self._starting else MIN_EPOCH_S
         self._epoch_until_s = now + max(shortest_s, min(EPOCH_REQUESTS * self._median_s, MAX_EPOCH_S))
         self._attempts = self._successes = self._timeouts = self._filled = self._bytes = 0

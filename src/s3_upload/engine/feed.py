@@ -141,8 +141,8 @@ class Feed:
         while not self._sink.backlogged():
             if self._existing.waiting:
                 self._existing.ask(self.keys, self._objects, self._sink, self._hand_out)
-            ahead = len(self._sources) + self._existing.count
-            if not self._pulling and not self._exhausted and ahead <= PULL_COUNT // 2:
+            may_pull = not self._pulling and not self._exhausted
+            if may_pull and len(self._sources) + self._existing.count <= PULL_COUNT // 2:
                 self._pulling = True
                 self._start(self._pull())
             waiting = self._multiparts or self._sources

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shutil
-import tempfile
 import threading
 from collections.abc import Awaitable, Callable
 from typing import BinaryIO
@@ -183,11 +181,15 @@ class Spool:
 
 
 def _temporary_file() -> BinaryIO:
+    import tempfile  # here and below: it brings zlib, bz2 and lzma, for which every start would pay
+
     return tempfile.TemporaryFile(buffering=0, prefix="s3-upload-")
 
 
 def _place() -> str:
     """Where they lie."""
+    import tempfile
+
     try:
         return tempfile.gettempdir()
     except OSError:  # nothing can be written, as in a container with a read-only root
@@ -195,6 +197,9 @@ def _place() -> str:
 
 
 def _limit_bytes() -> int:
+    import shutil
+    import tempfile
+
     try:
         return min(MAX_BYTES, shutil.disk_usage(tempfile.gettempdir()).free // 2)
     except OSError:

@@ -53,7 +53,7 @@ _SERVICES = (
     rf"obs\.{_NAME}\.myhuaweicloud\.(?:com|eu)",
     rf"cos\.{_NAME}\.myqcloud\.com",
 )
-_SERVICE = re.compile(rf"(?:(?P<bucket>.+)\.)?(?P<service>{'|'.join(_SERVICES)})\.?")
+_SERVICE = rf"(?:(?P<bucket>.+)\.)?(?P<service>{'|'.join(_SERVICES)})\.?"
 
 
 class Reduced(NamedTuple):
@@ -69,7 +69,8 @@ def without_bucket(bucket: str, host: str, path: str, *, path_style: bool) -> Re
 
     `path_style`: that was asked for.  Raises `ConfigError` for one that names another.
     """
-    known = _SERVICE.fullmatch(host)
+    is_name = "." in host and host.rstrip(".")[-1].isalpha()  # or it is an address, or of this machine
+    known = re.fullmatch(_SERVICE, host) if is_name else None  # compiled here: that takes milliseconds
     if known is not None:
         return _of_service(bucket, known["bucket"] or "", known["service"], path)
     if path.endswith(f"/{bucket}"):

@@ -97,24 +97,26 @@ KIND_OF_STATUS: dict[int, FailureKind] = {
 }  # fmt: skip
 
 
+# Patterns are compiled where they are needed: most runs meet none of what they are for.
+
 # How stores refuse a header of a checksum that they do not know, with 400 InvalidArgument or InvalidRequest.
 _WITH_CHECKSUM = frozenset({PUT_OBJECT, CREATE_MULTIPART_UPLOAD, UPLOAD_PART})
 _SENDING = _WITH_CHECKSUM | {COMPLETE_MULTIPART_UPLOAD}
-_NO_CHECKSUMS = re.compile(
+_NO_CHECKSUMS = (
     r"(?i)(?=.*(?:checksum|trailer)).*(?:unsupported|not (?:be )?(?:supported|implemented|allowed)|unknown"
     r"|unrecognized|unexpected)"
 )
 
 # How stores say that they want one, with 400: "Content-MD5 OR x-amz-checksum- HTTP header is required for Put
 # Object requests with Object Lock parameters", "Missing required header for this request: Content-MD5".
-_WANTS_MD5 = re.compile(r"(?i)content-?md5\b.*\b(?:required|missing)|(?:required|missing).*content-?md5")
+_WANTS_MD5 = r"(?i)content-?md5\b.*\b(?:required|missing)|(?:required|missing).*content-?md5"
 
 # How stores refuse a part for its number: 400 InvalidArgument, "Part number must be an integer between 1 and
 # 1000, inclusive" (Swift, Scaleway), InvalidPartNumber and the like.
-_PART_NUMBER = re.compile(r"(?i)part ?number|too ?many ?parts")
+_PART_NUMBER = r"(?i)part ?number|too ?many ?parts"
 
 # Cloudflare R2's "Credential access key has length 20, should be 32", with 400 InvalidArgument.
-_KEY_LENGTH = re.compile(r"(?i)access key has length")
+_KEY_LENGTH = r"(?i)access key has length"
 
 # What Go's servers, nginx and Apache answer to plain HTTP on a port where they speak TLS.
 _TLS_PORT = (
@@ -124,12 +126,10 @@ _TLS_PORT = (
 )
 
 
-_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?")
-_REGION = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{0,9})?"
+_REGION = r"[A-Za-z0-9._-]{1,64}"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_DATE = re.compile(
-    r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
-)
+_DATE = r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
 _FIRST_YEAR = 2006
 """That of S3; a store that says less does not know the time."""
 
@@ -187,13 +187,13 @@ def _unknown(operation: str, response: Response, said: Xml, code: str, message: 
     """The kind of an error that neither its code nor its status tells."""
     kind = FailureKind.SERVER if response.status >= 500 else FailureKind.REJECTED
     if response.status == 400:
-        if operation in _WITH_CHECKSUM and _NO_CHECKSUMS.search(message):
+        if operation in _WITH_CHECKSUM and re.search(_NO_CHECKSUMS, message):
             kind = FailureKind.UNSUPPORTED
-        elif operation == UPLOAD_PART and _PART_NUMBER.search(f"{code} {message}"):
+        elif operation == UPLOAD_PART and re.search(_PART_NUMBER, f"{code} {message}"):
             kind = FailureKind.TOO_MANY_PARTS
-        elif operation in _BODILESS and _WANTS_MD5.search(f"{code} {message}"):
+        elif operation in _BODILESS and re.search(_WANTS_MD5, f"{code} {message}"):
             kind = FailureKind.NEEDS_MD5
-        elif _KEY_LENGTH.search(message):
+        elif re.search(_KEY_LENGTH, message):
             kind = FailureKind.CREDENTIALS
     speaks_s3 = said.root == "Error" or response.request_id or operation == HEAD_OBJECT
     return FailureKind.NOT_S3 if response.status in (404, 405) and not speaks_s3 else kind
@@ -355,12 +355,12 @@ def _location_of(response: Response, said: Xml) -> str:
 def _region(text: str) -> str:
     """A region's name goes into a host name and a signature: what cannot be one is none."""
     text = text.strip()
-    return text if _REGION.fullmatch(text) else ""
+    return text if re.fullmatch(_REGION, text) else ""
 
 
 def date_s(text: str) -> float | None:
     """A Date header (RFC 9110 §5.6.7, the form that servers must send) in seconds since the epoch."""
-    found = _DATE.fullmatch(text)
+    found = re.fullmatch(_DATE, text)
     if found is None or found[2] not in _MONTHS or int(found[3]) < _FIRST_YEAR:
         return None
     day, year, hour, minute, second = map(int, found.group(1, 3, 4, 5, 6))
@@ -372,4 +372,4 @@ def date_s(text: str) -> float | None:
 
 
 def _number(text: str) -> float | None:
-    return float(text) if _NUMBER.fullmatch(text) else None
+    return float(text) if re.fullmatch(_NUMBER, text) else None
