@@ -48,7 +48,8 @@ class ForwardProxy(Relay):
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._mute:
-            await asyncio.Event().wait()
+            await reader.read()  # until the other side hangs up
+            return
         far = _Far(self)
         try:
             while await self._one(reader, writer, far):

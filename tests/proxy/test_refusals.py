@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import socket
 from contextlib import ExitStack
@@ -10,11 +11,20 @@ from urllib.parse import quote
 
 import pytest
 
-from s3_upload import ConfigError, FailureKind, RunError, S3Client
+from s3_upload import (
+    ConfigError,
+    Credentials,
+    FailureKind,
+    ObjectSource,
+    RunError,
+    S3Client,
+    s3_upload_files,
+)
 from tests.faults.actions import Garbage
+from tests.faults.uploads import config
 from tests.proxy.forward import ForwardProxy, answer
 from tests.proxy.socks import HOST_UNREACHABLE, REFUSED_BY_RULE, SocksProxy
-from tests.proxy.test_ways import HOST, NAMES, upload, url_of
+from tests.proxy.test_ways import HOST, LOOPS, NAMES, upload, url_of
 from tests.proxy.tiny import TINYPROXY, tinyproxy
 
 if TYPE_CHECKING:
@@ -267,3 +277,34 @@ def test_socks_without_its_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
         "pip install 's3-upload[socks]'"
     )
     S3Client(endpoint_url="http://store.test")  # which goes another way
+
+
+@pytest.mark.parametrize("kind", ["http", "https", "socks5h"])
+def test_a_client_is_closed_while_a_proxy_is_silent(url: str, tls: Tls, kind: str) -> None:
+    """Nothing is left, neither task nor connection."""
+
+    async def main(proxy: ForwardProxy, place: str) -> None:
+        client = S3Client(
+            endpoint_url=url,
+            region="r",
+            credentials=Credentials("a", "b"),
+            proxy=place,
+            verify=str(tls.ca_file),
+        )
+        files = [ObjectSource.data(b"1", "a")]
+        run = asyncio.create_task(s3_upload_files(client, "bucket", files, config()))
+        while not proxy.open_connections:  # noqa: ASYNC110 - another thread counts them
+            await asyncio.sleep(0.01)
+        await client.aclose()
+        with pytest.raises(RunError) as caught:
+            await run
+        assert caught.value.kind is K.CLIENT_CLOSED
+        while proxy.open_connections:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    with ForwardProxy(mute=True, tls=tls.server_context if kind == "https" else None) as proxy:
+        place = f"{kind}://127.0.0.1:{proxy.port}"
+        for new_loop in LOOPS.values():
+            with asyncio.Runner(loop_factory=new_loop) as runner:
+                runner.run(main(proxy, place))
