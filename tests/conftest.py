@@ -30,7 +30,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("no deadline")
 
-_FOREIGN = ("AWS_", "S3_UPLOAD_", "RCLONE_")
+_FOREIGN = ("AWS_", "S3_UPLOAD_", "RCLONE_", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method")
 
 

@@ -51,9 +51,11 @@ ARROWS: dict[str, set[str]] = {
     "observe": LEAVES,
     "screen": LEAVES | {"observe"},
     "engine": LEAVES | {"control", "observe", "s3", "wire"},
-    "session": LEAVES | {"s3"},
+    "profile": {"errors"},
+    "session": LEAVES | {"profile", "s3"},
+    "settings": LEAVES | {"profile", "s3"},
     "embedded": LEAVES,
-    "client": LEAVES | {"s3", "wire", "session"},
+    "client": LEAVES | {"s3", "wire", "session", "settings"},
     "content_type": LEAVES | {"content_types"},
     "content_types": {"checks", "errors"},
     "adapters": LEAVES | {"s3", "wire", "engine"},
@@ -69,7 +71,7 @@ ARROWS: dict[str, set[str]] = {
     | {"s3", "session"},
     "__main__": {"cli"},
     "__init__": LEAVES
-    | {"api", "calls", "client", "content_type", "engine", "job", "observe", "running", "s3", "session"}
+    | {"api", "calls", "client", "content_type", "engine", "job", "observe", "running", "s3", "settings"}
     | {"wire"},
 }
 """What each folder or module of the package may import of the package, types included."""

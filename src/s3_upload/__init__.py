@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from s3_upload.running import Running
     from s3_upload.s3.credentials import CredentialProvider, Credentials
     from s3_upload.s3.endpoint import AddressingStyle
-    from s3_upload.session import ChecksumMode
+    from s3_upload.settings import ChecksumMode
     from s3_upload.source import BinaryFile, Chunk, Chunks, ObjectSource
     from s3_upload.tree import files_recursive
     from s3_upload.wire.resolve import LookUp
@@ -144,7 +144,7 @@ _NAMES_IN = {
     "running": ("Running",),
     "s3.credentials": ("CredentialProvider", "Credentials",),
     "s3.endpoint": ("AddressingStyle",),
-    "session": ("ChecksumMode",),
+    "settings": ("ChecksumMode",),
     "source": ("BinaryFile", "Chunk", "Chunks", "ObjectSource",),
     "tree": ("files_recursive",),
     "wire.resolve": ("LookUp",),

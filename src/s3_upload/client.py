@@ -40,7 +40,8 @@ from s3_upload.s3.redirect import is_upgrade, redirected
 from s3_upload.s3.requests import ChecksumsTold, RequestEncoder, create_bucket_body
 from s3_upload.s3.responses import Failure, bucket_names, classify
 from s3_upload.s3.sigv4 import Signer
-from s3_upload.session import DEFAULT_REGION, ChecksumMode, provider_for, resolve_settings
+from s3_upload.session import provider_for
+from s3_upload.settings import DEFAULT_REGION, ChecksumMode, resolve_settings
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connection import client_closed
 from s3_upload.wire.exchange import Exchange
@@ -165,7 +166,7 @@ class S3Client:
         self._algorithm = check_algorithm(checksum_algorithm)
         self._checksums: ChecksumsTold = "all"
         self._signs = sign
-        self._provider = provider_for(credentials, profile, sign=sign, proxies=self._settings.proxies)
+        self._provider = provider_for(credentials, profile, region, sign=sign, proxies=self._settings.proxies)
         self._uses_tls = not (self._settings.endpoint_url or "https://").startswith("http://")
         self._tls = tls_context(self._settings.verify, client_certificate) if self._uses_tls else None
         self._utc_clock = utc_clock

@@ -45,8 +45,8 @@ def config(**changes: Any) -> UploadConfig:
 
 
 def client_of(server: FaultServer, **options: Any) -> S3Client:
-    options = {"credentials": Credentials("key", "secret"), **options}
-    return S3Client(endpoint_url=server.url, region="us-east-1", **options)
+    options = {"credentials": Credentials("key", "secret"), "endpoint_url": server.url, **options}
+    return S3Client(region="us-east-1", **options)
 
 
 def run(server: FaultServer, main: Callable[[S3Client], Awaitable[T]], **options: Any) -> T:

@@ -51,7 +51,8 @@ def botocore_access_key(profile: str | None = None) -> str:
 def test_environment_needs_no_botocore(home: Home) -> None:
     program = (
         "import sys\n"
-        "from s3_upload.session import BotocoreCredentials, resolve_settings\n"
+        "from s3_upload.session import BotocoreCredentials\n"
+        "from s3_upload.settings import resolve_settings\n"
         "resolve_settings()\n"
         "assert BotocoreCredentials().current().access_key == 'AKENV'\n"
         "assert not [name for name in sys.modules if name.startswith('botocore')]\n"

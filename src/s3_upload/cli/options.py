@@ -120,7 +120,9 @@ class StoreOptions:
     ] = None
     client_key: Annotated[str | None, flag("PEM file with the key of --client-cert, not encrypted.")] = None
     no_verify_ssl: Annotated[bool, flag("Do not check the store's certificate.")] = False
-    ca_bundle: Annotated[str | None, flag("File of certificates to trust (also AWS_CA_BUNDLE).")] = None
+    ca_bundle: Annotated[
+        str | None, flag("File of certificates to trust (also AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE).")
+    ] = None
     proxy: Annotated[
         str | None,
         flag("URL of a proxy, or none (else HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY)."),

@@ -15,7 +15,7 @@ import msgspec
 from s3_upload.descriptors import EXHAUSTED
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.wire.connection import Connection, plain_text
-from s3_upload.wire.tls import tls_failure
+from s3_upload.wire.tls import server_name, tls_failure
 
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 
@@ -90,7 +90,7 @@ class Straight:
                     address,
                     self.port,
                     ssl=self._tls,
-                    server_hostname=self.host if self._tls else None,
+                    server_hostname=server_name(self.host) if self._tls else None,
                 )
         except TimeoutError:
             raise self._peer(address).too_late(timeout_s) from None

@@ -7,8 +7,10 @@ handshake or, with TLS 1.3, in place of the first answer.
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 from s3_upload.checks import wrong_type
@@ -21,7 +23,8 @@ _OF_OUR_CERTIFICATE = re.compile(r"ALERT_.*(CERTIFICATE|UNKNOWN_CA)")
 
 
 def tls_context(verify: bool | str, certificate: ClientCertificate | None = None) -> ssl.SSLContext:
-    """`verify`: True for the system's trusted certificates, the path of a CA bundle, or False for none.
+    """`verify`: True for the system's trusted certificates, or where it has none botocore's; the path of a CA
+    bundle; or False for none.
 
     Raises `ConfigError` for a file that cannot be used.
     """
@@ -47,21 +50,49 @@ def tls_failure(error: ssl.SSLError, kind: FailureKind, what: str) -> tuple[Fail
     return kind, f"{what}: {reason}"
 
 
+def server_name(host: str) -> str:
+    """What a certificate names of `host`: no certificate has the dot at the end of a name that is whole."""
+    return host.removesuffix(".")
+
+
 def _trusting(verify: bool | str) -> ssl.SSLContext:
     if verify is False:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
-    if verify is True:
-        return ssl.create_default_context()
-    is_dir = Path(verify).is_dir()
+    bundle = verify if isinstance(verify, str) else _instead_of_the_systems()
+    is_dir = bundle is not None and Path(bundle).is_dir()
     try:
-        return ssl.create_default_context(
-            cafile=None if is_dir else verify, capath=verify if is_dir else None
+        context = ssl.create_default_context(
+            cafile=None if is_dir else bundle, capath=bundle if is_dir else None
         )
     except (ssl.SSLError, OSError) as error:
-        raise ConfigError(f"CA bundle {verify!r}: no PEM certificates can be read from it") from error
+        raise ConfigError(f"CA bundle {bundle!r}: no PEM certificates can be read from it") from error
+    # Python 3.13 sets it by default, and refuses many a company's CA (for want of a key identifier, say)
+    # that every other tool takes, botocore among them.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _instead_of_the_systems() -> str | None:
+    """The CAs that botocore would take, where the system has none (a slim image); None where it has some."""
+    system = ssl.get_default_verify_paths()  # says None of what is not there
+    with suppress(OSError):
+        if system.cafile is not None or (system.capath is not None and list(Path(system.capath).iterdir())):
+            return None
+    if os.name != "posix":  # others keep theirs elsewhere
+        return None
+    with suppress(ImportError):
+        import certifi  # type: ignore[import-not-found, unused-ignore]
+
+        return str(certifi.where())
+    with suppress(ImportError):
+        import botocore
+
+        bundle = Path(botocore.__file__).with_name("cacert.pem")
+        return str(bundle) if bundle.is_file() else None
+    return None
 
 
 def _load(context: ssl.SSLContext, certificate: str, key: str | None) -> None:

@@ -26,6 +26,7 @@ from s3_upload.text import printable
 from s3_upload.wire.connection import TLS_ALERT, Connection, plain_text
 from s3_upload.wire.dial import Peer, Straight
 from s3_upload.wire.resolve import Addresses, LookUp
+from s3_upload.wire.tls import server_name
 
 NOT_HTTP = 1
 """In the place of a status."""
@@ -115,13 +116,13 @@ class Connected:
                     address,
                     self.port,
                     ssl=self._proxy_tls,
-                    server_hostname=self.host if self._proxy_tls else None,
+                    server_hostname=server_name(self.host) if self._proxy_tls else None,
                 )
                 peer = self._through()
                 self._check(await asked.answer)
                 assert asked.transport is not None
                 transport = await self._loop.start_tls(
-                    asked.transport, connection, self._tls, server_hostname=self._store
+                    asked.transport, connection, self._tls, server_hostname=server_name(self._store)
                 )
                 if transport is None:  # it broke as the handshake ended
                     raise ConnectionResetError
@@ -202,7 +203,7 @@ class Socks:
                     lambda: connection,
                     sock=sock,
                     ssl=self._tls,
-                    server_hostname=self._store if self._tls else None,
+                    server_hostname=server_name(self._store) if self._tls else None,
                 )
         except BaseException as error:
             if sock is not None and connection.socket is None:

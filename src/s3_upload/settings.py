@@ -1,0 +1,194 @@
+"""Which store and how to speak to it: the settings in force, as every AWS tool finds them.
+
+`resolve_settings` reads region, endpoint and its variants, addressing style, checksums and CA bundle:
+argument, then environment, then profile, then default, in botocore's order
+(https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+
+import msgspec
+
+from s3_upload.errors import ConfigError
+from s3_upload.profile import Profile, nested, read_profile, set_variables
+from s3_upload.proxy import DIRECT, ProxyRules, proxy_rules
+from s3_upload.s3.endpoint import ADDRESSING_STYLES, STANDARD, AddressingStyle, Variant, check_endpoint_url
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_REGION = "us-east-1"
+ChecksumMode = Literal["auto", "when-required", "off"]
+CHECKSUM_MODES = get_args(ChecksumMode)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how to reach the store. `endpoint_url` None is AWS itself, of which `variant` counts.
+
+    `verify`: True for the system's trusted certificates, the path of a CA bundle, or False for none.
+    """
+
+    region: str
+    endpoint_url: str | None
+    addressing_style: AddressingStyle
+    verify: bool | str
+    checksum: ChecksumMode
+    variant: Variant = STANDARD
+    proxies: ProxyRules = DIRECT
+
+
+def resolve_settings(
+    *,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    addressing_style: AddressingStyle = "auto",
+    verify: bool | str = True,
+    checksum: ChecksumMode | None = None,
+    use_accelerate_endpoint: bool | None = None,
+    use_dualstack_endpoint: bool | None = None,
+    use_fips_endpoint: bool | None = None,
+    profile: str | None = None,
+    proxy: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """The settings in force; an argument left at its default is looked up.
+
+    Where the endpoint is a custom one, variants that environment or profile ask for mean nothing (as in
+    botocore), and those that an argument asks for are an error.
+
+    Reads the config and credentials files (milliseconds). Raises `ConfigError` for a wrong value or
+    file, naming where it came from, and `RunError` for a profile that does not exist.
+    """
+    environ = set_variables(environ)
+    found = read_profile(profile, environ)
+    style = addressing_style
+    if style == "auto":
+        style = found.s3.get("addressing_style", "auto")
+    if style not in ADDRESSING_STYLES:
+        raise ConfigError(f"addressing_style = {style!r}: must be one of {', '.join(ADDRESSING_STYLES)}")
+    url = _endpoint_url(endpoint_url, environ, found)
+    asked = {
+        "accelerate": use_accelerate_endpoint,
+        "dualstack": use_dualstack_endpoint,
+        "fips": use_fips_endpoint,
+    }
+    proxies = proxy_rules(proxy, environ)
+    return Settings(
+        region=region
+        or environ.get("AWS_REGION")
+        or environ.get("AWS_DEFAULT_REGION")
+        or found.keys.get("region")
+        or DEFAULT_REGION,
+        endpoint_url=url,
+        addressing_style=style,
+        verify=_verify(verify, environ, found) if _needs_certificates(url, proxies) else verify,
+        checksum=_checksum(checksum, environ, found.keys),
+        variant=_variant(asked, environ, found) if url is None else _no_variant(asked, url),
+        proxies=proxies,
+    )
+
+
+def _endpoint_url(
+    argument: str | None,
+    environ: Mapping[str, str],
+    profile: Profile,
+) -> str | None:
+    if argument is not None:
+        return check_endpoint_url(argument).geturl()  # with a lower-case scheme
+    name, scoped, services = profile.name, profile.keys, profile.services
+    ignore = environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") or scoped.get(
+        "ignore_configured_endpoint_urls"
+    )
+    if str(ignore).lower() == "true":
+        return None
+    where = f"endpoint_url of profile {name or 'default'}"
+    found = [(variable, environ.get(variable)) for variable in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")]
+    if not any(url for _, url in found):  # as in botocore, a missing section hurts only who needs it
+        section = scoped.get("services")
+        if section is not None and section not in services:
+            raise ConfigError(
+                f"services = {section!r} in profile {name or 'default'}: there is no such section"
+            )
+        service = nested(nested(services, section), "s3") if section is not None else {}
+        found = [
+            (f"{where} (services {section})", service.get("endpoint_url")),
+            (where, scoped.get("endpoint_url")),
+        ]
+    for origin, url in found:
+        if url:
+            return check_endpoint_url(url, origin).geturl()
+    return None
+
+
+def _variant(asked: Mapping[str, bool | None], environ: Mapping[str, str], profile: Profile) -> Variant:
+    """In botocore's order: argument, then the profile's `s3` section, the environment, the profile."""
+
+    def found(key: str) -> bool:
+        variable = f"AWS_{key.upper()}"
+        on = _switch(f"{key} in the profile's s3 section", profile.s3.get(key))
+        return on or _switch(f"{variable} or {key}", environ.get(variable, profile.keys.get(key)))
+
+    return Variant(
+        **{
+            name: found(f"use_{name}_endpoint") if argument is None else argument
+            for name, argument in asked.items()
+        }
+    )
+
+
+def _no_variant(asked: Mapping[str, bool | None], url: str) -> Variant:
+    for name, argument in asked.items():
+        if argument:
+            raise ConfigError(
+                f"use_{name}_endpoint: is for AWS's own endpoints, not for {url}: leave one out"
+            )
+    return STANDARD
+
+
+def _switch(origin: str, value: object) -> bool:
+    """botocore takes all but "true" for false, which would turn FIPS off in silence."""
+    switches = {"true": True, "false": False, "": False}
+    word = str(value or "").lower()
+    if word not in switches:
+        raise ConfigError(f"{origin} = {word!r}: must be true or false")
+    return switches[word]
+
+
+def _checksum(mode: str | None, environ: Mapping[str, str], scoped: dict[str, Any]) -> ChecksumMode:
+    """botocore's setting has two values, of which "when_supported" is our "auto"."""
+    if mode is None:
+        key = "request_checksum_calculation"
+        found = str(environ.get(f"AWS_{key.upper()}") or scoped.get(key) or "when_supported").lower()
+        modes: dict[str, ChecksumMode] = {"when_supported": "auto", "when_required": "when-required"}
+        if found not in modes:
+            raise ConfigError(f"{key} = {found!r}: must be one of {', '.join(modes)}")
+        return modes[found]
+    if mode not in CHECKSUM_MODES:
+        raise ConfigError(f"checksum = {mode!r}: must be one of {', '.join(CHECKSUM_MODES)}")
+    return cast("ChecksumMode", mode)
+
+
+def _needs_certificates(url: str | None, proxies: ProxyRules) -> bool:
+    """Whether TLS is spoken to anybody: a CA bundle that nothing needs is not looked at."""
+    hops = (proxy.lower() for _, proxy in proxies.by_scheme.values())
+    return url is None or url.startswith("https:") or any(hop.startswith("https:") for hop in hops)
+
+
+def _verify(argument: bool | str, environ: Mapping[str, str], profile: Profile) -> bool | str:
+    """REQUESTS_CA_BUNDLE comes last, as in botocore. Raises `ConfigError` for a bundle that is not there."""
+    if argument is True:
+        argument = (
+            environ.get("AWS_CA_BUNDLE")
+            or profile.keys.get("ca_bundle")
+            or environ.get("REQUESTS_CA_BUNDLE")
+            or True
+        )
+    if isinstance(argument, bool):
+        return argument
+    path = os.path.expanduser(argument)  # noqa: PTH111 - a Path raises where nobody has a home
+    if not os.path.exists(path):  # noqa: PTH110 - a Path raises where it may not look
+        raise ConfigError(f"CA bundle {argument!r}: there is no such file or directory")
+    return path
