@@ -59,6 +59,16 @@ def test_what_exists_is_skipped_and_no_body_is_sent(fault_server: StartFaultServ
     summary.raise_for_failures()
 
 
+def test_questions_follow_each_other_on_one_connection(fault_server: StartFaultServer) -> None:
+    server = fault_server()
+    there = {f"k{number}": b"first" for number in range(20)}
+    upload(server, there)
+    before = server.counts["connections"]
+    summary = upload(server, there, settings=config(if_exists="skip", max_in_flight=1))
+    assert len(summary.skipped) == len(there)
+    assert server.counts["connections"] == before + 1
+
+
 @pytest.mark.parametrize(
     "answer",
     [s3_error(403, "AccessDenied"), s3_error(503, "SlowDown"), Answer(200 + 104, {}), Reset(), Garbage()],

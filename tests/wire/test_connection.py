@@ -104,6 +104,40 @@ def test_requests_follow_each_other_on_one_connection(run: Run) -> None:
     run(main)
 
 
+HEAD_ANSWERS = {
+    "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", 200, True),
+    "no length": (b"HTTP/1.1 404 Not Found\r\n\r\n", 404, False),
+    "empty": (OK, 200, True),
+    "chunked": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, True),
+    "continue first": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n", 404, True,
+    ),
+    "close": (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\n", 200, False),
+    "a body all the same": (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nHTTP/1.1 ", 200, False),
+    "a whole body": (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 200, False),
+    "an answer for a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + OK, 200, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEAD_ANSWERS)
+def test_the_answer_to_a_head_ends_with_its_headers_and_the_connection_goes_on(run: Run, name: str) -> None:
+    """Unless a body came all the same: what follows that is not believed."""
+    raw, status, reusable = HEAD_ANSWERS[name]
+
+    async def main() -> None:
+        async with talking(answering(raw, OK)) as client:
+            exchange = client.exchange()
+            exchange.bodiless = True
+            response = await client.request(b"", exchange)
+            assert (response.status, response.body) == (status, b"")
+            assert client.connection.usable == reusable
+            assert client.unusable != reusable
+            if reusable:
+                assert (await client.request(b"next")).etag == '"e"'
+
+    run(main)
+
+
 BAD = {
     "end of file": (b"", FailureKind.RESET, "closed the connection"),
     "torn head": (b"HTTP/1.1 200 OK\r\nContent-Le", FailureKind.RESET, "closed the connection"),

@@ -359,8 +359,8 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange
         if "content-length" not in headers and "transfer-encoding" not in headers:
             self._without_length()
-        if exchange is not None and exchange.bodiless:
-            self.on_message_complete()  # for the parser it is not: it waits for a body
+        if exchange is not None and exchange.bodiless and self._parser.get_status_code() >= 200:
+            self._settled = True  # for the parser it is not: it waits for a body of the length that is named
 
     def _without_length(self) -> None:
         """The answer has no body, or one that lasts until the connection ends: a gateway that speaks
@@ -373,6 +373,9 @@ class Connection(asyncio.Protocol):
         self._settled = status < 300 and not exchange.needs_body and "etag" in self._headers
 
     def on_body(self, body: bytes) -> None:
+        if self._exchange is not None and self._exchange.bodiless:
+            self._ends_with_connection = True  # out of step with us: nothing more is believed of it
+            return
         self._bodiless_bytes = 0
         self._body_bytes += len(body)
         if self._body_bytes > MAX_RESPONSE_BODY_BYTES:
@@ -383,7 +386,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
-        self._settled = False
+        parser_waits, self._settled = self._settled, False
         future, exchange = self._future, self._exchange
         if status < 200 or future is None or exchange is None:  # 1xx: the real answer follows
             return
@@ -392,12 +395,13 @@ class Connection(asyncio.Protocol):
         exchange.abort = exchange.probe = None  # too late for them, before the waiter runs as well
         early = self._unsent != len(self._body) or self._paused
         response = Response(status, self._headers, b"".join(self._chunks) if self._chunks else b"", early)
-        in_step = not early and not exchange.bodiless
-        exchange.sent_bytes = self._unsent if in_step else self._body_sent()
+        exchange.sent_bytes = self._body_sent() if early else self._unsent
         self._future = self._exchange = None
         self._let_go_of_body()
         self._unsent = 0
-        if in_step and not self._ends_with_connection and self._parser.should_keep_alive():
+        if not early and not self._ends_with_connection and self._parser.should_keep_alive():
+            if parser_waits:
+                self._parser = httptools.HttpResponseParser(self)
             self._on_idle(self)
         else:
             self._poison()
