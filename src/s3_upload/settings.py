@@ -15,7 +15,14 @@ import msgspec
 from s3_upload.errors import ConfigError
 from s3_upload.profile import Profile, nested, read_profile, set_variables
 from s3_upload.proxy import DIRECT, ProxyRules, proxy_rules
-from s3_upload.s3.endpoint import ADDRESSING_STYLES, STANDARD, AddressingStyle, Variant, check_endpoint_url
+from s3_upload.s3.endpoint import (
+    ADDRESSING_STYLES,
+    STANDARD,
+    AddressingStyle,
+    Variant,
+    check_endpoint_url,
+    real_region,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,12 +83,17 @@ def resolve_settings(
         "fips": use_fips_endpoint,
     }
     proxies = proxy_rules(proxy, environ)
-    return Settings(
-        region=region
+    region, fips = real_region(
+        region
         or environ.get("AWS_REGION")
         or environ.get("AWS_DEFAULT_REGION")
         or found.keys.get("region")
-        or DEFAULT_REGION,
+        or DEFAULT_REGION
+    )
+    if fips and use_fips_endpoint is None and url is None:
+        asked["fips"] = True
+    return Settings(
+        region=region,
         endpoint_url=url,
         addressing_style=style,
         verify=_verify(verify, environ, found) if _needs_certificates(url, proxies) else verify,

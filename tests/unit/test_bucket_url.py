@@ -37,9 +37,11 @@ def test_a_provider_s_url_with_the_bucket_in_front_is_taken_as_it_is(host: str) 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_provider_s_url_with_the_bucket_behind_is_taken_as_it_is(host: str) -> None:
-    assert url_of(f"https://{host}/photos") == f"https://{host}/photos"
+    accelerates = host.startswith("s3-accelerate")  # and knows no other way of naming a bucket
+    taken = f"https://photos.{host}" if accelerates else f"https://{host}/photos"
+    assert url_of(f"https://{host}/photos") == taken
     assert url_of(f"https://{host}/photos/", style="virtual") == f"https://photos.{host}"
-    assert url_of(f"https://{host}") == f"https://{host}/photos"
+    assert url_of(f"https://{host}") == taken
 
 
 @pytest.mark.parametrize("host", HOSTS)

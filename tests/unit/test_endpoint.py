@@ -176,13 +176,22 @@ def test_bucket_names_that_cannot_be(bucket: str) -> None:
     [
         ({"bucket": "Old_Photos", "region": "us-east-1"}, "no DNS name"),
         ({"bucket": "www.example.org", "region": "us-east-1"}, "do not cover the dots"),
-        ({"bucket": "photos", "region": "r", "endpoint_url": "http://127.0.0.1:9000"}, "has no subdomains"),
-        ({"bucket": "photos", "region": "r", "endpoint_url": "http://[::1]:9000"}, "has no subdomains"),
     ],
 )
 def test_virtual_where_it_cannot_work(arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         endpoint_for(addressing_style="virtual", **arguments)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9000", "https://[::1]:9000"])
+def test_an_address_has_no_subdomains_whatever_is_asked_for(url: str) -> None:
+    assert endpoint_for("photos", "r", url, "virtual").url == f"{url}/photos"
+
+
+@pytest.mark.parametrize("host", ["s3-accelerate.amazonaws.com", "s3-accelerate.dualstack.amazonaws.com"])
+def test_an_accelerate_endpoint_given_as_url_has_the_bucket_in_front(host: str) -> None:
+    assert endpoint_for("photos", "eu-west-1", f"https://{host}").url == f"https://photos.{host}"
+    assert endpoint_for("photos", "eu-west-1", f"https://{host}", "path").url == f"https://{host}/photos"
 
 
 @pytest.mark.parametrize("region", ["", "eu central", "evil.example/", "eu-central-1\r\n", "-x"])

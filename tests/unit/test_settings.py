@@ -248,6 +248,24 @@ def test_variants_of_the_endpoint(home: Home) -> None:
     assert resolve_settings(profile="plain").variant == STANDARD
 
 
+@pytest.mark.parametrize("region", ["fips-us-gov-west-1", "us-gov-west-1-fips", "us-gov-west-1"])
+def test_a_pseudo_region_of_fips_is_what_botocore_makes_of_it(home: Home, region: str) -> None:
+    import botocore.session
+
+    home.env(AWS_REGION=region, AWS_DEFAULT_REGION=region)
+    client = botocore.session.Session().create_client("s3")
+    ours = resolve_settings()
+    assert ours.region == client.meta.region_name == "us-gov-west-1"
+    assert ours.variant.fips == bool(client.meta.config.use_fips_endpoint)
+    assert resolve_settings(endpoint_url="http://store").region == "us-gov-west-1"
+    assert resolve_settings(use_fips_endpoint=False).variant == STANDARD
+
+
+def test_the_global_region_is_signed_for_where_it_is(home: Home) -> None:
+    """As botocore's rules say: the signing region of aws-global is us-east-1."""
+    assert resolve_settings(region="aws-global").region == "us-east-1"
+
+
 def test_an_argument_decides_the_variant(home: Home) -> None:
     home.config(NESTED)
     home.env(AWS_USE_FIPS_ENDPOINT="true")

@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html:
   certificate covers one label).
 
 `auto` takes the first for AWS where it can, and the second for a custom endpoint, unless its URL has the
-bucket in front of the host.
+bucket in front of the host or is one of AWS's accelerate endpoints, which know no other.
 
 AWS has three more kinds of endpoint (`Variant`):
 https://docs.aws.amazon.com/general/latest/gr/s3.html lists them.
@@ -42,6 +42,8 @@ _DNS_SUFFIXES = {
 }
 _NO_ACCELERATE = "cn-"  # the partitions without, as in botocore's endpoint rules for S3
 _NO_FIPS = "cn-"
+_ACCELERATE = re.compile(r"s3-accelerate(?:\.dualstack)?\.amazonaws\.com(?:\.cn)?")
+_GLOBAL = {"aws-global": "us-east-1"}
 _OTHER_PROTOCOL = re.compile(r".*--(?:x|xa|op|table)-s3")
 _AWS_REGION = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _ANY_REGION = re.compile(r"[A-Za-z0-9._-]{1,64}")  # of another store: part of the signature, not of a name
@@ -49,6 +51,13 @@ _ANY_REGION = re.compile(r"[A-Za-z0-9._-]{1,64}")  # of another store: part of t
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,63}")
 _DNS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 _PATH = re.compile(r"(?:[A-Za-z0-9._~/!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*")
+
+
+def real_region(name: str) -> tuple[str, bool]:
+    """The region that a pseudo-region of AWS's stands for, and whether that asks for FIPS, as in botocore:
+    "aws-global" is us-east-1, "fips-us-east-1" and "us-east-1-fips" are us-east-1 with FIPS."""
+    real = name.replace("fips-", "").replace("-fips", "")
+    return _GLOBAL.get(real, real), real != name
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,17 +145,19 @@ def endpoint_for(
         host, path, in_host = without_bucket(
             bucket, base.hostname or "", base.path.rstrip("/"), path_style=addressing_style == "path"
         )
-        auto = in_host and _is_dns_name(bucket) and (base.scheme == "http" or _fits_a_label(bucket))
+        fits = _is_dns_name(bucket) and (base.scheme == "http" or _fits_a_label(bucket))
+        auto = fits and (in_host or _ACCELERATE.fullmatch(host) is not None)
     else:
         _check_protocol(bucket)
         host, path, auto = variant.of_region(region), "", _fits_a_label(bucket)
         base = urlsplit(f"https://{host}")
         if variant.accelerate:
             _check_accelerate(bucket, addressing_style)
-    virtual = addressing_style == "virtual" or (addressing_style == "auto" and auto)
+    # An address has no subdomains: as for botocore, "virtual" is a wish there.
+    virtual = (addressing_style == "virtual" and not is_ip(host)) or (addressing_style == "auto" and auto)
     if virtual:
         host = host.rstrip(".")
-        _check_virtual(bucket, host, aws=endpoint_url is None)
+        _check_virtual(bucket, aws=endpoint_url is None)
         host = f"{bucket}.{host}"
     return _endpoint(base, host, path if virtual else f"{path}/{bucket}")
 
@@ -246,14 +257,12 @@ def _check_accelerate(bucket: str, style: AddressingStyle) -> None:
         )
 
 
-def _check_virtual(bucket: str, host: str, *, aws: bool) -> None:
+def _check_virtual(bucket: str, *, aws: bool) -> None:
     why = ""
     if not _is_dns_name(bucket):
         why = f"bucket {bucket!r} is no DNS name"
     elif aws and "." in bucket:
         why = f"AWS's certificates do not cover the dots of bucket {bucket!r}"
-    elif is_ip(host):
-        why = f"the endpoint {host} is an address and has no subdomains"
     if why:
         raise ConfigError(f"addressing_style = 'virtual': {why}; use 'path'")
 
