@@ -297,3 +297,24 @@ def test_quiet_says_nothing_at_all(bare: dict[str, str], words: list[str], code:
     os.mkfifo("src/fifo")
     result = run(bare, *words)
     assert (result.returncode, result.stdout, result.stderr) == (code, b"", b"")
+
+
+CRASHES = """
+from s3_upload.cli import main
+from s3_upload.engine.scheduler import Scheduler
+
+def report(self, report):
+    raise ZeroDivisionError("a fault of ours")
+
+Scheduler.report = report
+main.run()
+"""
+
+
+def test_a_fault_of_ours_is_one_line_and_json_has_its_last_record(bare: dict[str, str]) -> None:
+    command = [sys.executable, "-c", CRASHES, "src", "s3://bucket/crash", "--json"]
+    ended = subprocess.run(command, env=bare, capture_output=True, timeout=TIMEOUT_S, check=False)
+    assert (ended.returncode, ended.stderr.count(b"\n")) == (3, 1)
+    assert b"unexpected ZeroDivisionError: a fault of ours" in ended.stderr
+    last = json.loads(ended.stdout.splitlines()[-1])
+    assert (last["type"], last["error"]) == ("summary", {"kind": "error", "message": "a fault of ours"})

@@ -36,7 +36,7 @@ from s3_upload.cli.page_file import PageFile, written_at_the_end
 from s3_upload.cli.render import JsonLines, Text, counted
 from s3_upload.cli.store import open_store
 from s3_upload.descriptors import limit, raise_limit
-from s3_upload.errors import RunError, S3UploadError, attach_summary, summary_of
+from s3_upload.errors import RunError, attach_summary, summary_of
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
@@ -118,7 +118,7 @@ def _upload_and_tell(job: Job, began_s: float) -> None:
         summary = _summary_of_all(job, began_s)
     except StdoutError:
         raise
-    except S3UploadError as error:
+    except Exception as error:
         with suppress(StdoutError):  # this one is worse
             job.rendering.break_off(error, time.monotonic() - began_s)
             flush()
