@@ -68,7 +68,7 @@ ARROWS: dict[str, set[str]] = {
     "calls": LEAVES | {"api", "blocking", "content_types", "engine", "job", "observe", "running", "s3"},
     "cli": LEAVES
     | {"__init__", "api", "blocking", "observe", "screen", "client", "content_type", "embedded", "mapping"}
-    | {"s3", "session"},
+    | {"profile", "s3", "session", "settings"},
     "__main__": {"cli"},
     "__init__": LEAVES
     | {"api", "calls", "client", "content_type", "engine", "job", "observe", "running", "s3", "settings"}

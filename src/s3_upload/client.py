@@ -212,7 +212,7 @@ class S3Client:
 
     @property
     def needs_sha256(self) -> bool:
-        return self._signs and not self._uses_tls
+        return self._signs and (self._settings.signs_payload or not self._uses_tls)
 
     @property
     def checksum_algorithm(self) -> str:
@@ -474,6 +474,8 @@ class S3Client:
             md5_where_needed=self._settings.checksum != "off",
             origin=target.endpoint.origin if proxy is not None else "",
             proxy_authorization=proxy.authorization if proxy is not None else "",
+            signs_payload=self._settings.signs_payload,
+            app_id=self._settings.app_id,
         )
 
 

@@ -8,6 +8,7 @@ argument, then environment, then profile, then default, in botocore's order
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import msgspec
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how to reach the store. `endpoint_url` None is AWS itself, of which `variant` counts.
 
     `verify`: True for the system's trusted certificates, the path of a CA bundle, or False for none.
+    `signs_payload`: the body's hash is signed over https too. `app_id`: part of the User-Agent.
     """
 
     region: str
@@ -45,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checksum: ChecksumMode
     variant: Variant = STANDARD
     proxies: ProxyRules = DIRECT
+    signs_payload: bool = False
+    app_id: str = ""
 
 
 def resolve_settings(
@@ -100,6 +104,8 @@ def resolve_settings(
         checksum=_checksum(checksum, environ, found.keys),
         variant=_variant(asked, environ, found) if url is None else _no_variant(asked, url),
         proxies=proxies,
+        signs_payload=_switch("payload_signing_enabled", found.s3.get("payload_signing_enabled")),
+        app_id=_app_id(environ, found),
     )
 
 
@@ -181,6 +187,12 @@ def _checksum(mode: str | None, environ: Mapping[str, str], scoped: dict[str, An
     if mode not in CHECKSUM_MODES:
         raise ConfigError(f"checksum = {mode!r}: must be one of {', '.join(CHECKSUM_MODES)}")
     return cast("ChecksumMode", mode)
+
+
+def _app_id(environ: Mapping[str, str], profile: Profile) -> str:
+    """What the User-Agent says of whose program this is, in the characters that it may have."""
+    named = environ.get("AWS_SDK_UA_APP_ID") or profile.keys.get("sdk_ua_app_id") or ""
+    return re.sub(r"[^A-Za-z0-9!#$%&'*+.^_`|~-]", "-", str(named))
 
 
 def _needs_certificates(url: str | None, proxies: ProxyRules) -> bool:

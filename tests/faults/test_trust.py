@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from s3_upload import ConfigError, S3Client
+from s3_upload import ConfigError, ObjectSource, S3Client
 from s3_upload.wire.tls import tls_context
-from tests.faults.uploads import stored, upload
+from tests.faults.uploads import PART_BYTES, stored, upload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,3 +114,21 @@ def test_where_the_system_has_no_cas_those_that_botocore_brings_are_taken(
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     assert ssl.create_default_context().get_ca_certs() == []
     assert len(tls_context(verify=True).get_ca_certs()) > 50
+
+
+def test_a_profile_has_bodies_signed_over_https_too(
+    fault_server: StartFaultServer, tls: Tls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text(
+        "[default]\nsdk_ua_app_id = my app%\ns3 =\n    payload_signing_enabled = true\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    server = fault_server(tls=tls.server_context)
+    bodies = {"small": b"small", "big": bytes(PART_BYTES + 1)}
+    (tmp_path / "big").write_bytes(bodies["big"])
+    files = [ObjectSource.data(b"small", "small"), ObjectSource.file(tmp_path / "big", "big")]
+    upload(server, files, tls={"verify": str(tls.ca_file)}).raise_for_failures()
+    assert stored(server) == bodies
+    for request in server.requests:
+        assert request.headers["x-amz-content-sha256"] == sha256(request.body).hexdigest()
+        assert request.headers["user-agent"] == "s3-upload app/my-app%"

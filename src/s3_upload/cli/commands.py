@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from s3_upload.cli import render, session
+from s3_upload.cli import from_profile, render, session
 from s3_upload.cli.display import Display, Kind, kind_of
 from s3_upload.cli.objects import flag
 from s3_upload.cli.options import StoreOptions, UploadOptions
@@ -42,6 +42,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
     version_flags=(),
+    config=from_profile.apply,
 )
 
 Options = Annotated[UploadOptions, Parameter(name="*")]

@@ -100,7 +100,8 @@ class RequestEncoder:
     operations have.  `md5_where_needed`: S3 takes an object with a lock only with a checksum; where an
     operation has none (or may not tell), its body goes with Content-MD5.  `origin`: what stands before the
     path in the request line, where a proxy is to read that; `proxy_authorization`: what the proxy is told.
-    Neither is signed.
+    Neither is signed.  `signs_payload`: the body's hash is signed over https too.  `app_id`: part of the
+    User-Agent.
     """
 
     def __init__(
@@ -114,10 +115,14 @@ class RequestEncoder:
         md5_where_needed: bool = False,
         origin: str = "",
         proxy_authorization: str = "",
+        signs_payload: bool = False,
+        app_id: str = "",
     ) -> None:
         self._host = host.replace("%", "%%")
         self._origin = origin.replace("%", "%%")
         self._proxy = f"proxy-authorization: {proxy_authorization}\r\n" if proxy_authorization else ""
+        self._user_agent = f"{USER_AGENT} app/{app_id}".replace("%", "%%") if app_id else USER_AGENT
+        self._hashes_payload = signs_payload or not tls
         self._path_prefix = path_prefix
         self._signer = signer
         self._tls = tls
@@ -173,7 +178,7 @@ class RequestEncoder:
     def _payload_hash(self, operation: Operation) -> str:
         if not operation.body:
             return EMPTY_SHA256
-        if self._tls:
+        if not self._hashes_payload:
             return UNSIGNED_PAYLOAD
         assert not isinstance(operation.body, SlicedBody), "its hash has to be there before"
         return sha256(operation.body).hexdigest()
@@ -216,7 +221,7 @@ class RequestEncoder:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if value != "%s"])
         lines += "".join([f"{name}: %s\r\n" for name, value in headers.items() if value == "%s"])
         return _Shape(
-            f"{method} {self._origin}%s HTTP/1.1\r\nhost: {self._host}\r\nuser-agent: {USER_AGENT}\r\n"
+            f"{method} {self._origin}%s HTTP/1.1\r\nhost: {self._host}\r\nuser-agent: {self._user_agent}\r\n"
             f"{self._proxy}"
             "accept-encoding: identity\r\n"  # without it a gateway may compress its answers
             f"content-length: %d\r\n{lines}\r\n",
