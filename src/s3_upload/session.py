@@ -106,6 +106,11 @@ class BotocoreCredentials:
         waits = self._now() - self._refreshed_s < RETRY_REFRESH_S and not needs_refresh(0)
         return self._credentials if waits else None
 
+    @property
+    def method(self) -> str:
+        """What botocore's chain calls the place that the credentials came from."""
+        return str(getattr(self._source, "method", "env"))
+
     async def refresh(self, rejected: Credentials | None = None) -> Credentials:
         """See `CredentialProvider`. Loads in a thread, within `LOAD_TIMEOUT_S`."""
         current = self.current()
@@ -117,9 +122,8 @@ class BotocoreCredentials:
         # A caller that is cancelled leaves the others their refresh.
         credentials = await asyncio.shield(self._loading)
         if credentials == rejected:
-            where = getattr(self._source, "method", "env")
             raise expired(
-                credentials, f"the place they came from ({where}) has no newer ones: renew them there"
+                credentials, f"the place they came from ({self.method}) has no newer ones: renew them there"
             )
         return credentials
 

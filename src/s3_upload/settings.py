@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 
 import msgspec
 
@@ -64,6 +64,7 @@ def resolve_settings(
     profile: str | None = None,
     proxy: str | None = None,
     environ: Mapping[str, str] = os.environ,
+    origins: dict[str, str] | None = None,
 ) -> Settings:
     """The settings in force; an argument left at its default is looked up.
 
@@ -71,50 +72,92 @@ def resolve_settings(
     botocore), and those that an argument asks for are an error.
 
     Reads the config and credentials files (milliseconds). Raises `ConfigError` for a wrong value or
-    file, naming where it came from, and `RunError` for a profile that does not exist.
+    file, naming where it came from, and `RunError` for a profile that does not exist.  `origins` is told
+    where each setting was found that is not a default.
     """
     environ = set_variables(environ)
-    found = read_profile(profile, environ)
-    style = addressing_style
-    if style == "auto":
-        style = found.s3.get("addressing_style", "auto")
-    if style not in ADDRESSING_STYLES:
-        raise ConfigError(f"addressing_style = {style!r}: must be one of {', '.join(ADDRESSING_STYLES)}")
-    url = _endpoint_url(endpoint_url, environ, found)
+    found = _Sought(environ, read_profile(profile, environ), {} if origins is None else origins)
+    style = _style(addressing_style, found)
+    url = _endpoint_url(endpoint_url, found)
     asked = {
         "accelerate": use_accelerate_endpoint,
         "dualstack": use_dualstack_endpoint,
         "fips": use_fips_endpoint,
     }
     proxies = proxy_rules(proxy, environ)
-    region, fips = real_region(
-        region
-        or environ.get("AWS_REGION")
-        or environ.get("AWS_DEFAULT_REGION")
-        or found.keys.get("region")
-        or DEFAULT_REGION
-    )
-    if fips and use_fips_endpoint is None and url is None:
+    region, fips = _region(region, found)
+    by_region = fips and use_fips_endpoint is None and url is None
+    if by_region:
         asked["fips"] = True
+    variant = _variant(asked, found) if url is None else _no_variant(asked, url)
+    if by_region:
+        found.origins["use_fips_endpoint"] = f"region, {found.origins['region']}"
     return Settings(
         region=region,
         endpoint_url=url,
         addressing_style=style,
-        verify=_verify(verify, environ, found) if _needs_certificates(url, proxies) else verify,
-        checksum=_checksum(checksum, environ, found.keys),
-        variant=_variant(asked, environ, found) if url is None else _no_variant(asked, url),
+        verify=_verify(verify, found) if _needs_certificates(url, proxies) else verify,
+        checksum=_checksum(checksum, found),
+        variant=variant,
         proxies=proxies,
-        signs_payload=_switch("payload_signing_enabled", found.s3.get("payload_signing_enabled")),
-        app_id=_app_id(environ, found),
+        signs_payload=_switch(
+            "payload_signing_enabled",
+            found.first("payload_signing_enabled", found.in_s3("payload_signing_enabled")),
+        ),
+        app_id=_app_id(found),
     )
 
 
-def _endpoint_url(
-    argument: str | None,
-    environ: Mapping[str, str],
-    profile: Profile,
-) -> str | None:
+class _Sought(NamedTuple):
+    """Where settings are looked for; `origins` keeps where they were found."""
+
+    environ: Mapping[str, str]
+    profile: Profile
+    origins: dict[str, str]
+
+    def variable(self, name: str) -> tuple[str, Any]:
+        return name, self.environ.get(name)
+
+    def in_profile(self, key: str) -> tuple[str, Any]:
+        return self.profile.origin(key), self.profile.keys.get(key)
+
+    def in_s3(self, key: str) -> tuple[str, Any]:
+        return f"{self.profile.origin('s3')} s3", self.profile.s3.get(key)
+
+    def first(self, setting: str, *places: tuple[str, Any], default: Any = None) -> Any:
+        """The value of the first place that has one."""
+        for origin, value in places:
+            if value:
+                self.origins[setting] = origin
+                return value
+        return default
+
+
+def _style(argument: AddressingStyle, sought: _Sought) -> AddressingStyle:
+    given = ("flag", "" if argument == "auto" else argument)
+    style = sought.first("addressing_style", given, sought.in_s3("addressing_style"), default="auto")
+    if style not in ADDRESSING_STYLES:
+        raise ConfigError(f"addressing_style = {style!r}: must be one of {', '.join(ADDRESSING_STYLES)}")
+    return cast("AddressingStyle", style)
+
+
+def _region(argument: str | None, sought: _Sought) -> tuple[str, bool]:
+    """And whether its name asks for FIPS."""
+    name = sought.first(
+        "region",
+        ("flag", argument),
+        sought.variable("AWS_REGION"),
+        sought.variable("AWS_DEFAULT_REGION"),
+        sought.in_profile("region"),
+        default=DEFAULT_REGION,
+    )
+    return real_region(name)
+
+
+def _endpoint_url(argument: str | None, sought: _Sought) -> str | None:
+    environ, profile = sought.environ, sought.profile
     if argument is not None:
+        sought.origins["endpoint_url"] = "flag"
         return check_endpoint_url(argument).geturl()  # with a lower-case scheme
     name, scoped, services = profile.name, profile.keys, profile.services
     ignore = environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") or scoped.get(
@@ -123,8 +166,9 @@ def _endpoint_url(
     if str(ignore).lower() == "true":
         return None
     where = f"endpoint_url of profile {name or 'default'}"
-    found = [(variable, environ.get(variable)) for variable in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")]
-    if not any(url for _, url in found):  # as in botocore, a missing section hurts only who needs it
+    variables = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    found = [(variable, variable, environ.get(variable)) for variable in variables]
+    if not any(url for *_, url in found):  # as in botocore, a missing section hurts only who needs it
         section = scoped.get("services")
         if section is not None and section not in services:
             raise ConfigError(
@@ -132,23 +176,36 @@ def _endpoint_url(
             )
         service = nested(nested(services, section), "s3") if section is not None else {}
         found = [
-            (f"{where} (services {section})", service.get("endpoint_url")),
-            (where, scoped.get("endpoint_url")),
+            (
+                f"{where} (services {section})",
+                f"{profile.origin('services')} services {section}",
+                service.get("endpoint_url"),
+            ),
+            (where, profile.origin("endpoint_url"), scoped.get("endpoint_url")),
         ]
-    for origin, url in found:
+    for blamed, origin, url in found:
         if url:
-            return check_endpoint_url(url, origin).geturl()
+            sought.origins["endpoint_url"] = origin
+            return check_endpoint_url(url, blamed).geturl()
     return None
 
 
-def _variant(asked: Mapping[str, bool | None], environ: Mapping[str, str], profile: Profile) -> Variant:
+def _variant(asked: Mapping[str, bool | None], sought: _Sought) -> Variant:
     """In botocore's order: argument, then the profile's `s3` section, the environment, the profile."""
 
     def found(key: str) -> bool:
         variable = f"AWS_{key.upper()}"
-        on = _switch(f"{key} in the profile's s3 section", profile.s3.get(key))
-        return on or _switch(f"{variable} or {key}", environ.get(variable, profile.keys.get(key)))
+        nested = sought.in_s3(key)
+        on = _switch(f"{key} in the profile's s3 section", nested[1])
+        if on:
+            sought.origins[key] = nested[0]
+            return True
+        value = sought.first(key, sought.variable(variable), sought.in_profile(key))
+        return _switch(f"{variable} or {key}", value)
 
+    for name, argument in asked.items():
+        if argument is not None:
+            sought.origins[f"use_{name}_endpoint"] = "flag"
     return Variant(
         **{
             name: found(f"use_{name}_endpoint") if argument is None else argument
@@ -175,23 +232,26 @@ def _switch(origin: str, value: object) -> bool:
     return switches[word]
 
 
-def _checksum(mode: str | None, environ: Mapping[str, str], scoped: dict[str, Any]) -> ChecksumMode:
+def _checksum(mode: str | None, sought: _Sought) -> ChecksumMode:
     """botocore's setting has two values, of which "when_supported" is our "auto"."""
     if mode is None:
         key = "request_checksum_calculation"
-        found = str(environ.get(f"AWS_{key.upper()}") or scoped.get(key) or "when_supported").lower()
+        places = sought.variable(f"AWS_{key.upper()}"), sought.in_profile(key)
+        found = str(sought.first("checksum", *places, default="when_supported")).lower()
         modes: dict[str, ChecksumMode] = {"when_supported": "auto", "when_required": "when-required"}
         if found not in modes:
             raise ConfigError(f"{key} = {found!r}: must be one of {', '.join(modes)}")
         return modes[found]
     if mode not in CHECKSUM_MODES:
         raise ConfigError(f"checksum = {mode!r}: must be one of {', '.join(CHECKSUM_MODES)}")
+    sought.origins["checksum"] = "flag"
     return cast("ChecksumMode", mode)
 
 
-def _app_id(environ: Mapping[str, str], profile: Profile) -> str:
+def _app_id(sought: _Sought) -> str:
     """What the User-Agent says of whose program this is, in the characters that it may have."""
-    named = environ.get("AWS_SDK_UA_APP_ID") or profile.keys.get("sdk_ua_app_id") or ""
+    places = sought.variable("AWS_SDK_UA_APP_ID"), sought.in_profile("sdk_ua_app_id")
+    named = sought.first("sdk_ua_app_id", *places, default="")
     return re.sub(r"[^A-Za-z0-9!#$%&'*+.^_`|~-]", "-", str(named))
 
 
@@ -201,14 +261,17 @@ def _needs_certificates(url: str | None, proxies: ProxyRules) -> bool:
     return url is None or url.startswith("https:") or any(hop.startswith("https:") for hop in hops)
 
 
-def _verify(argument: bool | str, environ: Mapping[str, str], profile: Profile) -> bool | str:
+def _verify(argument: bool | str, sought: _Sought) -> bool | str:
     """REQUESTS_CA_BUNDLE comes last, as in botocore. Raises `ConfigError` for a bundle that is not there."""
-    if argument is True:
-        argument = (
-            environ.get("AWS_CA_BUNDLE")
-            or profile.keys.get("ca_bundle")
-            or environ.get("REQUESTS_CA_BUNDLE")
-            or True
+    if argument is not True:
+        sought.origins["ca_bundle"] = "flag"
+    else:
+        argument = sought.first(
+            "ca_bundle",
+            sought.variable("AWS_CA_BUNDLE"),
+            sought.in_profile("ca_bundle"),
+            sought.variable("REQUESTS_CA_BUNDLE"),
+            default=True,
         )
     if isinstance(argument, bool):
         return argument

@@ -167,6 +167,14 @@ def serve(
 
 
 @app.command
+def config(*, options: Options = _NO_FLAGS) -> int:
+    """Print each setting in force, its value, and where it came from: with the flags of an upload."""
+    from s3_upload.cli.show_config import show
+
+    return show(options)
+
+
+@app.command
 def completion(
     shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(name="SHELL", help="Which one.")], /
 ) -> int:

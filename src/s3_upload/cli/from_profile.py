@@ -7,6 +7,7 @@ brought within it: it was meant for another tool.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from contextlib import suppress
@@ -28,6 +29,8 @@ _SIZE = re.compile(r"(?i)(\d+)\s*(?:([kmgt])i?b)?")
 _RATE = re.compile(r"(\d+)\s*([kKmMgGtT]?)i?([Bb])/s")
 _EXPONENT = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _MAX_IN_FLIGHT, _MAX_RETRIES = 10_000, 100
+origins: dict[str, str] = {}
+"""Field of `UploadConfig` -> where it was found, once `s3-upload config` has been parsed."""
 SOURCE = "profile"
 """Of a token that is from here."""
 
@@ -65,8 +68,20 @@ def apply(_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> N
     """Fills in what the words and our own variables leave unsaid (a `config` of cyclopts).
 
     A profile that cannot be read is left to whoever needs it."""
-    if commands not in {(), ("config",)} or _given(arguments, "--embedded"):
+    if commands not in {(), ("config",)}:
         return
+    if not _given(arguments, "--embedded"):
+        _fill(arguments)
+    if commands:
+        for spec in dataclasses.fields(UploadConfig):
+            name = f"--{spec.name.replace('_', '-')}"
+            tokens = _argument(arguments, name).tokens
+            if tokens:
+                where = tokens[-1].keyword or ""
+                origins[spec.name] = "flag" if where.startswith("-") else where
+
+
+def _fill(arguments: ArgumentCollection) -> None:
     try:
         profile = read_profile(_given(arguments, "--profile"), os.environ)
     except (ConfigError, RunError):

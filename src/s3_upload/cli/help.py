@@ -53,6 +53,7 @@ Commands (more by s3-upload COMMAND --help)
   perf-data    upload a directory N times, print how each object fared
   report       make a page with charts of what --json said of a run
   serve        run a small S3 store on this machine, to try things out
+  config       print each setting in force, and where it came from
   completion   print what makes bash, zsh or fish complete the words
 
 All flags: --help-all, by topic: --help sources|store|output|objects|tuning

@@ -34,7 +34,7 @@ from s3_upload.errors import ConfigError, S3UploadError, SourceError
 
 _LETTERS = frozenset("0qrv")
 """Flags without a value, which may stand together behind one hyphen."""
-COMMANDS = ("perf-data", "report", "serve", "completion")
+COMMANDS = ("perf-data", "report", "serve", "config", "completion")
 """Known here, since the parser is not loaded for every word."""
 BUCKETS = "completion-buckets"
 """What the scripts for completion call: no help names it."""
@@ -125,6 +125,8 @@ def _dispatch(words: list[str]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding
     from s3_upload.cli import help
 
+    if words[:1] == ["config"] and os.path.lexists("config") and any(w[:5] == "s3://" for w in words[1:]):
+        words = ["./config", *words[1:]]  # a file of that name, with its destination
     words = help.of_command(words, COMMANDS)
     if (text := help.asked_for(words, COMMANDS)) is not None:
         emit(text)

@@ -163,6 +163,20 @@ class StoreOptions:
                     other = f"--{name.replace('_', '-')}"
                     raise UsageError(f"--embedded and {other} do not go together: leave one out")
 
+    def settings(self) -> dict[str, Any]:
+        """As `resolve_settings` takes them, and `S3Client`. A flag that is not given leaves it to environment
+        and profile."""
+        return {
+            "endpoint_url": self.endpoint_url,
+            "region": self.region,
+            "profile": self.profile,
+            "addressing_style": self.addressing_style,
+            **{name: getattr(self, name) or None for name in _VARIANTS},
+            "verify": self.verify,
+            "checksum": self.checksum,
+            "proxy": self.proxy,
+        }
+
     @property
     def client_certificate(self) -> str | tuple[str, str] | None:
         """As `S3Client` takes it."""

@@ -18,22 +18,13 @@ def open_store(options: StoreOptions, bucket: str) -> Iterator[Callable[..., S3C
     """Gives what makes a client of the store. An embedded store runs until the block is left."""
     from s3_upload.client import S3Client
 
-    make = partial(S3Client, checksum=options.checksum, checksum_algorithm=options.checksum_algorithm)
+    make = partial(S3Client, checksum_algorithm=options.checksum_algorithm)
     if options.embedded is None:
         yield partial(
             make,
-            endpoint_url=options.endpoint_url,
-            region=options.region,
-            profile=options.profile,
-            addressing_style=options.addressing_style,
-            # A flag that is not given leaves it to environment and profile.
-            use_accelerate_endpoint=options.use_accelerate_endpoint or None,
-            use_dualstack_endpoint=options.use_dualstack_endpoint or None,
-            use_fips_endpoint=options.use_fips_endpoint or None,
-            verify=options.verify,
+            **options.settings(),
             client_certificate=options.client_certificate,
             sign=not options.no_sign_request,
-            proxy=options.proxy,
         )
         return
     from s3_upload.embedded import REGION, EmbeddedStore
@@ -47,5 +38,6 @@ def open_store(options: StoreOptions, bucket: str) -> Iterator[Callable[..., S3C
             region=REGION,
             credentials=Credentials(store.access_key, store.secret_key),
             addressing_style="path",
+            checksum=options.checksum,
             proxy="none",  # it runs on this machine's loopback, which no proxy reaches
         )
