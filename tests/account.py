@@ -32,11 +32,15 @@ ASSUMED = (
 
 @dataclass
 class Account:
-    """`asked`: what came, as method, path and Authorization. `refusals`: statuses of the first answers."""
+    """`asked`: what came, as method, path and Authorization. `refusals`: statuses of the first answers;
+    as many as are `late` wait for the next question."""
 
     port: int = 0
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
+    late: int = 0
+    key: str = "AKROLE"
+    again: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
@@ -44,13 +48,18 @@ class Account:
 
 
 @contextmanager
-def services(*refusals: int) -> Iterator[Account]:
-    account = Account(refusals=list(refusals))
+def services(*refusals: int, late: int = 0) -> Iterator[Account]:
+    account = Account(refusals=list(refusals), late=late)
 
     class Services(BaseHTTPRequestHandler):
         def answer(self, text: str) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
             account.asked.append((self.command, self.path, self.headers.get("authorization", "")))
+            if len(account.asked) > account.late:
+                account.again.set()
+            else:
+                account.again.wait(30.0)
+                return
             self.send_response(account.refusals.pop(0) if account.refusals else 200)
             self.send_header("Content-Length", str(len(text)))
             if self.path == "/latest/api/token":
@@ -65,7 +74,7 @@ def services(*refusals: int) -> Iterator[Account]:
             self.answer("role" if self.path.endswith("/security-credentials/") else json.dumps(KEYS))
 
         def do_POST(self) -> None:
-            self.answer(ASSUMED)
+            self.answer(ASSUMED.replace("AKROLE", account.key))
 
         def log_message(self, format: str, *args: object) -> None:
             pass

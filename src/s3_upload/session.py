@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3_upload.descriptors import patiently
 from s3_upload.errors import ConfigError, FailureKind, RunError
-from s3_upload.profile import PROFILE_VARIABLES, profile_not_found, read_profile, set_variables
+from s3_upload.profile import PROFILE_VARIABLES, profile_not_found, read_profile
 from s3_upload.proxy import ProxyRules, parse_proxy
 from s3_upload.s3.credentials import (
     ANONYMOUS,
@@ -33,8 +33,6 @@ LOAD_TIMEOUT_S = 120.0
 RETRY_REFRESH_S = 60.0
 """Credentials near their end that could not be renewed yet are used this long before the next try."""
 MAX_REASON_CHARS = 300
-IMDS_TIMEOUT_S = 1.0
-"""botocore's own."""
 _OTHER_WAYS = ("role_arn", "sso_", "credential_", "web_identity_", "login_")
 """How the keys in a profile begin that have botocore get credentials elsewhere."""
 _TOKEN_VARIABLES = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")  # in botocore's order
@@ -160,53 +158,14 @@ class BotocoreCredentials:
                 return found, None
         source = None if renew else self._source
         if source is None:
-            source = _botocore_session(self._profile, self._proxies, self._region).get_credentials()
+            from s3_upload.chain import chain_session
+
+            session = chain_session(self._profile, self._proxies, self._region, renew=renew)
+            source = session.get_credentials()
         if source is None:
             raise RunError(_nothing_found(self._profile), FailureKind.CREDENTIALS)
         frozen: Any = source.get_frozen_credentials()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token or None), source
-
-
-def _botocore_session(profile: str | None, proxies: Mapping[str, str] | None, region: str | None) -> Any:
-    """`proxies`: for STS and SSO; None for what botocore itself finds in the environment. `region`: that of
-    STS; None for what environment and profile say."""
-    import botocore.config
-    import botocore.httpsession
-    import botocore.session
-
-    session = botocore.session.Session(session_vars=_session_variables(), profile=profile)
-    if region is not None:
-        session.set_config_variable("region", region)
-    if proxies is not None:
-        session.set_default_client_config(botocore.config.Config(proxies=dict(proxies)))
-    chain: Any = session.get_component("credential_provider")
-    container: Any = chain.get_provider("container-role")
-    if hasattr(container, "_environ"):
-        container._environ = set_variables(os.environ)
-    # botocore would ask the instance's metadata through HTTP_PROXY: nobody but the instance itself can, and a
-    # proxy that answers for its own instance gives somebody else's account.
-    provider: Any = chain.get_provider("iam-role")
-    fetcher: Any = getattr(provider, "_role_fetcher", None)
-    if fetcher is not None:
-        timeout_s = getattr(fetcher, "_timeout", IMDS_TIMEOUT_S)
-        fetcher._session = botocore.httpsession.URLLib3Session(timeout=timeout_s, proxies={})
-    return session
-
-
-def _session_variables() -> dict[str, Any]:
-    """What botocore reads of the environment: no variable that is empty, which it would take for a profile
-    without a name; and AWS_REGION, which the AWS CLI knows and botocore does not."""
-    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as THEIRS
-
-    config, _, default, convert = THEIRS["region"]
-    known = THEIRS | {"region": (config, ["AWS_REGION", "AWS_DEFAULT_REGION"], default, convert)}
-    changed = {}
-    for name, (config, variables, default, convert) in known.items():
-        names = [variables] if isinstance(variables, str) else variables or []
-        kept = [variable for variable in names if os.environ.get(variable, "unset")]
-        if name == "region" or kept != names:
-            changed[name] = config, kept or None, default, convert
-    return changed
 
 
 def provider_for(

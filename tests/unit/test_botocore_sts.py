@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
+import botocore.session
 import pytest
+from botocore.utils import JSONFileCache
 
 from s3_upload import S3Client
 from s3_upload.session import BotocoreCredentials
@@ -51,3 +54,84 @@ def test_an_empty_profile_variable_is_no_profile(home: Home) -> None:
     home.credentials(KEYS.replace("[s]", "[default]"))
     home.env(AWS_PROFILE="", AWS_DEFAULT_PROFILE="", AWS_CONTAINER_CREDENTIALS_FULL_URI="")
     assert asyncio.run(BotocoreCredentials().refresh()).access_key == "A"
+
+
+# --- the AWS CLI's cache of roles ------------------------------------------------------------------------
+
+MFA = ROLE.replace("of-profile", "eu-west-1\nmfa_serial = arn:aws:iam::1:mfa/me")
+
+
+def cli_session(home: Home, prompts: list[str]) -> Any:
+    """botocore's session as the AWS CLI makes it (awscli/customizations/assumerole.py)."""
+    session: Any = botocore.session.Session(profile="r")
+    provider = session.get_component("credential_provider").get_provider("assume-role")
+    provider.cache = JSONFileCache(str(home.path / ".aws" / "cli" / "cache"))
+
+    def prompted(prompt: str) -> str:
+        prompts.append(prompt)
+        return "123456"
+
+    provider._prompter = prompted
+    return session
+
+
+def test_an_mfa_session_of_the_aws_cli_is_good_here(home: Home) -> None:
+    home.config(MFA)
+    home.credentials(KEYS)
+    prompts: list[str] = []
+    with services() as account:
+        home.env(AWS_ENDPOINT_URL_STS=account.url)
+        assert cli_session(home, prompts).get_credentials().access_key == "AKROLE"
+        assert len(account.asked) == len(prompts) == 1
+        assert asyncio.run(BotocoreCredentials("r").refresh()).access_key == "AKROLE"
+        assert len(account.asked) == 1
+
+
+def test_a_role_that_was_assumed_here_is_good_for_the_aws_cli(home: Home) -> None:
+    home.config(ROLE)
+    home.credentials(KEYS)
+    with services() as account:
+        home.env(AWS_ENDPOINT_URL_STS=account.url)
+        asyncio.run(BotocoreCredentials("r").refresh())
+        assert cli_session(home, []).get_credentials().access_key == "AKROLE"
+        assert len(account.asked) == 1
+    [kept] = (home.path / ".aws" / "cli" / "cache").iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_the_store_refuses_is_not_taken_from_the_cache_again(home: Home) -> None:
+    home.config(ROLE)
+    home.credentials(KEYS)
+    provider = BotocoreCredentials("r")
+
+    async def twice() -> None:
+        first = await provider.refresh()
+        account.key = "AKNEWER"
+        assert (await provider.refresh(rejected=first)).access_key == "AKNEWER"
+
+    with services() as account:
+        home.env(AWS_ENDPOINT_URL_STS=account.url)
+        asyncio.run(twice())
+        assert len(account.asked) == 2
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(home: Home) -> None:
+    home.config(ROLE)
+    home.credentials(KEYS)
+    (home.path / ".aws" / "cli").write_text("no directory")
+    with services() as account:
+        home.env(AWS_ENDPOINT_URL_STS=account.url)
+        assert asyncio.run(BotocoreCredentials("r").refresh()).access_key == "AKROLE"
+
+
+# --- an instance's metadata --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("refusals", "late"), [((429, 429), 0), ((503,), 0), ((), 1)])
+def test_metadata_that_is_busy_or_late_is_asked_again(
+    home: Home, refusals: tuple[int, ...], late: int
+) -> None:
+    with services(*refusals, late=late) as account:
+        home.env(AWS_EC2_METADATA_SERVICE_ENDPOINT=account.url, AWS_EC2_METADATA_DISABLED="false")
+        assert asyncio.run(BotocoreCredentials().refresh()).access_key == "AKIMDS"
+        assert len(account.asked) == 3 + len(refusals) + late
