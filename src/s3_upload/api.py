@@ -30,7 +30,7 @@ from s3_upload.control.timeout import OriginTimeout, Timeout
 from s3_upload.control.timers import AdaptiveTimeout
 from s3_upload.control.window import AdaptiveWindow, FixedWindow, Window
 from s3_upload.engine.again import Again
-from s3_upload.engine.client import Client
+from s3_upload.engine.client import Client, LoopBound
 from s3_upload.engine.existing import Existing, not_overwriting
 from s3_upload.engine.feed import MAX_STREAMS, Feed, Offload, Sources
 from s3_upload.engine.gate import Gate, GatedClient
@@ -171,6 +171,8 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     whatever `files`, `progress` or `default_request` raise.
     """
     _check_arguments(client, bucket, files, config, progress, default_request, pace, notice, events)
+    if isinstance(client, LoopBound):
+        client.enter_loop()
     config = config or UploadConfig()
     runtime = real_runtime(config)
     try:

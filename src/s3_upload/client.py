@@ -1,7 +1,7 @@
 """`S3Client`: our own client, made for uploading.
 
-Joins `s3/` (what to say) and `wire/` (how it travels); satisfies `engine.client.Client`.  One client
-may serve many runs and buckets on one event loop; it keeps its connections until `aclose`.
+Joins `s3/` (what to say) and `wire/` (how it travels); satisfies `engine.client.Client`.  One client may
+serve many runs and buckets, on one event loop at a time; it keeps its connections until `aclose`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from s3_upload.report import ConnectionSample
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.endpoint import DEFAULT_PORTS, AddressingStyle, Endpoint, endpoint_for, service_endpoint
-from s3_upload.s3.hints import likely_cause
+from s3_upload.s3.hints import likely_cause, words_of
 from s3_upload.s3.operations import (
     BODILESS,
     CREATE_BUCKET,
@@ -46,6 +46,7 @@ from s3_upload.wire import tcp_info
 from s3_upload.wire.connection import client_closed
 from s3_upload.wire.exchange import Exchange
 from s3_upload.wire.lease import Lease
+from s3_upload.wire.own_loop import OwnLoop
 from s3_upload.wire.pool import Pool
 from s3_upload.wire.resolve import LookUp
 from s3_upload.wire.route import Routes, forwards
@@ -175,6 +176,7 @@ class S3Client:
         self._moved: dict[Endpoint, Endpoint] = {}  # by redirects: a bucket's endpoint -> where it is
         self._pools: dict[tuple[str, int], Pool] = {}
         self._routes = self._new_routes(look_up)
+        self._own_loop = OwnLoop()
         self._closed = False
         self.parts = StoreParts(self._settings.endpoint_url)
         """See `engine.client.Client`."""
@@ -190,6 +192,7 @@ class S3Client:
 
     async def aclose(self) -> None:
         """Closes all connections, for good: a run that still goes on ends with a `RunError`."""
+        self.enter_loop()
         self._closed = True
         pools = tuple(self._pools.values())
         self._pools.clear()
@@ -200,6 +203,12 @@ class S3Client:
             await pool.close()
 
     # --- engine.client.Client --------------------------------------------------------------------
+
+    def enter_loop(self) -> None:
+        """See `engine.client.LoopBound`."""
+        if self._own_loop.enter():
+            self._pools.clear()
+            self._targets.clear()
 
     @property
     def endpoint(self) -> str:
@@ -260,6 +269,7 @@ class S3Client:
         upload will find out why.
         """
         must_be("bucket", bucket, str, "str")
+        self.enter_loop()
         try:
             found = await self._bucket_request(HEAD_BUCKET, bucket)
         except AttemptError:
@@ -275,11 +285,12 @@ class S3Client:
         failure = classify(CREATE_BUCKET, answer)
         if failure is None or failure.code == "BucketAlreadyOwnedByYou":
             return failure is None
-        why = f"the bucket {bucket!r} could not be created: {_said(failure)}"
+        why = f"the bucket {bucket!r} could not be created: {words_of(failure)}"
         raise RunError(f"{self.endpoint}: {why}", failure.kind)
 
     async def list_buckets(self) -> list[str]:
         """The names of the account's buckets: one page of them, at S3 up to 10,000. Raises `RunError`."""
+        self.enter_loop()
         settings = self._settings
         endpoint = service_endpoint(settings.region, settings.endpoint_url, settings.variant)
         self._add_target(_ALL, endpoint, settings.region)
@@ -291,7 +302,7 @@ class S3Client:
             self._targets.pop(_ALL, None)  # what names no bucket by mistake is refused, as ever
         failure = classify(LIST_BUCKETS, answer)
         if failure is not None:
-            raise RunError(f"{self.endpoint}: does not list buckets: {_said(failure)}", failure.kind)
+            raise RunError(f"{self.endpoint}: does not list buckets: {words_of(failure)}", failure.kind)
         return bucket_names(answer)
 
     async def _bucket_request(self, name: str, bucket: str, body: bytes = b"") -> Response:
@@ -432,8 +443,6 @@ class S3Client:
         self._offset_s = offset_s
         return True
 
-    # -----------------------------------------------------------------------------------------------
-
     def _new_target(self, bucket: str, region: str) -> _Target:
         settings = self._settings
         endpoint = endpoint_for(
@@ -477,12 +486,6 @@ class S3Client:
             signs_payload=self._settings.signs_payload,
             app_id=self._settings.app_id,
         )
-
-
-def _said(failure: Failure) -> str:
-    if failure.kind is FailureKind.UNPROVEN:
-        return failure.message
-    return " ".join(filter(None, (str(failure.status), failure.code, failure.message)))
 
 
 async def _with_md5(operation: Operation, body: SlicedBody) -> Operation:

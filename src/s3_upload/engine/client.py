@@ -107,3 +107,13 @@ class IdleCloser(Client, Protocol):
     def close_idle(self) -> None:
         """Closes those that are idle: they may be dead without knowing."""
         ...
+
+
+@runtime_checkable
+class LoopBound(Client, Protocol):
+    """A client that keeps what belongs to an event loop."""
+
+    def enter_loop(self) -> None:
+        """A run begins on the running loop. Raises `ConfigError` where the client is in use on another, or
+        was made before a fork."""
+        ...

@@ -34,3 +34,10 @@ def likely_cause(failure: Failure) -> str:
     if failure.kind is FailureKind.CREDENTIALS and failure.code == "InvalidArgument":
         return "the access key is of another kind than this store's"
     return _OF_CODE.get(failure.code) or _OF_KIND.get(failure.kind, "") or _OF_STATUS.get(failure.status, "")
+
+
+def words_of(failure: Failure) -> str:
+    """What the store said: status, code and message."""
+    if failure.kind is FailureKind.UNPROVEN:
+        return failure.message
+    return " ".join(filter(None, (str(failure.status), failure.code, failure.message)))

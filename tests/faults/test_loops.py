@@ -1,0 +1,88 @@
+"""One `S3Client` on several event loops, in threads and after a fork."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3_upload import ConfigError, ObjectSource, S3Client, s3_upload_files
+from tests.faults.actions import Rule, Stall
+from tests.faults.uploads import BUCKET, config, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from s3_upload import UploadSummary
+    from tests.conftest import StartFaultServer
+    from tests.faults.server import FaultServer
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def connections_left_open() -> Iterator[None]:
+    """By a loop that is over: Python warns of them, and here that is what is to be."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def client_of(server: FaultServer) -> S3Client:
+    return S3Client(endpoint_url=server.url, sign=False)
+
+
+async def put(client: S3Client, key: str) -> UploadSummary:
+    return await s3_upload_files(client, BUCKET, [ObjectSource.data(b"x", key)], config())
+
+
+def test_loops_one_after_the_other(fault_server: StartFaultServer) -> None:
+    server = fault_server()
+    client = client_of(server)
+
+    async def last() -> None:
+        async with client:
+            await put(client, "c")
+
+    assert asyncio.run(put(client, "a")).uploaded == 1
+    assert asyncio.run(put(client, "b")).uploaded == 1
+    asyncio.run(last())
+    assert set(stored(server)) == {"a", "b", "c"}
+    with pytest.raises(Exception, match="closed"):
+        asyncio.run(put(client, "d"))
+
+
+def test_a_client_may_be_closed_on_another_loop_than_that_of_its_run(fault_server: StartFaultServer) -> None:
+    client = client_of(fault_server())
+    asyncio.run(put(client, "a"))
+    asyncio.run(client.aclose())
+    assert client.open_connections == 0
+
+
+def test_two_loops_at_a_time_are_refused_in_one_sentence(fault_server: StartFaultServer) -> None:
+    server = fault_server([Rule(Stall(), key="held", nth=1)])
+    client = client_of(server)
+    thread = threading.Thread(target=lambda: asyncio.run(put(client, "held")))
+    thread.start()
+    server.wait_until(lambda: bool(server.of("PUT")), 30.0)
+    with pytest.raises(ConfigError, match="on an event loop in another thread: make one for each"):
+        asyncio.run(put(client, "b"))
+    server.close_connections()
+    thread.join()
+
+
+def test_after_a_fork_a_client_is_refused_in_one_sentence(
+    fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(fault_server())
+    asyncio.run(put(client, "a"))
+    parent = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+    with pytest.raises(ConfigError, match="before this process was forked: make one in each process"):
+        asyncio.run(put(client, "b"))
