@@ -284,10 +284,9 @@ def readings(case: Case) -> tuple[dict[str, str], dict[str, str]]:
     return _read[case.what]
 
 
-def without_theirs(text: str) -> list[str]:
-    """The rows of the page, but for what another version of botocore may see otherwise."""
-    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
-    return [f"{row[0]} {row[2]}" for row in rows]
+def settings_in(text: str) -> list[str]:
+    """What the rows of the page are about."""
+    return [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
 
 
 def page() -> str:

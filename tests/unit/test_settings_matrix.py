@@ -5,7 +5,7 @@ from __future__ import annotations
 import botocore
 import pytest
 
-from tests.settings_matrix import BASE, CASES, PAGE, Case, page, readings, without_theirs
+from tests.settings_matrix import BASE, CASES, PAGE, Case, page, readings, settings_in
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.what for case in CASES])
@@ -20,7 +20,7 @@ def test_no_difference_is_without_a_reason(case: Case) -> None:
 
 
 def test_the_page_is_what_both_read() -> None:
+    """Another version of botocore may read some settings otherwise: there, that the rows are all there."""
     kept, now = PAGE.read_text(), page()
-    if f"botocore {botocore.__version__};" in kept:
-        assert kept == now, "python -m tests.settings_matrix --write"
-    assert without_theirs(kept) == without_theirs(now)
+    assert settings_in(kept) == settings_in(now), "python -m tests.settings_matrix --write"
+    assert kept == now or f"botocore {botocore.__version__};" not in kept
