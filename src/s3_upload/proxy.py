@@ -122,7 +122,7 @@ def parse_proxy(url: str, origin: str) -> Proxy:
     """
 
     def wrong(why: str) -> ConfigError:
-        return ConfigError(f"{origin} = {shown(url)!r}: {why}")
+        return ConfigError(f"{origin} = {shown(text)!r}: {why}")
 
     text = url.strip()
     match = _SCHEME.match(text)
@@ -135,6 +135,8 @@ def parse_proxy(url: str, origin: str) -> Proxy:
     if not host or not is_host(host):
         raise wrong("names no host; use one like http://proxy.example.com:3128")
     if port and (not _PORT.fullmatch(port) or not 0 < int(port) < 65536):
+        if not at and not port.isdigit():  # of USER:PASSWORD whose host was forgotten, the password
+            text = text.removesuffix(place) + place.partition(":")[0] + ":***"
         raise wrong("the port must be from 1 to 65535")
     user, _, password = userinfo.partition(":")
     return Proxy(
@@ -170,13 +172,11 @@ def _is_excepted(no_proxy: str, host: str, port: int) -> bool:
     for entry in no_proxy.lower().replace(",", " ").split():
         if entry == "*":
             return True
-        if address is not None and "/" in entry and _lies_in(address, entry):
-            return True
-        name, of_port = _split(entry)
+        name, of_port = _split(entry.replace("]/", "/").removeprefix("[") if "]/" in entry else entry)
         if of_port and of_port != str(port):
             continue
         if address is not None:
-            if _address(name) == address:
+            if _address(name) == address or ("/" in name and _lies_in(address, name)):
                 return True
             continue
         domain = name.removeprefix("*").strip(".")
@@ -194,6 +194,6 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 def _lies_in(address: ipaddress.IPv4Address | ipaddress.IPv6Address, entry: str) -> bool:
     try:
-        return address in ipaddress.ip_network(entry.strip("[]").replace("]/", "/"), strict=False)
+        return address in ipaddress.ip_network(entry, strict=False)
     except ValueError:
         return False

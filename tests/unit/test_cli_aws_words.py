@@ -131,6 +131,7 @@ def test_pairs_may_lie_in_a_file(tmp_path: Path) -> None:
         (['{"a": "1", "a": "2"}'], "a is given twice"),
         (['{"a": "1"'], "is no JSON: "),
         (["{a=1}"], "is no JSON: "),
+        (['{"a":' * 100_000], ": is nested too deeply"),
         (["a=1", "a=2"], "--metadata a=2: a is given twice"),
         (["a=1,"], "an empty item is not KEY=VALUE"),
     ],

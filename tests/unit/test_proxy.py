@@ -88,6 +88,9 @@ def test_an_argument_counts_for_more_than_the_environment(url: str) -> None:
         ("[::1]:9000", "https://[::1]:9000"),
         ("0:0:0:0:0:0:0:1", "https://[::1]:443"),
         ("fd00::/8", "https://[fd12::1]:443"),
+        ("[fd00::]/8", "https://[fd12::1]:443"),
+        ("10.0.0.0/8:443", "https://10.1.2.3:443"),
+        ("[fd00::/8]:443", "https://[fd12::1]:443"),
     ],
 )
 def test_what_no_proxy_names_is_asked_directly(no_proxy: str, url: str) -> None:
@@ -111,6 +114,8 @@ def test_what_no_proxy_names_is_asked_directly(no_proxy: str, url: str) -> None:
         ("10.0.0.0/8", "https://11.1.2.3:443"),
         ("10.0.0.0/8", "https://[fd12::1]:443"),
         ("10.0.0.0/99", "https://10.1.2.3:443"),
+        ("10.0.0.0/8:9000", "https://10.1.2.3:443"),
+        ("[fd00::/8]:9000", "https://[fd12::1]:443"),
         ("0.0.0.0/0", "https://s3.test:443"),  # names are not looked up for it
         (".", "https://s3.test:443"),
         ("::1", "https://[::2]:443"),
@@ -184,6 +189,8 @@ def test_user_and_password_are_decoded_and_shown_nowhere(userinfo: str, decoded:
         ("http://u:s3#cr3t?s3cr3t@p.test:x", "the port must be"),
         ("u:s3cr3t/s3cr3t@p.test:x", "the port must be"),
         ("http://", "names no host"),
+        ("http://user:s3cr3t", "the port must be"),  # the host is forgotten
+        ("user:s3cr3t/s3cr3t", "the port must be"),
     ],
 )
 def test_a_wrong_url_is_one_line_without_the_password(url: str, why: str) -> None:

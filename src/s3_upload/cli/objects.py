@@ -258,6 +258,8 @@ def _json_pairs(where: str, text: str) -> Iterable[tuple[str, str]]:
         pairs: list[tuple[Any, Any]] = json.loads(text, object_pairs_hook=list)
     except ValueError as error:
         raise UsageError(f"{where}: is no JSON: {error}") from error
+    except RecursionError as error:
+        raise UsageError(f"{where[:100]}: is nested too deeply") from error
     for key, value in pairs:
         if not key or not isinstance(value, str):
             raise UsageError(f'{where}: must be an object of texts, such as {{"key": "value"}}')
