@@ -58,7 +58,7 @@ ARROWS: dict[str, set[str]] = {
     "embedded": LEAVES,
     "client": LEAVES | {"s3", "wire", "session", "settings"},
     "content_type": LEAVES | {"content_types"},
-    "content_types": {"checks", "errors"},
+    "content_types": {"checks", "errors", "text"},
     "adapters": LEAVES | {"s3", "wire", "engine"},
     "api": LEAVES | {"content_type", "engine", "control", "observe", "s3"},
     "blocking": set(),

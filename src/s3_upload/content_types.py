@@ -16,11 +16,11 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from types import NoneType
 
 from s3_upload.checks import must_be, must_be_texts
 from s3_upload.errors import ConfigError
+from s3_upload.text import read_text
 
 ContentTypes = Mapping[str, str] | str | os.PathLike[str]
 """Types of one's own, by suffix ({"gcode": "text/x-gcode"}), or a file in the format of mime.types."""
@@ -206,7 +206,7 @@ def content_types_of(given: ContentTypes | None) -> Mapping[str, str]:
 def read(path: str) -> Mapping[str, str]:
     """What the file at `path` says, as mime.types does. Raises `ConfigError`, which names the line."""
     try:
-        text = Path(path).read_text("utf-8-sig")
+        text = read_text(path)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path}:{line}: is no UTF-8") from error

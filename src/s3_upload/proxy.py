@@ -132,11 +132,14 @@ def parse_proxy(url: str, origin: str) -> Proxy:
     # From the last "@" on: passwords hold "@", "/" and "#" that nobody has encoded.
     userinfo, at, place = text[match.end() if match else 0 :].rpartition("@")
     host, port = _split(place.removesuffix("/"))
+    name, _, rest = place.partition(":")
+    if not (at or place.startswith("[") or is_host(place) or rest.rstrip("/").isdigit() or not rest):
+        text = text.removesuffix(place) + f"{name}:***"  # USER:PASSWORD, perhaps, whose host was forgotten
+    if "/" in place.removesuffix("/"):
+        raise wrong("has a path: give host and port alone, as in http://proxy.example.com:3128")
     if not host or not is_host(host):
         raise wrong("names no host; use one like http://proxy.example.com:3128")
     if port and (not _PORT.fullmatch(port) or not 0 < int(port) < 65536):
-        if not at and not port.isdigit():  # of USER:PASSWORD whose host was forgotten, the password
-            text = text.removesuffix(place) + place.partition(":")[0] + ":***"
         raise wrong("the port must be from 1 to 65535")
     user, _, password = userinfo.partition(":")
     return Proxy(

@@ -1,12 +1,29 @@
-"""Text of any origin, such as names of files, as a line of display shows it."""
+"""Text of any origin: names of files and the like as a line of display shows them, small files of text."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _BYTE_0 = 0xDC00
 """Python reads a byte of a name that is no text as that and its value (PEP 383)."""
+
+
+MAX_TEXT_BYTES = 1 << 20
+
+
+def read_text(path: str) -> str:
+    """What a small file says, in UTF-8, with a byte order mark or without.
+
+    Raises `OSError`, `UnicodeDecodeError`, and `ValueError` for more than MAX_TEXT_BYTES: what never ends,
+    such as /dev/zero, must not fill the memory.
+    """
+    with Path(path).open("rb") as file:
+        data = file.read(MAX_TEXT_BYTES + 1)
+    if len(data) > MAX_TEXT_BYTES:
+        raise ValueError(f"is larger than {MAX_TEXT_BYTES >> 20} MiB")
+    return data.decode("utf-8-sig")
 
 
 def printable(text: str) -> str:

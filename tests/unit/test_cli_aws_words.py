@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from botocore.utils import parse_to_aware_datetime
 
+from s3_upload import ConfigError, content_types
 from s3_upload.cli import help, session
 from s3_upload.cli.main import main
 from s3_upload.cli.objects import parse_pairs
@@ -195,3 +196,28 @@ def test_what_cannot_be_meant_is_one_line(capsys: pytest.CaptureFixture[str], wo
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert line in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--sse="], ["--sse", ""], ["--sse-c="], ["--sse-c-key", ""], ["--sse_kms_key_id="], ["--acl", ""],
+        ["--storage-class="], ["--grants", ""], ["--request-payer="],
+    ],
+)  # fmt: skip
+def test_an_empty_value_is_no_wish_for_nothing(
+    words: list[str], jobs: list[session.Job], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a variable that is not set: files must not go up without the encryption that was meant."""
+    assert main(["photos", "s3://b", *words]) == EXIT_USAGE
+    assert jobs == []
+    err = capsys.readouterr().err
+    assert "its value is empty: give one, or leave the flag out" in err
+    assert err.count("\n") == 1
+
+
+def test_a_file_of_words_that_never_ends_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"--metadata file:///dev/zero: is larger than 1 MiB"):
+        parse_pairs("--metadata", ["file:///dev/zero"])
+    with pytest.raises(ConfigError, match="/dev/zero: is larger than 1 MiB"):
+        content_types.read("/dev/zero")

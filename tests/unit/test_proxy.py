@@ -185,12 +185,14 @@ def test_user_and_password_are_decoded_and_shown_nowhere(userinfo: str, decoded:
         ("http://u:s3cr3t@p.test:0", "the port must be"),
         ("http://u:s3cr3t@p.test:65536", "the port must be"),
         ("http://u:s3cr3t@p test", "names no host"),
-        ("http://u:s3cr3t@p.test/path", "names no host"),
+        ("http://u:s3cr3t@p.test/path", "has a path"),
+        ("http://p.test:3128/path", "has a path"),
+        ("http://u:s3cr3t:x", "names no host"),
         ("http://u:s3#cr3t?s3cr3t@p.test:x", "the port must be"),
         ("u:s3cr3t/s3cr3t@p.test:x", "the port must be"),
         ("http://", "names no host"),
         ("http://user:s3cr3t", "the port must be"),  # the host is forgotten
-        ("user:s3cr3t/s3cr3t", "the port must be"),
+        ("user:s3cr3t/s3cr3t", "has a path"),
     ],
 )
 def test_a_wrong_url_is_one_line_without_the_password(url: str, why: str) -> None:

@@ -18,6 +18,7 @@ from s3_upload.errors import AttemptError, ConfigError
 from s3_upload.request_fields import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.s3.fields import field_headers
 from s3_upload.source import ObjectSource, utf8_of
+from s3_upload.text import read_text
 
 _PAIRS = ("metadata", "tags", "sse_kms_encryption_context")
 _TIMES = ("expires", "object_lock_retain_until_date")
@@ -244,7 +245,7 @@ def parse_pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
 
 def _content(where: str, path: str) -> str:
     try:
-        return Path(path).read_text("utf-8-sig")
+        return read_text(path)
     except UnicodeDecodeError as error:
         raise UsageError(f"{where}: is no UTF-8") from error
     except (OSError, ValueError) as error:  # ValueError: a null character

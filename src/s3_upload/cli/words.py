@@ -11,6 +11,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from s3_upload.cli.output import UsageError
 from s3_upload.mapping import is_s3_url
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ _USUAL = {
 }
 """The values of flags that need none; the first is the usual one."""
 _SEVERAL = "--grants"
+_SAID = frozenset({*_USUAL, _SEVERAL, "--acl", "--sse-c-key", "--sse-kms-key-id", "--storage-class"})
+"""Empty, these are no wish for nothing but a variable of a script that is not set: what goes up must not go
+without the encryption that somebody means to ask for."""
 _GRANT = re.compile(r"[a-z]+=[A-Za-z]+=.*", re.DOTALL)
 
 
@@ -36,6 +40,8 @@ def for_parser(words: Sequence[str]) -> list[str]:
         if word == "--":
             return [*taken, word, *words[number:]]
         name = word.replace("_", "-").lower() if word.startswith("--") else ""
+        if name.removesuffix("=") in _SAID and (name.endswith("=") or words[number : number + 1] == [""]):
+            raise UsageError(f"{name.removesuffix('=')}: its value is empty: give one, or leave the flag out")
         if name in _USUAL:
             if number < len(words) and _is_value(words[number], _USUAL[name]):
                 taken.append(f"{name}={words[number]}")
