@@ -301,7 +301,7 @@ def page() -> str:
         "wherever the two differ, why. `s3-upload config` shows what is in force on a machine, and where it "
         "came from.",
         "",
-        "| setting | the AWS CLI | s3-upload | why they differ |",
+        "| setting | botocore, the AWS CLI's library | s3-upload | why they differ |",
         "| --- | --- | --- | --- |",
     ]
     for case in CASES:

@@ -353,7 +353,6 @@ def _fields_of(default_request: DefaultRequest | None) -> Callable[[ObjectSource
     where there is none of these to do so."""
     if default_request is None:
         return Guess()
-
     if isinstance(default_request, Guess):
         return default_request
 

@@ -44,7 +44,7 @@ _SORT_KEY = None if sys.getfilesystemencoding() == "utf-8" else utf8_of
 LINK = "is a link, and links are not followed"
 """Why it is skipped."""
 MAX_SHARED_NAMES = 100_000
-"""Some 8 MB."""
+"""At some 70 bytes each."""
 
 
 def files_recursive(

@@ -81,23 +81,41 @@ BOTH = {"a.txt", "sub/ä b.bin"}
 # --- descriptors --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("closed", CLOSED, ids=str)
+@pytest.mark.parametrize(
+    ("closed", "words"),
+    [(closed, ()) for closed in CLOSED]
+    + [
+        (closed, words)
+        for closed in ((1,), (2,), (0, 1, 2))
+        for words in (("--json",), ("--progress", "bar"))
+    ],
+    ids=str,
+)
 def test_closed_descriptors_are_no_reason_to_fail(
     bare: dict[str, str],
     store: EmbeddedStore,  # noqa: F811
     closed: tuple[int, ...],
+    words: tuple[str, ...],
 ) -> None:
-    prefix = "closed" + "".join(map(str, closed))
+    """uvloop would abort the process, and what is said would go into a file or a connection."""
+    prefix = "-".join(("closed", *map(str, closed), *words))
 
     def close() -> None:
         for number in closed:
             os.close(number)
 
-    result = run(bare, "src", f"s3://bucket/{prefix}", before=close)
+    result = run(bare, "src", f"s3://bucket/{prefix}", *words, before=close)
     assert result.returncode == 0
     assert arrived(store, prefix) == BOTH
     assert bool(result.stdout) == (1 not in closed), "and nothing that belongs to stderr"
-    assert result.stderr == b""
+    assert not result.stderr or words == ("--progress", "bar")
+    assert not result.stderr or 2 not in closed
+
+
+def test_a_closed_stdout_is_no_terminal_for_rows(bare: dict[str, str]) -> None:
+    result = run(bare, "perf-data", "src", "bucket", "rows", before=lambda: os.close(1))
+    assert result.returncode == 0
+    assert b"error" not in result.stderr
 
 
 def test_what_cannot_be_read_of_a_closed_stdin_is_one_line(bare: dict[str, str]) -> None:

@@ -29,19 +29,6 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "photos"
 
 
-@pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[session.Job]:
-    """What the commands would run, in place of running it."""
-    taken: list[session.Job] = []
-
-    def take(job: session.Job) -> int:
-        taken.append(job)
-        return 0
-
-    monkeypatch.setattr(session, "run", take)
-    return taken
-
-
 def sources_of(job: session.Job) -> list[str]:
     return [source.path for sources in job.passes for source in sources]
 

@@ -21,9 +21,9 @@ from s3_upload.profile import Profile, read_profile
 from s3_upload.units import MIN_BYTES_PER_S, parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from cyclopts import App, ArgumentCollection
+    from cyclopts import App, Argument, ArgumentCollection
 
 _SIZE = re.compile(r"(?i)(\d+)\s*(?:([kmgt])i?b)?")
 _RATE = re.compile(r"(\d+)\s*([kKmMgGtT]?)i?([Bb])/s")
@@ -95,7 +95,7 @@ def _fill(arguments: ArgumentCollection) -> None:
             argument.append(Token(keyword=found.origin, value=found.text, source=SOURCE))
 
 
-def _argument(arguments: ArgumentCollection, name: str):  # type: ignore[no-untyped-def]
+def _argument(arguments: ArgumentCollection, name: str) -> Argument:
     return next(argument for argument in arguments if name in argument.names)
 
 
@@ -104,7 +104,7 @@ def _given(arguments: ArgumentCollection, name: str) -> str | None:
     return tokens[-1].value if tokens else None
 
 
-def _converted(convert, text: str, origin: str) -> Found:  # type: ignore[no-untyped-def]
+def _converted(convert: Callable[[str], object], text: str, origin: str) -> Found:
     try:
         return Found(str(convert(text)), origin)
     except ValueError as error:

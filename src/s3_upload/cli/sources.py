@@ -28,9 +28,8 @@ def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str
     almost one of `commands` is taken for a typing error.
     """
     if words and not os.path.lexists(words[0]):
-        from s3_upload.cli.mistakes import (
-            without_alias,  # here, or every start of the command would pay for it
-        )
+        # Here and below, or every start of the command would pay for it.
+        from s3_upload.cli.mistakes import without_alias
 
         words = without_alias(words)
     if not words:

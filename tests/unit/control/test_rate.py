@@ -75,6 +75,12 @@ def test_a_rate_that_becomes_four_times_as_much_is_not_overrun_by_far() -> None:
     assert result.refused_share <= 0.028
 
 
+def test_a_small_bucket_is_not_taken_for_what_it_had_saved_up() -> None:
+    """Two cuts in a row: between them the bucket was empty, and gave what it allows."""
+    result = run(TokenBucket, ((0.0, 100.0),), delay_s=0.002, until_s=11.0)
+    assert result.refused_share <= 0.028
+
+
 @pytest.mark.parametrize(("share", "at_least"), [(0.01, 10), (0.05, 10), (0.2, 7)])
 def test_refusals_that_do_not_depend_on_the_rate_hold_nothing_back(share: float, at_least: int) -> None:
     """In the end: that they do not, has to be found out; of many refusals less surely."""
