@@ -193,6 +193,7 @@ class FaultServer:
         self._serving.set()
         loop.run_forever()
         self._server.close()
+        loop.run_until_complete(asyncio.sleep(0))  # who is accepted gets here, and is closed with the rest
         for connection in tuple(self._connections):
             connection.transport.abort()
         loop.run_until_complete(self._server.wait_closed())

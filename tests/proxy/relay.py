@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     import ssl
 
+from tests.wire.peers import UNREADABLE, serving
+
 PIECE_BYTES = 1 << 16
-QUIET = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError)
+QUIET = (OSError, *UNREADABLE)
 
 
 class Relay:
@@ -33,7 +34,7 @@ class Relay:
         """HOST:PORT of each way that was asked for, in order."""
         self.open_connections = 0
         self._tls = tls
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._far: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="test-proxy", daemon=True)
@@ -50,7 +51,7 @@ class Relay:
         except ValueError:
             raise OSError(f"unknown host {host}") from None
         reader, writer = await asyncio.open_connection(address, port)
-        self._writers.add(writer)
+        self._far.add(writer)
         return reader, writer
 
     def __enter__(self) -> Self:
@@ -68,33 +69,19 @@ class Relay:
 
     async def _main(self) -> None:
         self._stop = asyncio.Event()
-        tasks: set[asyncio.Task[Any]] = set()
-
-        async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
-            self._writers.add(writer)
-            self.open_connections += 1
-            try:
-                with contextlib.suppress(*QUIET, asyncio.CancelledError):
-                    await self.serve(reader, writer)
-            finally:
-                self.open_connections -= 1
-                tasks.discard(task)
-                writer.close()
-
-        server = await asyncio.start_server(guarded, "127.0.0.1", self.port, ssl=self._tls, backlog=256)
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        await self._stop.wait()
-        server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in self._writers:
+        async with serving(self._serve, port=self.port, tls=self._tls) as self.port:
+            self._ready.set()
+            await self._stop.wait()
+        for writer in self._far:
             writer.transport.abort()
         await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open_connections += 1
+        try:
+            await self.serve(reader, writer)
+        finally:
+            self.open_connections -= 1
 
 
 async def both_ways(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from s3_upload.wire.connection import Connection
 from s3_upload.wire.exchange import Exchange
@@ -22,10 +22,28 @@ if TYPE_CHECKING:
 HEAD = b"PUT /k HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n"
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "e"\r\n\r\n'
 MIB = 1 << 20
+UNREADABLE = (asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 
 
 def head_for(body: Body) -> bytes:
     return HEAD % len(body)
+
+
+class _Accepted(asyncio.StreamReaderProtocol):
+    """Remembers its transport, which a handler that is never begun would leave open."""
+
+    def __init__(self, handler: Handler, transports: set[asyncio.Transport]) -> None:
+        super().__init__(asyncio.StreamReader(), handler)
+        self._transports = transports
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transports.add(cast("asyncio.Transport", transport))  # uvloop's is none by its class
+        super().connection_made(transport)
+
+
+_ACCEPTING_TURNS = 4
+"""Of the loop, from the accepted socket to the begun handler. asyncio leaves open what it has accepted when
+the server is closed before that."""
 
 
 @contextlib.asynccontextmanager
@@ -34,25 +52,36 @@ async def serving(
 ) -> AsyncIterator[int]:
     """Serves each connection with `handler`; gives the port."""
     tasks: set[asyncio.Task[Any]] = set()
+    transports: set[asyncio.Transport] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        with contextlib.suppress(OSError, *UNREADABLE, asyncio.CancelledError):
             try:
                 await handler(reader, writer)
             finally:
+                tasks.discard(task)
                 writer.close()
 
-    server = await asyncio.start_server(serve, host, port, ssl=tls)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Accepted(serve, transports), host, port, ssl=tls, backlog=256
+    )
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
+        for listener in server.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        for _ in range(_ACCEPTING_TURNS):
+            await asyncio.sleep(0)
         server.close()
-        for task in tasks:
+        running = tuple(tasks)
+        for task in running:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
+        for transport in transports:
+            transport.abort()
         await asyncio.sleep(0)
 
 
