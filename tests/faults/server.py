@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-_VIRTUAL_HOST = re.compile(r"(.+)\.localhost(:\d+)?")
+_VIRTUAL_HOSTS = re.compile(r"(.+)\.localhost(:\d+)?")
 _LINGER_0 = struct.pack("ii", 1, 0)
 
 
@@ -66,6 +66,7 @@ class FaultServer:
     `Garbage` for it.  `record` False: no list of requests (the model still stores).  `keep_bodies`
     False: bodies are checked and measured, then dropped.  `receive_buffer_bytes` is SO_RCVBUF, so
     that the peer of a `Stall` notices soon.  A server that stopped reading does not notice a peer's close.
+    `virtual_hosts`: the Host headers whose first group is the bucket.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class FaultServer:
         keep_bodies: bool = True,
         model: S3Model | None = None,
         receive_buffer_bytes: int | None = None,
+        virtual_hosts: re.Pattern[str] = _VIRTUAL_HOSTS,
     ) -> None:
         self.script = as_script(script)
         self.on_connect = on_connect
@@ -95,6 +97,7 @@ class FaultServer:
         self.port = 0
         self._tls = tls
         self._receive_buffer_bytes = receive_buffer_bytes
+        self._virtual_hosts = virtual_hosts
         self._attempts: Counter[tuple[str, str, str]] = Counter()
         self._connections: set[_Connection] = set()
         self.is_away = False
@@ -221,7 +224,7 @@ class FaultServer:
         """A new request, at its headers: recorded, counted, and given its action."""
         path, _, query_text = target.partition("?")
         query = dict(parse_qsl(query_text, keep_blank_values=True)) if query_text else {}
-        host = _VIRTUAL_HOST.fullmatch(headers.get("host", ""))
+        host = self._virtual_hosts.fullmatch(headers.get("host", ""))
         bucket, _, key = (host[1], "", path[1:]) if host else path[1:].partition("/")
         slot = (method, path, query.get("partNumber", ""))
         self._attempts[slot] += 1
