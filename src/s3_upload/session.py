@@ -176,17 +176,19 @@ def provider_for(
     sign: bool,
     proxies: ProxyRules,
 ) -> CredentialProvider:
-    """Where a client gets its credentials from. Raises `ConfigError` for what does not go together.
-
-    Where a call names its proxy, STS and SSO are asked through it too, but for SOCKS, which botocore does not
-    speak; `region` is that of STS, where a call names it.
-    """
+    """Where a client gets its credentials from. Raises `ConfigError` for what does not go together."""
     if not sign:
         if credentials is not None:
             raise ConfigError("sign = False: requests go unsigned, credentials are of no use: leave one out")
         return StaticCredentials(ANONYMOUS)
     if credentials is not None:
         return StaticCredentials(credentials)
+    return chain_provider(profile, region, proxies)
+
+
+def chain_provider(profile: str | None, region: str | None, proxies: ProxyRules) -> BotocoreCredentials:
+    """Where a call names its proxy, STS and SSO are asked through it too, but for SOCKS, which botocore does
+    not speak; `region` is that of STS, where a call names it."""
     urls = {scheme: url for scheme, (_, url) in proxies.by_scheme.items()}
     spoken = proxies.by_argument and not any(parse_proxy(url, "proxy").is_socks for url in urls.values())
     return BotocoreCredentials(profile, proxies=urls if spoken else None, region=region)

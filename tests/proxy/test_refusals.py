@@ -172,6 +172,17 @@ def test_a_proxy_that_does_not_speak_tls(url: str, tls: Tls) -> None:
     assert "does not speak TLS; use http:// in its URL (--proxy" in str(error)
 
 
+def test_a_page_that_a_proxy_puts_in_the_place_of_the_store_names_the_way(
+    fault_server: StartFaultServer, tls: Tls
+) -> None:
+    """As a captive portal does, which says yes to CONNECT."""
+    portal = fault_server()  # without TLS
+    with ForwardProxy(names=NAMES) as proxy:
+        error = refusal(f"https://{HOST}:{portal.port}", proxy.url, tls)
+    assert error.kind is K.TLS_MISMATCH
+    assert "; the way leads through the proxy 127.0.0.1" in str(error)
+
+
 @pytest.mark.parametrize("verify", [True, False])
 def test_the_certificate_of_a_proxy_is_checked_whatever_the_stores_is(
     url: str, tls: Tls, *, verify: bool

@@ -9,6 +9,7 @@ import pytest
 from s3_upload.cli.main import main
 from tests.account import services
 from tests.aws_home import Home, home
+from tests.proxy.forward import ForwardProxy
 
 __all__ = ["home"]
 KEYS = "aws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMIsecretKEY\n"
@@ -73,6 +74,18 @@ def test_the_place_of_credentials_is_what_botocore_calls_it(
     assert shown(capsys)["secret_key"][0] == ""
     assert "no credentials found" in shown(capsys)["secret_key"][1]
     assert shown(capsys, "--no-sign-request")["access_key"] == ("", "flag: requests go unsigned")
+
+
+def test_sts_is_asked_where_an_upload_with_these_flags_would_ask_it(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.config("[profile r]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = s\n")
+    home.credentials(f"[s]\n{KEYS}")
+    with services() as account, ForwardProxy(names={"sts.internal": "127.0.0.1"}) as proxy:
+        home.env(AWS_ENDPOINT_URL_STS=account.url.replace("127.0.0.1", "sts.internal"))
+        rows = shown(capsys, "--profile", "r", "--proxy", proxy.url, "--region", "eu-west-3")
+        assert rows["secret_key"][1] == "assume-role"
+        assert "/eu-west-3/sts/" in account.asked[-1][2]
 
 
 def test_a_file_of_that_name_is_uploaded(

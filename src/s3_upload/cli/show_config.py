@@ -18,7 +18,7 @@ from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.profile import config_paths, read_profile, set_variables
 from s3_upload.proxy import parse_proxy
-from s3_upload.session import BotocoreCredentials, credentials_from_environment, credentials_from_files
+from s3_upload.session import chain_provider, credentials_from_environment, credentials_from_files
 from s3_upload.settings import Settings, resolve_settings
 from s3_upload.text import printable
 from s3_upload.units import show_size, show_time
@@ -73,7 +73,7 @@ def _rows(options: UploadOptions) -> Iterator[Row]:
         variable = f"AWS_{name.upper()}"
         there = "" if os.path.isfile(path) else " (not there)"  # noqa: PTH113 - a Path raises
         yield Row(name, path + there, variable if os.environ.get(variable) else DEFAULT)
-    yield from _credentials(store)
+    yield from _credentials(store, settings)
     for name, value in _of_store(settings):
         yield Row(name, value, origins.get(name, DEFAULT))
     for scheme in ("http", "https"):
@@ -103,7 +103,7 @@ def _word(*, on: bool) -> str:
     return "true" if on else "false"
 
 
-def _credentials(store: StoreOptions) -> Iterator[Row]:
+def _credentials(store: StoreOptions, settings: Settings) -> Iterator[Row]:
     names = {
         "access_key": "AWS_ACCESS_KEY_ID",
         "secret_key": "AWS_SECRET_ACCESS_KEY",
@@ -113,20 +113,21 @@ def _credentials(store: StoreOptions) -> Iterator[Row]:
     if store.no_sign_request:
         origin = f"{FLAG}: requests go unsigned"
     else:
-        found, origin = _found(store.profile)
+        found, origin = _found(store, settings)
     for name, variable in names.items():
         secret = getattr(found, name, None)
         if secret or name != "session_token":
             yield Row(name, masked(secret) if secret else "", variable if origin == ENVIRONMENT else origin)
 
 
-def _found(profile: str | None) -> tuple[Credentials | None, str]:
+def _found(store: StoreOptions, settings: Settings) -> tuple[Credentials | None, str]:
     """The credentials that an upload would use, and what the chain calls their place."""
+    profile = store.profile
     if profile is None and (found := credentials_from_environment()) is not None:
         return found, ENVIRONMENT
     if (found := credentials_from_files(profile)) is not None:
         return found, read_profile(profile, os.environ).origin("aws_access_key_id")
-    provider = BotocoreCredentials(profile)
+    provider = chain_provider(profile, store.region, settings.proxies)
     try:
         return asyncio.run(provider.refresh()), provider.method
     except (ConfigError, RunError) as error:

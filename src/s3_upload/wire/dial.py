@@ -61,11 +61,12 @@ class Peer(msgspec.Struct, frozen=True):
             return AttemptError(FailureKind.CERTIFICATE, message)
         if isinstance(error, ssl.SSLError):
             if error.reason in _NOT_TLS:
-                message = f"{self.place} does not speak TLS; use http:// in {self.setting}"
+                message = f"{self.place} does not speak TLS; use http:// in {self.setting}{self.advice}"
                 return AttemptError(FailureKind.TLS_MISMATCH, message)
-            return AttemptError(*tls_failure(error, FailureKind.CONNECT, f"TLS handshake with {self.name}"))
-        kind = NoDescriptorError if error.errno in EXHAUSTED else AttemptError
-        return kind(FailureKind.CONNECT, f"no connection to {self.at}: {plain_text(error)}{self.advice}")
+            kind, text = tls_failure(error, FailureKind.CONNECT, f"TLS handshake with {self.name}")
+            return AttemptError(kind, f"{text}{self.advice}")
+        raised = NoDescriptorError if error.errno in EXHAUSTED else AttemptError
+        return raised(FailureKind.CONNECT, f"no connection to {self.at}: {plain_text(error)}{self.advice}")
 
 
 class Straight:
