@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import ssl
@@ -13,6 +14,7 @@ import hypothesis
 import pytest
 import trustme
 
+from s3_upload.cli import session
 from s3_upload.embedded import EmbeddedStore
 from tests.faults.server import FaultServer
 from tests.store import Store, running_store
@@ -29,6 +31,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("no deadline")
+
+session.share_one_heap()  # as the command does: what threads leave in heaps of their own adds up to gigabytes
+
+
+def pytest_collection_finish() -> None:
+    """The tests themselves, millions of objects, are there to the end.  The collector would look through them
+    each time, and for that reason come seldom, while whole stores and their bodies are left in circles."""
+    gc.collect()
+    gc.freeze()
+
 
 _FOREIGN = ("AWS_", "S3_UPLOAD_", "RCLONE_", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method")
@@ -91,7 +103,9 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test sees the developer's settings, credentials or proxies, nor asks a metadata server; nor does it
-    matter that CI runs them, of which the command shows less."""
+    matter that CI runs them, of which the command shows less.  The collector's settings stay the tests': what
+    one command freezes would be kept for all that follow."""
+    monkeypatch.setattr(session, "collect_rarely", lambda: None)
     for name in os.environ:
         if name.startswith(_FOREIGN) or name.lower() in _PROXIES or name == "CI":
             monkeypatch.delenv(name)

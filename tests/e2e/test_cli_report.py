@@ -23,6 +23,7 @@ from tests.e2e.test_cli import (
     src,  # noqa: F401
     store,  # noqa: F401
 )
+from tests.e2e.test_cli_wrong_words import here
 from tests.store import complaints
 
 pytestmark = pytest.mark.usefixtures("src")
@@ -150,9 +151,9 @@ def test_a_page_cannot_be_written_at_the_end(account: dict[str, str]) -> None:  
     ],
 )
 def test_wrong_uses_are_one_line(
-    account: dict[str, str],  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
     words: tuple[str, ...],
     texts: tuple[str, ...],
 ) -> None:
-    assert_one_line(s3_upload(account, *words), 2, *texts)
+    assert_one_line(here(capsys, *words), 2, *texts)
     assert not Path("x.html").exists()

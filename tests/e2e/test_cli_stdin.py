@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.e2e.test_cli import assert_one_line
+from tests.e2e.test_cli_wrong_words import here
 from tests.store import REGION
 
 if TYPE_CHECKING:
@@ -112,11 +114,12 @@ WRONG: list[tuple[list[str], str]] = [
 
 
 @pytest.mark.parametrize(("words", "said"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
-def test_wrong_words(account: dict[str, str], words: list[str], said: str) -> None:
-    result = s3_upload(account, *words, input=b"")
-    assert (result.returncode, result.stdout) == (2, b"")
-    assert result.stderr.count(b"\n") == 1
-    assert said.encode() in result.stderr
+def test_wrong_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        assert_one_line(here(capsys, *words), 2, said)
 
 
 def test_a_closed_stdin_is_not_read(account: dict[str, str]) -> None:

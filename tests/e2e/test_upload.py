@@ -33,8 +33,8 @@ ODD_NAMES = [
     "ü n+&=%", "a b", "%20", "plus+", "hash#", "what?", "quote'\"", "<tag>", "日本語", "🙂", "tilde~",
     "$@!*()", "semi;colon:comma,", "[brackets]{braces}", "dot.", ".hidden", "-dash", "x" * 200, "caret^`|",
 ]  # fmt: skip
-MEMORY_OBJECTS = 100_000
-MEMORY_GROWTH_BYTES = 10_000_000
+MEMORY_OBJECTS = 30_000
+MEMORY_GROWTH_BYTES = 5_000_000
 
 
 def upload(store: Store, bucket: str, files: Any, **arguments: Any) -> UploadSummary:
