@@ -72,7 +72,9 @@ class EmbeddedStore:
 
     `directory` is created if need be.  `port` 0 takes a free one.  Keys that are not given are made
     up.  Raises `S3UploadError` if rclone is missing, cannot have the port, or does not answer within
-    `start_timeout_s` seconds; `ConfigError` if a key has a form that rclone does not take.
+    `start_timeout_s` seconds, and on Windows; `ConfigError` if a key has a form that rclone does not take.
+
+    A client of one's own for it takes `proxy="none"` where the environment names a proxy.
 
     While running, `endpoint_url` names it; a stopped store can be started again.
     """
@@ -125,6 +127,8 @@ class EmbeddedStore:
         """Starts rclone and waits until it answers."""
         if self._process is not None:
             raise S3UploadError("the embedded store is running already")
+        if sys.platform == "win32":
+            raise S3UploadError("the embedded store needs a POSIX shell, which Windows has not")
         binary = find_rclone()
         try:
             self.directory.mkdir(parents=True, exist_ok=True)

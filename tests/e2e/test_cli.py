@@ -20,6 +20,7 @@ import pytest
 import trustme
 
 from s3_upload.embedded import EmbeddedStore
+from tests.platforms import needs_any_name
 from tests.store import complaints
 
 if TYPE_CHECKING:
@@ -414,6 +415,7 @@ def test_serve(env: dict[str, str], src: Path, tmp_path: Path) -> None:
     assert (server.returncode, err) == (0, "s3-upload: the store has stopped\n")
 
 
+@needs_any_name
 def test_names_that_are_no_unicode(account: dict[str, str], src: Path) -> None:
     Path(os.fsdecode(os.fsencode(src) + b"/\xff.txt")).write_bytes(b"x")
     result = s3_upload(account, "src", "s3://bucket/odd")
@@ -436,6 +438,7 @@ def test_keys_and_metadata_are_those_of_any_other_locale(
     assert shown.stdout.splitlines()[0].endswith(r" to s3://bucket/\xe9/\xe4 b.bin")
 
 
+@needs_any_name
 @pytest.mark.parametrize(
     "words",
     [("src", b"s3://bucket/\xff"), (b"src/\xff.txt", "src/a.txt", "s3://bucket")],

@@ -18,6 +18,7 @@ import pytest
 
 from tests.faults.actions import Rule, Stall, s3_error
 from tests.faults.uploads import BUCKET, stored
+from tests.platforms import needs_full_disk, needs_proc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +92,8 @@ def start(server: FaultServer, src: Path, *flags: str, **streams: Any) -> Iterat
 def wait_until_writing(process: subprocess.Popen[bytes], fd: int) -> None:
     """Until a thread of `process` is in the system call write(fd). Where the system does not tell, never
     mind: what the tests promise does not hang on it."""
+    if not Path("/proc/self").exists():
+        return
     tasks = Path(f"/proc/{process.pid}/task")
     until_s = time.monotonic() + TIMEOUT_S
     while process.poll() is None and time.monotonic() < until_s:
@@ -207,6 +210,7 @@ def test_both_streams_in_one_pipe_keep_their_order(fault_server: StartFaultServe
     assert (len(rows), summary.split(b";")[1]) == (499, b" 1 failed")
 
 
+@needs_full_disk
 @pytest.mark.parametrize("flags", [("--json",), ()], ids=["json", "text"])
 def test_a_full_disk_is_an_error_whenever_it_shows(
     fault_server: StartFaultServer, src: Path, flags: tuple[str, ...]
@@ -264,5 +268,6 @@ def test_what_is_ignored_stays_ignored(fault_server: StartFaultServer, src: Path
     assert out.startswith(b"uploaded 500 files, ")
 
 
+@needs_proc
 def test_the_pipe_of_these_tests_is_full(pipe: FullPipe) -> None:
     assert pipe.filled == fcntl.fcntl(pipe.writing, fcntl.F_GETPIPE_SZ)

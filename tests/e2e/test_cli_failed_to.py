@@ -14,6 +14,7 @@ from tests.e2e.test_cli import (
     src,  # noqa: F401
     store,  # noqa: F401
 )
+from tests.platforms import needs_any_name
 
 pytestmark = pytest.mark.usefixtures("src")
 
@@ -26,6 +27,7 @@ def test_the_sources_that_failed_are_written_one_a_line(account: dict[str, str])
     assert Path("failed.txt").read_bytes() == b"src/a gone\nsrc/b gone\n"
 
 
+@needs_any_name
 def test_with_nul_a_name_may_have_line_breaks(account: dict[str, str]) -> None:  # noqa: F811
     odd = b"src/\n\xff"
     Path(os.fsdecode(odd)).symlink_to("nowhere")

@@ -84,11 +84,7 @@ BOTH = {"a.txt", "sub/ä b.bin"}
 @pytest.mark.parametrize(
     ("closed", "words"),
     [(closed, ()) for closed in CLOSED]
-    + [
-        (closed, words)
-        for closed in ((1,), (2,), (0, 1, 2))
-        for words in (("--json",), ("--progress", "bar"))
-    ],
+    + [((2,), ("--json",)), ((2,), ("--progress", "bar")), ((0, 1, 2), ("--progress", "bar"))],
     ids=str,
 )
 def test_closed_descriptors_are_no_reason_to_fail(
@@ -110,6 +106,14 @@ def test_closed_descriptors_are_no_reason_to_fail(
     assert bool(result.stdout) == (1 not in closed), "and nothing that belongs to stderr"
     assert not result.stderr or words == ("--progress", "bar")
     assert not result.stderr or 2 not in closed
+
+
+def test_what_nobody_could_be_told_is_not_begun(bare: dict[str, str], store: EmbeddedStore) -> None:  # noqa: F811
+    """A job that keeps what --json says, and cannot, has not done what it was asked for."""
+    result = run(bare, "src", "s3://bucket/told", "--json", before=lambda: os.close(1))
+    assert result.returncode == 2
+    assert result.stderr == b"s3-upload: error: --json: stdout is closed: there is nowhere to write to\n"
+    assert not (store.directory / "bucket" / "told").exists()
 
 
 def test_a_closed_stdout_is_no_terminal_for_rows(bare: dict[str, str]) -> None:

@@ -24,6 +24,7 @@ from tests.e2e.test_cli import (
     store,  # noqa: F401
 )
 from tests.e2e.test_cli_wrong_words import here
+from tests.platforms import needs_any_name, needs_full_disk
 from tests.store import complaints
 
 pytestmark = pytest.mark.usefixtures("src")
@@ -68,6 +69,7 @@ def test_several_passes_are_one_page(account: dict[str, str]) -> None:  # noqa: 
     assert verdict_of(Path("run.html")) == "<b>Uploaded</b> 6 files, 30.7 kB."
 
 
+@needs_any_name
 def test_names_that_are_not_unicode_are_in_the_page(account: dict[str, str]) -> None:  # noqa: F811
     odd = Path(os.fsdecode(b"src/<script>\xff.txt"))
     odd.write_bytes(b"x")
@@ -131,6 +133,7 @@ def test_a_page_is_not_among_what_is_uploaded(
     assert Path("src/run.html").is_file()
 
 
+@needs_full_disk
 def test_a_page_cannot_be_written_at_the_end(account: dict[str, str]) -> None:  # noqa: F811
     result = s3_upload(account, "src", "s3://bucket/full", "--report", "/dev/full")
     assert result.returncode == 3

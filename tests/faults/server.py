@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, unquote
 
 import httptools
-import uvloop
 
+from s3_upload.blocking import loop_factory
 from tests.faults.actions import (
     Action,
     Answer,
@@ -174,7 +174,7 @@ class FaultServer:
 
     def start(self) -> Self:
         self._listen()
-        self._loop = uvloop.new_event_loop()
+        self._loop = (loop_factory() or asyncio.new_event_loop)()  # uvloop's, where it is to be had
         self._thread.start()
         assert self._serving.wait(10.0)
         return self

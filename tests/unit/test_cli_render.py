@@ -17,6 +17,7 @@ from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import AttemptReport, UploadReport, UploadSummary
 from s3_upload.source import ObjectSource
 from s3_upload.units import show_bytes
+from tests.platforms import needs_full_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,6 +214,7 @@ def test_a_run_that_the_retry_budget_slowed_down_says_so(capsys: pytest.CaptureF
     )
 
 
+@needs_full_disk
 def test_a_full_disk_behind_stdout_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     discarded: list[bool] = []
     monkeypatch.setattr(output, "discard_stdout", lambda: discarded.append(True))

@@ -89,6 +89,8 @@ def test_the_command_and_the_calls_do_not_follow_them(capsys: pytest.CaptureFixt
     assert main(["perf-data", "src", "b", "p", "--dryrun", "--no-follow-symlinks", "--quiet"]) == 0
     assert main(["secret", "s3://b", "--dryrun", "--follow-symlinks"]) == 0
     assert "upload: secret/key" in capsys.readouterr().out
+    assert main(["secret", "s3://b", "--dryrun", "--no-follow-symlinks", "--follow-symlinks"]) == 0
+    assert "upload: secret/key" in capsys.readouterr().out, "the last one counts"
     nobody = "http://127.0.0.1:1"
     summary = upload("src_link", "s3://b", follow_symlinks=False, endpoint_url=nobody, region="r")
     assert (summary.uploaded, [report.reason for report in summary.skipped]) == (0, [LINK])

@@ -18,6 +18,7 @@ from s3_upload.errors import FailureKind, SourceError
 from s3_upload.request_fields import RequestFields
 from s3_upload.source import ObjectSource, is_utf8, utf8_of
 from s3_upload.tree import files_recursive
+from tests.platforms import needs_any_name, needs_proc
 from tests.unit.paths import null_in_path
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def test_unicode_names(tmp_path: Path) -> None:
     assert sorted(keys(list(files_recursive(tmp_path)))) == sorted(names)
 
 
+@needs_any_name
 def test_names_that_are_no_unicode_keep_their_bytes(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9")
     path.write_bytes(b"x")
@@ -95,6 +97,7 @@ def test_names_that_are_no_unicode_keep_their_bytes(tmp_path: Path) -> None:
     assert Path(source.path).read_bytes() == b"x"
 
 
+@needs_any_name
 def test_a_name_that_is_no_utf8_fails_and_the_rest_goes_on(tmp_path: Path) -> None:
     tree(tmp_path, "a", "z", os.fsdecode(b"file\xff"), os.fsdecode(b"folder\xff/f"))
     os.mkfifo(tmp_path / os.fsdecode(b"pipe\xff"))
@@ -115,6 +118,7 @@ def run_in_locale_c(*words: str | bytes) -> subprocess.CompletedProcess[str]:
     )
 
 
+@needs_any_name
 def test_keys_are_the_same_whatever_the_locale(tmp_path: Path) -> None:
     names = ["日本/語", "ü", "u\u0308", "a b", "z", os.fsdecode(b"caf\xe9"), "ä/ö"]
     tree(tmp_path, *names)
@@ -193,6 +197,7 @@ def test_a_link_to_itself_fails(tmp_path: Path) -> None:
 # --- what is no file
 
 
+@needs_proc
 def test_fifo_socket_and_device_are_skipped_and_never_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")  # opening it would block
     (tmp_path / "device").symlink_to("/dev/null")

@@ -15,7 +15,7 @@ from s3_upload.cli import from_profile, render, session
 from s3_upload.cli.display import Display, Kind, kind_of
 from s3_upload.cli.objects import flag
 from s3_upload.cli.options import StoreOptions, UploadOptions
-from s3_upload.cli.output import UsageError, emit
+from s3_upload.cli.output import UsageError, emit, require_stdout
 from s3_upload.cli.page_file import PageFile
 from s3_upload.cli.sources import open_sources, refuse_overlap, split_words
 from s3_upload.cli.stdin import STDIN
@@ -225,6 +225,8 @@ def _rendering(
     kind: type[render.Text], destination: Destination, options: UploadOptions, nothing: str
 ) -> render.Text:
     output = options.output
+    if output.json:
+        require_stdout("--json")
     rendering = kind(
         destination.bucket, quiet=output.quiet, only_errors=output.only_show_errors, verbose=output.verbose
     )

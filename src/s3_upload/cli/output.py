@@ -83,6 +83,12 @@ def emit_json(line: str) -> None:
     _emit(f"{line}\n", utf8=True)
 
 
+def require_stdout(flag: str) -> None:
+    """Raises `UsageError` where stdout is closed: what `flag` asks for could not be told to anybody."""
+    if sys.stdout is None:
+        raise UsageError(f"{flag}: stdout is closed: there is nowhere to write to")
+
+
 def note(line: str) -> None:
     """Writes one line to stderr, at once or in the background, unless that is to be silent. If that fails,
     nobody is left to tell."""
@@ -111,8 +117,9 @@ def discard_stdout() -> None:
 
 def end_at_once(*_signal: object) -> None:
     """A signal's handler: ends the process, whatever it waits for."""
-    if _screen.painter is not None and select.select([], [2], [], 0.0)[1]:
-        os.write(2, b"\n")  # the prompt does not come behind the block
+    with suppress(OSError):  # on Windows select knows sockets alone
+        if _screen.painter is not None and select.select([], [2], [], 0.0)[1]:
+            os.write(2, b"\n")  # the prompt does not come behind the block
     os._exit(EXIT_INTERRUPTED)
 
 

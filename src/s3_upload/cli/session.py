@@ -257,12 +257,18 @@ def _stop_on_signals() -> None:
     def stop() -> None:
         loop.call_later(SAY_SO_S, note, "s3-upload: stopping: what is half sent is dropped (again: at once)")
         for number in heard:
-            loop.remove_signal_handler(number)
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
             signal.signal(number, end_at_once)
         task.cancel()
 
     for number in heard:
-        loop.add_signal_handler(number, stop)
+        try:
+            loop.add_signal_handler(number, stop)
+        except (
+            NotImplementedError
+        ):  # on Windows: there a signal wakes the loop, and handlers are Python's own
+            signal.signal(number, lambda *_signal: loop.call_soon_threadsafe(stop))
 
 
 def notice_of(job: Job) -> Callable[[str], None] | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from s3_upload.cli import from_profile
-from s3_upload.cli.output import EXIT_OK, emit, emit_json
+from s3_upload.cli.output import EXIT_OK, emit, emit_json, require_stdout
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.profile import config_paths, read_profile, set_variables
@@ -52,6 +52,7 @@ def show(options: UploadOptions) -> int:
     """Writes the rows: in columns, or a JSON line each. Raises `S3UploadError` for what no upload takes."""
     rows = list(_rows(options))
     if options.output.json:
+        require_stdout("--json")
         for row in rows:
             emit_json(msgspec.json.encode(row._asdict()).decode())
         return EXIT_OK

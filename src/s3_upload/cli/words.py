@@ -1,4 +1,5 @@
-"""What the AWS CLI takes and our parser does not: flags whose value may be left out, and one with several.
+"""What the AWS CLI takes and our parser does not: flags whose value may be left out, one with several, and
+two that contradict each other.
 
 Rules: `--sse`, `--sse-c` and `--request-payer` are their usual value where no other follows.  What follows is
 none if it is a flag, an s3:// URL, or something that exists: that is a source then, which the AWS CLI would
@@ -24,6 +25,8 @@ _USUAL = {
 }
 """The values of flags that need none; the first is the usual one."""
 _SEVERAL = "--grants"
+_LAST_WINS = frozenset({"--follow-symlinks", "--no-follow-symlinks"})
+"""Of one pair: an alias says the one, and who types the other behind it means that."""
 _SAID = frozenset({*_USUAL, _SEVERAL, "--acl", "--sse-c-key", "--sse-kms-key-id", "--storage-class"})
 """Empty, these are no wish for nothing but a variable of a script that is not set: what goes up must not go
 without the encryption that somebody means to ask for."""
@@ -52,6 +55,8 @@ def for_parser(words: Sequence[str]) -> list[str]:
             while number < len(words) and _GRANT.fullmatch(words[number]):
                 taken.append(f"{_SEVERAL}={words[number]}")
                 number += 1
+        elif name in _LAST_WINS:
+            taken = [*(each for each in taken if each not in _LAST_WINS), name]
         else:
             taken.append(word)
     return taken

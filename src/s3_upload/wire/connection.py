@@ -133,7 +133,7 @@ class Connection(asyncio.Protocol):
         Three system calls: for a request that must not be sent in vain.
         """
         try:
-            with socket.socket(fileno=os.dup(self.socket.fileno())) as copy:
+            with socket.socket(fileno=socket.dup(self.socket.fileno())) as copy:  # os.dup: not on Windows
                 copy.setblocking(False)
                 copy.recv(1, socket.MSG_PEEK)
         except BlockingIOError:  # nothing has come, as it should be
@@ -445,7 +445,7 @@ def read_rest(sock: Any) -> bytes:
     """What has come in on a transport's socket and nobody has read, at most MAX_HEADER_BYTES; b"" if it
     cannot be had."""
     try:
-        with socket.socket(fileno=os.dup(sock.fileno())) as copy:
+        with socket.socket(fileno=socket.dup(sock.fileno())) as copy:
             copy.setblocking(False)
             return copy.recv(MAX_HEADER_BYTES)
     except (OSError, AttributeError):  # a transport without a socket of the kernel's
