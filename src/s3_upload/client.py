@@ -6,7 +6,6 @@ serve many runs and buckets, on one event loop at a time; it keeps its connectio
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -15,8 +14,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from s3_upload import bucket_requests
+from s3_upload.bucket_requests import ALL
 from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text
-from s3_upload.errors import AttemptError, ConfigError, FailureKind, RunError, SourceError
+from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
 from s3_upload.http import Response, SlicedBody
 from s3_upload.parts import StoreParts
 from s3_upload.proxy import Proxy
@@ -24,12 +25,9 @@ from s3_upload.report import ConnectionSample
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.endpoint import DEFAULT_PORTS, AddressingStyle, Endpoint, endpoint_for, service_endpoint
-from s3_upload.s3.hints import likely_cause, words_of
+from s3_upload.s3.hints import likely_cause
 from s3_upload.s3.operations import (
     BODILESS,
-    CREATE_BUCKET,
-    HEAD_BUCKET,
-    LIST_BUCKETS,
     NOT_TWICE,
     PUT_OBJECT,
     UPLOAD_PART,
@@ -37,11 +35,11 @@ from s3_upload.s3.operations import (
     Operation,
 )
 from s3_upload.s3.redirect import is_upgrade, redirected
-from s3_upload.s3.requests import ChecksumsTold, RequestEncoder, create_bucket_body
-from s3_upload.s3.responses import Failure, bucket_names, classify
+from s3_upload.s3.requests import ChecksumsTold, RequestEncoder
+from s3_upload.s3.responses import Failure
 from s3_upload.s3.sigv4 import Signer
 from s3_upload.session import provider_for
-from s3_upload.settings import DEFAULT_REGION, ChecksumMode, resolve_settings
+from s3_upload.settings import ChecksumMode, resolve_settings
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connection import client_closed
 from s3_upload.wire.exchange import Exchange
@@ -63,9 +61,6 @@ _PERHAPS_A_PROXYS = (FailureKind.PROXY, FailureKind.ACCESS_DENIED, FailureKind.C
 _TYPE = re.compile(r"(?i)checksum-?type")
 _SETTLED_BY_HEADERS = frozenset({PUT_OBJECT, UPLOAD_PART})
 """Requests whose success needs nothing of the answer's body."""
-_ALL = ""  # for the bucket, in the one request that is about all
-BUCKET_TIMEOUT_S = 30.0
-"""For the answer to a request about a bucket."""
 MIN_CLOCK_ERROR_S = 300.0
 """What explains a wrong signature: S3 allows 900 s, other stores down to 300 s."""
 
@@ -74,7 +69,6 @@ class _Signing(msgspec.Struct, frozen=True):
     """What a request was made with; `offset_s` is how far the store's clock is ahead of ours."""
 
     credentials: Credentials
-    region: str
     offset_s: float
     checksums: ChecksumsTold
     endpoint: Endpoint
@@ -84,7 +78,6 @@ class _Target(msgspec.Struct):
     """What the requests to one bucket share; `encoder` lasts as long as `signing`."""
 
     endpoint: Endpoint
-    region: str
     pool: Pool
     proxy: Proxy | None
     encoder: RequestEncoder | None = None
@@ -270,48 +263,20 @@ class S3Client:
         """
         must_be("bucket", bucket, str, "str")
         self.enter_loop()
-        try:
-            found = await self._bucket_request(HEAD_BUCKET, bucket)
-        except AttemptError:
-            return False
-        if found.status != 404:
-            return False
-        region = self._settings.region
-        body = create_bucket_body(region) if self.is_aws and region != DEFAULT_REGION else b""
-        try:
-            answer = await self._bucket_request(CREATE_BUCKET, bucket, body)
-        except AttemptError as error:
-            raise RunError(f"{self.endpoint}: bucket {bucket!r}: {error.message}", error.kind) from error
-        failure = classify(CREATE_BUCKET, answer)
-        if failure is None or failure.code == "BucketAlreadyOwnedByYou":
-            return failure is None
-        why = f"the bucket {bucket!r} could not be created: {words_of(failure)}"
-        raise RunError(f"{self.endpoint}: {why}", failure.kind)
+        region = self._settings.region if self.is_aws else None
+        return await bucket_requests.create_bucket(
+            self.send, bucket, endpoint=self.endpoint, aws_region=region
+        )
 
     async def list_buckets(self) -> list[str]:
         """The names of the account's buckets: one page of them, at S3 up to 10,000. Raises `RunError`."""
         self.enter_loop()
         settings = self._settings
-        endpoint = service_endpoint(settings.region, settings.endpoint_url, settings.variant)
-        self._add_target(_ALL, endpoint, settings.region)
+        self._add_target(ALL, service_endpoint(settings.region, settings.endpoint_url, settings.variant))
         try:
-            answer = await self._bucket_request(LIST_BUCKETS, _ALL)
-        except AttemptError as error:
-            raise RunError(f"{self.endpoint}: {error.message}", error.kind) from error
+            return await bucket_requests.list_buckets(self.send, self.endpoint)
         finally:
-            self._targets.pop(_ALL, None)  # what names no bucket by mistake is refused, as ever
-        failure = classify(LIST_BUCKETS, answer)
-        if failure is not None:
-            raise RunError(f"{self.endpoint}: does not list buckets: {words_of(failure)}", failure.kind)
-        return bucket_names(answer)
-
-    async def _bucket_request(self, name: str, bucket: str, body: bytes = b"") -> Response:
-        operation = Operation(name=name, bucket=bucket, key="", body=body)
-        exchange = Exchange(now=asyncio.get_running_loop().time, connect_timeout_s=BUCKET_TIMEOUT_S)
-        try:
-            return await asyncio.wait_for(self.send(operation, exchange), BUCKET_TIMEOUT_S)
-        except TimeoutError:
-            raise AttemptError(FailureKind.TIMEOUT, f"no answer within {BUCKET_TIMEOUT_S:g} s") from None
+            self._targets.pop(ALL, None)  # what names no bucket by mistake is refused, as ever
 
     @property
     def sees(self) -> bool:
@@ -345,7 +310,7 @@ class S3Client:
             await self._provider.refresh(rejected=used.credentials)
             return True
         if failure.kind is FailureKind.REGION:
-            return self._correct_region(operation.bucket, failure.region, used.region)
+            return self._correct_region(operation.bucket, failure.region, used.endpoint.region)
         if failure.kind is FailureKind.MOVED:
             return self._follow(operation, failure.location, used)
         if failure.kind in _OF_CHECKSUMS:
@@ -359,7 +324,7 @@ class S3Client:
             return text
         if failure.kind is FailureKind.REGION:
             asked_for = f"asks for {failure.region}" if failure.region else "names no other"
-            text = f"the request was made for region {used.region}, the store {asked_for}"
+            text = f"the request was made for region {used.endpoint.region}, the store {asked_for}"
         elif failure.kind is FailureKind.MOVED:
             text = self._remark_on_move(failure, used)
         elif failure.kind is FailureKind.ACCESS_DENIED and not self._signs:
@@ -379,17 +344,17 @@ class S3Client:
 
     def _correct_region(self, bucket: str, region: str, used: str) -> bool:
         target = self._targets.get(bucket)
-        if target is not None and target.region != used:
+        if target is not None and target.endpoint.region != used:
             return True  # since this request was made
         if region in ("", used):
             return False
         if self._closed:
             return True  # the next request will say so
         try:
-            self._new_target(bucket, region)
+            found = self._new_target(bucket, region)
         except ConfigError:  # no name that a host could have
             return False
-        return True
+        return found.endpoint.region != used  # that of an ARN stays
 
     def _follow(self, operation: Operation, location: str, used: _Signing) -> bool:
         """Once for a bucket, and only where that is the same store (see `s3/redirect.py`)."""
@@ -400,7 +365,7 @@ class S3Client:
         if found is None or used.endpoint in self._moved.values():
             return False
         self._moved[used.endpoint] = found
-        self._new_target(bucket, used.region)
+        self._new_target(bucket, used.endpoint.region)
         return True
 
     def _remark_on_move(self, failure: Failure, used: _Signing) -> str:
@@ -446,11 +411,18 @@ class S3Client:
     def _new_target(self, bucket: str, region: str) -> _Target:
         settings = self._settings
         endpoint = endpoint_for(
-            bucket, region, settings.endpoint_url, settings.addressing_style, settings.variant
+            bucket,
+            region,
+            settings.endpoint_url,
+            settings.addressing_style,
+            settings.variant,
+            arn_region=settings.arn_region,
         )
-        return self._add_target(bucket, self._moved.get(endpoint, endpoint), region)
+        if endpoint.session:
+            raise ConfigError(f"bucket = {bucket!r}: directory buckets are not spoken to yet")
+        return self._add_target(bucket, self._moved.get(endpoint, endpoint))
 
-    def _add_target(self, bucket: str, endpoint: Endpoint, region: str) -> _Target:
+    def _add_target(self, bucket: str, endpoint: Endpoint) -> _Target:
         """Raises `AttemptError` once the client is closed."""
         if self._closed:
             raise client_closed()
@@ -458,7 +430,7 @@ class S3Client:
         proxy = self._routes.proxy(*where)
         if where not in self._pools:
             self._pools[where] = self._routes.pool(*where, proxy)
-        target = self._targets[bucket] = _Target(endpoint, region, self._pools[where], proxy)
+        target = self._targets[bucket] = _Target(endpoint, self._pools[where], proxy)
         return target
 
     def _new_routes(self, look_up: LookUp | None) -> Routes:
@@ -470,18 +442,17 @@ class S3Client:
         return routes
 
     def _renew_signing(self, target: _Target, credentials: Credentials) -> None:
-        target.signing = _Signing(
-            credentials, target.region, self._offset_s, self._checksums, target.endpoint
-        )
+        endpoint = target.endpoint
+        target.signing = _Signing(credentials, self._offset_s, self._checksums, endpoint)
         proxy = target.proxy if forwards(target.proxy, tls=self._uses_tls) else None
         target.encoder = RequestEncoder(
-            host=target.endpoint.host_header,
-            path_prefix=target.endpoint.base_path,
-            signer=Signer(credentials, target.region) if self._signs else None,
+            host=endpoint.host_header,
+            path_prefix=endpoint.base_path,
+            signer=Signer(credentials, endpoint.region, endpoint.service) if self._signs else None,
             tls=self._uses_tls,
             checksums=self._checksums,
             md5_where_needed=self._settings.checksum != "off",
-            origin=target.endpoint.origin if proxy is not None else "",
+            origin=endpoint.origin if proxy is not None else "",
             proxy_authorization=proxy.authorization if proxy is not None else "",
             signs_payload=self._settings.signs_payload,
             app_id=self._settings.app_id,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from s3_upload.filters import Filters
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
+_ARN = "arn:"
 _SCHEME = "s3://"
 _NO_FILES = "no files are in there, and S3 keeps no empty directories"
 _Found = TypeVar("_Found")
@@ -52,7 +53,12 @@ class Destination(msgspec.Struct, frozen=True):
         """The destination that s3://BUCKET[/PREFIX] names. Raises `ConfigError`."""
         if not is_s3_url(url):
             raise ConfigError(f"{quoted(url)}: the destination must look like s3://BUCKET/PREFIX")
-        bucket, _, prefix = url[len(_SCHEME) :].partition("/")
+        rest = url[len(_SCHEME) :]
+        bucket, _, prefix = rest.partition("/")
+        if bucket.startswith(_ARN):
+            from s3_upload.s3.bucket_kinds import split_arn
+
+            bucket, prefix = split_arn(rest) or (bucket, prefix)
         return cls.below(bucket, prefix, url)
 
     @classmethod
@@ -69,7 +75,13 @@ def is_s3_url(word: str) -> bool:
 
 
 def check_bucket(bucket: str, where: str) -> str:
-    """`bucket`, if a bucket can have that name: letters, digits, dots, hyphens, underscores."""
+    """`bucket`, if a bucket can have that name (letters, digits, dots, hyphens, underscores) or it is the ARN
+    of an access point."""
+    if bucket.startswith(_ARN):
+        from s3_upload.s3.bucket_kinds import check_arn
+
+        check_arn(bucket)
+        return bucket
     if not bucket:
         raise ConfigError(f"{quoted(where)}: no bucket is named, expected s3://BUCKET/PREFIX")
     if not _BUCKET.fullmatch(bucket):

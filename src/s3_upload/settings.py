@@ -16,14 +16,8 @@ import msgspec
 from s3_upload.errors import ConfigError
 from s3_upload.profile import Profile, nested, read_profile, set_variables
 from s3_upload.proxy import DIRECT, ProxyRules, proxy_rules
-from s3_upload.s3.endpoint import (
-    ADDRESSING_STYLES,
-    STANDARD,
-    AddressingStyle,
-    Variant,
-    check_endpoint_url,
-    real_region,
-)
+from s3_upload.s3.endpoint import ADDRESSING_STYLES, AddressingStyle, check_endpoint_url
+from s3_upload.s3.variant import STANDARD, Variant, real_region
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +31,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how to reach the store. `endpoint_url` None is AWS itself, of which `variant` counts.
 
     `verify`: True for the system's trusted certificates, the path of a CA bundle, or False for none.
-    `signs_payload`: the body's hash is signed over https too. `app_id`: part of the User-Agent.
+    `signs_payload`: the body's hash is signed over https too. `app_id`: part of the User-Agent. `arn_region`:
+    an access point's ARN says the region. `express_sessions`: requests to directory buckets are signed with
+    the credentials of a session.
     """
 
     region: str
@@ -49,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     proxies: ProxyRules = DIRECT
     signs_payload: bool = False
     app_id: str = ""
+    arn_region: bool = True
+    express_sessions: bool = True
 
 
 def resolve_settings(
@@ -105,6 +103,8 @@ def resolve_settings(
             found.first("payload_signing_enabled", found.in_s3("payload_signing_enabled")),
         ),
         app_id=_app_id(found),
+        arn_region=_arn_region(found),
+        express_sessions=not _no_sessions(found),
     )
 
 
@@ -246,6 +246,20 @@ def _checksum(mode: str | None, sought: _Sought) -> ChecksumMode:
         raise ConfigError(f"checksum = {mode!r}: must be one of {', '.join(CHECKSUM_MODES)}")
     sought.origins["checksum"] = "flag"
     return cast("ChecksumMode", mode)
+
+
+def _arn_region(sought: _Sought) -> bool:
+    key = "s3_use_arn_region"
+    places = sought.variable(f"AWS_{key.upper()}"), sought.in_profile(key), sought.in_s3("use_arn_region")
+    return _switch("use_arn_region", sought.first("use_arn_region", *places, default="true"))
+
+
+def _no_sessions(sought: _Sought) -> bool:
+    key = "s3_disable_express_session_auth"
+    return _switch(
+        key,
+        sought.first("express_session_auth", sought.variable(f"AWS_{key.upper()}"), sought.in_profile(key)),
+    )
 
 
 def _app_id(sought: _Sought) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_upload import ConfigError, FailureKind, RunError, S3Client
-from s3_upload.s3.endpoint import Variant, service_endpoint
+from s3_upload.s3.endpoint import service_endpoint
+from s3_upload.s3.variant import Variant
 from tests.faults.actions import Answer, Reset, Rule, foreign, s3_error
 from tests.faults.uploads import run, upload
 

@@ -74,6 +74,7 @@ def _at_once(what: str, line: str, why: str = "") -> Case:
 
 R = {"AWS_DEFAULT_REGION": "eu-west-1"}
 STORE = "http://store.internal:9000"
+ACCESS_POINT = "arn:aws:s3:us-west-2:123456789012:accesspoint/photos"
 CASES = [
     Case("nothing at all", why=GLOBAL),
     Case("region = eu-west-1", config="region = eu-west-1"),
@@ -150,6 +151,12 @@ CASES = [
     Case("payload_signing_enabled = true", R, _nested("payload_signing_enabled = true"), why=TRAILER),
     Case("sdk_ua_app_id", R, "sdk_ua_app_id = mine"),
     Case("AWS_SDK_UA_APP_ID", R | {"AWS_SDK_UA_APP_ID": "ours"}, "sdk_ua_app_id = mine"),
+    Case("the ARN of an access point", R, bucket=ACCESS_POINT),
+    Case("an access point, addressing_style = path", R, _nested("addressing_style = path"), (), ACCESS_POINT),
+    Case("s3_use_arn_region = false", R, "s3_use_arn_region = false", bucket=ACCESS_POINT),
+    Case("use_arn_region = false (s3)", R, _nested("use_arn_region = false"), bucket=ACCESS_POINT),
+    Case("AWS_S3_USE_ARN_REGION=false", R | {"AWS_S3_USE_ARN_REGION": "false"}, bucket=ACCESS_POINT),
+    Case("AWS_S3_USE_ARN_REGION=", R | {"AWS_S3_USE_ARN_REGION": ""}, bucket=ACCESS_POINT, why=EMPTY),
     _of_role("a role, region", {}, "region = eu-west-1"),
     _of_role("a role, AWS_DEFAULT_REGION", R, "region = eu-west-2"),
     _of_role("a role, AWS_REGION", {"AWS_REGION": "eu-west-1"}, "region = eu-west-2", why=REGION),

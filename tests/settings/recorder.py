@@ -17,7 +17,7 @@ from tests.proxy.forward import ForwardProxy
 if TYPE_CHECKING:
     import asyncio
 
-BUCKETS = re.compile(r"(photos)\.[^.].*")
+BUCKETS = re.compile(r"(photos(?:-\d+)?)\.[^.].*")
 AUTHORITIES = ("a.pem", "b.pem", "c.pem")
 _DELAY_S = 0.2  # so long that all that run at once are seen at once
 _ROLE = b"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>

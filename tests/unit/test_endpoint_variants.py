@@ -12,7 +12,8 @@ from botocore.exceptions import EndpointProviderError
 from botocore.loaders import Loader
 
 from s3_upload.errors import ConfigError
-from s3_upload.s3.endpoint import Variant, endpoint_for
+from s3_upload.s3.endpoint import endpoint_for
+from s3_upload.s3.variant import Variant
 
 if TYPE_CHECKING:
     from s3_upload.s3.endpoint import AddressingStyle
@@ -132,24 +133,3 @@ def test_what_amazon_does_not_have() -> None:
         Variant(accelerate=True, fips=True)
     with pytest.raises(ConfigError, match="use_fips_endpoint: there is none in region cn-north-1"):
         endpoint_for("photos", "cn-north-1", variant=Variant(fips=True))
-
-
-@pytest.mark.parametrize("bucket", ["photos--usw2-az1--x-s3", "photos--usw2-az1--xa-s3", "photos--op-s3"])
-def test_buckets_that_speak_another_protocol_are_refused(bucket: str) -> None:
-    with pytest.raises(ConfigError, match="names a directory bucket, an Outpost or a table"):
-        endpoint_for(bucket, "us-west-2")
-    assert endpoint_for(bucket, "us-west-2", "http://store").host == "store"
-
-
-@pytest.mark.parametrize(
-    "arn",
-    [
-        "arn:aws:s3:us-west-2:123456789012:accesspoint/photos",
-        "arn:aws:s3::123456789012:accesspoint/photos.mrap",
-        "arn:aws:s3-outposts:us-west-2:123456789012:outpost/op-1/accesspoint/photos",
-    ],
-)
-def test_an_access_points_arn_is_refused_in_one_line(arn: str) -> None:
-    with pytest.raises(ConfigError, match="no ARN") as caught:
-        endpoint_for(arn, "us-west-2")
-    assert "\n" not in str(caught.value)

@@ -8,7 +8,7 @@ import pytest
 
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
-from s3_upload.s3.endpoint import STANDARD, Variant
+from s3_upload.s3.variant import STANDARD, Variant
 from s3_upload.session import BotocoreCredentials, credentials_from_files
 from s3_upload.settings import Settings, resolve_settings
 from tests.aws_home import Home, home

@@ -252,7 +252,7 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("a number for the bucket", lambda: run(7, []), TypeError, "bucket: must be str, not int"),
     ("a URL for the bucket", lambda: run("s3://bkt", [ObjectSource.data(b"", "k")]), ConfigError,
      "bucket = 's3://bkt': must be 3 to 63 letters, digits, dots, hyphens or underscores"
-     " (the bucket's name alone: no s3://, no slash, no ARN)"),
+     " (the bucket's name alone: no s3://, no slash; or the ARN of an access point)"),
     ("a dict for the configuration", lambda: run("bkt", [], {"n_retries": 3}), TypeError,
      "config: must be UploadConfig or None, not dict"),
     ("fields for what gives them", lambda: run("bkt", [], default_request=RequestFields()), TypeError,

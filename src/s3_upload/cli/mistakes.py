@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN
 from s3_upload.errors import ConfigError
-from s3_upload.mapping import check_bucket, is_s3_url, quoted
+from s3_upload.mapping import Destination, is_s3_url, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -120,6 +120,8 @@ def _meant(word: str, *, is_destination: bool) -> str:  # noqa: PLR0911 - one fo
     """What a word probably means that is no s3:// URL, as advice; "" where nobody can know."""
     if match := _S3_LIKE.fullmatch(word) or _ARN.fullmatch(word):
         return _did_you_mean(match["rest"]) or "the destination must look like s3://BUCKET/PREFIX"
+    if word.startswith("arn:"):
+        return _did_you_mean(word) or "the destination must look like s3://BUCKET/PREFIX"
     if match := _AWS_URL.fullmatch(word):
         return _did_you_mean("/".join(filter(None, (match["host"], match["path"]))))
     if match := _URL.fullmatch(word):
@@ -135,7 +137,7 @@ def _meant(word: str, *, is_destination: bool) -> str:  # noqa: PLR0911 - one fo
 
 def _did_you_mean(rest: str) -> str:
     try:
-        check_bucket(rest.partition("/")[0], rest)
+        Destination.parse(f"s3://{rest}")
     except ConfigError:
         return ""
     return f"the destination begins with s3://. Did you mean s3://{rest}?"

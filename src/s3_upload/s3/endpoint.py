@@ -11,8 +11,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html:
 `auto` takes the first for AWS where it can, and the second for a custom endpoint, unless its URL has the
 bucket in front of the host or is one of AWS's accelerate endpoints, which know no other.
 
-AWS has three more kinds of endpoint (`Variant`):
-https://docs.aws.amazon.com/general/latest/gr/s3.html lists them.
+Names that say themselves where their bucket is (ARNs of access points, directory buckets) are
+`bucket_kinds.py`'s; AWS's endpoints of a region are `variant.py`'s.
 """
 
 from __future__ import annotations
@@ -24,27 +24,16 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from s3_upload.errors import ConfigError
+from s3_upload.s3.bucket_kinds import ARN, S3, Place, is_label, place_of
 from s3_upload.s3.bucket_url import without_bucket
+from s3_upload.s3.variant import STANDARD, Variant
 from s3_upload.urls import is_host, is_ip, shown
 
 AddressingStyle = Literal["auto", "path", "virtual"]
 ADDRESSING_STYLES: tuple[AddressingStyle, ...] = ("auto", "path", "virtual")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Prefix of the region -> DNS suffix of its partition, as in botocore's partitions.json.
-_DNS_SUFFIXES = {
-    "cn-": "amazonaws.com.cn",
-    "us-iso-": "c2s.ic.gov",
-    "us-isob-": "sc2s.sgov.gov",
-    "eu-isoe-": "cloud.adc-e.uk",
-    "us-isof-": "csp.hci.ic.gov",
-    "eusc-": "amazonaws.eu",
-}
-_NO_ACCELERATE = "cn-"  # the partitions without, as in botocore's endpoint rules for S3
-_NO_FIPS = "cn-"
 _ACCELERATE = re.compile(r"s3-accelerate(?:\.dualstack)?\.amazonaws\.com(?:\.cn)?")
-_GLOBAL = {"aws-global": "us-east-1"}
-_OTHER_PROTOCOL = re.compile(r".*--(?:x|xa|op|table)-s3")
 _AWS_REGION = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _ANY_REGION = re.compile(r"[A-Za-z0-9._-]{1,64}")  # of another store: part of the signature, not of a name
 # Lenient: names from before 2018 may have upper case and underscores.
@@ -53,20 +42,14 @@ _DNS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-
 _PATH = re.compile(r"(?:[A-Za-z0-9._~/!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*")
 
 
-def real_region(name: str) -> tuple[str, bool]:
-    """The region that a pseudo-region of AWS's stands for, and whether that asks for FIPS, as in botocore:
-    "aws-global" is us-east-1, "fips-us-east-1" and "us-east-1-fips" are us-east-1 with FIPS."""
-    real = name.replace("fips-", "").replace("-fips", "")
-    return _GLOBAL.get(real, real), real != name
-
-
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where the requests for one bucket go.
 
     `host` is what to connect to (an IPv6 address without brackets) and what a certificate must name;
     `host_header` has the brackets, and the port unless it is the scheme's own.  `base_path` is what
     precedes `/key` in the request target: empty or starting with a slash, never ending with one,
-    percent-encoded already.
+    percent-encoded already.  `region` and `service` are those of the signature; `session`: which is made
+    with the credentials of a session with the bucket.
     """
 
     scheme: str
@@ -74,6 +57,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     host_header: str
     base_path: str
+    region: str = ""
+    service: str = S3
+    session: bool = False
 
     @property
     def tls(self) -> bool:
@@ -88,58 +74,30 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.origin}{self.base_path}"
 
 
-class Variant(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of AWS's endpoints of a region: by default the standard one, IPv4 alone.
-
-    `accelerate`: at the edge location nearest to here, for a bucket that has acceleration switched on.
-    `dualstack`: IPv4 and IPv6. `fips`: cryptography as validated under FIPS 140-3.
-    """
-
-    accelerate: bool = False
-    dualstack: bool = False
-    fips: bool = False
-
-    def __post_init__(self) -> None:
-        if self.accelerate and self.fips:
-            raise ConfigError("use_accelerate_endpoint and use_fips_endpoint: there is no such endpoint")
-
-    def of_region(self, region: str) -> str:
-        """The endpoint's host name. Raises `ConfigError` where AWS has none."""
-        suffix = next(
-            (s for prefix, s in _DNS_SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com"
-        )
-        dualstack = ".dualstack" if self.dualstack else ""
-        if self.accelerate:
-            if region.startswith(_NO_ACCELERATE):
-                raise ConfigError(f"use_accelerate_endpoint: there is none in region {region}")
-            return f"s3-accelerate{dualstack}.{suffix}"
-        if self.fips and region.startswith(_NO_FIPS):
-            raise ConfigError(f"use_fips_endpoint: there is none in region {region}")
-        return f"s3{'-fips' if self.fips else ''}{dualstack}.{region}.{suffix}"
-
-
-STANDARD = Variant()
-
-
 def endpoint_for(
     bucket: str,
     region: str,
     endpoint_url: str | None = None,
     addressing_style: AddressingStyle = "auto",
     variant: Variant = STANDARD,
+    *,
+    arn_region: bool = True,
 ) -> Endpoint:
     """The endpoint of `bucket`: AWS's in `region`, of the kind `variant`, or the one at `endpoint_url`,
-    which may name the bucket already.
+    which may name the bucket already.  `arn_region`: the region in an ARN counts, and not `region`.
 
     Raises `ConfigError` when a name or the URL is not usable or names another bucket, or when
     virtual-hosted-style was asked for, or is what acceleration needs, and cannot work.
     """
-    check_bucket(bucket)
     if addressing_style not in ADDRESSING_STYLES:
         raise ConfigError(
             f"addressing_style = {addressing_style!r}: must be one of {', '.join(ADDRESSING_STYLES)}"
         )
     _check_region(region, endpoint_url)
+    place = place_of(bucket, region, variant, arn_region=arn_region, own_url=endpoint_url is not None)
+    if place is not None:
+        return _at_place(bucket, place, endpoint_url)
+    check_bucket(bucket)
     if endpoint_url is not None:
         base = check_endpoint_url(endpoint_url)
         host, path, in_host = without_bucket(
@@ -148,18 +106,39 @@ def endpoint_for(
         fits = _is_dns_name(bucket) and (base.scheme == "http" or _fits_a_label(bucket))
         auto = fits and (in_host or _ACCELERATE.fullmatch(host) is not None)
     else:
-        _check_protocol(bucket)
-        host, path, auto = variant.of_region(region), "", _fits_a_label(bucket)
+        host, path = variant.of_region(region), ""
+        fits = auto = _fits_a_label(bucket)
         base = urlsplit(f"https://{host}")
         if variant.accelerate:
             _check_accelerate(bucket, addressing_style)
-    # An address has no subdomains: as for botocore, "virtual" is a wish there.
-    virtual = (addressing_style == "virtual" and not is_ip(host)) or (addressing_style == "auto" and auto)
+    # At a store "virtual" is a wish, as for botocore: an address has no subdomains, not every bucket is a DNS
+    # name, and a certificate does not cover a bucket's dots.
+    can = endpoint_url is None or (fits and not is_ip(host))
+    virtual = (addressing_style == "virtual" and can) or (addressing_style == "auto" and auto)
     if virtual:
-        host = host.rstrip(".")
-        _check_virtual(bucket, aws=endpoint_url is None)
-        host = f"{bucket}.{host}"
-    return _endpoint(base, host, path if virtual else f"{path}/{bucket}")
+        if endpoint_url is None:
+            _check_virtual(bucket)
+        host = f"{bucket}.{host.rstrip('.')}"
+    return _endpoint(base, host, path if virtual else f"{path}/{bucket}", region)
+
+
+def _at_place(bucket: str, place: Place, endpoint_url: str | None) -> Endpoint:
+    """Such a bucket has its name in front of the host, whatever style is asked for, as with botocore."""
+    base = check_endpoint_url(endpoint_url or f"https://{place.host}")
+    host, path = (base.hostname or "").rstrip(".").removeprefix(f"{place.label}."), base.path.rstrip("/")
+    if not is_ip(host):
+        if not (bucket.startswith(ARN) or is_label(bucket)):
+            raise ConfigError(f"bucket = {bucket!r}: is no name that could stand in front of {host}")
+        host = f"{place.label}.{host}"
+    elif bucket.startswith(ARN):
+        raise ConfigError(
+            f"endpoint_url = {shown(endpoint_url or '')!r}: an address has no subdomains, and an access "
+            "point is one; use a host name"
+        )
+    else:
+        check_bucket(bucket)
+        path = f"/{bucket}{path.removesuffix(f'/{bucket}')}"
+    return _endpoint(base, host, path, place.region, place.service, session=place.session)
 
 
 def service_endpoint(region: str, endpoint_url: str | None = None, variant: Variant = STANDARD) -> Endpoint:
@@ -167,10 +146,12 @@ def service_endpoint(region: str, endpoint_url: str | None = None, variant: Vari
     _check_region(region, endpoint_url)
     standard = msgspec.structs.replace(variant, accelerate=False)
     base = check_endpoint_url(endpoint_url or f"https://{standard.of_region(region)}")
-    return _endpoint(base, base.hostname or "", base.path.rstrip("/"))
+    return _endpoint(base, base.hostname or "", base.path.rstrip("/"), region)
 
 
-def _endpoint(base: SplitResult, host: str, base_path: str) -> Endpoint:
+def _endpoint(
+    base: SplitResult, host: str, base_path: str, region: str, service: str = S3, *, session: bool = False
+) -> Endpoint:
     port = base.port or DEFAULT_PORTS[base.scheme]
     return Endpoint(
         scheme=base.scheme,
@@ -178,6 +159,9 @@ def _endpoint(base: SplitResult, host: str, base_path: str) -> Endpoint:
         port=port,
         host_header=host_header(base.scheme, host, port),
         base_path=base_path,
+        region=region,
+        service=service,
+        session=session,
     )
 
 
@@ -195,7 +179,7 @@ def check_bucket(bucket: str) -> None:
     if not _BUCKET.fullmatch(bucket):
         raise ConfigError(
             f"bucket = {bucket[:80]!r}: must be 3 to 63 letters, digits, dots, hyphens or underscores "
-            "(the bucket's name alone: no s3://, no slash, no ARN)"
+            "(the bucket's name alone: no s3://, no slash; or the ARN of an access point)"
         )
 
 
@@ -239,15 +223,6 @@ def _fits_a_label(bucket: str) -> bool:
     return _is_dns_name(bucket) and "." not in bucket
 
 
-def _check_protocol(bucket: str) -> None:
-    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-differences.html, for one."""
-    if _OTHER_PROTOCOL.fullmatch(bucket):
-        raise ConfigError(
-            f"bucket = {bucket!r}: names a directory bucket, an Outpost or a table, which are not spoken to "
-            "as S3 buckets are; use a general purpose bucket"
-        )
-
-
 def _check_accelerate(bucket: str, style: AddressingStyle) -> None:
     if style == "path":
         raise ConfigError("use_accelerate_endpoint: works with virtual-hosted-style only, not with 'path'")
@@ -257,11 +232,11 @@ def _check_accelerate(bucket: str, style: AddressingStyle) -> None:
         )
 
 
-def _check_virtual(bucket: str, *, aws: bool) -> None:
+def _check_virtual(bucket: str) -> None:
     why = ""
     if not _is_dns_name(bucket):
         why = f"bucket {bucket!r} is no DNS name"
-    elif aws and "." in bucket:
+    elif "." in bucket:
         why = f"AWS's certificates do not cover the dots of bucket {bucket!r}"
     if why:
         raise ConfigError(f"addressing_style = 'virtual': {why}; use 'path'")

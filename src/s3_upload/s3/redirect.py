@@ -51,6 +51,9 @@ def redirected(used: Endpoint, location: str, *, bucket: str, key: str) -> Endpo
         port=port,
         host_header=host_header(place.scheme, host, port),
         base_path=base_path,
+        region=used.region,
+        service=used.service,
+        session=used.session,
     )
     return None if found == used else found
 
