@@ -35,6 +35,9 @@ class Text:
     `quiet` says nothing, `only_errors` only what failed, `verbose` also what was uploaded.
     """
 
+    lists_all = False
+    """Whether every file has a line in any case."""
+
     def __init__(
         self, bucket: str, *, quiet: bool = False, only_errors: bool = False, verbose: bool = False
     ) -> None:
@@ -43,7 +46,6 @@ class Text:
         self.quiet = quiet
         self.only_errors = only_errors
         self.fold = SummaryFold()
-        self.files = self.bytes = self.failed = 0
         self.nothing = ""
         """Why there is nothing to upload."""
         self._hopeless: set[str] = set()
@@ -52,11 +54,8 @@ class Text:
         """Takes one report, and gives what is to be awaited before the next where lines wait to be read.
         Raises `StdoutError` if they cannot be written."""
         self.fold.add(report)
-        if report.outcome == SUCCESS:
-            self.files += 1
-            self.bytes += report.bytes
-        elif report.outcome != SKIPPED:
-            self.failed += 1
+        if report.outcome == SUCCESS and not (self.verbose or self.lists_all):
+            return None
         self.show(report)
         return room()
 
@@ -105,6 +104,8 @@ class Table(Text):
     """A row on stdout for every uploaded object, in the columns of the origin's perf_data; the rest
     on stderr. Columns have fixed widths, since a row is written before the next one is known."""
 
+    lists_all = True
+
     def __init__(
         self, bucket: str, *, quiet: bool = False, only_errors: bool = False, verbose: bool = False
     ) -> None:
@@ -133,6 +134,8 @@ class JsonLines(Text):
     """One JSON object a line on stdout: `"type": "upload"` for every report, then one `"summary"`: of a run
     that was broken off, too, of what there was until then and with its `error`.  Between them the events that
     `observe.changes` keeps, each with the name of its class: `"limits_changed"`, and so on."""
+
+    lists_all = True
 
     def show(self, report: UploadReport) -> None:
         source = utf8_of(report.source)  # or its bytes would be read otherwise than those of the key

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from s3_upload.client import S3Client
     from s3_upload.observe.changes import Changes
     from s3_upload.observe.events import Listening
-    from s3_upload.report import UploadReport, UploadSummary
+    from s3_upload.report import Counts, UploadReport, UploadSummary
     from s3_upload.source import ObjectSource
 
 M_ARENA_MAX = -8
@@ -109,7 +109,7 @@ def run(job: Job) -> int:
                     note("s3-upload: nobody reads what is written, so not all results are told")
                     flush(LAST_WORDS_S, ("stderr",))
             raise InterruptedRun("interrupted") from error
-    return EXIT_FILES_FAILED if job.rendering.failed else EXIT_OK
+    return EXIT_FILES_FAILED if job.rendering.fold.counts.failed else EXIT_OK
 
 
 def _upload_and_tell(job: Job, began_s: float) -> None:
@@ -122,9 +122,9 @@ def _upload_and_tell(job: Job, began_s: float) -> None:
         with suppress(StdoutError):  # this one is worse
             job.rendering.break_off(error, time.monotonic() - began_s)
             flush()
-        if not job.rendering.files or not isinstance(error, RunError):
+        if not job.rendering.fold.counts.uploaded or not isinstance(error, RunError):
             raise
-        raise RunError(f"{error} ({_so_far(job.rendering)})", error.kind) from error
+        raise RunError(f"{error} ({_so_far(job.rendering.fold.counts)})", error.kind) from error
     flush()
     if job.page is not None:
         job.page.history.end(summary)
@@ -237,8 +237,8 @@ async def _create_bucket(job: Job, client: S3Client) -> None:
         note(f"s3-upload: created the bucket {job.bucket}")
 
 
-def _so_far(rendering: Text) -> str:
-    return f"{counted(rendering.files)}, {show_bytes(rendering.bytes)}, uploaded so far"
+def _so_far(counts: Counts) -> str:
+    return f"{counted(counts.uploaded)}, {show_bytes(counts.bytes)}, uploaded so far"
 
 
 def _heard() -> list[signal.Signals]:

@@ -23,6 +23,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
@@ -74,6 +75,8 @@ class Connection(asyncio.Protocol):
         self._on_idle = on_idle
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
+        self._fields: dict[bytes, bytes] = {}  # of the answer's header, as they come
+        self.on_header = self._fields.__setitem__  # what the parser calls; a method costs more than the rest
         self._parser = httptools.HttpResponseParser(self)
         self._future: asyncio.Future[Response] | None = None
         self._exchange: Exchange | None = None
@@ -82,7 +85,6 @@ class Connection(asyncio.Protocol):
         self._unsent = 0  # where in the body the next slice starts; len(body) once all is handed over
         self._paused = False
         self._headers: dict[str, str] = {}
-        self._header_bytes = 0
         self._bodiless_bytes = 0  # came since the last piece of a body; counted in whole reads
         self._chunks: list[bytes] = []
         self._body_bytes = 0
@@ -300,7 +302,7 @@ class Connection(asyncio.Protocol):
 
     def _not_http(self, error: Exception, data: bytes) -> str:
         """What was seen, of the very beginning of an answer only: later it may quote our request."""
-        at_first = self._bodiless_bytes == len(data) and not self._headers and not self._chunks
+        at_first = self._bodiless_bytes == len(data) and not (self._fields or self._headers or self._chunks)
         seen = f" (it begins {data[:SEEN_BYTES]!r})" if at_first else ""
         return f"the answer is not HTTP/1.1: {error}{seen}"
 
@@ -344,23 +346,28 @@ class Connection(asyncio.Protocol):
             raise AttemptError(FailureKind.MALFORMED, "the store sent more than it was asked for")
         self._headers = {}
         self._chunks = []
-        self._header_bytes = self._body_bytes = 0
+        self._body_bytes = 0
         self._ends_with_connection = self._settled = False
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MAX_HEADER_BYTES:
-            raise AttemptError(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
-        # llhttp leaves the white space behind a value, which is no part of it (RFC 9110 §5.5).
-        self._headers[_NAMES.get(name) or _header_name(name)] = value.decode("latin-1").rstrip(" \t")
-
     def on_headers_complete(self) -> None:
-        headers = self._headers
+        headers = self._read_fields()
         exchange = self._exchange
         if "content-length" not in headers and "transfer-encoding" not in headers:
             self._without_length()
         if exchange is not None and exchange.bodiless and self._parser.get_status_code() >= 200:
             self._settled = True  # for the parser it is not: it waits for a body of the length that is named
+
+    def _read_fields(self) -> dict[str, str]:
+        """The headers, and what follows a chunked body as such."""
+        headers, fields = self._headers, self._fields
+        counts = self._bodiless_bytes > MAX_HEADER_BYTES or self._chunks  # else they cannot be too many
+        if counts and sum(map(len, chain(*fields.items()))) > MAX_HEADER_BYTES:
+            raise AttemptError(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
+        for name, value in fields.items():
+            # llhttp leaves the white space behind a value, which is no part of it (RFC 9110 §5.5).
+            headers[_NAMES.get(name) or _header_name(name)] = value.decode("latin-1").rstrip(" \t")
+        fields.clear()
+        return headers
 
     def _without_length(self) -> None:
         """The answer has no body, or one that lasts until the connection ends: a gateway that speaks
@@ -392,6 +399,8 @@ class Connection(asyncio.Protocol):
             return
         if self._believes_errors_only and status < 400:
             return
+        if self._fields:
+            self._read_fields()
         exchange.abort = exchange.probe = None  # too late for them, before the waiter runs as well
         early = self._unsent != len(self._body) or self._paused
         response = Response(status, self._headers, b"".join(self._chunks) if self._chunks else b"", early)
