@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from types import NoneType
 from urllib.parse import urlsplit
 
@@ -16,16 +17,18 @@ import msgspec
 
 from s3_upload import bucket_requests
 from s3_upload.bucket_requests import ALL
+from s3_upload.bucket_sessions import BucketSessions, Session, session_in
 from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text
 from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
 from s3_upload.http import Response, SlicedBody
 from s3_upload.parts import StoreParts
 from s3_upload.proxy import Proxy
 from s3_upload.report import ConnectionSample
+from s3_upload.s3.bucket_kinds import S3_EXPRESS
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
-from s3_upload.s3.credentials import Credentials
+from s3_upload.s3.credentials import CredentialProvider, Credentials
 from s3_upload.s3.endpoint import DEFAULT_PORTS, AddressingStyle, Endpoint, endpoint_for, service_endpoint
-from s3_upload.s3.hints import likely_cause
+from s3_upload.s3.hints import CHECKSUMS_NOT_TAKEN, likely_cause
 from s3_upload.s3.operations import (
     BODILESS,
     NOT_TWICE,
@@ -50,12 +53,6 @@ from s3_upload.wire.resolve import LookUp
 from s3_upload.wire.route import Routes, forwards
 from s3_upload.wire.tls import ClientCertificate, check_certificate, tls_context
 
-_NOT_TAKEN = {
-    "all": "",
-    "no-type": "the store knows no types of checksums: none is named from now on",
-    "none": "the store does not take checksums: they are left out from now on",
-    "md5": "the store wants a checksum of every body: Content-MD5 goes with each from now on",
-}
 _OF_CHECKSUMS = (FailureKind.UNSUPPORTED, FailureKind.NEEDS_MD5)
 _PERHAPS_A_PROXYS = (FailureKind.PROXY, FailureKind.ACCESS_DENIED, FailureKind.CREDENTIALS)
 _TYPE = re.compile(r"(?i)checksum-?type")
@@ -68,6 +65,7 @@ MIN_CLOCK_ERROR_S = 300.0
 class _Signing(msgspec.Struct, frozen=True):
     """What a request was made with; `offset_s` is how far the store's clock is ahead of ours."""
 
+    provider: CredentialProvider
     credentials: Credentials
     offset_s: float
     checksums: ChecksumsTold
@@ -80,6 +78,7 @@ class _Target(msgspec.Struct):
     endpoint: Endpoint
     pool: Pool
     proxy: Proxy | None
+    provider: CredentialProvider
     encoder: RequestEncoder | None = None
     signing: _Signing | None = None
 
@@ -166,11 +165,11 @@ class S3Client:
         self._utc_clock = utc_clock
         self._offset_s = 0.0
         self._targets: dict[str, _Target] = {}
+        self._sessions: dict[str, BucketSessions] = {}
         self._moved: dict[Endpoint, Endpoint] = {}  # by redirects: a bucket's endpoint -> where it is
         self._pools: dict[tuple[str, int], Pool] = {}
         self._routes = self._new_routes(look_up)
-        self._own_loop = OwnLoop()
-        self._closed = False
+        self._own_loop, self._closed = OwnLoop(), False
         self.parts = StoreParts(self._settings.endpoint_url)
         """See `engine.client.Client`."""
 
@@ -194,6 +193,8 @@ class S3Client:
             pool.shut()
         for pool in pools:
             await pool.close()
+        for sessions in self._sessions.values():
+            await sessions.ended()
 
     # --- engine.client.Client --------------------------------------------------------------------
 
@@ -202,6 +203,7 @@ class S3Client:
         if self._own_loop.enter():
             self._pools.clear()
             self._targets.clear()
+            self._sessions.clear()
 
     @property
     def endpoint(self) -> str:
@@ -226,7 +228,7 @@ class S3Client:
         target = self._targets.get(operation.bucket)
         if target is None:
             target = self._new_target(operation.bucket, self._settings.region)
-        credentials = self._provider.current() or await self._provider.refresh()
+        credentials = target.provider.current() or await target.provider.refresh()
         signing = target.signing
         if (
             signing is None
@@ -307,7 +309,7 @@ class S3Client:
         if not isinstance(used, _Signing):
             return False
         if failure.kind is FailureKind.EXPIRED_TOKEN:
-            await self._provider.refresh(rejected=used.credentials)
+            await used.provider.refresh(rejected=used.credentials)
             return True
         if failure.kind is FailureKind.REGION:
             return self._correct_region(operation.bucket, failure.region, used.endpoint.region)
@@ -332,7 +334,7 @@ class S3Client:
         elif failure.kind is FailureKind.NEEDS_MD5 and self._settings.checksum == "off":
             text = "checksum = 'off' (--checksum) forbids that: use 'when-required'"
         elif failure.kind in _OF_CHECKSUMS and self._checksums != used.checksums:
-            text = _NOT_TAKEN[self._checksums]
+            text = CHECKSUMS_NOT_TAKEN[self._checksums]
         elif failure.kind is FailureKind.CLOCK and failure.date_s is not None:
             error_s = self._utc_clock() - failure.date_s
             side = "ahead of" if error_s > 0.0 else "behind"
@@ -418,8 +420,6 @@ class S3Client:
             settings.variant,
             arn_region=settings.arn_region,
         )
-        if endpoint.session:
-            raise ConfigError(f"bucket = {bucket!r}: directory buckets are not spoken to yet")
         return self._add_target(bucket, self._moved.get(endpoint, endpoint))
 
     def _add_target(self, bucket: str, endpoint: Endpoint) -> _Target:
@@ -430,8 +430,26 @@ class S3Client:
         proxy = self._routes.proxy(*where)
         if where not in self._pools:
             self._pools[where] = self._routes.pool(*where, proxy)
-        target = self._targets[bucket] = _Target(endpoint, self._pools[where], proxy)
+        provider = self._provider_of(bucket, endpoint)
+        target = self._targets[bucket] = _Target(endpoint, self._pools[where], proxy, provider)
         return target
+
+    def _provider_of(self, bucket: str, endpoint: Endpoint) -> CredentialProvider:
+        if not (endpoint.session and self._signs and self._settings.express_sessions):
+            return self._provider
+        if bucket not in self._sessions:
+            create = partial(self._create_session, bucket)
+            self._sessions[bucket] = BucketSessions(create, self._utc_clock)
+        return self._sessions[bucket]
+
+    async def _create_session(self, bucket: str) -> Session:
+        """Signed with the account's credentials: as if for another bucket, of a name that none has."""
+        target = self._targets.get(bucket) or self._new_target(bucket, self._settings.region)
+        asking = f"{bucket}?session"
+        self._targets[asking] = _Target(target.endpoint, target.pool, target.proxy, self._provider)
+        where = f"{self.endpoint}: bucket {bucket!r}"
+        answer = await bucket_requests.create_session(self.send, self.correct, asking, where)
+        return session_in(answer, self._utc_clock())
 
     def _new_routes(self, look_up: LookUp | None) -> Routes:
         """What is wrong with a proxy is said before anything is begun."""
@@ -443,7 +461,8 @@ class S3Client:
 
     def _renew_signing(self, target: _Target, credentials: Credentials) -> None:
         endpoint = target.endpoint
-        target.signing = _Signing(credentials, self._offset_s, self._checksums, endpoint)
+        provider = target.provider
+        target.signing = _Signing(provider, credentials, self._offset_s, self._checksums, endpoint)
         proxy = target.proxy if forwards(target.proxy, tls=self._uses_tls) else None
         target.encoder = RequestEncoder(
             host=endpoint.host_header,
@@ -456,6 +475,8 @@ class S3Client:
             proxy_authorization=proxy.authorization if proxy is not None else "",
             signs_payload=self._settings.signs_payload,
             app_id=self._settings.app_id,
+            session=provider is not self._provider,
+            directory=endpoint.service == S3_EXPRESS,
         )
 
 

@@ -54,6 +54,18 @@ def test_one_that_somebody_has_made_meanwhile_will_do(fault_server: StartFaultSe
     assert not create(server)
 
 
+def test_an_access_point_that_is_missing_is_not_made(fault_server: StartFaultServer) -> None:
+    async def here(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    arn = "arn:aws:s3:us-east-1:123456789012:accesspoint/photos"
+    server = fault_server(model=S3Model(buckets=set()))
+    options = {"endpoint_url": f"http://store.localhost:{server.port}", "look_up": here}
+    with pytest.raises(RunError, match="there is none, and only buckets of the usual kind are made here"):
+        run(server, lambda client: client.create_bucket(arn), **options)
+    assert methods(server) == ["HEAD"]
+
+
 def test_a_refusal_says_what_the_store_said(fault_server: StartFaultServer) -> None:
     theirs = Rule(s3_error(409, "BucketAlreadyExists", "It is taken."), method="PUT")
     server = fault_server([theirs], model=S3Model(buckets=set()))

@@ -17,7 +17,7 @@ TRAILER = "botocore lets the checksum behind the body take its place; who asks f
 WORD = "a word that is neither true nor false is an error: taken for false it would turn FIPS off in silence"
 PARTS = "without a word, what is larger than 16 MiB goes in parts"
 _THRESHOLD = ("multipart_threshold = 5MB",)
-ALWAYS = ("URL", "region", "checksum", "body", "app")
+ALWAYS = ("URL", "region", "service", "checksum", "body", "app")
 CAS, STS, TRIES, AT_ONCE = ("CAs",), ("STS",), ("tries",), ("at once",)
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _BASE = "aws_access_key_id = A\naws_secret_access_key = B"
@@ -74,6 +74,8 @@ def _at_once(what: str, line: str, why: str = "") -> Case:
 
 R = {"AWS_DEFAULT_REGION": "eu-west-1"}
 STORE = "http://store.internal:9000"
+DIRECTORY = "photos--euw1-az1--x-s3"
+_NO_SESSION = "s3_disable_express_session_auth"
 ACCESS_POINT = "arn:aws:s3:us-west-2:123456789012:accesspoint/photos"
 CASES = [
     Case("nothing at all", why=GLOBAL),
@@ -157,6 +159,13 @@ CASES = [
     Case("use_arn_region = false (s3)", R, _nested("use_arn_region = false"), bucket=ACCESS_POINT),
     Case("AWS_S3_USE_ARN_REGION=false", R | {"AWS_S3_USE_ARN_REGION": "false"}, bucket=ACCESS_POINT),
     Case("AWS_S3_USE_ARN_REGION=", R | {"AWS_S3_USE_ARN_REGION": ""}, bucket=ACCESS_POINT, why=EMPTY),
+    Case("a directory bucket", R, bucket=DIRECTORY),
+    Case("s3_disable_express_session_auth = true", R, f"{_NO_SESSION} = true", bucket=DIRECTORY),
+    Case(
+        "AWS_S3_DISABLE_EXPRESS_SESSION_AUTH=true",
+        R | {f"AWS_{_NO_SESSION.upper()}": "true"},
+        bucket=DIRECTORY,
+    ),
     _of_role("a role, region", {}, "region = eu-west-1"),
     _of_role("a role, AWS_DEFAULT_REGION", R, "region = eu-west-2"),
     _of_role("a role, AWS_REGION", {"AWS_REGION": "eu-west-1"}, "region = eu-west-2", why=REGION),

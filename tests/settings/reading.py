@@ -101,11 +101,12 @@ def _of(requests: list[tuple[str, Request]]) -> Reading:
     asked_sts = [request for _, request in requests if request.headers["host"].startswith("sts")]
     puts = [(scheme, request) for scheme, request in requests if request.method == "PUT"]
     scheme, put = puts[0]
-    scope = re.search(r"Credential=A/\d+/([^/]+)/", put.headers["authorization"])
+    scope = re.search(r"Credential=[A-Z]+/\d+/([^/]+)/([^/]+)/", put.headers["authorization"])
     app = re.search(r"app/(\S+)", put.headers["user-agent"])
     return {
         "URL": f"{scheme}://{put.headers['host']}{put.target.partition('?')[0]}",
         "region": scope[1] if scope is not None else "",
+        "service": _service(put, scope[2] if scope is not None else ""),
         "checksum": "sent" if any(name.startswith(_CHECKSUMS) for name in put.headers) else "none",
         "body": "unsigned" if "UNSIGNED-PAYLOAD" in put.headers["x-amz-content-sha256"] else "signed",
         "app": app[1] if app is not None else "",
@@ -113,6 +114,10 @@ def _of(requests: list[tuple[str, Request]]) -> Reading:
         "tries": str(len(puts)),
         "parts": _parts([request for _, request in puts]),
     }
+
+
+def _service(put: Request, name: str) -> str:
+    return f"{name}, in a session" if "x-amz-s3session-token" in put.headers else name
 
 
 def _parts(puts: list[Request]) -> str:

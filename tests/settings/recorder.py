@@ -17,13 +17,16 @@ from tests.proxy.forward import ForwardProxy
 if TYPE_CHECKING:
     import asyncio
 
-BUCKETS = re.compile(r"(photos(?:-\d+)?)\.[^.].*")
+BUCKETS = re.compile(r"(photos(?:-\d+|--.*)?)\.[^.].*")
 AUTHORITIES = ("a.pem", "b.pem", "c.pem")
 _DELAY_S = 0.2  # so long that all that run at once are seen at once
 _ROLE = b"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
 <AssumedRoleUser><AssumedRoleId>ARO:s</AssumedRoleId><Arn>arn:aws:sts::1:assumed-role/r/s</Arn></AssumedRoleUser>
 <Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>B</SecretAccessKey><SessionToken>T</SessionToken>
 <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
+_SESSION = b"""<CreateSessionResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Credentials>
+<SessionToken>T</SessionToken><SecretAccessKey>B</SecretAccessKey><AccessKeyId>SESSION</AccessKeyId>
+<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></CreateSessionResult>"""
 
 
 class Recorder:
@@ -77,6 +80,8 @@ class Recorder:
     def _script(self, request: Request) -> Action | None:
         if request.headers.get("host", "").startswith("sts"):
             return Answer(200, {"Content-Type": "text/xml"}, _ROLE, of_s3=False)
+        if "session" in request.query:
+            return Answer(200, {"Content-Type": "application/xml"}, _SESSION)
         if self.fails:
             return s3_error(500, "InternalError", "We encountered an internal error. Please try again.")
         return Delay(_DELAY_S) if self.is_slow else None

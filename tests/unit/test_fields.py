@@ -20,7 +20,15 @@ import pytest
 from s3_upload import ConfigError, CustomerKey
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.request_fields import RequestFields
-from s3_upload.s3.fields import FIELDS, METADATA, Field, field_arguments, field_headers
+from s3_upload.s3.fields import (
+    FIELDS,
+    METADATA,
+    NOT_OF_DIRECTORIES,
+    Field,
+    field_arguments,
+    field_headers,
+    unknown_to_directories,
+)
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
@@ -78,6 +86,9 @@ def members(operation: str) -> dict[str, str]:
         for name, shape in shapes.items()
         if shape.serialization.get("location") in ("header", "headers")
     }
+
+
+NOT_IN_DIRECTORIES = "This functionality is not supported for directory buckets."
 
 
 def test_every_field_is_in_the_table_and_in_the_example() -> None:
@@ -260,3 +271,14 @@ def test_a_customer_key_never_goes_over_plain_http() -> None:
     assert KEY.base64.encode() in over_tls
     with pytest.raises(ConfigError, match="plain http"):
         RequestEncoder(host="h", path_prefix="", signer=None, tls=False).head(operation, 0.0)
+
+
+def test_what_directory_buckets_do_not_know_is_what_the_apis_documentation_says() -> None:
+    model = botocore.session.get_session().get_service_model("s3")
+    members = model.operation_model(PUT_OBJECT).input_shape.members
+    said = {name for name, shape in members.items() if NOT_IN_DIRECTORIES in shape.documentation}
+    assert {FIELDS[name].argument for name in NOT_OF_DIRECTORIES} == said & {
+        spec.argument for spec in FIELDS.values()
+    }
+    assert unknown_to_directories(RequestFields(content_type="a/b", if_none_match="*")) == ""
+    assert unknown_to_directories(RequestFields(tags={"a": "b"})) == "tags"

@@ -274,3 +274,36 @@ def test_a_thousand_odd_keys_are_signed_as_botocore_signs_them(frozen: str) -> N
             assert headers["x-amz-security-token"] == token
             checked += 1
     assert checked == 7_000
+
+
+def test_a_sessions_requests_are_signed_as_botocore_signs_them(frozen: str) -> None:
+    """Those to directory buckets: S3 Express One Zone."""
+    rng = random.Random(20231128)
+    host, region, token = (
+        "b--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+        "us-east-1",
+        "to/k+==",
+    )
+    key = Credentials("AKIDEXAMPLE", "se/cr+et", token)
+    signer = Signer(key, region, "s3express")
+    encoder = RequestEncoder(host=host, path_prefix="", signer=signer, tls=False, session=True)
+    theirs = botocore.auth.S3ExpressAuth(
+        botocore.credentials.Credentials(key.access_key, key.secret_key, token),
+        "s3express",
+        region,
+        identity_cache={},
+    )
+    for name in random_keys(50, rng):
+        for operation in operations(name, rng):
+            request_line, *lines = encoder.head(operation, utc_s(frozen)).decode().split("\r\n")
+            headers = dict(line.split(": ", 1) for line in lines[:-2])
+            path = "/" + percent_encode(name, safe="/~")
+            real = AWSRequest(
+                request_line.split(" ")[0], f"http://{host}{path}{query_of(operation)}", data=operation.body
+            )
+            for header, value in headers.items():
+                if header == "content-type" or (header.startswith("x-amz-") and "token" not in header):
+                    real.headers[header] = value
+            assert headers["authorization"] == botocore_authorization(theirs, real, host), name
+            assert headers["x-amz-s3session-token"] == real.headers["x-amz-s3session-token"] == token
+            assert "x-amz-security-token" not in headers

@@ -100,6 +100,16 @@ _ENCODINGS = {
 _OBJECT_LOCK = tuple(name for name in FIELDS if name.startswith("object_lock_"))
 
 
+NOT_OF_DIRECTORIES = (
+    *(name for name in FIELDS if name == "acl" or name.startswith(("grant_", "object_lock_"))),
+    "tags",
+    "sse_customer_key",
+    "website_redirect_location",
+    "request_payer",
+)
+"""What the documentation of the API says of each; a test compares it."""
+
+
 def field_headers(fields: RequestFields, operation: str = PUT_OBJECT) -> dict[str, str]:
     """The headers that say `fields` on a request of `operation`. Raises `AttemptError` for a value
     that no header can carry."""
@@ -146,6 +156,11 @@ def field_arguments(fields: RequestFields, operation: str) -> dict[str, object]:
 def wants_checksum(fields: RequestFields) -> bool:
     """Whether S3 takes an object with these fields only with a checksum: with an object lock it does."""
     return any(getattr(fields, name) is not None for name in _OBJECT_LOCK)
+
+
+def unknown_to_directories(fields: RequestFields) -> str:
+    """The first of `fields` that a directory bucket (S3 Express One Zone) does not know, "" for none."""
+    return next((name for name in NOT_OF_DIRECTORIES if getattr(fields, name) not in (None, {})), "")
 
 
 def not_unicode(what: str) -> AttemptError:

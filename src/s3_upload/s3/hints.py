@@ -26,6 +26,14 @@ _OF_KIND = {
     FailureKind.STORE_FULL: "the store, or what it allows this account, is full",
 }
 
+CHECKSUMS_NOT_TAKEN = {
+    "all": "",
+    "no-type": "the store knows no types of checksums: none is named from now on",
+    "none": "the store does not take checksums: they are left out from now on",
+    "md5": "the store wants a checksum of every body: Content-MD5 goes with each from now on",
+}
+"""By what a client tells from now on: what is said of it."""
+
 
 def likely_cause(failure: Failure) -> str:
     """A phrase, "" where what the store said has to do."""

@@ -21,7 +21,8 @@ LIST_PARTS = "ListParts"
 HEAD_BUCKET = "HeadBucket"
 CREATE_BUCKET = "CreateBucket"
 LIST_BUCKETS = "ListBuckets"
-OF_BUCKETS = frozenset({HEAD_BUCKET, CREATE_BUCKET, LIST_BUCKETS})
+CREATE_SESSION = "CreateSession"
+OF_BUCKETS = frozenset({HEAD_BUCKET, CREATE_BUCKET, LIST_BUCKETS, CREATE_SESSION})
 """Operations that name no key."""
 BODILESS = frozenset({HEAD_OBJECT, HEAD_BUCKET})
 """Operations whose answer has no body, whatever it says."""

@@ -27,12 +27,19 @@ from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http import SlicedBody
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.checksum import COMPOSITE, MD5, checksum_of, header_of
-from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_headers, not_unicode, wants_checksum
+from s3_upload.s3.fields import (
+    NO_KEY_OVER_HTTP,
+    field_headers,
+    not_unicode,
+    unknown_to_directories,
+    wants_checksum,
+)
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_BUCKET,
     CREATE_MULTIPART_UPLOAD,
+    CREATE_SESSION,
     HEAD_BUCKET,
     HEAD_OBJECT,
     LIST_BUCKETS,
@@ -66,6 +73,7 @@ _METHODS = {
     HEAD_BUCKET: "HEAD",
     CREATE_BUCKET: "PUT",
     LIST_BUCKETS: "GET",
+    CREATE_SESSION: "GET",
 }
 _MANY_ALIKE = frozenset({PUT_OBJECT, UPLOAD_PART})
 MAX_SHAPES = 1024
@@ -101,7 +109,8 @@ class RequestEncoder:
     operation has none (or may not tell), its body goes with Content-MD5.  `origin`: what stands before the
     path in the request line, where a proxy is to read that; `proxy_authorization`: what the proxy is told.
     Neither is signed.  `signs_payload`: the body's hash is signed over https too.  `app_id`: part of the
-    User-Agent.
+    User-Agent.  `session`: requests are signed with the credentials of a session, whose token has a header
+    of its own.  `directory`: the bucket is a directory bucket, which does not take all that others do.
     """
 
     def __init__(
@@ -117,6 +126,8 @@ class RequestEncoder:
         proxy_authorization: str = "",
         signs_payload: bool = False,
         app_id: str = "",
+        session: bool = False,
+        directory: bool = False,
     ) -> None:
         self._host = host.replace("%", "%%")
         self._origin = origin.replace("%", "%%")
@@ -124,6 +135,8 @@ class RequestEncoder:
         self._user_agent = f"{USER_AGENT} app/{app_id}".replace("%", "%%") if app_id else USER_AGENT
         self._hashes_payload = signs_payload or not tls
         self._path_prefix = path_prefix
+        self._token_header = "x-amz-s3session-token" if session else "x-amz-security-token"
+        self._directory = directory
         self._signer = signer
         self._tls = tls
         self._checksums = checksums
@@ -200,6 +213,8 @@ class RequestEncoder:
         method, signer = _METHODS[operation.name], self._signer
         if operation.fields.sse_customer_key is not None and not self._tls:
             raise ConfigError(NO_KEY_OVER_HTTP)
+        if self._directory and (unknown := unknown_to_directories(operation.fields)):
+            raise ConfigError(f"{unknown}: directory buckets (S3 Express One Zone) have none: leave it out")
         said = _operation_headers(operation)
         if checksum is not None:
             said |= self._checksum_headers(checksum)
@@ -210,7 +225,7 @@ class RequestEncoder:
         if signer is not None:
             headers["x-amz-content-sha256"] = headers["x-amz-date"] = "%s"
             if signer.session_token:
-                headers["x-amz-security-token"] = signer.session_token.replace("%", "%%")
+                headers[self._token_header] = signer.session_token.replace("%", "%%")
             signed = sorted(
                 (name, " ".join(value.split()))
                 for name, value in [("host", self._host), *headers.items()]
@@ -250,6 +265,8 @@ def _encoded_key(key: str) -> str:
 def _query(operation: Operation) -> str:
     if operation.name == CREATE_MULTIPART_UPLOAD:
         return "uploads="
+    if operation.name == CREATE_SESSION:
+        return "session="
     if not operation.upload_id:
         return ""
     upload = f"uploadId={encode_query(operation.upload_id)}"
@@ -267,6 +284,8 @@ def _operation_headers(operation: Operation) -> dict[str, str]:
         headers["content-type"] = "application/xml"
     elif operation.name == HEAD_OBJECT:
         headers["x-amz-checksum-mode"] = "ENABLED"
+    elif operation.name == CREATE_SESSION:
+        headers["x-amz-create-session-mode"] = "ReadWrite"
     return headers
 
 

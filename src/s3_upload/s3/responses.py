@@ -19,6 +19,7 @@ from s3_upload.http import Response
 from s3_upload.s3.operations import (
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
+    CREATE_SESSION,
     HEAD_OBJECT,
     LIST_BUCKETS,
     LIST_PARTS,
@@ -265,6 +266,7 @@ _SUCCESSES: dict[str, tuple[str, Callable[[Response, Xml], str]]] = {
     CREATE_MULTIPART_UPLOAD: ("an upload ID", lambda response, said: _id(said.text("UploadId"))),
     COMPLETE_MULTIPART_UPLOAD: ("an ETag", lambda response, said: _id(said.text("ETag")) or response.etag),
     LIST_PARTS: ("a list of parts", lambda response, said: said.root),
+    CREATE_SESSION: ("credentials", lambda response, said: said.text("SessionToken")),
     LIST_BUCKETS: ("a list of buckets", lambda response, said: _root(said, "ListAllMyBucketsResult")),
 }
 
