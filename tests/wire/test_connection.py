@@ -155,6 +155,11 @@ BAD = {
         b"HTTP/1.1 200 OK\r\nX: " + bytes([120]) * (MAX_HEADER_BYTES + 1) + b"\r\n\r\n",
         FailureKind.MALFORMED, f"headers exceed {MAX_HEADER_BYTES} bytes",
     ),
+    "long trailer": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: "
+        + bytes([120]) * (MAX_HEADER_BYTES + 1) + b"\r\n\r\n",
+        FailureKind.MALFORMED, f"headers exceed {MAX_HEADER_BYTES} bytes",
+    ),
     "many headers": (
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * MAX_HEADER_BYTES,
         FailureKind.MALFORMED, f"headers exceed {MAX_HEADER_BYTES} bytes",
