@@ -10,6 +10,9 @@ Rules:
 * Keys use "/" on every platform, and are the bytes of names read as UTF-8, whatever the locale says of
   them: a run under another locale uploads the same keys.  A name that is no UTF-8 can be no key; what
   has one fails.  Nothing is normalized: macOS may give "ü" as "u" and a combining mark, and so goes its key.
+* Keys come in the order in which S3 lists them, that of their UTF-8 bytes, so that a listing can be read
+  beside the walk: `a.txt` before `a/x`, since "." comes before "/"; so a directory is sorted by its name and
+  "/".  https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 * Two walks over one tree (the upload's, and one that counts ahead of it) share `Listings`: with each entry
   of a directory that is listed the interpreter's lock may change hands, which costs more than the entry.
 """
@@ -56,7 +59,7 @@ def files_recursive(
     filters: Filters | None = None,
     follow_symlinks: bool = True,
 ) -> Iterator[ObjectSource]:
-    """Sources for all files below `src_dir`, lazily, sorted by name within each directory.
+    """Sources for all files below `src_dir`, lazily, in the order in which S3 lists their keys.
 
     A file's key is `key_prefix` (with a "/" between, unless it is empty or ends in one) and its path
     relative to `src_dir`.  Links to files and directories are followed, unless `follow_symlinks` is False:
@@ -186,10 +189,7 @@ class _Taken(NamedTuple):
         return self._replace(above=self._last_match(key, is_directory=True))
 
     def wants(self, key: str, entry: os.DirEntry[str]) -> bool:
-        try:
-            is_directory = entry.is_dir(follow_symlinks=self.follows)
-        except OSError:  # it turns out what is wrong when it is looked at
-            is_directory = False
+        is_directory = _is_directory(entry, follows=self.follows)
         number = self._last_match(key, is_directory=is_directory)
         if is_directory:
             return self.filters.walks(key[self.start :], number)
@@ -200,7 +200,8 @@ class _Taken(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What is in a directory: `names`, sorted; all not in `others` are plain files."""
+    """What is in a directory: `names`, sorted, of directories with a "/" at the end; all not in `others` are
+    plain files."""
 
     names: Sequence[str]
     others: frozenset[str]
@@ -235,25 +236,36 @@ def _list(
     follows: bool,
 ) -> _Directory:
     if listings is None:
-        names, others = _listing(path, prefix, taken)
+        names, others = _listing(path, prefix, taken, follows=follows)
     else:
-        names, others = listings.get(path, lambda: _listing(path, prefix, taken))
+        names, others = listings.get(path, lambda: _listing(path, prefix, taken, follows=follows))
     base = path if path.endswith(os.sep) else path + os.sep
     return _Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others, linked, taken, follows)
 
 
-def _listing(path: str, prefix: str, taken: _Taken | None) -> Listing:
+def _listing(path: str, prefix: str, taken: _Taken | None, *, follows: bool) -> Listing:
     names: list[str] = []
     others: set[str] = set()
     with os.scandir(path) as entries:
         for entry in entries:
             if taken is not None and not taken.wants(prefix + utf8_of(entry.name), entry):
                 continue
-            names.append(entry.name)
+            name = entry.name
             if not entry.is_file(follow_symlinks=False):  # known from the listing: costs no system call
-                others.add(entry.name)
+                if _is_directory(entry, follows=follows):
+                    name += "/"
+                others.add(name)
+            names.append(name)
     names.sort(key=_SORT_KEY)
     return Listing(names, frozenset(others))
+
+
+def _is_directory(entry: os.DirEntry[str], *, follows: bool) -> bool:
+    """What it is turns out when it is looked at: here only where it belongs among the others."""
+    try:
+        return entry.is_dir(follow_symlinks=follows)
+    except OSError:
+        return False
 
 
 def _walk(top: _Directory, listings: Listings | None) -> Iterator[Entry]:
@@ -269,7 +281,7 @@ def _walk(top: _Directory, listings: Listings | None) -> Iterator[Entry]:
             if plain:
                 yield PlainFiles(base, prefix, plain)
                 plain = []
-            path, key = base + name, prefix + utf8_of(name)
+            path, key = base + name.removesuffix("/"), prefix + utf8_of(name.removesuffix("/"))
             found: ObjectSource | _Directory = ObjectSource(key=key, path=path)
             if name in others:
                 found = _examine(path, key, stack, listings)

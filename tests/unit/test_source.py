@@ -45,9 +45,9 @@ def only(root: Path) -> ObjectSource:
 # --- keys and order
 
 
-def test_files_come_sorted_by_name_within_each_directory(tmp_path: Path) -> None:
+def test_files_come_in_the_order_of_their_keys(tmp_path: Path) -> None:
     tree(tmp_path, "b/2", "b/1", "a", "c/z/1", "c/a", "B", "b.txt")
-    assert keys(list(files_recursive(tmp_path))) == ["B", "a", "b/1", "b/2", "b.txt", "c/a", "c/z/1"]
+    assert keys(list(files_recursive(tmp_path))) == ["B", "a", "b.txt", "b/1", "b/2", "c/a", "c/z/1"]
 
 
 def test_a_source_names_its_file_and_nothing_is_known_of_it_yet(tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from s3_upload.filters import Filters, Rule
 from s3_upload.mapping import Destination, map_paths, walk_paths
@@ -14,7 +19,6 @@ from s3_upload.tree import Listing, Listings, PlainFiles, sources_of, walk_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 DIRECTORIES = ("", "a", "a/deep", "b", "c")
 
@@ -112,3 +116,32 @@ def test_a_walk_that_counts_shares_with_the_upload_s(tree: Path, listed: list[st
     so_far = len(listed)
     assert keys(walk_paths(paths, destination, None, listings)) == uploaded
     assert len(listed) == so_far + len(paths)  # which only asks whether they can be listed
+
+
+@given(
+    st.lists(
+        st.lists(st.text("a-.0~!ü\ud7ff\uffff\U0001f600", min_size=1, max_size=3), min_size=1, max_size=3),
+        max_size=30,
+    )
+)
+@example([["a.txt"], ["a", "x"], ["a"], ["a-"], ["a0"], ["a!"], ["\uffff"], ["\U0001f600", "x"]])
+def test_keys_come_in_the_order_in_which_s3_lists_them(paths: list[list[str]]) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        for path in paths:
+            target = Path(root, *path)
+            if {".", ".."} & set(path):
+                continue
+            with contextlib.suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.touch()
+        found = keys(walk_tree(root, "p"))
+    assert found == sorted(found, key=str.encode)
+
+
+def test_a_link_to_a_directory_stands_where_the_directory_would(tmp_path: Path) -> None:
+    for name in ("a.txt", "b/x"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a").symlink_to("b")
+    assert keys(walk_tree(str(tmp_path), "")) == ["a.txt", "a/x", "b/x"]
+    assert keys(walk_tree(str(tmp_path), "", follow_symlinks=False)) == ["a", "a.txt", "b/x"]
