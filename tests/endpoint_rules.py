@@ -110,7 +110,18 @@ BUCKETS = {
     ),
 }
 """Kind -> names."""
-REGIONS = ("us-west-2", "us-east-1", "cn-north-1", "us-gov-west-1", "us-iso-east-1", "eusc-de-east-1")
+REGIONS = (
+    "us-west-2",
+    "us-east-1",
+    "cn-north-1",
+    "us-gov-west-1",
+    "us-iso-east-1",
+    "us-isob-east-1",
+    "eu-isoe-west-1",
+    "us-isof-south-1",
+    "eusc-de-east-1",
+)
+"""Two of AWS's main partition, and one of each other."""
 URLS = (
     None,
     "https://store.example",

@@ -62,7 +62,9 @@ def session_in(answer: Response, utc_s: float) -> Session:
     except (ValueError, OverflowError):
         return Session(credentials, USUAL_LIFE_S)
     sent_s = date_s(answer.headers.get("date", ""))
-    return Session(credentials, end_s - (utc_s if sent_s is None else sent_s))
+    life_s = end_s - (utc_s if sent_s is None else sent_s)
+    # One that has just come has not ended: it is what is taken for the time that is wrong.
+    return Session(credentials, life_s if life_s > 0.0 else USUAL_LIFE_S)
 
 
 class BucketSessions:
@@ -90,8 +92,10 @@ class BucketSessions:
     async def refresh(self, rejected: Credentials | None = None) -> Credentials:
         """See `CredentialProvider`. Raises `AttemptError` where there is no session to be had."""
         current = self._credentials
-        if rejected is not None and current is not None and current != rejected:
-            return current
+        if rejected is not None and current is not None:
+            if current != rejected:
+                return current
+            self._renew_s = self._end_s = 0.0  # whatever becomes of the next, this one is used no more
         # A caller that is cancelled leaves the others their session.
         return await asyncio.shield(self._begin())
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import NoneType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
 from s3_upload import bucket_requests
 from s3_upload.bucket_requests import ALL
-from s3_upload.bucket_sessions import BucketSessions, Session, session_in
 from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text
 from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
 from s3_upload.http import Response, SlicedBody
@@ -52,6 +53,9 @@ from s3_upload.wire.pool import Pool
 from s3_upload.wire.resolve import LookUp
 from s3_upload.wire.route import Routes, forwards
 from s3_upload.wire.tls import ClientCertificate, check_certificate, tls_context
+
+if TYPE_CHECKING:
+    from s3_upload.bucket_sessions import BucketSessions, Session
 
 _OF_CHECKSUMS = (FailureKind.UNSUPPORTED, FailureKind.NEEDS_MD5)
 _PERHAPS_A_PROXYS = (FailureKind.PROXY, FailureKind.ACCESS_DENIED, FailureKind.CREDENTIALS)
@@ -309,7 +313,8 @@ class S3Client:
         if not isinstance(used, _Signing):
             return False
         if failure.kind is FailureKind.EXPIRED_TOKEN:
-            await used.provider.refresh(rejected=used.credentials)
+            with suppress(AttemptError):  # of a session: the next request waits for another, and says so
+                await used.provider.refresh(rejected=used.credentials)
             return True
         if failure.kind is FailureKind.REGION:
             return self._correct_region(operation.bucket, failure.region, used.endpoint.region)
@@ -438,6 +443,8 @@ class S3Client:
         if not (endpoint.session and self._signs and self._settings.express_sessions):
             return self._provider
         if bucket not in self._sessions:
+            from s3_upload.bucket_sessions import BucketSessions
+
             create = partial(self._create_session, bucket)
             self._sessions[bucket] = BucketSessions(create, self._utc_clock)
         return self._sessions[bucket]
@@ -449,6 +456,8 @@ class S3Client:
         self._targets[asking] = _Target(target.endpoint, target.pool, target.proxy, self._provider)
         where = f"{self.endpoint}: bucket {bucket!r}"
         answer = await bucket_requests.create_session(self.send, self.correct, asking, where)
+        from s3_upload.bucket_sessions import session_in
+
         return session_in(answer, self._utc_clock())
 
     def _new_routes(self, look_up: LookUp | None) -> Routes:

@@ -110,6 +110,21 @@ def test_a_session_that_the_store_calls_expired_is_replaced_once(fault_server: S
     assert store.used == {1, 2}
 
 
+def test_an_expired_session_whose_replacement_fails_at_first_costs_no_object(
+    fault_server: StartFaultServer,
+) -> None:
+    store = Directory(instead=lambda number: s3_error(503, "SlowDown") if number == 2 else None)
+    server = fault_server(store, model=DirectoryModel())
+
+    async def main(client: S3Client) -> UploadSummary:
+        await s3_upload_files(client, BUCKET, sources({"a": b"a"}), config())
+        store.ends_s[0] = START_S
+        return await s3_upload_files(client, BUCKET, sources(SMALL), config())
+
+    assert not run(server, main, utc_clock=store.clock).failed
+    assert store.used == {1, 2}
+
+
 def test_a_failing_renewal_matters_only_once_the_session_has_ended(fault_server: StartFaultServer) -> None:
     def instead(number: int) -> Action | None:
         return s3_error(403, "AccessDenied", "Not any more") if number > 1 else None

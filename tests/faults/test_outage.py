@@ -15,6 +15,8 @@ from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations import HEAD_OBJECT
 from s3_upload.source import ObjectSource
 from tests.faults.actions import Reset, Rule, Stall, s3_error
+from tests.faults.directory import BUCKET as DIRECTORY
+from tests.faults.directory import LIFE_S, Directory, DirectoryModel
 from tests.faults.uploads import BUCKET, PART_BYTES, config, quiet, run, sources, stored, upload
 
 if TYPE_CHECKING:
@@ -38,9 +40,11 @@ WAITS = config(n_retries=0, max_outage_s=60.0)
 class Tripping(S3Client):
     """Takes its store away before the request that `when` says, and has it back after `probes` in vain."""
 
-    def __init__(self, server: FaultServer, when: Callable[[Operation], bool], probes: int) -> None:
+    def __init__(
+        self, server: FaultServer, when: Callable[[Operation], bool], probes: int, **options: Any
+    ) -> None:
         super().__init__(
-            endpoint_url=server.url, region="us-east-1", credentials=Credentials("key", "secret")
+            endpoint_url=server.url, region="us-east-1", credentials=Credentials("key", "secret"), **options
         )
         self._server = server
         self._when = when
@@ -68,10 +72,12 @@ def upload_through_an_outage(
     *,
     probes: int = 3,
     settings: UploadConfig = WAITS,
+    bucket: str = BUCKET,
+    **options: Any,
 ) -> UploadSummary:
     async def main(_: S3Client) -> UploadSummary:
-        async with Tripping(server, when, probes) as client:
-            summary = await s3_upload_files(client, BUCKET, files, settings)
+        async with Tripping(server, when, probes, **options) as client:
+            summary = await s3_upload_files(client, bucket, files, settings)
             await quiet()
             return summary
 
@@ -99,6 +105,26 @@ def test_an_outage_in_mid_run_uses_up_no_try(fault_server: StartFaultServer, ada
     )
     assert stored(server) == SMALL
     assert (summary.uploaded, summary.failed, summary.attempts) == (len(SMALL), (), len(SMALL))
+
+
+def test_a_session_that_ends_in_an_outage_is_asked_for_when_the_store_is_back(
+    fault_server: StartFaultServer,
+) -> None:
+    """Of a directory bucket."""
+    store = Directory()
+    server = fault_server(store, model=DirectoryModel())
+    trips = nth_request(15)
+
+    def when(operation: Operation) -> bool:
+        found = trips(operation)
+        store.clock.now_s += found * (LIFE_S + 1.0)
+        return found
+
+    summary = upload_through_an_outage(server, sources(SMALL), when, bucket=DIRECTORY, utc_clock=store.clock)
+    assert server.model.bodies(DIRECTORY) == SMALL
+    assert (summary.uploaded, summary.failed) == (len(SMALL), ())
+    assert store.used == {1, 2}
+    assert store.wrong == []
 
 
 def test_an_upload_in_parts_goes_on_where_it_was_and_nothing_is_left_over(

@@ -133,6 +133,18 @@ async def test_what_the_store_rejects_is_replaced_once() -> None:
 
 
 @on_a_loop
+async def test_what_the_store_rejects_is_used_no_more_though_there_is_no_other_yet() -> None:
+    store = Store()
+    first = await store.sessions.refresh()
+    store.fails = True
+    with pytest.raises(AttemptError):
+        await store.sessions.refresh(rejected=first)
+    assert store.sessions.current() is None
+    store.fails = False
+    assert await store.key() == "K3"
+
+
+@on_a_loop
 async def test_no_repr_shows_a_secret() -> None:
     store = Store()
     await store.key()
@@ -158,6 +170,7 @@ def test_its_life_is_counted_by_the_stores_own_clock() -> None:
     assert found.credentials == Credentials("K", "s3cr3t", "t")
     assert session_in(answer("2023-11-14T22:18:20Z"), 1_700_000_000.0).life_s == 300.0
     assert session_in(answer("soon"), 0.0).life_s == USUAL_LIFE_S
+    assert session_in(answer("2023-11-14T22:18:20Z"), 1_800_000_000.0).life_s == USUAL_LIFE_S
 
 
 def test_credentials_that_cannot_be_any_are_not_shown() -> None:

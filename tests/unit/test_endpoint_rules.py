@@ -11,7 +11,7 @@ SOME_REGIONS = ("us-west-2", "cn-north-1", "us-gov-west-1")
 
 
 def test_nothing_is_wrong_and_each_refusal_of_one_side_alone_has_a_reason() -> None:
-    """In three partitions; `python -m tests.endpoint_rules` compares six."""
+    """In three partitions; `python -m tests.endpoint_rules` compares all."""
     found: dict[str, list[Case]] = defaultdict(list)
     unexplained = []
     for case in cases(SOME_REGIONS):
