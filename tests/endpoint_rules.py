@@ -159,6 +159,7 @@ class Case(NamedTuple):
     """Accelerate, dualstack, FIPS."""
     arn_region: bool = True
     sessions: bool = True
+    is_global: bool = False
 
 
 class Answer(NamedTuple):
@@ -189,6 +190,8 @@ def cases(regions: Iterable[str] = REGIONS) -> Iterator[Case]:
             for switches in switches_of.get(url, one[:1]):
                 case = Case(kind, bucket, region, style, url, switches)
                 yield case
+                if region == "us-east-1":
+                    yield case._replace(is_global=True)
                 if bucket.startswith("arn:"):
                     yield case._replace(arn_region=False)
                 if bucket.endswith("-s3"):
@@ -205,7 +208,7 @@ def theirs(case: Case) -> Answer:
         "UseDualStack": dualstack,
         "Accelerate": accelerate,
         "ForcePathStyle": forced and not case.bucket.startswith("arn:"),
-        "UseGlobalEndpoint": False,
+        "UseGlobalEndpoint": case.is_global,
         "DisableMultiRegionAccessPoints": False,
         "UseArnRegion": case.arn_region,
     }
@@ -230,7 +233,7 @@ def ours(case: Case) -> Answer:
     if case.url is not None and any(case.switches):
         return Answer(refusal="settings.py: AWS's endpoints alone have variants")
     try:
-        variant = Variant(accelerate=accelerate, dualstack=dualstack, fips=fips)
+        variant = Variant(accelerate=accelerate, dualstack=dualstack, fips=fips, is_global=case.is_global)
         found = endpoint_for(
             case.bucket, case.region, case.url, case.style, variant, arn_region=case.arn_region
         )

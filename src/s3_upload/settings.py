@@ -17,7 +17,7 @@ from s3_upload.errors import ConfigError
 from s3_upload.profile import Profile, nested, read_profile, set_variables
 from s3_upload.proxy import DIRECT, ProxyRules, proxy_rules
 from s3_upload.s3.endpoint import ADDRESSING_STYLES, AddressingStyle, check_endpoint_url
-from s3_upload.s3.variant import STANDARD, Variant, real_region
+from s3_upload.s3.variant import AWS_GLOBAL, STANDARD, Variant, real_region
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,13 +83,16 @@ def resolve_settings(
         "fips": use_fips_endpoint,
     }
     proxies = proxy_rules(proxy, environ)
-    region, fips = _region(region, found)
+    region, fips, is_global = _region(region, found)
     by_region = fips and use_fips_endpoint is None and url is None
     if by_region:
         asked["fips"] = True
     variant = _variant(asked, found) if url is None else _no_variant(asked, url)
     if by_region:
         found.origins["use_fips_endpoint"] = f"region, {found.origins['region']}"
+    if url is None and (_is_legacy(found) or is_global):
+        found.origins.setdefault("global_endpoint", found.origins.get("region", ""))
+        variant = msgspec.structs.replace(variant, is_global=True)
     return Settings(
         region=region,
         endpoint_url=url,
@@ -141,8 +144,8 @@ def _style(argument: AddressingStyle, sought: _Sought) -> AddressingStyle:
     return cast("AddressingStyle", style)
 
 
-def _region(argument: str | None, sought: _Sought) -> tuple[str, bool]:
-    """And whether its name asks for FIPS."""
+def _region(argument: str | None, sought: _Sought) -> tuple[str, bool, bool]:
+    """And whether its name asks for FIPS, and for the endpoint of no region."""
     name = sought.first(
         "region",
         ("flag", argument),
@@ -151,7 +154,17 @@ def _region(argument: str | None, sought: _Sought) -> tuple[str, bool]:
         sought.in_profile("region"),
         default=DEFAULT_REGION,
     )
-    return real_region(name)
+    return *real_region(name), AWS_GLOBAL in name
+
+
+def _is_legacy(sought: _Sought) -> bool:
+    """Whether us-east-1 is to be spoken to by the endpoint of no region, as the first AWS CLI does."""
+    key = "us_east_1_regional_endpoint"
+    places = sought.variable(f"AWS_S3_{key.upper()}"), sought.in_profile(f"s3_{key}"), sought.in_s3(key)
+    word = str(sought.first("global_endpoint", *places, default="regional")).lower()
+    if word not in {"regional", "legacy"}:
+        raise ConfigError(f"s3_{key} = {word!r}: must be regional or legacy")
+    return word == "legacy"
 
 
 def _endpoint_url(argument: str | None, sought: _Sought) -> str | None:

@@ -74,6 +74,7 @@ def _at_once(what: str, line: str, why: str = "") -> Case:
 
 R = {"AWS_DEFAULT_REGION": "eu-west-1"}
 STORE = "http://store.internal:9000"
+_REGIONAL = "us_east_1_regional_endpoint"
 DIRECTORY = "photos--euw1-az1--x-s3"
 _NO_SESSION = "s3_disable_express_session_auth"
 ACCESS_POINT = "arn:aws:s3:us-west-2:123456789012:accesspoint/photos"
@@ -85,7 +86,15 @@ CASES = [
     Case("AWS_REGION=", {"AWS_REGION": ""}, "region = eu-west-2"),
     Case("AWS_DEFAULT_REGION=", {"AWS_DEFAULT_REGION": ""}, "region = eu-west-2", why=EMPTY),
     Case("--region", R, flags=("--region", "eu-west-3")),
-    Case("--region aws-global", flags=("--region", "aws-global"), why=GLOBAL),
+    Case("--region aws-global", flags=("--region", "aws-global")),
+    Case("us-east-1", config="region = us-east-1", why=GLOBAL),
+    Case(
+        "us-east-1, us_east_1_regional_endpoint = regional",
+        config=f"region = us-east-1\n{_nested(f'{_REGIONAL} = regional')}",
+    ),
+    Case("us_east_1_regional_endpoint = legacy", {}, _nested(f"{_REGIONAL} = legacy")),
+    Case("s3_us_east_1_regional_endpoint = legacy", {}, f"s3_{_REGIONAL} = legacy"),
+    Case("AWS_S3_US_EAST_1_REGIONAL_ENDPOINT=legacy", {f"AWS_S3_{_REGIONAL.upper()}": "legacy"}),
     Case("--region fips-us-gov-west-1", flags=("--region", "fips-us-gov-west-1")),
     Case("--region us-gov-west-1-fips", flags=("--region", "us-gov-west-1-fips")),
     Case("AWS_PROFILE=", R | {"AWS_PROFILE": ""}, why=EMPTY),

@@ -263,7 +263,8 @@ def test_a_pseudo_region_of_fips_is_what_botocore_makes_of_it(home: Home, region
 
 def test_the_global_region_is_signed_for_where_it_is(home: Home) -> None:
     """As botocore's rules say: the signing region of aws-global is us-east-1."""
-    assert resolve_settings(region="aws-global").region == "us-east-1"
+    found = resolve_settings(region="aws-global")
+    assert (found.region, found.variant.is_global) == ("us-east-1", True)
 
 
 def test_an_argument_decides_the_variant(home: Home) -> None:
@@ -334,3 +335,12 @@ def test_keys_that_a_profile_spells_out_need_no_botocore(home: Home) -> None:
 def test_a_profile_that_names_another_way_to_get_keys_is_left_to_botocore(home: Home, other: str) -> None:
     home.config(f"[profile me]\naws_access_key_id = C\naws_secret_access_key = D\n{other}\n")
     assert credentials_from_files("me") is None
+
+
+def test_us_east_1_has_an_endpoint_of_no_region_for_who_asks_for_it() -> None:
+    variable = "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT"
+    assert not resolve_settings(region="us-east-1", environ={}).variant.is_global
+    assert resolve_settings(region="us-east-1", environ={variable: "legacy"}).variant.is_global
+    assert not resolve_settings(region="us-east-1", environ={variable: "Regional"}).variant.is_global
+    with pytest.raises(ConfigError, match="must be regional or legacy"):
+        resolve_settings(environ={variable: "global"})

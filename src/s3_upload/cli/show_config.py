@@ -98,6 +98,7 @@ def _of_store(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "checksum", settings.checksum
     yield "payload_signing_enabled", _word(on=settings.signs_payload)
     yield "sdk_ua_app_id", settings.app_id
+    yield "global_endpoint", _word(on=settings.variant.is_global)
     yield "use_arn_region", _word(on=settings.arn_region)
     yield "express_session_auth", _word(on=settings.express_sessions)
 

@@ -142,7 +142,7 @@ def _of_outpost(bucket: str, region: str, variant: Variant, *, own_url: bool) ->
     found = re.fullmatch(_OUTPOST, bucket)
     if found is None or not is_label(bucket):
         raise ConfigError(f"bucket = {bucket!r}: is no alias of an access point of S3 on Outposts")
-    if own_url or variant != Variant():
+    if own_url or variant.accelerate or variant.dualstack or variant.fips:
         raise ConfigError(
             f"bucket = {bucket!r}: S3 on Outposts has endpoints of one kind: leave out endpoint_url, "
             "accelerate, dualstack and fips"

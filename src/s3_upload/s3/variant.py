@@ -32,7 +32,8 @@ _PARTITIONS = {
 _AWS = Partition("aws", "amazonaws.com")
 _NO_ACCELERATE = "cn-"  # the partitions without, as in botocore's endpoint rules for S3
 _NO_FIPS = "cn-"
-_GLOBAL = {"aws-global": "us-east-1"}
+AWS_GLOBAL = "aws-global"
+GLOBAL_REGION = "us-east-1"
 
 
 def partition_of(region: str) -> Partition:
@@ -44,19 +45,21 @@ def real_region(name: str) -> tuple[str, bool]:
     """The region that a pseudo-region of AWS's stands for, and whether that asks for FIPS, as in botocore:
     "aws-global" is us-east-1, "fips-us-east-1" and "us-east-1-fips" are us-east-1 with FIPS."""
     real = name.replace("fips-", "").replace("-fips", "")
-    return _GLOBAL.get(real, real), real != name
+    return GLOBAL_REGION if real == AWS_GLOBAL else real, real != name
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
     """Which of AWS's endpoints of a region: by default the standard one, IPv4 alone.
 
     `accelerate`: at the edge location nearest to here, for a bucket that has acceleration switched on.
-    `dualstack`: IPv4 and IPv6. `fips`: cryptography as validated under FIPS 140-3.
+    `dualstack`: IPv4 and IPv6. `fips`: cryptography as validated under FIPS 140-3.  `is_global`: of us-east-1
+    the endpoint that names no region, where it has one.
     """
 
     accelerate: bool = False
     dualstack: bool = False
     fips: bool = False
+    is_global: bool = False
 
     def __post_init__(self) -> None:
         if self.accelerate and self.fips:
@@ -65,6 +68,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     def of_region(self, region: str) -> str:
         """The endpoint's host name. Raises `ConfigError` where AWS has none."""
         if not self.accelerate:
+            if self.is_global and region == GLOBAL_REGION and not (self.dualstack or self.fips):
+                return f"s3.{partition_of(region).dns_suffix}"
             return self.of_service("s3", region)
         if region.startswith(_NO_ACCELERATE):
             raise ConfigError(f"use_accelerate_endpoint: there is none in region {region}")
