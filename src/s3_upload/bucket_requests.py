@@ -46,7 +46,13 @@ async def create_session(send: Send, correct: Correct, bucket: str, where: str) 
     """
     operation = Operation(name=CREATE_SESSION, bucket=bucket, key="")
     exchange = _exchange(SESSION_TIMEOUT_S, fresh=True)
-    answer = await _answer(send, operation, SESSION_TIMEOUT_S, exchange)
+    try:
+        answer = await _answer(send, operation, SESSION_TIMEOUT_S, exchange)
+    except AttemptError as error:
+        if error.kind is not FailureKind.HOST_UNKNOWN:
+            raise
+        hint = "the zone of a directory bucket must be one of the region that is set"
+        raise AttemptError(error.kind, f"{error.message}; {hint}") from error
     failure = classify(CREATE_SESSION, answer)
     if failure is not None and failure.kind in _OF_ACCOUNTS and await correct(operation, failure, exchange):
         answer = await _answer(send, operation, SESSION_TIMEOUT_S, _exchange(SESSION_TIMEOUT_S, fresh=True))

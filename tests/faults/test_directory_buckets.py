@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,15 @@ def test_a_refused_session_is_one_line_that_names_the_permission(fault_server: S
         "authorized; it takes the permission s3express:CreateSession"
     )
     assert not server.of("PUT")
+
+
+def test_a_zone_of_another_region_is_said_where_its_host_is_unknown(fault_server: StartFaultServer) -> None:
+    async def unknown(host: str, port: int) -> list[str]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    options: dict[str, Any] = {"endpoint_url": "http://zone.invalid", "look_up": unknown}
+    with pytest.raises(RunError, match="Name or service not known; the zone of a directory bucket must be"):
+        put(fault_server(), **options)
 
 
 def test_no_such_bucket_is_told_as_ever(fault_server: StartFaultServer) -> None:
