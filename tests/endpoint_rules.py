@@ -144,6 +144,7 @@ OUR_REASONS = {
 }
 THEIR_REASONS = {
     r"Unrecognized S3Express bucket name format": "a zone may have another length than those of today",
+    r"S3Express does not support Dual-stack": "it does by now: these rules are of an older botocore",
 }
 """What a message of a refusal matches -> why that side alone refuses."""
 NO_HOST = "a name in front of an address is no host: ours is the path-style URL"
