@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 from tests.page.story import story
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-MAX_BYTES = 150_000
+MAX_BYTES = 60_000
 FONT = "Inter"
 """What a desktop's own font would be."""
 
@@ -21,7 +21,7 @@ DESKTOP = {"width": 1080, "height": 1370}
 LOOKS: dict[str, dict[str, Any]] = {
     "report": {"viewport": DESKTOP},
     "report-dark": {"viewport": DESKTOP, "color_scheme": "dark"},
-    "report-phone": {"viewport": {"width": 390, "height": 1500}, "device_scale_factor": 2},
+    "report-phone": {"viewport": {"width": 390, "height": 1200}, "device_scale_factor": 2},
 }
 
 
