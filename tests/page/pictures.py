@@ -21,7 +21,7 @@ DESKTOP = {"width": 1080, "height": 1370}
 LOOKS: dict[str, dict[str, Any]] = {
     "report": {"viewport": DESKTOP},
     "report-dark": {"viewport": DESKTOP, "color_scheme": "dark"},
-    "report-phone": {"viewport": {"width": 390, "height": 1200}, "device_scale_factor": 2},
+    "report-phone": {"viewport": {"width": 390, "height": 1100}, "device_scale_factor": 2},
 }
 
 
