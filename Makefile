@@ -33,6 +33,15 @@ run: $(VENV)/for-run ## Upload src three times to an embedded store in .s3, and 
 test: $(VENV)/for-test ## Run all tests (ARGS="-k name" goes to pytest)
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
+# In a place of its own, beside the newest versions. Only uv can choose the lowest.
+.PHONY: test-lowest
+test-lowest: $(VENV)/for-test ## Run all tests with the lowest versions that pyproject.toml allows (Python 3.11)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/lowest
+	@$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct \
+		-e '.[embedded,adapters,crt,socks]' --group test
+	@$(VENV)/lowest/bin/python -m tests.lowest
+	@$(VENV)/lowest/bin/python -m pytest -n auto $(ARGS)
+
 .PHONY: screens
 screens: $(VENV)/for-test ## Show what a terminal shows of made-up runs (ARGS=--write keeps it)
 	@$(BIN)/python -m tests.screens $(ARGS)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.config
 import botocore.exceptions
+import botocore.handlers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,8 @@ REGION = "us-east-1"
 
 
 def boto3_client(endpoint_url: str, access_key: str, secret_key: str, **options: Any) -> Any:
-    """boto3's S3 client, path-style, without retries, with short timeouts."""
+    """boto3's S3 client, path-style, without retries, with short timeouts.  It sends no `Expect`:
+    botocore before 1.43.77 does not understand how rclone 1.75 answers that."""
     config = botocore.config.Config(
         retries={"max_attempts": 0},
         s3={"addressing_style": "path"},
@@ -32,7 +34,7 @@ def boto3_client(endpoint_url: str, access_key: str, secret_key: str, **options:
         read_timeout=30,
         max_pool_connections=16,
     )
-    return boto3.session.Session().client(
+    client = boto3.session.Session().client(
         "s3",
         endpoint_url=endpoint_url,
         region_name=REGION,
@@ -41,6 +43,8 @@ def boto3_client(endpoint_url: str, access_key: str, secret_key: str, **options:
         config=config,
         **options,
     )
+    client.meta.events.unregister("before-call.s3", botocore.handlers.add_expect_header)
+    return client
 
 
 @dataclass

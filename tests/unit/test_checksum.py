@@ -83,7 +83,10 @@ def test_known_values(algorithm: str) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_algorithms_have_the_names_that_the_api_has(algorithm: str) -> None:
     model = botocore.session.Session().get_service_model("s3")
-    assert algorithm in model.shape_for("ChecksumAlgorithm").enum
+    known = model.shape_for("ChecksumAlgorithm").enum
+    if algorithm not in known and "SHA512" not in known:
+        pytest.skip("this botocore is older than the algorithm")
+    assert algorithm in known
     members = model.operation_model("PutObject").input_shape.members
     assert members[f"Checksum{algorithm}"].serialization["name"] == header_of(algorithm)
 

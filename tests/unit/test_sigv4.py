@@ -6,6 +6,7 @@ import calendar
 import random
 from datetime import UTC, datetime
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.auth
@@ -136,7 +137,11 @@ SUITE_SIGNATURES = {
 def frozen(monkeypatch: pytest.MonkeyPatch) -> str:
     """The time stamp at which botocore signs."""
     now = datetime.fromtimestamp(utc_s(SUITE_TIME), UTC)
-    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: now)
+    if hasattr(botocore.auth, "get_current_datetime"):
+        monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: now)
+    else:  # before botocore 1.40.5x
+        clock = SimpleNamespace(utcnow=lambda: now.replace(tzinfo=None))
+        monkeypatch.setattr(botocore.auth, "datetime", SimpleNamespace(datetime=clock))
     return SUITE_TIME
 
 
