@@ -220,7 +220,8 @@ def test_what_is_refused_is_not_quoted(tmp_path: Path, name: str) -> None:
     result = s3_upload(tmp_path, "a", f"s3://{BUCKET}/a", *flags)
     assert (result.returncode, result.stdout) == (2, "")
     assert said in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    # On a busy machine asyncio's debug mode has remarks of its own.
+    assert len([line for line in result.stderr.splitlines() if not line.startswith("Executing <")]) == 1
     assert found_in(result.stderr) == set()
 
 
