@@ -27,6 +27,8 @@ _OF_ACCOUNTS = (FailureKind.EXPIRED_TOKEN, FailureKind.CLOCK, FailureKind.CREDEN
 ALL = ""  # for the bucket, in the one request that is about all
 BUCKET_TIMEOUT_S = 30.0
 """For the answer to a request about a bucket."""
+WRONG_ZONE = "; the zone of a directory bucket must be one of the region that is set"
+"""For a host of AWS's; an endpoint URL says the zone itself."""
 SESSION_TIMEOUT_S = 10.0
 """For a session, which all requests to a directory bucket may wait for: then it is asked for again."""
 
@@ -37,9 +39,10 @@ async def ask(send: Send, name: str, bucket: str, body: bytes = b"") -> Response
     return await _answer(send, operation, BUCKET_TIMEOUT_S)
 
 
-async def create_session(send: Send, correct: Correct, bucket: str, where: str) -> Response:
+async def create_session(send: Send, correct: Correct, bucket: str, where: str, hint: str) -> Response:
     """The answer to a CreateSession: on a new connection, since what breaks one that is idle would break all
-    requests that wait for the session.  `where`: for which bucket, in words.
+    requests that wait for the session.  `where`: for which bucket, in words.  `hint`: what may be
+    wrong where its host is unknown.
 
     Raises `AttemptError` where there is none to be had: as the requests that wait would have been refused,
     and never as if one object alone were.
@@ -51,8 +54,7 @@ async def create_session(send: Send, correct: Correct, bucket: str, where: str) 
     except AttemptError as error:
         if error.kind is not FailureKind.HOST_UNKNOWN:
             raise
-        hint = "the zone of a directory bucket must be one of the region that is set"
-        raise AttemptError(error.kind, f"{error.message}; {hint}") from error
+        raise AttemptError(error.kind, f"{error.message}{hint}") from error
     failure = classify(CREATE_SESSION, answer)
     if failure is not None and failure.kind in _OF_ACCOUNTS and await correct(operation, failure, exchange):
         answer = await _answer(send, operation, SESSION_TIMEOUT_S, _exchange(SESSION_TIMEOUT_S, fresh=True))

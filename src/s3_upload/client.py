@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from s3_upload import bucket_requests
-from s3_upload.bucket_requests import ALL
+from s3_upload.bucket_requests import ALL, WRONG_ZONE
 from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text
 from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
 from s3_upload.http import Response, SlicedBody
@@ -29,7 +29,7 @@ from s3_upload.s3.bucket_kinds import S3_EXPRESS
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
 from s3_upload.s3.credentials import CredentialProvider, Credentials
 from s3_upload.s3.endpoint import DEFAULT_PORTS, AddressingStyle, Endpoint, endpoint_for, service_endpoint
-from s3_upload.s3.hints import CHECKSUMS_NOT_TAKEN, likely_cause
+from s3_upload.s3.hints import CHECKSUMS_NOT_TAKEN, likely_cause, wrong_clock
 from s3_upload.s3.operations import (
     BODILESS,
     NOT_TWICE,
@@ -39,7 +39,7 @@ from s3_upload.s3.operations import (
     Operation,
 )
 from s3_upload.s3.redirect import is_upgrade, redirected
-from s3_upload.s3.requests import ChecksumsTold, RequestEncoder
+from s3_upload.s3.requests import ChecksumsTold, RequestEncoder, refuse_unknown
 from s3_upload.s3.responses import Failure
 from s3_upload.s3.sigv4 import Signer
 from s3_upload.session import provider_for
@@ -232,7 +232,10 @@ class S3Client:
         target = self._targets.get(operation.bucket)
         if target is None:
             target = self._new_target(operation.bucket, self._settings.region)
-        credentials = target.provider.current() or await target.provider.refresh()
+        credentials = target.provider.current()
+        if credentials is None:
+            refuse_unknown(operation.fields, directory=target.endpoint.service == S3_EXPRESS)
+            credentials = await target.provider.refresh()
         signing = target.signing
         if (
             signing is None
@@ -341,12 +344,12 @@ class S3Client:
         elif failure.kind in _OF_CHECKSUMS and self._checksums != used.checksums:
             text = CHECKSUMS_NOT_TAKEN[self._checksums]
         elif failure.kind is FailureKind.CLOCK and failure.date_s is not None:
-            error_s = self._utc_clock() - failure.date_s
-            side = "ahead of" if error_s > 0.0 else "behind"
-            text = f"this machine's clock is {abs(error_s):.0f} s {side} the store's"
+            text = wrong_clock(self._utc_clock() - failure.date_s)
         elif failure.kind in _PERHAPS_A_PROXYS:
             place = used.endpoint
             text = self._routes.remark(place.host, place.port, failure.status, failure.code)
+        elif failure.kind.is_foreign:
+            text = likely_cause(failure) + self._routes.way(used.endpoint.host, used.endpoint.port)
         return text
 
     def _correct_region(self, bucket: str, region: str, used: str) -> bool:
@@ -379,12 +382,12 @@ class S3Client:
         found = self._moved.get(used.endpoint)
         if found is not None:
             return f"{used.endpoint.url} redirects to {found.url}: requests go there from now on"
-        where = likely_cause(failure)
+        where, way = likely_cause(failure), self._routes.way(used.endpoint.host, used.endpoint.port)
         if used.endpoint in self._moved.values():
             return f"{where}, after another redirect"
         if is_upgrade(used.endpoint, failure.location):
             return f"{where}: use https:// in the endpoint URL"
-        return f"{where}, which need not be the same store: if it is, use it as the endpoint URL"
+        return f"{where}, which need not be the same store: if it is, use it as the endpoint URL{way}"
 
     def _correct_checksums(self, operation: Operation, failure: Failure, used: ChecksumsTold) -> bool:
         """Where the store wants Content-MD5, that, instead of what it does not count.  Else the type alone
@@ -454,8 +457,8 @@ class S3Client:
         target = self._targets.get(bucket) or self._new_target(bucket, self._settings.region)
         asking = f"{bucket}?session"
         self._targets[asking] = _Target(target.endpoint, target.pool, target.proxy, self._provider)
-        where = f"{self.endpoint}: bucket {bucket!r}"
-        answer = await bucket_requests.create_session(self.send, self.correct, asking, where)
+        where, hint = f"{self.endpoint}: bucket {bucket!r}", WRONG_ZONE if self.is_aws else ""
+        answer = await bucket_requests.create_session(self.send, self.correct, asking, where, hint)
         from s3_upload.bucket_sessions import session_in
 
         return session_in(answer, self._utc_clock())

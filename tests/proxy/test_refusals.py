@@ -183,6 +183,22 @@ def test_a_page_that_a_proxy_puts_in_the_place_of_the_store_names_the_way(
     assert "; the way leads through the proxy 127.0.0.1" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        ("200 OK", "does not look like an S3 endpoint"),
+        ("302 Found\r\nLocation: http://login.test/", "redirects"),
+    ],
+)
+def test_a_page_in_the_place_of_a_store_over_http_names_the_way(
+    fault_server: StartFaultServer, tls: Tls, head: str, words: str
+) -> None:
+    with ForwardProxy(names=NAMES, refuse=lambda _: answer(head)) as proxy:
+        error = refusal(url_of(fault_server(), HOST), proxy.url, tls)
+    assert words in str(error)
+    assert "; the way leads through the proxy 127.0.0.1" in str(error)
+
+
 @pytest.mark.parametrize("verify", [True, False])
 def test_the_certificate_of_a_proxy_is_checked_whatever_the_stores_is(
     url: str, tls: Tls, *, verify: bool

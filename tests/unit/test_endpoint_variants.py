@@ -119,6 +119,13 @@ def test_the_names_as_amazon_lists_them(variant: dict[str, bool], url: str) -> N
         ),
         ("photos", "us-east-1", "path", "works with virtual-hosted-style only"),
         ("photos", "cn-north-1", "auto", "there is none in region cn-north-1"),
+        ("b--use1-az4--x-s3", "us-east-1", "auto", "there is none for directory buckets$"),
+        (
+            "arn:aws:s3:us-east-1:12:accesspoint/x",
+            "us-east-1",
+            "auto",
+            "there is none for access points' ARNs$",
+        ),
     ],
 )
 def test_acceleration_where_it_cannot_work(

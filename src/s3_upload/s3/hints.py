@@ -44,6 +44,12 @@ def likely_cause(failure: Failure) -> str:
     return _OF_CODE.get(failure.code) or _OF_KIND.get(failure.kind, "") or _OF_STATUS.get(failure.status, "")
 
 
+def wrong_clock(ahead_s: float) -> str:
+    """What is said of a machine whose clock is `ahead_s` ahead of the store's, or behind."""
+    side = "ahead of" if ahead_s > 0.0 else "behind"
+    return f"this machine's clock is {abs(ahead_s):.0f} s {side} the store's"
+
+
 def words_of(failure: Failure) -> str:
     """What the store said: status, code and message."""
     if failure.kind is FailureKind.UNPROVEN:

@@ -99,6 +99,13 @@ class _Shape(msgspec.Struct, frozen=True):
         return f"_Shape({self.signed_names})"  # its lines may hold a session token and a customer key
 
 
+def refuse_unknown(fields: RequestFields, *, directory: bool) -> None:
+    """Raises `ConfigError` for what the bucket does not know: before a session is asked for, as well, since
+    its failure would be told in the place of this."""
+    if directory and (unknown := unknown_to_directories(fields)):
+        raise ConfigError(f"{unknown}: directory buckets (S3 Express One Zone) have none: leave it out")
+
+
 class RequestEncoder:
     """Makes signed request heads for one bucket.
 
@@ -213,8 +220,7 @@ class RequestEncoder:
         method, signer = _METHODS[operation.name], self._signer
         if operation.fields.sse_customer_key is not None and not self._tls:
             raise ConfigError(NO_KEY_OVER_HTTP)
-        if self._directory and (unknown := unknown_to_directories(operation.fields)):
-            raise ConfigError(f"{unknown}: directory buckets (S3 Express One Zone) have none: leave it out")
+        refuse_unknown(operation.fields, directory=self._directory)
         said = _operation_headers(operation)
         if checksum is not None:
             said |= self._checksum_headers(checksum)

@@ -32,6 +32,11 @@ _PARTITIONS = {
 _AWS = Partition("aws", "amazonaws.com")
 _NO_ACCELERATE = "cn-"  # the partitions without, as in botocore's endpoint rules for S3
 _NO_FIPS = "cn-"
+_CALLED = {
+    "s3express": "directory buckets",
+    "s3-accesspoint": "access points' ARNs",
+    "s3-outposts": "Outposts",
+}
 AWS_GLOBAL = "aws-global"
 GLOBAL_REGION = "us-east-1"
 
@@ -82,7 +87,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
         Raises `ConfigError` where AWS has none, as it has none that is accelerated.
         """
         if self.accelerate:
-            raise ConfigError(f"use_accelerate_endpoint: there is none of {service}")
+            raise ConfigError(f"use_accelerate_endpoint: there is none for {_CALLED.get(service, service)}")
         if self.fips and region.startswith(_NO_FIPS):
             raise ConfigError(f"use_fips_endpoint: there is none in region {region}")
         fips, dualstack = "-fips" if self.fips else "", ".dualstack" if self.dualstack else ""

@@ -76,6 +76,15 @@ class Routes:
             return unauthorized(proxy)
         return f"which may be the words of {named(proxy)}"
 
+    def way(self, host: str, port: int) -> str:
+        """For the end of what is said of an answer that is no store's: it may be that proxy's."""
+        proxy = self.proxy(host, port)
+        if proxy is None or not forwards(proxy, tls=self._tls is not None):
+            return ""
+        from s3_upload.wire.tunnel import named
+
+        return f"; the way leads through {named(proxy)}"
+
 
 def forwards(proxy: Proxy | None, *, tls: bool) -> bool:
     """Whether the proxy reads the requests themselves, and each has to name the store."""
