@@ -5,7 +5,7 @@ python windows_probe.py upload ENDPOINT_URL DIRECTORY     a call of the library;
 python windows_probe.py import     every module
 
 Before the standard library is asked for them, POSIX's modules are refused and its names removed; the event
-loop has no signal handlers, as those of Windows; `sys.platform` says so.  Paths,
+loop has no signal handlers, as those of Windows.  Paths,
 processes, consoles and sockets' errors stay those of this system: what depends on these is not seen here.
 """
 
@@ -16,6 +16,7 @@ import importlib
 import os
 import select
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 MODULES = {"fcntl", "grp", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty", "uvloop"}
@@ -28,7 +29,7 @@ NAMES: dict[Any, str] = {
     " TCP_USER_TIMEOUT socketpair",
     os: "O_CLOEXEC O_DIRECTORY O_NOFOLLOW O_NONBLOCK fchmod fork geteuid getgid getloadavg getpgid"
     " getpgrp getuid killpg mkfifo pidfd_open posix_fadvise posix_spawn pread preadv pwrite register_at_fork"
-    " sched_getaffinity sendfile set_blocking setsid statvfs sysconf tcgetpgrp uname",
+    " sched_getaffinity sendfile set_blocking setsid statvfs tcgetpgrp uname",
     select: "epoll poll",
 }
 
@@ -58,11 +59,8 @@ def lack() -> None:
     sys.meta_path[:] = map(Lacks, sys.meta_path)
 
     import asyncio
-    import platform
-    import ssl  # noqa: F401 - loaded while `sys.platform` still says what there is
-    import subprocess  # noqa: F401 - the same
 
-    platform.uname()
+    del os.sysconf  # asyncio asks it here, where sockets have a sendmsg
 
     class Loop(asyncio.SelectorEventLoop):
         """Hears no signals."""
@@ -74,7 +72,6 @@ def lack() -> None:
             raise NotImplementedError
 
     vars(asyncio.events)["new_event_loop"] = Loop
-    sys.platform = "win32"
 
 
 def import_all() -> None:
@@ -98,8 +95,10 @@ def upload(endpoint_url: str, directory: str) -> None:
 def main(what: str, *words: str) -> None:
     lack()
     if what == "command":
+        from s3_upload import embedded
         from s3_upload.cli.main import run
 
+        vars(embedded)["sys"] = SimpleNamespace(platform="win32", executable=sys.executable)
         sys.argv = ["s3-upload", *words]
         run()
     elif what == "upload":
