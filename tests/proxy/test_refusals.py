@@ -20,7 +20,7 @@ from s3_upload import (
     S3Client,
     s3_upload_files,
 )
-from tests.faults.actions import Garbage
+from tests.faults.actions import Action, Garbage, Reset, Torn
 from tests.faults.uploads import config
 from tests.proxy.forward import ForwardProxy, answer
 from tests.proxy.socks import HOST_UNREACHABLE, REFUSED_BY_RULE, SocksProxy
@@ -197,6 +197,23 @@ def test_a_page_in_the_place_of_a_store_over_http_names_the_way(
         error = refusal(url_of(fault_server(), HOST), proxy.url, tls)
     assert words in str(error)
     assert "; the way leads through the proxy 127.0.0.1" in str(error)
+
+
+@pytest.mark.parametrize("action", [Reset(), Torn()])
+def test_a_proxy_that_hangs_up_on_requests_over_http_is_named(
+    fault_server: StartFaultServer, action: Action
+) -> None:
+    hangs_up = fault_server(lambda _: action)  # as a proxy
+    with_one_retry = {"n_retries": 1, "max_outage_s": 0}
+    try:
+        summary = upload(f"http://{HOST}", BODIES, proxy=hangs_up.url, settings=with_one_retry)
+    except RunError as error:
+        said = [str(error)]
+    else:
+        said = [str(report.error) for report in summary.failed]
+    place = hangs_up.url.rpartition("/")[2]
+    assert said
+    assert all(f"; the way leads through the proxy {place} (--proxy" in text for text in said), said
 
 
 @pytest.mark.parametrize("verify", [True, False])

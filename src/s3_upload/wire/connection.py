@@ -59,6 +59,9 @@ class Connection(asyncio.Protocol):
     `lease`: of the run that uses it or did so last, where that run is held back.
     """
 
+    way = ""
+    """For the end of what is said of a connection that broke: which proxy reads what is sent."""
+
     def __init__(
         self,
         *,
@@ -307,14 +310,14 @@ class Connection(asyncio.Protocol):
         return f"the answer is not HTTP/1.1: {error}{seen}"
 
     def eof_received(self) -> None:
-        self._ended("the store closed the connection", in_order=True)
+        self._ended(f"the store closed the connection{self.way}", in_order=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None and self._future is not None:
             self._read_refusal()
         if isinstance(exc, ssl.SSLError):
             self._fail(*tls_failure(exc, FailureKind.RESET, "the connection broke"))
-        self._ended(f"the connection broke: {plain_text(exc)}", in_order=exc is None)
+        self._ended(f"the connection broke: {plain_text(exc)}{self.way}", in_order=exc is None)
 
     def _read_refusal(self) -> None:
         """After a write error: a store that hung up in the middle of a request has usually said why, and

@@ -76,6 +76,10 @@ class Forwarded(Straight):
     def _peer(self, address: str) -> Peer:
         return _peer(self._proxy, address)
 
+    async def lead(self, connection: Connection, address: str, timeout_s: float) -> None:
+        await super().lead(connection, address, timeout_s)
+        connection.way = f"; the way leads through {named(self._proxy)}"
+
 
 class Connected:
     """See the module's text. `host` and `port` here are the proxy's."""
