@@ -11,6 +11,7 @@ import pytest
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.wire import tcp_info
 from s3_upload.wire.connection import CLOSED, SLICE_BYTES, Connection
+from s3_upload.wire.exchange import Exchange
 from tests.wire.peers import MIB, OK, answering, head_for, read_request, reset, talking, until
 
 if TYPE_CHECKING:
@@ -284,3 +285,20 @@ def test_head_and_body_stay_two_buffers(run: Run, size: int) -> None:
             assert all(piece is body or piece.obj is body for piece in slices)
 
     run(main)
+
+
+def test_a_proxy_is_named_too_where_a_connection_ends_before_its_first_request() -> None:
+    async def main() -> str:
+        def nothing(_: Connection) -> None: ...
+
+        loop = asyncio.get_running_loop()
+        connection = Connection(loop=loop, address="127.0.0.1", on_idle=nothing, on_closed=nothing)
+        connection.way = "; the way leads through the proxy p.test:1"
+        connection.connection_lost(None)
+        with pytest.raises(AttemptError) as caught:
+            await connection.request(b"", b"", Exchange(now=loop.time, connect_timeout_s=1.0))
+        return str(caught.value)
+
+    assert asyncio.run(main()) == (
+        "the store closed the connection before the request; the way leads through the proxy p.test:1"
+    )

@@ -111,7 +111,8 @@ class Connection(asyncio.Protocol):
         Raises `AttemptError`.  Cancelling it closes the connection.
         """
         if self._closed:  # between the handshake and now
-            raise AttemptError(FailureKind.RESET, "the store closed the connection before the request")
+            message = f"the store closed the connection before the request{self.way}"
+            raise AttemptError(FailureKind.RESET, message)
         future: asyncio.Future[Response] = self._loop.create_future()
         self._future = future
         self._exchange = exchange
