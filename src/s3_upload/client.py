@@ -28,7 +28,7 @@ from s3_upload.report import ConnectionSample
 from s3_upload.s3.bucket_kinds import S3_EXPRESS
 from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
 from s3_upload.s3.credentials import CredentialProvider, Credentials
-from s3_upload.s3.endpoint import DEFAULT_PORTS, AddressingStyle, Endpoint, endpoint_for, service_endpoint
+from s3_upload.s3.endpoint import DEFAULT_PORTS, AddressingStyle, Endpoint, service_endpoint
 from s3_upload.s3.hints import CHECKSUMS_NOT_TAKEN, likely_cause, wrong_clock
 from s3_upload.s3.operations import (
     BODILESS,
@@ -419,15 +419,7 @@ class S3Client:
         return True
 
     def _new_target(self, bucket: str, region: str) -> _Target:
-        settings = self._settings
-        endpoint = endpoint_for(
-            bucket,
-            region,
-            settings.endpoint_url,
-            settings.addressing_style,
-            settings.variant,
-            arn_region=settings.arn_region,
-        )
+        endpoint = self._settings.endpoint(bucket, region)
         return self._add_target(bucket, self._moved.get(endpoint, endpoint))
 
     def _add_target(self, bucket: str, endpoint: Endpoint) -> _Target:

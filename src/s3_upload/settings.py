@@ -16,7 +16,13 @@ import msgspec
 from s3_upload.errors import ConfigError
 from s3_upload.profile import Profile, nested, read_profile, set_variables
 from s3_upload.proxy import DIRECT, ProxyRules, proxy_rules
-from s3_upload.s3.endpoint import ADDRESSING_STYLES, AddressingStyle, check_endpoint_url
+from s3_upload.s3.endpoint import (
+    ADDRESSING_STYLES,
+    AddressingStyle,
+    Endpoint,
+    check_endpoint_url,
+    endpoint_for,
+)
 from s3_upload.s3.variant import AWS_GLOBAL, STANDARD, Variant, real_region
 
 if TYPE_CHECKING:
@@ -47,6 +53,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     app_id: str = ""
     arn_region: bool = True
     express_sessions: bool = True
+
+    def endpoint(self, bucket: str, region: str | None = None) -> Endpoint:
+        """Where requests for `bucket` go; `region`: where it is known to be. Raises `ConfigError`."""
+        return endpoint_for(
+            bucket,
+            region or self.region,
+            self.endpoint_url,
+            self.addressing_style,
+            self.variant,
+            arn_region=self.arn_region,
+        )
 
 
 def resolve_settings(

@@ -74,7 +74,7 @@ def test_not_to_follow_links_is_a_flag_without_a_value() -> None:
     assert "--no-follow-symlinks" in help.about("--no-follow-symlinks")
     with Path("photos/a.jpg").open() as stdin, pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdin", stdin)
-        assert main(["--no-follow-symlinks", "-", "s3://b/key", "--dryrun"]) == 0
+        assert main(["--no-follow-symlinks", "-", "s3://bucket/key", "--dryrun"]) == 0
 
 
 def test_a_file_that_is_called_like_a_value_is_none_where_the_flag_stands_before(photos: Path) -> None:

@@ -80,3 +80,23 @@ def test_how_much_comes_in_by_stdin_nobody_knows_yet(capsys: pytest.CaptureFixtu
         "(dryrun) upload: stream to s3://bkt/key",
         "(dryrun) would upload 1 file, 0 B, of a size that only the upload shows",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (
+            ["s3://b--use1-az4--x-s3", "--acl", "private"],
+            "--acl: directory buckets",
+        ),
+        (["s3://b--USE1-az4--x-s3"], "b--USE1-az4--x-s3"),
+        (["s3://bucket", "--region", "no where"], "is no region name"),
+    ],
+)
+def test_what_an_upload_would_refuse_before_it_sends_anything_is_refused(
+    capsys: pytest.CaptureFixture[str], words: list[str], why: str
+) -> None:
+    assert main(["src", *words, "--dryrun"]) == main(["src", *words]) != 0
+    told, real = capsys.readouterr().err.splitlines()
+    assert why.removeprefix("--") in told
+    assert told == real

@@ -90,6 +90,9 @@ def run(job: Job) -> int:
     if job.options.output.dryrun:
         job.options.config(), job.options.objects.default_request()
         from s3_upload.cli.dryrun import dry_run
+        from s3_upload.cli.store import check_destination
+
+        check_destination(job.options.store, job.bucket, job.options.objects.request_fields())
 
         return dry_run(job.bucket, job.passes, job.options.output, job.rendering.nothing)
     began_s = time.monotonic()

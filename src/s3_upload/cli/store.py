@@ -6,11 +6,23 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from s3_upload.s3.bucket_kinds import S3_EXPRESS
+from s3_upload.s3.requests import refuse_unknown
+from s3_upload.settings import resolve_settings
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from s3_upload.cli.options import StoreOptions
     from s3_upload.client import S3Client
+    from s3_upload.request_fields import RequestFields
+
+
+def check_destination(options: StoreOptions, bucket: str, fields: RequestFields) -> None:
+    """Raises `ConfigError` where no request for `bucket` can be made, as an upload does before it begins."""
+    if options.embedded is None:
+        endpoint = resolve_settings(**options.settings()).endpoint(bucket)
+        refuse_unknown(fields, directory=endpoint.service == S3_EXPRESS)
 
 
 @contextmanager
