@@ -78,21 +78,35 @@ def test_the_look_ahead_walks_the_same() -> None:
 
 
 def test_the_command_and_the_calls_do_not_follow_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["src", "s3://b", "--dryrun", "--no-follow-symlinks"]) == 0
+    assert main(["src", "s3://bkt", "--dryrun", "--no-follow-symlinks"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[:2] == [
-        "(dryrun) upload: src/a to s3://b/a",
-        "(dryrun) upload: src/sub/b to s3://b/sub/b",
+        "(dryrun) upload: src/a to s3://bkt/a",
+        "(dryrun) upload: src/sub/b to s3://bkt/sub/b",
     ]
     assert f"(dryrun) skipped: src/dir_link: {LINK}" in err
     assert "secret" not in out + err
-    assert main(["perf-data", "src", "b", "p", "--dryrun", "--no-follow-symlinks", "--quiet"]) == 0
-    assert main(["secret", "s3://b", "--dryrun", "--follow-symlinks"]) == 0
+    assert (
+        main(
+            [
+                "perf-data",
+                "src",
+                "bkt",
+                "p",
+                "--dryrun",
+                "--embedded",
+                "s",
+                *"--no-follow-symlinks --quiet".split(),
+            ]
+        )
+        == 0
+    )
+    assert main(["secret", "s3://bkt", "--dryrun", "--follow-symlinks"]) == 0
     assert "upload: secret/key" in capsys.readouterr().out
-    assert main(["secret", "s3://b", "--dryrun", "--no-follow-symlinks", "--follow-symlinks"]) == 0
+    assert main(["secret", "s3://bkt", "--dryrun", "--no-follow-symlinks", "--follow-symlinks"]) == 0
     assert "upload: secret/key" in capsys.readouterr().out, "the last one counts"
     nobody = "http://127.0.0.1:1"
-    summary = upload("src_link", "s3://b", follow_symlinks=False, endpoint_url=nobody, region="r")
+    summary = upload("src_link", "s3://bkt", follow_symlinks=False, endpoint_url=nobody, region="r")
     assert (summary.uploaded, [report.reason for report in summary.skipped]) == (0, [LINK])
     with pytest.raises(TypeError, match="follow_symlinks: must be True or False"):
         files_recursive("src", follow_symlinks=0)  # type: ignore[arg-type]
