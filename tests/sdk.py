@@ -15,7 +15,7 @@ from s3_upload.adapters import aiobotocore_client, boto3_client
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from s3_upload.engine.client import Client
+    from s3_upload.transfer.client import Client
 
 T = TypeVar("T")
 

@@ -22,8 +22,8 @@ SRC = ROOT / "src" / "s3_upload"
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
-LEAVES = {"checks", "config", "descriptors", "errors", "filters", "http", "pace", "parts", "report", "source"}
-LEAVES |= {"processor", "proxy", "request_fields", "text", "threads", "tree", "units", "unsized", "urls"}
+LEAVES = {"checks", "config", "descriptors", "errors", "http", "pace", "parts", "processor", "proxy"}
+LEAVES |= {"report", "request_fields", "text", "threads", "units", "urls"}
 ARROWS: dict[str, set[str]] = {
     "checks": set(),
     "descriptors": set(),
@@ -38,44 +38,31 @@ ARROWS: dict[str, set[str]] = {
     "config": {"errors", "units"},
     "pace": {"errors", "report", "units"},
     "parts": {"config"},
-    "report": {"errors", "source", "text", "units"},
+    "report": {"errors", "sources", "text", "units"},
     "request_fields": {"checks", "errors"},
-    "filters": {"checks", "errors"},
-    "source": {"checks", "errors", "request_fields"},
-    "tree": {"checks", "descriptors", "errors", "filters", "source"},
-    "mapping": {"errors", "filters", "s3", "source", "tree", "unsized"},
-    "unsized": {"descriptors", "errors", "source"},
+    "s3": LEAVES - {"pace", "report"},
+    "sources": LEAVES - {"pace", "report"} | {"s3"},
     "control": LEAVES,
-    "s3": LEAVES,
-    "wire": LEAVES,
-    "observe": LEAVES,
-    "screen": LEAVES | {"observe"},
-    "engine": LEAVES | {"control", "observe", "s3", "wire"},
-    "profile": {"errors"},
-    "chain": {"profile"},
-    "session": LEAVES | {"chain", "profile", "s3"},
-    "settings": LEAVES | {"profile", "s3"},
+    "http1": LEAVES,
+    "observe": LEAVES | {"sources"},
+    "screen": LEAVES | {"observe", "sources"},
+    "transfer": LEAVES | {"control", "http1", "observe", "s3", "sources"},
+    "account": LEAVES | {"s3"},
     "embedded": LEAVES,
-    "bucket_requests": LEAVES | {"s3", "settings", "wire"},
-    "bucket_sessions": LEAVES | {"s3"},
-    "client": LEAVES | {"bucket_requests", "bucket_sessions", "s3", "wire", "session", "settings"},
-    "content_type": LEAVES | {"content_types"},
-    "content_types": {"checks", "errors", "text"},
-    "adapters": LEAVES | {"s3", "wire", "engine"},
-    "api": LEAVES | {"content_type", "engine", "control", "observe", "s3"},
+    "clients": LEAVES | {"account", "http1", "s3", "sources"},
+    "adapters": LEAVES | {"http1", "s3", "sources", "transfer"},
+    "api": LEAVES | {"control", "observe", "s3", "sources", "transfer"},
     "blocking": set(),
-    "showing": LEAVES | {"observe", "screen"},
-    "job": LEAVES
-    | {"api", "client", "content_type", "content_types", "engine", "mapping", "observe", "s3", "showing"},
+    "showing": LEAVES | {"observe", "screen", "sources"},
+    "job": LEAVES | {"account", "api", "clients", "observe", "s3", "showing", "sources", "transfer"},
     "running": LEAVES | {"blocking", "job", "observe"},
-    "calls": LEAVES | {"api", "blocking", "content_types", "engine", "job", "observe", "running", "s3"},
+    "calls": LEAVES | {"api", "blocking", "job", "observe", "running", "s3", "sources", "transfer"},
     "cli": LEAVES
-    | {"__init__", "api", "blocking", "observe", "screen", "client", "content_type", "embedded", "mapping"}
-    | {"profile", "s3", "session", "settings"},
+    | {"__init__", "account", "api", "blocking", "clients", "embedded", "observe", "s3", "screen", "sources"},
     "__main__": {"cli"},
     "__init__": LEAVES
-    | {"api", "calls", "client", "content_type", "engine", "job", "observe", "running", "s3", "settings"}
-    | {"wire"},
+    | {"account", "api", "calls", "clients", "http1", "job", "observe", "running", "s3", "sources"}
+    | {"transfer"},
 }
 """What each folder or module of the package may import of the package, types included."""
 
@@ -201,8 +188,8 @@ def test_decisions_are_pure(path: Path) -> None:
     assert clock_calls(text) == []
 
 
-@pytest.mark.parametrize("path", sources("src/s3_upload/engine"), ids=name)
-def test_no_callback_of_the_engine_can_leave_a_run_without_an_end(path: Path) -> None:
+@pytest.mark.parametrize("path", sources("src/s3_upload/transfer"), ids=name)
+def test_no_callback_of_a_transfer_can_leave_a_run_without_an_end(path: Path) -> None:
     if path.name != "watchdog.py":  # which arms itself again whatever it meets: it has a `try` of its own
         assert unguarded_callbacks(path.read_text(encoding="utf-8")) == []
 
@@ -214,9 +201,9 @@ def test_the_protocol_is_pure(path: Path) -> None:
     assert clock_calls(text) == []
 
 
-def test_only_the_wire_and_what_starts_processes_touch_sockets() -> None:
+def test_only_http1_and_what_starts_processes_touch_sockets() -> None:
     users = {name(path) for path in PACKAGE if banned_imports({"socket"}, path.read_text(encoding="utf-8"))}
-    assert {user for user in users if "/wire/" not in user} <= {
+    assert {user for user in users if "/http1/" not in user} <= {
         "src/s3_upload/adapters.py"
     }  # an SDK's errors
 
@@ -232,15 +219,17 @@ def test_the_map_shows_the_house_as_it_is() -> None:
 def map_of(text: str) -> set[str]:
     """Paths in the picture of src/s3_upload/: a folder's line ends in "/", its files are indented more."""
     picture = text.partition("src/s3_upload/\n")[2].partition("```")[0]
-    found, folder = set(), ""
+    found: set[str] = set()
+    folders: list[str] = []
     for line in picture.splitlines():
-        match = re.match(r"( +)([a-z0-9_]+)(/|\.py)(?: |$)", line)
+        match = re.match(r"((?:  )+)([a-z0-9_]+)(/|\.py)(?: |$)", line)
         if match is None:
             continue
+        del folders[len(match[1]) // 2 - 1 :]
         if match[3] == "/":
-            folder = match[2] + "/"
+            folders.append(match[2])
         else:
-            found.add(f"{folder if len(match[1]) > 2 else ''}{match[2]}.py")
+            found.add("/".join([*folders, match[2]]) + ".py")
     return found
 
 
@@ -250,18 +239,18 @@ def map_of(text: str) -> set[str]:
 @pytest.mark.parametrize(
     ("unit", "text"),
     [
-        ("control", "from s3_upload.engine.unit import Unit"),
-        ("control", "import s3_upload.wire.pool"),
-        ("s3", "from s3_upload.wire import exchange"),
-        ("wire", "from s3_upload.s3.operations import Operation"),
-        ("wire", "def f():\n    from s3_upload import client"),
-        ("engine", "from s3_upload.api import s3_upload_files"),
-        ("engine", "from s3_upload import S3Client"),
+        ("control", "from s3_upload.transfer.unit import Unit"),
+        ("control", "import s3_upload.http1.pool"),
+        ("s3", "from s3_upload.http1 import exchange"),
+        ("http1", "from s3_upload.s3.operations import Operation"),
+        ("http1", "def f():\n    from s3_upload.clients import s3"),
+        ("transfer", "from s3_upload.api import s3_upload_files"),
+        ("transfer", "from s3_upload import S3Client"),
         ("errors", "from s3_upload.report import SUCCESS"),
         ("api", "from s3_upload.cli.output import emit"),
-        ("client", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from s3_upload.cli import main"),
-        ("cli", "from s3_upload.engine.scheduler import Scheduler"),
-        ("control", "from ..engine import unit"),
+        ("api", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from s3_upload.cli import main"),
+        ("cli", "from s3_upload.transfer.scheduler import Scheduler"),
+        ("control", "from ..transfer import unit"),
         ("novelty", "x = 1"),
     ],
 )
@@ -272,10 +261,10 @@ def test_a_wrong_arrow_is_seen(unit: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("unit", "text"),
     [
-        ("engine", "from s3_upload.control.retry import Retry"),
-        ("engine", "from s3_upload.engine import unit"),
-        ("cli", "from s3_upload import __version__, client"),
-        ("wire", "import asyncio\nfrom s3_upload.http import Response"),
+        ("transfer", "from s3_upload.control.retrying.retry import Retry"),
+        ("transfer", "from s3_upload.transfer import unit"),
+        ("cli", "from s3_upload import __version__, api"),
+        ("http1", "import asyncio\nfrom s3_upload.http import Response"),
     ],
 )
 def test_a_right_arrow_is_let_be(unit: str, text: str) -> None:
@@ -355,6 +344,6 @@ def test_unfinished_work_is_seen(word: str) -> None:
 
 
 def test_a_map_is_read() -> None:
-    lines = ("```", "src/s3_upload/", "  api.py   joins", "  s3/", "    sigv4.py   signs", "  cli/   text")
-    picture = "\n".join((*lines, "    main.py", "```", "x.py"))
-    assert map_of(picture) == {"api.py", "s3/sigv4.py", "cli/main.py"}
+    lines = ("```", "src/s3_upload/", "  api.py   joins", "  s3/", "    sigv4.py   signs", "    deep/")
+    picture = "\n".join((*lines, "      x.py", "  cli/   text", "    main.py", "```", "x.py"))
+    assert map_of(picture) == {"api.py", "s3/sigv4.py", "s3/deep/x.py", "cli/main.py"}

@@ -9,15 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from s3_upload.account.settings import ChecksumMode
     from s3_upload.api import DefaultRequest, s3_upload_files
     from s3_upload.calls import start_upload, upload, upload_async
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
     from s3_upload.config import UploadConfig
-    from s3_upload.content_type import content_type_by_name
-    from s3_upload.engine.client import Client
-    from s3_upload.engine.feed import Sources
-    from s3_upload.engine.outages import Notice
-    from s3_upload.engine.progress import Progress
     from s3_upload.errors import (
         AttemptError,
         ConfigError,
@@ -28,7 +24,8 @@ if TYPE_CHECKING:
         UploadError,
         UploadsFailed,
     )
-    from s3_upload.filters import Filters, Rule
+    from s3_upload.http1.resolve import LookUp
+    from s3_upload.http1.tls import ClientCertificate
     from s3_upload.job import Settings, UploadSources
     from s3_upload.observe.events import (
         AttemptEnded,
@@ -50,11 +47,14 @@ if TYPE_CHECKING:
     from s3_upload.running import Running
     from s3_upload.s3.credentials import CredentialProvider, Credentials
     from s3_upload.s3.endpoint import AddressingStyle
-    from s3_upload.settings import ChecksumMode
-    from s3_upload.source import BinaryFile, Chunk, Chunks, ObjectSource
-    from s3_upload.tree import files_recursive
-    from s3_upload.wire.resolve import LookUp
-    from s3_upload.wire.tls import ClientCertificate
+    from s3_upload.sources.content_type import content_type_by_name
+    from s3_upload.sources.filters import Filters, Rule
+    from s3_upload.sources.source import BinaryFile, Chunk, Chunks, ObjectSource
+    from s3_upload.sources.walk import files_recursive
+    from s3_upload.transfer.client import Client
+    from s3_upload.transfer.outages import Notice
+    from s3_upload.transfer.progress import Progress
+    from s3_upload.transfer.read_ahead import Sources
 
 __version__ = "0.1.0"
 
@@ -121,18 +121,18 @@ __all__ = [
 _NAMES_IN = {
     "api": ("DefaultRequest", "s3_upload_files",),
     "calls": ("start_upload", "upload", "upload_async",),
-    "client": ("S3Client",),
+    "clients.s3": ("S3Client",),
     "config": ("UploadConfig",),
-    "content_type": ("content_type_by_name",),
-    "engine.client": ("Client",),
-    "engine.feed": ("Sources",),
-    "engine.outages": ("Notice",),
-    "engine.progress": ("Progress",),
+    "sources.content_type": ("content_type_by_name",),
+    "transfer.client": ("Client",),
+    "transfer.read_ahead": ("Sources",),
+    "transfer.outages": ("Notice",),
+    "transfer.progress": ("Progress",),
     "errors": (
         "AttemptError", "ConfigError", "FailureKind", "RunError", "S3UploadError", "SourceError",
         "UploadError", "UploadsFailed",
     ),
-    "filters": ("Filters", "Rule",),
+    "sources.filters": ("Filters", "Rule",),
     "job": ("Settings", "UploadSources",),
     "observe.events": (
         "AttemptEnded", "BytesAcknowledged", "Event", "LimitsChanged", "Listener", "Listening",
@@ -144,11 +144,11 @@ _NAMES_IN = {
     "running": ("Running",),
     "s3.credentials": ("CredentialProvider", "Credentials",),
     "s3.endpoint": ("AddressingStyle",),
-    "settings": ("ChecksumMode",),
-    "source": ("BinaryFile", "Chunk", "Chunks", "ObjectSource",),
-    "tree": ("files_recursive",),
-    "wire.resolve": ("LookUp",),
-    "wire.tls": ("ClientCertificate",),
+    "account.settings": ("ChecksumMode",),
+    "sources.source": ("BinaryFile", "Chunk", "Chunks", "ObjectSource",),
+    "sources.walk": ("files_recursive",),
+    "http1.resolve": ("LookUp",),
+    "http1.tls": ("ClientCertificate",),
 }  # fmt: skip
 
 if not TYPE_CHECKING:  # or a type checker would take any name for a public one

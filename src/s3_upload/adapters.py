@@ -37,9 +37,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from s3_upload.checks import wrong_type
-from s3_upload.engine.client import Client
 from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
 from s3_upload.http import Body, Response, SlicedBody
+from s3_upload.http1.exchange import Exchange
 from s3_upload.parts import StoreParts
 from s3_upload.request_fields import NO_FIELDS
 from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments
@@ -55,7 +55,7 @@ from s3_upload.s3.operations import (
 )
 from s3_upload.s3.responses import Failure
 from s3_upload.threads import DaemonThreads
-from s3_upload.wire.exchange import Exchange
+from s3_upload.transfer.client import Client
 
 MAX_TEXT_CHARS = 300
 MAX_CAUSES = 20

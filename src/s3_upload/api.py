@@ -20,36 +20,36 @@ import msgspec
 from s3_upload import descriptors
 from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_type
 from s3_upload.config import UploadConfig
-from s3_upload.content_type import Guess
-from s3_upload.control.bulk import BulkBound
-from s3_upload.control.courtesy import CappedWindow, Courtesy, PacedTimeout
-from s3_upload.control.outage import Outage
-from s3_upload.control.prefixes import AcceptedRates
-from s3_upload.control.retry import Retry, Rng
-from s3_upload.control.timeout import OriginTimeout, Timeout
-from s3_upload.control.timers import AdaptiveTimeout
-from s3_upload.control.window import AdaptiveWindow, FixedWindow, Window
-from s3_upload.engine.again import Again
-from s3_upload.engine.client import Client, LoopBound
-from s3_upload.engine.existing import Existing, not_overwriting
-from s3_upload.engine.feed import MAX_STREAMS, Feed, Offload, Sources
-from s3_upload.engine.gate import Gate, GatedClient
-from s3_upload.engine.nearby import Nearby, local_devices
-from s3_upload.engine.observer import Gauges
-from s3_upload.engine.outages import Notice
-from s3_upload.engine.pacer import Pacer, lease_of
-from s3_upload.engine.progress import Progress
-from s3_upload.engine.reader import Reader
-from s3_upload.engine.scheduler import Scheduler
-from s3_upload.engine.version import Versions
+from s3_upload.control.concurrency.big_bodies import BulkBound
+from s3_upload.control.concurrency.prefixes import AcceptedRates
+from s3_upload.control.concurrency.window import AdaptiveWindow, FixedWindow, Window
+from s3_upload.control.retrying.outage import Outage
+from s3_upload.control.retrying.retry import Retry, Rng
+from s3_upload.control.share.courtesy import CappedWindow, Courtesy, PacedTimeout
+from s3_upload.control.waiting.adaptive import AdaptiveTimeout
+from s3_upload.control.waiting.timeouts import OriginTimeout, Timeout
 from s3_upload.errors import attach_summary, summary_of
 from s3_upload.observe.events import Events, Listener, Listening, events_for
 from s3_upload.pace import Pace
 from s3_upload.processor import all_busy_s, busy_s, processors
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import NO_FIELDS, RequestFields
-from s3_upload.source import ObjectSource
+from s3_upload.sources.content_type import Guess
+from s3_upload.sources.files import Reader
+from s3_upload.sources.local_disk import Nearby, local_devices
+from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.version import Versions
 from s3_upload.threads import DaemonThreads
+from s3_upload.transfer.again import Again
+from s3_upload.transfer.client import Client, LoopBound
+from s3_upload.transfer.existing import Existing, not_overwriting
+from s3_upload.transfer.gate import Gate, GatedClient
+from s3_upload.transfer.observer import Gauges
+from s3_upload.transfer.outages import Notice
+from s3_upload.transfer.pacer import Pacer, lease_of
+from s3_upload.transfer.progress import Progress
+from s3_upload.transfer.read_ahead import MAX_STREAMS, Feed, Offload, Sources
+from s3_upload.transfer.scheduler import Scheduler
 
 DEFAULT_MAX_CONNECTIONS = 10_000
 RESERVED_FILES = 64
@@ -77,7 +77,7 @@ class Runtime(msgspec.Struct, frozen=True):
     `clock`: monotonic seconds.  `offload`: runs a blocking function off the loop; `offload_source` likewise
     what is the caller's (iterables, files) and may never return, so that it keeps no other from its thread.
     `pause` blocks for so many seconds, in a thread of `offload`.  `close`: the run needs it no more.
-    `local_devices`: see `engine.nearby`.  `busy_s`: see `processor`; `all_busy_s` is for each
+    `local_devices`: see `sources.local_disk`.  `busy_s`: see `processor`; `all_busy_s` is for each
     processor.
     """
 

@@ -12,8 +12,6 @@ from typing import Unpack
 from s3_upload import blocking
 from s3_upload.api import DefaultRequest
 from s3_upload.config import UploadConfig
-from s3_upload.content_types import ContentTypes
-from s3_upload.engine.client import Client
 from s3_upload.errors import attach_summary, summary_of
 from s3_upload.job import Progress, Settings, UploadSources, prepare
 from s3_upload.observe.events import Listener, Listening
@@ -21,7 +19,9 @@ from s3_upload.report import UploadSummary
 from s3_upload.request_fields import RequestFields
 from s3_upload.running import Running
 from s3_upload.s3.credentials import Credentials
+from s3_upload.sources.content_types import ContentTypes
 from s3_upload.threads import DaemonThreads
+from s3_upload.transfer.client import Client
 
 
 def upload(

@@ -3,7 +3,7 @@
 Rules:
 
 * `FailureKind` names the cause of one failed attempt, and each member carries its fate: what the
-  algorithm does about it.  `s3/responses.py` and `wire/` choose the kind, `control/retry.py` reads
+  algorithm does about it.  `s3/responses.py` and `http1/` choose the kind, `control/retrying/retry.py` reads
   the fate, the scheduler acts.  Nothing else branches on errors.
 * A file that could not be uploaded is an `UploadError` inside its report and in
   `UploadSummary.failed`; it is raised only by `UploadSummary.raise_for_failures()`.
@@ -35,7 +35,7 @@ class Fate(enum.Enum):
     """This object fails; the others go on."""
     RUN = "run"
     """No other object would fare better: stop the run with one clear message; among successes, try again
-    elsewhere, then fail the object (`control/refusals.py`)."""
+    elsewhere, then fail the object (`control/retrying/refusals.py`)."""
 
 
 class Remedy(enum.Enum):
@@ -207,7 +207,7 @@ class FailureKind(enum.Enum):
 
     @property
     def stops_run(self) -> bool:
-        """At once, or where it cannot be put right; among successes see `control/refusals.py`."""
+        """At once, or where it cannot be put right; among successes see `control/retrying/refusals.py`."""
         return self.fate in (Fate.RUN, Fate.CORRECT)
 
 

@@ -1,4 +1,4 @@
-"""What `wire/` is given and gives, and `s3/` reads, as plain data: a body and a response."""
+"""What `http1/` is given and gives, and `s3/` reads, as plain data: a body and a response."""
 
 from __future__ import annotations
 

@@ -19,22 +19,22 @@ import msgspec
 
 from s3_upload.api import DefaultRequest, s3_upload_files
 from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_type
-from s3_upload.client import S3Client
+from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
-from s3_upload.content_type import Guess
-from s3_upload.content_types import ContentTypes
-from s3_upload.engine.client import Client
 from s3_upload.errors import ConfigError, RunError
-from s3_upload.filters import Filters, filters_of
-from s3_upload.mapping import Destination, NothingToUpload, map_paths, walk_paths
 from s3_upload.observe.events import Events, Listener, Listening
 from s3_upload.pace import Pace
 from s3_upload.report import UploadReport, UploadSummary
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.showing import Walk, show_progress
-from s3_upload.source import ObjectSource, checked
-from s3_upload.tree import Listings
+from s3_upload.sources.content_type import Guess
+from s3_upload.sources.content_types import ContentTypes
+from s3_upload.sources.filters import Filters, filters_of
+from s3_upload.sources.mapping import Destination, NothingToUpload, map_paths, walk_paths
+from s3_upload.sources.source import ObjectSource, checked
+from s3_upload.sources.walk import Listings
+from s3_upload.transfer.client import Client
 
 Path = str | os.PathLike[str]
 UploadSources = Path | ObjectSource | Iterable[Path | ObjectSource] | AsyncIterable[ObjectSource]

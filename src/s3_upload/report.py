@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from s3_upload.errors import UploadError, UploadsFailed
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from s3_upload.text import unicode_of
 from s3_upload.units import show_bytes, show_rate
 
@@ -202,7 +202,7 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     `failed` and `skipped` hold the reports; those of bodies in memory have no `object` any more when such
     bodies are more than `FAILED_BODY_BYTES` together.  `notes` are phrases about what had to be put right on
     the way (a region, a clock, checksums that the store does not take), one of a kind.  `pace` tells how much
-    of the link was taken over time, in at most `engine.pacer.MAX_REPORTS` reports; empty where nothing held
+    of the link was taken over time, in at most `transfer.pacer.MAX_REPORTS` reports; empty where nothing held
     the run back.  `limits` tells what limited the run, by the names of `observe.limits`, and for which share
     of its time; the largest first.  `causes` counts the attempts that failed, by what the store said
     ("503 SlowDown") or what happened ("timeout"), the most frequent first.  `median_s` and `p99_s`: of how

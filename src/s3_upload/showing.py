@@ -14,7 +14,7 @@ from s3_upload.screen.frame import ASCII, UNICODE, Frame, Title
 from s3_upload.screen.lookahead import Lookahead
 from s3_upload.screen.painter import Painter
 from s3_upload.screen.watch import Watch
-from s3_upload.tree import Entry
+from s3_upload.sources.walk import Entry
 
 Walk = Callable[[], Iterable[Entry]]
 

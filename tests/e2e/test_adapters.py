@@ -18,6 +18,7 @@ import trustme
 
 from s3_upload.adapters import boto3_client
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
+from s3_upload.http1.exchange import Exchange
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3 import responses
 from s3_upload.s3.operations import (
@@ -29,14 +30,13 @@ from s3_upload.s3.operations import (
     CompletedPart,
     Operation,
 )
-from s3_upload.wire.exchange import Exchange
 from tests.sdk import arguments, with_client
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from s3_upload.engine.client import Client
     from s3_upload.http import Body, Buffer, Response
+    from s3_upload.transfer.client import Client
     from tests.store import Store
 
 PART_BYTES = 5 * 1024 * 1024

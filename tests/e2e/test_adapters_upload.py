@@ -10,7 +10,7 @@ import pytest
 from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.errors import FailureKind, RunError
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Request, Reset, Rule, s3_error
 from tests.sdk import with_client
 

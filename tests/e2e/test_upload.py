@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.api import s3_upload_files
-from s3_upload.client import S3Client
+from s3_upload.clients.s3 import S3Client
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
-from s3_upload.source import ObjectSource
-from s3_upload.tree import files_recursive
+from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.walk import files_recursive
 from tests.faults.actions import Answer, Rule, s3_error
 
 if TYPE_CHECKING:

@@ -46,8 +46,8 @@ def no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setattr("s3_upload.session.BotocoreCredentials", looked_up)
-    monkeypatch.setattr("s3_upload.session.credentials_from_environment", looked_up)
+    monkeypatch.setattr("s3_upload.account.botocore.BotocoreCredentials", looked_up)
+    monkeypatch.setattr("s3_upload.account.botocore.credentials_from_environment", looked_up)
 
 
 @pytest.mark.usefixtures("no_lookup")

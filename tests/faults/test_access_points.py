@@ -11,7 +11,7 @@ from tests.faults.signatures import is_signed_with, scope_of
 from tests.faults.uploads import PART_BYTES, config, run, sources, upload
 
 if TYPE_CHECKING:
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
     from tests.conftest import StartFaultServer
 
 ARN = "arn:aws:s3:eu-west-1:123456789012:accesspoint/photos"

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload.engine.feed import Feed
-from s3_upload.engine.nearby import Nearby
-from s3_upload.engine.objects import Objects
-from s3_upload.engine.progress import Delivery
-from s3_upload.engine.scheduler import Scheduler
-from s3_upload.engine.watchdog import Watchdog
 from s3_upload.errors import SourceError
 from s3_upload.report import SummaryFold
-from s3_upload.source import ObjectSource
+from s3_upload.sources.local_disk import Nearby
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.objects import Objects
+from s3_upload.transfer.progress import Delivery
+from s3_upload.transfer.read_ahead import Feed
+from s3_upload.transfer.scheduler import Scheduler
+from s3_upload.transfer.watchdog import Watchdog
 from tests.faults.actions import Rule, s3_error
 from tests.faults.uploads import PART_BYTES, upload
 

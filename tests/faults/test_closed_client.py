@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from s3_upload.api import s3_upload_files
-from s3_upload.client import S3Client
+from s3_upload.clients.s3 import S3Client
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
 from tests.faults.actions import Delay, Serve, Stall
@@ -116,8 +116,8 @@ def test_a_dead_name_server_does_not_hold_up_an_interrupted_run(never_resolves: 
 def test_a_dead_name_server_does_not_hold_up_the_end_of_a_run_that_gave_up(
     never_resolves: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3_upload.wire.resolve.DNS_TIMEOUT_S", 0.01)
-    monkeypatch.setattr("s3_upload.wire.resolve.RESOLVE_PAUSE_S", 0.0)
+    monkeypatch.setattr("s3_upload.http1.resolve.DNS_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("s3_upload.http1.resolve.RESOLVE_PAUSE_S", 0.0)
     with pytest.raises(RunError, match=r"no answer within 0\.01 s") as caught:
         asyncio.run(upload_nowhere())
     assert caught.value.kind is FailureKind.HOST_UNKNOWN

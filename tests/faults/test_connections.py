@@ -10,7 +10,7 @@ import pytest
 from s3_upload.api import s3_upload_files
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.request_fields import RequestFields
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Delay, Reset, Rule, Serve, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, sources, stored, upload
 from tests.unit.test_bulk_line import Plain
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from s3_upload.http import Response
+    from s3_upload.http1.exchange import Exchange
     from s3_upload.s3.operations import Operation
-    from s3_upload.wire.exchange import Exchange
     from tests.conftest import StartFaultServer
     from tests.faults.actions import Request
     from tests.faults.server import FaultServer

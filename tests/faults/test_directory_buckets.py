@@ -12,11 +12,11 @@ import pytest
 import trustme
 
 from s3_upload.api import s3_upload_files
-from s3_upload.client import S3Client
+from s3_upload.clients.s3 import S3Client
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Request, Reset, Stall, s3_error
 from tests.faults.directory import BUCKET, LIFE_S, START_S, Clock, Directory, DirectoryModel
 from tests.faults.uploads import PART_BYTES, config, run, sources, upload

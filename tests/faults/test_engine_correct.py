@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.api import s3_upload_files
-from s3_upload.client import S3Client
+from s3_upload.clients.s3 import S3Client
 from s3_upload.errors import AttemptError, FailureKind, RunError
+from s3_upload.http1.exchange import Exchange
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.s3.responses import Failure
-from s3_upload.source import ObjectSource
-from s3_upload.wire.exchange import Exchange
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Answer, Delay, Request, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, run, sources, stored, upload
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import FailureKind
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Request, s3_error
 from tests.faults.uploads import BUCKET, HANG_S, PART_BYTES, Reports, stored, upload
 

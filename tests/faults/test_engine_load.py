@@ -10,17 +10,17 @@ import pytest
 
 from s3_upload.api import Controls, real_runtime, run_upload
 from s3_upload.config import UploadConfig
-from s3_upload.control.retry import Retry
-from s3_upload.control.timeout import OriginTimeout
+from s3_upload.control.retrying.retry import Retry
+from s3_upload.control.waiting.timeouts import OriginTimeout
 from s3_upload.http import Response
 from s3_upload.parts import StoreParts
 from tests.faults.actions import Delay, Reset, Serve, Stall, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, sources, stored, upload
 
 if TYPE_CHECKING:
+    from s3_upload.http1.exchange import Exchange
     from s3_upload.s3.operations import Operation
     from s3_upload.s3.responses import Failure
-    from s3_upload.wire.exchange import Exchange
     from tests.conftest import StartFaultServer
 
 SETTINGS = {

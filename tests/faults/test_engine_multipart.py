@@ -14,14 +14,14 @@ import pytest
 
 from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
-from s3_upload.control.retry import ASK_RETRIES
-from s3_upload.engine.feed import MAX_CREATES
-from s3_upload.engine.version import Versions
+from s3_upload.control.retrying.retry import ASK_RETRIES
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.report import AttemptReport
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, Operation
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.version import Versions
+from s3_upload.transfer.read_ahead import MAX_CREATES
 from tests.faults.actions import Action, Delay, Garbage, Request, Reset, Rule, Stall, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, quiet, run, stored, upload
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
     from s3_upload.config import UploadConfig
     from s3_upload.http import Response
+    from s3_upload.http1.exchange import Exchange
     from s3_upload.report import UploadSummary
-    from s3_upload.wire.exchange import Exchange
     from tests.conftest import StartFaultServer, Tls
     from tests.faults.server import FaultServer
 
@@ -393,7 +393,7 @@ def test_a_run_that_stops_aborts_what_it_began(fault_server: StartFaultServer, b
 def test_the_last_goodbye_is_bounded(
     fault_server: StartFaultServer, big: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3_upload.engine.tidy.ABORT_GRACE_S", 0.2)
+    monkeypatch.setattr("s3_upload.transfer.abort.ABORT_GRACE_S", 0.2)
     server = fault_server([Rule(Stall(), query=PART), Rule(Stall(), method="DELETE")])
 
     async def main(client: S3Client) -> None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload.control.retry import ASK_RETRIES
+from s3_upload.control.retrying.retry import ASK_RETRIES
 from s3_upload.errors import FailureKind, UploadsFailed
 from s3_upload.request_fields import RequestFields
 from tests.faults.actions import Action, Answer, Early, Garbage, Reset, Rule, Serve, Stall, Torn, s3_error
 from tests.faults.uploads import Reports, config, stored, upload
 
 if TYPE_CHECKING:
-    from s3_upload.source import ObjectSource
+    from s3_upload.sources.source import ObjectSource
     from tests.conftest import StartFaultServer, Tls
 
 CONTENTS = {f"good-{n}": b"%d" % n for n in range(5)} | {"bad": random.Random(1).randbytes(300_000)}

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload.engine.reader import PULL_BUDGET_S
 from s3_upload.errors import FailureKind
-from s3_upload.source import ObjectSource
-from s3_upload.tree import files_recursive
+from s3_upload.sources.files import PULL_BUDGET_S
+from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.walk import files_recursive
 from tests.faults.actions import s3_error
 from tests.faults.uploads import PART_BYTES, Reports, stored, upload
 
@@ -121,7 +121,7 @@ def test_a_file_that_changes_while_it_is_read(
         return read(fd, size)
 
     changed: list[str] = []
-    monkeypatch.setattr("s3_upload.engine.reader.os.read", meddle)
+    monkeypatch.setattr("s3_upload.sources.files.os.read", meddle)
     summary = upload(server, [ObjectSource.file(path, "bad"), ObjectSource.data(b"x", "good")])
     if times == 1:
         assert stored(server) == {"good": b"x", "bad": path.read_bytes()}

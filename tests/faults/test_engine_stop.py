@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.api import s3_upload_files
-from s3_upload.client import S3Client
-from s3_upload.control.retry import MIN_RETRIES_TO_STOP
+from s3_upload.clients.s3 import S3Client
+from s3_upload.control.retrying.retry import MIN_RETRIES_TO_STOP
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Answer, Delay, Early, Garbage, Rule, Stall, s3_error
 from tests.faults.model import S3Model
 from tests.faults.uploads import (

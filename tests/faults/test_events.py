@@ -22,7 +22,7 @@ from s3_upload.observe.events import (
     UploadCreated,
 )
 from s3_upload.observe.limits import AWAY, NAMES
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Rule, Stall, s3_error
 from tests.faults.test_outage import SMALL, WAITS, Tripping, nth_request
 from tests.faults.uploads import BUCKET, PART_BYTES, config, quiet, run, sources, upload
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
     from s3_upload.report import UploadSummary
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer

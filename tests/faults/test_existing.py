@@ -10,7 +10,7 @@ import pytest
 from s3_upload import FailureKind, RunError
 from s3_upload.observe.events import AttemptEnded, Event, ObjectBegun
 from s3_upload.report import SKIPPED
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Answer, Garbage, Request, Reset, Rule, Stall, s3_error
 from tests.faults.uploads import PART_BYTES, Reports, config, stored, upload
 

@@ -17,7 +17,7 @@ from s3_upload.s3.operations import (
     PUT_OBJECT,
     UPLOAD_PART,
 )
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Request, Rule, s3_error
 from tests.faults.uploads import PART_BYTES, Reports, stored, upload
 from tests.unit.test_fields import EVERYTHING, KEY

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_upload.api import s3_upload_files
-from s3_upload.wire import tcp_info
+from s3_upload.http1 import tcp_info
 from tests.faults.uploads import BUCKET, config, run, sources, stored
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
     from s3_upload.report import UploadReport
-    from s3_upload.source import ObjectSource
+    from s3_upload.sources.source import ObjectSource
     from tests.conftest import StartFaultServer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="SO_MAX_PACING_RATE is Linux's")

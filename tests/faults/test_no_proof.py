@@ -10,8 +10,8 @@ import pytest
 
 from s3_upload import FailureKind, RunError
 from s3_upload.cli.main import main
-from s3_upload.control.refusals import MAX_IN_A_ROW, STRAY_RETRIES
-from s3_upload.source import ObjectSource
+from s3_upload.control.retrying.refusals import MAX_IN_A_ROW, STRAY_RETRIES
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Answer, Early, Request, Rule, foreign
 from tests.faults.model import S3Model
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, stored, upload
@@ -38,7 +38,7 @@ NO_PROOF = {
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("s3_upload.control.retry.BASE_STRAY_S", 0.01)
+    monkeypatch.setattr("s3_upload.control.retrying.retry.BASE_STRAY_S", 0.01)
 
 
 # --- no S3 at all ------------------------------------------------------------------------------------

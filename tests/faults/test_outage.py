@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.api import s3_upload_files
-from s3_upload.client import S3Client
+from s3_upload.clients.s3 import S3Client
 from s3_upload.errors import AttemptError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations import HEAD_OBJECT
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Reset, Rule, Stall, s3_error
 from tests.faults.directory import BUCKET as DIRECTORY
 from tests.faults.directory import LIFE_S, Directory, DirectoryModel
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from s3_upload.config import UploadConfig
     from s3_upload.http import Response
+    from s3_upload.http1.exchange import Exchange
     from s3_upload.report import UploadSummary
     from s3_upload.s3.operations import Operation
-    from s3_upload.wire.exchange import Exchange
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
 

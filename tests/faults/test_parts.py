@@ -11,7 +11,7 @@ from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
 from s3_upload.errors import FailureKind
 from s3_upload.parts import PartRules
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Answer, Request, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
     from s3_upload.config import UploadConfig
     from s3_upload.report import UploadSummary
     from tests.conftest import StartFaultServer

@@ -8,8 +8,8 @@ import pytest
 
 from s3_upload import FailureKind, RunError
 from s3_upload.api import s3_upload_files
-from s3_upload.client import S3Client
-from s3_upload.source import ObjectSource
+from s3_upload.clients.s3 import S3Client
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Answer, Request, foreign, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, sources, stored, upload
 

@@ -9,8 +9,8 @@ import pytest
 
 from s3_upload import FailureKind, RunError
 from s3_upload.cli.main import main
-from s3_upload.control.refusals import MAX_IN_A_ROW, STRAY_RETRIES
-from s3_upload.source import ObjectSource
+from s3_upload.control.retrying.refusals import MAX_IN_A_ROW, STRAY_RETRIES
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Answer, Request, Rule, foreign, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, stored, upload
 
@@ -45,8 +45,8 @@ FOR_GOOD = {
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the waits that a node needs which has just been started."""
-    monkeypatch.setattr("s3_upload.control.retry.BASE_STRAY_S", 0.01)
-    monkeypatch.setattr("s3_upload.control.retry.BASE_THROTTLE_S", 0.01)
+    monkeypatch.setattr("s3_upload.control.retrying.retry.BASE_STRAY_S", 0.01)
+    monkeypatch.setattr("s3_upload.control.retrying.retry.BASE_THROTTLE_S", 0.01)
 
 
 # --- among successes -----------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.api import Controls, controls_for, real_runtime, run_upload
-from s3_upload.control.retry import ASK_RETRIES
-from s3_upload.control.window import AdaptiveWindow
+from s3_upload.control.concurrency.window import AdaptiveWindow
+from s3_upload.control.retrying.retry import ASK_RETRIES
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.request_fields import RequestFields
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Answer, Request, Reset, Rule, Torn, s3_error
 from tests.faults.model import S3Model
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, run, sources, stored, upload
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
     from tests.conftest import StartFaultServer, Tls
 
 BODY = b"the body"
@@ -291,7 +291,7 @@ class Watched(AdaptiveWindow):
 def test_a_hundred_throttles_at_once_leave_the_window_alone_and_fail_no_file(
     fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3_upload.control.retry.BASE_THROTTLE_S", 0.01)
+    monkeypatch.setattr("s3_upload.control.retrying.retry.BASE_THROTTLE_S", 0.01)
     server = fault_server(lambda request: s3_error(503, "SlowDown") if request.number <= 100 else None)
     window = Watched(100)
 

@@ -10,14 +10,14 @@ import pytest
 
 from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Early, Reset, Rule, Stall, s3_error
 from tests.faults.uploads import BUCKET, Reports, config, quiet, run, stored, upload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
     from tests.conftest import StartFaultServer, Tls
 
 PARTS, PART_BYTES = 8, 8 * MIB

@@ -10,11 +10,11 @@ import pytest
 
 from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
-from s3_upload.engine import spool
-from s3_upload.engine.spool import SpooledPart
 from s3_upload.errors import FailureKind
 from s3_upload.parts import PartRules
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer import spool
+from s3_upload.transfer.spool import SpooledPart
 from tests.faults.actions import Action, Early, Reset, Rule, s3_error
 from tests.faults.uploads import BUCKET, config, run, stored
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
     from s3_upload.report import UploadSummary
     from tests.conftest import StartFaultServer, Tls
     from tests.faults.server import FaultServer

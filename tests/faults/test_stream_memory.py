@@ -12,14 +12,14 @@ import pytest
 
 from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
-from s3_upload.engine.feed import MAX_STREAMS
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.read_ahead import MAX_STREAMS
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored, upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
     from s3_upload.report import UploadSummary
     from tests.conftest import StartFaultServer
 

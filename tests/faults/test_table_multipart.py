@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import FailureKind
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Answer, Request, Reset, Rule, s3_error
 from tests.faults.model import S3Model
 from tests.faults.uploads import PART_BYTES, Reports, config, stored, upload
@@ -58,7 +58,7 @@ def counts(server: FaultServer) -> tuple[int, ...]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("s3_upload.control.retry.BASE_THROTTLE_S", 0.01)
+    monkeypatch.setattr("s3_upload.control.retrying.retry.BASE_THROTTLE_S", 0.01)
 
 
 @pytest.fixture

@@ -168,7 +168,7 @@ STOPS = {
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A throttle's back-off begins at a second, which nothing here has to wait for."""
-    monkeypatch.setattr("s3_upload.control.retry.BASE_THROTTLE_S", 0.01)
+    monkeypatch.setattr("s3_upload.control.retrying.retry.BASE_THROTTLE_S", 0.01)
 
 
 @pytest.mark.parametrize("signal", RETRIED)

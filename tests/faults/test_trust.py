@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from s3_upload import ConfigError, ObjectSource, S3Client
-from s3_upload.wire.tls import tls_context
+from s3_upload.http1.tls import tls_context
 from tests.faults.uploads import PART_BYTES, stored, upload
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload import Credentials, UploadConfig, UploadSummary, upload
-from s3_upload.tree import files_recursive
-from s3_upload.unsized import stream_at
+from s3_upload.sources.unsized import stream_at
+from s3_upload.sources.walk import files_recursive
 from tests.faults.actions import Rule, s3_error
 from tests.faults.uploads import BUCKET, Reports, stored
 

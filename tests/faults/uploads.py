@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import uvloop
 
 from s3_upload.api import s3_upload_files
-from s3_upload.client import S3Client
+from s3_upload.clients.s3 import S3Client
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.s3.credentials import Credentials
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Stall
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from typing import Any, cast
 
 from s3_upload.errors import AttemptError
 from s3_upload.http import Response
+from s3_upload.http1.connection import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES, Connection
+from s3_upload.http1.exchange import Exchange
 from s3_upload.s3 import operations
 from s3_upload.s3.responses import MAX_ID_CHARS, MAX_MESSAGE_CHARS, Failure, classify, upload_id
-from s3_upload.wire.connection import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES, Connection
-from s3_upload.wire.exchange import Exchange
 from tests.fuzz.answers import Answer
 
 REQUEST = b"PUT /b/k HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\n\r\n"

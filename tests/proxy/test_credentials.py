@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_upload import upload as upload_call
-from s3_upload.session import BotocoreCredentials
+from s3_upload.account.botocore import BotocoreCredentials
 from tests.account import services
 from tests.aws_home import Home, home
 from tests.faults.uploads import BUCKET, stored

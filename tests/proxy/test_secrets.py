@@ -90,7 +90,7 @@ def _all_reprs() -> str:
 
 
 def test_nothing_of_a_settings_repr(monkeypatch: pytest.MonkeyPatch) -> None:
-    from s3_upload.settings import resolve_settings
+    from s3_upload.account.settings import resolve_settings
 
     monkeypatch.setenv("ALL_PROXY", f"http://{USER}:{PASSWORD}@p.test")
     settings: Any = resolve_settings()

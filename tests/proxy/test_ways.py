@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from s3_upload import Credentials, ObjectSource, S3Client, s3_upload_files
-from s3_upload.wire import tcp_info
+from s3_upload.http1 import tcp_info
 from tests.faults.uploads import BUCKET, PART_BYTES, config, stored
 from tests.proxy.forward import ForwardProxy
 from tests.proxy.socks import SocksProxy

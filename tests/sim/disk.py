@@ -1,7 +1,7 @@
 """Files that exist only here, read through the door that the engine has for its threads.
 
 `SimDisk.offload` stands for `Runtime.offload`: it takes virtual time for every call, and answers the
-reads of files itself by the rules of `engine.reader.Reader` (one version of a file, or an error).
+reads of files itself by the rules of `sources.files.Reader` (one version of a file, or an error).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from s3_upload.engine.reader import BigFile, HashedBody, Reader, Sums
-from s3_upload.engine.version import Identity
 from s3_upload.errors import FailureKind, SourceError
-from s3_upload.source import ObjectSource
+from s3_upload.sources.files import BigFile, HashedBody, Reader, Sums
+from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.version import Identity
 
 MIN_CALL_S = 20e-6
 PATTERN = memoryview(random.Random(0).randbytes(16 << 20))

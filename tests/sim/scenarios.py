@@ -24,9 +24,9 @@ from pathlib import Path
 
 from s3_upload.api import Controls, controls_for
 from s3_upload.config import UploadConfig
-from s3_upload.control.retry import Retry
-from s3_upload.control.timeout import OriginTimeout, Timeouts
-from s3_upload.control.window import FixedWindow
+from s3_upload.control.concurrency.window import FixedWindow
+from s3_upload.control.retrying.retry import Retry
+from s3_upload.control.waiting.timeouts import OriginTimeout, Timeouts
 from s3_upload.errors import FailureKind
 from s3_upload.report import AttemptReport
 from tests.sim.loop import START_S, SimLoop

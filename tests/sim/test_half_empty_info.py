@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from s3_upload.config import UploadConfig
-from s3_upload.wire import tcp_info
+from s3_upload.http1 import tcp_info
 from tests.sim.oracle import violations
 from tests.sim.run import Outcome, run_world
 from tests.sim.server import Faults, StoreSpec

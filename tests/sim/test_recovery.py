@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from s3_upload.config import UploadConfig
-from s3_upload.engine.inquiry import ASK_AFTER_S
 from s3_upload.errors import RunError
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, HEAD_OBJECT
+from s3_upload.transfer.inquiry import ASK_AFTER_S
 from tests.sim.oracle import violations
 from tests.sim.run import Outcome, run_world
 from tests.sim.server import Faults, StoreSpec

@@ -14,13 +14,13 @@ import msgspec
 import pytest
 
 from s3_upload.config import UploadConfig
-from s3_upload.engine.client import Client
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.http import Buffer, Response
+from s3_upload.http1.exchange import Exchange
 from s3_upload.report import UploadReport
 from s3_upload.s3.operations import HEAD_OBJECT, PUT_OBJECT, Operation
 from s3_upload.s3.responses import Failure
-from s3_upload.wire.exchange import Exchange
+from s3_upload.transfer.client import Client
 from tests.sim.__main__ import replay_command
 from tests.sim.oracle import violations
 from tests.sim.run import Meddling, run_world

@@ -24,15 +24,15 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from s3_upload.client import S3Client
-from s3_upload.control.budget import SpeculationBudget
-from s3_upload.control.timeout import Timeouts
-from s3_upload.engine.attempt import Attempts
-from s3_upload.engine.unit import Unit, Upload
-from s3_upload.engine.watchdog import MIN_SLEEP_S, InFlight, Watchdog
+from s3_upload.clients.s3 import S3Client
+from s3_upload.control.retrying.budget import SpeculationBudget
+from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations import PUT_OBJECT, Operation
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.attempt import Attempts
+from s3_upload.transfer.unit import Unit, Upload
+from s3_upload.transfer.watchdog import MIN_SLEEP_S, InFlight, Watchdog
 from tests.faults.model import S3Model
 from tests.sim.handshake import Address
 from tests.sim.loop import START_S, SimLoop, Stuck

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from s3_upload.config import UploadConfig
 from s3_upload.errors import SourceError
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.sim.disk import PATTERN, SimFile
 from tests.sim.server import Faults, StoreSpec
 

@@ -21,13 +21,13 @@ import awscrt.checksums
 import botocore.exceptions
 
 from s3_upload.api import s3_upload_files
-from s3_upload.client import S3Client
+from s3_upload.clients.s3 import S3Client
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import CUSTOMER_KEY_BYTES, CustomerKey, RequestFields
 from s3_upload.s3.credentials import Credentials
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.store import REGION, Store
 
 PART = 5 * MIB

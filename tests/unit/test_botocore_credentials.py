@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from s3_upload.errors import ConfigError, FailureKind, RunError
-from s3_upload.s3.credentials import Credentials
-from s3_upload.session import (
+from s3_upload.account.botocore import (
     LOAD_TIMEOUT_S,
     RETRY_REFRESH_S,
     BotocoreCredentials,
     credentials_from_environment,
 )
+from s3_upload.errors import ConfigError, FailureKind, RunError
+from s3_upload.s3.credentials import Credentials
 from tests.aws_home import Home, home
 
 __all__ = ["home"]
@@ -51,8 +51,8 @@ def botocore_access_key(profile: str | None = None) -> str:
 def test_environment_needs_no_botocore(home: Home) -> None:
     program = (
         "import sys\n"
-        "from s3_upload.session import BotocoreCredentials\n"
-        "from s3_upload.settings import resolve_settings\n"
+        "from s3_upload.account.botocore import BotocoreCredentials\n"
+        "from s3_upload.account.settings import resolve_settings\n"
         "resolve_settings()\n"
         "assert BotocoreCredentials().current().access_key == 'AKENV'\n"
         "assert not [name for name in sys.modules if name.startswith('botocore')]\n"
@@ -257,6 +257,6 @@ def test_expired_credentials_are_never_used(home: Home) -> None:
 
 def test_a_process_that_hangs_does_not_hang_us(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.config("[default]\ncredential_process = sleep 5\n")
-    monkeypatch.setattr("s3_upload.session.LOAD_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("s3_upload.account.botocore.LOAD_TIMEOUT_S", 0.0)
     assert failure(BotocoreCredentials()).startswith("no credentials within 0 s")
     assert LOAD_TIMEOUT_S > 60

@@ -11,7 +11,7 @@ import pytest
 from botocore.utils import JSONFileCache
 
 from s3_upload import S3Client
-from s3_upload.session import BotocoreCredentials
+from s3_upload.account.botocore import BotocoreCredentials
 from tests.account import services
 from tests.aws_home import Home, home
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from s3_upload.errors import ConfigError
-from s3_upload.mapping import Destination
 from s3_upload.s3.endpoint import endpoint_for
 from s3_upload.s3.variant import Variant
+from s3_upload.sources.mapping import Destination
 
 ARN = "arn:aws:s3:eu-west-1:123456789012:accesspoint/photos"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload.bucket_sessions import (
+from s3_upload.clients.bucket_sessions import (
     RENEW_S,
     RETRY_S,
     USUAL_LIFE_S,

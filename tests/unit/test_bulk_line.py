@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from s3_upload.control.bulk import BulkBound
-from s3_upload.engine.bulk import TICK_S, BulkLine
-from s3_upload.engine.client import Client, PacedClient
+from s3_upload.control.concurrency.big_bodies import BulkBound
 from s3_upload.http import Response
 from s3_upload.parts import StoreParts
 from s3_upload.report import ConnectionSample, Paces
+from s3_upload.transfer.bulk import TICK_S, BulkLine
+from s3_upload.transfer.client import Client, PacedClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from s3_upload.http1.exchange import Exchange
     from s3_upload.s3.operations import Operation
     from s3_upload.s3.responses import Failure
-    from s3_upload.wire.exchange import Exchange
 
 
 class Plain:

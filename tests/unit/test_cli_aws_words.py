@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from botocore.utils import parse_to_aware_datetime
 
-from s3_upload import ConfigError, content_types
+from s3_upload import ConfigError
 from s3_upload.cli import help, session
 from s3_upload.cli.main import main
 from s3_upload.cli.objects import parse_pairs
@@ -18,7 +18,8 @@ from s3_upload.cli.output import EXIT_USAGE, UsageError
 from s3_upload.cli.words import for_parser
 from s3_upload.request_fields import NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.s3.fields import field_headers
-from s3_upload.source import ObjectSource
+from s3_upload.sources import content_types
+from s3_upload.sources.source import ObjectSource
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from s3_upload.cli import output
 from s3_upload.cli.render import JsonLines, Table, Text
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import AttemptReport, UploadReport, UploadSummary
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from s3_upload.units import show_bytes
 from tests.platforms import needs_full_disk
 

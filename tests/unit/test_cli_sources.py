@@ -8,7 +8,7 @@ import pytest
 
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.sources import refuse_overlap, split_words
-from s3_upload.mapping import Destination
+from s3_upload.sources.mapping import Destination
 
 COMMANDS = ("perf-data", "serve")
 

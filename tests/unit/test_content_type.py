@@ -14,8 +14,8 @@ import pytest
 
 from s3_upload import ConfigError, ObjectSource, RequestFields, content_type_by_name
 from s3_upload.cli.main import main
-from s3_upload.content_type import Guess
-from s3_upload.content_types import TABLE, content_types_of, own_types, read
+from s3_upload.sources.content_type import Guess
+from s3_upload.sources.content_types import TABLE, content_types_of, own_types, read
 
 
 def told(request: Callable[[ObjectSource], RequestFields], name: str) -> tuple[str | None, str | None]:

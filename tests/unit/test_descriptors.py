@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ from s3_upload.descriptors import (
     is_want,
     patiently,
 )
-from s3_upload.engine.reader import NO_LINKS, HashedBody, Reader
-from s3_upload.engine.version import Versions
 from s3_upload.errors import SourceError
-from s3_upload.source import ObjectSource
+from s3_upload.sources.files import NO_LINKS, HashedBody, Reader
+from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.version import Versions
+from s3_upload.sources.walk import files_recursive
 from s3_upload.threads import DaemonThreads
-from s3_upload.tree import files_recursive
 
 WANTS = [OSError(number, os.strerror(number)) for number in (errno.EMFILE, errno.ENFILE)]
 
@@ -135,7 +136,7 @@ def test_a_file_is_opened_when_there_is_a_descriptor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: Reader, time: Time, want: OSError
 ) -> None:
     (tmp_path / "f").write_bytes(b"x")
-    monkeypatch.setattr("s3_upload.engine.reader.os.open", Scarce(os.open, 3, want))
+    monkeypatch.setattr("s3_upload.sources.files.os.open", Scarce(os.open, 3, want))
     [found] = reader.read_batch([ObjectSource.file(tmp_path / "f", "k")], 0)
     assert isinstance(found, HashedBody)
     assert len(time.pauses_s) == 2  # the first try was without patience
@@ -144,7 +145,7 @@ def test_a_file_is_opened_when_there_is_a_descriptor(
 def test_a_file_that_gets_no_descriptor_fails_in_the_end_and_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: Reader, time: Time
 ) -> None:
-    monkeypatch.setattr("s3_upload.engine.reader.os.open", Scarce(os.open, 10**6))
+    monkeypatch.setattr("s3_upload.sources.files.os.open", Scarce(os.open, 10**6))
     [found] = reader.read_batch([ObjectSource.file(tmp_path / "f", "k")], 0)
     assert isinstance(found, SourceError)
     assert str(found) == f"{tmp_path / 'f'}: Too many open files"
@@ -166,7 +167,7 @@ def test_the_loop_waits_for_no_descriptor(
         return os_open(path, flags)
 
     os_open = os.open
-    monkeypatch.setattr("s3_upload.engine.reader.os.open", scarce)
+    monkeypatch.setattr("s3_upload.sources.files.os.open", scarce)
     sources = [ObjectSource.file(tmp_path / name, name) for name in ("a", "b")]
     found = reader.read_batch(sources, 1_000, NO_LINKS)
     assert len(found) == 1
@@ -180,8 +181,9 @@ def test_a_directory_is_listed_when_there_is_a_descriptor(
     (tmp_path / "d" / "e" / "f").write_bytes(b"x")
     pauses_s: list[float] = []
     walk = files_recursive(tmp_path)
-    monkeypatch.setattr("s3_upload.source.os.scandir", Scarce(os.scandir, 3))
-    monkeypatch.setattr("s3_upload.tree.patiently", lambda take: patiently(take, pause=pauses_s.append))
+    monkeypatch.setattr("s3_upload.sources.source.os.scandir", Scarce(os.scandir, 3))
+    slow = partial(patiently, pause=pauses_s.append)
+    monkeypatch.setattr("s3_upload.sources.walk.patiently", slow)
     assert [source.key for source in walk] == ["d/e/f"]
     assert len(pauses_s) == 3
 

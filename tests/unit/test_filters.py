@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from s3_upload import ConfigError, Filters, Rule, files_recursive
-from s3_upload.filters import UNMATCHED, filters_of
+from s3_upload.sources.filters import UNMATCHED, filters_of
 
 FILES = (
     ".git/config",

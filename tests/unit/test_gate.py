@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from s3_upload.engine.gate import HEAD_BYTES, SMALL_BYTES, Gate
+from s3_upload.transfer.gate import HEAD_BYTES, SMALL_BYTES, Gate
 
 KB = 1000
 

@@ -7,17 +7,17 @@ from typing import Any, cast
 
 import pytest
 
-from s3_upload.control.retry import Retry, Verdict
-from s3_upload.engine.attempt import Outcome
-from s3_upload.engine.failures import Failures
-from s3_upload.engine.guard import guarded
-from s3_upload.engine.rate_line import RateLine
-from s3_upload.engine.unit import Unit, Upload
+from s3_upload.control.retrying.retry import Retry, Verdict
 from s3_upload.errors import FailureKind
+from s3_upload.http1.exchange import Exchange
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.s3.responses import Failure
-from s3_upload.source import ObjectSource
-from s3_upload.wire.exchange import Exchange
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.attempt import Outcome
+from s3_upload.transfer.failures import Failures
+from s3_upload.transfer.guard import guarded
+from s3_upload.transfer.rate_line import RateLine
+from s3_upload.transfer.unit import Unit, Upload
 from tests.sim.loop import SimLoop
 from tests.unit.control.reports import attempt
 

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
-from s3_upload.engine.client import Client
-from s3_upload.engine.tidy import LATER_S, Leftovers
 from s3_upload.http import Response
 from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, LIST_PARTS, Operation
+from s3_upload.transfer.abort import LATER_S, Leftovers
+from s3_upload.transfer.client import Client
 
 GONE = Response(404, {}, b"<Error><Code>NoSuchUpload</Code></Error>")
 

@@ -8,10 +8,10 @@ import pytest
 
 from s3_upload import files_recursive, upload
 from s3_upload.cli.main import main
-from s3_upload.filters import Filters, Rule
-from s3_upload.mapping import Destination, map_paths, walk_paths
-from s3_upload.source import ObjectSource
-from s3_upload.tree import LINK, Listings, sources_of
+from s3_upload.sources.filters import Filters, Rule
+from s3_upload.sources.mapping import Destination, map_paths, walk_paths
+from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.walk import LINK, Listings, sources_of
 
 LINKS = {"broken", "dir_link", "file_link", "loop"}
 
@@ -96,7 +96,7 @@ def test_the_command_and_the_calls_do_not_follow_them(capsys: pytest.CaptureFixt
                 "--dryrun",
                 "--embedded",
                 "s",
-                *"--no-follow-symlinks --quiet".split(),
+                *["--no-follow-symlinks", "--quiet"],
             ]
         )
         == 0

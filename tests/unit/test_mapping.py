@@ -9,11 +9,11 @@ from weakref import WeakSet
 
 import pytest
 
-from s3_upload import mapping
 from s3_upload.errors import ConfigError, SourceError
-from s3_upload.filters import Filters, Rule
-from s3_upload.mapping import Destination, map_paths
-from s3_upload.tree import Entry, PlainFiles, walk_tree
+from s3_upload.sources import mapping
+from s3_upload.sources.filters import Filters, Rule
+from s3_upload.sources.mapping import Destination, map_paths
+from s3_upload.sources.walk import Entry, PlainFiles, walk_tree
 from tests.unit.paths import null_in_path
 
 if TYPE_CHECKING:

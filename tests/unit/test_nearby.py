@@ -1,4 +1,4 @@
-"""Which files the event loop may read itself: `engine/nearby.py`, rule by rule."""
+"""Which files the event loop may read itself: `sources/local_disk.py`, rule by rule."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from s3_upload.engine.nearby import SLOW_BATCH_S, SMALL_MEAN_BYTES, THREAD_BATCHES, Nearby, local_devices
-from s3_upload.engine.reader import HashedBody, Reader
-from s3_upload.engine.version import Versions
-from s3_upload.source import ObjectSource
+from s3_upload.sources.files import HashedBody, Reader
+from s3_upload.sources.local_disk import SLOW_BATCH_S, SMALL_MEAN_BYTES, THREAD_BATCHES, Nearby, local_devices
+from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.version import Versions
 
 MOUNTINFO = """\
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload.control.courtesy import CappedWindow, Courtesy
-from s3_upload.control.window import FixedWindow
-from s3_upload.engine.gate import SMALL_BYTES, Gate, GatedClient
-from s3_upload.engine.pacer import BEGUN_S, FEW, TICK_S, Pacer
+from s3_upload.control.concurrency.window import FixedWindow
+from s3_upload.control.share.courtesy import CappedWindow, Courtesy
+from s3_upload.http1.exchange import Exchange
 from s3_upload.pace import Pace
 from s3_upload.s3.operations import Operation
-from s3_upload.wire.exchange import Exchange
+from s3_upload.transfer.gate import SMALL_BYTES, Gate, GatedClient
+from s3_upload.transfer.pacer import BEGUN_S, FEW, TICK_S, Pacer
 from tests.sim.loop import START_S, SimLoop
 from tests.unit.control.test_link import sample
 from tests.unit.test_bulk_line import Seen

@@ -121,7 +121,7 @@ def test_the_types_are_shipped() -> None:
     "use", ["import s3_upload", "from s3_upload.cli.main import main; main(['--version'])"]
 )
 def test_nothing_is_loaded_before_it_is_used(use: str) -> None:
-    heavy = "{'asyncio', 'ssl', 'msgspec', 'cyclopts', 'rich', 'botocore', 's3_upload.client'}"
+    heavy = "{'asyncio', 'ssl', 'msgspec', 'cyclopts', 'rich', 'botocore', 's3_upload.clients.s3'}"
     code = f"import sys; {use}; print(*({heavy} & set(sys.modules)), file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True

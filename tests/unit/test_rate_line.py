@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from s3_upload.control.prefixes import AcceptedRates
-from s3_upload.engine.rate_line import MAX_BLOCKED_S, RateLine
-from s3_upload.engine.unit import Unit, Upload
+from s3_upload.control.concurrency.prefixes import AcceptedRates
 from s3_upload.errors import FailureKind
 from s3_upload.report import SUCCESS
 from s3_upload.s3.operations import PUT_OBJECT, Operation
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.rate_line import MAX_BLOCKED_S, RateLine
+from s3_upload.transfer.unit import Unit, Upload
 from tests.sim.loop import SimLoop
 from tests.unit.control.reports import attempt
 

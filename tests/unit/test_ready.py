@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from s3_upload.engine.ready import Ready
-from s3_upload.engine.unit import Unit, Upload
 from s3_upload.s3.operations import (
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
@@ -11,7 +9,9 @@ from s3_upload.s3.operations import (
     UPLOAD_PART,
     Operation,
 )
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.ready import Ready
+from s3_upload.transfer.unit import Unit, Upload
 
 
 class Begun(Upload):

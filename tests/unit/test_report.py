@@ -28,7 +28,7 @@ from s3_upload.report import (
     UploadReport,
     UploadSummary,
 )
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 
 
 def attempt(

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
+from s3_upload.account.botocore import BotocoreCredentials, credentials_from_files
+from s3_upload.account.settings import Settings, resolve_settings
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.variant import STANDARD, Variant
-from s3_upload.session import BotocoreCredentials, credentials_from_files
-from s3_upload.settings import Settings, resolve_settings
 from tests.aws_home import Home, home
 
 __all__ = ["home"]

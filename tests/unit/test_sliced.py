@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from s3_upload.engine.memory import Memory
-from s3_upload.engine.reader import BigFile, HashedBody, Reader
-from s3_upload.engine.sliced import PIECE_BYTES, SLICE_BYTES, FilePart, Offload, PartRoom
-from s3_upload.engine.version import Identity, Versions
 from s3_upload.errors import FailureKind, SourceError
 from s3_upload.s3.checksum import ALGORITHMS, checksum_of
-from s3_upload.source import ObjectSource
+from s3_upload.sources.files import BigFile, HashedBody, Reader
+from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.version import Identity, Versions
+from s3_upload.transfer.memory import Memory
+from s3_upload.transfer.sliced import PIECE_BYTES, SLICE_BYTES, FilePart, Offload, PartRoom
 
 if TYPE_CHECKING:
     from pathlib import Path

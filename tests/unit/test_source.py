@@ -16,8 +16,8 @@ import pytest
 
 from s3_upload.errors import FailureKind, SourceError
 from s3_upload.request_fields import RequestFields
-from s3_upload.source import ObjectSource, is_utf8, utf8_of
-from s3_upload.tree import files_recursive
+from s3_upload.sources.source import ObjectSource, is_utf8, utf8_of
+from s3_upload.sources.walk import files_recursive
 from tests.platforms import needs_any_name, needs_proc
 from tests.unit.paths import null_in_path
 
@@ -123,7 +123,7 @@ def test_keys_are_the_same_whatever_the_locale(tmp_path: Path) -> None:
     names = ["日本/語", "ü", "u\u0308", "a b", "z", os.fsdecode(b"caf\xe9"), "ä/ö"]
     tree(tmp_path, *names)
     program = (
-        "import sys; from s3_upload.tree import files_recursive\n"
+        "import sys; from s3_upload.sources.walk import files_recursive\n"
         "assert sys.getfilesystemencoding() == 'ascii'\n"
         "for source in files_recursive(sys.argv[1]):\n"
         "    print(ascii(source.key), source.problem is not None, len(open(source.path).read()))"

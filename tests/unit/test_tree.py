@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from s3_upload.filters import Filters, Rule
-from s3_upload.mapping import Destination, map_paths, walk_paths
-from s3_upload.tree import Listing, Listings, PlainFiles, sources_of, walk_tree
+from s3_upload.sources.filters import Filters, Rule
+from s3_upload.sources.mapping import Destination, map_paths, walk_paths
+from s3_upload.sources.walk import Listing, Listings, PlainFiles, sources_of, walk_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from s3_upload.engine.reader import BigFile, HashedBody, Reader
-from s3_upload.engine.version import MAX_LOOKS, Identity, Versions
 from s3_upload.errors import FailureKind, SourceError
 from s3_upload.http import Buffer
-from s3_upload.source import ObjectSource
+from s3_upload.sources.files import BigFile, HashedBody, Reader
+from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.version import MAX_LOOKS, Identity, Versions
 
 PART_BYTES = 1_000
 SECOND_NS = 10**9
@@ -180,7 +180,7 @@ def test_a_small_file_that_is_rewritten_while_it_is_read_shows_by_its_ctime(
         changes[path].append("changed")
         return found
 
-    monkeypatch.setattr("s3_upload.engine.reader.os.read", meddle)
+    monkeypatch.setattr("s3_upload.sources.files.os.read", meddle)
     [found] = reader(later(path)).read_batch([ObjectSource.file(path, "k")], 0)
     assert isinstance(found, SourceError)
     assert "its time of change (ctime)" in str(found)

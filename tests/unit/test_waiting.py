@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from s3_upload.control.budget import COST_TRANSIENT, RETRY_CAPACITY
-from s3_upload.control.retry import Retry
-from s3_upload.engine.unit import Unit, Upload
-from s3_upload.engine.waiting import DROUGHT_S, RELEASED, Waiting
+from s3_upload.control.retrying.budget import COST_TRANSIENT, RETRY_CAPACITY
+from s3_upload.control.retrying.retry import Retry
 from s3_upload.s3.operations import PUT_OBJECT, Operation
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.unit import Unit, Upload
+from s3_upload.transfer.waiting import DROUGHT_S, RELEASED, Waiting
 from tests.unit.watchdog_rig import Loop
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload.control.timeout import Timeouts
-from s3_upload.wire.exchange import Transfer
+from s3_upload.control.waiting.timeouts import Timeouts
+from s3_upload.http1.exchange import Transfer
 from tests.unit.control.constants import pin
 from tests.unit.watchdog_rig import Rig
 
@@ -22,7 +22,7 @@ TICK_S = 0.001
 def time_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what is spent shows; `tests/unit/control/test_budget.py` has what time pays."""
     pin(monkeypatch)
-    monkeypatch.setattr("s3_upload.control.budget.INCOME_PER_S", 0.0)
+    monkeypatch.setattr("s3_upload.control.retrying.budget.INCOME_PER_S", 0.0)
 
 
 def near(value: float, within: float | None = None) -> Any:

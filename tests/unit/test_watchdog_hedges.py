@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from s3_upload.control.timeout import Timeouts
-from s3_upload.wire.exchange import Transfer
+from s3_upload.control.waiting.timeouts import Timeouts
+from s3_upload.http1.exchange import Transfer
 from tests.unit.control.constants import pin
 from tests.unit.watchdog_rig import Rig
 
@@ -19,7 +19,7 @@ PATIENT = Timeouts(connect_s=3.0, total_s=300.0, stall_s=5.0, response_s=10.0, h
 def time_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what is spent shows; `tests/unit/control/test_budget.py` has what time pays."""
     pin(monkeypatch)
-    monkeypatch.setattr("s3_upload.control.budget.INCOME_PER_S", 0.0)
+    monkeypatch.setattr("s3_upload.control.retrying.budget.INCOME_PER_S", 0.0)
 
 
 def near(value: float) -> Any:

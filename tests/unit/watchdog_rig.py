@@ -7,13 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from s3_upload.control.budget import SpeculationBudget
-from s3_upload.control.timeout import Timeouts
-from s3_upload.control.timers import SMALL_BYTES
-from s3_upload.engine.unit import Unit, Upload
-from s3_upload.engine.watchdog import InFlight, Watchdog
+from s3_upload.control.retrying.budget import SpeculationBudget
+from s3_upload.control.waiting.adaptive import SMALL_BYTES
+from s3_upload.control.waiting.timeouts import Timeouts
+from s3_upload.http1.exchange import Exchange
 from s3_upload.s3.operations import PUT_OBJECT, Operation
-from s3_upload.wire.exchange import Exchange
+from s3_upload.transfer.unit import Unit, Upload
+from s3_upload.transfer.watchdog import InFlight, Watchdog
 
 ALLOWED = Timeouts(connect_s=3.0, total_s=300.0, stall_s=5.0, response_s=2.0, hedge_s=0.5)
 

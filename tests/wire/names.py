@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from s3_upload.wire.exchange import Exchange
+from s3_upload.http1.exchange import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import AttemptError
-from s3_upload.wire.connect import Connector
-from s3_upload.wire.connection import Connection
+from s3_upload.http1.connect import Connector
+from s3_upload.http1.connection import Connection
 from tests.wire.names import HOST, controlled, exchange, look_up
 from tests.wire.peers import OK, answering, serving
 

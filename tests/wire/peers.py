@@ -8,8 +8,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, cast
 
-from s3_upload.wire.connection import Connection
-from s3_upload.wire.exchange import Exchange
+from s3_upload.http1.connection import Connection
+from s3_upload.http1.exchange import Exchange
 
 if TYPE_CHECKING:
     import ssl

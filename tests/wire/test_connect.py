@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.wire.resolve import DNS_TTL_S, MAX_CANDIDATES, PENALTY_S
+from s3_upload.http1.resolve import DNS_TTL_S, MAX_CANDIDATES, PENALTY_S
 from tests.wire.conftest import run_on
 from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange
 from tests.wire.openers import A, B, C, Opener, opener

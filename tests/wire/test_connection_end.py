@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.wire import tcp_info
-from s3_upload.wire.connection import CLOSED, SLICE_BYTES, Connection
-from s3_upload.wire.exchange import Exchange
+from s3_upload.http1 import tcp_info
+from s3_upload.http1.connection import CLOSED, SLICE_BYTES, Connection
+from s3_upload.http1.exchange import Exchange
 from tests.wire.peers import MIB, OK, answering, head_for, read_request, reset, talking, until
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from s3_upload.http1 import tcp_info
+from s3_upload.http1.connect import Connector
+from s3_upload.http1.lease import Lease
+from s3_upload.http1.pool import Pool
 from s3_upload.report import Paces
-from s3_upload.wire import tcp_info
-from s3_upload.wire.connect import Connector
-from s3_upload.wire.lease import Lease
-from s3_upload.wire.pool import Pool
 from tests.wire.conftest import run_on
 from tests.wire.names import HOST, controlled_uvloop, exchange, look_up
 from tests.wire.peers import OK, answering, head_for, serving
@@ -22,8 +22,8 @@ from tests.wire.peers import OK, answering, head_for, serving
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from s3_upload.wire.connection import Connection
-    from s3_upload.wire.exchange import Exchange
+    from s3_upload.http1.connection import Connection
+    from s3_upload.http1.exchange import Exchange
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="SO_MAX_PACING_RATE is Linux's")
 

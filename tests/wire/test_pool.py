@@ -10,10 +10,10 @@ import pytest
 
 from s3_upload.descriptors import PATIENCE_S
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.wire.connect import Connector
-from s3_upload.wire.connection import Connection
-from s3_upload.wire.dial import NoDescriptorError
-from s3_upload.wire.pool import MAX_IDLE_S, Pool
+from s3_upload.http1.connect import Connector
+from s3_upload.http1.connection import Connection
+from s3_upload.http1.dial import NoDescriptorError
+from s3_upload.http1.pool import MAX_IDLE_S, Pool
 from tests.sim.loop import SimLoop
 from tests.wire.conftest import run_on
 from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange, look_up
@@ -22,7 +22,7 @@ from tests.wire.peers import OK, answering, head_for, read_request, serving, unt
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from s3_upload.wire.exchange import Exchange
+    from s3_upload.http1.exchange import Exchange
     from tests.wire.peers import Handler
 
     Run = Callable[[Callable[[], Any]], None]

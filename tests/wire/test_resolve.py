@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.wire.connection import Connection
-from s3_upload.wire.resolve import DNS_TTL_S, FIRST_RESOLVE_TRIES, Addresses
+from s3_upload.http1.connection import Connection
+from s3_upload.http1.resolve import DNS_TTL_S, FIRST_RESOLVE_TRIES, Addresses
 from tests.wire.conftest import run_on
 from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop
 from tests.wire.openers import A, B, Opener, opener
@@ -69,8 +69,8 @@ def test_a_resolvers_bad_minute_does_not_stop_a_run(run: Run) -> None:
 def test_a_resolver_that_never_answers_is_asked_again_and_then_given_up(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3_upload.wire.resolve.DNS_TIMEOUT_S", 0.01)
-    monkeypatch.setattr("s3_upload.wire.resolve.RESOLVE_PAUSE_S", 0.0)
+    monkeypatch.setattr("s3_upload.http1.resolve.DNS_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("s3_upload.http1.resolve.RESOLVE_PAUSE_S", 0.0)
 
     async def main() -> None:
         controlled().gate = asyncio.Event()
@@ -87,7 +87,7 @@ def test_a_resolver_that_never_answers_is_asked_again_and_then_given_up(
 def test_a_resolver_that_falls_silent_later_does_not_stop_a_run(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3_upload.wire.resolve.DNS_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("s3_upload.http1.resolve.DNS_TIMEOUT_S", 0.01)
 
     async def main() -> None:
         async with opener(A) as made:

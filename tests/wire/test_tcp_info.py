@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload.client import S3Client
+from s3_upload.clients.s3 import S3Client
+from s3_upload.http1 import tcp_info
+from s3_upload.http1.connection import Connection
 from s3_upload.s3.credentials import Credentials
-from s3_upload.wire import tcp_info
-from s3_upload.wire.connection import Connection
 from tests.sim.tcp_info import half_empty
 from tests.wire.peers import MIB, OK, read_request, talking, until
 

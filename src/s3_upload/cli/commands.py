@@ -19,15 +19,15 @@ from s3_upload.cli.output import UsageError, emit, require_stdout
 from s3_upload.cli.page_file import PageFile
 from s3_upload.cli.sources import open_sources, refuse_overlap, split_words
 from s3_upload.cli.stdin import STDIN
-from s3_upload.mapping import Destination, NothingToUpload, check_bucket, not_empty, walk_paths
-from s3_upload.source import utf8_of
-from s3_upload.tree import Listings, sources_of, walk_tree
+from s3_upload.sources.mapping import Destination, NothingToUpload, check_bucket, not_empty, walk_paths
+from s3_upload.sources.source import utf8_of
+from s3_upload.sources.walk import Listings, sources_of, walk_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from s3_upload.cli.failed_to import FailedTo
-    from s3_upload.source import ObjectSource
+    from s3_upload.sources.source import ObjectSource
 
 PERF_ENDPOINT_URL = "http://localhost:9000"
 PERF_PROFILE = "testing"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from s3_upload.screen.frame import Frame, Line
     from s3_upload.screen.log import Schedule
     from s3_upload.screen.watch import Watch
-    from s3_upload.tree import Entry
+    from s3_upload.sources.walk import Entry
 
 Kind = Literal["bar", "plain", "none"]
 MAX_NAMED = 3

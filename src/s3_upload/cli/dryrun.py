@@ -14,7 +14,7 @@ from s3_upload.cli.output import EXIT_FILES_FAILED, EXIT_OK, emit, emit_json, no
 from s3_upload.cli.render import counted, json_line
 from s3_upload.errors import FailureKind
 from s3_upload.report import SKIPPED
-from s3_upload.source import utf8_of
+from s3_upload.sources.source import utf8_of
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from s3_upload.cli.options import OutputOptions
-    from s3_upload.source import ObjectSource
+    from s3_upload.sources.source import ObjectSource
 
 WOULD_UPLOAD = "would-upload"
 

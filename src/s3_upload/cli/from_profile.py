@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cyclopts import Token
 
+from s3_upload.account.profile import Profile, read_profile
 from s3_upload.config import GIB, MIN_PART_BYTES, UploadConfig
 from s3_upload.errors import ConfigError, RunError
-from s3_upload.profile import Profile, read_profile
 from s3_upload.units import MIN_BYTES_PER_S, parse_size
 
 if TYPE_CHECKING:

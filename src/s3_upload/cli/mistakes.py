@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN
 from s3_upload.errors import ConfigError
-from s3_upload.mapping import Destination, is_s3_url, quoted
+from s3_upload.sources.mapping import Destination, is_s3_url, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from s3_upload.cli.output import UsageError
-from s3_upload.content_type import content_type_by_name
 from s3_upload.errors import AttemptError, ConfigError
 from s3_upload.request_fields import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.s3.fields import field_headers
-from s3_upload.source import ObjectSource, utf8_of
+from s3_upload.sources.content_type import content_type_by_name
+from s3_upload.sources.source import ObjectSource, utf8_of
 from s3_upload.text import read_text
 
 _PAIRS = ("metadata", "tags", "sse_kms_encryption_context")

@@ -20,10 +20,10 @@ from s3_upload.cli.objects import ObjectOptions, flag
 from s3_upload.cli.output import UsageError
 from s3_upload.config import GIB, UploadConfig, complaint
 from s3_upload.errors import ConfigError
-from s3_upload.filters import Filters, Rule
 from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
 from s3_upload.proxy import NONE, parse_proxy
-from s3_upload.source import utf8_of
+from s3_upload.sources.filters import Filters, Rule
+from s3_upload.sources.source import utf8_of
 from s3_upload.units import parse_size, parse_time_s, show_size, show_time
 
 SOURCES = Group("Sources", sort_key=0)

@@ -15,7 +15,7 @@ import msgspec
 from s3_upload.cli.output import emit, emit_json, note, room
 from s3_upload.errors import FailureKind, UploadError, summary_of
 from s3_upload.report import SKIPPED, SUCCESS, SummaryFold, UploadReport, UploadSummary
-from s3_upload.source import utf8_of
+from s3_upload.sources.source import utf8_of
 from s3_upload.text import printable, unicode_of
 from s3_upload.units import show_bytes, show_rate
 

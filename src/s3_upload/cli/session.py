@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
     from s3_upload.cli.failed_to import FailedTo
     from s3_upload.cli.options import UploadOptions
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
     from s3_upload.observe.changes import Changes
     from s3_upload.observe.events import Listening
     from s3_upload.report import Counts, UploadReport, UploadSummary
-    from s3_upload.source import ObjectSource
+    from s3_upload.sources.source import ObjectSource
 
 M_ARENA_MAX = -8
 """glibc, malloc.h."""

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from s3_upload.account.botocore import chain_provider, credentials_from_environment, credentials_from_files
+from s3_upload.account.profile import config_paths, read_profile, set_variables
+from s3_upload.account.settings import Settings, resolve_settings
 from s3_upload.cli import from_profile
 from s3_upload.cli.output import EXIT_OK, emit, emit_json, require_stdout
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError, RunError
-from s3_upload.profile import config_paths, read_profile, set_variables
 from s3_upload.proxy import parse_proxy
-from s3_upload.session import chain_provider, credentials_from_environment, credentials_from_files
-from s3_upload.settings import Settings, resolve_settings
 from s3_upload.text import printable
 from s3_upload.units import show_size, show_time
 

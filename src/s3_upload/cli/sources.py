@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN, chunks, stdin_fd
-from s3_upload.mapping import Destination, is_s3_url, map_paths
-from s3_upload.source import ObjectSource, utf8_of
+from s3_upload.sources.mapping import Destination, is_s3_url, map_paths
+from s3_upload.sources.source import ObjectSource, utf8_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from s3_upload.filters import Filters
-    from s3_upload.tree import Listings
+    from s3_upload.sources.filters import Filters
+    from s3_upload.sources.walk import Listings
 
 
 def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str], Destination]:

@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from s3_upload.account.settings import resolve_settings
 from s3_upload.s3.bucket_kinds import S3_EXPRESS
 from s3_upload.s3.requests import refuse_unknown
-from s3_upload.settings import resolve_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from s3_upload.cli.options import StoreOptions
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
     from s3_upload.request_fields import RequestFields
 
 
@@ -28,7 +28,7 @@ def check_destination(options: StoreOptions, bucket: str, fields: RequestFields)
 @contextmanager
 def open_store(options: StoreOptions, bucket: str) -> Iterator[Callable[..., S3Client]]:
     """Gives what makes a client of the store. An embedded store runs until the block is left."""
-    from s3_upload.client import S3Client
+    from s3_upload.clients.s3 import S3Client
 
     make = partial(S3Client, checksum_algorithm=options.checksum_algorithm)
     if options.embedded is None:

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError
-from s3_upload.mapping import is_s3_url
+from s3_upload.sources.mapping import is_s3_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

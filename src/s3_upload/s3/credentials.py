@@ -1,7 +1,7 @@
 """Credentials as plain data, and where they come from as a protocol.
 
 Pure: nothing here reads a file, the environment or a clock.  The chain that does (environment,
-profiles, SSO, instance metadata) is `s3_upload.session.BotocoreCredentials`.
+profiles, SSO, instance metadata) is `s3_upload.account.botocore.BotocoreCredentials`.
 
 A request is signed with `provider.current() or await provider.refresh()`: the first is a look at a
 cached value, the second may take seconds, off the event loop.

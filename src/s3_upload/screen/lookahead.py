@@ -21,8 +21,8 @@ from typing import NamedTuple
 import msgspec
 
 from s3_upload.observe.status import Total
-from s3_upload.source import ObjectSource
-from s3_upload.tree import Entry, PlainFiles
+from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.walk import Entry, PlainFiles
 
 SLICE_S, REST = 0.004, 4.0
 BATCH, MANY = 64, 512

@@ -9,7 +9,7 @@ import pytest
 MIB = 1 << 20
 
 PINNED: dict[str, dict[str, float]] = {
-    "budget": {
+    "retrying.budget": {
         "RETRY_CAPACITY": 500.0,
         "COST_TRANSIENT": 14.0,
         "COST_THROTTLE": 5.0,
@@ -23,7 +23,7 @@ PINNED: dict[str, dict[str, float]] = {
         "HEDGE_INITIAL_BYTES": 16384.0,
         "HEDGE_CAP_BYTES": 33554432.0,
     },
-    "retry": {
+    "retrying.retry": {
         "COST_TRANSIENT": 14.0,
         "COST_THROTTLE": 5.0,
         "REFUND_PER_SUCCESS": 1.0,
@@ -35,8 +35,8 @@ PINNED: dict[str, dict[str, float]] = {
         "MIN_PAY_AGAIN_S": 0.05,
         "ASK_RETRIES": 3,
     },
-    "phase": {"PATIENCE_S": 60.0, "RECHECK_S": 0.25},
-    "timers": {
+    "waiting.verdict": {"PATIENCE_S": 60.0, "RECHECK_S": 0.25},
+    "waiting.adaptive": {
         "CONNECT_INITIAL_S": 3.0,
         "SYN_RETRY_S": 1.0,
         "STALL_MIN_S": 8.0,
@@ -66,7 +66,7 @@ PINNED: dict[str, dict[str, float]] = {
         "OUTER_MIN_S": 300.0,
         "OUTER_MIN_BYTES_PER_S": 1000.0,
     },
-    "window": {
+    "concurrency.window": {
         "START_GROWTH": 2,
         "START_SHARE": 0.3,
         "MIN_EPOCH_S": 0.1,
@@ -81,7 +81,7 @@ PINNED: dict[str, dict[str, float]] = {
         "TIMEOUT_SHARE": 0.05,
         "MIN_ATTEMPTS_TO_JUDGE": 20,
     },
-    "bulk": {
+    "concurrency.big_bodies": {
         "START": 4,
         "REACTION_S": 0.05,
         "STEPS": 3.0,

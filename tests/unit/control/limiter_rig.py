@@ -8,7 +8,7 @@ import random
 from collections import deque
 from typing import NamedTuple, Protocol
 
-from s3_upload.control.rate import AcceptedRate
+from s3_upload.control.concurrency.rate import AcceptedRate
 
 TICK_S = 0.001
 """What the timers of a loop can tell apart."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from s3_upload.control.link import Look
-from s3_upload.control.scavenger import Scavenger
+from s3_upload.control.share.background import Scavenger
+from s3_upload.control.share.link import Look
 
 MB = 1e6
 TICK_S = 0.05

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.budget import RetryBudget, SpeculationBudget
+from s3_upload.control.retrying.budget import RetryBudget, SpeculationBudget
 
 KIB, MIB = 1 << 10, 1 << 20
 

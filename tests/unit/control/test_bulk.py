@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from s3_upload.control.bulk import BulkBound
-from s3_upload.control.link import Look
+from s3_upload.control.concurrency.big_bodies import BulkBound
+from s3_upload.control.share.link import Look
 
 EVERY_S = 0.1
 FULL_S = 0.06  # a queue: step 0.15 s, period five looks

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control.cap import MEASURE_EVERY_S, MEASURE_S, UNBOUNDED, Cap
-from s3_upload.control.link import Look
+from s3_upload.control.share.cap import MEASURE_EVERY_S, MEASURE_S, UNBOUNDED, Cap
+from s3_upload.control.share.link import Look
 from s3_upload.units import Bandwidth
 
 MB = 1_000_000

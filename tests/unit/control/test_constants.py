@@ -7,16 +7,20 @@ from typing import Any
 import pytest
 
 from s3_upload.config import UploadConfig
-from s3_upload.control import budget, bulk, phase, retry, timers, window
+from s3_upload.control.concurrency import big_bodies as bulk
+from s3_upload.control.concurrency import window
+from s3_upload.control.retrying import budget, retry
+from s3_upload.control.waiting import adaptive as timers
+from s3_upload.control.waiting import verdict as phase
 from tests.unit.control.constants import PINNED
 
 MODULES = {
-    "budget": budget,
-    "bulk": bulk,
-    "phase": phase,
-    "retry": retry,
-    "timers": timers,
-    "window": window,
+    "retrying.budget": budget,
+    "concurrency.big_bodies": bulk,
+    "waiting.verdict": phase,
+    "retrying.retry": retry,
+    "waiting.adaptive": timers,
+    "concurrency.window": window,
 }
 # Taken when this is imported, before any test pins them.
 TRUE: dict[str, dict[str, Any]] = {name: dict(vars(module)) for name, module in MODULES.items()}
@@ -30,7 +34,7 @@ def test_what_is_pinned_is_there() -> None:
 
 
 def test_budgets() -> None:
-    true = TRUE["budget"]
+    true = TRUE["retrying.budget"]
     assert 0.0 < true["COST_THROTTLE"] <= true["RETRY_CAPACITY"]
     assert 0.0 < true["REFUND_PER_SUCCESS"] <= true["COST_TRANSIENT"] <= true["RETRY_CAPACITY"]
     assert true["REFILL_PER_S"] >= true["COST_TRANSIENT"], "less than a retry a second"
@@ -41,7 +45,7 @@ def test_budgets() -> None:
 
 
 def test_timers() -> None:
-    true = TRUE["timers"]
+    true = TRUE["waiting.adaptive"]
     config = UploadConfig()
     assert 0.0 < true["SYN_RETRY_S"] < config.connect_timeout_s
     assert true["STALL_MIN_S"] < true["PATIENCE_S"]
@@ -53,13 +57,13 @@ def test_timers() -> None:
     assert 0.0 < true["M_DECAY"] < 1.0 < true["M_RAISE"]
     assert true["PATIENCE_S"] < true["OUTER_MIN_S"]
     assert true["SMALL_BYTES"] <= true["HEDGE_MAX_BYTES"]
-    assert true["HEDGE_MAX_BYTES"] <= TRUE["budget"]["HEDGE_CAP_BYTES"], "never paid"
+    assert true["HEDGE_MAX_BYTES"] <= TRUE["retrying.budget"]["HEDGE_CAP_BYTES"], "never paid"
     assert true["LEARN_LOOK_S"] <= true["HEDGE_MARGIN_S"]
-    assert TRUE["phase"]["PATIENCE_S"] == true["PATIENCE_S"]
+    assert TRUE["waiting.verdict"]["PATIENCE_S"] == true["PATIENCE_S"]
 
 
 def test_window() -> None:
-    true = TRUE["window"]
+    true = TRUE["concurrency.window"]
     assert 1 <= true["START"] <= UploadConfig().max_in_flight
     assert true["START_GROWTH"] > 1
     assert 0.0 < true["START_SHARE"] < 1.0
@@ -72,11 +76,11 @@ def test_window() -> None:
 
 @pytest.mark.parametrize("name", ["COST_TRANSIENT", "COST_THROTTLE", "REFUND_PER_SUCCESS"])
 def test_a_retry_costs_what_the_budget_says(name: str) -> None:
-    assert TRUE["retry"][name] == TRUE["budget"][name]
+    assert TRUE["retrying.retry"][name] == TRUE["retrying.budget"][name]
 
 
 def test_bulk() -> None:
-    true = TRUE["bulk"]
+    true = TRUE["concurrency.big_bodies"]
     assert 1 <= true["START"] < window.START, "big bodies fill a link with fewer"
     assert 0.0 < true["EMPTY"] < 1.0 < true["PAYS"] < true["GROWTH"] <= true["START_GROWTH"] < true["FAR"]
     assert 0.0 < true["SHRINK_AFTER_S"] <= true["MAX_HOLD_S"]

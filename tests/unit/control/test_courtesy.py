@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from s3_upload.config import UploadConfig
-from s3_upload.control.cap import UNBOUNDED
-from s3_upload.control.courtesy import (
+from s3_upload.control.concurrency.window import FixedWindow
+from s3_upload.control.share.background import FLOOR_CONNECTION_BYTES_PER_S
+from s3_upload.control.share.cap import UNBOUNDED
+from s3_upload.control.share.courtesy import (
     MAX_WAITING,
     START_REQUESTS,
     CappedWindow,
@@ -14,11 +16,9 @@ from s3_upload.control.courtesy import (
     PacedTimeout,
     Requests,
 )
-from s3_upload.control.link import Look
-from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S
-from s3_upload.control.timeout import OriginTimeout
-from s3_upload.control.timers import AdaptiveTimeout
-from s3_upload.control.window import FixedWindow
+from s3_upload.control.share.link import Look
+from s3_upload.control.waiting.adaptive import AdaptiveTimeout
+from s3_upload.control.waiting.timeouts import OriginTimeout
 from s3_upload.report import Paces
 from s3_upload.units import Bandwidth
 from tests.unit.control.test_link import sample

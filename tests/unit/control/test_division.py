@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from s3_upload.control.division import EXPECTED, MAX_BOOST, Division, level
-from s3_upload.control.link import Look
-from s3_upload.control.scavenger import FLOOR_CONNECTION_BYTES_PER_S
+from s3_upload.control.share.background import FLOOR_CONNECTION_BYTES_PER_S
+from s3_upload.control.share.division import EXPECTED, MAX_BOOST, Division, level
+from s3_upload.control.share.link import Look
 from tests.unit.control.test_link import sample
 
 MB = 1e6

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control.fair import GIVING_S, SEGMENT_BYTES, START_SEGMENTS, FairFlow
-from s3_upload.control.link import Look
+from s3_upload.control.share.fair import GIVING_S, SEGMENT_BYTES, START_SEGMENTS, FairFlow
+from s3_upload.control.share.link import Look
 
 
 class Rig:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from s3_upload.control.link import LinkView, Look, Recent
+from s3_upload.control.share.link import LinkView, Look, Recent
 from s3_upload.report import ConnectionSample
 
 

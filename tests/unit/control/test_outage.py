@@ -7,7 +7,7 @@ import math
 import msgspec
 import pytest
 
-from s3_upload.control.outage import Change, Outage, Reach, Tuning
+from s3_upload.control.retrying.outage import Change, Outage, Reach, Tuning
 from s3_upload.errors import FailureKind
 from s3_upload.report import SUCCESS, AttemptReport
 

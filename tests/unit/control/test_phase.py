@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.phase import Action, Judgement, Standing, judge
-from s3_upload.control.timeout import Timeouts
+from s3_upload.control.waiting.timeouts import Timeouts
+from s3_upload.control.waiting.verdict import Action, Judgement, Standing, judge
 
 RECHECK_S = 0.25
 PATIENCE_S = 60.0

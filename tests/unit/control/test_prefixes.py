@@ -9,8 +9,8 @@ from typing import cast
 
 import pytest
 
-from s3_upload.control.prefixes import MAX_PREFIXES, AcceptedRates, prefix_of
-from s3_upload.control.rate import AcceptedRate
+from s3_upload.control.concurrency.prefixes import MAX_PREFIXES, AcceptedRates, prefix_of
+from s3_upload.control.concurrency.rate import AcceptedRate
 from tests.unit.control.limiter_rig import FixedWindows, SlidingWindow, TokenBucket, upload
 
 

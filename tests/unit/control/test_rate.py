@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.rate import AcceptedRate
+from s3_upload.control.concurrency.rate import AcceptedRate
 from tests.unit.control.limiter_rig import (
     FixedWindows,
     Noise,

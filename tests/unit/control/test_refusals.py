@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control.refusals import MAX_IN_A_ROW, MAX_IN_VAIN, STRAY_RETRIES, Refusals
-from s3_upload.control.retry import GIVEN_UP, Decision, Failed, Retry, Verdict
+from s3_upload.control.retrying.refusals import MAX_IN_A_ROW, MAX_IN_VAIN, STRAY_RETRIES, Refusals
+from s3_upload.control.retrying.retry import GIVEN_UP, Decision, Failed, Retry, Verdict
 from s3_upload.errors import FailureKind, Fate
 from tests.unit.control.test_retry import Rng
 

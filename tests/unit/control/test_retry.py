@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.budget import RetryBudget
-from s3_upload.control.retry import GIVEN_UP, Decision, Failed, Retry, Verdict, remedy
+from s3_upload.control.retrying.budget import RetryBudget
+from s3_upload.control.retrying.retry import GIVEN_UP, Decision, Failed, Retry, Verdict, remedy
 from s3_upload.errors import FailureKind, Fate, Remedy
 
 

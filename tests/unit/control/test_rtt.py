@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.rtt import MAX_DOUBLINGS, RttEstimator
+from s3_upload.control.waiting.rtt import MAX_DOUBLINGS, RttEstimator
 
 
 def estimator(

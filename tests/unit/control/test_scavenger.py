@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control.scavenger import FOUND_S, HOLD_S, START_BYTES_PER_S
+from s3_upload.control.share.background import FOUND_S, HOLD_S, START_BYTES_PER_S
 from tests.unit.control.scavenger_rig import MB, Rig, cruising, settled
 
 # --- 1: growing ------------------------------------------------------------------------------------

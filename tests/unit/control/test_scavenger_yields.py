@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control.scavenger import (
+from s3_upload.control.share.background import (
     FLOOR_BYTES_PER_S,
     FLOOR_CONNECTION_BYTES_PER_S,
     HOLD_S,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from s3_upload.control.situation import APART_S, FIRST_S, Seen, Situation
+from s3_upload.control.retrying.situation import APART_S, FIRST_S, Seen, Situation
 
 WHERE = "http://store"
 

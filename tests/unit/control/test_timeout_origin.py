@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_upload.config import UploadConfig
-from s3_upload.control.timeout import OriginTimeout
+from s3_upload.control.waiting.timeouts import OriginTimeout
 from s3_upload.report import AttemptReport
 from s3_upload.s3.operations import PUT_OBJECT
 from tests.unit.control.reports import RESET, TIMEOUT, any_attempt, attempt

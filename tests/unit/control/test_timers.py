@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.timers import stall_limit_s
+from s3_upload.control.waiting.adaptive import stall_limit_s
 from s3_upload.report import AttemptReport
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, UPLOAD_PART
 from tests.unit.control.reports import RESET, any_attempt, attempt

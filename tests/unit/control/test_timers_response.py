@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control import timers
-from s3_upload.control.rtt import RttEstimator
+from s3_upload.control.waiting import adaptive as timers
+from s3_upload.control.waiting.rtt import RttEstimator
 from tests.unit.control.reports import RESET, attempt
 from tests.unit.control.timers_rig import (
     MIB,

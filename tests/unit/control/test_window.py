@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control import window
-from s3_upload.control.window import AdaptiveWindow, Goodput
+from s3_upload.control.concurrency import window
+from s3_upload.control.concurrency.window import AdaptiveWindow, Goodput
 from tests.unit.control.reports import RESET
 from tests.unit.control.window_rig import START_ROUND_S, Run, probing, run_model
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.window import AdaptiveWindow, FixedWindow
+from s3_upload.control.concurrency.window import AdaptiveWindow, FixedWindow
 from s3_upload.report import SUCCESS
 from tests.unit.control.reports import RESET, THROTTLE, TIMEOUT, attempt
 from tests.unit.control.window_rig import START_ROUND_S, Run

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from s3_upload.config import UploadConfig
-from s3_upload.control.timeout import Timeouts
-from s3_upload.control.timers import AdaptiveTimeout
+from s3_upload.control.waiting.adaptive import AdaptiveTimeout
+from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.report import AttemptReport
 from s3_upload.s3.operations import PUT_OBJECT
 from tests.unit.control.reports import TIMEOUT, attempt

@@ -6,7 +6,7 @@ import heapq
 import random
 from typing import Any
 
-from s3_upload.control.window import AdaptiveWindow
+from s3_upload.control.concurrency.window import AdaptiveWindow
 from s3_upload.report import SUCCESS
 from tests.unit.control.reports import TIMEOUT, attempt
 

@@ -12,7 +12,7 @@ from s3_upload.observe.status import WANTED, Status, Total
 from s3_upload.report import EXISTS, SKIPPED, SUCCESS, UploadReport
 from s3_upload.screen.lookahead import EXACT, SAMPLE, Lookahead
 from s3_upload.screen.watch import FIRST_S, FRAME_S, Watch
-from s3_upload.source import ObjectSource
+from s3_upload.sources.source import ObjectSource
 from tests.sim.loop import SimLoop
 
 

@@ -1,0 +1,228 @@
+"""Credentials from botocore's own chain, as every AWS tool finds them: environment, profiles, assumed roles,
+SSO, credential processes, containers, instance metadata.
+
+Importing botocore's session costs half a second, so it happens only when it is needed, in a thread,
+and never for plain environment variables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from s3_upload.account.profile import PROFILE_VARIABLES, profile_not_found, read_profile
+from s3_upload.descriptors import patiently
+from s3_upload.errors import ConfigError, FailureKind, RunError
+from s3_upload.proxy import ProxyRules, parse_proxy
+from s3_upload.s3.credentials import (
+    ANONYMOUS,
+    CredentialProvider,
+    Credentials,
+    StaticCredentials,
+    expired,
+)
+from s3_upload.threads import DaemonThreads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LOAD_TIMEOUT_S = 120.0
+"""Bounds one load of credentials; long enough for someone to type an MFA code."""
+RETRY_REFRESH_S = 60.0
+"""Credentials near their end that could not be renewed yet are used this long before the next try."""
+MAX_REASON_CHARS = 300
+_OTHER_WAYS = ("role_arn", "sso_", "credential_", "web_identity_", "login_")
+"""How the keys in a profile begin that have botocore get credentials elsewhere."""
+_TOKEN_VARIABLES = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")  # in botocore's order
+
+
+def credentials_from_environment(environ: Mapping[str, str] = os.environ) -> Credentials | None:
+    """The credentials in the environment, by the rules of botocore's EnvProvider.
+
+    None where there are none, only half, or an expiry (AWS_CREDENTIAL_EXPIRATION): botocore's chain
+    then says what to make of that.
+    """
+    access_key = environ.get("AWS_ACCESS_KEY_ID")
+    secret_key = environ.get("AWS_SECRET_ACCESS_KEY")
+    if not access_key or not secret_key or environ.get("AWS_CREDENTIAL_EXPIRATION"):
+        return None
+    token = next((environ[name] for name in _TOKEN_VARIABLES if environ.get(name)), None)
+    try:
+        return Credentials(access_key, secret_key, token)
+    except ConfigError as error:
+        raise ConfigError(f"credentials in AWS_ACCESS_KEY_ID and its companions: {error}") from None
+
+
+def credentials_from_files(
+    profile: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Credentials | None:
+    """The keys that the profile's sections spell out, for whoever cannot wait for botocore's session; None
+    where they do not, or name another way to get some. Raises as `settings.resolve_settings`."""
+    scoped = read_profile(profile, environ).keys
+    access_key, secret_key = scoped.get("aws_access_key_id"), scoped.get("aws_secret_access_key")
+    if not access_key or not secret_key or any(name.startswith(_OTHER_WAYS) for name in scoped):
+        return None
+    return Credentials(access_key, secret_key, scoped.get("aws_session_token"))
+
+
+class BotocoreCredentials:
+    """A `CredentialProvider` on botocore's chain.
+
+    As in botocore, `profile` given here hides the environment's keys, while AWS_PROFILE does not.
+    Credentials that expire are renewed from 15 minutes before their end (botocore's advisory time);
+    a failure to do so matters only once they have expired.
+    """
+
+    def __init__(
+        self,
+        profile: str | None = None,
+        *,
+        proxies: Mapping[str, str] | None = None,
+        region: str | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._profile = profile
+        self._proxies = proxies
+        self._region = region
+        self._now = now
+        self._threads = DaemonThreads(1, "s3-upload-credentials")
+        self._source: Any = None  # botocore's credentials object, once loaded
+        self._refreshed_s = now()
+        self._loading: asyncio.Task[Credentials] | None = None
+        self._credentials = credentials_from_environment() if profile is None else None
+
+    def current(self) -> Credentials | None:
+        """See `CredentialProvider`."""
+        if self._credentials is None or self._source is None:
+            return self._credentials
+        # Both only compare clocks; static credentials of botocore have no `refresh_needed`.
+        needs_refresh: Callable[..., bool] | None = getattr(self._source, "refresh_needed", None)
+        if needs_refresh is None or not needs_refresh():
+            return self._credentials
+        waits = self._now() - self._refreshed_s < RETRY_REFRESH_S and not needs_refresh(0)
+        return self._credentials if waits else None
+
+    @property
+    def method(self) -> str:
+        """What botocore's chain calls the place that the credentials came from."""
+        return str(getattr(self._source, "method", "env"))
+
+    async def refresh(self, rejected: Credentials | None = None) -> Credentials:
+        """See `CredentialProvider`. Loads in a thread, within `LOAD_TIMEOUT_S`."""
+        current = self.current()
+        if rejected is not None and current is not None and current != rejected:
+            return current
+        if self._loading is None:
+            self._loading = asyncio.create_task(self._load(renew=rejected is not None))
+            self._loading.add_done_callback(self._loaded)
+        # A caller that is cancelled leaves the others their refresh.
+        credentials = await asyncio.shield(self._loading)
+        if credentials == rejected:
+            raise expired(
+                credentials, f"the place they came from ({self.method}) has no newer ones: renew them there"
+            )
+        return credentials
+
+    def _loaded(self, task: asyncio.Task[Credentials]) -> None:
+        self._loading = None
+        if not task.cancelled():
+            task.exception()  # seen: whoever still waits gets it, and nobody may wait any longer
+
+    async def _load(self, *, renew: bool) -> Credentials:
+        try:
+            async with asyncio.timeout(LOAD_TIMEOUT_S):
+                credentials, source = await self._threads.call(
+                    lambda: patiently(lambda: self._fetch(renew=renew), pause=self._threads.pause)
+                )
+        except TimeoutError:
+            raise RunError(
+                f"no credentials within {LOAD_TIMEOUT_S:.0f} s: the place they come from does not answer",
+                FailureKind.CREDENTIALS,
+            ) from None
+        except Exception as error:
+            self._refreshed_s = self._now()
+            usable = None if renew else self.current()
+            if usable is not None:  # not renewed, but not expired either
+                return usable
+            raise _explain(error, self._profile) from error
+        self._credentials, self._source, self._refreshed_s = credentials, source, self._now()
+        return credentials
+
+    def _fetch(self, *, renew: bool) -> tuple[Credentials, Any]:
+        """In a thread. `renew` starts from scratch: files are read again, tokens asked for anew."""
+        if renew and self._profile is None:
+            found = credentials_from_environment()
+            if found is not None:
+                return found, None
+        source = None if renew else self._source
+        if source is None:
+            from s3_upload.account.chain import chain_session
+
+            session = chain_session(self._profile, self._proxies, self._region, renew=renew)
+            source = session.get_credentials()
+        if source is None:
+            raise RunError(_nothing_found(self._profile), FailureKind.CREDENTIALS)
+        frozen: Any = source.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token or None), source
+
+
+def provider_for(
+    credentials: Credentials | None,
+    profile: str | None,
+    region: str | None,
+    *,
+    sign: bool,
+    proxies: ProxyRules,
+) -> CredentialProvider:
+    """Where a client gets its credentials from. Raises `ConfigError` for what does not go together."""
+    if not sign:
+        if credentials is not None:
+            raise ConfigError("sign = False: requests go unsigned, credentials are of no use: leave one out")
+        return StaticCredentials(ANONYMOUS)
+    if credentials is not None:
+        return StaticCredentials(credentials)
+    return chain_provider(profile, region, proxies)
+
+
+def chain_provider(profile: str | None, region: str | None, proxies: ProxyRules) -> BotocoreCredentials:
+    """Where a call names its proxy, STS and SSO are asked through it too, but for SOCKS, which botocore does
+    not speak; `region` is that of STS, where a call names it."""
+    urls = {scheme: url for scheme, (_, url) in proxies.by_scheme.items()}
+    spoken = proxies.by_argument and not any(parse_proxy(url, "proxy").is_socks for url in urls.values())
+    return BotocoreCredentials(profile, proxies=urls if spoken else None, region=region)
+
+
+def _nothing_found(profile: str | None) -> str:
+    place = (
+        f"profile {profile!r}"
+        if profile
+        else "the environment, the profile, SSO, container or instance metadata"
+    )
+    return (
+        f"no credentials found in {place}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+        "run `aws configure`, or name a profile"
+    )
+
+
+def _explain(error: Exception, profile: str | None) -> RunError | ConfigError:
+    """One line on what is wrong with the credentials, and what to do."""
+    from botocore import exceptions
+
+    if isinstance(error, RunError | ConfigError):
+        return error
+    named = profile or next(filter(None, map(os.environ.get, PROFILE_VARIABLES)), None)
+    option = f" --profile {named}" if named else ""
+    reason = " ".join(str(error).split())[:MAX_REASON_CHARS]
+    if isinstance(error, exceptions.ProfileNotFound):
+        return profile_not_found(named or "", os.environ)
+    if isinstance(error, exceptions.SSOError | exceptions.TokenRetrievalError):
+        text = f"the SSO session has expired or does not exist: run `aws sso login{option}` ({reason})"
+    elif isinstance(error, getattr(exceptions, "LoginError", ())):
+        text = f"the login session has expired or does not exist: run `aws login{option}` ({reason})"
+    elif isinstance(error, exceptions.PartialCredentialsError):
+        text = f"only half of the credentials is there: {reason}"
+    else:
+        text = f"the credentials could not be loaded: {reason or type(error).__name__}"
+    return RunError(text, FailureKind.CREDENTIALS)

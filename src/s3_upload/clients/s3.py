@@ -1,0 +1,492 @@
+"""`S3Client`: our own client, made for uploading.
+
+Joins `s3/` (what to say) and `http1/` (how it travels); satisfies `transfer.client.Client`.  One client may
+serve many runs and buckets, on one event loop at a time; it keeps its connections until `aclose`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from types import NoneType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import msgspec
+
+from s3_upload.account.botocore import provider_for
+from s3_upload.account.settings import ChecksumMode, resolve_settings
+from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text
+from s3_upload.clients import bucket_requests
+from s3_upload.clients.bucket_requests import ALL, WRONG_ZONE
+from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
+from s3_upload.http import Response, SlicedBody
+from s3_upload.http1 import tcp_info
+from s3_upload.http1.connection import client_closed
+from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.lease import Lease
+from s3_upload.http1.own_loop import OwnLoop
+from s3_upload.http1.pool import Pool
+from s3_upload.http1.resolve import LookUp
+from s3_upload.http1.route import Routes, forwards
+from s3_upload.http1.tls import ClientCertificate, check_certificate, tls_context
+from s3_upload.parts import StoreParts
+from s3_upload.proxy import Proxy
+from s3_upload.report import ConnectionSample
+from s3_upload.s3.bucket_kinds import S3_EXPRESS
+from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
+from s3_upload.s3.credentials import CredentialProvider, Credentials
+from s3_upload.s3.endpoint import DEFAULT_PORTS, AddressingStyle, Endpoint, service_endpoint
+from s3_upload.s3.hints import CHECKSUMS_NOT_TAKEN, likely_cause, wrong_clock
+from s3_upload.s3.operations import (
+    BODILESS,
+    NOT_TWICE,
+    PUT_OBJECT,
+    UPLOAD_PART,
+    Checksum,
+    Operation,
+)
+from s3_upload.s3.redirect import is_upgrade, redirected
+from s3_upload.s3.requests import ChecksumsTold, RequestEncoder, refuse_unknown
+from s3_upload.s3.responses import Failure
+from s3_upload.s3.sigv4 import Signer
+
+if TYPE_CHECKING:
+    from s3_upload.clients.bucket_sessions import BucketSessions, Session
+
+_OF_CHECKSUMS = (FailureKind.UNSUPPORTED, FailureKind.NEEDS_MD5)
+_PERHAPS_A_PROXYS = (FailureKind.PROXY, FailureKind.ACCESS_DENIED, FailureKind.CREDENTIALS)
+_TYPE = re.compile(r"(?i)checksum-?type")
+_SETTLED_BY_HEADERS = frozenset({PUT_OBJECT, UPLOAD_PART})
+"""Requests whose success needs nothing of the answer's body."""
+MIN_CLOCK_ERROR_S = 300.0
+"""What explains a wrong signature: S3 allows 900 s, other stores down to 300 s."""
+
+
+class _Signing(msgspec.Struct, frozen=True):
+    """What a request was made with; `offset_s` is how far the store's clock is ahead of ours."""
+
+    provider: CredentialProvider
+    credentials: Credentials
+    offset_s: float
+    checksums: ChecksumsTold
+    endpoint: Endpoint
+
+
+class _Target(msgspec.Struct):
+    """What the requests to one bucket share; `encoder` lasts as long as `signing`."""
+
+    endpoint: Endpoint
+    pool: Pool
+    proxy: Proxy | None
+    provider: CredentialProvider
+    encoder: RequestEncoder | None = None
+    signing: _Signing | None = None
+
+
+class S3Client:
+    """Uploads to S3 or a store that speaks it. An async context manager.
+
+    `endpoint_url`, `region` and `profile` override the environment and the AWS configuration files;
+    without any, the endpoint is AWS itself and the region us-east-1.  Credentials come from
+    `credentials` or botocore's chain.  `addressing_style`: "path" (host/bucket/key), "virtual"
+    (bucket.host/key) or "auto" (virtual on AWS where the name allows, path elsewhere).  `verify`:
+    True (the system's CAs or AWS_CA_BUNDLE), the path of a CA bundle, or False (no verification:
+    for tests).  `client_certificate`: what the store is shown that asks who connects; one PEM file with
+    certificate and key, or a pair of files.  `sign=False`: no credentials are looked up and requests
+    go unsigned, for buckets that anyone may write to.
+
+    `use_accelerate_endpoint`, `use_dualstack_endpoint` (IPv6) and `use_fips_endpoint` choose among AWS's
+    endpoints; None has AWS_USE_DUALSTACK_ENDPOINT, AWS_USE_FIPS_ENDPOINT and the profile decide.
+
+    `checksum`: "auto" has every body go with a checksum by `checksum_algorithm` (one of
+    `s3.checksum.ALGORITHMS`; CRC32C, CRC64NVME and XXHASHes need the extra `crt`), which the store verifies,
+    keeps and gives back; where the store does not know such headers, they are left out from then on, which
+    `UploadSummary.notes` says.  "when-required": only where S3 insists on one (Content-MD5, with an
+    object lock, or where the bucket's default retention asks for it); "off": never.
+
+    `look_up`: an async function that gives the addresses of a host name; None: the system's resolver does,
+    in a thread.  `proxy`: the URL of a proxy (http, https, socks5 or socks5h), "none" for none, or None for
+    what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say.
+
+    Raises `ConfigError` for a setting that cannot work and `RunError` for a profile that does not
+    exist.  Missing credentials show at the first request.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+        credentials: Credentials | None = None,
+        addressing_style: AddressingStyle = "auto",
+        use_accelerate_endpoint: bool | None = None,
+        use_dualstack_endpoint: bool | None = None,
+        use_fips_endpoint: bool | None = None,
+        verify: bool | str = True,
+        client_certificate: ClientCertificate | None = None,
+        sign: bool = True,
+        checksum: ChecksumMode | None = None,
+        checksum_algorithm: str = DEFAULT_ALGORITHM,
+        look_up: LookUp | None = None,
+        proxy: str | None = None,
+        utc_clock: Callable[[], float] = time.time,
+    ) -> None:
+        must_be_text("endpoint_url", endpoint_url)
+        must_be_text("region", region)
+        must_be_text("profile", profile)
+        must_be("credentials", credentials, (Credentials, NoneType), "Credentials or None")
+        must_be("verify", verify, (bool, str), "True, False or the path of a CA bundle")
+        check_certificate(client_certificate)
+        must_be_text("proxy", proxy)
+        must_be("sign", sign, bool, "True or False")
+        must_be_switch("use_accelerate_endpoint", use_accelerate_endpoint)
+        must_be_switch("use_dualstack_endpoint", use_dualstack_endpoint)
+        must_be_switch("use_fips_endpoint", use_fips_endpoint)
+        must_be_callable("utc_clock", utc_clock, optional=False)
+        self._settings = resolve_settings(
+            endpoint_url=endpoint_url,
+            region=region,
+            profile=profile,
+            addressing_style=addressing_style,
+            verify=verify,
+            checksum=checksum,
+            use_accelerate_endpoint=use_accelerate_endpoint,
+            use_dualstack_endpoint=use_dualstack_endpoint,
+            use_fips_endpoint=use_fips_endpoint,
+            proxy=proxy,
+        )
+        self._algorithm = check_algorithm(checksum_algorithm)
+        self._checksums: ChecksumsTold = "all"
+        self._signs = sign
+        self._provider = provider_for(credentials, profile, region, sign=sign, proxies=self._settings.proxies)
+        self._uses_tls = not (self._settings.endpoint_url or "https://").startswith("http://")
+        self._tls = tls_context(self._settings.verify, client_certificate) if self._uses_tls else None
+        self._utc_clock = utc_clock
+        self._offset_s = 0.0
+        self._targets: dict[str, _Target] = {}
+        self._sessions: dict[str, BucketSessions] = {}
+        self._moved: dict[Endpoint, Endpoint] = {}  # by redirects: a bucket's endpoint -> where it is
+        self._pools: dict[tuple[str, int], Pool] = {}
+        self._routes = self._new_routes(look_up)
+        self._own_loop, self._closed = OwnLoop(), False
+        self.parts = StoreParts(self._settings.endpoint_url)
+        """See `transfer.client.Client`."""
+
+    def __repr__(self) -> str:
+        return f"<S3Client {self.endpoint}>"
+
+    async def __aenter__(self) -> S3Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes all connections, for good: a run that still goes on ends with a `RunError`."""
+        self.enter_loop()
+        self._closed = True
+        pools = tuple(self._pools.values())
+        self._pools.clear()
+        self._targets.clear()  # so that the next request asks for a new one, and is refused
+        for pool in pools:  # all of them first: to wait for the first may be interrupted
+            pool.shut()
+        for pool in pools:
+            await pool.close()
+        for sessions in self._sessions.values():
+            await sessions.ended()
+
+    # --- transfer.client.Client --------------------------------------------------------------------
+
+    def enter_loop(self) -> None:
+        """See `transfer.client.LoopBound`."""
+        if self._own_loop.enter():
+            self._pools.clear()
+            self._targets.clear()
+            self._sessions.clear()
+
+    @property
+    def endpoint(self) -> str:
+        return self._settings.endpoint_url or f"S3 in {self._settings.region}"
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether it is S3 itself, and no other store that speaks it."""
+        return self._settings.endpoint_url is None
+
+    @property
+    def needs_sha256(self) -> bool:
+        return self._signs and (self._settings.signs_payload or not self._uses_tls)
+
+    @property
+    def checksum_algorithm(self) -> str:
+        wanted = self._settings.checksum == "auto" and self._checksums in ("all", "no-type")
+        return self._algorithm if wanted else ""
+
+    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+        """See `transfer.client.Client`."""
+        target = self._targets.get(operation.bucket)
+        if target is None:
+            target = self._new_target(operation.bucket, self._settings.region)
+        credentials = target.provider.current()
+        if credentials is None:
+            refuse_unknown(operation.fields, directory=target.endpoint.service == S3_EXPRESS)
+            credentials = await target.provider.refresh()
+        signing = target.signing
+        if (
+            signing is None
+            or signing.credentials is not credentials
+            or signing.offset_s != self._offset_s
+            or signing.checksums is not self._checksums
+        ):
+            self._renew_signing(target, credentials)
+        assert target.encoder is not None
+        exchange.note = target.signing
+        if operation.name not in _SETTLED_BY_HEADERS:
+            exchange.bodiless = operation.name in BODILESS
+            exchange.needs_body = not exchange.bodiless
+        if isinstance(operation.body, SlicedBody) and target.encoder.wants_md5(operation):
+            operation = await _with_md5(operation, operation.body)
+        # Before there is a connection: one whose request cannot be made would belong to nobody.
+        head = target.encoder.head(operation, self._utc_clock() + self._offset_s)
+        connection = None if exchange.fresh else target.pool.take(exchange.lease)
+        if connection is not None and operation.name in NOT_TWICE:
+            connection = target.pool.alive(connection, exchange.lease)
+        if connection is None:
+            exchange.new_connection = True
+            connection = await target.pool.open(exchange)
+        if exchange.cancelled:
+            target.pool.put_back(connection)
+            raise AttemptError(FailureKind.TIMEOUT, "cancelled before its request began")
+        return await connection.request(head, operation.body, exchange)
+
+    async def create_bucket(self, bucket: str) -> bool:
+        """Makes the bucket, where there is none; says whether it has.
+
+        Raises `RunError` where the store refuses that.  Where it does not even say whether there is one, an
+        upload will find out why.
+        """
+        must_be("bucket", bucket, str, "str")
+        self.enter_loop()
+        region = self._settings.region if self.is_aws else None
+        return await bucket_requests.create_bucket(
+            self.send, bucket, endpoint=self.endpoint, aws_region=region
+        )
+
+    async def list_buckets(self) -> list[str]:
+        """The names of the account's buckets: one page of them, at S3 up to 10,000. Raises `RunError`."""
+        self.enter_loop()
+        settings = self._settings
+        self._add_target(ALL, service_endpoint(settings.region, settings.endpoint_url, settings.variant))
+        try:
+            return await bucket_requests.list_buckets(self.send, self.endpoint)
+        finally:
+            self._targets.pop(ALL, None)  # what names no bucket by mistake is refused, as ever
+
+    @property
+    def sees(self) -> bool:
+        """See `transfer.client.PacedClient`."""
+        return tcp_info.works()
+
+    @property
+    def open_connections(self) -> int:
+        """How many there are, idle ones included."""
+        return sum(pool.open_count for pool in self._pools.values())
+
+    def close_idle(self) -> None:
+        """See `transfer.client.IdleCloser`."""
+        for pool in self._pools.values():
+            pool.close_idle()
+
+    def samples(self) -> list[ConnectionSample]:
+        """See `transfer.client.PacedClient`."""
+        return [sample for pool in self._pools.values() for sample in pool.samples()]
+
+    def lease(self) -> Lease:
+        """See `transfer.client.PacedClient`."""
+        return Lease()
+
+    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
+        """See `transfer.client.Client`."""
+        used = exchange.note
+        if not isinstance(used, _Signing):
+            return False
+        if failure.kind is FailureKind.EXPIRED_TOKEN:
+            with suppress(AttemptError):  # of a session: the next request waits for another, and says so
+                await used.provider.refresh(rejected=used.credentials)
+            return True
+        if failure.kind is FailureKind.REGION:
+            return self._correct_region(operation.bucket, failure.region, used.endpoint.region)
+        if failure.kind is FailureKind.MOVED:
+            return self._follow(operation, failure.location, used)
+        if failure.kind in _OF_CHECKSUMS:
+            return self._correct_checksums(operation, failure, used.checksums)
+        return self._correct_clock(failure, used.offset_s)
+
+    def remark(self, failure: Failure, exchange: Exchange) -> str:
+        """See `transfer.client.Client`."""
+        used, text = exchange.note, ""
+        if not isinstance(used, _Signing):
+            return text
+        if failure.kind is FailureKind.REGION:
+            asked_for = f"asks for {failure.region}" if failure.region else "names no other"
+            text = f"the request was made for region {used.endpoint.region}, the store {asked_for}"
+        elif failure.kind is FailureKind.MOVED:
+            text = self._remark_on_move(failure, used)
+        elif failure.kind is FailureKind.ACCESS_DENIED and not self._signs:
+            text = "the request was not signed, as sign = False (--no-sign-request) asks for"
+        elif failure.kind is FailureKind.NEEDS_MD5 and self._settings.checksum == "off":
+            text = "checksum = 'off' (--checksum) forbids that: use 'when-required'"
+        elif failure.kind in _OF_CHECKSUMS and self._checksums != used.checksums:
+            text = CHECKSUMS_NOT_TAKEN[self._checksums]
+        elif failure.kind is FailureKind.CLOCK and failure.date_s is not None:
+            text = wrong_clock(self._utc_clock() - failure.date_s)
+        elif failure.kind in _PERHAPS_A_PROXYS:
+            place = used.endpoint
+            text = self._routes.remark(place.host, place.port, failure.status, failure.code)
+        elif failure.kind.is_foreign:
+            text = likely_cause(failure) + self._routes.way(used.endpoint.host, used.endpoint.port)
+        return text
+
+    def _correct_region(self, bucket: str, region: str, used: str) -> bool:
+        target = self._targets.get(bucket)
+        if target is not None and target.endpoint.region != used:
+            return True  # since this request was made
+        if region in ("", used):
+            return False
+        if self._closed:
+            return True  # the next request will say so
+        try:
+            found = self._new_target(bucket, region)
+        except ConfigError:  # no name that a host could have
+            return False
+        return found.endpoint.region != used  # that of an ARN stays
+
+    def _follow(self, operation: Operation, location: str, used: _Signing) -> bool:
+        """Once for a bucket, and only where that is the same store (see `s3/redirect.py`)."""
+        bucket, target = operation.bucket, self._targets.get(operation.bucket)
+        if target is not None and target.endpoint != used.endpoint:
+            return True  # since this request was made
+        found = redirected(used.endpoint, location, bucket=bucket, key=operation.key)
+        if found is None or used.endpoint in self._moved.values():
+            return False
+        self._moved[used.endpoint] = found
+        self._new_target(bucket, used.endpoint.region)
+        return True
+
+    def _remark_on_move(self, failure: Failure, used: _Signing) -> str:
+        found = self._moved.get(used.endpoint)
+        if found is not None:
+            return f"{used.endpoint.url} redirects to {found.url}: requests go there from now on"
+        where, way = likely_cause(failure), self._routes.way(used.endpoint.host, used.endpoint.port)
+        if used.endpoint in self._moved.values():
+            return f"{where}, after another redirect"
+        if is_upgrade(used.endpoint, failure.location):
+            return f"{where}: use https:// in the endpoint URL"
+        return f"{where}, which need not be the same store: if it is, use it as the endpoint URL{way}"
+
+    def _correct_checksums(self, operation: Operation, failure: Failure, used: ChecksumsTold) -> bool:
+        """Where the store wants Content-MD5, that, instead of what it does not count.  Else the type alone
+        is left out, where the store names it, or all. If-None-Match stays whatever it says."""
+        if failure.kind is FailureKind.NEEDS_MD5:
+            if self._settings.checksum == "off" or used == "md5":
+                return False
+            self._checksums = "md5"
+            return True
+        if operation.checksum is None or used in ("none", "md5") or "none-match" in failure.message.lower():
+            return False
+        if self._checksums == used:  # else: since this request was made
+            names_type = _TYPE.search(failure.message) and used == "all"
+            self._checksums = "no-type" if names_type and operation.checksum.type else "none"
+        return True
+
+    def _correct_clock(self, failure: Failure, used_s: float) -> bool:
+        skewed = failure.kind is FailureKind.CLOCK
+        if not skewed and failure.code != "SignatureDoesNotMatch":
+            return False
+        if self._offset_s != used_s:
+            return True  # since this request was made
+        if failure.date_s is None:
+            return False
+        offset_s = failure.date_s - self._utc_clock()
+        if not skewed and abs(offset_s - used_s) < MIN_CLOCK_ERROR_S:
+            return False
+        self._offset_s = offset_s
+        return True
+
+    def _new_target(self, bucket: str, region: str) -> _Target:
+        endpoint = self._settings.endpoint(bucket, region)
+        return self._add_target(bucket, self._moved.get(endpoint, endpoint))
+
+    def _add_target(self, bucket: str, endpoint: Endpoint) -> _Target:
+        """Raises `AttemptError` once the client is closed."""
+        if self._closed:
+            raise client_closed()
+        where = endpoint.host, endpoint.port
+        proxy = self._routes.proxy(*where)
+        if where not in self._pools:
+            self._pools[where] = self._routes.pool(*where, proxy)
+        provider = self._provider_of(bucket, endpoint)
+        target = self._targets[bucket] = _Target(endpoint, self._pools[where], proxy, provider)
+        return target
+
+    def _provider_of(self, bucket: str, endpoint: Endpoint) -> CredentialProvider:
+        if not (endpoint.session and self._signs and self._settings.express_sessions):
+            return self._provider
+        if bucket not in self._sessions:
+            from s3_upload.clients.bucket_sessions import BucketSessions
+
+            create = partial(self._create_session, bucket)
+            self._sessions[bucket] = BucketSessions(create, self._utc_clock)
+        return self._sessions[bucket]
+
+    async def _create_session(self, bucket: str) -> Session:
+        """Signed with the account's credentials: as if for another bucket, of a name that none has."""
+        target = self._targets.get(bucket) or self._new_target(bucket, self._settings.region)
+        asking = f"{bucket}?session"
+        self._targets[asking] = _Target(target.endpoint, target.pool, target.proxy, self._provider)
+        where, hint = f"{self.endpoint}: bucket {bucket!r}", WRONG_ZONE if self.is_aws else ""
+        answer = await bucket_requests.create_session(self.send, self.correct, asking, where, hint)
+        from s3_upload.clients.bucket_sessions import session_in
+
+        return session_in(answer, self._utc_clock())
+
+    def _new_routes(self, look_up: LookUp | None) -> Routes:
+        """What is wrong with a proxy is said before anything is begun."""
+        settings = self._settings
+        routes = Routes(settings.proxies, tls=self._tls, verify=settings.verify, look_up=look_up)
+        url = urlsplit(settings.endpoint_url or f"https://s3.{settings.region}.amazonaws.com")
+        routes.proxy(url.hostname or "", url.port or DEFAULT_PORTS[url.scheme])
+        return routes
+
+    def _renew_signing(self, target: _Target, credentials: Credentials) -> None:
+        endpoint = target.endpoint
+        provider = target.provider
+        target.signing = _Signing(provider, credentials, self._offset_s, self._checksums, endpoint)
+        proxy = target.proxy if forwards(target.proxy, tls=self._uses_tls) else None
+        target.encoder = RequestEncoder(
+            host=endpoint.host_header,
+            path_prefix=endpoint.base_path,
+            signer=Signer(credentials, endpoint.region, endpoint.service) if self._signs else None,
+            tls=self._uses_tls,
+            checksums=self._checksums,
+            md5_where_needed=self._settings.checksum != "off",
+            origin=endpoint.origin if proxy is not None else "",
+            proxy_authorization=proxy.authorization if proxy is not None else "",
+            signs_payload=self._settings.signs_payload,
+            app_id=self._settings.app_id,
+            session=provider is not self._provider,
+            directory=endpoint.service == S3_EXPRESS,
+        )
+
+
+async def _with_md5(operation: Operation, body: SlicedBody) -> Operation:
+    try:
+        md5 = await body.md5_base64()
+    except SourceError as error:
+        raise AttemptError(error.kind, str(error)) from error
+    return msgspec.structs.replace(operation, checksum=Checksum(MD5, md5))

@@ -1,0 +1,258 @@
+"""Whether the store is there at all, and what that means for what fails meanwhile. Pure: time and chance are
+arguments.
+
+Theory of operation.  Networks, VPNs and stores go away for minutes.  A request that fails meanwhile is not to
+blame, and to try it again uses up its tries for nothing.  So:
+
+1. *Suspected*.  A connection could not be made (refused, unreachable, in vain, name not resolved), or one was
+   lost before any byte of an answer, or for `silent_s` there was no *sign of life*: nothing was answered, and
+   no byte of a body acknowledged.  Or S3 has answered in this run, and for `foreign_s` whatever answers is
+   none (`by_ingress`): an ingress, while the store behind it is away.  What fails for want of an answer of
+   S3's from now on is *held*: it is neither tried again nor judged.  Unless something is answered soon, a
+   probe asks the store something small.
+2. *It was there*.  Something that was begun since is answered, whatever it says; or, where there was only
+   silence, the probe got a connection.  So it was the requests' own bad luck: what is held is judged, and
+   uses up its tries, as ever.
+3. *Away*.  The probe fails.  Nothing but probes is begun.  The time from one to the next grows with the
+   outage,
+
+       gap = uniform(0.5, 1) * min(max_gap_s, max(first_gap_s, gap_share * (now - since)))
+
+   so that the run notices its end at most `gap_share` of its length too late.
+4. *Back*.  Something that was begun since is answered.  What is held goes on as if nothing had been, and
+   what is new as well: after more than `brief_s` `first_room` requests at once, and one more for each success
+   (twice as many in each round trip), until there is room for all.
+5. *Given up*.  There was no sign of life for `max_s`, while requests were under way or held, whether the
+   store took connections or not.  0 switches all of this off.  Nor is a single answer waited for any longer:
+   a request for which that was in vain is not tried again (`outwaited`).
+
+None of this before the run has got somewhere: before the store has answered anything, and no connection has
+taken a byte of a body, a wrong address is likelier than an outage, and `retry.py` stops the run soon.
+Connections that break count only once it has answered: what hangs up on everybody may be no store.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+
+import msgspec
+
+from s3_upload.control.retrying.retry import Rng
+from s3_upload.control.waiting.adaptive import PATIENCE_S, TIMER_RESPONSE
+from s3_upload.errors import FailureKind
+from s3_upload.report import AttemptReport
+
+CONNECT_S = 5.0
+UNREACHED = frozenset({FailureKind.CONNECT.value, FailureKind.HOST_UNKNOWN.value})
+"""Outcomes of attempts that had no connection."""
+UNANSWERED = UNREACHED | {FailureKind.RESET.value, FailureKind.TIMEOUT.value}
+"""Outcomes of attempts to which nothing was answered."""
+INGRESS_STATUSES = frozenset({502, 503, 504})
+"""What load balancers and proxies answer for a server that they do not reach."""
+
+
+def by_ingress(report: AttemptReport) -> bool:
+    """Whether what answered an attempt stands before a store that is away: no word of it is S3's (no code, no
+    request ID)."""
+    if not report.status or report.code or report.request_id:
+        return False
+    return report.status in INGRESS_STATUSES or report.outcome == FailureKind.NOT_S3.value
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory."""
+
+    silent_s: float = 3.0
+    """Of silence, and again each time that it has doubled."""
+    foreign_s: float = 1.0
+    first_gap_s: float = 0.2
+    gap_share: float = 1 / 30
+    """Three seconds after 90; a refused connection costs nobody anything."""
+    max_gap_s: float = 15.0
+    quick_connect_s: float = 2.2
+    """Every other probe's handshake: the kernel sends a lost SYN again after 1 s, and then after 3 s."""
+    answer_s: float = 5.0
+    max_answer_s: float = 60.0
+    brief_s: float = 1.0
+    first_room: int = 8
+    """A store that has just begun is spared the whole window."""
+
+
+class Reach(enum.Enum):
+    """Whether the store is there."""
+
+    THERE = "there"
+    SUSPECTED = "suspected"
+    AWAY = "away"
+
+
+class Change(enum.Enum):
+    """What a report or a probe changed."""
+
+    NONE = "none"
+    SUSPECTED = "suspected"
+    """Send a probe, now."""
+    WAS_THERE = "was-there"
+    """Judge what is held."""
+    GONE = "gone"
+    """Begin nothing but probes."""
+    BACK = "back"
+    """Let go what is held."""
+
+
+class Outage:
+    """The state of the module's theory.
+
+    `max_s`: see the theory; `connect_s`: what a handshake may take at the most.
+
+    `reach`; `since_s`: when it was suspected; `cause`: what was seen last; `room`: how many requests may be
+    in flight; `got_somewhere`: see the theory; `answered_s`: when something was answered last;
+    `alive_s`: when the last sign of life was seen, or nothing was waited for.
+    """
+
+    def __init__(
+        self,
+        max_s: float,
+        connect_s: float = CONNECT_S,
+        tuning: Tuning = Tuning(),  # noqa: B008 - it is frozen
+    ) -> None:
+        self.max_s = max_s
+        self.answered_s = 0.0
+        self.alive_s = 0.0
+        self.reach = Reach.THERE
+        self.since_s = 0.0
+        self.cause = ""
+        self.room = math.inf
+        self.got_somewhere = False
+        self._connect_s = connect_s
+        self._any_answer = False
+        self._merely_silent = False
+        self._foreign_status = 0  # of the answer by which it was suspected, 0: by none
+        self._heard_s = 0.0
+        self._probes = 0
+        self._ask_again_s = tuning.silent_s
+        self._tuning = tuning
+
+    def answered(self, report: AttemptReport) -> Change:
+        """An attempt was answered, whatever the answer."""
+        if self._any_answer and by_ingress(report):
+            return self._answered_by_another(report)
+        self.got_somewhere = self._any_answer = True
+        self.answered_s = report.ended_s
+        if self.reach is Reach.THERE:
+            return Change.NONE
+        return self.heard(begun_s=report.started_s, now=report.ended_s)
+
+    def succeeded(self, wanted: int) -> None:
+        """An attempt has succeeded though there is not room for all, which are `wanted` at a time."""
+        self.room += self.reach is Reach.THERE
+        if self.room >= wanted:
+            self.room = math.inf
+
+    def heard(self, *, begun_s: float, now: float) -> Change:
+        """The store has answered something that was begun at `begun_s`."""
+        self._heard_s = now
+        if self.reach is Reach.THERE or begun_s < self.since_s:
+            return Change.NONE
+        was_away, self.reach = self.reach is Reach.AWAY, Reach.THERE
+        if not was_away:
+            return Change.WAS_THERE
+        is_brief = now - self.since_s < self._tuning.brief_s
+        self.room = math.inf if is_brief else self._tuning.first_room
+        return Change.BACK
+
+    def unanswered(self, report: AttemptReport, *, under_way: bool, now: float) -> Change:
+        """An attempt was not answered. `under_way`: whether another's request is on a connection now."""
+        if under_way or (report.request_s > 0.0 and report.body_bytes > 0):
+            self.got_somewhere = True
+        if self.reach is not Reach.THERE or not self.max_s:
+            return Change.NONE
+        unreached = report.outcome in UNREACHED and self.got_somewhere
+        lost = report.outcome == FailureKind.RESET.value and self._any_answer and report.first_byte_s == 0.0
+        if not (unreached or lost):
+            return Change.NONE
+        return self._suspect(report.message, now)
+
+    def _answered_by_another(self, report: AttemptReport) -> Change:
+        now = report.ended_s
+        if self.reach is not Reach.THERE or not self.max_s or now - self.answered_s < self._tuning.foreign_s:
+            return Change.NONE
+        cause = f"something else answers for it, {report.status}"
+        return self._suspect(cause, now, foreign_status=report.status)
+
+    def look(self, *, alive_s: float, now: float) -> Change:
+        """Looks for signs of life: the last was seen at `alive_s`, now if nothing is waited for."""
+        self.alive_s = max(self.alive_s, alive_s, self.answered_s)
+        silent_s = now - self.alive_s
+        if silent_s < self._tuning.silent_s:
+            self._ask_again_s = self._tuning.silent_s
+        elif self.reach is Reach.THERE and self.max_s and silent_s >= self._ask_again_s:
+            self._ask_again_s = 2.0 * silent_s
+            return self._suspect(f"no sign of life for {silent_s:.3g} s", now, merely_silent=True)
+        return Change.NONE
+
+    def holds(self, report: AttemptReport) -> bool:
+        """Whether an attempt that failed is neither tried again nor judged now."""
+        if self.reach is Reach.THERE:
+            return False
+        return report.outcome in UNANSWERED or (self._any_answer and by_ingress(report))
+
+    def is_miss(self, status: int, request_id: str) -> bool:
+        """Whether a probe's answer, which has no body, is not the store's."""
+        return not request_id and (status in INGRESS_STATUSES or status == self._foreign_status)
+
+    def missed(self, cause: str, *, connected: bool, begun_s: float) -> Change:
+        """A probe that was begun at `begun_s` was not answered; `connected`: it got a connection."""
+        if self.reach is Reach.THERE or begun_s < self.since_s:
+            return Change.NONE
+        if connected and self._merely_silent and self.reach is Reach.SUSPECTED:
+            self.reach = Reach.THERE
+            return Change.WAS_THERE
+        self.cause = cause
+        if self.reach is Reach.AWAY:
+            return Change.NONE
+        self.reach, self.room = Reach.AWAY, 0
+        return Change.GONE
+
+    def is_overdue(self, *, now: float) -> bool:
+        """Whether there was no sign of life for so long that the run is to be given up."""
+        return now - max(self.alive_s, self._heard_s) >= self.max_s > 0.0
+
+    def silent_s(self, *, now: float) -> float:
+        """Since the last sign of life, which is looked for now and then only; where the store is away and was
+        not silent, since that showed."""
+        if self.reach is Reach.AWAY and not self._merely_silent:
+            return now - self.since_s
+        return now - max(self.alive_s, self.answered_s)
+
+    def outwaited(self, report: AttemptReport) -> bool:
+        """Whether the answer to an attempt was waited for as long as any is (`timers`, step 3)."""
+        since_s = report.acked_s or report.sent_s or report.request_s
+        waited_s = round(report.ended_s - since_s, 3)
+        return report.timer == TIMER_RESPONSE and waited_s >= self.max_s > PATIENCE_S
+
+    def probe_limits_s(self, *, now: float) -> tuple[float, float]:
+        """What the next probe's handshake may take, and its answer.
+
+        Not what handshakes took of late: the way may have become longer.  A store that takes connections and
+        is silent is waited for longer each time.
+        """
+        tuning, away_s = self._tuning, now - self.since_s
+        quick = self._probes % 2 == 0
+        self._probes += 1
+        connect_s = min(self._connect_s, tuning.quick_connect_s) if quick else self._connect_s
+        return connect_s, min(tuning.max_answer_s, max(tuning.answer_s, away_s / 2.0))
+
+    def gap_s(self, *, now: float, rng: Rng) -> float:
+        """The time from one probe to the next."""
+        tuning, away_s = self._tuning, now - self.since_s
+        gap_s = min(tuning.max_gap_s, max(tuning.first_gap_s, tuning.gap_share * away_s))
+        return min(rng.uniform(0.5, 1.0) * gap_s, max(self.max_s - away_s, 0.0))
+
+    def _suspect(
+        self, cause: str, now: float, *, merely_silent: bool = False, foreign_status: int = 0
+    ) -> Change:
+        self.reach, self.since_s, self.cause = Reach.SUSPECTED, now, cause
+        self._merely_silent, self._foreign_status = merely_silent, foreign_status
+        return Change.SUSPECTED

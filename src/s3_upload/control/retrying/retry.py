@@ -1,0 +1,221 @@
+"""Whether to try again, and when.
+
+Rules: no clock, no randomness of its own (`rng` is an argument), no I/O.  What follows from each kind of
+failure is in the table `errors.FailureKind`; this module turns a row of it into a decision.
+
+Theory of operation.
+
+1. Delays have full jitter
+   (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/):
+
+       delay = uniform(0, min(CAP_S, base * 2 ** retries))
+
+   with `base` 50 ms for a transient failure and 100 ms for a throttle.
+2. What the store asks for by Retry-After is a lower bound, itself bounded by `MAX_RETRY_AFTER_S`.
+3. What cannot be reached from the very beginning will not be reached by the next object either: when
+   the tries of a request run out for want of a connection and the store has never answered anything,
+   the run stops, or each of a million objects would fail in the same way.  Until it answers, such a
+   retry costs nothing (step 4): a hundred requests that share the budget would take minutes to find out.
+4. A retry is paid from the endpoint's `budget.RetryBudget` when its delay is over (`pay`); where that
+   is empty it waits until the tokens are there: the run slows down and drops nothing.  What the last
+   retry of a request cost comes back when the request succeeds.
+5. What can be put right (region, clock, token) is put right, and the request goes again at once: that is
+   no retry and costs nothing.  A request that fails for the same cause once more is refused as by step 8.
+6. Some kinds are tried again fewer times than `n_retries` (`FailureKind.times`), with the body read anew.
+   A request that only asks or tidies up (HeadObject, ListParts, AbortMultipartUpload) is tried again
+   `ASK_RETRIES` times, whatever `n_retries`, and never stops a run: it may lack a permission that uploads
+   do not need.  A request whose answer was waited for as long as any is (`Failed.outwaited`) is not tried
+   again.
+7. Before an object is given up there may be another way (`remedy`), once for each cause.
+8. What no other object may survive stops the run, or is tried again elsewhere, or fails its object:
+   `refusals.py` has the rules.  Such a retry costs nothing: there are two for an object at most.
+9. Answers that are no S3's (`FailureKind.is_foreign`) are a store that is away, and tried again as any
+   failure that may pass, until `outage.py` takes it for that; as long as nothing has succeeded,
+   `STRAY_RETRIES` times, and then stop the run.
+   Where a success lacks its proof (`Remedy.ASK`), HeadObject is asked first whether the object is there.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection
+from typing import Protocol
+
+import msgspec
+
+from s3_upload.control.retrying.budget import COST_THROTTLE, COST_TRANSIENT, REFUND_PER_SUCCESS, RetryBudget
+from s3_upload.control.retrying.refusals import BASE_STRAY_S, MAX_IN_A_ROW, STRAY_RETRIES, Refusals
+from s3_upload.errors import FailureKind, Fate, Remedy
+
+BASE_TRANSIENT_S = 0.05
+BASE_THROTTLE_S = 0.1
+"""What keeps a store from being asked too much is the rate (`rate`); this only keeps one request from being
+refused again and again."""
+CAP_S = 20.0
+MAX_RETRY_AFTER_S = 120.0
+MIN_RETRIES_TO_STOP = 4
+"""Fewer tries to connect are over within a second, which is too soon to judge an endpoint."""
+MIN_PAY_AGAIN_S = 0.05
+ASK_RETRIES = 3
+
+
+class Rng(Protocol):
+    """The part of `random.Random` that decisions use."""
+
+    def uniform(self, a: float, b: float, /) -> float: ...
+
+
+class Verdict(enum.Enum):
+    """What to do with the work of a failed attempt."""
+
+    RETRY = "retry"
+    REREAD = "reread"
+    """As RETRY, with the body read and hashed anew."""
+    CORRECT = "correct"
+    """Put right what the failure names and try again; decide again where that cannot be done."""
+    ASK = "ask"
+    """Ask HeadObject whether the object is there; decide again where it is not."""
+    FAIL_FILE = "fail-file"
+    STOP_RUN = "stop-run"
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A failed attempt, as far as a decision needs it.
+
+    `retries`: tries of its request before it, the first not counted.  `corrected`: how often its request
+    was put right, or tried again elsewhere, after this kind of failure before.  `completing`: it is a
+    CompleteMultipartUpload; `asking`: see step 6.  `can_ask`: HeadObject may know better, and was not asked
+    about this attempt.  `outwaited`: see step 6.  `object_seq`: which object it is of.  `alike`: the same
+    text for refusals that are alike, "" where the store did not refuse it.
+    """
+
+    kind: FailureKind
+    retries: int = 0
+    corrected: int = 0
+    completing: bool = False
+    asking: bool = False
+    can_ask: bool = False
+    outwaited: bool = False
+    object_seq: int = 0
+    alike: str = ""
+    retry_after_s: float | None = None
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """A verdict; `delay_s` is the wait before the next attempt (0.0 unless there is a retry).
+
+    `cost`: what the next attempt then has to `pay`.  `in_a_row`: how many objects were refused one after
+    the other, where that is why the run stops.
+    """
+
+    verdict: Verdict
+    delay_s: float = 0.0
+    cost: float = 0.0
+    in_a_row: int = 0
+
+
+GIVEN_UP = Decision(Verdict.FAIL_FILE)
+STOPPED = Decision(Verdict.STOP_RUN)
+
+
+class Retry:
+    """Decides after each failed attempt."""
+
+    def __init__(self, n_retries: int, budget: RetryBudget | None = None) -> None:
+        self._n_retries = n_retries
+        self._refusals = Refusals()
+        self.budget = budget or RetryBudget()
+
+    @property
+    def any_success(self) -> bool:
+        """Whether the run has uploaded anything, or begun to."""
+        return self._refusals.any_success
+
+    def succeeded(self, paid: float, *, was_refused: bool = False, asking: bool = False) -> None:
+        """A request succeeded whose last retry cost `paid` (0.0: it had none): some comes back.
+        `was_refused`: as by step 8, before."""
+        self.budget.give_back(max(paid, REFUND_PER_SUCCESS))
+        if not asking:
+            self._refusals.succeeded(was_refused=was_refused)
+
+    def pay(self, cost: float, *, now: float) -> float:
+        """Pays for a retry and returns 0.0, or returns after how many seconds to try to pay again."""
+        wait_s = self.budget.take(cost, now=now)
+        return max(wait_s, MIN_PAY_AGAIN_S) if wait_s > 0.0 else 0.0
+
+    def decide(self, failed: Failed, *, any_answer: bool, rng: Rng) -> Decision:
+        """`any_answer`: whether the store has answered anything in this run, or may be about to (step 3)."""
+        kind = failed.kind
+        if failed.completing and kind.on_complete is not Remedy.NONE:
+            return GIVEN_UP
+        if kind.fate is Fate.FILE:
+            return self._final(failed)
+        if kind.remedy is Remedy.ASK and failed.can_ask:
+            return Decision(Verdict.ASK)
+        if kind.fate is Fate.CORRECT and failed.corrected < (kind.times or 0):
+            return Decision(Verdict.CORRECT)
+        if not kind.stops_run or (kind.is_foreign and self.any_success):
+            return self._may_pass(failed, rng, any_answer=any_answer)
+        return self._refused(failed, rng)
+
+    def _may_pass(self, failed: Failed, rng: Rng, *, any_answer: bool) -> Decision:
+        """Steps 1 to 3, 6 and 9."""
+        kind, limit = failed.kind, ASK_RETRIES if failed.asking else self._n_retries
+        is_foreign = kind.is_foreign and not failed.asking
+        if is_foreign and not self.any_success:
+            in_a_row = self._refusals.refused(failed.object_seq, failed.alike)
+            if in_a_row >= MAX_IN_A_ROW or failed.retries >= min(STRAY_RETRIES, limit):
+                return Decision(Verdict.STOP_RUN, in_a_row=in_a_row)
+        unreached = kind is FailureKind.CONNECT and not (any_answer or self.any_success)
+        used_up = kind.retried and kind.times is not None and failed.corrected >= kind.times
+        if used_up or failed.outwaited or failed.retries >= limit:
+            if unreached and failed.retries >= MIN_RETRIES_TO_STOP and not failed.asking:
+                return STOPPED
+            return self._given_up(failed) if is_foreign else GIVEN_UP
+        base_s = BASE_THROTTLE_S if kind.cuts_window else BASE_TRANSIENT_S
+        cost = COST_THROTTLE if kind.cuts_window else COST_TRANSIENT
+        verdict = Verdict.REREAD if kind.remedy is Remedy.REREAD else Verdict.RETRY
+        return Decision(verdict, _delay_s(failed, base_s, rng), 0.0 if unreached else cost)
+
+    def _final(self, failed: Failed) -> Decision:
+        """What is the object's own; or every object's, as long as none has fared better."""
+        ours = failed.kind is not FailureKind.REJECTED or not failed.alike or failed.asking
+        return GIVEN_UP if ours or self.any_success else self._given_up(failed)
+
+    def _refused(self, failed: Failed, rng: Rng) -> Decision:
+        """Step 8."""
+        if failed.kind is FailureKind.CLIENT_CLOSED:  # by our own side: nothing that is sent goes anywhere
+            return STOPPED
+        if failed.asking:
+            return GIVEN_UP
+        if not self.any_success:
+            return STOPPED
+        strays = failed.corrected - (failed.kind.times or 0)
+        is_left = strays < STRAY_RETRIES and failed.retries < self._n_retries
+        if is_left and not self._refusals.in_vain:
+            return Decision(Verdict.RETRY, _delay_s(failed, BASE_STRAY_S, rng, retries=strays))
+        self._refusals.retried_in_vain()
+        return self._given_up(failed)
+
+    def _given_up(self, failed: Failed) -> Decision:
+        if failed.asking:
+            return GIVEN_UP
+        in_a_row = self._refusals.refused(failed.object_seq, failed.alike)
+        return Decision(Verdict.STOP_RUN, in_a_row=in_a_row) if in_a_row >= MAX_IN_A_ROW else GIVEN_UP
+
+
+def _delay_s(failed: Failed, base_s: float, rng: Rng, retries: int | None = None) -> float:
+    """Steps 1 and 2."""
+    retries = failed.retries if retries is None else retries
+    jitter_s = rng.uniform(0.0, min(CAP_S, base_s * 2.0 ** min(retries, 30)))
+    return max(jitter_s, min(failed.retry_after_s or 0.0, MAX_RETRY_AFTER_S))
+
+
+def remedy(kind: FailureKind, *, completing: bool, tried: Collection[FailureKind]) -> Remedy:
+    """What else there is to try before an object fails by `kind`; `tried`: the kinds for which that was
+    done before."""
+    if kind in tried:
+        return Remedy.NONE
+    if completing and kind.on_complete is not Remedy.NONE:
+        return kind.on_complete
+    return kind.remedy if kind.fate is Fate.FILE else Remedy.NONE

@@ -1,0 +1,483 @@
+"""One HTTP/1.1 connection: sends a request, gives back the response.
+
+Rules:
+
+* One request at a time; the response is parsed by llhttp (through httptools), with bounds on what it
+  may hold.
+* A connection that saw anything irregular (an error, an abort, bytes nobody asked for, an answer
+  before the whole request was sent, `Connection: close`) is closed and never used again.
+* Head and body stay two buffers.  A big body is handed to the transport in slices, the next one when
+  the last has left the transport's buffer: so a TLS transport never encrypts a whole part at once,
+  and `sent_s` is the moment the last byte reached the kernel.  A body that is not in memory gives its
+  slices as they are read (`http.SlicedBody`).
+
+Theory of operation: `request()` writes and waits on a future.  `data_received` feeds the parser; its
+callbacks collect the response; `on_message_complete` resolves the future.  Everything that goes
+wrong meets in `_fail()`, which poisons the connection and makes `request()` raise `AttemptError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
+
+import httptools
+
+from s3_upload.errors import AttemptError, FailureKind, SourceError
+from s3_upload.http import Body, Response, SlicedBody, Slices
+from s3_upload.http1 import tcp_info
+from s3_upload.http1.exchange import Exchange, Transfer
+from s3_upload.http1.tls import tls_failure
+
+if TYPE_CHECKING:
+    from s3_upload.http1.lease import Lease
+
+SLICE_BYTES = 1 << 20
+MAX_HEADER_BYTES = 64 << 10
+"""Also of anything else that is no body and comes without any: interim answers, one endless line."""
+RTO_RTTVARS = 4  # K of RFC 6298
+MAX_RESPONSE_BODY_BYTES = 1 << 20
+SEEN_BYTES = 24
+MAX_NAMES = 256
+MAX_NAME_BYTES = 64
+_NAMES: dict[bytes, str] = {}
+"""Header names as they came, and in lower case; at most MAX_NAMES of at most MAX_NAME_BYTES."""
+CLOSED = "the client was closed while requests were still to be sent: close it after its runs"
+_BODILESS = frozenset({204, 304})
+"""Statuses after which there is no body, whatever the headers say (RFC 9112 §6.3)."""
+TLS_ALERT = b"\x15\x03"
+
+
+class Connection(asyncio.Protocol):
+    """See the module's rules. `on_idle` and `on_closed` tell the pool what became of it.
+
+    `lease`: of the run that uses it or did so last, where that run is held back.
+    """
+
+    way = ""
+    """For the end of what is said of a connection that broke: which proxy reads what is sent."""
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        address: str,
+        on_idle: Callable[[Connection], None],
+        on_closed: Callable[[Connection], None],
+    ) -> None:
+        self.address = address
+        self.handshake_s = 0.0
+        self.requests = 0
+        self.lease: Lease | None = None
+        self._loop = loop
+        self._on_idle = on_idle
+        self._on_closed = on_closed
+        self._transport: asyncio.Transport | None = None
+        self._fields: dict[bytes, bytes] = {}  # of the answer's header, as they come
+        self.on_header = self._fields.__setitem__  # what the parser calls; a method costs more than the rest
+        self._parser = httptools.HttpResponseParser(self)
+        self._future: asyncio.Future[Response] | None = None
+        self._exchange: Exchange | None = None
+        self._body: Body = b""
+        self._slices: Slices | None = None  # of a body that is not in memory
+        self._unsent = 0  # where in the body the next slice starts; len(body) once all is handed over
+        self._paused = False
+        self._headers: dict[str, str] = {}
+        self._bodiless_bytes = 0  # came since the last piece of a body; counted in whole reads
+        self._chunks: list[bytes] = []
+        self._body_bytes = 0
+        self._ends_with_connection = False  # the body of the answer under way: it has no length
+        self._settled = False  # its headers say all that the request needs to know
+        self._believes_errors_only = False
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "busy" if self._future else "idle"
+        return f"<Connection {self.address} {state} requests={self.requests}>"
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is open and free for a request."""
+        return not self._closed and self._future is None and self._transport is not None
+
+    async def request(self, head: bytes, body: Body, exchange: Exchange) -> Response:
+        """Sends one request and waits for its response, recording its progress in `exchange`.
+
+        Raises `AttemptError`.  Cancelling it closes the connection.
+        """
+        if self._closed:  # between the handshake and now
+            message = f"the store closed the connection before the request{self.way}"
+            raise AttemptError(FailureKind.RESET, message)
+        future: asyncio.Future[Response] = self._loop.create_future()
+        self._future = future
+        self._exchange = exchange
+        self._bodiless_bytes = 0
+        exchange.address = self.address
+        exchange.abort = self.abort
+        exchange.probe = self.probe
+        # On a connection that was waiting it begins at once.
+        exchange.request_s = exchange.now() if exchange.new_connection else exchange.started_s
+        self.requests += 1
+        self._send(head, body)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if self._future is future:  # else it was answered, and may be another request's by now
+                self._poison()
+            raise
+        finally:
+            exchange.abort = exchange.probe = None
+
+    def hung_up(self) -> bool:
+        """Whether the other side has closed it, or said something, and the loop does not know yet.
+
+        Three system calls: for a request that must not be sent in vain.
+        """
+        try:
+            with socket.socket(fileno=socket.dup(self.socket.fileno())) as copy:  # os.dup: not on Windows
+                copy.setblocking(False)
+                copy.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:  # nothing has come, as it should be
+            return False
+        except tcp_info.UNREADABLE as error:
+            return isinstance(error, ConnectionError)
+        return True
+
+    def keep(self) -> None:
+        """It is not needed now: to the pool's idle ones."""
+        if self.usable:
+            self._on_idle(self)
+
+    def abort(self, reason: str) -> None:
+        """Ends the request under way: `request` raises `AttemptError(TIMEOUT, reason)`."""
+        self._fail(FailureKind.TIMEOUT, reason)
+
+    def probe(self) -> Transfer:
+        """How far the request under way has been taken in by the other side."""
+        transport = self._transport
+        assert transport is not None
+        buffered = transport.get_write_buffer_size()
+        left = buffered == 0
+        handed_over = self._unsent == len(self._body) and left
+        starved = self._slices is not None and not handed_over and left
+        info = tcp_info.read(transport.get_extra_info("socket"))
+        taken_in = info is None or not (info.notsent_bytes or info.unacked)
+        # What neither waits in the kernel nor is under way has been acknowledged: if not, the kernel does
+        # not tell (see `tcp_info`), and a transfer that is fine would seem to stand still.
+        unsent_bytes = len(self._body) - self._unsent + buffered
+        if info is None or (taken_in and info.bytes_acked < self._unsent - buffered):
+            sent = self._unsent - buffered
+            return Transfer(sent, handed_over, 0.0, 0.0, starved, unsent_bytes, unsent_bytes)
+        unsent_bytes += info.notsent_bytes
+        return Transfer(
+            progress=info.bytes_acked,
+            drained=handed_over and taken_in,
+            last_ack_age_s=info.last_ack_age_s,
+            rto_s=info.rtt_s + RTO_RTTVARS * info.rttvar_s,
+            starved=starved and taken_in,
+            left_bytes=unsent_bytes + info.unacked * info.mss_bytes,
+            unsent_bytes=unsent_bytes,
+            trip_s=info.min_rtt_s,
+        )
+
+    @property
+    def socket(self) -> Any:
+        """The transport's socket, None where there is none."""
+        return self._transport.get_extra_info("socket") if self._transport is not None else None
+
+    def close(self) -> None:
+        """Closes the connection: it was idle, or else the client is being closed, as its request hears."""
+        self._fail(FailureKind.CLIENT_CLOSED, CLOSED)
+
+    # --- sending -------------------------------------------------------------------------------
+
+    def _send(self, head: bytes, body: Body) -> None:
+        transport = self._transport
+        assert transport is not None
+        size = len(body)
+        if isinstance(body, SlicedBody):
+            self._body, self._unsent = body, 0
+            transport.write(head)
+            self._slices = body.slices(self._slice_ready)
+        elif size <= SLICE_BYTES:
+            self._body, self._unsent = body, size
+            transport.writelines((head, body) if size else (head,))
+            if not self._paused and self._exchange is not None:
+                self._exchange.sent_s = self._exchange.now()
+        else:
+            self._body, self._unsent = memoryview(body), 0
+            transport.write(head)
+            self._send_slices()
+
+    def _send_slices(self) -> None:
+        transport, size = self._transport, len(self._body)
+        assert transport is not None
+        while self._unsent < size and not self._paused and not self._closed and not transport.is_closing():
+            piece = self._next_slice()
+            if piece is None:
+                return
+            self._unsent += len(piece)
+            transport.write(piece)
+        if not self._paused:
+            self._all_sent()
+
+    def _slice_ready(self) -> None:
+        try:
+            self._send_slices()
+        except Exception as error:  # nobody else would hear of it
+            self._fail(FailureKind.RESET, f"the connection broke: {plain_text(error)}")
+
+    def _next_slice(self) -> bytes | memoryview | None:
+        """None where it is being read (this is called again when it is there) or cannot be."""
+        body = self._body
+        if not isinstance(body, SlicedBody):
+            return body[self._unsent : self._unsent + SLICE_BYTES]
+        try:
+            return self._slices.take() if self._slices is not None else None
+        except Exception as error:
+            kind = error.kind if isinstance(error, SourceError) else FailureKind.SOURCE
+            self._fail(kind, str(error) or type(error).__name__)
+            return None
+
+    def _all_sent(self) -> None:
+        if self._exchange is not None and self._unsent == len(self._body):
+            self._exchange.sent_s = self._exchange.now()
+
+    def _body_sent(self) -> int:
+        """How much of the body has left this machine, as far as can be told: neither what waits in the
+        transport's buffer nor in the kernel's.  A transport that broke has dropped what was in its
+        buffer: then the last slice counts as not sent."""
+        transport = self._transport
+        if transport is None:
+            return 0
+        waiting = transport.get_write_buffer_size()
+        if self._paused and not waiting:
+            waiting = (self._unsent - 1) % SLICE_BYTES + 1
+        info = tcp_info.read(transport.get_extra_info("socket"))
+        return max(0, self._unsent - waiting - (info.notsent_bytes if info is not None else 0))
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._future is not None:
+            self._send_slices()
+
+    # --- receiving: transport callbacks ----------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self._closed:  # while its handshake was under way
+            self._transport.abort()
+            return
+        # Paused while bytes remain in the transport's buffer (see the module's rules).  Not 0: a TLS
+        # transport pauses at `size >= high`, so with 0 it would stay paused with nothing to send.
+        self._transport.set_write_buffer_limits(high=1, low=0)
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            self._poison()  # nobody asked: a late answer, or a server saying that it closes (408)
+            return
+        if exchange.first_byte_s == 0.0:
+            exchange.first_byte_s = exchange.now()
+            if data.startswith(TLS_ALERT):
+                self._fail(FailureKind.TLS_MISMATCH, "the endpoint speaks TLS; use https:// in its URL")
+                return
+        self._bodiless_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(FailureKind.MALFORMED, "the store switched to a protocol nobody asked for")
+        except httptools.HttpParserError as error:
+            cause = error.__context__ if isinstance(error.__context__, AttemptError) else None
+            self._fail(FailureKind.MALFORMED, str(cause or self._not_http(error, data)))
+        if self._settled:
+            self.on_message_complete()
+        # The parser gathers a header until its end, and asks nobody about interim answers.
+        if self._bodiless_bytes > MAX_HEADER_BYTES and self._future is not None:
+            self._fail(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
+
+    def _not_http(self, error: Exception, data: bytes) -> str:
+        """What was seen, of the very beginning of an answer only: later it may quote our request."""
+        at_first = self._bodiless_bytes == len(data) and not (self._fields or self._headers or self._chunks)
+        seen = f" (it begins {data[:SEEN_BYTES]!r})" if at_first else ""
+        return f"the answer is not HTTP/1.1: {error}{seen}"
+
+    def eof_received(self) -> None:
+        self._ended(f"the store closed the connection{self.way}", in_order=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and self._future is not None:
+            self._read_refusal()
+        if isinstance(exc, ssl.SSLError):
+            self._fail(*tls_failure(exc, FailureKind.RESET, "the connection broke"))
+        self._ended(f"the connection broke: {plain_text(exc)}{self.way}", in_order=exc is None)
+
+    def _read_refusal(self) -> None:
+        """After a write error: a store that hung up in the middle of a request has usually said why, and
+        the transport ends without looking.  Only an error is believed: no success begins like that."""
+        transport = self._transport
+        sock = transport.get_extra_info("socket") if transport is not None else None
+        if sock is None or transport is None or transport.get_extra_info("sslcontext") is not None:
+            return
+        self._believes_errors_only = True
+        said = read_rest(sock)
+        if said:
+            self.data_received(said)
+
+    def _ended(self, message: str, *, in_order: bool) -> None:
+        """An answer without a length ends with its connection (RFC 9112 §6.3), if that was closed in order.
+        An error, whose text may be cut short, is believed even of a reset, with which a server leaves that
+        has not read the whole request."""
+        if self._ends_with_connection and (in_order or self._parser.get_status_code() >= 400):
+            self.on_message_complete()
+        exchange = self._exchange
+        if exchange is not None and exchange.first_byte_s == 0.0 and not exchange.new_connection:
+            exchange.stale = True
+        self._fail(FailureKind.RESET, message)
+
+    # --- receiving: parser callbacks ---------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._future is None:
+            raise AttemptError(FailureKind.MALFORMED, "the store sent more than it was asked for")
+        self._headers = {}
+        self._chunks = []
+        self._body_bytes = 0
+        self._ends_with_connection = self._settled = False
+
+    def on_headers_complete(self) -> None:
+        headers = self._read_fields()
+        exchange = self._exchange
+        if "content-length" not in headers and "transfer-encoding" not in headers:
+            self._without_length()
+        if exchange is not None and exchange.bodiless and self._parser.get_status_code() >= 200:
+            self._settled = True  # for the parser it is not: it waits for a body of the length that is named
+
+    def _read_fields(self) -> dict[str, str]:
+        """The headers, and what follows a chunked body as such."""
+        headers, fields = self._headers, self._fields
+        counts = self._bodiless_bytes > MAX_HEADER_BYTES or self._chunks  # else they cannot be too many
+        if counts and sum(map(len, chain(*fields.items()))) > MAX_HEADER_BYTES:
+            raise AttemptError(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
+        for name, value in fields.items():
+            # llhttp leaves the white space behind a value, which is no part of it (RFC 9110 §5.5).
+            headers[_NAMES.get(name) or _header_name(name)] = value.decode("latin-1").rstrip(" \t")
+        fields.clear()
+        return headers
+
+    def _without_length(self) -> None:
+        """The answer has no body, or one that lasts until the connection ends: a gateway that speaks
+        HTTP/1.0.  What the headers of a success say is enough for most requests, and that end may be long
+        in coming, or come as a reset."""
+        status, exchange = self._parser.get_status_code(), self._exchange
+        if status < 200 or status in _BODILESS or exchange is None:
+            return
+        self._ends_with_connection = True
+        self._settled = status < 300 and not exchange.needs_body and "etag" in self._headers
+
+    def on_body(self, body: bytes) -> None:
+        if self._exchange is not None and self._exchange.bodiless:
+            self._ends_with_connection = True  # out of step with us: nothing more is believed of it
+            return
+        self._bodiless_bytes = 0
+        self._body_bytes += len(body)
+        if self._body_bytes > MAX_RESPONSE_BODY_BYTES:
+            raise AttemptError(
+                FailureKind.MALFORMED, f"the answer's body exceeds {MAX_RESPONSE_BODY_BYTES} bytes"
+            )
+        self._chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        status = self._parser.get_status_code()
+        parser_waits, self._settled = self._settled, False
+        future, exchange = self._future, self._exchange
+        if status < 200 or future is None or exchange is None:  # 1xx: the real answer follows
+            return
+        if self._believes_errors_only and status < 400:
+            return
+        if self._fields:
+            self._read_fields()
+        exchange.abort = exchange.probe = None  # too late for them, before the waiter runs as well
+        early = self._unsent != len(self._body) or self._paused
+        response = Response(status, self._headers, b"".join(self._chunks) if self._chunks else b"", early)
+        exchange.sent_bytes = self._body_sent() if early else self._unsent
+        self._future = self._exchange = None
+        self._let_go_of_body()
+        self._unsent = 0
+        if not early and not self._ends_with_connection and self._parser.should_keep_alive():
+            if parser_waits:
+                self._parser = httptools.HttpResponseParser(self)
+            self._on_idle(self)
+        else:
+            self._poison()
+        if not future.done():
+            future.set_result(response)
+
+    # --- the end -----------------------------------------------------------------------------------
+
+    def _fail(self, kind: FailureKind, message: str) -> None:
+        future, self._future = self._future, None
+        if self._exchange is not None:
+            self._exchange.abort = self._exchange.probe = None  # too late for them, as with an answer
+            if future is not None:
+                self._exchange.sent_bytes = self._body_sent()
+        self._poison()
+        if future is not None and not future.done():
+            future.set_exception(AttemptError(kind, message))
+
+    def _let_go_of_body(self) -> None:
+        self._body = b""
+        if self._slices is not None:
+            self._slices.close()
+            self._slices = None
+
+    def _poison(self) -> None:
+        self._exchange = None
+        self._let_go_of_body()
+        if not self._closed:
+            self._closed = True
+            self._on_closed(self)
+            if self._transport is not None:
+                self._transport.abort()
+
+
+def client_closed() -> AttemptError:
+    """What becomes of everything that is asked of a client that was closed."""
+    return AttemptError(FailureKind.CLIENT_CLOSED, CLOSED)
+
+
+def read_rest(sock: Any) -> bytes:
+    """What has come in on a transport's socket and nobody has read, at most MAX_HEADER_BYTES; b"" if it
+    cannot be had."""
+    try:
+        with socket.socket(fileno=socket.dup(sock.fileno())) as copy:
+            copy.setblocking(False)
+            return copy.recv(MAX_HEADER_BYTES)
+    except (OSError, AttributeError):  # a transport without a socket of the kernel's
+        return b""
+
+
+def _header_name(name: bytes) -> str:
+    """In lower case.  The few that a store sends are kept: it sends them with every answer."""
+    lower = name.decode("latin-1").lower()
+    if len(_NAMES) < MAX_NAMES and len(name) <= MAX_NAME_BYTES:
+        _NAMES[name] = lower
+    return lower
+
+
+def plain_text(error: BaseException | None) -> str:
+    """An exception as text for a message: an OSError's reason without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        # asyncio's own text for a refused connection is "Connect call failed ('192.0.2.1', 443)".
+        if error.errno is None or isinstance(error, socket.gaierror):
+            return error.strerror
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__ if error is not None else "closed by the other side"

@@ -1,0 +1,175 @@
+"""The addresses of a host, and which of them to connect to next.
+
+Rules:
+
+* A name is resolved anew at most every `DNS_TTL_S`; when that fails later on, the addresses known
+  are kept: a resolver's bad minute must not stop a run.
+* Look-ups run in daemon threads: one that hangs on a dead name server keeps nobody waiting, least of all
+  the end of the loop or of the program.  (The loop's own `getaddrinfo` does both, asyncio's in its default
+  executor, uvloop's in a pool of libuv's.)  An address in figures needs none.
+* One look-up takes `DNS_TIMEOUT_S` at most; one that takes longer failed temporarily, like one that
+  the resolver gave up (EAI_AGAIN).
+* New connections go to the address with the fewest open ones, so that load spreads over all of a
+  store's front ends; an address that refused or was too slow is left alone for `PENALTY_S`, unless
+  nothing else is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+from s3_upload.descriptors import PATIENCE_S, none_left
+from s3_upload.errors import AttemptError, FailureKind
+from s3_upload.http1.connection import client_closed, plain_text
+from s3_upload.threads import DaemonThreads
+
+DNS_TTL_S = 60.0
+DNS_TIMEOUT_S = 20.0
+"""What the usual resolver takes for two silent name servers: two tries of 5 s each."""
+PENALTY_S = 30.0
+FIRST_RESOLVE_TRIES = 3
+RESOLVE_PAUSE_S = 0.25
+MAX_CANDIDATES = 4
+MAX_LOOK_UPS = 4
+"""At a time, those included that nobody waits for any more."""
+
+LookUp = Callable[[str, int], Awaitable[list[str]]]
+"""The addresses of a host name, for a port. Raises `OSError`."""
+
+
+class Addresses:
+    """See the module's rules."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        loop: asyncio.AbstractEventLoop,
+        look_up: LookUp | None = None,
+        *,
+        whose: str = "of the endpoint",
+    ) -> None:
+        self.host = host
+        self._whose = whose
+        self.port = port
+        self._loop = loop
+        self._threads = DaemonThreads(MAX_LOOK_UPS, "s3-upload-resolver")
+        self._look_up = look_up or self._in_thread
+        self._closed = False
+        self._addresses: list[str] = []
+        self._resolved_s = float("-inf")
+        self._resolving: asyncio.Task[None] | None = None
+        self._open: dict[str, int] = {}
+        self._penalized_until_s: dict[str, float] = {}
+
+    async def candidates(self, avoid: str) -> list[str]:
+        """Addresses to try, best first. Raises `AttemptError` (HOST_UNKNOWN, CLIENT_CLOSED)."""
+        now_s = self._loop.time()
+        if now_s - self._resolved_s > DNS_TTL_S:
+            await self._resolve()
+        penalized = self._penalized_until_s
+
+        def badness(address: str) -> tuple[bool, bool, int]:
+            return penalized.get(address, 0.0) > now_s, address == avoid, self._open.get(address, 0)
+
+        return sorted(self._addresses, key=badness)[:MAX_CANDIDATES]
+
+    def opened(self, address: str) -> None:
+        """A connection to `address` was begun."""
+        self._open[address] = self._open.get(address, 0) + 1
+
+    def closed(self, address: str) -> None:
+        """A connection to `address` has ended."""
+        self._open[address] -= 1
+
+    def penalize(self, address: str) -> None:
+        """`address` refused or was too slow."""
+        self._penalized_until_s[address] = self._loop.time() + PENALTY_S
+
+    def works(self, address: str) -> None:
+        """`address` took a connection."""
+        self._penalized_until_s.pop(address, None)
+
+    def close(self) -> None:
+        """Ends a resolution under way; whoever waits for it is told that the client is closed."""
+        self._closed = True
+        if self._resolving is not None:
+            self._resolving.cancel()
+        self._threads.close()
+
+    async def _resolve(self) -> None:
+        """Resolves once for all who wait."""
+        if self._resolving is None:
+            self._resolving = self._loop.create_task(self._until_known())
+            self._resolving.add_done_callback(self._resolved)
+        resolving = self._resolving
+        try:
+            await asyncio.shield(resolving)
+        except asyncio.CancelledError:
+            if self._closed and resolving.cancelled():  # by `close`, before its first step
+                raise client_closed() from None
+            raise
+
+    def _resolved(self, task: asyncio.Task[None]) -> None:
+        self._resolving = None
+        if not task.cancelled():
+            task.exception()  # those who waited have it; with nobody waiting it is of no interest
+
+    async def _until_known(self) -> None:
+        try:
+            await self._ask_often()
+        except asyncio.CancelledError:
+            if self._closed:
+                raise client_closed() from None
+            raise
+
+    async def _ask_often(self) -> None:
+        for left in range(FIRST_RESOLVE_TRIES - 1, -1, -1):
+            try:
+                self._addresses = await self._ask_patiently()
+            except OSError as error:
+                # Only "temporary failure" is worth another try before any success.
+                if not self._addresses and left and error.errno == socket.EAI_AGAIN:
+                    await asyncio.sleep(RESOLVE_PAUSE_S)
+                    continue
+                if not self._addresses:
+                    message = f"the host name {self.host!r} {self._whose} cannot be resolved: "
+                    raise AttemptError(FailureKind.HOST_UNKNOWN, message + plain_text(error)) from error
+            self._resolved_s = self._loop.time()
+            return
+
+    async def _ask_patiently(self) -> list[str]:
+        """A resolver that lacks a file descriptor says that there is no such host, or anything else."""
+        until_s = self._loop.time() + PATIENCE_S
+        while True:
+            try:
+                return await self._ask()
+            except OSError:
+                if self._addresses or self._loop.time() >= until_s or not none_left():
+                    raise
+            await asyncio.sleep(RESOLVE_PAUSE_S)
+
+    async def _ask(self) -> list[str]:
+        """One look-up. Raises `OSError`."""
+        try:
+            async with asyncio.timeout(DNS_TIMEOUT_S):
+                return await self._look_up(self.host, self.port)
+        except TimeoutError:
+            raise socket.gaierror(socket.EAI_AGAIN, f"no answer within {DNS_TIMEOUT_S:.3g} s") from None
+
+    async def _in_thread(self, host: str, port: int) -> list[str]:
+        try:
+            return _addresses_of(host, port, socket.AI_NUMERICHOST)
+        except OSError:
+            return await self._threads.call(lambda: _addresses_of(host, port))
+
+
+def _addresses_of(host: str, port: int, flags: int = 0) -> list[str]:
+    """What the system's resolver says, each address once. Blocks."""
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except UnicodeError as error:  # its parts are empty, or too long
+        raise socket.gaierror(socket.EAI_NONAME, f"it cannot be a host name: {error}") from error
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))

@@ -1,0 +1,313 @@
+"""From paths and s3://BUCKET/PREFIX to sources and keys; the command and the calls do the same.
+
+One source is mapped as by `aws s3 cp`: a directory's contents go below the prefix; one file and a prefix
+that does not end in "/" name the very key; else a file goes below the prefix under its own name.  Several
+are mapped as by `cp -r`: each file and each directory keeps its name below the prefix.  A slash at a
+directory's end says nothing (a shell's completion puts it there).  What ends in "." or ".." (or is "/") names
+no directory but a place, and its contents go right below the prefix.
+
+What can be known to be wrong is said before anything is uploaded; the sources themselves stay lazy.  So do
+those that might get the same keys: directories with one name, or one whose contents go where all the others
+go.  Their walks come sorted and are merged: of the keys two at a time are looked at.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import re
+import stat
+from enum import Enum, auto
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import msgspec
+
+from s3_upload.errors import ConfigError, SourceError
+from s3_upload.sources.source import ObjectSource, is_utf8, utf8_of
+from s3_upload.sources.unsized import stream_at
+from s3_upload.sources.walk import LINK, Entry, Listings, is_link, sources_of, walk_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from s3_upload.sources.filters import Filters
+
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
+_ARN = "arn:"
+_SCHEME = "s3://"
+_NO_FILES = "no files are in there, and S3 keeps no empty directories"
+_Found = TypeVar("_Found")
+_SEPARATORS = os.sep + (os.altsep or "")
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """Where to: `prefix` is "" or what every key begins with (or, for one file, is)."""
+
+    bucket: str
+    prefix: str = ""
+
+    @classmethod
+    def parse(cls, url: str) -> Destination:
+        """The destination that s3://BUCKET[/PREFIX] names. Raises `ConfigError`."""
+        if not is_s3_url(url):
+            raise ConfigError(f"{quoted(url)}: the destination must look like s3://BUCKET/PREFIX")
+        rest = url[len(_SCHEME) :]
+        bucket, _, prefix = rest.partition("/")
+        if bucket.startswith(_ARN):
+            from s3_upload.s3.bucket_kinds import split_arn
+
+            bucket, prefix = split_arn(rest) or (bucket, prefix)
+        return cls.below(bucket, prefix, url)
+
+    @classmethod
+    def below(cls, bucket: str, prefix: str, where: str) -> Destination:
+        """The destination with these names, which messages call `where`. Raises `ConfigError`."""
+        if not is_utf8(prefix):
+            raise ConfigError(f"{where}: is no UTF-8, which S3 requires of keys")
+        return cls(check_bucket(bucket, where), prefix)
+
+
+def is_s3_url(word: str) -> bool:
+    """Whether it begins with s3://, in whatever letters: those of a scheme may be capitals."""
+    return word[: len(_SCHEME)].lower() == _SCHEME
+
+
+def check_bucket(bucket: str, where: str) -> str:
+    """`bucket`, if a bucket can have that name (letters, digits, dots, hyphens, underscores) or it is the ARN
+    of an access point."""
+    if bucket.startswith(_ARN):
+        from s3_upload.s3.bucket_kinds import check_arn
+
+        check_arn(bucket)
+        return bucket
+    if not bucket:
+        raise ConfigError(f"{quoted(where)}: no bucket is named, expected s3://BUCKET/PREFIX")
+    if not _BUCKET.fullmatch(bucket):
+        raise ConfigError(
+            f"{quoted(where)}: {quoted(bucket)} is no bucket name (letters, digits, '.', '-', '_')"
+        )
+    return bucket
+
+
+def quoted(text: str) -> str:
+    """A word as messages name it: itself, or '' when it is empty."""
+    return text or "''"
+
+
+def map_paths(
+    paths: Sequence[str],
+    destination: Destination,
+    filters: Filters | None = None,
+    listings: Listings | None = None,
+    *,
+    follow_symlinks: bool = True,
+) -> Iterator[ObjectSource]:
+    """One lazy iterator over the sources at all `paths`, in their order, with their keys.
+
+    `filters` are for the entries of each directory, for files, and for the names of several directories: what
+    a directory alone is called is no part of a key.  `listings`: shared with `walk_paths`.  Without
+    `follow_symlinks` links are skipped, whether they are found or given.  A FIFO that is given (and so what
+    <(command) makes) is read as a stream; those that are found are skipped.
+
+    Raises `ConfigError` at once for a path that is missing or cannot be listed, and two files that would get
+    the same key, and `NothingToUpload` where there is none.
+    """
+    lanes = _lanes(paths, destination, filters, follow_symlinks=follow_symlinks)
+    if len(paths) > 1:
+        _refuse_same_keys(lanes, _base(destination))
+    return sources_of(not_empty(_entries(lanes, listings), paths, filters))
+
+
+def walk_paths(
+    paths: Sequence[str],
+    destination: Destination,
+    filters: Filters | None,
+    listings: Listings | None,
+    *,
+    follow_symlinks: bool = True,
+) -> Iterator[Entry]:
+    """What `map_paths` of the same gives, once more and quickly, to be counted."""
+    return _entries(_lanes(paths, destination, filters, follow_symlinks=follow_symlinks), listings)
+
+
+def _lanes(
+    paths: Sequence[str], destination: Destination, filters: Filters | None, *, follow_symlinks: bool
+) -> list[_Lane]:
+    base = _base(destination)
+    kinds = [_kind(path, follow_symlinks=follow_symlinks) for path in paths]
+    if len(paths) == 1:
+        lanes = [_only_lane(paths[0], kinds[0], destination.prefix, base, filters)]
+    else:
+        lanes = [_lane(path, kind, base, filters) for path, kind in zip(paths, kinds, strict=True)]
+    return [lane for lane in lanes if lane.is_taken] if filters is not None else lanes
+
+
+def _entries(lanes: Sequence[_Lane], listings: Listings | None) -> Iterator[Entry]:
+    return itertools.chain.from_iterable(lane.entries(listings) for lane in lanes)
+
+
+def _base(destination: Destination) -> str:
+    """What keys of several sources begin with."""
+    prefix = destination.prefix
+    return prefix if not prefix or prefix.endswith("/") else prefix + "/"
+
+
+class _Kind(Enum):
+    """What a path is."""
+
+    TREE = auto()
+    TREE_WITHOUT_LINKS = auto()
+    FILE = auto()
+    STREAM = auto()
+    LINK = auto()
+
+
+_DIRECTORIES = frozenset({_Kind.TREE, _Kind.TREE_WITHOUT_LINKS})
+
+
+class _Lane(NamedTuple):
+    """One path: a directory, whose keys begin with `root` ("" or ending in "/"), or something with that key.
+
+    `filters` are for what is in it; not `is_taken`: they leave out the whole of it.
+    """
+
+    path: str
+    root: str
+    kind: _Kind
+    filters: Filters | None
+    is_taken: bool = True
+
+    def entries(self, listings: Listings | None = None) -> Iterator[Entry]:
+        """A directory is listed when its turn comes; one that cannot be by then fails as any other does."""
+        if self.kind is _Kind.LINK:
+            yield ObjectSource(key=self.root, path=self.path, skip_reason=LINK)
+            return
+        if self.kind is _Kind.STREAM:
+            yield stream_at(self.path, self.root)
+            return
+        if self.kind is _Kind.FILE:
+            yield ObjectSource.file(self.path, self.root)
+            return
+        try:
+            follows = self.kind is _Kind.TREE
+            yield from walk_tree(self.path, self.root, self.filters, listings, follow_symlinks=follows)
+        except SourceError as problem:
+            yield ObjectSource(key=self.root, path=self.path, problem=problem)
+
+    def sources(self) -> Iterator[ObjectSource]:
+        return sources_of(self.entries())
+
+
+def _only_lane(path: str, kind: _Kind, prefix: str, base: str, filters: Filters | None) -> _Lane:
+    if kind in _DIRECTORIES:
+        return _Lane(path, base, kind, filters)
+    lane = _lane(path, kind, base, filters)
+    return lane._replace(root=prefix) if prefix and not prefix.endswith("/") else lane
+
+
+def _lane(path: str, kind: _Kind, base: str, filters: Filters | None) -> _Lane:
+    """One of several. Raises `ConfigError` for what cannot be uploaded."""
+    is_directory = kind in _DIRECTORIES
+    name = utf8_of(os.path.basename(path.rstrip(_SEPARATORS)))  # noqa: PTH119 - Path drops a last "."
+    if is_directory and name in {"", ".", ".."}:
+        return _Lane(path, base, kind, filters)
+    if not is_utf8(name):
+        raise ConfigError(f"{path}: the name is no UTF-8, which S3 requires of keys: rename it")
+    if not is_directory:
+        taken = filters is None or filters.takes_file(name)
+        return _Lane(path, base + name, kind, None, taken)
+    inside = None if filters is None else filters.inside(name)
+    return _Lane(path, f"{base}{name}/", kind, inside, filters is None or inside is not None)
+
+
+def _refuse_same_keys(lanes: Sequence[_Lane], base: str) -> None:
+    """Raises `ConfigError` for two files that would get the same key; `base` is what all keys begin with.
+
+    Only where that can be is anything walked: roots other than `base` are `base` and one name.
+    """
+    by_root: dict[str, list[_Lane]] = {}
+    for lane in lanes:
+        by_root.setdefault(lane.root, []).append(lane)
+    around = by_root.pop(base, [])
+    if not around:
+        by_root = {root: group for root, group in by_root.items() if len(group) > 1}
+    named = (_merged(by_root[root]) for root in sorted(by_root, key=_order))
+    walks = [itertools.chain.from_iterable(named), *(lane.sources() for lane in around)]
+    last = None
+    for source in heapq.merge(*walks, key=lambda source: _order(source.key)):
+        if source.problem is not None or source.skip_reason:
+            continue
+        if last is not None and source.key == last.key:
+            raise ConfigError(
+                f"{source.path}: would overwrite {last.path}: both would become the key {source.key}"
+            )
+        last = source
+
+
+def _merged(lanes: Sequence[_Lane]) -> Iterator[ObjectSource]:
+    return heapq.merge(*(lane.sources() for lane in lanes), key=lambda source: _order(source.key))
+
+
+def _order(key: str) -> list[str]:
+    """That of a walk, which goes by the names of directories, and not by their characters and slashes."""
+    return key.split("/")
+
+
+class NothingToUpload(ConfigError):  # noqa: N818 - no error for who says it: there is nothing to do
+    """Paths that exist, and not one file in them, or none that is not excluded."""
+
+
+def not_empty(
+    sources: Iterator[_Found], paths: Sequence[str], filters: Filters | None = None
+) -> Iterator[_Found]:
+    """The same. Raises `NothingToUpload` if there are none."""
+    first = next(sources, None)
+    if first is None:
+        why = "all of it is excluded" if filters is not None else _NO_FILES
+        raise NothingToUpload(f"nothing to upload in {', '.join(paths)}: {why}")
+    return itertools.chain((first,), sources)
+
+
+def _kind(path: str, *, follow_symlinks: bool) -> _Kind:
+    """Raises `ConfigError` for what cannot be uploaded."""
+    if is_s3_url(path):
+        raise ConfigError(f"{path}: a source is a file or a directory; only the last word is an s3:// URL")
+    if not path:  # which Path would take for "."
+        raise ConfigError("'': an empty word is no source")
+    if not follow_symlinks and is_link(path):
+        return _Kind.LINK
+    try:
+        mode = Path(path).stat().st_mode
+        if stat.S_ISDIR(mode):
+            os.scandir(path).close()  # it can be listed
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        hint = ""
+        if isinstance(error, FileNotFoundError):
+            if Path(path).is_symlink():
+                target = os.readlink(path)  # noqa: PTH115 - as it is written
+                raise ConfigError(
+                    f"{path}: the link leads to nothing: mend it ({target} is missing)"
+                ) from error
+            hint = _hint(path)
+        raise ConfigError(f"{path}: {why[0].lower()}{why[1:]}{hint}") from error
+    if stat.S_ISDIR(mode):
+        return _Kind.TREE if follow_symlinks else _Kind.TREE_WITHOUT_LINKS
+    if stat.S_ISFIFO(mode):
+        return _Kind.STREAM
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"{path}: is neither a file, a directory nor a FIFO")
+    return _Kind.FILE
+
+
+def _hint(path: str) -> str:
+    """Why a path that does not exist was probably given."""
+    if path.startswith("file://"):
+        return f": give the path itself: {path.removeprefix('file://')}"
+    if path.startswith("~"):
+        return ": ~ stands for a home directory only where no quotes are around it"
+    if any(char in path for char in "*?["):
+        return " that matches (the shell, or glob.glob, makes names of patterns)"
+    return ""

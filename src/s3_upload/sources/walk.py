@@ -1,0 +1,335 @@
+"""A directory tree as sources: `files_recursive`, and `walk_tree`, by which files can be counted quickly.
+
+Rules:
+
+* Nothing is silently left out: an entry that cannot be uploaded becomes a source with a `problem`
+  (its report says failed) or a `skip_reason` (its report says skipped).
+* The walk keeps a stack of half-listed directories, so its depth is bounded by the length of paths
+  and not by Python's stack, and of a directory it keeps names only: some 70 bytes per file, where
+  `os.DirEntry` objects would be 300.
+* Keys use "/" on every platform, and are the bytes of names read as UTF-8, whatever the locale says of
+  them: a run under another locale uploads the same keys.  A name that is no UTF-8 can be no key; what
+  has one fails.  Nothing is normalized: macOS may give "ü" as "u" and a combining mark, and so goes its key.
+* Keys come in the order in which S3 lists them, that of their UTF-8 bytes, so that a listing can be read
+  beside the walk: `a.txt` before `a/x`, since "." comes before "/"; so a directory is sorted by its name and
+  "/".  https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+* Two walks over one tree (the upload's, and one that counts ahead of it) share `Listings`: with each entry
+  of a directory that is listed the interpreter's lock may change hands, which costs more than the entry.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import NamedTuple
+
+from s3_upload.checks import must_be
+from s3_upload.descriptors import patiently
+from s3_upload.errors import ConfigError, FailureKind, SourceError
+from s3_upload.sources.filters import Filters, filters_of
+from s3_upload.sources.source import ObjectSource, is_utf8, utf8_of
+
+_TYPE_NAMES: dict[Callable[[int], bool], str] = {
+    stat.S_ISSOCK: "a socket",
+    stat.S_ISFIFO: "a FIFO",
+    stat.S_ISCHR: "a character device",
+    stat.S_ISBLK: "a block device",
+}
+
+_SORT_KEY = None if sys.getfilesystemencoding() == "utf-8" else utf8_of
+"""Keys come sorted; that their names do, only where these are UTF-8."""
+
+LINK = "is a link, and links are not followed"
+"""Why it is skipped."""
+MAX_SHARED_NAMES = 100_000
+"""At some 70 bytes each."""
+
+
+def files_recursive(
+    src_dir: str | os.PathLike[str],
+    key_prefix: str = "",
+    *,
+    exclude: str | Iterable[str] = (),
+    include: str | Iterable[str] = (),
+    filters: Filters | None = None,
+    follow_symlinks: bool = True,
+) -> Iterator[ObjectSource]:
+    """Sources for all files below `src_dir`, lazily, in the order in which S3 lists their keys.
+
+    A file's key is `key_prefix` (with a "/" between, unless it is empty or ends in one) and its path
+    relative to `src_dir`.  Links to files and directories are followed, unless `follow_symlinks` is False:
+    then all are reported as skipped, `src_dir` too.  A directory reached again from inside itself is
+    reported as failed (a loop), as are links to nothing and directories that cannot be listed; sockets,
+    devices and FIFOs are reported as skipped.  A file is not opened here: whether it can be read turns out
+    at its turn.
+
+    `exclude`: patterns of what to leave out, `include`: of what to take all the same (`filters.py` says how
+    they are read); `filters`: both in an order of one's own, as `Filters([Rule("*"), Rule("*.jpg",
+    include=True)])`.  What is left out has no report, and a directory of which nothing can be taken is not
+    listed.
+
+    Raises `SourceError` at once if `src_dir` is no directory that can be listed, and `ConfigError` for a
+    pattern that is none.
+    """
+    must_be("src_dir", src_dir, (str, bytes, os.PathLike), "str or os.PathLike")
+    must_be("key_prefix", key_prefix, str, "str")
+    must_be("filters", filters, (Filters, NoneType), "Filters or None")
+    given = filters_of(exclude, include)
+    if given is not None and filters is not None:
+        raise ConfigError("exclude and include do not go together with filters: leave one out")
+    must_be("follow_symlinks", follow_symlinks, bool, "True or False")
+    return sources_of(
+        walk_tree(os.fsdecode(src_dir), key_prefix, filters or given, follow_symlinks=follow_symlinks)
+    )
+
+
+class PlainFiles(NamedTuple):
+    """Files of one directory, which follow each other: paths begin with `base`, keys with `prefix`."""
+
+    base: str
+    prefix: str
+    names: Sequence[str]
+
+
+Entry = PlainFiles | ObjectSource
+
+
+def sources_of(entries: Iterable[Entry]) -> Iterator[ObjectSource]:
+    """The sources that `entries` stand for."""
+    for entry in entries:
+        if isinstance(entry, ObjectSource):
+            yield entry
+            continue
+        base, prefix, names = entry
+        for name in names:
+            yield ObjectSource(key=prefix + name, path=base + name)
+
+
+class Listings:
+    """What two walks over the same tree have found: the first that comes to a directory lists it, and the
+    second takes what the first kept.
+
+    At most `max_names` names wait for the second: what is found beyond these, each lists for itself.
+    """
+
+    def __init__(self, max_names: int = MAX_SHARED_NAMES) -> None:
+        self._room = max_names
+        self._kept: dict[str, Listing] = {}
+        self._lock = threading.Lock()
+
+    def get(self, path: str, list_it: Callable[[], Listing]) -> Listing:
+        """The listing of the directory at `path`. Raises what `list_it` raises."""
+        with self._lock:
+            kept = self._taken(path)
+        if kept is not None:
+            return kept
+        listing = list_it()
+        with self._lock:  # in the meantime the other may have listed it as well: then both have it
+            if self._taken(path) is None and len(listing.names) <= self._room:
+                self._kept[path] = listing
+                self._room -= len(listing.names)
+        return listing
+
+    def _taken(self, path: str) -> Listing | None:
+        listing = self._kept.pop(path, None)
+        if listing is not None:
+            self._room += len(listing.names)
+        return listing
+
+
+def is_link(path: str) -> bool:
+    """Whether a link is what `path` names: a slash at its end says nothing."""
+    return os.path.islink(path.rstrip(os.sep) or path)  # noqa: PTH114 - a Path drops a last "."
+
+
+def walk_tree(
+    root: str,
+    key_prefix: str,
+    filters: Filters | None = None,
+    listings: Listings | None = None,
+    *,
+    follow_symlinks: bool = True,
+) -> Iterator[Entry]:
+    """What lies below `root`, as `files_recursive` has it: files that are nothing but that come many at once.
+
+    `listings`: shared with another walk over the same with the same filters.  Raises `SourceError` at once
+    if `root` is no directory that can be listed.
+    """
+    prefix = key_prefix if not key_prefix or key_prefix.endswith("/") else key_prefix + "/"
+    if not follow_symlinks and is_link(root):
+        return iter((ObjectSource(key=prefix, path=root, skip_reason=LINK),))
+    try:
+        taken = None if filters is None else _Taken(filters, len(prefix), filters.above, follow_symlinks)
+        top = _list(root, prefix, Path(root).stat(), taken, listings, follows=follow_symlinks)
+    except FileNotFoundError:
+        raise SourceError(f"{root or '(empty path)'}: no such directory") from None
+    except NotADirectoryError:
+        raise SourceError(f"{root}: is not a directory") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        raise SourceError(f"{root}: {getattr(error, 'strerror', None) or error}") from error
+    return _walk(top, listings)
+
+
+class _Taken(NamedTuple):
+    """What is taken of a directory: the entries' paths from the root begin at `start` of their keys; `above`
+    is the last match of the directory itself; `follows`: links are what they lead to."""
+
+    filters: Filters
+    start: int
+    above: int
+    follows: bool
+
+    def inside(self, key: str) -> _Taken:
+        """For the directory of that key."""
+        return self._replace(above=self._last_match(key, is_directory=True))
+
+    def wants(self, key: str, entry: os.DirEntry[str]) -> bool:
+        is_directory = _is_directory(entry, follows=self.follows)
+        number = self._last_match(key, is_directory=is_directory)
+        if is_directory:
+            return self.filters.walks(key[self.start :], number)
+        return self.filters.takes(number)
+
+    def _last_match(self, key: str, *, is_directory: bool) -> int:
+        return self.filters.last_match(key[self.start :], is_directory=is_directory, above=self.above)
+
+
+class Listing(NamedTuple):
+    """What is in a directory: `names`, sorted, of directories with a "/" at the end; all not in `others` are
+    plain files."""
+
+    names: Sequence[str]
+    others: frozenset[str]
+
+
+class _Directory(NamedTuple):
+    """A directory being walked: `names` are still to come, of those of its listing.
+
+    Its entries' paths begin with `base`, their keys with `prefix`.  `linked`: a link led here.  Without one
+    no directory lies in itself, and there are file systems on which all have one inode number.  `follows`:
+    links are followed.
+    """
+
+    base: str
+    prefix: str
+    identity: tuple[int, int]
+    names: Iterator[str]
+    others: frozenset[str]
+    linked: bool
+    taken: _Taken | None
+    follows: bool
+
+
+def _list(
+    path: str,
+    prefix: str,
+    info: os.stat_result,
+    taken: _Taken | None,
+    listings: Listings | None,
+    *,
+    linked: bool = False,
+    follows: bool,
+) -> _Directory:
+    if listings is None:
+        names, others = _listing(path, prefix, taken, follows=follows)
+    else:
+        names, others = listings.get(path, lambda: _listing(path, prefix, taken, follows=follows))
+    base = path if path.endswith(os.sep) else path + os.sep
+    return _Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others, linked, taken, follows)
+
+
+def _listing(path: str, prefix: str, taken: _Taken | None, *, follows: bool) -> Listing:
+    names: list[str] = []
+    others: set[str] = set()
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if taken is not None and not taken.wants(prefix + utf8_of(entry.name), entry):
+                continue
+            name = entry.name
+            if not entry.is_file(follow_symlinks=False):  # known from the listing: costs no system call
+                if _is_directory(entry, follows=follows):
+                    name += "/"
+                others.add(name)
+            names.append(name)
+    names.sort(key=_SORT_KEY)
+    return Listing(names, frozenset(others))
+
+
+def _is_directory(entry: os.DirEntry[str], *, follows: bool) -> bool:
+    """What it is turns out when it is looked at: here only where it belongs among the others."""
+    try:
+        return entry.is_dir(follow_symlinks=follows)
+    except OSError:
+        return False
+
+
+def _walk(top: _Directory, listings: Listings | None) -> Iterator[Entry]:
+    stack = [top]
+    while stack:
+        base, prefix, _, names, others, *_ = stack[-1]
+        plain: list[str] = []
+        for name in names:  # goes on where it was left for a directory below
+            is_ascii = name.isascii()  # nearly all, and quick to tell
+            if is_ascii and name not in others:
+                plain.append(name)
+                continue
+            if plain:
+                yield PlainFiles(base, prefix, plain)
+                plain = []
+            path, key = base + name.removesuffix("/"), prefix + utf8_of(name.removesuffix("/"))
+            found: ObjectSource | _Directory = ObjectSource(key=key, path=path)
+            if name in others:
+                found = _examine(path, key, stack, listings)
+            if not is_ascii and not is_utf8(key[len(prefix) :]):
+                found = _without_key(found, path, key)
+            if isinstance(found, _Directory):
+                stack.append(found)
+                break
+            yield found
+        else:
+            if plain:
+                yield PlainFiles(base, prefix, plain)
+            stack.pop()
+
+
+def _without_key(found: ObjectSource | _Directory, path: str, key: str) -> ObjectSource:
+    """What becomes of an entry whose name is no UTF-8: it fails, unless it is left out anyway."""
+    if isinstance(found, ObjectSource) and (found.problem is not None or found.skip_reason):
+        return found
+    problem = SourceError(f"{path}: the name is no UTF-8, which S3 requires: rename it", FailureKind.REJECTED)
+    return ObjectSource(key=key, path=path, problem=problem)
+
+
+def _examine(
+    path: str, key: str, stack: list[_Directory], listings: Listings | None
+) -> ObjectSource | _Directory:
+    """What an entry is that is no plain file by the listing. `stack`: the directories it lies in."""
+    follows = stack[-1].follows
+    if not follows and is_link(path):
+        return ObjectSource(key=key, path=path, skip_reason=LINK)
+    try:
+        info = Path(path).stat()
+        if stat.S_ISREG(info.st_mode):
+            return ObjectSource(key=key, path=path)
+        if not stat.S_ISDIR(info.st_mode):
+            what = next((text for test, text in _TYPE_NAMES.items() if test(info.st_mode)), "no file")
+            return ObjectSource(key=key, path=path, skip_reason=f"is {what}")
+        linked = stack[-1].linked or Path(path).is_symlink()
+        if linked and any((info.st_dev, info.st_ino) == above.identity for above in stack):
+            reason = "the link leads back to a directory it lies in"
+        else:
+            taken = stack[-1].taken
+            inside = None if taken is None else taken.inside(key)
+            return patiently(
+                lambda: _list(path, key + "/", info, inside, listings, linked=linked, follows=follows)
+            )
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if isinstance(error, FileNotFoundError) and Path(path).is_symlink():
+            reason = "the link leads to nothing"
+    return ObjectSource(key=key, path=path, problem=SourceError(f"{path}: {reason}"))

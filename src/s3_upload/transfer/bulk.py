@@ -1,0 +1,114 @@
+"""Keeps bulk requests to a few at a time: `control/concurrency/big_bodies.py` says how many.
+
+Rules:
+
+* What is bulk and may not go yet waits in a line of its own, in order; all else goes past it.
+* The connections are looked at every TICK_S while bulk is under way, and else not at all.
+* Where nothing is known of the connections (adapters, other systems), or the pace is bounded (`pacer.py`,
+  which bounds all requests), there is no bound here: the window is the only one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+
+from s3_upload.control.concurrency.big_bodies import BulkBound
+from s3_upload.control.share.link import LinkView
+from s3_upload.transfer.client import Client, PacedClient
+from s3_upload.transfer.guard import Fail, guarded
+from s3_upload.transfer.unit import Unit
+
+TICK_S = 0.05
+
+
+class BulkLine:
+    """See the module's rules. `bound` None: no bound.
+
+    `resume`: a unit that waited may go. `room`: more may be read.  `fail` ends the run.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        bound: BulkBound | None,
+        now: Callable[[], float],
+        *,
+        resume: Callable[[Unit], None],
+        room: Callable[[], None],
+        fail: Fail,
+    ) -> None:
+        self._client = client if isinstance(client, PacedClient) and client.sees else None
+        self._bound = bound if self._client is not None else None
+        self._now = now
+        self._resume = resume
+        self._room = room
+        self._tick = guarded(fail, self._look)
+        self._view = LinkView()
+        self._waiting: deque[Unit] = deque()
+        self._in_flight = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether as many wait as may be in flight: reading more would only fill the memory."""
+        return self._bound is not None and len(self._waiting) >= self._bound.bound
+
+    @property
+    def waits(self) -> bool:
+        """Whether a request waits here."""
+        return bool(self._waiting)
+
+    @property
+    def max_requests(self) -> float:
+        """How many requests with big bodies there may be, while there are any; math.inf else."""
+        return self._bound.bound if self._bound is not None and self._in_flight else math.inf
+
+    def admit(self, unit: Unit) -> bool:
+        """Whether `unit`, which is bulk, may go now; else it waits here."""
+        if self._bound is None:
+            return True
+        if self._in_flight >= self._bound.bound:
+            self._waiting.append(unit)
+            return False
+        self._in_flight += 1
+        if self._timer is None:  # the first look comes when the others have had time to begin
+            self._arm()
+        return True
+
+    def leave(self) -> None:
+        """A request that was admitted has ended."""
+        if self._bound is not None:
+            self._in_flight -= 1
+            self._let_in()
+
+    def close(self) -> None:
+        """Nothing that waits goes any more, and nothing is looked at."""
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _let_in(self) -> None:
+        assert self._bound is not None
+        for _ in range(min(len(self._waiting), self._bound.bound - self._in_flight)):
+            self._resume(self._waiting.popleft())
+
+    def _arm(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _look(self) -> None:
+        assert self._client is not None
+        assert self._bound is not None
+        if self._in_flight == 0:
+            self._timer = None
+            return
+        self._arm()
+        now = self._now()
+        before = self._bound.bound
+        look = self._view.look(self._client.samples(), now=now)
+        if self._bound.decide(look, self._in_flight, now=now) > before:
+            self._let_in()
+            self._room()

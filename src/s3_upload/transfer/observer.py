@@ -1,0 +1,216 @@
+"""Looks at the run several times a second: what limits it, and how far big bodies have come.
+
+Rules:
+
+* What is looked at is there already: counts, queues, and a few sockets. A look costs some 50 µs.
+* What limits is found out in every run, for its summary; events are made for those who want them.
+* Looks come every TICK_S in the first second, then every SLOW_TICK_S; where somebody wants to see bytes,
+  these are looked at every TICK_S.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from s3_upload.http1.exchange import Transfer
+from s3_upload.observe.events import BytesAcknowledged, Events, LimitsChanged
+from s3_upload.observe.limits import ANSWERS, AWAY, LINK, READING, SILENT_S, Shares, Standing, limited_by
+from s3_upload.report import PaceReport
+from s3_upload.transfer.guard import Fail, guarded
+from s3_upload.transfer.multipart import MultipartUpload
+from s3_upload.transfer.teller import known_size
+from s3_upload.transfer.watchdog import InFlight, Watchdog, transfer_of
+
+if TYPE_CHECKING:
+    from s3_upload.transfer.unit import Upload
+
+TICK_S, SLOW_TICK_S, FIRST_S = 0.1, 0.25, 1.0
+MAX_PROBED = 16
+"""Sockets that are looked at to tell whether requests are still being sent."""
+DELAYED_ACK_S = 0.05
+"""Linux: 40 ms."""
+BIG_BYTES = 256 << 10
+"""Of bodies from here on it is told how far they have come."""
+
+
+class Gauges(msgspec.Struct, frozen=True):
+    """What an observer reads that is not the scheduler's.
+
+    `busy_s`: for how long the loop's thread has been on a processor or waited for one; `all_busy_s`: all
+    threads, as a share of `processors`.  `pace`: the newest report, None where nothing holds the run back.
+    """
+
+    busy_s: Callable[[], float]
+    all_busy_s: Callable[[], float]
+    pace: Callable[[], PaceReport | None]
+
+
+class Observer:
+    """See the module's rules. `stand`: how the run stands, apart from what is read here."""
+
+    def __init__(
+        self,
+        events: Events,
+        gauges: Gauges,
+        watchdog: Watchdog,
+        *,
+        now: Callable[[], float],
+        stand: Callable[[], Standing],
+        loop: asyncio.AbstractEventLoop,
+        fail: Fail,
+    ) -> None:
+        self._events = events
+        self._gauges = gauges
+        self._watchdog = watchdog
+        self._now = now
+        self._stand = stand
+        self._loop = loop
+        self._tick = guarded(fail, self._act)
+        self._finish = guarded(fail, self.finish)
+        self._shares = Shares()
+        self._told: LimitsChanged | None = None
+        self._acknowledged: dict[Upload, int] = {}
+        self._wants_bytes = events.wants(BytesAcknowledged)
+        self._wants_limits = events.wants(LimitsChanged)
+        self._looked_s = 0.0
+        self._busy_s = gauges.busy_s()
+        self._all_busy_s: float | None = None  # at the last look, if files were what was waited for
+        self._timer: asyncio.TimerHandle | None = loop.call_later(TICK_S, self._tick)
+
+    def shares(self) -> dict[str, float]:
+        """What has limited the run so far, as shares of its time."""
+        return self._shares.of(self._now())
+
+    def finish(self) -> None:
+        """No more looks; the last one counts for the rest of the time. Raises what a listener raises."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._look()
+
+    def close(self) -> None:
+        """The same of a run that something else ends: what a listener raises is less than that, and all the
+        rest is still to be closed."""
+        self._finish()
+
+    def _act(self) -> None:
+        now = self._now()
+        is_first = now < FIRST_S
+        every_s = TICK_S if is_first or self._wants_bytes else SLOW_TICK_S
+        self._timer = self._loop.call_later(every_s, self._tick)
+        if is_first or now - self._looked_s > SLOW_TICK_S - TICK_S / 2:
+            self._look()
+        if self._wants_bytes:
+            self._tell_bytes()
+
+    def _look(self) -> None:
+        now, busy_s = self._now(), self._gauges.busy_s()
+        elapsed_s = now - self._looked_s
+        if elapsed_s <= 0.0:
+            return
+        pace = self._gauges.pace()
+        standing = msgspec.structs.replace(
+            self._stand(),
+            busy_share=(busy_s - self._busy_s) / elapsed_s,
+            sending_share=self._sending_share(),
+            paced=pace.state if pace is not None else "",
+            pace_used=_used(pace),
+        )
+        self._looked_s, self._busy_s = now, busy_s
+        name = self._limited_by(standing, elapsed_s)
+        self._shares.add(name, now=now, since_s=now - standing.silent_s if name == AWAY else None)
+        if self._wants_limits:
+            self._tell_limits(standing, name, pace, now)
+
+    def _limited_by(self, standing: Standing, elapsed_s: float) -> str:
+        """Where files are what is waited for, it is asked whether that is the processors: all threads are
+        looked at, which costs too much for every look."""
+        before, self._all_busy_s = self._all_busy_s, None
+        name = limited_by(standing)
+        if name != READING:
+            return name
+        self._all_busy_s = self._gauges.all_busy_s()
+        if before is None:
+            return name
+        share = (self._all_busy_s - before) / elapsed_s
+        return limited_by(msgspec.structs.replace(standing, all_busy_share=share))
+
+    def _sending_share(self) -> float:
+        attempts, now = self._watchdog.in_flight, self._now()
+        step = max(1, len(attempts) // MAX_PROBED)
+        asked = sending = 0
+        for attempt in islice(attempts, 0, None, step):
+            exchange = attempt.exchange
+            if exchange.probe is not None and (transfer := transfer_of(exchange.probe)):
+                asked += 1
+                sending += _is_sending(transfer, now - exchange.request_s)
+        return sending / asked if asked else 0.0
+
+    def _tell_limits(self, standing: Standing, name: str, pace: PaceReport | None, now: float) -> None:
+        found = LimitsChanged(
+            at_s=0.0,
+            requests=standing.requests,
+            max_requests=standing.max_requests,
+            limited_by=name,
+            rate_per_s=standing.rate_per_s,
+            bytes_per_s=pace.pace_bytes_per_s if pace is not None else 0.0,
+            silent_since_s=round(now - standing.silent_s, 3) if _is_silent(standing, name) else None,
+        )
+        if found != self._told:
+            self._told = found
+            self._events.tell(msgspec.structs.replace(found, at_s=now))
+
+    def _tell_bytes(self) -> None:
+        now, before = self._now(), self._acknowledged
+        found: dict[Upload, int] = {}
+        for attempt in self._watchdog.in_flight:
+            body_bytes = len(attempt.unit.operation.body)
+            if body_bytes < BIG_BYTES or attempt.hedge or attempt.unit.settled:
+                continue
+            upload = attempt.unit.upload
+            if upload not in found:
+                found[upload] = upload.stored_bytes if isinstance(upload, MultipartUpload) else 0
+            found[upload] += _arrived(attempt, body_bytes)
+        for upload, count in found.items():
+            if before.get(upload) != count:
+                key, size = upload.source.key, known_size(upload)
+                self._events.tell(
+                    BytesAcknowledged(at_s=now, seq=upload.seq, key=key, bytes=count, size=size)
+                )
+        self._acknowledged = found
+
+
+def _arrived(attempt: InFlight, body_bytes: int) -> int:
+    """How much of a body the other side has, as far as the socket tells."""
+    if attempt.acked_s:
+        return body_bytes
+    probe = attempt.exchange.probe
+    transfer = transfer_of(probe) if probe is not None else None
+    return max(0, body_bytes - transfer.left_bytes) if transfer is not None else 0
+
+
+def _is_silent(standing: Standing, name: str) -> bool:
+    """Not where something else explains it."""
+    return standing.silent_s >= SILENT_S and not standing.away and name in {AWAY, LINK, ANSWERS}
+
+
+def _used(pace: PaceReport | None) -> float:
+    return (
+        pace.acked_bytes_per_s / pace.pace_bytes_per_s if pace is not None and pace.pace_bytes_per_s else 0.0
+    )
+
+
+def _is_sending(transfer: Transfer, age_s: float) -> bool:
+    """Whether it is the way there that a request waits for.
+
+    What has been sent may have arrived and not be acknowledged: a receiver waits with that for up to
+    DELAYED_ACK_S, and for an answer that takes it along.
+    """
+    if transfer.unsent_bytes:
+        return True
+    return transfer.left_bytes > 0 and age_s > DELAYED_ACK_S + 2 * transfer.trip_s
