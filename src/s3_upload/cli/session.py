@@ -92,8 +92,8 @@ def run(job: Job) -> int:
         from s3_upload.cli.dryrun import dry_run
         from s3_upload.cli.store import check_destination
 
-        check_destination(job.options.store, job.bucket, job.options.objects.request_fields())
-
+        if not job.rendering.nothing:  # then nobody is asked, whatever the destination
+            check_destination(job.options.store, job.bucket, job.options.objects.request_fields())
         return dry_run(job.bucket, job.passes, job.options.output, job.rendering.nothing)
     began_s = time.monotonic()
     with in_background():
