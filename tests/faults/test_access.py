@@ -26,7 +26,7 @@ from s3_upload import (
 from s3_upload.cli.main import main
 from tests.faults.actions import s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored, upload
-from tests.wire.conftest import LOOPS
+from tests.http1.conftest import LOOPS
 
 if TYPE_CHECKING:
     from tests.conftest import StartFaultServer, Tls

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     import ssl
 
-from tests.wire.peers import UNREADABLE, serving
+from tests.http1.peers import UNREADABLE, serving
 
 PIECE_BYTES = 1 << 16
 QUIET = (OSError, *UNREADABLE)

@@ -187,8 +187,11 @@ def provider_for(
 
 
 def chain_provider(profile: str | None, region: str | None, proxies: ProxyRules) -> BotocoreCredentials:
-    """Where a call names its proxy, STS and SSO are asked through it too, but for SOCKS, which botocore does
-    not speak; `region` is that of STS, where a call names it."""
+    """Credentials from botocore's chain, for a client of these settings.
+
+    Where a call names its proxy, STS and SSO are asked through it too, but for SOCKS, which botocore does not
+    speak; `region` is that of STS, where a call names it.
+    """
     urls = {scheme: url for scheme, (_, url) in proxies.by_scheme.items()}
     spoken = proxies.by_argument and not any(parse_proxy(url, "proxy").is_socks for url in urls.values())
     return BotocoreCredentials(profile, proxies=urls if spoken else None, region=region)

@@ -17,9 +17,16 @@ from s3_upload.cli.objects import flag
 from s3_upload.cli.options import StoreOptions, UploadOptions
 from s3_upload.cli.output import UsageError, emit, require_stdout
 from s3_upload.cli.page_file import PageFile
-from s3_upload.cli.sources import open_sources, refuse_overlap, split_words
+from s3_upload.cli.sources import refuse_overlap, split_words, stdin_source
 from s3_upload.cli.stdin import STDIN
-from s3_upload.sources.mapping import Destination, NothingToUpload, check_bucket, not_empty, walk_paths
+from s3_upload.sources.mapping import (
+    Destination,
+    NothingToUpload,
+    check_bucket,
+    map_paths,
+    not_empty,
+    walk_paths,
+)
 from s3_upload.sources.source import utf8_of
 from s3_upload.sources.walk import Listings, sources_of, walk_tree
 
@@ -67,10 +74,12 @@ def upload(
     shown = _shown(options, shows_rows=options.output.json)
     listings = None if shown == "none" else Listings()
     links = options.sources.follow_symlinks
+    given = (paths, destination, filters, listings)
+    mapped = partial(map_paths, *given, follow_symlinks=links)
+    again = partial(walk_paths, *given, follow_symlinks=links)
     sources, nothing = _found(
-        lambda: open_sources(paths, destination, filters, listings, follow_symlinks=links)
+        lambda: iter((stdin_source(paths, destination),)) if STDIN in paths else mapped()
     )
-    again = partial(walk_paths, paths, destination, filters, listings, follow_symlinks=links)
     job = session.Job(
         bucket=destination.bucket,
         passes=(sources,),

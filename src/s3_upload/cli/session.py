@@ -268,9 +268,7 @@ def _stop_on_signals() -> None:
     for number in heard:
         try:
             loop.add_signal_handler(number, stop)
-        except (
-            NotImplementedError
-        ):  # on Windows: there a signal wakes the loop, and handlers are Python's own
+        except NotImplementedError:  # on Windows: handlers are Python's own there, a signal wakes the loop
             signal.signal(number, lambda *_signal: loop.call_soon_threadsafe(stop))
 
 

@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN, chunks, stdin_fd
-from s3_upload.sources.mapping import Destination, is_s3_url, map_paths
+from s3_upload.sources.mapping import Destination, is_s3_url
 from s3_upload.sources.source import ObjectSource, utf8_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from s3_upload.sources.filters import Filters
-    from s3_upload.sources.walk import Listings
+    from collections.abc import Sequence
 
 
 def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str], Destination]:
@@ -52,26 +49,8 @@ def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str
     return paths, destination
 
 
-def open_sources(
-    paths: Sequence[str],
-    destination: Destination,
-    filters: Filters | None = None,
-    listings: Listings | None = None,
-    *,
-    follow_symlinks: bool = True,
-) -> Iterator[ObjectSource]:
-    """One lazy iterator over the sources at all `paths`, in their order, with their keys.  `listings`: shared
-    with `walk_paths`.
-
-    Raises `UsageError` or `ConfigError` at once for a path that is missing or cannot be listed, and two files
-    that would get the same key, and `NothingToUpload` where there is none.
-    """
-    if STDIN in paths:
-        return iter((_stdin_source(paths, destination),))
-    return map_paths(paths, destination, filters, listings, follow_symlinks=follow_symlinks)
-
-
-def _stdin_source(paths: Sequence[str], destination: Destination) -> ObjectSource:
+def stdin_source(paths: Sequence[str], destination: Destination) -> ObjectSource:
+    """What comes in by stdin. Raises `UsageError` if it is not alone in `paths`, or has no key."""
     key = destination.prefix
     if len(paths) > 1:
         raise UsageError("-: stdin goes alone (./- is a file of that name)")

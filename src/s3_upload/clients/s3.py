@@ -136,13 +136,12 @@ class S3Client:
         proxy: str | None = None,
         utc_clock: Callable[[], float] = time.time,
     ) -> None:
-        must_be_text("endpoint_url", endpoint_url)
-        must_be_text("region", region)
-        must_be_text("profile", profile)
+        texts = {"endpoint_url": endpoint_url, "region": region, "profile": profile, "proxy": proxy}
+        for name, text in texts.items():
+            must_be_text(name, text)
         must_be("credentials", credentials, (Credentials, NoneType), "Credentials or None")
         must_be("verify", verify, (bool, str), "True, False or the path of a CA bundle")
         check_certificate(client_certificate)
-        must_be_text("proxy", proxy)
         must_be("sign", sign, bool, "True or False")
         must_be_switch("use_accelerate_endpoint", use_accelerate_endpoint)
         must_be_switch("use_dualstack_endpoint", use_dualstack_endpoint)
@@ -173,7 +172,8 @@ class S3Client:
         self._moved: dict[Endpoint, Endpoint] = {}  # by redirects: a bucket's endpoint -> where it is
         self._pools: dict[tuple[str, int], Pool] = {}
         self._routes = self._new_routes(look_up)
-        self._own_loop, self._closed = OwnLoop(), False
+        self._own_loop = OwnLoop()
+        self._closed = False
         self.parts = StoreParts(self._settings.endpoint_url)
         """See `transfer.client.Client`."""
 

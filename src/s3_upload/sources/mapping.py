@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import msgspec
 
 from s3_upload.errors import ConfigError, SourceError
+from s3_upload.s3.bucket_kinds import ARN, check_arn, split_arn
 from s3_upload.sources.source import ObjectSource, is_utf8, utf8_of
 from s3_upload.sources.unsized import stream_at
 from s3_upload.sources.walk import LINK, Entry, Listings, is_link, sources_of, walk_tree
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from s3_upload.sources.filters import Filters
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
-_ARN = "arn:"
 _SCHEME = "s3://"
 _NO_FILES = "no files are in there, and S3 keeps no empty directories"
 _Found = TypeVar("_Found")
@@ -55,9 +55,7 @@ class Destination(msgspec.Struct, frozen=True):
             raise ConfigError(f"{quoted(url)}: the destination must look like s3://BUCKET/PREFIX")
         rest = url[len(_SCHEME) :]
         bucket, _, prefix = rest.partition("/")
-        if bucket.startswith(_ARN):
-            from s3_upload.s3.bucket_kinds import split_arn
-
+        if bucket.startswith(ARN):
             bucket, prefix = split_arn(rest) or (bucket, prefix)
         return cls.below(bucket, prefix, url)
 
@@ -77,9 +75,7 @@ def is_s3_url(word: str) -> bool:
 def check_bucket(bucket: str, where: str) -> str:
     """`bucket`, if a bucket can have that name (letters, digits, dots, hyphens, underscores) or it is the ARN
     of an access point."""
-    if bucket.startswith(_ARN):
-        from s3_upload.s3.bucket_kinds import check_arn
-
+    if bucket.startswith(ARN):
         check_arn(bucket)
         return bucket
     if not bucket:

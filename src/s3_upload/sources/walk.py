@@ -281,7 +281,8 @@ def _walk(top: _Directory, listings: Listings | None) -> Iterator[Entry]:
             if plain:
                 yield PlainFiles(base, prefix, plain)
                 plain = []
-            path, key = base + name.removesuffix("/"), prefix + utf8_of(name.removesuffix("/"))
+            bare = name.removesuffix("/")
+            path, key = base + bare, prefix + utf8_of(bare)
             found: ObjectSource | _Directory = ObjectSource(key=key, path=path)
             if name in others:
                 found = _examine(path, key, stack, listings)

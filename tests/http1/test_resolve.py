@@ -12,10 +12,10 @@ import pytest
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http1.connection import Connection
 from s3_upload.http1.resolve import DNS_TTL_S, FIRST_RESOLVE_TRIES, Addresses
-from tests.wire.conftest import run_on
-from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop
-from tests.wire.openers import A, B, Opener, opener
-from tests.wire.peers import until
+from tests.http1.conftest import run_on
+from tests.http1.names import HOST, controlled, controlled_asyncio, controlled_uvloop
+from tests.http1.openers import A, B, Opener, opener
+from tests.http1.peers import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http1.connection import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES
-from tests.wire.peers import MIB, OK, answering, connected, read_request, reset, serving, talking, until
+from tests.http1.peers import MIB, OK, answering, connected, read_request, reset, serving, talking, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import pytest
 
 from s3_upload.errors import AttemptError, FailureKind, SourceError
 from s3_upload.http import SlicedBody, Slices
-from tests.wire.peers import MIB, OK, answering, read_request, talking, until
+from tests.http1.peers import MIB, OK, answering, read_request, talking, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

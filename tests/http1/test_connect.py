@@ -13,10 +13,10 @@ import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http1.resolve import DNS_TTL_S, MAX_CANDIDATES, PENALTY_S
-from tests.wire.conftest import run_on
-from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange
-from tests.wire.openers import A, B, C, Opener, opener
-from tests.wire.peers import OK, answering, head_for, serving, until
+from tests.http1.conftest import run_on
+from tests.http1.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange
+from tests.http1.openers import A, B, C, Opener, opener
+from tests.http1.peers import OK, answering, head_for, serving, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

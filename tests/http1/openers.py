@@ -12,8 +12,8 @@ import pytest
 from s3_upload.errors import AttemptError
 from s3_upload.http1.connect import Connector
 from s3_upload.http1.connection import Connection
-from tests.wire.names import HOST, controlled, exchange, look_up
-from tests.wire.peers import OK, answering, serving
+from tests.http1.names import HOST, controlled, exchange, look_up
+from tests.http1.peers import OK, answering, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,7 +11,7 @@ import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http1.connection import Connection
-from tests.wire.peers import MIB, OK, answering, connected, read_request, reset, talking, until
+from tests.http1.peers import MIB, OK, answering, connected, read_request, reset, talking, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

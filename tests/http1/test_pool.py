@@ -14,16 +14,16 @@ from s3_upload.http1.connect import Connector
 from s3_upload.http1.connection import Connection
 from s3_upload.http1.dial import NoDescriptorError
 from s3_upload.http1.pool import MAX_IDLE_S, Pool
+from tests.http1.conftest import run_on
+from tests.http1.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange, look_up
+from tests.http1.peers import OK, answering, head_for, read_request, serving, until
 from tests.sim.loop import SimLoop
-from tests.wire.conftest import run_on
-from tests.wire.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange, look_up
-from tests.wire.peers import OK, answering, head_for, read_request, serving, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from s3_upload.http1.exchange import Exchange
-    from tests.wire.peers import Handler
+    from tests.http1.peers import Handler
 
     Run = Callable[[Callable[[], Any]], None]
 

@@ -15,9 +15,9 @@ from s3_upload.http1.connect import Connector
 from s3_upload.http1.lease import Lease
 from s3_upload.http1.pool import Pool
 from s3_upload.report import Paces
-from tests.wire.conftest import run_on
-from tests.wire.names import HOST, controlled_uvloop, exchange, look_up
-from tests.wire.peers import OK, answering, head_for, serving
+from tests.http1.conftest import run_on
+from tests.http1.names import HOST, controlled_uvloop, exchange, look_up
+from tests.http1.peers import OK, answering, head_for, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,7 +12,7 @@ from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http1 import tcp_info
 from s3_upload.http1.connection import CLOSED, SLICE_BYTES, Connection
 from s3_upload.http1.exchange import Exchange
-from tests.wire.peers import MIB, OK, answering, head_for, read_request, reset, talking, until
+from tests.http1.peers import MIB, OK, answering, head_for, read_request, reset, talking, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

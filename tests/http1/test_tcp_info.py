@@ -13,8 +13,8 @@ from s3_upload.clients.s3 import S3Client
 from s3_upload.http1 import tcp_info
 from s3_upload.http1.connection import Connection
 from s3_upload.s3.credentials import Credentials
+from tests.http1.peers import MIB, OK, read_request, talking, until
 from tests.sim.tcp_info import half_empty
-from tests.wire.peers import MIB, OK, read_request, talking, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
