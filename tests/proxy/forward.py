@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -150,8 +149,8 @@ class _Far:
             return await self._answer(method, far_reader, writer) and body.done() and not body.exception()
         finally:
             body.cancel()
-            with contextlib.suppress(*QUIET, asyncio.CancelledError):
-                await body
+            # Its end is awaited, and not suppressed: that the proxy stops may come just now, and once.
+            await asyncio.gather(body, return_exceptions=True)
 
     async def _answer(
         self, method: str, far_reader: asyncio.StreamReader, writer: asyncio.StreamWriter
