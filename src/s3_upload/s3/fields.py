@@ -9,8 +9,8 @@ Rules:
   which S3 decodes and encodes again and other stores keep as it is; whoever reads it back and decodes it has
   the very text (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html#UserMetadata).
   Any other field is refused: what belongs there has an encoding of its own, and the message names it.
-* `FIELDS` is the whole truth about a field: its header, its name in the S3 API, its requests.  A test
-  compares it with botocore's model of the API.
+* `FIELDS` is the whole truth about a field: its header, its name in the S3 API, and what it is about.  Which
+  operations take fields of that, their modules say.  A test compares both with botocore's model of the API.
 * A key of SSE-C goes with every request that reads or writes bytes under it; who pays and who must own
   the bucket go with all; a condition goes with the request that makes the object.
 """
@@ -25,12 +25,8 @@ from urllib.parse import urlencode
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.request_fields import RequestFields
-from s3_upload.s3.operations import (
-    ABORT_MULTIPART_UPLOAD,
-    COMPLETE_MULTIPART_UPLOAD,
-    CREATE_MULTIPART_UPLOAD,
-    PUT_OBJECT,
-)
+from s3_upload.s3.operations import OPERATIONS, PUT_OBJECT
+from s3_upload.s3.operations.kind import FieldGroup
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL_BUT_TAB = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -40,23 +36,19 @@ _WORD_BYTES = 45
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
-_NEW_OBJECT = frozenset({PUT_OBJECT, CREATE_MULTIPART_UPLOAD})
-_CONDITIONAL = frozenset({PUT_OBJECT, COMPLETE_MULTIPART_UPLOAD})
-_WITHOUT_KEY = frozenset({ABORT_MULTIPART_UPLOAD})
 NO_KEY_OVER_HTTP = "SSE-C: the endpoint is plain http, which would show the key to all on the way; use https"
 
 
 class Field(NamedTuple):
-    """`header`: lower case.  `argument`: the field's name in the S3 API and its SDKs.  `only`: the
-    operations it goes with; None for all, but those in `never`."""
+    """`header`: lower case.  `argument`: the field's name in the S3 API and its SDKs.  `group`: what it is
+    about; it goes with the operations that take fields of that."""
 
     header: str
     argument: str
-    only: frozenset[str] | None = _NEW_OBJECT
-    never: frozenset[str] = frozenset()
+    group: FieldGroup = "object"
 
     def goes_with(self, operation: str) -> bool:
-        return operation not in self.never and (self.only is None or operation in self.only)
+        return self.group in OPERATIONS[operation].fields
 
 
 _SSE = "x-amz-server-side-encryption"
@@ -84,10 +76,10 @@ FIELDS: dict[str, Field] = {
     "object_lock_legal_hold_status": Field("x-amz-object-lock-legal-hold", "ObjectLockLegalHoldStatus"),
     "expires": Field("expires", "Expires"),
     "tags": Field("x-amz-tagging", "Tagging"),
-    "if_none_match": Field("if-none-match", "IfNoneMatch", _CONDITIONAL),
-    "request_payer": Field("x-amz-request-payer", "RequestPayer", None),
-    "expected_bucket_owner": Field("x-amz-expected-bucket-owner", "ExpectedBucketOwner", None),
-    "sse_customer_key": Field(f"{_SSE}-customer-key", "SSECustomerKey", None, _WITHOUT_KEY),
+    "if_none_match": Field("if-none-match", "IfNoneMatch", "condition"),
+    "request_payer": Field("x-amz-request-payer", "RequestPayer", "request"),
+    "expected_bucket_owner": Field("x-amz-expected-bucket-owner", "ExpectedBucketOwner", "request"),
+    "sse_customer_key": Field(f"{_SSE}-customer-key", "SSECustomerKey", "customer key"),
 }
 """All of `RequestFields` but metadata, whose headers have the names that the user gives.  What
 belongs to `sse_customer_key` is `_customer_key`'s to add."""

@@ -17,7 +17,6 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from hashlib import sha256
 from typing import Literal
 
@@ -34,48 +33,24 @@ from s3_upload.s3.fields import (
     unknown_to_directories,
     wants_checksum,
 )
-from s3_upload.s3.operations import (
-    ABORT_MULTIPART_UPLOAD,
-    COMPLETE_MULTIPART_UPLOAD,
-    CREATE_BUCKET,
-    CREATE_MULTIPART_UPLOAD,
-    CREATE_SESSION,
-    HEAD_BUCKET,
-    HEAD_OBJECT,
-    LIST_BUCKETS,
-    LIST_PARTS,
-    OF_BUCKETS,
-    PUT_OBJECT,
-    UPLOAD_PART,
-    Checksum,
-    CompletedPart,
-    Operation,
-)
+from s3_upload.s3.operations import CARRIES_DATA, OPERATIONS, Checksum, Operation, OperationKind
+from s3_upload.s3.operations.complete_multipart_upload import complete_body
+from s3_upload.s3.operations.create_bucket import create_bucket_body
 from s3_upload.s3.sigv4 import (
     EMPTY_SHA256,
     UNSIGNED_PAYLOAD,
     Signer,
     canonical_request,
     encode_path,
-    encode_query,
     signed_names,
 )
 
+__all__ = [
+    "MAX_SHAPES", "USER_AGENT", "ChecksumsTold", "RequestEncoder", "complete_body", "create_bucket_body",
+    "refuse_unknown",
+]  # fmt: skip
+
 USER_AGENT = "s3-upload"
-_METHODS = {
-    PUT_OBJECT: "PUT",
-    CREATE_MULTIPART_UPLOAD: "POST",
-    UPLOAD_PART: "PUT",
-    COMPLETE_MULTIPART_UPLOAD: "POST",
-    ABORT_MULTIPART_UPLOAD: "DELETE",
-    HEAD_OBJECT: "HEAD",
-    LIST_PARTS: "GET",
-    HEAD_BUCKET: "HEAD",
-    CREATE_BUCKET: "PUT",
-    LIST_BUCKETS: "GET",
-    CREATE_SESSION: "GET",
-}
-_MANY_ALIKE = frozenset({PUT_OBJECT, UPLOAD_PART})
 MAX_SHAPES = 1024
 _SIGNED = frozenset({"host", "content-md5", "content-type", "if-none-match"})
 ChecksumsTold = Literal["all", "no-type", "none", "md5"]
@@ -157,12 +132,13 @@ class RequestEncoder:
         for a key or field that cannot be sent; the message says which and why, and quotes no value.
         Raises `ConfigError` for a key of SSE-C over plain http.
         """
+        kind = OPERATIONS[operation.name]
         checksum = self._told(operation)
-        shape = self._shape(operation, checksum)
+        shape = self._shape(operation, kind, checksum)
         path = self._path_prefix or "/"
-        if operation.name not in OF_BUCKETS:
+        if kind.names_key:
             path = f"{self._path_prefix}/{_encoded_key(operation.key)}"
-        query = _query(operation)
+        query = kind.query(operation) if kind.query is not None else ""
         target = f"{path}?{query}" if query else path
         size, signer = len(operation.body), self._signer
         values = () if checksum is None or not checksum.value else (checksum.value,)
@@ -188,7 +164,7 @@ class RequestEncoder:
 
     def wants_md5(self, operation: Operation) -> bool:
         """Whether its body has to go with Content-MD5, for want of another checksum."""
-        if operation.name not in _MANY_ALIKE:
+        if operation.name not in CARRIES_DATA:
             return False
         if self._checksums == "md5":
             return True
@@ -203,25 +179,28 @@ class RequestEncoder:
         assert not isinstance(operation.body, SlicedBody), "its hash has to be there before"
         return sha256(operation.body).hexdigest()
 
-    def _shape(self, operation: Operation, checksum: Checksum | None) -> _Shape:
+    def _shape(self, operation: Operation, kind: OperationKind, checksum: Checksum | None) -> _Shape:
         """Kept for whole objects and parts, of which there are many alike."""
-        if operation.name not in _MANY_ALIKE:
-            return self._new_shape(operation, checksum)
+        if not kind.carries_data:
+            return self._new_shape(operation, kind, checksum)
         algorithm = checksum.algorithm if checksum is not None and checksum.value else ""
         key = operation.name, id(operation.fields), algorithm
         shape = self._shapes.get(key)
         if shape is None:
             if len(self._shapes) >= MAX_SHAPES:
                 self._shapes.clear()
-            shape = self._shapes[key] = self._new_shape(operation, checksum)
+            shape = self._shapes[key] = self._new_shape(operation, kind, checksum)
         return shape
 
-    def _new_shape(self, operation: Operation, checksum: Checksum | None) -> _Shape:
-        method, signer = _METHODS[operation.name], self._signer
+    def _new_shape(self, operation: Operation, kind: OperationKind, checksum: Checksum | None) -> _Shape:
+        method, signer = kind.method, self._signer
         if operation.fields.sse_customer_key is not None and not self._tls:
             raise ConfigError(NO_KEY_OVER_HTTP)
         refuse_unknown(operation.fields, directory=self._directory)
-        said = _operation_headers(operation)
+        said = {}
+        if operation.fields is not NO_FIELDS:
+            said = field_headers(operation.fields, operation.name)
+        said.update(kind.headers)
         if checksum is not None:
             said |= self._checksum_headers(checksum)
         headers = {name: value.replace("%", "%%") for name, value in said.items()}
@@ -266,55 +245,3 @@ def _encoded_key(key: str) -> str:
         return encode_path(key)
     except UnicodeEncodeError as error:
         raise not_unicode("the key") from error
-
-
-def _query(operation: Operation) -> str:
-    if operation.name == CREATE_MULTIPART_UPLOAD:
-        return "uploads="
-    if operation.name == CREATE_SESSION:
-        return "session="
-    if not operation.upload_id:
-        return ""
-    upload = f"uploadId={encode_query(operation.upload_id)}"
-    if not operation.part_number:
-        return upload
-    name = "part-number-marker" if operation.name == LIST_PARTS else "partNumber"
-    return f"{name}={operation.part_number}&{upload}"
-
-
-def _operation_headers(operation: Operation) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    if operation.fields is not NO_FIELDS:
-        headers = field_headers(operation.fields, operation.name)
-    if operation.name == COMPLETE_MULTIPART_UPLOAD:
-        headers["content-type"] = "application/xml"
-    elif operation.name == HEAD_OBJECT:
-        headers["x-amz-checksum-mode"] = "ENABLED"
-    elif operation.name == CREATE_SESSION:
-        headers["x-amz-create-session-mode"] = "ReadWrite"
-    return headers
-
-
-def create_bucket_body(region: str) -> bytes:
-    """The XML body of CreateBucket in a region of S3 other than the first, which is not to be named."""
-    xmlns = "http://s3.amazonaws.com/doc/2006-03-01/"
-    return (
-        f'<CreateBucketConfiguration xmlns="{xmlns}"><LocationConstraint>{region}</LocationConstraint>'
-        "</CreateBucketConfiguration>"
-    ).encode()
-
-
-def complete_body(parts: Iterable[CompletedPart], *, with_checksums: bool = True) -> bytes:
-    """The XML body of CompleteMultipartUpload; `parts` in ascending order of their numbers."""
-    xmlns = "http://s3.amazonaws.com/doc/2006-03-01/"
-    rows = "".join([_part_row(part, with_checksums=with_checksums) for part in parts])
-    return f'<CompleteMultipartUpload xmlns="{xmlns}">{rows}</CompleteMultipartUpload>'.encode()
-
-
-def _part_row(part: CompletedPart, *, with_checksums: bool) -> str:
-    checksum = ""
-    if part.checksum is not None and with_checksums:
-        tag = f"Checksum{part.checksum.algorithm}"
-        checksum = f"<{tag}>{part.checksum.value}</{tag}>"
-    etag = part.etag.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return f"<Part><PartNumber>{part.number}</PartNumber><ETag>{etag}</ETag>{checksum}</Part>"

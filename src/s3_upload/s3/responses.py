@@ -9,32 +9,27 @@ code, a message or nothing, never an exception: `xml.py` reads it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
 
 from s3_upload.errors import FailureKind
 from s3_upload.http import Response
-from s3_upload.s3.operations import (
-    COMPLETE_MULTIPART_UPLOAD,
-    CREATE_MULTIPART_UPLOAD,
-    CREATE_SESSION,
-    HEAD_OBJECT,
-    LIST_BUCKETS,
-    LIST_PARTS,
-    PUT_OBJECT,
-    UPLOAD_PART,
-)
-from s3_upload.s3.xml import Xml, plain_body, read, read_page
+from s3_upload.s3.operations import BEGINS_OBJECT, BODILESS, CARRIES_DATA, MAKES_OBJECT, OPERATIONS
+from s3_upload.s3.operations.complete_multipart_upload import completed_checksum, completed_etag
+from s3_upload.s3.operations.create_multipart_upload import upload_id
+from s3_upload.s3.operations.list_buckets import bucket_names
+from s3_upload.s3.operations.list_parts import MAX_LISTED_PARTS, ListedParts, listed_parts
+from s3_upload.s3.xml import MAX_ID_CHARS, Xml, identifier, plain_body, read
+
+__all__ = [
+    "KIND_OF_CODE", "KIND_OF_STATUS", "MAX_ID_CHARS", "MAX_LISTED_PARTS", "MAX_MESSAGE_CHARS", "Failure",
+    "ListedParts", "bucket_names", "classify", "completed_checksum", "completed_etag", "date_s",
+    "listed_parts", "upload_id",
+]  # fmt: skip
 
 MAX_MESSAGE_CHARS = 300
-MAX_ID_CHARS = 2_000
-MAX_LISTED_PARTS = 1_000
-"""Of one page of ListParts: a store gives no more (it says so at the head of its API's page)."""
 _SORT_CHARS = 60
-_CHECKSUM_OF = ("x-amz-checksum-crc", "x-amz-checksum-sha")
-_BODILESS = frozenset({PUT_OBJECT, UPLOAD_PART})
 _LOOKED_AT_BYTES = 4096
 """Of a body that is no XML."""
 
@@ -101,8 +96,8 @@ KIND_OF_STATUS: dict[int, FailureKind] = {
 # Patterns are compiled where they are needed: most runs meet none of what they are for.
 
 # How stores refuse a header of a checksum that they do not know, with 400 InvalidArgument or InvalidRequest.
-_WITH_CHECKSUM = frozenset({PUT_OBJECT, CREATE_MULTIPART_UPLOAD, UPLOAD_PART})
-_SENDING = _WITH_CHECKSUM | {COMPLETE_MULTIPART_UPLOAD}
+_WITH_CHECKSUM = CARRIES_DATA | BEGINS_OBJECT
+_SENDING = _WITH_CHECKSUM | MAKES_OBJECT
 _NO_CHECKSUMS = (
     r"(?i)(?=.*(?:checksum|trailer)).*(?:unsupported|not (?:be )?(?:supported|implemented|allowed)|unknown"
     r"|unrecognized|unexpected)"
@@ -111,10 +106,6 @@ _NO_CHECKSUMS = (
 # How stores say that they want one, with 400: "Content-MD5 OR x-amz-checksum- HTTP header is required for Put
 # Object requests with Object Lock parameters", "Missing required header for this request: Content-MD5".
 _WANTS_MD5 = r"(?i)content-?md5\b.*\b(?:required|missing)|(?:required|missing).*content-?md5"
-
-# How stores refuse a part for its number: 400 InvalidArgument, "Part number must be an integer between 1 and
-# 1000, inclusive" (Swift, Scaleway), InvalidPartNumber and the like.
-_PART_NUMBER = r"(?i)part ?number|too ?many ?parts"
 
 # Cloudflare R2's "Credential access key has length 20, should be 32", with 400 InvalidArgument.
 _KEY_LENGTH = r"(?i)access key has length"
@@ -159,7 +150,7 @@ def classify(operation: str, response: Response) -> Failure | None:
     """None if `response` says that `operation` succeeded, else the failure."""
     if (
         response.status == 200
-        and operation in _BODILESS
+        and operation in CARRIES_DATA
         and response.headers.get("etag")
         and not response.body
         and not response.early
@@ -188,87 +179,18 @@ def _unknown(operation: str, response: Response, said: Xml, code: str, message: 
     """The kind of an error that neither its code nor its status tells."""
     kind = FailureKind.SERVER if response.status >= 500 else FailureKind.REJECTED
     if response.status == 400:
+        whole = f"{code} {message}"
+        own = (kind for words, kind in OPERATIONS[operation].refusals if re.search(words, whole))
         if operation in _WITH_CHECKSUM and re.search(_NO_CHECKSUMS, message):
             kind = FailureKind.UNSUPPORTED
-        elif operation == UPLOAD_PART and re.search(_PART_NUMBER, f"{code} {message}"):
-            kind = FailureKind.TOO_MANY_PARTS
-        elif operation in _BODILESS and re.search(_WANTS_MD5, f"{code} {message}"):
+        elif (means := next(own, None)) is not None:
+            kind = means
+        elif operation in CARRIES_DATA and re.search(_WANTS_MD5, whole):
             kind = FailureKind.NEEDS_MD5
         elif re.search(_KEY_LENGTH, message):
             kind = FailureKind.CREDENTIALS
-    speaks_s3 = said.root == "Error" or response.request_id or operation == HEAD_OBJECT
+    speaks_s3 = said.root == "Error" or response.request_id or operation in BODILESS
     return FailureKind.NOT_S3 if response.status in (404, 405) and not speaks_s3 else kind
-
-
-def upload_id(response: Response) -> str:
-    """The upload ID in a CreateMultipartUpload response, "" if there is none."""
-    return _id(read(response).text("UploadId"))
-
-
-def completed_etag(response: Response) -> str:
-    """The ETag in a CompleteMultipartUpload response, "" if there is none."""
-    return _id(read(response).text("ETag")) or response.etag
-
-
-class ListedParts(msgspec.Struct, frozen=True):
-    """What one page of ListParts says: number -> ETag (as it came) of each part, and the number behind
-    which the next page begins, None if there is none."""
-
-    etags: dict[int, str]
-    next_marker: int | None
-
-
-def listed_parts(response: Response) -> ListedParts:
-    """The parts in a ListParts response; what cannot be read of them is left out."""
-    page = read_page(response)
-    etags: dict[int, str] = {}
-    number = etag = ""
-    for name, text in page.elements:
-        if name == "PartNumber":
-            number = text.strip()
-        elif name == "ETag":
-            etag = text
-        elif name == "Part":  # its end
-            if number.isascii() and number.isdigit() and len(number) < 6:
-                etags[int(number)] = _id(etag)
-            number = etag = ""
-            if len(etags) == MAX_LISTED_PARTS:
-                break
-    more = page.text("IsTruncated").strip().lower() == "true" and etags
-    return ListedParts(etags, max(etags) if more else None)
-
-
-def bucket_names(response: Response) -> list[str]:
-    """The names in a ListBuckets response, as the store spells them."""
-    return [text.strip() for name, text in read_page(response).elements if name == "Name"]
-
-
-def completed_checksum(response: Response, algorithm: str) -> str:
-    """The checksum in a CompleteMultipartUpload response, "" if there is none."""
-    return _id(read(response).text(f"Checksum{algorithm}"))
-
-
-def _proof_of_put(response: Response, said: Xml) -> str:
-    """An ETag or, from a store that gives none, a checksum."""
-    named = (value for name, value in response.headers.items() if name.startswith(_CHECKSUM_OF))
-    return response.etag or next(named, "")
-
-
-def _root(said: Xml, name: str) -> str:
-    return name if said.root == name else ""
-
-
-# What a success has to carry beyond its status. (The body of a PutObject or an UploadPart is empty at S3, and
-# XML at some stores.)
-_SUCCESSES: dict[str, tuple[str, Callable[[Response, Xml], str]]] = {
-    PUT_OBJECT: ("an ETag", _proof_of_put),
-    UPLOAD_PART: ("an ETag", lambda response, said: response.etag),
-    CREATE_MULTIPART_UPLOAD: ("an upload ID", lambda response, said: _id(said.text("UploadId"))),
-    COMPLETE_MULTIPART_UPLOAD: ("an ETag", lambda response, said: _id(said.text("ETag")) or response.etag),
-    LIST_PARTS: ("a list of parts", lambda response, said: said.root),
-    CREATE_SESSION: ("credentials", lambda response, said: said.text("SessionToken")),
-    LIST_BUCKETS: ("a list of buckets", lambda response, said: _root(said, "ListAllMyBucketsResult")),
-}
 
 
 def _doubted(operation: str, response: Response) -> Failure | None:
@@ -276,15 +198,15 @@ def _doubted(operation: str, response: Response) -> Failure | None:
 
     CompleteMultipartUpload may answer 200 and an `<Error>` after minutes of keep-alive white space.
     """
-    if operation not in _SUCCESSES:
+    proof = OPERATIONS[operation].proof
+    if proof is None:
         return None
-    what, proof = _SUCCESSES[operation]
     said = read(response)
     if said.root == "Error":  # even one cut short before its code: an ETag header proves nothing then
         code = _line(said.text("Code"))
         message = _line(said.text("Message")) or f"{operation}: {response.status} with an error"
         return _failure(KIND_OF_CODE.get(code, FailureKind.SERVER), response, said, code, message)
-    lacks = "" if proof(response, said) else f"without {what}"
+    lacks = "" if proof.find(response, said) else f"without {proof.what}"
     if response.early:
         lacks = "before all was sent"
     elif not lacks and (said.root.lower() == "html" or (not said.root and plain_body(response))):
@@ -313,12 +235,6 @@ def _failure(kind: FailureKind, response: Response, said: Xml, code: str, messag
 def _is_tls_port(response: Response) -> bool:
     text = plain_body(response)[:_LOOKED_AT_BYTES].decode("utf-8", "replace")
     return any(words in text for words in _TLS_PORT)
-
-
-def _id(text: str) -> str:
-    """An identifier must go back to the store as it came: one that is too long is none."""
-    value = text.strip()
-    return value if len(value) <= MAX_ID_CHARS and value.isprintable() else ""
 
 
 def _line(text: str) -> str:
@@ -350,8 +266,8 @@ def _location_of(response: Response, said: Xml) -> str:
     """Of a redirect alone: a success may name one, too."""
     if not 300 <= response.status < 400:
         return ""
-    endpoint = _id(said.text("Endpoint"))
-    return _id(response.headers.get("location", "")) or (f"//{endpoint}" if endpoint else "")
+    endpoint = identifier(said.text("Endpoint"))
+    return identifier(response.headers.get("location", "")) or (f"//{endpoint}" if endpoint else "")
 
 
 def _region(text: str) -> str:

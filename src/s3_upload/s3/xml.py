@@ -1,5 +1,7 @@
 """Reads the XML that stores answer with. Pure: an answer in; the root's name and the texts in it out.
 
+`element` writes it, for answers that an SDK has parsed already.
+
 Rules:
 
 * Whatever comes is read: truncated, wrong or hostile text gives what can be understood of it, or nothing;
@@ -19,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import re
 import zlib
+from collections.abc import Mapping
 
 import msgspec
 
@@ -28,9 +31,11 @@ MAX_TEXT_BYTES = 64 << 10
 """Of an answer, from its first byte that is no white space on: those of interest take a few hundred."""
 MAX_PAGE_BYTES = 1 << 20
 """Of a page of ListParts (usually some 300 KB), and of what a compressed body becomes."""
+MAX_ID_CHARS = 2_000
 MAX_TAGS = 2_000
 MAX_PAGE_TAGS = 50_000
 """Of a page of ListParts: up to 24 for each of its 1,000 parts."""
+XMLNS = "http://s3.amazonaws.com/doc/2006-03-01/"
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 _ANY_HEADER = 47
 """zlib's `wbits`: the data say themselves whether they are gzip or zlib."""
@@ -120,3 +125,20 @@ def _unescaped(text: str) -> str:
     import html  # here: few answers need it, and all would wait for it at start
 
     return html.unescape(text)
+
+
+def identifier(text: str) -> str:
+    """`text` as an upload ID, an ETag or the like; "" where it cannot be one.
+
+    An identifier must go back to the store as it came: one that is too long is none.
+    """
+    value = text.strip()
+    return value if len(value) <= MAX_ID_CHARS and value.isprintable() else ""
+
+
+def element(root: str, tags: Mapping[str, str], text: str = "") -> bytes:
+    """`<root>` with an element for each of `tags`, and `text` behind them."""
+    import html
+
+    inner = "".join(f"<{name}>{html.escape(value)}</{name}>" for name, value in tags.items())
+    return f"<{root}>{inner}{text}</{root}>".encode()

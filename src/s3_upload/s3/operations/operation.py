@@ -1,6 +1,6 @@
-"""The S3 operations an upload uses, as plain data.
+"""One request to S3, as plain data.
 
-This is the narrow waist of the project: the engine builds an `Operation`, a client (our own, or an
+This is the narrow waist of the project: `transfer/` builds an `Operation`, a client (our own, or an
 SDK behind an adapter) carries it out and gives back an `http.Response`.  Neither knows the other's insides.
 """
 
@@ -10,26 +10,6 @@ import msgspec
 
 from s3_upload.http import Body
 from s3_upload.request_fields import NO_FIELDS, RequestFields
-
-PUT_OBJECT = "PutObject"
-CREATE_MULTIPART_UPLOAD = "CreateMultipartUpload"
-UPLOAD_PART = "UploadPart"
-COMPLETE_MULTIPART_UPLOAD = "CompleteMultipartUpload"
-ABORT_MULTIPART_UPLOAD = "AbortMultipartUpload"
-HEAD_OBJECT = "HeadObject"
-LIST_PARTS = "ListParts"
-HEAD_BUCKET = "HeadBucket"
-CREATE_BUCKET = "CreateBucket"
-LIST_BUCKETS = "ListBuckets"
-CREATE_SESSION = "CreateSession"
-OF_BUCKETS = frozenset({HEAD_BUCKET, CREATE_BUCKET, LIST_BUCKETS, CREATE_SESSION})
-"""Operations that name no key."""
-BODILESS = frozenset({HEAD_OBJECT, HEAD_BUCKET})
-"""Operations whose answer has no body, whatever it says."""
-ASKING = frozenset({HEAD_OBJECT, LIST_PARTS, ABORT_MULTIPART_UPLOAD})
-"""Operations that send nothing of an object: they only find out, or tidy up."""
-NOT_TWICE = frozenset({CREATE_MULTIPART_UPLOAD, COMPLETE_MULTIPART_UPLOAD})
-"""Operations that are POSTs: what two of them do is not what one does (RFC 9110 §9.2.2, "idempotent")."""
 
 
 class Checksum(msgspec.Struct, frozen=True, gc=False):
@@ -57,9 +37,9 @@ class CompletedPart(msgspec.Struct, frozen=True, gc=False):
 class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request to S3. Fields that an operation does not use keep their defaults.
 
-    `sha256` is the lower-case hex digest of `body` and `checksum` what goes into a checksum header,
-    where they were computed (always from the very buffer that is sent).  `part_number` on ListParts: the
-    parts behind that one.
+    `name`: that of its `OperationKind`.  `sha256` is the lower-case hex digest of `body` and `checksum` what
+    goes into a checksum header, where they were computed (always from the very buffer that is sent).
+    `part_number` on ListParts: the parts behind that one.
     """
 
     name: str
