@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import html
 import io
 import socket
 import ssl
@@ -43,34 +42,15 @@ from s3_upload.http1.exchange import Exchange
 from s3_upload.parts import StoreParts
 from s3_upload.request_fields import NO_FIELDS
 from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments
-from s3_upload.s3.operations import (
-    ABORT_MULTIPART_UPLOAD,
-    COMPLETE_MULTIPART_UPLOAD,
-    CREATE_MULTIPART_UPLOAD,
-    HEAD_OBJECT,
-    LIST_PARTS,
-    PUT_OBJECT,
-    UPLOAD_PART,
-    Operation,
-)
+from s3_upload.s3.operations import OPERATIONS, Operation
 from s3_upload.s3.responses import Failure
+from s3_upload.s3.xml import element
 from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.client import Client
 
 MAX_TEXT_CHARS = 300
 MAX_CAUSES = 20
 """Bounds the walk through an exception's causes, which may be circular."""
-
-_METHODS = {
-    PUT_OBJECT: "put_object",
-    CREATE_MULTIPART_UPLOAD: "create_multipart_upload",
-    UPLOAD_PART: "upload_part",
-    COMPLETE_MULTIPART_UPLOAD: "complete_multipart_upload",
-    ABORT_MULTIPART_UPLOAD: "abort_multipart_upload",
-    HEAD_OBJECT: "head_object",
-    LIST_PARTS: "list_parts",
-}
-_OF_AN_UPLOAD = frozenset({UPLOAD_PART, COMPLETE_MULTIPART_UPLOAD, ABORT_MULTIPART_UPLOAD, LIST_PARTS})
 
 
 def aiobotocore_client(client: Any) -> Client:
@@ -130,7 +110,7 @@ class _SdkClient(ABC):
         if operation.fields.sse_customer_key is not None and not self.endpoint.startswith("https://"):
             raise ConfigError(NO_KEY_OVER_HTTP)
         arguments = _arguments(operation)
-        call = functools.partial(getattr(self._client, _METHODS[operation.name]), **arguments)
+        call = functools.partial(getattr(self._client, OPERATIONS[operation.name].sdk.method), **arguments)
         exchange.sent_bytes = len(operation.body)  # of what the SDK has sent it says nothing
         try:
             answer = await _abortable(self._start(call, exchange), exchange)
@@ -233,22 +213,14 @@ def _seen(call: asyncio.Future[Any]) -> None:
 
 def _arguments(operation: Operation) -> dict[str, Any]:
     """`operation` as the SDK's keyword arguments."""
-    arguments: dict[str, Any] = {"Bucket": operation.bucket, "Key": operation.key}
-    if operation.name in (PUT_OBJECT, UPLOAD_PART):
+    kind = OPERATIONS[operation.name]
+    arguments: dict[str, Any] = {"Bucket": operation.bucket, **kind.sdk.arguments(operation)}
+    if kind.names_key:
+        arguments["Key"] = operation.key
+    if kind.carries_data:
         arguments["Body"] = _sdk_body(operation.body)
     if operation.fields is not NO_FIELDS:
         arguments |= field_arguments(operation.fields, operation.name)
-    if operation.name in _OF_AN_UPLOAD:
-        arguments["UploadId"] = operation.upload_id
-    if operation.name == UPLOAD_PART:
-        arguments["PartNumber"] = operation.part_number
-    if operation.name == LIST_PARTS:
-        arguments["PartNumberMarker"] = operation.part_number
-    if operation.name == HEAD_OBJECT:
-        arguments["ChecksumMode"] = "ENABLED"
-    if operation.name == COMPLETE_MULTIPART_UPLOAD:
-        parts = [{"PartNumber": part.number, "ETag": part.etag} for part in operation.parts]
-        arguments["MultipartUpload"] = {"Parts": parts}
     return arguments
 
 
@@ -293,23 +265,10 @@ class _BodyFile(io.RawIOBase):
 
 
 def _response(operation: Operation, answer: dict[str, Any]) -> Response:
-    """A success as HTTP: the SDK has parsed the body, so what `s3/responses.py` reads is rebuilt."""
+    """A success as HTTP: the SDK has parsed the body, so what is read of it is rebuilt."""
     status, headers = _status_and_headers(answer)
-    if operation.name == LIST_PARTS:
-        return Response(status, headers, _listed(answer))
-    wanted = {CREATE_MULTIPART_UPLOAD: "UploadId", COMPLETE_MULTIPART_UPLOAD: "ETag"}.get(operation.name)
-    body = _xml(f"{operation.name}Result", {wanted: answer.get(wanted, "")}) if wanted else b""
-    return Response(status, headers, body)
-
-
-def _listed(answer: Mapping[str, Any]) -> bytes:
-    """One page of ListParts, in the words that `s3/responses.py` reads."""
-    parts = b"".join(
-        _xml("Part", {"PartNumber": str(part["PartNumber"]), "ETag": part.get("ETag", "")})
-        for part in answer.get("Parts", ())
-    )
-    more = _xml("IsTruncated", {}, str(bool(answer.get("IsTruncated"))).lower())
-    return b"<ListPartsResult>%s%s</ListPartsResult>" % (more, parts)
+    rebuild = OPERATIONS[operation.name].sdk.answer
+    return Response(status, headers, rebuild(answer) if rebuild is not None else b"")
 
 
 def _error_response(error: Any) -> Response:
@@ -318,18 +277,13 @@ def _error_response(error: Any) -> Response:
     if not status:
         raise AttemptError(FailureKind.MALFORMED, _text(error))
     tags = {name: text for name, text in error.response.get("Error", {}).items() if isinstance(text, str)}
-    return Response(status, headers, _xml("Error", tags))
+    return Response(status, headers, element("Error", tags))
 
 
 def _status_and_headers(answer: Mapping[str, Any]) -> tuple[int, dict[str, str]]:
     meta = answer.get("ResponseMetadata", {})
     headers = {name.lower(): value for name, value in meta.get("HTTPHeaders", {}).items()}
     return meta.get("HTTPStatusCode", 0), headers
-
-
-def _xml(root: str, tags: Mapping[str, str], text: str = "") -> bytes:
-    inner = "".join(f"<{name}>{html.escape(value)}</{name}>" for name, value in tags.items())
-    return f"<{root}>{inner}{text}</{root}>".encode()
 
 
 def _text(error: Exception) -> str:

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload.clients.bucket_sessions import (
-    RENEW_S,
-    RETRY_S,
-    USUAL_LIFE_S,
-    BucketSessions,
-    Session,
-    session_in,
-)
+from s3_upload.clients.bucket_sessions import RENEW_S, RETRY_S, BucketSessions
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http import Response
 from s3_upload.s3.credentials import Credentials
+from s3_upload.s3.operations.create_session import USUAL_LIFE_S, Session, session_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

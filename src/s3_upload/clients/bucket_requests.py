@@ -11,8 +11,9 @@ from s3_upload.http1.exchange import Exchange
 from s3_upload.s3.bucket_kinds import ARN, is_directory
 from s3_upload.s3.hints import words_of
 from s3_upload.s3.operations import CREATE_BUCKET, CREATE_SESSION, HEAD_BUCKET, LIST_BUCKETS, Operation
-from s3_upload.s3.requests import create_bucket_body
-from s3_upload.s3.responses import bucket_names, classify
+from s3_upload.s3.operations.create_bucket import create_bucket_body
+from s3_upload.s3.operations.list_buckets import bucket_names
+from s3_upload.s3.responses import classify
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -41,27 +41,19 @@ from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
 from s3_upload.s3.credentials import CredentialProvider, Credentials
 from s3_upload.s3.endpoint import DEFAULT_PORTS, AddressingStyle, Endpoint, service_endpoint
 from s3_upload.s3.hints import CHECKSUMS_NOT_TAKEN, likely_cause, wrong_clock
-from s3_upload.s3.operations import (
-    BODILESS,
-    NOT_TWICE,
-    PUT_OBJECT,
-    UPLOAD_PART,
-    Checksum,
-    Operation,
-)
+from s3_upload.s3.operations import BODILESS, CARRIES_DATA, NOT_TWICE, Checksum, Operation
+from s3_upload.s3.operations.create_session import Session, session_in
 from s3_upload.s3.redirect import is_upgrade, redirected
 from s3_upload.s3.requests import ChecksumsTold, RequestEncoder, refuse_unknown
 from s3_upload.s3.responses import Failure
 from s3_upload.s3.sigv4 import Signer
 
 if TYPE_CHECKING:
-    from s3_upload.clients.bucket_sessions import BucketSessions, Session
+    from s3_upload.clients.bucket_sessions import BucketSessions
 
 _OF_CHECKSUMS = (FailureKind.UNSUPPORTED, FailureKind.NEEDS_MD5)
 _PERHAPS_A_PROXYS = (FailureKind.PROXY, FailureKind.ACCESS_DENIED, FailureKind.CREDENTIALS)
 _TYPE = re.compile(r"(?i)checksum-?type")
-_SETTLED_BY_HEADERS = frozenset({PUT_OBJECT, UPLOAD_PART})
-"""Requests whose success needs nothing of the answer's body."""
 MIN_CLOCK_ERROR_S = 300.0
 """What explains a wrong signature: S3 allows 900 s, other stores down to 300 s."""
 
@@ -246,7 +238,7 @@ class S3Client:
             self._renew_signing(target, credentials)
         assert target.encoder is not None
         exchange.note = target.signing
-        if operation.name not in _SETTLED_BY_HEADERS:
+        if operation.name not in CARRIES_DATA:  # their success needs nothing of the answer's body
             exchange.bodiless = operation.name in BODILESS
             exchange.needs_body = not exchange.bodiless
         if isinstance(operation.body, SlicedBody) and target.encoder.wants_md5(operation):
@@ -451,8 +443,6 @@ class S3Client:
         self._targets[asking] = _Target(target.endpoint, target.pool, target.proxy, self._provider)
         where, hint = f"{self.endpoint}: bucket {bucket!r}", WRONG_ZONE if self.is_aws else ""
         answer = await bucket_requests.create_session(self.send, self.correct, asking, where, hint)
-        from s3_upload.clients.bucket_sessions import session_in
-
         return session_in(answer, self._utc_clock())
 
     def _new_routes(self, look_up: LookUp | None) -> Routes:

@@ -28,9 +28,9 @@ from datetime import UTC, datetime
 from s3_upload.http import Buffer, Response
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.checksum import header_of
+from s3_upload.s3.dates import date_s
 from s3_upload.s3.fields import METADATA, field_headers
 from s3_upload.s3.operations import PUT_OBJECT, Checksum, CompletedPart
-from s3_upload.s3.responses import date_s
 
 AGE_SLACK_S = 2.0
 """Both dates are cut to whole seconds, and may come from two machines of the store."""

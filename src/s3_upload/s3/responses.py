@@ -9,12 +9,12 @@ code, a message or nothing, never an exception: `xml.py` reads it.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
 import msgspec
 
 from s3_upload.errors import FailureKind
 from s3_upload.http import Response
+from s3_upload.s3.dates import date_s
 from s3_upload.s3.operations import BEGINS_OBJECT, BODILESS, CARRIES_DATA, MAKES_OBJECT, OPERATIONS
 from s3_upload.s3.operations.complete_multipart_upload import completed_checksum, completed_etag
 from s3_upload.s3.operations.create_multipart_upload import upload_id
@@ -120,10 +120,6 @@ _TLS_PORT = (
 
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{0,9})?"
 _REGION = r"[A-Za-z0-9._-]{1,64}"
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_DATE = r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
-_FIRST_YEAR = 2006
-"""That of S3; a store that says less does not know the time."""
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -274,19 +270,6 @@ def _region(text: str) -> str:
     """A region's name goes into a host name and a signature: what cannot be one is none."""
     text = text.strip()
     return text if re.fullmatch(_REGION, text) else ""
-
-
-def date_s(text: str) -> float | None:
-    """A Date header (RFC 9110 §5.6.7, the form that servers must send) in seconds since the epoch."""
-    found = re.fullmatch(_DATE, text)
-    if found is None or found[2] not in _MONTHS or int(found[3]) < _FIRST_YEAR:
-        return None
-    day, year, hour, minute, second = map(int, found.group(1, 3, 4, 5, 6))
-    try:
-        when = datetime(year, _MONTHS.index(found[2]) + 1, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
-        return None
-    return when.timestamp()
 
 
 def _number(text: str) -> float | None:
