@@ -1,12 +1,59 @@
-"""Values for the tuning constants of `control/` while tests run: sequences computed by hand then test the
-formulas, not the tuning.  `test_constants.py` looks at the true ones.
+"""Values for the tuning of `control/` while tests run: sequences computed by hand then test the formulas, not
+the tuning.  `test_constants.py` looks at the true ones.
 """
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
+import msgspec
 import pytest
 
+from s3_upload.control.waiting import adaptive, rtt, verdict
+
 MIB = 1 << 20
+
+TuningT = TypeVar("TuningT", bound=msgspec.Struct)
+
+
+def pinned(tuning: type[TuningT], **values: Any) -> TuningT:
+    """A tuning of which no field is left to its default."""
+    assert sorted(values) == sorted(tuning.__struct_fields__)
+    return tuning(**values)
+
+
+RTT = pinned(rtt.Tuning, alpha=1 / 8, beta=1 / 4, k=4.0, g_s=0.001, max_doublings=10)
+
+VERDICT = pinned(verdict.Tuning, stall_rtos=8.0)
+
+ADAPTIVE = pinned(
+    adaptive.Tuning,
+    connect_initial_s=3.0,
+    syn_retry_s=1.0,
+    stall_min_s=8.0,
+    response_initial_s=10.0,
+    response_min_s=2.0,
+    response_factor=4.0,
+    response_alpha=1 / 64,
+    response_beta=1 / 32,
+    late_factor=1.5,
+    late_kept=63 / 64,
+    max_doublings=5,
+    hedge_margin_s=0.03,
+    hedge_spread_s=1000.0,
+    hedge_max_bytes=MIB,
+    hedge_min_samples=20,
+    learn_look_s=0.03,
+    m_initial=6.0,
+    m_min=4.0,
+    m_max=200.0,
+    m_raise=1.5,
+    m_decay=0.999,
+    limits_kept=1,
+    outer_factor=10.0,
+    outer_min_s=300.0,
+    outer_min_bytes_per_s=1000.0,
+)
 
 PINNED: dict[str, dict[str, float]] = {
     "retrying.budget": {
@@ -34,37 +81,6 @@ PINNED: dict[str, dict[str, float]] = {
         "MIN_RETRIES_TO_STOP": 2,
         "MIN_PAY_AGAIN_S": 0.05,
         "ASK_RETRIES": 3,
-    },
-    "waiting.verdict": {"PATIENCE_S": 60.0, "RECHECK_S": 0.25},
-    "waiting.adaptive": {
-        "CONNECT_INITIAL_S": 3.0,
-        "SYN_RETRY_S": 1.0,
-        "STALL_MIN_S": 8.0,
-        "STALL_RTOS": 8,
-        "RESPONSE_INITIAL_S": 10.0,
-        "RESPONSE_MIN_S": 2.0,
-        "RESPONSE_FACTOR": 4.0,
-        "LATE_FACTOR": 1.5,
-        "LATE_KEPT": 63 / 64,
-        "RESPONSE_ALPHA": 1 / 64,
-        "RESPONSE_BETA": 1 / 32,
-        "MAX_DOUBLINGS": 5,
-        "PATIENCE_S": 60.0,
-        "HEDGE_MARGIN_S": 0.03,
-        "HEDGE_SPREAD_S": 1000.0,
-        "HEDGE_MAX_BYTES": MIB,
-        "HEDGE_MIN_SAMPLES": 20,
-        "LEARN_LOOK_S": 0.03,
-        "M_INITIAL": 6.0,
-        "M_MIN": 4.0,
-        "M_MAX": 200.0,
-        "M_RAISE": 1.5,
-        "M_DECAY": 0.999,
-        "SMALL_BYTES": 64 << 10,
-        "LIMITS_KEPT": 1,
-        "OUTER_FACTOR": 10.0,
-        "OUTER_MIN_S": 300.0,
-        "OUTER_MIN_BYTES_PER_S": 1000.0,
     },
     "concurrency.window": {
         "START_GROWTH": 2,

@@ -10,16 +10,14 @@ from s3_upload.config import UploadConfig
 from s3_upload.control.concurrency import big_bodies as bulk
 from s3_upload.control.concurrency import window
 from s3_upload.control.retrying import budget, retry
-from s3_upload.control.waiting import adaptive as timers
-from s3_upload.control.waiting import verdict as phase
+from s3_upload.control.waiting.adaptive import PATIENCE_S, SMALL_BYTES
+from s3_upload.control.waiting.adaptive import Tuning as AdaptiveTuning
 from tests.unit.control.constants import PINNED
 
 MODULES = {
     "retrying.budget": budget,
     "concurrency.big_bodies": bulk,
-    "waiting.verdict": phase,
     "retrying.retry": retry,
-    "waiting.adaptive": timers,
     "concurrency.window": window,
 }
 # Taken when this is imported, before any test pins them.
@@ -45,21 +43,20 @@ def test_budgets() -> None:
 
 
 def test_timers() -> None:
-    true = TRUE["waiting.adaptive"]
+    true = AdaptiveTuning()
     config = UploadConfig()
-    assert 0.0 < true["SYN_RETRY_S"] < config.connect_timeout_s
-    assert true["STALL_MIN_S"] < true["PATIENCE_S"]
-    assert 0.0 < true["RESPONSE_MIN_S"] < true["RESPONSE_INITIAL_S"] < true["PATIENCE_S"]
-    assert true["RESPONSE_FACTOR"] > 1.0, "the cut would come before the hedge"
-    assert true["LATE_FACTOR"] > 1.0 > true["LATE_KEPT"] > 0.0
-    assert 0.0 < true["HEDGE_MARGIN_S"] < true["RESPONSE_MIN_S"] / true["RESPONSE_FACTOR"]
-    assert 0.0 < true["M_MIN"] <= true["M_INITIAL"] <= true["M_MAX"]
-    assert 0.0 < true["M_DECAY"] < 1.0 < true["M_RAISE"]
-    assert true["PATIENCE_S"] < true["OUTER_MIN_S"]
-    assert true["SMALL_BYTES"] <= true["HEDGE_MAX_BYTES"]
-    assert true["HEDGE_MAX_BYTES"] <= TRUE["retrying.budget"]["HEDGE_CAP_BYTES"], "never paid"
-    assert true["LEARN_LOOK_S"] <= true["HEDGE_MARGIN_S"]
-    assert TRUE["waiting.verdict"]["PATIENCE_S"] == true["PATIENCE_S"]
+    assert 0.0 < true.syn_retry_s < config.connect_timeout_s
+    assert true.stall_min_s < PATIENCE_S
+    assert 0.0 < true.response_min_s < true.response_initial_s < PATIENCE_S
+    assert true.response_factor > 1.0, "the cut would come before the hedge"
+    assert true.late_factor > 1.0 > true.late_kept > 0.0
+    assert 0.0 < true.hedge_margin_s < true.response_min_s / true.response_factor
+    assert 0.0 < true.m_min <= true.m_initial <= true.m_max
+    assert 0.0 < true.m_decay < 1.0 < true.m_raise
+    assert true.outer_min_s > PATIENCE_S
+    assert true.hedge_max_bytes >= SMALL_BYTES
+    assert true.hedge_max_bytes <= TRUE["retrying.budget"]["HEDGE_CAP_BYTES"], "never paid"
+    assert true.learn_look_s <= true.hedge_margin_s
 
 
 def test_window() -> None:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s3_upload.control.waiting import verdict
 from s3_upload.control.waiting.timeouts import Timeouts
-from s3_upload.control.waiting.verdict import Action, Judgement, Standing, judge
+from s3_upload.control.waiting.verdict import Action, Judgement, Standing
+from tests.unit.control.constants import VERDICT
 
 RECHECK_S = 0.25
 PATIENCE_S = 60.0
@@ -19,6 +21,10 @@ UNHEDGED = msgspec.structs.replace(ALLOWED, hedge_s=inf, look_s=inf)
 SENDING = Standing(request_s=10.0, progress_s=16.0)
 WAITING = Standing(request_s=10.0, progress_s=20.0, acked_s=20.0)
 ANSWERING = Standing(request_s=10.0, progress_s=20.0, acked_s=20.0, first_byte_s=21.0)
+
+
+def judge(timeouts: Timeouts, standing: Standing, *, now: float) -> Judgement:
+    return verdict.judge(timeouts, standing, now=now, tuning=VERDICT)
 
 
 def before(instant_s: float) -> float:

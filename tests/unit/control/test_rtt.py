@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.waiting.rtt import MAX_DOUBLINGS, RttEstimator
+from s3_upload.control.waiting.rtt import RttEstimator
+from tests.unit.control.constants import RTT
 
 
 def estimator(
     *, min_s: float = 0.0, max_s: float = 60.0, alpha: float = 1 / 8, beta: float = 1 / 4
 ) -> RttEstimator:
-    return RttEstimator(initial_s=3.0, min_s=min_s, max_s=max_s, alpha=alpha, beta=beta)
+    tuning = msgspec.structs.replace(RTT, alpha=alpha, beta=beta)
+    return RttEstimator(initial_s=3.0, min_s=min_s, max_s=max_s, tuning=tuning)
 
 
 def near(value: float) -> object:
@@ -92,7 +95,7 @@ def test_5_5_each_timeout_doubles_the_rto() -> None:
 
 def test_5_5_doubling_has_a_bound() -> None:
     rtt = estimator(max_s=1e9)
-    for _ in range(MAX_DOUBLINGS + 5):
+    for _ in range(RTT.max_doublings + 5):
         rtt.timed_out()
     assert rtt.rto_s == 3072.0  # 3 * 2^10
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.waiting.adaptive import stall_limit_s
+from s3_upload.control.waiting.verdict import stall_limit_s
 from s3_upload.report import AttemptReport
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, UPLOAD_PART
+from tests.unit.control.constants import VERDICT
 from tests.unit.control.reports import RESET, any_attempt, attempt
 from tests.unit.control.timers_rig import (
     MIB,
@@ -97,7 +98,7 @@ def test_step_2_a_stall_does_not_depend_on_the_size() -> None:
     ("rto_s", "limit_s"), [(0.0, 8.0), (0.2, 8.0), (1.0, 8.0), (1.25, 10.0), (3.0, 24.0)]
 )
 def test_step_2_eight_of_the_connections_own_rto_where_that_is_longer(rto_s: float, limit_s: float) -> None:
-    assert stall_limit_s(8.0, rto_s) == limit_s
+    assert stall_limit_s(8.0, rto_s, VERDICT) == limit_s
 
 
 def test_step_2_each_stall_doubles_it_up_to_a_minute() -> None:

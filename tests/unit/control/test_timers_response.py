@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.waiting import adaptive as timers
 from s3_upload.control.waiting.rtt import RttEstimator
+from tests.unit.control.constants import ADAPTIVE, RTT
 from tests.unit.control.reports import RESET, attempt
 from tests.unit.control.timers_rig import (
     MIB,
@@ -22,6 +22,8 @@ from tests.unit.control.timers_rig import (
     one_after_the_other,
     warmed_up,
 )
+
+SLOW_RTT = msgspec.structs.replace(RTT, alpha=1 / 64, beta=1 / 32)
 
 # --- 3: response -----------------------------------------------------------------------------------
 
@@ -159,7 +161,7 @@ class Observed:
 
     def __init__(self) -> None:
         self.timeout = adaptive()
-        self._rtt = RttEstimator(initial_s=10.0, min_s=0.0, max_s=60.0, alpha=1 / 64, beta=1 / 32)
+        self._rtt = RttEstimator(initial_s=10.0, min_s=0.0, max_s=60.0, tuning=SLOW_RTT)
         self._late = False
 
     def succeed(self, times: int, **rest: Any) -> None:
@@ -203,7 +205,7 @@ def test_step_4_a_hedge_that_won_changes_nothing() -> None:
 
 
 def test_step_4_one_wasted_hedge_in_400_is_the_equilibrium() -> None:
-    """ln(M_RAISE) / -ln(M_DECAY) with the constants of these tests."""
+    """ln(m_raise) / -ln(m_decay) with the tuning of these tests."""
     observed = Observed()
     observed.succeed(100)
     before = observed.m
@@ -212,9 +214,8 @@ def test_step_4_one_wasted_hedge_in_400_is_the_equilibrium() -> None:
     assert observed.m == pytest.approx(before, rel=1e-3)  # 1.5 * 0.999^406 = 0.9993
 
 
-def test_step_4_what_m_adds_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timers, "HEDGE_SPREAD_S", 2.0)
-    timeout = warmed_up(1.0)
+def test_step_4_what_m_adds_is_bounded() -> None:
+    timeout = warmed_up(1.0, tuning=msgspec.structs.replace(ADAPTIVE, hedge_spread_s=2.0))
     for _ in range(10):
         timeout.observe(answered(1.0, hedged=True))
     # m = 6 * 0.999^30 * 1.5^10 = 335.7, at most 200; rttvar = 0.5 * (31/32)^29 = 0.199118:

@@ -1,21 +1,23 @@
-"""The adaptive timers, and attempts for them. Constants are those of `constants.py`."""
+"""The adaptive timers, with the tuning of `constants.py`, and attempts for them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from s3_upload.config import UploadConfig
+from s3_upload.control.waiting import adaptive as timers
 from s3_upload.control.waiting.adaptive import AdaptiveTimeout
 from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.report import AttemptReport
 from s3_upload.s3.operations import PUT_OBJECT
+from tests.unit.control.constants import ADAPTIVE
 from tests.unit.control.reports import TIMEOUT, attempt
 
 MIB = 1 << 20
 
 
-def adaptive(**settings: Any) -> AdaptiveTimeout:
-    return AdaptiveTimeout(UploadConfig(**settings))
+def adaptive(tuning: timers.Tuning = ADAPTIVE, **settings: Any) -> AdaptiveTimeout:
+    return AdaptiveTimeout(UploadConfig(**settings), tuning)
 
 
 def allowed(
@@ -40,8 +42,10 @@ def one_after_the_other(timer: str, count: int) -> list[AttemptReport]:
     return [cut(timer, started_s=10.0 * n, ended_s=10.0 * n + 9.0) for n in range(1, count + 1)]
 
 
-def warmed_up(response_s: float, samples: int = 20, **settings: Any) -> AdaptiveTimeout:
-    timeout = adaptive(**settings)
+def warmed_up(
+    response_s: float, samples: int = 20, tuning: timers.Tuning = ADAPTIVE, **settings: Any
+) -> AdaptiveTimeout:
+    timeout = adaptive(tuning, **settings)
     for _ in range(samples):
         timeout.observe(answered(response_s))
     return timeout

@@ -3,97 +3,65 @@
 Rules: no clock, no I/O; what is learned comes from `AttemptReport`s alone.
 
 Theory of operation.  One number for a whole attempt must be large enough for the slowest transfer
-and is then useless against a store that does not answer.  Time has three causes, so:
+and is then useless against a store that does not answer.  Time has three causes, so there are three
+timers (names in lower case are fields of `Tuning`):
 
-1. *connect*: RFC 6298 on handshake times, but never less than SYN_RETRY_S + 2 * srtt, so that one lost
+1. *connect*: RFC 6298 on handshake times, but never less than syn_retry_s + 2 * srtt, so that one lost
    SYN, which the kernel sends again after a second, does not end a handshake.
 2. *send*: as long as bytes of the body are acknowledged the transfer is alive, however slow.  What
-   is cut is a stall: nothing acknowledged for `stall_s`, or for `STALL_RTOS` times the connection's
-   own RTO where that is longer (`stall_limit_s`), so that TCP's retransmissions get their chance.
+   is cut is a stall: nothing acknowledged for `stall_s`, or for longer where the connection's own RTO
+   is long (`verdict.stall_limit_s`), so that TCP's retransmissions get their chance.
    A stall cut is a censored sample like a response timeout (step 5) and doubles `stall_s`.
 3. *response*: from the last byte acknowledged to the first byte of the answer, which does not depend
    on the size.  `srtt`, `rttvar` of that time give two bounds:
 
-       hedge_s    = srtt + max(HEDGE_MARGIN_S, min(m * rttvar, HEDGE_SPREAD_S + M_MIN * rttvar))
-       response_s = max(RESPONSE_MIN_S, RESPONSE_FACTOR * hedge_s, LATE_FACTOR * slowest) * backoff ** retries
+       hedge_s    = srtt + max(hedge_margin_s, min(m * rttvar, hedge_spread_s + m_min * rttvar))
+       response_s = max(response_min_s, response_factor * hedge_s, late_factor * slowest) * backoff ** retries
 
    `slowest` is what an answer took at the most, less 1/64 for each that was quicker: a proxy that takes a
    whole body at once and passes it on for minutes is waited for from its first answer on.  A first try
    waits PATIENCE_S at the most unless an answer has taken that long, a retry `max_outage_s` at the most.
-   Bodies of more than HEDGE_MAX_BYTES have a `slowest` and doublings (step 5) of their own: what keeps
+   Bodies of more than hedge_max_bytes have a `slowest` and doublings (step 5) of their own: what keeps
    them waiting is often their size, and small answers say nothing of it.
 
    After `hedge_s` a second copy is sent beside the first (small bodies, where it is safe); after
    `response_s` the attempt is cut.  Both are speculation and paid from `budget.SpeculationBudget`;
-   after `PATIENCE_S` an attempt is cut whatever the budget.
-4. `m` is what keeps hedges rare without a tuned constant: a hedge whose original answered first was
-   *wasted* and multiplies m by `M_RAISE`; every success multiplies it by `M_DECAY`.  In equilibrium
-   one hedge in ln(M_RAISE) / -ln(M_DECAY), about 1,350, is wasted, whatever the distribution.  A hedge
-   that won says that the original was lost, not that the bound was too tight: it changes nothing.
+   after PATIENCE_S an attempt is cut whatever the budget.
+4. `m` keeps hedges rare without a tuned constant: a hedge whose original answered first was *wasted* and
+   multiplies m by m_raise; every success multiplies it by m_decay.  In equilibrium one hedge in
+   ln(m_raise) / -ln(m_decay), about 1,350, is wasted, whatever the distribution.  A hedge that won says
+   that the original was lost, not that the bound was too tight: it changes nothing.
 5. A response timeout is a censored sample: the answer would have taken longer than the attempt was
    allowed.  It doubles `response_s` (of a first try up to PATIENCE_S), once for all that were under way
    when it did last; a success halves the number of doublings.
 6. The origin's bandwidth model stays as the outer bound on everything:
 
-       total_s = max(OUTER_MIN_S + bytes / OUTER_MIN_BYTES_PER_S,
-                     OUTER_FACTOR * backoff ** retries * (min_timeout + timeout_fraction * MB / speed))
+       total_s = max(outer_min_s + bytes / outer_min_bytes_per_s,
+                     outer_factor * backoff ** retries * (min_timeout + timeout_fraction * MB / speed))
 
    It ends a transfer that trickles for ever and nothing else.
 7. CompleteMultipartUpload may take minutes: it has no response timer, only the outer bound.
 
 S3 answers small requests in 0.1 to 0.2 s, about one in a thousand in some seconds
 (https://docs.aws.amazon.com/whitepapers/latest/s3-optimizing-performance-best-practices/timeouts-and-retries-for-latency-sensitive-applications.html
-advises to retry requests below 512 KB after 2 s, then after 4 s: RESPONSE_MIN_S and `backoff`).
+advises to retry requests below 512 KB after 2 s, then after 4 s: response_min_s and `backoff`).
 """
 
 from __future__ import annotations
 
+import msgspec
+
 from s3_upload.config import UploadConfig
+from s3_upload.control.waiting import rtt
 from s3_upload.control.waiting.rtt import RttEstimator
 from s3_upload.control.waiting.timeouts import NEVER_S, SpeedEstimate, Timeouts
 from s3_upload.report import SUCCESS, AttemptReport
 
-CONNECT_INITIAL_S = 3.0
-SYN_RETRY_S = 1.0
-STALL_MIN_S = 20.0
-"""Flows that share a full queue with many others are silent for ten seconds and more while TCP backs
-off, and live; S3 itself gives up on a silent request after about 20 s (400 RequestTimeout)."""
-STALL_RTOS = 8
-RESPONSE_INITIAL_S = 10.0
-RESPONSE_MIN_S = 2.0
-RESPONSE_FACTOR = 4.0
-LATE_FACTOR = 1.5
-LATE_KEPT = 63 / 64
-"""For each answer, as RESPONSE_ALPHA."""
-MAX_DOUBLINGS = 5
 PATIENCE_S = 60.0
-HEDGE_MARGIN_S = 0.03
-HEDGE_SPREAD_S = 2.0
-"""What m adds at the most, whatever it has become: a busy machine wastes some hedges at once, and what is
-lost after that would wait for a minute."""
-HEDGE_MAX_BYTES = 1 << 20
-"""A second copy of more than this costs the link more than it saves."""
-HEDGE_MIN_SAMPLES = 20
-LEARN_LOOK_S = 0.03
-"""How often a body is looked at until there are so many: a sample needs a look between its last
-acknowledgement and the answer.  (From then on the looks that hedging needs bring enough.)"""
-M_INITIAL = 6.0
-M_MIN = 4.0
-M_MAX = 200.0
-M_RAISE = 1.5
-M_DECAY = 0.9997
+"""An attempt that has been silent for so long is cut, whatever the budget for speculation."""
 SMALL_BYTES = 64 << 10
-"""Such a body is in the kernel at once; its response time counts from then (`sent_s`), since when it
-was acknowledged cannot be told better than by the receiver's delayed acknowledgements, 40 ms."""
-LIMITS_KEPT = 8
-"""Successes after which the limits are reckoned anew: one moves them little, and there are thousands a
-second.  Whatever else is learned counts at once."""
-OUTER_FACTOR = 10.0
-OUTER_MIN_S = 300.0
-OUTER_MIN_BYTES_PER_S = 1000.0
-# RFC 7323, appendix G: many samples come in one round trip.
-RESPONSE_ALPHA = 1 / 64
-RESPONSE_BETA = 1 / 32
+"""A body of at most this size is in the kernel at once.  Its response time counts from then (`sent_s`): when
+it was acknowledged is known no better than to a receiver's delayed acknowledgement, 40 ms."""
 TIMER_CONNECT = "connect"
 TIMER_STALL = "stall"
 TIMER_RESPONSE = "response"
@@ -102,15 +70,74 @@ TIMER_TOTAL = "total"
 _NO_RESPONSE_TIMER = frozenset({"CompleteMultipartUpload"})
 
 
-def stall_limit_s(stall_s: float, rto_s: float) -> float:
-    """How long nothing may be acknowledged on a connection whose RTO, before back-off, is `rto_s`."""
-    return max(stall_s, STALL_RTOS * rto_s)
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory."""
+
+    connect_initial_s: float = 3.0
+    """What a handshake is allowed before any was measured, in seconds (step 1)."""
+    syn_retry_s: float = 1.0
+    """When the kernel sends a lost SYN again, in seconds (step 1)."""
+    stall_min_s: float = 20.0
+    """How long nothing may be acknowledged, in seconds (step 2). Flows that share a full queue with many
+    others are silent for ten seconds and more while TCP backs off, and live; S3 itself gives up on a silent
+    request after about 20 s (400 RequestTimeout)."""
+    response_initial_s: float = 10.0
+    """How long an answer is waited for before there are samples, in seconds (step 3)."""
+    response_min_s: float = 2.0
+    """How long an answer is waited for at the least, in seconds (step 3): what AWS advises."""
+    response_factor: float = 4.0
+    """The cut comes after so many times the wait after which a hedge is sent (step 3)."""
+    response_alpha: float = 1 / 64
+    """RFC 6298's alpha for response times: there are many samples in a round trip (RFC 7323, appendix G)."""
+    response_beta: float = 1 / 32
+    """RFC 6298's beta for response times, for the same reason."""
+    late_factor: float = 1.5
+    """The cut never comes before so many times the slowest answer of late (step 3)."""
+    late_kept: float = 63 / 64
+    """What each quicker answer leaves of the slowest, as a factor (step 3); as slow as response_alpha."""
+    max_doublings: int = 5
+    """How often cuts double a timer at the most (step 5)."""
+    hedge_margin_s: float = 0.03
+    """A hedge comes at least so many seconds after the usual answer (step 3)."""
+    hedge_spread_s: float = 2.0
+    """What m adds at the most, in seconds, whatever it has become (step 3): a busy machine wastes some hedges
+    at once, and what is lost after that would wait for a minute."""
+    hedge_max_bytes: int = 1 << 20
+    """The largest body that is hedged, in bytes: a copy of more costs the link more than it saves."""
+    hedge_min_samples: int = 20
+    """Nothing is hedged before so many answers were measured."""
+    learn_look_s: float = 0.03
+    """How often a body is looked at until then, in seconds: a sample needs a look between its last
+    acknowledgement and the answer. From then on the looks that hedging needs bring enough."""
+    m_initial: float = 6.0
+    """m at first (step 4)."""
+    m_min: float = 4.0
+    """m at the least (step 4): RFC 6298's K."""
+    m_max: float = 200.0
+    """m at the most (step 4)."""
+    m_raise: float = 1.5
+    """What a wasted hedge multiplies m by (step 4)."""
+    m_decay: float = 0.9997
+    """What a success multiplies m by (step 4)."""
+    limits_kept: int = 8
+    """The limits are computed again after so many successes: one success moves them little, and there are
+    thousands a second. Whatever else is learned counts at once."""
+    outer_factor: float = 10.0
+    """An attempt may take so many times what the speed of late lets expect (step 6)."""
+    outer_min_s: float = 300.0
+    """What an attempt may take at the least, in seconds (step 6)."""
+    outer_min_bytes_per_s: float = 1000.0
+    """An attempt may be as slow as this, in bytes per second (step 6)."""
+
+
+DEFAULT = Tuning()
 
 
 class Censored:
     """Step 5: how often a timer was too short of late, as a factor on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_doublings: int) -> None:
+        self._max_doublings = max_doublings
         self._doublings = 0.0
         self._raised_s = float("-inf")
 
@@ -120,8 +147,9 @@ class Censored:
 
     def add(self, report: AttemptReport) -> None:
         """An attempt was cut by the timer."""
+        # An attempt that began before the last doubling ran under the shorter timer: no news.
         if report.started_s > self._raised_s:
-            self._doublings = min(self._doublings + 1.0, MAX_DOUBLINGS)
+            self._doublings = min(self._doublings + 1.0, self._max_doublings)
             self._raised_s = report.ended_s
 
     def success(self) -> None:
@@ -131,42 +159,45 @@ class Censored:
 class Answers:
     """What steps 3 and 5 tell apart by size: what answers took at the most, and cuts that came too soon."""
 
-    def __init__(self) -> None:
-        self.late = Censored()
+    def __init__(self, tuning: Tuning) -> None:
+        self.late = Censored(tuning.max_doublings)
         self.slowest_s = 0.0
+        self._kept = tuning.late_kept
+        self._factor = tuning.late_factor
 
     def sample(self, response_s: float) -> None:
-        kept_s = self.slowest_s * LATE_KEPT
+        kept_s = self.slowest_s * self._kept
         self.slowest_s = response_s if response_s > kept_s else kept_s
 
     def bound_s(self, base_s: float) -> float:
         """How long the first try of a request is waited for, by what is usual and by what has been seen."""
-        return max(min(PATIENCE_S, base_s * self.late.factor), LATE_FACTOR * self.slowest_s)
+        # Doublings are guesses and end at PATIENCE_S; an answer that came later than that is a fact.
+        return max(min(PATIENCE_S, base_s * self.late.factor), self._factor * self.slowest_s)
 
 
 class AdaptiveTimeout:
     """The algorithm of the module's theory."""
 
-    def __init__(self, config: UploadConfig) -> None:
+    def __init__(self, config: UploadConfig, tuning: Tuning = DEFAULT) -> None:
         self._config = config
+        self._tuning = tuning
         self._speed = SpeedEstimate(config)
         self._connect = RttEstimator(
-            initial_s=min(CONNECT_INITIAL_S, config.connect_timeout_s),
+            initial_s=min(tuning.connect_initial_s, config.connect_timeout_s),
             min_s=0.0,
             max_s=config.connect_timeout_s,
         )
         self._response = RttEstimator(
-            initial_s=RESPONSE_INITIAL_S,
+            initial_s=tuning.response_initial_s,
             min_s=0.0,
             max_s=PATIENCE_S,
-            alpha=RESPONSE_ALPHA,
-            beta=RESPONSE_BETA,
+            tuning=rtt.Tuning(alpha=tuning.response_alpha, beta=tuning.response_beta),
         )
-        self._m = M_INITIAL
-        self._small, self._big = Answers(), Answers()
+        self._m = tuning.m_initial
+        self._small, self._big = Answers(tuning), Answers(tuning)
         self._longest_s = max(PATIENCE_S, config.max_outage_s)
-        self._stalled = Censored()
-        self._reckon()
+        self._stalled = Censored(tuning.max_doublings)
+        self._compute_limits()
 
     @property
     def est_MBps(self) -> float:  # noqa: N802 - the unit's spelling
@@ -178,17 +209,18 @@ class AdaptiveTimeout:
         connect = self._connect
         if connect.samples == 0:
             return connect.rto_s
-        return min(self._config.connect_timeout_s, max(connect.rto_s, SYN_RETRY_S + 2.0 * connect.srtt_s))
+        after_lost_syn_s = self._tuning.syn_retry_s + 2.0 * connect.srtt_s
+        return min(self._config.connect_timeout_s, max(connect.rto_s, after_lost_syn_s))
 
     @property
     def hedge_s(self) -> float:
         """When a second copy may be sent, in seconds after the last byte was acknowledged (step 3)."""
-        response = self._response
-        if response.samples < HEDGE_MIN_SAMPLES:
+        tuning, response = self._tuning, self._response
+        if response.samples < tuning.hedge_min_samples:
             return NEVER_S
-        spread_s = min(self._m * response.rttvar_s, HEDGE_SPREAD_S + M_MIN * response.rttvar_s)
-        longest_s = min(self._longest_s, max(PATIENCE_S, LATE_FACTOR * self._small.slowest_s))
-        return min(longest_s, response.srtt_s + max(HEDGE_MARGIN_S, spread_s))
+        spread_s = min(self._m * response.rttvar_s, tuning.hedge_spread_s + tuning.m_min * response.rttvar_s)
+        longest_s = min(self._longest_s, max(PATIENCE_S, tuning.late_factor * self._small.slowest_s))
+        return min(longest_s, response.srtt_s + max(tuning.hedge_margin_s, spread_s))
 
     @property
     def response_s(self) -> float:
@@ -197,20 +229,23 @@ class AdaptiveTimeout:
         return self._first_s(self._small)
 
     def _first_s(self, answers: Answers) -> float:
-        hedge_s = self.hedge_s
-        base_s = RESPONSE_INITIAL_S if hedge_s == NEVER_S else max(RESPONSE_MIN_S, RESPONSE_FACTOR * hedge_s)
+        tuning, hedge_s = self._tuning, self.hedge_s
+        base_s = tuning.response_initial_s
+        if hedge_s != NEVER_S:
+            base_s = max(tuning.response_min_s, tuning.response_factor * hedge_s)
         return min(self._longest_s, answers.bound_s(base_s))
 
     def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
-        if self._unreckoned >= LIMITS_KEPT:
-            self._reckon()
-        config = self._config
+        tuning, config = self._tuning, self._config
+        if self._successes >= tuning.limits_kept:
+            self._compute_limits()
         longer: float = float(config.backoff**retries) if retries else 1.0
         expected_s = config.min_timeout + config.timeout_fraction * body_bytes / 1e6 / self._speed.MBps
-        total_s = OUTER_MIN_S + body_bytes / OUTER_MIN_BYTES_PER_S
-        total_s = max(total_s, OUTER_FACTOR * longer * expected_s)
+        total_s = tuning.outer_min_s + body_bytes / tuning.outer_min_bytes_per_s
+        total_s = max(total_s, tuning.outer_factor * longer * expected_s)
         connect_s, stall_s, response_s, hedge_s, big_response_s = self._limits
-        if body_bytes > HEDGE_MAX_BYTES:
+        hedge_max_bytes = tuning.hedge_max_bytes
+        if body_bytes > hedge_max_bytes:
             response_s, hedge_s = big_response_s, NEVER_S
         if retries:
             stall_s = min(stall_s * longer, PATIENCE_S)
@@ -218,17 +253,18 @@ class AdaptiveTimeout:
         if operation in _NO_RESPONSE_TIMER:
             return Timeouts(connect_s, total_s, stall_s)
         look_s = hedge_s
-        if hedge_s == NEVER_S and SMALL_BYTES < body_bytes <= HEDGE_MAX_BYTES:
-            look_s = LEARN_LOOK_S
+        # Only a look tells when a body was acknowledged, and without that its answer gives no sample.
+        if hedge_s == NEVER_S and SMALL_BYTES < body_bytes <= hedge_max_bytes:
+            look_s = tuning.learn_look_s
         return Timeouts(connect_s, total_s, stall_s, response_s, hedge_s, look_s)
 
-    def _reckon(self) -> None:
+    def _compute_limits(self) -> None:
         """The limits of a first try, from what is known now."""
-        stall_s = min(STALL_MIN_S * self._stalled.factor, PATIENCE_S)
+        stall_s = min(self._tuning.stall_min_s * self._stalled.factor, PATIENCE_S)
         self._limits = (
             self.connect_s, stall_s, self.response_s, self.hedge_s, self._first_s(self._big),
         )  # fmt: skip
-        self._unreckoned = 0
+        self._successes = 0  # since then
 
     def observe(self, report: AttemptReport) -> None:
         if report.connect_s > 0.0:
@@ -236,7 +272,7 @@ class AdaptiveTimeout:
         if report.outcome == SUCCESS:
             self._observe_success(report)
             return
-        self._unreckoned = LIMITS_KEPT
+        self._successes = self._tuning.limits_kept
         if report.timer == TIMER_CONNECT:
             self._connect.timed_out()
         elif report.timer == TIMER_RESPONSE:
@@ -246,13 +282,16 @@ class AdaptiveTimeout:
         self._speed.observe(report)
 
     def _observe_success(self, report: AttemptReport) -> None:
-        self._unreckoned += 1
+        tuning = self._tuning
+        self._successes += 1
         answers = self._answers(report)
         answers.late.success()
-        self._m = max(M_MIN, self._m * M_DECAY)
+        m = self._m * tuning.m_decay
+        self._m = m if m > tuning.m_min else tuning.m_min
+        # The original of a pair answered: its copy was for nothing.
         if report.hedged and not report.hedge:
-            self._m = min(M_MAX, self._m * M_RAISE)
-            self._unreckoned = LIMITS_KEPT
+            self._m = min(tuning.m_max, self._m * tuning.m_raise)
+            self._successes = tuning.limits_kept
         if report.body_bytes > SMALL_BYTES:
             self._stalled.success()
             acked_s = report.acked_s
@@ -263,11 +302,12 @@ class AdaptiveTimeout:
         if acked_s and report.operation not in _NO_RESPONSE_TIMER:
             response_s = report.first_byte_s - acked_s
             # A big body's answer that is that late says nothing of small ones: it counts as `slowest` alone.
-            if answers is self._small or response_s <= RESPONSE_INITIAL_S:
+            if answers is self._small or response_s <= tuning.response_initial_s:
+                # A look may see the acknowledgement after the answer has begun.
                 self._response.sample(response_s if response_s > 0.0 else 0.0)
             answers.sample(response_s)
             if response_s > PATIENCE_S:
-                self._unreckoned = LIMITS_KEPT
+                self._successes = tuning.limits_kept
 
     def _answers(self, report: AttemptReport) -> Answers:
-        return self._big if report.body_bytes > HEDGE_MAX_BYTES else self._small
+        return self._big if report.body_bytes > self._tuning.hedge_max_bytes else self._small

@@ -1,7 +1,7 @@
 """How long to wait for one attempt: what an algorithm has to give, and the origin's.
 
 Rules: no clock, no I/O; what is learned comes from `AttemptReport`s alone.  The algorithm in use by
-default is `timers.AdaptiveTimeout`.
+default is `adaptive.AdaptiveTimeout`.
 
 Theory of operation of the origin's estimator.  With `speed` the running estimate in MB/s (10^6 bytes
 per second) of one request's transfer:
@@ -81,6 +81,7 @@ class SpeedEstimate:
         if report.body_bytes < self._min_bytes or report.request_s == 0.0:
             return
         speed = report.body_bytes / 1e6 / max(report.ended_s - report.request_s, 1e-6)
+        # With all of the body acknowledged the time went into the answer, which says nothing of the speed.
         unsent = report.outcome == FailureKind.TIMEOUT.value and report.acked_s == 0.0
         censored = unsent and speed < self.MBps
         if report.succeeded or censored:

@@ -24,12 +24,22 @@ from s3_upload.control.waiting.adaptive import (
     TIMER_RESPONSE,
     TIMER_STALL,
     TIMER_TOTAL,
-    stall_limit_s,
 )
 from s3_upload.control.waiting.timeouts import NEVER_S, Timeouts
 
 RECHECK_S = 0.25
-"""How soon to look again at an attempt that nothing can be decided about yet."""
+"""How soon to look again, in seconds, at an attempt that nothing can be decided about yet."""
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory, but for those that others need too."""
+
+    stall_rtos: float = 8.0
+    """For how many RTOs of a connection a stall lasts at the least: time for three retransmissions, which
+    double the RTO each (RFC 6298, 5.5)."""
+
+
+DEFAULT = Tuning()
 
 
 class Action(enum.Enum):
@@ -64,33 +74,43 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
     timer: str = ""
 
 
-def judge(timeouts: Timeouts, standing: Standing, *, now: float) -> Judgement:
+def judge(timeouts: Timeouts, standing: Standing, *, now: float, tuning: Tuning = DEFAULT) -> Judgement:
     """See the module's theory."""
     total_due_s = standing.request_s + timeouts.total_s
     if now >= total_due_s:
         return Judgement(Action.CUT, now, TIMER_TOTAL)
     if standing.first_byte_s > 0.0:
         due_s = standing.first_byte_s + PATIENCE_S
+        # Such an operation may answer for minutes: the store sends white space to keep the connection.
         if timeouts.response_s == NEVER_S:
-            due_s = NEVER_S  # an operation that may answer for minutes (keep-alive white space)
+            due_s = NEVER_S
         return _silent(min(due_s, total_due_s), due_s, TIMER_RESPONSE, now=now)
     if standing.acked_s == 0.0:
-        return _sending(timeouts, standing, total_due_s, now=now)
+        limit_s = stall_limit_s(timeouts.stall_s, standing.rto_s, tuning)
+        return _sending(timeouts, standing, limit_s, total_due_s, now=now)
     return _waiting(timeouts, standing, total_due_s, now=now)
 
 
-def _sending(timeouts: Timeouts, standing: Standing, total_due_s: float, *, now: float) -> Judgement:
-    if timeouts.stall_s == NEVER_S:
+def stall_limit_s(stall_s: float, rto_s: float, tuning: Tuning = DEFAULT) -> float:
+    """How long nothing may be acknowledged on a connection whose RTO, before back-off, is `rto_s`."""
+    return max(stall_s, tuning.stall_rtos * rto_s)
+
+
+def _sending(
+    timeouts: Timeouts, standing: Standing, limit_s: float, total_due_s: float, *, now: float
+) -> Judgement:
+    if limit_s == NEVER_S:
         return Judgement(Action.WAIT, total_due_s)
-    limit_s = stall_limit_s(timeouts.stall_s, standing.rto_s)
     due_s = min(standing.progress_s + limit_s, total_due_s)
     judgement = _silent(due_s, standing.progress_s + max(PATIENCE_S, limit_s), TIMER_STALL, now=now)
+    # By the next look all may be acknowledged, and then the answer is what is waited for.
     if judgement.action is Action.WAIT:
-        return Judgement(Action.WAIT, min(due_s, now + timeouts.look_s), TIMER_STALL)  # acked by then?
+        return Judgement(Action.WAIT, min(due_s, now + timeouts.look_s), TIMER_STALL)
     return judgement
 
 
 def _waiting(timeouts: Timeouts, standing: Standing, total_due_s: float, *, now: float) -> Judgement:
+    # One copy is enough: a request that two connections have lost is not lost by chance.
     hedge_due_s = NEVER_S if standing.hedged else standing.acked_s + timeouts.hedge_s
     response_due_s = min(standing.acked_s + timeouts.response_s, total_due_s)
     if hedge_due_s <= now < response_due_s:
