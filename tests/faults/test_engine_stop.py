@@ -11,7 +11,7 @@ import pytest
 
 from s3_upload.api import s3_upload_files
 from s3_upload.clients.s3 import S3Client
-from s3_upload.control.retrying.retry import MIN_RETRIES_TO_STOP
+from s3_upload.control.retrying.retry import Tuning as RetryTuning
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
 from s3_upload.sources.source import ObjectSource
@@ -87,11 +87,11 @@ def test_nobody_listens(fault_server: StartFaultServer) -> None:
     async def main() -> None:
         async with client_of(server) as client:
             reports = Reports()
-            settings = config(n_retries=MIN_RETRIES_TO_STOP, max_in_flight=2)
+            settings = config(n_retries=RetryTuning().min_retries_to_stop, max_in_flight=2)
             with pytest.raises(RunError) as caught:
                 await s3_upload_files(client, BUCKET, sources(MANY), settings, progress=reports)
             message = str(caught.value)
-            tries = f"{MIN_RETRIES_TO_STOP + 1} attempts"
+            tries = f"{RetryTuning().min_retries_to_stop + 1} attempts"
             assert caught.value.kind is FailureKind.CONNECT
             assert message.startswith(f"{server.url} cannot be reached, after {tries}: no connection to ")
             assert f"port {server.port}" in message
@@ -133,7 +133,7 @@ def test_a_store_that_has_answered_and_is_gone_fails_its_objects_where_no_outage
         for key in ("second", "third"):
             yield ObjectSource.data(b"x", key)
 
-    settings = config(n_retries=MIN_RETRIES_TO_STOP)
+    settings = config(n_retries=RetryTuning().min_retries_to_stop)
 
     class Watching(S3Client):
         async def send(self, operation: Any, exchange: Any) -> Any:

@@ -14,7 +14,8 @@ from s3_upload.control.retrying.refusals import MAX_IN_A_ROW, STRAY_RETRIES
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Answer, Early, Request, Rule, foreign
 from tests.faults.model import S3Model
-from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, stored, upload
+from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, stored
+from tests.faults.uploads import quick_upload as upload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,11 +35,6 @@ NO_PROOF = {
     "JSON": foreign(200, '{"ok": true}', ETag='"5d41402abc4b2a76b9719d911017c592"'),
     "an <Error>": Answer(200, {"ETag": '"e"'}, b"<Error><Code>Odd</Code><Message>Why.</Message></Error>"),
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("s3_upload.control.retrying.retry.BASE_STRAY_S", 0.01)
 
 
 # --- no S3 at all ------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from s3_upload.cli.main import main
 from s3_upload.control.retrying.refusals import MAX_IN_A_ROW, STRAY_RETRIES
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Answer, Request, Rule, foreign, s3_error
-from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, stored, upload
+from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, stored
+from tests.faults.uploads import quick_upload as upload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,13 +41,6 @@ FOR_A_MOMENT = {
 FOR_GOOD = {
     name: answer for name, answer in FOR_A_MOMENT.items() if answer.status < 500 or answer.status == 507
 }
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the waits that a node needs which has just been started."""
-    monkeypatch.setattr("s3_upload.control.retrying.retry.BASE_STRAY_S", 0.01)
-    monkeypatch.setattr("s3_upload.control.retrying.retry.BASE_THROTTLE_S", 0.01)
 
 
 # --- among successes -----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from s3_upload.request_fields import RequestFields
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Answer, Request, Reset, Rule, Torn, s3_error
 from tests.faults.model import S3Model
-from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, run, sources, stored, upload
+from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, quick, run, sources, stored, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -289,15 +289,14 @@ class Watched(AdaptiveWindow):
 
 
 def test_a_hundred_throttles_at_once_leave_the_window_alone_and_fail_no_file(
-    fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch
+    fault_server: StartFaultServer,
 ) -> None:
-    monkeypatch.setattr("s3_upload.control.retrying.retry.BASE_THROTTLE_S", 0.01)
     server = fault_server(lambda request: s3_error(503, "SlowDown") if request.number <= 100 else None)
     window = Watched(100)
 
     async def main(client: S3Client) -> None:
         settings = config(max_in_flight=100)
-        controls = controls_for(settings)
+        controls = quick(controls_for(settings), settings)
         summary = await run_upload(
             client,
             BUCKET,

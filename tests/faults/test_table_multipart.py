@@ -15,7 +15,8 @@ from s3_upload.errors import FailureKind
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Answer, Request, Reset, Rule, s3_error
 from tests.faults.model import S3Model
-from tests.faults.uploads import PART_BYTES, Reports, config, stored, upload
+from tests.faults.uploads import PART_BYTES, Reports, config, stored
+from tests.faults.uploads import quick_upload as upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -54,11 +55,6 @@ def counts(server: FaultServer) -> tuple[int, ...]:
         for r in server.requests
     )
     return tuple(names[name] for name in ("create", "PUT", "complete", "HEAD", "DELETE", "GET"))
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("s3_upload.control.retrying.retry.BASE_THROTTLE_S", 0.01)
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ from tests.faults.actions import (
     foreign,
     s3_error,
 )
-from tests.faults.uploads import Reports, config, stored, upload
+from tests.faults.uploads import Reports, config, stored
+from tests.faults.uploads import quick_upload as upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,12 +164,6 @@ STOPS = {
         "length 20, should be 32; the access key is of another kind than this store's",
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A throttle's back-off begins at a second, which nothing here has to wait for."""
-    monkeypatch.setattr("s3_upload.control.retrying.retry.BASE_THROTTLE_S", 0.01)
 
 
 @pytest.mark.parametrize("signal", RETRIED)

@@ -7,11 +7,14 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import uvloop
 
-from s3_upload.api import s3_upload_files
+from s3_upload.api import Controls, controls_for, real_runtime, run_upload, s3_upload_files
 from s3_upload.clients.s3 import S3Client
 from s3_upload.config import MIB, UploadConfig
+from s3_upload.control.retrying.retry import Retry
+from s3_upload.control.retrying.retry import Tuning as RetryTuning
 from s3_upload.s3.credentials import Credentials
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Stall
@@ -94,6 +97,37 @@ def upload(
         lambda client: s3_upload_files(client, bucket, files, settings or config(), **arguments),
         **(tls or {}),
     )
+
+
+def quick(controls: Controls, settings: UploadConfig) -> Controls:
+    """The same, but retries hardly wait: neither for a store that throttles nor for a node that starts."""
+    tuning = RetryTuning(base_throttle_s=0.01, base_stray_s=0.01)
+    return msgspec.structs.replace(controls, retry=Retry(settings.n_retries, tuning=tuning))
+
+
+def quick_upload(
+    server: FaultServer,
+    files: Any,
+    *,
+    settings: UploadConfig | None = None,
+    tls: dict[str, Any] | None = None,
+    **arguments: Any,
+) -> UploadSummary:
+    """As `upload`, with `quick` retries."""
+    chosen = settings or config()
+
+    async def main(client: S3Client) -> UploadSummary:
+        runtime = real_runtime(chosen)
+        controls = quick(controls_for(chosen), chosen)
+        given = sources(files) if isinstance(files, dict) else files
+        try:
+            return await run_upload(
+                client, BUCKET, given, config=chosen, controls=controls, runtime=runtime, **arguments
+            )
+        finally:
+            runtime.close()
+
+    return run(server, main, **(tls or {}))
 
 
 def sources(contents: dict[str, bytes]) -> list[ObjectSource]:

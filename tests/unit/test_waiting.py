@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from s3_upload.control.retrying.budget import COST_TRANSIENT, RETRY_CAPACITY
+from s3_upload.control.retrying.budget import RetryTuning
 from s3_upload.control.retrying.retry import Retry
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.sources.source import ObjectSource
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import asyncio
 
 LONG_S = 1000.0
+RETRY_CAPACITY = RetryTuning().capacity
+COST_TRANSIENT = RetryTuning().cost_transient
 
 
 class Rig:

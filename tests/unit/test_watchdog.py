@@ -8,7 +8,6 @@ import pytest
 
 from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.http1.exchange import Transfer
-from tests.unit.control.constants import pin
 from tests.unit.watchdog_rig import Rig
 
 if TYPE_CHECKING:
@@ -16,13 +15,6 @@ if TYPE_CHECKING:
 
 TICK_S = 0.001
 """Between the look at the clock and the verdict: the loop serves its sockets."""
-
-
-@pytest.fixture(autouse=True)
-def time_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that what is spent shows; `tests/unit/control/test_budget.py` has what time pays."""
-    pin(monkeypatch)
-    monkeypatch.setattr("s3_upload.control.retrying.budget.INCOME_PER_S", 0.0)
 
 
 def near(value: float, within: float | None = None) -> Any:

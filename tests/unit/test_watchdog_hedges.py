@@ -8,18 +8,10 @@ import pytest
 
 from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.http1.exchange import Transfer
-from tests.unit.control.constants import pin
 from tests.unit.watchdog_rig import Rig
 
 MIB = 1 << 20
 PATIENT = Timeouts(connect_s=3.0, total_s=300.0, stall_s=5.0, response_s=10.0, hedge_s=0.5)
-
-
-@pytest.fixture(autouse=True)
-def time_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that what is spent shows; `tests/unit/control/test_budget.py` has what time pays."""
-    pin(monkeypatch)
-    monkeypatch.setattr("s3_upload.control.retrying.budget.INCOME_PER_S", 0.0)
 
 
 def near(value: float) -> Any:

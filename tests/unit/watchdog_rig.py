@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
+import msgspec
+
 from s3_upload.control.retrying.budget import SpeculationBudget
 from s3_upload.control.waiting.adaptive import SMALL_BYTES
 from s3_upload.control.waiting.timeouts import Timeouts
@@ -14,8 +16,12 @@ from s3_upload.http1.exchange import Exchange
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.transfer.unit import Unit, Upload
 from s3_upload.transfer.watchdog import InFlight, Watchdog
+from tests.unit.control.constants import SPECULATION
 
 ALLOWED = Timeouts(connect_s=3.0, total_s=300.0, stall_s=5.0, response_s=2.0, hedge_s=0.5)
+
+TIME_PAYS_NOTHING = msgspec.structs.replace(SPECULATION, income_per_s=0.0)
+"""So that what is spent shows; `tests/unit/control/test_budget.py` has what time pays."""
 
 
 class Timer:
@@ -67,7 +73,7 @@ class Rig:
 
     def __init__(self, *, credit: int = 10, may_hedge: bool = True) -> None:
         self.loop = Loop()
-        self.budget = SpeculationBudget()
+        self.budget = SpeculationBudget(TIME_PAYS_NOTHING)
         while self.credit > credit:
             self.budget.take(now=self.loop.now_s)
         self.allowed: dict[InFlight, Timeouts] = {}

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
+from s3_upload.control.retrying import budget, retry, situation
 from s3_upload.control.waiting import adaptive, rtt, verdict
 
 MIB = 1 << 20
@@ -55,33 +56,41 @@ ADAPTIVE = pinned(
     outer_min_bytes_per_s=1000.0,
 )
 
+RETRY_BUDGET = pinned(
+    budget.RetryTuning,
+    capacity=500.0,
+    cost_transient=14.0,
+    cost_throttle=5.0,
+    refund_per_success=1.0,
+    refill_per_s=14.0,
+)
+
+SPECULATION = pinned(
+    budget.SpeculationTuning,
+    income=0.05,
+    income_per_s=2.0,
+    cap=50.0,
+    initial_credit=10.0,
+    hedge_share=0.005,
+    hedge_initial_bytes=16384.0,
+    hedge_cap_bytes=33554432.0,
+)
+
+RETRY = pinned(
+    retry.Tuning,
+    base_transient_s=0.05,
+    base_throttle_s=1.0,
+    base_stray_s=1.0,
+    cap_s=20.0,
+    max_retry_after_s=120.0,
+    min_retries_to_stop=2,
+    max_in_vain=20,
+    min_pay_again_s=0.05,
+)
+
+SITUATION = pinned(situation.Tuning, first_s=5.0, again=2.0, apart_s=4.0, min_refused=3)
+
 PINNED: dict[str, dict[str, float]] = {
-    "retrying.budget": {
-        "RETRY_CAPACITY": 500.0,
-        "COST_TRANSIENT": 14.0,
-        "COST_THROTTLE": 5.0,
-        "REFUND_PER_SUCCESS": 1.0,
-        "REFILL_PER_S": 14.0,
-        "INCOME": 0.05,
-        "INCOME_PER_S": 2.0,
-        "CAP": 50.0,
-        "INITIAL_CREDIT": 10.0,
-        "HEDGE_SHARE": 0.005,
-        "HEDGE_INITIAL_BYTES": 16384.0,
-        "HEDGE_CAP_BYTES": 33554432.0,
-    },
-    "retrying.retry": {
-        "COST_TRANSIENT": 14.0,
-        "COST_THROTTLE": 5.0,
-        "REFUND_PER_SUCCESS": 1.0,
-        "BASE_TRANSIENT_S": 0.05,
-        "BASE_THROTTLE_S": 1.0,
-        "CAP_S": 20.0,
-        "MAX_RETRY_AFTER_S": 120.0,
-        "MIN_RETRIES_TO_STOP": 2,
-        "MIN_PAY_AGAIN_S": 0.05,
-        "ASK_RETRIES": 3,
-    },
     "concurrency.window": {
         "START_GROWTH": 2,
         "START_SHARE": 0.3,

@@ -7,18 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_upload.control.retrying.budget import RetryBudget, SpeculationBudget
+from tests.unit.control.constants import RETRY_BUDGET, SPECULATION
 
 KIB, MIB = 1 << 10, 1 << 20
 
 
 def emptied(now: float = 0.0) -> RetryBudget:
-    budget = RetryBudget()
+    budget = RetryBudget(RETRY_BUDGET)
     assert budget.take(500.0, now=now) == 0.0
     return budget
 
 
 def test_what_is_taken_is_gone() -> None:
-    budget = RetryBudget()
+    budget = RetryBudget(RETRY_BUDGET)
     assert budget.take(14.0, now=0.0) == 0.0
     assert budget.tokens(now=0.0) == 486.0
     assert budget.take(5.0, now=0.0) == 0.0
@@ -26,7 +27,7 @@ def test_what_is_taken_is_gone() -> None:
 
 
 def test_35_retries_at_once_are_free_and_what_cannot_be_paid_takes_nothing() -> None:
-    budget = RetryBudget()
+    budget = RetryBudget(RETRY_BUDGET)
     assert [budget.take(14.0, now=0.0) for _ in range(35)] == [0.0] * 35  # 500 - 490 = 10
     assert [budget.take(14.0, now=0.0) for _ in range(3)] == pytest.approx([4 / 14] * 3)
     assert budget.tokens(now=0.0) == 10.0
@@ -60,7 +61,7 @@ def test_successes_bring_tokens_back() -> None:
 
 
 def test_neither_time_nor_success_fills_it_above_its_capacity() -> None:
-    budget = RetryBudget()
+    budget = RetryBudget(RETRY_BUDGET)
     budget.give_back(14.0)
     assert budget.tokens(now=0.0) == 500.0
     assert budget.tokens(now=1000.0) == 500.0
@@ -77,7 +78,7 @@ def test_a_clock_that_stands_or_steps_back_refills_nothing() -> None:
 def test_the_retry_budget_stays_between_nothing_and_its_capacity_and_its_wait_is_exact(
     story: list[tuple[float, float]],
 ) -> None:
-    budget, now = RetryBudget(), 0.0
+    budget, now = RetryBudget(RETRY_BUDGET), 0.0
     for pause_s, cost in story:
         now += pause_s
         before = budget.tokens(now=now)
@@ -96,14 +97,14 @@ def test_the_retry_budget_stays_between_nothing_and_its_capacity_and_its_wait_is
 
 
 def spent(now: float = 0.0) -> SpeculationBudget:
-    budget = SpeculationBudget()
+    budget = SpeculationBudget(SPECULATION)
     while budget.take(now=now):
         pass
     return budget
 
 
 def test_ten_speculations_can_be_paid_at_first() -> None:
-    budget = SpeculationBudget()
+    budget = SpeculationBudget(SPECULATION)
     assert [budget.take(now=0.0) for _ in range(12)] == [True] * 10 + [False] * 2
 
 
@@ -129,7 +130,7 @@ def test_a_refused_speculation_costs_nothing() -> None:
 
 
 def test_credit_has_a_cap() -> None:
-    budget = SpeculationBudget()
+    budget = SpeculationBudget(SPECULATION)
     assert budget.credit(now=19.0) == 48.0  # 10 + 2 * 19
     assert budget.credit(now=1000.0) == 50.0
     budget.succeeded(0)
@@ -145,7 +146,7 @@ def test_credit_is_not_made_by_a_clock_that_steps_back() -> None:
 @given(st.lists(st.one_of(st.none(), st.floats(0.0, 5.0)), max_size=300))
 def test_speculation_is_never_more_than_was_paid_for(story: list[float | None]) -> None:
     """None: a success; a number: a speculation is asked for so many seconds later."""
-    budget, now = SpeculationBudget(), 0.0
+    budget, now = SpeculationBudget(SPECULATION), 0.0
     paid = successes = 0
     for pause_s in story:
         if pause_s is None:
@@ -166,7 +167,7 @@ def afforded(budget: SpeculationBudget, size: int, *, link_is_free: bool = False
 
 
 def test_a_run_begins_with_16_kib_of_second_copies() -> None:
-    budget = SpeculationBudget()
+    budget = SpeculationBudget(SPECULATION)
     assert (afforded(budget, 16 * KIB), afforded(budget, 16 * KIB + 1)) == (True, False)
     budget.take_hedge(10 * KIB, now=0.0)
     assert (afforded(budget, 6 * KIB), afforded(budget, 6 * KIB + 1)) == (True, False)
@@ -174,7 +175,7 @@ def test_a_run_begins_with_16_kib_of_second_copies() -> None:
 
 
 def test_half_a_percent_of_what_succeeds_may_go_twice() -> None:
-    budget = SpeculationBudget()
+    budget = SpeculationBudget(SPECULATION)
     budget.take_hedge(16 * KIB, now=0.0)
     for _ in range(199):
         budget.succeeded(500_000)
@@ -184,14 +185,14 @@ def test_half_a_percent_of_what_succeeds_may_go_twice() -> None:
 
 
 def test_a_hedge_that_comes_first_or_never_leaves_has_its_bytes_back() -> None:
-    budget = SpeculationBudget()
+    budget = SpeculationBudget(SPECULATION)
     budget.take_hedge(16 * KIB, now=0.0)
     budget.give_back_hedge(16 * KIB)
     assert (afforded(budget, 16 * KIB), afforded(budget, 16 * KIB + 1)) == (True, False)
 
 
 def test_on_a_free_link_one_hedge_may_be_owed_and_no_more() -> None:
-    budget = SpeculationBudget()
+    budget = SpeculationBudget(SPECULATION)
     assert not afforded(budget, 500 * KIB)
     assert afforded(budget, 500 * KIB, link_is_free=True)
     budget.take_hedge(500 * KIB, now=0.0)  # 484 KiB are owed
@@ -202,7 +203,7 @@ def test_on_a_free_link_one_hedge_may_be_owed_and_no_more() -> None:
 
 
 def test_bytes_for_hedges_have_a_cap() -> None:
-    budget = SpeculationBudget()
+    budget = SpeculationBudget(SPECULATION)
     budget.succeeded(1 << 40)
     assert (afforded(budget, 32 * MIB), afforded(budget, 32 * MIB + 1)) == (True, False)
 
@@ -216,7 +217,7 @@ def test_bytes_sent_twice_in_vain_are_never_more_than_their_share_and_one_body(
     story: list[tuple[bool, bool, int]],
 ) -> None:
     """Each: a success or a hedge, whether the link is free, the size of the body."""
-    budget, sent, twice = SpeculationBudget(), 0, 0
+    budget, sent, twice = SpeculationBudget(SPECULATION), 0, 0
     for success, link_is_free, size in story:
         if success:
             budget.succeeded(size)

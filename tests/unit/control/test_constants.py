@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from s3_upload.config import UploadConfig
 from s3_upload.control.concurrency import big_bodies as bulk
 from s3_upload.control.concurrency import window
-from s3_upload.control.retrying import budget, retry
+from s3_upload.control.retrying.budget import RetryTuning, SpeculationTuning
 from s3_upload.control.waiting.adaptive import PATIENCE_S, SMALL_BYTES
 from s3_upload.control.waiting.adaptive import Tuning as AdaptiveTuning
 from tests.unit.control.constants import PINNED
 
 MODULES = {
-    "retrying.budget": budget,
     "concurrency.big_bodies": bulk,
-    "retrying.retry": retry,
     "concurrency.window": window,
 }
 # Taken when this is imported, before any test pins them.
@@ -32,14 +28,18 @@ def test_what_is_pinned_is_there() -> None:
 
 
 def test_budgets() -> None:
-    true = TRUE["retrying.budget"]
-    assert 0.0 < true["COST_THROTTLE"] <= true["RETRY_CAPACITY"]
-    assert 0.0 < true["REFUND_PER_SUCCESS"] <= true["COST_TRANSIENT"] <= true["RETRY_CAPACITY"]
-    assert true["REFILL_PER_S"] >= true["COST_TRANSIENT"], "less than a retry a second"
-    assert 0.0 < true["INCOME"] < 1.0 <= true["INITIAL_CREDIT"] <= true["CAP"]
-    assert 0.0 < true["HEDGE_SHARE"] < 0.01, "copies take more of a link than is promised"
-    assert true["HEDGE_INITIAL_BYTES"] <= true["HEDGE_CAP_BYTES"]
-    assert true["INCOME_PER_S"] > 0.0, "what is lost at the end of a run waits for patience"
+    true = RetryTuning()
+    assert 0.0 < true.cost_throttle <= true.capacity
+    assert 0.0 < true.refund_per_success <= true.cost_transient <= true.capacity
+    assert true.refill_per_s >= true.cost_transient, "less than a retry a second"
+
+
+def test_speculation() -> None:
+    true = SpeculationTuning()
+    assert 0.0 < true.income < 1.0 <= true.initial_credit <= true.cap
+    assert 0.0 < true.hedge_share < 0.01, "copies take more of a link than is promised"
+    assert true.hedge_initial_bytes <= true.hedge_cap_bytes
+    assert true.income_per_s > 0.0, "what is lost at the end of a run waits for patience"
 
 
 def test_timers() -> None:
@@ -55,7 +55,7 @@ def test_timers() -> None:
     assert 0.0 < true.m_decay < 1.0 < true.m_raise
     assert true.outer_min_s > PATIENCE_S
     assert true.hedge_max_bytes >= SMALL_BYTES
-    assert true.hedge_max_bytes <= TRUE["retrying.budget"]["HEDGE_CAP_BYTES"], "never paid"
+    assert true.hedge_max_bytes <= SpeculationTuning().hedge_cap_bytes, "never paid"
     assert true.learn_look_s <= true.hedge_margin_s
 
 
@@ -69,11 +69,6 @@ def test_window() -> None:
     assert true["PATIENT_ROUNDS"] >= 2, "one round is noise"
     assert 0.0 < true["TIMEOUT_CUT"] < 1.0
     assert true["TIMEOUT_SHARE"] * true["MIN_ATTEMPTS_TO_JUDGE"] >= 1.0
-
-
-@pytest.mark.parametrize("name", ["COST_TRANSIENT", "COST_THROTTLE", "REFUND_PER_SUCCESS"])
-def test_a_retry_costs_what_the_budget_says(name: str) -> None:
-    assert TRUE["retrying.retry"][name] == TRUE["retrying.budget"][name]
 
 
 def test_bulk() -> None:

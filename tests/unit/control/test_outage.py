@@ -10,10 +10,13 @@ import pytest
 from s3_upload.control.retrying.outage import Change, Outage, Reach, Tuning
 from s3_upload.errors import FailureKind
 from s3_upload.report import SUCCESS, AttemptReport
+from tests.unit.control.constants import pinned
 
 MAX_S = 300.0
-TUNING = Tuning(
+TUNING = pinned(
+    Tuning,
     silent_s=3.0,
+    foreign_s=1.0,
     first_gap_s=0.2,
     gap_share=0.05,
     max_gap_s=15.0,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from s3_upload.control.retrying.budget import RetryBudget
 from s3_upload.control.retrying.retry import GIVEN_UP, Decision, Failed, Retry, Verdict, remedy
 from s3_upload.errors import FailureKind, Fate, Remedy
+from tests.unit.control.constants import RETRY, RETRY_BUDGET
 
 
 class Rng:
@@ -23,6 +24,10 @@ class Rng:
         return a + self._fraction * (b - a)
 
 
+def retry_of(n_retries: int, budget: RetryBudget | None = None) -> Retry:
+    return Retry(n_retries, budget or RetryBudget(RETRY_BUDGET), RETRY)
+
+
 def decide(
     kind: FailureKind = FailureKind.RESET,
     *,
@@ -32,16 +37,16 @@ def decide(
     any_answer: bool = True,
     **failed: Any,
 ) -> Decision:
-    retry = retry or Retry(100)
+    retry = retry or retry_of(100)
     if any_success:
         retry.succeeded(0.0)
     return retry.decide(Failed(kind=kind, **failed), any_answer=any_answer, rng=Rng(fraction))
 
 
 def emptied() -> Retry:
-    budget = RetryBudget()
+    budget = RetryBudget(RETRY_BUDGET)
     budget.take(500.0, now=0.0)
-    return Retry(100, budget)
+    return retry_of(100, budget)
 
 
 KINDS = {fate: [kind for kind in FailureKind if kind.fate is fate] for fate in Fate}
@@ -61,7 +66,7 @@ def test_what_was_waited_for_as_long_as_any_is_is_not_tried_again() -> None:
     ids=lambda kind: kind.value,
 )
 def test_what_may_pass_is_tried_n_retries_times(kind: FailureKind) -> None:
-    retry = Retry(2)
+    retry = retry_of(2)
     verdicts = [decide(kind, retries=retries, retry=retry).verdict for retries in range(4)]
     assert verdicts == [Verdict.RETRY, Verdict.RETRY, Verdict.FAIL_FILE, Verdict.FAIL_FILE]
 
@@ -74,7 +79,7 @@ def test_what_is_wrong_with_one_file_fails_that_file(kind: FailureKind, any_succ
 
 def test_no_retry_costs_nothing() -> None:
     for kind in (FailureKind.RESET, FailureKind.THROTTLE, FailureKind.REJECTED, FailureKind.CERTIFICATE):
-        decision = decide(kind, retry=Retry(0))
+        decision = decide(kind, retry=retry_of(0))
         assert (decision.delay_s, decision.cost) == (0.0, 0.0)
 
 
@@ -134,7 +139,7 @@ def test_step_3_no_connection_is_the_runs_until_the_store_has_answered_anything(
         return decide(
             FailureKind.CONNECT,
             retries=retries,
-            retry=Retry(2),
+            retry=retry_of(2),
             any_answer=any_answer,
             any_success=any_success,
         ).verdict
@@ -150,7 +155,7 @@ def test_step_3_until_there_is_an_answer_trying_to_connect_costs_nothing(
 ) -> None:
     for kind, expected in ((FailureKind.CONNECT, cost), (FailureKind.RESET, 14.0)):
         assert decide(kind, any_answer=any_answer, any_success=any_success).cost == expected
-    assert Retry(8).pay(0.0, now=0.0) == emptied().pay(0.0, now=0.0) == 0.0
+    assert retry_of(8).pay(0.0, now=0.0) == emptied().pay(0.0, now=0.0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -158,7 +163,7 @@ def test_step_3_until_there_is_an_answer_trying_to_connect_costs_nothing(
 )
 def test_step_3_a_few_tries_say_nothing_of_all_others(n_retries: int, verdict: Verdict) -> None:
     decision = decide(
-        FailureKind.CONNECT, retries=n_retries, retry=Retry(n_retries), any_answer=False, any_success=False
+        FailureKind.CONNECT, retries=n_retries, retry=retry_of(n_retries), any_answer=False, any_success=False
     )
     assert decision == Decision(verdict)
 
@@ -177,7 +182,7 @@ def test_step_3_a_store_that_took_the_connection_was_reached(kind: FailureKind) 
 
 @pytest.mark.parametrize("kind", KINDS[Fate.RETRY] + KINDS[Fate.THROTTLE], ids=lambda kind: kind.value)
 def test_step_4_a_retry_has_its_price_and_is_paid_when_its_delay_is_over(kind: FailureKind) -> None:
-    retry = Retry(100)
+    retry = retry_of(100)
     cost = decide(kind, retry=retry).cost
     assert cost == (5.0 if kind is FailureKind.THROTTLE else 14.0)
     assert retry.budget.tokens(now=0.0) == 500.0
@@ -212,7 +217,7 @@ def test_step_5_what_can_be_put_right_is_at_once_and_for_nothing_and_once(
     kind: FailureKind, any_success: bool, retries: int
 ) -> None:
     tried = [
-        decide(kind, retries=retries, corrected=corrected, any_success=any_success, retry=Retry(0))
+        decide(kind, retries=retries, corrected=corrected, any_success=any_success, retry=retry_of(0))
         for corrected in (0, 1)
     ]
     refused = GIVEN_UP if any_success else Decision(Verdict.STOP_RUN)  # without retries
@@ -233,7 +238,7 @@ def test_step_6_a_body_that_arrived_otherwise_is_read_anew_and_not_for_ever(
 ) -> None:
     decisions = [decide(kind, corrected=corrected) for corrected in range(4)]
     assert decisions == [Decision(Verdict.REREAD, 0.05, 14.0)] * times + [GIVEN_UP] * (4 - times)
-    assert decide(kind, retries=2, retry=Retry(2)) == GIVEN_UP, "n_retries bounds it as well"
+    assert decide(kind, retries=2, retry=retry_of(2)) == GIVEN_UP, "n_retries bounds it as well"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind.on_complete is not Remedy.NONE])
@@ -302,7 +307,7 @@ def test_delays_stay_in_their_bounds_and_replay(
 ) -> None:
     runs = []
     for _ in range(2):
-        retry, now, decisions = Retry(8), 0.0, []
+        retry, now, decisions = retry_of(8), 0.0, []
         for kind, retries, fraction, retry_after_s, pause_s, any_success, any_answer in story:
             now += pause_s
             decision = decide(

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from s3_upload.control.retrying.situation import APART_S, FIRST_S, Seen, Situation
+from s3_upload.control.retrying.situation import Seen, Situation
+from tests.unit.control.constants import SITUATION
 
 WHERE = "http://store"
 
 
 def lines(seen: Callable[[float], Seen], until_s: int, situation: Situation | None = None) -> dict[int, str]:
     """What is said at which second."""
-    situation = situation or Situation(WHERE, 300.0)
+    situation = situation or Situation(WHERE, 300.0, SITUATION)
     said = {now: situation.line(seen(float(now)), now=float(now)) for now in range(until_s)}
     return {now: text for now, text in said.items() if text is not None}
 
@@ -60,7 +61,7 @@ def test_that_it_is_over_is_told_once() -> None:
 
 def test_of_what_is_short_nothing_is_said_at_all() -> None:
     def short(now: float) -> Seen:
-        return fine(now) if now % 10 < 10 - FIRST_S + 1 else Seen(alive_s=now // 10 * 10 + 5)
+        return fine(now) if now % 10 < 10 - SITUATION.first_s + 1 else Seen(alive_s=now // 10 * 10 + 5)
 
     assert lines(short, 200) == {}
 
@@ -73,7 +74,7 @@ def test_two_lines_are_never_close_together() -> None:
 
     said = sorted(lines(changes, 300))
     assert said
-    assert all(second - first >= APART_S for first, second in pairwise(said))
+    assert all(second - first >= SITUATION.apart_s for first, second in pairwise(said))
 
 
 def test_an_error_is_no_end_of_an_outage() -> None:

@@ -6,13 +6,13 @@ a success gives some back.  Where the SDKs give up when it is empty, here the ru
 retry waits until time has refilled what it costs.  Nothing is dropped.
 
 *Speculation budget*: cutting or doubling a request that may well be answered is paid from successes:
-`INCOME` each, 1 per speculation, `CAP` at most.  So speculation is about 5 % of the traffic at most, and a
-store that falls silent as a whole is not hammered: after `CAP` speculations there is only what time
-brings, `INCOME_PER_S`.  (Without that, what was lost at the very end of a run, when no success comes
+`income` each, 1 per speculation, `cap` at most.  So speculation is about 5 % of the traffic at most, and a
+store that falls silent as a whole is not hammered: after `cap` speculations there is only what time
+brings, `income_per_s`.  (Without that, what was lost at the very end of a run, when no success comes
 any more, would wait for PATIENCE_S.)
 
 A hedge is paid in bytes as well, or on a link of few, big requests 5 % of them would be 5 % of the link: each
-success brings `HEDGE_SHARE` of its body, a hedge costs its body, and one that is answered first gets it back,
+success brings `hedge_share` of its body, a hedge costs its body, and one that is answered first gets it back,
 which says that its original was lost.  So what second copies take from a link in vain is that share of its
 bytes, whatever makes answers late.  Where all that is under way waits for answers, the link is free: then one
 hedge may be owed.
@@ -20,35 +20,63 @@ hedge may be owed.
 
 from __future__ import annotations
 
-RETRY_CAPACITY = 500.0
-COST_TRANSIENT = 14.0
-COST_THROTTLE = 5.0
-REFUND_PER_SUCCESS = 7.0
-"""As long as at most two requests in five fail, no retry waits for its tokens."""
-REFILL_PER_S = 14.0
-"""One transient retry a second gets through, however long nothing succeeds."""
+import msgspec
 
-INCOME = 0.05
-INCOME_PER_S = 2.0
-CAP = 50.0
-HEDGE_SHARE = 0.005
-HEDGE_INITIAL_BYTES = float(16 << 10)
-"""So little that no link feels it."""
-HEDGE_CAP_BYTES = float(32 << 20)
-INITIAL_CREDIT = 10.0
+
+class RetryTuning(msgspec.Struct, frozen=True):
+    """The constants of the retry budget, in tokens unless said otherwise."""
+
+    capacity: float = 500.0
+    """What is there at first and at the most."""
+    cost_transient: float = 14.0
+    """What a retry after a failure that may pass costs."""
+    cost_throttle: float = 5.0
+    """What a retry costs after the store has said that it is asked too much: the rate holds it back, too."""
+    refund_per_success: float = 7.0
+    """What a success brings back at the least: as long as at most two requests in five fail, no retry waits
+    for its tokens."""
+    refill_per_s: float = 14.0
+    """What time brings, in tokens per second: one transient retry a second gets through, however long nothing
+    succeeds."""
+
+
+class SpeculationTuning(msgspec.Struct, frozen=True):
+    """The constants of the speculation budget, in speculations unless said otherwise."""
+
+    income: float = 0.05
+    """What a success brings: one speculation in twenty requests."""
+    income_per_s: float = 2.0
+    """What time brings, per second."""
+    cap: float = 50.0
+    """What is there at the most."""
+    initial_credit: float = 10.0
+    """What is there at first."""
+    hedge_share: float = 0.005
+    """The share of the bytes that succeed which hedges may send in vain."""
+    hedge_initial_bytes: float = float(16 << 10)
+    """What hedges may send before anything has succeeded, in bytes: so little that no link feels it."""
+    hedge_cap_bytes: float = float(32 << 20)
+    """What hedges may send at once at the most, in bytes."""
+
+
+RETRY_DEFAULT = RetryTuning()
+SPECULATION_DEFAULT = SpeculationTuning()
 
 
 class RetryBudget:
-    """Tokens for retries; `RETRY_CAPACITY` at first and at most."""
+    """Tokens for retries; `capacity` at first and at most."""
 
-    def __init__(self) -> None:
-        self._tokens = RETRY_CAPACITY
+    def __init__(self, tuning: RetryTuning = RETRY_DEFAULT) -> None:
+        self.tuning = tuning
+        self._tokens = tuning.capacity
         self._refilled_s = 0.0
 
     def tokens(self, *, now: float) -> float:
         """What is there now."""
-        if now > self._refilled_s:
-            self._tokens = min(RETRY_CAPACITY, self._tokens + REFILL_PER_S * (now - self._refilled_s))
+        elapsed_s = now - self._refilled_s
+        # A clock that stands or steps back brings nothing.
+        if elapsed_s > 0.0:
+            self._tokens = min(self.tuning.capacity, self._tokens + self.tuning.refill_per_s * elapsed_s)
             self._refilled_s = now
         return self._tokens
 
@@ -56,29 +84,32 @@ class RetryBudget:
         """Takes `cost` tokens and returns 0.0; or takes none and returns after how many seconds time
         alone will have brought them (others may be quicker, and successes bring some as well)."""
         missing = cost - self.tokens(now=now)
+        # Nothing is taken on account: a cheaper retry may go first with what is there.
         if missing > 0.0:
-            return missing / REFILL_PER_S
+            return missing / self.tuning.refill_per_s
         self._tokens -= cost
         return 0.0
 
     def give_back(self, tokens: float) -> None:
         """A request succeeded, which brings back `tokens`."""
-        self._tokens = min(RETRY_CAPACITY, self._tokens + tokens)
+        self._tokens = min(self.tuning.capacity, self._tokens + tokens)
 
 
 class SpeculationBudget:
-    """Credit for hedges and speculative cancels; `INITIAL_CREDIT` at first, `CAP` at most; for hedges
-    `HEDGE_INITIAL_BYTES` as well, and `HEDGE_CAP_BYTES`."""
+    """Credit for hedges and speculative cancels; `initial_credit` at first, `cap` at most; for hedges
+    `hedge_initial_bytes` as well, and `hedge_cap_bytes`."""
 
-    def __init__(self) -> None:
-        self._bytes = HEDGE_INITIAL_BYTES
-        self._credit = INITIAL_CREDIT
+    def __init__(self, tuning: SpeculationTuning = SPECULATION_DEFAULT) -> None:
+        self._tuning = tuning
+        self._bytes = tuning.hedge_initial_bytes
+        self._credit = tuning.initial_credit
         self._counted_s = 0.0
 
     def credit(self, *, now: float) -> float:
         """What is there now."""
-        if now > self._counted_s:
-            self._credit = min(CAP, self._credit + INCOME_PER_S * (now - self._counted_s))
+        elapsed_s = now - self._counted_s
+        if elapsed_s > 0.0:
+            self._credit = min(self._tuning.cap, self._credit + self._tuning.income_per_s * elapsed_s)
             self._counted_s = now
         return self._credit
 
@@ -91,18 +122,21 @@ class SpeculationBudget:
 
     def affords_hedge(self, size: int, *, link_is_free: bool, now: float) -> bool:
         """Whether a second copy of `size` bytes can be paid."""
+        # On a free link one may be owed: whatever it sends in vain is in nobody's way.
         return self.credit(now=now) >= 1.0 and self._bytes >= (0.0 if link_is_free else size)
 
     def take_hedge(self, size: int, *, now: float) -> None:
         """Pays for one that was afforded."""
         self.take(now=now)
+        # This may go below zero, where the link is free: then it is paid back before the next.
         self._bytes -= size
 
     def give_back_hedge(self, size: int) -> None:
         """One was answered before its original, or never left."""
-        self._bytes = min(HEDGE_CAP_BYTES, self._bytes + size)
+        self._bytes = min(self._tuning.hedge_cap_bytes, self._bytes + size)
 
     def succeeded(self, size: int) -> None:
         """A request with a body of `size` bytes."""
-        self._credit = min(CAP, self._credit + INCOME)
-        self._bytes = min(HEDGE_CAP_BYTES, self._bytes + HEDGE_SHARE * size)
+        tuning = self._tuning
+        self._credit = min(tuning.cap, self._credit + tuning.income)
+        self._bytes = min(tuning.hedge_cap_bytes, self._bytes + tuning.hedge_share * size)

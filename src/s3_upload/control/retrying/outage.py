@@ -64,19 +64,31 @@ class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's theory."""
 
     silent_s: float = 3.0
-    """Of silence, and again each time that it has doubled."""
+    """After so many seconds of silence an outage is suspected, and again each time that it has doubled."""
     foreign_s: float = 1.0
+    """After so many seconds in which only an ingress has answered an outage is suspected."""
     first_gap_s: float = 0.2
+    """The time between two probes at the least, in seconds."""
     gap_share: float = 1 / 30
-    """Three seconds after 90; a refused connection costs nobody anything."""
+    """The time between two probes as a share of the outage's length: three seconds after 90. A refused
+    connection costs nobody anything."""
     max_gap_s: float = 15.0
+    """The time between two probes at the most, in seconds."""
     quick_connect_s: float = 2.2
-    """Every other probe's handshake: the kernel sends a lost SYN again after 1 s, and then after 3 s."""
+    """What every other probe's handshake may take, in seconds: the kernel sends a lost SYN again after 1 s,
+    and then after 3 s."""
     answer_s: float = 5.0
+    """What a probe's answer may take at first, in seconds."""
     max_answer_s: float = 60.0
+    """What a probe's answer may take at the most, in seconds."""
     brief_s: float = 1.0
+    """After an outage of less than so many seconds there is room for all at once."""
     first_room: int = 8
-    """A store that has just begun is spared the whole window."""
+    """How many requests at once there are at first after an outage: a store that has just begun is spared the
+    whole window."""
+
+
+DEFAULT = Tuning()
 
 
 class Reach(enum.Enum):
@@ -115,7 +127,7 @@ class Outage:
         self,
         max_s: float,
         connect_s: float = CONNECT_S,
-        tuning: Tuning = Tuning(),  # noqa: B008 - it is frozen
+        tuning: Tuning = DEFAULT,
     ) -> None:
         self.max_s = max_s
         self.answered_s = 0.0
@@ -170,6 +182,7 @@ class Outage:
             return Change.NONE
         unreached = report.outcome in UNREACHED and self.got_somewhere
         lost = report.outcome == FailureKind.RESET.value and self._any_answer and report.first_byte_s == 0.0
+        # Any other failure, a wrong certificate say, is the request's own.
         if not (unreached or lost):
             return Change.NONE
         return self._suspect(report.message, now)
@@ -188,6 +201,7 @@ class Outage:
         if silent_s < self._tuning.silent_s:
             self._ask_again_s = self._tuning.silent_s
         elif self.reach is Reach.THERE and self.max_s and silent_s >= self._ask_again_s:
+            # Where a probe finds the store there, the next question waits until the silence has doubled.
             self._ask_again_s = 2.0 * silent_s
             return self._suspect(f"no sign of life for {silent_s:.3g} s", now, merely_silent=True)
         return Change.NONE
@@ -206,6 +220,7 @@ class Outage:
         """A probe that was begun at `begun_s` was not answered; `connected`: it got a connection."""
         if self.reach is Reach.THERE or begun_s < self.since_s:
             return Change.NONE
+        # A store that takes connections is there, and only slow: the timers see to the rest.
         if connected and self._merely_silent and self.reach is Reach.SUSPECTED:
             self.reach = Reach.THERE
             return Change.WAS_THERE
@@ -239,6 +254,7 @@ class Outage:
         is silent is waited for longer each time.
         """
         tuning, away_s = self._tuning, now - self.since_s
+        # A quick handshake finds the end of an outage soon, a long one a way that has become longer.
         quick = self._probes % 2 == 0
         self._probes += 1
         connect_s = min(self._connect_s, tuning.quick_connect_s) if quick else self._connect_s

@@ -8,7 +8,7 @@ Rules:
 * After a success it may be one bad front end, or a node that has just been started: such a refusal is
   tried again at another address, `STRAY_RETRIES` times; then it is its object's.  The run stops only when
   `MAX_IN_A_ROW` objects were refused for good, for whatever reason, with no success between them.
-* Where such retries were in vain for `MAX_IN_VAIN` objects and never of use, while others succeeded, the
+* Where such retries were in vain for `max_in_vain` objects and never of use, while others succeeded, the
   refusals are the objects' own (a policy that denies some keys, say), and are not tried again any more.
 
 An object counts once, however many of its parts are refused.
@@ -17,16 +17,16 @@ An object counts once, however many of its parts are refused.
 from __future__ import annotations
 
 MAX_IN_A_ROW = 20
-MAX_IN_VAIN = 20
+"""So many objects refused one after the other stop the run."""
 STRAY_RETRIES = 2
-BASE_STRAY_S = 1.0
-"""What the first of those retries waits at most: a node that starts needs a while."""
+"""How often what was refused among successes is tried again."""
 
 
 class Refusals:
-    """See the module's rules."""
+    """See the module's rules; `max_in_vain` is a field of `retry.Tuning`."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_in_vain: int) -> None:
+        self._max_in_vain = max_in_vain
         self.any_success = False
         self._objects: set[int] = set()  # refused since the last success, at most MAX_IN_A_ROW
         self._alike = ""
@@ -38,19 +38,21 @@ class Refusals:
     @property
     def in_vain(self) -> bool:
         """Whether to try again what was refused has proven useless."""
-        return self._in_vain >= MAX_IN_VAIN
+        return self._in_vain >= self._max_in_vain
 
     def succeeded(self, *, was_refused: bool) -> None:
         """A request has succeeded; `was_refused`: one that had been refused before."""
         self.any_success = True
         if self._objects:
             self._objects.clear()
+        # The retry was of use: one bad front end, then, and no policy.
         if was_refused:
             self._in_vain = 0
 
     def refused(self, object_seq: int, alike: str) -> int:
         """An object was refused for good; returns how many were in a row, before a success those alone
         that were refused alike."""
+        # Before any success one cause for all of them says that no object will fare better; several do not.
         if not self.any_success and alike != self._alike:
             self._alike = alike
             self._objects.clear()

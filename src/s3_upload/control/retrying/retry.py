@@ -8,10 +8,10 @@ Theory of operation.
 1. Delays have full jitter
    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/):
 
-       delay = uniform(0, min(CAP_S, base * 2 ** retries))
+       delay = uniform(0, min(cap_s, base * 2 ** retries))
 
-   with `base` 50 ms for a transient failure and 100 ms for a throttle.
-2. What the store asks for by Retry-After is a lower bound, itself bounded by `MAX_RETRY_AFTER_S`.
+   with `base` 50 ms for a transient failure and 100 ms for a throttle (`full_jitter_s`).
+2. What the store asks for by Retry-After is a lower bound, itself bounded by `max_retry_after_s`.
 3. What cannot be reached from the very beginning will not be reached by the next object either: when
    the tries of a request run out for want of a connection and the store has never answered anything,
    the run stops, or each of a million objects would fail in the same way.  Until it answers, such a
@@ -43,20 +43,38 @@ from typing import Protocol
 
 import msgspec
 
-from s3_upload.control.retrying.budget import COST_THROTTLE, COST_TRANSIENT, REFUND_PER_SUCCESS, RetryBudget
-from s3_upload.control.retrying.refusals import BASE_STRAY_S, MAX_IN_A_ROW, STRAY_RETRIES, Refusals
+from s3_upload.control.retrying.budget import RetryBudget
+from s3_upload.control.retrying.refusals import MAX_IN_A_ROW, STRAY_RETRIES, Refusals
 from s3_upload.errors import FailureKind, Fate, Remedy
 
-BASE_TRANSIENT_S = 0.05
-BASE_THROTTLE_S = 0.1
-"""What keeps a store from being asked too much is the rate (`rate`); this only keeps one request from being
-refused again and again."""
-CAP_S = 20.0
-MAX_RETRY_AFTER_S = 120.0
-MIN_RETRIES_TO_STOP = 4
-"""Fewer tries to connect are over within a second, which is too soon to judge an endpoint."""
-MIN_PAY_AGAIN_S = 0.05
 ASK_RETRIES = 3
+"""How often a request that only asks or tidies up is tried again."""
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory."""
+
+    base_transient_s: float = 0.05
+    """What the first retry after a failure that may pass waits at the most, in seconds (step 1)."""
+    base_throttle_s: float = 0.1
+    """The same after a throttle. The rate (`rate`) is what keeps a store from being asked too much; this only
+    keeps one request from being refused again and again."""
+    base_stray_s: float = 1.0
+    """The same after a refusal among successes (step 8), in seconds: a node that starts needs a while."""
+    cap_s: float = 20.0
+    """What any retry waits at the most by step 1, in seconds."""
+    max_retry_after_s: float = 120.0
+    """What a retry waits at the most for the store's Retry-After, in seconds (step 2)."""
+    min_retries_to_stop: int = 4
+    """A run stops for want of a connection after so many tries at the least (step 3): fewer are over within a
+    second, which is too soon to judge an endpoint."""
+    max_in_vain: int = 20
+    """After so many objects for which the retries of step 8 were in vain, there are none any more."""
+    min_pay_again_s: float = 0.05
+    """A retry for which there are no tokens looks again after so many seconds at the earliest (step 4)."""
+
+
+DEFAULT = Tuning()
 
 
 class Rng(Protocol):
@@ -121,9 +139,10 @@ STOPPED = Decision(Verdict.STOP_RUN)
 class Retry:
     """Decides after each failed attempt."""
 
-    def __init__(self, n_retries: int, budget: RetryBudget | None = None) -> None:
+    def __init__(self, n_retries: int, budget: RetryBudget | None = None, tuning: Tuning = DEFAULT) -> None:
         self._n_retries = n_retries
-        self._refusals = Refusals()
+        self._tuning = tuning
+        self._refusals = Refusals(tuning.max_in_vain)
         self.budget = budget or RetryBudget()
 
     @property
@@ -134,18 +153,19 @@ class Retry:
     def succeeded(self, paid: float, *, was_refused: bool = False, asking: bool = False) -> None:
         """A request succeeded whose last retry cost `paid` (0.0: it had none): some comes back.
         `was_refused`: as by step 8, before."""
-        self.budget.give_back(max(paid, REFUND_PER_SUCCESS))
+        self.budget.give_back(max(paid, self.budget.tuning.refund_per_success))
         if not asking:
             self._refusals.succeeded(was_refused=was_refused)
 
     def pay(self, cost: float, *, now: float) -> float:
         """Pays for a retry and returns 0.0, or returns after how many seconds to try to pay again."""
         wait_s = self.budget.take(cost, now=now)
-        return max(wait_s, MIN_PAY_AGAIN_S) if wait_s > 0.0 else 0.0
+        return max(wait_s, self._tuning.min_pay_again_s) if wait_s > 0.0 else 0.0
 
     def decide(self, failed: Failed, *, any_answer: bool, rng: Rng) -> Decision:
         """`any_answer`: whether the store has answered anything in this run, or may be about to (step 3)."""
         kind = failed.kind
+        # To send a Complete again changes nothing here; `remedy` says what does.
         if failed.completing and kind.on_complete is not Remedy.NONE:
             return GIVEN_UP
         if kind.fate is Fate.FILE:
@@ -162,6 +182,7 @@ class Retry:
         """Steps 1 to 3, 6 and 9."""
         kind, limit = failed.kind, ASK_RETRIES if failed.asking else self._n_retries
         is_foreign = kind.is_foreign and not failed.asking
+        # Until something has succeeded it may be that no store is there at all, whatever `n_retries` says.
         if is_foreign and not self.any_success:
             in_a_row = self._refusals.refused(failed.object_seq, failed.alike)
             if in_a_row >= MAX_IN_A_ROW or failed.retries >= min(STRAY_RETRIES, limit):
@@ -169,13 +190,16 @@ class Retry:
         unreached = kind is FailureKind.CONNECT and not (any_answer or self.any_success)
         used_up = kind.retried and kind.times is not None and failed.corrected >= kind.times
         if used_up or failed.outwaited or failed.retries >= limit:
-            if unreached and failed.retries >= MIN_RETRIES_TO_STOP and not failed.asking:
+            if unreached and failed.retries >= self._tuning.min_retries_to_stop and not failed.asking:
                 return STOPPED
             return self._given_up(failed) if is_foreign else GIVEN_UP
-        base_s = BASE_THROTTLE_S if kind.cuts_window else BASE_TRANSIENT_S
-        cost = COST_THROTTLE if kind.cuts_window else COST_TRANSIENT
+        tuning, costs = self._tuning, self.budget.tuning
+        base_s = tuning.base_throttle_s if kind.cuts_window else tuning.base_transient_s
+        cost = costs.cost_throttle if kind.cuts_window else costs.cost_transient
+        # What was never reached costs nothing, or a hundred requests would take minutes to find out (step 3).
+        cost = 0.0 if unreached else cost
         verdict = Verdict.REREAD if kind.remedy is Remedy.REREAD else Verdict.RETRY
-        return Decision(verdict, _delay_s(failed, base_s, rng), 0.0 if unreached else cost)
+        return Decision(verdict, self._delay_s(failed, base_s, rng), cost)
 
     def _final(self, failed: Failed) -> Decision:
         """What is the object's own; or every object's, as long as none has fared better."""
@@ -184,7 +208,8 @@ class Retry:
 
     def _refused(self, failed: Failed, rng: Rng) -> Decision:
         """Step 8."""
-        if failed.kind is FailureKind.CLIENT_CLOSED:  # by our own side: nothing that is sent goes anywhere
+        # Our own side has closed the client: nothing that is sent goes anywhere.
+        if failed.kind is FailureKind.CLIENT_CLOSED:
             return STOPPED
         if failed.asking:
             return GIVEN_UP
@@ -193,7 +218,8 @@ class Retry:
         strays = failed.corrected - (failed.kind.times or 0)
         is_left = strays < STRAY_RETRIES and failed.retries < self._n_retries
         if is_left and not self._refusals.in_vain:
-            return Decision(Verdict.RETRY, _delay_s(failed, BASE_STRAY_S, rng, retries=strays))
+            delay_s = self._delay_s(failed, self._tuning.base_stray_s, rng, retries=strays)
+            return Decision(Verdict.RETRY, delay_s)
         self._refusals.retried_in_vain()
         return self._given_up(failed)
 
@@ -203,12 +229,17 @@ class Retry:
         in_a_row = self._refusals.refused(failed.object_seq, failed.alike)
         return Decision(Verdict.STOP_RUN, in_a_row=in_a_row) if in_a_row >= MAX_IN_A_ROW else GIVEN_UP
 
+    def _delay_s(self, failed: Failed, base_s: float, rng: Rng, retries: int | None = None) -> float:
+        """Steps 1 and 2."""
+        tuning = self._tuning
+        jitter_s = full_jitter_s(base_s, failed.retries if retries is None else retries, tuning.cap_s, rng)
+        return max(jitter_s, min(failed.retry_after_s or 0.0, tuning.max_retry_after_s))
 
-def _delay_s(failed: Failed, base_s: float, rng: Rng, retries: int | None = None) -> float:
-    """Steps 1 and 2."""
-    retries = failed.retries if retries is None else retries
-    jitter_s = rng.uniform(0.0, min(CAP_S, base_s * 2.0 ** min(retries, 30)))
-    return max(jitter_s, min(failed.retry_after_s or 0.0, MAX_RETRY_AFTER_S))
+
+def full_jitter_s(base_s: float, retries: int, cap_s: float, rng: Rng) -> float:
+    """Step 1: "full jitter" as AWS has it, uniform between 0 and a bound that doubles with each retry."""
+    # 2 ** 30 is beyond any cap, and 2 ** 1024 would be none that a float can hold.
+    return rng.uniform(0.0, min(cap_s, base_s * 2.0 ** min(retries, 30)))
 
 
 def remedy(kind: FailureKind, *, completing: bool, tried: Collection[FailureKind]) -> Remedy:

@@ -1,7 +1,7 @@
 """What a run's user would want to know of the store now: when to say a line, and which. Pure.
 
-A situation is told when it has lasted for FIRST_S, and again each time that it has lasted twice as long;
-that it is over is told once.  Two lines are at least APART_S apart, and nothing is told of what comes and
+A situation is told when it has lasted for first_s, and again each time that it has lasted twice as long;
+that it is over is told once.  Two lines are at least apart_s apart, and nothing is told of what comes and
 goes among successes.
 """
 
@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import msgspec
 
-FIRST_S = 5.0
-AGAIN = 2.0
-APART_S = 4.0
-MIN_REFUSED = 3
-"""Fewer errors in a row are chance."""
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's text."""
+
+    first_s: float = 5.0
+    """How long a situation has to last before it is told, in seconds."""
+    again: float = 2.0
+    """It is told again when it has lasted so many times as long."""
+    apart_s: float = 4.0
+    """The least time between two lines, in seconds."""
+    min_refused: int = 3
+    """How many errors in a row are a situation: fewer are chance."""
+
+
+DEFAULT = Tuning()
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -36,24 +46,26 @@ class Seen(msgspec.Struct, frozen=True):
 class Situation:
     """See the module's text. `max_s`: for how long a store may be away or silent."""
 
-    def __init__(self, endpoint: str, max_s: float) -> None:
+    def __init__(self, endpoint: str, max_s: float, tuning: Tuning = DEFAULT) -> None:
+        self._tuning = tuning
         self._endpoint = endpoint
         self._limit = f"the run waits for {max_s:,g} s (--max-outage)" if max_s else "its tries are used up"
         self._since_s: float | None = None  # of what was told and is not over
         self._told_s = float("-inf")
-        self._next_s = FIRST_S
+        self._next_s = tuning.first_s
 
     def line(self, seen: Seen, *, now: float) -> str | None:
         """What to say now, None for nothing."""
+        tuning = self._tuning
         since_s, what = self._trouble(seen, now)
         lasted_s = now - since_s
-        if lasted_s < FIRST_S:
+        if lasted_s < tuning.first_s:
             return self._over(seen, now)
         if self._since_s is None:
-            self._since_s, self._next_s = since_s, FIRST_S
-        if lasted_s < self._next_s or now - self._told_s < APART_S:
+            self._since_s, self._next_s = since_s, tuning.first_s
+        if lasted_s < self._next_s or now - self._told_s < tuning.apart_s:
             return None
-        self._next_s, self._told_s = AGAIN * lasted_s, now
+        self._next_s, self._told_s = tuning.again * lasted_s, now
         return what.format(f"{lasted_s:.0f} s")
 
     def _trouble(self, seen: Seen, now: float) -> tuple[float, str]:
@@ -61,7 +73,8 @@ class Situation:
         endpoint, limit = _plain(self._endpoint), _plain(self._limit)
         if seen.away_since_s is not None:
             return seen.away_since_s, f"{endpoint} has been away for {{}} ({_plain(seen.cause)}); {limit}"
-        if seen.refused >= MIN_REFUSED and now - seen.alive_s < FIRST_S:
+        # Errors are answers: where there are none either, the silence is the trouble.
+        if seen.refused >= self._tuning.min_refused and now - seen.alive_s < self._tuning.first_s:
             refusals = f"{seen.refused:,} answers, the last: {_plain(seen.refusal)}"
             return seen.refused_since_s, f"{endpoint} has answered with errors only for {{}} ({refusals})"
         return seen.alive_s, f"{endpoint} takes requests and has not answered for {{}}; {limit}"
@@ -73,7 +86,7 @@ class Situation:
             return None
         if seen.answered_s < self._since_s:
             return None
-        if now - self._told_s < APART_S:
+        if now - self._told_s < self._tuning.apart_s:
             return None
         lasted_s, self._since_s, self._told_s = now - self._since_s, None, now
         return f"{self._endpoint} answers again, after {lasted_s:.0f} s"
