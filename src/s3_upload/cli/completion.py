@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from s3_upload.cli.help import all_flags
-from s3_upload.cli.main import BUCKETS
+from s3_upload.cli.names import BUCKETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

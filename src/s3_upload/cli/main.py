@@ -11,6 +11,7 @@ import signal
 import sys
 
 from s3_upload import __version__
+from s3_upload.cli.names import BUCKETS, COMMANDS
 from s3_upload.cli.output import (
     EXIT_INTERRUPTED,
     EXIT_PIPE,
@@ -34,10 +35,6 @@ from s3_upload.errors import ConfigError, S3UploadError, SourceError
 
 _LETTERS = frozenset("0qrv")
 """Flags without a value, which may stand together behind one hyphen."""
-COMMANDS = ("perf-data", "report", "serve", "config", "completion")
-"""Known here, since the parser is not loaded for every word."""
-BUCKETS = "completion-buckets"
-"""What the scripts for completion call: no help names it."""
 
 
 def run() -> None:

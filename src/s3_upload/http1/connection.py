@@ -24,7 +24,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from itertools import chain
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import httptools
 
@@ -33,9 +33,6 @@ from s3_upload.http import Body, Response, SlicedBody, Slices
 from s3_upload.http1 import tcp_info
 from s3_upload.http1.exchange import Exchange, Transfer
 from s3_upload.http1.tls import tls_failure
-
-if TYPE_CHECKING:
-    from s3_upload.http1.lease import Lease
 
 SLICE_BYTES = 1 << 20
 MAX_HEADER_BYTES = 64 << 10
@@ -51,6 +48,13 @@ CLOSED = "the client was closed while requests were still to be sent: close it a
 _BODILESS = frozenset({204, 304})
 """Statuses after which there is no body, whatever the headers say (RFC 9112 §6.3)."""
 TLS_ALERT = b"\x15\x03"
+
+
+class Holder(Protocol):
+    """The lease of a run that is held back (`lease.py`), as far as a connection knows it."""
+
+    def leave(self, connection: Connection, /) -> None:
+        """Somebody else takes `connection`, or it has ended."""
 
 
 class Connection(asyncio.Protocol):
@@ -73,7 +77,7 @@ class Connection(asyncio.Protocol):
         self.address = address
         self.handshake_s = 0.0
         self.requests = 0
-        self.lease: Lease | None = None
+        self.lease: Holder | None = None
         self._loop = loop
         self._on_idle = on_idle
         self._on_closed = on_closed

@@ -1,0 +1,8 @@
+"""The names of the commands, for what runs before the parser is loaded, or without it."""
+
+from __future__ import annotations
+
+COMMANDS = ("perf-data", "report", "serve", "config", "completion")
+"""Known here, since the parser is not loaded for every word."""
+BUCKETS = "completion-buckets"
+"""What the scripts for completion call: no help names it."""
