@@ -10,61 +10,15 @@ import ast
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.arrows import ARROWS, imported, wrong_arrows
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "s3_upload"
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
-
-LEAVES = {"checks", "config", "descriptors", "errors", "http", "pace", "parts", "processor", "proxy"}
-LEAVES |= {"report", "request_fields", "text", "threads", "units", "urls"}
-ARROWS: dict[str, set[str]] = {
-    "checks": set(),
-    "descriptors": set(),
-    "errors": set(),
-    "http": set(),
-    "processor": set(),
-    "text": set(),
-    "threads": set(),
-    "units": set(),
-    "urls": set(),
-    "proxy": {"errors", "urls"},
-    "config": {"errors", "units"},
-    "pace": {"errors", "report", "units"},
-    "parts": {"config"},
-    "report": {"errors", "sources", "text", "units"},
-    "request_fields": {"checks", "errors"},
-    "s3": LEAVES - {"pace", "report"},
-    "sources": LEAVES - {"pace", "report"} | {"s3"},
-    "control": LEAVES,
-    "http1": LEAVES,
-    "observe": LEAVES | {"sources"},
-    "screen": LEAVES | {"observe", "sources"},
-    "transfer": LEAVES | {"control", "http1", "observe", "s3", "sources"},
-    "account": LEAVES | {"s3"},
-    "embedded": LEAVES,
-    "clients": LEAVES | {"account", "http1", "s3", "sources"},
-    "adapters": LEAVES | {"http1", "s3", "sources", "transfer"},
-    "api": LEAVES | {"control", "observe", "s3", "sources", "transfer"},
-    "blocking": set(),
-    "showing": LEAVES | {"observe", "screen", "sources"},
-    "job": LEAVES | {"account", "api", "clients", "observe", "s3", "showing", "sources", "transfer"},
-    "running": LEAVES | {"blocking", "job", "observe"},
-    "calls": LEAVES | {"api", "blocking", "job", "observe", "running", "s3", "sources", "transfer"},
-    "cli": LEAVES
-    | {"__init__", "account", "api", "blocking", "clients", "embedded", "observe", "s3", "screen", "sources"},
-    "__main__": {"cli"},
-    "__init__": LEAVES
-    | {"account", "api", "calls", "clients", "http1", "job", "observe", "running", "s3", "sources"}
-    | {"transfer"},
-}
-"""What each folder or module of the package may import of the package, types included."""
 
 CONTROL_BANS = {"asyncio", "time", "random", "os", "socket", "datetime", "threading", "pathlib", "subprocess"}
 S3_BANS = {"asyncio", "socket", "ssl", "os", "threading", "pathlib", "subprocess", "random"}
@@ -76,31 +30,6 @@ UNDONE = re.compile(rf"\b({'|'.join(UNDONE_WORDS)})\b")
 
 
 # --- the rules ------------------------------------------------------------------------------------
-
-
-def imported(text: str) -> Iterator[str]:
-    """The dotted names of all modules and members that a source imports."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            start = "." * node.level + (node.module or "")
-            yield from (f"{start}.{alias.name}" for alias in node.names)
-
-
-def unit_of(module: str) -> str:
-    """The folder or module below s3_upload that a dotted name lies in."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 and parts[1] in ARROWS else "__init__"
-
-
-def wrong_arrows(unit: str, text: str) -> list[str]:
-    if unit not in ARROWS:
-        return [f"{unit} is new: say in ARROWS what it may import"]
-    complaints = [f"{name}: relative" for name in imported(text) if name.startswith(".")]
-    ours = (name for name in imported(text) if name.split(".")[0] == "s3_upload")
-    allowed = ARROWS[unit] | {unit}
-    return complaints + [f"{unit} must not import {name}" for name in ours if unit_of(name) not in allowed]
 
 
 def banned_imports(bans: set[str], text: str) -> list[str]:
