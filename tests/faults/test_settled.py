@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.api import Controls, controls_for, real_runtime, run_upload
-from s3_upload.control.concurrency.window import AdaptiveWindow
+from s3_upload.control.concurrency.window import AdaptiveWindow, Tuning
 from s3_upload.control.retrying.retry import ASK_RETRIES
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.request_fields import RequestFields
@@ -279,7 +279,7 @@ class Watched(AdaptiveWindow):
     """Notes its limit after each refusal."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(limit, start=limit)
+        super().__init__(limit, Tuning(start=limit))
         self.after: list[int] = []
 
     def observe(self, report: Any, *, now: float, in_flight: int) -> None:

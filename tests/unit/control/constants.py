@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import msgspec
-import pytest
 
+from s3_upload.control.concurrency import big_bodies, prefixes, rate, window
 from s3_upload.control.retrying import budget, retry, situation
 from s3_upload.control.waiting import adaptive, rtt, verdict
 
@@ -90,44 +90,97 @@ RETRY = pinned(
 
 SITUATION = pinned(situation.Tuning, first_s=5.0, again=2.0, apart_s=4.0, min_refused=3)
 
-PINNED: dict[str, dict[str, float]] = {
-    "concurrency.window": {
-        "START_GROWTH": 2,
-        "START_SHARE": 0.3,
-        "MIN_EPOCH_S": 0.1,
-        "START_ROUND_S": 0.05,
-        "PATIENT_ROUNDS": 3,
-        "MAX_EPOCH_S": 30.0,
-        "EPOCH_REQUESTS": 3.0,
-        "GAIN": 0.05,
-        "KEEP": 0.02,
-        "STEP": 8,
-        "TIMEOUT_CUT": 0.5,
-        "TIMEOUT_SHARE": 0.05,
-        "MIN_ATTEMPTS_TO_JUDGE": 20,
-    },
-    "concurrency.big_bodies": {
-        "START": 4,
-        "REACTION_S": 0.05,
-        "STEPS": 3.0,
-        "TRIGGER_S": 0.004,
-        "EMPTY": 0.1,
-        "ACCELERATION": 1.25,
-        "START_GROWTH": 2.0,
-        "GROWTH": 1.5,
-        "PAYS": 1.2,
-        "FAR": 4,
-        "LESS": 8,
-        "SHRINK_AFTER_S": 3.0,
-        "SHRINK_STEPS": 8.0,
-        "BACK_STEPS": 20.0,
-        "HOLD_S": 4.0,
-        "MAX_HOLD_S": 60.0,
-    },
-}
+WINDOW = pinned(
+    window.Tuning,
+    start=32,
+    start_growth=2.0,
+    start_share=0.3,
+    start_round_s=0.05,
+    patient_rounds=3,
+    min_epoch_s=0.1,
+    max_epoch_s=30.0,
+    epoch_requests=3.0,
+    durations_kept=33,
+    gain=0.05,
+    keep=0.02,
+    step=8,
+    timeout_cut=0.5,
+    timeout_share=0.05,
+    min_attempts_to_judge=20,
+)
 
+RATE = pinned(
+    rate.Tuning,
+    min_refusals=8,
+    mostly=0.9,
+    high=0.1,
+    low=0.03,
+    brief_s=0.03,
+    short_s=0.1,
+    long_s=1.0,
+    told=16,
+    told_refused=32,
+    rising=1.2,
+    falling=0.99,
+    above=1.02,
+    same=0.1,
+    same_after_s=0.7,
+    same_weight=0.1,
+    return_per_s=5.0,
+    min_gap_s=0.03,
+    max_gap_s=0.15,
+    probe_share=0.05,
+    probe_decay=0.9,
+    few=8,
+    min_per_s=1.0,
+    target=0.018,
+    gain=0.005,
+    quiet_s=1.2,
+    max_quiet_s=5.0,
+    quiet_refusals=3.7,
+    growth=0.1,
+    max_growth=0.2,
+    most_growth=2.0,
+    growth_s=0.1,
+    remember_s=10.0,
+    series=5,
+    series_s=3.0,
+    similar=0.7,
+    falls=0.95,
+    max_noise=0.9,
+    catch_up_s=0.05,
+    bin_s=0.05,
+    bins=20,
+)
 
-def pin(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, constants in PINNED.items():
-        for name, value in constants.items():
-            monkeypatch.setattr(f"s3_upload.control.{module}.{name}", value)
+PREFIXES = pinned(
+    prefixes.Tuning,
+    near_s=0.1,
+    certain=10.0,
+    min_refused=8,
+    judge_s=0.25,
+    forget_s=5.0,
+    max_prefixes=256,
+    rate=RATE,
+)
+
+BULK = pinned(
+    big_bodies.Tuning,
+    start=4,
+    period_steps=3.0,
+    trigger_s=0.004,
+    max_empty=0.1,
+    acceleration=1.25,
+    start_growth=2.0,
+    growth=1.5,
+    pays=1.2,
+    far=4,
+    less=8,
+    shrink_after_s=3.0,
+    shrink_steps=8.0,
+    back_steps=20.0,
+    hold_s=4.0,
+    max_hold_s=60.0,
+    enough=0.95,
+    best_s=10.0,
+)

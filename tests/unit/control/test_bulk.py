@@ -10,6 +10,7 @@ import math
 
 from s3_upload.control.concurrency.big_bodies import BulkBound
 from s3_upload.control.share.link import Look
+from tests.unit.control.constants import BULK
 
 EVERY_S = 0.1
 FULL_S = 0.06  # a queue: step 0.15 s, period five looks
@@ -19,7 +20,7 @@ class Link:
     """What a link shows to a bound: looks with a rate and a queue, while as many as allowed are in flight."""
 
     def __init__(self, max_bound: int = 256) -> None:
-        self.bulk = BulkBound(max_bound)
+        self.bulk = BulkBound(max_bound, BULK)
         self.looks = 0
         self.acked_bytes = 0.0
 

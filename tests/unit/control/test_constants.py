@@ -1,30 +1,14 @@
-"""The true tuning constants go together, whatever their values."""
+"""The true tuning goes together, whatever its values."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from s3_upload.config import UploadConfig
-from s3_upload.control.concurrency import big_bodies as bulk
-from s3_upload.control.concurrency import window
+from s3_upload.control.concurrency.big_bodies import Tuning as BulkTuning
+from s3_upload.control.concurrency.rate import Tuning as RateTuning
+from s3_upload.control.concurrency.window import Tuning as WindowTuning
 from s3_upload.control.retrying.budget import RetryTuning, SpeculationTuning
 from s3_upload.control.waiting.adaptive import PATIENCE_S, SMALL_BYTES
 from s3_upload.control.waiting.adaptive import Tuning as AdaptiveTuning
-from tests.unit.control.constants import PINNED
-
-MODULES = {
-    "concurrency.big_bodies": bulk,
-    "concurrency.window": window,
-}
-# Taken when this is imported, before any test pins them.
-TRUE: dict[str, dict[str, Any]] = {name: dict(vars(module)) for name, module in MODULES.items()}
-
-
-def test_what_is_pinned_is_there() -> None:
-    for module, constants in PINNED.items():
-        for name in constants:
-            assert isinstance(TRUE[module][name], int | float), name
-            assert getattr(MODULES[module], name) == constants[name], "not pinned"
 
 
 def test_budgets() -> None:
@@ -60,20 +44,30 @@ def test_timers() -> None:
 
 
 def test_window() -> None:
-    true = TRUE["concurrency.window"]
-    assert 1 <= true["START"] <= UploadConfig().max_in_flight
-    assert true["START_GROWTH"] > 1
-    assert 0.0 < true["START_SHARE"] < 1.0
-    assert 0.0 < true["KEEP"] < true["GAIN"] < true["START_SHARE"] * (true["START_GROWTH"] - 1)
-    assert 0.0 < true["START_ROUND_S"] <= true["MIN_EPOCH_S"] < true["MAX_EPOCH_S"]
-    assert true["PATIENT_ROUNDS"] >= 2, "one round is noise"
-    assert 0.0 < true["TIMEOUT_CUT"] < 1.0
-    assert true["TIMEOUT_SHARE"] * true["MIN_ATTEMPTS_TO_JUDGE"] >= 1.0
+    true = WindowTuning()
+    assert 1 <= true.start <= UploadConfig().max_in_flight
+    assert true.start_growth > 1.0
+    assert 0.0 < true.start_share < 1.0
+    assert 0.0 < true.keep < true.gain < true.start_share * (true.start_growth - 1.0)
+    assert 0.0 < true.start_round_s <= true.min_epoch_s < true.max_epoch_s
+    assert true.patient_rounds >= 2, "one round is noise"
+    assert 0.0 < true.timeout_cut < 1.0
+    assert true.timeout_share * true.min_attempts_to_judge >= 1.0
+
+
+def test_rate() -> None:
+    true = RateTuning()
+    assert 0.0 < true.target < true.low < true.high < true.mostly < 1.0, "what is settled at would be cut"
+    assert true.brief_s < true.short_s < true.long_s
+    assert true.falling < 1.0 < true.above < true.rising
+    assert true.bin_s * true.bins == 1.0, "they are a second"
+    assert true.growth <= true.max_growth < true.most_growth
+    assert true.min_gap_s < true.max_gap_s
 
 
 def test_bulk() -> None:
-    true = TRUE["concurrency.big_bodies"]
-    assert 1 <= true["START"] < window.START, "big bodies fill a link with fewer"
-    assert 0.0 < true["EMPTY"] < 1.0 < true["PAYS"] < true["GROWTH"] <= true["START_GROWTH"] < true["FAR"]
-    assert 0.0 < true["SHRINK_AFTER_S"] <= true["MAX_HOLD_S"]
-    assert 0.0 < true["HOLD_S"] <= true["MAX_HOLD_S"]
+    true = BulkTuning()
+    assert 1 <= true.start < WindowTuning().start, "big bodies fill a link with fewer"
+    assert 0.0 < true.max_empty < 1.0 < true.pays < true.growth <= true.start_growth < true.far
+    assert 0.0 < true.shrink_after_s <= true.max_hold_s
+    assert 0.0 < true.hold_s <= true.max_hold_s

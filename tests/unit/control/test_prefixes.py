@@ -9,8 +9,9 @@ from typing import cast
 
 import pytest
 
-from s3_upload.control.concurrency.prefixes import MAX_PREFIXES, AcceptedRates, prefix_of
+from s3_upload.control.concurrency.prefixes import AcceptedRates, prefix_of
 from s3_upload.control.concurrency.rate import AcceptedRate
+from tests.unit.control.constants import PREFIXES
 from tests.unit.control.limiter_rig import FixedWindows, SlidingWindow, TokenBucket, upload
 
 
@@ -32,13 +33,13 @@ def test_a_prefix_is_what_comes_before_the_last_slash(key: str, prefix: str) -> 
 
 
 def test_at_first_there_is_one_rate_for_all_and_nothing_is_limited() -> None:
-    rates = AcceptedRates()
+    rates = AcceptedRates(PREFIXES)
     assert rates.of("a/1") is rates.of("b/1")
     assert not rates.limited
 
 
 def test_a_prefix_that_is_refused_while_others_are_not_is_held_back_alone() -> None:
-    rates = AcceptedRates()
+    rates = AcceptedRates(PREFIXES)
     run(rates, ["a/1", "b/1"], {"a/1"}, from_s=0.0, until_s=4.0)
     assert rates.of("a/2").limited
     assert not rates.of("b/2").limited
@@ -46,21 +47,21 @@ def test_a_prefix_that_is_refused_while_others_are_not_is_held_back_alone() -> N
 
 
 def test_where_all_are_refused_one_rate_holds_for_all() -> None:
-    rates = AcceptedRates()
+    rates = AcceptedRates(PREFIXES)
     run(rates, ["a/1", "b/1"], {"a/1", "b/1"}, from_s=0.0, until_s=2.5)
     assert rates.of("a/1") is rates.of("b/1")
     assert rates.of("a/1").limited
 
 
 def test_too_many_prefixes_are_not_told_apart() -> None:
-    rates = AcceptedRates()
-    keys = [f"{number}/x" for number in range(MAX_PREFIXES + 10)]
+    rates = AcceptedRates(PREFIXES)
+    keys = [f"{number}/x" for number in range(PREFIXES.max_prefixes + 10)]
     run(rates, keys, set(keys[:10]), from_s=0.0, until_s=4.0)
     assert len({id(rates.of(key)) for key in keys}) == 1
 
 
 def test_when_a_prefix_is_free_again_it_falls_under_the_rate_of_all() -> None:
-    rates = AcceptedRates()
+    rates = AcceptedRates(PREFIXES)
     run(rates, ["a/1", "b/1"], {"a/1"}, from_s=0.0, until_s=4.0)
     run(rates, ["a/1", "b/1"], set(), from_s=4.0, until_s=30.0)
     assert rates.of("a/1") is rates.of("b/1")
@@ -73,7 +74,7 @@ class Folders:
     limited = True
 
     def __init__(self, size: int, at_once: int) -> None:
-        self.rates = AcceptedRates()
+        self.rates = AcceptedRates(PREFIXES)
         self.seen: set[str] = set()
         self._keys = self._walk(size, at_once)
         self._next = next(self._keys)

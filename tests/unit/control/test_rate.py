@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_upload.control.concurrency.rate import AcceptedRate
+from tests.unit.control.constants import RATE
 from tests.unit.control.limiter_rig import (
     FixedWindows,
     Noise,
@@ -30,7 +31,7 @@ def allowed(steps: Steps, until_s: float) -> float:
 
 
 def run(limiter: Limiter, steps: Steps, *, delay_s: float, until_s: float, phase_s: float = 0.4) -> Result:
-    return upload(limiter(steps, phase_s), AcceptedRate(), until_s=until_s, delay_s=delay_s)
+    return upload(limiter(steps, phase_s), AcceptedRate(tuning=RATE), until_s=until_s, delay_s=delay_s)
 
 
 # --- what is reached --------------------------------------------------------------------------------
@@ -86,7 +87,7 @@ def test_refusals_that_do_not_depend_on_the_rate_hold_nothing_back(share: float,
     """In the end: that they do not, has to be found out; of many refusals less surely."""
     opened = 0
     for seed in range(10):
-        rate = AcceptedRate()
+        rate = AcceptedRate(tuning=RATE)
         upload(Noise(share, random.Random(seed)), rate, until_s=12.0, delay_s=0.1, max_in_flight=100)
         opened += not rate.limited
     assert opened >= at_least
@@ -107,21 +108,21 @@ def answered(rate: AcceptedRate, pattern: str, *, from_s: float, until_s: float,
 
 def blocked_at(per_s: int) -> AcceptedRate:
     """One that has just seen the allowance of a second used up."""
-    rate = AcceptedRate()
+    rate = AcceptedRate(tuning=RATE)
     answered(rate, "+" * per_s, from_s=10.0, until_s=10.8)
     answered(rate, "-" * 8, from_s=10.8, until_s=10.81)
     return rate
 
 
 def test_without_a_refusal_nothing_is_held_back() -> None:
-    rate = AcceptedRate()
+    rate = AcceptedRate(tuning=RATE)
     answered(rate, "+" * 1000, from_s=0.0, until_s=1.0)
     assert not rate.limited
     assert rate.take(now=1.0)
 
 
 def test_a_few_strays_hold_nothing_back() -> None:
-    rate = AcceptedRate()
+    rate = AcceptedRate(tuning=RATE)
     for second in range(10):
         answered(rate, "-" * 7 + "+" * 1000, from_s=second, until_s=second + 1.0)
     assert not rate.limited
@@ -134,7 +135,7 @@ def test_an_allowance_used_up_says_how_large_it_was() -> None:
 
 
 def test_what_was_sent_before_a_cut_says_nothing_new() -> None:
-    rate = AcceptedRate()
+    rate = AcceptedRate(tuning=RATE)
     answered(rate, "+" * 200, from_s=10.0, until_s=10.8)
     answered(rate, "-" * 500, from_s=10.8, until_s=10.85, age_s=0.1)
     assert rate.limit_per_s == pytest.approx(1.02 * 200)
@@ -150,7 +151,7 @@ def test_what_had_been_accepted_and_is_answered_after_the_cut_was_allowed_too() 
 
 def test_at_a_small_rate_a_few_percent_too_much_are_found_out() -> None:
     """One in 15, of 103 a second: too few within one second to be told from strays."""
-    rate = AcceptedRate(107.0)
+    rate = AcceptedRate(107.0, RATE)
     answered(rate, "-" + ("+" * 14 + "-") * 11, from_s=10.0, until_s=11.6)
     assert rate.limit_per_s == pytest.approx(1.02 * 96, abs=2)
 
@@ -193,7 +194,7 @@ def test_what_is_accepted_ends_the_block_only_if_it_was_sent_after_the_last_refu
 
 
 def test_interleaved_refusals_cut_to_what_was_accepted() -> None:
-    rate = AcceptedRate()
+    rate = AcceptedRate(tuning=RATE)
     answered(rate, "+" * 400, from_s=9.0, until_s=10.0)
     answered(rate, "-+" * 100, from_s=10.0, until_s=10.5)
     assert rate.limited
@@ -202,14 +203,14 @@ def test_interleaved_refusals_cut_to_what_was_accepted() -> None:
 
 
 def test_turns_are_evenly_spaced_and_what_was_missed_is_made_up_for() -> None:
-    rate = AcceptedRate(100.0)
+    rate = AcceptedRate(100.0, RATE)
     assert [rate.take(now=5.0 + n / 1000) for n in (0, 1, 9)] == [True, True, True]  # 50 ms were missed
     taken = sum(rate.take(now=5.01 + n / 1000) for n in range(1000))
     assert taken == pytest.approx(103, abs=2)
 
 
 def test_what_is_given_back_can_be_taken_again() -> None:
-    rate = AcceptedRate(1.0)
+    rate = AcceptedRate(1.0, RATE)
     assert rate.take(now=5.0)
     assert not rate.take(now=5.0)
     rate.give_back()
@@ -217,7 +218,7 @@ def test_what_is_given_back_can_be_taken_again() -> None:
 
 
 def test_how_many_may_begin_is_what_can_be_taken() -> None:
-    rate = AcceptedRate(1000.0)
+    rate = AcceptedRate(1000.0, RATE)
     rate.take(now=5.0)
     while rate.take(now=5.0):
         pass
@@ -227,7 +228,7 @@ def test_how_many_may_begin_is_what_can_be_taken() -> None:
 
 
 def test_a_limit_that_holds_nobody_back_is_forgotten() -> None:
-    rate = AcceptedRate(1000.0)
+    rate = AcceptedRate(1000.0, RATE)
     answered(rate, "+" * 130, from_s=1.0, until_s=14.0)
     assert not rate.limited
 
@@ -239,7 +240,7 @@ answers = st.tuples(st.booleans(), st.floats(0.0, 2.0), st.floats(0.0, 5.0), st.
 def test_whatever_is_answered_a_request_may_begin_within_a_second(
     story: list[tuple[bool, float, float, int]],
 ) -> None:
-    rate = AcceptedRate()
+    rate = AcceptedRate(tuning=RATE)
     now = 0.0
     for is_accepted, pause_s, age_s, times in story:
         now += pause_s
@@ -263,6 +264,6 @@ def test_a_store_that_refused_all_it_got_first_is_used_within_seconds() -> None:
         def allows(self, now: float) -> bool:
             return now > 0.2
 
-    rate = AcceptedRate()
+    rate = AcceptedRate(tuning=RATE)
     result = upload(NotYet(), rate, until_s=5.0, delay_s=0.005, max_in_flight=100)
     assert result.accepted > 800

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control.concurrency import window
-from s3_upload.control.concurrency.window import AdaptiveWindow, Goodput
+from s3_upload.control.concurrency.window import Goodput
 from tests.unit.control.reports import RESET
-from tests.unit.control.window_rig import START_ROUND_S, Run, probing, run_model
+from tests.unit.control.window_rig import START_ROUND_S, Run, adaptive_window, probing, run_model
 
 # --- 1: epochs -------------------------------------------------------------------------------------
 
@@ -80,56 +79,56 @@ def test_anything_is_a_rise_from_nothing() -> None:
 
 
 def test_the_start_doubles_the_window_in_each_round_while_goodput_rises() -> None:
-    run = Run(AdaptiveWindow(10_000, start=16))
+    run = Run(adaptive_window(10_000, start=16))
     assert [run.round(objects) for objects in (100, 200, 400, 800)] == [32, 64, 128, 256]
 
 
 def test_a_round_lets_the_window_double_at_most() -> None:
-    run = Run(AdaptiveWindow(10_000, start=16))
+    run = Run(adaptive_window(10_000, start=16))
     assert run.succeed(1000, within_s=START_ROUND_S - 0.0001) == 32
 
 
 def test_the_window_grows_with_every_success_of_the_start_that_it_was_filled_for() -> None:
-    run = Run(AdaptiveWindow(10_000, start=16))
+    run = Run(adaptive_window(10_000, start=16))
     assert run.succeed(5, within_s=0.001) == 21
     assert run.succeed(5, within_s=0.001, filled=False) == 21
 
 
 def test_a_round_is_over_when_what_was_sent_in_it_is_answered() -> None:
     """Requests of the round before say how fast that was."""
-    run = Run(AdaptiveWindow(10_000, start=16))
+    run = Run(adaptive_window(10_000, start=16))
     run.round(100)
     assert run.succeed(4000, within_s=0.4, age_s=0.5) == 64
     assert run.succeed(1000, within_s=0.1, age_s=0.15) == 128
 
 
 def test_one_round_without_a_rise_is_noise() -> None:
-    run = Run(AdaptiveWindow(10_000, start=16))
+    run = Run(adaptive_window(10_000, start=16))
     assert [run.round(objects) for objects in (100, 200, 190, 800, 1600)] == [32, 64, 128, 128, 256]
 
 
 def test_after_three_rounds_without_a_rise_the_start_is_over_at_the_best_window() -> None:
     """The store does 8,000 a second, however many are asked for at once."""
-    run = Run(AdaptiveWindow(10_000, start=16))
+    run = Run(adaptive_window(10_000, start=16))
     assert [run.round(objects) for objects in (100, 200, 400, 400, 400, 400)] == [32, 64, 128, 256, 256, 64]
     assert run.succeed(1000) == 72  # measured at 64: a probe
 
 
 @pytest.mark.parametrize(("objects", "limit"), [(1290, 64), (1310, 128)])
 def test_a_doubled_window_is_to_bring_30_percent(objects: int, limit: int) -> None:
-    run = Run(AdaptiveWindow(10_000, start=16))
+    run = Run(adaptive_window(10_000, start=16))
     run.round(1000)
     run.round(objects)
     assert run.round(objects) == limit
 
 
 def test_at_the_maximum_the_start_stays_there() -> None:
-    run = Run(AdaptiveWindow(20, start=16))
+    run = Run(adaptive_window(20, start=16))
     assert [run.round(objects) for objects in (1000, 1250, 1250, 1250)] == [20, 20, 20, 20]
 
 
 def test_only_successes_make_the_start_grow() -> None:
-    run = Run(AdaptiveWindow(10_000, start=16))
+    run = Run(adaptive_window(10_000, start=16))
     run.now = 1.0
     for _ in range(100):
         run.end(RESET)
@@ -137,7 +136,7 @@ def test_only_successes_make_the_start_grow() -> None:
 
 
 def test_a_start_that_is_not_filled_goes_on_when_it_is() -> None:
-    run = Run(AdaptiveWindow(10_000, start=16))
+    run = Run(adaptive_window(10_000, start=16))
     run.round(100)
     for _ in range(10):
         run.round(100, filled=False)
@@ -145,8 +144,8 @@ def test_a_start_that_is_not_filled_goes_on_when_it_is() -> None:
 
 
 def test_it_starts_within_the_maximum() -> None:
-    assert AdaptiveWindow(10_000).limit == window.START
-    assert AdaptiveWindow(5).limit == 5
+    assert adaptive_window(10_000).limit == 32
+    assert adaptive_window(5).limit == 5
 
 
 @pytest.mark.parametrize("response_s", [0.05, 0.1, 0.2])
@@ -155,7 +154,7 @@ def test_the_hundreds_of_requests_that_latency_needs_are_found_within_two_second
     response_s: float, seed: int
 ) -> None:
     """Whatever the noise: the machine stands still for 50 ms, three times a second."""
-    adaptive = AdaptiveWindow(2_048)
+    adaptive = adaptive_window(2_048)
     run_model(adaptive, until_s=2.0, response_s=response_s, per_s=10_000.0, seed=seed)
     assert adaptive.limit >= 0.7 * 10_000 * response_s
 
@@ -241,7 +240,7 @@ def test_a_window_that_pays_grows_to_its_maximum() -> None:
 
 
 def test_a_window_that_is_not_filled_does_not_start() -> None:
-    run = Run(AdaptiveWindow(10_000, start=16))
+    run = Run(adaptive_window(10_000, start=16))
     assert run.succeed(1000, within_s=1.0, filled=False) == 16
 
 

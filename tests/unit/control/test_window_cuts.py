@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.control.concurrency.window import AdaptiveWindow, FixedWindow
+from s3_upload.control.concurrency.window import FixedWindow
 from s3_upload.report import SUCCESS
 from tests.unit.control.reports import RESET, THROTTLE, TIMEOUT, attempt
-from tests.unit.control.window_rig import START_ROUND_S, Run
+from tests.unit.control.window_rig import START_ROUND_S, Run, adaptive_window
 
 # --- refusals --------------------------------------------------------------------------------------
 
 
 def test_what_is_refused_for_its_rate_says_nothing_of_the_window() -> None:
-    run = Run(AdaptiveWindow(10_000, start=100))
+    run = Run(adaptive_window(10_000, start=100))
     run.now = 1.0
     for _ in range(1000):
         run.end(THROTTLE, age_s=0.02)
@@ -27,7 +27,7 @@ def test_what_is_refused_for_its_rate_says_nothing_of_the_window() -> None:
 
 def with_timeouts(attempts: int, timeouts: int) -> int:
     """The limit, from 100, after an epoch in which that many of the attempts timed out."""
-    run = Run(AdaptiveWindow(100, start=100))
+    run = Run(adaptive_window(100, start=100))
     for _ in range(timeouts):
         run.end(TIMEOUT)
     return run.round(attempts - timeouts)
@@ -44,7 +44,7 @@ def test_a_few_attempts_prove_nothing(attempts: int, limit: int) -> None:
 
 
 def test_256_timeouts_at_once_cost_one_cut() -> None:
-    run = Run(AdaptiveWindow(256, start=256))
+    run = Run(adaptive_window(256, start=256))
     run.succeed(256, within_s=START_ROUND_S / 2)
     run.now = 60.0
     for _ in range(256):
@@ -55,7 +55,7 @@ def test_256_timeouts_at_once_cost_one_cut() -> None:
 
 @pytest.mark.parametrize(("age_s", "limit"), [(59.0, 50), (0.1, 25)])
 def test_only_what_was_sent_after_the_last_cut_counts(age_s: float, limit: int) -> None:
-    run = Run(AdaptiveWindow(100, start=100))
+    run = Run(adaptive_window(100, start=100))
     run.now = 60.0
     for _ in range(100):
         run.end(TIMEOUT)
@@ -89,7 +89,7 @@ endings = st.tuples(
 def test_the_limit_stays_between_one_and_its_maximum_and_replays(
     max_limit: int, story: list[tuple[str, float, float, int, bool, int]]
 ) -> None:
-    runs = [Run(AdaptiveWindow(max_limit)) for _ in range(2)]
+    runs = [Run(adaptive_window(max_limit)) for _ in range(2)]
     limits: list[list[int]] = []
     for run in runs:
         limits.append([])
@@ -103,6 +103,6 @@ def test_the_limit_stays_between_one_and_its_maximum_and_replays(
 
 
 def test_an_attempt_that_ends_before_anything_else_did() -> None:
-    adaptive = AdaptiveWindow(10, start=10)
+    adaptive = adaptive_window(10, start=10)
     adaptive.observe(attempt(started_s=0.0, ended_s=0.0, outcome=THROTTLE), now=0.0, in_flight=1)
     assert adaptive.limit == 10

@@ -1,4 +1,4 @@
-"""A window, and what ends in it, on a clock that the test moves. Constants are those of `constants.py`."""
+"""A window, with the tuning of `constants.py`, and what ends in it, on a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import heapq
 import random
 from typing import Any
 
+import msgspec
+
 from s3_upload.control.concurrency.window import AdaptiveWindow
 from s3_upload.report import SUCCESS
+from tests.unit.control.constants import WINDOW
 from tests.unit.control.reports import TIMEOUT, attempt
 
 EPOCH_S = 0.1
@@ -15,6 +18,10 @@ EPOCH_S = 0.1
 START_ROUND_S = 0.05
 """The length of a round of the start while requests are fast."""
 PAUSE_S, PAUSES = 0.05, 0.15
+
+
+def adaptive_window(max_limit: int, start: int = 32) -> AdaptiveWindow:
+    return AdaptiveWindow(max_limit, msgspec.structs.replace(WINDOW, start=start))
 
 
 class Run:
@@ -54,7 +61,7 @@ class Run:
 
 def probing(limit: int, *, max_limit: int = 10_000) -> Run:
     """A window that is through with its start, nothing learned yet, at the begin of an epoch."""
-    run = Run(AdaptiveWindow(max_limit, start=2 * limit))
+    run = Run(adaptive_window(max_limit, start=2 * limit))
     run.now = EPOCH_S
     for _ in range(20):
         run.end(TIMEOUT)  # step 6: half of it

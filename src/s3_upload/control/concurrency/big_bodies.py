@@ -6,22 +6,22 @@ faster.  Requests that end are too rare to learn from (64 parts of 5 MiB take 27
 looks at the connections.
 
 Theory of operation.  Where the bottleneck's queue never runs empty, the link is full, whoever fills it;
-where it does, it idles.  Looks are judged in periods of STEPS steps (a step: a round trip and REACTION_S) in
-which as many requests as allowed were in flight; `empty` is the share of looks with a queue of at most
-TRIGGER_S, or with nothing of ours that waits to be sent.
+where it does, it idles.  Looks are judged in periods of `period_steps` steps (a step: a round trip and
+REACTION_S) in which as many requests as allowed were in flight; `empty` is the share of looks with a queue
+of at most `trigger_s`, or with nothing of ours that waits to be sent.
 
-1. *Starting*, from START, until a queue is seen: times START_GROWTH each period.
-2. *Short*: `empty` is above EMPTY.  Times GROWTH, at least one more.  Not while the rate is ACCELERATION
-   times that of the period before: what is there is still opening its congestion windows.
-3. *No gain*: growth to FAR times the number for which the rate last rose by PAYS, and no queue, shows that
-   the limit lies elsewhere (the store, the disk, this machine): back to that number, and no growth for
-   HOLD_S, doubled each time up to MAX_HOLD_S.
-4. *Windows cut*: a queue that overflows leaves congestion windows that together let less than ENOUGH of the
-   highest rate of late (BEST_S) through, and open slowly: as many as make up for it (`link`, step 6), at
-   most twice as many as there are, at once; again when those have had their time.
-5. *Full*: no look was empty.  When that has lasted SHRINK_AFTER_S and SHRINK_STEPS steps, 1/LESS less, at
-   least one.  If the link runs short within BACK_STEPS steps of that, the next time is doubled, up to
-   MAX_HOLD_S.
+1. *Starting*, from `start`, until a queue is seen: times `start_growth` each period.
+2. *Short*: `empty` is above `max_empty`.  Times `growth`, at least one more.  Not while the rate is
+   `acceleration` times that of the period before: what is there is still opening its congestion windows.
+3. *No gain*: growth to `far` times the number for which the rate last rose by `pays`, and no queue, shows
+   that the limit lies elsewhere (the store, the disk, this machine): back to that number, and no growth for
+   `hold_s`, doubled each time up to `max_hold_s`.
+4. *Windows cut*: a queue that overflows leaves congestion windows that together let less than `enough` of
+   the highest rate of late (`best_s`) through, and open slowly: as many as make up for it (`link`, step 6),
+   at most twice as many as there are, at once; again when those have had their time.
+5. *Full*: no look was empty.  When that has lasted `shrink_after_s` and `shrink_steps` steps, 1/`less`
+   less, at least one.  If the link runs short within `back_steps` steps of that, the next time is doubled,
+   up to `max_hold_s`.
 
 `bound` never leaves [1, max_bound].
 """
@@ -30,53 +30,90 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from s3_upload.control.share.link import FRESH_TRIPS, REACTION_S, Look, Recent, fresh_connections
 
 BULK_BYTES = 1 << 20
-START = 4
-STEPS = 3.0
-TRIGGER_S = 0.004
-EMPTY = 0.1
-ACCELERATION = 1.25
-START_GROWTH, GROWTH = 2.0, 1.5
-PAYS, FAR = 1.2, 4
-LESS = 8
-SHRINK_AFTER_S, SHRINK_STEPS, BACK_STEPS = 3.0, 8.0, 20.0
-HOLD_S, MAX_HOLD_S = 4.0, 60.0
-ENOUGH, BEST_S = 0.95, 10.0
+"""A body of at least this size is bulk."""
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory."""
+
+    start: int = 4
+    """The bound at first."""
+    period_steps: float = 3.0
+    """How many steps a period takes."""
+    trigger_s: float = 0.004
+    """A queue of more than so many seconds keeps the link busy."""
+    max_empty: float = 0.1
+    """The share of looks without a queue above which the link idles (step 2)."""
+    acceleration: float = 1.25
+    """A rate of so many times that of the period before still grows by itself (step 2)."""
+    start_growth: float = 2.0
+    """What a period multiplies the bound by in the start (step 1)."""
+    growth: float = 1.5
+    """What a period multiplies the bound by later (step 2)."""
+    pays: float = 1.2
+    """A rate of so many times the one before shows that growth paid (step 3)."""
+    far: int = 4
+    """Growth to so many times the bound that last paid is in vain (step 3)."""
+    less: int = 8
+    """A full link is given one request in so many less (step 5)."""
+    shrink_after_s: float = 3.0
+    """How long a link has to be full for that at first, in seconds (step 5)."""
+    shrink_steps: float = 8.0
+    """How many steps it has to be full at the least (step 5)."""
+    back_steps: float = 20.0
+    """If the link idles within so many steps of that, the next time is doubled (step 5)."""
+    hold_s: float = 4.0
+    """How long nothing grows after growth in vain at first, in seconds (step 3)."""
+    max_hold_s: float = 60.0
+    """How long at the most, in seconds (steps 3 and 5)."""
+    enough: float = 0.95
+    """Windows that let less than this share of the highest rate through have been cut (step 4)."""
+    best_s: float = 10.0
+    """The highest rate is that of so many seconds (step 4)."""
+
+
+DEFAULT = Tuning()
 
 
 class BulkBound:
     """The algorithm of the module's theory. `bound`: bulk requests that may be in flight."""
 
-    def __init__(self, max_bound: int) -> None:
+    def __init__(self, max_bound: int, tuning: Tuning = DEFAULT) -> None:
+        self._tuning = tuning
         self._max_bound = max_bound
-        self.bound = min(START, max_bound)
+        self.bound = min(tuning.start, max_bound)
         self._starting = True
         self._since_s = 0.0  # begin of the period, and what was acknowledged before it
         self._acked_bytes = 0
         self._looks = self._empty = self._filled = 0
         self._rate = 0.0  # of the period before
-        self._paid = self.bound, 0.0  # the number for which the rate last rose by PAYS, and that rate
-        self._hold_s = HOLD_S
+        self._paid = self.bound, 0.0  # the number for which the rate last rose by `pays`, and that rate
+        self._hold_s = tuning.hold_s
         self._grow_from_s = 0.0
         self._full_since_s = 0.0
         self._shrunk_s = -math.inf
-        self._shrink_after_s = SHRINK_AFTER_S
+        self._shrink_after_s = tuning.shrink_after_s
         self._rates = Recent()
         self._mended_s = -math.inf
 
     def decide(self, look: Look, in_flight: int, *, now: float) -> int:
         """The bound from now on; `in_flight`: bulk requests there are. `now` only grows."""
+        tuning = self._tuning
         step_s = look.base_s + look.queue_s + REACTION_S
         self._looks += 1
-        self._empty += look.queue_s <= TRIGGER_S or not look.waiting
+        self._empty += look.queue_s <= tuning.trigger_s or not look.waiting
+        # A period counts only if it was filled all through: the bound says nothing of what was not sent.
         self._filled += in_flight >= self.bound
-        self._rates.add(look.bytes_per_s, now=now, over_s=BEST_S)
+        self._rates.add(look.bytes_per_s, now=now, over_s=tuning.best_s)
         if in_flight >= self.bound and not self._starting:
             self._mend(look, step_s, now)
         elapsed_s = now - self._since_s
-        if elapsed_s < STEPS * step_s:
+        if elapsed_s < tuning.period_steps * step_s:
             return self.bound
         rate = (look.acked_bytes - self._acked_bytes) / elapsed_s
         if self._filled == self._looks:
@@ -87,45 +124,50 @@ class BulkBound:
 
     def _mend(self, look: Look, step_s: float, now: float) -> None:
         """Step 4."""
-        if look.queue_s > TRIGGER_S or now - self._mended_s <= (FRESH_TRIPS + 1.0) * step_s:
+        if look.queue_s > self._tuning.trigger_s or now - self._mended_s <= (FRESH_TRIPS + 1.0) * step_s:
             return
-        missing = ENOUGH * self._rates.most - look.window_bytes_per_s
+        missing = self._tuning.enough * self._rates.most - look.window_bytes_per_s
         if missing > 0.0:
             self._set(self.bound + min(self.bound, fresh_connections(missing, look.base_s)))
             self._mended_s = now
 
     def _judge(self, rate: float, empty: float, step_s: float, now: float) -> None:
+        tuning = self._tuning
         if empty < 1.0:
             self._starting = False
         if empty == 0.0:
             self._paid = self.bound, rate
-            if now - self._full_since_s >= max(self._shrink_after_s, SHRINK_STEPS * step_s):
-                self._set(self.bound - max(1, self.bound // LESS))
+            # Fewer may fill it as well, and would queue less; now and then that is tried.
+            if now - self._full_since_s >= max(self._shrink_after_s, tuning.shrink_steps * step_s):
+                self._set(self.bound - max(1, self.bound // tuning.less))
                 self._full_since_s = self._shrunk_s = now
             return
         self._full_since_s = now
-        if empty <= EMPTY:
+        if empty <= tuning.max_empty:
             return
-        if now - self._shrunk_s < BACK_STEPS * step_s:
-            self._shrink_after_s = min(2.0 * self._shrink_after_s, MAX_HOLD_S)
+        if now - self._shrunk_s < tuning.back_steps * step_s:
+            # It was one too few: try that half as often.
+            self._shrink_after_s = min(2.0 * self._shrink_after_s, tuning.max_hold_s)
             self._shrunk_s = -math.inf
         self._grow(rate, now)
 
     def _grow(self, rate: float, now: float) -> None:
         """Steps 1 to 3."""
+        tuning = self._tuning
         paid, paid_rate = self._paid
-        if rate >= PAYS * paid_rate:
+        if rate >= tuning.pays * paid_rate:
             self._paid = self.bound, rate
-            self._hold_s = HOLD_S
-        elif self.bound >= FAR * paid:
+            self._hold_s = tuning.hold_s
+        # Four times as many and no faster: the store, the disk or this machine limits.
+        elif self.bound >= tuning.far * paid:
             self._set(paid)
             self._starting = False
             self._grow_from_s = now + self._hold_s
-            self._hold_s = min(2.0 * self._hold_s, MAX_HOLD_S)
+            self._hold_s = min(2.0 * self._hold_s, tuning.max_hold_s)
             return
-        accelerating = rate >= ACCELERATION * self._rate
+        accelerating = rate >= tuning.acceleration * self._rate
         if now >= self._grow_from_s and (self._starting or not accelerating):
-            growth = START_GROWTH if self._starting else GROWTH
+            growth = tuning.start_growth if self._starting else tuning.growth
             self._set(max(self.bound + 1, int(self.bound * growth)))
 
     def _set(self, bound: int) -> None:

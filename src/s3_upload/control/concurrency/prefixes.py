@@ -9,15 +9,15 @@ Theory of operation.
 
 1. There is one rate for all, and as long as that knows no limit, nothing else is counted.
 2. While it does, what is accepted and refused is counted for each prefix (a key up to its last "/").  What
-   was accepted says nothing unless it lies between two refusals at most NEAR_S apart: a store that counts
+   was accepted says nothing unless it lies between two refusals at most `near_s` apart: a store that counts
    whole seconds refuses at their ends, and a walk through folders has just left one and begun the next.
-3. Were all counted together, a refusal would meet each prefix as likely as it has requests among those since
-   the refusal before: that share of one refusal is *expected* of it.  A prefix of which x were expected has
-   none with a probability of less than exp(-x).  One with CERTAIN expected and none met is *free*.  (Shares
-   of a longer time would not do: refusals come in bursts, and a walk through folders meets them one by one.)
-   Once some are free, each that has met MIN_REFUSED gets a rate of its own, which begins with what was
-   accepted of it, and the one for all is open again.
-4. Without such a result the counts are begun anew after FORGET_S.  Of more than MAX_PREFIXES at a time
+3. Were all counted together, a refusal would meet each prefix as likely as it has requests among those
+   since the refusal before: that share of one refusal is *expected* of it.  A prefix of which x were
+   expected has none with a probability of less than exp(-x).  One with `certain` expected and none met is
+   *free*.  (Shares of a longer time would not do: refusals come in bursts, and a walk through folders meets
+   them one by one.)  Once some are free, each that has met `min_refused` gets a rate of its own, which
+   begins with what was accepted of it, and the one for all is open again.
+4. Without such a result the counts begin again after `forget_s`.  Of more than `max_prefixes` at a time
    nothing is said.
 """
 
@@ -27,13 +27,31 @@ import math
 
 import msgspec
 
+from s3_upload.control.concurrency import rate
 from s3_upload.control.concurrency.rate import AcceptedRate
 
-NEAR_S = 0.1
-CERTAIN = 10.0
-MIN_REFUSED = 8
-JUDGE_S, FORGET_S = 0.25, 5.0
-MAX_PREFIXES = 256
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory, and those of each rate."""
+
+    near_s: float = 0.1
+    """Two refusals that are further apart, in seconds, say nothing of what was accepted between them
+    (step 2)."""
+    certain: float = 10.0
+    """How many refusals a prefix has to have missed to be free (step 3): by chance one in 22,000 does."""
+    min_refused: int = 8
+    """How many refusals a prefix has to have met for a rate of its own (step 3)."""
+    judge_s: float = 0.25
+    """The least time from one judgement to the next, in seconds: each looks at all prefixes."""
+    forget_s: float = 5.0
+    """After so many seconds without a result the counts begin again (step 4)."""
+    max_prefixes: int = 256
+    """Of more prefixes at a time nothing is said (step 4), so that counting them costs little."""
+    rate: rate.Tuning = rate.DEFAULT
+    """The constants of each rate."""
+
+
+DEFAULT = Tuning()
 
 
 class Count(msgspec.Struct):
@@ -48,8 +66,9 @@ class Count(msgspec.Struct):
 class AcceptedRates:
     """The algorithm of the module's theory."""
 
-    def __init__(self) -> None:
-        self._all = AcceptedRate()
+    def __init__(self, tuning: Tuning = DEFAULT) -> None:
+        self._tuning = tuning
+        self._all = AcceptedRate(tuning=tuning.rate)
         self._apart: dict[str, AcceptedRate] = {}
         self._counts: dict[str, Count] = {}
         self._since_s = -math.inf  # when the counts were begun
@@ -65,15 +84,17 @@ class AcceptedRates:
         """The rate that a request for `key` falls under."""
         if self._apart:
             prefix = prefix_of(key)
-            rate = self._apart.get(prefix)
-            if rate is not None:
-                if rate.limited:
-                    return rate
+            own = self._apart.get(prefix)
+            if own is not None:
+                if own.limited:
+                    return own
+                # The store allows this prefix more than is sent: it needs no rate of its own any more.
                 del self._apart[prefix]
         return self._all
 
     def accepted(self, key: str, *, sent_s: float, now: float) -> None:
         """A request for `key` that began at `sent_s` has succeeded."""
+        # Without a limit nothing is counted: a run of a million objects pays nothing for this.
         if self._all.limited:
             count = self._count_of(key)
             count.accepted += 1
@@ -90,16 +111,18 @@ class AcceptedRates:
         prefix = prefix_of(key)
         count = self._counts.get(prefix)
         if count is None:
+            # A count that is not kept is thrown away: too many prefixes, or one with a rate of its own.
             count = Count()
-            if prefix not in self._apart and len(self._counts) <= MAX_PREFIXES:
+            if prefix not in self._apart and len(self._counts) <= self._tuning.max_prefixes:
                 self._counts[prefix] = count
         return count
 
     def _count_refusal(self, key: str, now: float) -> None:
         """Step 2."""
-        near = now - self._refused_s <= NEAR_S
+        tuning = self._tuning
+        near = now - self._refused_s <= tuning.near_s
         self._refused_s = now
-        if now - self._since_s > FORGET_S:
+        if now - self._since_s > tuning.forget_s:
             self._counts.clear()
             self._since_s = now
         met = self._count_of(key)
@@ -111,21 +134,24 @@ class AcceptedRates:
                 count.expected += count.since_last / max(answered, 1)
             count.since_last = 0
         if now >= self._judge_s:
-            self._judge_s = now + JUDGE_S
+            self._judge_s = now + tuning.judge_s
             self._judge(now)
 
     def _judge(self, now: float) -> None:
         """Step 3."""
+        tuning = self._tuning
         counts = self._counts
-        if not 1 < len(counts) + len(self._apart) <= MAX_PREFIXES:
+        if not 1 < len(counts) + len(self._apart) <= tuning.max_prefixes:
             return
-        if not any(not count.refused and count.expected >= CERTAIN for count in counts.values()):
+        # As long as every prefix is refused the limit may be the whole bucket's.
+        if not any(not count.refused and count.expected >= tuning.certain for count in counts.values()):
             return
-        hit = {prefix: count for prefix, count in counts.items() if count.refused >= MIN_REFUSED}
+        hit = {prefix: count for prefix, count in counts.items() if count.refused >= tuning.min_refused}
         for prefix, count in hit.items():
-            self._apart[prefix] = AcceptedRate(count.accepted / max(now - self._since_s, JUDGE_S))
+            per_s = count.accepted / max(now - self._since_s, tuning.judge_s)
+            self._apart[prefix] = AcceptedRate(per_s, tuning.rate)
         if hit:
-            self._all = AcceptedRate()
+            self._all = AcceptedRate(tuning=tuning.rate)
             self._counts = {}
             self._since_s = -math.inf
 

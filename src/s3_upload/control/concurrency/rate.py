@@ -8,41 +8,41 @@ about a second.  So the rate to keep is the one that was accepted in the last se
 Theory of operation.
 
 1. *Open*: no limit is known and nothing is held back.
-2. *Episode*: what was answered since a first refusal, at most LONG_S of it, or as much (up to MAX_QUIET_S)
-   as has MIN_REFUSALS where their share is LOW.  With so many (fewer are strays) it ends in a *cut*, in each
-   of three cases:
+2. *Episode*: what was answered since a first refusal, at most `long_s` of it, or as much (up to
+   `max_quiet_s`) as has `min_refusals` where their share is `low`.  With so many (fewer are strays) it ends
+   in a *cut*, in each of three cases:
 
-       share refused >= MOSTLY                  an allowance is used up
-       share refused >= HIGH, after SHORT_S     more was sent than is allowed (or BRIEF_S and TOLD_REFUSED)
-       share refused >= LOW, after LONG_S       the same, by less
+       share refused >= mostly                  an allowance is used up
+       share refused >= high, after short_s     more was sent than is allowed (or brief_s and told_refused)
+       share refused >= low, after long_s       the same, by less
 
-   While no limit is known, and what is accepted still rises by RISING (the window grows), only the first
+   While no limit is known, and what is accepted still rises by `rising` (the window grows), only the first
    counts.
-3. *Cut*: the limit becomes ABOVE times what was accepted in the last second.  Requests sent before it say
+3. *Cut*: the limit becomes `above` times what was accepted in the last second.  Requests sent before it say
    nothing new.  What is held to for the moment is less: what was accepted in the episode.  Each success
-   brings that nearer to the limit, by RETURN_PER_S.  Where nothing was accepted the limit is a guess, and
-   each success adds as much to it.  After a second cut within SAME_AFTER_S, by which less was accepted in the
-   last second than by the first (FALLING), that second had what a bucket had saved up: the limit becomes
-   what was accepted from cut to cut.
-4. *Blocked*, after a cut for MOSTLY: what is held to is PROBE_SHARE of the limit, since all would be
+   brings that nearer to the limit, by `return_per_s`.  Where nothing was accepted the limit is a guess, and
+   each success adds as much to it.  After a second cut within `same_after_s`, by which less was accepted in
+   the last second than by the first (`falling`), that second had what a bucket had saved up: the limit
+   becomes what was accepted from cut to cut.
+4. *Blocked*, after a cut for `mostly`: what is held to is `probe_share` of the limit, since all would be
    refused for the rest of a second, perhaps.  The first success that was sent after the last refusal
-   doubles it (or makes it four times as much, while fewer than FEW are under way so), and so on up to the
-   limit.  Late answers to what was sent before the cut add to the limit: they are of what was used up.
-   What the store refuses for longer than a second, for whatever reason, is asked less and less
-   (PROBE_DECAY each, down to MIN_PER_S).
-5. *Settled*: a success adds GAIN to the limit, a refusal takes GAIN / TARGET from it, in requests per
-   second.  So it settles where TARGET of the requests are refused, a little above what the store allows,
-   with a time constant of TARGET / GAIN (3.6 s) whatever the rate.
-6. *Growth*: no refusal for QUIET_S and two responses, and for as long as QUIET_REFUSALS would take
-   if TARGET were refused (at most MAX_QUIET_S): the store allows more than before.  While requests wait for
-   their turn, the limit grows every GROWTH_S and two responses, by GROWTH at first and then by MAX_GROWTH,
-   but never beyond MOST_GROWTH times what a second has accepted.
-7. *Open again*: nothing has had to wait, and nothing was refused, for REMEMBER_S.
-8. *Not for the rate*: SERIES cuts in a row, none more than SERIES_S after the last, before each of which
-   about as large a share was refused (SIMILAR), while what was accepted fell with what was sent: to less
-   than FALLS of what it was two cuts before.  A store that limits a rate accepts the same after a cut.
-   Such refusals do not depend on the rate: one request in twenty, say.  Their share is the *noise* from
-   then on, nothing is held back for it, and other shares count by what they exceed it.
+   doubles it (or makes it four times as much, while fewer than `few` are under way so), and so on up to the
+   limit.  Late answers to what was sent before the cut add to the limit: they are of what was used up. What
+   the store refuses for longer than a second, for whatever reason, is asked less and less (`probe_decay`
+   each, down to `min_per_s`).
+5. *Settled*: a success adds `gain` to the limit, a refusal takes `gain` / `target` from it, in requests per
+   second.  So it settles where `target` of the requests are refused, a little above what the store allows,
+   with a time constant of `target` / `gain` (3.6 s) whatever the rate.
+6. *Growth*: no refusal for `quiet_s` and two responses, and for as long as `quiet_refusals` would take if
+   `target` were refused (at most `max_quiet_s`): the store allows more than before.  While requests wait
+   for their turn, the limit grows every `growth_s` and two responses, by `growth` at first and then by
+   `max_growth`, but never beyond `most_growth` times what a second has accepted.
+7. *Open again*: nothing has had to wait, and nothing was refused, for `remember_s`.
+8. *Not for the rate*: `series` cuts in a row, none more than `series_s` after the last, before each of
+   which about as large a share was refused (`similar`), while what was accepted fell with what was sent: to
+   less than `falls` of what it was two cuts before.  A store that limits a rate accepts the same after a
+   cut. Such refusals do not depend on the rate: one request in twenty, say.  Their share is the *noise*
+   from then on, nothing is held back for it, and other shares count by what they exceed it.
 """
 
 from __future__ import annotations
@@ -50,57 +50,127 @@ from __future__ import annotations
 import math
 from collections import deque
 
-MIN_REFUSALS = 8
-MOSTLY, HIGH, LOW = 0.9, 0.1, 0.03
-BRIEF_S, SHORT_S, LONG_S = 0.03, 0.1, 1.0
-TOLD, TOLD_REFUSED = 16, 32
-"""Accepted in an episode of SHORT_S, or in one of BRIEF_S with TOLD_REFUSED; of fewer the rate is chance, and
-3 * SHORT_S are waited for."""
-RISING, FALLING = 1.2, 0.99
-ABOVE = 1.02
-"""So that a little is refused from the start: where nothing is, nobody knows how much more is allowed."""
-SAME, SAME_AFTER_S, SAME_WEIGHT = 0.1, 0.7, 0.1
-"""A used-up allowance that seems smaller by less than SAME, a second after the last, is mostly the same: when
-answers come is no exact measure of when the store counted."""
-RETURN_PER_S = 5.0
-MIN_GAP_S, MAX_GAP_S = 0.03, 0.15
-PROBE_SHARE = 0.05
-PROBE_DECAY = 0.9
-FEW = 8
-MIN_PER_S = 1.0
-TARGET = 0.018
-GAIN = 0.005
-QUIET_S, MAX_QUIET_S, QUIET_REFUSALS = 1.2, 5.0, 3.7
-"""More than the second in which many stores count: its refusals come at its end."""
-GROWTH, MAX_GROWTH, MOST_GROWTH, GROWTH_S = 0.1, 0.2, 2.0, 0.1
-REMEMBER_S = 10.0
-SERIES, SERIES_S, SIMILAR, FALLS, MAX_NOISE = 5, 3.0, 0.7, 0.95, 0.9
-CATCH_UP_S = 0.05
-"""Turns that were not used for so long, and for a response, since this process was late, are made up for."""
-BIN_S, BINS = 0.05, 20
+import msgspec
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory. Rates are in requests per second."""
+
+    min_refusals: int = 8
+    """How many refusals an episode needs for a cut (step 2): fewer are strays."""
+    mostly: float = 0.9
+    """The share refused that says that an allowance is used up (step 2)."""
+    high: float = 0.1
+    """The share refused that says after short_s that more is sent than is allowed (step 2)."""
+    low: float = 0.03
+    """The share refused that says so after long_s (step 2)."""
+    brief_s: float = 0.03
+    """How long an episode with told_refused refusals has to last, in seconds (step 2)."""
+    short_s: float = 0.1
+    """How long any other has to last, in seconds (step 2)."""
+    long_s: float = 1.0
+    """How long an episode lasts at the most, in seconds (step 2): stores count over about a second."""
+    told: int = 16
+    """How many have to be accepted in an episode for its rate not to be chance; with fewer, 3 * short_s are
+    waited for."""
+    told_refused: int = 32
+    """How many refusals say as much in brief_s as others in short_s."""
+    rising: float = 1.2
+    """What is accepted still rises where a quarter of a second has so many times the one before (step 2)."""
+    falling: float = 0.99
+    """Less was accepted than by the last cut where it is less than this share (step 3)."""
+    above: float = 1.02
+    """The limit is so many times what was accepted (step 3), so that a little is refused from the start:
+    where nothing is, nobody knows how much more is allowed."""
+    same: float = 0.1
+    """A used-up allowance that seems smaller by less than this share is mostly the same as the last: when
+    answers come is no exact measure of when the store counted."""
+    same_after_s: float = 0.7
+    """So it is if it comes so many seconds after the last, a second about."""
+    same_weight: float = 0.1
+    """The weight of the new measurement then."""
+    return_per_s: float = 5.0
+    """What a success brings what is held to nearer to the limit (step 3)."""
+    min_gap_s: float = 0.03
+    """An allowance that was used up by less than so many seconds too early was nearly kept (step 4)."""
+    max_gap_s: float = 0.15
+    """Of what was used up too early, in seconds, no more counts (step 4)."""
+    probe_share: float = 0.05
+    """The share of the limit that is held to while all is refused (step 4)."""
+    probe_decay: float = 0.9
+    """What each refusal multiplies that by after a second (step 4)."""
+    few: int = 8
+    """While fewer requests are under way, a success makes it four times as much, else twice (step 4)."""
+    min_per_s: float = 1.0
+    """The least that is held to."""
+    target: float = 0.018
+    """The share of the requests that is refused in the long run (step 5)."""
+    gain: float = 0.005
+    """What a success adds to the limit (step 5)."""
+    quiet_s: float = 1.2
+    """The least time without a refusal before the limit grows, in seconds (step 6): more than the second in
+    which many stores count, since their refusals come at its end."""
+    max_quiet_s: float = 5.0
+    """The most that is waited for a refusal that is due, in seconds (steps 2 and 6)."""
+    quiet_refusals: float = 3.7
+    """How many refusals have to be missing (step 6): by chance they are in exp(-3.7), 2.5 %, of all
+    cases."""
+    growth: float = 0.1
+    """The share by which the limit grows at first (step 6)."""
+    max_growth: float = 0.2
+    """The share by which it grows at the most (step 6)."""
+    most_growth: float = 2.0
+    """It never grows beyond so many times what a second has accepted (step 6)."""
+    growth_s: float = 0.1
+    """The least time from one growth to the next, in seconds (step 6)."""
+    remember_s: float = 10.0
+    """After so many seconds in which nothing waited and nothing was refused there is no limit (step 7)."""
+    series: int = 5
+    """How many cuts in a row show that refusals do not depend on the rate (step 8)."""
+    series_s: float = 3.0
+    """How long after one another they come at the most, in seconds (step 8)."""
+    similar: float = 0.7
+    """A share refused is about as large as the first of them if it is at least so many times it (step 8)."""
+    falls: float = 0.95
+    """What is accepted has to fall to less than this share of what it was two cuts before (step 8)."""
+    max_noise: float = 0.9
+    """The noise is never taken to be more than this share (step 8)."""
+    catch_up_s: float = 0.05
+    """Turns that were not used for so many seconds and a response, since this process was late, are made up
+    for."""
+    bin_s: float = 0.05
+    """What is accepted is counted in bins of so many seconds."""
+    bins: int = 20
+    """So many bins are a second."""
+
+
+DEFAULT = Tuning()
 
 
 class Tally:
-    """Requests accepted and refused in the last second, in bins of BIN_S."""
+    """Requests accepted and refused in the last second, in bins of bin_s."""
 
-    def __init__(self) -> None:
-        self.until_s = BIN_S
+    def __init__(self, tuning: Tuning) -> None:
+        self._tuning = tuning
+        self.until_s = tuning.bin_s
         """When the open bin ends; whoever counts into it calls `roll` from then on."""
         self.accepted = 0
-        self._past: deque[int] = deque([0] * BINS, maxlen=BINS)
+        self._past: deque[int] = deque([0] * tuning.bins, maxlen=tuning.bins)
 
     def roll(self, now: float) -> None:
         """Closes the bins that are over."""
-        for _ in range(min(int((now - self.until_s) / BIN_S) + 1, BINS + 1)):
+        tuning = self._tuning
+        for _ in range(min(int((now - self.until_s) / tuning.bin_s) + 1, tuning.bins + 1)):
             self._past.append(self.accepted)
             self.accepted = 0
-        self.until_s = (math.floor(now / BIN_S) + 1) * BIN_S
+        self.until_s = (math.floor(now / tuning.bin_s) + 1) * tuning.bin_s
 
     def last_second(self, now: float) -> float:
         """How many were accepted in it."""
         if now >= self.until_s:
             self.roll(now)
-        over = 1.0 - (self.until_s - now) / BIN_S  # of the oldest bin, what lies before the last second
+        # Of the oldest bin, what lies before the last second.
+        over = 1.0 - (self.until_s - now) / self._tuning.bin_s
         return self.accepted + sum(self._past) - over * self._past[0]
 
     def rising(self, now: float) -> bool:
@@ -108,8 +178,8 @@ class Tally:
         if now >= self.until_s:
             self.roll(now)
         past = list(self._past)
-        quarter = BINS // 4
-        return sum(past[-quarter:]) > RISING * sum(past[-2 * quarter : -quarter])
+        quarter = self._tuning.bins // 4
+        return sum(past[-quarter:]) > self._tuning.rising * sum(past[-2 * quarter : -quarter])
 
 
 class Share:
@@ -127,20 +197,20 @@ class Share:
 class AcceptedRate:
     """The algorithm of the module's theory, for all requests that a store counts together.
 
-    `limit_per_s`: requests that the store is taken to allow each second, MIN_PER_S at least, math.inf for no
-    limit.  `now` is in
-    seconds and only grows; `sent_s` is when a request began, on the same clock.
+    `limit_per_s`: requests that the store is taken to allow each second, min_per_s at least, math.inf for no
+    limit.  `now` is in seconds and only grows; `sent_s` is when a request began, on the same clock.
     """
 
-    def __init__(self, limit_per_s: float = math.inf) -> None:
-        self.limit_per_s = max(limit_per_s, MIN_PER_S)
+    def __init__(self, limit_per_s: float = math.inf, tuning: Tuning = DEFAULT) -> None:
+        self._tuning = tuning
+        self.limit_per_s = max(limit_per_s, tuning.min_per_s)
         self.noise = 0.0
         self.blocked = False
         """Whether nothing is accepted at the moment (step 4)."""
         self._held_per_s = self.limit_per_s  # to what is held at the moment: the limit, or less
         self._next_s = -math.inf  # when the next request may begin
         self._waited_s = -math.inf  # when one last had to wait
-        self._tally = Tally()
+        self._tally = Tally(tuning)
         self._episode: Share | None = None
         self._cut_s = -math.inf
         self._since_cut = 0  # accepted since then
@@ -152,10 +222,10 @@ class AcceptedRate:
         self._return_s = -math.inf  # from when on what is held to returns to the limit
         self._refused_sent_s = -math.inf  # when the last of those refused was sent
         self._quiet_from_s = 0.0
-        self._growth = GROWTH
+        self._growth = tuning.growth
         self._grow_s = 0.0
         self._response_s = 0.0
-        self._series: deque[float] = deque(maxlen=SERIES)  # accepted before each of some cuts in a row
+        self._series: deque[float] = deque(maxlen=tuning.series)  # accepted before each of some cuts in a row
         self._series_share = 0.0  # and refused before the first of them
 
     @property
@@ -196,7 +266,7 @@ class AcceptedRate:
         return self._next_s
 
     def _from_s(self, now: float) -> float:
-        return max(self._next_s, now - CATCH_UP_S - self._response_s)
+        return max(self._next_s, now - self._tuning.catch_up_s - self._response_s)
 
     # --- what the store says -----------------------------------------------------------------------
 
@@ -215,16 +285,18 @@ class AcceptedRate:
 
     def refused(self, *, sent_s: float, now: float) -> None:
         """A request was refused for the rate."""
+        tuning = self._tuning
         self._quiet_from_s = now
-        self._growth = GROWTH
+        self._growth = tuning.growth
         self._refused_sent_s = max(self._refused_sent_s, sent_s)
         if self.blocked:
             self._refused_blocked(now)
             return
+        # It was sent at the rate from before the cut.
         if sent_s < self._cut_s:
             return
         if self.limited:
-            self.limit_per_s = max(self.limit_per_s - GAIN / TARGET, MIN_PER_S)
+            self.limit_per_s = max(self.limit_per_s - tuning.gain / tuning.target, tuning.min_per_s)
             self._held_per_s = min(self._held_per_s, self.limit_per_s)
         if self._episode is None:
             self._episode = Share(now)
@@ -232,39 +304,46 @@ class AcceptedRate:
         self._judge_episode(self._episode, now)
 
     def _accepted_limited(self, sent_s: float, now: float) -> None:
+        tuning = self._tuning
         self._response_s = now - sent_s
-        self.limit_per_s += RETURN_PER_S if self._untold else GAIN
+        self.limit_per_s += tuning.return_per_s if self._untold else tuning.gain
         if self.blocked:
             if sent_s > self._refused_sent_s:
                 self._unblock(sent_s, now)
-            elif sent_s < self._cut_s and now - self._cut_s < LONG_S and not self._untold:
-                self.limit_per_s += ABOVE  # of what had been used up, its answer came late
+            # It is of what had been used up, and only its answer came late.
+            elif sent_s < self._cut_s and now - self._cut_s < tuning.long_s and not self._untold:
+                self.limit_per_s += tuning.above
         elif self._held_per_s < self.limit_per_s and sent_s > self._refused_sent_s and now >= self._return_s:
-            self._held_per_s = min(self._held_per_s + RETURN_PER_S, self.limit_per_s)
+            self._held_per_s = min(self._held_per_s + tuning.return_per_s, self.limit_per_s)
         self._grow(now)
 
     # --- blocked: step 4 ------------------------------------------------------------------------------
 
     def _refused_blocked(self, now: float) -> None:
-        if now - self._cut_s < LONG_S:
+        tuning = self._tuning
+        if now - self._cut_s < tuning.long_s:
             # It was cut by what a second had accepted of which part was before the store allowed less.
-            self.limit_per_s = max(min(self.limit_per_s, ABOVE * self._tally.last_second(now)), MIN_PER_S)
-            self._held_per_s = max(PROBE_SHARE * self.limit_per_s, MIN_PER_S)
+            limit_per_s = min(self.limit_per_s, tuning.above * self._tally.last_second(now))
+            self.limit_per_s = max(limit_per_s, tuning.min_per_s)
+            self._held_per_s = max(tuning.probe_share * self.limit_per_s, tuning.min_per_s)
         else:
-            self._held_per_s = max(PROBE_DECAY * self._held_per_s, MIN_PER_S)
+            self._held_per_s = max(tuning.probe_decay * self._held_per_s, tuning.min_per_s)
 
     def _unblock(self, sent_s: float, now: float) -> None:
-        probes = self._held_per_s * (self._response_s + GROWTH_S)
-        self._held_per_s *= 4.0 if probes < FEW else 2.0  # of few it costs little to be wrong
+        tuning = self._tuning
+        probes = self._held_per_s * (self._response_s + tuning.growth_s)
+        # Of few probes it costs little to be wrong.
+        self._held_per_s *= 4.0 if probes < tuning.few else 2.0
         self._next_s = min(self._next_s, now + 1.0 / self._held_per_s)
         if self._held_per_s >= self.limit_per_s:
             gap_s = now - self._cut_s
             self._held_per_s, self._return_s = self.limit_per_s, now
             # How early an allowance was used up that nobody knew says nothing of how fast to go now.
-            too_fast = self._was_limited or self._response_s > CATCH_UP_S
-            if too_fast and gap_s > MIN_GAP_S:
-                self._held_per_s = max(self._held_per_s * (1.0 - min(gap_s, MAX_GAP_S)), MIN_PER_S)
-                self._return_s += LONG_S
+            too_fast = self._was_limited or self._response_s > tuning.catch_up_s
+            if too_fast and gap_s > tuning.min_gap_s:
+                held_per_s = self._held_per_s * (1.0 - min(gap_s, tuning.max_gap_s))
+                self._held_per_s = max(held_per_s, tuning.min_per_s)
+                self._return_s += tuning.long_s
             self.blocked = False
             # What could have been sent since the store began to accept again is made up for.
             self._next_s = min(self._next_s, max(sent_s, self._cut_s))
@@ -277,40 +356,50 @@ class AcceptedRate:
         return (share - self.noise) / (1.0 - self.noise)
 
     def _judge_episode(self, episode: Share, now: float) -> None:
+        tuning = self._tuning
         age_s = now - episode.since_s
-        if episode.refused >= MIN_REFUSALS:
+        if episode.refused >= tuning.min_refusals:
             share = self._excess(episode.refused_share)
-            if share >= MOSTLY:
+            if share >= tuning.mostly:
                 self._cut(0.0, episode.refused_share, now)
                 return
-            enough = age_s >= SHORT_S or (episode.refused >= TOLD_REFUSED and age_s >= BRIEF_S)
-            told = age_s >= 3.0 * SHORT_S or (enough and episode.accepted >= TOLD)
-            over = (share >= HIGH and told) or (share >= LOW and age_s >= LONG_S)
+            many = episode.refused >= tuning.told_refused
+            enough = age_s >= (tuning.brief_s if many else tuning.short_s)
+            told = age_s >= 3.0 * tuning.short_s or (enough and episode.accepted >= tuning.told)
+            over = (share >= tuning.high and told) or (share >= tuning.low and age_s >= tuning.long_s)
+            # While no limit is known and more and more is accepted, the window still looks for one.
             if over and (self.limited or not self._tally.rising(now)):
                 self._cut(episode.accepted / age_s, episode.refused_share, now)
                 return
-        if age_s >= max(LONG_S, min(MIN_REFUSALS / (LOW * self.limit_per_s), MAX_QUIET_S)):
+        # At a low rate so many refusals take longer than a second.
+        needed_s = tuning.min_refusals / (tuning.low * self.limit_per_s)
+        if age_s >= max(tuning.long_s, min(needed_s, tuning.max_quiet_s)):
             self._episode = None
 
     def _cut(self, per_s: float, share: float, now: float) -> None:
         """`per_s`: what was accepted in the episode; 0.0: an allowance is used up."""
+        tuning = self._tuning
         pause_s = now - self._cut_s
         in_a_second = self._tally.last_second(now)
         accepted = max(in_a_second, per_s)
         before = self._used_up_per_s
-        falls = in_a_second < FALLING * self._second_before
-        if min(per_s, self._cut_per_s) > 0.0 and pause_s < SAME_AFTER_S and falls:
+        # The second of two cuts that come soon after one another: it had what a bucket had saved up.
+        falls = in_a_second < tuning.falling * self._second_before
+        if min(per_s, self._cut_per_s) > 0.0 and pause_s < tuning.same_after_s and falls:
             accepted = min(accepted, max(per_s, self._since_cut / pause_s))
         self._second_before = in_a_second
         self._cut_per_s = per_s
         self._since_cut = 0
-        if per_s == 0.0 and (1.0 - SAME) * before < accepted < before and pause_s > SAME_AFTER_S:
-            accepted = (1.0 - SAME_WEIGHT) * before + SAME_WEIGHT * accepted
+        nearly_same = (1.0 - tuning.same) * before < accepted < before
+        if per_s == 0.0 and nearly_same and pause_s > tuning.same_after_s:
+            accepted = (1.0 - tuning.same_weight) * before + tuning.same_weight * accepted
         self._used_up_per_s = accepted
         self._was_limited = self.limited
+        # Of one or two that were accepted no rate can be told.
         self._untold = accepted < 2.0
-        self.limit_per_s = max(min(self.limit_per_s, ABOVE * accepted), MIN_PER_S)
-        self._held_per_s = min(max(per_s, PROBE_SHARE * self.limit_per_s, MIN_PER_S), self.limit_per_s)
+        self.limit_per_s = max(min(self.limit_per_s, tuning.above * accepted), tuning.min_per_s)
+        held_per_s = max(per_s, tuning.probe_share * self.limit_per_s, tuning.min_per_s)
+        self._held_per_s = min(held_per_s, self.limit_per_s)
         self.blocked = per_s == 0.0
         self._cut_s = now
         self._next_s = now + 1.0 / self._held_per_s
@@ -319,29 +408,35 @@ class AcceptedRate:
 
     def _judge_cut(self, per_s: float, share: float, pause_s: float) -> None:
         """Step 8. `pause_s`: since the cut before."""
-        if per_s == 0.0 or share < SIMILAR * self._series_share or pause_s > SERIES_S:
+        tuning = self._tuning
+        if per_s == 0.0 or share < tuning.similar * self._series_share or pause_s > tuning.series_s:
             self._series.clear()
             self._series_share = share
         self._series.append(per_s)
-        if len(self._series) == SERIES and per_s < FALLS * self._series[-3]:
+        # What is accepted falls with what is sent: these refusals are not for the rate.
+        if len(self._series) == tuning.series and per_s < tuning.falls * self._series[-3]:
             self._series.clear()
-            self.noise = min(share, MAX_NOISE)
+            self.noise = min(share, tuning.max_noise)
             self._open()
 
     # --- more is allowed: steps 6 and 7 -----------------------------------------------------------------
 
     def _grow(self, now: float) -> None:
+        tuning = self._tuning
         quiet_s = now - self._quiet_from_s
-        expected_s = min(QUIET_REFUSALS / (TARGET * self.limit_per_s), MAX_QUIET_S)
-        if now < self._grow_s or quiet_s < max(QUIET_S + 2.0 * self._response_s, expected_s):
+        expected_s = min(tuning.quiet_refusals / (tuning.target * self.limit_per_s), tuning.max_quiet_s)
+        if now < self._grow_s or quiet_s < max(tuning.quiet_s + 2.0 * self._response_s, expected_s):
             return
         waited_s = now - self._waited_s
-        if waited_s < max(GROWTH_S, 2.0 / self.limit_per_s):
-            grown = min(self.limit_per_s * (1.0 + self._growth), MOST_GROWTH * self._tally.last_second(now))
+        # Only where requests wait for their turn does a higher limit mean anything.
+        if waited_s < max(tuning.growth_s, 2.0 / self.limit_per_s):
+            most = tuning.most_growth * self._tally.last_second(now)
+            grown = min(self.limit_per_s * (1.0 + self._growth), most)
             self.limit_per_s = self._held_per_s = max(self.limit_per_s, grown)
-            self._growth = min(2.0 * self._growth, MAX_GROWTH)
-            self._grow_s = now + max(GROWTH_S, min(TOLD / self.limit_per_s, 1.0)) + 2.0 * self._response_s
-        elif min(waited_s, quiet_s) > REMEMBER_S:
+            self._growth = min(2.0 * self._growth, tuning.max_growth)
+            told_s = min(tuning.told / self.limit_per_s, 1.0)
+            self._grow_s = now + max(tuning.growth_s, told_s) + 2.0 * self._response_s
+        elif min(waited_s, quiet_s) > tuning.remember_s:
             self._open()
 
     def _open(self) -> None:

@@ -2,26 +2,26 @@
 
 Theory of operation of `AdaptiveWindow`: hill-climbing on goodput.
 
-1. *Epoch*: what is compared. It ends when it is at least MIN_EPOCH_S and EPOCH_REQUESTS times the
-   median request old and has seen as many successes as the window is wide.  (Requests that end in an
-   epoch carry their bytes into it; with a window's worth of them that is close to what moved.)
-2. *Goodput* of an epoch: bytes and objects acknowledged per second.  It *rises* when either is
-   GAIN (5 %) above the epoch it is compared with.
-3. *Start*: slow start, as TCP has it (RFC 5681): one more with every success, so that the window doubles in
-   each *round*.  A round is over when a request that was sent in it has succeeded, and as many as the window
-   had at its begin, but not before START_ROUND_S; it lets the window double at most.  The goodput of a
-   round is compared with the best before it.  It should have risen by START_SHARE of what the window has
-   grown (doubled: by 30 %; limited by latency alone it would be 100 %).
-   Where it has not, the window stays for another round; after PATIENT_ROUNDS in a row the start is over, at
-   the window of the best.  One alone is noise: a busy machine, a lost packet.
-4. *Probe*: an epoch at the window, then one at a neighbour, up or down by 1/STEP in turn.  Up
-   stays if goodput rises; down stays if neither its bytes nor its objects fall by KEEP (2 %): of
-   windows with the same goodput the smallest is best for everybody else.  A step up that paid doubles the
-   next one, up to the window itself: a start that ended too soon is made up for in some epochs.
+1. *Epoch*: what is compared. It ends when it is at least `min_epoch_s` and `epoch_requests` times the
+   median request old and has seen as many successes as the window is wide.  (Requests that end in an epoch
+   carry their bytes into it; with a window's worth of them that is close to what moved.)
+2. *Goodput* of an epoch: bytes and objects acknowledged per second.  It *rises* when either is `gain` (5 %)
+   above the epoch it is compared with.
+3. *Start*: slow start, as TCP has it (RFC 5681, section 3.1): one more with every success, so that the
+   window doubles in each *round*.  A round is over when a request that was sent in it has succeeded, and as
+   many as the window had at its begin, but not before `start_round_s`; it lets the window double at most.
+   The goodput of a round is compared with the best before it.  It should have risen by `start_share` of
+   what the window has grown (doubled: by 30 %; limited by latency alone it would be 100 %). Where it has
+   not, the window stays for another round; after `patient_rounds` in a row the start is over, at the window
+   of the best. One alone is noise: a busy machine, a lost packet.
+4. *Probe*: an epoch at the window, then one at a neighbour, up or down by 1/`step` in turn.  Up stays if
+   goodput rises; down stays if neither its bytes nor its objects fall by `keep` (2 %): of windows with the
+   same goodput the smallest is best for everybody else.  A step up that paid doubles the next one, up to
+   the window itself: a start that ended too soon is made up for in some epochs.
 5. *App-limited*: a window that was not filled for half of an epoch's observations (the disk is slow, the work
    runs out, the store's rate is what limits) tells nothing; it neither grows nor is compared.
-6. *Timeouts*: TIMEOUT_SHARE (5 %) of an epoch's attempts, of at least MIN_ATTEMPTS_TO_JUDGE, and sent
-   after the last cut: times TIMEOUT_CUT.
+6. *Timeouts*: `timeout_share` (5 %) of an epoch's attempts, of at least `min_attempts_to_judge`, and sent
+   after the last cut: times `timeout_cut`.
 
 What the store refuses (503, 429) says that a rate was too high (`rate`), and nothing of the window.
 Whole-request latency is no signal here: sizes differ, and our own concurrency slows each request.
@@ -38,22 +38,43 @@ import msgspec
 from s3_upload.errors import FailureKind
 from s3_upload.report import AttemptReport
 
-START = 32
-START_GROWTH = 2
-START_SHARE = 0.3
-MIN_EPOCH_S = 0.1
-START_ROUND_S = 0.03
-PATIENT_ROUNDS = 3
-MAX_EPOCH_S = 30.0
-EPOCH_REQUESTS = 3.0
-GAIN = 0.05
-KEEP = 0.02
-STEP = 8
-"""A probe goes 1/STEP of the window up or down, at least one."""
-TIMEOUT_CUT = 0.5
-TIMEOUT_SHARE = 0.05
-MIN_ATTEMPTS_TO_JUDGE = 20
-DURATIONS_KEPT = 33
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory."""
+
+    start: int = 32
+    """The window at first."""
+    start_growth: float = 2.0
+    """What a round of the start multiplies the window by at the most (step 3)."""
+    start_share: float = 0.3
+    """By which share of what the window has grown goodput has to rise in the start (step 3)."""
+    start_round_s: float = 0.03
+    """What a round of the start takes at the least, in seconds (step 3)."""
+    patient_rounds: int = 3
+    """The start is over after so many rounds in a row without a rise (step 3): one alone is noise."""
+    min_epoch_s: float = 0.1
+    """What an epoch takes at the least, in seconds (step 1)."""
+    max_epoch_s: float = 30.0
+    """What an epoch takes at the most, in seconds, however long requests take (step 1)."""
+    epoch_requests: float = 3.0
+    """An epoch takes so many times the median request (step 1)."""
+    durations_kept: int = 33
+    """Of how many requests the median is."""
+    gain: float = 0.05
+    """The share by which goodput has to rise for a step up to stay (step 4)."""
+    keep: float = 0.02
+    """The share by which goodput may fall for a step down to stay (step 4)."""
+    step: int = 8
+    """A probe goes by one in so many of the window up or down, at least by one (step 4)."""
+    timeout_cut: float = 0.5
+    """What many timeouts multiply the window by (step 6)."""
+    timeout_share: float = 0.05
+    """The share of an epoch's attempts that are many (step 6)."""
+    min_attempts_to_judge: int = 20
+    """Of fewer attempts a share of timeouts says nothing (step 6)."""
+
+
+DEFAULT = Tuning()
 
 
 class Window(Protocol):
@@ -102,18 +123,19 @@ class Goodput(msgspec.Struct, frozen=True, gc=False):
 class AdaptiveWindow:
     """The algorithm of the module's theory."""
 
-    def __init__(self, max_limit: int, start: int = START) -> None:
+    def __init__(self, max_limit: int, tuning: Tuning = DEFAULT) -> None:
+        self._tuning = tuning
         self._max_limit = max_limit
-        self.limit = min(start, max_limit)
+        self.limit = min(tuning.start, max_limit)
         self._starting = True
         self._round = self.limit  # the window when this round of the start began
         self._flat_rounds = 0
         self._best: tuple[int, Goodput] | None = None  # the epoch to compare with, and its window
         self._probing = 0  # the change under trial, 0 while at the window itself
         self._next_probe_up = True
-        self._parts = STEP  # of how many of the window the next step up is one
+        self._parts = tuning.step  # of how many of the window the next step up is one
         self._last_cut_s = float("-inf")
-        self._durations: deque[float] = deque(maxlen=DURATIONS_KEPT)
+        self._durations: deque[float] = deque(maxlen=tuning.durations_kept)
         self._median_s = 0.0
         self._begin_epoch(0.0)
 
@@ -126,21 +148,25 @@ class AdaptiveWindow:
         if report.succeeded:
             self._successes += 1
             self._bytes += report.body_bytes
-            if self._successes & 7 == 1:  # a sample is enough for a median
+            # One in eight is enough for a median.
+            if self._successes & 7 == 1:
                 self._durations.append(report.ended_s - report.request_s)
             if self._starting:
                 self._advance_start(report, now, in_flight)
+        # What was sent before the last cut has met the window from before it.
         elif report.outcome == FailureKind.TIMEOUT.value and report.started_s > self._last_cut_s:
             self._timeouts += 1
         if now >= self._epoch_until_s:
             self._end_epoch(now)
 
     def _begin_epoch(self, now: float) -> None:
+        tuning = self._tuning
         self._epoch_s = now
         ordered = sorted(self._durations)
         self._median_s = ordered[len(ordered) // 2] if ordered else 0.0
-        shortest_s = START_ROUND_S if self._starting else MIN_EPOCH_S
-        self._epoch_until_s = now + max(shortest_s, min(EPOCH_REQUESTS * self._median_s, MAX_EPOCH_S))
+        shortest_s = tuning.start_round_s if self._starting else tuning.min_epoch_s
+        epoch_s = min(tuning.epoch_requests * self._median_s, tuning.max_epoch_s)
+        self._epoch_until_s = now + max(shortest_s, epoch_s)
         self._attempts = self._successes = self._timeouts = self._filled = self._bytes = 0
 
     def _goodput(self, now: float) -> Goodput:
@@ -150,8 +176,11 @@ class AdaptiveWindow:
     def _end_epoch(self, now: float) -> None:
         if self._cut_by_timeouts(now):
             return
-        if self._starting or (self._successes < self.limit and now < self._epoch_s + MAX_EPOCH_S):
-            return  # too few to tell
+        # Too few have succeeded to tell what this window brings.
+        too_few = self._successes < self.limit and now < self._epoch_s + self._tuning.max_epoch_s
+        if self._starting or too_few:
+            return
+        # Not filled: something else limits, and a window under trial has not been tried (step 5).
         if 2 * self._filled < self._attempts:
             self._set(self.limit - self._probing)
             self._probing = 0
@@ -164,9 +193,10 @@ class AdaptiveWindow:
 
     def _advance_start(self, report: AttemptReport, now: float, in_flight: int) -> None:
         grows = in_flight >= self._round and not self._flat_rounds
-        if grows and self.limit < START_GROWTH * self._round:
+        if grows and self.limit < self._tuning.start_growth * self._round:
             self._set(self.limit + 1)
-        due = report.started_s >= self._epoch_s and now >= self._epoch_s + START_ROUND_S
+        # A request of this round has come back: what it met is what this window brings.
+        due = report.started_s >= self._epoch_s and now >= self._epoch_s + self._tuning.start_round_s
         if due and self._successes >= self._round:
             self._end_round(now)
 
@@ -181,10 +211,11 @@ class AdaptiveWindow:
     def _judge_round(self, goodput: Goodput) -> None:
         if self._best is not None:
             before, base = self._best
-            rises = goodput.at_least(1.0 + START_SHARE * (self._round / before - 1.0), base)
+            rises = goodput.at_least(1.0 + self._tuning.start_share * (self._round / before - 1.0), base)
+            # The same window once more, since a busy machine or a lost packet may have held this round back.
             if not rises or self._round == before:
                 self._flat_rounds += not rises
-                if self._flat_rounds >= PATIENT_ROUNDS:
+                if self._flat_rounds >= self._tuning.patient_rounds:
                     self._starting = False
                     self._best = None
                     self._set(before)
@@ -195,22 +226,25 @@ class AdaptiveWindow:
     # --- probes: step 4 -------------------------------------------------------------------------------
 
     def _judge_probe(self, goodput: Goodput) -> None:
+        tuning = self._tuning
         if self._probing == 0 or self._best is None:
             self._best = self.limit, goodput
             if self._next_probe_up:
                 self._start_probe(max(1, self.limit // self._parts))
             else:
-                self._start_probe(-max(1, self.limit // STEP))
+                self._start_probe(-max(1, self.limit // tuning.step))
             self._next_probe_up = not self._next_probe_up
             return
         base = self._best[1]
         up = self._probing > 0
-        keeps = goodput.at_least(1.0 + GAIN, base) if up else not goodput.falls(1.0 - KEEP, base)
+        rises, falls = goodput.at_least(1.0 + tuning.gain, base), goodput.falls(1.0 - tuning.keep, base)
+        keeps = rises if up else not falls
         if not keeps:
             self._set(self._best[0])
+        # What has just paid may pay again, and with twice the step.
         if up:
-            self._next_probe_up = keeps  # what has just paid may pay again
-            self._parts = max(self._parts // 2, 1) if keeps else STEP
+            self._next_probe_up = keeps
+            self._parts = max(self._parts // 2, 1) if keeps else tuning.step
         self._probing = 0
         self._best = None
 
@@ -221,14 +255,16 @@ class AdaptiveWindow:
 
     def _cut_by_timeouts(self, now: float) -> bool:
         """Step 6."""
-        if self._attempts < MIN_ATTEMPTS_TO_JUDGE or self._timeouts < TIMEOUT_SHARE * self._attempts:
+        tuning = self._tuning
+        many = self._timeouts >= tuning.timeout_share * self._attempts
+        if self._attempts < tuning.min_attempts_to_judge or not many:
             return False
         self._last_cut_s = now
         self._starting = False
         self._probing = 0
         self._best = None
-        self._parts = STEP
-        self._set(int(self.limit * TIMEOUT_CUT))
+        self._parts = tuning.step
+        self._set(int(self.limit * tuning.timeout_cut))
         self._begin_epoch(now)
         return True
 
