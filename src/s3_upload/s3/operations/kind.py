@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,7 +37,7 @@ class Twice(enum.Enum):
     """The same even while the first is under way: a late one may be sent on a second connection, too."""
 
 
-class Proof(NamedTuple):
+class Proof(msgspec.Struct, frozen=True):
     """What an answer has to carry beyond a status of success. `what` names it ("an ETag"); `find` gives it,
     or "" where it is missing."""
 
@@ -45,7 +45,7 @@ class Proof(NamedTuple):
     find: Callable[[Response, Xml], str]
 
 
-class SdkCall(NamedTuple):
+class SdkCall(msgspec.Struct, frozen=True):
     """How boto3 and aiobotocore do it.
 
     `arguments`: those beyond Bucket, Key, Body and what the fields say.  `answer`: the part of the SDK's
