@@ -65,6 +65,21 @@ def _is_struct(node: ast.ClassDef, known: set[str]) -> bool:
     return any(last_name(decorator) == "dataclass" for decorator in node.decorator_list)
 
 
+def frozen(modules: Iterable[Module]) -> set[str]:
+    """The classes whose instances never change, as they say themselves, by "module.Class"."""
+    return {
+        f"{module.name}.{node.name}" for module in modules for node in classes(module) if _is_frozen(node)
+    }
+
+
+def _is_frozen(node: ast.ClassDef) -> bool:
+    calls = [decorator.keywords for decorator in node.decorator_list if isinstance(decorator, ast.Call)]
+    said = [keyword for keywords in (node.keywords, *calls) for keyword in keywords]
+    return "NamedTuple" in bases(node) or any(
+        keyword.arg == "frozen" and ast.unparse(keyword.value) == "True" for keyword in said
+    )
+
+
 def crowded_protocols(modules: Iterable[Module], most: int) -> dict[str, int]:
     """The Protocols that ask for more than `most` methods, properties among them, by "module.Class"."""
     found = {

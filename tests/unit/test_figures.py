@@ -8,7 +8,7 @@ import pytest
 
 from tests.figures.__main__ import SRC, Row, rows, shown
 from tests.figures.circles import circles, imports
-from tests.figures.classes import attributes, calling_setters, crowded_protocols, percentile
+from tests.figures.classes import attributes, calling_setters, crowded_protocols, frozen, percentile
 from tests.figures.source import Lines, Module, lines, parsed, read
 from tests.figures.writers import several_writers
 
@@ -68,6 +68,17 @@ def test_a_class_that_inherits_a_struct_has_fields_too() -> None:
     above = parsed("a", "class A(Struct):\n    x: int")
     below = parsed("b", "class B(A):\n    y: int\nclass C(B):\n    z: int")
     assert attributes([below, above]) == {"a.A": {"x"}, "b.B": {"y"}, "b.C": {"z"}}
+
+
+def test_a_class_is_frozen_that_says_so() -> None:
+    texts = [
+        "class A(Struct, frozen=True): ...",
+        "@dataclass(slots=True, frozen=True)\nclass B: ...",
+        "class C(NamedTuple): ...",
+        "class D(Struct, frozen=False): ...",
+        "@dataclass\nclass E: ...",
+    ]
+    assert frozen([parsed("m", "\n".join(texts))]) == {"m.A", "m.B", "m.C"}
 
 
 @pytest.mark.parametrize(
@@ -193,15 +204,17 @@ def test_an_attribute_that_several_classes_declare_is_nobodys_where_the_object_i
 
 
 def test_each_figure_stands_beside_its_target() -> None:
+    seventeen = "".join(f"self.a{n} = " for n in range(17))
+    eighteen = "; ".join(f"a{n}: int" for n in range(18))
     house = [
-        made(
-            "class A:\n    def f(self): " + "".join(f"self.a{n} = " for n in range(17)) + "1",
-            "s3_upload.transfer.a",
-        ),
+        parsed("s3_upload.transfer.a", f"class A:\n    def f(self): {seventeen}1"),
+        parsed("s3_upload.transfer.t", f"class T(Struct, frozen=True):\n    {eighteen}"),
         parsed("s3_upload.control.b", "# why\nfrom s3_upload.transfer import a"),
     ]
     found = {row.what: row for row in rows(house)}
-    assert found["attributes per class, most"][1:] == ("17", "≤ 16", ["transfer.a.A: 17"])
+    crowded = ["transfer.t.T: 18 (frozen)", "transfer.a.A: 17"]
+    assert found["attributes per class, most"][1:] == ("18", "≤ 16", crowded)
+    assert found["the same of classes that are not frozen, most"].figure == "17"
     assert found["comments on their own line per 100 of code, control/"][1:3] == ("100.0", "≥ 4")
     assert found["comments on their own line per 100 of code, transfer/"][1:3] == ("0.0", "≥ 4")
     assert found["arrows up"].details == ["control.b: control must not import s3_upload.transfer.a"]
