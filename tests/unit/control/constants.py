@@ -10,6 +10,7 @@ import msgspec
 
 from s3_upload.control.concurrency import big_bodies, prefixes, rate, window
 from s3_upload.control.retrying import budget, retry, situation
+from s3_upload.control.share import background, cap, courtesy, division, fair, in_flight, link
 from s3_upload.control.waiting import adaptive, rtt, verdict
 
 MIB = 1 << 20
@@ -24,6 +25,7 @@ def pinned(tuning: type[TuningT], **values: Any) -> TuningT:
 
 
 RTT = pinned(rtt.Tuning, alpha=1 / 8, beta=1 / 4, k=4.0, g_s=0.001, max_doublings=10)
+SLOW_RTT = msgspec.structs.replace(RTT, alpha=1 / 64, beta=1 / 32)
 
 VERDICT = pinned(verdict.Tuning, stall_rtos=8.0)
 
@@ -35,8 +37,8 @@ ADAPTIVE = pinned(
     response_initial_s=10.0,
     response_min_s=2.0,
     response_factor=4.0,
-    response_alpha=1 / 64,
-    response_beta=1 / 32,
+    connect_rtt=RTT,
+    response_rtt=SLOW_RTT,
     late_factor=1.5,
     late_kept=63 / 64,
     max_doublings=5,
@@ -183,4 +185,142 @@ BULK = pinned(
     max_hold_s=60.0,
     enough=0.95,
     best_s=10.0,
+)
+
+LINK = pinned(
+    link.Tuning,
+    srtt_weight=0.875,
+    base_minutes=10,
+    base_looks=9,
+    min_segments=50,
+    history_s=3.0,
+)
+
+BACKGROUND = pinned(
+    background.Tuning,
+    start_bytes_per_s=250000.0,
+    min_step_s=0.15,
+    growth=1.5,
+    growth_near=2.0,
+    growth_far=4.0,
+    growth_shy=1.25,
+    growth_found=1.125,
+    found_s=10.0,
+    found_from=0.5,
+    found_to=1.5,
+    used=0.5,
+    quiet_s=0.001,
+    quiet_bytes=4500.0,
+    quiet_trips=2.5,
+    headroom=0.98,
+    own_steps=3.0,
+    burst_s=0.002,
+    again_s=0.001,
+    burst_jitters=4.0,
+    burst_looks=5,
+    again_trips=0.85,
+    wary_trips=2.25,
+    short_trip_s=0.01,
+    medium_trip_s=0.05,
+    first_probe_after_s=0.5,
+    probe_after_s=2.5,
+    max_probe_after_s=20.0,
+    probe_gain=1.05,
+    probe_gain_far=1.03,
+    probe_growth=1.25,
+    gained=1.01,
+    drain_gain=0.8,
+    mine=0.85,
+    max_trigger_s=0.02,
+    jitters=2.0,
+    jitter_weight=0.03125,
+    strong=3.0,
+    looks=3,
+    few=0.1,
+    max_loss=0.02,
+    hold_s=1.0,
+    hold_trips=4.0,
+    max_hold_s=2.0,
+    soon_s=5.0,
+    patient_yields=2,
+    kept=0.97,
+    kept_growing=0.9,
+    doubted_from=0.4,
+    floor_share=0.01,
+    floor_bytes_per_s=32000.0,
+)
+
+FAIR = pinned(
+    fair.Tuning,
+    start_segments=20.0,
+    min_segments=4.0,
+    c=0.4,
+    beta=0.7,
+    beta_low=0.85,
+    low=0.55,
+    delay_min_s=0.004,
+    delay_max_s=0.016,
+    delay_divisor=8.0,
+    delayed=3,
+    deaf_trips=1.25,
+    growth=1.5,
+    giving_s=60.0,
+    queue_s=0.005,
+    smooth_s=1.0,
+    own=0.95,
+    give=0.2,
+    row=4,
+    flows=50,
+    heavy=0.005,
+    heedless_growth=1.1,
+    push=1.25,
+    push_trips=10.0,
+    used=0.6,
+    min_rtt_s=0.001,
+)
+
+CAP = pinned(
+    cap.Tuning,
+    settle_s=1.0,
+    credit_s=0.25,
+    least=0.1,
+    measure_s=3.0,
+    measure_every_s=120.0,
+)
+
+IN_FLIGHT = pinned(
+    in_flight.Tuning,
+    start=4,
+    growth=1.5,
+    used=0.9,
+    slow_steps=3,
+    sending=0.7,
+    sending_looks=8.0,
+    max_waiting=8,
+    spare_windows=1.25,
+    fresh_from=0.25,
+    steady=1.1,
+    beyond=2.0,
+)
+
+DIVISION = pinned(
+    division.Tuning,
+    expected=4,
+    window_gain=1.05,
+    small_window_gain=2.0,
+    stagger=0.25,
+    max_boost=1.25,
+    boost_gain=0.02,
+)
+
+COURTESY = pinned(
+    courtesy.Tuning,
+    slowest_s=60.0,
+    blind_rate_s=3.0,
+    link=LINK,
+    background=BACKGROUND,
+    fair=FAIR,
+    cap=CAP,
+    in_flight=IN_FLIGHT,
+    division=DIVISION,
 )

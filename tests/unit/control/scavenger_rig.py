@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from s3_upload.control.share.background import Scavenger
 from s3_upload.control.share.link import Look
+from tests.unit.control.constants import BACKGROUND
 
 MB = 1e6
 TICK_S = 0.05
@@ -13,7 +14,7 @@ class Rig:
     """A scavenger and its clock. `base_s` 0.1: a step is 0.15 s while there is no queue."""
 
     def __init__(self, base_s: float = 0.1) -> None:
-        self.scavenger = Scavenger()
+        self.scavenger = Scavenger(BACKGROUND)
         self.base_s = base_s
         self.now = 0.0
 
@@ -40,7 +41,7 @@ class Rig:
 
     @property
     def state(self) -> str:
-        return self.scavenger.state.value
+        return str(self.scavenger.state)
 
 
 def cruising(capacity: float = 10 * MB, base_s: float = 0.1) -> Rig:

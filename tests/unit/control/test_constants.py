@@ -7,6 +7,11 @@ from s3_upload.control.concurrency.big_bodies import Tuning as BulkTuning
 from s3_upload.control.concurrency.rate import Tuning as RateTuning
 from s3_upload.control.concurrency.window import Tuning as WindowTuning
 from s3_upload.control.retrying.budget import RetryTuning, SpeculationTuning
+from s3_upload.control.share.background import Tuning as BackgroundTuning
+from s3_upload.control.share.fair import Tuning as FairTuning
+from s3_upload.control.share.in_flight import Tuning as InFlightTuning
+from s3_upload.control.share.link import LONG_TRIP_S, LOSS_S, RATE_S, TRIGGER_S
+from s3_upload.control.share.link import Tuning as LinkTuning
 from s3_upload.control.waiting.adaptive import PATIENCE_S, SMALL_BYTES
 from s3_upload.control.waiting.adaptive import Tuning as AdaptiveTuning
 
@@ -71,3 +76,33 @@ def test_bulk() -> None:
     assert 0.0 < true.max_empty < 1.0 < true.pays < true.growth <= true.start_growth < true.far
     assert 0.0 < true.shrink_after_s <= true.max_hold_s
     assert 0.0 < true.hold_s <= true.max_hold_s
+
+
+def test_link() -> None:
+    assert max(RATE_S, LOSS_S) <= LinkTuning().history_s, "it is forgotten before it counts"
+
+
+def test_background() -> None:
+    true = BackgroundTuning()
+    assert true.short_trip_s < true.medium_trip_s < LONG_TRIP_S
+    assert 1.0 < true.growth_found < true.growth_shy < true.growth < true.growth_near < true.growth_far
+    assert true.mine < true.headroom < 1.0 < true.gained < true.probe_gain_far < true.probe_gain
+    assert true.drain_gain < 1.0 < true.probe_gain < true.probe_growth
+    assert true.first_probe_after_s < true.probe_after_s < true.max_probe_after_s
+    assert true.max_trigger_s > TRIGGER_S
+    assert true.hold_s <= true.max_hold_s < true.soon_s
+    assert true.floor_share < true.few < 1.0
+
+
+def test_fair() -> None:
+    true = FairTuning()
+    assert 0.0 < true.beta < true.beta_low < 1.0
+    assert 0.5 < true.low < true.own < 1.0, "half of the link would be too little"
+    assert true.delay_min_s < true.delay_max_s
+    assert true.min_segments < true.start_segments
+
+
+def test_requests_in_flight() -> None:
+    true = InFlightTuning()
+    assert 0.0 < true.used < 1.0 < true.spare_windows
+    assert true.start <= true.max_waiting

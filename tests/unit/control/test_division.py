@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from s3_upload.control.share.background import FLOOR_CONNECTION_BYTES_PER_S
-from s3_upload.control.share.division import EXPECTED, MAX_BOOST, Division, level
-from s3_upload.control.share.link import Look
+from s3_upload.control.share.division import Division, level
+from s3_upload.control.share.link import FLOOR_CONNECTION_BYTES_PER_S, Look
+from tests.unit.control.constants import DIVISION
 from tests.unit.control.test_link import sample
 
 MB = 1e6
@@ -43,17 +43,17 @@ def test_step_1_weights_and_windows_together_give_the_rate() -> None:
 
 def test_step_1_shares_differ_and_add_up() -> None:
     samples = [sample(n, busy=n != 2, waiting=n != 2) for n in (7, 3, 2, 5, 4, 6)]
-    _, paces = Division().divide(MB, samples)
+    _, paces = Division(DIVISION).divide(MB, samples)
     assert [paces[n] / MB * 5 for n in (3, 4, 5, 6, 7)] == pytest.approx([0.75, 0.875, 1.0, 1.125, 1.25])
     assert 2 not in paces
 
 
 def test_step_1_nobody_is_paced_far_above_its_window() -> None:
     samples = [sample(1, waiting=True, window=0.4 * MB), sample(2, waiting=True, window=9 * MB)]
-    _, paces = Division().divide(MB, samples)
+    _, paces = Division(DIVISION).divide(MB, samples)
     assert paces == {1: pytest.approx(0.375 * MB), 2: pytest.approx(0.625 * MB)}
     samples = [sample(1, waiting=True, window=0.3 * MB), sample(2, waiting=True, window=9 * MB)]
-    _, paces = Division().divide(MB, samples)
+    _, paces = Division(DIVISION).divide(MB, samples)
     assert paces == {1: pytest.approx(0.315 * MB), 2: pytest.approx(0.7 * MB)}
 
 
@@ -61,7 +61,7 @@ def test_step_1_small_windows_open_into_what_all_leave() -> None:
     def paces(small: float, trip_s: float = 1.0) -> list[float]:
         fresh = [sample(n, waiting=True, window=small * MB, min_rtt_s=trip_s) for n in (1, 2)]
         old = sample(3, waiting=True, window=0.5 * MB, min_rtt_s=1.0)
-        return [pace / MB for pace in Division().divide(MB, [*fresh, old])[1].values()]
+        return [pace / MB for pace in Division(DIVISION).divide(MB, [*fresh, old])[1].values()]
 
     assert paces(0.1) == pytest.approx([0.2, 0.2, 0.525])
     assert paces(0.1, trip_s=1.2) == pytest.approx([0.105, 0.105, 0.525]), "120,000 bytes are not small"
@@ -73,17 +73,17 @@ def test_step_1_small_windows_open_into_what_all_leave() -> None:
 
 
 def test_step_2_who_waits_for_an_answer_takes_nothing() -> None:
-    _, paces = Division().divide(MB, [sample(1, waiting=True), *(sample(n) for n in (2, 3, 4))])
+    _, paces = Division(DIVISION).divide(MB, [sample(1, waiting=True), *(sample(n) for n in (2, 3, 4))])
     assert paces == {1: pytest.approx(MB), **{n: pytest.approx(MB / 4) for n in (2, 3, 4)}}
 
 
 def test_step_2_before_there_is_one_it_reckons_with_a_few() -> None:
-    each, paces = Division().divide(MB, [])
-    assert (each, paces) == (MB / EXPECTED, {})
+    each, paces = Division(DIVISION).divide(MB, [])
+    assert (each, paces) == (MB / DIVISION.expected, {})
 
 
 def test_nobody_gets_less_than_the_floor() -> None:
-    each, paces = Division().divide(16_000.0, [sample(n, waiting=n % 2 == 0) for n in range(500)])
+    each, paces = Division(DIVISION).divide(16_000.0, [sample(n, waiting=n % 2 == 0) for n in range(500)])
     assert {each, *paces.values()} == {FLOOR_CONNECTION_BYTES_PER_S}
 
 
@@ -92,7 +92,7 @@ def test_nobody_gets_less_than_the_floor() -> None:
 
 class Rig:
     def __init__(self, window: float = math.inf) -> None:
-        self.division = Division()
+        self.division = Division(DIVISION)
         self.samples = [sample(1, waiting=True, window=window, min_rtt_s=1.0)]
 
     def pace(self, ticks: int, acked: float, *, steady: bool = True, **about: float) -> float:
@@ -105,7 +105,7 @@ class Rig:
 
 def test_step_3_it_makes_up_for_what_is_missing() -> None:
     assert Rig().pace(10, 0.9 * MB) == pytest.approx(1.0 + 10 * 0.02 * 0.1)
-    assert Rig().pace(10_000, 0.9 * MB) == MAX_BOOST
+    assert Rig().pace(10_000, 0.9 * MB) == DIVISION.max_boost
 
 
 def test_step_3_what_is_too_much_is_cut_at_once() -> None:

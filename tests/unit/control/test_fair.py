@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control.share.fair import GIVING_S, SEGMENT_BYTES, START_SEGMENTS, FairFlow
+from s3_upload.control.share.fair import SEGMENT_BYTES, FairFlow
 from s3_upload.control.share.link import Look
+from tests.unit.control.constants import FAIR
 
 
 class Rig:
     def __init__(self, base_s: float = 0.1) -> None:
         self.base_s = base_s
-        self.flow = FairFlow()
+        self.flow = FairFlow(FAIR)
         self.now = 0.0
         self.rate = 0.0
         self.acked_bytes = 0
@@ -48,7 +49,7 @@ def cut_at(window: float, base_s: float = 0.1) -> Rig:
 
 
 def test_step_1_the_window_doubles_each_round_trip() -> None:
-    assert Rig().looks(0.3) == pytest.approx(START_SEGMENTS * 8.0)
+    assert Rig().looks(0.3) == pytest.approx(FAIR.start_segments * 8.0)
 
 
 def test_the_rate_is_the_window_a_round_trip_with_its_queue() -> None:
@@ -145,7 +146,7 @@ def test_step_4_a_loss_costs_less_than_half(acked: float, cut: float) -> None:
 def test_step_4_only_for_a_while() -> None:
     rig = alone_for(10.0)
     rig.flow.window = 5.4e6 * 0.1 / SEGMENT_BYTES
-    for _ in range(round(GIVING_S / 0.05) + 1):
+    for _ in range(round(FAIR.giving_s / 0.05) + 1):
         rig.look(acked=5.4e6)
         rig.flow.window = 5.4e6 * 0.1 / SEGMENT_BYTES
     rig.look(acked=5.4e6, lost=1)

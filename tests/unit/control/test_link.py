@@ -8,6 +8,7 @@ import pytest
 
 from s3_upload.control.share.link import LinkView, Look, Recent
 from s3_upload.report import ConnectionSample
+from tests.unit.control.constants import LINK
 
 
 def sample(
@@ -38,7 +39,7 @@ def sample(
 
 
 def test_step_1_the_smoothing_is_undone() -> None:
-    view = LinkView()
+    view = LinkView(LINK)
     view.look([sample(rtt_s=0.020)], now=0.0)
     # One acknowledgement with a round trip of 60 ms moves 20 ms to 25 ms; two of 32 ms 25 ms to 26.640625 ms.
     look = view.look([sample(rtt_s=0.025, acks=11, acked=2000)], now=0.05)
@@ -48,7 +49,7 @@ def test_step_1_the_smoothing_is_undone() -> None:
 
 
 def test_step_1_a_connection_without_a_new_acknowledgement_says_nothing() -> None:
-    view = LinkView()
+    view = LinkView(LINK)
     view.look([sample(rtt_s=0.020)], now=0.0)
     view.look([sample(rtt_s=0.025, acks=11, acked=2000)], now=0.05)
     look = view.look([sample(rtt_s=0.025, acks=11, acked=2000)], now=0.1)
@@ -58,7 +59,7 @@ def test_step_1_a_connection_without_a_new_acknowledgement_says_nothing() -> Non
 
 
 def test_step_1_what_is_undone_is_no_less_than_the_kernels_least() -> None:
-    view = LinkView()
+    view = LinkView(LINK)
     view.look([sample(rtt_s=0.008)], now=0.0)
     view.look([sample(rtt_s=0.020, min_rtt_s=0.008, acks=11, acked=2000)], now=0.05)
     look = view.look([sample(rtt_s=0.010, min_rtt_s=0.009, acks=12, acked=3000)], now=0.10)
@@ -66,7 +67,7 @@ def test_step_1_what_is_undone_is_no_less_than_the_kernels_least() -> None:
 
 
 def test_step_2_the_round_trip_is_the_lower_quartile() -> None:
-    view = LinkView()
+    view = LinkView(LINK)
     trips = [0.060, 0.020, 0.021, 0.050, 0.040]
     view.look([sample(9, rtt_s=0.020)], now=0.0)
     look = view.look([sample(n, rtt_s=trip_s) for n, trip_s in enumerate(trips)], now=0.05)
@@ -75,7 +76,7 @@ def test_step_2_the_round_trip_is_the_lower_quartile() -> None:
 
 
 def test_step_3_odd_measurements_are_no_base() -> None:
-    view = LinkView()
+    view = LinkView(LINK)
     trips = [0.30, 0.24, 0.24, 0.30, 0.30, 0.24, 0.30, 0.24, 0.30, 0.25, 0.24]
     found = [
         view.look([sample(number, rtt_s=trip_s)], now=0.05 * number)  # each of a new connection
@@ -83,7 +84,7 @@ def test_step_3_odd_measurements_are_no_base() -> None:
     ]
     assert [look.base_s for look in found[:2]] == [0.30, 0.30]
     assert found[-1].base_s == 0.24, "five of nine are believed"
-    view = LinkView()
+    view = LinkView(LINK)
     for number in range(20):
         trips = [0.30, 0.30, 0.24] if number % 2 else [0.30, 0.24, 0.30, 0.24]
         look = view.look([sample(4 * number + n, rtt_s=trip_s) for n, trip_s in enumerate(trips)], now=number)
@@ -91,7 +92,7 @@ def test_step_3_odd_measurements_are_no_base() -> None:
 
 
 def test_step_3_the_base_is_the_least_of_ten_minutes() -> None:
-    view = LinkView()
+    view = LinkView(LINK)
     assert view.look([sample(rtt_s=0.020)], now=0.0).base_s == 0.020
     acks = 10
     for minute in range(1, 10):
@@ -104,7 +105,7 @@ def test_step_3_the_base_is_the_least_of_ten_minutes() -> None:
 
 
 def test_step_4_the_rate_is_that_of_a_quarter_of_a_second() -> None:
-    view = LinkView()
+    view = LinkView(LINK)
     acked = 0
     for tick in range(11):
         look = view.look([sample(acked=acked, acks=tick)], now=tick * 0.05)
@@ -114,7 +115,7 @@ def test_step_4_the_rate_is_that_of_a_quarter_of_a_second() -> None:
 
 
 def test_step_4_with_a_longer_round_trip_that_of_one() -> None:
-    view = LinkView()
+    view = LinkView(LINK)
     for tick in range(11):
         look = view.look([sample(acked=5000 * tick, acks=tick, rtt_s=0.4)], now=tick * 0.05)
     assert look.bytes_per_s == pytest.approx(100_000)
@@ -122,13 +123,13 @@ def test_step_4_with_a_longer_round_trip_that_of_one() -> None:
 
 
 def test_step_4_what_was_sent_before_the_first_look_does_not_count() -> None:
-    view = LinkView()
+    view = LinkView(LINK)
     assert view.look([sample(acked=10**9)], now=0.0).acked_bytes == 0
     assert view.look([sample(acked=10**9 + 7), sample(1, acked=500)], now=0.05).acked_bytes == 507
 
 
 def test_step_5_the_share_of_what_is_lost() -> None:
-    view = LinkView()
+    view = LinkView(LINK)
     view.look([sample()], now=0.0)
     assert view.look([sample(sent=49, lost=9)], now=0.05) == Look(
         at_s=0.05, base_s=0.020, retransmits=9, connections=1, busy=1, window_bytes_per_s=math.inf
@@ -138,12 +139,12 @@ def test_step_5_the_share_of_what_is_lost() -> None:
 
 
 def test_it_counts_what_connections_do() -> None:
-    looks = LinkView().look([sample(0), sample(1, busy=False), sample(2, waiting=True)], now=0.0)
+    looks = LinkView(LINK).look([sample(0), sample(1, busy=False), sample(2, waiting=True)], now=0.0)
     assert (looks.connections, looks.busy, looks.waiting) == (3, 2, 1)
 
 
 def test_without_connections_nothing_is_known() -> None:
-    assert LinkView().look([], now=1.0) == Look(at_s=1.0)
+    assert LinkView(LINK).look([], now=1.0) == Look(at_s=1.0)
 
 
 def test_the_extremes_of_a_while() -> None:
@@ -157,4 +158,4 @@ def test_the_extremes_of_a_while() -> None:
 
 def test_what_windows_let_through_is_summed_over_who_is_busy() -> None:
     samples = [sample(1, window=2e6), sample(2, window=3e6), sample(3, window=9e6, busy=False)]
-    assert LinkView().look(samples, now=0.0).window_bytes_per_s == 5e6
+    assert LinkView(LINK).look(samples, now=0.0).window_bytes_per_s == 5e6

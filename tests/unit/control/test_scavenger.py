@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control.share.background import FOUND_S, HOLD_S, START_BYTES_PER_S
+from tests.unit.control.constants import BACKGROUND
 from tests.unit.control.scavenger_rig import MB, Rig, cruising, settled
 
 # --- 1: growing ------------------------------------------------------------------------------------
@@ -12,13 +12,13 @@ from tests.unit.control.scavenger_rig import MB, Rig, cruising, settled
 
 def test_step_1_it_grows_by_a_half_each_step_while_the_capacity_is_not_known() -> None:
     rig = Rig()
-    assert rig.looks(0.15) == pytest.approx(START_BYTES_PER_S * 1.5)
-    assert rig.looks(0.15) == pytest.approx(START_BYTES_PER_S * 1.5**2)
+    assert rig.looks(0.15) == pytest.approx(BACKGROUND.start_bytes_per_s * 1.5)
+    assert rig.looks(0.15) == pytest.approx(BACKGROUND.start_bytes_per_s * 1.5**2)
 
 
 def test_step_1_not_before_there_is_a_connection() -> None:
     rig = Rig(base_s=0.0)
-    assert rig.looks(1.0) == START_BYTES_PER_S
+    assert rig.looks(1.0) == BACKGROUND.start_bytes_per_s
 
 
 def test_step_1_a_rate_that_is_not_used_does_not_grow() -> None:
@@ -42,7 +42,7 @@ def test_step_1_with_a_known_capacity_it_grows_faster_far_from_it() -> None:
     rig = settled()
     rig.looks(0.1, queue_ms=8.0)
     assert rig.state == "yielding"
-    rig.looks(HOLD_S + 0.1)
+    rig.looks(BACKGROUND.hold_s + 0.1)
     assert rig.state == "growing"
     before = rig.scavenger.rate
     assert rig.looks(0.15) == pytest.approx(before * 2.0)
@@ -95,7 +95,7 @@ def test_step_1_it_grows_gently_near_what_others_had_left_of_the_link(
 
 def test_step_1_what_they_had_left_is_forgotten() -> None:
     rig = reclaiming(0.1, left=4 * MB)
-    rig.now += FOUND_S
+    rig.now += BACKGROUND.found_s
     rig.scavenger.rate = 4 * MB
     assert rig.look() > 4.4 * MB
 

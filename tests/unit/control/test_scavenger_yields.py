@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control.share.background import (
-    FLOOR_BYTES_PER_S,
-    FLOOR_CONNECTION_BYTES_PER_S,
-    HOLD_S,
-    HOLD_TRIPS,
-    TRIGGER_S,
-)
+from s3_upload.control.share.link import FLOOR_CONNECTION_BYTES_PER_S, TRIGGER_S
+from tests.unit.control.constants import BACKGROUND
 from tests.unit.control.scavenger_rig import MB, settled
 
 # --- 5: yielding ---------------------------------------------------------------------------------------
@@ -47,7 +42,9 @@ def test_step_5_losses_without_a_queue() -> None:
     assert rig.state == "yielding"
 
 
-@pytest.mark.parametrize(("base_s", "hold_s"), [(0.02, HOLD_S), (0.336, HOLD_TRIPS * 0.336)])
+@pytest.mark.parametrize(
+    ("base_s", "hold_s"), [(0.02, BACKGROUND.hold_s), (0.336, BACKGROUND.hold_trips * 0.336)]
+)
 def test_step_5_it_holds_for_as_long_as_a_slow_start_takes(base_s: float, hold_s: float) -> None:
     rig = settled(base_s)
     rig.look(queue_ms=20.0)
@@ -99,7 +96,7 @@ def test_the_floor_is_a_share_and_something_for_each_connection() -> None:
     assert rig.look(busy=4) == pytest.approx(0.01 * rig.scavenger.capacity)
     assert rig.look(busy=256) == 256 * FLOOR_CONNECTION_BYTES_PER_S
     rig.scavenger.capacity = 1 * MB
-    assert rig.look() == FLOOR_BYTES_PER_S
+    assert rig.look() == BACKGROUND.floor_bytes_per_s
 
 
 # --- 6: what the capacity was wrong by -----------------------------------------------------------------
@@ -116,7 +113,7 @@ def test_step_6_a_yield_while_cruising_lowers_it_a_little(acked: float, capacity
 def test_step_6_one_while_growing_only_near_it(rate: float, yields: int, capacity: float) -> None:
     rig = settled()
     rig.look(queue_ms=20.0, acked=9 * MB)
-    rig.looks(HOLD_S + 0.1)
+    rig.looks(BACKGROUND.hold_s + 0.1)
     assert rig.state == "growing"
     rig.scavenger._yields = yields
     rig.scavenger.rate = rate * MB

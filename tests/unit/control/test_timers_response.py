@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_upload.control.waiting.rtt import RttEstimator
-from tests.unit.control.constants import ADAPTIVE, RTT
+from tests.unit.control.constants import ADAPTIVE, SLOW_RTT
 from tests.unit.control.reports import RESET, attempt
 from tests.unit.control.timers_rig import (
     MIB,
@@ -22,8 +22,6 @@ from tests.unit.control.timers_rig import (
     one_after_the_other,
     warmed_up,
 )
-
-SLOW_RTT = msgspec.structs.replace(RTT, alpha=1 / 64, beta=1 / 32)
 
 # --- 3: response -----------------------------------------------------------------------------------
 

@@ -165,11 +165,13 @@ class Outage:
     def heard(self, *, begun_s: float, now: float) -> Change:
         """The store has answered something that was begun at `begun_s`."""
         self._heard_s = now
+        # What was begun before may have been answered before, and only be read now.
         if self.reach is Reach.THERE or begun_s < self.since_s:
             return Change.NONE
         was_away, self.reach = self.reach is Reach.AWAY, Reach.THERE
         if not was_away:
             return Change.WAS_THERE
+        # After a brief one nothing has gathered, here or at other clients, that would overrun the store.
         is_brief = now - self.since_s < self._tuning.brief_s
         self.room = math.inf if is_brief else self._tuning.first_room
         return Change.BACK

@@ -82,6 +82,7 @@ class Situation:
     def _over(self, seen: Seen, now: float) -> str | None:
         """After something was told, and only by a success: an error is no end of trouble, nor is a byte that
         was taken in, which the kernel of a store does that is frozen."""
+        # Only what was told can be over, and only a success says so.
         if self._since_s is None or seen.away_since_s is not None or seen.refused:
             return None
         if seen.answered_s < self._since_s:

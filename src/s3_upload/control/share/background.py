@@ -5,49 +5,51 @@ round trips that queue alone ends another flow's slow start (HyStart, RFC 9406),
 for the base.  This one keeps none: it knows how much the link carries (C) and sends a little less, so that
 any queue is somebody else's, or shows that C is wrong.  With q the queueing delay, R the acknowledged rate,
 and a *step* the time after which the effect of a change is seen: a round trip and REACTION_S, at least
-MIN_STEP_S:
+`min_step_s`:
 
-1. *Growing* from START_BYTES_PER_S, or from the floor, up to HEADROOM * C; then to 2.  Each step by
-   GROWTH_NEAR (2) below C / 2, else by GROWTH (1.5).  Where a round trip is above LONG_TRIP_S, by GROWTH_FAR
-   (4) below C / 4 and GROWTH above it, but by GROWTH_SHY (1.25) if any look of the last QUIET_TRIPS had a
-   queue of QUIET_S (or QUIET_BYTES, if that is more) above the least since the last yield: others are about,
-   and all that is sent before a queue shows would be too much.  While C is not known: by GROWTH, until q is
-   above the trigger (5) in three looks, strongly in two: then C = R, and to 4.  A rate that is not used (R
-   below half of the least that it may tell of) does not grow.  Where a yield came soon (SOON_S) after the
-   last reclaim, others use a part: what was left of the link then, F = R, is soon met again, and what is sent
-   before its queue shows would cost them packets.  So from MEDIUM_TRIP_S on, for FOUND_S, between F / 2 and
-   1.5 F: by GROWTH_FOUND (1.125).
-2. *Cruising* at HEADROOM * C (98 %).  After PROBE_AFTER_S to 3.  A small queue in the first OWN_STEPS steps
-   (above LONG_TRIP_S in the first) is still the doing of 1 or 3, and where a round trip is below
-   MEDIUM_TRIP_S there is time to make sure: to 4.  (Once: where it comes again right after the drain, it is
-   not ours.)  Above LONG_TRIP_S another flow's slow start comes as
-   bursts, a round trip apart and each twice the last; a queue that stands when one comes ends it for good
-   (HyStart).  So already q rising by BURST_S, or BURST_JITTERS times its usual change, within BURST_LOOKS
-   looks makes it *wary*: DRAIN_GAIN * C for WARY_TRIPS round trips.  If then, from AGAIN_TRIPS on, another
-   burst comes, of AGAIN_S, or the queue stands, to 5, else on.  So does a queue that is above the trigger,
-   but less than three times: what comes once (a pause of this machine or of one on the way) passes.
-3. *Probing* at PROBE_GAIN * C (105 %; PROBE_GAIN_FAR, 103 %, above LONG_TRIP_S, for the same reason) for a
-   step and as long as R takes to tell.  If R then is above C and no queue has come, C = R, and on with
-   PROBE_GROWTH (1.25) times C; else to 2, or if there is a queue to 4, and PROBE_AFTER_S doubles up to
-   MAX_PROBE_AFTER_S.
-4. *Draining* at DRAIN_GAIN * C (80 %): as long as a queue from 1 or 3 stands, R is what the link
-   carries, and the highest R is C, but not less than 0.97 of what it was.  When q is below half of the
-   trigger, to 2.  If that takes longer than two steps and what the highest q needs, or R is below MINE of
-   what was sent, somebody else fills the queue: to 5.
-5. *Yielding*: when q is above the trigger in two looks, or three times as large in one, or MAX_LOSS of the
-   packets are lost, while growing to a known C or cruising, the rate drops to the floor at once.  The
-   trigger is TRIGGER_S, or JITTERS times what q changes by from look to look, at most MAX_TRIGGER_S.  When q
-   has been below it for a hold, to 1.  One high look of LOOKS is none where a round trip is below
-   SHORT_TRIP_S, nor is one while growing below FEW of C: there a receiver's delayed acknowledgement looks
-   like a queue.  (At long round trips a slow start comes in bursts, and each counts.)  The hold is HOLD_S or
-   HOLD_TRIPS round trips, in which another flow's slow start fills the link; a yield soon (SOON_S) after the
-   last hold adds half as much, up to MAX_HOLD_S less two round trips.  Above LONG_TRIP_S QUIET_TRIPS round
-   trips without any burst are enough.
-6. What C was wrong by: a yield while cruising makes C = max(R, 0.97 * C); while growing at 0.4 * C or more
-   max(R, 0.9 * C), if it is at least the PATIENT_YIELDS + 1st soon after another.  (Beside a flow that has
-   the link, growing ends far below that, and C stays known: so the link is reclaimed in a few steps.)
+1. *Growing* from `start_bytes_per_s`, or from the floor, up to `headroom` * C; then to 2.  Each step by
+   `growth_near` (2) below C / 2, else by `growth` (1.5).  Where a round trip is above LONG_TRIP_S, by
+   `growth_far` (4) below C / 4 and `growth` above it, but by `growth_shy` (1.25) if any look of the last
+   `quiet_trips` had a queue of `quiet_s` (or `quiet_bytes`, if that is more) above the least since the last
+   yield: others are about, and all that is sent before a queue shows would be too much.  While C is not
+   known: by `growth`, until q is above the trigger (5) in three looks, strongly in two: then C = R, and to
+   4.  A rate that is not used (R below half of the least that it may tell of) does not grow.  Where a yield
+   came soon (`soon_s`) after the last reclaim, others use a part: what was left of the link then, F = R, is
+   soon met again, and what is sent before its queue shows would cost them packets.  So from `medium_trip_s`
+   on, for `found_s`, between F / 2 and 1.5 F: by `growth_found` (1.125).
+2. *Cruising* at `headroom` * C (98 %).  After `probe_after_s` to 3.  A small queue in the first `own_steps`
+   steps (above LONG_TRIP_S in the first) is still the doing of 1 or 3, and where a round trip is below
+   `medium_trip_s` there is time to make sure: to 4.  (Once: where it comes again right after the drain, it
+   is not ours.)  Above LONG_TRIP_S another flow's slow start comes as bursts, a round trip apart and each
+   twice the last; a queue that stands when one comes ends it for good (HyStart).  So already q rising by
+   `burst_s`, or `burst_jitters` times its usual change, within `burst_looks` looks makes it *wary*:
+   `drain_gain` * C for `wary_trips` round trips.  If then, from `again_trips` on, another burst comes, of
+   `again_s`, or the queue stands, to 5, else on.  So does a queue that is above the trigger, but less than
+   three times: what comes once (a pause of this machine or of one on the way) passes.
+3. *Probing* at `probe_gain` * C (105 %; `probe_gain_far`, 103 %, above LONG_TRIP_S, for the same reason)
+   for a step and as long as R takes to tell.  If R then is above C and no queue has come, C = R, and on
+   with `probe_growth` (1.25) times C; else to 2, or if there is a queue to 4, and `probe_after_s` doubles
+   up to `max_probe_after_s`.
+4. *Draining* at `drain_gain` * C (80 %): as long as a queue from 1 or 3 stands, R is what the link carries,
+   and the highest R is C, but not less than `kept` (0.97) of what it was.  When q is below half of the
+   trigger, to
+   2.  If that takes longer than two steps and what the highest q needs, or R is below `mine` of what was
+   sent, somebody else fills the queue: to 5.
+5. *Yielding*: when q is above the trigger in two looks, or three times as large in one, or `max_loss` of
+   the packets are lost, while growing to a known C or cruising, the rate drops to the floor at once.  The
+   trigger is TRIGGER_S, or `jitters` times what q changes by from look to look, at most `max_trigger_s`.
+   When q has been below it for a hold, to 1.  One high look of `looks` is none where a round trip is below
+   `short_trip_s`, nor is one while growing below `few` of C: there a receiver's delayed acknowledgement
+   looks like a queue.  (At long round trips a slow start comes in bursts, and each counts.)  The hold is
+   `hold_s` or `hold_trips` round trips, in which another flow's slow start fills the link; a yield soon
+   (`soon_s`) after the last hold adds half as much, up to `max_hold_s` less two round trips.  Above
+   LONG_TRIP_S `quiet_trips` round trips without any burst are enough.
+6. What C was wrong by: a yield while cruising makes C = max(R, `kept` * C); while growing at `doubted_from`
+   * C (0.4) or more max(R, `kept_growing` * C), if it is at least the `patient_yields` + 1st soon after
+   another.  (Beside a flow that has the link, growing ends far below that, and C stays known: so the link
+   is reclaimed in a few steps.)
 
-The floor is FLOOR_SHARE of C, at least FLOOR_BYTES_PER_S, and FLOOR_CONNECTION_BYTES_PER_S for each
+The floor is `floor_share` of C, at least `floor_bytes_per_s`, and FLOOR_CONNECTION_BYTES_PER_S for each
 connection: enough to see the queue, and that neither side's timeouts end what only waits.
 """
 
@@ -57,35 +59,129 @@ import enum
 import math
 from collections import deque
 
-from s3_upload.control.share.link import LOSS_S, RATE_S, REACTION_S, Look, Recent
+import msgspec
 
-START_BYTES_PER_S = 250_000.0
-MIN_STEP_S = 0.15
-GROWTH_FAR, GROWTH_NEAR, GROWTH, GROWTH_SHY, GROWTH_FOUND = 4.0, 2.0, 1.5, 1.25, 1.125
-FOUND_S, FOUND_FROM, FOUND_TO = 10.0, 0.5, 1.5
-QUIET_S, QUIET_BYTES, QUIET_TRIPS = 0.001, 4_500, 2.5
-BURST_S, AGAIN_S, BURST_JITTERS, BURST_LOOKS = 0.002, 0.001, 4.0, 5
-AGAIN_TRIPS, WARY_TRIPS = 0.85, 2.25
-SHORT_TRIP_S, MEDIUM_TRIP_S, LONG_TRIP_S = 0.01, 0.05, 0.2
-OWN_STEPS = 3.0
-HEADROOM = 0.98
-FIRST_PROBE_AFTER_S, PROBE_AFTER_S, MAX_PROBE_AFTER_S = 0.5, 2.5, 20.0
-PROBE_GAIN, PROBE_GAIN_FAR, PROBE_GROWTH = 1.05, 1.03, 1.25
-DRAIN_GAIN, MINE = 0.8, 0.85
-TRIGGER_S, MAX_TRIGGER_S = 0.005, 0.02
-JITTERS, JITTER_WEIGHT = 2.0, 1 / 32
-LOOKS, FEW = 3, 0.1
-MAX_LOSS = 0.02
-HOLD_S, HOLD_TRIPS = 1.0, 4.0
-MAX_HOLD_S = 2.0
-SOON_S = 5.0
-PATIENT_YIELDS = 2
-FLOOR_SHARE = 0.01
-FLOOR_BYTES_PER_S = 32_000.0
-FLOOR_CONNECTION_BYTES_PER_S = 1_024.0
+from s3_upload.control.share.link import (
+    FLOOR_CONNECTION_BYTES_PER_S,
+    LONG_TRIP_S,
+    LOSS_S,
+    RATE_S,
+    REACTION_S,
+    TRIGGER_S,
+    Look,
+    Recent,
+)
 
 
-class State(enum.Enum):
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory, but for those that others need too."""
+
+    start_bytes_per_s: float = 250_000.0
+    """The rate at first, in bytes per second."""
+    min_step_s: float = 0.15
+    """A step takes so many seconds at the least."""
+    growth: float = 1.5
+    """What a step multiplies the rate by (step 1)."""
+    growth_near: float = 2.0
+    """The same far below C, where a round trip is not long (step 1)."""
+    growth_far: float = 4.0
+    """The same far below C, where it is long (step 1)."""
+    growth_shy: float = 1.25
+    """The same where it is long and others are about (step 1)."""
+    growth_found: float = 1.125
+    """The same near what was left of the link when others came (step 1)."""
+    found_s: float = 10.0
+    """For how many seconds that is remembered (step 1)."""
+    found_from: float = 0.5
+    """Near it begins at this share of it (step 1)."""
+    found_to: float = 1.5
+    """And ends at so many times it (step 1)."""
+    used: float = 0.5
+    """A rate of which less than this share is acknowledged is not used and does not grow (step 1)."""
+    quiet_s: float = 0.001
+    """A queue of so many seconds above the least says that others are about (step 1)."""
+    quiet_bytes: float = 4_500.0
+    """The same in bytes, if that is more: three packets (step 1)."""
+    quiet_trips: float = 2.5
+    """For how many round trips it says so (steps 1 and 5)."""
+    headroom: float = 0.98
+    """The share of C that is cruised at (step 2)."""
+    own_steps: float = 3.0
+    """For how many steps a queue is still the doing of the steps before (step 2)."""
+    burst_s: float = 0.002
+    """A rise by so many seconds is a burst (step 2)."""
+    again_s: float = 0.001
+    """A rise by so many seconds is another one (step 2)."""
+    burst_jitters: float = 4.0
+    """But at least so many times the usual change is (step 2)."""
+    burst_looks: int = 5
+    """Within how many looks (step 2)."""
+    again_trips: float = 0.85
+    """From how many round trips after the first on another one counts (step 2)."""
+    wary_trips: float = 2.25
+    """For how many round trips it is waited for (step 2)."""
+    short_trip_s: float = 0.01
+    """Below so many seconds a round trip is no longer than a receiver may wait to acknowledge (step 5)."""
+    medium_trip_s: float = 0.05
+    """From so many seconds on a round trip is too long to make sure whose a queue is (steps 1 and 2)."""
+    first_probe_after_s: float = 0.5
+    """After how many seconds of cruising a first probe comes after a yield."""
+    probe_after_s: float = 2.5
+    """After how many seconds of cruising any other comes (step 2)."""
+    max_probe_after_s: float = 20.0
+    """After how many seconds at the most, however often probes were in vain (step 3)."""
+    probe_gain: float = 1.05
+    """What is sent while probing, in C (step 3)."""
+    probe_gain_far: float = 1.03
+    """The same where a round trip is long (step 3)."""
+    probe_growth: float = 1.25
+    """The same once a probe has found more (step 3)."""
+    gained: float = 1.01
+    """A probe has found more if so many times C is acknowledged (step 3)."""
+    drain_gain: float = 0.8
+    """What is sent while draining, in C (steps 2 and 4)."""
+    mine: float = 0.85
+    """If less than this share of what was sent is acknowledged, the queue is somebody else's (step 4)."""
+    max_trigger_s: float = 0.02
+    """The trigger at the most, in seconds (step 5)."""
+    jitters: float = 2.0
+    """The trigger is so many times the usual change of the queue (step 5)."""
+    jitter_weight: float = 1 / 32
+    """The weight of a look in that."""
+    strong: float = 3.0
+    """A queue of so many triggers is one whatever made it (steps 2, 3 and 5)."""
+    looks: int = 3
+    """Among so many looks one high one is none where a round trip is short (step 5)."""
+    few: float = 0.1
+    """So it is below this share of C (step 5)."""
+    max_loss: float = 0.02
+    """The share of the packets lost from which on it yields (step 5)."""
+    hold_s: float = 1.0
+    """How long it yields at the least, in seconds (step 5)."""
+    hold_trips: float = 4.0
+    """The same in round trips: another flow's slow start fills the link in them (step 5)."""
+    max_hold_s: float = 2.0
+    """How long it yields at the most, in seconds (step 5)."""
+    soon_s: float = 5.0
+    """A yield within so many seconds of the last hold came soon (steps 1 and 5)."""
+    patient_yields: int = 2
+    """After so many yields soon after one another C is doubted while growing (step 6)."""
+    kept: float = 0.97
+    """The share of C that one measurement leaves at the least (steps 4 and 6)."""
+    kept_growing: float = 0.9
+    """The same while growing (step 6)."""
+    doubted_from: float = 0.4
+    """From this share of C on a yield while growing says something of C (step 6)."""
+    floor_share: float = 0.01
+    """The floor as a share of C: enough to see the queue."""
+    floor_bytes_per_s: float = 32_000.0
+    """The floor at the least, in bytes per second."""
+
+
+DEFAULT = Tuning()
+
+
+class State(enum.StrEnum):
     """Steps 1 to 5; the values are those of `PaceReport.state`."""
 
     GROWING = "growing"
@@ -99,8 +195,12 @@ class State(enum.Enum):
 class Scavenger:
     """The algorithm of the module's theory. `rate`: bytes per second, what all connections may send."""
 
-    def __init__(self) -> None:
-        self.rate = START_BYTES_PER_S
+    heedless = False
+    due = 0.0
+
+    def __init__(self, tuning: Tuning = DEFAULT) -> None:
+        self._tuning = tuning
+        self.rate = tuning.start_bytes_per_s
         self.state = State.GROWING
         self.capacity = 0.0  # C
         self._since_s = 0.0  # in this state
@@ -108,8 +208,8 @@ class Scavenger:
         self._step_s = 0.0  # when the probe's present step began
         self._trigger_s = TRIGGER_S
         self._jitter_s = 0.0
-        self._queues_s: deque[float] = deque([0.0], maxlen=LOOKS)
-        self._recent_s: deque[float] = deque([0.0], maxlen=BURST_LOOKS)
+        self._queues_s: deque[float] = deque([0.0], maxlen=tuning.looks)
+        self._recent_s: deque[float] = deque([0.0], maxlen=tuning.burst_looks)
         self._sent: deque[tuple[float, float]] = deque()  # when, rate: too young to be acknowledged
         self._told = Recent()  # the rates that R tells of
         self._above = 0  # looks in a row with a queue above the trigger
@@ -121,12 +221,13 @@ class Scavenger:
         self._made_sure = False  # a first queue of this cruising was drained as its own
         self._found = 0.0  # F
         self._found_s = -math.inf
-        self._probe_after_s = PROBE_AFTER_S
+        self._probe_after_s = tuning.probe_after_s
         self._best = self._peak_s = 0.0  # the highest R and q while draining
 
     def decide(self, look: Look, *, now: float) -> float:
         """The rate from now on. `now` only grows."""
         elapsed_s, self._last_s = now - self._last_s, now
+        # R tells of what was sent a round trip ago.
         self._sent.append((now, self.rate))
         while self._sent and self._sent[0][0] <= now - look.base_s:
             self._told.add(self._sent.popleft()[1], now=now, over_s=max(look.base_s, RATE_S) + REACTION_S)
@@ -149,17 +250,22 @@ class Scavenger:
 
     def _notice(self, look: Look, now: float) -> None:
         """Whether there is a queue."""
+        tuning = self._tuning
         if look.fresh:
+            # While it yields the queue is others', and so are its changes.
             if self.state is not State.YIELDING:
-                change_s = min(abs(look.queue_s - self._queues_s[-1]), MAX_TRIGGER_S)
-                self._jitter_s += JITTER_WEIGHT * (change_s - self._jitter_s)
+                change_s = min(abs(look.queue_s - self._queues_s[-1]), tuning.max_trigger_s)
+                self._jitter_s += tuning.jitter_weight * (change_s - self._jitter_s)
             self._queues_s.append(look.queue_s)
             self._recent_s.append(look.queue_s)
             self._least_s = min(self._least_s, look.queue_s)
-            if look.queue_s > self._least_s + max(QUIET_S, QUIET_BYTES / max(self.capacity, 1.0)):
+            if look.queue_s > self._least_s + max(
+                tuning.quiet_s, tuning.quiet_bytes / max(self.capacity, 1.0)
+            ):
                 self._noise_s = now
-        self._trigger_s = min(max(TRIGGER_S, JITTERS * self._jitter_s), MAX_TRIGGER_S)
-        lasting_s = min(self._queues_s) if look.base_s < SHORT_TRIP_S else look.queue_s
+        self._trigger_s = min(max(TRIGGER_S, tuning.jitters * self._jitter_s), tuning.max_trigger_s)
+        # One high look may be a receiver's delayed acknowledgement, which is as long as a short round trip.
+        lasting_s = min(self._queues_s) if look.base_s < tuning.short_trip_s else look.queue_s
         if lasting_s > self._trigger_s:
             self._clear_since_s = now
         if look.queue_s <= self._trigger_s:
@@ -168,19 +274,22 @@ class Scavenger:
             self._above += 1
 
     def _congested(self, look: Look, now: float) -> bool:
+        # Without a C a queue is taken for its own, and three looks measure it better.
+        tuning = self._tuning
         needed = 2 if self.capacity else 3
-        if look.queue_s > 3.0 * self._trigger_s and self.rate > FEW * self.capacity:
+        if look.queue_s > tuning.strong * self._trigger_s and self.rate > tuning.few * self.capacity:
             needed -= 1
-        own_s = LOSS_S + self._step(look)  # what was lost before is told until then
-        return self._above >= needed or (look.loss > MAX_LOSS and now - self._since_s > own_s)
+        # What was lost before this state is told until then.
+        own_s = LOSS_S + self._step(look)
+        return self._above >= needed or (look.loss > tuning.max_loss and now - self._since_s > own_s)
 
     def _floor(self, look: Look) -> float:
         each = FLOOR_CONNECTION_BYTES_PER_S * look.busy
-        return max(FLOOR_BYTES_PER_S, FLOOR_SHARE * self.capacity, each)
+        return max(self._tuning.floor_bytes_per_s, self._tuning.floor_share * self.capacity, each)
 
     def _step(self, look: Look) -> float:
         """How long after a change of the rate its effect is seen."""
-        return max(look.base_s + look.queue_s + REACTION_S, MIN_STEP_S)
+        return max(look.base_s + look.queue_s + REACTION_S, self._tuning.min_step_s)
 
     def _enter(self, state: State, rate: float, now: float) -> None:
         self.state = state
@@ -189,138 +298,163 @@ class Scavenger:
         self._best = self._peak_s = 0.0
 
     @property
+    def yields(self) -> bool:
+        return self.state is State.YIELDING
+
+    @property
     def reclaims(self) -> float:
         """The rate that is soon wanted after a yield; 0.0 if there was none, or it is reached."""
-        return HEADROOM * self.capacity if self.state is State.GROWING else 0.0
+        return self._tuning.headroom * self.capacity if self.state is State.GROWING else 0.0
 
     # --- the steps ---------------------------------------------------------------------------------
 
     def _grow(self, look: Look, elapsed_s: float, now: float) -> None:
+        tuning = self._tuning
         if self._congested(look, now):
             if self.capacity:
-                if self.rate >= 0.4 * self.capacity and self._yields >= PATIENT_YIELDS:
-                    self.capacity = max(look.bytes_per_s, 0.9 * self.capacity)
+                if self.rate >= tuning.doubted_from * self.capacity and self._yields >= tuning.patient_yields:
+                    self.capacity = max(look.bytes_per_s, tuning.kept_growing * self.capacity)
                 self._yield(look, now)
             else:
                 self.capacity = look.bytes_per_s
-                self._probe_after_s = FIRST_PROBE_AFTER_S
-                self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
+                self._probe_after_s = tuning.first_probe_after_s
+                self._enter(State.DRAINING, tuning.drain_gain * self.capacity, now)
             return
-        used = look.bytes_per_s >= 0.5 * self._told.least
+        # What is not used (the disk is slow, say) is not known to fit.
+        used = look.bytes_per_s >= tuning.used * self._told.least
         if not used and now - self._since_s > 3.0 * self._step(look):
             return
         growth = self._growth(look, now)
         if look.base_s > 0.0:
             self.rate *= growth ** (elapsed_s / self._step(look))
-        if self.capacity and self.rate >= HEADROOM * self.capacity:
+        if self.capacity and self.rate >= tuning.headroom * self.capacity:
             self._made_sure = False
-            self._enter(State.CRUISING, HEADROOM * self.capacity, now)
+            self._enter(State.CRUISING, tuning.headroom * self.capacity, now)
 
     def _growth(self, look: Look, now: float) -> float:
+        tuning = self._tuning
         if look.base_s > LONG_TRIP_S and self.capacity:
-            if now - self._noise_s < QUIET_TRIPS * look.base_s:
-                return GROWTH_SHY
-            return GROWTH_FAR if self.rate < self.capacity / 4.0 else GROWTH
+            if now - self._noise_s < tuning.quiet_trips * look.base_s:
+                return tuning.growth_shy
+            return tuning.growth_far if self.rate < self.capacity / 4.0 else tuning.growth
         if self._nears_found(look, now):
-            return GROWTH_FOUND
-        return GROWTH_NEAR if self.rate < self.capacity / 2.0 else GROWTH
+            return tuning.growth_found
+        return tuning.growth_near if self.rate < self.capacity / 2.0 else tuning.growth
 
     def _nears_found(self, look: Look, now: float) -> bool:
-        near = FOUND_FROM * self._found < self.rate < FOUND_TO * self._found
-        return near and now - self._found_s < FOUND_S and look.base_s >= MEDIUM_TRIP_S
+        tuning = self._tuning
+        near = tuning.found_from * self._found < self.rate < tuning.found_to * self._found
+        return near and now - self._found_s < tuning.found_s and look.base_s >= tuning.medium_trip_s
 
     def _cruise(self, look: Look, now: float) -> None:
+        tuning = self._tuning
         far = look.base_s > LONG_TRIP_S
         elapsed_s = now - self._since_s
-        congested, strongly = self._congested(look, now), look.queue_s >= 3.0 * self._trigger_s
-        if elapsed_s >= (1.0 if far else OWN_STEPS) * self._step(look):
+        congested, strongly = self._congested(look, now), look.queue_s >= tuning.strong * self._trigger_s
+        if elapsed_s >= (1.0 if far else tuning.own_steps) * self._step(look):
             early = self._made_sure = False
         else:
             early = not self._made_sure
-        own = early or look.base_s < MEDIUM_TRIP_S
+        # On a short link there is time to drain first and see whose the queue is.
+        own = early or look.base_s < tuning.medium_trip_s
+        # What comes once, a pause of a machine on the way say, makes a queue that passes.
         passing = far and not strongly and look.queue_s > self._trigger_s
         if congested and own and not strongly:
-            self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
+            self._enter(State.DRAINING, tuning.drain_gain * self.capacity, now)
             self._made_sure = True
         elif congested and not passing:
             self._give_way(look, now)
-        elif far and (congested or (self._burst(look, BURST_S) and elapsed_s > self._step(look))):
-            self._enter(State.WARY, DRAIN_GAIN * self.capacity, now)
+        elif far and (congested or (self._burst(look, tuning.burst_s) and elapsed_s > self._step(look))):
+            self._enter(State.WARY, tuning.drain_gain * self.capacity, now)
         elif elapsed_s >= self._probe_after_s and look.queue_s <= self._trigger_s:
-            gain = PROBE_GAIN_FAR if far else PROBE_GAIN
+            gain = tuning.probe_gain_far if far else tuning.probe_gain
             self._enter(State.PROBING, gain * self.capacity, now)
 
     def _watch(self, look: Look, now: float) -> None:
         """In `State.WARY`."""
+        tuning = self._tuning
         elapsed_s = now - self._since_s
-        again = self._burst(look, AGAIN_S) and elapsed_s > AGAIN_TRIPS * look.base_s
+        again = self._burst(look, tuning.again_s) and elapsed_s > tuning.again_trips * look.base_s
         stands = self._congested(look, now) and elapsed_s > self._step(look)
-        if again or stands or look.queue_s >= 3.0 * self._trigger_s:
+        if again or stands or look.queue_s >= tuning.strong * self._trigger_s:
             self._give_way(look, now)
-        elif elapsed_s > WARY_TRIPS * look.base_s:
-            self._enter(State.CRUISING, HEADROOM * self.capacity, now)
+        elif elapsed_s > tuning.wary_trips * look.base_s:
+            self._enter(State.CRUISING, tuning.headroom * self.capacity, now)
 
     def _burst(self, look: Look, least_s: float) -> bool:
         """Whether somebody's slow start may have come by."""
         rise_s = look.queue_s - min(self._recent_s)
-        return look.fresh and rise_s > max(least_s, BURST_JITTERS * self._jitter_s)
+        return look.fresh and rise_s > max(least_s, self._tuning.burst_jitters * self._jitter_s)
 
     def _give_way(self, look: Look, now: float) -> None:
         """From cruising."""
+        # What is acknowledged now is not all that the link carries: C falls by a little at a time.
         if look.bytes_per_s < self.capacity:
-            self.capacity = max(look.bytes_per_s, 0.97 * self.capacity)
+            self.capacity = max(look.bytes_per_s, self._tuning.kept * self.capacity)
         self._yield(look, now)
 
     def _probe(self, look: Look, now: float) -> None:
+        tuning = self._tuning
         step_s = self._step(look)
+        # A probe above what the link carries makes a queue of its own, which grows evenly.
         expected_s = (self.rate / self.capacity - 1.0) * (now - self._step_s)
-        if look.queue_s > 3.0 * self._trigger_s + expected_s:
+        if look.queue_s > tuning.strong * self._trigger_s + expected_s:
             self._yield(look, now)
         elif self._congested(look, now):
-            self._probe_after_s = min(max(2.0 * self._probe_after_s, PROBE_AFTER_S), MAX_PROBE_AFTER_S)
-            self._enter(State.DRAINING, DRAIN_GAIN * self.capacity, now)
-        elif now - self._step_s >= step_s + max(step_s, RATE_S):  # R is of this step alone
-            if look.bytes_per_s < 1.01 * self.capacity:
-                self._probe_after_s = min(max(2.0 * self._probe_after_s, PROBE_AFTER_S), MAX_PROBE_AFTER_S)
-                self._enter(State.CRUISING, HEADROOM * self.capacity, now)
+            self._probe_after_s = min(
+                max(2.0 * self._probe_after_s, tuning.probe_after_s), tuning.max_probe_after_s
+            )
+            self._enter(State.DRAINING, tuning.drain_gain * self.capacity, now)
+        # From now on R is of this step alone.
+        elif now - self._step_s >= step_s + max(step_s, RATE_S):
+            if look.bytes_per_s < tuning.gained * self.capacity:
+                self._probe_after_s = min(
+                    max(2.0 * self._probe_after_s, tuning.probe_after_s), tuning.max_probe_after_s
+                )
+                self._enter(State.CRUISING, tuning.headroom * self.capacity, now)
                 return
-            self._probe_after_s = PROBE_AFTER_S
+            self._probe_after_s = tuning.probe_after_s
             self.capacity = look.bytes_per_s
-            self.rate = PROBE_GROWTH * self.capacity
+            self.rate = tuning.probe_growth * self.capacity
             self._step_s = now
 
     def _drain(self, look: Look, now: float) -> None:
+        tuning = self._tuning
         self._best = max(self._best, look.bytes_per_s)
         self._peak_s = max(self._peak_s, look.queue_s)
         sent = min(self._told.least, self.capacity)
-        if look.queue_s > self._trigger_s and look.bytes_per_s < MINE * sent:
+        # Most of what leaves the queue is somebody else's.
+        if look.queue_s > self._trigger_s and look.bytes_per_s < tuning.mine * sent:
             self._yield(look, now)
             return
         if look.queue_s <= self._trigger_s / 2.0:
-            self.capacity = max(self._best, 0.97 * self.capacity)
-            self._enter(State.CRUISING, HEADROOM * self.capacity, now)
+            self.capacity = max(self._best, tuning.kept * self.capacity)
+            self._enter(State.CRUISING, tuning.headroom * self.capacity, now)
             return
-        self.rate = DRAIN_GAIN * min(self._best, max(self.capacity, look.bytes_per_s))
-        needed_s = 2.0 * self._step(look) + self._peak_s / (1.0 - DRAIN_GAIN)
+        self.rate = tuning.drain_gain * min(self._best, max(self.capacity, look.bytes_per_s))
+        # A queue of its own making is gone by then: it leaves with what is not sent.
+        needed_s = 2.0 * self._step(look) + self._peak_s / (1.0 - tuning.drain_gain)
         if now - self._since_s > needed_s:
             self._yield(look, now)
 
     def _yield(self, look: Look, now: float) -> None:
-        soon = now - self._reclaimed_s < SOON_S
+        # The link was not free after all: each time again it is waited for a little longer.
+        soon = now - self._reclaimed_s < self._tuning.soon_s
         self._yields = self._yields + 1 if soon else 0
         self._found, self._found_s = (look.bytes_per_s if soon else 0.0), now
-        self._probe_after_s = FIRST_PROBE_AFTER_S
+        self._probe_after_s = self._tuning.first_probe_after_s
         self._least_s = math.inf
         self._enter(State.YIELDING, 0.0, now)
 
     def _hold(self, look: Look, now: float) -> None:
+        tuning = self._tuning
         self.rate = 0.0  # the floor lifts it
-        trips_s = HOLD_TRIPS * look.base_s
-        hold_s = max(HOLD_S, trips_s) * (1.0 + 0.5 * self._yields)
-        hold_s = min(hold_s, max(MAX_HOLD_S - 2.0 * look.base_s, trips_s))
+        trips_s = tuning.hold_trips * look.base_s
+        hold_s = max(tuning.hold_s, trips_s) * (1.0 + 0.5 * self._yields)
+        hold_s = min(hold_s, max(tuning.max_hold_s - 2.0 * look.base_s, trips_s))
         clear = now - max(self._clear_since_s, self._since_s) >= hold_s
         quiet = now - max(self._noise_s, self._since_s + look.base_s) >= max(
-            HOLD_S / 2.0, QUIET_TRIPS * look.base_s
+            tuning.hold_s / 2.0, tuning.quiet_trips * look.base_s
         )
         if clear or (quiet and look.base_s > LONG_TRIP_S):
             self._reclaimed_s = now

@@ -3,34 +3,51 @@
 Theory of operation.  The kernel keeps each connection to its pace, but connections begin and end between
 two looks, and headers count, so that the sum comes out a little lower.  With A the bytes acknowledged:
 
-    allowed(now) = allowed(before) + cap * elapsed        rate = cap + (allowed - A) / SETTLE_S
+    allowed(now) = allowed(before) + cap * elapsed        rate = cap + (allowed - A) / settle_s
 
-where allowed - A is kept within [-cap, cap] * CREDIT_S: what was not used is not made up for later, and
-what was sent too much is, within SETTLE_S.
+where allowed - A is kept within [-cap, cap] * `credit_s`: what was not used is not made up for later, and
+what was sent too much is, within `settle_s`.
 
 Where nothing is known of the connections, what was acknowledged comes in lumps, a request at a time; then
 the rate is the cap, and the gate alone keeps it.
 
-A percentage is of the capacity: the highest rate of RATE_S seen in a measurement of MEASURE_S without a
-bound, at the beginning and after every MEASURE_EVERY_S.
+A percentage is of the capacity: the highest rate of RATE_S seen in a measurement of `measure_s` without a
+bound, at the beginning and after every `measure_every_s`.
 """
 
 from __future__ import annotations
 
+import msgspec
+
 from s3_upload.control.share.link import Look
 from s3_upload.units import Bandwidth
 
-SETTLE_S = 1.0
-CREDIT_S = 0.25
-MEASURE_S = 3.0
-MEASURE_EVERY_S = 120.0
 UNBOUNDED = float("inf")
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory."""
+
+    settle_s: float = 1.0
+    """Within how many seconds what was sent too much is made up for."""
+    credit_s: float = 0.25
+    """How much is made up for at the most, in seconds of the cap."""
+    least: float = 0.1
+    """The share of the cap that is sent whatever there is to make up for."""
+    measure_s: float = 3.0
+    """How long a measurement of the capacity takes, in seconds."""
+    measure_every_s: float = 120.0
+    """The time from the end of one measurement to the next, in seconds."""
+
+
+DEFAULT = Tuning()
 
 
 class Cap:
     """The bound of the module's theory; `bandwidth` may change at any time."""
 
-    def __init__(self, *, blind: bool = False) -> None:
+    def __init__(self, *, blind: bool = False, tuning: Tuning = DEFAULT) -> None:
+        self._tuning = tuning
         self._blind = blind
         self._bandwidth: Bandwidth | None = None
         self._last_s = 0.0
@@ -45,26 +62,28 @@ class Cap:
         if bandwidth != self._bandwidth:
             self._bandwidth = bandwidth
             self._ahead = 0.0
-            self._measure_until_s = now + MEASURE_S if not self._capacity else now
+            self._measure_until_s = now + self._tuning.measure_s if not self._capacity else now
         elapsed_s, self._last_s = now - self._last_s, now
         acked, self._acked_bytes = look.acked_bytes - self._acked_bytes, look.acked_bytes
         cap = self._bytes_per_s(bandwidth, look, now)
+        # What is acknowledged in lumps would make the rate swing: there the gate keeps the sum.
         if cap == UNBOUNDED or self._blind:
             return cap
-        bound = cap * CREDIT_S
+        bound = cap * self._tuning.credit_s
         self._ahead = min(bound, max(-bound, self._ahead + cap * elapsed_s - acked))
-        return max(0.1 * cap, cap + self._ahead / SETTLE_S)
+        return max(self._tuning.least * cap, cap + self._ahead / self._tuning.settle_s)
 
     def _bytes_per_s(self, bandwidth: Bandwidth | None, look: Look, now: float) -> float:
         if bandwidth is None:
             return UNBOUNDED
         if not bandwidth.share:
             return bandwidth.bytes_per_s
-        if now >= self._measure_until_s + MEASURE_EVERY_S:
-            self._measure_until_s = now + MEASURE_S
+        if now >= self._measure_until_s + self._tuning.measure_every_s:
+            self._measure_until_s = now + self._tuning.measure_s
         if now < self._measure_until_s:
             self._measured = max(self._measured, look.bytes_per_s)
             return UNBOUNDED
+        # While it was measured nothing was counted: that is not to be made up for.
         if self._measured:
             self._capacity, self._measured = self._measured, 0.0
             self._ahead = 0.0

@@ -2,21 +2,11 @@
 
 Theory of operation.  Every tick the connections' samples become a `Look` (`link`).
 
-1. *Rate*: what the share allows (`scavenger`, `fair`; "full": everything), and at most what the cap does.
-2. *Requests*: with a bound on the rate, more requests at a time than keep it busy only wait.  From
-   START_REQUESTS, times REQUESTS_GROWTH each step (a round trip and REACTION_S) in which all were in use and
-   less than USED of the rate was acknowledged, though no queue stands in the way and none had bytes that
-   wait (all wait for answers); where some had (TCP holds them back), each SLOW_STEPS.  In the share "fair"
-   also while a queue stands, if less than SENDING of them have (mean of SENDING_LOOKS): where bodies are
-   small many wait for answers, and its part is due whatever their size.  One less when more than MAX_WAITING
-   have bytes that wait, their windows suffice (SPARE_WINDOWS times what is wanted: each waits a round trip
-   between two bodies), and the last one less has told.  After a yield the windows of old connections are
-   small (what little they sent has met losses), and open slowly: where they do not suffice, so many are added
-   within a step as let the rest through soon (step 6 of `link`); not before FRESH_FROM of it is reached,
-   since in a try that fails they would fare like the others.
+1. *Rate*: what the share allows (`shares`; "full": everything), and at most what the cap does (`cap`).
+2. *Requests*: as few as keep that rate busy (`in_flight`), and none the fewer while the share yields.
 3. *Pace of one connection*: `division`.
 4. *Timeouts*: what is held back here is not to be cut for it.  A small body counts as taken in when the
-   kernel has it, but then leaves at the pace; the slowest of the last SLOWEST_S, for safety.  A request as
+   kernel has it, but then leaves at the pace; the slowest of the last `slowest_s`, for safety.  A request as
    a whole may take the time of its bytes at the floor.
 5. *Blind*: without TCP_INFO nothing is known of the queue.  Then a share other than "full" is one request
    at a time, which is one flow: fair beside one other, and no less than that in the background.
@@ -30,25 +20,34 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from s3_upload.control.concurrency.window import Window
-from s3_upload.control.share.background import FLOOR_CONNECTION_BYTES_PER_S, TRIGGER_S, Scavenger, State
+from s3_upload.control.share import background, cap, division, fair, in_flight, link
 from s3_upload.control.share.cap import UNBOUNDED, Cap
 from s3_upload.control.share.division import Division
-from s3_upload.control.share.fair import FairFlow
-from s3_upload.control.share.link import RATE_S, REACTION_S, LinkView, Look, Recent, fresh_connections
+from s3_upload.control.share.in_flight import Requests
+from s3_upload.control.share.link import FLOOR_CONNECTION_BYTES_PER_S, LinkView, Look, Recent
+from s3_upload.control.share.shares import Full, share_of
 from s3_upload.control.waiting.adaptive import SMALL_BYTES
 from s3_upload.control.waiting.timeouts import Timeout, Timeouts
 from s3_upload.report import AttemptReport, ConnectionSample, PaceReport, Paces
 from s3_upload.units import Bandwidth
 
-START_REQUESTS = 4
-REQUESTS_GROWTH = 1.5
-USED, SPARE_WINDOWS = 0.9, 1.25
-MAX_WAITING = 8
-SENDING, SENDING_LOOKS = 0.7, 8.0
-SLOW_STEPS = 3
-FRESH_FROM = 0.25
-SLOWEST_S = 60.0
-BLIND_RATE_S = 3.0
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory, and of the algorithms that it joins."""
+
+    slowest_s: float = 60.0
+    """Over how many seconds the slowest pace counts (step 4)."""
+    blind_rate_s: float = 3.0
+    """Over how many seconds a rate is where only the ends of requests are known (step 5)."""
+    link: link.Tuning = link.DEFAULT
+    background: background.Tuning = background.DEFAULT
+    fair: fair.Tuning = fair.DEFAULT
+    cap: cap.Tuning = cap.DEFAULT
+    in_flight: in_flight.Tuning = in_flight.DEFAULT
+    division: division.Tuning = division.DEFAULT
+
+
+DEFAULT = Tuning()
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -85,6 +84,7 @@ class CappedWindow:
 
     @bound.setter
     def bound(self, bound: int | None) -> None:
+        # A bound that rises lets requests in that wait, and none may end for long.
         before, self._bound = self.limit, bound
         if self.limit > before:
             self.on_growth()
@@ -94,110 +94,24 @@ class CappedWindow:
         self._window.observe(report, now=now, in_flight=in_flight)
 
 
-class Requests:
-    """Step 2 of the module's theory."""
-
-    def __init__(self) -> None:
-        self.bound = START_REQUESTS
-        self._rates = Recent()
-        self._changed_s = 0.0
-        self._used_s = 0.0  # when they last were enough
-        self._sending = 1.0  # the share of those busy that have bytes to send, smoothed
-        self._freshened = False
-        self._fresh = self._stale = 0  # how many are added in this reclaim, to how many
-        self._fresh_s = 0.0
-        self.steady = False
-        """The rate has been about the same for as long as its effect takes to be seen."""
-
-    def decide(
-        self,
-        look: Look,
-        rate: float,
-        limit: int,
-        *,
-        now: float,
-        reclaims: float = 0.0,
-        due: float = 0.0,
-    ) -> int | None:
-        """How many may be in flight, None for as many as the window has; `limit`: what it has. `reclaims`:
-        the rate that is wanted soon, after a yield; `due`: the rate that is wanted even though others' queue
-        stands."""
-        step_s = look.base_s + look.queue_s + REACTION_S
-        self._rates.add(rate, now=now, over_s=step_s + RATE_S)
-        if rate == UNBOUNDED:
-            return None
-        least = self._rates.least
-        self.steady = self._rates.most < 1.1 * least
-        full = look.busy >= min(self.bound, limit)
-        self._sending += (look.waiting / max(look.busy, 1) - self._sending) / SENDING_LOOKS
-        answers = look.bytes_per_s < USED * due and self._sending < SENDING
-        crowded = look.queue_s > TRIGGER_S and not answers
-        if not full or look.bytes_per_s >= USED * least or crowded:
-            self._used_s = now
-        held_back = now - self._used_s >= step_s * (SLOW_STEPS if look.waiting else 1)
-        if reclaims:
-            self._used_s = now  # paces rise with acknowledgements, and few come yet
-            self._freshen(look, rate, now, reclaims)
-            self._add_fresh(limit, step_s, now)
-        else:
-            self._freshened = False
-        if now - self._changed_s < step_s:
-            return self.bound
-        if held_back:
-            self.bound = min(int(self.bound * REQUESTS_GROWTH), 2 * max(limit, START_REQUESTS))
-            self._changed_s = self._used_s = now
-        elif look.bytes_per_s >= USED * due and self._too_many(look, rate):
-            self.bound -= 1
-            self._changed_s = now
-        return self.bound
-
-    def _too_many(self, look: Look, rate: float) -> bool:
-        """Whether one less would do: many wait, and it is the pace that has them wait, not TCP."""
-        paced = look.waiting > MAX_WAITING and look.window_bytes_per_s > SPARE_WINDOWS * rate
-        return paced and START_REQUESTS < self.bound >= look.busy
-
-    def _freshen(self, look: Look, rate: float, now: float, reclaims: float) -> None:
-        """Once in each reclaim, for connections whose windows are small."""
-        missing = SPARE_WINDOWS * reclaims - look.window_bytes_per_s
-        if self._freshened or missing <= 0.0 or rate < FRESH_FROM * reclaims:
-            return
-        self._fresh, self._stale = fresh_connections(missing, look.base_s), self.bound
-        self._freshened = True
-        self._fresh_s = now
-
-    def _add_fresh(self, limit: int, step_s: float, now: float) -> None:
-        """One after the other: each sends its first ten segments at once."""
-        if not self._freshened:
-            return
-        due = min(self._fresh, 1 + int(self._fresh * (now - self._fresh_s) / step_s))
-        bound = min(self._stale + due, 2 * max(limit, START_REQUESTS))
-        if bound > self.bound:
-            self.bound = bound
-            self._changed_s = now
-
-    def rest(self, now: float) -> int:
-        """Instead of `decide` while nothing is to change."""
-        self.steady = self._freshened = False
-        self._used_s = now
-        return self.bound
-
-
 class Courtesy:
     """The decisions of one run. `share`: "background", "fair" or "full"; `blind`: there are no samples."""
 
-    def __init__(self, share: str, window: CappedWindow, *, blind: bool = False) -> None:
+    def __init__(
+        self, share: str, window: CappedWindow, *, blind: bool = False, tuning: Tuning = DEFAULT
+    ) -> None:
         self.share = share
+        self._tuning = tuning
         self._window = window
-        self._view = LinkView()
-        self._taker: Scavenger | FairFlow | None = None
+        self._view = LinkView(tuning.link)
+        # Without samples no share can be told: one request at a time is the bound instead (step 5).
+        self._share = Full() if blind else share_of(share, tuning.background, tuning.fair)
         self._blind = blind
         self._acked: deque[tuple[float, int]] = deque()
-        if share != "full" and not blind:
-            self._taker = Scavenger() if share == "background" else FairFlow()
-        self._cap = Cap(blind=blind)
-        self._requests = Requests()
+        self._cap = Cap(blind=blind, tuning=tuning.cap)
+        self._requests = Requests(tuning.in_flight)
         self._paces = Recent()  # of the slowest connection
-        self._division = Division()
+        self._division = Division(tuning.division)
         self._rate, self._at_s = UNBOUNDED, 0.0
 
     def decide(
@@ -205,7 +119,7 @@ class Courtesy:
     ) -> Decision:
         """What holds until the next tick; bounds the window at once."""
         look = self._blind_look(now) if self._blind else self._view.look(samples, now=now)
-        share_rate = UNBOUNDED if self._taker is None else self._taker.decide(look, now=now)
+        share_rate = self._share.decide(look, now=now)
         cap_rate = self._cap.rate(bandwidth, look, now=now)
         rate = min(share_rate, cap_rate)
         if self._blind:
@@ -214,12 +128,13 @@ class Courtesy:
             bound = self._bound(look, rate, cap_rate, now)
         self._window.bound = bound
         self._rate, self._at_s = rate, now
-        if rate < UNBOUNDED:  # a cap makes up by itself for what is missing
+        # A cap makes up by itself for what is missing.
+        if rate < UNBOUNDED:
             self._division.adapt(rate, look, steady=self._requests.steady and cap_rate >= share_rate)
         report = PaceReport(
             at_s=now,
             share=self.share,
-            state=self._state(capped=cap_rate < share_rate),
+            state="capped" if cap_rate < share_rate else str(self._share.state),
             queue_s=look.queue_s,
             base_s=look.base_s,
             pace_bytes_per_s=0.0 if rate == UNBOUNDED else rate,
@@ -230,22 +145,21 @@ class Courtesy:
         return Decision(rate, self.divide(samples), report)
 
     def _bound(self, look: Look, rate: float, cap_rate: float, now: float) -> int | None:
-        """Step 2. At the floor no number of requests is too small."""
-        reclaims = due = 0.0
-        if isinstance(self._taker, FairFlow):
-            due = min(rate, self._taker.carries)
-        if isinstance(self._taker, Scavenger):
-            if self._taker.state is State.YIELDING:
-                return self._requests.rest(now)
-            reclaims = min(self._taker.reclaims, cap_rate)
+        """Step 2."""
+        share = self._share
+        # At the floor no number of requests is too small, and what is acknowledged says nothing of it.
+        if share.yields:
+            return self._requests.rest(now)
+        reclaims, due = min(share.reclaims, cap_rate), min(rate, share.due)
         return self._requests.decide(look, rate, self._window.unbound, now=now, reclaims=reclaims, due=due)
 
     def _blind_look(self, now: float) -> Look:
         """What the ends of requests say."""
         acked_bytes = self._window.acked_bytes
         self._acked.append((now, acked_bytes))
-        while self._acked[0][0] < now - BLIND_RATE_S:
+        while self._acked[0][0] < now - self._tuning.blind_rate_s:
             self._acked.popleft()
+        # The oldest that is left: requests that end come in lumps, which a short time would make rates of.
         since_s, before = self._acked[0]
         rate = (acked_bytes - before) / (now - since_s) if now > since_s else 0.0
         return Look(at_s=now, acked_bytes=acked_bytes, bytes_per_s=rate)
@@ -255,18 +169,12 @@ class Courtesy:
         if self._rate == UNBOUNDED:
             return Paces()
         each, apart = self._division.divide(self._rate, samples)
-        self._paces.add(min(apart.values(), default=each), now=self._at_s, over_s=SLOWEST_S)
-        heedless = isinstance(self._taker, FairFlow) and self._taker.heedless
-        return Paces(each_bytes_per_s=each, apart=apart, heedless=heedless)
+        self._paces.add(min(apart.values(), default=each), now=self._at_s, over_s=self._tuning.slowest_s)
+        return Paces(each_bytes_per_s=each, apart=apart, heedless=self._share.heedless)
 
     def slowed_s(self, body_bytes: int) -> float:
         """How long the bytes of a body may take on their way for their pace alone (step 4)."""
         return body_bytes / self._paces.least
-
-    def _state(self, *, capped: bool) -> str:
-        if capped or self._taker is None:
-            return "capped" if capped else "full"
-        return str(getattr(self._taker.state, "value", self._taker.state))
 
 
 class PacedTimeout:
@@ -282,6 +190,7 @@ class PacedTimeout:
 
     def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
         limits = self._timeout.timeouts(operation=operation, body_bytes=body_bytes, retries=retries)
+        # A larger body is in no timer's count before it is acknowledged.
         slowed_s = self._courtesy.slowed_s(body_bytes) if body_bytes <= SMALL_BYTES else 0.0
         return Timeouts(
             limits.connect_s,

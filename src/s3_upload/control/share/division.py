@@ -3,18 +3,18 @@
 Theory of operation.
 
 1. *Level*: those that send (the kernel has bytes of theirs that wait) have the same, but none more than
-   WINDOW_GAIN times what its congestion window lets through; what that leaves goes to the others.  (With
+   `window_gain` times what its congestion window lets through; what that leaves goes to the others.  (With
    more, a window that was not in use would fill in a burst.  But where all windows together let less than
-   the rate through, those below FRESH_BYTES may have up to SMALL_WINDOW_GAIN of it: slow start is then as
-   fast as without pacing.)  Weights make their paces differ by up to STAGGER, so that equal bodies do not
+   the rate through, those below FRESH_BYTES may have up to `small_window_gain` of it: slow start is then as
+   fast as without pacing.)  Weights make their paces differ by up to `stagger`, so that equal bodies do not
    all end at once.
 2. *Waiting for an answer* takes nothing of the rate: whoever ticks divides anew when a body begins.  But the
    kernel heeds a lower pace at once, and a higher one only with the next acknowledgement (Linux:
    SO_MAX_PACING_RATE in net/core/sock.c, tcp_update_pacing_rate in net/ipv4/tcp_input.c): such a connection
    has the equal share of all that have a request under way, and sends at that for its first round trip.
-3. *Boost*: all get more by a factor of 1 to MAX_BOOST, raised by BOOST_GAIN of what is missing while the rate
-   is steady, there is no queue and no window stands in the way, and at once cut by what is too much.
-   Above LONG_TRIP_S there is none: what is missing there is told too late.
+3. *Boost*: all get more by a factor of 1 to `max_boost`, raised by `boost_gain` of what is missing while
+   the rate is steady, there is no queue and no window stands in the way, and at once cut by what is too
+   much. Above LONG_TRIP_S there is none: what is missing there is told too late.
 
 Nobody has less than FLOOR_CONNECTION_BYTES_PER_S.
 """
@@ -24,15 +24,36 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from s3_upload.control.share.background import FLOOR_CONNECTION_BYTES_PER_S, LONG_TRIP_S, TRIGGER_S
-from s3_upload.control.share.link import FRESH_BYTES, Look
+import msgspec
+
+from s3_upload.control.share.link import (
+    FLOOR_CONNECTION_BYTES_PER_S,
+    FRESH_BYTES,
+    LONG_TRIP_S,
+    TRIGGER_S,
+    Look,
+)
 from s3_upload.report import ConnectionSample
 
-EXPECTED = 4
-"""Connections to reckon with before there is one."""
-WINDOW_GAIN, SMALL_WINDOW_GAIN = 1.05, 2.0
-STAGGER = 0.25
-MAX_BOOST, BOOST_GAIN = 1.25, 0.02
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory."""
+
+    expected: int = 4
+    """How many connections are reckoned with before there is one."""
+    window_gain: float = 1.05
+    """A pace is so many times what the congestion window lets through, at the most (step 1)."""
+    small_window_gain: float = 2.0
+    """The same for a small window where all together let less than the rate through (step 1)."""
+    stagger: float = 0.25
+    """The share by which paces differ from the level at the most (step 1)."""
+    max_boost: float = 1.25
+    """The boost at the most (step 3)."""
+    boost_gain: float = 0.02
+    """The share of what is missing that a look adds to the boost (step 3)."""
+
+
+DEFAULT = Tuning()
 
 
 def level(rate: float, senders: Sequence[tuple[float, float]]) -> float:
@@ -52,27 +73,32 @@ def level(rate: float, senders: Sequence[tuple[float, float]]) -> float:
 class Division:
     """The algorithm of the module's theory."""
 
-    def __init__(self) -> None:
+    def __init__(self, tuning: Tuning = DEFAULT) -> None:
+        self._tuning = tuning
         self._boost = 1.0
         self._windows_suffice = False
 
     def divide(self, rate: float, samples: Sequence[ConnectionSample]) -> tuple[float, dict[int, float]]:
         """For a connection that is not among the samples, and for those that have a request under way, by
         number."""
+        tuning = self._tuning
+        # Whoever waits for an answer gets the equal share beforehand: the kernel heeds a higher pace only
+        # with the next acknowledgement (step 2).
         busy = sum(sample.busy for sample in samples)
-        equal = max(self._boost * rate / (busy or EXPECTED), FLOOR_CONNECTION_BYTES_PER_S)
+        equal = max(self._boost * rate / (busy or tuning.expected), FLOOR_CONNECTION_BYTES_PER_S)
         paces = {sample.number: equal for sample in samples if sample.busy}
         senders = sorted((sample for sample in samples if sample.waiting), key=_number)
+        # In the order of their numbers, so that a connection keeps its rank from look to look.
         lowest, tilt = 1.0, 0.0
         if len(senders) > 1:
-            lowest, tilt = 1.0 - STAGGER, 2.0 * STAGGER / (len(senders) - 1)
+            lowest, tilt = 1.0 - tuning.stagger, 2.0 * tuning.stagger / (len(senders) - 1)
         weights = [lowest + tilt * rank for rank in range(len(senders))]
         windows = [sample.window_bytes_per_s for sample in senders]
         each = level(rate, list(zip(weights, windows, strict=True)))
         self._windows_suffice = each < math.inf
-        small_gain = WINDOW_GAIN if self._windows_suffice else _small_gain(rate, senders)
+        small_gain = tuning.window_gain if self._windows_suffice else self._small_gain(rate, senders)
         for sample, weight, window in zip(senders, weights, windows, strict=True):
-            gain = small_gain if _small(sample) else WINDOW_GAIN
+            gain = small_gain if _small(sample) else tuning.window_gain
             share = min(self._boost * min(each, rate) * weight, gain * window)
             paces[sample.number] = max(share, FLOOR_CONNECTION_BYTES_PER_S)
         return equal, paces
@@ -84,16 +110,21 @@ class Division:
             self._boost = 1.0
         elif look.bytes_per_s > rate:
             self._boost = max(1.0, self._boost * rate / look.bytes_per_s)
+        # Without any that wait to send, or with windows in the way, a higher pace would bring nothing.
         elif look.waiting and self._windows_suffice:
             missing = 1.0 - look.bytes_per_s / rate
-            self._boost = min(MAX_BOOST, self._boost + BOOST_GAIN * missing)
+            self._boost = min(self._tuning.max_boost, self._boost + self._tuning.boost_gain * missing)
 
-
-def _small_gain(rate: float, senders: Sequence[ConnectionSample]) -> float:
-    """How far above their windows small ones are paced: no further than what all leave of the rate."""
-    left = rate - sum(sender.window_bytes_per_s for sender in senders)
-    small = sum(sender.window_bytes_per_s for sender in senders if _small(sender))
-    return min(SMALL_WINDOW_GAIN, max(WINDOW_GAIN, 1.0 + left / small)) if small else WINDOW_GAIN
+    def _small_gain(self, rate: float, senders: Sequence[ConnectionSample]) -> float:
+        """How far above their windows small ones are paced: no further than what all leave of the rate."""
+        tuning = self._tuning
+        left = rate - sum(sender.window_bytes_per_s for sender in senders)
+        small = sum(sender.window_bytes_per_s for sender in senders if _small(sender))
+        return (
+            min(tuning.small_window_gain, max(tuning.window_gain, 1.0 + left / small))
+            if small
+            else tuning.window_gain
+        )
 
 
 def _small(sample: ConnectionSample) -> bool:

@@ -6,64 +6,147 @@ SEGMENT_BYTES; the rate is W / (base + queue), so that a queue slows it as it sl
 its acknowledgements.
 
 1. *Slow start*: W doubles each round trip, until a loss, or until the queue is above base / 8, at least
-   DELAY_MIN_S and at most DELAY_MAX_S (HyStart, RFC 9406), in DELAYED looks in a row: one may be a
+   `delay_min_s` and at most `delay_max_s` (HyStart, RFC 9406), in `delayed` looks in a row: one may be a
    receiver that waits with its acknowledgement.
 2. *Loss*: a retransmission on any connection is one congestion event, but not in the time after another in
-   which connection after connection still tells of the same: DEAF_TRIPS of the event's round trip, its queue
-   included (RACK waits for a quarter of one, RFC 8985), and REACTION_S:
-   W_max = W (W * (1 + BETA) / 2 if below the last W_max: fast convergence), W = BETA * W.
+   which connection after connection still tells of the same: `deaf_trips` of the event's round trip, its
+   queue included (RACK waits for a quarter of one, RFC 8985), and REACTION_S: W_max = W (W * (1 + BETA) / 2
+   if below the last W_max: fast convergence), W = BETA * W.
 3. *Between*: with t since then and K = cbrt(W_max * (1 - BETA) / C)
 
        W_cubic = C * (t - K) ** 3 + W_max
        W_est   = BETA * W_max + 3 * (1 - BETA) / (1 + BETA) * t / rtt
-       W       = max(W_cubic, W_est), at most 1.5 times as much in a round trip
+       W       = max(W_cubic, W_est), at most growth, 1.5, times as much in a round trip
 
 4. *Half*: which of two flows loses packets in an overflow is chance, and where a round trip is long a
-   newcomer would wait long for its share.  So there is a bound as well.  With R smoothed over SMOOTH_S,
-   the highest so far is what the link carries (L).  While a queue stands (above QUEUE_S) and R is below
-   OWN * L, somebody else wants more: the bound falls from R to L / 2, by GIVE in SMOOTH_S and a round trip;
-   else it rises as fast.  While it holds, W does not grow.  More than half is not given either, so a loss at
-   a rate below LOW * L costs 1 - BETA_LOW; but only for GIVING_S after R was last above OWN * L: of many
-   flows each has less than half.
+   newcomer would wait long for its share.  So there is a bound as well.  With R smoothed over `smooth_s`,
+   the highest so far is what the link carries (L).  While a queue stands (above `queue_s`) and R is below
+   `own` * L, somebody else wants more: the bound falls from R to L / 2, by `give` in `smooth_s` and a round
+   trip; else it rises as fast.  While it holds, W does not grow.  More than half is not given either, so a
+   loss at a rate below `low` * L costs 1 - `beta_low`; but only for `giving_s` after R was last above `own`
+   * L: of many flows each has less than half.
 5. *Heedless traffic*: CUBIC flows that lost packets take a while to fill the queue again.  Where it
-   overflows ROW times (a loss while a queue stands: there is none at a policer), each sooner after the one
-   before than if FLOWS of them shared the link, and HEAVY of the segments are lost meanwhile (a CUBIC flow
-   that loses so many has sqrt(1.5 / HEAVY) = 17 under way, RFC 9438, section 5.1), somebody does not mind
-   losses (BBR looks for more every eight round trips: draft-cardwell-iccrg-bbr-congestion-control), and
-   would be left with more and more.  So losses at a rate below LOW * L cost nothing then; W goes to L / 2,
-   but to no more than PUSH times what was acknowledged in the last PUSH_TRIPS, by HEEDLESS_GROWTH a round
-   trip; and the connections' own TCP is told (`heedless`).  This is over when no overflow has come for twice
-   that time.
-6. A window that is not used (R below USED of the rate that it tells of) does not grow.
+   overflows `row` times (a loss while a queue stands: there is none at a policer), each sooner after the
+   one before than if `flows` of them shared the link, and `heavy` of the segments are lost meanwhile (a
+   CUBIC flow that loses so many has sqrt(1.5 / `heavy`) = 17 under way, RFC 9438, section 5.1), somebody
+   does not mind losses (BBR looks for more every eight round trips:
+   draft-cardwell-iccrg-bbr-congestion-control), and would be left with more and more.  So losses at a rate
+   below `low` * L cost nothing then; W goes to L / 2, but to no more than `push` times what was
+   acknowledged in the last `push_trips`, by `heedless_growth` a round trip; and the connections' own TCP is
+   told (`heedless`).  This is over when no overflow has come for twice that time.
+6. A window that is not used (R below `used` of the rate that it tells of) does not grow.
 """
 
 from __future__ import annotations
 
 import math
 
-from s3_upload.control.share.background import FLOOR_CONNECTION_BYTES_PER_S
-from s3_upload.control.share.link import RATE_S, REACTION_S, Look, Recent
+import msgspec
+
+from s3_upload.control.share.link import FLOOR_CONNECTION_BYTES_PER_S, RATE_S, REACTION_S, Look, Recent
 
 SEGMENT_BYTES = 1448
-START_SEGMENTS = 20.0
-MIN_SEGMENTS = 4.0
-C = 0.4
-BETA, BETA_LOW, LOW = 0.7, 0.85, 0.55
-DELAY_MIN_S, DELAY_MAX_S, DELAYED = 0.004, 0.016, 3
-GIVING_S, QUEUE_S, SMOOTH_S, OWN, GIVE = 60.0, 0.005, 1.0, 0.95, 0.2
-DEAF_TRIPS = 1.25
-ROW, FLOWS, HEAVY = 4, 50, 0.005
-HEEDLESS_GROWTH, PUSH, PUSH_TRIPS = 1.1, 1.25, 10.0
-USED = 0.6
-MIN_RTT_S = 0.001
+"""The payload of a full segment on Ethernet, with timestamps."""
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory. Windows are in segments."""
+
+    start_segments: float = 20.0
+    """The window at first."""
+    min_segments: float = 4.0
+    """The window at the least."""
+    c: float = 0.4
+    """C: how fast the window grows (RFC 9438, section 5)."""
+    beta: float = 0.7
+    """BETA: what a loss multiplies the window by (RFC 9438, section 4.6)."""
+    beta_low: float = 0.85
+    """What it multiplies the window by where the flow has less than its share (step 4)."""
+    low: float = 0.55
+    """The flow has less than its share below this share of what the link carries (steps 4 and 5)."""
+    delay_min_s: float = 0.004
+    """The least queue that ends slow start, in seconds: MIN_RTT_THRESH (RFC 9406, section 4.3)."""
+    delay_max_s: float = 0.016
+    """The queue that ends it whatever the base, in seconds: MAX_RTT_THRESH."""
+    delay_divisor: float = 8.0
+    """Between them it is one in so many of the base: MIN_RTT_DIVISOR."""
+    delayed: int = 3
+    """How many looks in a row have to show it (step 1): one may be a receiver that waits."""
+    deaf_trips: float = 1.25
+    """For how many round trips a loss is of the same event as the last (step 2)."""
+    growth: float = 1.5
+    """What a round trip multiplies the window by at the most (RFC 9438, section 4.2)."""
+    giving_s: float = 60.0
+    """For how many seconds after it had the link alone the flow gives way by less (step 4)."""
+    queue_s: float = 0.005
+    """A queue that stands is above so many seconds (step 4)."""
+    smooth_s: float = 1.0
+    """Over how many seconds the rate is smoothed (step 4)."""
+    own: float = 0.95
+    """Below this share of what the link carries somebody else has some of it (step 4)."""
+    give: float = 0.2
+    """The share of the bound that is given in smooth_s and a round trip (step 4)."""
+    row: int = 4
+    """How many overflows in a row show heedless traffic (step 5)."""
+    flows: int = 50
+    """As many flows as may share a link; more frequent overflows are not theirs (step 5)."""
+    heavy: float = 0.005
+    """The share of the segments lost that is heavy (step 5)."""
+    heedless_growth: float = 1.1
+    """What a round trip changes the window by at the most beside heedless traffic (step 5)."""
+    push: float = 1.25
+    """The window goes to no more than so many times what was acknowledged of late (step 5)."""
+    push_trips: float = 10.0
+    """Of late: in so many round trips."""
+    used: float = 0.6
+    """A window is used if this share of the rate that it tells of is acknowledged (step 6)."""
+    min_rtt_s: float = 0.001
+    """A round trip takes so many seconds at the least."""
+
+
+DEFAULT = Tuning()
+
+
+def rtt_thresh(base_s: float, tuning: Tuning) -> float:
+    """RFC 9406, section 4.2: the queue, in seconds, that ends slow start."""
+    return min(max(base_s / tuning.delay_divisor, tuning.delay_min_s), tuning.delay_max_s)
+
+
+def cubic_k(w_max: float, tuning: Tuning) -> float:
+    """RFC 9438, section 4.2: K, the seconds from a cut until the window is W_max again."""
+    return float((w_max * (1.0 - tuning.beta) / tuning.c) ** (1 / 3))
+
+
+def w_cubic(t: float, w_max: float, tuning: Tuning) -> float:
+    """RFC 9438, section 4.2: the window `t` seconds after a cut."""
+    return float(tuning.c * (t - cubic_k(w_max, tuning)) ** 3 + w_max)
+
+
+def alpha_cubic(tuning: Tuning) -> float:
+    """RFC 9438, section 4.3: what a Reno flow has to grow by each round trip to be as fast."""
+    return 3.0 * (1.0 - tuning.beta) / (1.0 + tuning.beta)
+
+
+def w_est(t: float, w_max: float, rtt_s: float, tuning: Tuning) -> float:
+    """RFC 9438, section 4.3: the window of that Reno flow, in the closed form of RFC 8312, section 4.2."""
+    return tuning.beta * w_max + alpha_cubic(tuning) * t / rtt_s
+
+
+def fast_convergence(window: float, w_max: float, tuning: Tuning) -> float:
+    """RFC 9438, section 4.7: the next W_max, lower where a flow has not come back to the last one."""
+    return window * (1.0 + tuning.beta) / 2.0 if window < w_max else window
 
 
 class FairFlow:
     """The algorithm of the module's theory."""
 
-    def __init__(self) -> None:
+    yields = False
+    reclaims = 0.0
+
+    def __init__(self, tuning: Tuning = DEFAULT) -> None:
+        self._tuning = tuning
         self.state = "growing"
-        self.window = START_SEGMENTS  # W
+        self.window = tuning.start_segments  # W
         self._slow_start = True
         self._w_max = 0.0
         self._cut_s = self._deaf_until_s = 0.0
@@ -72,7 +155,8 @@ class FairFlow:
         self._rates = Recent()
         self._acked = Recent()  # R
         self._smooth = 0.0
-        self.carries = 0.0  # L
+        self.due = 0.0
+        """L, what the link carries: a part of it is the flow's even while others' queue stands."""
         self._alone_s = 0.0
         self._bound = math.inf
         self._delayed = 0
@@ -84,24 +168,27 @@ class FairFlow:
 
     def decide(self, look: Look, *, now: float) -> float:
         """Bytes per second for all connections from now on."""
+        tuning = self._tuning
         elapsed_s, self._last_s = now - self._last_s, now
-        rtt_s = max(look.base_s + look.queue_s, MIN_RTT_S)
+        rtt_s = max(look.base_s + look.queue_s, tuning.min_rtt_s)
         self._rates.add(self._rate, now=now, over_s=2.0 * rtt_s + RATE_S)
-        self._smooth += (look.bytes_per_s - self._smooth) * min(1.0, elapsed_s / SMOOTH_S)
+        self._smooth += (look.bytes_per_s - self._smooth) * min(1.0, elapsed_s / tuning.smooth_s)
         self._row_lost += look.retransmits
-        self._acked.add(look.bytes_per_s, now=now, over_s=PUSH_TRIPS * rtt_s)
-        self.carries = max(self.carries, self._smooth)
-        if self._smooth >= OWN * self.carries:
+        self._acked.add(look.bytes_per_s, now=now, over_s=tuning.push_trips * rtt_s)
+        self.due = max(self.due, self._smooth)
+        if self._smooth >= tuning.own * self.due:
             self._alone_s = now
-        used = look.bytes_per_s >= USED * self._rates.least
+        used = look.bytes_per_s >= tuning.used * self._rates.least
         if look.base_s == 0.0:
             pass  # no connection yet
+        # A loss that is still told of the last event is none.
         elif look.retransmits and now > self._deaf_until_s:
             self._lose(look, now, rtt_s)
         elif self._slow_start:
-            delayed = look.queue_s > min(max(look.base_s / 8.0, DELAY_MIN_S), DELAY_MAX_S)
+            # A queue of this size was made by this flow, which has filled the link.
+            delayed = look.queue_s > rtt_thresh(look.base_s, self._tuning)
             self._delayed = self._delayed + look.fresh if delayed else 0
-            if self._delayed >= DELAYED:
+            if self._delayed >= tuning.delayed:
                 self._slow_start = False
                 self.state = "cruising"
                 self._w_max, self._cut_s = self.window, now
@@ -111,31 +198,37 @@ class FairFlow:
             self._grow(now, rtt_s, elapsed_s)
         if self.heedless:
             self._insist(now, rtt_s, elapsed_s)
+        # In slow start nobody knows yet what the link carries.
         if not self._slow_start:
-            self._share(look, elapsed_s / (rtt_s + SMOOTH_S))
+            self._share(look, elapsed_s / (rtt_s + tuning.smooth_s))
         floor = FLOOR_CONNECTION_BYTES_PER_S * max(look.busy, 1)
         self._rate = max(min(self.window * SEGMENT_BYTES / rtt_s, self._bound), floor)
         return self._rate
 
     def _share(self, look: Look, steps: float) -> None:
         """Step 4, a look later."""
-        carries = self.carries
-        if look.queue_s > QUEUE_S and self._smooth < OWN * carries:
-            bound = min(self._bound, self._smooth / OWN)
-            self._bound = max(carries / 2.0, bound * (1.0 - GIVE) ** steps)
+        tuning = self._tuning
+        carries = self.due
+        if look.queue_s > tuning.queue_s and self._smooth < tuning.own * carries:
+            bound = min(self._bound, self._smooth / tuning.own)
+            self._bound = max(carries / 2.0, bound * (1.0 - tuning.give) ** steps)
         else:
-            self._bound /= (1.0 - GIVE) ** steps
+            self._bound /= (1.0 - tuning.give) ** steps
+            # So far above what the link carries it bounds nothing: the next time it begins from the rate.
             if self._bound > 2.0 * carries:
                 self._bound = math.inf
 
     def _lose(self, look: Look, now: float, rtt_s: float) -> None:
         """Step 2, but for what step 5 says."""
-        if look.queue_s > QUEUE_S:
+        tuning = self._tuning
+        # At a policer packets are lost without any queue: that says nothing of others.
+        if look.queue_s > tuning.queue_s:
             self._overflow(look, now, rtt_s)
-        self._deaf_until_s = now + DEAF_TRIPS * rtt_s + REACTION_S
-        low = self._rate < LOW * self.carries
+        self._deaf_until_s = now + tuning.deaf_trips * rtt_s + REACTION_S
+        low = self._rate < tuning.low * self.due
+        # Beside heedless traffic a cut would only leave it more.
         if not (low and self.heedless):
-            self._cut(now, BETA_LOW if low and now < self._alone_s + GIVING_S else BETA)
+            self._cut(now, tuning.beta_low if low and now < self._alone_s + tuning.giving_s else tuning.beta)
 
     def _overflow(self, look: Look, now: float, rtt_s: float) -> None:
         """Whether it shows heedless traffic."""
@@ -144,37 +237,35 @@ class FairFlow:
         self._row += 1
         self._overflow_s = now
         sent = (look.acked_bytes - self._row_acked_bytes) / SEGMENT_BYTES
-        if self._row >= ROW and self._row_lost > HEAVY * sent:
+        if self._row >= self._tuning.row and self._row_lost > self._tuning.heavy * sent:
             self.heedless = True
 
     def _insist(self, now: float, rtt_s: float, elapsed_s: float) -> None:
         """Step 5, a look later."""
-        if self._rate < LOW * self.carries:
-            wanted = min(self.carries / 2.0, PUSH * self._acked.most) * rtt_s / SEGMENT_BYTES
-            step = HEEDLESS_GROWTH ** min(1.0, elapsed_s / rtt_s)
+        tuning = self._tuning
+        if self._rate < tuning.low * self.due:
+            wanted = min(self.due / 2.0, tuning.push * self._acked.most) * rtt_s / SEGMENT_BYTES
+            step = tuning.heedless_growth ** min(1.0, elapsed_s / rtt_s)
             self.window = min(max(wanted, self.window / step), self.window * step)
             self._w_max, self._cut_s = self.window, now
         if now - self._overflow_s > 2.0 * self._recovery_s(rtt_s):
             self.heedless = False
 
     def _recovery_s(self, rtt_s: float) -> float:
-        """How long one of FLOWS flows needs to be back where it was: as CUBIC (K), or as Reno."""
-        window = self.carries * rtt_s / SEGMENT_BYTES / FLOWS
-        return float(min((window * (1.0 - BETA) / C) ** (1 / 3), window * (1.0 + BETA) / 3.0 * rtt_s))
+        """How long one of so many flows needs to be back where it was: as CUBIC (K), or as Reno."""
+        window = self.due * rtt_s / SEGMENT_BYTES / self._tuning.flows
+        as_reno_s = window * (1.0 + self._tuning.beta) / 3.0 * rtt_s
+        return min(cubic_k(window, self._tuning), as_reno_s)
 
     def _cut(self, now: float, beta: float) -> None:
-        converging = self.window < self._w_max
-        self._w_max = self.window * (1.0 + BETA) / 2.0 if converging else self.window
-        self.window = max(MIN_SEGMENTS, beta * self.window)
+        self._w_max = fast_convergence(self.window, self._w_max, self._tuning)
+        self.window = max(self._tuning.min_segments, beta * self.window)
         self._slow_start = False
         self.state = "cruising"
         self._cut_s = now
 
     def _grow(self, now: float, rtt_s: float, elapsed_s: float) -> None:
-        t = now - self._cut_s
-        k_s = (self._w_max * (1.0 - BETA) / C) ** (1 / 3)
-        w_cubic = C * (t - k_s) ** 3 + self._w_max
-        w_est = BETA * self._w_max + 3.0 * (1.0 - BETA) / (1.0 + BETA) * t / rtt_s
-        wanted = max(w_cubic, w_est)
+        tuning, t = self._tuning, now - self._cut_s
+        wanted = max(w_cubic(t, self._w_max, tuning), w_est(t, self._w_max, rtt_s, tuning))
         if wanted > self.window:
-            self.window = min(wanted, self.window * 1.5 ** min(1.0, elapsed_s / rtt_s))
+            self.window = min(wanted, self.window * tuning.growth ** min(1.0, elapsed_s / rtt_s))

@@ -10,11 +10,11 @@ Theory of operation.
    which is as fresh as the look itself; a connection without a new acknowledgement says nothing.
 2. *Round trip of a look*: the lower quartile of its connections' R.  (A low percentile: a receiver that
    waits with its acknowledgement makes some of them too long.)
-3. *Base*: the least in the last BASE_MINUTES minutes (RFC 6817: base history) of medians, over the
-   connections and then over BASE_LOOKS looks.  (Not the least of all: one odd measurement would count as
-   long.  And there are such: at a pace of a packet every 80 ms Linux has told of round trips 54 ms too short,
-   probably of probes for a lost tail, which go at once but are dated when the pace would have let them go.)
-   *Queue*: the round trip now, less the base.
+3. *Base*: the least in the last `base_minutes` minutes (RFC 6817: base history) of medians, over the
+   connections and then over `base_looks` looks.  (Not the least of all: one odd measurement would count as
+   long.  And there are such: at a pace of a packet every 80 ms Linux has told of round trips 54 ms too
+   short, probably of probes for a lost tail, which go at once but are dated when the pace would have let
+   them go.) *Queue*: the round trip now, less the base.
 4. *Rate*: bytes acknowledged, selectively too, over the last RATE_S, or the round trip where that is longer.
 5. *Loss*: retransmissions per segment sent over the last LOSS_S.
 6. *Fresh connections* open their windows faster than old ones whose windows losses have made small: in
@@ -31,17 +31,50 @@ import msgspec
 
 from s3_upload.report import ConnectionSample
 
-SRTT_WEIGHT = 7 / 8
-BASE_MINUTES, BASE_LOOKS = 10, 9
 RATE_S = 0.25
+"""Over how many seconds a rate is, at the least."""
 LOSS_S = 1.0
-MIN_SEGMENTS = 50
-"""With fewer sent a share of losses is chance."""
-HISTORY_S = 3.0
-FRESH_TRIPS = 3.0
-FRESH_BYTES = 2**3 * 10 * 1448  # ten segments (RFC 6928), doubled each round trip
+"""Over how many seconds a loss ratio is."""
 REACTION_S = 0.05
-"""After a change of ours its effect is looked for a round trip and this much later."""
+"""After a change of ours its effect is looked for a round trip and so many seconds later."""
+TRIGGER_S = 0.005
+"""A queue of more than so many seconds is a queue."""
+LONG_TRIP_S = 0.2
+"""Where a round trip takes more than so many seconds, what is seen of others is seen late."""
+FRESH_TRIPS = 3.0
+FRESH_BYTES = 2**3 * 10 * 1448
+"""Ten segments (RFC 6928), doubled in each of FRESH_TRIPS round trips."""
+FLOOR_CONNECTION_BYTES_PER_S = 1_024.0
+"""No connection is slower, in bytes per second, or a timeout of either side would end it."""
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory, but for those that others need too."""
+
+    srtt_weight: float = 7 / 8
+    """What an acknowledgement leaves of the kernel's SRTT (RFC 6298, 2.3)."""
+    base_minutes: int = 10
+    """For how many minutes a least round trip counts (BASE_HISTORY of RFC 6817, section 2.5)."""
+    base_looks: int = 9
+    """Over how many looks a median is before it counts for the base."""
+    min_segments: int = 50
+    """Of fewer segments sent a loss ratio is chance."""
+    history_s: float = 3.0
+    """For how many seconds sums are kept: the longest time over which a rate is asked for."""
+
+
+DEFAULT = Tuning()
+
+
+def queuing_delay(current_delay_s: float, base_delay_s: float) -> float:
+    """RFC 6817, section 3.1.2, for round trips: what lies above the base."""
+    return max(0.0, current_delay_s - base_delay_s)
+
+
+def unsmoothed(srtt_s: float, before_s: float, acks: int, weight: float) -> float:
+    """Step 1: the mean of so many samples that have made an SRTT of the one before (RFC 6298, 2.3)."""
+    kept = weight**acks
+    return (srtt_s - kept * before_s) / (1.0 - kept)
 
 
 def fresh_connections(missing_bytes_per_s: float, base_s: float) -> int:
@@ -61,6 +94,7 @@ class Recent:
 
     def add(self, value: float, *, now: float, over_s: float) -> None:
         """`now` only grows; what is older than `over_s` is forgotten."""
+        # A value that a later one surpasses can be the extreme no more.
         while self._least and self._least[-1][1] >= value:
             self._least.pop()
         while self._most and self._most[-1][1] <= value:
@@ -106,13 +140,16 @@ class Look(msgspec.Struct, frozen=True, gc=False):
 class LinkView:
     """The fold from samples to looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, tuning: Tuning = DEFAULT) -> None:
+        self._tuning = tuning
         self._last: dict[int, ConnectionSample] = {}
-        self._minutes: deque[tuple[float, float]] = deque(maxlen=BASE_MINUTES)  # begin, least round trip
+        self._minutes: deque[tuple[float, float]] = deque(
+            maxlen=tuning.base_minutes
+        )  # begin, least round trip
         self._sums: deque[tuple[float, int, int, int]] = deque()  # when, acked, sent, retransmitted
         self._acked_bytes = self._segments = self._retransmits = 0
         self._queue_s = 0.0
-        self._medians_s: deque[float] = deque(maxlen=BASE_LOOKS)
+        self._medians_s: deque[float] = deque(maxlen=tuning.base_looks)
 
     def look(self, samples: Iterable[ConnectionSample], *, now: float) -> Look:
         """See the module's theory."""
@@ -122,14 +159,16 @@ class LinkView:
         self._last = {sample.number: sample for sample in samples}
         if trips:
             trips.sort()
+            # A low percentile: a receiver that waits with its acknowledgement makes some of them too long.
             trip_s = trips[(len(trips) - 1) // 4]
             self._medians_s.append(trips[len(trips) // 2])
             base_s = self._base(sorted(self._medians_s)[len(self._medians_s) // 2], now)
-            self._queue_s = max(0.0, trip_s - base_s)
+            self._queue_s = queuing_delay(trip_s, base_s)
         else:
+            # Nothing new: the queue is taken to be what it was.
             base_s = min((least_s for _, least_s in self._minutes), default=0.0)
         self._sums.append((now, self._acked_bytes, self._segments, self._retransmits))
-        while self._sums[0][0] < now - HISTORY_S:
+        while self._sums[0][0] < now - self._tuning.history_s:
             self._sums.popleft()
         return Look(
             at_s=now,
@@ -147,7 +186,7 @@ class LinkView:
         )
 
     def rate(self, over_s: float, *, now: float) -> float:
-        """Bytes acknowledged per second in the last `over_s` <= HISTORY_S."""
+        """Bytes acknowledged per second in the last `over_s` <= history_s."""
         first = self._at(now - over_s)
         elapsed_s = now - first[0]
         return (self._acked_bytes - first[1]) / elapsed_s if elapsed_s > 0.0 else 0.0
@@ -155,7 +194,7 @@ class LinkView:
     def _loss(self, now: float) -> float:
         _, _, segments, retransmits = self._at(now - LOSS_S)
         sent = self._segments - segments
-        return (self._retransmits - retransmits) / sent if sent >= MIN_SEGMENTS else 0.0
+        return (self._retransmits - retransmits) / sent if sent >= self._tuning.min_segments else 0.0
 
     def _at(self, moment: float) -> tuple[float, int, int, int]:
         """The sums at the last look up to that moment, or at the first there is."""
@@ -170,7 +209,8 @@ class LinkView:
         """Adds up what is new of a connection; returns its fresh round trip if there is one."""
         last = self._last.get(sample.number)
         if last is None:
-            if self._sums:  # what was there before the first look is of an earlier run
+            # What was there before the first look is of an earlier run.
+            if self._sums:
                 self._acked_bytes += sample.acked_bytes
                 self._segments += sample.sent_segments
                 self._retransmits += sample.retransmits
@@ -178,14 +218,16 @@ class LinkView:
         self._acked_bytes += sample.acked_bytes - last.acked_bytes
         self._segments += sample.sent_segments - last.sent_segments
         self._retransmits += sample.retransmits - last.retransmits
+        # Without an acknowledgement of bytes its round trip is one of long ago.
         acks = sample.acks - last.acks
         if acks <= 0 or sample.acked_bytes == last.acked_bytes:
             return None
-        weight = SRTT_WEIGHT**acks
-        return max(sample.min_rtt_s, (sample.rtt_s - weight * last.rtt_s) / (1.0 - weight))
+        trip_s = unsmoothed(sample.rtt_s, last.rtt_s, acks, self._tuning.srtt_weight)
+        return max(sample.min_rtt_s, trip_s)
 
     def _base(self, trip_s: float, now: float) -> float:
-        """Step 3."""
+        """Step 3: base_delay of RFC 6817, section 2.4.2, a minimum for each minute."""
+        # A minimum for each minute: once they have passed the base may rise, if the route has become longer.
         if not self._minutes or now >= self._minutes[-1][0] + 60.0:
             self._minutes.append((now, trip_s))
         begin_s, least_s = self._minutes[-1]

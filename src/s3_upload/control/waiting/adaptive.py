@@ -87,14 +87,15 @@ class Tuning(msgspec.Struct, frozen=True):
     """How long an answer is waited for at the least, in seconds (step 3): what AWS advises."""
     response_factor: float = 4.0
     """The cut comes after so many times the wait after which a hedge is sent (step 3)."""
-    response_alpha: float = 1 / 64
-    """RFC 6298's alpha for response times: there are many samples in a round trip (RFC 7323, appendix G)."""
-    response_beta: float = 1 / 32
-    """RFC 6298's beta for response times, for the same reason."""
+    connect_rtt: rtt.Tuning = rtt.DEFAULT
+    """How handshake times are smoothed (step 1)."""
+    response_rtt: rtt.Tuning = rtt.Tuning(alpha=1 / 64, beta=1 / 32)
+    """How response times are smoothed (step 3): there are many samples in a round trip (RFC 7323, appendix
+    G)."""
     late_factor: float = 1.5
     """The cut never comes before so many times the slowest answer of late (step 3)."""
     late_kept: float = 63 / 64
-    """What each quicker answer leaves of the slowest, as a factor (step 3); as slow as response_alpha."""
+    """What each quicker answer leaves of the slowest, as a factor (step 3)."""
     max_doublings: int = 5
     """How often cuts double a timer at the most (step 5)."""
     hedge_margin_s: float = 0.03
@@ -186,12 +187,13 @@ class AdaptiveTimeout:
             initial_s=min(tuning.connect_initial_s, config.connect_timeout_s),
             min_s=0.0,
             max_s=config.connect_timeout_s,
+            tuning=tuning.connect_rtt,
         )
         self._response = RttEstimator(
             initial_s=tuning.response_initial_s,
             min_s=0.0,
             max_s=PATIENCE_S,
-            tuning=rtt.Tuning(alpha=tuning.response_alpha, beta=tuning.response_beta),
+            tuning=tuning.response_rtt,
         )
         self._m = tuning.m_initial
         self._small, self._big = Answers(tuning), Answers(tuning)
@@ -207,6 +209,7 @@ class AdaptiveTimeout:
     def connect_s(self) -> float:
         """What a handshake is allowed (step 1)."""
         connect = self._connect
+        # Before any sample there is no srtt to add to a lost SYN's wait.
         if connect.samples == 0:
             return connect.rto_s
         after_lost_syn_s = self._tuning.syn_retry_s + 2.0 * connect.srtt_s
@@ -247,6 +250,7 @@ class AdaptiveTimeout:
         hedge_max_bytes = tuning.hedge_max_bytes
         if body_bytes > hedge_max_bytes:
             response_s, hedge_s = big_response_s, NEVER_S
+        # A request that has failed may have met a path on which all takes longer: each try is given more.
         if retries:
             stall_s = min(stall_s * longer, PATIENCE_S)
             response_s = min(response_s * longer, self._longest_s)

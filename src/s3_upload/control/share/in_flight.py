@@ -1,0 +1,160 @@
+"""How many requests at a time while the rate is bounded: as few as keep it busy. Pure.
+
+With a bound on the rate, more requests at a time than keep it busy only wait.
+
+Theory of operation.  A *step* is a round trip and REACTION_S.
+
+1. From `start`, times `growth` each step in which all were in use and less than `used` of the
+   rate was acknowledged, though no queue stands in the way and none had bytes that wait (all wait for
+   answers); where some had (TCP holds them back), each `slow_steps`.
+2. In the share "fair" also while a queue stands, if less than `sending` of them have (mean of
+   `sending_looks`): where bodies are small many wait for answers, and its part is due whatever their size.
+3. One less when more than `max_waiting` have bytes that wait, their windows suffice (`spare_windows` times
+   what is wanted: each waits a round trip between two bodies), and the last one less has told.
+4. After a yield the windows of old connections are small (what little they sent has met losses), and open
+   slowly: where they do not suffice, so many are added within a step as let the rest through soon (step 6
+   of `link`); not before `fresh_from` of it is reached, since in a try that fails they would fare like the
+   others.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from s3_upload.control.share.cap import UNBOUNDED
+from s3_upload.control.share.link import (
+    RATE_S,
+    REACTION_S,
+    TRIGGER_S,
+    Look,
+    Recent,
+    fresh_connections,
+)
+
+
+class Tuning(msgspec.Struct, frozen=True):
+    """The constants of the module's theory."""
+
+    start: int = 4
+    """The bound at first."""
+    growth: float = 1.5
+    """What the bound is multiplied by where it is too low (step 1)."""
+    used: float = 0.9
+    """The share of the rate that has to be acknowledged for it to be used (step 1)."""
+    slow_steps: int = 3
+    """After how many steps it grows where TCP holds requests back (step 1)."""
+    sending: float = 0.7
+    """The share of the requests that send where bodies are large (step 2)."""
+    sending_looks: float = 8.0
+    """Over how many looks it is smoothed (step 2)."""
+    max_waiting: int = 8
+    """How many may have bytes that wait: more are too many (step 3)."""
+    spare_windows: float = 1.25
+    """Windows suffice that let so many times the rate through (steps 3 and 4)."""
+    fresh_from: float = 0.25
+    """From which share of the wanted rate on connections are added after a yield (step 4)."""
+    steady: float = 1.1
+    """A rate is steady that has not changed by so many times."""
+    beyond: float = 2.0
+    """The bound is never more than so many times what the window has."""
+
+
+DEFAULT = Tuning()
+
+
+class Requests:
+    """The algorithm of the module's theory."""
+
+    def __init__(self, tuning: Tuning = DEFAULT) -> None:
+        self._tuning = tuning
+        self.bound = tuning.start
+        self._rates = Recent()
+        self._changed_s = 0.0
+        self._used_s = 0.0  # when they last were enough
+        self._sending = 1.0  # the share of those busy that have bytes to send, smoothed
+        self._freshened = False
+        self._fresh = self._stale = 0  # how many are added in this reclaim, to how many
+        self._fresh_s = 0.0
+        self.steady = False
+        """The rate has been about the same for as long as its effect takes to be seen."""
+
+    def decide(
+        self,
+        look: Look,
+        rate: float,
+        limit: int,
+        *,
+        now: float,
+        reclaims: float = 0.0,
+        due: float = 0.0,
+    ) -> int | None:
+        """How many may be in flight, None for as many as the window has; `limit`: what it has. `reclaims`:
+        the rate that is wanted soon, after a yield; `due`: the rate that is wanted even though others' queue
+        stands."""
+        tuning = self._tuning
+        step_s = look.base_s + look.queue_s + REACTION_S
+        self._rates.add(rate, now=now, over_s=step_s + RATE_S)
+        if rate == UNBOUNDED:
+            return None
+        least = self._rates.least
+        self.steady = self._rates.most < tuning.steady * least
+        full = look.busy >= min(self.bound, limit)
+        self._sending += (look.waiting / max(look.busy, 1) - self._sending) / tuning.sending_looks
+        # Small bodies wait for answers, not for the queue: then a queue is no reason to wait (step 2).
+        answers = look.bytes_per_s < tuning.used * due and self._sending < tuning.sending
+        crowded = look.queue_s > TRIGGER_S and not answers
+        if not full or look.bytes_per_s >= tuning.used * least or crowded:
+            self._used_s = now
+        held_back = now - self._used_s >= step_s * (tuning.slow_steps if look.waiting else 1)
+        if reclaims:
+            # Paces rise with acknowledgements, and few come yet: that is not for want of requests.
+            self._used_s = now
+            self._freshen(look, rate, now, reclaims)
+            self._add_fresh(limit, step_s, now)
+        else:
+            self._freshened = False
+        # What the last change has brought is not seen yet.
+        if now - self._changed_s < step_s:
+            return self.bound
+        if held_back:
+            self.bound = min(int(self.bound * tuning.growth), self._most(limit))
+            self._changed_s = self._used_s = now
+        elif look.bytes_per_s >= tuning.used * due and self._too_many(look, rate):
+            self.bound -= 1
+            self._changed_s = now
+        return self.bound
+
+    def _most(self, limit: int) -> int:
+        return int(self._tuning.beyond * max(limit, self._tuning.start))
+
+    def _too_many(self, look: Look, rate: float) -> bool:
+        """Whether one less would do: many wait, and it is the pace that has them wait, not TCP."""
+        tuning = self._tuning
+        paced = look.waiting > tuning.max_waiting and look.window_bytes_per_s > tuning.spare_windows * rate
+        return paced and tuning.start < self.bound >= look.busy
+
+    def _freshen(self, look: Look, rate: float, now: float, reclaims: float) -> None:
+        """Once in each reclaim, for connections whose windows are small."""
+        missing = self._tuning.spare_windows * reclaims - look.window_bytes_per_s
+        if self._freshened or missing <= 0.0 or rate < self._tuning.fresh_from * reclaims:
+            return
+        self._fresh, self._stale = fresh_connections(missing, look.base_s), self.bound
+        self._freshened = True
+        self._fresh_s = now
+
+    def _add_fresh(self, limit: int, step_s: float, now: float) -> None:
+        """One after the other, within a step."""
+        if not self._freshened:
+            return
+        # At once they would send a burst of ten segments each.
+        due = min(self._fresh, 1 + int(self._fresh * (now - self._fresh_s) / step_s))
+        bound = min(self._stale + due, self._most(limit))
+        if bound > self.bound:
+            self.bound = bound
+            self._changed_s = now
+
+    def rest(self, now: float) -> int:
+        """Instead of `decide` while nothing is to change."""
+        self.steady = self._freshened = False
+        self._used_s = now
+        return self.bound
