@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,32 @@ UNDONE = re.compile(rf"\b({'|'.join(UNDONE_WORDS)})\b")
 
 
 # --- the rules ------------------------------------------------------------------------------------
+
+
+def without_sentence(text: str) -> list[str]:
+    """Constants of a module and fields of a tuning, numbers all, that no text follows."""
+    module = ast.parse(text)
+    tunings = [
+        node for node in module.body if isinstance(node, ast.ClassDef) and node.name.endswith("Tuning")
+    ]
+    found: list[str] = []
+    for body in [module.body, *(node.body for node in tunings)]:
+        for node, after in pairwise([*body, ast.Pass()]):
+            value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+            has_number = value is not None and any(
+                isinstance(part, ast.Constant) and isinstance(part.value, int | float)
+                for part in ast.walk(value)
+            )
+            told = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            if has_number and not told:
+                found.append(ast.unparse(node).partition(" ")[0])
+    return found
+
+
+def side_doors(text: str) -> list[str]:
+    """What is imported of control/share but its controller and what it sees of the link."""
+    inside = (name for name in imported(text) if name.startswith("s3_upload.control.share."))
+    return [name for name in inside if name.split(".")[3] not in {"courtesy", "link"}]
 
 
 def banned_imports(bans: set[str], text: str) -> list[str]:
@@ -115,6 +142,25 @@ def test_decisions_are_pure(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert banned_imports(CONTROL_BANS, text) == []
     assert clock_calls(text) == []
+
+
+@pytest.mark.parametrize("path", sources("src/s3_upload/control"), ids=name)
+def test_what_can_be_tuned_has_a_sentence(path: Path) -> None:
+    assert without_sentence(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", sources("tests"), ids=name)
+def test_no_test_patches_a_decision(path: Path) -> None:
+    assert not re.search(r"setattr\(\s*\"s3_upload\.control\.", path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=name)
+def test_the_shares_are_behind_their_controller(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    if path.parent == SRC / "control" / "share":
+        assert "isinstance(" not in text, "which share it is, is nobody's business"
+    else:
+        assert side_doors(text) == []
 
 
 @pytest.mark.parametrize("path", sources("src/s3_upload/transfer"), ids=name)
@@ -223,6 +269,19 @@ def test_a_banned_import_is_seen(module: str, form: str) -> None:
     bans = CONTROL_BANS if module in CONTROL_BANS else S3_BANS
     assert len(banned_imports(bans, f"def f():\n    {form.format(module)}")) == 1
     assert banned_imports(bans, f"import {module}x") == []
+
+
+@pytest.mark.parametrize("body", ["LOW = 0.5", "LOW: int = 1 << 20", "class Tuning:\n    low: float = 1 / 8"])
+def test_a_number_without_a_sentence_is_seen(body: str) -> None:
+    assert len(without_sentence(body)) == 1
+    indent = "    " if body.startswith("class") else ""
+    assert without_sentence(f'{body}\n{indent}"""Less."""') == []
+
+
+def test_a_way_around_the_controller_of_the_shares_is_seen() -> None:
+    assert len(side_doors("from s3_upload.control.share import fair, link")) == 1
+    assert len(side_doors("def f():\n    from s3_upload.control.share.background import Scavenger")) == 1
+    assert side_doors("from s3_upload.control.share.courtesy import Courtesy") == []
 
 
 @pytest.mark.parametrize(

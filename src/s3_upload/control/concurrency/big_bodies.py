@@ -44,37 +44,37 @@ class Tuning(msgspec.Struct, frozen=True):
     start: int = 4
     """The bound at first."""
     period_steps: float = 3.0
-    """How many steps a period takes."""
+    """A period takes this many steps."""
     trigger_s: float = 0.004
-    """A queue of more than so many seconds keeps the link busy."""
+    """A queue of more than this many seconds keeps the link busy."""
     max_empty: float = 0.1
-    """The share of looks without a queue above which the link idles (step 2)."""
+    """The link idles when more than this share of the looks shows no queue (step 2)."""
     acceleration: float = 1.25
-    """A rate of so many times that of the period before still grows by itself (step 2)."""
+    """A rate that rose by this factor since the last period still grows by itself (step 2)."""
     start_growth: float = 2.0
-    """What a period multiplies the bound by in the start (step 1)."""
+    """In the start a period multiplies the bound by this (step 1)."""
     growth: float = 1.5
-    """What a period multiplies the bound by later (step 2)."""
+    """Later a period multiplies the bound by this (step 2)."""
     pays: float = 1.2
-    """A rate of so many times the one before shows that growth paid (step 3)."""
+    """Growth paid if the rate rose by this factor (step 3)."""
     far: int = 4
-    """Growth to so many times the bound that last paid is in vain (step 3)."""
+    """Growth to this many times the bound that last paid was in vain (step 3)."""
     less: int = 8
-    """A full link is given one request in so many less (step 5)."""
+    """The bound of a full link is lowered by one request in this many (step 5)."""
     shrink_after_s: float = 3.0
-    """How long a link has to be full for that at first, in seconds (step 5)."""
+    """A link has to be full for this many seconds first (step 5)."""
     shrink_steps: float = 8.0
-    """How many steps it has to be full at the least (step 5)."""
+    """It has to be full for at least this many steps (step 5)."""
     back_steps: float = 20.0
-    """If the link idles within so many steps of that, the next time is doubled (step 5)."""
+    """If the link idles within this many steps after that, shrink_after_s doubles (step 5)."""
     hold_s: float = 4.0
-    """How long nothing grows after growth in vain at first, in seconds (step 3)."""
+    """After growth in vain nothing grows for this many seconds at first (step 3)."""
     max_hold_s: float = 60.0
-    """How long at the most, in seconds (steps 3 and 5)."""
+    """hold_s and shrink_after_s double up to this many seconds (steps 3 and 5)."""
     enough: float = 0.95
-    """Windows that let less than this share of the highest rate through have been cut (step 4)."""
+    """Congestion windows were cut if they let less than this share of the highest rate through (step 4)."""
     best_s: float = 10.0
-    """The highest rate is that of so many seconds (step 4)."""
+    """The highest rate is that of the last seconds, this many (step 4)."""
 
 
 DEFAULT = Tuning()
@@ -107,7 +107,7 @@ class BulkBound:
         step_s = look.base_s + look.queue_s + REACTION_S
         self._looks += 1
         self._empty += look.queue_s <= tuning.trigger_s or not look.waiting
-        # A period counts only if it was filled all through: the bound says nothing of what was not sent.
+        # A period is judged only if the bound was in use all the time.
         self._filled += in_flight >= self.bound
         self._rates.add(look.bytes_per_s, now=now, over_s=tuning.best_s)
         if in_flight >= self.bound and not self._starting:
@@ -137,7 +137,7 @@ class BulkBound:
             self._starting = False
         if empty == 0.0:
             self._paid = self.bound, rate
-            # Fewer may fill it as well, and would queue less; now and then that is tried.
+            # Fewer requests may fill the link too, with a shorter queue. That is tried from time to time.
             if now - self._full_since_s >= max(self._shrink_after_s, tuning.shrink_steps * step_s):
                 self._set(self.bound - max(1, self.bound // tuning.less))
                 self._full_since_s = self._shrunk_s = now
@@ -146,7 +146,7 @@ class BulkBound:
         if empty <= tuning.max_empty:
             return
         if now - self._shrunk_s < tuning.back_steps * step_s:
-            # It was one too few: try that half as often.
+            # The last reduction went too far: try the next one later.
             self._shrink_after_s = min(2.0 * self._shrink_after_s, tuning.max_hold_s)
             self._shrunk_s = -math.inf
         self._grow(rate, now)
@@ -158,7 +158,7 @@ class BulkBound:
         if rate >= tuning.pays * paid_rate:
             self._paid = self.bound, rate
             self._hold_s = tuning.hold_s
-        # Four times as many and no faster: the store, the disk or this machine limits.
+        # So many more requests brought nothing: the limit lies elsewhere.
         elif self.bound >= tuning.far * paid:
             self._set(paid)
             self._starting = False

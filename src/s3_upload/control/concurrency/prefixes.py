@@ -35,18 +35,17 @@ class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's theory, and those of each rate."""
 
     near_s: float = 0.1
-    """Two refusals that are further apart, in seconds, say nothing of what was accepted between them
-    (step 2)."""
+    """What was accepted counts between two refusals at most this many seconds apart (step 2)."""
     certain: float = 10.0
-    """How many refusals a prefix has to have missed to be free (step 3): by chance one in 22,000 does."""
+    """A prefix is free if it met none of this many expected refusals (step 3): exp(-10) is 1 in 22,000."""
     min_refused: int = 8
-    """How many refusals a prefix has to have met for a rate of its own (step 3)."""
+    """A prefix that met this many refusals gets a rate of its own (step 3)."""
     judge_s: float = 0.25
-    """The least time from one judgement to the next, in seconds: each looks at all prefixes."""
+    """Judgements are at least this many seconds apart, since each looks at all prefixes."""
     forget_s: float = 5.0
-    """After so many seconds without a result the counts begin again (step 4)."""
+    """The counts begin again after this many seconds without a result (step 4)."""
     max_prefixes: int = 256
-    """Of more prefixes at a time nothing is said (step 4), so that counting them costs little."""
+    """With more prefixes than this none is judged (step 4), so that counting stays cheap."""
     rate: rate.Tuning = rate.DEFAULT
     """The constants of each rate."""
 
@@ -55,7 +54,7 @@ DEFAULT = Tuning()
 
 
 class Count(msgspec.Struct):
-    """Of a prefix: `since_last`: requests answered since the last refusal."""
+    """The counts of a prefix; `since_last`: requests answered since the last refusal."""
 
     accepted: int = 0
     refused: int = 0
@@ -81,20 +80,20 @@ class AcceptedRates:
         return self._all.limited or bool(self._apart)
 
     def of(self, key: str) -> AcceptedRate:
-        """The rate that a request for `key` falls under."""
+        """The rate that applies to a request for `key`."""
         if self._apart:
             prefix = prefix_of(key)
             own = self._apart.get(prefix)
             if own is not None:
                 if own.limited:
                     return own
-                # The store allows this prefix more than is sent: it needs no rate of its own any more.
+                # This rate has opened again: the store allows the prefix more than is sent.
                 del self._apart[prefix]
         return self._all
 
     def accepted(self, key: str, *, sent_s: float, now: float) -> None:
         """A request for `key` that began at `sent_s` has succeeded."""
-        # Without a limit nothing is counted: a run of a million objects pays nothing for this.
+        # A run that meets no limit counts nothing and pays nothing.
         if self._all.limited:
             count = self._count_of(key)
             count.accepted += 1
@@ -111,7 +110,7 @@ class AcceptedRates:
         prefix = prefix_of(key)
         count = self._counts.get(prefix)
         if count is None:
-            # A count that is not kept is thrown away: too many prefixes, or one with a rate of its own.
+            # A prefix beyond max_prefixes, or with a rate of its own, gets a count that is not kept.
             count = Count()
             if prefix not in self._apart and len(self._counts) <= self._tuning.max_prefixes:
                 self._counts[prefix] = count
@@ -143,7 +142,7 @@ class AcceptedRates:
         counts = self._counts
         if not 1 < len(counts) + len(self._apart) <= tuning.max_prefixes:
             return
-        # As long as every prefix is refused the limit may be the whole bucket's.
+        # While every prefix meets refusals, the limit may be the whole bucket's.
         if not any(not count.refused and count.expected >= tuning.certain for count in counts.values()):
             return
         hit = {prefix: count for prefix, count in counts.items() if count.refused >= tuning.min_refused}

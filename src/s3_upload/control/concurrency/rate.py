@@ -57,91 +57,91 @@ class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's theory. Rates are in requests per second."""
 
     min_refusals: int = 8
-    """How many refusals an episode needs for a cut (step 2): fewer are strays."""
+    """An episode needs this many refusals for a cut (step 2): fewer are strays."""
     mostly: float = 0.9
-    """The share refused that says that an allowance is used up (step 2)."""
+    """An allowance is used up if at least this share is refused (step 2)."""
     high: float = 0.1
-    """The share refused that says after short_s that more is sent than is allowed (step 2)."""
+    """From this share refused on, more is sent than allowed, after short_s (step 2)."""
     low: float = 0.03
-    """The share refused that says so after long_s (step 2)."""
+    """The same after long_s (step 2)."""
     brief_s: float = 0.03
-    """How long an episode with told_refused refusals has to last, in seconds (step 2)."""
+    """An episode with told_refused refusals has to last this many seconds (step 2)."""
     short_s: float = 0.1
-    """How long any other has to last, in seconds (step 2)."""
+    """Any other episode has to last this many seconds (step 2)."""
     long_s: float = 1.0
-    """How long an episode lasts at the most, in seconds (step 2): stores count over about a second."""
+    """The longest episode, in seconds (step 2): stores count over about a second."""
     told: int = 16
-    """How many have to be accepted in an episode for its rate not to be chance; with fewer, 3 * short_s are
-    waited for."""
+    """An episode in which fewer than this many were accepted has to last 3 * short_s, or its rate is chance
+    (step 2)."""
     told_refused: int = 32
-    """How many refusals say as much in brief_s as others in short_s."""
+    """This many refusals say as much in brief_s as fewer in short_s (step 2)."""
     rising: float = 1.2
-    """What is accepted still rises where a quarter of a second has so many times the one before (step 2)."""
+    """The accepted rate still rises if a quarter of a second has this many times the one before (step 2)."""
     falling: float = 0.99
-    """Less was accepted than by the last cut where it is less than this share (step 3)."""
+    """Less was accepted than before the last cut if it is less than this share of that (step 3)."""
     above: float = 1.02
-    """The limit is so many times what was accepted (step 3), so that a little is refused from the start:
-    where nothing is, nobody knows how much more is allowed."""
+    """The limit is this many times what was accepted (step 3). So a little is refused from the start: without
+    refusals nobody knows how much more is allowed."""
     same: float = 0.1
-    """A used-up allowance that seems smaller by less than this share is mostly the same as the last: when
-    answers come is no exact measure of when the store counted."""
+    """A used-up allowance that seems smaller by less than this share is mostly the same as the last: the
+    times of answers do not say exactly when the store counted."""
     same_after_s: float = 0.7
-    """So it is if it comes so many seconds after the last, a second about."""
+    """The two have to be this many seconds apart, about a second."""
     same_weight: float = 0.1
-    """The weight of the new measurement then."""
+    """The weight of the new measurement in that case."""
     return_per_s: float = 5.0
-    """What a success brings what is held to nearer to the limit (step 3)."""
+    """Each success brings the held rate this much nearer to the limit (step 3)."""
     min_gap_s: float = 0.03
-    """An allowance that was used up by less than so many seconds too early was nearly kept (step 4)."""
+    """An allowance used up less than this many seconds too early was nearly right (step 4)."""
     max_gap_s: float = 0.15
-    """Of what was used up too early, in seconds, no more counts (step 4)."""
+    """No more than this many seconds count as too early (step 4)."""
     probe_share: float = 0.05
-    """The share of the limit that is held to while all is refused (step 4)."""
+    """The held rate while all is refused, as a share of the limit (step 4)."""
     probe_decay: float = 0.9
-    """What each refusal multiplies that by after a second (step 4)."""
+    """Each refusal multiplies it by this once long_s is over (step 4)."""
     few: int = 8
-    """While fewer requests are under way, a success makes it four times as much, else twice (step 4)."""
+    """With fewer requests than this under way a success quadruples it, else it doubles (step 4)."""
     min_per_s: float = 1.0
-    """The least that is held to."""
+    """The lowest limit and the lowest held rate."""
     target: float = 0.018
-    """The share of the requests that is refused in the long run (step 5)."""
+    """The share of the requests refused in the long run (step 5)."""
     gain: float = 0.005
-    """What a success adds to the limit (step 5)."""
+    """Each success adds this to the limit (step 5)."""
     quiet_s: float = 1.2
-    """The least time without a refusal before the limit grows, in seconds (step 6): more than the second in
-    which many stores count, since their refusals come at its end."""
+    """The limit grows only after this many seconds without a refusal (step 6). Many stores count whole
+    seconds and refuse at their ends, so it is more than one."""
     max_quiet_s: float = 5.0
-    """The most that is waited for a refusal that is due, in seconds (steps 2 and 6)."""
+    """The longest wait for a refusal that is due, in seconds (steps 2 and 6)."""
     quiet_refusals: float = 3.7
-    """How many refusals have to be missing (step 6): by chance they are in exp(-3.7), 2.5 %, of all
-    cases."""
+    """This many expected refusals have to be missing (step 6): by chance that happens in exp(-3.7), 2.5 %, of
+    the cases."""
     growth: float = 0.1
-    """The share by which the limit grows at first (step 6)."""
+    """The limit grows by this share at first (step 6)."""
     max_growth: float = 0.2
-    """The share by which it grows at the most (step 6)."""
+    """The limit grows by this share at the most (step 6)."""
     most_growth: float = 2.0
-    """It never grows beyond so many times what a second has accepted (step 6)."""
+    """The limit never grows beyond this many times what a second has accepted (step 6)."""
     growth_s: float = 0.1
-    """The least time from one growth to the next, in seconds (step 6)."""
+    """Two growths are at least this many seconds apart (step 6)."""
     remember_s: float = 10.0
-    """After so many seconds in which nothing waited and nothing was refused there is no limit (step 7)."""
+    """The limit is dropped after this many seconds without a wait and without a refusal (step 7)."""
     series: int = 5
-    """How many cuts in a row show that refusals do not depend on the rate (step 8)."""
+    """This many cuts in a row show that refusals do not depend on the rate (step 8)."""
     series_s: float = 3.0
-    """How long after one another they come at the most, in seconds (step 8)."""
+    """Two of them are at most this many seconds apart (step 8)."""
     similar: float = 0.7
-    """A share refused is about as large as the first of them if it is at least so many times it (step 8)."""
+    """Each refused at least this many times the share of the first (step 8)."""
     falls: float = 0.95
-    """What is accepted has to fall to less than this share of what it was two cuts before (step 8)."""
+    """The accepted rate has to fall below this share of what it was two cuts before (step 8)."""
     max_noise: float = 0.9
-    """The noise is never taken to be more than this share (step 8)."""
+    """The largest noise assumed, as a share (step 8)."""
     catch_up_s: float = 0.05
-    """Turns that were not used for so many seconds and a response, since this process was late, are made up
-    for."""
+    """Turns that passed unused within this many seconds and a response are made up for: this process was
+    late."""
     bin_s: float = 0.05
-    """What is accepted is counted in bins of so many seconds."""
+    """Accepted requests are counted in bins of this many seconds."""
     bins: int = 20
-    """So many bins are a second."""
+    """The number of bins in a second."""
 
 
 DEFAULT = Tuning()
@@ -158,7 +158,7 @@ class Tally:
         self._past: deque[int] = deque([0] * tuning.bins, maxlen=tuning.bins)
 
     def roll(self, now: float) -> None:
-        """Closes the bins that are over."""
+        """Closes the bins whose time is over."""
         tuning = self._tuning
         for _ in range(min(int((now - self.until_s) / tuning.bin_s) + 1, tuning.bins + 1)):
             self._past.append(self.accepted)
@@ -166,15 +166,15 @@ class Tally:
         self.until_s = (math.floor(now / tuning.bin_s) + 1) * tuning.bin_s
 
     def last_second(self, now: float) -> float:
-        """How many were accepted in it."""
+        """How many requests were accepted in the last second."""
         if now >= self.until_s:
             self.roll(now)
-        # Of the oldest bin, what lies before the last second.
+        # A part of the oldest bin lies before the last second.
         over = 1.0 - (self.until_s - now) / self._tuning.bin_s
         return self.accepted + sum(self._past) - over * self._past[0]
 
     def rising(self, now: float) -> bool:
-        """Whether clearly more was accepted in the last quarter of it than in the one before."""
+        """Whether clearly more was accepted in the last quarter of the second than in the one before."""
         if now >= self.until_s:
             self.roll(now)
         past = list(self._past)
@@ -183,7 +183,7 @@ class Tally:
 
 
 class Share:
-    """What became of requests since some moment."""
+    """How many requests were accepted and refused since a moment."""
 
     def __init__(self, since_s: float) -> None:
         self.since_s = since_s
@@ -234,7 +234,7 @@ class AcceptedRate:
         return self.limit_per_s != math.inf
 
     def blocked_s(self, *, now: float) -> float:
-        """For how long nothing has been accepted, 0.0 if that is not so."""
+        """For how many seconds nothing has been accepted; 0.0 if not blocked."""
         return max(now - self._cut_s, 1e-9) if self.blocked else 0.0
 
     # --- whose turn it is: a virtual scheduling algorithm, as in ITU-T I.371 ---------------------------
@@ -248,11 +248,11 @@ class AcceptedRate:
         return True
 
     def keeps_waiting(self, *, now: float) -> None:
-        """Some still wait for their turn."""
+        """Notes that requests still wait for their turn."""
         self._waited_s = now
 
     def give_back(self) -> None:
-        """A request that was to begin does not."""
+        """Takes back a `take` whose request did not begin."""
         self._next_s -= 1.0 / self._held_per_s
 
     def available(self, *, now: float) -> int:
@@ -292,7 +292,7 @@ class AcceptedRate:
         if self.blocked:
             self._refused_blocked(now)
             return
-        # It was sent at the rate from before the cut.
+        # The request was sent before the cut, at the old rate.
         if sent_s < self._cut_s:
             return
         if self.limited:
@@ -310,7 +310,7 @@ class AcceptedRate:
         if self.blocked:
             if sent_s > self._refused_sent_s:
                 self._unblock(sent_s, now)
-            # It is of what had been used up, and only its answer came late.
+            # A late answer to a request from before the cut: it belongs to the allowance that was used up.
             elif sent_s < self._cut_s and now - self._cut_s < tuning.long_s and not self._untold:
                 self.limit_per_s += tuning.above
         elif self._held_per_s < self.limit_per_s and sent_s > self._refused_sent_s and now >= self._return_s:
@@ -322,7 +322,7 @@ class AcceptedRate:
     def _refused_blocked(self, now: float) -> None:
         tuning = self._tuning
         if now - self._cut_s < tuning.long_s:
-            # It was cut by what a second had accepted of which part was before the store allowed less.
+            # The cut counted a second that had begun before the store allowed less: count again.
             limit_per_s = min(self.limit_per_s, tuning.above * self._tally.last_second(now))
             self.limit_per_s = max(limit_per_s, tuning.min_per_s)
             self._held_per_s = max(tuning.probe_share * self.limit_per_s, tuning.min_per_s)
@@ -332,27 +332,27 @@ class AcceptedRate:
     def _unblock(self, sent_s: float, now: float) -> None:
         tuning = self._tuning
         probes = self._held_per_s * (self._response_s + tuning.growth_s)
-        # Of few probes it costs little to be wrong.
+        # With few probes under way an error costs little.
         self._held_per_s *= 4.0 if probes < tuning.few else 2.0
         self._next_s = min(self._next_s, now + 1.0 / self._held_per_s)
         if self._held_per_s >= self.limit_per_s:
             gap_s = now - self._cut_s
             self._held_per_s, self._return_s = self.limit_per_s, now
-            # How early an allowance was used up that nobody knew says nothing of how fast to go now.
+            # If no limit was known before the cut, its moment says nothing about the right rate.
             too_fast = self._was_limited or self._response_s > tuning.catch_up_s
             if too_fast and gap_s > tuning.min_gap_s:
                 held_per_s = self._held_per_s * (1.0 - min(gap_s, tuning.max_gap_s))
                 self._held_per_s = max(held_per_s, tuning.min_per_s)
                 self._return_s += tuning.long_s
             self.blocked = False
-            # What could have been sent since the store began to accept again is made up for.
+            # Requests that could have gone since the store accepts again go now.
             self._next_s = min(self._next_s, max(sent_s, self._cut_s))
             self._quiet_from_s = self._return_s
 
     # --- cuts: steps 2, 3 and 8 -----------------------------------------------------------------------
 
     def _excess(self, share: float) -> float:
-        """What a share of refusals exceeds the noise by."""
+        """By how much a share of refusals exceeds the noise."""
         return (share - self.noise) / (1.0 - self.noise)
 
     def _judge_episode(self, episode: Share, now: float) -> None:
@@ -367,23 +367,23 @@ class AcceptedRate:
             enough = age_s >= (tuning.brief_s if many else tuning.short_s)
             told = age_s >= 3.0 * tuning.short_s or (enough and episode.accepted >= tuning.told)
             over = (share >= tuning.high and told) or (share >= tuning.low and age_s >= tuning.long_s)
-            # While no limit is known and more and more is accepted, the window still looks for one.
+            # While no limit is known and the accepted rate rises, the window is still growing: wait.
             if over and (self.limited or not self._tally.rising(now)):
                 self._cut(episode.accepted / age_s, episode.refused_share, now)
                 return
-        # At a low rate so many refusals take longer than a second.
+        # At a low rate enough refusals take longer than long_s.
         needed_s = tuning.min_refusals / (tuning.low * self.limit_per_s)
         if age_s >= max(tuning.long_s, min(needed_s, tuning.max_quiet_s)):
             self._episode = None
 
     def _cut(self, per_s: float, share: float, now: float) -> None:
-        """`per_s`: what was accepted in the episode; 0.0: an allowance is used up."""
+        """Step 3. `per_s`: the rate accepted in the episode; 0.0 means that an allowance is used up."""
         tuning = self._tuning
         pause_s = now - self._cut_s
         in_a_second = self._tally.last_second(now)
         accepted = max(in_a_second, per_s)
         before = self._used_up_per_s
-        # The second of two cuts that come soon after one another: it had what a bucket had saved up.
+        # After a second cut soon after the first, what a bucket had saved up is gone.
         falls = in_a_second < tuning.falling * self._second_before
         if min(per_s, self._cut_per_s) > 0.0 and pause_s < tuning.same_after_s and falls:
             accepted = min(accepted, max(per_s, self._since_cut / pause_s))
@@ -395,7 +395,7 @@ class AcceptedRate:
             accepted = (1.0 - tuning.same_weight) * before + tuning.same_weight * accepted
         self._used_up_per_s = accepted
         self._was_limited = self.limited
-        # Of one or two that were accepted no rate can be told.
+        # One or two accepted requests make no rate.
         self._untold = accepted < 2.0
         self.limit_per_s = max(min(self.limit_per_s, tuning.above * accepted), tuning.min_per_s)
         held_per_s = max(per_s, tuning.probe_share * self.limit_per_s, tuning.min_per_s)
@@ -413,7 +413,7 @@ class AcceptedRate:
             self._series.clear()
             self._series_share = share
         self._series.append(per_s)
-        # What is accepted falls with what is sent: these refusals are not for the rate.
+        # The accepted rate falls with the sent rate, so these refusals do not depend on the rate.
         if len(self._series) == tuning.series and per_s < tuning.falls * self._series[-3]:
             self._series.clear()
             self.noise = min(share, tuning.max_noise)
@@ -428,7 +428,7 @@ class AcceptedRate:
         if now < self._grow_s or quiet_s < max(tuning.quiet_s + 2.0 * self._response_s, expected_s):
             return
         waited_s = now - self._waited_s
-        # Only where requests wait for their turn does a higher limit mean anything.
+        # A higher limit matters only if requests wait for their turn.
         if waited_s < max(tuning.growth_s, 2.0 / self.limit_per_s):
             most = tuning.most_growth * self._tally.last_second(now)
             grown = min(self.limit_per_s * (1.0 + self._growth), most)

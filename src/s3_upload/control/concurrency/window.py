@@ -45,33 +45,33 @@ class Tuning(msgspec.Struct, frozen=True):
     start: int = 32
     """The window at first."""
     start_growth: float = 2.0
-    """What a round of the start multiplies the window by at the most (step 3)."""
+    """A round of the start multiplies the window by this at the most (step 3)."""
     start_share: float = 0.3
-    """By which share of what the window has grown goodput has to rise in the start (step 3)."""
+    """In the start goodput has to rise by this share of the window's growth (step 3)."""
     start_round_s: float = 0.03
-    """What a round of the start takes at the least, in seconds (step 3)."""
+    """The shortest round of the start, in seconds (step 3)."""
     patient_rounds: int = 3
-    """The start is over after so many rounds in a row without a rise (step 3): one alone is noise."""
+    """The start ends after this many rounds in a row without a rise (step 3): one alone is noise."""
     min_epoch_s: float = 0.1
-    """What an epoch takes at the least, in seconds (step 1)."""
+    """The shortest epoch, in seconds (step 1)."""
     max_epoch_s: float = 30.0
-    """What an epoch takes at the most, in seconds, however long requests take (step 1)."""
+    """The longest epoch, in seconds, however long requests take (step 1)."""
     epoch_requests: float = 3.0
-    """An epoch takes so many times the median request (step 1)."""
+    """An epoch takes this many times the median request (step 1)."""
     durations_kept: int = 33
-    """Of how many requests the median is."""
+    """The median is that of this many requests."""
     gain: float = 0.05
-    """The share by which goodput has to rise for a step up to stay (step 4)."""
+    """A step up stays if goodput rises by this share (step 4)."""
     keep: float = 0.02
-    """The share by which goodput may fall for a step down to stay (step 4)."""
+    """A step down stays unless goodput falls by this share (step 4)."""
     step: int = 8
-    """A probe goes by one in so many of the window up or down, at least by one (step 4)."""
+    """A probe changes the window by one in this many, at least by one (step 4)."""
     timeout_cut: float = 0.5
-    """What many timeouts multiply the window by (step 6)."""
+    """Many timeouts multiply the window by this (step 6)."""
     timeout_share: float = 0.05
-    """The share of an epoch's attempts that are many (step 6)."""
+    """Timeouts are many from this share of an epoch's attempts on (step 6)."""
     min_attempts_to_judge: int = 20
-    """Of fewer attempts a share of timeouts says nothing (step 6)."""
+    """Below this many attempts a share of timeouts is noise (step 6)."""
 
 
 DEFAULT = Tuning()
@@ -148,12 +148,12 @@ class AdaptiveWindow:
         if report.succeeded:
             self._successes += 1
             self._bytes += report.body_bytes
-            # One in eight is enough for a median.
+            # A sample of one in eight is enough for the median, and cheap.
             if self._successes & 7 == 1:
                 self._durations.append(report.ended_s - report.request_s)
             if self._starting:
                 self._advance_start(report, now, in_flight)
-        # What was sent before the last cut has met the window from before it.
+        # An attempt from before the last cut timed out under the larger window: that was cut for already.
         elif report.outcome == FailureKind.TIMEOUT.value and report.started_s > self._last_cut_s:
             self._timeouts += 1
         if now >= self._epoch_until_s:
@@ -176,11 +176,11 @@ class AdaptiveWindow:
     def _end_epoch(self, now: float) -> None:
         if self._cut_by_timeouts(now):
             return
-        # Too few have succeeded to tell what this window brings.
+        # Too few successes: the goodput of this window is not known yet.
         too_few = self._successes < self.limit and now < self._epoch_s + self._tuning.max_epoch_s
         if self._starting or too_few:
             return
-        # Not filled: something else limits, and a window under trial has not been tried (step 5).
+        # The window was not filled, so something else limits and the probe has tested nothing (step 5).
         if 2 * self._filled < self._attempts:
             self._set(self.limit - self._probing)
             self._probing = 0
@@ -195,7 +195,7 @@ class AdaptiveWindow:
         grows = in_flight >= self._round and not self._flat_rounds
         if grows and self.limit < self._tuning.start_growth * self._round:
             self._set(self.limit + 1)
-        # A request of this round has come back: what it met is what this window brings.
+        # A request that was sent in this round has come back, so its goodput is that of this window.
         due = report.started_s >= self._epoch_s and now >= self._epoch_s + self._tuning.start_round_s
         if due and self._successes >= self._round:
             self._end_round(now)
@@ -212,7 +212,7 @@ class AdaptiveWindow:
         if self._best is not None:
             before, base = self._best
             rises = goodput.at_least(1.0 + self._tuning.start_share * (self._round / before - 1.0), base)
-            # The same window once more, since a busy machine or a lost packet may have held this round back.
+            # Measure this window again: a busy machine or a lost packet may have slowed one round.
             if not rises or self._round == before:
                 self._flat_rounds += not rises
                 if self._flat_rounds >= self._tuning.patient_rounds:
@@ -241,7 +241,7 @@ class AdaptiveWindow:
         keeps = rises if up else not falls
         if not keeps:
             self._set(self._best[0])
-        # What has just paid may pay again, and with twice the step.
+        # A step that paid is repeated, twice as large.
         if up:
             self._next_probe_up = keeps
             self._parts = max(self._parts // 2, 1) if keeps else tuning.step

@@ -27,36 +27,36 @@ class RetryTuning(msgspec.Struct, frozen=True):
     """The constants of the retry budget, in tokens unless said otherwise."""
 
     capacity: float = 500.0
-    """What is there at first and at the most."""
+    """The tokens at first and at the most."""
     cost_transient: float = 14.0
-    """What a retry after a failure that may pass costs."""
+    """The cost of a retry after a transient failure."""
     cost_throttle: float = 5.0
-    """What a retry costs after the store has said that it is asked too much: the rate holds it back, too."""
+    """The cost of a retry after a throttle; the rate (`rate`) holds such retries back, too."""
     refund_per_success: float = 7.0
-    """What a success brings back at the least: as long as at most two requests in five fail, no retry waits
-    for its tokens."""
+    """A success brings back this many tokens at the least. So no retry waits for tokens as long as at most
+    two requests in five fail."""
     refill_per_s: float = 14.0
-    """What time brings, in tokens per second: one transient retry a second gets through, however long nothing
-    succeeds."""
+    """Time brings this many tokens per second. So one transient retry a second gets through, however long
+    nothing succeeds."""
 
 
 class SpeculationTuning(msgspec.Struct, frozen=True):
     """The constants of the speculation budget, in speculations unless said otherwise."""
 
     income: float = 0.05
-    """What a success brings: one speculation in twenty requests."""
+    """A success brings this much: one speculation in twenty requests."""
     income_per_s: float = 2.0
-    """What time brings, per second."""
+    """A second brings this much."""
     cap: float = 50.0
-    """What is there at the most."""
+    """The credit at the most."""
     initial_credit: float = 10.0
-    """What is there at first."""
+    """The credit at first."""
     hedge_share: float = 0.005
-    """The share of the bytes that succeed which hedges may send in vain."""
+    """Hedges may send this share of the bytes that succeed in vain."""
     hedge_initial_bytes: float = float(16 << 10)
-    """What hedges may send before anything has succeeded, in bytes: so little that no link feels it."""
+    """Hedges may send this many bytes before anything has succeeded: too few to matter on any link."""
     hedge_cap_bytes: float = float(32 << 20)
-    """What hedges may send at once at the most, in bytes."""
+    """Hedges may have this many bytes of credit at the most."""
 
 
 RETRY_DEFAULT = RetryTuning()
@@ -74,7 +74,7 @@ class RetryBudget:
     def tokens(self, *, now: float) -> float:
         """What is there now."""
         elapsed_s = now - self._refilled_s
-        # A clock that stands or steps back brings nothing.
+        # A clock that stands still or steps back adds nothing.
         if elapsed_s > 0.0:
             self._tokens = min(self.tuning.capacity, self._tokens + self.tuning.refill_per_s * elapsed_s)
             self._refilled_s = now
@@ -84,7 +84,7 @@ class RetryBudget:
         """Takes `cost` tokens and returns 0.0; or takes none and returns after how many seconds time
         alone will have brought them (others may be quicker, and successes bring some as well)."""
         missing = cost - self.tokens(now=now)
-        # Nothing is taken on account: a cheaper retry may go first with what is there.
+        # Nothing is reserved for this retry, so a cheaper one may use the tokens that are there.
         if missing > 0.0:
             return missing / self.tuning.refill_per_s
         self._tokens -= cost
@@ -122,13 +122,13 @@ class SpeculationBudget:
 
     def affords_hedge(self, size: int, *, link_is_free: bool, now: float) -> bool:
         """Whether a second copy of `size` bytes can be paid."""
-        # On a free link one may be owed: whatever it sends in vain is in nobody's way.
+        # On a free link one hedge may go on credit: its bytes displace nothing.
         return self.credit(now=now) >= 1.0 and self._bytes >= (0.0 if link_is_free else size)
 
     def take_hedge(self, size: int, *, now: float) -> None:
         """Pays for one that was afforded."""
         self.take(now=now)
-        # This may go below zero, where the link is free: then it is paid back before the next.
+        # On a free link this goes below zero; the next hedge waits until that is paid back.
         self._bytes -= size
 
     def give_back_hedge(self, size: int) -> None:

@@ -44,6 +44,7 @@ from s3_upload.errors import FailureKind
 from s3_upload.report import AttemptReport
 
 CONNECT_S = 5.0
+"""A probe's handshake may take this many seconds, unless the configuration says otherwise."""
 UNREACHED = frozenset({FailureKind.CONNECT.value, FailureKind.HOST_UNKNOWN.value})
 """Outcomes of attempts that had no connection."""
 UNANSWERED = UNREACHED | {FailureKind.RESET.value, FailureKind.TIMEOUT.value}
@@ -64,27 +65,27 @@ class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's theory."""
 
     silent_s: float = 3.0
-    """After so many seconds of silence an outage is suspected, and again each time that it has doubled."""
+    """An outage is suspected after this many seconds of silence, and each time the silence has doubled."""
     foreign_s: float = 1.0
-    """After so many seconds in which only an ingress has answered an outage is suspected."""
+    """An outage is suspected when only an ingress has answered for this many seconds."""
     first_gap_s: float = 0.2
-    """The time between two probes at the least, in seconds."""
+    """The shortest time between two probes, in seconds."""
     gap_share: float = 1 / 30
     """The time between two probes as a share of the outage's length: three seconds after 90. A refused
     connection costs nobody anything."""
     max_gap_s: float = 15.0
-    """The time between two probes at the most, in seconds."""
+    """The longest time between two probes, in seconds."""
     quick_connect_s: float = 2.2
-    """What every other probe's handshake may take, in seconds: the kernel sends a lost SYN again after 1 s,
+    """Every other probe's handshake may take this many seconds: the kernel sends a lost SYN again after 1 s,
     and then after 3 s."""
     answer_s: float = 5.0
-    """What a probe's answer may take at first, in seconds."""
+    """A probe's answer may take this many seconds at first."""
     max_answer_s: float = 60.0
-    """What a probe's answer may take at the most, in seconds."""
+    """A probe's answer may take this many seconds at the most."""
     brief_s: float = 1.0
-    """After an outage of less than so many seconds there is room for all at once."""
+    """After an outage of less than this many seconds all requests may go at once."""
     first_room: int = 8
-    """How many requests at once there are at first after an outage: a store that has just begun is spared the
+    """After a longer one this many requests may go at first: a store that has just started is spared the
     whole window."""
 
 
@@ -165,13 +166,13 @@ class Outage:
     def heard(self, *, begun_s: float, now: float) -> Change:
         """The store has answered something that was begun at `begun_s`."""
         self._heard_s = now
-        # What was begun before may have been answered before, and only be read now.
+        # A request from before may have been answered before, and its answer only be read now.
         if self.reach is Reach.THERE or begun_s < self.since_s:
             return Change.NONE
         was_away, self.reach = self.reach is Reach.AWAY, Reach.THERE
         if not was_away:
             return Change.WAS_THERE
-        # After a brief one nothing has gathered, here or at other clients, that would overrun the store.
+        # In a brief outage too few requests have gathered to overrun the store.
         is_brief = now - self.since_s < self._tuning.brief_s
         self.room = math.inf if is_brief else self._tuning.first_room
         return Change.BACK
@@ -184,7 +185,7 @@ class Outage:
             return Change.NONE
         unreached = report.outcome in UNREACHED and self.got_somewhere
         lost = report.outcome == FailureKind.RESET.value and self._any_answer and report.first_byte_s == 0.0
-        # Any other failure, a wrong certificate say, is the request's own.
+        # Any other failure (a wrong certificate, say) concerns this request alone.
         if not (unreached or lost):
             return Change.NONE
         return self._suspect(report.message, now)
@@ -203,7 +204,7 @@ class Outage:
         if silent_s < self._tuning.silent_s:
             self._ask_again_s = self._tuning.silent_s
         elif self.reach is Reach.THERE and self.max_s and silent_s >= self._ask_again_s:
-            # Where a probe finds the store there, the next question waits until the silence has doubled.
+            # If a probe finds the store there, ask again only when the silence has doubled.
             self._ask_again_s = 2.0 * silent_s
             return self._suspect(f"no sign of life for {silent_s:.3g} s", now, merely_silent=True)
         return Change.NONE
@@ -222,7 +223,7 @@ class Outage:
         """A probe that was begun at `begun_s` was not answered; `connected`: it got a connection."""
         if self.reach is Reach.THERE or begun_s < self.since_s:
             return Change.NONE
-        # A store that takes connections is there, and only slow: the timers see to the rest.
+        # A store that accepts connections is there, only slow; the timers of the requests handle that.
         if connected and self._merely_silent and self.reach is Reach.SUSPECTED:
             self.reach = Reach.THERE
             return Change.WAS_THERE
@@ -256,7 +257,8 @@ class Outage:
         is silent is waited for longer each time.
         """
         tuning, away_s = self._tuning, now - self.since_s
-        # A quick handshake finds the end of an outage soon, a long one a way that has become longer.
+        # A quick handshake notices the end of an outage early; a long one also works on a path that has
+        # become slower.
         quick = self._probes % 2 == 0
         self._probes += 1
         connect_s = min(self._connect_s, tuning.quick_connect_s) if quick else self._connect_s

@@ -17,9 +17,9 @@ An object counts once, however many of its parts are refused.
 from __future__ import annotations
 
 MAX_IN_A_ROW = 20
-"""So many objects refused one after the other stop the run."""
+"""This many objects refused one after the other stop the run."""
 STRAY_RETRIES = 2
-"""How often what was refused among successes is tried again."""
+"""A request that was refused among successes is tried again this many times."""
 
 
 class Refusals:
@@ -45,14 +45,14 @@ class Refusals:
         self.any_success = True
         if self._objects:
             self._objects.clear()
-        # The retry was of use: one bad front end, then, and no policy.
+        # The retry helped, so the cause was one bad front end and not a policy.
         if was_refused:
             self._in_vain = 0
 
     def refused(self, object_seq: int, alike: str) -> int:
         """An object was refused for good; returns how many were in a row, before a success those alone
         that were refused alike."""
-        # Before any success one cause for all of them says that no object will fare better; several do not.
+        # Before any success only refusals of one cause count: several causes may be the objects' own.
         if not self.any_success and alike != self._alike:
             self._alike = alike
             self._objects.clear()

@@ -55,23 +55,23 @@ class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's theory."""
 
     base_transient_s: float = 0.05
-    """What the first retry after a failure that may pass waits at the most, in seconds (step 1)."""
+    """The first retry after a transient failure waits up to this many seconds (step 1)."""
     base_throttle_s: float = 0.1
-    """The same after a throttle. The rate (`rate`) is what keeps a store from being asked too much; this only
-    keeps one request from being refused again and again."""
+    """The same after a throttle. The rate (`rate`) protects the store; this only keeps one request from being
+    refused again and again."""
     base_stray_s: float = 1.0
-    """The same after a refusal among successes (step 8), in seconds: a node that starts needs a while."""
+    """The same after a refusal among successes (step 8): a node that starts needs a while."""
     cap_s: float = 20.0
-    """What any retry waits at the most by step 1, in seconds."""
+    """No retry waits longer than this many seconds by step 1."""
     max_retry_after_s: float = 120.0
-    """What a retry waits at the most for the store's Retry-After, in seconds (step 2)."""
+    """No retry waits longer than this many seconds for the store's Retry-After (step 2)."""
     min_retries_to_stop: int = 4
-    """A run stops for want of a connection after so many tries at the least (step 3): fewer are over within a
-    second, which is too soon to judge an endpoint."""
+    """A run stops for want of a connection only after this many retries of a request (step 3): fewer take
+    less than a second, which is too soon to judge an endpoint."""
     max_in_vain: int = 20
-    """After so many objects for which the retries of step 8 were in vain, there are none any more."""
+    """The retries of step 8 end once they were in vain for this many objects."""
     min_pay_again_s: float = 0.05
-    """A retry for which there are no tokens looks again after so many seconds at the earliest (step 4)."""
+    """A retry without tokens looks again after this many seconds at the earliest (step 4)."""
 
 
 DEFAULT = Tuning()
@@ -165,7 +165,7 @@ class Retry:
     def decide(self, failed: Failed, *, any_answer: bool, rng: Rng) -> Decision:
         """`any_answer`: whether the store has answered anything in this run, or may be about to (step 3)."""
         kind = failed.kind
-        # To send a Complete again changes nothing here; `remedy` says what does.
+        # Sending CompleteMultipartUpload again would not help; `remedy` says what does.
         if failed.completing and kind.on_complete is not Remedy.NONE:
             return GIVEN_UP
         if kind.fate is Fate.FILE:
@@ -182,7 +182,7 @@ class Retry:
         """Steps 1 to 3, 6 and 9."""
         kind, limit = failed.kind, ASK_RETRIES if failed.asking else self._n_retries
         is_foreign = kind.is_foreign and not failed.asking
-        # Until something has succeeded it may be that no store is there at all, whatever `n_retries` says.
+        # Before any success there may be no store at all behind this endpoint.
         if is_foreign and not self.any_success:
             in_a_row = self._refusals.refused(failed.object_seq, failed.alike)
             if in_a_row >= MAX_IN_A_ROW or failed.retries >= min(STRAY_RETRIES, limit):
@@ -196,7 +196,8 @@ class Retry:
         tuning, costs = self._tuning, self.budget.tuning
         base_s = tuning.base_throttle_s if kind.cuts_window else tuning.base_transient_s
         cost = costs.cost_throttle if kind.cuts_window else costs.cost_transient
-        # What was never reached costs nothing, or a hundred requests would take minutes to find out (step 3).
+        # An endpoint that was never reached is found out soon only if its retries do not wait for tokens
+        # (step 3).
         cost = 0.0 if unreached else cost
         verdict = Verdict.REREAD if kind.remedy is Remedy.REREAD else Verdict.RETRY
         return Decision(verdict, self._delay_s(failed, base_s, rng), cost)
@@ -208,7 +209,7 @@ class Retry:
 
     def _refused(self, failed: Failed, rng: Rng) -> Decision:
         """Step 8."""
-        # Our own side has closed the client: nothing that is sent goes anywhere.
+        # The caller has closed the client, so no request can be sent any more.
         if failed.kind is FailureKind.CLIENT_CLOSED:
             return STOPPED
         if failed.asking:
@@ -238,7 +239,7 @@ class Retry:
 
 def full_jitter_s(base_s: float, retries: int, cap_s: float, rng: Rng) -> float:
     """Step 1: "full jitter" as AWS has it, uniform between 0 and a bound that doubles with each retry."""
-    # 2 ** 30 is beyond any cap, and 2 ** 1024 would be none that a float can hold.
+    # 2 ** 30 exceeds any cap; 2 ** 1024 would overflow a float.
     return rng.uniform(0.0, min(cap_s, base_s * 2.0 ** min(retries, 30)))
 
 

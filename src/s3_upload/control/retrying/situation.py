@@ -14,13 +14,13 @@ class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's text."""
 
     first_s: float = 5.0
-    """How long a situation has to last before it is told, in seconds."""
+    """A situation is reported once it has lasted this many seconds."""
     again: float = 2.0
-    """It is told again when it has lasted so many times as long."""
+    """It is reported again when it has lasted this many times as long."""
     apart_s: float = 4.0
-    """The least time between two lines, in seconds."""
+    """Two lines are at least this many seconds apart."""
     min_refused: int = 3
-    """How many errors in a row are a situation: fewer are chance."""
+    """This many errors in a row are a situation: fewer are chance."""
 
 
 DEFAULT = Tuning()
@@ -73,7 +73,7 @@ class Situation:
         endpoint, limit = _plain(self._endpoint), _plain(self._limit)
         if seen.away_since_s is not None:
             return seen.away_since_s, f"{endpoint} has been away for {{}} ({_plain(seen.cause)}); {limit}"
-        # Errors are answers: where there are none either, the silence is the trouble.
+        # Without any answer, not even an error, the trouble to report is the silence.
         if seen.refused >= self._tuning.min_refused and now - seen.alive_s < self._tuning.first_s:
             refusals = f"{seen.refused:,} answers, the last: {_plain(seen.refusal)}"
             return seen.refused_since_s, f"{endpoint} has answered with errors only for {{}} ({refusals})"
@@ -82,7 +82,7 @@ class Situation:
     def _over(self, seen: Seen, now: float) -> str | None:
         """After something was told, and only by a success: an error is no end of trouble, nor is a byte that
         was taken in, which the kernel of a store does that is frozen."""
-        # Only what was told can be over, and only a success says so.
+        # Only a trouble that was reported can be over, and only a success ends it.
         if self._since_s is None or seen.away_since_s is not None or seen.refused:
             return None
         if seen.answered_s < self._since_s:

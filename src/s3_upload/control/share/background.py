@@ -79,99 +79,99 @@ class Tuning(msgspec.Struct, frozen=True):
     start_bytes_per_s: float = 250_000.0
     """The rate at first, in bytes per second."""
     min_step_s: float = 0.15
-    """A step takes so many seconds at the least."""
+    """The shortest step, in seconds."""
     growth: float = 1.5
-    """What a step multiplies the rate by (step 1)."""
+    """The rate is multiplied by this each step (step 1)."""
     growth_near: float = 2.0
-    """The same far below C, where a round trip is not long (step 1)."""
+    """The same below C / 2 (step 1)."""
     growth_far: float = 4.0
-    """The same far below C, where it is long (step 1)."""
+    """The same below C / 4 on a path with long round trips (step 1)."""
     growth_shy: float = 1.25
-    """The same where it is long and others are about (step 1)."""
+    """The same on such a path when other traffic shows (step 1)."""
     growth_found: float = 1.125
-    """The same near what was left of the link when others came (step 1)."""
+    """The same near F, the part of the link that other traffic left (step 1)."""
     found_s: float = 10.0
-    """For how many seconds that is remembered (step 1)."""
+    """F is remembered for this many seconds (step 1)."""
     found_from: float = 0.5
-    """Near it begins at this share of it (step 1)."""
+    """Near F begins at this share of F (step 1)."""
     found_to: float = 1.5
-    """And ends at so many times it (step 1)."""
+    """Near F ends at this many times F (step 1)."""
     used: float = 0.5
-    """A rate of which less than this share is acknowledged is not used and does not grow (step 1)."""
+    """A rate does not grow while less than this share of it is acknowledged (step 1)."""
     quiet_s: float = 0.001
-    """A queue of so many seconds above the least says that others are about (step 1)."""
+    """A queue of this many seconds above the least one shows other traffic (step 1)."""
     quiet_bytes: float = 4_500.0
-    """The same in bytes, if that is more: three packets (step 1)."""
+    """The same in bytes, where that takes longer: three packets (step 1)."""
     quiet_trips: float = 2.5
-    """For how many round trips it says so (steps 1 and 5)."""
+    """It counts for this many round trips (steps 1 and 5)."""
     headroom: float = 0.98
-    """The share of C that is cruised at (step 2)."""
+    """The rate while cruising, as a share of C (step 2)."""
     own_steps: float = 3.0
-    """For how many steps a queue is still the doing of the steps before (step 2)."""
+    """In the first steps of cruising, this many, a queue still comes from the state before (step 2)."""
     burst_s: float = 0.002
-    """A rise by so many seconds is a burst (step 2)."""
+    """A rise of the queue by this many seconds is a burst (step 2)."""
     again_s: float = 0.001
-    """A rise by so many seconds is another one (step 2)."""
+    """A rise by this many seconds is a second burst (step 2)."""
     burst_jitters: float = 4.0
-    """But at least so many times the usual change is (step 2)."""
+    """A burst is at least this many times the usual change of the queue (step 2)."""
     burst_looks: int = 5
-    """Within how many looks (step 2)."""
+    """A burst rises within this many looks (step 2)."""
     again_trips: float = 0.85
-    """From how many round trips after the first on another one counts (step 2)."""
+    """A second burst counts from this many round trips after the first on (step 2)."""
     wary_trips: float = 2.25
-    """For how many round trips it is waited for (step 2)."""
+    """Caution after a first burst lasts this many round trips (step 2)."""
     short_trip_s: float = 0.01
-    """Below so many seconds a round trip is no longer than a receiver may wait to acknowledge (step 5)."""
+    """Round trips below this many seconds are short: a delayed acknowledgement is as long (step 5)."""
     medium_trip_s: float = 0.05
-    """From so many seconds on a round trip is too long to make sure whose a queue is (steps 1 and 2)."""
+    """From this many seconds on there is no time to find out whose a queue is (steps 1 and 2)."""
     first_probe_after_s: float = 0.5
-    """After how many seconds of cruising a first probe comes after a yield."""
+    """The first probe after a yield comes after this many seconds of cruising."""
     probe_after_s: float = 2.5
-    """After how many seconds of cruising any other comes (step 2)."""
+    """Every other probe comes after this many seconds of cruising (step 2)."""
     max_probe_after_s: float = 20.0
-    """After how many seconds at the most, however often probes were in vain (step 3)."""
+    """Probes that find nothing double that wait up to this many seconds (step 3)."""
     probe_gain: float = 1.05
-    """What is sent while probing, in C (step 3)."""
+    """The rate of a probe, in C (step 3)."""
     probe_gain_far: float = 1.03
-    """The same where a round trip is long (step 3)."""
+    """The same on a path with long round trips (step 3)."""
     probe_growth: float = 1.25
-    """The same once a probe has found more (step 3)."""
+    """The rate of the next probe after one that found more, in C (step 3)."""
     gained: float = 1.01
-    """A probe has found more if so many times C is acknowledged (step 3)."""
+    """A probe has found more if this many times C is acknowledged (step 3)."""
     drain_gain: float = 0.8
-    """What is sent while draining, in C (steps 2 and 4)."""
+    """The rate while draining, in C (steps 2 and 4)."""
     mine: float = 0.85
-    """If less than this share of what was sent is acknowledged, the queue is somebody else's (step 4)."""
+    """The queue is other traffic's if less than this share of what was sent is acknowledged (step 4)."""
     max_trigger_s: float = 0.02
-    """The trigger at the most, in seconds (step 5)."""
+    """The largest trigger, in seconds (step 5)."""
     jitters: float = 2.0
-    """The trigger is so many times the usual change of the queue (step 5)."""
+    """The trigger is this many times the usual change of the queue (step 5)."""
     jitter_weight: float = 1 / 32
-    """The weight of a look in that."""
+    """The weight of one look in the usual change (step 5)."""
     strong: float = 3.0
-    """A queue of so many triggers is one whatever made it (steps 2, 3 and 5)."""
+    """A queue of this many triggers is strong: it counts at once (steps 2, 3 and 5)."""
     looks: int = 3
-    """Among so many looks one high one is none where a round trip is short (step 5)."""
+    """On a path with short round trips a queue is the minimum of this many looks (step 5)."""
     few: float = 0.1
-    """So it is below this share of C (step 5)."""
+    """Below this share of C a strong queue counts as any other (step 5)."""
     max_loss: float = 0.02
-    """The share of the packets lost from which on it yields (step 5)."""
+    """It yields when more than this share of the packets is lost (step 5)."""
     hold_s: float = 1.0
-    """How long it yields at the least, in seconds (step 5)."""
+    """The shortest hold, in seconds (step 5)."""
     hold_trips: float = 4.0
-    """The same in round trips: another flow's slow start fills the link in them (step 5)."""
+    """The shortest hold in round trips: another flow's slow start fills the link in that time (step 5)."""
     max_hold_s: float = 2.0
-    """How long it yields at the most, in seconds (step 5)."""
+    """The longest hold, in seconds (step 5)."""
     soon_s: float = 5.0
-    """A yield within so many seconds of the last hold came soon (steps 1 and 5)."""
+    """A yield within this many seconds after a hold came soon (steps 1 and 5)."""
     patient_yields: int = 2
-    """After so many yields soon after one another C is doubted while growing (step 6)."""
+    """After this many such yields in a row, one while growing lowers C (step 6)."""
     kept: float = 0.97
-    """The share of C that one measurement leaves at the least (steps 4 and 6)."""
+    """A measurement lowers C to this share of it at the most (steps 4 and 6)."""
     kept_growing: float = 0.9
     """The same while growing (step 6)."""
     doubted_from: float = 0.4
-    """From this share of C on a yield while growing says something of C (step 6)."""
+    """A yield while growing lowers C only from this share of C on (step 6)."""
     floor_share: float = 0.01
     """The floor as a share of C: enough to see the queue."""
     floor_bytes_per_s: float = 32_000.0
@@ -227,7 +227,7 @@ class Scavenger:
     def decide(self, look: Look, *, now: float) -> float:
         """The rate from now on. `now` only grows."""
         elapsed_s, self._last_s = now - self._last_s, now
-        # R tells of what was sent a round trip ago.
+        # R measures what was sent a round trip ago, so each rate is kept for that long.
         self._sent.append((now, self.rate))
         while self._sent and self._sent[0][0] <= now - look.base_s:
             self._told.add(self._sent.popleft()[1], now=now, over_s=max(look.base_s, RATE_S) + REACTION_S)
@@ -249,10 +249,10 @@ class Scavenger:
         return self.rate
 
     def _notice(self, look: Look, now: float) -> None:
-        """Whether there is a queue."""
+        """Updates what is known of the queue: trigger, jitter, and since when it is clear."""
         tuning = self._tuning
         if look.fresh:
-            # While it yields the queue is others', and so are its changes.
+            # During a yield the queue belongs to other traffic, and its changes are no jitter of this path.
             if self.state is not State.YIELDING:
                 change_s = min(abs(look.queue_s - self._queues_s[-1]), tuning.max_trigger_s)
                 self._jitter_s += tuning.jitter_weight * (change_s - self._jitter_s)
@@ -264,7 +264,7 @@ class Scavenger:
             ):
                 self._noise_s = now
         self._trigger_s = min(max(TRIGGER_S, tuning.jitters * self._jitter_s), tuning.max_trigger_s)
-        # One high look may be a receiver's delayed acknowledgement, which is as long as a short round trip.
+        # On a short path one high look may be a delayed acknowledgement; the minimum of some looks is not.
         lasting_s = min(self._queues_s) if look.base_s < tuning.short_trip_s else look.queue_s
         if lasting_s > self._trigger_s:
             self._clear_since_s = now
@@ -274,12 +274,12 @@ class Scavenger:
             self._above += 1
 
     def _congested(self, look: Look, now: float) -> bool:
-        # Without a C a queue is taken for its own, and three looks measure it better.
+        # With C unknown the queue is probably our own, and a third look makes the measurement of C better.
         tuning = self._tuning
         needed = 2 if self.capacity else 3
         if look.queue_s > tuning.strong * self._trigger_s and self.rate > tuning.few * self.capacity:
             needed -= 1
-        # What was lost before this state is told until then.
+        # Until then the loss ratio still includes losses from before this state.
         own_s = LOSS_S + self._step(look)
         return self._above >= needed or (look.loss > tuning.max_loss and now - self._since_s > own_s)
 
@@ -288,7 +288,7 @@ class Scavenger:
         return max(self._tuning.floor_bytes_per_s, self._tuning.floor_share * self.capacity, each)
 
     def _step(self, look: Look) -> float:
-        """How long after a change of the rate its effect is seen."""
+        """The seconds after which the effect of a change is visible."""
         return max(look.base_s + look.queue_s + REACTION_S, self._tuning.min_step_s)
 
     def _enter(self, state: State, rate: float, now: float) -> None:
@@ -320,7 +320,7 @@ class Scavenger:
                 self._probe_after_s = tuning.first_probe_after_s
                 self._enter(State.DRAINING, tuning.drain_gain * self.capacity, now)
             return
-        # What is not used (the disk is slow, say) is not known to fit.
+        # A rate that is not used (a slow disk, say) has not been tested, so it must not grow further.
         used = look.bytes_per_s >= tuning.used * self._told.least
         if not used and now - self._since_s > 3.0 * self._step(look):
             return
@@ -355,9 +355,9 @@ class Scavenger:
             early = self._made_sure = False
         else:
             early = not self._made_sure
-        # On a short link there is time to drain first and see whose the queue is.
+        # On a short path there is time to drain first and see whose queue it is.
         own = early or look.base_s < tuning.medium_trip_s
-        # What comes once, a pause of a machine on the way say, makes a queue that passes.
+        # A single event, such as a pause of some machine on the path, makes a queue that passes.
         passing = far and not strongly and look.queue_s > self._trigger_s
         if congested and own and not strongly:
             self._enter(State.DRAINING, tuning.drain_gain * self.capacity, now)
@@ -371,7 +371,7 @@ class Scavenger:
             self._enter(State.PROBING, gain * self.capacity, now)
 
     def _watch(self, look: Look, now: float) -> None:
-        """In `State.WARY`."""
+        """Looks for the second burst of a slow start, in `State.WARY`."""
         tuning = self._tuning
         elapsed_s = now - self._since_s
         again = self._burst(look, tuning.again_s) and elapsed_s > tuning.again_trips * look.base_s
@@ -382,13 +382,13 @@ class Scavenger:
             self._enter(State.CRUISING, tuning.headroom * self.capacity, now)
 
     def _burst(self, look: Look, least_s: float) -> bool:
-        """Whether somebody's slow start may have come by."""
+        """Whether another flow's slow start may have passed."""
         rise_s = look.queue_s - min(self._recent_s)
         return look.fresh and rise_s > max(least_s, self._tuning.burst_jitters * self._jitter_s)
 
     def _give_way(self, look: Look, now: float) -> None:
-        """From cruising."""
-        # What is acknowledged now is not all that the link carries: C falls by a little at a time.
+        """Yields from cruising, and lowers C."""
+        # R may be less than the link carries, so it lowers C by a little at a time only.
         if look.bytes_per_s < self.capacity:
             self.capacity = max(look.bytes_per_s, self._tuning.kept * self.capacity)
         self._yield(look, now)
@@ -396,7 +396,7 @@ class Scavenger:
     def _probe(self, look: Look, now: float) -> None:
         tuning = self._tuning
         step_s = self._step(look)
-        # A probe above what the link carries makes a queue of its own, which grows evenly.
+        # A probe above the capacity makes a queue of its own, of a known size. Only more is other traffic.
         expected_s = (self.rate / self.capacity - 1.0) * (now - self._step_s)
         if look.queue_s > tuning.strong * self._trigger_s + expected_s:
             self._yield(look, now)
@@ -405,7 +405,7 @@ class Scavenger:
                 max(2.0 * self._probe_after_s, tuning.probe_after_s), tuning.max_probe_after_s
             )
             self._enter(State.DRAINING, tuning.drain_gain * self.capacity, now)
-        # From now on R is of this step alone.
+        # From here on R covers this step alone.
         elif now - self._step_s >= step_s + max(step_s, RATE_S):
             if look.bytes_per_s < tuning.gained * self.capacity:
                 self._probe_after_s = min(
@@ -423,7 +423,7 @@ class Scavenger:
         self._best = max(self._best, look.bytes_per_s)
         self._peak_s = max(self._peak_s, look.queue_s)
         sent = min(self._told.least, self.capacity)
-        # Most of what leaves the queue is somebody else's.
+        # The queue drains more slowly than we send: other traffic fills it.
         if look.queue_s > self._trigger_s and look.bytes_per_s < tuning.mine * sent:
             self._yield(look, now)
             return
@@ -432,13 +432,13 @@ class Scavenger:
             self._enter(State.CRUISING, tuning.headroom * self.capacity, now)
             return
         self.rate = tuning.drain_gain * min(self._best, max(self.capacity, look.bytes_per_s))
-        # A queue of its own making is gone by then: it leaves with what is not sent.
+        # A queue of our own making would be gone by then.
         needed_s = 2.0 * self._step(look) + self._peak_s / (1.0 - tuning.drain_gain)
         if now - self._since_s > needed_s:
             self._yield(look, now)
 
     def _yield(self, look: Look, now: float) -> None:
-        # The link was not free after all: each time again it is waited for a little longer.
+        # A yield this soon shows that the link was not free. Each one in a row makes the hold longer.
         soon = now - self._reclaimed_s < self._tuning.soon_s
         self._yields = self._yields + 1 if soon else 0
         self._found, self._found_s = (look.bytes_per_s if soon else 0.0), now

@@ -29,15 +29,15 @@ class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's theory."""
 
     settle_s: float = 1.0
-    """Within how many seconds what was sent too much is made up for."""
+    """An excess is made up for within this many seconds."""
     credit_s: float = 0.25
-    """How much is made up for at the most, in seconds of the cap."""
+    """The largest excess or shortfall that is made up for, in seconds at the cap."""
     least: float = 0.1
-    """The share of the cap that is sent whatever there is to make up for."""
+    """The rate never falls below this share of the cap."""
     measure_s: float = 3.0
-    """How long a measurement of the capacity takes, in seconds."""
+    """A measurement of the capacity takes this many seconds."""
     measure_every_s: float = 120.0
-    """The time from the end of one measurement to the next, in seconds."""
+    """The next measurement begins this many seconds after the last one ended."""
 
 
 DEFAULT = Tuning()
@@ -58,7 +58,7 @@ class Cap:
         self._capacity = 0.0
 
     def rate(self, bandwidth: Bandwidth | None, look: Look, *, now: float) -> float:
-        """Bytes per second that may be sent from now on; UNBOUNDED without a bound, and while measuring."""
+        """The bytes per second allowed from now on; UNBOUNDED without a bound and during a measurement."""
         if bandwidth != self._bandwidth:
             self._bandwidth = bandwidth
             self._ahead = 0.0
@@ -66,7 +66,8 @@ class Cap:
         elapsed_s, self._last_s = now - self._last_s, now
         acked, self._acked_bytes = look.acked_bytes - self._acked_bytes, look.acked_bytes
         cap = self._bytes_per_s(bandwidth, look, now)
-        # What is acknowledged in lumps would make the rate swing: there the gate keeps the sum.
+        # Without samples, bytes are acknowledged a request at a time: the correction would swing. The gate
+        # keeps the sum exact anyway.
         if cap == UNBOUNDED or self._blind:
             return cap
         bound = cap * self._tuning.credit_s
@@ -83,7 +84,7 @@ class Cap:
         if now < self._measure_until_s:
             self._measured = max(self._measured, look.bytes_per_s)
             return UNBOUNDED
-        # While it was measured nothing was counted: that is not to be made up for.
+        # The measurement sent more than the cap; that is not made up for.
         if self._measured:
             self._capacity, self._measured = self._measured, 0.0
             self._ahead = 0.0

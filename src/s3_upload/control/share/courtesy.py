@@ -36,9 +36,9 @@ class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's theory, and of the algorithms that it joins."""
 
     slowest_s: float = 60.0
-    """Over how many seconds the slowest pace counts (step 4)."""
+    """The slowest pace of this many seconds counts (step 4)."""
     blind_rate_s: float = 3.0
-    """Over how many seconds a rate is where only the ends of requests are known (step 5)."""
+    """Where only finished requests are known, rates are averages over this many seconds (step 5)."""
     link: link.Tuning = link.DEFAULT
     background: background.Tuning = background.DEFAULT
     fair: fair.Tuning = fair.DEFAULT
@@ -51,7 +51,7 @@ DEFAULT = Tuning()
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """`bytes_per_s` for all connections together (or UNBOUNDED), and how they share it."""
+    """`bytes_per_s` for all connections together (or UNBOUNDED), and the pace of each."""
 
     bytes_per_s: float
     paces: Paces
@@ -59,7 +59,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
 
 class CappedWindow:
-    """A window algorithm, and above it the bound of step 2 (None: no bound)."""
+    """A window algorithm under the bound of step 2 (None: no bound)."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -84,7 +84,7 @@ class CappedWindow:
 
     @bound.setter
     def bound(self, bound: int | None) -> None:
-        # A bound that rises lets requests in that wait, and none may end for long.
+        # Waiting requests must hear of a higher bound now: a request may not end for a long time.
         before, self._bound = self.limit, bound
         if self.limit > before:
             self.on_growth()
@@ -104,7 +104,7 @@ class Courtesy:
         self._tuning = tuning
         self._window = window
         self._view = LinkView(tuning.link)
-        # Without samples no share can be told: one request at a time is the bound instead (step 5).
+        # Without samples no share can be computed. One request at a time replaces it (step 5).
         self._share = Full() if blind else share_of(share, tuning.background, tuning.fair)
         self._blind = blind
         self._acked: deque[tuple[float, int]] = deque()
@@ -117,7 +117,7 @@ class Courtesy:
     def decide(
         self, samples: Sequence[ConnectionSample], bandwidth: Bandwidth | None, *, now: float
     ) -> Decision:
-        """What holds until the next tick; bounds the window at once."""
+        """Decides for the time until the next tick, and sets the bound of the window."""
         look = self._blind_look(now) if self._blind else self._view.look(samples, now=now)
         share_rate = self._share.decide(look, now=now)
         cap_rate = self._cap.rate(bandwidth, look, now=now)
@@ -128,7 +128,7 @@ class Courtesy:
             bound = self._bound(look, rate, cap_rate, now)
         self._window.bound = bound
         self._rate, self._at_s = rate, now
-        # A cap makes up by itself for what is missing.
+        # The cap corrects a missing rate itself, so the boost must not add to it.
         if rate < UNBOUNDED:
             self._division.adapt(rate, look, steady=self._requests.steady and cap_rate >= share_rate)
         report = PaceReport(
@@ -147,25 +147,25 @@ class Courtesy:
     def _bound(self, look: Look, rate: float, cap_rate: float, now: float) -> int | None:
         """Step 2."""
         share = self._share
-        # At the floor no number of requests is too small, and what is acknowledged says nothing of it.
+        # At the floor any number of requests suffices, and the acknowledged rate says nothing about it.
         if share.yields:
             return self._requests.rest(now)
         reclaims, due = min(share.reclaims, cap_rate), min(rate, share.due)
         return self._requests.decide(look, rate, self._window.unbound, now=now, reclaims=reclaims, due=due)
 
     def _blind_look(self, now: float) -> Look:
-        """What the ends of requests say."""
+        """A look made of finished requests alone (step 5)."""
         acked_bytes = self._window.acked_bytes
         self._acked.append((now, acked_bytes))
         while self._acked[0][0] < now - self._tuning.blind_rate_s:
             self._acked.popleft()
-        # The oldest that is left: requests that end come in lumps, which a short time would make rates of.
+        # Bytes are acknowledged a request at a time; a shorter average would jump.
         since_s, before = self._acked[0]
         rate = (acked_bytes - before) / (now - since_s) if now > since_s else 0.0
         return Look(at_s=now, acked_bytes=acked_bytes, bytes_per_s=rate)
 
     def divide(self, samples: Sequence[ConnectionSample]) -> Paces:
-        """Step 3 alone, for the rate that holds."""
+        """Divides the current rate again (step 3)."""
         if self._rate == UNBOUNDED:
             return Paces()
         each, apart = self._division.divide(self._rate, samples)
@@ -173,12 +173,12 @@ class Courtesy:
         return Paces(each_bytes_per_s=each, apart=apart, heedless=self._share.heedless)
 
     def slowed_s(self, body_bytes: int) -> float:
-        """How long the bytes of a body may take on their way for their pace alone (step 4)."""
+        """How long the pace alone may delay the bytes of a body, in seconds (step 4)."""
         return body_bytes / self._paces.least
 
 
 class PacedTimeout:
-    """A timeout algorithm that knows of the pace: step 4 of the module's theory."""
+    """A timeout algorithm that allows for the pace: step 4 of the module's theory."""
 
     def __init__(self, timeout: Timeout, courtesy: Courtesy) -> None:
         self._timeout = timeout
@@ -190,7 +190,7 @@ class PacedTimeout:
 
     def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
         limits = self._timeout.timeouts(operation=operation, body_bytes=body_bytes, retries=retries)
-        # A larger body is in no timer's count before it is acknowledged.
+        # The timers of a larger body start when it is acknowledged, after the pace has let it through.
         slowed_s = self._courtesy.slowed_s(body_bytes) if body_bytes <= SMALL_BYTES else 0.0
         return Timeouts(
             limits.connect_s,

@@ -40,17 +40,17 @@ class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's theory."""
 
     expected: int = 4
-    """How many connections are reckoned with before there is one."""
+    """The number of connections assumed before there is one."""
     window_gain: float = 1.05
-    """A pace is so many times what the congestion window lets through, at the most (step 1)."""
+    """A pace is at most this many times what the congestion window lets through (step 1)."""
     small_window_gain: float = 2.0
-    """The same for a small window where all together let less than the rate through (step 1)."""
+    """The same for small windows, where all windows together let less than the rate through (step 1)."""
     stagger: float = 0.25
-    """The share by which paces differ from the level at the most (step 1)."""
+    """Paces differ from the level by at most this share (step 1)."""
     max_boost: float = 1.25
-    """The boost at the most (step 3)."""
+    """The upper bound of the boost (step 3)."""
     boost_gain: float = 0.02
-    """The share of what is missing that a look adds to the boost (step 3)."""
+    """Each look adds this share of the missing rate to the boost (step 3)."""
 
 
 DEFAULT = Tuning()
@@ -79,16 +79,16 @@ class Division:
         self._windows_suffice = False
 
     def divide(self, rate: float, samples: Sequence[ConnectionSample]) -> tuple[float, dict[int, float]]:
-        """For a connection that is not among the samples, and for those that have a request under way, by
+        """The pace of a connection that is not among the samples, and the paces of those with a request, by
         number."""
         tuning = self._tuning
-        # Whoever waits for an answer gets the equal share beforehand: the kernel heeds a higher pace only
-        # with the next acknowledgement (step 2).
+        # The kernel applies a higher pace only with the next acknowledgement (step 2). So a connection that
+        # waits for an answer gets its equal share now.
         busy = sum(sample.busy for sample in samples)
         equal = max(self._boost * rate / (busy or tuning.expected), FLOOR_CONNECTION_BYTES_PER_S)
         paces = {sample.number: equal for sample in samples if sample.busy}
         senders = sorted((sample for sample in samples if sample.waiting), key=_number)
-        # In the order of their numbers, so that a connection keeps its rank from look to look.
+        # Ranks follow the connections' numbers, so a connection keeps its weight from look to look.
         lowest, tilt = 1.0, 0.0
         if len(senders) > 1:
             lowest, tilt = 1.0 - tuning.stagger, 2.0 * tuning.stagger / (len(senders) - 1)
@@ -110,13 +110,13 @@ class Division:
             self._boost = 1.0
         elif look.bytes_per_s > rate:
             self._boost = max(1.0, self._boost * rate / look.bytes_per_s)
-        # Without any that wait to send, or with windows in the way, a higher pace would bring nothing.
+        # A higher pace helps only if bytes wait and the congestion windows let them through.
         elif look.waiting and self._windows_suffice:
             missing = 1.0 - look.bytes_per_s / rate
             self._boost = min(self._tuning.max_boost, self._boost + self._tuning.boost_gain * missing)
 
     def _small_gain(self, rate: float, senders: Sequence[ConnectionSample]) -> float:
-        """How far above their windows small ones are paced: no further than what all leave of the rate."""
+        """The gain for connections with small windows: together they take no more than the others leave."""
         tuning = self._tuning
         left = rate - sum(sender.window_bytes_per_s for sender in senders)
         small = sum(sender.window_bytes_per_s for sender in senders if _small(sender))

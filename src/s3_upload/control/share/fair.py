@@ -59,49 +59,49 @@ class Tuning(msgspec.Struct, frozen=True):
     c: float = 0.4
     """C: how fast the window grows (RFC 9438, section 5)."""
     beta: float = 0.7
-    """BETA: what a loss multiplies the window by (RFC 9438, section 4.6)."""
+    """BETA: a loss multiplies the window by this (RFC 9438, section 4.6)."""
     beta_low: float = 0.85
-    """What it multiplies the window by where the flow has less than its share (step 4)."""
+    """The same where the flow has less than its share (step 4)."""
     low: float = 0.55
-    """The flow has less than its share below this share of what the link carries (steps 4 and 5)."""
+    """The flow has less than its share below this share of L (steps 4 and 5)."""
     delay_min_s: float = 0.004
     """The least queue that ends slow start, in seconds: MIN_RTT_THRESH (RFC 9406, section 4.3)."""
     delay_max_s: float = 0.016
     """The queue that ends it whatever the base, in seconds: MAX_RTT_THRESH."""
     delay_divisor: float = 8.0
-    """Between them it is one in so many of the base: MIN_RTT_DIVISOR."""
+    """Between the two it is the base divided by this: MIN_RTT_DIVISOR."""
     delayed: int = 3
-    """How many looks in a row have to show it (step 1): one may be a receiver that waits."""
+    """This many looks in a row have to show it (step 1): one may be a delayed acknowledgement."""
     deaf_trips: float = 1.25
-    """For how many round trips a loss is of the same event as the last (step 2)."""
+    """Losses within this many round trips belong to one congestion event (step 2)."""
     growth: float = 1.5
-    """What a round trip multiplies the window by at the most (RFC 9438, section 4.2)."""
+    """A round trip multiplies the window by this at the most (RFC 9438, section 4.2)."""
     giving_s: float = 60.0
-    """For how many seconds after it had the link alone the flow gives way by less (step 4)."""
+    """beta_low applies for this many seconds after the flow last had the link alone (step 4)."""
     queue_s: float = 0.005
-    """A queue that stands is above so many seconds (step 4)."""
+    """A queue of more than this many seconds stands (step 4)."""
     smooth_s: float = 1.0
-    """Over how many seconds the rate is smoothed (step 4)."""
+    """The rate is smoothed over this many seconds (step 4)."""
     own: float = 0.95
-    """Below this share of what the link carries somebody else has some of it (step 4)."""
+    """Below this share of L other traffic has a part of the link (step 4)."""
     give: float = 0.2
-    """The share of the bound that is given in smooth_s and a round trip (step 4)."""
+    """The bound falls by this share in smooth_s and a round trip (step 4)."""
     row: int = 4
-    """How many overflows in a row show heedless traffic (step 5)."""
+    """This many overflows in a row show heedless traffic (step 5)."""
     flows: int = 50
-    """As many flows as may share a link; more frequent overflows are not theirs (step 5)."""
+    """Overflows more frequent than those of this many CUBIC flows show heedless traffic (step 5)."""
     heavy: float = 0.005
-    """The share of the segments lost that is heavy (step 5)."""
+    """A loss of this share of the segments is heavy (step 5)."""
     heedless_growth: float = 1.1
-    """What a round trip changes the window by at the most beside heedless traffic (step 5)."""
+    """A round trip changes the window by at most this factor beside heedless traffic (step 5)."""
     push: float = 1.25
-    """The window goes to no more than so many times what was acknowledged of late (step 5)."""
+    """The window goes to at most this many times the rate acknowledged of late (step 5)."""
     push_trips: float = 10.0
-    """Of late: in so many round trips."""
+    """Of late means in this many round trips (step 5)."""
     used: float = 0.6
-    """A window is used if this share of the rate that it tells of is acknowledged (step 6)."""
+    """A window is used if this share of its rate is acknowledged (step 6)."""
     min_rtt_s: float = 0.001
-    """A round trip takes so many seconds at the least."""
+    """The shortest round trip assumed, in seconds."""
 
 
 DEFAULT = Tuning()
@@ -123,12 +123,12 @@ def w_cubic(t: float, w_max: float, tuning: Tuning) -> float:
 
 
 def alpha_cubic(tuning: Tuning) -> float:
-    """RFC 9438, section 4.3: what a Reno flow has to grow by each round trip to be as fast."""
+    """RFC 9438, section 4.3: the growth per round trip with which an AIMD flow is as fast as Reno."""
     return 3.0 * (1.0 - tuning.beta) / (1.0 + tuning.beta)
 
 
 def w_est(t: float, w_max: float, rtt_s: float, tuning: Tuning) -> float:
-    """RFC 9438, section 4.3: the window of that Reno flow, in the closed form of RFC 8312, section 4.2."""
+    """RFC 9438, section 4.3: the window of that flow, in the closed form of RFC 8312, section 4.2."""
     return tuning.beta * w_max + alpha_cubic(tuning) * t / rtt_s
 
 
@@ -167,7 +167,7 @@ class FairFlow:
         self._overflow_s = -math.inf
 
     def decide(self, look: Look, *, now: float) -> float:
-        """Bytes per second for all connections from now on."""
+        """The bytes per second of all connections from now on."""
         tuning = self._tuning
         elapsed_s, self._last_s = now - self._last_s, now
         rtt_s = max(look.base_s + look.queue_s, tuning.min_rtt_s)
@@ -181,11 +181,11 @@ class FairFlow:
         used = look.bytes_per_s >= tuning.used * self._rates.least
         if look.base_s == 0.0:
             pass  # no connection yet
-        # A loss that is still told of the last event is none.
+        # Within deaf_trips, losses still belong to the last congestion event.
         elif look.retransmits and now > self._deaf_until_s:
             self._lose(look, now, rtt_s)
         elif self._slow_start:
-            # A queue of this size was made by this flow, which has filled the link.
+            # This delay means that slow start has filled the link.
             delayed = look.queue_s > rtt_thresh(look.base_s, self._tuning)
             self._delayed = self._delayed + look.fresh if delayed else 0
             if self._delayed >= tuning.delayed:
@@ -198,7 +198,7 @@ class FairFlow:
             self._grow(now, rtt_s, elapsed_s)
         if self.heedless:
             self._insist(now, rtt_s, elapsed_s)
-        # In slow start nobody knows yet what the link carries.
+        # During slow start L is not known yet.
         if not self._slow_start:
             self._share(look, elapsed_s / (rtt_s + tuning.smooth_s))
         floor = FLOOR_CONNECTION_BYTES_PER_S * max(look.busy, 1)
@@ -206,7 +206,7 @@ class FairFlow:
         return self._rate
 
     def _share(self, look: Look, steps: float) -> None:
-        """Step 4, a look later."""
+        """Moves the bound of step 4 by one look."""
         tuning = self._tuning
         carries = self.due
         if look.queue_s > tuning.queue_s and self._smooth < tuning.own * carries:
@@ -214,24 +214,24 @@ class FairFlow:
             self._bound = max(carries / 2.0, bound * (1.0 - tuning.give) ** steps)
         else:
             self._bound /= (1.0 - tuning.give) ** steps
-            # So far above what the link carries it bounds nothing: the next time it begins from the rate.
+            # A bound so far above L has no effect; without it the next one starts from the rate again.
             if self._bound > 2.0 * carries:
                 self._bound = math.inf
 
     def _lose(self, look: Look, now: float, rtt_s: float) -> None:
-        """Step 2, but for what step 5 says."""
+        """A loss: step 2, unless step 5 makes it cost nothing."""
         tuning = self._tuning
-        # At a policer packets are lost without any queue: that says nothing of others.
+        # A policer drops packets without a queue, which says nothing about other flows.
         if look.queue_s > tuning.queue_s:
             self._overflow(look, now, rtt_s)
         self._deaf_until_s = now + tuning.deaf_trips * rtt_s + REACTION_S
         low = self._rate < tuning.low * self.due
-        # Beside heedless traffic a cut would only leave it more.
+        # Heedless traffic would take whatever a cut leaves.
         if not (low and self.heedless):
             self._cut(now, tuning.beta_low if low and now < self._alone_s + tuning.giving_s else tuning.beta)
 
     def _overflow(self, look: Look, now: float, rtt_s: float) -> None:
-        """Whether it shows heedless traffic."""
+        """Counts an overflow, and decides whether it shows heedless traffic (step 5)."""
         if now - self._overflow_s > self._recovery_s(rtt_s):
             self._row, self._row_acked_bytes, self._row_lost = 0, look.acked_bytes, look.retransmits
         self._row += 1
@@ -241,7 +241,7 @@ class FairFlow:
             self.heedless = True
 
     def _insist(self, now: float, rtt_s: float, elapsed_s: float) -> None:
-        """Step 5, a look later."""
+        """Moves the window by one look beside heedless traffic (step 5)."""
         tuning = self._tuning
         if self._rate < tuning.low * self.due:
             wanted = min(self.due / 2.0, tuning.push * self._acked.most) * rtt_s / SEGMENT_BYTES

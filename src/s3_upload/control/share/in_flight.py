@@ -38,25 +38,25 @@ class Tuning(msgspec.Struct, frozen=True):
     start: int = 4
     """The bound at first."""
     growth: float = 1.5
-    """What the bound is multiplied by where it is too low (step 1)."""
+    """A bound that is too low is multiplied by this (step 1)."""
     used: float = 0.9
-    """The share of the rate that has to be acknowledged for it to be used (step 1)."""
+    """The rate counts as used when this share of it is acknowledged (step 1)."""
     slow_steps: int = 3
-    """After how many steps it grows where TCP holds requests back (step 1)."""
+    """Where TCP holds requests back, growth waits for this many steps (step 1)."""
     sending: float = 0.7
-    """The share of the requests that send where bodies are large (step 2)."""
+    """Bodies count as small when less than this share of the requests has bytes to send (step 2)."""
     sending_looks: float = 8.0
-    """Over how many looks it is smoothed (step 2)."""
+    """That share is smoothed over this many looks (step 2)."""
     max_waiting: int = 8
-    """How many may have bytes that wait: more are too many (step 3)."""
+    """With more requests than this waiting to send there are too many (step 3)."""
     spare_windows: float = 1.25
-    """Windows suffice that let so many times the rate through (steps 3 and 4)."""
+    """Congestion windows suffice if they let this many times the rate through (steps 3 and 4)."""
     fresh_from: float = 0.25
-    """From which share of the wanted rate on connections are added after a yield (step 4)."""
+    """After a yield, connections are added once this share of the wanted rate is reached (step 4)."""
     steady: float = 1.1
-    """A rate is steady that has not changed by so many times."""
+    """A rate is steady while its extremes differ by less than this factor."""
     beyond: float = 2.0
-    """The bound is never more than so many times what the window has."""
+    """The bound is at most this many times the window's limit."""
 
 
 DEFAULT = Tuning()
@@ -88,9 +88,11 @@ class Requests:
         reclaims: float = 0.0,
         due: float = 0.0,
     ) -> int | None:
-        """How many may be in flight, None for as many as the window has; `limit`: what it has. `reclaims`:
-        the rate that is wanted soon, after a yield; `due`: the rate that is wanted even though others' queue
-        stands."""
+        """How many requests may be in flight; None leaves it to the window.
+
+        `limit`: the window's limit.  `reclaims`: the rate wanted soon, after a yield.  `due`: the rate wanted
+        even while other traffic keeps a queue.
+        """
         tuning = self._tuning
         step_s = look.base_s + look.queue_s + REACTION_S
         self._rates.add(rate, now=now, over_s=step_s + RATE_S)
@@ -100,20 +102,21 @@ class Requests:
         self.steady = self._rates.most < tuning.steady * least
         full = look.busy >= min(self.bound, limit)
         self._sending += (look.waiting / max(look.busy, 1) - self._sending) / tuning.sending_looks
-        # Small bodies wait for answers, not for the queue: then a queue is no reason to wait (step 2).
+        # Requests with small bodies wait for answers, not for the queue: it must not stop growth (step 2).
         answers = look.bytes_per_s < tuning.used * due and self._sending < tuning.sending
         crowded = look.queue_s > TRIGGER_S and not answers
         if not full or look.bytes_per_s >= tuning.used * least or crowded:
             self._used_s = now
         held_back = now - self._used_s >= step_s * (tuning.slow_steps if look.waiting else 1)
         if reclaims:
-            # Paces rise with acknowledgements, and few come yet: that is not for want of requests.
+            # Paces rise only with acknowledgements, and after a yield few come yet: more requests would not
+            # help.
             self._used_s = now
             self._freshen(look, rate, now, reclaims)
             self._add_fresh(limit, step_s, now)
         else:
             self._freshened = False
-        # What the last change has brought is not seen yet.
+        # The effect of the last change is not visible yet.
         if now - self._changed_s < step_s:
             return self.bound
         if held_back:
@@ -128,13 +131,13 @@ class Requests:
         return int(self._tuning.beyond * max(limit, self._tuning.start))
 
     def _too_many(self, look: Look, rate: float) -> bool:
-        """Whether one less would do: many wait, and it is the pace that has them wait, not TCP."""
+        """Whether one request less would do: many wait to send, held back by their pace and not by TCP."""
         tuning = self._tuning
         paced = look.waiting > tuning.max_waiting and look.window_bytes_per_s > tuning.spare_windows * rate
         return paced and tuning.start < self.bound >= look.busy
 
     def _freshen(self, look: Look, rate: float, now: float, reclaims: float) -> None:
-        """Once in each reclaim, for connections whose windows are small."""
+        """Plans new connections, once in each reclaim, where the windows of the old ones are too small."""
         missing = self._tuning.spare_windows * reclaims - look.window_bytes_per_s
         if self._freshened or missing <= 0.0 or rate < self._tuning.fresh_from * reclaims:
             return
@@ -143,10 +146,10 @@ class Requests:
         self._fresh_s = now
 
     def _add_fresh(self, limit: int, step_s: float, now: float) -> None:
-        """One after the other, within a step."""
+        """Adds the planned connections one by one, within a step."""
         if not self._freshened:
             return
-        # At once they would send a burst of ten segments each.
+        # Each new connection sends ten segments at once; spread out, they make no burst.
         due = min(self._fresh, 1 + int(self._fresh * (now - self._fresh_s) / step_s))
         bound = min(self._stale + due, self._most(limit))
         if bound > self.bound:
@@ -154,7 +157,7 @@ class Requests:
             self._changed_s = now
 
     def rest(self, now: float) -> int:
-        """Instead of `decide` while nothing is to change."""
+        """Called instead of `decide` while the bound must not change."""
         self.steady = self._freshened = False
         self._used_s = now
         return self.bound

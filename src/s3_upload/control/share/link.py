@@ -32,60 +32,61 @@ import msgspec
 from s3_upload.report import ConnectionSample
 
 RATE_S = 0.25
-"""Over how many seconds a rate is, at the least."""
+"""Rates are averages over at least this many seconds."""
 LOSS_S = 1.0
-"""Over how many seconds a loss ratio is."""
+"""Loss ratios are averages over this many seconds."""
 REACTION_S = 0.05
-"""After a change of ours its effect is looked for a round trip and so many seconds later."""
+"""The effect of a change is visible a round trip and this many seconds later."""
 TRIGGER_S = 0.005
-"""A queue of more than so many seconds is a queue."""
+"""A queueing delay of more than this many seconds counts as a queue."""
 LONG_TRIP_S = 0.2
-"""Where a round trip takes more than so many seconds, what is seen of others is seen late."""
+"""Round trips of more than this many seconds are long: other traffic is then noticed late."""
 FRESH_TRIPS = 3.0
+"""A new connection is given this many round trips of slow start (step 6)."""
 FRESH_BYTES = 2**3 * 10 * 1448
 """Ten segments (RFC 6928), doubled in each of FRESH_TRIPS round trips."""
 FLOOR_CONNECTION_BYTES_PER_S = 1_024.0
-"""No connection is slower, in bytes per second, or a timeout of either side would end it."""
+"""Every connection may send this many bytes per second: below, a timeout of either side would end it."""
 
 
 class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's theory, but for those that others need too."""
 
     srtt_weight: float = 7 / 8
-    """What an acknowledgement leaves of the kernel's SRTT (RFC 6298, 2.3)."""
+    """The weight of the old value in the kernel's SRTT (RFC 6298, 2.3: 1 - alpha)."""
     base_minutes: int = 10
-    """For how many minutes a least round trip counts (BASE_HISTORY of RFC 6817, section 2.5)."""
+    """The base is the minimum over this many minutes (BASE_HISTORY of RFC 6817, section 2.5)."""
     base_looks: int = 9
-    """Over how many looks a median is before it counts for the base."""
+    """The base takes medians over this many looks."""
     min_segments: int = 50
-    """Of fewer segments sent a loss ratio is chance."""
+    """Below this many segments a loss ratio is noise."""
     history_s: float = 3.0
-    """For how many seconds sums are kept: the longest time over which a rate is asked for."""
+    """Sums are kept for this many seconds: no rate may span more."""
 
 
 DEFAULT = Tuning()
 
 
 def queuing_delay(current_delay_s: float, base_delay_s: float) -> float:
-    """RFC 6817, section 3.1.2, for round trips: what lies above the base."""
+    """RFC 6817, section 3.1.2, but for round trips: the current delay less the base."""
     return max(0.0, current_delay_s - base_delay_s)
 
 
 def unsmoothed(srtt_s: float, before_s: float, acks: int, weight: float) -> float:
-    """Step 1: the mean of so many samples that have made an SRTT of the one before (RFC 6298, 2.3)."""
+    """Step 1: the mean of the `acks` samples that turned `before_s` into `srtt_s` (RFC 6298, 2.3)."""
     kept = weight**acks
     return (srtt_s - kept * before_s) / (1.0 - kept)
 
 
 def fresh_connections(missing_bytes_per_s: float, base_s: float) -> int:
-    """How many connections let that much through FRESH_TRIPS round trips of `base_s` after their begin."""
+    """How many new connections together reach this rate after FRESH_TRIPS round trips of `base_s`."""
     return math.ceil(missing_bytes_per_s * max(base_s, REACTION_S) / FRESH_BYTES)
 
 
 class Recent:
-    """The extremes of the last while.
+    """The least and the greatest value of the recent past.
 
-    Kept are only values that may still become one: for `least` they ascend, for `most` they descend.
+    Only values that may still become one are kept: for `least` they ascend, for `most` they descend.
     """
 
     def __init__(self) -> None:
@@ -94,7 +95,7 @@ class Recent:
 
     def add(self, value: float, *, now: float, over_s: float) -> None:
         """`now` only grows; what is older than `over_s` is forgotten."""
-        # A value that a later one surpasses can be the extreme no more.
+        # A later value that surpasses this one also outlives it, so this one can never be the extreme again.
         while self._least and self._least[-1][1] >= value:
             self._least.pop()
         while self._most and self._most[-1][1] <= value:
@@ -138,7 +139,7 @@ class Look(msgspec.Struct, frozen=True, gc=False):
 
 
 class LinkView:
-    """The fold from samples to looks."""
+    """Turns samples into looks."""
 
     def __init__(self, tuning: Tuning = DEFAULT) -> None:
         self._tuning = tuning
@@ -159,13 +160,13 @@ class LinkView:
         self._last = {sample.number: sample for sample in samples}
         if trips:
             trips.sort()
-            # A low percentile: a receiver that waits with its acknowledgement makes some of them too long.
+            # The lower quartile: delayed acknowledgements make some round trips too long.
             trip_s = trips[(len(trips) - 1) // 4]
             self._medians_s.append(trips[len(trips) // 2])
             base_s = self._base(sorted(self._medians_s)[len(self._medians_s) // 2], now)
             self._queue_s = queuing_delay(trip_s, base_s)
         else:
-            # Nothing new: the queue is taken to be what it was.
+            # No connection tells of a round trip: the queue is assumed to be unchanged.
             base_s = min((least_s for _, least_s in self._minutes), default=0.0)
         self._sums.append((now, self._acked_bytes, self._segments, self._retransmits))
         while self._sums[0][0] < now - self._tuning.history_s:
@@ -197,7 +198,7 @@ class LinkView:
         return (self._retransmits - retransmits) / sent if sent >= self._tuning.min_segments else 0.0
 
     def _at(self, moment: float) -> tuple[float, int, int, int]:
-        """The sums at the last look up to that moment, or at the first there is."""
+        """The sums at the last look before that moment, or at the first look kept."""
         found = self._sums[0]
         for entry in self._sums:
             if entry[0] > moment + 1e-9:
@@ -206,10 +207,10 @@ class LinkView:
         return found
 
     def _advance(self, sample: ConnectionSample) -> float | None:
-        """Adds up what is new of a connection; returns its fresh round trip if there is one."""
+        """Adds what a connection has sent since the last look; returns its newest round trip, if any."""
         last = self._last.get(sample.number)
         if last is None:
-            # What was there before the first look is of an earlier run.
+            # Bytes from before the first look belong to an earlier run on this connection.
             if self._sums:
                 self._acked_bytes += sample.acked_bytes
                 self._segments += sample.sent_segments
@@ -218,7 +219,7 @@ class LinkView:
         self._acked_bytes += sample.acked_bytes - last.acked_bytes
         self._segments += sample.sent_segments - last.sent_segments
         self._retransmits += sample.retransmits - last.retransmits
-        # Without an acknowledgement of bytes its round trip is one of long ago.
+        # Only an acknowledgement of new bytes carries a round trip of now.
         acks = sample.acks - last.acks
         if acks <= 0 or sample.acked_bytes == last.acked_bytes:
             return None
@@ -227,7 +228,7 @@ class LinkView:
 
     def _base(self, trip_s: float, now: float) -> float:
         """Step 3: base_delay of RFC 6817, section 2.4.2, a minimum for each minute."""
-        # A minimum for each minute: once they have passed the base may rise, if the route has become longer.
+        # Old minima expire minute by minute, so the base follows when the route becomes longer.
         if not self._minutes or now >= self._minutes[-1][0] + 60.0:
             self._minutes.append((now, trip_s))
         begin_s, least_s = self._minutes[-1]

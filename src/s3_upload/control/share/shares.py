@@ -1,4 +1,4 @@
-"""What is asked of a share: the rate that it allows, and how that is to be served. Pure."""
+"""The interface of the shares: each says which rate it allows, and what that rate needs. Pure."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ class Share(Protocol):
     """An algorithm that decides how much of the link a run may have."""
 
     def decide(self, look: Look, *, now: float) -> float:
-        """Bytes per second for all connections from now on; UNBOUNDED for no bound. `now` only grows."""
+        """The bytes per second of all connections from now on; UNBOUNDED for no bound. `now` only grows."""
         ...
 
     @property
     def state(self) -> str:
-        """For `PaceReport.state`."""
+        """The value of `PaceReport.state`."""
         ...
 
     @property
     def yields(self) -> bool:
-        """The link is left to others: whatever is seen of it meanwhile is theirs."""
+        """Whether the link is left to other traffic, so that no measurement is about this run."""
         ...
 
     @property
     def reclaims(self) -> float:
-        """The rate that is soon wanted after a yield; 0.0 if there was none, or it is reached."""
+        """The rate wanted soon, after a yield; 0.0 if there was none or the rate is reached."""
         ...
 
     @property
     def due(self) -> float:
-        """The rate up to which a part is due even while others' queue stands; 0.0 for none."""
+        """The rate wanted even while other traffic keeps a queue; 0.0 for none."""
         ...
 
     @property
     def heedless(self) -> bool:
-        """Whether the connections' TCP need not slow down for losses."""
+        """Whether the connections' TCP should ignore losses."""
         ...
 
 
 class Full:
-    """Everything: no bound at all."""
+    """Share "full": no bound."""
 
     state = "full"
     yields = False

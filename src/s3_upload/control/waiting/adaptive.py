@@ -58,7 +58,7 @@ from s3_upload.control.waiting.timeouts import NEVER_S, SpeedEstimate, Timeouts
 from s3_upload.report import SUCCESS, AttemptReport
 
 PATIENCE_S = 60.0
-"""An attempt that has been silent for so long is cut, whatever the budget for speculation."""
+"""An attempt that has been silent for this many seconds is cut, whatever the budget for speculation."""
 SMALL_BYTES = 64 << 10
 """A body of at most this size is in the kernel at once.  Its response time counts from then (`sent_s`): when
 it was acknowledged is known no better than to a receiver's delayed acknowledgement, 40 ms."""
@@ -74,42 +74,42 @@ class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's theory."""
 
     connect_initial_s: float = 3.0
-    """What a handshake is allowed before any was measured, in seconds (step 1)."""
+    """A handshake may take this many seconds before any was measured (step 1)."""
     syn_retry_s: float = 1.0
-    """When the kernel sends a lost SYN again, in seconds (step 1)."""
+    """The kernel sends a lost SYN again after this many seconds (step 1)."""
     stall_min_s: float = 20.0
-    """How long nothing may be acknowledged, in seconds (step 2). Flows that share a full queue with many
-    others are silent for ten seconds and more while TCP backs off, and live; S3 itself gives up on a silent
-    request after about 20 s (400 RequestTimeout)."""
+    """A stall lasts at least this many seconds (step 2). A flow that shares a full queue with many others may
+    be silent for ten seconds and more while TCP backs off. S3 itself gives up on a silent request after about
+    20 s (400 RequestTimeout)."""
     response_initial_s: float = 10.0
-    """How long an answer is waited for before there are samples, in seconds (step 3)."""
+    """An answer may take this many seconds before there are samples (step 3)."""
     response_min_s: float = 2.0
-    """How long an answer is waited for at the least, in seconds (step 3): what AWS advises."""
+    """An answer may take at least this many seconds (step 3): the advice of AWS."""
     response_factor: float = 4.0
-    """The cut comes after so many times the wait after which a hedge is sent (step 3)."""
+    """The cut comes after this many times the wait for a hedge (step 3)."""
     connect_rtt: rtt.Tuning = rtt.DEFAULT
     """How handshake times are smoothed (step 1)."""
     response_rtt: rtt.Tuning = rtt.Tuning(alpha=1 / 64, beta=1 / 32)
     """How response times are smoothed (step 3): there are many samples in a round trip (RFC 7323, appendix
     G)."""
     late_factor: float = 1.5
-    """The cut never comes before so many times the slowest answer of late (step 3)."""
+    """The cut never comes before this many times the slowest answer of late (step 3)."""
     late_kept: float = 63 / 64
-    """What each quicker answer leaves of the slowest, as a factor (step 3)."""
+    """Each quicker answer multiplies the slowest of late by this (step 3)."""
     max_doublings: int = 5
-    """How often cuts double a timer at the most (step 5)."""
+    """Cuts double a timer this often at the most (step 5)."""
     hedge_margin_s: float = 0.03
-    """A hedge comes at least so many seconds after the usual answer (step 3)."""
+    """A hedge comes at least this many seconds after the usual answer (step 3)."""
     hedge_spread_s: float = 2.0
-    """What m adds at the most, in seconds, whatever it has become (step 3): a busy machine wastes some hedges
-    at once, and what is lost after that would wait for a minute."""
+    """m adds this many seconds at the most (step 3). A busy machine wastes some hedges at once, which
+    raises m, and a request lost after that would wait for a minute."""
     hedge_max_bytes: int = 1 << 20
     """The largest body that is hedged, in bytes: a copy of more costs the link more than it saves."""
     hedge_min_samples: int = 20
-    """Nothing is hedged before so many answers were measured."""
+    """Nothing is hedged before this many answers were measured."""
     learn_look_s: float = 0.03
-    """How often a body is looked at until then, in seconds: a sample needs a look between its last
-    acknowledgement and the answer. From then on the looks that hedging needs bring enough."""
+    """Until then, the time between two looks at a body, in seconds. A sample needs a look between the last
+    acknowledgement and the answer; from then on the looks for hedging suffice."""
     m_initial: float = 6.0
     """m at first (step 4)."""
     m_min: float = 4.0
@@ -117,16 +117,16 @@ class Tuning(msgspec.Struct, frozen=True):
     m_max: float = 200.0
     """m at the most (step 4)."""
     m_raise: float = 1.5
-    """What a wasted hedge multiplies m by (step 4)."""
+    """A wasted hedge multiplies m by this (step 4)."""
     m_decay: float = 0.9997
-    """What a success multiplies m by (step 4)."""
+    """A success multiplies m by this (step 4)."""
     limits_kept: int = 8
-    """The limits are computed again after so many successes: one success moves them little, and there are
-    thousands a second. Whatever else is learned counts at once."""
+    """The limits are computed again after this many successes: one moves them little, and there are
+    thousands a second. Any other news counts at once."""
     outer_factor: float = 10.0
-    """An attempt may take so many times what the speed of late lets expect (step 6)."""
+    """An attempt may take this many times as long as the speed of late suggests (step 6)."""
     outer_min_s: float = 300.0
-    """What an attempt may take at the least, in seconds (step 6)."""
+    """An attempt may take at least this many seconds (step 6)."""
     outer_min_bytes_per_s: float = 1000.0
     """An attempt may be as slow as this, in bytes per second (step 6)."""
 
@@ -148,7 +148,7 @@ class Censored:
 
     def add(self, report: AttemptReport) -> None:
         """An attempt was cut by the timer."""
-        # An attempt that began before the last doubling ran under the shorter timer: no news.
+        # An attempt from before the last doubling ran under the shorter timer: its cut says nothing new.
         if report.started_s > self._raised_s:
             self._doublings = min(self._doublings + 1.0, self._max_doublings)
             self._raised_s = report.ended_s
@@ -158,7 +158,7 @@ class Censored:
 
 
 class Answers:
-    """What steps 3 and 5 tell apart by size: what answers took at the most, and cuts that came too soon."""
+    """The state of steps 3 and 5 for bodies of one kind: the slowest answer, and cuts that came too soon."""
 
     def __init__(self, tuning: Tuning) -> None:
         self.late = Censored(tuning.max_doublings)
@@ -171,8 +171,8 @@ class Answers:
         self.slowest_s = response_s if response_s > kept_s else kept_s
 
     def bound_s(self, base_s: float) -> float:
-        """How long the first try of a request is waited for, by what is usual and by what has been seen."""
-        # Doublings are guesses and end at PATIENCE_S; an answer that came later than that is a fact.
+        """The longest wait for the answer to a first try: `base_s`, unless cuts or slow answers say more."""
+        # A doubling is a guess, so PATIENCE_S bounds it; a slow answer is a fact, so nothing does.
         return max(min(PATIENCE_S, base_s * self.late.factor), self._factor * self.slowest_s)
 
 
@@ -209,7 +209,7 @@ class AdaptiveTimeout:
     def connect_s(self) -> float:
         """What a handshake is allowed (step 1)."""
         connect = self._connect
-        # Before any sample there is no srtt to add to a lost SYN's wait.
+        # Without a sample there is no srtt, and the initial RTO allows for a lost SYN already.
         if connect.samples == 0:
             return connect.rto_s
         after_lost_syn_s = self._tuning.syn_retry_s + 2.0 * connect.srtt_s
@@ -250,14 +250,14 @@ class AdaptiveTimeout:
         hedge_max_bytes = tuning.hedge_max_bytes
         if body_bytes > hedge_max_bytes:
             response_s, hedge_s = big_response_s, NEVER_S
-        # A request that has failed may have met a path on which all takes longer: each try is given more.
+        # The path may have become slower than the samples say, so each retry gets more time.
         if retries:
             stall_s = min(stall_s * longer, PATIENCE_S)
             response_s = min(response_s * longer, self._longest_s)
         if operation in _NO_RESPONSE_TIMER:
             return Timeouts(connect_s, total_s, stall_s)
         look_s = hedge_s
-        # Only a look tells when a body was acknowledged, and without that its answer gives no sample.
+        # Only a look finds out when a body was acknowledged; without it the answer gives no sample.
         if hedge_s == NEVER_S and SMALL_BYTES < body_bytes <= hedge_max_bytes:
             look_s = tuning.learn_look_s
         return Timeouts(connect_s, total_s, stall_s, response_s, hedge_s, look_s)
@@ -292,7 +292,7 @@ class AdaptiveTimeout:
         answers.late.success()
         m = self._m * tuning.m_decay
         self._m = m if m > tuning.m_min else tuning.m_min
-        # The original of a pair answered: its copy was for nothing.
+        # The original answered first, so its copy was wasted.
         if report.hedged and not report.hedge:
             self._m = min(tuning.m_max, self._m * tuning.m_raise)
             self._successes = tuning.limits_kept
@@ -305,7 +305,7 @@ class AdaptiveTimeout:
             self._speed.observe(report)
         if acked_s and report.operation not in _NO_RESPONSE_TIMER:
             response_s = report.first_byte_s - acked_s
-            # A big body's answer that is that late says nothing of small ones: it counts as `slowest` alone.
+            # Such a late answer to a big body says nothing about small bodies: it only counts as slowest.
             if answers is self._small or response_s <= tuning.response_initial_s:
                 # A look may see the acknowledgement after the answer has begun.
                 self._response.sample(response_s if response_s > 0.0 else 0.0)

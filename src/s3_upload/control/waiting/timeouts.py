@@ -54,7 +54,7 @@ class Timeout(Protocol):
 
     @property
     def est_MBps(self) -> float:  # noqa: N802 - the unit's spelling
-        """The speed of one request that it reckons with, in MB/s."""
+        """The speed of one request that it assumes, in MB/s."""
         ...
 
     def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
@@ -81,7 +81,7 @@ class SpeedEstimate:
         if report.body_bytes < self._min_bytes or report.request_s == 0.0:
             return
         speed = report.body_bytes / 1e6 / max(report.ended_s - report.request_s, 1e-6)
-        # With all of the body acknowledged the time went into the answer, which says nothing of the speed.
+        # If the whole body was acknowledged, the time went into the answer and says nothing about the speed.
         unsent = report.outcome == FailureKind.TIMEOUT.value and report.acked_s == 0.0
         censored = unsent and speed < self.MBps
         if report.succeeded or censored:

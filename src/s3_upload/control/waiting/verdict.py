@@ -35,8 +35,8 @@ class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's theory, but for those that others need too."""
 
     stall_rtos: float = 8.0
-    """For how many RTOs of a connection a stall lasts at the least: time for three retransmissions, which
-    double the RTO each (RFC 6298, 5.5)."""
+    """A stall lasts at least this many RTOs of the connection: time for three retransmissions, which double
+    the RTO each (RFC 6298, 5.5)."""
 
 
 DEFAULT = Tuning()
@@ -81,7 +81,7 @@ def judge(timeouts: Timeouts, standing: Standing, *, now: float, tuning: Tuning 
         return Judgement(Action.CUT, now, TIMER_TOTAL)
     if standing.first_byte_s > 0.0:
         due_s = standing.first_byte_s + PATIENCE_S
-        # Such an operation may answer for minutes: the store sends white space to keep the connection.
+        # Such an answer may take minutes: the store sends white space meanwhile.
         if timeouts.response_s == NEVER_S:
             due_s = NEVER_S
         return _silent(min(due_s, total_due_s), due_s, TIMER_RESPONSE, now=now)
@@ -103,14 +103,14 @@ def _sending(
         return Judgement(Action.WAIT, total_due_s)
     due_s = min(standing.progress_s + limit_s, total_due_s)
     judgement = _silent(due_s, standing.progress_s + max(PATIENCE_S, limit_s), TIMER_STALL, now=now)
-    # By the next look all may be acknowledged, and then the answer is what is waited for.
+    # By the next look all bytes may be acknowledged, which ends this phase.
     if judgement.action is Action.WAIT:
         return Judgement(Action.WAIT, min(due_s, now + timeouts.look_s), TIMER_STALL)
     return judgement
 
 
 def _waiting(timeouts: Timeouts, standing: Standing, total_due_s: float, *, now: float) -> Judgement:
-    # One copy is enough: a request that two connections have lost is not lost by chance.
+    # One copy is enough: a request that got lost twice was not lost by chance.
     hedge_due_s = NEVER_S if standing.hedged else standing.acked_s + timeouts.hedge_s
     response_due_s = min(standing.acked_s + timeouts.response_s, total_due_s)
     if hedge_due_s <= now < response_due_s:
