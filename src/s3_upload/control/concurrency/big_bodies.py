@@ -1,27 +1,30 @@
-"""How many bulk requests at once where nothing but the link and TCP hold them back: as few as fill it. Pure.
+"""How many requests with big bodies at once: as few as fill the link. Pure.
 
-A bulk request (a body of at least BULK_BYTES) sends for many round trips.  One or two such fill a short
-link, a few dozen a long or a lossy one; more of them make the queue longer for everybody and nothing
-faster.  Requests that end are too rare to learn from (64 parts of 5 MiB take 27 s on 100 Mbit/s); so this
-looks at the connections.
+A big body (at least BULK_BYTES; its request is called bulk) is sent for many round trips.  One or two such
+requests fill a short link, a few dozen a long or a lossy one.  More of them make the queue longer for
+everybody, and nothing faster.  The ends of such requests are too rare to learn from (64 parts of 5 MiB take
+27 s on 100 Mbit/s).  So this looks at the connections.  It applies where only the link and TCP hold requests
+back.
 
-Theory of operation.  Where the bottleneck's queue never runs empty, the link is full, whoever fills it;
-where it does, it idles.  Looks are judged in periods of `period_steps` steps (a step: a round trip and
-REACTION_S) in which as many requests as allowed were in flight; `empty` is the share of looks with a queue
-of at most `trigger_s`, or with nothing of ours that waits to be sent.
+Theory of operation (names in backticks are fields of `Tuning`).  If the queue of the bottleneck never runs
+empty, the link is full, whoever fills it; if it does, the link idles.  A *step* is a round trip and
+REACTION_S.  Looks are judged in periods of `period_steps` steps in which as many requests as allowed were in
+flight.  `empty` is the share of looks with a queue of at most `trigger_s`, or with no bytes of ours that wait
+to be sent.
 
-1. *Starting*, from `start`, until a queue is seen: times `start_growth` each period.
-2. *Short*: `empty` is above `max_empty`.  Times `growth`, at least one more.  Not while the rate is
-   `acceleration` times that of the period before: what is there is still opening its congestion windows.
-3. *No gain*: growth to `far` times the number for which the rate last rose by `pays`, and no queue, shows
-   that the limit lies elsewhere (the store, the disk, this machine): back to that number, and no growth for
-   `hold_s`, doubled each time up to `max_hold_s`.
-4. *Windows cut*: a queue that overflows leaves congestion windows that together let less than `enough` of
-   the highest rate of late (`best_s`) through, and open slowly: as many as make up for it (`link`, step 6),
-   at most twice as many as there are, at once; again when those have had their time.
-5. *Full*: no look was empty.  When that has lasted `shrink_after_s` and `shrink_steps` steps, 1/`less`
-   less, at least one.  If the link runs short within `back_steps` steps of that, the next time is doubled,
-   up to `max_hold_s`.
+1. *Starting*, from `start` until a queue is seen: each period multiplies the bound by `start_growth`.
+2. *Short*: `empty` is above `max_empty`.  The bound grows by the factor `growth`, by one at least.  It does
+   not while the rate is `acceleration` times that of the period before: then the requests that are there are
+   still opening their congestion windows.
+3. *No gain*: the bound has reached `far` times the one for which the rate last rose by `pays`, and there is
+   still no queue.  So the limit lies elsewhere (the store, the disk, this machine).  The bound returns to
+   that one, and does not grow for `hold_s`, doubled each time up to `max_hold_s`.
+4. *Windows cut*: after an overflow the congestion windows together let less than `enough` of the highest
+   rate of late (`best_s`) through, and open slowly.  As many requests are added at once as make up for it
+   (`link`, step 6), but the bound at most doubles.  That is repeated when they have had their time.
+5. *Full*: no look was empty.  When that has lasted `shrink_after_s` and `shrink_steps` steps, the bound falls
+   by 1/`less`, by one at least.  If the link idles within `back_steps` steps after that, the next time is
+   doubled, up to `max_hold_s`.
 
 `bound` never leaves [1, max_bound].
 """

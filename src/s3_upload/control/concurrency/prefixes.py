@@ -1,24 +1,23 @@
-"""Which rate a request falls under: one for all, or one for each prefix that is refused while others are
-not. Pure.
+"""The rate for a request: one for all, or one for each prefix that is refused while others are not. Pure.
 
 S3 limits requests for each partitioned prefix of a bucket
-(https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html), others the whole bucket
-or account.  Which it is shows only where more than one prefix is written to at a time.
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html), other stores the whole
+bucket or account.  The difference shows only where several prefixes are written to at the same time.
 
-Theory of operation.
+Theory of operation (names in backticks are fields of `Tuning`).
 
-1. There is one rate for all, and as long as that knows no limit, nothing else is counted.
-2. While it does, what is accepted and refused is counted for each prefix (a key up to its last "/").  What
-   was accepted says nothing unless it lies between two refusals at most `near_s` apart: a store that counts
-   whole seconds refuses at their ends, and a walk through folders has just left one and begun the next.
-3. Were all counted together, a refusal would meet each prefix as likely as it has requests among those
-   since the refusal before: that share of one refusal is *expected* of it.  A prefix of which x were
-   expected has none with a probability of less than exp(-x).  One with `certain` expected and none met is
-   *free*.  (Shares of a longer time would not do: refusals come in bursts, and a walk through folders meets
-   them one by one.)  Once some are free, each that has met `min_refused` gets a rate of its own, which
-   begins with what was accepted of it, and the one for all is open again.
-4. Without such a result the counts begin again after `forget_s`.  Of more than `max_prefixes` at a time
-   nothing is said.
+1. There is one rate for all.  As long as it knows no limit, nothing else is counted.
+2. While it does, accepted and refused requests are counted for each prefix (a key up to its last "/").
+   Accepted ones count only between two refusals at most `near_s` apart.  Others say nothing: a store that
+   counts whole seconds refuses at their ends, and a walk through folders has just left one for the next.
+3. If all prefixes were counted together, a refusal would hit each in proportion to its requests since the
+   refusal before.  That share of one refusal is *expected* of the prefix.  With x expected, none occurs with
+   a probability below exp(-x).  A prefix with `certain` expected and none met is *free*.  (Shares over a
+   longer time would not do: refusals come in bursts, and a walk through folders meets them one by one.)  Once
+   some are free, each prefix that met `min_refused` gets a rate of its own, which starts from what was
+   accepted there, and the rate for all is open again.
+4. Without such a result the counts begin again after `forget_s`.  With more than `max_prefixes` at a time no
+   prefix is judged.
 """
 
 from __future__ import annotations

@@ -1,48 +1,48 @@
-"""The rate that a store accepts: what refusals (503 SlowDown, 429) say. Pure.
+"""The rate that a store accepts, learned from its refusals (503 SlowDown, 429). Pure.
 
-A refusal says that a *rate* was too high, not that a path is congested: how many requests may be in flight is
-left to the window.  Stores count in different ways (so many in each second, a bucket of tokens, so many in
-any second).  All of them go on accepting what they allow, whatever they refuse besides, and all count over
-about a second.  So the rate to keep is the one that was accepted in the last second.
+A refusal says that a *rate* was too high, not that a path is congested.  So the window decides how many
+requests are in flight, and this decides how many begin each second.  Stores count in different ways: so many
+in each second, a bucket of tokens, so many in any second.  All of them accept what they allow, whatever they
+refuse besides, and all count over about a second.  So the right rate is what was accepted in the last second.
 
-Theory of operation.
+Theory of operation (names in backticks are fields of `Tuning`).
 
-1. *Open*: no limit is known and nothing is held back.
-2. *Episode*: what was answered since a first refusal, at most `long_s` of it, or as much (up to
-   `max_quiet_s`) as has `min_refusals` where their share is `low`.  With so many (fewer are strays) it ends
-   in a *cut*, in each of three cases:
+1. *Open*: no limit is known, and nothing is held back.
+2. *Episode*: the requests answered since a first refusal.  It lasts for `long_s`, or, if that is longer, for
+   as long as `min_refusals` take at a share of `low` (at most `max_quiet_s`).  With so many refusals (fewer
+   are strays) it ends in a *cut* in three cases:
 
        share refused >= mostly                  an allowance is used up
        share refused >= high, after short_s     more was sent than is allowed (or brief_s and told_refused)
        share refused >= low, after long_s       the same, by less
 
-   While no limit is known, and what is accepted still rises by `rising` (the window grows), only the first
-   counts.
-3. *Cut*: the limit becomes `above` times what was accepted in the last second.  Requests sent before it say
-   nothing new.  What is held to for the moment is less: what was accepted in the episode.  Each success
-   brings that nearer to the limit, by `return_per_s`.  Where nothing was accepted the limit is a guess, and
-   each success adds as much to it.  After a second cut within `same_after_s`, by which less was accepted in
-   the last second than by the first (`falling`), that second had what a bucket had saved up: the limit
+   While no limit is known and the accepted rate still grows by `rising` (the window grows), only the first
+   case counts.
+3. *Cut*: the limit becomes `above` times what was accepted in the last second.  Requests sent before the cut
+   say nothing new.  The *held* rate is lower for the moment: what was accepted in the episode.  Each success
+   raises it by `return_per_s`, up to the limit.  If nothing was accepted, the limit is a guess, and each
+   success adds as much to it.  A second cut within `same_after_s` may find less accepted in the last second
+   than the first did (`falling`).  Then that second still had what a bucket had saved up, and the limit
    becomes what was accepted from cut to cut.
-4. *Blocked*, after a cut for `mostly`: what is held to is `probe_share` of the limit, since all would be
-   refused for the rest of a second, perhaps.  The first success that was sent after the last refusal
-   doubles it (or makes it four times as much, while fewer than `few` are under way so), and so on up to the
-   limit.  Late answers to what was sent before the cut add to the limit: they are of what was used up. What
-   the store refuses for longer than a second, for whatever reason, is asked less and less (`probe_decay`
-   each, down to `min_per_s`).
-5. *Settled*: a success adds `gain` to the limit, a refusal takes `gain` / `target` from it, in requests per
-   second.  So it settles where `target` of the requests are refused, a little above what the store allows,
-   with a time constant of `target` / `gain` (3.6 s) whatever the rate.
-6. *Growth*: no refusal for `quiet_s` and two responses, and for as long as `quiet_refusals` would take if
-   `target` were refused (at most `max_quiet_s`): the store allows more than before.  While requests wait
-   for their turn, the limit grows every `growth_s` and two responses, by `growth` at first and then by
-   `max_growth`, but never beyond `most_growth` times what a second has accepted.
-7. *Open again*: nothing has had to wait, and nothing was refused, for `remember_s`.
-8. *Not for the rate*: `series` cuts in a row, none more than `series_s` after the last, before each of
-   which about as large a share was refused (`similar`), while what was accepted fell with what was sent: to
-   less than `falls` of what it was two cuts before.  A store that limits a rate accepts the same after a
-   cut. Such refusals do not depend on the rate: one request in twenty, say.  Their share is the *noise*
-   from then on, nothing is held back for it, and other shares count by what they exceed it.
+4. *Blocked*, after a cut for `mostly`: the held rate is `probe_share` of the limit, since the store may
+   refuse everything for the rest of a second.  The first success that was sent after the last refusal doubles
+   the held rate (or quadruples it, with fewer than `few` requests under way), and so on up to the limit.
+   Late answers to requests from before the cut add to the limit: they belong to what was used up.  If the
+   store refuses for longer than a second, for whatever reason, each refusal multiplies the held rate by
+   `probe_decay`, down to `min_per_s`.
+5. *Settled*: a success adds `gain` to the limit, a refusal subtracts `gain` / `target`, in requests per
+   second.  So the share refused settles at `target`, a little above what the store allows, with a time
+   constant of `target` / `gain` (3.6 s) at any rate.
+6. *Growth*: the store allows more than before if nothing was refused for `quiet_s` and two responses, and for
+   as long as `quiet_refusals` would take if `target` were refused (at most `max_quiet_s`).  While requests
+   wait for their turn, the limit then grows every `growth_s` and two responses, by `growth` at first and
+   later by up to `max_growth`, but never beyond `most_growth` times what a second has accepted.
+7. *Open again*: nothing had to wait and nothing was refused for `remember_s`.
+8. *Not for the rate*: a store that limits a rate accepts the same after a cut.  Here `series` cuts come in a
+   row, at most `series_s` apart, each after about the same share of refusals (`similar`), and the accepted
+   rate falls with the sent rate, below `falls` of what it was two cuts before.  Such refusals do not depend
+   on the rate: one request in twenty, say.  Their share is the *noise* from then on.  Nothing is held back
+   for it, and other shares count by how much they exceed it.
 """
 
 from __future__ import annotations
@@ -383,7 +383,8 @@ class AcceptedRate:
         in_a_second = self._tally.last_second(now)
         accepted = max(in_a_second, per_s)
         before = self._used_up_per_s
-        # After a second cut soon after the first, what a bucket had saved up is gone.
+        # Soon after a cut the last second may still have what a bucket had saved up; the time since the cut
+        # has not.
         falls = in_a_second < tuning.falling * self._second_before
         if min(per_s, self._cut_per_s) > 0.0 and pause_s < tuning.same_after_s and falls:
             accepted = min(accepted, max(per_s, self._since_cut / pause_s))

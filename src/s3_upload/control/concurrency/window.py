@@ -2,26 +2,28 @@
 
 Theory of operation of `AdaptiveWindow`: hill-climbing on goodput.
 
-1. *Epoch*: what is compared. It ends when it is at least `min_epoch_s` and `epoch_requests` times the
-   median request old and has seen as many successes as the window is wide.  (Requests that end in an epoch
-   carry their bytes into it; with a window's worth of them that is close to what moved.)
+1. *Epoch*: the period whose goodput is compared.  It ends when it is as old as `min_epoch_s` and
+   `epoch_requests` times the median request, and has seen as many successes as the window is wide.
+   (Requests that end in an epoch carry their bytes into it.  With a window's worth of them that is close to
+   what moved.)
 2. *Goodput* of an epoch: bytes and objects acknowledged per second.  It *rises* when either is `gain` (5 %)
    above the epoch it is compared with.
-3. *Start*: slow start, as TCP has it (RFC 5681, section 3.1): one more with every success, so that the
-   window doubles in each *round*.  A round is over when a request that was sent in it has succeeded, and as
-   many as the window had at its begin, but not before `start_round_s`; it lets the window double at most.
-   The goodput of a round is compared with the best before it.  It should have risen by `start_share` of
-   what the window has grown (doubled: by 30 %; limited by latency alone it would be 100 %). Where it has
-   not, the window stays for another round; after `patient_rounds` in a row the start is over, at the window
-   of the best. One alone is noise: a busy machine, a lost packet.
+3. *Start*: slow start, as TCP has it (RFC 5681, section 3.1).  Each success adds one, so the window doubles
+   in each *round*, and grows by `start_growth` at most.  A round is over when a request that was sent in it
+   has succeeded, and as many as the window had at its begin, but not before `start_round_s`.  The goodput of
+   a round is compared with the best before it.  It should have risen by `start_share` of the window's growth
+   (doubled: by 30 %; limited by latency alone it would be 100 %).  If it has not, the window stays for
+   another round.  After `patient_rounds` such rounds in a row the start is over, at the window of the best.
+   One alone is noise: a busy machine, a lost packet.
 4. *Probe*: an epoch at the window, then one at a neighbour, up or down by 1/`step` in turn.  Up stays if
-   goodput rises; down stays if neither its bytes nor its objects fall by `keep` (2 %): of windows with the
-   same goodput the smallest is best for everybody else.  A step up that paid doubles the next one, up to
-   the window itself: a start that ended too soon is made up for in some epochs.
+   goodput rises.  Down stays if neither its bytes nor its objects fall by `keep` (2 %): of windows with the
+   same goodput the smallest is best for everybody else.  A step up that paid doubles the next one, up to the
+   window itself.  So a start that ended too soon is made up for in some epochs.
 5. *App-limited*: a window that was not filled for half of an epoch's observations (the disk is slow, the work
-   runs out, the store's rate is what limits) tells nothing; it neither grows nor is compared.
-6. *Timeouts*: `timeout_share` (5 %) of an epoch's attempts, of at least `min_attempts_to_judge`, and sent
-   after the last cut: times `timeout_cut`.
+   runs out, the store's rate limits) tells nothing.  It neither grows nor is compared.
+6. *Timeouts*: when they are `timeout_share` (5 %) of an epoch's attempts, of at least
+   `min_attempts_to_judge`, the window is multiplied by `timeout_cut`.  Only attempts sent after the last cut
+   count.
 
 What the store refuses (503, 429) says that a rate was too high (`rate`), and nothing of the window.
 Whole-request latency is no signal here: sizes differ, and our own concurrency slows each request.

@@ -1,21 +1,21 @@
 """Budgets that keep retries and speculation from becoming a storm. `now` is an argument.
 
-*Retry budget* (a token bucket per endpoint, as the AWS SDKs have it,
-https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html): a retry costs tokens,
-a success gives some back.  Where the SDKs give up when it is empty, here the run slows down: the
-retry waits until time has refilled what it costs.  Nothing is dropped.
+*Retry budget*: a token bucket per endpoint, as the AWS SDKs have it
+(https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).  A retry costs tokens, and a
+success gives some back.  The SDKs give up when the bucket is empty.  Here the run slows down: the retry waits
+until time has refilled its cost.  Nothing is dropped.
 
-*Speculation budget*: cutting or doubling a request that may well be answered is paid from successes:
-`income` each, 1 per speculation, `cap` at most.  So speculation is about 5 % of the traffic at most, and a
-store that falls silent as a whole is not hammered: after `cap` speculations there is only what time
-brings, `income_per_s`.  (Without that, what was lost at the very end of a run, when no success comes
-any more, would wait for PATIENCE_S.)
+*Speculation budget*: cutting or doubling a request that may well be answered is speculation.  It costs 1 of a
+credit to which each success adds `income`, up to `cap`.  So speculation is about 5 % of the traffic at most.
+A store that falls silent as a whole is not hammered: after `cap` speculations there is only what time adds,
+`income_per_s`.  (Without that, a request lost at the very end of a run, when no success comes any more, would
+wait for PATIENCE_S.)
 
-A hedge is paid in bytes as well, or on a link of few, big requests 5 % of them would be 5 % of the link: each
-success brings `hedge_share` of its body, a hedge costs its body, and one that is answered first gets it back,
-which says that its original was lost.  So what second copies take from a link in vain is that share of its
-bytes, whatever makes answers late.  Where all that is under way waits for answers, the link is free: then one
-hedge may be owed.
+A hedge is paid in bytes as well: on a link of few, big requests, 5 % of the requests would be 5 % of the
+link.  Each success adds `hedge_share` of its body, and a hedge costs its body.  A hedge that is answered
+first gets that back, since its original was lost.  So hedges waste at most that share of a link's bytes,
+whatever makes answers late.  While all requests wait for answers the link is free, and one hedge may go on
+credit.
 """
 
 from __future__ import annotations

@@ -1,34 +1,35 @@
-"""Whether the store is there at all, and what that means for what fails meanwhile. Pure: time and chance are
-arguments.
+"""Whether the store is there at all, and what follows for requests that fail meanwhile.
 
-Theory of operation.  Networks, VPNs and stores go away for minutes.  A request that fails meanwhile is not to
-blame, and to try it again uses up its tries for nothing.  So:
+Pure: time and chance are arguments.
 
-1. *Suspected*.  A connection could not be made (refused, unreachable, in vain, name not resolved), or one was
-   lost before any byte of an answer, or for `silent_s` there was no *sign of life*: nothing was answered, and
-   no byte of a body acknowledged.  Or S3 has answered in this run, and for `foreign_s` whatever answers is
-   none (`by_ingress`): an ingress, while the store behind it is away.  What fails for want of an answer of
-   S3's from now on is *held*: it is neither tried again nor judged.  Unless something is answered soon, a
-   probe asks the store something small.
-2. *It was there*.  Something that was begun since is answered, whatever it says; or, where there was only
-   silence, the probe got a connection.  So it was the requests' own bad luck: what is held is judged, and
-   uses up its tries, as ever.
-3. *Away*.  The probe fails.  Nothing but probes is begun.  The time from one to the next grows with the
-   outage,
+Theory of operation (`silent_s` and the like are fields of `Tuning`).  Networks, VPNs and stores go away for
+minutes.  A request that fails meanwhile is not to blame, and trying it again uses up its tries for nothing.
+
+1. *Suspected*: a connection could not be made (refused, unreachable, in vain, name not resolved), or was lost
+   before any byte of an answer.  Or there was no *sign of life* for `silent_s`: no answer, and no byte of a
+   body acknowledged.  Or S3 has answered in this run before, and for `foreign_s` only an ingress has
+   (`by_ingress`), because the store behind it is away.  From now on a request that fails without an answer of
+   S3's is *held*: it is neither tried again nor judged.  Unless something is answered soon, a probe asks the
+   store something small.
+2. *It was there*: a request that began since is answered, with whatever result; or, after mere silence, the
+   probe got a connection.  So the requests had bad luck of their own.  Those held are judged as usual, and
+   use up their tries.
+3. *Away*: the probe fails.  Only probes are begun.  The time between two of them grows with the outage:
 
        gap = uniform(0.5, 1) * min(max_gap_s, max(first_gap_s, gap_share * (now - since)))
 
-   so that the run notices its end at most `gap_share` of its length too late.
-4. *Back*.  Something that was begun since is answered.  What is held goes on as if nothing had been, and
-   what is new as well: after more than `brief_s` `first_room` requests at once, and one more for each success
-   (twice as many in each round trip), until there is room for all.
-5. *Given up*.  There was no sign of life for `max_s`, while requests were under way or held, whether the
-   store took connections or not.  0 switches all of this off.  Nor is a single answer waited for any longer:
-   a request for which that was in vain is not tried again (`outwaited`).
+   So the run notices the end of an outage at most `gap_share` of its length too late.
+4. *Back*: a request that began since is answered.  Those held go on as if nothing had happened, and new ones
+   begin.  After more than `brief_s` there is room for `first_room` requests at once, and for one more with
+   each success (twice as many in each round trip), until there is room for all.
+5. *Given up*: there was no sign of life for `max_s` while requests were under way or held, whether the store
+   took connections or not.  With `max_s` 0 all of this is switched off.  No single answer is awaited for
+   longer either: a request for which that was in vain is not tried again (`outwaited`).
 
-None of this before the run has got somewhere: before the store has answered anything, and no connection has
-taken a byte of a body, a wrong address is likelier than an outage, and `retry.py` stops the run soon.
-Connections that break count only once it has answered: what hangs up on everybody may be no store.
+None of this holds before the run has got somewhere.  Before the store has answered anything, and before any
+connection has taken a byte of a body, a wrong address is likelier than an outage, and `retry.py` stops the
+run soon.  Broken connections count only once the store has answered: a server that hangs up on everybody may
+not be a store.
 """
 
 from __future__ import annotations

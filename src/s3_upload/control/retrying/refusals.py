@@ -2,14 +2,15 @@
 
 Rules:
 
-* Before anything has succeeded, a refusal that nothing can put right (`FailureKind.stops_run`) is the
-  run's, at once.  Any other final refusal is its object's, until `MAX_IN_A_ROW` objects were refused alike
-  (same status and code): then no other is likely to fare better, and the run stops.
-* After a success it may be one bad front end, or a node that has just been started: such a refusal is
-  tried again at another address, `STRAY_RETRIES` times; then it is its object's.  The run stops only when
-  `MAX_IN_A_ROW` objects were refused for good, for whatever reason, with no success between them.
-* Where such retries were in vain for `max_in_vain` objects and never of use, while others succeeded, the
-  refusals are the objects' own (a policy that denies some keys, say), and are not tried again any more.
+* Before anything has succeeded, a refusal that nothing can put right (`FailureKind.stops_run`) stops the run
+  at once.  Any other final refusal fails its object.  When MAX_IN_A_ROW objects were refused alike (same
+  status and code), no other is likely to fare better, and the run stops.
+* After a success the cause may be one bad front end, or a node that has just been started.  Such a request is
+  tried again at another address, STRAY_RETRIES times; then its object fails.  The run stops only when
+  MAX_IN_A_ROW objects were refused for good, for whatever reason, with no success between them.
+* If such retries were in vain for `max_in_vain` objects and never helped, while others succeeded, the
+  refusals are the objects' own (a policy that denies some keys, say).  Then they are not tried again any
+  more.
 
 An object counts once, however many of its parts are refused.
 """

@@ -1,38 +1,39 @@
 """Whether to try again, and when.
 
-Rules: no clock, no randomness of its own (`rng` is an argument), no I/O.  What follows from each kind of
-failure is in the table `errors.FailureKind`; this module turns a row of it into a decision.
+Rules: no clock, no randomness of its own (`rng` is an argument), no I/O.  The table `errors.FailureKind` says
+what follows from each kind of failure; this module turns a row of it into a decision.
 
-Theory of operation.
+Theory of operation (`cap_s` and the like are fields of `Tuning`).
 
-1. Delays have full jitter
-   (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/):
+1. Delays have full jitter (`full_jitter_s`,
+   https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/):
 
        delay = uniform(0, min(cap_s, base * 2 ** retries))
 
-   with `base` 50 ms for a transient failure and 100 ms for a throttle (`full_jitter_s`).
-2. What the store asks for by Retry-After is a lower bound, itself bounded by `max_retry_after_s`.
-3. What cannot be reached from the very beginning will not be reached by the next object either: when
-   the tries of a request run out for want of a connection and the store has never answered anything,
-   the run stops, or each of a million objects would fail in the same way.  Until it answers, such a
-   retry costs nothing (step 4): a hundred requests that share the budget would take minutes to find out.
-4. A retry is paid from the endpoint's `budget.RetryBudget` when its delay is over (`pay`); where that
-   is empty it waits until the tokens are there: the run slows down and drops nothing.  What the last
-   retry of a request cost comes back when the request succeeds.
-5. What can be put right (region, clock, token) is put right, and the request goes again at once: that is
-   no retry and costs nothing.  A request that fails for the same cause once more is refused as by step 8.
-6. Some kinds are tried again fewer times than `n_retries` (`FailureKind.times`), with the body read anew.
+   `base` is 50 ms for a transient failure and 100 ms for a throttle.
+2. The store's Retry-After is a lower bound of the delay, itself bounded by `max_retry_after_s`.
+3. An endpoint that cannot be reached from the very beginning will not be reached by the next object either.
+   So the run stops when a request has used up its retries for want of a connection and the store has never
+   answered anything; otherwise each of a million objects would fail in the same way.  Until the store
+   answers, such a retry costs nothing (step 4): otherwise a hundred requests that share the budget would
+   take minutes to find out.
+4. A retry is paid from the endpoint's `budget.RetryBudget` when its delay is over (`pay`).  If the budget is
+   empty, the retry waits until the tokens are there: the run slows down and drops nothing.  The cost of a
+   request's last retry comes back when the request succeeds.
+5. A cause that can be put right (region, clock, token) is put right, and the request goes again at once.
+   That is no retry and costs nothing.  A second failure from the same cause is refused as in step 8.
+6. Some kinds are tried again fewer times than `n_retries` (`FailureKind.times`), with the body read again.
    A request that only asks or tidies up (HeadObject, ListParts, AbortMultipartUpload) is tried again
-   `ASK_RETRIES` times, whatever `n_retries`, and never stops a run: it may lack a permission that uploads
-   do not need.  A request whose answer was waited for as long as any is (`Failed.outwaited`) is not tried
-   again.
+   ASK_RETRIES times, whatever `n_retries`.  It never stops a run: it may lack a permission that uploads do
+   not need.  A request whose answer was awaited for the longest time allowed (`Failed.outwaited`) is not
+   tried again.
 7. Before an object is given up there may be another way (`remedy`), once for each cause.
-8. What no other object may survive stops the run, or is tried again elsewhere, or fails its object:
-   `refusals.py` has the rules.  Such a retry costs nothing: there are two for an object at most.
-9. Answers that are no S3's (`FailureKind.is_foreign`) are a store that is away, and tried again as any
-   failure that may pass, until `outage.py` takes it for that; as long as nothing has succeeded,
-   `STRAY_RETRIES` times, and then stop the run.
-   Where a success lacks its proof (`Remedy.ASK`), HeadObject is asked first whether the object is there.
+8. A failure that no other object may survive stops the run, or is tried again elsewhere, or fails its object:
+   `refusals.py` has the rules.  Such a retry costs nothing, since an object has two at the most.
+9. Answers that are not S3's (`FailureKind.is_foreign`) mean a store that is away.  They are tried again like
+   any transient failure until `outage.py` takes over.  As long as nothing has succeeded, they are tried again
+   STRAY_RETRIES times, and then stop the run.
+   If a success lacks its proof (`Remedy.ASK`), HeadObject is asked first whether the object is there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a run's user would want to know of the store now: when to say a line, and which. Pure.
 
-A situation is told when it has lasted for first_s, and again each time that it has lasted twice as long;
-that it is over is told once.  Two lines are at least apart_s apart, and nothing is told of what comes and
-goes among successes.
+A situation is reported when it has lasted for `first_s`, and again each time that it has lasted twice as
+long.  Its end is reported once.  Two lines are at least `apart_s` apart.  Trouble that comes and goes among
+successes is not reported.
 """
 
 from __future__ import annotations

@@ -1,56 +1,68 @@
-"""`share="background"`: the link's spare capacity, and nothing that anybody else wants. Pure.
+"""Share "background": the link's spare capacity, and nothing that anybody else wants. Pure.
 
-Theory of operation.  LEDBAT (RFC 6817) keeps a queue of its own standing and yields when it grows; at long
-round trips that queue alone ends another flow's slow start (HyStart, RFC 9406), and a latecomer takes it
-for the base.  This one keeps none: it knows how much the link carries (C) and sends a little less, so that
-any queue is somebody else's, or shows that C is wrong.  With q the queueing delay, R the acknowledged rate,
-and a *step* the time after which the effect of a change is seen: a round trip and REACTION_S, at least
-`min_step_s`:
+Theory of operation (`min_step_s` and the like are fields of `Tuning`).  LEDBAT (RFC 6817) keeps a queue of
+its own and yields when it grows.  On paths with long round trips that queue alone ends another flow's slow
+start (HyStart, RFC 9406), and a latecomer takes it for the base.  This algorithm keeps no queue.  It knows
+how much the link carries (C) and sends a little less.  So any queue is other traffic's, or shows that C is
+wrong.  q is the queueing delay and R the acknowledged rate.  A *step* is the time after which the effect of
+a change is visible: a round trip and REACTION_S, at least `min_step_s`.
 
-1. *Growing* from `start_bytes_per_s`, or from the floor, up to `headroom` * C; then to 2.  Each step by
-   `growth_near` (2) below C / 2, else by `growth` (1.5).  Where a round trip is above LONG_TRIP_S, by
-   `growth_far` (4) below C / 4 and `growth` above it, but by `growth_shy` (1.25) if any look of the last
-   `quiet_trips` had a queue of `quiet_s` (or `quiet_bytes`, if that is more) above the least since the last
-   yield: others are about, and all that is sent before a queue shows would be too much.  While C is not
-   known: by `growth`, until q is above the trigger (5) in three looks, strongly in two: then C = R, and to
-   4.  A rate that is not used (R below half of the least that it may tell of) does not grow.  Where a yield
-   came soon (`soon_s`) after the last reclaim, others use a part: what was left of the link then, F = R, is
-   soon met again, and what is sent before its queue shows would cost them packets.  So from `medium_trip_s`
-   on, for `found_s`, between F / 2 and 1.5 F: by `growth_found` (1.125).
-2. *Cruising* at `headroom` * C (98 %).  After `probe_after_s` to 3.  A small queue in the first `own_steps`
-   steps (above LONG_TRIP_S in the first) is still the doing of 1 or 3, and where a round trip is below
-   `medium_trip_s` there is time to make sure: to 4.  (Once: where it comes again right after the drain, it
-   is not ours.)  Above LONG_TRIP_S another flow's slow start comes as bursts, a round trip apart and each
-   twice the last; a queue that stands when one comes ends it for good (HyStart).  So already q rising by
-   `burst_s`, or `burst_jitters` times its usual change, within `burst_looks` looks makes it *wary*:
-   `drain_gain` * C for `wary_trips` round trips.  If then, from `again_trips` on, another burst comes, of
-   `again_s`, or the queue stands, to 5, else on.  So does a queue that is above the trigger, but less than
-   three times: what comes once (a pause of this machine or of one on the way) passes.
-3. *Probing* at `probe_gain` * C (105 %; `probe_gain_far`, 103 %, above LONG_TRIP_S, for the same reason)
-   for a step and as long as R takes to tell.  If R then is above C and no queue has come, C = R, and on
-   with `probe_growth` (1.25) times C; else to 2, or if there is a queue to 4, and `probe_after_s` doubles
-   up to `max_probe_after_s`.
-4. *Draining* at `drain_gain` * C (80 %): as long as a queue from 1 or 3 stands, R is what the link carries,
-   and the highest R is C, but not less than `kept` (0.97) of what it was.  When q is below half of the
-   trigger, to
-   2.  If that takes longer than two steps and what the highest q needs, or R is below `mine` of what was
-   sent, somebody else fills the queue: to 5.
-5. *Yielding*: when q is above the trigger in two looks, or three times as large in one, or `max_loss` of
-   the packets are lost, while growing to a known C or cruising, the rate drops to the floor at once.  The
-   trigger is TRIGGER_S, or `jitters` times what q changes by from look to look, at most `max_trigger_s`.
-   When q has been below it for a hold, to 1.  One high look of `looks` is none where a round trip is below
-   `short_trip_s`, nor is one while growing below `few` of C: there a receiver's delayed acknowledgement
-   looks like a queue.  (At long round trips a slow start comes in bursts, and each counts.)  The hold is
-   `hold_s` or `hold_trips` round trips, in which another flow's slow start fills the link; a yield soon
-   (`soon_s`) after the last hold adds half as much, up to `max_hold_s` less two round trips.  Above
-   LONG_TRIP_S `quiet_trips` round trips without any burst are enough.
-6. What C was wrong by: a yield while cruising makes C = max(R, `kept` * C); while growing at `doubted_from`
-   * C (0.4) or more max(R, `kept_growing` * C), if it is at least the `patient_yields` + 1st soon after
-   another.  (Beside a flow that has the link, growing ends far below that, and C stays known: so the link
-   is reclaimed in a few steps.)
+1. *Growing* from `start_bytes_per_s`, or from the floor, up to `headroom` * C; then 2.
+
+   - The factor for each step is `growth_near` (2) below C / 2, else `growth` (1.5).
+   - Above LONG_TRIP_S it is `growth_far` (4) below C / 4, else `growth`.  It is `growth_shy` (1.25) if any
+     look of the last `quiet_trips` had a queue of `quiet_s` (or `quiet_bytes`, if that is more) above the
+     least since the last yield: that is other traffic, and all that is sent before a queue shows would be
+     too much.
+   - A yield soon (`soon_s`) after the last reclaim shows that other traffic uses a part of the link.  The
+     rest was F = R, and is soon reached again; what is sent before the queue shows would cost the others
+     packets.  So from `medium_trip_s` on, for `found_s`, the factor is `growth_found` (1.125) between F / 2
+     and 1.5 F.
+   - While C is not known, the factor is `growth`, until q is above the trigger (5) in three looks, or
+     strongly in two.  Then C = R, and 4.
+   - A rate that is not used (R below `used` of the least rate that R may measure) does not grow.
+
+2. *Cruising* at `headroom` * C (98 %); after `probe_after_s` 3.
+
+   - A small queue in the first `own_steps` steps (above LONG_TRIP_S: in the first) still comes from 1 or 3,
+     and leads to 4, once: a queue that comes again right after the drain is not ours.  Below `medium_trip_s`
+     any small queue leads to 4, since there is time to find out whose it is.
+   - Above LONG_TRIP_S another flow's slow start comes as bursts, a round trip apart and each twice the last.
+     A queue that stands when one comes ends it for good (HyStart).  So a rise of q by `burst_s`, or by
+     `burst_jitters` times its usual change, within `burst_looks` looks, makes this flow *wary*: it sends
+     `drain_gain` * C for `wary_trips` round trips.  If another burst comes from `again_trips` on, of
+     `again_s`, or the queue stands, 5 follows, else 2.  A queue of one to three triggers makes it wary as
+     well: a single event (a pause of some machine on the path) passes.
+
+3. *Probing* at `probe_gain` * C (105 %; above LONG_TRIP_S `probe_gain_far`, 103 %, for the same reason), for
+   a step and as long as R takes to measure it.  If R is above C and no queue has come, C = R, and the next
+   probe is at `probe_growth` (1.25) times C.  Otherwise 2 follows, or 4 if there is a queue, and
+   `probe_after_s` doubles up to `max_probe_after_s`.
+4. *Draining* at `drain_gain` * C (80 %).  While a queue from 1 or 3 stands, R is what the link carries.  So
+   the highest R becomes C, but not less than `kept` (0.97) of the old C.  When q is below half of the
+   trigger, 2 follows.  If that takes longer than two steps and the time for the highest q, or if R is below
+   `mine` of what was sent, other traffic fills the queue, and 5 follows.
+5. *Yielding*: the rate drops to the floor at once.
+
+   - This happens while growing to a known C or cruising, when q is above the trigger in two looks, or
+     `strong` times as large in one, or when `max_loss` of the packets are lost.
+   - The trigger is TRIGGER_S, or `jitters` times the usual change of q between looks, at most
+     `max_trigger_s`.
+   - One high look does not count where a delayed acknowledgement looks like a queue: of `looks` looks where a
+     round trip is below `short_trip_s`, and while growing below `few` of C.  (With long round trips a slow
+     start comes in bursts, and each counts.)
+   - When q has been below the trigger for a *hold*, 1 follows.  A hold is `hold_s` or `hold_trips` round
+     trips, in which another flow's slow start fills the link.  A yield soon (`soon_s`) after the last hold
+     adds half as much, up to `max_hold_s` less two round trips.  Above LONG_TRIP_S, `quiet_trips` round
+     trips without any burst suffice.
+
+6. *Correcting C*: a yield while cruising makes C = max(R, `kept` * C).  A yield while growing, at
+   `doubted_from` * C (0.4) or more, makes it max(R, `kept_growing` * C), if `patient_yields` others came
+   soon after one another before it.  (Beside a flow that has the link, growing ends far below that, and C
+   stays known.  So the link is reclaimed in a few steps.)
 
 The floor is `floor_share` of C, at least `floor_bytes_per_s`, and FLOOR_CONNECTION_BYTES_PER_S for each
-connection: enough to see the queue, and that neither side's timeouts end what only waits.
+connection.  It is enough to see the queue, and keeps either side's timeouts from ending idle connections.
 """
 
 from __future__ import annotations

@@ -1,18 +1,19 @@
 """`max_bandwidth`: a hard bound on the payload's rate. Pure.
 
-Theory of operation.  The kernel keeps each connection to its pace, but connections begin and end between
-two looks, and headers count, so that the sum comes out a little lower.  With A the bytes acknowledged:
+Theory of operation (`settle_s` and the like are fields of `Tuning`).  The kernel keeps each connection to
+its pace.  But connections begin and end between two looks, and headers count, so the sum is a little lower
+than the cap.  The rate corrects that.  With A the bytes acknowledged:
 
     allowed(now) = allowed(before) + cap * elapsed        rate = cap + (allowed - A) / settle_s
 
-where allowed - A is kept within [-cap, cap] * `credit_s`: what was not used is not made up for later, and
-what was sent too much is, within `settle_s`.
+allowed - A is kept within [-cap, cap] * `credit_s`.  So bandwidth that was not used is not made up for later,
+and an excess is, within `settle_s`.
 
-Where nothing is known of the connections, what was acknowledged comes in lumps, a request at a time; then
-the rate is the cap, and the gate alone keeps it.
+Without samples bytes are acknowledged in lumps, a request at a time.  Then the rate is the cap, and the gate
+alone keeps it.
 
-A percentage is of the capacity: the highest rate of RATE_S seen in a measurement of `measure_s` without a
-bound, at the beginning and after every `measure_every_s`.
+A percentage is one of the capacity.  The capacity is the highest rate of RATE_S seen in a measurement of
+`measure_s` without a bound, at the beginning and every `measure_every_s`.
 """
 
 from __future__ import annotations

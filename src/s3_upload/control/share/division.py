@@ -1,20 +1,21 @@
 """How a rate is divided among the connections. Pure.
 
-Theory of operation.
+Theory of operation (`window_gain` and the like are fields of `Tuning`).
 
-1. *Level*: those that send (the kernel has bytes of theirs that wait) have the same, but none more than
-   `window_gain` times what its congestion window lets through; what that leaves goes to the others.  (With
-   more, a window that was not in use would fill in a burst.  But where all windows together let less than
-   the rate through, those below FRESH_BYTES may have up to `small_window_gain` of it: slow start is then as
-   fast as without pacing.)  Weights make their paces differ by up to `stagger`, so that equal bodies do not
-   all end at once.
-2. *Waiting for an answer* takes nothing of the rate: whoever ticks divides anew when a body begins.  But the
-   kernel heeds a lower pace at once, and a higher one only with the next acknowledgement (Linux:
-   SO_MAX_PACING_RATE in net/core/sock.c, tcp_update_pacing_rate in net/ipv4/tcp_input.c): such a connection
-   has the equal share of all that have a request under way, and sends at that for its first round trip.
-3. *Boost*: all get more by a factor of 1 to `max_boost`, raised by `boost_gain` of what is missing while
-   the rate is steady, there is no queue and no window stands in the way, and at once cut by what is too
-   much. Above LONG_TRIP_S there is none: what is missing there is told too late.
+1. *Level*: the connections that send (the kernel has bytes of theirs that wait) get the same pace.  None
+   gets more than `window_gain` times what its congestion window lets through: a window that was not in use
+   would otherwise fill in a burst.  What that leaves goes to the others.  If all windows together let less
+   than the rate through, windows below FRESH_BYTES may get up to `small_window_gain` of theirs: slow start
+   is then as fast as without pacing.  Weights make paces differ by up to `stagger`, so that equal bodies do
+   not all end at once.
+2. *Waiting for an answer* takes nothing of the rate, since the rate is divided again when a body begins.
+   But the kernel applies a lower pace at once, and a higher one only with the next acknowledgement (Linux:
+   SO_MAX_PACING_RATE in net/core/sock.c, tcp_update_pacing_rate in net/ipv4/tcp_input.c).  So such a
+   connection has the equal share of all that have a request under way, and sends at that for its first round
+   trip.
+3. *Boost*: all paces are raised by a factor of 1 to `max_boost`.  While the rate is steady, there is no queue
+   and no window stands in the way, the factor grows by `boost_gain` of what is missing.  An excess cuts it at
+   once.  Above LONG_TRIP_S there is no boost: there a missing rate shows too late.
 
 Nobody has less than FLOOR_CONNECTION_BYTES_PER_S.
 """

@@ -1,40 +1,41 @@
-"""`share="fair"`: all connections together take what one flow of bulk data would. Pure.
+"""Share "fair": all connections together take as much as one flow of bulk data would. Pure.
 
-Theory of operation.  One virtual CUBIC flow (RFC 9438) over the aggregate, as a congestion manager has it
-(RFC 3124): the kernel's own windows serve it, and it hands out the pace.  W is its window, in segments of
-SEGMENT_BYTES; the rate is W / (base + queue), so that a queue slows it as it slows a flow that waits for
-its acknowledgements.
+Theory of operation (`delay_min_s` and the like are fields of `Tuning`).  There is one virtual CUBIC flow
+(RFC 9438) over all connections, as in a congestion manager (RFC 3124).  The kernel's own windows serve it,
+and it hands out the pace.  W is its window, in segments of SEGMENT_BYTES.  The rate is W / (base + queue),
+so that a queue slows it down like a flow that waits for its acknowledgements.
 
-1. *Slow start*: W doubles each round trip, until a loss, or until the queue is above base / 8, at least
-   `delay_min_s` and at most `delay_max_s` (HyStart, RFC 9406), in `delayed` looks in a row: one may be a
-   receiver that waits with its acknowledgement.
-2. *Loss*: a retransmission on any connection is one congestion event, but not in the time after another in
-   which connection after connection still tells of the same: `deaf_trips` of the event's round trip, its
-   queue included (RACK waits for a quarter of one, RFC 8985), and REACTION_S: W_max = W (W * (1 + BETA) / 2
-   if below the last W_max: fast convergence), W = BETA * W.
-3. *Between*: with t since then and K = cbrt(W_max * (1 - BETA) / C)
+1. *Slow start*: W doubles each round trip.  It ends with a loss, or when the queue is above base / 8, within
+   [`delay_min_s`, `delay_max_s`] (HyStart++, RFC 9406), in `delayed` looks in a row: one may be a delayed
+   acknowledgement.
+2. *Loss*: a retransmission on any connection is a congestion event.  For a while after an event, connection
+   after connection still reports the same one: `deaf_trips` of the event's round trip, its queue included
+   (RACK waits for a quarter of one, RFC 8985), and REACTION_S.  Such retransmissions do not count.  After an
+   event W_max = W (W * (1 + BETA) / 2 if W is below the last W_max: fast convergence), and W = BETA * W.
+3. *Between two events*: with t since the last one and K = cbrt(W_max * (1 - BETA) / C)
 
        W_cubic = C * (t - K) ** 3 + W_max
        W_est   = BETA * W_max + 3 * (1 - BETA) / (1 + BETA) * t / rtt
        W       = max(W_cubic, W_est), at most growth, 1.5, times as much in a round trip
 
-4. *Half*: which of two flows loses packets in an overflow is chance, and where a round trip is long a
-   newcomer would wait long for its share.  So there is a bound as well.  With R smoothed over `smooth_s`,
-   the highest so far is what the link carries (L).  While a queue stands (above `queue_s`) and R is below
-   `own` * L, somebody else wants more: the bound falls from R to L / 2, by `give` in `smooth_s` and a round
-   trip; else it rises as fast.  While it holds, W does not grow.  More than half is not given either, so a
-   loss at a rate below `low` * L costs 1 - `beta_low`; but only for `giving_s` after R was last above `own`
-   * L: of many flows each has less than half.
-5. *Heedless traffic*: CUBIC flows that lost packets take a while to fill the queue again.  Where it
-   overflows `row` times (a loss while a queue stands: there is none at a policer), each sooner after the
-   one before than if `flows` of them shared the link, and `heavy` of the segments are lost meanwhile (a
-   CUBIC flow that loses so many has sqrt(1.5 / `heavy`) = 17 under way, RFC 9438, section 5.1), somebody
-   does not mind losses (BBR looks for more every eight round trips:
-   draft-cardwell-iccrg-bbr-congestion-control), and would be left with more and more.  So losses at a rate
-   below `low` * L cost nothing then; W goes to L / 2, but to no more than `push` times what was
-   acknowledged in the last `push_trips`, by `heedless_growth` a round trip; and the connections' own TCP is
-   told (`heedless`).  This is over when no overflow has come for twice that time.
-6. A window that is not used (R below `used` of the rate that it tells of) does not grow.
+4. *Half*: chance decides which of two flows loses packets in an overflow, and on a path with long round
+   trips a newcomer would wait long for its share.  So there is a bound as well.  R is smoothed over
+   `smooth_s`; its highest value so far is what the link carries (L).  While a queue stands (above `queue_s`)
+   and R is below `own` * L, other traffic wants more.  Then the bound falls from R to L / 2, by `give` in
+   `smooth_s` and a round trip; otherwise it rises as fast.  While it holds, W does not grow.  The flow need
+   not give more than half either, so a loss at a rate below `low` * L costs only 1 - `beta_low`.  That
+   applies for `giving_s` after R was last above `own` * L, since of many flows each has less than half.
+5. *Heedless traffic* does not slow down for losses (BBR looks for more every eight round trips,
+   draft-cardwell-iccrg-bbr-congestion-control), and would end up with more and more.  CUBIC flows that lost
+   packets take a while to fill the queue again.  So heedless traffic shows when three things meet: `row`
+   overflows in a row (losses while a queue stands; at a policer there is none), each sooner after the last
+   than if `flows` of them shared the link, and a loss of `heavy` of the segments meanwhile (a CUBIC flow
+   that loses so many has sqrt(1.5 / `heavy`) = 17 under way, RFC 9438, section 5.1).  From then on losses at
+   a rate below `low` * L cost nothing.  W moves to L / 2, but to at most `push` times the rate acknowledged
+   in the last `push_trips`, by `heedless_growth` a round trip.  The connections' own TCP is told
+   (`heedless`).  This ends when no overflow has come for twice the time in which one of
+   `flows` flows recovers.
+6. A window that is not used (R below `used` of its rate) does not grow.
 """
 
 from __future__ import annotations

@@ -1,24 +1,24 @@
 """What all connections together say of the link. Pure: samples and `now` in, a `Look` out.
 
-Theory of operation.
+Theory of operation (`base_minutes` and the like are fields of `Tuning`).
 
-1. *Round trip*: the kernel tells a smoothed one, SRTT = (1 - 1/8) * SRTT + R / 8 for each acknowledgement.
-   With n of them between two looks the mean of their R is
+1. *Round trip of a connection*: the kernel reports a smoothed one, with SRTT = (1 - 1/8) * SRTT + R / 8 for
+   each acknowledgement.  With n of them between two looks the mean of their R is
 
        R = (srtt - w * srtt_before) / (1 - w)        w = (7/8) ** n
 
-   which is as fresh as the look itself; a connection without a new acknowledgement says nothing.
-2. *Round trip of a look*: the lower quartile of its connections' R.  (A low percentile: a receiver that
-   waits with its acknowledgement makes some of them too long.)
-3. *Base*: the least in the last `base_minutes` minutes (RFC 6817: base history) of medians, over the
-   connections and then over `base_looks` looks.  (Not the least of all: one odd measurement would count as
-   long.  And there are such: at a pace of a packet every 80 ms Linux has told of round trips 54 ms too
-   short, probably of probes for a lost tail, which go at once but are dated when the pace would have let
-   them go.) *Queue*: the round trip now, less the base.
+   which is as fresh as the look itself.  A connection without a new acknowledgement says nothing.
+2. *Round trip of a look*: the lower quartile of its connections' R.  (The quartile is low since delayed
+   acknowledgements make some of them too long.)
+3. *Base*: the least in the last `base_minutes` (RFC 6817: base history) of medians, first over the
+   connections and then over `base_looks` looks.  (The plain minimum would keep one odd measurement as long.
+   There are such: at a pace of a packet every 80 ms Linux has reported round trips 54 ms too short, probably
+   of probes for a lost tail, which go at once but are dated when the pace would have let them go.)  *Queue*:
+   the round trip now, less the base.
 4. *Rate*: bytes acknowledged, selectively too, over the last RATE_S, or the round trip where that is longer.
 5. *Loss*: retransmissions per segment sent over the last LOSS_S.
-6. *Fresh connections* open their windows faster than old ones whose windows losses have made small: in
-   FRESH_TRIPS round trips of slow start one lets FRESH_BYTES per round trip through.
+6. *Fresh connections* open their windows faster than old ones whose windows losses have made small.  In
+   FRESH_TRIPS round trips of slow start a new connection reaches FRESH_BYTES per round trip.
 """
 
 from __future__ import annotations
