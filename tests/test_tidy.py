@@ -280,7 +280,9 @@ def test_a_number_without_a_sentence_is_seen(body: str) -> None:
 
 def test_a_way_around_the_controller_of_the_shares_is_seen() -> None:
     assert len(side_doors("from s3_upload.control.share import fair, link")) == 1
-    assert len(side_doors("def f():\n    from s3_upload.control.share.background import Scavenger")) == 1
+    assert (
+        len(side_doors("def f():\n    from s3_upload.control.share.background import BackgroundShare")) == 1
+    )
     assert side_doors("from s3_upload.control.share.courtesy import Courtesy") == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3_upload.control.share.fair import SEGMENT_BYTES, FairFlow
+from s3_upload.control.share.fair import SEGMENT_BYTES, FairShare
 from s3_upload.control.share.link import Look
 from tests.unit.control.constants import FAIR
 
@@ -12,7 +12,7 @@ from tests.unit.control.constants import FAIR
 class Rig:
     def __init__(self, base_s: float = 0.1) -> None:
         self.base_s = base_s
-        self.flow = FairFlow(FAIR)
+        self.flow = FairShare(FAIR)
         self.now = 0.0
         self.rate = 0.0
         self.acked_bytes = 0

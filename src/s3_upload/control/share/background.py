@@ -204,7 +204,7 @@ class State(enum.StrEnum):
     YIELDING = "yielding"
 
 
-class Scavenger:
+class BackgroundShare:
     """The algorithm of the module's theory. `rate`: bytes per second, what all connections may send."""
 
     heedless = False

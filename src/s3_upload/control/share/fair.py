@@ -138,7 +138,7 @@ def fast_convergence(window: float, w_max: float, tuning: Tuning) -> float:
     return window * (1.0 + tuning.beta) / 2.0 if window < w_max else window
 
 
-class FairFlow:
+class FairShare:
     """The algorithm of the module's theory."""
 
     yields = False

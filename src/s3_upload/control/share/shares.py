@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from s3_upload.control.share.background import Scavenger
+from s3_upload.control.share.background import BackgroundShare
 from s3_upload.control.share.background import Tuning as BackgroundTuning
 from s3_upload.control.share.cap import UNBOUNDED
-from s3_upload.control.share.fair import FairFlow
+from s3_upload.control.share.fair import FairShare
 from s3_upload.control.share.fair import Tuning as FairTuning
 from s3_upload.control.share.link import Look
 
@@ -63,4 +63,4 @@ def share_of(name: str, background: BackgroundTuning, fair: FairTuning) -> Share
     """The share of that name: "background", "fair" or "full"."""
     if name == "full":
         return Full()
-    return Scavenger(background) if name == "background" else FairFlow(fair)
+    return BackgroundShare(background) if name == "background" else FairShare(fair)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from s3_upload.control.share.link import FLOOR_CONNECTION_BYTES_PER_S, TRIGGER_S
+from tests.unit.control.background_rig import MB, settled
 from tests.unit.control.constants import BACKGROUND
-from tests.unit.control.scavenger_rig import MB, settled
 
 # --- 5: yielding ---------------------------------------------------------------------------------------
 
@@ -93,9 +93,9 @@ def test_step_5_a_delayed_acknowledgement_is_no_queue_but_a_burst_is(base_s: flo
 def test_the_floor_is_a_share_and_something_for_each_connection() -> None:
     rig = settled()
     rig.look(queue_ms=20.0)
-    assert rig.look(busy=4) == pytest.approx(0.01 * rig.scavenger.capacity)
+    assert rig.look(busy=4) == pytest.approx(0.01 * rig.share.capacity)
     assert rig.look(busy=256) == 256 * FLOOR_CONNECTION_BYTES_PER_S
-    rig.scavenger.capacity = 1 * MB
+    rig.share.capacity = 1 * MB
     assert rig.look() == BACKGROUND.floor_bytes_per_s
 
 
@@ -106,7 +106,7 @@ def test_the_floor_is_a_share_and_something_for_each_connection() -> None:
 def test_step_6_a_yield_while_cruising_lowers_it_a_little(acked: float, capacity: float) -> None:
     rig = settled()
     rig.look(queue_ms=20.0, acked=acked * MB)
-    assert rig.scavenger.capacity == pytest.approx(capacity * MB)
+    assert rig.share.capacity == pytest.approx(capacity * MB)
 
 
 @pytest.mark.parametrize(("rate", "yields", "capacity"), [(3.8, 2, 9.7), (3.9, 2, 8.73), (3.9, 1, 9.7)])
@@ -115,7 +115,7 @@ def test_step_6_one_while_growing_only_near_it(rate: float, yields: int, capacit
     rig.look(queue_ms=20.0, acked=9 * MB)
     rig.looks(BACKGROUND.hold_s + 0.1)
     assert rig.state == "growing"
-    rig.scavenger._yields = yields
-    rig.scavenger.rate = rate * MB
+    rig.share._yields = yields
+    rig.share.rate = rate * MB
     rig.look(queue_ms=20.0, acked=1 * MB)
-    assert rig.scavenger.capacity == pytest.approx(capacity * MB)
+    assert rig.share.capacity == pytest.approx(capacity * MB)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.control.background_rig import MB, Rig, cruising, settled
 from tests.unit.control.constants import BACKGROUND
-from tests.unit.control.scavenger_rig import MB, Rig, cruising, settled
 
 # --- 1: growing ------------------------------------------------------------------------------------
 
@@ -24,7 +24,7 @@ def test_step_1_not_before_there_is_a_connection() -> None:
 def test_step_1_a_rate_that_is_not_used_does_not_grow() -> None:
     rig = Rig()
     rig.looks(0.45)
-    before = rig.scavenger.rate
+    before = rig.share.rate
     assert rig.looks(5.0, acked=0.49 * before) < 3.0 * before
     assert rig.state == "growing"
 
@@ -35,7 +35,7 @@ def test_step_1_three_looks_with_a_queue_show_the_capacity() -> None:
     assert rig.state == "growing"
     rig.look(queue_ms=6.0, acked=7 * MB)
     assert rig.state == "draining"
-    assert rig.scavenger.capacity == 7 * MB
+    assert rig.share.capacity == 7 * MB
 
 
 def test_step_1_with_a_known_capacity_it_grows_faster_far_from_it() -> None:
@@ -44,17 +44,17 @@ def test_step_1_with_a_known_capacity_it_grows_faster_far_from_it() -> None:
     assert rig.state == "yielding"
     rig.looks(BACKGROUND.hold_s + 0.1)
     assert rig.state == "growing"
-    before = rig.scavenger.rate
+    before = rig.share.rate
     assert rig.looks(0.15) == pytest.approx(before * 2.0)
     rig.base_s = 0.35
-    rig.scavenger._noise_s = 0.0
+    rig.share._noise_s = 0.0
     assert rig.looks(0.10) == pytest.approx(before * 2.0 * 4.0 ** (0.1 / 0.4))
     rig.base_s = 0.1
-    rig.scavenger.rate = 6 * MB
+    rig.share.rate = 6 * MB
     assert rig.looks(0.10) == pytest.approx(6 * MB * 1.5 ** (2 / 3))
     rig.looks(0.15)
     assert rig.state == "cruising"
-    assert rig.scavenger.rate == pytest.approx(0.98 * rig.scavenger.capacity)
+    assert rig.share.rate == pytest.approx(0.98 * rig.share.capacity)
 
 
 @pytest.mark.parametrize(("queue_ms", "growth"), [(0.9, 4.0), (1.1, 1.25)])
@@ -66,7 +66,7 @@ def test_step_1_at_long_round_trips_others_make_it_shy(queue_ms: float, growth: 
     rig.look(queue_ms=queue_ms)
     rig.looks(0.1)
     assert rig.state == "growing"
-    before = rig.scavenger.rate
+    before = rig.share.rate
     assert rig.looks(0.2) == pytest.approx(before * growth**0.5)
 
 
@@ -89,14 +89,14 @@ def test_step_1_it_grows_gently_near_what_others_had_left_of_the_link(
     base_s: float, rate: float, growth: float
 ) -> None:
     rig = reclaiming(base_s, left=4 * MB)
-    rig.scavenger.rate = rate * MB
+    rig.share.rate = rate * MB
     assert rig.look() == pytest.approx(rate * MB * growth ** (1 / 3))
 
 
 def test_step_1_what_they_had_left_is_forgotten() -> None:
     rig = reclaiming(0.1, left=4 * MB)
     rig.now += BACKGROUND.found_s
-    rig.scavenger.rate = 4 * MB
+    rig.share.rate = 4 * MB
     assert rig.look() > 4.4 * MB
 
 
@@ -104,7 +104,7 @@ def test_step_1_what_they_had_left_is_forgotten() -> None:
 
 
 def test_step_2_it_sends_a_little_less_than_the_link_carries() -> None:
-    assert cruising().scavenger.rate == pytest.approx(9.8 * MB)
+    assert cruising().share.rate == pytest.approx(9.8 * MB)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_step_2_a_small_queue_in_the_first_steps_is_its_own(
 ) -> None:
     rig = cruising(base_s=base_s)
     rig.looks(seconds, queue_ms=1.0)
-    rig.scavenger._recent_s.extend([6.0] * 5)  # no burst
+    rig.share._recent_s.extend([6.0] * 5)  # no burst
     rig.looks(0.1, queue_ms=6.0)
     assert rig.state == state
 
@@ -144,7 +144,7 @@ def test_step_2_one_that_comes_after_a_while_is_again_its_own_once_the_link_is_t
 
 def test_step_2_at_short_round_trips_it_makes_sure_first() -> None:
     rig = cruising(base_s=0.02)
-    rig.scavenger._probe_after_s = 1e9
+    rig.share._probe_after_s = 1e9
     rig.looks(1.0)
     rig.looks(0.1, queue_ms=6.0)
     assert rig.state == "draining"
@@ -163,7 +163,7 @@ def wary(first_ms: float = 2.5) -> Rig:
 def test_step_2_at_long_round_trips_a_burst_makes_it_wary(queue_ms: float, state: str) -> None:
     rig = wary(queue_ms)
     assert rig.state == state
-    assert rig.scavenger.rate == pytest.approx((8.0 if state == "wary" else 9.8) * MB)
+    assert rig.share.rate == pytest.approx((8.0 if state == "wary" else 9.8) * MB)
 
 
 def test_step_2_a_queue_that_only_stands_is_no_burst() -> None:
@@ -189,7 +189,7 @@ def test_step_2_with_no_burst_a_round_trip_later_it_goes_on() -> None:
     assert rig.state == "wary"
     rig.looks(0.1)
     assert rig.state == "cruising"
-    assert rig.scavenger.capacity == pytest.approx(10 * MB)
+    assert rig.share.capacity == pytest.approx(10 * MB)
 
 
 def test_step_2_with_another_burst_it_yields() -> None:
@@ -207,7 +207,7 @@ def test_step_2_with_another_burst_it_yields() -> None:
 def standing(queue_ms: float) -> Rig:
     """At a round trip of 0.4 s; a queue that is no burst has stood for two looks."""
     rig = settled(0.4)
-    rig.scavenger._recent_s.extend([queue_ms / 1e3] * 5)
+    rig.share._recent_s.extend([queue_ms / 1e3] * 5)
     rig.looks(0.1, queue_ms=queue_ms)
     return rig
 
@@ -237,19 +237,19 @@ def test_step_3_at_long_round_trips_it_probes_for_less() -> None:
     rig = cruising(base_s=0.4)
     rig.looks(0.5)
     assert rig.state == "probing"
-    assert rig.scavenger.rate == pytest.approx(10.3 * MB)
+    assert rig.share.rate == pytest.approx(10.3 * MB)
 
 
 def test_step_3_a_probe_that_brings_nothing_ends_after_two_steps_and_a_while() -> None:
     rig = cruising()
     rig.looks(0.5)
     assert rig.state == "probing"
-    assert rig.scavenger.rate == pytest.approx(10.5 * MB)
+    assert rig.share.rate == pytest.approx(10.5 * MB)
     rig.looks(0.35, acked=10 * MB)
     assert rig.state == "probing"
     rig.looks(0.1, acked=10 * MB)
     assert rig.state == "cruising"
-    assert rig.scavenger.rate == pytest.approx(9.8 * MB)
+    assert rig.share.rate == pytest.approx(9.8 * MB)
     rig.looks(2.4)
     assert rig.state == "cruising", "the next probe comes later"
     rig.looks(0.15)
@@ -261,8 +261,8 @@ def test_step_3_a_probe_that_brings_more_goes_on() -> None:
     rig.looks(0.5)
     rig.looks(0.4)
     assert rig.state == "probing"
-    assert rig.scavenger.capacity == pytest.approx(10.5 * MB)
-    assert rig.scavenger.rate == pytest.approx(1.25 * 10.5 * MB)
+    assert rig.share.capacity == pytest.approx(10.5 * MB)
+    assert rig.share.rate == pytest.approx(1.25 * 10.5 * MB)
 
 
 def test_step_3_the_queue_of_a_probe_is_drained() -> None:
@@ -288,10 +288,10 @@ def test_step_4_the_highest_rate_is_the_capacity() -> None:
         rig.look(queue_ms=20.0, acked=8 * MB)
     for acked in (9 * MB, 10 * MB, 9.9 * MB):
         rig.look(queue_ms=20.0, acked=acked)
-    assert rig.scavenger.rate == pytest.approx(0.8 * 9.9 * MB)
+    assert rig.share.rate == pytest.approx(0.8 * 9.9 * MB)
     rig.look(queue_ms=2.0, acked=9 * MB)
     assert rig.state == "cruising"
-    assert rig.scavenger.capacity == 10 * MB
+    assert rig.share.capacity == 10 * MB
 
 
 def test_step_4_a_slower_while_does_not_lower_it_much() -> None:
@@ -299,7 +299,7 @@ def test_step_4_a_slower_while_does_not_lower_it_much() -> None:
     rig.looks(0.1, queue_ms=6.0, acked=7 * MB)
     assert rig.state == "draining"
     rig.look(acked=7 * MB)
-    assert rig.scavenger.capacity == pytest.approx(9.7 * MB)
+    assert rig.share.capacity == pytest.approx(9.7 * MB)
 
 
 @pytest.mark.parametrize(("acked", "state"), [(8.4, "draining"), (8.2, "yielding")])

@@ -1,8 +1,8 @@
-"""A scavenger and its clock. Looks come every 50 ms, as in a run."""
+"""A background share and its clock. Looks come every 50 ms, as in a run."""
 
 from __future__ import annotations
 
-from s3_upload.control.share.background import Scavenger
+from s3_upload.control.share.background import BackgroundShare
 from s3_upload.control.share.link import Look
 from tests.unit.control.constants import BACKGROUND
 
@@ -11,10 +11,10 @@ TICK_S = 0.05
 
 
 class Rig:
-    """A scavenger and its clock. `base_s` 0.1: a step is 0.15 s while there is no queue."""
+    """A background share and its clock. `base_s` 0.1: a step is 0.15 s while there is no queue."""
 
     def __init__(self, base_s: float = 0.1) -> None:
-        self.scavenger = Scavenger(BACKGROUND)
+        self.share = BackgroundShare(BACKGROUND)
         self.base_s = base_s
         self.now = 0.0
 
@@ -27,21 +27,21 @@ class Rig:
             at_s=self.now,
             queue_s=queue_ms / 1e3,
             base_s=self.base_s,
-            bytes_per_s=self.scavenger.rate if acked is None else acked,
+            bytes_per_s=self.share.rate if acked is None else acked,
             loss=loss,
             fresh=True,
             busy=busy,
         )
-        return self.scavenger.decide(look, now=self.now)
+        return self.share.decide(look, now=self.now)
 
     def looks(self, seconds: float, **about: float) -> float:
         for _ in range(round(seconds / TICK_S)):
             self.look(**about)  # type: ignore[arg-type]
-        return self.scavenger.rate
+        return self.share.rate
 
     @property
     def state(self) -> str:
-        return str(self.scavenger.state)
+        return str(self.share.state)
 
 
 def cruising(capacity: float = 10 * MB, base_s: float = 0.1) -> Rig:
@@ -57,6 +57,6 @@ def cruising(capacity: float = 10 * MB, base_s: float = 0.1) -> Rig:
 def settled(base_s: float = 0.1) -> Rig:
     """Cruising, and a queue is not its own any more."""
     rig = cruising(base_s=base_s)
-    rig.scavenger._probe_after_s = 1e9
+    rig.share._probe_after_s = 1e9
     rig.looks(3.0 * (base_s + 0.05) + 0.1)
     return rig
