@@ -172,13 +172,15 @@ def _unsettled(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpe
 
 
 def _asked(report: UploadReport, heads: list[Record], first_s: float) -> list[Record]:
-    """Those that asked about this object: others ask whether the store is there."""
-    asks = [a for a in report.attempt_reports if a.operation == HEAD_OBJECT and a.request_s > 0.0]
-    firsts = (
-        next((head for head in heads if head.request.started_s >= first_s + ask.request_s), None)
-        for ask in asks
-    )
-    return [head for head in firsts if head is not None]
+    """Those that asked about this object. Others, which may come in the same moment, ask whether the store is
+    there: of several the one that was answered as the attempt says is its own."""
+    found = []
+    for ask in report.attempt_reports:
+        if ask.operation == HEAD_OBJECT and ask.request_s > 0.0:
+            after = [head for head in heads if head.request.started_s >= first_s + ask.request_s]
+            in_time = [head for head in after if head.request.started_s <= first_s + ask.ended_s]
+            found += [head for head in in_time if head.status == ask.status][:1] or after[:1]
+    return found
 
 
 def _received_success(outcome: Outcome, run: Run, key: str) -> bool:
