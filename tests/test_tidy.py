@@ -214,7 +214,7 @@ def map_of(text: str) -> set[str]:
 @pytest.mark.parametrize(
     ("unit", "text"),
     [
-        ("control", "from s3_upload.transfer.unit import Unit"),
+        ("control", "from s3_upload.transfer.tries import Request"),
         ("control", "import s3_upload.http1.pool"),
         ("s3", "from s3_upload.http1 import exchange"),
         ("http1", "from s3_upload.s3.operations import Operation"),
@@ -224,7 +224,7 @@ def map_of(text: str) -> set[str]:
         ("errors", "from s3_upload.report import SUCCESS"),
         ("api", "from s3_upload.cli.output import emit"),
         ("api", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from s3_upload.cli import main"),
-        ("cli", "from s3_upload.transfer.scheduler import Scheduler"),
+        ("cli", "from s3_upload.transfer.run import Run"),
         ("control", "from ..transfer import unit"),
         ("novelty", "x = 1"),
     ],
@@ -237,7 +237,7 @@ def test_a_wrong_arrow_is_seen(unit: str, text: str) -> None:
     ("unit", "text"),
     [
         ("transfer", "from s3_upload.control.retrying.retry import Retry"),
-        ("transfer", "from s3_upload.transfer import unit"),
+        ("transfer", "from s3_upload.transfer import tries"),
         ("cli", "from s3_upload import __version__, api"),
         ("http1", "import asyncio\nfrom s3_upload.http import Response"),
     ],

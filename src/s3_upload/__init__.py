@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from s3_upload.transfer.client import Client
     from s3_upload.transfer.outages import Notice
     from s3_upload.transfer.progress import Progress
-    from s3_upload.transfer.read_ahead import Sources
+    from s3_upload.transfer.pulling import Sources
 
 __version__ = "0.1.0"
 
@@ -125,7 +125,7 @@ _NAMES_IN = {
     "config": ("UploadConfig",),
     "sources.content_type": ("content_type_by_name",),
     "transfer.client": ("Client",),
-    "transfer.read_ahead": ("Sources",),
+    "transfer.pulling": ("Sources",),
     "transfer.outages": ("Notice",),
     "transfer.progress": ("Progress",),
     "errors": (

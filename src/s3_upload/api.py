@@ -1,8 +1,8 @@
 """`s3_upload_files`: joins the flow.
 
-files ──► Feed (Reader) ──► Scheduler ──► Attempts ──► client ──► S3
-                                ▲             │
-                timeout · retry · window ◄── AttemptReport
+files ──► ReadAhead ──► put, multipart ──► Requests ──► Attempts ──► client ──► S3
+                                               ▲             │
+                               timeout · retry · window ◄── AttemptReport
                                 │
                           UploadReport ──► progress · UploadSummary
 """
@@ -22,12 +22,12 @@ from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_
 from s3_upload.config import UploadConfig
 from s3_upload.control.concurrency.big_bodies import BulkBound
 from s3_upload.control.concurrency.prefixes import AcceptedRates
-from s3_upload.control.concurrency.window import AdaptiveWindow, FixedWindow, Window
+from s3_upload.control.concurrency.window import AdaptiveWindow, FixedWindow
 from s3_upload.control.retrying.outage import Outage
-from s3_upload.control.retrying.retry import Retry, Rng
+from s3_upload.control.retrying.retry import Retry
 from s3_upload.control.share.courtesy import CappedWindow, Courtesy, PacedTimeout
 from s3_upload.control.waiting.adaptive import AdaptiveTimeout
-from s3_upload.control.waiting.timeouts import OriginTimeout, Timeout
+from s3_upload.control.waiting.timeouts import OriginTimeout
 from s3_upload.errors import attach_summary, summary_of
 from s3_upload.observe.events import Events, Listener, Listening, events_for
 from s3_upload.pace import Pace
@@ -35,21 +35,20 @@ from s3_upload.processor import all_busy_s, busy_s, processors
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.sources.content_type import Guess
-from s3_upload.sources.files import Reader
-from s3_upload.sources.local_disk import Nearby, local_devices
+from s3_upload.sources.local_disk import local_devices
 from s3_upload.sources.source import ObjectSource
-from s3_upload.sources.version import Versions
 from s3_upload.threads import DaemonThreads
-from s3_upload.transfer.again import Again
 from s3_upload.transfer.client import Client, LoopBound
-from s3_upload.transfer.existing import Existing, not_overwriting
+from s3_upload.transfer.existing import not_overwriting
 from s3_upload.transfer.gate import Gate, GatedClient
-from s3_upload.transfer.observer import Gauges
+from s3_upload.transfer.given import Controls, Given, Runtime
 from s3_upload.transfer.outages import Notice
 from s3_upload.transfer.pacer import Pacer, lease_of
 from s3_upload.transfer.progress import Progress
-from s3_upload.transfer.read_ahead import MAX_STREAMS, Feed, Offload, Sources
-from s3_upload.transfer.scheduler import Scheduler
+from s3_upload.transfer.pulling import Sources
+from s3_upload.transfer.reading import Offload
+from s3_upload.transfer.run import Run
+from s3_upload.transfer.streams import MAX_STREAMS
 
 DEFAULT_MAX_CONNECTIONS = 10_000
 RESERVED_FILES = 64
@@ -58,38 +57,6 @@ the run begins; of the rest one half is used, since connections that are being r
 successors."""
 
 DefaultRequest = Callable[[ObjectSource], RequestFields | None]
-
-
-class Controls(msgspec.Struct, frozen=True):
-    """The decisions of one run: what `control/` has to say."""
-
-    timeout: Timeout
-    retry: Retry
-    window: Window
-    bulk: BulkBound | None = None
-    outage: Outage | None = None
-    rates: AcceptedRates | None = None
-
-
-class Runtime(msgspec.Struct, frozen=True):
-    """What one run takes from its surroundings; the simulator gives virtual ones.
-
-    `clock`: monotonic seconds.  `offload`: runs a blocking function off the loop; `offload_source` likewise
-    what is the caller's (iterables, files) and may never return, so that it keeps no other from its thread.
-    `pause` blocks for so many seconds, in a thread of `offload`.  `close`: the run needs it no more.
-    `local_devices`: see `sources.local_disk`.  `busy_s`: see `processor`; `all_busy_s` is for each
-    processor.
-    """
-
-    clock: Callable[[], float]
-    rng: Rng
-    offload: Offload
-    offload_source: Offload
-    pause: Callable[[float], None] = time.sleep
-    close: Callable[[], None] = lambda: None
-    local_devices: frozenset[int] = frozenset()
-    busy_s: Callable[[], float] = lambda: 0.0
-    all_busy_s: Callable[[], float] = lambda: 0.0
 
 
 def controls_for(config: UploadConfig, open_connections: int = 0) -> Controls:
@@ -300,52 +267,24 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
     notice: Notice | None = None,
     events: Events | None = None,
 ) -> UploadSummary:
-    scheduler = Scheduler(
-        client=client,
-        timeout=controls.timeout,
-        retry=controls.retry,
-        window=controls.window,
-        rng=runtime.rng,
-        clock=runtime.clock,
-        progress=progress,
-        hedging=config.hedge == "auto",
-        bulk=controls.bulk,
-        outage=controls.outage or Outage(0.0),
-        notice=notice,
-        rates=controls.rates,
-        events=events or Events(),
-    )
-    scheduler.skips_existing = config.if_exists == "skip"
-    if pacer is not None:
-        pacer.on_error = scheduler.fail
-    reader = Reader(
-        single_limit_bytes=config.multipart_threshold,
-        needs_sha256=client.needs_sha256,
-        checksum_algorithm=client.checksum_algorithm,
-        clock=runtime.clock,
-        pause=runtime.pause,
-        versions=Versions(config.source_check),
-    )
     fields_of = _fields_of(default_request)
     if config.if_exists != "overwrite":
         fields_of = not_overwriting(fields_of)
-    existing = Existing(config, client, bucket, fields_of, runtime.offload_source)
-    feed = Feed(
-        files,
-        sink=scheduler,
+    given = Given(
         bucket=bucket,
         config=config,
-        reader=reader,
-        offload=runtime.offload,
-        offload_source=runtime.offload_source,
-        nearby=Nearby(runtime.local_devices),
-        parts=client.parts,
+        controls=controls,
+        runtime=runtime,
         fields_of=fields_of,
-        existing=existing,
+        progress=progress,
+        notice=notice,
+        events=events or Events(),
+        pace=lambda: pace.latest if pace is not None else None,
     )
-    gauges = Gauges(runtime.busy_s, runtime.all_busy_s, lambda: pace.latest if pace is not None else None)
-    scheduler.attach(feed, Again(feed, reader, runtime.offload, scheduler), gauges)
-    return await scheduler.run()
+    run = Run(client, files, given)
+    if pacer is not None:
+        pacer.on_error = run.fail
+    return await run.run()
 
 
 def _fields_of(default_request: DefaultRequest | None) -> Callable[[ObjectSource], RequestFields]:

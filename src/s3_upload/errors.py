@@ -4,7 +4,7 @@ Rules:
 
 * `FailureKind` names the cause of one failed attempt, and each member carries its fate: what the
   algorithm does about it.  `s3/responses.py` and `http1/` choose the kind, `control/retrying/retry.py` reads
-  the fate, the scheduler acts.  Nothing else branches on errors.
+  the fate, `transfer/` acts.  Nothing else branches on errors.
 * A file that could not be uploaded is an `UploadError` inside its report and in
   `UploadSummary.failed`; it is raised only by `UploadSummary.raise_for_failures()`.
 * A cause that no other file would survive (no such bucket, wrong key, unknown host) is a

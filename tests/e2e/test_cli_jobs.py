@@ -324,12 +324,12 @@ def test_quiet_says_nothing_at_all(bare: dict[str, str], words: list[str], code:
 
 CRASHES = """
 from s3_upload.cli import main
-from s3_upload.transfer.scheduler import Scheduler
+from s3_upload.transfer.reporting import Reporting
 
 def report(self, report):
     raise ZeroDivisionError("a fault of ours")
 
-Scheduler.report = report
+Reporting._report = report
 main.run()
 """
 

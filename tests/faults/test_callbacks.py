@@ -14,10 +14,22 @@ from s3_upload.errors import SourceError
 from s3_upload.report import SummaryFold
 from s3_upload.sources.local_disk import Nearby
 from s3_upload.sources.source import ObjectSource
-from s3_upload.transfer.objects import Objects
+from s3_upload.transfer.line import Line
+from s3_upload.transfer.memory import Memory
+from s3_upload.transfer.multipart import MultipartUpload
+from s3_upload.transfer.parts_line import PartsLine, PartsUnderWay
+from s3_upload.transfer.prepare import Prepare
 from s3_upload.transfer.progress import Delivery
-from s3_upload.transfer.read_ahead import Feed
-from s3_upload.transfer.scheduler import Scheduler
+from s3_upload.transfer.pulling import Pulling
+from s3_upload.transfer.read_ahead import ReadAhead
+from s3_upload.transfer.reporting import Reporting
+from s3_upload.transfer.request import Requests
+from s3_upload.transfer.run import Run
+from s3_upload.transfer.senders import Senders
+from s3_upload.transfer.slots import Slots
+from s3_upload.transfer.streams import Streams
+from s3_upload.transfer.verdicts import Verdicts
+from s3_upload.transfer.waiting import Waiting
 from s3_upload.transfer.watchdog import Watchdog
 from tests.faults.actions import Rule, s3_error
 from tests.faults.uploads import PART_BYTES, upload
@@ -57,11 +69,16 @@ class BrokenError(Exception):
 
 
 PLACES: list[tuple[type, str]] = [
-    (Feed, "top_up"), (Feed, "release"), (Feed, "begin_parts"), (Feed, "_hand_out"), (Objects, "single"),
-    (Objects, "multipart"), (Nearby, "saw"), (Delivery, "deliver"), (SummaryFold, "add"),
-    (Scheduler, "feed_changed"), (Scheduler, "submit"), (Scheduler, "resume"), (Scheduler, "report"),
-    (Scheduler, "proceed"), (Scheduler, "backlogged"), (Scheduler, "_wake_one"), (Scheduler, "_slots"),
-    (Watchdog, "watch"), (Watchdog, "unwatch"),
+    (ReadAhead, "top_up"), (ReadAhead, "_start_batch"), (ReadAhead, "_start_part"), (Pulling, "pull"),
+    (Prepare, "record"), (Prepare, "sizes"),
+    (Senders, "send"), (Senders, "_go"), (Senders, "_send"), (Streams, "begin"), (Streams, "end"),
+    (PartsLine, "add"), (PartsUnderWay, "end"), (MultipartUpload, "begin_part"),
+    (MultipartUpload, "send_part"), (Nearby, "saw"),
+    (Memory, "hold"), (Memory, "release"), (Requests, "begin"), (Requests, "carry_out"), (Requests, "_ended"),
+    (Slots, "stand"), (Slots, "let_in"), (Slots, "leave"), (Line, "pop"), (Verdicts, "on"),
+    (Verdicts, "succeeded"), (Waiting, "add"), (Reporting, "ended"), (Reporting, "unread"),
+    (Delivery, "deliver"), (SummaryFold, "add"), (Run, "_changed"), (Watchdog, "watch"),
+    (Watchdog, "unwatch"),
 ]  # fmt: skip
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload.api import Controls, real_runtime, run_upload
+from s3_upload.api import real_runtime, run_upload
 from s3_upload.config import UploadConfig
 from s3_upload.control.retrying.retry import Retry
 from s3_upload.control.waiting.timeouts import OriginTimeout
 from s3_upload.http import Response
 from s3_upload.parts import StoreParts
+from s3_upload.transfer.given import Controls
 from tests.faults.actions import Delay, Reset, Serve, Stall, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, sources, stored, upload
 

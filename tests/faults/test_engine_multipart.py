@@ -322,7 +322,7 @@ def _exact(info: os.stat_result) -> dict[str, int]:
 def test_a_big_file_of_a_file_system_that_makes_up_inodes_and_times_is_uploaded(
     fault_server: StartFaultServer, big: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3_upload.api.Versions", partial(Versions, stat=MadeUp()))
+    monkeypatch.setattr("s3_upload.transfer.run.Versions", partial(Versions, stat=MadeUp()))
     server = fault_server()
     assert upload(server, [ObjectSource.file(big, "big")], settings=LITTLE_MEMORY).uploaded == 1
     assert stored(server) == {"big": BIG}

@@ -11,7 +11,8 @@ from s3_upload.errors import SourceError
 from s3_upload.request_fields import RequestFields
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.progress import MAX_BACKLOG
-from s3_upload.transfer.read_ahead import BATCH_COUNT, PULL_COUNT
+from s3_upload.transfer.pulling import PULL_COUNT
+from s3_upload.transfer.read_ahead import BATCH_COUNT
 from tests.faults.actions import Rule, s3_error
 from tests.faults.uploads import BUCKET, Reports, config, sources, stored, upload
 

@@ -14,7 +14,7 @@ import pytest
 
 from s3_upload.errors import FailureKind
 from s3_upload.sources.source import ObjectSource
-from s3_upload.transfer.read_ahead import MAX_STREAMS
+from s3_upload.transfer.streams import MAX_STREAMS
 from tests.faults.uploads import PART_BYTES, config, stored, upload
 
 if TYPE_CHECKING:

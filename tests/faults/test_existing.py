@@ -11,6 +11,7 @@ from s3_upload import FailureKind, RunError
 from s3_upload.observe.events import AttemptEnded, Event, ObjectBegun
 from s3_upload.report import SKIPPED
 from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.progress import MAX_BACKLOG
 from tests.faults.actions import Answer, Garbage, Request, Reset, Rule, Stall, s3_error
 from tests.faults.uploads import PART_BYTES, Reports, config, stored, upload
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from s3_upload import UploadSummary
+    from s3_upload import UploadReport, UploadSummary
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
 
@@ -222,3 +223,26 @@ def test_two_of_one_key_are_not_asked_about_at_a_time(fault_server: StartFaultSe
     files = [ObjectSource.data(text, "one") for text in (b"first", b"second")]
     summary = again(fault_server(), files)
     assert (summary.uploaded, [report.outcome for report in summary.failed]) == (1, ["same-key"])
+
+
+def test_reports_that_wait_for_a_slow_callable_keep_no_question_waiting_for_ever(
+    fault_server: StartFaultServer,
+) -> None:
+    """The backlog became full by reports of what is not read, and empty again: nobody looked at the line."""
+    skipped = [
+        ObjectSource(key=f"s{n}", path=f"/s{n}", skip_reason="is a socket") for n in range(MAX_BACKLOG)
+    ]
+    files = skipped + [ObjectSource.data(b"x", "a") for _ in range(20)]
+    files += [ObjectSource.data(b"y", f"b{n}") for n in range(3)]
+    seen: list[str] = []
+
+    async def progress(report: UploadReport) -> None:
+        seen.append(report.key)
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    server = fault_server()
+    summary = upload(server, files, settings=config(if_exists="skip"), progress=progress)
+    assert (summary.uploaded, len(summary.skipped), len(summary.failed)) == (4, MAX_BACKLOG, 19)
+    assert len(seen) == len(files)
+    assert stored(server) == {"a": b"x", "b0": b"y", "b1": b"y", "b2": b"y"}

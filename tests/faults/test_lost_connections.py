@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from s3_upload.api import Controls, real_runtime, run_upload
+from s3_upload.api import real_runtime, run_upload
 from s3_upload.control.concurrency.window import FixedWindow
 from s3_upload.control.retrying.retry import Retry
 from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.http1.connection import Connection
 from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.given import Controls
 from s3_upload.transfer.watchdog import Watchdog
 from tests.faults.actions import Delay, Reset, Rule, Stall
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run
@@ -75,7 +76,7 @@ def test_a_connection_lost_while_the_watchdog_looks_leaves_the_others_watched(
             asyncio.get_running_loop().call_soon(Known.made[0].look_now)
         lost(connection, error)
 
-    monkeypatch.setattr("s3_upload.transfer.scheduler.Watchdog", Known)
+    monkeypatch.setattr("s3_upload.transfer.sending.Watchdog", Known)
     monkeypatch.setattr(Connection, "connection_lost", connection_lost)
     path = tmp_path / "two parts"
     path.write_bytes(bytes(2 * PART_BYTES))

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload.api import Controls, controls_for, real_runtime, run_upload
+from s3_upload.api import controls_for, real_runtime, run_upload
 from s3_upload.control.concurrency.window import AdaptiveWindow, Tuning
 from s3_upload.control.retrying.retry import ASK_RETRIES
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.request_fields import RequestFields
 from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.given import Controls
 from tests.faults.actions import Action, Answer, Request, Reset, Rule, Torn, s3_error
 from tests.faults.model import S3Model
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, quick, run, sources, stored, upload

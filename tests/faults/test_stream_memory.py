@@ -13,7 +13,7 @@ import pytest
 from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
 from s3_upload.sources.source import ObjectSource
-from s3_upload.transfer.read_ahead import MAX_STREAMS
+from s3_upload.transfer.streams import MAX_STREAMS
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored, upload
 
 if TYPE_CHECKING:

@@ -115,6 +115,10 @@ ENDS_WELL: dict[str, tuple[Sequence[Rule], tuple[int, ...]]] = {
         [complete(said(400, "InvalidPart"), nth=1)],
         (1, 3, 2, 0, 0, 1),
     ),
+    "Complete is lost and was not done, then 400 InvalidPart": (
+        [complete(Reset(), nth=1), complete(said(400, "InvalidPart"), nth=1)],
+        (1, 3, 3, 1, 0, 1),
+    ),
 }
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import uvloop
 
-from s3_upload.api import Controls, controls_for, real_runtime, run_upload, s3_upload_files
+from s3_upload.api import controls_for, real_runtime, run_upload, s3_upload_files
 from s3_upload.clients.s3 import S3Client
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.control.retrying.retry import Retry
 from s3_upload.control.retrying.retry import Tuning as RetryTuning
 from s3_upload.s3.credentials import Credentials
 from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.given import Controls
 from tests.faults.actions import Stall
 
 if TYPE_CHECKING:

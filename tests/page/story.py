@@ -10,11 +10,11 @@ from __future__ import annotations
 import random
 from functools import cache
 
-from s3_upload.api import Controls
 from s3_upload.cli.page import page_html
 from s3_upload.config import UploadConfig
 from s3_upload.observe.events import Events, LimitsChanged, Listening, StoreBack
 from s3_upload.observe.history import History
+from s3_upload.transfer.given import Controls
 from tests.sim.loop import START_S, SimLoop
 from tests.sim.network import Network
 from tests.sim.run import Meddling, run_world

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from s3_upload.api import Controls, Runtime, controls_for, run_upload
+from s3_upload.api import controls_for, run_upload
 from s3_upload.clients.s3 import S3Client
 from s3_upload.observe.events import Events
 from s3_upload.report import UploadReport, UploadSummary
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.transfer.client import Client
+from s3_upload.transfer.given import Controls, Runtime
 from tests.faults.model import S3Model
 from tests.sim.disk import SimDisk
 from tests.sim.handshake import Address

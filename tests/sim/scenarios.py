@@ -22,13 +22,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from s3_upload.api import Controls, controls_for
+from s3_upload.api import controls_for
 from s3_upload.config import UploadConfig
 from s3_upload.control.concurrency.window import FixedWindow
 from s3_upload.control.retrying.retry import Retry
 from s3_upload.control.waiting.timeouts import OriginTimeout, Timeouts
 from s3_upload.errors import FailureKind
 from s3_upload.report import AttemptReport
+from s3_upload.transfer.given import Controls
 from tests.sim.loop import START_S, SimLoop
 from tests.sim.run import Meddling, Outcome, run_world
 from tests.sim.server import Faults, StoreSpec

@@ -16,12 +16,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from s3_upload.api import Runtime, controls_for, run_upload
+from s3_upload.api import controls_for, run_upload
 from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.report import PaceReport
 from s3_upload.s3.credentials import Credentials
 from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.given import Runtime
 from tests.faults.model import S3Model
 from tests.sim.disk import PATTERN, SimDisk
 from tests.sim.handshake import Address

@@ -31,8 +31,9 @@ from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.attempt import Attempts
-from s3_upload.transfer.unit import Unit, Upload
-from s3_upload.transfer.watchdog import MIN_SLEEP_S, InFlight, Watchdog
+from s3_upload.transfer.record import Record
+from s3_upload.transfer.tries import Attempt, Request
+from s3_upload.transfer.watchdog import MIN_SLEEP_S, Watchdog
 from tests.faults.model import S3Model
 from tests.sim.handshake import Address
 from tests.sim.loop import START_S, SimLoop, Stuck
@@ -165,27 +166,27 @@ class Schedule:
         for number in range(self.rng.randint(1, 6)):
             source = ObjectSource.data(b"", str(number))
             body, sha256 = self.rng.choice(tuple(BODIES.items()))
-            upload = Upload(number, source, len(body), started_s=0.0, est_MBps=1.0)
+            record = Record(number, source, len(body), 0.0, 1.0, [])
             operation = Operation(name=PUT_OBJECT, bucket="bucket", key=str(number), body=body, sha256=sha256)
-            unit = Unit(upload, operation)
-            self._begin(unit, hedge=False, delay_s=self.rng.choice((0.0, self.rng.uniform(0.0, 2.0))))
+            request = Request(record, operation)
+            self._begin(request, hedge=False, delay_s=self.rng.choice((0.0, self.rng.uniform(0.0, 2.0))))
         self._plan_loss()
         while self.tasks:
             await asyncio.wait(set(self.tasks))
         await client.aclose()
 
-    def _begin(self, unit: Unit, *, hedge: bool, delay_s: float = 0.0) -> None:
+    def _begin(self, request: Request, *, hedge: bool, delay_s: float = 0.0) -> None:
         async def attempt() -> None:
             await asyncio.sleep(delay_s)
-            outcome = await self.attempts.make(unit, hedge=hedge)
+            outcome = await self.attempts.make(request, hedge=hedge)
             self.tally.counts[outcome.report.timer or outcome.report.outcome] += 1
 
         task = self.loop.create_task(attempt())
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def _hedge(self, attempt: InFlight) -> bool:
-        self._begin(attempt.unit, hedge=True)
+    def _hedge(self, attempt: Attempt) -> bool:
+        self._begin(attempt.request, hedge=True)
         return True
 
     def _check(self) -> None:

@@ -92,7 +92,7 @@ class Line:
             client,
             bound,
             lambda: self.now,
-            resume=self.went.append,
+            put_back=self.went.extend,
             room=self._room,
             fail=self.errors.append,
         )
@@ -100,8 +100,8 @@ class Line:
     def _room(self) -> None:
         self.rooms += 1
 
-    def admit(self, *units: Any) -> list[bool]:
-        return [self.line.admit(unit) for unit in units]
+    def admit(self, *standers: Any) -> list[bool]:
+        return [self.line.admit(one) for one in standers]
 
 
 def test_a_fifth_waits_until_one_leaves(monkeypatch: Any) -> None:

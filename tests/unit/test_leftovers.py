@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from s3_upload.http import Response
 from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, LIST_PARTS, Operation
-from s3_upload.transfer.abort import LATER_S, Leftovers
+from s3_upload.transfer.abort import LATER_S, Unfinished
 from s3_upload.transfer.client import Client
 
 GONE = Response(404, {}, b"<Error><Code>NoSuchUpload</Code></Error>")
@@ -38,50 +38,53 @@ class Store:
         return Response(204, {}, b"") if operation.name == ABORT_MULTIPART_UPLOAD else GONE
 
 
-def run(main: Callable[[Store, Leftovers], Coroutine[Any, Any, None]]) -> Store:
+def run(main: Callable[[Store, Unfinished], Coroutine[Any, Any, None]]) -> Store:
     async def with_store() -> Store:
         store = Store()
-        await main(store, Leftovers(cast("Client", store), store.now))
+        await main(store, Unfinished(cast("Client", store), store.now))
         return store
 
     return asyncio.run(with_store())
 
 
 def test_it_is_tried_again_when_the_store_answers_but_not_at_once() -> None:
-    async def main(store: Store, leftovers: Leftovers) -> None:
-        leftovers.answered()
-        leftovers.add(abort("a"))
-        leftovers.answered()
+    async def main(store: Store, unfinished: Unfinished) -> None:
+        unfinished.answered()
+        unfinished.try_later(abort("a"))
+        unfinished.answered()
         store.now_s += LATER_S - 0.1
-        leftovers.answered()
+        unfinished.answered()
         await asyncio.sleep(0)
         assert store.sent == []
         store.now_s += 0.2
-        leftovers.answered()
-        leftovers.answered()
+        unfinished.answered()
+        unfinished.answered()
         await store.asked.wait()
-        await leftovers.finish([])
+        await unfinished.finish()
 
     assert set(run(main).sent) == {(ABORT_MULTIPART_UPLOAD, "a"), (LIST_PARTS, "a")}
 
 
 def test_at_the_end_all_are_tried_with_those_that_are_open() -> None:
-    async def main(store: Store, leftovers: Leftovers) -> None:
-        leftovers.add(abort("a"))
-        assert await leftovers.finish([abort("open")]) == []
+    async def main(store: Store, unfinished: Unfinished) -> None:
+        unfinished.try_later(abort("a"))
+        unfinished.begin(abort("open"))
+        unfinished.begin(abort("completed"))
+        unfinished.end(abort("completed"))
+        assert await unfinished.finish() == []
 
     assert {key for _, key in run(main).sent} == {"a", "open"}
 
 
 def test_a_try_that_is_under_way_at_the_end_is_begun_anew() -> None:
-    async def main(store: Store, leftovers: Leftovers) -> None:
+    async def main(store: Store, unfinished: Unfinished) -> None:
         store.stuck = True
-        leftovers.add(abort("a"))
+        unfinished.try_later(abort("a"))
         store.now_s += LATER_S
-        leftovers.answered()
+        unfinished.answered()
         await store.asked.wait()
         store.stuck = False
-        assert await leftovers.finish([]) == []
+        assert await unfinished.finish() == []
 
     tries = [(ABORT_MULTIPART_UPLOAD, "a"), (ABORT_MULTIPART_UPLOAD, "a"), (LIST_PARTS, "a")]
     assert run(main).sent == tries

@@ -8,7 +8,8 @@ from s3_upload.control.retrying.budget import RetryTuning
 from s3_upload.control.retrying.retry import Retry
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.sources.source import ObjectSource
-from s3_upload.transfer.unit import Unit, Upload
+from s3_upload.transfer.record import Record
+from s3_upload.transfer.tries import Request
 from s3_upload.transfer.waiting import DROUGHT_S, RELEASED, Waiting
 from tests.unit.watchdog_rig import Loop
 
@@ -31,11 +32,16 @@ class Rig:
         self.waiting = Waiting(self.retry, self.loop.now, loop, self.errors.append)
         self.gone: list[str] = []
 
-    def add(self, key: str, delay_s: float, *, asked_s: float = 0.0, cost: float = COST_TRANSIENT) -> Unit:
-        upload = Upload(0, ObjectSource.data(b"", key), 0, started_s=0.0, est_MBps=0.0)
-        unit = Unit(upload, Operation(name=PUT_OBJECT, bucket="b", key=key), retry_cost=cost)
-        self.waiting.add(unit, delay_s, lambda unit: self.gone.append(unit.operation.key), asked_s=asked_s)
-        return unit
+    def add(self, key: str, delay_s: float, *, asked_s: float = 0.0, cost: float = COST_TRANSIENT) -> Request:
+        record = Record(0, ObjectSource.data(b"", key), 0, 0.0, 0.0, [])
+        request = Request(record, Operation(name=PUT_OBJECT, bucket="b", key=key), cost=cost)
+
+        def go() -> bool:
+            self.gone.append(key)
+            return True
+
+        self.waiting.add(request, delay_s, go, asked_s=asked_s)
+        return request
 
     def succeed(self) -> None:
         self.waiting.succeeded()

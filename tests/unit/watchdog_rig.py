@@ -14,8 +14,9 @@ from s3_upload.control.waiting.adaptive import SMALL_BYTES
 from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.http1.exchange import Exchange
 from s3_upload.s3.operations import PUT_OBJECT, Operation
-from s3_upload.transfer.unit import Unit, Upload
-from s3_upload.transfer.watchdog import InFlight, Watchdog
+from s3_upload.transfer.record import Record
+from s3_upload.transfer.tries import Attempt, Request
+from s3_upload.transfer.watchdog import Watchdog
 from tests.unit.control.constants import SPECULATION
 
 ALLOWED = Timeouts(connect_s=3.0, total_s=300.0, stall_s=5.0, response_s=2.0, hedge_s=0.5)
@@ -76,9 +77,9 @@ class Rig:
         self.budget = SpeculationBudget(TIME_PAYS_NOTHING)
         while self.credit > credit:
             self.budget.take(now=self.loop.now_s)
-        self.allowed: dict[InFlight, Timeouts] = {}
+        self.allowed: dict[Attempt, Timeouts] = {}
         self.cuts: list[tuple[float, str]] = []
-        self.hedges: list[InFlight] = []
+        self.hedges: list[Attempt] = []
         self.errors: list[BaseException] = []
         self.may_hedge = may_hedge
         loop = cast("asyncio.AbstractEventLoop", self.loop)
@@ -95,7 +96,7 @@ class Rig:
     def credit(self) -> float:
         return self.budget.credit(now=self.loop.now_s)
 
-    def _hedge(self, attempt: InFlight) -> bool:
+    def _hedge(self, attempt: Attempt) -> bool:
         self.hedges.append(attempt)
         return self.may_hedge
 
@@ -105,8 +106,8 @@ class Rig:
         *,
         sent: bool = True,
         big: bool = False,
-        copy_of: InFlight | None = None,
-    ) -> InFlight:
+        copy_of: Attempt | None = None,
+    ) -> Attempt:
         """A watched attempt that begins now; `sent`: it has been taken in, too; `big`: more than
         `SMALL_BYTES`."""
         attempt = self.handshake(timeouts, big=big, copy_of=copy_of)
@@ -114,24 +115,24 @@ class Rig:
         return attempt
 
     def handshake(
-        self, timeouts: Timeouts = ALLOWED, *, big: bool = False, copy_of: InFlight | None = None
-    ) -> InFlight:
+        self, timeouts: Timeouts = ALLOWED, *, big: bool = False, copy_of: Attempt | None = None
+    ) -> Attempt:
         """A watched attempt that has no connection yet."""
         body = bytes(SMALL_BYTES + big)
         operation = Operation(name=PUT_OBJECT, bucket="bucket", key="key", body=body)
-        unit = copy_of.unit if copy_of else Unit(cast("Upload", None), operation)
+        request = copy_of.request if copy_of else Request(cast("Record", None), operation)
         exchange = Exchange(self.loop.now, timeouts.connect_s)
-        attempt = InFlight(unit, exchange, timeouts, hedge=copy_of is not None)
-        unit.in_flight.append(attempt)
+        attempt = Attempt(request, exchange, timeouts, hedge=copy_of is not None)
+        request.in_flight.append(attempt)
         self.allowed[attempt] = timeouts
         self.watchdog.watch(attempt)
         return attempt
 
-    def begin(self, attempt: InFlight, *, sent: bool = True) -> None:
+    def begin(self, attempt: Attempt, *, sent: bool = True) -> None:
         attempt.exchange.request_s = self.loop.now_s
         attempt.exchange.sent_s = self.loop.now_s if sent else 0.0
         attempt.exchange.abort = lambda reason: self._end(attempt, reason)
 
-    def _end(self, attempt: InFlight, reason: str) -> None:
+    def _end(self, attempt: Attempt, reason: str) -> None:
         self.cuts.append((self.loop.now_s, reason))
         self.watchdog.unwatch(attempt)

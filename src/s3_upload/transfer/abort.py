@@ -1,8 +1,8 @@
-"""Aborts what the store holds of unfinished multipart uploads: at the end of a run that was stopped, and of
-those whose abort failed (in an outage, say), when the store answers again and at the end of any run.
+"""Aborts what the store holds of unfinished multipart uploads.  At the end of a run these are all that are
+left; before that, when the store answers again, those whose abort has failed (in an outage, say).
 
-Best effort, in bounded time: parts left behind are billed until a lifecycle rule ends them.  A part
-that was on its way when its upload was aborted may still have been stored, so after each abort the
+Best effort, in bounded time.  Parts left behind are billed until a lifecycle rule ends them.  A part
+that was on its way when its upload was aborted may still have been stored.  So after each abort the
 parts are listed, and the upload is aborted again until there are none (S3's own advice,
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html).
 """
@@ -25,51 +25,62 @@ ABORT_GRACE_S = 5.0
 """How long the end of a run, or a later try, may take to abort multipart uploads."""
 MAX_ABORTS_AT_ONCE = 32
 ABORT_AGAIN_S = 0.2
-"""The wait before a next try to abort; their number is bounded by the time."""
+"""The wait before the next try to abort; ABORT_GRACE_S bounds their number."""
 LATER_S = 5.0
-"""After an abort has failed nothing is aborted for so long, though the store answers."""
+"""After an abort has failed none is tried for so long, though the store answers."""
 
 
-class Leftovers:
-    """Multipart uploads whose abort has failed."""
+class Unfinished:
+    """Multipart uploads that are begun and not ended, and those whose abort has failed."""
 
     def __init__(self, client: Client, now: Callable[[], float]) -> None:
         self._client = client
         self._now = now
-        self._aborts: list[Operation] = []
+        self._open: list[Operation] = []
+        self._left: list[Operation] = []
         self._not_before_s = 0.0
         self._trying: asyncio.Task[None] | None = None
 
-    def add(self, abort: Operation) -> None:
+    def begin(self, abort: Operation) -> None:
+        """What `abort` aborts is begun."""
+        self._open.append(abort)
+
+    def end(self, abort: Operation) -> None:
+        """It is completed, or the store has nothing of it."""
+        self._open.remove(abort)
+
+    def try_later(self, abort: Operation) -> None:
         """`abort` was tried in vain."""
-        self._aborts.append(abort)
+        self._left.append(abort)
         self._not_before_s = self._now() + LATER_S
 
     def answered(self) -> None:
         """The store serves requests: perhaps it takes aborts again."""
-        if not self._aborts or self._now() < self._not_before_s:
+        if not self._left or self._now() < self._not_before_s:
             return
         if self._trying is None or self._trying.done():
             self._trying = asyncio.get_running_loop().create_task(self._try_again())
 
-    async def finish(self, others: Iterable[Operation]) -> list[str]:
-        """At the run's end: tries all once more, and `others`. Returns the keys of those that may be left."""
+    async def finish(self) -> list[str]:
+        """At the run's end: aborts all. Returns the keys of those that may be left."""
+        # What is being tried is still among those left, and is tried with all of them.
         if self._trying is not None:
             self._trying.cancel()
             await asyncio.gather(self._trying, return_exceptions=True)
-        left = await abort_all(self._client, self._now, [*self._aborts, *others])
+        left = await abort_all(self._client, self._now, [*self._left, *self._open])
         return [abort.key for abort in left]
 
     async def _try_again(self) -> None:
-        tried = tuple(self._aborts)
+        tried = tuple(self._left)
         left = await abort_all(self._client, self._now, tried)
-        self._aborts = [abort for abort in self._aborts if abort not in tried or abort in left]
+        # Others may have been added meanwhile.
+        self._left = [abort for abort in self._left if abort not in tried or abort in left]
         self._not_before_s = self._now() + LATER_S
 
 
 async def abort_all(client: Client, now: Callable[[], float], aborts: Iterable[Operation]) -> list[Operation]:
-    """Carries out `aborts`, each until the store has no parts of its upload, within ABORT_GRACE_S. Returns
-    those that were not done by then."""
+    """Carries out `aborts`, each until the store has no parts of its upload. Returns those that were not
+    done after ABORT_GRACE_S."""
     slots = asyncio.Semaphore(MAX_ABORTS_AT_ONCE)
 
     async def send(operation: Operation) -> Response:
@@ -98,6 +109,7 @@ async def _is_gone(operation: Operation, send: Callable[[Operation], Awaitable[R
     """Whether nothing is left to abort, or nothing can be done about it."""
     try:
         failure = classify(operation.name, await send(operation))
+        # A part that was on its way may have been stored after the abort.
         if failure is None:
             listing = msgspec.structs.replace(operation, name=LIST_PARTS)
             answer = await send(listing)

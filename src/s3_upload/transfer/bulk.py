@@ -3,7 +3,7 @@
 Rules:
 
 * What is bulk and may not go yet waits in a line of its own, in order; all else goes past it.
-* The connections are looked at every TICK_S while bulk is under way, and else not at all.
+* The connections are looked at every TICK_S while bulk is under way, and at no other time.
 * Where nothing is known of the connections (adapters, other systems), or the pace is bounded (`pacer.py`,
   which bounds all requests), there is no bound here: the window is the only one.
 """
@@ -19,7 +19,7 @@ from s3_upload.control.concurrency.big_bodies import BulkBound
 from s3_upload.control.share.link import LinkView
 from s3_upload.transfer.client import Client, PacedClient
 from s3_upload.transfer.guard import Fail, guarded
-from s3_upload.transfer.unit import Unit
+from s3_upload.transfer.line import Stander
 
 TICK_S = 0.05
 
@@ -27,7 +27,7 @@ TICK_S = 0.05
 class BulkLine:
     """See the module's rules. `bound` None: no bound.
 
-    `resume`: a unit that waited may go. `room`: more may be read.  `fail` ends the run.
+    `put_back`: those that waited may go. `room`: more may be read.  `fail` ends the run.
     """
 
     def __init__(
@@ -36,18 +36,18 @@ class BulkLine:
         bound: BulkBound | None,
         now: Callable[[], float],
         *,
-        resume: Callable[[Unit], None],
+        put_back: Callable[[list[Stander]], None],
         room: Callable[[], None],
         fail: Fail,
     ) -> None:
         self._client = client if isinstance(client, PacedClient) and client.sees else None
         self._bound = bound if self._client is not None else None
         self._now = now
-        self._resume = resume
+        self._put_back = put_back
         self._room = room
         self._tick = guarded(fail, self._look)
         self._view = LinkView()
-        self._waiting: deque[Unit] = deque()
+        self._waiting: deque[Stander] = deque()
         self._in_flight = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -63,18 +63,19 @@ class BulkLine:
 
     @property
     def max_requests(self) -> float:
-        """How many requests with big bodies there may be, while there are any; math.inf else."""
+        """How many requests with big bodies there may be; math.inf while there are none."""
         return self._bound.bound if self._bound is not None and self._in_flight else math.inf
 
-    def admit(self, unit: Unit) -> bool:
-        """Whether `unit`, which is bulk, may go now; else it waits here."""
+    def admit(self, stander: Stander) -> bool:
+        """Whether `stander`, which is bulk, may go now; else it waits here."""
         if self._bound is None:
             return True
         if self._in_flight >= self._bound.bound:
-            self._waiting.append(unit)
+            self._waiting.append(stander)
             return False
         self._in_flight += 1
-        if self._timer is None:  # the first look comes when the others have had time to begin
+        # The first look comes a tick later, when the others have had time to begin.
+        if self._timer is None:
             self._arm()
         return True
 
@@ -93,8 +94,10 @@ class BulkLine:
 
     def _let_in(self) -> None:
         assert self._bound is not None
-        for _ in range(min(len(self._waiting), self._bound.bound - self._in_flight)):
-            self._resume(self._waiting.popleft())
+        # They are counted when they come to `admit` again: until then they have no slot.
+        count = min(len(self._waiting), self._bound.bound - self._in_flight)
+        if count > 0:
+            self._put_back([self._waiting.popleft() for _ in range(count)])
 
     def _arm(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
@@ -102,6 +105,7 @@ class BulkLine:
     def _look(self) -> None:
         assert self._client is not None
         assert self._bound is not None
+        # With nothing big under way there is nothing to learn: the next admission arms the timer.
         if self._in_flight == 0:
             self._timer = None
             return
@@ -109,6 +113,7 @@ class BulkLine:
         now = self._now()
         before = self._bound.bound
         look = self._view.look(self._client.samples(), now=now)
+        # A lower bound cuts nothing off: those under way end, and fewer follow.
         if self._bound.decide(look, self._in_flight, now=now) > before:
             self._let_in()
             self._room()

@@ -2,13 +2,13 @@
 
 Rules:
 
-* A small body is in the network before its pace matters, so it waits here for its turn; a big one is left
-  to the kernel, or waits here too where that does not pace.
+* A small body is in the network before its pace matters, so it waits here for its turn.  A big one is left
+  to the kernel, or waits here too where the kernel does not pace.
 * What only asks (HeadObject and the like) weighs nothing, and may ask whether the store is there.
 * Whoever waits goes in the order of coming; nothing waits once the gate is open.
 
-Theory of operation: a token bucket, refilled at every tick with at most BURST_S of the rate.  A request may
-begin while there are any tokens, and takes as many as it has bytes: also more than there are.
+Theory of operation.  A token bucket is refilled at every tick, and never holds more than BURST_S of the rate.
+A request may begin while there are any tokens.  It takes as many as it has bytes, even more than there are.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Gate:
         elapsed_s, self._last_s = now - self._last_s, now
         self._small_only = small_only
         burst = bytes_per_s * BURST_S
+        # While the gate is open the tokens are infinite: at the first bound one burst of them is left.
         self._tokens = min(burst, self._tokens + bytes_per_s * elapsed_s)
         self._let_in()
 
@@ -61,6 +62,7 @@ class Gate:
         if self._tokens == math.inf or (self._small_only and size > SMALL_BYTES):
             return
         size += HEAD_BYTES
+        # A large body may begin on few tokens; those after it wait until its bytes are paid for.
         if self._tokens > 0.0 and not self._queue:
             self._tokens -= size
             return
@@ -71,14 +73,15 @@ class Gate:
     def _let_in(self) -> None:
         while self._queue and self._tokens > 0.0:
             turn, size = self._queue.popleft()
-            if not turn.done():  # else it was cancelled
+            # One that was cancelled takes no tokens.
+            if not turn.done():
                 turn.set_result(None)
                 self._tokens -= size
 
 
 class GatedClient:
     """A client whose requests go through the gate first. `on_big`: called when a big one begins.  `lease`:
-    the run's, for the client."""
+    that of the run."""
 
     def __init__(self, client: Client, gate: Gate, on_big: Callable[[], None], lease: object = None) -> None:
         self._client = client
@@ -104,6 +107,7 @@ class GatedClient:
 
     async def send(self, operation: Operation, exchange: Exchange) -> Response:
         size = len(operation.body)
+        # A probe of a store that may be away must not wait behind bodies.
         if operation.name not in ASKING:
             await self._gate.enter(size)
         if size > SMALL_BYTES:

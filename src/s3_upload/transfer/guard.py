@@ -1,7 +1,7 @@
 """Callbacks that the event loop calls, and whose exceptions end the run.
 
-A loop prints what a callback raises and goes on: what the callback was to do is never done, and who
-waits for it waits for ever.  So an exception here has one way: it ends the run, which then raises it.
+A loop prints what a callback raises and goes on.  What the callback was to do is never done, and who
+waits for it waits for ever.  So an exception here ends the run, which then raises it.
 """
 
 from __future__ import annotations
@@ -15,22 +15,24 @@ Fail = Callable[[BaseException], None]
 
 
 def guarded(fail: Fail, act: Callable[..., None]) -> Callable[..., None]:
-    """`act`, for the loop to call: what it raises goes to `fail`."""
+    """`act`, for the loop to call: `fail` is told what it raises."""
 
     def call(*arguments: Any) -> None:
         try:
             act(*arguments)
-        except (Exception, asyncio.CancelledError) as error:  # in a callback nobody is cancelled
+        # Nobody is cancelled in a callback, so a CancelledError is an error like any other.
+        except (Exception, asyncio.CancelledError) as error:
             fail(error)
 
     return call
 
 
 async def undisturbed(work: Coroutine[Any, Any, None]) -> None:
-    """Awaits `work` to its end, also when this is cancelled meanwhile (a second Ctrl-C), as it then is."""
+    """Awaits `work` to its end. A cancellation meanwhile (a second Ctrl-C) takes effect after that."""
     ending = asyncio.get_running_loop().create_task(work)
     cancelled = False
     while not ending.done():
+        # If this is cancelled, `wait` leaves the task alone.
         try:
             await asyncio.wait([ending])
         except asyncio.CancelledError:

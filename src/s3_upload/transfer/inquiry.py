@@ -2,11 +2,13 @@
 
 Rules:
 
-* Where an answer proves no success (`Verdict.ASK`), it is asked at once, in the slot of the attempt.
-* Where CompleteMultipartUpload is not answered, it is asked beside the open request: after ASK_AFTER_S, then
-  in waits that double.  Making a large object may take a store minutes, so the request is not cut; but an
-  answer that was lost on the way comes never.
-* What is proven (`s3/proof.py`) ends the unit as a success.  Anything else leaves all as it was.
+* Where an answer proves no success (`Verdict.ASK`), the store is asked at once, in the slot of the attempt.
+* Where CompleteMultipartUpload is not answered, the store is asked beside the open request, after ASK_AFTER_S
+  and then in waits that double.  A store may need minutes for a large object, so the request is not cut.  But
+  an answer that was lost on the way never comes.
+* Where a request is given up that the store may have carried out (`Request.ambiguous`), the store is asked by
+  a request like any other.
+* What is proven (`s3/proof.py`) is a success.  Anything else leaves all as it was.
 """
 
 from __future__ import annotations
@@ -14,95 +16,92 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from s3_upload.http import Response
+from s3_upload.http import Response, SlicedBody
 from s3_upload.report import AttemptReport
+from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, HEAD_OBJECT, Operation
+from s3_upload.s3.proof import disproof, etag_of, etag_of_parts
 from s3_upload.transfer.attempt import Attempts
-from s3_upload.transfer.guard import guarded
-from s3_upload.transfer.sink import Sink
-from s3_upload.transfer.unit import Unit
+from s3_upload.transfer.record import Record
+from s3_upload.transfer.tries import Request
 
 ASK_AFTER_S = 8.0
 """After the request was sent.  S3 answers most CompleteMultipartUploads in a second or two."""
 ROUNDING_S = 1e-3
-"""A shorter rest is rounding, and a timer for it would not move the clock."""
+"""A shorter rest is a rounding error, and a timer for it would not move the clock."""
+
+
+def question_about(record: Record, sent: Operation) -> Request:
+    """Asks whether what `sent` makes is there."""
+    head = Operation(name=HEAD_OBJECT, bucket=sent.bucket, key=sent.key, fields=sent.fields)
+    return Request(record, head)
+
+
+def etag_of_sent(sent: Operation) -> str:
+    """The ETag that S3 makes of what was sent, without quotes; "" where that cannot be known."""
+    if sent.name == COMPLETE_MULTIPART_UPLOAD:
+        return etag_of_parts(sent.parts)
+    # A body in slices is not in memory, and would have to be read again for its MD5.
+    return "" if isinstance(sent.body, SlicedBody) else etag_of(sent.body)
+
+
+def why_not_ours(record: Record, sent: Operation, etag: str, found: Response) -> str:
+    """Why HeadObject's answer `found` does not prove that what was `sent`, of which S3 would make `etag`, is
+    there; "" where it does."""
+    return disproof(
+        found,
+        size=record.size,
+        checksum=sent.checksum,
+        etag=etag,
+        age_s=record.attempt_reports[-1].ended_s - record.started_s,
+        fields=sent.fields,
+    )
 
 
 class Inquiries:
-    """See the module's rules. `learn` is told of each answer; `proven` ends a unit by what was found."""
+    """See the module's rules. `learn` is told of each answer."""
 
     def __init__(
-        self,
-        attempts: Attempts,
-        loop: asyncio.AbstractEventLoop,
-        sink: Sink,
-        learn: Callable[[Unit, AttemptReport], None],
-        proven: Callable[[Unit, Response], None],
+        self, attempts: Attempts, now: Callable[[], float], learn: Callable[[Request, AttemptReport], None]
     ) -> None:
         self._attempts = attempts
-        self._loop = loop
-        self._sink = sink
+        self._now = now
         self._learn = learn
-        self._proven = proven
-        self._look = guarded(sink.fail, self._look_at)
-        self._asked = guarded(sink.fail, self._after_asking)
-        self._timers: dict[Unit, asyncio.TimerHandle] = {}
-        self._asking: set[asyncio.Task[None]] = set()
 
-    async def ask(self, unit: Unit) -> tuple[Response | None, str]:
-        """What proves that what `unit` sent is there; or None, and why nothing does."""
-        upload = unit.upload
-        question = upload.question_about(unit)
+    async def ask(self, request: Request) -> tuple[Response | None, str]:
+        """What proves that what `request` sent is there; or None, and why nothing does."""
+        record, sent = request.record, request.operation
+        question = question_about(record, sent)
         answer = await self._attempts.make(question, hedge=False)
+        # The store had closed an idle connection: that says nothing of the object, and is no try.
         if answer.exchange.stale:
-            question.fresh = True
+            question.goes_elsewhere(fresh=True)
             answer = await self._attempts.make(question, hedge=False)
-        self._learn(unit, answer.report)
-        if not unit.settled:
-            upload.attempt_reports.append(answer.report)
+        self._learn(request, answer.report)
+        # What ends after the request has no place in its object's report.
+        if not request.settled:
+            record.attempted(answer.report)
         if answer.response is not None:
-            why_not = upload.disproof(unit, answer.response)
+            why_not = why_not_ours(record, sent, etag_of_sent(sent), answer.response)
             return (None, why_not) if why_not else (Response(200, answer.response.headers), "")
         assert answer.failure is not None
         return None, f"it answered {answer.failure.status}" if answer.failure.status else "no answer"
 
-    def watch(self, unit: Unit) -> None:
-        """Asks whenever `unit`, which completes an object, waits for long."""
-        self._arm(unit, ASK_AFTER_S, ASK_AFTER_S)
+    async def ask_beside(self, request: Request) -> Response:
+        """Asks whenever `request` has waited for long, until what it sent is proven to be there."""
+        patience_s = ASK_AFTER_S
+        while True:
+            await asyncio.sleep(self._rest_s(request, patience_s))
+            # It was sent once more meanwhile, and the wait counts from then.
+            if self._rest_s(request, patience_s) > ROUNDING_S:
+                continue
+            found, _ = await self.ask(request)
+            if found is not None and request.in_flight:
+                return found
+            await asyncio.sleep(patience_s)
+            patience_s *= 2.0
 
-    async def close(self) -> None:
-        """Nothing is asked any more."""
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        for asking in self._asking:
-            asking.cancel()
-        await asyncio.gather(*self._asking, return_exceptions=True)
-
-    def _arm(self, unit: Unit, delay_s: float, patience_s: float) -> None:
-        self._timers[unit] = self._loop.call_later(delay_s, self._look, unit, patience_s)
-
-    def _look_at(self, unit: Unit, patience_s: float) -> None:
-        """`patience_s`: how long its request may be unanswered before it is asked."""
-        del self._timers[unit]
-        if unit.settled:
-            return
-        now = self._sink.now()
-        sent_s = min((one.exchange.request_s or now for one in unit.in_flight), default=now)
-        wait_s = sent_s + patience_s - now
-        if wait_s > ROUNDING_S:
-            self._arm(unit, wait_s, patience_s)
-            return
-        asking = self._loop.create_task(self._ask_beside(unit))
-        self._asking.add(asking)
-        asking.add_done_callback(self._asked)
-        self._arm(unit, patience_s, 2.0 * patience_s)
-
-    async def _ask_beside(self, unit: Unit) -> None:
-        found, _ = await self.ask(unit)
-        if found is not None and not unit.settled and unit.in_flight:
-            self._proven(unit, found)
-
-    def _after_asking(self, asking: asyncio.Task[None]) -> None:
-        self._asking.discard(asking)
-        if not asking.cancelled() and (error := asking.exception()) is not None:
-            self._sink.fail(error)
+    def _rest_s(self, request: Request, patience_s: float) -> float:
+        """How much longer it may be unanswered before it is asked."""
+        now = self._now()
+        sent_s = min((one.exchange.request_s or now for one in request.in_flight), default=now)
+        return sent_s + patience_s - now

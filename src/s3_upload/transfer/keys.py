@@ -1,9 +1,9 @@
 """The keys of one run whose objects are under way: never two of one key at a time.
 
-A store keeps the object whose request came last, and of two that are under way at once that is chance: it may
-be either, and under a rain of retries a third mix.  So the second source of a key fails, with the name of
-the first.  One that comes when the first is done and reported overwrites it, as in S3 the last writer does:
-a run may be told to upload a key again, and to remember all keys would cost memory for every file.
+A store keeps the object whose request came last, and of two that are under way at once that is chance.  So
+the second source of a key fails, with the name of the first.  One that comes when the first is done and
+reported overwrites it, as the last writer does in S3.  A run may be told to upload a key again, and to
+remember all keys would cost memory for every file.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Rules:
 
 * What is looked at is there already: counts, queues, and a few sockets. A look costs some 50 µs.
 * What limits is found out in every run, for its summary; events are made for those who want them.
-* Looks come every TICK_S in the first second, then every SLOW_TICK_S; where somebody wants to see bytes,
-  these are looked at every TICK_S.
+* Looks come every TICK_S in the first second, then every SLOW_TICK_S.  Where somebody wants to see bytes,
+  those are looked at every TICK_S throughout.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,24 +21,21 @@ from s3_upload.observe.events import BytesAcknowledged, Events, LimitsChanged
 from s3_upload.observe.limits import ANSWERS, AWAY, LINK, READING, SILENT_S, Shares, Standing, limited_by
 from s3_upload.report import PaceReport
 from s3_upload.transfer.guard import Fail, guarded
-from s3_upload.transfer.multipart import MultipartUpload
-from s3_upload.transfer.teller import known_size
-from s3_upload.transfer.watchdog import InFlight, Watchdog, transfer_of
-
-if TYPE_CHECKING:
-    from s3_upload.transfer.unit import Upload
+from s3_upload.transfer.record import Record
+from s3_upload.transfer.tries import Attempt, transfer_of
+from s3_upload.transfer.watchdog import Watchdog
 
 TICK_S, SLOW_TICK_S, FIRST_S = 0.1, 0.25, 1.0
 MAX_PROBED = 16
 """Sockets that are looked at to tell whether requests are still being sent."""
 DELAYED_ACK_S = 0.05
-"""Linux: 40 ms."""
+"""Linux delays an acknowledgement by 40 ms."""
 BIG_BYTES = 256 << 10
-"""Of bodies from here on it is told how far they have come."""
+"""For bodies of this size and more it is told how far they have come."""
 
 
 class Gauges(msgspec.Struct, frozen=True):
-    """What an observer reads that is not the scheduler's.
+    """What an observer reads that is not the run's own.
 
     `busy_s`: for how long the loop's thread has been on a processor or waited for one; `all_busy_s`: all
     threads, as a share of `processors`.  `pace`: the newest report, None where nothing holds the run back.
@@ -74,7 +70,7 @@ class Observer:
         self._finish = guarded(fail, self.finish)
         self._shares = Shares()
         self._told: LimitsChanged | None = None
-        self._acknowledged: dict[Upload, int] = {}
+        self._acknowledged: dict[Record, int] = {}
         self._wants_bytes = events.wants(BytesAcknowledged)
         self._wants_limits = events.wants(LimitsChanged)
         self._looked_s = 0.0
@@ -94,8 +90,8 @@ class Observer:
             self._look()
 
     def close(self) -> None:
-        """The same of a run that something else ends: what a listener raises is less than that, and all the
-        rest is still to be closed."""
+        """The same at any end of a run, and raises nothing."""
+        # What a listener raises now must not keep the rest from being closed, nor hide why the run ended.
         self._finish()
 
     def _act(self) -> None:
@@ -103,6 +99,7 @@ class Observer:
         is_first = now < FIRST_S
         every_s = TICK_S if is_first or self._wants_bytes else SLOW_TICK_S
         self._timer = self._loop.call_later(every_s, self._tick)
+        # Half a tick early is near enough: the ticks for bytes need not fall together with those of looks.
         if is_first or now - self._looked_s > SLOW_TICK_S - TICK_S / 2:
             self._look()
         if self._wants_bytes:
@@ -123,15 +120,16 @@ class Observer:
         )
         self._looked_s, self._busy_s = now, busy_s
         name = self._limited_by(standing, elapsed_s)
+        # That a store is away shows late: it counts from the last sign of life on.
         self._shares.add(name, now=now, since_s=now - standing.silent_s if name == AWAY else None)
         if self._wants_limits:
             self._tell_limits(standing, name, pace, now)
 
     def _limited_by(self, standing: Standing, elapsed_s: float) -> str:
-        """Where files are what is waited for, it is asked whether that is the processors: all threads are
-        looked at, which costs too much for every look."""
+        """What limits. Where that is the reading of files, it may be the processors that readers wait for."""
         before, self._all_busy_s = self._all_busy_s, None
         name = limited_by(standing)
+        # To look at all threads costs too much for every look.
         if name != READING:
             return name
         self._all_busy_s = self._gauges.all_busy_s()
@@ -142,6 +140,7 @@ class Observer:
 
     def _sending_share(self) -> float:
         attempts, now = self._watchdog.in_flight, self._now()
+        # Some of them, old ones and new ones: a look has to stay cheap.
         step = max(1, len(attempts) // MAX_PROBED)
         asked = sending = 0
         for attempt in islice(attempts, 0, None, step):
@@ -152,6 +151,7 @@ class Observer:
         return sending / asked if asked else 0.0
 
     def _tell_limits(self, standing: Standing, name: str, pace: PaceReport | None, now: float) -> None:
+        # Compared without its time: what has not changed is not told again.
         found = LimitsChanged(
             at_s=0.0,
             requests=standing.requests,
@@ -167,25 +167,25 @@ class Observer:
 
     def _tell_bytes(self) -> None:
         now, before = self._now(), self._acknowledged
-        found: dict[Upload, int] = {}
+        found: dict[Record, int] = {}
         for attempt in self._watchdog.in_flight:
-            body_bytes = len(attempt.unit.operation.body)
-            if body_bytes < BIG_BYTES or attempt.hedge or attempt.unit.settled:
+            body_bytes = len(attempt.request.operation.body)
+            # A copy sends the bytes of its original, which count once.
+            if body_bytes < BIG_BYTES or attempt.hedge or attempt.request.settled:
                 continue
-            upload = attempt.unit.upload
-            if upload not in found:
-                found[upload] = upload.stored_bytes if isinstance(upload, MultipartUpload) else 0
-            found[upload] += _arrived(attempt, body_bytes)
-        for upload, count in found.items():
-            if before.get(upload) != count:
-                key, size = upload.source.key, known_size(upload)
+            record = attempt.request.record
+            found[record] = found.get(record, record.stored_bytes) + _arrived(attempt, body_bytes)
+        for record, count in found.items():
+            if before.get(record) != count:
                 self._events.tell(
-                    BytesAcknowledged(at_s=now, seq=upload.seq, key=key, bytes=count, size=size)
+                    BytesAcknowledged(
+                        at_s=now, seq=record.seq, key=record.key, bytes=count, size=record.known_size
+                    )
                 )
         self._acknowledged = found
 
 
-def _arrived(attempt: InFlight, body_bytes: int) -> int:
+def _arrived(attempt: Attempt, body_bytes: int) -> int:
     """How much of a body the other side has, as far as the socket tells."""
     if attempt.acked_s:
         return body_bytes
@@ -206,11 +206,8 @@ def _used(pace: PaceReport | None) -> float:
 
 
 def _is_sending(transfer: Transfer, age_s: float) -> bool:
-    """Whether it is the way there that a request waits for.
-
-    What has been sent may have arrived and not be acknowledged: a receiver waits with that for up to
-    DELAYED_ACK_S, and for an answer that takes it along.
-    """
+    """Whether a request still waits for the link to carry its bytes."""
     if transfer.unsent_bytes:
         return True
+    # What was sent may have arrived: a receiver acknowledges up to DELAYED_ACK_S later, or with its answer.
     return transfer.left_bytes > 0 and age_s > DELAYED_ACK_S + 2 * transfer.trip_s

@@ -2,13 +2,13 @@
 
 Rules:
 
-* There is one probe at a time, outside of the slots: HeadObject of the object for which something was
-  answered last (what waits may be the very thing that somebody on the way does not like), if there is one.
-  Any answer of the store's counts.
-* What is held keeps its body, and its bytes count as held: memory stays as bounded as it is.
+* There is one probe at a time, outside of the slots.  It asks by HeadObject for the object about which
+  something was answered last, if there is one: what waits may be the very thing that somebody on the way
+  does not like.  Any answer of the store's counts.
+* What is held keeps its body, and its bytes count as held: memory stays bounded.
 * What lasts for seconds is told (`control/retrying/situation.py`), where somebody listens.
-* When the store is away, idle connections are closed; when it is back, attempts that have made no progress
-  since it went are cut.  Their connections may be dead without knowing, and cost no try.
+* When the store is away, idle connections are closed.  When it is back, attempts that have made no progress
+  since it went are cut, at the cost of no try: their connections may be dead without knowing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+
+import msgspec
 
 from s3_upload.control.retrying.outage import Change, Outage, Reach
 from s3_upload.control.retrying.retry import Rng
@@ -25,72 +27,83 @@ from s3_upload.http1.exchange import Exchange
 from s3_upload.observe.events import Events, StoreAway, StoreBack
 from s3_upload.report import SUCCESS, AttemptReport
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
-from s3_upload.transfer.attempt import Outcome
 from s3_upload.transfer.client import Client, IdleCloser
-from s3_upload.transfer.guard import guarded
-from s3_upload.transfer.sink import Sink
-from s3_upload.transfer.unit import Unit
+from s3_upload.transfer.guard import Fail, guarded
+from s3_upload.transfer.turn import Go, turn
 from s3_upload.transfer.waiting import Waiting
 from s3_upload.transfer.watchdog import Watchdog
 
 TIMER_OUTAGE = "outage"
-"""The timer, in reports, of an attempt that was cut since the store had been away meanwhile."""
+"""The timer, in reports, of an attempt that was cut because the store had been away meanwhile."""
 Notice = Callable[[str], object]
-"""Is told what goes on with the store: one line of plain English, a few seconds apart at least."""
+"""Is told what goes on with the store: lines of plain English, a few seconds apart at least."""
 TICK_S = 1.0
 """How often signs of life are looked for."""
 MIN_PROBE_DELAY_S, MAX_PROBE_DELAY_S = 0.02, 0.05
-"""Before the first probe: among many requests another is answered by then, and spares it."""
+"""The wait before the first probe: among many requests one is answered by then, and spares it."""
+
+
+class Held(msgspec.Struct, eq=False):
+    """One that has failed meanwhile, and waits. `goes_again`: when the store is heard of, unjudged."""
+
+    go: Go = lambda: False
+    goes_again: bool = False
+
+    def wait(self, go: Go) -> None:
+        self.go = go
 
 
 class Outages:
-    """See the module's rules. `judge`: decides about a held attempt as about any that failed."""
+    """See the module's rules.
+
+    `wanted`: how many requests would be under way if the store were well.  `observe` learns from a probe's
+    attempt.  `more_room` is called when `room` has grown.  `fail` ends the run.
+    """
 
     def __init__(
         self,
         client: Client,
         outage: Outage,
         *,
+        now: Callable[[], float],
         rng: Rng,
         loop: asyncio.AbstractEventLoop,
-        sink: Sink,
+        fail: Fail,
         waiting: Waiting,
         watchdog: Watchdog,
         observe: Callable[[AttemptReport], None],
-        judge: Callable[[Unit, Outcome], object],
+        more_room: Callable[[], None],
+        wanted: Callable[[], int],
         notice: Notice | None,
         events: Events,
     ) -> None:
         self._events = events
         self._client = client
         self._outage = outage
+        self._now = now
         self._rng = rng
         self._loop = loop
-        self._sink = sink
+        self._fail = fail
         self._waiting = waiting
         self._watchdog = watchdog
         self._observe = observe
-        self._judge = judge
+        self._wanted = wanted
         self._notice = notice
         self._situation = Situation(client.endpoint, outage.max_s)
         self._refused = 0  # answers in a row that were errors
         self._refused_since_s = 0.0
         self._refusal = ""
         self._moved_s = 0.0  # until then bodies were being taken in, or nothing was waited for
-        self._held: dict[Unit, Outcome | None] = {}  # None: it goes on in any case
+        self._held: list[Held] = []
         self._bucket = self._key = ""  # of the object of which something was answered last
         self._timer: asyncio.TimerHandle | None = None
         self._probe: asyncio.Task[None] | None = None
         self._probe_begun_s = 0.0
-        self._tick = guarded(sink.fail, self._look)
-        self._begin_probe = guarded(sink.fail, self._start_probe)
-        self._probed = guarded(sink.fail, self._after_probe)
+        self._tick = guarded(fail, self._look)
+        self._open = guarded(fail, more_room)
+        self._begin_probe = guarded(fail, self._start_probe)
+        self._probed = guarded(fail, self._after_probe)
         self._tick_timer = loop.call_later(TICK_S, self._tick)
-
-    @property
-    def room(self) -> float:
-        """How many requests may be in flight, by what is known of the store."""
-        return self._outage.room
 
     @property
     def away(self) -> bool:
@@ -99,7 +112,7 @@ class Outages:
     @property
     def silent_s(self) -> float:
         """For how long nothing was answered, and bodies were hardly taken in."""
-        now = self._sink.now()
+        now = self._now()
         if self.away:
             return self._outage.silent_s(now=now)
         return now - max(self._moved_s, self._outage.answered_s)
@@ -111,6 +124,7 @@ class Outages:
     def saw(self, operation: Operation, report: AttemptReport) -> None:
         """Learns from an attempt that has ended."""
         if report.status:
+            # A probe asks for this object, about which somebody answers.
             self._bucket, self._key = operation.bucket, operation.key
             if report.outcome != SUCCESS:
                 self._count_refusal(report)
@@ -121,29 +135,33 @@ class Outages:
                 self._suspect(operation)
             elif change is not Change.NONE:
                 self._act(change)
+            # An error answers too, but only a success makes room for one more.
             elif self._outage.room < math.inf and report.outcome == SUCCESS:
-                self._outage.succeeded(self._sink.window_limit())
+                self._outage.succeeded(self._wanted())
             return
         under_way = self._watchdog.any_on_its_way
-        change = self._outage.unanswered(report, under_way=under_way, now=self._sink.now())
+        change = self._outage.unanswered(report, under_way=under_way, now=self._now())
         if change is Change.SUSPECTED:
             self._suspect(operation)
 
     def holds(self, report: AttemptReport) -> bool:
-        """Whether the unit of this attempt is to be held, and uses up no try for it."""
+        """Whether the request of this attempt is to be held, and uses up no try for it."""
         return self._outage.holds(report) or report.timer == TIMER_OUTAGE
 
     def outwaited(self, report: AttemptReport) -> bool:
         """Whether its answer was waited for as long as any is."""
         return self._outage.outwaited(report)
 
-    def hold(self, unit: Unit, outcome: Outcome) -> None:
-        """Holds `unit` until the store is heard of."""
-        unit.avoid = outcome.report.address
-        if self._outage.reach is Reach.THERE:  # cut when it came back
-            self._sink.resume(unit)
-        else:
-            self._held[unit] = None if self.away else outcome
+    async def hold(self) -> bool:
+        """Waits until the store is heard of. Returns whether what failed then goes again, unjudged."""
+        # It was cut as the store came back, so there is nothing to wait for.
+        if self._outage.reach is Reach.THERE:
+            return True
+        # While the store is only suspected, the failure may be the request's own: it is judged later.
+        held = Held(goes_again=self.away)
+        self._held.append(held)
+        await turn(held.wait)
+        return held.goes_again
 
     async def close(self) -> None:
         """Nothing is held or probed any more."""
@@ -159,19 +177,21 @@ class Outages:
     def _look(self) -> None:
         """Looks for signs of life."""
         self._tick_timer = self._loop.call_later(TICK_S, self._tick)
-        now = self._sink.now()
+        now = self._now()
+        # An answer since the last look is sign enough: no socket has to be asked.
         if now - self._outage.answered_s < TICK_S:
             alive_s, waits_for = self._outage.answered_s, None
         else:
             alive_s, waits_for = self._watchdog.last_sign_s()
+            # Nothing is waited for, so nobody is silent.
             if waits_for is None and not self._held and not self.away:
-                alive_s = now  # nothing is waited for
+                alive_s = now
             moved_s = self._watchdog.moved_s() if waits_for is not None or self._held else now
             self._moved_s = max(self._moved_s, moved_s)
         if self._outage.look(alive_s=alive_s, now=now) is Change.SUSPECTED and waits_for is not None:
             self._suspect(waits_for)
         if self._outage.is_overdue(now=now):
-            self._sink.fail(self._given_up())
+            self._fail(self._given_up())
         elif self._notice is not None:
             line = self._situation.line(self._seen(), now=now)
             if line is not None:
@@ -196,6 +216,7 @@ class Outages:
         self._refusal = f"{report.status} {report.code}".rstrip()
 
     def _suspect(self, operation: Operation) -> None:
+        # Nothing was answered yet: the probe has to ask for what waits.
         if not self._key:
             self._bucket, self._key = operation.bucket, operation.key
         self._arm(self._rng.uniform(MIN_PROBE_DELAY_S, MAX_PROBE_DELAY_S))
@@ -204,24 +225,32 @@ class Outages:
         match change:
             case Change.WAS_THERE:
                 self._disarm()
-                held, self._held = self._held, {}
-                for unit, outcome in held.items():
-                    assert outcome is not None
-                    self._judge(unit, outcome)
+                self._let_go()
             case Change.GONE:
-                self._held = dict.fromkeys([*self._held, *self._waiting.reclaim(self._outage.answered_s)])
+                # The outage explains these failures: they are not judged, and use up no try.
+                for held in self._held:
+                    held.goes_again = True
+                # It also explains those since the last answer that were judged: their tries are given back.
+                reclaimed = self._waiting.reclaim(self._outage.answered_s)
+                self._held += [Held(go, goes_again=True) for go in reclaimed]
+                # They may be dead without knowing.
                 if isinstance(self._client, IdleCloser):
                     self._client.close_idle()
             case Change.BACK:
                 self._disarm()
-                self._moved_s = self._sink.now()  # a probe was answered, perhaps: no request knows of it yet
+                # If it was a probe that was answered, no request knows: without this, silence goes on.
+                self._moved_s = self._now()
                 if self._events.wants(StoreBack):
-                    self._events.tell(StoreBack(at_s=self._sink.now(), since_s=self._outage.since_s))
+                    self._events.tell(StoreBack(at_s=self._now(), since_s=self._outage.since_s))
                 self._watchdog.cut_silent(self._outage.since_s, TIMER_OUTAGE)
-                held, self._held = self._held, {}
-                for unit in reversed(held):  # each goes before all that waits
-                    self._sink.resume(unit)
-                self._sink.more_room()
+                self._let_go()
+                # In the next turn of the loop: what was held then stands first in line.
+                self._loop.call_soon(self._open)
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, []
+        for one in held:
+            one.go()
 
     def _arm(self, delay_s: float) -> None:
         if self._timer is None and self._probe is None:
@@ -234,22 +263,24 @@ class Outages:
 
     def _start_probe(self) -> None:
         self._timer = None
-        self._probe_begun_s = self._sink.now()
+        self._probe_begun_s = self._now()
         self._probe = self._loop.create_task(self._ask())
         self._probe.add_done_callback(self._probed)
 
     async def _ask(self) -> None:
-        outage, sink = self._outage, self._sink
-        connect_s, answer_s = outage.probe_limits_s(now=sink.now())
+        outage = self._outage
+        connect_s, answer_s = outage.probe_limits_s(now=self._now())
         operation = Operation(name=HEAD_OBJECT, bucket=self._bucket, key=self._key)
-        exchange = Exchange(sink.now, connect_s, fresh=True)
+        exchange = Exchange(self._now, connect_s, fresh=True)
         cause = f"no answer within {answer_s:.3g} s"
         try:
+            # The client bounds the handshake alone, so this bounds the wait for the answer.
             async with asyncio.timeout(connect_s + answer_s):
                 response = await self._client.send(operation, exchange)
         except AttemptError as error:
+            # No other probe could be sent, and no request.
             if error.kind is FailureKind.CLIENT_CLOSED:
-                sink.fail(RunError(error.message, error.kind))
+                self._fail(RunError(error.message, error.kind))
             cause = error.message
         except TimeoutError:
             pass
@@ -259,17 +290,17 @@ class Outages:
                 self._act(outage.missed(cause, connected=True, begun_s=exchange.started_s))
                 return
             self._learn(exchange, response.status)
-            self._act(outage.heard(begun_s=exchange.started_s, now=sink.now()))
+            self._act(outage.heard(begun_s=exchange.started_s, now=self._now()))
             return
         connected = exchange.request_s > 0.0
         self._act(outage.missed(cause, connected=connected, begun_s=exchange.started_s))
 
     def _learn(self, exchange: Exchange, status: int) -> None:
-        """A handshake that took longer than one is allowed would fail the next request again."""
+        """Teaches the timers how long the handshake took: else they would cut the next request's again."""
         report = AttemptReport(
             operation=HEAD_OBJECT,
             started_s=exchange.started_s,
-            ended_s=self._sink.now(),
+            ended_s=self._now(),
             timeout_s=exchange.connect_timeout_s,
             body_bytes=0,
             outcome=SUCCESS,
@@ -285,9 +316,10 @@ class Outages:
             return
         error = probe.exception()
         if error is not None:
-            self._sink.fail(error)
+            self._fail(error)
         elif self._outage.reach is not Reach.THERE:
-            now = self._sink.now()
+            now = self._now()
+            # The gap lies between two beginnings: what a probe waited for its answer is part of it.
             gap_s = self._outage.gap_s(now=now, rng=self._rng)
             delay_s = max(MIN_PROBE_DELAY_S, self._probe_begun_s + gap_s - now)
             self._arm(delay_s)

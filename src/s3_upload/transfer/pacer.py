@@ -3,9 +3,9 @@
 Rules:
 
 * A run that is not held back has no pacer, and pays nothing for it.
-* When a body begins, the rate is divided anew at once: until the next tick there would be one too many.
+* When a body begins, the rate is divided again at once: until the next tick one too many would send.
 * What the kernel does not pace waits at the `Gate` instead (see there).
-* It looks at the connections of its own run and paces those alone (`Lease`); after the run they are as
+* It looks at the connections of its own run and paces only those (`Lease`).  After the run they are as
   fast as they like again.
 * What goes wrong in a tick ends the run: without a pace it would stand still, or take the whole link.
 """
@@ -24,16 +24,16 @@ from s3_upload.transfer.guard import Fail, guarded
 
 TICK_S = 0.05
 BEGUN_S = 0.002
-"""So soon after its begin a body is in the kernel, and others that begin with it are, too."""
+"""By then a body that begins is in the kernel, and so are others that begin with it."""
 FEW = 8
-"""Among more connections each matters less, and to look at all of them costs more: it comes later."""
+"""Among more connections each matters less and looking at all costs more, so the division comes later."""
 MAX_REPORTS = 600
-"""Then every other is left out, and from then on half as many are kept."""
+"""When there are so many every other one is dropped, and from then on half as many are kept."""
 REPORT_S = 0.25
 
 
 class Unpaced:
-    """For a client that cannot be paced: nothing is known of its connections, and all waits at the gate."""
+    """For a client that cannot be paced: nothing is known of its connections, and all wait at the gate."""
 
     sees = False
 
@@ -48,8 +48,8 @@ class Unpaced:
 
 
 def lease_of(client: Client, pacing: str) -> Lease:
-    """For a run with `client`: one that paces, if that can and `pacing` ("auto", "application") does not
-    say otherwise."""
+    """For a run with `client`: one that paces, if the client can and `pacing` ("auto", "application") does
+    not say otherwise."""
     if pacing == "auto" and isinstance(client, PacedClient) and client.sees:
         return client.lease()
     return Unpaced()
@@ -93,12 +93,14 @@ class Pacer:
             if timer is not None:
                 timer.cancel()
         self._timer = self._soon = None
+        # The connections outlive the run, and belong to whoever takes them next.
         self._lease.end()
         self._gate.open()
         return tuple(self._reports)
 
     def begins(self) -> None:
         """A body that the kernel paces is about to begin."""
+        # Bodies that begin together are divided for once.
         if self._timer is not None and self._soon is None:
             delay_s = BEGUN_S * max(1.0, self._connections / FEW)
             self._soon = self._loop.call_later(delay_s, guarded(self._failed, self._divide))
@@ -116,6 +118,7 @@ class Pacer:
         self._timer = self._loop.call_later(TICK_S, self._tick)
         now = self._clock() - self._epoch_s
         decision = self._courtesy.decide(self._lease.samples(), self._pace.bandwidth, now=now)
+        # If one connection does not keep to its pace, big bodies have to wait at the gate as well.
         by_kernel = self._lease.pace(decision.paces)
         self._gate.refill(decision.bytes_per_s, now=now, small_only=by_kernel)
         self._pace.latest = decision.report
@@ -126,6 +129,7 @@ class Pacer:
         if self._reports and report.at_s < self._reports[-1].at_s + self._report_every_s:
             return
         self._reports.append(report)
+        # A long run is told as a whole, only coarser: memory stays bounded.
         if len(self._reports) >= MAX_REPORTS:
             del self._reports[1::2]
             self._report_every_s *= 2.0

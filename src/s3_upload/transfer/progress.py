@@ -1,9 +1,9 @@
 """Delivers reports to the user's callable, in order, one at a time.
 
-A plain callable is called at once, and what it returns is of no interest (tqdm's `update` returns True).
-What an async one returns is awaited by one task of its own, behind a bounded queue: when `MAX_BACKLOG`
-reports wait, `catch_up()` makes the workers wait too, and the feed, whose sources may end unread.  Whatever
-the callable raises stops the run.
+A plain callable is called at once, and what it returns does not matter (tqdm's `update` returns True).
+What an async one returns is awaited in a task of its own, behind a bounded queue.  When `MAX_BACKLOG` reports
+wait, nothing new is begun or read until `catch_up()` returns: sources that end unread make reports too.
+Whatever the callable raises stops the run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Progress = Callable[[UploadReport], object]
 
 
 class Delivery:
-    """See the module's rules. `on_error` is told what the callable raised; `on_empty`: all is delivered."""
+    """See the module's text. `on_error` is told what the callable raised; `on_empty`: all is delivered."""
 
     def __init__(
         self,
@@ -45,11 +45,12 @@ class Delivery:
 
     @property
     def full(self) -> bool:
-        """Whether so many reports wait that whatever makes new ones has to."""
+        """Whether so many reports wait that whatever makes new ones has to wait, too."""
         return len(self._backlog) >= MAX_BACKLOG
 
     async def catch_up(self) -> None:
         """Waits while that is so."""
+        # Asked again after each wait: others have woken at the same time, and made reports.
         while self.full:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
@@ -58,6 +59,7 @@ class Delivery:
     def deliver(self, report: UploadReport) -> None:
         if self._progress is None:
             return
+        # The one before is still being delivered: reports keep their order, one at a time.
         if self._task is not None:
             self._backlog.append(report)
             return
@@ -85,9 +87,11 @@ class Delivery:
                 if not self._backlog:
                     break
                 returned = self._progress(self._backlog.popleft())
-        except (Exception, asyncio.CancelledError) as error:  # a cancellation may be the callable's own
+        # A cancellation may be the callable's own.
+        except (Exception, asyncio.CancelledError) as error:
             self._stop(error)
             return
+        # Not busy any more, before anybody is told: the run ends only when nothing is being delivered.
         finally:
             self._task = None
         self._on_empty()

@@ -2,8 +2,8 @@
 
 Rules:
 
-* What may not begin yet waits in a line of its own, in order; what falls under another rate goes past it, and
-  so does everything as long as no limit is known.
+* What may not begin yet waits in a line of its own, in order.  What falls under another rate goes past it.
+  As long as no limit is known, nothing waits.
 * Nothing is held back that has begun: a request takes its turn and its slot in the same moment.
 * One timer serves all lines.
 """
@@ -19,7 +19,7 @@ from s3_upload.control.concurrency.rate import AcceptedRate
 from s3_upload.errors import FailureKind
 from s3_upload.report import SUCCESS, AttemptReport
 from s3_upload.transfer.guard import Fail, guarded
-from s3_upload.transfer.unit import Unit
+from s3_upload.transfer.line import Stander
 
 MIN_WAIT_S = 0.001
 """What a loop's timers can tell apart; at higher rates several requests go together."""
@@ -29,29 +29,29 @@ _REFUSED = FailureKind.THROTTLE.value
 
 
 class RateLine:
-    """See the module's rules. `rates` None: nothing is ever held back. `resume`: a unit that waited may
-    go.  `fail`: ends the run."""
+    """See the module's rules. `rates` None: nothing is ever held back. `put_back`: those that waited may
+    go.  `fail` ends the run."""
 
     def __init__(
         self,
         rates: AcceptedRates | None,
         now: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
-        resume: Callable[[Unit], None],
+        put_back: Callable[[list[Stander]], None],
         fail: Fail,
     ) -> None:
         self._rates = rates
         self._now = now
         self._loop = loop
-        self._resume = resume
+        self._put_back = put_back
         self._due = guarded(fail, self._let_go)
-        self._lines: dict[AcceptedRate, deque[Unit]] = {}
+        self._lines: dict[AcceptedRate, deque[Stander]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0  # when it is due
 
     @property
     def limited(self) -> bool:
-        """Whether anything is held back: where not, nobody has to ask `admit`."""
+        """Whether anything is held back; if not, nobody has to ask `admit`."""
         return self._rates is not None and self._rates.limited
 
     @property
@@ -61,45 +61,47 @@ class RateLine:
 
     @property
     def per_s(self) -> float:
-        """Requests that begin each second, of those that are held back; 0.0 where none are."""
+        """How many of those that are held back begin each second; 0.0 where none are."""
         return sum(rate.limit_per_s for rate in self._lines)
 
-    def admit(self, unit: Unit) -> bool:
-        """Whether `unit` may begin now; else it waits here."""
+    def admit(self, stander: Stander) -> bool:
+        """Whether `stander` may begin now; else it waits here."""
         assert self._rates is not None
-        rate = self._rates.of(unit.operation.key)
+        rate = self._rates.of(stander.operation.key)
         if not rate.limited or rate.take(now=self._now()):
             return True
-        self._lines.setdefault(rate, deque()).append(unit)
+        self._lines.setdefault(rate, deque()).append(stander)
         if self._timer is None:
             self._arm()
         return False
 
-    def give_back(self, unit: Unit) -> None:
-        """`unit`, which was admitted, does not begin after all."""
+    def give_back(self, key: str) -> None:
+        """One that was admitted, for `key`, does not begin after all."""
         assert self._rates is not None
-        rate = self._rates.of(unit.operation.key)
+        rate = self._rates.of(key)
         if rate.limited:
             rate.give_back()
 
-    def observe(self, unit: Unit, report: AttemptReport) -> None:
-        """An attempt has ended.  The refusal of a hedge says that there were two of one."""
+    def observe(self, key: str, report: AttemptReport) -> None:
+        """An attempt has ended."""
         if self._rates is None:
             return
         if report.outcome == SUCCESS:
-            self._rates.accepted(unit.operation.key, sent_s=report.started_s, now=report.ended_s)
+            self._rates.accepted(key, sent_s=report.started_s, now=report.ended_s)
+        # The refusal of a hedge says only that there were two of one request.
         elif report.outcome == _REFUSED and not report.hedge:
-            self._rates.refused(unit.operation.key, sent_s=report.started_s, now=report.ended_s)
+            self._rates.refused(key, sent_s=report.started_s, now=report.ended_s)
+        # The store accepts again what it refused, or more: the next one is due sooner.
         if self._timer is not None and self._due_s() < self._timer_s - MIN_WAIT_S:
-            self._timer.cancel()  # the store accepts again what it refused, or more
+            self._timer.cancel()
             self._arm()
 
-    def blocked(self, unit: Unit) -> bool:
-        """Whether nothing of its kind is accepted at the moment, and has not been for MAX_BLOCKED_S at
+    def blocked(self, key: str) -> bool:
+        """Whether nothing like `key` is accepted at the moment, and this has lasted for MAX_BLOCKED_S at
         most."""
         if self._rates is None:
             return False
-        return 0.0 < self._rates.of(unit.operation.key).blocked_s(now=self._now()) <= MAX_BLOCKED_S
+        return 0.0 < self._rates.of(key).blocked_s(now=self._now()) <= MAX_BLOCKED_S
 
     def close(self) -> None:
         """Nothing that waits goes any more."""
@@ -118,17 +120,18 @@ class RateLine:
         self._timer = self._loop.call_later(self._timer_s - now, self._due)
 
     def _let_go(self) -> None:
-        """They are in the queue again: each takes its turn when it has a slot."""
+        """Puts back those that may go: each takes its turn when it has a slot."""
         self._timer = None
         now = self._now()
         for rate, line in tuple(self._lines.items()):
             count = min(rate.available(now=now), len(line)) if rate.limited else len(line)
-            first = [line.popleft() for _ in range(count)]
+            may_go = [line.popleft() for _ in range(count)]
+            # They ask for no turn while they stand here, so the rate has to hear of them to grow.
             if line:
                 rate.keeps_waiting(now=now)
             else:
                 del self._lines[rate]
-            for unit in reversed(first):  # each goes before all others
-                self._resume(unit)
-        if self._lines:
+            self._put_back(may_go)
+        # Who was put back may have come here again, and have armed it.
+        if self._lines and self._timer is None:
             self._arm()

@@ -2,19 +2,19 @@
 
 Rules:
 
-* What is sent is what was hashed: each slice has its CRC-32 computed as it is read, and the last one is
-  given out only if the whole is that of before.  Else the request is aborted one slice short of its end, so
-  that no store can take it for complete, and the source has changed.
+* What is sent is what was hashed.  The CRC-32 is computed again as the slices are read, and the last slice is
+  given out only if it agrees.  Otherwise the source has changed: the request is aborted one slice short of
+  its end, so no store can take it for complete.
 * Every slice is of the version of the file that is to be sent, by its identity before and after the read.
 * At most `SLICES_HELD` slices of one sending are in memory: one that leaves, and one that is read meanwhile.
-* A slice is a call of its own in a reader thread, and so is a piece that is hashed: parts of gigabytes do
-  not keep the threads from one another.
+* Each slice, and each piece that is hashed, is a call of its own in a reader thread.  So a part of gigabytes
+  does not occupy a thread for long.
 
 Theory of operation.  Headers come before the body, and S3 wants its checksum (and over http its SHA-256)
-in them.  The other way, checksums in a trailer ("aws-chunked"), needs one reading only, but many stores do
-not know it, over http it wants a signature for each chunk, and a retry reads again in any case.  The second
-reading comes from the page cache, as only as many parts are hashed ahead as reader threads are there; it
-and its CRC-32 take about a second of processor time per GB.
+in them.  Checksums in a trailer ("aws-chunked") would need one reading only.  But many stores do not support
+them, over http each chunk needs a signature, and a retry reads again in any case.  The second reading comes
+from the page cache, since no more parts are hashed ahead than there are reader threads.  It takes, with its
+CRC-32, about a second of processor time per GB.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ PIECE_BYTES = 8 << 20
 """Hashed by one call."""
 
 ENOUGH_PARTS = 40
-"""As many parts of the usual size fit into the usual memory: parts of which so many fit are always held
-there, and others where there is room."""
+"""So many parts of the usual size fit into the usual memory.  Parts of which so many fit are always held
+as a whole, larger ones where there is room."""
 WHOLE_SHARE = 8
 """A part larger than 1 / WHOLE_SHARE of the memory is never held there."""
 SLICES_SHARE = 4
-"""1 / SLICES_SHARE of the memory is left to slices by parts that could go in such."""
+"""Parts that could go in slices leave 1 / SLICES_SHARE of the memory to those that do."""
 
 Offload = Callable[..., Awaitable[Any]]
 """`await offload(function, *arguments)` runs a blocking function off the loop."""
@@ -53,7 +53,7 @@ Offload = Callable[..., Awaitable[Any]]
 class FilePart(SlicedBody):
     """`size` bytes from `offset` of the version of the file at `path` that `identity` names.
 
-    `crc`: the CRC-32 that they had when they were hashed, None where they were not.
+    `crc`: their CRC-32 when they were hashed, None where they were not.
     """
 
     held_bytes = SLICES_HELD * SLICE_BYTES
@@ -78,9 +78,11 @@ class FilePart(SlicedBody):
     async def hashed(self) -> HashedBody:
         """This, and what the client needs to know of it beforehand. Raises `SourceError`."""
         reader = self._reader
+        # No header says anything of the body, so a first reading would be for nothing.
         if not (reader.needs_sha256 or reader.checksum_algorithm):
             return HashedBody(self)
         sums = reader.sums()
+        # One call for each piece: between two of them the thread is free for others.
         for start in range(0, self._size, PIECE_BYTES):
             size = min(PIECE_BYTES, self._size - start)
             await self._offload(
@@ -90,7 +92,7 @@ class FilePart(SlicedBody):
         return sums.of(self)
 
     async def read(self, start: int, crc: int) -> tuple[bytes, int]:
-        """The slice from `start`, and the CRC-32 up to its end, by that of what comes before it.
+        """The slice from `start`, and the CRC-32 up to its end; `crc`: that up to `start`.
 
         Raises `SourceError`, also where the last slice shows that this is not what was hashed.
         """
@@ -98,6 +100,7 @@ class FilePart(SlicedBody):
         piece, crc = await self._offload(
             self._reader.read_slice, self._path, self._offset + start, size, self._identity, crc
         )
+        # Raised in place of the last slice: no store takes a request that lacks it for complete.
         if start + size == self._size and self.crc not in (None, crc):
             raise changed(self._path, "its bytes are not those that were hashed before they were sent")
         return piece, crc
@@ -117,21 +120,24 @@ class FilePart(SlicedBody):
 
 
 class PartRoom(msgspec.Struct, frozen=True):
-    """How a part of a file goes in a memory of `limit_bytes`: as a whole as long as it fits, which costs one
-    reading only; in slices where the memory is full of such and more are wanted."""
+    """How a part of a file goes in a memory of `limit_bytes`.  As a whole while it fits, which costs one
+    reading only; in slices where the memory is full and more parts are wanted."""
 
     limit_bytes: int
 
     def of(self, size: int, memory: Memory, *, may_hash: bool) -> int:
         """How many bytes a part of `size` bytes may hold now: all, as many as it does in slices, or 0.
 
-        `may_hash`: what is hashed now is sent before it has left the page cache.
+        `may_hash`: what is hashed now is sent before it leaves the page cache.
         """
+        # Of such parts enough fit, or slices would hold as much: they go as a whole, and wait for room.
         if size * ENOUGH_PARTS <= self.limit_bytes or size <= FilePart.held_bytes:
             return size if memory.fits(size) else 0
+        # Larger parts leave some memory free, so that others can still go in slices beside them.
         left = self.limit_bytes // SLICES_SHARE
         if size * WHOLE_SHARE <= self.limit_bytes and memory.fits(size + left):
             return size
+        # A part hashed too early has left the page cache when it is sent, and comes from the disk twice.
         return FilePart.held_bytes if may_hash and memory.fits(FilePart.held_bytes) else 0
 
 
@@ -145,7 +151,7 @@ async def read_part(
     size: int,
     in_slices: bool,
 ) -> HashedBody:
-    """A part of a file: all of it in memory or, where it is too big for that, ready to be sent `in_slices`.
+    """A part of a file: all of it in memory, or ready to be sent `in_slices` where it is too big for that.
 
     Raises `SourceError`.
     """
@@ -189,6 +195,7 @@ class FileSlices(Slices):
     def close(self) -> None:
         read, self._read = self._read, None
         if read is not None:
+            # Nobody wants what it still reads, so `ready` must not be called for it.
             read.remove_done_callback(self._there)
             read.add_done_callback(guarded(self._lost, _seen))
             read.cancel()
@@ -208,6 +215,6 @@ class FileSlices(Slices):
 
 
 def _seen(read: asyncio.Future[Any]) -> None:
-    """Takes note of an abandoned read's end, which asyncio would else report as never retrieved."""
+    """Retrieves an abandoned read's error, which asyncio would otherwise report as never retrieved."""
     if not read.cancelled():
         read.exception()

@@ -2,11 +2,11 @@
 
 Rules:
 
-* A part of a stream may have to be sent twice, and cannot be read twice.  As long as WHOLE_PARTS of its size
-  fit into memory it is held there; a larger one goes into a file, piece by piece as it comes, and leaves
-  in slices like a part of a file (`sliced.py`).
-* The files lie where `tempfile` puts them (TMPDIR), without a name: whatever becomes of this process,
-  nothing is left.  Together they have at most MAX_BYTES, or half of what is free there; one is always
+* A part of a stream may have to be sent twice, and cannot be read twice.  It is held in memory if WHOLE_PARTS
+  of its size fit there.  A larger one goes into a file, piece by piece as it comes, and leaves in slices like
+  a part of a file (`sliced.py`).
+* The files lie where `tempfile` puts them (TMPDIR).  They have no name, so nothing is left whatever becomes
+  of this process.  Together they have at most MAX_BYTES, or half of what is free there; one is always
   allowed.
 
 Theory of operation.  10,000 parts that all fit into memory are a stream of 300 GB at best, with the usual
@@ -52,8 +52,10 @@ class SpooledPart(SlicedBody):
         self.reserved_bytes = reserved_bytes
         self._offload = offload
         self._key = key
-        self._lock = threading.Lock()  # a part and its hedge have one position in the file
+        # A part and its hedge are read in two threads, and share the file's position.
+        self._lock = threading.Lock()
         self._size = 0
+        # Set before the file is opened: `__del__` runs also where that fails.
         self._file: BinaryIO | None = None
         try:
             self._file = patiently(_temporary_file, clock=reader.clock, pause=reader.pause)
@@ -75,6 +77,7 @@ class SpooledPart(SlicedBody):
         sums.add(piece)
         view = memoryview(piece)
         try:
+            # The file has no buffer, so one write may take less than all.
             while view:
                 view = view[self._file.write(view) :]
         except OSError as error:
@@ -86,7 +89,7 @@ class SpooledPart(SlicedBody):
         return self._file is None or self._file.closed
 
     def close(self) -> None:
-        """Gives the disk back. Blocking: that of a big file takes its time."""
+        """Gives the disk back. Blocking: for a big file this takes its time."""
         if self._file is not None:
             self._file.close()
 
@@ -110,7 +113,8 @@ class SpooledPart(SlicedBody):
                 while missing and (piece := self._file.read(missing)):
                     pieces.append(piece)
                     missing -= len(piece)
-        except (OSError, ValueError) as error:  # ValueError: closed
+        # ValueError: the file is closed.
+        except (OSError, ValueError) as error:
             raise self._trouble(error) from error
         if missing:
             raise SourceError(f"{self._key}: what came by it was cut short in {_place()}")
@@ -135,7 +139,7 @@ class SpooledPart(SlicedBody):
 
 
 class Spool:
-    """The parts of one run's streams, for whose blocks `memory_bytes` are there in all."""
+    """The parts of one run's streams, whose blocks may have `memory_bytes` in all."""
 
     def __init__(self, memory_bytes: int, reader: Reader, offload: Offload) -> None:
         self._memory_bytes = memory_bytes
@@ -157,9 +161,11 @@ class Spool:
         if last or len(piece) == size:
             hashed: HashedBody = await self._offload(self._reader.hashed, piece)
             return hashed, last
+        # Once, before any room is taken: from then on it is counted here.
         if not self._looked:
             self._looked = True
             self._disk = Memory(await self._offload(_limit_bytes))
+        # Room for all of it before any is written: where none is left, streams wait for what is sent.
         await self._disk.room(size)
         try:
             part: SpooledPart = await self._offload(SpooledPart, self._reader, self._offload, key, size)
@@ -168,6 +174,7 @@ class Spool:
             while not last and len(part) < size:
                 piece, last = await read(min(PIECE_BYTES, size - len(part)))
                 await self._offload(part.append, piece, sums)
+        # Also where it is cancelled: other streams may wait for this room.
         except BaseException:
             self._disk.release(size)
             raise
@@ -181,7 +188,8 @@ class Spool:
 
 
 def _temporary_file() -> BinaryIO:
-    import tempfile  # here and below: it brings zlib, bz2 and lzma, for which every start would pay
+    # Imported here and below, since it brings zlib, bz2 and lzma: every start would pay for them.
+    import tempfile
 
     return tempfile.TemporaryFile(buffering=0, prefix="s3-upload-")
 
@@ -192,7 +200,8 @@ def _place() -> str:
 
     try:
         return tempfile.gettempdir()
-    except OSError:  # nothing can be written, as in a container with a read-only root
+    # Nothing can be written, as in a container with a read-only root.
+    except OSError:
         return "TMPDIR"
 
 
@@ -202,5 +211,6 @@ def _limit_bytes() -> int:
 
     try:
         return min(MAX_BYTES, shutil.disk_usage(tempfile.gettempdir()).free // 2)
+    # The first part will say what is wrong.
     except OSError:
-        return MAX_BYTES  # the first part will say what is wrong
+        return MAX_BYTES

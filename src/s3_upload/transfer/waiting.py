@@ -1,12 +1,12 @@
-"""Units that wait for their next try: for their delay, then until the budget pays for it.
+"""Requests that wait for their next try: for their delay, then until the budget pays for it.
 
 Rules:
 
-* What waits for the budget goes in the order of coming: when a success or time has brought the tokens.
-* The budget and the delays are there against storms, not against recovery.  Nothing succeeded for DROUGHT_S,
-  then something does: what failed in the drought goes on at the pace of successes, RELEASED of it for
-  each, as TCP's slow start does, free of charge and whatever is left of its delay.  One that fails again
-  waits like any other.  What the store asked for by Retry-After is waited for in any case.
+* What waits for the budget goes in the order of coming, when a success or time has brought the tokens.
+* The budget and the delays are there against storms, not against recovery.  When something succeeds after
+  DROUGHT_S without any success, each success lets RELEASED go of those that failed in the drought, as TCP's
+  slow start does: free of charge, and whatever is left of their delays.  One that fails again waits like any
+  other.  What the store asked for by Retry-After is waited for in any case.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from collections.abc import Callable
 import msgspec
 
 from s3_upload.control.retrying.retry import Retry
-from s3_upload.s3.operations import ASKING
 from s3_upload.transfer.guard import Fail, guarded
-from s3_upload.transfer.unit import Unit
+from s3_upload.transfer.tries import Request
+from s3_upload.transfer.turn import Go, turn
 
 DROUGHT_S = 2.0
 RELEASED = 2
@@ -28,14 +28,14 @@ RELEASED = 2
 
 
 class Waiter(msgspec.Struct, eq=False):
-    """One that waits since `since_s`, until the loop's `timer` or, if that is None, for the budget.
+    """One that has waited since `since_s`: for the loop's `timer` or, if that is None, for the budget.
 
-    `again`: tries it again.  `not_before_s`: when the store allows that at the earliest.  `unanswered`: it
-    has failed for want of an answer.
+    `go`: lets it go.  `not_before_s`: the earliest moment that the store allows.  `unanswered`: it failed
+    for want of an answer.
     """
 
-    unit: Unit
-    again: Callable[[Unit], None]
+    request: Request
+    go: Go
     since_s: float
     not_before_s: float
     unanswered: bool = False
@@ -43,9 +43,9 @@ class Waiter(msgspec.Struct, eq=False):
 
 
 class Waiting:
-    """See the module's rules. `budget_wait_s`: how long there was one that waited for the budget.
+    """See the module's rules. `budget_wait_s`: how long at least one waited for the budget.
 
-    `fail` ends the run, where one cannot go on that waited.
+    `fail` ends the run, where one that waited cannot go on.
     """
 
     def __init__(
@@ -61,7 +61,8 @@ class Waiting:
         self._refill: asyncio.TimerHandle | None = None
         self._unpaid_since_s = 0.0
         self._success_s = 0.0
-        self._drought_ended_s = 0.0  # what waits since before that is let go by successes; 0.0: nothing is
+        # Successes let go what has waited since before that; 0.0: nothing.
+        self._drought_ended_s = 0.0
         self._budget_wait_s = 0.0
 
     def __len__(self) -> int:
@@ -72,18 +73,18 @@ class Waiting:
         since_s = self._now() - self._unpaid_since_s if self._unpaid else 0.0
         return self._budget_wait_s + since_s
 
-    def add(
-        self,
-        unit: Unit,
-        delay_s: float,
-        again: Callable[[Unit], None],
-        *,
-        asked_s: float = 0.0,
-        unanswered: bool = False,
+    async def wait(
+        self, request: Request, delay_s: float, *, asked_s: float = 0.0, unanswered: bool = False
     ) -> None:
-        """`unit` is tried again in `delay_s`, of which the store has asked for `asked_s`."""
+        """Until `request` may be tried again: in `delay_s`, of which the store asked for `asked_s`."""
+        await turn(lambda go: self.add(request, delay_s, go, asked_s=asked_s, unanswered=unanswered))
+
+    def add(
+        self, request: Request, delay_s: float, go: Go, *, asked_s: float = 0.0, unanswered: bool = False
+    ) -> None:
+        """`wait`, for one that is called by `go`."""
         now = self._now()
-        waiter = Waiter(unit, again, now, now + asked_s, unanswered)
+        waiter = Waiter(request, go, now, now + asked_s, unanswered)
         waiter.timer = self._loop.call_later(delay_s, self._due, waiter)
         self._delayed[waiter] = None
 
@@ -95,18 +96,17 @@ class Waiting:
         self._success_s = now
         if self._drought_ended_s:
             self._release(now)
+        # A success brings tokens, so the first may be able to pay before its timer is due.
         if self._unpaid:
             self._pay()
 
-    def reclaim(self, since_s: float) -> list[Unit]:
-        """Takes out what has failed for want of an answer since `since_s`, with its last try given back."""
+    def reclaim(self, since_s: float) -> list[Go]:
+        """Takes out what failed for want of an answer since `since_s`, and gives back its last try."""
         found = [w for w in (*self._unpaid, *self._delayed) if w.unanswered and w.since_s >= since_s]
         for waiter in found:
             self._take_out(waiter)
-            unit = waiter.unit
-            unit.retries -= 1
-            unit.upload.retries -= unit.operation.name not in ASKING
-        return [waiter.unit for waiter in found]
+            waiter.request.give_back_try()
+        return [waiter.go for waiter in found]
 
     def close(self) -> None:
         """Nothing is tried again any more."""
@@ -118,6 +118,7 @@ class Waiting:
     def _on_due(self, waiter: Waiter) -> None:
         del self._delayed[waiter]
         waiter.timer = None
+        # The wait is counted once, however many wait at the same time.
         if not self._unpaid:
             self._unpaid_since_s = self._now()
         self._unpaid.append(waiter)
@@ -127,12 +128,13 @@ class Waiting:
         """Lets go whoever can be paid for."""
         wait_s = 0.0
         while self._unpaid:
-            wait_s = self._retry.pay(self._unpaid[0].unit.retry_cost, now=self._now())
+            wait_s = self._retry.pay(self._unpaid[0].request.cost, now=self._now())
+            # In the order of coming: one that costs less does not go past the first.
             if wait_s > 0.0:
                 break
             waiter = self._unpaid.popleft()
             self._count_wait()
-            waiter.again(waiter.unit)
+            waiter.go()
         self._stop_refill()
         if self._unpaid:
             self._refill = self._loop.call_later(wait_s, self._pay)
@@ -150,8 +152,9 @@ class Waiting:
             if waiter is None:
                 self._drought_ended_s = 0.0
                 return
-            waiter.unit.retry_cost = 0.0
-            waiter.again(waiter.unit)
+            # It pays nothing, so its success brings back no more than any other.
+            waiter.request.costs_nothing()
+            waiter.go()
 
     def _next_of_drought(self, now: float) -> Waiter | None:
         if self._unpaid and self._unpaid[0].since_s <= self._drought_ended_s:
@@ -159,8 +162,10 @@ class Waiting:
             self._take_out(waiter)
             return waiter
         for waiter in self._delayed:
+            # They are in the order of coming, so all that follow failed after the drought as well.
             if waiter.since_s > self._drought_ended_s:
                 return None
+            # A drought shortens our own delays, not what the store asked for.
             if waiter.not_before_s <= now:
                 self._take_out(waiter)
                 return waiter

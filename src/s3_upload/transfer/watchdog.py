@@ -8,112 +8,34 @@ A verdict is passed only on what is still due right after the loop has looked at
 this process itself was late (a busy machine, a long callback), the answers may already be there.
 
 While an attempt is watched the timer is armed, whatever a judgement meets: a dead watchdog is a run
-that hangs.  A socket that cannot be read (uvloop closes it before it tells anybody) leaves the attempt
-to be judged by what is known of it; any other exception ends the run.
+that hangs.  Where a socket cannot be read (uvloop closes it before it tells anybody), the attempt is judged
+by what is known of it.  Any other exception ends the run.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from s3_upload.control.retrying.budget import SpeculationBudget
-from s3_upload.control.waiting.adaptive import SMALL_BYTES
 from s3_upload.control.waiting.timeouts import Timeouts
-from s3_upload.control.waiting.verdict import RECHECK_S, Action, Judgement, Standing, judge
-from s3_upload.http1.exchange import Exchange, Transfer
+from s3_upload.control.waiting.verdict import RECHECK_S, Action, Judgement, judge
 from s3_upload.s3.operations import Operation
 from s3_upload.transfer.guard import Fail
-
-if TYPE_CHECKING:
-    from s3_upload.transfer.unit import Unit
+from s3_upload.transfer.tries import LOOK_S, Attempt
 
 MIN_SLEEP_S = 0.001
-LOOK_S = 0.5
-"""How often an attempt is looked at in any case: what its timers allow may have changed since."""
-MAX_COPIES = 3
-"""Of one request under way at the same time."""
-
-
 MOVERS = 4
-"""A way that is slow moves all bodies a little, a store that is frozen at most what is new."""
+"""A slow link moves all bodies a little; a frozen store moves at most those that are new."""
 BUFFERED_S = 1.0
-"""By then what a kernel takes in of a new request without anybody's reading it is there."""
-
-
-class InFlight(msgspec.Struct, eq=False):
-    """One attempt under way. `hedge`: it is a second copy; `hedged`: it has one beside it; `late`: so
-    late is its answer that a second copy may help.  `acked_s`: all of it has been taken in, since then."""
-
-    unit: Unit
-    exchange: Exchange
-    timeouts: Timeouts
-    hedge: bool
-    hedged: bool = False
-    timer: str = ""
-    progress: int = 0
-    progress_s: float = 0.0
-    acked_s: float = 0.0
-    late: bool = False
-    due_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        limits = self.timeouts
-        response_s = min(limits.look_s, limits.hedge_s, limits.response_s)
-        self.due_s = self.exchange.started_s + min(response_s, limits.stall_s, limits.total_s, LOOK_S)
-
-    def standing(self, now: float) -> Standing:
-        """Looks at the socket."""
-        exchange = self.exchange
-        rto_s = acked_s = 0.0
-        if exchange.probe is not None and (transfer := transfer_of(exchange.probe)) is not None:
-            rto_s = transfer.rto_s
-            self._note(transfer, now)
-            if self._small and min(transfer.last_ack_age_s, now - exchange.request_s) >= rto_s:
-                acked_s = exchange.sent_s  # nothing moves any more: a copy does not queue behind it
-        elif exchange.sent_s:
-            self.acked_s = exchange.sent_s
-        return Standing(
-            request_s=exchange.request_s,
-            progress_s=max(self.progress_s, exchange.request_s),
-            acked_s=self.acked_s or acked_s,
-            first_byte_s=exchange.first_byte_s,
-            rto_s=rto_s,
-            hedged=self.hedged or len(self.unit.in_flight) >= MAX_COPIES,
-        )
-
-    def _note(self, transfer: Transfer, now: float) -> None:
-        exchange = self.exchange
-        last_ack_s = max(now - transfer.last_ack_age_s, exchange.request_s)
-        if transfer.progress > self.progress:
-            self.progress, self.progress_s = transfer.progress, last_ack_s
-        if transfer.starved:
-            self.progress_s = now  # it is the disk that takes its time, and nobody else
-        if transfer.drained and self.acked_s == 0.0:
-            self.acked_s = exchange.sent_s if self._small else max(last_ack_s, exchange.sent_s)
-
-    @property
-    def _small(self) -> bool:
-        return len(self.unit.operation.body) <= SMALL_BYTES
-
-
-def transfer_of(probe: Callable[[], Transfer]) -> Transfer | None:
-    """What `probe` says; None where the socket cannot be read (OSError of asyncio's, ValueError of
-    uvloop's)."""
-    try:
-        return probe()
-    except (OSError, ValueError):
-        return None
+"""A kernel takes in the first bytes of a request within this time, though nobody reads them."""
 
 
 class Watchdog:
     """See the module's theory.
 
     `timeouts_of`: what an attempt is allowed by what is known now.  `hedge` may send a second copy of
-    one; it says whether it did.  `fail` ends the run: no judgement may raise.
+    one, and says whether it did.  `fail` ends the run: it is told what a judgement raises.
     """
 
     def __init__(
@@ -122,8 +44,8 @@ class Watchdog:
         now: Callable[[], float],
         budget: SpeculationBudget,
         *,
-        timeouts_of: Callable[[InFlight], Timeouts],
-        hedge: Callable[[InFlight], bool],
+        timeouts_of: Callable[[Attempt], Timeouts],
+        hedge: Callable[[Attempt], bool],
         fail: Fail,
     ) -> None:
         self._loop = loop
@@ -132,23 +54,23 @@ class Watchdog:
         self._timeouts_of = timeouts_of
         self._hedge = hedge
         self._fail = fail
-        self._in_flight: dict[InFlight, None] = {}
+        self._in_flight: dict[Attempt, None] = {}
         self._late = 0  # of these
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for_s = 0.0
 
-    def watch(self, attempt: InFlight) -> None:
+    def watch(self, attempt: Attempt) -> None:
         """Watches `attempt` until `unwatch`."""
         self._in_flight[attempt] = None
         if self._timer is None or attempt.due_s < self._armed_for_s:
             self._arm(attempt.due_s, self._look)
 
-    def unwatch(self, attempt: InFlight) -> None:
+    def unwatch(self, attempt: Attempt) -> None:
         del self._in_flight[attempt]
         self._late -= attempt.late
 
     @property
-    def in_flight(self) -> Collection[InFlight]:
+    def in_flight(self) -> Collection[Attempt]:
         """The attempts that are watched."""
         return self._in_flight
 
@@ -158,20 +80,22 @@ class Watchdog:
         return any(attempt.exchange.probe is not None for attempt in self._in_flight)
 
     def last_sign_s(self) -> tuple[float, Operation | None]:
-        """When a byte of a body on its way was acknowledged last, and a request that waits for an answer on a
+        """When a byte of a body on its way was acknowledged last; and a request that waits for an answer on a
         connection, None if there is none."""
         now, last_s, waits = self._now(), 0.0, None
         for attempt in self._in_flight:
             if attempt.exchange.request_s > 0.0:
-                standing, waits = attempt.standing(now), attempt.unit.operation
+                standing, waits = attempt.standing(now), attempt.request.operation
+                # Of a body that is through no byte can be acknowledged any more.
                 if standing.acked_s == 0.0:
                     last_s = max(last_s, standing.progress_s)
         return last_s, waits
 
     def moved_s(self) -> float:
-        """When one in MOVERS of the bodies on their way was still being taken in, by `last_sign_s`; 0.0 where
-        none was.  The first bytes of a request do not count: a kernel takes them in though nobody reads."""
+        """Until when at least one in MOVERS of the bodies on their way was being taken in, as `last_sign_s`
+        saw it last; 0.0 where fewer were."""
         now = self._now()
+        # The first bytes of a request do not count: a kernel takes them in though nobody reads.
         moved_s = [
             attempt.progress_s if attempt.progress_s > attempt.exchange.request_s + BUFFERED_S else 0.0
             for attempt in self._in_flight
@@ -185,12 +109,12 @@ class Watchdog:
         now = self._now()
         for attempt in tuple(self._in_flight):
             exchange = attempt.exchange
+            # Neither a handshake, which has a timer of its own, nor what began after the store had gone.
             if not 0.0 < exchange.request_s < since_s:
                 continue
             standing = attempt.standing(now)
             if max(standing.progress_s, standing.acked_s, standing.first_byte_s) < since_s:
-                attempt.timer = timer
-                exchange.cancel("the store was away, and nothing has come or gone since")
+                attempt.cut(timer, "the store was away, and nothing has come or gone since")
 
     def close(self) -> None:
         """Forgets everything and stops the timer."""
@@ -219,42 +143,47 @@ class Watchdog:
                 self._judge(attempt, now)
         except Exception as error:
             self._fail(error)
+        # Armed again also after an exception: without its timer the run would hang.
         finally:
             if self._in_flight:
                 self._arm(min(now + LOOK_S, *(attempt.due_s for attempt in self._in_flight)), self._look)
 
-    def _judge(self, attempt: InFlight, now: float) -> None:
-        attempt.due_s = now + RECHECK_S
+    def _judge(self, attempt: Attempt, now: float) -> None:
+        # First of all: an attempt that stayed due would have the timer fire without end.
+        attempt.look_again(now + RECHECK_S)
         exchange = attempt.exchange
+        # A handshake has a timer of its own.
         if exchange.request_s == 0.0:
-            return  # a handshake, which has a timer of its own
+            return
+        # It has ended, and its task has not had its turn yet.
         if exchange.abort is None:
-            return  # it has ended, and its task has not had its turn yet
-        attempt.timeouts = self._timeouts_of(attempt)
+            return
+        # What was learned since it began counts for it, too.
+        attempt.allow(self._timeouts_of(attempt))
         self._act(attempt, judge(attempt.timeouts, attempt.standing(now), now=now), now)
 
-    def _act(self, attempt: InFlight, judgement: Judgement, now: float) -> None:
-        attempt.due_s = min(judgement.due_s, now + LOOK_S)
+    def _act(self, attempt: Attempt, judgement: Judgement, now: float) -> None:
+        attempt.look_again(min(judgement.due_s, now + LOOK_S))
         action = judgement.action
         late = action is Action.HEDGE or attempt.hedged
         self._late += late - attempt.late
-        attempt.late = late
+        attempt.is_late(late)
         if action is Action.HEDGE:
             self._hedge_if_paid(attempt, now)
         elif action is Action.CUT or (action is Action.CUT_IF_CREDIT and self._budget.take(now=now)):
-            attempt.timer = judgement.timer
-            attempt.due_s = float("inf")  # nothing more to judge: it ends in the loop's next turn
-            attempt.exchange.cancel(_reason(attempt, judgement.timer, now))
+            attempt.cut(judgement.timer, _reason(attempt, judgement.timer, now))
 
-    def _hedge_if_paid(self, attempt: InFlight, now: float) -> None:
-        size = len(attempt.unit.operation.body)
-        link_is_free = self._late == len(self._in_flight)  # a copy would take nobody's turn
+    def _hedge_if_paid(self, attempt: Attempt, now: float) -> None:
+        size = len(attempt.request.operation.body)
+        # All wait for answers, so a copy would take nobody's turn on the link.
+        link_is_free = self._late == len(self._in_flight)
+        # Paid only if it is sent: it may not be safe.
         if self._budget.affords_hedge(size, link_is_free=link_is_free, now=now) and self._hedge(attempt):
-            attempt.hedged = True
+            attempt.has_copy()
             self._budget.take_hedge(size, now=now)
 
 
-def _reason(attempt: InFlight, timer: str, now: float) -> str:
+def _reason(attempt: Attempt, timer: str, now: float) -> str:
     """What the error text says of a cut."""
     exchange = attempt.exchange
     if timer == "stall":

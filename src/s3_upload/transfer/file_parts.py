@@ -1,0 +1,84 @@
+"""The parts of a file: read as there is room for them, sent, and read once more where the store lost them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from s3_upload.http import SlicedBody
+from s3_upload.sources.files import HashedBody
+from s3_upload.sources.version import Identity
+from s3_upload.transfer.multipart import MultipartUpload
+from s3_upload.transfer.parts_line import LAST_LOOK, PartPlan, PartsToRead
+from s3_upload.transfer.record import Record
+from s3_upload.transfer.sliced import read_part
+from s3_upload.transfer.tools import Tools
+from s3_upload.transfer.tries import Read, Request
+
+
+class FileParts:
+    """Those of the version of the file that `identity` names."""
+
+    can_send_again = True
+
+    def __init__(self, tools: Tools, identity: Identity) -> None:
+        self._tools = tools
+        self._identity = identity
+
+    async def send_all(self, upload: MultipartUpload) -> None:
+        await self._send(upload, self._plans(upload), first=False)
+
+    async def send_again(self, upload: MultipartUpload, numbers: Sequence[int]) -> None:
+        await self._send(upload, [self._plan(upload, number) for number in numbers], first=True)
+
+    async def look_once_more(self, upload: MultipartUpload) -> None:
+        await self._send(upload, [LAST_LOOK], first=True)
+
+    async def _send(self, upload: MultipartUpload, plans: Iterable[PartPlan], *, first: bool) -> None:
+        """Raises `GivenUp`."""
+
+        def begin(plan: PartPlan, part: HashedBody) -> Request | None:
+            # Once one is given up the upload is aborted: what was read meanwhile is not sent.
+            if plan is LAST_LOOK or parts.given_up is not None:
+                return None
+            return upload.begin_part(plan.number, part, self._reading(upload.record, plan, part))
+
+        parts = PartsToRead(
+            upload.record,
+            self._identity,
+            upload.sizes.first,
+            plans,
+            begin_request=begin,
+            send=upload.send_part,
+        )
+        self._tools.parts_line.add(parts, first=first)
+        await parts.through()
+
+    def _plans(self, upload: MultipartUpload) -> Iterator[PartPlan]:
+        number, sent = 0, 0
+        # An empty file is one empty part.
+        while number == 0 or sent < self._identity.size:
+            number += 1
+            plan = self._plan(upload, number)
+            sent = plan.offset + plan.size
+            yield plan
+
+    def _plan(self, upload: MultipartUpload, number: int) -> PartPlan:
+        offset = upload.sizes.offset_of(number)
+        return PartPlan(number, offset, min(upload.sizes.size_of(number), self._identity.size - offset))
+
+    def _reading(self, record: Record, plan: PartPlan, part: HashedBody) -> Read:
+        """Reads a part once more, as it was read."""
+        in_slices = isinstance(part.body, SlicedBody)
+
+        async def read(_: Request) -> HashedBody:
+            return await read_part(
+                self._tools.reader,
+                self._tools.offload,
+                record.source.path,
+                self._identity,
+                offset=plan.offset,
+                size=plan.size,
+                in_slices=in_slices,
+            )
+
+        return read

@@ -1,0 +1,73 @@
+"""Prepares objects: what is known, said and planned of a source before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from s3_upload.errors import SourceError
+from s3_upload.parts import MAX_PART_BYTES, PartSizes, StoreParts, sizes_for
+from s3_upload.report import AttemptReport
+from s3_upload.request_fields import RequestFields
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.record import Record
+from s3_upload.transfer.teller import Teller
+from s3_upload.units import show_size
+
+
+class Prepare:
+    """For the objects of one run.
+
+    `store_parts`: what is known of the store's rules for parts.  `fields_of`: what is said of an object.
+    `asked`: what it took to ask whether it exists, by its number.
+    """
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], float],
+        est_MBps: Callable[[], float],
+        part_size: int,
+        store_parts: StoreParts,
+        fields_of: Callable[[ObjectSource], RequestFields],
+        tell: Teller,
+    ) -> None:
+        self.store_parts = store_parts
+        self.fields_of = fields_of
+        self.asked: dict[int, list[AttemptReport]] = {}
+        self._now = now
+        self._est_MBps = est_MBps
+        self._part_size = part_size
+        self._tell = tell
+
+    def record(
+        self,
+        seq: int,
+        source: ObjectSource,
+        size: int,
+        *,
+        started_s: float | None = None,
+        grows: bool = False,
+    ) -> Record:
+        """That of an object which is about to be sent. `grows`: see `Record`."""
+        tried = self.asked.pop(seq, []) if self.asked else []
+        record = Record(seq, source, size, self._now(), self._est_MBps(), tried, grows)
+        if self._tell.objects:
+            self._tell.begun(record)
+        return record
+
+    def question(self, seq: int, source: ObjectSource) -> Record:
+        """That of an object of which is asked whether it exists."""
+        return Record(seq, source, 0, self._now(), self._est_MBps(), [])
+
+    def sizes(self, source: ObjectSource, size: int | None) -> PartSizes:
+        """How `source`, which has `size` bytes if that is known, is cut into parts.
+
+        Raises `SourceError` for what is larger than a store takes.
+        """
+        sizes = sizes_for(size, self._part_size, self.store_parts.rules)
+        if sizes.first > MAX_PART_BYTES:
+            raise SourceError(
+                f"{source.name}: {size:,} bytes are more than the store takes: "
+                f"{sizes.max_count:,} parts of {show_size(MAX_PART_BYTES)}"
+            )
+        return sizes

@@ -1,0 +1,75 @@
+"""Pulls sources from what the caller gave, lazily: only as they are needed.
+
+A plain iterable is asked in a thread, since it may block on a disk; an async one on the loop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from typing import Any
+
+from s3_upload.sources.files import Reader
+from s3_upload.sources.local_disk import Nearby
+from s3_upload.sources.source import ObjectSource, checked
+from s3_upload.transfer.existing import Existing, Numbered
+from s3_upload.transfer.reading import Offload
+
+PULL_COUNT = 256
+Sources = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+
+
+class Pulling:
+    """`sources`: pulled, numbered, and not yet begun; `exhausted`: there are no more.  `offload_source` runs
+    code of the caller's, which may block for ever.  `came` is called when some more have come."""
+
+    def __init__(
+        self,
+        files: Sources,
+        reader: Reader,
+        nearby: Nearby,
+        existing: Existing,
+        *,
+        offload_source: Offload,
+        came: Callable[[], None],
+    ) -> None:
+        self.sources: deque[Numbered] = deque()
+        self.exhausted = False
+        self.under_way = False
+        self._iterator = aiter(files) if isinstance(files, AsyncIterable) else iter(files)
+        self._reader = reader
+        self._nearby = nearby
+        self._existing = existing
+        self._offload_source = offload_source
+        self._came = came
+
+    @property
+    def due(self) -> bool:
+        """Whether more are to be asked for."""
+        # Those about which the store is asked come back unless they exist.
+        few = len(self.sources) + self._existing.count <= PULL_COUNT // 2
+        return few and not self.under_way and not self.exhausted
+
+    def pull(self) -> Coroutine[Any, Any, None]:
+        """Asks for some more; from now on this is under way."""
+        self.under_way = True
+        return self._pull()
+
+    async def _pull(self) -> None:
+        iterator = self._iterator
+        if isinstance(iterator, AsyncIterator):
+            for _ in range(PULL_COUNT):
+                try:
+                    source = checked(await anext(iterator))
+                except StopAsyncIteration:
+                    self.exhausted = True
+                    break
+                self.sources.extend(await self._existing.sort_out([source]))
+                # The next one may take long to come, so this one is begun now.
+                self._came()
+        else:
+            sources, self.exhausted = await self._offload_source(
+                self._nearby.pull_in_thread, self._reader, iterator, PULL_COUNT
+            )
+            self.sources.extend(await self._existing.sort_out(sources))
+        self.under_way = False

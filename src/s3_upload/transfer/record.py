@@ -1,0 +1,103 @@
+"""What is known of one object on its way, from its first request to its report."""
+
+from __future__ import annotations
+
+import msgspec
+
+from s3_upload.errors import FailureKind, UploadError
+from s3_upload.report import EXISTS, SKIPPED, SUCCESS, AttemptReport, UploadReport
+from s3_upload.s3.operations import HEAD_OBJECT, PUT_OBJECT
+from s3_upload.sources.source import ObjectSource
+
+
+class Record(msgspec.Struct, eq=False):
+    """One object on its way; only its own methods write to it.
+
+    `seq`: its number in the run, from 0.  `size`: bytes there are to send, as far as is known; `grows`: it is
+    a stream, and its size shows at its end.  `started_s`, `est_MBps`: the clock and the estimated speed when
+    it began.  `attempt_reports`: of every request.  `retries`: tries that did not count as the first.
+    `tried`: the kinds of failure after which it was sent in another way.  `stored_bytes`: of parts that the
+    store has.
+    """
+
+    seq: int
+    source: ObjectSource
+    size: int
+    started_s: float
+    est_MBps: float
+    attempt_reports: list[AttemptReport]
+    grows: bool = False
+    retries: int = 0
+    tried: tuple[FailureKind, ...] = ()
+    stored_bytes: int = 0
+
+    @property
+    def key(self) -> str:
+        return self.source.key
+
+    @property
+    def known_size(self) -> int | None:
+        """Of the whole object; None for a stream of which nobody has said it."""
+        return self.source.size if self.grows else self.size
+
+    def attempted(self, report: AttemptReport) -> None:
+        self.attempt_reports.append(report)
+
+    def retried(self, times: int = 1) -> None:
+        """It takes `times` tries more; -1 gives one back."""
+        self.retries += times
+
+    def stored(self, size: int) -> None:
+        """The store has a part of `size` bytes; negative: it does not have it after all."""
+        self.stored_bytes += size
+
+    def sized(self, size: int, *, grows: bool = False) -> None:
+        """It is sent as it is now: what it was sent as before does not count."""
+        self.size, self.grows, self.stored_bytes = size, grows, 0
+
+    def came(self, size: int) -> None:
+        """So much of a stream has come by now."""
+        self.size = size
+
+    def tries(self, kind: FailureKind) -> None:
+        """It is sent in another way, after a failure of `kind`."""
+        self.tried += (kind,)
+
+    def report(
+        self, now_s: float, *, etag: str = "", error: UploadError | None = None, skips_existing: bool = False
+    ) -> UploadReport:
+        """`skips_existing`: what the store has already did not fail."""
+        outcome = SUCCESS if error is None else error.kind.value
+        reason = ""
+        if skips_existing and error is not None and error.kind is FailureKind.EXISTS:
+            outcome, reason, error = SKIPPED, EXISTS, None
+        reports = tuple(self.attempt_reports)
+        return UploadReport(
+            seq=self.seq,
+            key=self.source.key,
+            source=self.source.name,
+            bytes=self.size,
+            outcome=outcome,
+            reason=reason,
+            total_time_s=now_s - self.started_s,
+            success_time_s=_success_time_s(reports) if outcome == SUCCESS else 0.0,
+            attempts=1 + self.retries if reports else 0,
+            est_MBps=self.est_MBps,
+            attempt_reports=reports,
+            etag=etag,
+            error=error,
+            object=self.source,
+        )
+
+
+def _success_time_s(reports: tuple[AttemptReport, ...]) -> float:
+    """Of one request: of the try that succeeded, with what came after it to prove it.  Of parts: from the
+    first request's start to the last answer's end; whether the object exists may have been asked long
+    before."""
+    last = reports[-1]
+    if last.operation == PUT_OBJECT:
+        return last.duration_s
+    sent = next(report for report in reversed(reports) if report.operation != HEAD_OBJECT)
+    if sent.operation != PUT_OBJECT:
+        sent = next(report for report in reports if report.operation != HEAD_OBJECT)
+    return last.ended_s - sent.started_s

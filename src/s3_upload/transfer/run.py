@@ -1,0 +1,243 @@
+"""One run: joins what it consists of, and ends it in one way.
+
+`_finish` sets one future, to success when nothing is left, to the first error that stops the run; then every
+task and timer is cancelled, and unfinished uploads are aborted.
+
+Theory of operation.  `ReadAhead` fills the line of `Slots` with what it has read.  What gets a slot is a
+task: an object (`put.py`), or a part of one (`multipart.py`).  It makes its requests by `Requests`, one after
+the other, and ends with its report.  When a task has ended, more is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from s3_upload.control.share.courtesy import CappedWindow
+from s3_upload.errors import attach_summary
+from s3_upload.observe.limits import Standing
+from s3_upload.report import UploadSummary
+from s3_upload.sources.files import Reader
+from s3_upload.sources.local_disk import Nearby
+from s3_upload.sources.version import Versions
+from s3_upload.transfer.abort import Unfinished
+from s3_upload.transfer.client import Client
+from s3_upload.transfer.existing import Existing
+from s3_upload.transfer.given import Given
+from s3_upload.transfer.guard import undisturbed
+from s3_upload.transfer.keys import Keys
+from s3_upload.transfer.memory import Memory
+from s3_upload.transfer.observer import Gauges, Observer
+from s3_upload.transfer.parts_line import PartsLine
+from s3_upload.transfer.prepare import Prepare
+from s3_upload.transfer.progress import Delivery
+from s3_upload.transfer.pulling import Pulling, Sources
+from s3_upload.transfer.read_ahead import ReadAhead
+from s3_upload.transfer.reading import WholeBodies
+from s3_upload.transfer.reporting import Reporting
+from s3_upload.transfer.senders import Senders
+from s3_upload.transfer.sending import Surroundings, sending_of
+from s3_upload.transfer.spool import Spool
+from s3_upload.transfer.streams import Streams
+from s3_upload.transfer.tasks import Tasks
+from s3_upload.transfer.teller import Teller
+from s3_upload.transfer.tools import Tools
+
+
+class Run:
+    """One run with `client`, of what `given` says. It is made on its loop, and runs once."""
+
+    def __init__(self, client: Client, files: Sources, given: Given) -> None:
+        self._clock = given.runtime.clock
+        self._epoch_s = self._clock()
+        self._loop = asyncio.get_running_loop()
+        self._end: asyncio.Future[None] = self._loop.create_future()
+        self._tasks = Tasks(self.fail, self._changed)
+        self._delivery = Delivery(given.progress, on_error=self.fail, on_empty=self._reports_are_out)
+        self._unfinished = Unfinished(client, self.now)
+        surroundings = Surroundings(
+            client,
+            given,
+            self._loop,
+            self.now,
+            self._tasks,
+            Teller(given.events, self.now),
+            Memory(given.config.max_in_flight_bytes),
+            self._unfinished,
+            fail=self.fail,
+            changed=self._changed,
+            more_room=self._more_room,
+            reports=self._delivery,
+        )
+        self._sending = sending_of(surroundings)
+        self._join_reading(surroundings, files)
+        self._observer = Observer(
+            given.events,
+            Gauges(given.runtime.busy_s, given.runtime.all_busy_s, given.pace),
+            self._sending.watchdog,
+            now=self.now,
+            stand=self._standing,
+            loop=self._loop,
+            fail=self.fail,
+        )
+        # Its bound grows between requests, of which none may end for long.
+        if isinstance(given.controls.window, CappedWindow):
+            given.controls.window.on_growth = self._more_room
+
+    def _join_reading(self, run: Surroundings, files: Sources) -> None:
+        given, client, config = run.given, run.client, run.given.config
+        runtime = given.runtime
+        reader = Reader(
+            single_limit_bytes=config.multipart_threshold,
+            needs_sha256=client.needs_sha256,
+            checksum_algorithm=client.checksum_algorithm,
+            clock=runtime.clock,
+            pause=runtime.pause,
+            versions=Versions(config.source_check),
+        )
+        prepare = Prepare(
+            now=self.now,
+            est_MBps=lambda: given.controls.timeout.est_MBps,
+            part_size=config.part_size,
+            store_parts=client.parts,
+            fields_of=given.fields_of,
+            tell=run.tell,
+        )
+        keys, nearby = Keys(), Nearby(runtime.local_devices)
+        self._reporting = Reporting(
+            now=self.now,
+            keys=keys,
+            prepare=prepare,
+            tell=run.tell,
+            delivery=self._delivery,
+            skips_existing=config.if_exists == "skip",
+        )
+        tools = Tools(
+            bucket=given.bucket,
+            reader=reader,
+            whole_bodies=WholeBodies(reader, runtime.offload),
+            offload=runtime.offload,
+            memory=run.memory,
+            requests=self._sending.requests,
+            tasks=run.tasks,
+            tell=run.tell,
+            prepare=prepare,
+            parts_line=PartsLine(self._changed),
+            unfinished=run.unfinished,
+            reporting=self._reporting,
+        )
+        existing = Existing(config, runtime.offload_source, is_aws=getattr(client, "is_aws", False))
+        pulling = Pulling(
+            files, reader, nearby, existing, offload_source=runtime.offload_source, came=self._changed
+        )
+        spool = Spool(config.max_in_flight_bytes, reader, runtime.offload)
+        self._reading = ReadAhead(
+            tools,
+            config=config,
+            pulling=pulling,
+            existing=existing,
+            nearby=nearby,
+            senders=Senders(tools, self._sending.slots, self._changed),
+            streams=Streams(tools, spool, runtime.offload_source, self._changed),
+            keys=keys,
+            slots=self._sending.slots,
+            bulk=self._sending.bulk,
+            delivery=self._delivery,
+        )
+
+    async def run(self) -> UploadSummary:
+        """Until everything is uploaded, failed or skipped. Raises what stops the run."""
+        self._reading.top_up()
+        try:
+            try:
+                await self._end
+                self._observer.finish()
+            finally:
+                await undisturbed(self._end_all())  # its time is bounded
+        except BaseException as error:
+            attach_summary(error, self._so_far())
+            raise
+        return self._so_far()
+
+    def now(self) -> float:
+        """Seconds since the run began."""
+        return self._clock() - self._epoch_s
+
+    def fail(self, error: BaseException) -> None:
+        """Stops the run: `error` is raised from `run`. Only the first call counts."""
+        self._finish(error)
+
+    def _so_far(self) -> UploadSummary:
+        waiting, notes = self._sending.waiting, self._sending.verdicts.notes
+        return self._reporting.summary.summary(
+            self.now(), waiting.budget_wait_s, notes.all(), limits=self._observer.shares()
+        )
+
+    def _standing(self) -> Standing:
+        slots, outages, rate, bulk = (
+            self._sending.slots,
+            self._sending.outages,
+            self._sending.rate,
+            self._sending.bulk,
+        )
+        return Standing(
+            requests=slots.in_use,
+            max_requests=int(min(slots.capacity, bulk.max_requests)),
+            ready=slots.anybody_stands or bulk.waits,
+            listing=self._reading.listing,
+            reading=self._reading.reading,
+            away=outages.away,
+            throttled=rate.waits,
+            rate_per_s=rate.per_s,
+            retries=len(self._sending.waiting),
+            silent_s=outages.silent_s,
+        )
+
+    # --- what follows from what has ended ----------------------------------------------------------------
+
+    def _changed(self) -> None:
+        """Something has ended: more may be read, or nothing is left to do."""
+        if self._end.done():
+            return
+        self._reading.top_up()
+        busy = len(self._tasks) > self._reading.idle_tasks or self._delivery.busy
+        if not busy and self._reading.drained and not self._sending.requests.alive:
+            self._finish(None)
+
+    def _reports_are_out(self) -> None:
+        """Nothing waits for the user's callable: what was not begun for that is."""
+        if not self._end.done():
+            self._sending.slots.let_in()
+            self._changed()
+
+    def _more_room(self) -> None:
+        """More may be in flight, and read."""
+        if not self._end.done():
+            self._sending.slots.let_in()
+            self._reading.top_up()
+
+    # --- the end -------------------------------------------------------------------------------------
+
+    def _finish(self, error: BaseException | None) -> None:
+        if self._end.done():
+            return
+        # At once: what is cancelled in a moment must not let others in.
+        self._sending.slots.close()
+        if error is None:
+            self._end.set_result(None)
+        elif isinstance(error, StopIteration):  # which no future takes, as no generator does (PEP 479)
+            wrapped = RuntimeError("something of the caller's raised StopIteration")
+            wrapped.__cause__ = error
+            self._end.set_exception(wrapped)
+        else:
+            self._end.set_exception(error)
+
+    async def _end_all(self) -> None:
+        self._observer.close()
+        self._reading.close()
+        await self._sending.close()
+        await self._tasks.close()
+        await self._delivery.close()
+        self._sending.watchdog.close()
+        left = await self._unfinished.finish()
+        if left:
+            self._sending.verdicts.notes.left_over(left)

@@ -1,0 +1,145 @@
+"""Joins what a run sends its requests by: the lines in which they wait, and those who decide about them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from s3_upload.control.retrying.budget import SpeculationBudget
+from s3_upload.control.retrying.outage import Outage
+from s3_upload.report import AttemptReport
+from s3_upload.transfer.abort import Unfinished
+from s3_upload.transfer.attempt import Attempts, timeouts_of
+from s3_upload.transfer.bulk import BulkLine
+from s3_upload.transfer.client import Client
+from s3_upload.transfer.given import Given
+from s3_upload.transfer.guard import Fail
+from s3_upload.transfer.hedges import Hedges
+from s3_upload.transfer.inquiry import Inquiries
+from s3_upload.transfer.lessons import Lessons
+from s3_upload.transfer.line import Stander
+from s3_upload.transfer.memory import Memory
+from s3_upload.transfer.outages import Outages
+from s3_upload.transfer.progress import Delivery
+from s3_upload.transfer.rate_line import RateLine
+from s3_upload.transfer.request import Requests
+from s3_upload.transfer.slots import Slots
+from s3_upload.transfer.tasks import Tasks
+from s3_upload.transfer.teller import Teller
+from s3_upload.transfer.tries import Attempt, Request
+from s3_upload.transfer.verdicts import Verdicts
+from s3_upload.transfer.waiting import Waiting
+from s3_upload.transfer.watchdog import Watchdog
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What the parts of a run share. `fail` ends it; `changed`: something has ended, and what follows may
+    begin; `more_room`: more may be under way; `reports`: those that
+    wait."""
+
+    client: Client
+    given: Given
+    loop: asyncio.AbstractEventLoop
+    now: Callable[[], float]
+    tasks: Tasks
+    tell: Teller
+    memory: Memory
+    unfinished: Unfinished
+    fail: Fail
+    changed: Callable[[], None]
+    more_room: Callable[[], None]
+    reports: Delivery
+
+
+class Sending(msgspec.Struct, frozen=True):
+    """See the module's text."""
+
+    slots: Slots
+    rate: RateLine
+    bulk: BulkLine
+    waiting: Waiting
+    watchdog: Watchdog
+    outages: Outages
+    verdicts: Verdicts
+    requests: Requests
+
+    async def close(self) -> None:
+        """Nothing is begun any more, and nothing is tried again."""
+        self.slots.close()
+        self.waiting.close()
+        self.rate.close()
+        self.bulk.close()
+        await self.outages.close()
+
+
+def sending_of(run: Surroundings) -> Sending:
+    # Some are made before what they call: their functions look it up when they are called.
+    client, controls, now, fail = run.client, run.given.controls, run.now, run.fail
+    timeout, window = controls.timeout, controls.window
+    budget, outage = SpeculationBudget(), controls.outage or Outage(0.0)
+
+    def put_back(standers: list[Stander]) -> None:
+        slots.put_back(standers)
+
+    def hedge(attempt: Attempt) -> bool:
+        return requests.hedge(attempt)
+
+    def learn(request: Request, report: AttemptReport) -> None:
+        outages.saw(request.operation, report)
+        lessons.of_answer(request.operation, report)
+
+    rate = RateLine(controls.rates, now, run.loop, put_back, fail)
+    bulk = BulkLine(client, controls.bulk, now, put_back=put_back, room=run.more_room, fail=fail)
+    waiting = Waiting(controls.retry, now, run.loop, fail)
+    watchdog = Watchdog(
+        run.loop,
+        now,
+        budget,
+        timeouts_of=lambda attempt: timeouts_of(timeout, attempt.request),
+        hedge=hedge,
+        fail=fail,
+    )
+    outages = _outages_of(run, outage, waiting, watchdog)
+    slots = Slots(window, rate, bulk, outage=outage, reports=run.reports)
+    lessons = Lessons(timeout, window, rate=rate, slots=slots, outages=outages, unfinished=run.unfinished)
+    attempts = Attempts(client, timeout, watchdog, now)
+    verdicts = Verdicts(
+        client, controls.retry, run.given.runtime.rng, rate=rate, outages=outages, waiting=waiting
+    )
+    requests = Requests(
+        attempts=attempts,
+        slots=slots,
+        memory=run.memory,
+        waiting=waiting,
+        outages=outages,
+        verdicts=verdicts,
+        lessons=lessons,
+        hedges=Hedges(budget, enabled=run.given.config.hedge == "auto"),
+        inquiries=Inquiries(attempts, now, learn),
+        tell=run.tell,
+        tasks=run.tasks,
+        now=now,
+        changed=run.changed,
+    )
+    return Sending(slots, rate, bulk, waiting, watchdog, outages, verdicts, requests)
+
+
+def _outages_of(run: Surroundings, outage: Outage, waiting: Waiting, watchdog: Watchdog) -> Outages:
+    controls = run.given.controls
+    return Outages(
+        run.client,
+        outage,
+        now=run.now,
+        rng=run.given.runtime.rng,
+        loop=run.loop,
+        fail=run.fail,
+        waiting=waiting,
+        watchdog=watchdog,
+        observe=controls.timeout.observe,
+        more_room=run.more_room,
+        wanted=lambda: controls.window.limit,
+        notice=run.given.notice,
+        events=run.given.events,
+    )

@@ -1,0 +1,55 @@
+"""The order in which those go who stand in line for a slot."""
+
+from __future__ import annotations
+
+from s3_upload.s3.operations import (
+    COMPLETE_MULTIPART_UPLOAD,
+    CREATE_MULTIPART_UPLOAD,
+    PUT_OBJECT,
+    UPLOAD_PART,
+    Operation,
+)
+from s3_upload.transfer.line import Line, Place, Stander
+
+
+def stander(name: str, part_number: int = 0) -> Stander:
+    return Stander(Operation(name=name, bucket="b", key="key", part_number=part_number), lambda: True)
+
+
+def order(line: Line) -> list[Stander]:
+    found = []
+    while line.length:
+        found.append(line.pop())
+    return found
+
+
+def test_what_ends_an_object_goes_first_and_parts_in_the_order_of_coming() -> None:
+    """Parts came all the time, and each went first: a file was completed at the end of the run."""
+    line = Line()
+    parts = [stander(UPLOAD_PART, part_number=number) for number in (1, 2, 3)]
+    complete = stander(COMPLETE_MULTIPART_UPLOAD)
+    for one in parts[:2]:
+        line.add(one, Place.PART)
+    line.add(complete, Place.FIRST)
+    line.add(parts[2], Place.PART)
+    assert order(line) == [complete, *parts]
+
+
+def test_bytes_go_before_what_brings_more_of_them() -> None:
+    line = Line()
+    create, put = stander(CREATE_MULTIPART_UPLOAD), stander(PUT_OBJECT)
+    parts = [stander(UPLOAD_PART, part_number=number) for number in (1, 2)]
+    for new in (create, put):
+        line.add(new, Place.NEW)
+    for part in parts:
+        line.add(part, Place.PART)
+    assert line.length == 4
+    assert order(line) == [*parts, create, put]
+
+
+def test_who_had_to_wait_elsewhere_goes_before_all_others() -> None:
+    line = Line()
+    first, waited = stander(COMPLETE_MULTIPART_UPLOAD), stander(PUT_OBJECT)
+    line.add(first, Place.FIRST)
+    line.put_back(waited)
+    assert order(line) == [waited, first]
