@@ -30,6 +30,7 @@ from s3_upload.control.waiting.adaptive import AdaptiveTimeout
 from s3_upload.control.waiting.timeouts import OriginTimeout
 from s3_upload.errors import attach_summary, summary_of
 from s3_upload.observe.events import Events, Listener, Listening, events_for
+from s3_upload.observe.logs import log_lines
 from s3_upload.pace import Pace
 from s3_upload.processor import all_busy_s, busy_s, processors
 from s3_upload.report import UploadSummary
@@ -129,7 +130,8 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     `max_bandwidth` can be changed meanwhile; its settings count instead of the configuration's.  `notice`:
     called with a line of English when the store has been away, silent or refusing for some seconds, and when
     that is over.  `events`: called with each event of the run (`observe.events`), on the loop, as it happens;
-    a `Listening` says which kinds are wanted, and the others cost nothing.
+    a `Listening` says which kinds are wanted, and the others cost nothing.  `logging` has them as lines
+    (`observe.logs`).
 
     A file that fails does not stop the others: it is in `summary.failed`.  Of two sources with one key
     the second fails while the first is being uploaded, and overwrites it later.  Raises `RunError` for what
@@ -154,7 +156,7 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
             runtime=runtime,
             pace=pace,
             notice=notice,
-            events=events_for(events),
+            events=events_for(events, log_lines()),
         )
     finally:
         runtime.close()

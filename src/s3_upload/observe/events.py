@@ -165,11 +165,10 @@ class Events:
             raise
 
 
-def events_for(given: Listener | Listening | None) -> Events:
-    """For one who listens to everything, or to what is said, or for nobody."""
-    if given is None:
-        return Events()
-    return Events([given if isinstance(given, Listening) else Listening(given)])
+def events_for(*given: Listener | Listening | None) -> Events:
+    """For those who listen to everything, or to what is said; None listens to nothing."""
+    there = [one for one in given if one is not None]
+    return Events([one if isinstance(one, Listening) else Listening(one) for one in there])
 
 
 def joined(*given: Listening | None) -> Listening | None:
