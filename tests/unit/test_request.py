@@ -205,6 +205,28 @@ def test_an_original_that_has_failed_leaves_its_slot_to_its_copy() -> None:
     run(main)
 
 
+def test_what_was_let_in_before_the_store_went_is_not_sent_after_it() -> None:
+    """A turn of the loop lies between: what was sent in it failed in vain, beside the only probe."""
+
+    async def main(rig: Rig) -> None:
+        slots, operation = rig.sending.slots, rig.request.operation
+        for _ in range(WINDOW):
+            await slots.take(operation, Place.FIRST)
+        await rig.settle()
+        slots.leave(operation)
+        rig.outage.room = 0
+        slots.leave(operation)
+        await rig.settle()
+        assert rig.store.answers == []
+        rig.outage.room = math.inf
+        slots.let_in()
+        await rig.under_way(1)
+        rig.store.answers[0].set_result(DONE)
+        assert await rig.end() == DONE
+
+    run(main)
+
+
 def test_a_copy_that_failed_before_its_original_decides_nothing() -> None:
     async def main(rig: Rig) -> None:
         await rig.under_way(1)

@@ -107,6 +107,9 @@ class Requests:
             if place is not None:
                 await self._slots.take(request.operation, place)
             while True:
+                # It was let in a turn of the loop ago: the store may have been found to be away since.
+                if self._slots.overfull:
+                    await self._slots.wait_again(request.operation)
                 outcome, then, decision = await self._use_slot(request, keeps=place is None)
                 # Without a slot from here on: others use it while this one waits, its own copies among them.
                 if request.copies and request.answer is None:
@@ -182,6 +185,7 @@ class Requests:
         operation = request.operation
         try:
             await self._slots.take(operation, Place.FIRST)
+            await self._slots.wait_again(operation)
         except asyncio.CancelledError:
             self._slots.lend(-1)
             raise

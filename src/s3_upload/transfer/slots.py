@@ -60,6 +60,11 @@ class Slots:
         """Whether more could be sent at once, were there slots for it."""
         return self._line.length > 0
 
+    @property
+    def overfull(self) -> bool:
+        """Whether the store has gone since the last were let in, who may not have begun yet."""
+        return self.in_use > self._outage.room
+
     def stand(self, operation: Operation, go: Go, place: Place) -> None:
         """`go` is called when there is a slot for `operation`, perhaps at once."""
         self._line.add(Stander(operation, go), place)
@@ -68,6 +73,13 @@ class Slots:
     async def take(self, operation: Operation, place: Place) -> None:
         """Waits for a slot for `operation`, which is to `leave` it."""
         await turn(lambda go: self.stand(operation, go, place), lambda: self.leave(operation))
+
+    async def wait_again(self, operation: Operation) -> None:
+        """Gives back the slot of what has not begun, and waits for another, before all that is new."""
+        while self.overfull:
+            self.not_used(operation)
+            self.leave(operation)
+            await self.take(operation, Place.FIRST)
 
     def leave(self, operation: Operation) -> None:
         """An attempt has ended, or is not made after all."""
