@@ -18,8 +18,6 @@ from s3_upload.transfer.tries import Read, Request
 class FileParts:
     """Those of the version of the file that `identity` names."""
 
-    can_send_again = True
-
     def __init__(self, tools: Tools, identity: Identity) -> None:
         self._tools = tools
         self._identity = identity

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from s3_upload.control.retrying.budget import SpeculationBudget
 from s3_upload.http import Response
-from s3_upload.s3.operations import PUT_OBJECT, UPLOAD_PART
+from s3_upload.s3.operations import HEDGED, PUT_OBJECT
 from s3_upload.transfer.tries import Attempt, Request
-
-SAFE_TWICE = frozenset({PUT_OBJECT, UPLOAD_PART})
-"""Operations of which two at the same time do what one does."""
 
 
 class Hedges:
@@ -26,7 +23,7 @@ class Hedges:
     def may(self, attempt: Attempt) -> bool:
         """Whether a second copy of `attempt` does no harm."""
         name = attempt.request.operation.name
-        if not self._enabled or name not in SAFE_TWICE or attempt.request.settled:
+        if not self._enabled or name not in HEDGED or attempt.request.settled:
             return False
         return not (self._keeps_versions and name == PUT_OBJECT)
 

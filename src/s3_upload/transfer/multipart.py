@@ -16,7 +16,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -48,16 +48,19 @@ MAX_ABORTS = 3
 ANOTHER_WAY = frozenset({Remedy.NEW_UPLOAD, Remedy.NEW_VERSION})
 
 
+SendAgain = Callable[["MultipartUpload", Sequence[int]], Awaitable[None]]
+
+
 class Parts(Protocol):
     """Where an upload's parts come from: a file, or a stream. Each raises `GivenUp`, when all parts that were
     begun are through."""
 
-    @property
-    def can_send_again(self) -> bool: ...
-
     async def send_all(self, upload: MultipartUpload) -> None: ...
 
-    async def send_again(self, upload: MultipartUpload, numbers: Sequence[int]) -> None: ...
+    @property
+    def send_again(self) -> SendAgain | None:
+        """Sends parts by their numbers once more; None where they cannot be read twice."""
+        ...
 
     async def look_once_more(self, upload: MultipartUpload) -> None:
         """Whether what was sent is still what is to be sent."""
@@ -125,8 +128,9 @@ class MultipartUpload:
                     # Should the object be there by another way than this upload, its parts are to be freed.
                     await self._abort(msgspec.structs.replace(self._operation, name=ABORT_MULTIPART_UPLOAD))
                     return found.etag
-            lost = await self._lost_parts(failed, can_send_again=parts.can_send_again)
-            await parts.send_again(self, lost)
+            if parts.send_again is None:
+                raise failed
+            await parts.send_again(self, await self._lost_parts(failed))
 
     async def _create(self) -> None:
         try:
@@ -182,16 +186,13 @@ class MultipartUpload:
 
     # --- where it is not completed -------------------------------------------------------------------
 
-    async def _lost_parts(self, given_up: GivenUp, *, can_send_again: bool) -> Sequence[int]:
+    async def _lost_parts(self, given_up: GivenUp) -> Sequence[int]:
         """Which parts the store does not have, or has otherwise, by its own list. Raises `GivenUp` where that
         is not why it was not completed, or was tried before."""
         kind = given_up.error.kind
-        if (
-            not can_send_again
-            or remedy(kind, completing=True, tried=self.record.tried) is not Remedy.RESEND_PARTS
-        ):
+        if remedy(kind, completing=True, tried=self.record.tried) is not Remedy.RESEND_PARTS:
             raise given_up
-        self.record.tries(kind)
+        self.record.takes_another_way(kind)
         lost, behind = dict(self._stored), 0
         # All pages: what no page lists is lost.
         while True:

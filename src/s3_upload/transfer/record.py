@@ -51,15 +51,15 @@ class Record(msgspec.Struct, eq=False):
         """The store has a part of `size` bytes; negative: it does not have it after all."""
         self.stored_bytes += size
 
-    def sized(self, size: int, *, grows: bool = False) -> None:
+    def sized(self, size: int) -> None:
         """It is sent as it is now: what it was sent as before does not count."""
-        self.size, self.grows, self.stored_bytes = size, grows, 0
+        self.size, self.stored_bytes = size, 0
 
     def came(self, size: int) -> None:
         """So much of a stream has come by now."""
         self.size = size
 
-    def tries(self, kind: FailureKind) -> None:
+    def takes_another_way(self, kind: FailureKind) -> None:
         """It is sent in another way, after a failure of `kind`."""
         self.tried += (kind,)
 

@@ -1,7 +1,7 @@
 """Sends objects that go in one request, by tasks that go from one to the next.
 
-A new task for each would take some 4 % more of the processor.  So who has sent one passes its slot on, and
-takes the next that gets one in that moment; else it waits, and is woken where otherwise a task would begin.
+A new task costs more than to wake one that waits, which counts where an object is 4 KiB.  So who has sent one
+passes its slot on, and takes the next that gets one in that moment; else it waits for more.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from s3_upload.errors import SourceError
@@ -136,7 +136,7 @@ class Streams:
 class StreamParts:
     """The parts of a stream, whose `first` block is read: `room` is held for it."""
 
-    can_send_again = False
+    send_again = None
 
     def __init__(
         self, tools: Tools, streams: Streams, stream: BegunStream, first: HashedBody, room: int
@@ -167,9 +167,6 @@ class StreamParts:
         await self.close()
         parts.no_more()
         await parts.through()
-
-    async def send_again(self, upload: MultipartUpload, numbers: Sequence[int]) -> None:
-        raise NotImplementedError  # it cannot be read twice: see `can_send_again`
 
     async def look_once_more(self, upload: MultipartUpload) -> None:
         """Each of its bytes was read once: there is nothing to compare."""

@@ -48,5 +48,5 @@ def second_chance(given_up: GivenUp, record: Record, possible: Collection[Remedy
     found = remedy(kind, completing=completing, tried=record.tried)
     if found not in possible or not record.source.is_file:
         return given_up
-    record.tries(kind)
+    record.takes_another_way(kind)
     return GivenUp(given_up.error, operation, found)

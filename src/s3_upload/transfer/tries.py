@@ -14,7 +14,7 @@ from s3_upload.control.waiting.verdict import Standing
 from s3_upload.errors import FailureKind
 from s3_upload.http import Response
 from s3_upload.http1.exchange import Exchange, Transfer
-from s3_upload.s3.operations import ASKING, COMPLETE_MULTIPART_UPLOAD, PUT_OBJECT, Operation
+from s3_upload.s3.operations import ASKING, Operation
 from s3_upload.sources.files import HashedBody
 from s3_upload.transfer.record import Record
 
@@ -22,7 +22,6 @@ LOOK_S = 0.5
 """How often an attempt is looked at in any case: its time limits may have changed since."""
 MAX_COPIES = 3
 """Attempts of one request that are under way at the same time."""
-MAKES_THE_OBJECT = frozenset({PUT_OBJECT, COMPLETE_MULTIPART_UPLOAD})
 
 Read = Callable[["Request"], Awaitable[HashedBody]]
 """Reads and hashes the body of a request once more. Raises `SourceError`."""

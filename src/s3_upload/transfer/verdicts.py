@@ -8,14 +8,14 @@ from collections.abc import Collection, Sequence
 
 from s3_upload.control.retrying.retry import Decision, Failed, Retry, Rng, Verdict
 from s3_upload.errors import FailureKind, Remedy, SourceError, UploadError
-from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, Operation
+from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, MAKES_OBJECT, Operation
 from s3_upload.transfer.attempt import Outcome
 from s3_upload.transfer.client import Client
 from s3_upload.transfer.messages import remarked, run_error, upload_error
 from s3_upload.transfer.outages import Outages
 from s3_upload.transfer.rate_line import RateLine
 from s3_upload.transfer.record import Record
-from s3_upload.transfer.tries import MAKES_THE_OBJECT, Request
+from s3_upload.transfer.tries import Request
 from s3_upload.transfer.waiting import Waiting
 
 
@@ -110,7 +110,7 @@ class Verdicts:
                 corrected=request.corrected.count(kind),
                 completing=operation.name == COMPLETE_MULTIPART_UPLOAD,
                 asking=request.asking,
-                can_ask=operation.name in MAKES_THE_OBJECT and not asked,
+                can_ask=operation.name in MAKES_OBJECT and not asked,
                 outwaited=self._outages.outwaited(outcome.report),
                 object_seq=request.record.seq,
                 alike=f"{failure.status} {failure.code}" if refused else "",
