@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "observe": LEAVES | {"sources"},
     "screen": LEAVES | {"observe", "sources"},
     "transfer": LEAVES | {"control", "http1", "observe", "s3", "sources"},
+    "bucket": LEAVES | {"control", "http1", "s3", "sources", "transfer"},
     "account": LEAVES | {"s3"},
     "embedded": LEAVES,
     "clients": LEAVES | {"account", "http1", "s3", "sources"},
@@ -44,6 +45,7 @@ ARROWS: dict[str, set[str]] = {
     "blocking": set(),
     "showing": LEAVES | {"observe", "screen", "sources"},
     "job": LEAVES | {"account", "api", "clients", "observe", "s3", "showing", "sources", "transfer"},
+    "syncing": LEAVES | {"api", "bucket", "clients", "job", "observe", "s3", "sources", "transfer"},
     "running": LEAVES | {"blocking", "job", "observe"},
     "calls": LEAVES | {"api", "blocking", "job", "observe", "running", "s3", "sources", "transfer"},
     "cli": LEAVES
@@ -51,7 +53,7 @@ ARROWS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": LEAVES
     | {"account", "api", "calls", "clients", "http1", "job", "observe", "running", "s3", "sources"}
-    | {"transfer"},
+    | {"syncing", "transfer"},
 }
 """What each folder or module of the package may import of the package, types included."""
 

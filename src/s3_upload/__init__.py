@@ -47,10 +47,12 @@ if TYPE_CHECKING:
     from s3_upload.running import Running
     from s3_upload.s3.credentials import CredentialProvider, Credentials
     from s3_upload.s3.endpoint import AddressingStyle
+    from s3_upload.s3.operations.list_objects_v2 import ListedObject
     from s3_upload.sources.content_type import content_type_by_name
     from s3_upload.sources.filters import Filters, Rule
     from s3_upload.sources.source import BinaryFile, Chunk, Chunks, ObjectSource
     from s3_upload.sources.walk import files_recursive
+    from s3_upload.syncing import list_objects
     from s3_upload.transfer.client import Client
     from s3_upload.transfer.outages import Notice
     from s3_upload.transfer.progress import Progress
@@ -79,6 +81,7 @@ __all__ = [
     "FailureKind",
     "Filters",
     "LimitsChanged",
+    "ListedObject",
     "Listener",
     "Listening",
     "LookUp",
@@ -112,6 +115,7 @@ __all__ = [
     "__version__",
     "content_type_by_name",
     "files_recursive",
+    "list_objects",
     "s3_upload_files",
     "start_upload",
     "upload",
@@ -144,9 +148,11 @@ _NAMES_IN = {
     "running": ("Running",),
     "s3.credentials": ("CredentialProvider", "Credentials",),
     "s3.endpoint": ("AddressingStyle",),
+    "s3.operations.list_objects_v2": ("ListedObject",),
     "account.settings": ("ChecksumMode",),
     "sources.source": ("BinaryFile", "Chunk", "Chunks", "ObjectSource",),
     "sources.walk": ("files_recursive",),
+    "syncing": ("list_objects",),
     "http1.resolve": ("LookUp",),
     "http1.tls": ("ClientCertificate",),
 }  # fmt: skip

@@ -157,7 +157,7 @@ def prepare(
     store: dict[str, Any] = {"endpoint_url": endpoint_url, "region": region, "profile": profile}
     store |= {"credentials": credentials, "proxy": proxy}
     if client is not None:
-        _check_client(client, store, any_loop=any_loop)
+        check_client(client, store, any_loop=any_loop)
     nothing, listings = "", Listings() if progress is True else None
     try:
         files, walk = _files(sources, place, _Way(filters_of(exclude, include), listings, follow_symlinks))
@@ -175,7 +175,7 @@ def prepare(
         listening=() if events is None else (_listening(events),),
         default_request=default_request,
         client=client,
-        own_client=_own_client(store) if client is None else None,
+        own_client=own_client(store) if client is None else None,
     )
 
 
@@ -219,7 +219,8 @@ def _config(config: UploadConfig | None, settings: Settings) -> UploadConfig:
     return UploadConfig(**settings) if config is None else config
 
 
-def _own_client(store: dict[str, Any]) -> S3Client:
+def own_client(store: dict[str, Any]) -> S3Client:
+    """A client of the store that a call names. Raises `ConfigError`."""
     try:
         return S3Client(**store)
     except RunError as error:  # of the profile: nothing has run
@@ -232,7 +233,8 @@ _KEYWORDS = (
 )  # fmt: skip
 
 
-def _check_client(client: Client, store: dict[str, Any], *, any_loop: bool) -> None:
+def check_client(client: Client, store: dict[str, Any], *, any_loop: bool) -> None:
+    """Raises `ConfigError` where a client does not go together with `store`, or with the call's loop."""
     for name, value in store.items():
         if value is not None:
             raise ConfigError(f"client and {name} do not go together: leave one out")

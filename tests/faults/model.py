@@ -1,6 +1,6 @@
 """A minimal model of S3, as far as uploads and their checks need it: a request in, an answer out.
 
-It knows PutObject, GetObject, HeadObject, DeleteObject and the multipart operations; it checks
+It knows PutObject, GetObject, HeadObject, DeleteObject, ListObjectsV2 and the multipart operations; it checks
 lengths and checksums as S3 does, and signatures not at all (the embedded store does that).
 """
 
@@ -10,11 +10,13 @@ import base64
 import hashlib
 import itertools
 import re
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.faults.actions import Answer, Request, s3_error
+from tests.faults.listing import page_of
 
 _PART = re.compile(rb"<Part>(.*?)</Part>", re.DOTALL)
 _NUMBER = re.compile(rb"<PartNumber>\s*(\d+)\s*</PartNumber>")
@@ -39,6 +41,7 @@ class StoredObject:
     headers: dict[str, str] = field(default_factory=dict)
     checksums: dict[str, str] = field(default_factory=dict)
     """Header -> value, as they came with it."""
+    modified_s: float = field(default_factory=time.time)
 
 
 @dataclass(slots=True)
@@ -68,9 +71,11 @@ class S3Model:
         min_part_bytes: int = MIN_PART_BYTES,
         checksum_types: tuple[str, ...] = ("FULL_OBJECT", "COMPOSITE"),
         parts_per_page: int = 1000,
+        keys_per_page: int = 1000,
     ) -> None:
         self.checksum_types = checksum_types
         self.parts_per_page = parts_per_page
+        self.keys_per_page = keys_per_page
         self.buckets = buckets
         self.keep_bodies = keep_bodies
         self.min_part_bytes = min_part_bytes
@@ -85,7 +90,7 @@ class S3Model:
         prefix = bucket + "/"
         return {name[len(prefix) :]: o.body for name, o in self.objects.items() if name.startswith(prefix)}
 
-    def answer(self, request: Request) -> Answer:  # noqa: PLR0911 - the table of operations
+    def answer(self, request: Request) -> Answer:  # noqa: PLR0911, PLR0912 - the table of operations
         """What S3 would answer, after doing it."""
         creates = request.method == "PUT" and not request.key
         if self.buckets is not None and request.bucket not in self.buckets and not creates:
@@ -113,6 +118,8 @@ class S3Model:
                 return Answer(204)
             case "GET" if "uploadId" in query:
                 return self._list_parts(request)
+            case "GET" if not request.key and query.get("list-type") == "2":
+                return self._list_objects(request)
             case "GET" | "HEAD" if request.key:
                 return self._get(request)
             case "HEAD":
@@ -188,6 +195,11 @@ class S3Model:
         )
         more = str(len(behind) > self.parts_per_page).lower()
         return _xml("ListPartsResult", f"<IsTruncated>{more}</IsTruncated>{parts}")
+
+    def _list_objects(self, request: Request) -> Answer:
+        start = f"{request.bucket}/"
+        found = {name[len(start) :]: one for name, one in self.objects.items() if name.startswith(start)}
+        return Answer(200, {"Content-Type": "application/xml"}, page_of(found, request, self.keys_per_page))
 
     def _complete(self, request: Request) -> Answer:
         upload_id = request.query["uploadId"]

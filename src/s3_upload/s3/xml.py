@@ -86,7 +86,7 @@ def scan(text: str, max_tags: int = MAX_TAGS) -> Xml:
         if start < 0:
             break
         if opened:
-            pieces.append(_unescaped(text[position:start]))
+            pieces.append(unescaped(text[position:start]))
         if text.startswith("<![CDATA[", start):
             end = text.find("]]>", start)
             pieces.append(text[start + 9 : end])
@@ -119,7 +119,8 @@ def _skipped(text: str, start: int) -> int:
     return start + 1
 
 
-def _unescaped(text: str) -> str:
+def unescaped(text: str) -> str:
+    """`text` of an element, with what its entities stand for."""
     if "&" not in text:
         return text
     import html  # here: few answers need it, and all would wait for it at start

@@ -15,18 +15,20 @@ from s3_upload.s3.operations import (
     head_bucket,
     head_object,
     list_buckets,
+    list_objects_v2,
     list_parts,
     put_object,
     upload_part,
 )
 from s3_upload.s3.operations.kind import OperationKind, Twice
-from s3_upload.s3.operations.operation import Checksum, CompletedPart, Operation
+from s3_upload.s3.operations.operation import Checksum, CompletedPart, Operation, Page
 
 __all__ = [
     "ABORT_MULTIPART_UPLOAD", "ASKING", "BEGINS_OBJECT", "BODILESS", "CARRIES_DATA",
     "COMPLETE_MULTIPART_UPLOAD", "CREATE_BUCKET", "CREATE_MULTIPART_UPLOAD", "CREATE_SESSION", "HEAD_BUCKET",
-    "HEAD_OBJECT", "HEDGED", "LIST_BUCKETS", "LIST_PARTS", "MAKES_OBJECT", "NOT_TWICE", "OF_BUCKETS",
-    "OPERATIONS", "PUT_OBJECT", "UPLOAD_PART", "Checksum", "CompletedPart", "Operation", "OperationKind",
+    "HEAD_OBJECT", "HEDGED", "LIST_BUCKETS", "LIST_OBJECTS_V2", "LIST_PARTS", "MAKES_OBJECT", "NOT_TWICE",
+    "OF_BUCKETS", "OPERATIONS", "PUT_OBJECT", "UPLOAD_PART", "Checksum", "CompletedPart", "Operation",
+    "OperationKind", "Page",
 ]  # fmt: skip
 
 _KINDS: tuple[OperationKind, ...] = (
@@ -40,6 +42,7 @@ _KINDS: tuple[OperationKind, ...] = (
     head_bucket.KIND,
     create_bucket.KIND,
     list_buckets.KIND,
+    list_objects_v2.KIND,
     create_session.KIND,
 )
 OPERATIONS: dict[str, OperationKind] = {kind.name: kind for kind in _KINDS}
@@ -55,6 +58,7 @@ LIST_PARTS = list_parts.KIND.name
 HEAD_BUCKET = head_bucket.KIND.name
 CREATE_BUCKET = create_bucket.KIND.name
 LIST_BUCKETS = list_buckets.KIND.name
+LIST_OBJECTS_V2 = list_objects_v2.KIND.name
 CREATE_SESSION = create_session.KIND.name
 
 OF_BUCKETS = frozenset(kind.name for kind in _KINDS if not kind.names_key)

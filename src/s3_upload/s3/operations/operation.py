@@ -34,6 +34,18 @@ class CompletedPart(msgspec.Struct, frozen=True, gc=False):
     size: int = 0
 
 
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """Which page of a bucket's objects ListObjectsV2 is to give: of keys that begin with `prefix` and come
+    behind `after`, at most `max_keys`; all behind the page before it, if `token` is what that one ended with.
+    With a `delimiter` keys that have it behind the prefix are given as one common prefix."""
+
+    prefix: str = ""
+    after: str = ""
+    token: str = ""
+    delimiter: str = ""
+    max_keys: int = 1_000
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request to S3. Fields that an operation does not use keep their defaults.
 
@@ -52,3 +64,4 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     upload_id: str = ""
     part_number: int = 0
     parts: tuple[CompletedPart, ...] = ()
+    page: Page | None = None

@@ -1,0 +1,157 @@
+"""A question to the store (a page of a listing, a HeadObject), asked until it is answered.
+
+Rules:
+
+* Nothing waits for ever: each try has a time limit, which doubles with the tries, and so has the whole.
+* The table of errors (`errors.FailureKind`) says what is tried again, and what the client can put right.
+* A store that has never answered is given up after `Patience.tries`; one that has answered before may be away
+  for `Patience.max_outage_s`, as during an upload.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Container
+from typing import TypeVar
+
+import msgspec
+
+from s3_upload.config import UploadConfig
+from s3_upload.control.retrying.refusals import STRAY_RETRIES
+from s3_upload.control.retrying.retry import DEFAULT as RETRYING
+from s3_upload.control.retrying.retry import Rng, full_jitter_s
+from s3_upload.errors import AttemptError, FailureKind, Fate, RunError
+from s3_upload.http import Response
+from s3_upload.http1.exchange import Exchange
+from s3_upload.s3.hints import likely_cause, words_of
+from s3_upload.s3.operations import Operation
+from s3_upload.s3.responses import Failure, classify
+from s3_upload.transfer.client import Client
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long answers are waited for."""
+
+    tries: int = 8
+    """Tries after the first one, at least (`UploadConfig.n_retries`)."""
+    max_outage_s: float = 300.0
+    """How long a store that has answered before may fail (`UploadConfig.max_outage_s`)."""
+    connect_s: float = 5.0
+    """For one handshake."""
+    answer_s: float = 30.0
+    """For the first try of one answer; each further try has twice as long."""
+    max_answer_s: float = 240.0
+    """For any try: a gateway that walks a folder for each page may need a minute."""
+
+    @classmethod
+    def of(cls, config: UploadConfig) -> Patience:
+        return cls(config.n_retries, config.max_outage_s, config.connect_timeout_s)
+
+
+class Unanswered(Exception):  # noqa: N818 - named for what happened
+    """A question is given up; `failure`: that of its last try, `exchange`: how it went."""
+
+    def __init__(self, operation: Operation, failure: Failure, exchange: Exchange, tries: int) -> None:
+        super().__init__(f"{operation.name}: {words_of(failure) or failure.message}")
+        self.operation = operation
+        self.failure = failure
+        self.exchange = exchange
+        self.tries = tries
+
+
+T = TypeVar("T")
+
+
+def answer_to(operation: Operation) -> Callable[[Response], Response | Failure]:
+    """Takes an answer as it is, if it is a success."""
+    return lambda response: classify(operation.name, response) or response
+
+
+class Asker:
+    """Asks one store. `pause` waits, and `rng` says for how long."""
+
+    def __init__(self, client: Client, patience: Patience | None = None, rng: Rng | None = None) -> None:
+        self.client = client
+        self._patience = patience or Patience()
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not secrets
+        self._answered = False
+
+    async def ask(
+        self,
+        operation: Operation,
+        read: Callable[[Response], T | Failure],
+        final: Container[FailureKind] = (),
+    ) -> T:
+        """What `read` makes of the answer to `operation`: the first that is no failure.
+
+        `final`: failures that are not to be tried again, since the caller has another way.
+
+        Raises `Unanswered`, and `RunError` where there are no credentials to ask with.
+        """
+        now = asyncio.get_running_loop().time
+        corrected: set[FailureKind] = set()
+        tries, began_s, fresh, avoid = 0, now(), False, ""
+        while True:
+            exchange = Exchange(now=now, connect_timeout_s=self._patience.connect_s, fresh=fresh, avoid=avoid)
+            failure = await self._once(operation, exchange, read, tries)
+            if not isinstance(failure, Failure):
+                self._answered = True
+                return failure
+            if exchange.stale and not fresh:  # an idle connection had been closed: that is no try
+                fresh = True
+                continue
+            kind = failure.kind
+            if kind.fate is Fate.CORRECT and kind not in corrected:
+                corrected.add(kind)
+                if await self.client.correct(operation, failure, exchange):
+                    continue
+            if kind in final or not self._may_pass(kind, tries, now() - began_s):
+                raise Unanswered(operation, failure, exchange, tries + 1)
+            fresh = kind.doubts_connection
+            avoid = exchange.address if fresh else ""
+            await asyncio.sleep(self._delay_s(failure, tries))
+            tries += 1
+
+    async def _once(
+        self,
+        operation: Operation,
+        exchange: Exchange,
+        read: Callable[[Response], T | Failure],
+        tries: int,
+    ) -> T | Failure:
+        timeout_s = min(self._patience.answer_s * 2.0 ** min(tries, 30), self._patience.max_answer_s)
+        try:
+            response = await asyncio.wait_for(self.client.send(operation, exchange), timeout_s)
+        except TimeoutError:
+            return Failure(FailureKind.TIMEOUT, message=f"no answer within {timeout_s:g} s")
+        except AttemptError as error:
+            return Failure(error.kind, message=error.message)
+        return read(response)
+
+    def _may_pass(self, kind: FailureKind, tries: int, lasted_s: float) -> bool:
+        """Whether another try may fare better."""
+        if not kind.retried:
+            return False
+        if not self._answered and kind.is_foreign:  # there may be no store at all
+            return tries < min(STRAY_RETRIES, self._patience.tries)
+        if tries < self._patience.tries:
+            return True
+        return self._answered and lasted_s < self._patience.max_outage_s
+
+    def _delay_s(self, failure: Failure, tries: int) -> float:
+        base_s = RETRYING.base_throttle_s if failure.kind.cuts_window else RETRYING.base_transient_s
+        jitter_s = full_jitter_s(base_s, tries, RETRYING.cap_s, self._rng)
+        return max(jitter_s, min(failure.retry_after_s or 0.0, RETRYING.max_retry_after_s))
+
+
+def run_error(client: Client, unanswered: Unanswered, what: str) -> RunError:
+    """`what` could not be done, in one line: where, and why."""
+    failure, operation = unanswered.failure, unanswered.operation
+    if failure.kind is FailureKind.CONNECT:
+        return RunError(f"{client.endpoint} cannot be reached: {failure.message}", failure.kind)
+    where = f"{client.endpoint}: bucket {operation.bucket!r}"
+    said = words_of(failure) if failure.status else failure.message
+    remark = client.remark(failure, unanswered.exchange) or likely_cause(failure)
+    tries = f", after {unanswered.tries} attempts" if unanswered.tries > 1 else ""
+    return RunError(f"{where}: {what}: {'; '.join(filter(None, (said, remark)))}{tries}", failure.kind)

@@ -1,0 +1,192 @@
+"""ListObjectsV2: which objects a bucket has, in the order of their keys' UTF-8 bytes, a page at a time.
+
+Rules:
+
+* Keys come percent-encoded (`encoding-type=url`): XML has no way to write all characters that a key may have.
+* A page is read as a whole or not at all: an object that was overlooked would count as missing.  So this
+  reader is stricter than `xml.py`, and quicker: a page has thousands of elements, and there may be thousands
+  of pages.
+
+Directory buckets list in no order at all
+(https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote_plus
+
+import msgspec
+
+from s3_upload.http import Response
+from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall
+from s3_upload.s3.operations.operation import Operation, Page
+from s3_upload.s3.sigv4 import encode_query
+from s3_upload.s3.xml import element, identifier, plain_body, unescaped
+
+ROOT = "ListBucketResult"
+_BEGIN, _END = "<Contents>", "</Contents>"
+_ENCODED = "<EncodingType>url</EncodingType>"
+"""Not every store does it; MinIO says so behind the last object."""
+
+
+class ListedObject(msgspec.Struct, frozen=True, gc=False):
+    """What a listing says of one object.
+
+    `size` in bytes.  `etag` without quotes.  `last_modified_s` in seconds since the epoch, None where the
+    store does not tell.  `checksum_algorithm` and `checksum_type` ("FULL_OBJECT", "COMPOSITE"): which
+    checksum the store keeps, "" where it does not say; HeadObject tells its value.
+    """
+
+    key: str
+    size: int
+    etag: str = ""
+    last_modified_s: float | None = None
+    checksum_algorithm: str = ""
+    checksum_type: str = ""
+    storage_class: str = ""
+
+
+class ListedPage(msgspec.Struct, frozen=True):
+    """One page: `objects` in the store's order, the common `prefixes`, and the `token` of the next page, ""
+    behind the last."""
+
+    objects: list[ListedObject]
+    prefixes: list[str]
+    token: str
+
+
+class UnreadableListing(ValueError):  # noqa: N818 - it is an answer that is wrong
+    """What came is no page, or not all of one. The message says why, in a few words."""
+
+
+def listed_page(response: Response) -> ListedPage:
+    """The page in a ListObjectsV2 response. Raises `UnreadableListing`."""
+    try:
+        text = plain_body(response).decode()
+    except UnicodeDecodeError:
+        raise UnreadableListing("its text is not UTF-8") from None
+    if f"<{ROOT}" not in text:
+        raise UnreadableListing("it is no list of objects")
+    if not text.rstrip().endswith(f"</{ROOT}>"):
+        raise UnreadableListing("it is cut short")
+    head, *entries = text.split(_BEGIN)
+    name_of = _decoded if _ENCODED in text else unescaped
+    if len(entries) != text.count(_END):
+        raise UnreadableListing("its objects begin and do not end")
+    tail = entries[-1] if entries else head
+    prefixes = [name_of(_text(one, "Prefix")) for one in text.split("<CommonPrefixes>")[1:]]
+    page = ListedPage([_object(entry, name_of) for entry in entries], prefixes, "")
+    if not any(_text(end, "IsTruncated").strip().lower() == "true" for end in (head, tail)):
+        return page
+    token = identifier(
+        unescaped(_text(head, "NextContinuationToken") or _text(tail, "NextContinuationToken"))
+    )
+    if not token:
+        raise UnreadableListing("it says that there are more objects, and not how to go on")
+    return msgspec.structs.replace(page, token=token)
+
+
+def _text(entry: str, name: str) -> str:
+    """What the first element of that name in `entry` holds, "" if there is none.
+
+    No store that is known writes attributes or prefixes here; where one did, its objects would have no keys,
+    which is told.
+    """
+    return entry.partition(f"<{name}>")[2].partition("<")[0]
+
+
+def _object(entry: str, name_of: Callable[[str], str]) -> ListedObject:
+    try:
+        size = int(_text(entry, "Size"))
+        key = name_of(_text(entry, "Key"))
+    except ValueError:  # of the encoding, too
+        raise UnreadableListing("an object in it has no size, or a key that cannot be read") from None
+    if not key:
+        raise UnreadableListing("an object in it has no key")
+    etag = _text(entry, "ETag").replace("&quot;", "").replace("&#34;", "").strip().strip('"')
+    return ListedObject(
+        key,
+        size,
+        unescaped(etag),
+        _time_s(_text(entry, "LastModified")),
+        _text(entry, "ChecksumAlgorithm"),
+        _text(entry, "ChecksumType"),
+        _text(entry, "StorageClass"),
+    )
+
+
+def _decoded(text: str) -> str:
+    """A key or prefix that is percent-encoded, with "+" for a blank."""
+    if "%" not in text and "+" not in text:
+        return text
+    return unquote_plus(text, errors="strict")
+
+
+def _time_s(text: str) -> float | None:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()
+
+
+def _query(operation: Operation) -> str:
+    """Sorted by name, as signatures want it."""
+    page = operation.page or Page()
+    given = [
+        ("continuation-token", page.token),
+        ("delimiter", page.delimiter),
+        ("encoding-type", "url"),
+        ("list-type", "2"),
+        ("max-keys", str(page.max_keys)),
+        ("prefix", page.prefix),
+        ("start-after", page.after),
+    ]
+    return "&".join([f"{name}={encode_query(value)}" for name, value in given if value])
+
+
+def _sdk_arguments(operation: Operation) -> dict[str, Any]:
+    page = operation.page or Page()
+    texts = {
+        "ContinuationToken": page.token,
+        "Delimiter": page.delimiter,
+        "Prefix": page.prefix,
+        "StartAfter": page.after,
+    }
+    said = {name: text for name, text in texts.items() if text}
+    return {"EncodingType": "url", "MaxKeys": page.max_keys, **said}
+
+
+def _sdk_answer(answer: Mapping[str, Any]) -> bytes:
+    """One page, in the words that `listed_page` reads."""
+    head = {"EncodingType": answer.get("EncodingType", ""), "NextContinuationToken": ""}
+    head["NextContinuationToken"] = answer.get("NextContinuationToken", "")
+    head["IsTruncated"] = str(bool(answer.get("IsTruncated"))).lower()
+    lines = [element(name, {}, text) for name, text in head.items() if text]
+    for found in answer.get("Contents", ()):
+        said = {"Key": found["Key"], "Size": str(found["Size"]), "ETag": found.get("ETag", "")}
+        if (when := found.get("LastModified")) is not None:
+            said["LastModified"] = when.isoformat()
+        said["ChecksumAlgorithm"] = next(iter(found.get("ChecksumAlgorithm", ())), "")
+        said["ChecksumType"] = found.get("ChecksumType", "")
+        said["StorageClass"] = found.get("StorageClass", "")
+        lines.append(element("Contents", said))
+    lines += [
+        element("CommonPrefixes", {"Prefix": one["Prefix"]}) for one in answer.get("CommonPrefixes", ())
+    ]
+    return b"<%s>%s</%s>" % (ROOT.encode(), b"".join(lines), ROOT.encode())
+
+
+KIND = OperationKind(
+    name="ListObjectsV2",
+    method="GET",
+    names_key=False,
+    query=_query,
+    fields=frozenset({"request"}),
+    proof=Proof("a list of objects", lambda response, said: said.root if said.root == ROOT else ""),
+    asks=True,
+    sdk=SdkCall("list_objects_v2", _sdk_arguments, _sdk_answer),
+)
