@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from s3_upload.s3.endpoint import AddressingStyle
     from s3_upload.s3.operations.list_objects_v2 import ListedObject
     from s3_upload.sources.content_type import content_type_by_name
-    from s3_upload.sources.filters import Filters, Rule
+    from s3_upload.sources.filters import Rule
+    from s3_upload.sources.selecting import Filter
     from s3_upload.sources.source import BinaryFile, Chunk, Chunks, ObjectSource
     from s3_upload.sources.walk import files_recursive
     from s3_upload.syncing import list_objects
@@ -79,7 +80,7 @@ __all__ = [
     "DefaultRequest",
     "Event",
     "FailureKind",
-    "Filters",
+    "Filter",
     "LimitsChanged",
     "ListedObject",
     "Listener",
@@ -136,7 +137,8 @@ _NAMES_IN = {
         "AttemptError", "ConfigError", "FailureKind", "RunError", "S3UploadError", "SourceError",
         "UploadError", "UploadsFailed",
     ),
-    "sources.filters": ("Filters", "Rule",),
+    "sources.filters": ("Rule",),
+    "sources.selecting": ("Filter",),
     "job": ("Settings", "UploadSources",),
     "observe.events": (
         "AttemptEnded", "BytesAcknowledged", "Event", "LimitsChanged", "Listener", "Listening",

@@ -20,6 +20,7 @@ from s3_upload.request_fields import RequestFields
 from s3_upload.running import Running
 from s3_upload.s3.credentials import Credentials
 from s3_upload.sources.content_types import ContentTypes
+from s3_upload.sources.selecting import Filter
 from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.client import Client
 
@@ -35,6 +36,7 @@ def upload(
     content_types: ContentTypes | None = None,
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
+    filter: Filter | None = None,
     follow_symlinks: bool = True,
     endpoint_url: str | None = None,
     region: str | None = None,
@@ -62,6 +64,7 @@ def upload(
     `content_types`: types by suffix that come before ours ({"gcode": "text/x-gcode"}), or the path of a file
     in the format of mime.types.
     `exclude`, `include`: patterns of what to leave out of directories, and to take all the same ("*.tmp").
+    `filter`: a `Filter`: these, and files of patterns, sizes and times.
     `follow_symlinks`: False skips links, found or given.
     `endpoint_url`, `region`, `profile`, `credentials`, `proxy`: as in `S3Client`; the rest is looked up where
     every AWS tool does.  `client`: one of your own instead: of `s3_upload.adapters.boto3_client`; for
@@ -94,6 +97,7 @@ def start_upload(
     content_types: ContentTypes | None = None,
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
+    filter: Filter | None = None,
     follow_symlinks: bool = True,
     endpoint_url: str | None = None,
     region: str | None = None,
@@ -129,6 +133,7 @@ async def upload_async(
     content_types: ContentTypes | None = None,
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
+    filter: Filter | None = None,
     follow_symlinks: bool = True,
     endpoint_url: str | None = None,
     region: str | None = None,

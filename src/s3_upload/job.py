@@ -30,8 +30,8 @@ from s3_upload.s3.credentials import Credentials
 from s3_upload.showing import Walk, show_progress
 from s3_upload.sources.content_type import Guess
 from s3_upload.sources.content_types import ContentTypes
-from s3_upload.sources.filters import Filters, filters_of
 from s3_upload.sources.mapping import Destination, NothingToUpload, map_paths, walk_paths
+from s3_upload.sources.selecting import Filter, Selection, selection_of
 from s3_upload.sources.source import ObjectSource, checked
 from s3_upload.sources.walk import Listings
 from s3_upload.transfer.client import Client
@@ -132,6 +132,7 @@ def prepare(
     content_types: ContentTypes | None,
     exclude: str | Iterable[str],
     include: str | Iterable[str],
+    filter: Filter | None,
     follow_symlinks: bool,
     endpoint_url: str | None,
     region: str | None,
@@ -158,9 +159,10 @@ def prepare(
     store |= {"credentials": credentials, "proxy": proxy}
     if client is not None:
         check_client(client, store, any_loop=any_loop)
-    nothing, listings = "", Listings() if progress is True else None
+    listings = Listings() if progress is True else None
+    way, nothing = _Way(selection_of(filter, exclude, include), listings, follow_symlinks), ""
     try:
-        files, walk = _files(sources, place, _Way(filters_of(exclude, include), listings, follow_symlinks))
+        files, walk = _files(sources, place, way)
     except NothingToUpload as reason:  # a folder that is empty today is no mistake
         files, walk, nothing = (), None, str(reason)
     return Job(
@@ -229,7 +231,7 @@ def own_client(store: dict[str, Any]) -> S3Client:
 
 _KEYWORDS = (
     "config", "progress", "events", "fields", "default_request", "content_types", "exclude", "include",
-    "follow_symlinks", "endpoint_url", "region", "profile", "credentials", "proxy", "client",
+    "filter", "follow_symlinks", "endpoint_url", "region", "profile", "credentials", "proxy", "client",
 )  # fmt: skip
 
 
@@ -248,7 +250,7 @@ def check_client(client: Client, store: dict[str, Any], *, any_loop: bool) -> No
 class _Way(NamedTuple):
     """How directories are walked."""
 
-    filters: Filters | None
+    filters: Selection | None
     listings: Listings | None
     follow_symlinks: bool
 
@@ -296,7 +298,7 @@ def _path(item: object) -> str:
     return os.fspath(item)  # type: ignore[call-overload,no-any-return]
 
 
-def _whole_keys(sources: Files, destination: Destination, filters: Filters | None) -> Files:
+def _whole_keys(sources: Files, destination: Destination, filters: Selection | None) -> Files:
     """Sources that have their keys already: a prefix before these would be there twice when what failed is
     tried once more."""
     if destination.prefix:
@@ -305,5 +307,7 @@ def _whole_keys(sources: Files, destination: Destination, filters: Filters | Non
             f"s3://{destination.bucket}, and the prefix in the keys"
         )
     if filters is not None:
-        raise ConfigError("exclude, include: are for paths; an iterable leaves out what is not wanted")
+        raise ConfigError(
+            "exclude, include, filter: for paths only; an iterable leaves out what is not wanted"
+        )
     return sources

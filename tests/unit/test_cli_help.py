@@ -154,7 +154,7 @@ def completed(tmp_path: Path, *words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (["photos", "--excl"], ["--exclude"]),
+        (["photos", "--excl"], ["--exclude", "--exclude-from"]),
         (["photos", "--share", ""], ["full", "fair", "background"]),
         (["photos", "--share", "=", "ba"], ["background"]),
         (["photos", "--profile", ""], ["default", "testing", "work"]),

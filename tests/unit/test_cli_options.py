@@ -435,4 +435,5 @@ def test_nothing_shows_progress_where_none_is_wanted(
 
 def test_exclude_and_include_keep_their_order(jobs: list[session.Job], src: str) -> None:
     assert main([src, "--exclude=*", "--include", "a.*", "s3://b", "--exclude", "*.tmp"]) == 0
-    assert repr(jobs[0].options.sources.filters()) == "Filters(exclude '*', include 'a.*', exclude '*.tmp')"
+    rules = "exclude '*', include 'a.*', exclude '*.tmp'"
+    assert repr(jobs[0].options.sources.filters()) == f"Selection(Filters({rules}))"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from s3_upload import ConfigError, Filters, Rule, files_recursive
-from s3_upload.sources.filters import UNMATCHED, filters_of
+from s3_upload import ConfigError, Filter, Rule, files_recursive
+from s3_upload.sources.filters import UNMATCHED, Filters, rules_of
 
 FILES = (
     ".git/config",
@@ -36,8 +36,8 @@ def tree(tmp_path: Path) -> Path:
 
 def kept(tree: Path, *rules: str) -> list[str]:
     """The keys of what is taken by rules such as "-*.tmp" and "+keep.tmp"."""
-    filters = Filters([Rule(rule[1:], include=rule[0] == "+") for rule in rules])
-    return [source.key for source in files_recursive(tree, filters=filters)]
+    taken = Filter(rules=[Rule(rule[1:], include=rule[0] == "+") for rule in rules])
+    return [source.key for source in files_recursive(tree, filter=taken)]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_including_alone_would_leave_out_nothing_and_is_refused(tree: Path) -> N
     [
         ({"exclude": 3}, "exclude: must be a pattern or an iterable of patterns, not int"),
         ({"exclude": ["a", Path("b")]}, r"exclude\[1\]: must be str, not PosixPath"),
-        ({"filters": ["a"]}, "filters: must be Filters or None, not list"),
+        ({"filter": ["a"]}, "filter: must be Filter or None, not list"),
     ],
 )
 def test_a_wrong_class_is_named(tree: Path, arguments: dict[str, Any], message: str) -> None:
@@ -180,14 +180,15 @@ def test_a_wrong_class_is_named(tree: Path, arguments: dict[str, Any], message: 
 
 def test_filters_of_ones_own_go_alone(tree: Path) -> None:
     with pytest.raises(ConfigError, match="do not go together"):
-        files_recursive(tree, exclude="a", filters=Filters([Rule("b")]))
+        files_recursive(tree, exclude="a", filter=Filter(exclude="b"))
+    with pytest.raises(ConfigError, match="do not go together"):
+        Filter(exclude="a", rules=[Rule("b")])
 
 
 def test_a_set_may_hold_what_means_something_to_regular_expressions() -> None:
     for char in "]\\[^&~|-":
         text = {"]": "[]x]", "-": "[x-]", "\\": "[\\]"}.get(char, f"[x{char}]")
-        filters = filters_of(text)
-        assert filters is not None
+        filters = Filters(rules_of(text))
         assert filters.last_match(char, is_directory=False) == 0
         assert filters.last_match("y", is_directory=False) == UNMATCHED
     assert repr(Filters([Rule("a"), Rule("b", include=True)])) == "Filters(exclude 'a', include 'b')"

@@ -9,9 +9,9 @@ from weakref import WeakSet
 
 import pytest
 
+from s3_upload import Filter, Rule
 from s3_upload.errors import ConfigError, SourceError
 from s3_upload.sources import mapping
-from s3_upload.sources.filters import Filters, Rule
 from s3_upload.sources.mapping import Destination, map_paths
 from s3_upload.sources.walk import Entry, PlainFiles, walk_tree
 from tests.unit.paths import null_in_path
@@ -89,7 +89,7 @@ def test_keys(paths: list[str], prefix: str, expected: list[str]) -> None:
 def test_filters_are_for_what_is_in_a_source_and_for_the_names_of_several(
     paths: list[str], rules: list[tuple[str, bool]], expected: list[str]
 ) -> None:
-    filters = Filters([Rule(pattern, include=include) for pattern, include in rules])
+    filters = Filter(rules=[Rule(pattern, include=include) for pattern, include in rules]).selection()
     if not expected:
         with pytest.raises(ConfigError, match="all of it is excluded"):
             map_paths(paths, Destination("b", "p"), filters)

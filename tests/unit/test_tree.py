@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from s3_upload.sources.filters import Filters, Rule
 from s3_upload.sources.mapping import Destination, map_paths, walk_paths
+from s3_upload.sources.selecting import Filter, Selection
 from s3_upload.sources.walk import Listing, Listings, PlainFiles, sources_of, walk_tree
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def test_files_that_are_nothing_but_that_come_many_at_once(tree: Path) -> None:
     assert first == PlainFiles(f"{tree}/a/", "k/", ["1", "2"])
 
 
-@pytest.mark.parametrize("filters", [None, Filters([Rule("*.jpg")])])
+@pytest.mark.parametrize("filters", [None, Filter(exclude="*.jpg").selection()])
 def test_two_walks_find_the_same_and_list_each_directory_once(
-    tree: Path, listed: list[str], filters: Filters | None
+    tree: Path, listed: list[str], filters: Selection | None
 ) -> None:
     alone = keys(walk_tree(str(tree), "k", filters))
     assert len(alone) > len(DIRECTORIES)

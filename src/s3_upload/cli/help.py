@@ -80,9 +80,12 @@ _INDENT = 26
 _MAX_COLUMNS = 100
 _METAVARS = {
     "rules": "GLOB",
+    "ignore_file": "NAME",
+    **dict.fromkeys(("min_size", "max_size"), "SIZE"),
+    **dict.fromkeys(("newer_than", "older_than"), "AGE|DATE"),
     **dict.fromkeys(("endpoint_url", "proxy"), "URL"),
     "embedded": "DIR",
-    **dict.fromkeys(("report", "failed_to", "content_type_map"), "FILE"),
+    **dict.fromkeys(("report", "failed_to", "content_type_map", "exclude_from"), "FILE"),
     "max_bandwidth": "RATE",
     **dict.fromkeys(("metadata", "tags", "sse_kms_encryption_context"), "K=V,K=V"),
     "grants": "GRANT...",

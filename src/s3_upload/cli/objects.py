@@ -49,7 +49,7 @@ def flag(help_text: str, *env: str, name: str | tuple[str, ...] | None = None) -
     return Parameter(name=name, help=help_text, env_var=list(env) or None, negative=(), show_default=False)
 
 
-def _texts(help_text: str, name: str | None = None) -> Parameter:
+def texts(help_text: str, name: str | None = None) -> Parameter:
     """A flag that may be repeated; each is taken as it is written."""
     return Parameter(
         name=name,
@@ -89,7 +89,7 @@ class ObjectOptions:
     grant_write_acp: Annotated[str | None, flag("Who may change its ACL.")] = None
     grants: Annotated[
         tuple[str, ...],
-        _texts("Who gets which rights: read=uri=... full=id=...,id=... (read, readacl, writeacl, full)."),
+        texts("Who gets which rights: read=uri=... full=id=...,id=... (read, readacl, writeacl, full)."),
     ] = ()
     storage_class: Annotated[str | None, flag("Storage class, such as STANDARD_IA.")] = None
     website_redirect_location: Annotated[
@@ -100,7 +100,7 @@ class ObjectOptions:
     ] = None
     sse_kms_key_id: Annotated[str | None, flag("ID of the KMS key for --sse aws:kms.")] = None
     sse_kms_encryption_context: Annotated[
-        tuple[str, ...], _texts("Context of the KMS key: KEY=VALUE,KEY=VALUE, or JSON.")
+        tuple[str, ...], texts("Context of the KMS key: KEY=VALUE,KEY=VALUE, or JSON.")
     ] = ()
     bucket_key_enabled: Annotated[bool, flag("Use a bucket key with --sse aws:kms.")] = False
     sse_c: Annotated[Literal["AES256"] | None, flag("Encrypt with a key of your own (https only).")] = None
@@ -127,10 +127,10 @@ class ObjectOptions:
     expected_bucket_owner: Annotated[str | None, flag("Account that must own the bucket.")] = None
     metadata: Annotated[
         tuple[str, ...],
-        _texts("The object's own metadata: KEY=VALUE,KEY=VALUE, or JSON; may be repeated."),
+        texts("The object's own metadata: KEY=VALUE,KEY=VALUE, or JSON; may be repeated."),
     ] = ()
     tags: Annotated[
-        tuple[str, ...], _texts("The object's tags: KEY=VALUE,KEY=VALUE, or JSON; may be repeated.")
+        tuple[str, ...], texts("The object's tags: KEY=VALUE,KEY=VALUE, or JSON; may be repeated.")
     ] = ()
 
     def __post_init__(self) -> None:

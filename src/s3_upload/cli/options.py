@@ -9,6 +9,7 @@ flags carry the AWS CLI's names where it has one.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from s3_upload.cli.objects import ObjectOptions, flag
+from s3_upload.cli.objects import ObjectOptions, flag, texts
 from s3_upload.cli.output import UsageError
 from s3_upload.config import GIB, UploadConfig, complaint
 from s3_upload.errors import ConfigError
 from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
 from s3_upload.proxy import NONE, parse_proxy
-from s3_upload.sources.filters import Filters, Rule
+from s3_upload.sources.filters import Rule
+from s3_upload.sources.selecting import Filter, Selection
 from s3_upload.sources.source import utf8_of
 from s3_upload.units import parse_size, parse_time_s, show_size, show_time
 
@@ -61,6 +63,34 @@ class SourceOptions:
         ),
     ] = ()
 
+    exclude_from: Annotated[
+        tuple[str, ...],
+        texts(
+            "Leave out what the patterns in FILE say, in the language of .gitignore, from each source's "
+            "root; may be repeated."
+        ),
+    ] = ()
+    ignore_file: Annotated[
+        tuple[str, ...],
+        texts(
+            "Leave out what files of this NAME in the tree say (.gitignore, .s3ignore), each of its "
+            "directory and those below; may be repeated."
+        ),
+    ] = ()
+    min_size: Annotated[str | None, flag("Only files of so many bytes or more (64KiB, 10MB).")] = None
+    max_size: Annotated[str | None, flag("Only files of so many bytes or fewer.")] = None
+    newer_than: Annotated[
+        str | None,
+        flag(
+            "Only files modified since: an age (36h, 7d, 2w) or a date (2026-01-31, 2026-01-31T12:00:00Z).",
+            name=("--newer-than", "--max-age"),
+        ),
+    ] = None
+    older_than: Annotated[
+        str | None,
+        flag("Only files not modified since: an age or a date.", name=("--older-than", "--min-age")),
+    ] = None
+
     recursive: Annotated[
         bool,
         flag(
@@ -79,12 +109,20 @@ class SourceOptions:
         ),
     ] = True
 
-    def filters(self) -> Filters | None:
+    def filters(self) -> Selection | None:
         """Raises `UsageError`."""
+        given = {name: getattr(self, name) for name in Filter.__struct_fields__ if hasattr(self, name)}
         try:
-            return Filters(self.rules) if self.rules else None
+            return Filter(**given).selection()
         except ConfigError as error:
-            raise UsageError(f"--{error}") from None
+            raise UsageError(_as_flags(str(error), Filter.__struct_fields__)) from None
+
+
+def _as_flags(text: str, names: tuple[str, ...]) -> str:
+    """A message about arguments of these names, said of the flags."""
+    for name in names:
+        text = re.sub(rf"\b{name}(?= )", f"--{name.replace('_', '-')}", text)
+    return text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,9 +50,7 @@ class Filters:
     """Rules in their order. Raises `ConfigError` for a pattern that makes no sense, or rules that leave out
     nothing, and `TypeError` for what is no pattern."""
 
-    def __init__(self, rules: Iterable[Rule], above: int = UNMATCHED) -> None:
-        self.above = above
-        """The last match of the root itself."""
+    def __init__(self, rules: Iterable[Rule]) -> None:
         must_be("rules", rules, Iterable, "an iterable of Rule")
         self._rules = tuple(rules)
         for rule in self._rules:
@@ -97,28 +95,27 @@ class Filters:
         """Whether to take a file that is a source of its own."""
         return self.takes(self.last_match(name, is_directory=False))
 
-    def inside(self, name: str) -> Filters | None:
-        """For a directory that is one of several sources: its name counts as any other does, though its
+    def last_match_of_name(self, name: str) -> int | None:
+        """That of a directory that is one of several sources: its name counts as any other does, though its
         entries' paths begin below it. None: it is not to be walked."""
         by_name = (number for number, matcher in enumerate(self._matchers) if not matcher.is_path)
-        above = max((n for n in by_name if self._matchers[n].matches(name)), default=UNMATCHED)
-        if self.takes(above) or any(rule.include for rule in self._rules[above + 1 :]):
-            return Filters(self._rules, above)
-        return None
+        number = max((n for n in by_name if self._matchers[n].matches(name)), default=UNMATCHED)
+        later = self._rules[number + 1 :]
+        return number if self.takes(number) or any(rule.include for rule in later) else None
 
 
-def filters_of(exclude: str | Iterable[str] = (), include: str | Iterable[str] = ()) -> Filters | None:
-    """What is excluded, then what is included all the same; None where nothing is given."""
-    rules = [Rule(pattern) for pattern in _patterns("exclude", exclude)]
-    rules += [Rule(pattern, include=True) for pattern in _patterns("include", include)]
-    return Filters(rules) if rules else None
+def rules_of(exclude: str | Iterable[str] = (), include: str | Iterable[str] = ()) -> tuple[Rule, ...]:
+    """What is excluded, then what is included all the same."""
+    left_out = [Rule(pattern) for pattern in patterns_in("exclude", exclude)]
+    taken = [Rule(pattern, include=True) for pattern in patterns_in("include", include)]
+    return (*left_out, *taken)
 
 
-def _patterns(name: str, given: str | Iterable[str]) -> list[str]:
-    """A text is one pattern."""
+def patterns_in(name: str, given: str | Iterable[str], what: str = "a pattern") -> list[str]:
+    """Those of the argument `name`, of which each is `what`. A text is one of them. Raises `TypeError`."""
     if isinstance(given, str):
         return [given]
-    must_be(name, given, Iterable, "a pattern or an iterable of patterns")
+    must_be(name, given, Iterable, f"{what} or an iterable of {what.removeprefix('a ')}s")
     patterns = list(given)
     for number, pattern in enumerate(patterns):
         must_be(

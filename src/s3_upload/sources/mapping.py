@@ -19,6 +19,7 @@ import os
 import re
 import stat
 from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -33,7 +34,7 @@ from s3_upload.sources.walk import LINK, Entry, Listings, is_link, sources_of, w
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from s3_upload.sources.filters import Filters
+    from s3_upload.sources.selecting import Selection
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _SCHEME = "s3://"
@@ -95,7 +96,7 @@ def quoted(text: str) -> str:
 def map_paths(
     paths: Sequence[str],
     destination: Destination,
-    filters: Filters | None = None,
+    filters: Selection | None = None,
     listings: Listings | None = None,
     *,
     follow_symlinks: bool = True,
@@ -119,7 +120,7 @@ def map_paths(
 def walk_paths(
     paths: Sequence[str],
     destination: Destination,
-    filters: Filters | None,
+    filters: Selection | None,
     listings: Listings | None,
     *,
     follow_symlinks: bool = True,
@@ -129,7 +130,7 @@ def walk_paths(
 
 
 def _lanes(
-    paths: Sequence[str], destination: Destination, filters: Filters | None, *, follow_symlinks: bool
+    paths: Sequence[str], destination: Destination, filters: Selection | None, *, follow_symlinks: bool
 ) -> list[_Lane]:
     base = _base(destination)
     kinds = [_kind(path, follow_symlinks=follow_symlinks) for path in paths]
@@ -172,7 +173,7 @@ class _Lane(NamedTuple):
     path: str
     root: str
     kind: _Kind
-    filters: Filters | None
+    filters: Selection | None
     is_taken: bool = True
 
     def entries(self, listings: Listings | None = None) -> Iterator[Entry]:
@@ -196,14 +197,14 @@ class _Lane(NamedTuple):
         return sources_of(self.entries())
 
 
-def _only_lane(path: str, kind: _Kind, prefix: str, base: str, filters: Filters | None) -> _Lane:
+def _only_lane(path: str, kind: _Kind, prefix: str, base: str, filters: Selection | None) -> _Lane:
     if kind in _DIRECTORIES:
         return _Lane(path, base, kind, filters)
     lane = _lane(path, kind, base, filters)
     return lane._replace(root=prefix) if prefix and not prefix.endswith("/") else lane
 
 
-def _lane(path: str, kind: _Kind, base: str, filters: Filters | None) -> _Lane:
+def _lane(path: str, kind: _Kind, base: str, filters: Selection | None) -> _Lane:
     """One of several. Raises `ConfigError` for what cannot be uploaded."""
     is_directory = kind in _DIRECTORIES
     name = utf8_of(os.path.basename(path.rstrip(_SEPARATORS)))  # noqa: PTH119 - Path drops a last "."
@@ -212,7 +213,8 @@ def _lane(path: str, kind: _Kind, base: str, filters: Filters | None) -> _Lane:
     if not is_utf8(name):
         raise ConfigError(f"{path}: the name is no UTF-8, which S3 requires of keys: rename it")
     if not is_directory:
-        taken = filters is None or filters.takes_file(name)
+        look = partial(os.stat, path) if kind is _Kind.FILE else None
+        taken = filters is None or filters.takes_file(name, look)
         return _Lane(path, base + name, kind, None, taken)
     inside = None if filters is None else filters.inside(name)
     return _Lane(path, f"{base}{name}/", kind, inside, filters is None or inside is not None)
@@ -256,7 +258,7 @@ class NothingToUpload(ConfigError):  # noqa: N818 - no error for who says it: th
 
 
 def not_empty(
-    sources: Iterator[_Found], paths: Sequence[str], filters: Filters | None = None
+    sources: Iterator[_Found], paths: Sequence[str], filters: Selection | None = None
 ) -> Iterator[_Found]:
     """The same. Raises `NothingToUpload` if there are none."""
     first = next(sources, None)

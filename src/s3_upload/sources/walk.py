@@ -25,13 +25,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import NoneType
 from typing import NamedTuple
 
 from s3_upload.checks import must_be
 from s3_upload.descriptors import patiently
-from s3_upload.errors import ConfigError, FailureKind, SourceError
-from s3_upload.sources.filters import Filters, filters_of
+from s3_upload.errors import FailureKind, SourceError
+from s3_upload.sources.selecting import Filter, Inside, Selection, selection_of
 from s3_upload.sources.source import ObjectSource, is_utf8, utf8_of
 
 _TYPE_NAMES: dict[Callable[[int], bool], str] = {
@@ -56,7 +55,7 @@ def files_recursive(
     *,
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
-    filters: Filters | None = None,
+    filter: Filter | None = None,
     follow_symlinks: bool = True,
 ) -> Iterator[ObjectSource]:
     """Sources for all files below `src_dir`, lazily, in the order in which S3 lists their keys.
@@ -69,23 +68,17 @@ def files_recursive(
     at its turn.
 
     `exclude`: patterns of what to leave out, `include`: of what to take all the same (`filters.py` says how
-    they are read); `filters`: both in an order of one's own, as `Filters([Rule("*"), Rule("*.jpg",
-    include=True)])`.  What is left out has no report, and a directory of which nothing can be taken is not
-    listed.
+    they are read); `filter`: these and all else that selects.  What is left out has no report, and a
+    directory of which nothing can be taken is not listed.
 
     Raises `SourceError` at once if `src_dir` is no directory that can be listed, and `ConfigError` for a
     pattern that is none.
     """
     must_be("src_dir", src_dir, (str, bytes, os.PathLike), "str or os.PathLike")
     must_be("key_prefix", key_prefix, str, "str")
-    must_be("filters", filters, (Filters, NoneType), "Filters or None")
-    given = filters_of(exclude, include)
-    if given is not None and filters is not None:
-        raise ConfigError("exclude and include do not go together with filters: leave one out")
     must_be("follow_symlinks", follow_symlinks, bool, "True or False")
-    return sources_of(
-        walk_tree(os.fsdecode(src_dir), key_prefix, filters or given, follow_symlinks=follow_symlinks)
-    )
+    taken = selection_of(filter, exclude, include)
+    return sources_of(walk_tree(os.fsdecode(src_dir), key_prefix, taken, follow_symlinks=follow_symlinks))
 
 
 class PlainFiles(NamedTuple):
@@ -150,7 +143,7 @@ def is_link(path: str) -> bool:
 def walk_tree(
     root: str,
     key_prefix: str,
-    filters: Filters | None = None,
+    filters: Selection | None = None,
     listings: Listings | None = None,
     *,
     follow_symlinks: bool = True,
@@ -164,7 +157,7 @@ def walk_tree(
     if not follow_symlinks and is_link(root):
         return iter((ObjectSource(key=prefix, path=root, skip_reason=LINK),))
     try:
-        taken = None if filters is None else _Taken(filters, len(prefix), filters.above, follow_symlinks)
+        taken = None if filters is None else filters.at_root(root, len(prefix), follows=follow_symlinks)
         top = _list(root, prefix, Path(root).stat(), taken, listings, follows=follow_symlinks)
     except FileNotFoundError:
         raise SourceError(f"{root or '(empty path)'}: no such directory") from None
@@ -173,30 +166,6 @@ def walk_tree(
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise SourceError(f"{root}: {getattr(error, 'strerror', None) or error}") from error
     return _walk(top, listings)
-
-
-class _Taken(NamedTuple):
-    """What is taken of a directory: the entries' paths from the root begin at `start` of their keys; `above`
-    is the last match of the directory itself; `follows`: links are what they lead to."""
-
-    filters: Filters
-    start: int
-    above: int
-    follows: bool
-
-    def inside(self, key: str) -> _Taken:
-        """For the directory of that key."""
-        return self._replace(above=self._last_match(key, is_directory=True))
-
-    def wants(self, key: str, entry: os.DirEntry[str]) -> bool:
-        is_directory = _is_directory(entry, follows=self.follows)
-        number = self._last_match(key, is_directory=is_directory)
-        if is_directory:
-            return self.filters.walks(key[self.start :], number)
-        return self.filters.takes(number)
-
-    def _last_match(self, key: str, *, is_directory: bool) -> int:
-        return self.filters.last_match(key[self.start :], is_directory=is_directory, above=self.above)
 
 
 class Listing(NamedTuple):
@@ -221,7 +190,7 @@ class _Directory(NamedTuple):
     names: Iterator[str]
     others: frozenset[str]
     linked: bool
-    taken: _Taken | None
+    taken: Inside | None
     follows: bool
 
 
@@ -229,7 +198,7 @@ def _list(
     path: str,
     prefix: str,
     info: os.stat_result,
-    taken: _Taken | None,
+    taken: Inside | None,
     listings: Listings | None,
     *,
     linked: bool = False,
@@ -243,12 +212,12 @@ def _list(
     return _Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others, linked, taken, follows)
 
 
-def _listing(path: str, prefix: str, taken: _Taken | None, *, follows: bool) -> Listing:
+def _listing(path: str, prefix: str, taken: Inside | None, *, follows: bool) -> Listing:
     names: list[str] = []
     others: set[str] = set()
     with os.scandir(path) as entries:
         for entry in entries:
-            if taken is not None and not taken.wants(prefix + utf8_of(entry.name), entry):
+            if taken is not None and not _wanted(taken, prefix + utf8_of(entry.name), entry, follows=follows):
                 continue
             name = entry.name
             if not entry.is_file(follow_symlinks=False):  # known from the listing: costs no system call
@@ -258,6 +227,22 @@ def _listing(path: str, prefix: str, taken: _Taken | None, *, follows: bool) -> 
             names.append(name)
     names.sort(key=_SORT_KEY)
     return Listing(names, frozenset(others))
+
+
+def _wanted(taken: Inside, key: str, entry: os.DirEntry[str], *, follows: bool) -> bool:
+    return taken.wants(
+        key,
+        entry.stat,
+        is_directory=_is_directory(entry, follows=follows),
+        is_file=_is_file(entry, follows=follows),
+    )
+
+
+def _is_file(entry: os.DirEntry[str], *, follows: bool) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=follows)
+    except OSError:
+        return False
 
 
 def _is_directory(entry: os.DirEntry[str], *, follows: bool) -> bool:
@@ -325,10 +310,12 @@ def _examine(
             reason = "the link leads back to a directory it lies in"
         else:
             taken = stack[-1].taken
-            inside = None if taken is None else taken.inside(key)
+            inside = None if taken is None else taken.below(key, path)
             return patiently(
                 lambda: _list(path, key + "/", info, inside, listings, linked=linked, follows=follows)
             )
+    except SourceError as problem:  # what keeps files back there cannot be read
+        return ObjectSource(key=key, path=path, problem=problem)
     except OSError as error:
         reason = error.strerror or str(error)
         if isinstance(error, FileNotFoundError) and Path(path).is_symlink():
