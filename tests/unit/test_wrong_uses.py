@@ -118,7 +118,7 @@ COMMANDS: list[tuple[str, str]] = [
      "--multipart-threshold 1GiB: must not be more than the 200MiB of --max-in-flight-bytes"),
     ("photos s3://bkt --expected-size 49TiB", "--expected-size 50176GiB: no object has more than 50000GiB"),
     ("photos s3://bkt --include '*.jpg'",
-     "--include '*.jpg': everything is taken already: to take nothing else, exclude '*' first"),
+     "--include '*.jpg': everything is taken already: to take nothing else, --exclude '*' first"),
     ("photos s3://bkt --exclude '[a'",
      r"--exclude '[a': is no pattern: the ] of its [ is missing (\[ is the character itself)"),
     ("photos s3://bkt --exclude ../x",
