@@ -216,7 +216,7 @@ def map_of(text: str) -> set[str]:
     [
         ("control", "from s3_upload.transfer.tries import Request"),
         ("control", "import s3_upload.http1.pool"),
-        ("s3", "from s3_upload.http1 import exchange"),
+        ("s3", "from s3_upload.http1 import trace"),
         ("http1", "from s3_upload.s3.operations import Operation"),
         ("http1", "def f():\n    from s3_upload.clients import s3"),
         ("transfer", "from s3_upload.api import s3_upload_files"),

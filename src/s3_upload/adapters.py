@@ -8,15 +8,15 @@ Rules:
 * One `send` is one SDK call.  The SDK must not retry by itself, or its retries would multiply ours
   and hide throttling from the window: pass `Config(retries={"total_max_attempts": 1})`; a client
   that retries is accepted with a warning.
-* Our timers cut a call through `Exchange.abort`.  An aiobotocore call is cancelled.  A boto3 call
+* Our timers cut a call through `Trace.abort`.  An aiobotocore call is cancelled.  A boto3 call
   sits in a thread that nothing can stop: its result is dropped, and its thread, with the body it
   sends, stays until the SDK's own `read_timeout` (60 s) ends it.
 * The wait for a free connection of the SDK's pool is no part of an attempt's time: there are as many
-  slots as connections, and `Exchange.request_s` is when a call got its slot.
+  slots as connections, and `Trace.request_s` is when a call got its slot.
 * An SDK's timeouts still hold: `read_timeout` must be longer than CompleteMultipartUpload may take.
   They do not cover everything: aiobotocore 3.10 waits for ever for the `100 Continue` of a silent
   server, and only our timer ends that.
-* The SDK does not say when the last byte left, so `Exchange.sent_s` stays 0.0, and `first_byte_s` is
+* The SDK does not say when the last byte left, so `Trace.sent_s` stays 0.0, and `first_byte_s` is
   when the whole answer (a few hundred bytes) was there; `sent_bytes` is the whole body, unless it is
   clear that nobody got any of it.
 * What the SDK raises becomes what our own client would have given: an answer of the store is a
@@ -38,7 +38,7 @@ from typing import Any
 from s3_upload.checks import wrong_type
 from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
 from s3_upload.http import Body, Response, SlicedBody
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import Trace
 from s3_upload.parts import StoreParts
 from s3_upload.request_fields import NO_FIELDS
 from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments
@@ -100,10 +100,10 @@ class _SdkClient(ABC):
         return f"{type(self).__name__}({self.endpoint})"
 
     @abstractmethod
-    def _start(self, call: Callable[[], Any], exchange: Exchange) -> asyncio.Future[dict[str, Any]]:
-        """Begins `call` as soon as a slot is free, and tells `exchange` when that is."""
+    def _start(self, call: Callable[[], Any], trace: Trace) -> asyncio.Future[dict[str, Any]]:
+        """Begins `call` as soon as a slot is free, and tells `trace` when that is."""
 
-    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+    async def send(self, operation: Operation, trace: Trace) -> Response:
         """See `Client.send`."""
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -111,9 +111,8 @@ class _SdkClient(ABC):
             raise ConfigError(NO_KEY_OVER_HTTP)
         arguments = _arguments(operation)
         call = functools.partial(getattr(self._client, OPERATIONS[operation.name].sdk.method), **arguments)
-        exchange.sent_bytes = len(operation.body)  # of what the SDK has sent it says nothing
         try:
-            answer = await _abortable(self._start(call, exchange), exchange)
+            answer = await _abortable(self._start(call, trace), trace, len(operation.body))
         except Exception as error:
             body = arguments.get("Body")
             if isinstance(body, _BodyFile) and body.problem is not None:  # whatever the SDK makes of it
@@ -123,20 +122,20 @@ class _SdkClient(ABC):
             elif isinstance(error, BotoCoreError):
                 kind = _kind(error)
                 if not kind.ambiguous:  # nobody got it
-                    exchange.sent_bytes = 0
+                    trace.ends(0)
                 raise AttemptError(kind, _text(error)) from error
             else:
                 raise
         else:
             response = _response(operation, answer)
-        exchange.first_byte_s = exchange.now()
+        trace.answered()
         return response
 
-    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
+    async def correct(self, operation: Operation, failure: Failure, trace: Trace) -> bool:
         """See `Client.correct`. Regions, clocks and tokens are the SDK's own business."""
         return False
 
-    def remark(self, failure: Failure, exchange: Exchange) -> str:
+    def remark(self, failure: Failure, trace: Trace) -> str:
         """See `Client.remark`."""
         return ""
 
@@ -147,12 +146,12 @@ class _AiobotocoreClient(_SdkClient):
         # As many as the SDK has connections: to wait for one inside of it would count as slowness.
         self._slots = asyncio.Semaphore(client.meta.config.max_pool_connections)
 
-    def _start(self, call: Callable[[], Any], exchange: Exchange) -> asyncio.Future[dict[str, Any]]:
-        return asyncio.ensure_future(self._in_slot(call, exchange))
+    def _start(self, call: Callable[[], Any], trace: Trace) -> asyncio.Future[dict[str, Any]]:
+        return asyncio.ensure_future(self._in_slot(call, trace))
 
-    async def _in_slot(self, call: Callable[[], Any], exchange: Exchange) -> dict[str, Any]:
+    async def _in_slot(self, call: Callable[[], Any], trace: Trace) -> dict[str, Any]:
         async with self._slots:
-            exchange.request_s = exchange.now()
+            trace.has_slot()
             answer: dict[str, Any] = await call()
             return answer
 
@@ -165,9 +164,9 @@ class _Boto3Client(_SdkClient):
         super().__init__(client)
         self._threads = threads
 
-    def _start(self, call: Callable[[], Any], exchange: Exchange) -> asyncio.Future[dict[str, Any]]:
+    def _start(self, call: Callable[[], Any], trace: Trace) -> asyncio.Future[dict[str, Any]]:
         def in_thread() -> dict[str, Any]:
-            exchange.request_s = exchange.now()
+            trace.has_slot()
             answer: dict[str, Any] = call()
             return answer
 
@@ -183,22 +182,22 @@ def _warn_of_retries(client: Any) -> None:
         )
 
 
-async def _abortable(call: asyncio.Future[dict[str, Any]], exchange: Exchange) -> dict[str, Any]:
-    """What `call` gives, or AttemptError(TIMEOUT) once `exchange.abort(text)` was called."""
+async def _abortable(call: asyncio.Future[dict[str, Any]], trace: Trace, size: int) -> dict[str, Any]:
+    """What `call` gives, or AttemptError(TIMEOUT) once `trace.abort(text)` was called."""
     aborted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def abort(text: str) -> None:
         if not aborted.done():
             aborted.set_result(text)
 
-    exchange.abort = abort
+    trace.can_be_cut(abort, size)  # of what the SDK has sent it says nothing
     try:
         await asyncio.wait((call, aborted), return_when=asyncio.FIRST_COMPLETED)
         if call.done():
             return call.result()
         raise AttemptError(FailureKind.TIMEOUT, aborted.result())
     finally:
-        exchange.abort = None
+        trace.ends(size)
         aborted.cancel()
         if not call.done():
             call.add_done_callback(_seen)

@@ -234,7 +234,7 @@ async def run_upload(
     pacer.start()
     try:
         summary = await _run(
-            GatedClient(client, gate, pacer.begins, lease),
+            GatedClient(client, gate, pacer.begins),
             bucket,
             files,
             config,
@@ -246,6 +246,7 @@ async def run_upload(
             pace,
             notice,
             events,
+            lease,
         )
     except BaseException as error:
         reports = pacer.stop()
@@ -268,6 +269,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
     pace: Pace | None = None,
     notice: Notice | None = None,
     events: Events | None = None,
+    lease: object = None,
 ) -> UploadSummary:
     fields_of = _fields_of(default_request)
     if config.if_exists != "overwrite":
@@ -282,6 +284,7 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         notice=notice,
         events=events or Events(),
         pace=lambda: pace.latest if pace is not None else None,
+        lease=lease,
     )
     run = Run(client, files, given)
     if pacer is not None:

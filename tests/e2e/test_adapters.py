@@ -18,7 +18,7 @@ import trustme
 
 from s3_upload.adapters import boto3_client
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3 import responses
 from s3_upload.s3.operations import (
@@ -47,8 +47,8 @@ def sdk(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def exchange() -> Exchange:
-    return Exchange(time.monotonic, connect_timeout_s=5.0)
+def trace() -> Trace:
+    return Trace(SendOptions(5.0), time.monotonic)
 
 
 def put(
@@ -80,7 +80,7 @@ FIELDS = RequestFields(
 )
 def test_put(sdk: str, store: Store, bucket: str, body: Buffer) -> None:
     key = f"ä b/{uuid.uuid4()}"
-    seen = exchange()
+    seen = trace()
 
     async def use(client: Client) -> Response:
         assert client.endpoint == store.endpoint_url
@@ -104,7 +104,7 @@ def test_multipart(sdk: str, store: Store, bucket: str) -> None:
 
     async def use(client: Client) -> Response:
         async def send(name: str, **more: Any) -> Response:
-            response = await client.send(Operation(name=name, bucket=bucket, key=key, **more), exchange())
+            response = await client.send(Operation(name=name, bucket=bucket, key=key, **more), trace())
             assert responses.classify(name, response) is None
             return response
 
@@ -126,11 +126,11 @@ def test_multipart(sdk: str, store: Store, bucket: str) -> None:
 def test_abort_multipart(sdk: str, store: Store, bucket: str) -> None:
     async def use(client: Client) -> tuple[Response, Response]:
         create = Operation(name=CREATE_MULTIPART_UPLOAD, bucket=bucket, key="never")
-        upload_id = responses.upload_id(await client.send(create, exchange()))
+        upload_id = responses.upload_id(await client.send(create, trace()))
         known: dict[str, Any] = {"bucket": bucket, "key": "never", "upload_id": upload_id}
-        aborted = await client.send(Operation(name=ABORT_MULTIPART_UPLOAD, **known), exchange())
+        aborted = await client.send(Operation(name=ABORT_MULTIPART_UPLOAD, **known), trace())
         late = Operation(name=UPLOAD_PART, part_number=1, body=b"x", **known)
-        return aborted, await client.send(late, exchange())
+        return aborted, await client.send(late, trace())
 
     aborted, late = with_client(sdk, use, **keys_of(store))
     assert responses.classify(ABORT_MULTIPART_UPLOAD, aborted) is None
@@ -140,7 +140,7 @@ def test_abort_multipart(sdk: str, store: Store, bucket: str) -> None:
 
 
 def failure_of(sdk: str, operation: Operation, **given: Any) -> responses.Failure:
-    response = with_client(sdk, lambda client: client.send(operation, exchange()), **given)
+    response = with_client(sdk, lambda client: client.send(operation, trace()), **given)
     failure = responses.classify(operation.name, response)
     assert failure is not None
     return failure
@@ -148,7 +148,7 @@ def failure_of(sdk: str, operation: Operation, **given: Any) -> responses.Failur
 
 def error_of(sdk: str, operation: Operation, **given: Any) -> AttemptError:
     with pytest.raises(AttemptError) as caught:
-        with_client(sdk, lambda client: client.send(operation, exchange()), **given)
+        with_client(sdk, lambda client: client.send(operation, trace()), **given)
     assert "\n" not in caught.value.message
     return caught.value
 
@@ -297,7 +297,7 @@ def with_hanging(
 
 def test_abort_cuts_a_call_that_hangs(sdk: str) -> None:
     async def use(client: Client, hangs: asyncio.Future[bool]) -> None:
-        seen = exchange()
+        seen = trace()
         call = asyncio.ensure_future(client.send(put(), seen))
         await hangs
         assert seen.abort is not None
@@ -315,7 +315,7 @@ def test_abort_cuts_a_call_that_hangs(sdk: str) -> None:
 
 def test_cancelling_send_cancels_the_call(sdk: str) -> None:
     async def use(client: Client, hangs: asyncio.Future[bool]) -> None:
-        call = asyncio.ensure_future(client.send(put(), exchange()))
+        call = asyncio.ensure_future(client.send(put(), trace()))
         await hangs
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -330,7 +330,7 @@ def test_slots_are_bounded_and_waiting_for_one_is_not_counted(sdk: str) -> None:
     """With one connection the second call waits: its time has not begun, and it can be aborted."""
 
     async def use(client: Client, hangs: asyncio.Future[bool]) -> None:
-        first, second = exchange(), exchange()
+        first, second = trace(), trace()
         running = asyncio.ensure_future(client.send(put("1"), first))
         await hangs
         waiting = asyncio.ensure_future(client.send(put("2"), second))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from s3_upload.http import Response
-    from s3_upload.http1.exchange import Exchange
+    from s3_upload.http1.trace import Trace
     from s3_upload.s3.operations import Operation
     from tests.conftest import StartFaultServer
     from tests.faults.actions import Request
@@ -95,11 +95,11 @@ class Refused(Plain):
     def __init__(self, times: int) -> None:
         self.left = times
 
-    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+    async def send(self, operation: Operation, trace: Trace) -> Response:
         if self.left:
             self.left -= 1
             raise AttemptError(FailureKind.CONNECT, "refused")
-        return await super().send(operation, exchange)
+        return await super().send(operation, trace)
 
 
 def test_a_body_that_never_left_was_not_sent_in_vain() -> None:

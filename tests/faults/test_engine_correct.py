@@ -19,7 +19,7 @@ import pytest
 from s3_upload.api import s3_upload_files
 from s3_upload.clients.s3 import S3Client
 from s3_upload.errors import AttemptError, FailureKind, RunError
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.s3.responses import Failure
@@ -348,7 +348,7 @@ def test_what_was_put_right_since_a_request_began_is_not_touched_again(
         put = Operation(name=PUT_OBJECT, bucket=BUCKET, key="k")
         no_date = Failure(kind=FailureKind.CLOCK, status=403)
         late = Failure(kind=FailureKind.CLOCK, status=403, date_s=time.time() + 1_000.0)
-        early, second = (Exchange(asyncio.get_running_loop().time, 10.0) for _ in range(2))
+        early, second = (Trace(SendOptions(10.0), asyncio.get_running_loop().time) for _ in range(2))
         await client.send(put, early)
         assert [await client.correct(put, failure, early) for failure in (no_date, late, no_date)] == [
             False, True, True,
@@ -373,11 +373,11 @@ def test_on_aws_the_requests_go_to_the_regions_own_host() -> None:
 
         async with S3Client(region="us-east-1", credentials=OLD, look_up=nobody) as client:
 
-            async def send() -> Exchange:
-                exchange = Exchange(loop.time, 10.0)
+            async def send() -> Trace:
+                trace = Trace(SendOptions(10.0), loop.time)
                 with pytest.raises(AttemptError):
-                    await client.send(put, exchange)
-                return exchange
+                    await client.send(put, trace)
+                return trace
 
             first = await send()
             for region, possible in (("evil.example", False), ("us-east-1", False), (HOME, True), ("", True)):

@@ -19,7 +19,7 @@ from tests.faults.actions import Delay, Reset, Serve, Stall, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, sources, stored, upload
 
 if TYPE_CHECKING:
-    from s3_upload.http1.exchange import Exchange
+    from s3_upload.http1.trace import Trace
     from s3_upload.s3.operations import Operation
     from s3_upload.s3.responses import Failure
     from tests.conftest import StartFaultServer
@@ -99,7 +99,7 @@ class Lockstep:
         self._moment = asyncio.Event()
         self.sent = self.at_once = self.peak = 0
 
-    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+    async def send(self, operation: Operation, trace: Trace) -> Response:
         self.sent += 1
         self.at_once += 1
         self.peak = max(self.peak, self.at_once)
@@ -109,10 +109,10 @@ class Lockstep:
         await moment.wait()
         return Response(200, {"etag": '"e"'})
 
-    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
+    async def correct(self, operation: Operation, failure: Failure, trace: Trace) -> bool:
         return False
 
-    def remark(self, failure: Failure, exchange: Exchange) -> str:
+    def remark(self, failure: Failure, trace: Trace) -> str:
         return ""
 
     def _answer(self) -> None:

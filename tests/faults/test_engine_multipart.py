@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from s3_upload.clients.s3 import S3Client
     from s3_upload.config import UploadConfig
     from s3_upload.http import Response
-    from s3_upload.http1.exchange import Exchange
+    from s3_upload.http1.trace import Trace
     from s3_upload.report import UploadSummary
     from tests.conftest import StartFaultServer, Tls
     from tests.faults.server import FaultServer
@@ -85,14 +85,14 @@ def test_few_are_begun_at_a_time(fault_server: StartFaultServer, tmp_path: Path)
     async def main(client: S3Client) -> UploadSummary:
         send = client.send
 
-        async def counted(operation: Operation, exchange: Exchange) -> Response:
+        async def counted(operation: Operation, trace: Trace) -> Response:
             nonlocal at_once, most
             if operation.name != CREATE_MULTIPART_UPLOAD:
-                return await send(operation, exchange)
+                return await send(operation, trace)
             at_once += 1
             most = max(most, at_once)
             try:
-                return await send(operation, exchange)
+                return await send(operation, trace)
             finally:
                 at_once -= 1
 

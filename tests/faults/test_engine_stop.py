@@ -136,9 +136,9 @@ def test_a_store_that_has_answered_and_is_gone_fails_its_objects_where_no_outage
     settings = config(n_retries=RetryTuning().min_retries_to_stop)
 
     class Watching(S3Client):
-        async def send(self, operation: Any, exchange: Any) -> Any:
+        async def send(self, operation: Any, trace: Any) -> Any:
             try:
-                return await super().send(operation, exchange)
+                return await super().send(operation, trace)
             finally:
                 if not answered.is_set():
                     await asyncio.to_thread(server.stop)
@@ -218,7 +218,7 @@ def test_a_host_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Cancelling(S3Client):
-    async def send(self, operation: Any, exchange: Any) -> Any:
+    async def send(self, operation: Any, trace: Any) -> Any:
         raise asyncio.CancelledError
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from s3_upload.config import UploadConfig
     from s3_upload.http import Response
-    from s3_upload.http1.exchange import Exchange
+    from s3_upload.http1.trace import Trace
     from s3_upload.report import UploadSummary
     from s3_upload.s3.operations import Operation
     from tests.conftest import StartFaultServer
@@ -51,12 +51,12 @@ class Tripping(S3Client):
         self._probes = probes
         self._gone = False
 
-    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+    async def send(self, operation: Operation, trace: Trace) -> Response:
         if not self._gone and self._when(operation):
             self._gone = True
             await asyncio.to_thread(self._server.go_away)
         try:
-            return await super().send(operation, exchange)
+            return await super().send(operation, trace)
         except AttemptError as error:
             if operation.name == HEAD_OBJECT and error.kind is FailureKind.CONNECT:
                 self._probes -= 1
@@ -174,12 +174,12 @@ def test_while_it_is_away_there_is_one_probe_at_a_time_and_nothing_else(
     seen: list[list[str]] = []
 
     class Counting(Tripping):
-        async def send(self, operation: Operation, exchange: Exchange) -> Response:
+        async def send(self, operation: Operation, trace: Trace) -> Response:
             under_way.append(operation.name)
             if 0 < self._probes < 3:  # one has failed
                 seen.append(list(under_way))
             try:
-                return await super().send(operation, exchange)
+                return await super().send(operation, trace)
             finally:
                 under_way.remove(operation.name)
 
@@ -245,12 +245,12 @@ def test_a_name_that_does_not_resolve_any_more_is_an_outage(
     lost = 0
 
     class Losing(S3Client):
-        async def send(self, operation: Any, exchange: Any) -> Any:
+        async def send(self, operation: Any, trace: Any) -> Any:
             nonlocal lost
             if len(server.requests) >= 5 and lost < 3:
                 lost += operation.name == HEAD_OBJECT
                 raise AttemptError(FailureKind.HOST_UNKNOWN, "the host name cannot be resolved")
-            return await super().send(operation, exchange)
+            return await super().send(operation, trace)
 
     async def main(client: S3Client) -> None:
         async with Losing(endpoint_url=server.url, credentials=Credentials("k", "s")) as losing:

@@ -17,7 +17,7 @@ from typing import Any, cast
 from s3_upload.errors import AttemptError
 from s3_upload.http import Response
 from s3_upload.http1.connection import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES, Connection
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3 import operations
 from s3_upload.s3.responses import MAX_ID_CHARS, MAX_MESSAGE_CHARS, Failure, classify, upload_id
 from tests.fuzz.answers import Answer
@@ -77,7 +77,7 @@ class Talk:
 
     def ask(self, pieces: Iterable[bytes]) -> Response | AttemptError | None:
         """Sends a request that is answered by `pieces`; the outcome, None if it still waits for more."""
-        request = self.connection.request(REQUEST, b"x", Exchange(lambda: 1.0, 5.0))
+        request = self.connection.request(REQUEST, b"x", Trace(SendOptions(5.0), lambda: 1.0))
         self._waiting = request, request.send(None)
         for piece in pieces:
             if self.transport.aborted:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import SendOptions, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,5 +85,8 @@ def controlled() -> Any:
     return asyncio.get_running_loop()
 
 
-def exchange(*, connect_timeout_s: float = 5.0, avoid: str = "") -> Exchange:
-    return Exchange(asyncio.get_running_loop().time, connect_timeout_s, avoid=avoid)
+def trace(
+    *, connect_timeout_s: float = 5.0, fresh: bool = False, avoid: str = "", lease: object = None
+) -> Trace:
+    options = SendOptions(connect_timeout_s, fresh, avoid, lease)
+    return Trace(options, asyncio.get_running_loop().time)

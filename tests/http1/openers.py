@@ -12,7 +12,7 @@ import pytest
 from s3_upload.errors import AttemptError
 from s3_upload.http1.connect import Connector
 from s3_upload.http1.connection import Connection
-from tests.http1.names import HOST, controlled, exchange, look_up
+from tests.http1.names import HOST, controlled, look_up, trace
 from tests.http1.peers import OK, answering, serving
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Opener:
         self.spare: list[Connection] = []
 
     async def open(self, **options: Any) -> Connection:
-        connection = await self.connector.open(exchange(**options), self.spare.append, lambda _: None)
+        connection = await self.connector.open(trace(**options), self.spare.append, lambda _: None)
         self.opened.append(connection)
         return connection
 

@@ -8,8 +8,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, cast
 
-from s3_upload.http1.connection import Connection
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.connection import Answer, Connection
+from s3_upload.http1.trace import SendOptions, Trace
 
 if TYPE_CHECKING:
     import ssl
@@ -124,11 +124,13 @@ class Client:
             on_closed=self.closed.append,
         )
 
-    def exchange(self) -> Exchange:
-        return Exchange(asyncio.get_running_loop().time, 5.0)
+    def trace(self) -> Trace:
+        return Trace(SendOptions(5.0), asyncio.get_running_loop().time)
 
-    async def request(self, body: Body = b"", exchange: Exchange | None = None) -> Any:
-        return await self.connection.request(head_for(body), body, exchange or self.exchange())
+    async def request(
+        self, body: Body = b"", trace: Trace | None = None, needs: Answer = Answer.HEADERS
+    ) -> Any:
+        return await self.connection.request(head_for(body), body, trace or self.trace(), needs)
 
     @property
     def unusable(self) -> bool:

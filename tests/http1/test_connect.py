@@ -14,7 +14,7 @@ import pytest
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http1.resolve import DNS_TTL_S, MAX_CANDIDATES, PENALTY_S
 from tests.http1.conftest import run_on
-from tests.http1.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange
+from tests.http1.names import HOST, controlled, controlled_asyncio, controlled_uvloop, trace
 from tests.http1.openers import A, B, C, Opener, opener
 from tests.http1.peers import OK, answering, head_for, serving, until
 
@@ -105,7 +105,7 @@ def test_an_opened_connection_works(run: Run) -> None:
         async with opener(A) as made:
             connection = await made.open()
             assert connection.usable
-            assert (await connection.request(head_for(b"x"), b"x", exchange())).status == 200
+            assert (await connection.request(head_for(b"x"), b"x", trace())).status == 200
 
     run(main)
 
@@ -270,7 +270,7 @@ def test_tls_to_a_server_whose_certificate_is_trusted(run: Run, tls: Tls) -> Non
         async with serving(answering(OK), tls=tls.server_context) as port:
             made = Opener(port, ssl.create_default_context(cafile=str(tls.ca_file)))
             connection = await made.open()
-            assert (await connection.request(head_for(b""), b"", exchange())).status == 200
+            assert (await connection.request(head_for(b""), b"", trace())).status == 200
             made.close()
 
     run(main)

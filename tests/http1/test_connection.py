@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.http1.connection import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES
+from s3_upload.http1.connection import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES, Answer
 from tests.http1.peers import MIB, OK, answering, connected, read_request, reset, serving, talking, until
 
 if TYPE_CHECKING:
@@ -88,15 +88,15 @@ def test_requests_follow_each_other_on_one_connection(run: Run) -> None:
     async def main() -> None:
         async with talking(answering(OK)) as client:
             for number in range(1, 4):
-                exchange = client.exchange()
-                waiting = asyncio.ensure_future(client.request(b"x" * number, exchange))
+                trace = client.trace()
+                waiting = asyncio.ensure_future(client.request(b"x" * number, trace))
                 await asyncio.sleep(0)
                 assert not client.connection.usable
                 assert "busy" in repr(client.connection)
-                assert exchange.abort is not None
+                assert trace.abort is not None
                 assert (await waiting).etag == '"e"'
-                assert exchange.abort is None
-                assert exchange.address == "127.0.0.1"
+                assert trace.abort is None
+                assert trace.address == "127.0.0.1"
                 assert client.idle == [client.connection] * number
             assert repr(client.connection) == "<Connection 127.0.0.1 idle requests=3>"
         assert "closed" in repr(client.connection)
@@ -126,9 +126,7 @@ def test_the_answer_to_a_head_ends_with_its_headers_and_the_connection_goes_on(r
 
     async def main() -> None:
         async with talking(answering(raw, OK)) as client:
-            exchange = client.exchange()
-            exchange.bodiless = True
-            response = await client.request(b"", exchange)
+            response = await client.request(b"", needs=Answer.BODILESS)
             assert (response.status, response.body) == (status, b"")
             assert client.connection.usable == reusable
             assert client.unusable != reusable
@@ -229,11 +227,11 @@ def test_an_answer_before_the_body_was_sent_is_heard_and_ends_the_connection(run
 
     async def main() -> None:
         async with talking(handler) as client:
-            exchange = client.exchange()
-            response = await client.request(bytes(32 * MIB), exchange)
+            trace = client.trace()
+            response = await client.request(bytes(32 * MIB), trace)
             assert (response.status, response.body) == (403, b"no")
-            assert exchange.sent_s == 0.0
-            assert exchange.first_byte_s > 0.0
+            assert trace.sent_s == 0.0
+            assert trace.first_byte_s > 0.0
             assert client.unusable
             assert client.idle == []
 
@@ -297,10 +295,10 @@ def test_tls(run: Run, tls: Any) -> None:
             serving(handler, tls=tls.server_context) as port,
             connected(port, tls=context) as client,
         ):
-            exchange = client.exchange()
-            await client.request(body, exchange)
+            trace = client.trace()
+            await client.request(body, trace)
             await client.request(b"small")
-            assert exchange.request_s <= exchange.sent_s <= exchange.first_byte_s
+            assert trace.request_s <= trace.sent_s <= trace.first_byte_s
             assert client.connection.usable
         assert received == [body, b"small"]
 

@@ -11,7 +11,7 @@ import pytest
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http1 import tcp_info
 from s3_upload.http1.connection import CLOSED, SLICE_BYTES, Connection
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import SendOptions, Trace
 from tests.http1.peers import MIB, OK, answering, head_for, read_request, reset, talking, until
 
 if TYPE_CHECKING:
@@ -54,18 +54,18 @@ def test_a_request_that_is_ended_early_ends_its_connection(run: Run, phase: str,
     async def main() -> None:
         server = Phase(phase)
         async with talking(server) as client:
-            exchange = client.exchange()
-            waiting = asyncio.ensure_future(client.request(server.body, exchange))
+            trace = client.trace()
+            waiting = asyncio.ensure_future(client.request(server.body, trace))
             await server.reached.wait()
             if phase == "reading":
-                await until(lambda: exchange.first_byte_s > 0.0)
+                await until(lambda: trace.first_byte_s > 0.0)
             if how == "cancel":
                 waiting.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await waiting
             else:
-                assert exchange.abort is not None
-                client.connection.close() if how == "close" else exchange.abort("no answer within 3 s")
+                assert trace.abort is not None
+                client.connection.close() if how == "close" else trace.abort("no answer within 3 s")
                 with pytest.raises(AttemptError) as caught:
                     await waiting
                 kind, text = {
@@ -73,7 +73,7 @@ def test_a_request_that_is_ended_early_ends_its_connection(run: Run, phase: str,
                     "close": (FailureKind.CLIENT_CLOSED, CLOSED),
                 }[how]
                 assert (caught.value.kind, caught.value.message) == (kind, text)
-            assert exchange.abort is None
+            assert trace.abort is None
             assert client.unusable
             assert client.idle == []
             await server.peer_left.wait()
@@ -87,11 +87,11 @@ class Looked(Connection):
     before = after = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        exchange = self._exchange
-        assert exchange is not None
+        trace = self._trace
+        assert trace is not None
         self.before = tcp_info.read(self.socket), tcp_info.sample(self.socket, 1, busy=True)
         super().connection_lost(exc)
-        self.after = exchange.abort, exchange.probe
+        self.after = trace.abort, trace.probe
 
 
 def test_between_its_loss_and_its_tasks_turn_a_connection_tells_nothing_and_raises_nothing(run: Run) -> None:
@@ -134,7 +134,7 @@ def test_what_ends_an_answered_request_leaves_the_next_one_alone(run: Run, how: 
 
     async def main() -> None:
         async with talking(answering(OK)) as client:
-            first, second = client.exchange(), client.exchange()
+            first, second = client.trace(), client.trace()
             others: list[asyncio.Task[Any]] = []
 
             def take_at_once(_connection: Connection) -> None:
@@ -162,12 +162,12 @@ def test_what_ends_an_answered_request_leaves_the_next_one_alone(run: Run, how: 
 def test_times_are_in_order(run: Run, body: bytes) -> None:
     async def main() -> None:
         async with talking(answering(OK)) as client:
-            exchange = client.exchange()
-            assert exchange.request_s == exchange.sent_s == exchange.first_byte_s == 0.0
-            await client.request(body, exchange)
-            now_s = exchange.now()
-            assert 0.0 < exchange.started_s <= exchange.request_s <= exchange.sent_s
-            assert exchange.sent_s <= exchange.first_byte_s <= now_s
+            trace = client.trace()
+            assert trace.request_s == trace.sent_s == trace.first_byte_s == 0.0
+            await client.request(body, trace)
+            now_s = trace.now()
+            assert 0.0 < trace.started_s <= trace.request_s <= trace.sent_s
+            assert trace.sent_s <= trace.first_byte_s <= now_s
 
     run(main)
 
@@ -185,15 +185,15 @@ def test_sent_is_when_the_last_byte_has_left_us_and_not_before(run: Run) -> None
 
     async def main() -> None:
         async with talking(handler) as client:
-            exchange = client.exchange()
-            waiting = asyncio.ensure_future(client.request(BODY, exchange))
+            trace = client.trace()
+            waiting = asyncio.ensure_future(client.request(BODY, trace))
             await reached.wait()
             await asyncio.sleep(0.05)  # long enough for a wrong implementation to have "sent" it
-            assert exchange.sent_s == 0.0
-            go_on_s = exchange.now()
+            assert trace.sent_s == 0.0
+            go_on_s = trace.now()
             go_on.set()
             await waiting
-            assert go_on_s <= exchange.sent_s <= exchange.first_byte_s
+            assert go_on_s <= trace.sent_s <= trace.first_byte_s
             assert received == [BODY]
 
     run(main)
@@ -215,19 +215,19 @@ def test_what_has_left_is_told_when_a_request_ends_early(run: Run, how: str) -> 
 
     async def main() -> None:
         async with talking(handler) as client:
-            exchange = client.exchange()
-            waiting = asyncio.ensure_future(client.request(BODY, exchange))
+            trace = client.trace()
+            waiting = asyncio.ensure_future(client.request(BODY, trace))
             await reached.wait()
             if how == "reset":
                 go_on.set()
             else:
-                assert exchange.abort is not None
-                exchange.abort("enough")
+                assert trace.abort is not None
+                trace.abort("enough")
             with pytest.raises(AttemptError):
                 await waiting
             # A transport that broke does not tell how much of the last slice had left.
             at_least = received - SLICE_BYTES if how == "reset" else received
-            assert at_least <= exchange.sent_bytes < len(BODY)
+            assert at_least <= trace.sent_bytes < len(BODY)
 
     run(main)
 
@@ -236,9 +236,9 @@ def test_what_has_left_is_told_when_a_request_ends_early(run: Run, how: str) -> 
 def test_what_was_answered_after_it_was_read_has_left(run: Run, status: bytes) -> None:
     async def main() -> None:
         async with talking(answering(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")) as client:
-            exchange = client.exchange()
-            await client.request(BODY, exchange)
-            assert exchange.sent_bytes == len(BODY)
+            trace = client.trace()
+            await client.request(BODY, trace)
+            assert trace.sent_bytes == len(BODY)
 
     run(main)
 
@@ -296,7 +296,7 @@ def test_a_proxy_is_named_too_where_a_connection_ends_before_its_first_request()
         connection.way = "; the way leads through the proxy p.test:1"
         connection.connection_lost(None)
         with pytest.raises(AttemptError) as caught:
-            await connection.request(b"", b"", Exchange(now=loop.time, connect_timeout_s=1.0))
+            await connection.request(b"", b"", Trace(SendOptions(1.0), loop.time))
         return str(caught.value)
 
     assert asyncio.run(main()) == (

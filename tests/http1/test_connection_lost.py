@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.http1.connection import Connection
+from s3_upload.http1.connection import Answer, Connection
 from tests.http1.peers import MIB, OK, answering, connected, read_request, reset, talking, until
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def test_an_error_without_a_length_ends_with_its_connection(run: Run, how: str, 
         async with talking(handler, connection_type=Watched) as client:
             watched = client.connection
             assert isinstance(watched, Watched)
-            exchange = client.exchange()
-            waiting = asyncio.ensure_future(client.request(body, exchange))
-            await until(lambda: exchange.first_byte_s > 0.0)
+            trace = client.trace()
+            waiting = asyncio.ensure_future(client.request(body, trace))
+            await until(lambda: trace.first_byte_s > 0.0)
             received.set()
             await until(lambda: b"TLS" in watched.received)
             assert not waiting.done()
@@ -107,10 +107,12 @@ def test_what_came_of_its_body_with_the_headers_is_kept(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("needs_body", "etag"), [(True, b"ETag: x\r\n"), (False, b"")], ids=["needed", "no ETag"]
+    ("needs", "etag"),
+    [(Answer.WHOLE, b"ETag: x\r\n"), (Answer.HEADERS, b"")],
+    ids=["needed", "no ETag"],
 )
 def test_a_success_whose_body_counts_is_whole_when_its_connection_was_closed_in_order(
-    run: Run, needs_body: bool, etag: bytes
+    run: Run, needs: Answer, etag: bytes
 ) -> None:
     """RFC 9112 §6.3: a reset may have cut it short."""
 
@@ -118,9 +120,7 @@ def test_a_success_whose_body_counts_is_whole_when_its_connection_was_closed_in_
         said = b"HTTP/1.0 200 OK\r\n" + etag + b"\r\n<Result>all of it</Result>"
         for how in ("eof", "reset"):
             async with talking(Ending(said, how)) as client:
-                exchange = client.exchange()
-                exchange.needs_body = needs_body
-                waiting = asyncio.ensure_future(client.request(b"body", exchange))
+                waiting = asyncio.ensure_future(client.request(b"body", needs=needs))
                 if how == "eof":
                     assert (await waiting).body == b"<Result>all of it</Result>"
                 else:
@@ -164,16 +164,16 @@ def test_only_a_waiting_connection_that_ends_without_a_byte_of_an_answer_was_sta
     async def main() -> None:
         async with talking(handler) as client:
             await client.request()
-            exchange = client.exchange()
-            exchange.new_connection = new
-            waiting = asyncio.ensure_future(client.request(b"", exchange))
+            trace = client.trace()
+            trace.takes(new=new)
+            waiting = asyncio.ensure_future(client.request(b"", trace))
             await asyncio.sleep(0)
             if how == "abort":
-                assert exchange.abort is not None
-                exchange.abort("too late")
+                assert trace.abort is not None
+                trace.abort("too late")
             with pytest.raises(AttemptError):
                 await waiting
-            assert exchange.stale == (how in {"eof", "reset"} and not new)
+            assert trace.stale == (how in {"eof", "reset"} and not new)
 
     run(main)
 

@@ -16,14 +16,14 @@ from s3_upload.http1.lease import Lease
 from s3_upload.http1.pool import Pool
 from s3_upload.report import Paces
 from tests.http1.conftest import run_on
-from tests.http1.names import HOST, controlled_uvloop, exchange, look_up
+from tests.http1.names import HOST, controlled_uvloop, look_up, trace
 from tests.http1.peers import OK, answering, head_for, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from s3_upload.http1.connection import Connection
-    from s3_upload.http1.exchange import Exchange
+    from s3_upload.http1.trace import Trace
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="SO_MAX_PACING_RATE is Linux's")
 
@@ -42,15 +42,13 @@ def pace_of(connection: Connection) -> int:
     return int.from_bytes(raw, sys.byteorder)
 
 
-def of(lease: Lease) -> Exchange:
+def of(lease: Lease) -> Trace:
     """An attempt of the run with that lease."""
-    made = exchange()
-    made.lease = lease
-    return made
+    return trace(lease=lease)
 
 
 async def use(connection: Connection) -> None:
-    assert (await connection.request(head_for(b"x"), b"x", exchange())).status == 200
+    assert (await connection.request(head_for(b"x"), b"x", trace())).status == 200
 
 
 def test_each_connection_has_its_pace() -> None:
@@ -78,7 +76,7 @@ def test_a_pace_holds_for_the_connections_of_its_run_alone() -> None:
             mine, his, free = [
                 await pool.open(of(lease)),
                 await pool.open(of(other)),
-                await pool.open(exchange()),
+                await pool.open(trace()),
             ]
             assert [pace_of(c) for c in (mine, his, free)] == [1_000_000, 2_000_000, tcp_info.UNLIMITED]
             lease.pace(Paces(each_bytes_per_s=3e6))
@@ -115,7 +113,7 @@ def test_a_connection_has_the_pace_of_whoever_takes_it() -> None:
 def test_what_a_connection_did_before_is_not_told_of_the_run_that_takes_it() -> None:
     async def main() -> None:
         async with pooling() as pool:
-            connection = await pool.open(exchange())
+            connection = await pool.open(trace())
             for _ in range(10):
                 await use(connection)
                 assert pool.take() is connection
@@ -160,7 +158,7 @@ def test_connections_that_need_not_heed_losses() -> None:
 def test_samples_say_what_the_kernel_knows() -> None:
     async def main() -> None:
         async with pooling() as pool:
-            connection = await pool.open(exchange())
+            connection = await pool.open(trace())
             [sample] = pool.samples()
             assert 0.0 < sample.min_rtt_s <= sample.rtt_s < 1.0
             assert (sample.retransmits, sample.busy, sample.waiting) == (0, False, False)

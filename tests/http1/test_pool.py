@@ -15,14 +15,14 @@ from s3_upload.http1.connection import Connection
 from s3_upload.http1.dial import NoDescriptorError
 from s3_upload.http1.pool import MAX_IDLE_S, Pool
 from tests.http1.conftest import run_on
-from tests.http1.names import HOST, controlled, controlled_asyncio, controlled_uvloop, exchange, look_up
+from tests.http1.names import HOST, controlled, controlled_asyncio, controlled_uvloop, look_up, trace
 from tests.http1.peers import OK, answering, head_for, read_request, serving, until
 from tests.sim.loop import SimLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from s3_upload.http1.exchange import Exchange
+    from s3_upload.http1.trace import Trace
     from tests.http1.peers import Handler
 
     Run = Callable[[Callable[[], Any]], None]
@@ -43,7 +43,7 @@ async def pooling(handler: Handler) -> AsyncIterator[Pool]:
 
 
 async def use(connection: Connection) -> None:
-    assert (await connection.request(head_for(b"x"), b"x", exchange())).status == 200
+    assert (await connection.request(head_for(b"x"), b"x", trace())).status == 200
 
 
 def state(pool: Pool) -> str:
@@ -55,7 +55,7 @@ def test_the_one_used_last_is_reused_first(run: Run) -> None:
     async def main() -> None:
         async with pooling(answering(OK)) as pool:
             assert pool.take() is None
-            made = [await pool.open(exchange()) for _ in range(3)]
+            made = [await pool.open(trace()) for _ in range(3)]
             assert pool.take() is None, "one that is not free was given"
             for connection in (made[1], made[2], made[0]):
                 await use(connection)
@@ -69,7 +69,7 @@ def test_the_one_used_last_is_reused_first(run: Run) -> None:
 def test_those_that_were_idle_too_long_are_closed(run: Run) -> None:
     async def main() -> None:
         async with pooling(answering(OK)) as pool:
-            old, young = [await pool.open(exchange()) for _ in range(2)]
+            old, young = [await pool.open(trace()) for _ in range(2)]
             await use(old)
             controlled().skip_s += MAX_IDLE_S / 2
             await use(young)
@@ -87,7 +87,7 @@ def test_those_that_nobody_needs_any_more_are_closed_in_time_though_others_are_i
 
     async def main() -> None:
         async with pooling(answering(OK)) as pool:
-            made = [await pool.open(exchange()) for _ in range(4)]
+            made = [await pool.open(trace()) for _ in range(4)]
             for connection in made:
                 await use(connection)
             for _ in range(2):
@@ -108,12 +108,12 @@ def test_one_that_has_to_be_new_takes_the_place_of_the_oldest_idle_one(run: Run)
 
     async def main() -> None:
         async with pooling(answering(OK)) as pool:
-            made = [await pool.open(exchange()) for _ in range(3)]
+            made = [await pool.open(trace()) for _ in range(3)]
             for connection in made:
                 await use(connection)
             for number in range(20):
                 oldest = next(iter(pool._idle))
-                await use(await pool.open(exchange()))
+                await use(await pool.open(trace()))
                 assert not oldest.usable, number
                 assert state(pool) == "open=3 idle=3"
 
@@ -129,7 +129,7 @@ class Scarce:
         self.left = times
         self.made = 0
 
-    async def open(self, _exchange: Exchange, on_idle: Any, on_closed: Any) -> Connection:
+    async def open(self, _trace: Trace, on_idle: Any, on_closed: Any) -> Connection:
         await asyncio.sleep(0)
         if self.left > 0:
             self.left -= 1
@@ -169,14 +169,12 @@ def in_virtual_time(main: Any) -> None:
 def test_without_a_file_descriptor_the_oldest_idle_one_gives_up_its_own() -> None:
     async def main() -> None:
         connector, pool = scarce_pool(0)
-        made = [await pool.open(exchange()) for _ in range(2)]
+        made = [await pool.open(trace()) for _ in range(2)]
         for connection in made:
             pool.put_back(connection)
         pool._most = 100  # else there would be room without any want
         connector.left = 1
-        fresh = exchange()
-        fresh.fresh = True
-        assert await pool.open(fresh) not in made
+        assert await pool.open(trace(fresh=True)) not in made
         assert [connection.usable for connection in made] == [False, True]
         await pool.close()
 
@@ -186,9 +184,9 @@ def test_without_a_file_descriptor_the_oldest_idle_one_gives_up_its_own() -> Non
 def test_without_a_file_descriptor_whoever_can_takes_one_that_becomes_idle() -> None:
     async def main() -> None:
         connector, pool = scarce_pool(0)
-        busy = await pool.open(exchange())
+        busy = await pool.open(trace())
         connector.left = 1000
-        waiting = asyncio.ensure_future(pool.open(exchange(connect_timeout_s=5.0)))
+        waiting = asyncio.ensure_future(pool.open(trace(connect_timeout_s=5.0)))
         await asyncio.sleep(2.0)
         pool.put_back(busy)
         assert await waiting is busy
@@ -204,7 +202,7 @@ def test_without_a_file_descriptor_nobody_waits_for_ever() -> None:
         _, pool = scarce_pool(10_000)
         begun_s = asyncio.get_running_loop().time()
         with pytest.raises(AttemptError, match="too many open files"):
-            await pool.open(exchange(connect_timeout_s=5.0))
+            await pool.open(trace(connect_timeout_s=5.0))
         assert PATIENCE_S <= asyncio.get_running_loop().time() - begun_s < PATIENCE_S + 0.2
         assert state(pool) == "open=0 idle=0"
         await pool.close()
@@ -215,7 +213,7 @@ def test_without_a_file_descriptor_nobody_waits_for_ever() -> None:
 def test_if_the_youngest_is_too_old_all_are(run: Run) -> None:
     async def main() -> None:
         async with pooling(answering(OK)) as pool:
-            made = [await pool.open(exchange()) for _ in range(3)]
+            made = [await pool.open(trace()) for _ in range(3)]
             for connection in made:
                 await use(connection)
             controlled().skip_s += MAX_IDLE_S + 1
@@ -233,7 +231,7 @@ def test_one_that_the_store_closed_is_forgotten(run: Run) -> None:
 
     async def main() -> None:
         async with pooling(once) as pool:
-            connection = await pool.open(exchange())
+            connection = await pool.open(trace())
             await use(connection)
             await until(lambda: state(pool) == "open=0 idle=0")
             assert pool.take() is None
@@ -248,10 +246,10 @@ def test_one_that_the_store_closed_before_it_was_handed_out_is_not_kept(run: Run
     async def main() -> None:
         async with pooling(rude) as pool:
             controlled().before_return = lambda: asyncio.sleep(0.05)  # it is long closed by then
-            connection = await pool.open(exchange())
+            connection = await pool.open(trace())
             assert not connection.usable
             with pytest.raises(AttemptError) as caught:
-                await connection.request(head_for(b""), b"", exchange())
+                await connection.request(head_for(b""), b"", trace())
             assert caught.value.kind is FailureKind.RESET
             assert state(pool) == "open=0 idle=0"
 
@@ -264,7 +262,7 @@ def test_one_that_could_not_be_opened_is_not_kept(run: Run) -> None:
         controlled().answers = [["127.0.0.1", "127.0.0.2"]]
         pool = Pool(Connector(host=HOST, port=1, tls=None, loop=loop, look_up=look_up), loop)
         with pytest.raises(AttemptError, match="refused"):
-            await pool.open(exchange())
+            await pool.open(trace())
         assert state(pool) == "open=0 idle=0"
 
     run(main)
@@ -287,9 +285,9 @@ def test_close_closes_the_idle_and_the_busy(run: Run) -> None:
 
     async def main() -> None:
         async with pooling(handler) as pool:
-            idle, busy = [await pool.open(exchange()) for _ in range(2)]
+            idle, busy = [await pool.open(trace()) for _ in range(2)]
             await use(idle)
-            waiting = asyncio.ensure_future(busy.request(head_for(b"y"), b"y", exchange()))
+            waiting = asyncio.ensure_future(busy.request(head_for(b"y"), b"y", trace()))
             await asked.wait()
             await pool.close()
             with pytest.raises(AttemptError, match="client was closed"):

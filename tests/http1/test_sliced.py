@@ -67,16 +67,16 @@ def test_slices_leave_in_order_as_they_come(run: Run) -> None:
     async def main() -> None:
         received.clear()
         async with talking(handler) as client:
-            body, exchange = Script(3 * MIB + 1), client.exchange()
-            asking = asyncio.ensure_future(client.request(body, exchange))
+            body, trace = Script(3 * MIB + 1), client.trace()
+            asking = asyncio.ensure_future(client.request(body, trace))
             await until(lambda: body.begun)
             for piece in (b"a" * MIB, b"b" * MIB, b"c" * MIB):
                 body.give(piece)
                 await until(lambda: client.connection.probe().starved)
-                assert exchange.sent_s == 0.0
+                assert trace.sent_s == 0.0
             body.give(b"d")
             assert (await asking).status == 200
-            assert exchange.sent_s > 0.0
+            assert trace.sent_s > 0.0
             assert body.closed
             assert client.idle == [client.connection]
         assert received == [b"a" * MIB + b"b" * MIB + b"c" * MIB + b"d"]
@@ -157,10 +157,10 @@ def test_what_ends_a_request_ends_the_reading(run: Run) -> None:
             assert body.closed
             assert not client.connection.usable
         async with talking(answering(OK)) as client:
-            body, exchange = Script(2 * MIB), client.exchange()
-            asking = asyncio.ensure_future(client.request(body, exchange))
+            body, trace = Script(2 * MIB), client.trace()
+            asking = asyncio.ensure_future(client.request(body, trace))
             await until(lambda: body.begun)
-            exchange.cancel("enough")
+            trace.cancel("enough")
             with pytest.raises(AttemptError, match="enough"):
                 await asking
             assert body.closed

@@ -108,16 +108,16 @@ def test_a_transfer_that_moves_is_seen_to_move(run: Run, connection_type: type[C
 
     async def main() -> None:
         async with talking(handler, connection_type=connection_type) as client:
-            exchange = client.exchange()
-            waiting = asyncio.ensure_future(client.request(body, exchange))
-            await until(lambda: exchange.probe is not None)
-            assert exchange.probe is not None
+            trace = client.trace()
+            waiting = asyncio.ensure_future(client.request(body, trace))
+            await until(lambda: trace.probe is not None)
+            assert trace.probe is not None
             for part in parts:
-                before = exchange.probe()
+                before = trace.probe()
                 assert not before.drained
                 part.set()
-                await until(lambda: exchange.probe().progress > before.progress)  # type: ignore[misc] # noqa: B023
-            await until(lambda: exchange.probe().drained)  # type: ignore[misc]
+                await until(lambda: trace.probe().progress > before.progress)  # type: ignore[misc] # noqa: B023
+            await until(lambda: trace.probe().drained)  # type: ignore[misc]
             answer.set()
             await waiting
 

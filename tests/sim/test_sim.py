@@ -16,7 +16,7 @@ import pytest
 from s3_upload.config import UploadConfig
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.http import Buffer, Response
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import Trace
 from s3_upload.report import UploadReport
 from s3_upload.s3.operations import HEAD_OBJECT, PUT_OBJECT, Operation
 from s3_upload.s3.responses import Failure
@@ -118,7 +118,7 @@ def test_a_calm_world_is_uploaded_at_the_speed_of_its_link() -> None:
     assert outcome.wire_bytes < 1.1 * world.total_bytes
 
 
-Send = Callable[[Operation, Exchange], Operation | Response]
+Send = Callable[[Operation, Trace], Operation | Response]
 
 
 class BrokenClient:
@@ -132,17 +132,17 @@ class BrokenClient:
         self.needs_sha256 = client.needs_sha256
         self.checksum_algorithm = ""  # with checksums the store itself would refuse what a test mixes up
 
-    async def send(self, operation: Operation, exchange: Exchange) -> Response:
-        changed = self._tamper(operation, exchange)
+    async def send(self, operation: Operation, trace: Trace) -> Response:
+        changed = self._tamper(operation, trace)
         if isinstance(changed, Response):
             return changed
-        return await self._client.send(changed, exchange)
+        return await self._client.send(changed, trace)
 
-    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
-        return await self._client.correct(operation, failure, exchange)
+    async def correct(self, operation: Operation, failure: Failure, trace: Trace) -> bool:
+        return await self._client.correct(operation, failure, trace)
 
-    def remark(self, failure: Failure, exchange: Exchange) -> str:
-        return self._client.remark(failure, exchange)
+    def remark(self, failure: Failure, trace: Trace) -> str:
+        return self._client.remark(failure, trace)
 
 
 def findings(tamper: Send) -> str:
@@ -162,7 +162,7 @@ def replaced(operation: Operation, body: bytes) -> Operation:
 
 
 def test_the_oracle_sees_an_early_acknowledgement() -> None:
-    def lies(operation: Operation, exchange: Exchange) -> Operation | Response:
+    def lies(operation: Operation, trace: Trace) -> Operation | Response:
         return Response(200, {"etag": '"x"'}) if operation.name == PUT_OBJECT else operation
 
     assert "acknowledged, and not in the bucket" in findings(lies)
@@ -171,7 +171,7 @@ def test_the_oracle_sees_an_early_acknowledgement() -> None:
 def test_the_oracle_sees_a_wrong_body() -> None:
     bodies: list[bytes] = []
 
-    def swaps(operation: Operation, exchange: Exchange) -> Operation | Response:
+    def swaps(operation: Operation, trace: Trace) -> Operation | Response:
         if operation.name != PUT_OBJECT:
             return operation
         assert isinstance(operation.body, Buffer)
@@ -182,7 +182,7 @@ def test_the_oracle_sees_a_wrong_body() -> None:
 
 
 def test_the_oracle_sees_mixed_parts() -> None:
-    def mixes(operation: Operation, exchange: Exchange) -> Operation | Response:
+    def mixes(operation: Operation, trace: Trace) -> Operation | Response:
         if operation.part_number != 2:
             return operation
         first = calm_world().objects[-1].bodies()[0][: 5 * MIB]
@@ -240,7 +240,7 @@ def test_the_oracle_sees_a_report_that_comes_twice_under_a_wrong_name() -> None:
 
 def test_the_loop_tells_a_run_that_hangs() -> None:
     class Hangs(BrokenClient):
-        async def send(self, operation: Operation, exchange: Exchange) -> Response:
+        async def send(self, operation: Operation, trace: Trace) -> Response:
             await asyncio.get_running_loop().create_future()
             raise AssertionError
 

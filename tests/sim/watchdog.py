@@ -97,9 +97,9 @@ class Seen(Watchdog):
 
     def _judge_all(self) -> None:
         due = [attempt for attempt in self._in_flight if attempt.due_s <= self._now()]
-        begun = [attempt for attempt in due if attempt.exchange.request_s]
+        begun = [attempt for attempt in due if attempt.trace.request_s]
         self.counts["judgements"] += len(begun)
-        self.counts["of an attempt just lost"] += sum(a.exchange.abort is None for a in begun)
+        self.counts["of an attempt just lost"] += sum(a.trace.abort is None for a in begun)
         super()._judge_all()
 
 

@@ -15,7 +15,7 @@ from s3_upload.transfer.client import Client, PacedClient
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from s3_upload.http1.exchange import Exchange
+    from s3_upload.http1.trace import Trace
     from s3_upload.s3.operations import Operation
     from s3_upload.s3.responses import Failure
 
@@ -28,13 +28,13 @@ class Plain:
     checksum_algorithm = ""
     parts = StoreParts()
 
-    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+    async def send(self, operation: Operation, trace: Trace) -> Response:
         return Response(200, {"etag": '"e"'})
 
-    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
+    async def correct(self, operation: Operation, failure: Failure, trace: Trace) -> bool:
         return False
 
-    def remark(self, failure: Failure, exchange: Exchange) -> str:
+    def remark(self, failure: Failure, trace: Trace) -> str:
         return ""
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from s3_upload.control.concurrency.window import FixedWindow
 from s3_upload.control.share.courtesy import CappedWindow, Courtesy
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.pace import Pace
 from s3_upload.s3.operations import Operation
 from s3_upload.transfer.gate import SMALL_BYTES, Gate, GatedClient
@@ -166,7 +166,7 @@ def test_only_what_is_not_small_counts_as_a_body_that_begins(size: int, called: 
     async def main() -> None:
         client = GatedClient(Seen(), Gate(), lambda: begun.append(math.nan))
         operation = Operation(name="PutObject", bucket="b", key="k", body=bytes(size))
-        await client.send(operation, Exchange(lambda: 0.0, 1.0))
+        await client.send(operation, Trace(SendOptions(1.0), lambda: 0.0))
 
     asyncio.run(main())
     assert len(begun) == called

@@ -34,7 +34,7 @@ from s3_upload.transfer.tries import Request
 from s3_upload.transfer.verdicts import GivenUp
 
 if TYPE_CHECKING:
-    from s3_upload.http1.exchange import Exchange
+    from s3_upload.http1.trace import Trace
     from s3_upload.transfer.client import Client
 
 DONE = Response(200, {"etag": '"e"'})
@@ -54,16 +54,16 @@ class Store:
     def __init__(self) -> None:
         self.answers: list[asyncio.Future[Response]] = []
 
-    async def send(self, _: Operation, exchange: Exchange) -> Response:
+    async def send(self, _: Operation, trace: Trace) -> Response:
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self.answers.append(answer)
-        exchange.request_s = exchange.now()
+        trace.request_s = trace.now()
 
         def abort(reason: str) -> None:
             if not answer.done():
                 answer.set_exception(AttemptError(FailureKind.TIMEOUT, reason))
 
-        exchange.abort = abort
+        trace.abort = abort
         return await answer
 
     def remark(self, *_: object) -> str:

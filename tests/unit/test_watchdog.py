@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.control.waiting.timeouts import Timeouts
-from s3_upload.http1.exchange import Transfer
+from s3_upload.http1.trace import Transfer
 from tests.unit.watchdog_rig import Rig
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def test_an_answer_that_began_between_look_and_verdict_is_waited_for() -> None:
     attempt = rig.attempt()
     rig.loop.now_s = 100.0
     rig.loop.fire()
-    attempt.exchange.first_byte_s = 100.0
+    attempt.trace.first_byte_s = 100.0
     rig.loop.fire()
     assert (rig.cuts, rig.credit) == ([], 10.0)
     rig.loop.run_until(159.9)
@@ -128,7 +128,7 @@ def test_an_answer_that_began_between_look_and_verdict_is_waited_for() -> None:
 def test_bytes_acknowledged_while_this_process_was_late_count() -> None:
     rig = Rig()
     attempt = rig.attempt(sent=False)
-    attempt.exchange.probe = lambda: Transfer(1000, False, 0.5, 0.0)
+    attempt.trace.probe = lambda: Transfer(1000, False, 0.5, 0.0)
     rig.loop.now_s = 100.0
     rig.loop.fire()
     rig.loop.fire()
@@ -165,7 +165,7 @@ def test_a_late_answer_is_cut_and_paid_for() -> None:
     attempt = rig.attempt(Timeouts(3.0, 300.0, response_s=2.0))
     rig.loop.run_until(13.0)
     assert rig.cuts == cut_at(12.0, "no answer within 2 s")
-    assert (attempt.timer, attempt.exchange.cancelled, rig.credit) == ("response", True, 9.0)
+    assert (attempt.timer, attempt.trace.cancelled, rig.credit) == ("response", True, 9.0)
 
 
 def test_with_an_empty_budget_nothing_is_cut_until_patience_ends() -> None:
@@ -204,7 +204,7 @@ def test_an_attempt_whose_source_takes_its_time_does_not_stall() -> None:
     rig = Rig()
     attempt = rig.attempt(sent=False, big=True)
     starved = True
-    attempt.exchange.probe = lambda: Transfer(1000, False, rig.loop.now_s - 10.0, 0.0, starved)
+    attempt.trace.probe = lambda: Transfer(1000, False, rig.loop.now_s - 10.0, 0.0, starved)
     rig.loop.run_until(200.0)
     assert rig.cuts == []
     starved = False
@@ -215,7 +215,7 @@ def test_an_attempt_whose_source_takes_its_time_does_not_stall() -> None:
 def test_a_stall_is_cut() -> None:
     rig = Rig()
     attempt = rig.attempt(sent=False)
-    attempt.exchange.probe = lambda: Transfer(0, False, 0.0, 0.0)
+    attempt.trace.probe = lambda: Transfer(0, False, 0.0, 0.0)
     rig.loop.run_until(16.0)
     assert rig.cuts == cut_at(15.0, "no byte was taken in for 5 s")
     assert (attempt.timer, rig.credit) == ("stall", 9.0)
@@ -224,7 +224,7 @@ def test_a_stall_is_cut() -> None:
 def test_a_transfer_that_creeps_is_not_cut_before_the_total() -> None:
     rig = Rig()
     attempt = rig.attempt(sent=False)
-    attempt.exchange.probe = lambda: Transfer(int(rig.loop.now_s), False, 0.0, 0.0)  # a byte a second
+    attempt.trace.probe = lambda: Transfer(int(rig.loop.now_s), False, 0.0, 0.0)  # a byte a second
     rig.loop.run_until(309.99)
     assert rig.cuts == []
     rig.loop.run_until(311.0)
@@ -235,7 +235,7 @@ def test_a_transfer_that_creeps_is_not_cut_before_the_total() -> None:
 def test_the_connections_own_rto_gives_a_stall_more_time() -> None:
     rig = Rig()
     attempt = rig.attempt(sent=False)
-    attempt.exchange.probe = lambda: Transfer(0, False, 0.0, 1.0)  # 8 of them
+    attempt.trace.probe = lambda: Transfer(0, False, 0.0, 1.0)  # 8 of them
     rig.loop.run_until(17.9)
     assert rig.cuts == []
     rig.loop.run_until(19.0)
@@ -245,8 +245,8 @@ def test_the_connections_own_rto_gives_a_stall_more_time() -> None:
 def test_the_wait_for_an_answer_begins_with_the_last_acknowledgement() -> None:
     rig = Rig()
     attempt = rig.attempt(Timeouts(3.0, 300.0, stall_s=5.0, response_s=2.0), big=True)
-    attempt.exchange.sent_s = 10.5
-    attempt.exchange.probe = lambda: Transfer(1000, True, rig.loop.now_s - 11.5, 0.0)
+    attempt.trace.sent_s = 10.5
+    attempt.trace.probe = lambda: Transfer(1000, True, rig.loop.now_s - 11.5, 0.0)
     rig.loop.run_until(13.4)
     assert (rig.cuts, attempt.acked_s) == ([], near(11.5))
     rig.loop.run_until(14.0)
@@ -257,8 +257,8 @@ def test_the_wait_for_a_small_request_begins_when_it_has_left() -> None:
     """Its acknowledgement may have been delayed."""
     rig = Rig()
     attempt = rig.attempt(Timeouts(3.0, 300.0, stall_s=5.0, response_s=2.0))
-    attempt.exchange.sent_s = 10.5
-    attempt.exchange.probe = lambda: Transfer(0, True, rig.loop.now_s - 10.54, 1.0)
+    attempt.trace.sent_s = 10.5
+    attempt.trace.probe = lambda: Transfer(0, True, rig.loop.now_s - 10.54, 1.0)
     rig.loop.run_until(12.4)
     assert (rig.cuts, attempt.acked_s) == ([], 10.5)
     rig.loop.run_until(13.0)
@@ -268,7 +268,7 @@ def test_the_wait_for_a_small_request_begins_when_it_has_left() -> None:
 def test_a_small_request_whose_connection_falls_silent_is_cut_as_one_that_gets_no_answer() -> None:
     rig = Rig()
     attempt = rig.attempt(Timeouts(3.0, 300.0, stall_s=5.0, response_s=2.0))
-    attempt.exchange.probe = lambda: Transfer(0, False, rig.loop.now_s - 10.54, 1.0)
+    attempt.trace.probe = lambda: Transfer(0, False, rig.loop.now_s - 10.54, 1.0)
     rig.loop.run_until(13.0)
     assert rig.cuts == cut_at(12.0, "no answer within 2 s")
 
@@ -276,7 +276,7 @@ def test_a_small_request_whose_connection_falls_silent_is_cut_as_one_that_gets_n
 def test_a_small_request_of_which_bytes_are_still_queued_waits_for_no_answer() -> None:
     rig = Rig()
     attempt = rig.attempt(Timeouts(3.0, 300.0, stall_s=5.0, response_s=2.0))
-    attempt.exchange.probe = lambda: Transfer(int(rig.loop.now_s), False, 0.9, 1.0)
+    attempt.trace.probe = lambda: Transfer(int(rig.loop.now_s), False, 0.9, 1.0)
     rig.loop.run_until(60.0)
     assert (rig.cuts, attempt.acked_s) == ([], 0.0)
 
@@ -284,8 +284,8 @@ def test_a_small_request_of_which_bytes_are_still_queued_waits_for_no_answer() -
 def test_an_acknowledgement_from_before_the_sending_is_another_requests() -> None:
     rig = Rig()
     attempt = rig.attempt(big=True)
-    attempt.exchange.sent_s = 10.25
-    attempt.exchange.probe = lambda: Transfer(1000, True, 60.0, 0.0)
+    attempt.trace.sent_s = 10.25
+    attempt.trace.probe = lambda: Transfer(1000, True, 60.0, 0.0)
     assert attempt.standing(10.75).acked_s == 10.25
     assert attempt.standing(10.75).progress_s == 10.0
 
@@ -307,10 +307,10 @@ def test_an_attempt_whose_socket_cannot_be_read_is_judged_by_what_is_known(error
     """uvloop has closed it already, and tells in the loop's next turn."""
     rig = Rig()
     lost, other = rig.attempt(sent=False), rig.attempt(sent=False)
-    lost.exchange.probe = lambda: Transfer(1000, False, 0.0, 0.0)
-    other.exchange.probe = lambda: Transfer(0, False, 0.0, 0.0)
+    lost.trace.probe = lambda: Transfer(1000, False, 0.0, 0.0)
+    other.trace.probe = lambda: Transfer(0, False, 0.0, 0.0)
     rig.loop.run_until(10.6)  # a first look: its progress is of 10.5
-    lost.exchange.probe = unreadable(error)
+    lost.trace.probe = unreadable(error)
     rig.loop.run_until(15.4)
     assert rig.cuts == cut_at(15.0, "no byte was taken in for 5 s")
     rig.loop.run_until(20.0)
@@ -322,7 +322,7 @@ def test_an_exception_in_a_judgement_ends_the_run_and_leaves_the_timer_armed() -
     rig = Rig()
     broken = rig.attempt(sent=False)
     other = rig.attempt()
-    broken.exchange.probe = unreadable(ZeroDivisionError("a bug"))
+    broken.trace.probe = unreadable(ZeroDivisionError("a bug"))
     rig.loop.run_until(11.0)
     assert {str(error) for error in rig.errors} == {"a bug"}
     assert len(rig.loop.pending()) == 1
@@ -336,7 +336,7 @@ def test_an_attempt_that_has_ended_and_whose_task_had_no_turn_yet_is_left_alone(
     """Neither is a copy sent of it, nor does it count as cut by a timer."""
     rig = Rig()
     attempt = rig.attempt()
-    attempt.exchange.abort = attempt.exchange.probe = None
+    attempt.trace.abort = attempt.trace.probe = None
     rig.loop.run_until(13.0)
     assert (rig.hedges, rig.cuts, attempt.timer, rig.credit) == ([], [], "", 10.0)
 
@@ -349,7 +349,7 @@ def test_a_request_on_a_connection_is_on_its_way_a_handshake_is_not() -> None:
     attempt = rig.handshake()
     assert not rig.watchdog.any_on_its_way
     rig.begin(attempt)
-    attempt.exchange.probe = lambda: Transfer(0, False, 0.0, 0.0)
+    attempt.trace.probe = lambda: Transfer(0, False, 0.0, 0.0)
     assert rig.watchdog.any_on_its_way
     rig.watchdog.unwatch(attempt)
     assert not rig.watchdog.any_on_its_way
@@ -391,7 +391,7 @@ def test_close_forgets_everything(looked: bool) -> None:
 def big_on_its_way(rig: Rig, progress_of: Callable[[], int]) -> None:
     """A body of which the other side has taken in so much."""
     attempt = rig.attempt(Timeouts(3.0, 300.0), sent=False, big=True)
-    attempt.exchange.probe = lambda: Transfer(progress_of(), False, last_ack_age_s=0.0, rto_s=0.2)
+    attempt.trace.probe = lambda: Transfer(progress_of(), False, last_ack_age_s=0.0, rto_s=0.2)
 
 
 def moved_s(rig: Rig, until_s: float) -> float:

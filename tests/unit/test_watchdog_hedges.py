@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from s3_upload.control.waiting.timeouts import Timeouts
-from s3_upload.http1.exchange import Transfer
+from s3_upload.http1.trace import Transfer
 from tests.unit.watchdog_rig import Rig
 
 MIB = 1 << 20
@@ -65,10 +65,10 @@ def test_a_request_has_three_copies_at_most() -> None:
 def test_a_copy_waits_while_bytes_of_the_first_are_queued_on_a_link_that_moves() -> None:
     rig = Rig()
     attempt = rig.attempt(PATIENT)
-    attempt.exchange.probe = lambda: Transfer(1000, False, last_ack_age_s=0.2, rto_s=0.3)
+    attempt.trace.probe = lambda: Transfer(1000, False, last_ack_age_s=0.2, rto_s=0.3)
     rig.loop.run_until(13.0)
     assert (rig.hedges, rig.credit) == ([], 10.0)
-    attempt.exchange.probe = lambda: Transfer(60_000, True, last_ack_age_s=0.0, rto_s=0.3)
+    attempt.trace.probe = lambda: Transfer(60_000, True, last_ack_age_s=0.0, rto_s=0.3)
     rig.loop.run_until(13.6)
     assert (rig.hedges, rig.credit) == ([attempt], 9.0)
 
@@ -76,7 +76,7 @@ def test_a_copy_waits_while_bytes_of_the_first_are_queued_on_a_link_that_moves()
 def test_a_copy_goes_where_the_connection_was_silent_for_longer_than_its_rto() -> None:
     rig = Rig()
     attempt = rig.attempt(PATIENT)
-    attempt.exchange.probe = lambda: Transfer(1000, False, rig.loop.now_s - 10.0, rto_s=0.8)
+    attempt.trace.probe = lambda: Transfer(1000, False, rig.loop.now_s - 10.0, rto_s=0.8)
     rig.loop.run_until(10.7)
     assert rig.hedges == []
     rig.loop.run_until(11.1)
@@ -86,7 +86,7 @@ def test_a_copy_goes_where_the_connection_was_silent_for_longer_than_its_rto() -
 def test_a_connection_that_was_idle_before_the_request_counts_as_silent_only_since_then() -> None:
     rig = Rig()
     attempt = rig.attempt(PATIENT)
-    attempt.exchange.probe = lambda: Transfer(0, False, last_ack_age_s=1e6, rto_s=3.0)
+    attempt.trace.probe = lambda: Transfer(0, False, last_ack_age_s=1e6, rto_s=3.0)
     rig.loop.run_until(12.9)
     assert rig.hedges == []
     rig.loop.run_until(13.6)

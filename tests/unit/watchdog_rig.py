@@ -12,7 +12,7 @@ import msgspec
 from s3_upload.control.retrying.budget import SpeculationBudget
 from s3_upload.control.waiting.adaptive import SMALL_BYTES
 from s3_upload.control.waiting.timeouts import Timeouts
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.tries import Attempt, Request
@@ -121,17 +121,17 @@ class Rig:
         body = bytes(SMALL_BYTES + big)
         operation = Operation(name=PUT_OBJECT, bucket="bucket", key="key", body=body)
         request = copy_of.request if copy_of else Request(cast("Record", None), operation)
-        exchange = Exchange(self.loop.now, timeouts.connect_s)
-        attempt = Attempt(request, exchange, timeouts, hedge=copy_of is not None)
+        trace = Trace(SendOptions(timeouts.connect_s), self.loop.now)
+        attempt = Attempt(request, trace, timeouts, hedge=copy_of is not None)
         request.in_flight.append(attempt)
         self.allowed[attempt] = timeouts
         self.watchdog.watch(attempt)
         return attempt
 
     def begin(self, attempt: Attempt, *, sent: bool = True) -> None:
-        attempt.exchange.request_s = self.loop.now_s
-        attempt.exchange.sent_s = self.loop.now_s if sent else 0.0
-        attempt.exchange.abort = lambda reason: self._end(attempt, reason)
+        attempt.trace.request_s = self.loop.now_s
+        attempt.trace.sent_s = self.loop.now_s if sent else 0.0
+        attempt.trace.abort = lambda reason: self._end(attempt, reason)
 
     def _end(self, attempt: Attempt, reason: str) -> None:
         self.cuts.append((self.loop.now_s, reason))

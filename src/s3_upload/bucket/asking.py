@@ -23,7 +23,7 @@ from s3_upload.control.retrying.retry import DEFAULT as RETRYING
 from s3_upload.control.retrying.retry import Rng, full_jitter_s
 from s3_upload.errors import AttemptError, FailureKind, Fate, RunError
 from s3_upload.http import Response
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3.hints import likely_cause, words_of
 from s3_upload.s3.operations import Operation
 from s3_upload.s3.responses import Failure, classify
@@ -50,13 +50,13 @@ class Patience(msgspec.Struct, frozen=True):
 
 
 class Unanswered(Exception):  # noqa: N818 - named for what happened
-    """A question is given up; `failure`: that of its last try, `exchange`: how it went."""
+    """A question is given up; `failure`: that of its last try, `trace`: how it went."""
 
-    def __init__(self, operation: Operation, failure: Failure, exchange: Exchange, tries: int) -> None:
+    def __init__(self, operation: Operation, failure: Failure, trace: Trace, tries: int) -> None:
         super().__init__(f"{operation.name}: {words_of(failure) or failure.message}")
         self.operation = operation
         self.failure = failure
-        self.exchange = exchange
+        self.trace = trace
         self.tries = tries
 
 
@@ -93,36 +93,36 @@ class Asker:
         corrected: set[FailureKind] = set()
         tries, began_s, fresh, avoid = 0, now(), False, ""
         while True:
-            exchange = Exchange(now=now, connect_timeout_s=self._patience.connect_s, fresh=fresh, avoid=avoid)
-            failure = await self._once(operation, exchange, read, tries)
+            trace = Trace(SendOptions(self._patience.connect_s, fresh, avoid), now)
+            failure = await self._once(operation, trace, read, tries)
             if not isinstance(failure, Failure):
                 self._answered = True
                 return failure
-            if exchange.stale and not fresh:  # an idle connection had been closed: that is no try
+            if trace.stale and not fresh:  # an idle connection had been closed: that is no try
                 fresh = True
                 continue
             kind = failure.kind
             if kind.fate is Fate.CORRECT and kind not in corrected:
                 corrected.add(kind)
-                if await self.client.correct(operation, failure, exchange):
+                if await self.client.correct(operation, failure, trace):
                     continue
             if kind in final or not self._may_pass(kind, tries, now() - began_s):
-                raise Unanswered(operation, failure, exchange, tries + 1)
+                raise Unanswered(operation, failure, trace, tries + 1)
             fresh = kind.doubts_connection
-            avoid = exchange.address if fresh else ""
+            avoid = trace.address if fresh else ""
             await asyncio.sleep(self._delay_s(failure, tries))
             tries += 1
 
     async def _once(
         self,
         operation: Operation,
-        exchange: Exchange,
+        trace: Trace,
         read: Callable[[Response], T | Failure],
         tries: int,
     ) -> T | Failure:
         timeout_s = min(self._patience.answer_s * 2.0 ** min(tries, 30), self._patience.max_answer_s)
         try:
-            response = await asyncio.wait_for(self.client.send(operation, exchange), timeout_s)
+            response = await asyncio.wait_for(self.client.send(operation, trace), timeout_s)
         except TimeoutError:
             return Failure(FailureKind.TIMEOUT, message=f"no answer within {timeout_s:g} s")
         except AttemptError as error:
@@ -152,6 +152,6 @@ def run_error(client: Client, unanswered: Unanswered, what: str) -> RunError:
         return RunError(f"{client.endpoint} cannot be reached: {failure.message}", failure.kind)
     where = f"{client.endpoint}: bucket {operation.bucket!r}"
     said = words_of(failure) if failure.status else failure.message
-    remark = client.remark(failure, unanswered.exchange) or likely_cause(failure)
+    remark = client.remark(failure, unanswered.trace) or likely_cause(failure)
     tries = f", after {unanswered.tries} attempts" if unanswered.tries > 1 else ""
     return RunError(f"{where}: {what}: {'; '.join(filter(None, (said, remark)))}{tries}", failure.kind)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from s3_upload.account.settings import DEFAULT_REGION
 from s3_upload.errors import AttemptError, FailureKind, Fate, RunError
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3.bucket_kinds import ARN, is_directory
 from s3_upload.s3.hints import words_of
 from s3_upload.s3.operations import CREATE_BUCKET, CREATE_SESSION, HEAD_BUCKET, LIST_BUCKETS, Operation
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from s3_upload.http import Response
     from s3_upload.s3.responses import Failure
 
-    Send = Callable[[Operation, Exchange], Awaitable[Response]]
-    Correct = Callable[[Operation, Failure, Exchange], Awaitable[bool]]
+    Send = Callable[[Operation, Trace], Awaitable[Response]]
+    Correct = Callable[[Operation, Failure, Trace], Awaitable[bool]]
 
 _OF_ACCOUNTS = (FailureKind.EXPIRED_TOKEN, FailureKind.CLOCK, FailureKind.CREDENTIALS)
 ALL = ""  # for the bucket, in the one request that is about all
@@ -49,16 +49,16 @@ async def create_session(send: Send, correct: Correct, bucket: str, where: str, 
     and never as if one object alone were.
     """
     operation = Operation(name=CREATE_SESSION, bucket=bucket, key="")
-    exchange = _exchange(SESSION_TIMEOUT_S, fresh=True)
+    trace = _trace(SESSION_TIMEOUT_S, fresh=True)
     try:
-        answer = await _answer(send, operation, SESSION_TIMEOUT_S, exchange)
+        answer = await _answer(send, operation, SESSION_TIMEOUT_S, trace)
     except AttemptError as error:
         if error.kind is not FailureKind.HOST_UNKNOWN:
             raise
         raise AttemptError(error.kind, f"{error.message}{hint}") from error
     failure = classify(CREATE_SESSION, answer)
-    if failure is not None and failure.kind in _OF_ACCOUNTS and await correct(operation, failure, exchange):
-        answer = await _answer(send, operation, SESSION_TIMEOUT_S, _exchange(SESSION_TIMEOUT_S, fresh=True))
+    if failure is not None and failure.kind in _OF_ACCOUNTS and await correct(operation, failure, trace):
+        answer = await _answer(send, operation, SESSION_TIMEOUT_S, _trace(SESSION_TIMEOUT_S, fresh=True))
         failure = classify(CREATE_SESSION, answer)
     if failure is None:
         return answer
@@ -69,16 +69,14 @@ async def create_session(send: Send, correct: Correct, bucket: str, where: str, 
     raise AttemptError(kind, f"{where}: no session (CreateSession): {words_of(failure)}{need}")
 
 
-def _exchange(timeout_s: float, *, fresh: bool = False) -> Exchange:
+def _trace(timeout_s: float, *, fresh: bool = False) -> Trace:
     now = asyncio.get_running_loop().time
-    return Exchange(now=now, connect_timeout_s=timeout_s, fresh=fresh)
+    return Trace(SendOptions(timeout_s, fresh=fresh), now)
 
 
-async def _answer(
-    send: Send, operation: Operation, timeout_s: float, exchange: Exchange | None = None
-) -> Response:
+async def _answer(send: Send, operation: Operation, timeout_s: float, trace: Trace | None = None) -> Response:
     try:
-        return await asyncio.wait_for(send(operation, exchange or _exchange(timeout_s)), timeout_s)
+        return await asyncio.wait_for(send(operation, trace or _trace(timeout_s)), timeout_s)
     except TimeoutError:
         message = f"{operation.name}: no answer within {timeout_s:g} s"
         raise AttemptError(FailureKind.TIMEOUT, message) from None

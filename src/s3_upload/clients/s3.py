@@ -25,14 +25,14 @@ from s3_upload.clients.bucket_requests import ALL, WRONG_ZONE
 from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
 from s3_upload.http import Response, SlicedBody
 from s3_upload.http1 import tcp_info
-from s3_upload.http1.connection import client_closed
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.connection import Answer, client_closed
 from s3_upload.http1.lease import Lease
 from s3_upload.http1.own_loop import OwnLoop
 from s3_upload.http1.pool import Pool
 from s3_upload.http1.resolve import LookUp
 from s3_upload.http1.route import Routes, forwards
 from s3_upload.http1.tls import ClientCertificate, check_certificate, tls_context
+from s3_upload.http1.trace import Trace
 from s3_upload.parts import StoreParts
 from s3_upload.proxy import Proxy
 from s3_upload.report import ConnectionSample
@@ -41,7 +41,7 @@ from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
 from s3_upload.s3.credentials import CredentialProvider, Credentials
 from s3_upload.s3.endpoint import DEFAULT_PORTS, AddressingStyle, Endpoint, service_endpoint
 from s3_upload.s3.hints import CHECKSUMS_NOT_TAKEN, likely_cause, wrong_clock
-from s3_upload.s3.operations import BODILESS, CARRIES_DATA, NOT_TWICE, Checksum, Operation
+from s3_upload.s3.operations import BODILESS, CARRIES_DATA, NOT_TWICE, OPERATIONS, Checksum, Operation
 from s3_upload.s3.operations.create_session import Session, session_in
 from s3_upload.s3.redirect import is_upgrade, redirected
 from s3_upload.s3.requests import ChecksumsTold, RequestEncoder, refuse_unknown
@@ -51,6 +51,9 @@ from s3_upload.s3.sigv4 import Signer
 if TYPE_CHECKING:
     from s3_upload.clients.bucket_sessions import BucketSessions
 
+_NEEDS = dict.fromkeys(OPERATIONS, Answer.WHOLE) | dict.fromkeys(BODILESS, Answer.BODILESS)
+# Their success needs nothing of the answer's body.
+_NEEDS |= dict.fromkeys(CARRIES_DATA, Answer.HEADERS)
 _OF_CHECKSUMS = (FailureKind.UNSUPPORTED, FailureKind.NEEDS_MD5)
 _PERHAPS_A_PROXYS = (FailureKind.PROXY, FailureKind.ACCESS_DENIED, FailureKind.CREDENTIALS)
 _TYPE = re.compile(r"(?i)checksum-?type")
@@ -219,7 +222,7 @@ class S3Client:
         wanted = self._settings.checksum == "auto" and self._checksums in ("all", "no-type")
         return self._algorithm if wanted else ""
 
-    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+    async def send(self, operation: Operation, trace: Trace) -> Response:
         """See `transfer.client.Client`."""
         target = self._targets.get(operation.bucket)
         if target is None:
@@ -237,24 +240,21 @@ class S3Client:
         ):
             self._renew_signing(target, credentials)
         assert target.encoder is not None
-        exchange.note = target.signing
-        if operation.name not in CARRIES_DATA:  # their success needs nothing of the answer's body
-            exchange.bodiless = operation.name in BODILESS
-            exchange.needs_body = not exchange.bodiless
+        trace.made_with(target.signing)
         if isinstance(operation.body, SlicedBody) and target.encoder.wants_md5(operation):
             operation = await _with_md5(operation, operation.body)
         # Before there is a connection: one whose request cannot be made would belong to nobody.
         head = target.encoder.head(operation, self._utc_clock() + self._offset_s)
-        connection = None if exchange.fresh else target.pool.take(exchange.lease)
+        options = trace.options
+        connection = None if options.fresh else target.pool.take(options.lease)
         if connection is not None and operation.name in NOT_TWICE:
-            connection = target.pool.alive(connection, exchange.lease)
+            connection = target.pool.alive(connection, options.lease)
         if connection is None:
-            exchange.new_connection = True
-            connection = await target.pool.open(exchange)
-        if exchange.cancelled:
+            connection = await target.pool.open(trace)
+        if trace.cancelled:
             target.pool.put_back(connection)
             raise AttemptError(FailureKind.TIMEOUT, "cancelled before its request began")
-        return await connection.request(head, operation.body, exchange)
+        return await connection.request(head, operation.body, trace, _NEEDS[operation.name])
 
     async def create_bucket(self, bucket: str) -> bool:
         """Makes the bucket, where there is none; says whether it has.
@@ -302,9 +302,9 @@ class S3Client:
         """See `transfer.client.PacedClient`."""
         return Lease()
 
-    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
+    async def correct(self, operation: Operation, failure: Failure, trace: Trace) -> bool:
         """See `transfer.client.Client`."""
-        used = exchange.note
+        used = trace.note
         if not isinstance(used, _Signing):
             return False
         if failure.kind is FailureKind.EXPIRED_TOKEN:
@@ -319,9 +319,9 @@ class S3Client:
             return self._correct_checksums(operation, failure, used.checksums)
         return self._correct_clock(failure, used.offset_s)
 
-    def remark(self, failure: Failure, exchange: Exchange) -> str:
+    def remark(self, failure: Failure, trace: Trace) -> str:
         """See `transfer.client.Client`."""
-        used, text = exchange.note, ""
+        used, text = trace.note, ""
         if not isinstance(used, _Signing):
             return text
         if failure.kind is FailureKind.REGION:

@@ -19,8 +19,8 @@ from typing import TypeGuard
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http1.connection import Connection, client_closed
 from s3_upload.http1.dial import NoDescriptorError, Straight, Way
-from s3_upload.http1.exchange import Exchange
 from s3_upload.http1.resolve import Addresses, LookUp
+from s3_upload.http1.trace import Trace
 
 STAGGER_S = 0.25
 """RFC 8305's recommended delay; longer where handshakes are known to take longer."""
@@ -54,7 +54,7 @@ class Connector:
 
     async def open(
         self,
-        exchange: Exchange,
+        trace: Trace,
         on_idle: Callable[[Connection], None],
         on_closed: Callable[[Connection], None],
     ) -> Connection:
@@ -65,19 +65,18 @@ class Connector:
             on_closed(connection)
 
         def begin(address: str) -> asyncio.Task[Connection]:
-            exchange.address = address
+            trace.dials(address)
             self._addresses.opened(address)
             connection = Connection(loop=self._loop, address=address, on_idle=on_idle, on_closed=closed)
-            handshake = self._loop.create_task(self._handshake(connection, exchange))
+            handshake = self._loop.create_task(self._handshake(connection, trace))
             self._handshakes.add(handshake)
             handshake.add_done_callback(self._handshakes.discard)
             return handshake
 
         if self._closed:
             raise client_closed()
-        connection = await self._race(deque(await self._addresses.candidates(exchange.avoid)), begin)
-        exchange.address = connection.address
-        exchange.connect_s = connection.handshake_s
+        connection = await self._race(deque(await self._addresses.candidates(trace.options.avoid)), begin)
+        trace.connected(connection.address, connection.handshake_s)
         return connection
 
     async def _race(
@@ -142,16 +141,16 @@ class Connector:
         if self._handshakes:
             await asyncio.wait(self._handshakes)
 
-    async def _handshake(self, connection: Connection, exchange: Exchange) -> Connection:
-        begun_s = exchange.now()  # not the loop's time, which stands still within a turn of uvloop
+    async def _handshake(self, connection: Connection, trace: Trace) -> Connection:
+        begun_s = trace.now()  # not the loop's time, which stands still within a turn of uvloop
         try:
-            await self._way.lead(connection, connection.address, exchange.connect_timeout_s)
+            await self._way.lead(connection, connection.address, trace.options.connect_timeout_s)
         except BaseException as error:
             connection.close()
             if self._closed and isinstance(error, asyncio.CancelledError):
                 raise client_closed() from None
             raise
-        connection.handshake_s = exchange.now() - begun_s
+        connection.handshake_s = trace.now() - begun_s
         return connection
 
 

@@ -19,6 +19,7 @@ wrong meets in `_fail()`, which poisons the connection and makes `request()` rai
 from __future__ import annotations
 
 import asyncio
+import enum
 import os
 import socket
 import ssl
@@ -31,8 +32,8 @@ import httptools
 from s3_upload.errors import AttemptError, FailureKind, SourceError
 from s3_upload.http import Body, Response, SlicedBody, Slices
 from s3_upload.http1 import tcp_info
-from s3_upload.http1.exchange import Exchange, Transfer
 from s3_upload.http1.tls import tls_failure
+from s3_upload.http1.trace import Trace, Transfer
 
 SLICE_BYTES = 1 << 20
 MAX_HEADER_BYTES = 64 << 10
@@ -48,6 +49,17 @@ CLOSED = "the client was closed while requests were still to be sent: close it a
 _BODILESS = frozenset({204, 304})
 """Statuses after which there is no body, whatever the headers say (RFC 9112 §6.3)."""
 TLS_ALERT = b"\x15\x03"
+
+
+class Answer(enum.Enum):
+    """What of an answer a request needs."""
+
+    HEADERS = "headers"
+    """They prove a success."""
+    WHOLE = "whole"
+    """A success is proven by its body, which has to be whole."""
+    BODILESS = "bodiless"
+    """It has no body, whatever length it names (HEAD)."""
 
 
 class Holder(Protocol):
@@ -86,7 +98,8 @@ class Connection(asyncio.Protocol):
         self.on_header = self._fields.__setitem__  # what the parser calls; a method costs more than the rest
         self._parser = httptools.HttpResponseParser(self)
         self._future: asyncio.Future[Response] | None = None
-        self._exchange: Exchange | None = None
+        self._trace: Trace | None = None
+        self._needs = Answer.HEADERS
         self._body: Body = b""
         self._slices: Slices | None = None  # of a body that is not in memory
         self._unsent = 0  # where in the body the next slice starts; len(body) once all is handed over
@@ -109,8 +122,10 @@ class Connection(asyncio.Protocol):
         """Whether it is open and free for a request."""
         return not self._closed and self._future is None and self._transport is not None
 
-    async def request(self, head: bytes, body: Body, exchange: Exchange) -> Response:
-        """Sends one request and waits for its response, recording its progress in `exchange`.
+    async def request(
+        self, head: bytes, body: Body, trace: Trace, needs: Answer = Answer.HEADERS
+    ) -> Response:
+        """Sends one request and waits for its response, recording its progress in `trace`.
 
         Raises `AttemptError`.  Cancelling it closes the connection.
         """
@@ -119,23 +134,19 @@ class Connection(asyncio.Protocol):
             raise AttemptError(FailureKind.RESET, message)
         future: asyncio.Future[Response] = self._loop.create_future()
         self._future = future
-        self._exchange = exchange
+        self._trace = trace
+        self._needs = needs
         self._bodiless_bytes = 0
-        exchange.address = self.address
-        exchange.abort = self.abort
-        exchange.probe = self.probe
-        # On a connection that was waiting it begins at once.
-        exchange.request_s = exchange.now() if exchange.new_connection else exchange.started_s
+        trace.begins(self.address, self.abort, self.probe)
         self.requests += 1
         self._send(head, body)
         try:
             return await future
         except asyncio.CancelledError:
             if self._future is future:  # else it was answered, and may be another request's by now
+                trace.ends(0)
                 self._poison()
             raise
-        finally:
-            exchange.abort = exchange.probe = None
 
     def hung_up(self) -> bool:
         """Whether the other side has closed it, or said something, and the loop does not know yet.
@@ -211,8 +222,8 @@ class Connection(asyncio.Protocol):
         elif size <= SLICE_BYTES:
             self._body, self._unsent = body, size
             transport.writelines((head, body) if size else (head,))
-            if not self._paused and self._exchange is not None:
-                self._exchange.sent_s = self._exchange.now()
+            if not self._paused and self._trace is not None:
+                self._trace.all_sent()
         else:
             self._body, self._unsent = memoryview(body), 0
             transport.write(head)
@@ -249,8 +260,8 @@ class Connection(asyncio.Protocol):
             return None
 
     def _all_sent(self) -> None:
-        if self._exchange is not None and self._unsent == len(self._body):
-            self._exchange.sent_s = self._exchange.now()
+        if self._trace is not None and self._unsent == len(self._body):
+            self._trace.all_sent()
 
     def _body_sent(self) -> int:
         """How much of the body has left this machine, as far as can be told: neither what waits in the
@@ -285,12 +296,12 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=1, low=0)
 
     def data_received(self, data: bytes) -> None:
-        exchange = self._exchange
-        if exchange is None:
+        trace = self._trace
+        if trace is None:
             self._poison()  # nobody asked: a late answer, or a server saying that it closes (408)
             return
-        if exchange.first_byte_s == 0.0:
-            exchange.first_byte_s = exchange.now()
+        if trace.first_byte_s == 0.0:
+            trace.answered()
             if data.startswith(TLS_ALERT):
                 self._fail(FailureKind.TLS_MISMATCH, "the endpoint speaks TLS; use https:// in its URL")
                 return
@@ -342,9 +353,9 @@ class Connection(asyncio.Protocol):
         has not read the whole request."""
         if self._ends_with_connection and (in_order or self._parser.get_status_code() >= 400):
             self.on_message_complete()
-        exchange = self._exchange
-        if exchange is not None and exchange.first_byte_s == 0.0 and not exchange.new_connection:
-            exchange.stale = True
+        trace = self._trace
+        if trace is not None and trace.first_byte_s == 0.0 and not trace.new_connection:
+            trace.broke_idle()
         self._fail(FailureKind.RESET, message)
 
     # --- receiving: parser callbacks ---------------------------------------------------------------
@@ -359,10 +370,9 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         headers = self._read_fields()
-        exchange = self._exchange
         if "content-length" not in headers and "transfer-encoding" not in headers:
             self._without_length()
-        if exchange is not None and exchange.bodiless and self._parser.get_status_code() >= 200:
+        if self._needs is Answer.BODILESS and self._parser.get_status_code() >= 200:
             self._settled = True  # for the parser it is not: it waits for a body of the length that is named
 
     def _read_fields(self) -> dict[str, str]:
@@ -381,14 +391,14 @@ class Connection(asyncio.Protocol):
         """The answer has no body, or one that lasts until the connection ends: a gateway that speaks
         HTTP/1.0.  What the headers of a success say is enough for most requests, and that end may be long
         in coming, or come as a reset."""
-        status, exchange = self._parser.get_status_code(), self._exchange
-        if status < 200 or status in _BODILESS or exchange is None:
+        status = self._parser.get_status_code()
+        if status < 200 or status in _BODILESS:
             return
         self._ends_with_connection = True
-        self._settled = status < 300 and not exchange.needs_body and "etag" in self._headers
+        self._settled = status < 300 and self._needs is not Answer.WHOLE and "etag" in self._headers
 
     def on_body(self, body: bytes) -> None:
-        if self._exchange is not None and self._exchange.bodiless:
+        if self._needs is Answer.BODILESS:
             self._ends_with_connection = True  # out of step with us: nothing more is believed of it
             return
         self._bodiless_bytes = 0
@@ -402,18 +412,17 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         parser_waits, self._settled = self._settled, False
-        future, exchange = self._future, self._exchange
-        if status < 200 or future is None or exchange is None:  # 1xx: the real answer follows
+        future, trace = self._future, self._trace
+        if status < 200 or future is None or trace is None:  # 1xx: the real answer follows
             return
         if self._believes_errors_only and status < 400:
             return
         if self._fields:
             self._read_fields()
-        exchange.abort = exchange.probe = None  # too late for them, before the waiter runs as well
         early = self._unsent != len(self._body) or self._paused
         response = Response(status, self._headers, b"".join(self._chunks) if self._chunks else b"", early)
-        exchange.sent_bytes = self._body_sent() if early else self._unsent
-        self._future = self._exchange = None
+        trace.ends(self._body_sent() if early else self._unsent)  # before the waiter runs
+        self._future = self._trace = None
         self._let_go_of_body()
         self._unsent = 0
         if not early and not self._ends_with_connection and self._parser.should_keep_alive():
@@ -429,10 +438,8 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, kind: FailureKind, message: str) -> None:
         future, self._future = self._future, None
-        if self._exchange is not None:
-            self._exchange.abort = self._exchange.probe = None  # too late for them, as with an answer
-            if future is not None:
-                self._exchange.sent_bytes = self._body_sent()
+        if self._trace is not None:
+            self._trace.ends(self._body_sent())
         self._poison()
         if future is not None and not future.done():
             future.set_exception(AttemptError(kind, message))
@@ -444,7 +451,7 @@ class Connection(asyncio.Protocol):
             self._slices = None
 
     def _poison(self) -> None:
-        self._exchange = None
+        self._trace = None
         self._let_go_of_body()
         if not self._closed:
             self._closed = True

@@ -24,8 +24,8 @@ from s3_upload.http1 import tcp_info
 from s3_upload.http1.connect import Connector
 from s3_upload.http1.connection import Connection, client_closed
 from s3_upload.http1.dial import NoDescriptorError
-from s3_upload.http1.exchange import Exchange
 from s3_upload.http1.lease import NUMBERS, Lease
+from s3_upload.http1.trace import Trace
 from s3_upload.report import ConnectionSample
 
 MAX_IDLE_S = 15.0
@@ -72,7 +72,7 @@ class Pool:
         """`connection`, or an idle one below it that has not been closed by the other side meanwhile.
 
         For POST alone: where the store has closed an idle connection and the news has not reached our
-        loop, any other request goes again at once (`Exchange.stale`), but a second CreateMultipartUpload
+        loop, any other request goes again at once (`Trace.stale`), but a second CreateMultipartUpload
         could leave an upload that nobody aborts.
         """
         found: Connection | None = connection
@@ -81,19 +81,20 @@ class Pool:
             found = self.take(lease)
         return found
 
-    async def open(self, exchange: Exchange) -> Connection:
+    async def open(self, trace: Trace) -> Connection:
         """A new connection; or an idle one, where there are no file descriptors for a new one.
 
         Raises `AttemptError`.
         """
-        until_s = self._loop.time() + PATIENCE_S
+        options, until_s = trace.options, self._loop.time() + PATIENCE_S
+        trace.takes(new=True)
         while True:
             self._make_room()
             self._opening += 1
             try:
-                connection = await self._connector.open(exchange, self.put_back, self._on_closed)
+                connection = await self._connector.open(trace, self.put_back, self._on_closed)
             except NoDescriptorError:
-                if exchange.cancelled or self._loop.time() >= until_s:
+                if trace.cancelled or self._loop.time() >= until_s:
                     raise
             else:
                 if self._closed:
@@ -101,12 +102,12 @@ class Pool:
                     raise client_closed()
                 if connection.usable:  # else it was closed at once, and its request will say so
                     self._all[connection] = next(NUMBERS)
-                    _hand_over(connection, exchange.lease)
+                    _hand_over(connection, options.lease)
                 return connection
             finally:
                 self._opening -= 1
-            if not exchange.fresh and (idle := self.take(exchange.lease)) is not None:
-                exchange.new_connection = False
+            if not options.fresh and (idle := self.take(options.lease)) is not None:
+                trace.takes(new=False)
                 return idle
             self._close_oldest()
             await asyncio.sleep(FILES_PAUSE_S)

@@ -16,7 +16,7 @@ import msgspec
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http import Response
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3.operations import LIST_PARTS, Operation
 from s3_upload.s3.responses import classify, listed_parts
 from s3_upload.transfer.client import Client
@@ -84,7 +84,7 @@ async def abort_all(client: Client, now: Callable[[], float], aborts: Iterable[O
     slots = asyncio.Semaphore(MAX_ABORTS_AT_ONCE)
 
     async def send(operation: Operation) -> Response:
-        return await client.send(operation, Exchange(now, ABORT_GRACE_S, fresh=True))
+        return await client.send(operation, Trace(SendOptions(ABORT_GRACE_S, fresh=True), now))
 
     async def abort(operation: Operation) -> None:
         async with slots:

@@ -9,7 +9,7 @@ import msgspec
 from s3_upload.control.waiting.timeouts import Timeout, Timeouts
 from s3_upload.errors import AttemptError
 from s3_upload.http import Response
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.report import SUCCESS, SUPERSEDED, AttemptReport
 from s3_upload.s3.checksum import verify
 from s3_upload.s3.responses import Failure, classify
@@ -24,19 +24,25 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     report: AttemptReport
     response: Response | None
     failure: Failure | None
-    exchange: Exchange
+    trace: Trace
 
 
 class Attempts:
-    """Makes attempts with one client under one timeout algorithm."""
+    """Makes attempts with one client under one timeout algorithm. `lease`: see `SendOptions`."""
 
     def __init__(
-        self, client: Client, timeout: Timeout, watchdog: Watchdog, now: Callable[[], float]
+        self,
+        client: Client,
+        timeout: Timeout,
+        watchdog: Watchdog,
+        now: Callable[[], float],
+        lease: object = None,
     ) -> None:
         self._client = client
         self._timeout = timeout
         self._watchdog = watchdog
         self._now = now
+        self._lease = lease
 
     async def make(self, request: Request, *, hedge: bool) -> Outcome:
         """Tries `request` once; `hedge`: as a second copy beside a first.
@@ -47,14 +53,15 @@ class Attempts:
         timeouts = timeouts_of(self._timeout, request)
         # A hedge, and a retry after what casts doubt on the connection, take a new one, to another address
         # if there is one.
-        exchange = Exchange(self._now, timeouts.connect_s, fresh=hedge or request.fresh, avoid=request.avoid)
-        attempt = Attempt(request, exchange, timeouts, hedge=hedge)
+        options = SendOptions(timeouts.connect_s, hedge or request.fresh, request.avoid, self._lease)
+        trace = Trace(options, self._now)
+        attempt = Attempt(request, trace, timeouts, hedge=hedge)
         request.in_flight.append(attempt)
         self._watchdog.watch(attempt)
         failure: Failure | None
         response: Response | None = None
         try:
-            response = await self._client.send(operation, exchange)
+            response = await self._client.send(operation, trace)
         except AttemptError as error:
             failure = Failure(kind=error.kind, message=error.message)
             # A timer of ours may have ended it before: then that is the one to report.
@@ -68,7 +75,7 @@ class Attempts:
             self._watchdog.unwatch(attempt)
             request.in_flight.remove(attempt)
         report = report_of(attempt, response, failure, ended_s=self._now())
-        return Outcome(report, response if failure is None else None, failure, exchange)
+        return Outcome(report, response if failure is None else None, failure, trace)
 
 
 def timeouts_of(timeout: Timeout, request: Request) -> Timeouts:
@@ -81,7 +88,7 @@ def report_of(
     attempt: Attempt, response: Response | None, failure: Failure | None, *, ended_s: float
 ) -> AttemptReport:
     """The report of an attempt that has ended; without response and failure it was superseded."""
-    exchange = attempt.exchange
+    trace = attempt.trace
     operation = attempt.request.operation
     if failure is not None:
         outcome, code, message = failure.kind.value, failure.code, failure.message
@@ -89,25 +96,25 @@ def report_of(
         outcome, code, message = (SUCCESS if response is not None else SUPERSEDED), "", ""
     return AttemptReport(
         operation=operation.name,
-        started_s=exchange.started_s,
+        started_s=trace.started_s,
         ended_s=ended_s,
         timeout_s=attempt.timeouts.total_s,
         body_bytes=len(operation.body),
         outcome=outcome,
-        sent_bytes=len(operation.body) if outcome == SUCCESS else exchange.sent_bytes,
-        connect_s=exchange.connect_s,
-        request_s=exchange.request_s,
-        sent_s=exchange.sent_s,
+        sent_bytes=len(operation.body) if outcome == SUCCESS else trace.sent_bytes,
+        connect_s=trace.connect_s,
+        request_s=trace.request_s,
+        sent_s=trace.sent_s,
         acked_s=attempt.acked_s,
-        first_byte_s=exchange.first_byte_s,
+        first_byte_s=trace.first_byte_s,
         part_number=operation.part_number,
         retries=attempt.request.retries,
         status=response.status if response is not None else 0,
         code=code,
         message=message,
         request_id=response.request_id if response is not None else "",
-        address=exchange.address,
-        new_connection=exchange.new_connection,
+        address=trace.address,
+        new_connection=trace.new_connection,
         timer=attempt.timer,
         hedge=attempt.hedge,
         hedged=attempt.hedged,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from s3_upload.http import Response
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import Trace
 from s3_upload.parts import StoreParts
 from s3_upload.report import ConnectionSample, Paces
 from s3_upload.s3.operations import Operation
@@ -38,7 +38,7 @@ class Client(Protocol):
         """What is known of the store's rules for parts: one for as long as the client lives."""
         ...
 
-    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+    async def send(self, operation: Operation, trace: Trace) -> Response:
         """Carries out one request, once: no retries, no redirects.
 
         Returns any whole HTTP response, whatever its status.  Raises `AttemptError` where there was
@@ -47,16 +47,16 @@ class Client(Protocol):
         """
         ...
 
-    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
+    async def correct(self, operation: Operation, failure: Failure, trace: Trace) -> bool:
         """Puts right what `failure` of a request names, for all requests to that bucket from now on.
 
-        `exchange` is that of the failed attempt: what was put right since it began is not touched
+        `trace` is that of the failed attempt: what was put right since it began is not touched
         again, so that many requests which fail together share one correction.  False if there is
         nothing that could be put right.  Raises `RunError` where credentials cannot be renewed.
         """
         ...
 
-    def remark(self, failure: Failure, exchange: Exchange) -> str:
+    def remark(self, failure: Failure, trace: Trace) -> str:
         """What this side knows about a failure that the answer does not say: a phrase, or ""."""
         ...
 
@@ -96,7 +96,7 @@ class PacedClient(Client, Protocol):
         ...
 
     def lease(self) -> Lease:
-        """For a run that is held back; a request is of that run if its `Exchange.lease` says so."""
+        """For a run that is held back; a request is of that run if its `Trace.lease` says so."""
         ...
 
 

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 
 from s3_upload.http import Response
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import Trace
 from s3_upload.parts import StoreParts
 from s3_upload.s3.operations import ASKING, Operation
 from s3_upload.s3.responses import Failure
@@ -80,12 +80,10 @@ class Gate:
 
 
 class GatedClient:
-    """A client whose requests go through the gate first. `on_big`: called when a big one begins.  `lease`:
-    that of the run."""
+    """A client whose requests go through the gate first. `on_big`: called when a big one begins."""
 
-    def __init__(self, client: Client, gate: Gate, on_big: Callable[[], None], lease: object = None) -> None:
+    def __init__(self, client: Client, gate: Gate, on_big: Callable[[], None]) -> None:
         self._client = client
-        self._lease = lease
         self._gate = gate
         self._on_big = on_big
 
@@ -105,22 +103,21 @@ class GatedClient:
     def parts(self) -> StoreParts:
         return self._client.parts
 
-    async def send(self, operation: Operation, exchange: Exchange) -> Response:
+    async def send(self, operation: Operation, trace: Trace) -> Response:
         size = len(operation.body)
         # A probe of a store that may be away must not wait behind bodies.
         if operation.name not in ASKING:
             await self._gate.enter(size)
         if size > SMALL_BYTES:
             self._on_big()
-        exchange.lease = self._lease
-        return await self._client.send(operation, exchange)
+        return await self._client.send(operation, trace)
 
     def close_idle(self) -> None:
         if isinstance(self._client, IdleCloser):
             self._client.close_idle()
 
-    async def correct(self, operation: Operation, failure: Failure, exchange: Exchange) -> bool:
-        return await self._client.correct(operation, failure, exchange)
+    async def correct(self, operation: Operation, failure: Failure, trace: Trace) -> bool:
+        return await self._client.correct(operation, failure, trace)
 
-    def remark(self, failure: Failure, exchange: Exchange) -> str:
-        return self._client.remark(failure, exchange)
+    def remark(self, failure: Failure, trace: Trace) -> str:
+        return self._client.remark(failure, trace)

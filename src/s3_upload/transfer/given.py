@@ -57,7 +57,7 @@ class Runtime(msgspec.Struct, frozen=True):
 
 class Given(msgspec.Struct, frozen=True):
     """See the module's text. `fields_of`: what is said of an object; `pace`: the newest report of the pace,
-    None where nothing holds the run back."""
+    None where nothing holds the run back.  `lease`: the connections of a run that is held back."""
 
     bucket: str
     config: UploadConfig
@@ -68,3 +68,4 @@ class Given(msgspec.Struct, frozen=True):
     notice: Notice | None
     events: Events
     pace: Callable[[], PaceReport | None]
+    lease: object = None

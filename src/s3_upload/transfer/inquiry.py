@@ -73,7 +73,7 @@ class Inquiries:
         question = question_about(record, sent)
         answer = await self._attempts.make(question, hedge=False)
         # The store had closed an idle connection: that says nothing of the object, and is no try.
-        if answer.exchange.stale:
+        if answer.trace.stale:
             question.goes_elsewhere(fresh=True)
             answer = await self._attempts.make(question, hedge=False)
         self._learn(request, answer.report)
@@ -103,5 +103,5 @@ class Inquiries:
     def _rest_s(self, request: Request, patience_s: float) -> float:
         """How much longer it may be unanswered before it is asked."""
         now = self._now()
-        sent_s = min((one.exchange.request_s or now for one in request.in_flight), default=now)
+        sent_s = min((one.trace.request_s or now for one in request.in_flight), default=now)
         return sent_s + patience_s - now

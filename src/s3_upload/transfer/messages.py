@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3_upload.errors import FailureKind, RunError, UploadError
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import Trace
 from s3_upload.s3.hints import likely_cause
 from s3_upload.s3.responses import Failure
 from s3_upload.transfer.client import Client
@@ -32,13 +32,13 @@ def upload_error(request: Request, failure: Failure) -> UploadError:
 
 
 def run_error(
-    client: Client, request: Request, failure: Failure, exchange: Exchange, in_a_row: int = 0
+    client: Client, request: Request, failure: Failure, trace: Trace, in_a_row: int = 0
 ) -> RunError:
     """What becomes of a run that a failure of one request stops, or of `in_a_row` objects."""
-    return RunError(_explain(client, request, failure, exchange, in_a_row), failure.kind)
+    return RunError(_explain(client, request, failure, trace, in_a_row), failure.kind)
 
 
-def _explain(client: Client, request: Request, failure: Failure, exchange: Exchange, in_a_row: int) -> str:
+def _explain(client: Client, request: Request, failure: Failure, trace: Trace, in_a_row: int) -> str:
     where = f"{client.endpoint}: bucket {request.operation.bucket!r}: "
     many = f"; {in_a_row} objects in a row were refused" if in_a_row > 1 else ""
     if failure.code == "NoSuchBucket":
@@ -49,7 +49,7 @@ def _explain(client: Client, request: Request, failure: Failure, exchange: Excha
         return f"{client.endpoint} cannot be reached, after {tries}: {failure.message}"
     if not failure.status:  # nothing came back from the store: the message says where it failed
         return f"{failure.message}{many}"
-    remarks = (client.remark(failure, exchange) or likely_cause(failure),)
+    remarks = (client.remark(failure, trace) or likely_cause(failure),)
     return f"{where}{'; '.join([_what_happened(failure), *filter(None, remarks)])}{many}"
 
 

@@ -16,7 +16,7 @@ from itertools import islice
 
 import msgspec
 
-from s3_upload.http1.exchange import Transfer
+from s3_upload.http1.trace import Transfer
 from s3_upload.observe.events import BytesAcknowledged, Events, LimitsChanged
 from s3_upload.observe.limits import ANSWERS, AWAY, LINK, READING, SILENT_S, Shares, Standing, limited_by
 from s3_upload.report import PaceReport
@@ -144,10 +144,10 @@ class Observer:
         step = max(1, len(attempts) // MAX_PROBED)
         asked = sending = 0
         for attempt in islice(attempts, 0, None, step):
-            exchange = attempt.exchange
-            if exchange.probe is not None and (transfer := transfer_of(exchange.probe)):
+            trace = attempt.trace
+            if trace.probe is not None and (transfer := transfer_of(trace.probe)):
                 asked += 1
-                sending += _is_sending(transfer, now - exchange.request_s)
+                sending += _is_sending(transfer, now - trace.request_s)
         return sending / asked if asked else 0.0
 
     def _tell_limits(self, standing: Standing, name: str, pace: PaceReport | None, now: float) -> None:
@@ -189,7 +189,7 @@ def _arrived(attempt: Attempt, body_bytes: int) -> int:
     """How much of a body the other side has, as far as the socket tells."""
     if attempt.acked_s:
         return body_bytes
-    probe = attempt.exchange.probe
+    probe = attempt.trace.probe
     transfer = transfer_of(probe) if probe is not None else None
     return max(0, body_bytes - transfer.left_bytes) if transfer is not None else 0
 

@@ -23,7 +23,7 @@ from s3_upload.control.retrying.outage import Change, Outage, Reach
 from s3_upload.control.retrying.retry import Rng
 from s3_upload.control.retrying.situation import Seen, Situation
 from s3_upload.errors import AttemptError, FailureKind, RunError
-from s3_upload.http1.exchange import Exchange
+from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.observe.events import Events, StoreAway, StoreBack
 from s3_upload.report import SUCCESS, AttemptReport
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
@@ -271,12 +271,12 @@ class Outages:
         outage = self._outage
         connect_s, answer_s = outage.probe_limits_s(now=self._now())
         operation = Operation(name=HEAD_OBJECT, bucket=self._bucket, key=self._key)
-        exchange = Exchange(self._now, connect_s, fresh=True)
+        trace = Trace(SendOptions(connect_s, fresh=True), self._now)
         cause = f"no answer within {answer_s:.3g} s"
         try:
             # The client bounds the handshake alone, so this bounds the wait for the answer.
             async with asyncio.timeout(connect_s + answer_s):
-                response = await self._client.send(operation, exchange)
+                response = await self._client.send(operation, trace)
         except AttemptError as error:
             # No other probe could be sent, and no request.
             if error.kind is FailureKind.CLIENT_CLOSED:
@@ -287,25 +287,25 @@ class Outages:
         else:
             if outage.is_miss(response.status, response.request_id):
                 cause = f"something else answers for it, {response.status}"
-                self._act(outage.missed(cause, connected=True, begun_s=exchange.started_s))
+                self._act(outage.missed(cause, connected=True, begun_s=trace.started_s))
                 return
-            self._learn(exchange, response.status)
-            self._act(outage.heard(begun_s=exchange.started_s, now=self._now()))
+            self._learn(trace, response.status)
+            self._act(outage.heard(begun_s=trace.started_s, now=self._now()))
             return
-        connected = exchange.request_s > 0.0
-        self._act(outage.missed(cause, connected=connected, begun_s=exchange.started_s))
+        connected = trace.request_s > 0.0
+        self._act(outage.missed(cause, connected=connected, begun_s=trace.started_s))
 
-    def _learn(self, exchange: Exchange, status: int) -> None:
+    def _learn(self, trace: Trace, status: int) -> None:
         """Teaches the timers how long the handshake took: else they would cut the next request's again."""
         report = AttemptReport(
             operation=HEAD_OBJECT,
-            started_s=exchange.started_s,
+            started_s=trace.started_s,
             ended_s=self._now(),
-            timeout_s=exchange.connect_timeout_s,
+            timeout_s=trace.options.connect_timeout_s,
             body_bytes=0,
             outcome=SUCCESS,
-            connect_s=exchange.connect_s,
-            request_s=exchange.request_s,
+            connect_s=trace.connect_s,
+            request_s=trace.request_s,
             status=status,
         )
         self._observe(report)

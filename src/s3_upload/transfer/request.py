@@ -209,7 +209,7 @@ class Requests:
             return Next.AT_ONCE
         if self._tell.attempts:
             self._tell.attempt(request.record, report)
-        if outcome.exchange.stale and self._may_have_been_closed(request, report):
+        if outcome.trace.stale and self._may_have_been_closed(request, report):
             return Next.AT_ONCE
         away = self._lessons.of(request.operation, report)
         if outcome.response is not None:
@@ -246,7 +246,7 @@ class Requests:
         self._verdicts.succeeded(request)
         for rival in tuple(request.in_flight):
             # First: it then knows what it has sent.
-            rival.exchange.cancel("a copy of it has succeeded")
+            rival.trace.cancel("a copy of it has succeeded")
             report = report_of(rival, None, None, ended_s=self._now())
             request.record.attempted(report)
             if self._tell.attempts:

@@ -104,7 +104,7 @@ def sending_of(run: Surroundings) -> Sending:
     outages = _outages_of(run, outage, waiting, watchdog)
     slots = Slots(window, rate, bulk, outage=outage, reports=run.reports)
     lessons = Lessons(timeout, window, rate=rate, slots=slots, outages=outages, unfinished=run.unfinished)
-    attempts = Attempts(client, timeout, watchdog, now)
+    attempts = Attempts(client, timeout, watchdog, now, run.given.lease)
     verdicts = Verdicts(
         client, controls.retry, run.given.runtime.rng, rate=rate, outages=outages, waiting=waiting
     )

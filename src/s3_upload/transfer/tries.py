@@ -13,7 +13,7 @@ from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.control.waiting.verdict import Standing
 from s3_upload.errors import FailureKind
 from s3_upload.http import Response
-from s3_upload.http1.exchange import Exchange, Transfer
+from s3_upload.http1.trace import Trace, Transfer
 from s3_upload.s3.operations import ASKING, Operation
 from s3_upload.sources.files import HashedBody
 from s3_upload.transfer.record import Record
@@ -124,7 +124,7 @@ class Attempt(msgspec.Struct, eq=False):
     answer is so late that a second copy may help.  `acked_s`: since when all of it has been taken in."""
 
     request: Request
-    exchange: Exchange
+    trace: Trace
     timeouts: Timeouts
     hedge: bool
     hedged: bool = False
@@ -138,7 +138,7 @@ class Attempt(msgspec.Struct, eq=False):
     def __post_init__(self) -> None:
         limits = self.timeouts
         response_s = min(limits.look_s, limits.hedge_s, limits.response_s)
-        self.due_s = self.exchange.started_s + min(response_s, limits.stall_s, limits.total_s, LOOK_S)
+        self.due_s = self.trace.started_s + min(response_s, limits.stall_s, limits.total_s, LOOK_S)
 
     def look_again(self, due_s: float) -> None:
         """It is to be judged again then."""
@@ -159,7 +159,7 @@ class Attempt(msgspec.Struct, eq=False):
         """Ends it, as by `timer`, in the loop's next turn."""
         # Until then it is still watched, and there is nothing more to judge.
         self.timer, self.due_s = timer, float("inf")
-        self.exchange.cancel(reason)
+        self.trace.cancel(reason)
 
     def ran_out(self, timer: str) -> None:
         """A timer of the client's ended it, "" for none; one of ours comes first."""
@@ -167,30 +167,30 @@ class Attempt(msgspec.Struct, eq=False):
 
     def standing(self, now: float) -> Standing:
         """Looks at the socket."""
-        exchange = self.exchange
+        trace = self.trace
         rto_s = acked_s = 0.0
-        if exchange.probe is not None and (transfer := transfer_of(exchange.probe)) is not None:
+        if trace.probe is not None and (transfer := transfer_of(trace.probe)) is not None:
             rto_s = transfer.rto_s
             self._note(transfer, now)
             # Nothing has moved for an RTO, so a copy of a small body does not queue behind the first.
-            if self._small and min(transfer.last_ack_age_s, now - exchange.request_s) >= rto_s:
-                acked_s = exchange.sent_s
+            if self._small and min(transfer.last_ack_age_s, now - trace.request_s) >= rto_s:
+                acked_s = trace.sent_s
         # Nothing can be seen of the socket: what has left counts as taken in.
-        elif exchange.sent_s:
-            self.acked_s = exchange.sent_s
+        elif trace.sent_s:
+            self.acked_s = trace.sent_s
         return Standing(
-            request_s=exchange.request_s,
-            progress_s=max(self.progress_s, exchange.request_s),
+            request_s=trace.request_s,
+            progress_s=max(self.progress_s, trace.request_s),
             acked_s=self.acked_s or acked_s,
-            first_byte_s=exchange.first_byte_s,
+            first_byte_s=trace.first_byte_s,
             rto_s=rto_s,
             hedged=self.hedged or len(self.request.in_flight) >= MAX_COPIES,
         )
 
     def _note(self, transfer: Transfer, now: float) -> None:
-        exchange = self.exchange
+        trace = self.trace
         # An acknowledgement from before the request is that of another on this connection.
-        last_ack_s = max(now - transfer.last_ack_age_s, exchange.request_s)
+        last_ack_s = max(now - transfer.last_ack_age_s, trace.request_s)
         if transfer.progress > self.progress:
             self.progress, self.progress_s = transfer.progress, last_ack_s
         # It is the disk that takes its time, and nobody else: this is no stall.
@@ -198,7 +198,7 @@ class Attempt(msgspec.Struct, eq=False):
             self.progress_s = now
         # For a small body the wait counts from when it left: its acknowledgement may have been delayed.
         if transfer.drained and self.acked_s == 0.0:
-            self.acked_s = exchange.sent_s if self._small else max(last_ack_s, exchange.sent_s)
+            self.acked_s = trace.sent_s if self._small else max(last_ack_s, trace.sent_s)
 
     @property
     def _small(self) -> bool:

@@ -120,7 +120,7 @@ class Verdicts:
             rng=self._rng,
         )
         if decision.verdict is Verdict.STOP_RUN:
-            raise run_error(self._client, request, failure, outcome.exchange, decision.in_a_row)
+            raise run_error(self._client, request, failure, outcome.trace, decision.in_a_row)
         if decision.verdict is Verdict.FAIL_FILE:
             raise GivenUp(upload_error(request, failure), operation)
         if decision.verdict in (Verdict.RETRY, Verdict.REREAD):
@@ -137,13 +137,13 @@ class Verdicts:
 
     async def put_right(self, request: Request, outcome: Outcome) -> bool:
         """Puts right in the client, for all requests, what the failure names; False if it cannot."""
-        failure, exchange = outcome.failure, outcome.exchange
+        failure, trace = outcome.failure, outcome.trace
         assert failure is not None
         # It counts even if it is in vain: decided again, this failure is not put right twice.
         request.put_right(failure.kind)
-        if not await self._client.correct(request.operation, failure, exchange):
+        if not await self._client.correct(request.operation, failure, trace):
             return False
-        if remark := self._client.remark(failure, exchange):
+        if remark := self._client.remark(failure, trace):
             self.notes.add(failure.kind, remark)
         return True
 

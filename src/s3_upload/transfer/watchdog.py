@@ -77,14 +77,14 @@ class Watchdog:
     @property
     def any_on_its_way(self) -> bool:
         """Whether a request is under way on a connection, as far as the client tells."""
-        return any(attempt.exchange.probe is not None for attempt in self._in_flight)
+        return any(attempt.trace.probe is not None for attempt in self._in_flight)
 
     def last_sign_s(self) -> tuple[float, Operation | None]:
         """When a byte of a body on its way was acknowledged last; and a request that waits for an answer on a
         connection, None if there is none."""
         now, last_s, waits = self._now(), 0.0, None
         for attempt in self._in_flight:
-            if attempt.exchange.request_s > 0.0:
+            if attempt.trace.request_s > 0.0:
                 standing, waits = attempt.standing(now), attempt.request.operation
                 # Of a body that is through no byte can be acknowledged any more.
                 if standing.acked_s == 0.0:
@@ -97,9 +97,9 @@ class Watchdog:
         now = self._now()
         # The first bytes of a request do not count: a kernel takes them in though nobody reads.
         moved_s = [
-            attempt.progress_s if attempt.progress_s > attempt.exchange.request_s + BUFFERED_S else 0.0
+            attempt.progress_s if attempt.progress_s > attempt.trace.request_s + BUFFERED_S else 0.0
             for attempt in self._in_flight
-            if 0.0 < attempt.exchange.request_s < now - 2 * BUFFERED_S and attempt.acked_s == 0.0
+            if 0.0 < attempt.trace.request_s < now - 2 * BUFFERED_S and attempt.acked_s == 0.0
         ]
         moved_s.sort(reverse=True)
         return moved_s[len(moved_s) // MOVERS] if moved_s else 0.0
@@ -108,9 +108,9 @@ class Watchdog:
         """Cuts, as by `timer`, what was begun before `since_s` and has made no progress from then on."""
         now = self._now()
         for attempt in tuple(self._in_flight):
-            exchange = attempt.exchange
+            trace = attempt.trace
             # Neither a handshake, which has a timer of its own, nor what began after the store had gone.
-            if not 0.0 < exchange.request_s < since_s:
+            if not 0.0 < trace.request_s < since_s:
                 continue
             standing = attempt.standing(now)
             if max(standing.progress_s, standing.acked_s, standing.first_byte_s) < since_s:
@@ -151,12 +151,12 @@ class Watchdog:
     def _judge(self, attempt: Attempt, now: float) -> None:
         # First of all: an attempt that stayed due would have the timer fire without end.
         attempt.look_again(now + RECHECK_S)
-        exchange = attempt.exchange
+        trace = attempt.trace
         # A handshake has a timer of its own.
-        if exchange.request_s == 0.0:
+        if trace.request_s == 0.0:
             return
         # It has ended, and its task has not had its turn yet.
-        if exchange.abort is None:
+        if trace.abort is None:
             return
         # What was learned since it began counts for it, too.
         attempt.allow(self._timeouts_of(attempt))
@@ -185,9 +185,9 @@ class Watchdog:
 
 def _reason(attempt: Attempt, timer: str, now: float) -> str:
     """What the error text says of a cut."""
-    exchange = attempt.exchange
+    trace = attempt.trace
     if timer == "stall":
-        return f"no byte was taken in for {now - max(attempt.progress_s, exchange.request_s):.3g} s"
+        return f"no byte was taken in for {now - max(attempt.progress_s, trace.request_s):.3g} s"
     if timer == "response":
-        return f"no answer within {now - (attempt.acked_s or exchange.sent_s or exchange.request_s):.3g} s"
-    return f"not done within {now - exchange.request_s:.3g} s"
+        return f"no answer within {now - (attempt.acked_s or trace.sent_s or trace.request_s):.3g} s"
+    return f"not done within {now - trace.request_s:.3g} s"
