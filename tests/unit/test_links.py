@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from s3_upload import Filter, files_recursive, upload
 from s3_upload.cli.main import main
+from s3_upload.sources.linked import Linked
 from s3_upload.sources.mapping import Destination, map_paths, walk_paths
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import LINK, Listings, sources_of
@@ -117,3 +119,83 @@ def test_they_are_followed_unless_that_is_said() -> None:
     assert [source.key for source in map_paths(["src_link"], Destination("b"))] == [
         "a", "dir_link/key", "file_link", "sub/b",
     ]  # fmt: skip
+
+
+# --- directories that several links lead to -------------------------------------------------------
+
+
+def cross_linked(root: Path, count: int) -> None:
+    """Folders with a file each, and links to all others."""
+    for number in range(count):
+        (root / f"d{number}").mkdir(parents=True)
+        (root / f"d{number}" / "file").touch()
+        for other in range(count):
+            if other != number:
+                (root / f"d{number}" / f"to{other}").symlink_to(f"../d{other}")
+
+
+def test_eight_cross_linked_folders_are_walked_in_bounded_time_and_nothing_is_missing(tmp_path: Path) -> None:
+    cross_linked(tmp_path / "knot", 8)
+    found = list(files_recursive(tmp_path / "knot"))
+    sent = [source.key for source in found if not (source.problem or source.skip_reason)]
+    assert {f"d{number}/file" for number in range(8)} <= set(sent)
+    assert len(sent) == 8 + 8, "each at its own place, and once behind a link"
+    assert len(found) < 200
+
+
+def test_a_directory_behind_several_links_is_walked_at_the_first_and_the_others_name_it() -> None:
+    for name in ("loop", "sub/up", "broken"):
+        Path("src", name).unlink()
+    Path("src/sub/z_link").symlink_to("../../secret")
+    Path("other").mkdir()
+    Path("other/l").symlink_to("../src/dir_link")
+    found = list(map_paths(["src", "other"], Destination("b")))
+    assert [source.key for source in found if not source.skip_reason] == [
+        "src/a", "src/dir_link/key", "src/file_link", "src/sub/b",
+    ]  # fmt: skip
+    why = "leads to the directory that src/dir_link leads to: it is uploaded there"
+    skipped = [(source.path, source.skip_reason) for source in found if source.skip_reason]
+    assert skipped == [("src/sub/z_link", why), ("other/l", why)]
+
+
+def test_a_directory_at_its_own_place_is_walked_whatever_links_lead_to_it() -> None:
+    Path("src/loop").unlink()
+    Path("src/a_link_to_sub").symlink_to("sub")
+    Path("src/z_link_to_sub").symlink_to("sub")
+    keys = [source.key for source in files_recursive("src") if not (source.problem or source.skip_reason)]
+    assert [key for key in keys if "sub/" in key] == ["a_link_to_sub/b", "sub/b"]
+
+
+def test_files_are_uploaded_under_each_of_their_names() -> None:
+    Path("src/second").symlink_to("../secret/key")
+    os.link("src/a", "src/hard")
+    keys = [source.key for source in files_recursive("src")]
+    assert {"a", "hard", "file_link", "second"} <= set(keys)
+
+
+def test_where_inodes_tell_nothing_the_real_path_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on file systems that give one number to all."""
+    stat = Path.stat
+
+    def all_alike(path: Path, **how: bool) -> os.stat_result:
+        info = stat(path, **how)
+        return os.stat_result((info.st_mode, 7, 7, *info[3:]))
+
+    linked = Linked()
+    Path("other").mkdir()
+    Path("src/to_other").symlink_to("../other")
+    monkeypatch.setattr(Path, "stat", all_alike)
+    infos = {name: Path("src", name).stat() for name in ("dir_link", "to_other", "sub/up")}
+    assert [linked.first(f"src/{name}", info) for name, info in infos.items()] == [
+        f"src/{name}" for name in infos
+    ]
+    assert linked.first("src_link/dir_link", infos["dir_link"]) == "src/dir_link"
+
+
+def test_of_two_walks_of_one_run_each_finds_the_same() -> None:
+    for name in ("loop", "sub/up", "broken"):
+        Path("src", name).unlink()
+    Path("src/dir_link_2").symlink_to("../secret")
+    listings = Listings()
+    given = (["src"], Destination("b"), None, listings)
+    assert list(sources_of(walk_paths(*given))) == list(map_paths(*given))

@@ -27,14 +27,15 @@ import msgspec
 
 from s3_upload.errors import ConfigError, SourceError
 from s3_upload.s3.bucket_kinds import ARN, check_arn, split_arn
+from s3_upload.sources.linked import Linked
 from s3_upload.sources.source import ObjectSource, is_utf8, utf8_of
 from s3_upload.sources.unsized import stream_at
-from s3_upload.sources.walk import LINK, Entry, Listings, is_link, sources_of, walk_tree
+from s3_upload.sources.walk import LINK, Entry, Listings, is_link, sources_of, walk_tree, with_key_that_fits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from s3_upload.sources.selecting import Selection
+from s3_upload.sources.selecting import Selection
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _SCHEME = "s3://"
@@ -142,7 +143,8 @@ def _lanes(
 
 
 def _entries(lanes: Sequence[_Lane], listings: Listings | None) -> Iterator[Entry]:
-    return itertools.chain.from_iterable(lane.entries(listings) for lane in lanes)
+    linked = Linked()
+    return itertools.chain.from_iterable(lane.entries(listings, linked) for lane in lanes)
 
 
 def _base(destination: Destination) -> str:
@@ -176,7 +178,7 @@ class _Lane(NamedTuple):
     filters: Selection | None
     is_taken: bool = True
 
-    def entries(self, listings: Listings | None = None) -> Iterator[Entry]:
+    def entries(self, listings: Listings | None = None, linked: Linked | None = None) -> Iterator[Entry]:
         """A directory is listed when its turn comes; one that cannot be by then fails as any other does."""
         if self.kind is _Kind.LINK:
             yield ObjectSource(key=self.root, path=self.path, skip_reason=LINK)
@@ -185,11 +187,12 @@ class _Lane(NamedTuple):
             yield stream_at(self.path, self.root)
             return
         if self.kind is _Kind.FILE:
-            yield ObjectSource.file(self.path, self.root)
+            yield with_key_that_fits(ObjectSource.file(self.path, self.root))
             return
         try:
             follows = self.kind is _Kind.TREE
-            yield from walk_tree(self.path, self.root, self.filters, listings, follow_symlinks=follows)
+            given = (self.path, self.root, self.filters, listings)
+            yield from walk_tree(*given, follow_symlinks=follows, linked=linked)
         except SourceError as problem:
             yield ObjectSource(key=self.root, path=self.path, problem=problem)
 

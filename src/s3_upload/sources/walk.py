@@ -30,6 +30,7 @@ from typing import NamedTuple
 from s3_upload.checks import must_be
 from s3_upload.descriptors import patiently
 from s3_upload.errors import FailureKind, SourceError
+from s3_upload.sources.linked import Linked
 from s3_upload.sources.selecting import Filter, Inside, Selection, selection_of
 from s3_upload.sources.source import ObjectSource, is_utf8, utf8_of
 
@@ -45,6 +46,10 @@ _SORT_KEY = None if sys.getfilesystemencoding() == "utf-8" else utf8_of
 
 LINK = "is a link, and links are not followed"
 """Why it is skipped."""
+MAX_KEY_BYTES = 1_024
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
+LONG_PREFIX = 192
+"""In UTF-8 no more than four times as many bytes; and no name has more than 255."""
 MAX_SHARED_NAMES = 100_000
 """At some 70 bytes each."""
 
@@ -62,7 +67,8 @@ def files_recursive(
 
     A file's key is `key_prefix` (with a "/" between, unless it is empty or ends in one) and its path
     relative to `src_dir`.  Links to files and directories are followed, unless `follow_symlinks` is False:
-    then all are reported as skipped, `src_dir` too.  A directory reached again from inside itself is
+    then all are reported as skipped, `src_dir` too.  A directory to which several links lead is walked at the
+    first of them, and the others are reported as skipped.  A directory reached again from inside itself is
     reported as failed (a loop), as are links to nothing and directories that cannot be listed; sockets,
     devices and FIFOs are reported as skipped.  A file is not opened here: whether it can be read turns out
     at its turn.
@@ -135,9 +141,30 @@ class Listings:
         return listing
 
 
+def with_key_that_fits(source: ObjectSource) -> ObjectSource:
+    """The same; one that fails if its key is longer than S3 takes."""
+    key = source.key
+    if len(key) <= MAX_KEY_BYTES // 4 or source.problem is not None or source.skip_reason:
+        return source
+    length = len(key.encode("utf-8", "surrogateescape"))
+    if length <= MAX_KEY_BYTES:
+        return source
+    why = f"{source.name}: its key has {length:,} bytes, and S3 takes {MAX_KEY_BYTES:,}: shorten it"
+    return ObjectSource(key=key, path=source.path, problem=SourceError(why, FailureKind.REJECTED))
+
+
 def is_link(path: str) -> bool:
     """Whether a link is what `path` names: a slash at its end says nothing."""
     return os.path.islink(path.rstrip(os.sep) or path)  # noqa: PTH114 - a Path drops a last "."
+
+
+class Way(NamedTuple):
+    """How trees are walked. `listings`: shared with another walk over the same with the same filters;
+    `linked`: with the others of one run."""
+
+    follows: bool = True
+    listings: Listings | None = None
+    linked: Linked | None = None
 
 
 def walk_tree(
@@ -147,25 +174,27 @@ def walk_tree(
     listings: Listings | None = None,
     *,
     follow_symlinks: bool = True,
+    linked: Linked | None = None,
 ) -> Iterator[Entry]:
     """What lies below `root`, as `files_recursive` has it: files that are nothing but that come many at once.
 
-    `listings`: shared with another walk over the same with the same filters.  Raises `SourceError` at once
-    if `root` is no directory that can be listed.
+    `listings`, `linked`: see `Way`.  Raises `SourceError` at once if `root` is no directory that can be
+    listed.
     """
     prefix = key_prefix if not key_prefix or key_prefix.endswith("/") else key_prefix + "/"
     if not follow_symlinks and is_link(root):
         return iter((ObjectSource(key=prefix, path=root, skip_reason=LINK),))
+    way = Way(follow_symlinks, listings, linked or Linked())
     try:
         taken = None if filters is None else filters.at_root(root, len(prefix), follows=follow_symlinks)
-        top = _list(root, prefix, Path(root).stat(), taken, listings, follows=follow_symlinks)
+        top = _list(root, prefix, Path(root).stat(), taken, way)
     except FileNotFoundError:
         raise SourceError(f"{root or '(empty path)'}: no such directory") from None
     except NotADirectoryError:
         raise SourceError(f"{root}: is not a directory") from None
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise SourceError(f"{root}: {getattr(error, 'strerror', None) or error}") from error
-    return _walk(top, listings)
+    return _walk([top], way)
 
 
 class Listing(NamedTuple):
@@ -176,12 +205,11 @@ class Listing(NamedTuple):
     others: frozenset[str]
 
 
-class _Directory(NamedTuple):
+class Directory(NamedTuple):
     """A directory being walked: `names` are still to come, of those of its listing.
 
     Its entries' paths begin with `base`, their keys with `prefix`.  `linked`: a link led here.  Without one
-    no directory lies in itself, and there are file systems on which all have one inode number.  `follows`:
-    links are followed.
+    no directory lies in itself, and there are file systems on which all have one inode number.
     """
 
     base: str
@@ -191,7 +219,6 @@ class _Directory(NamedTuple):
     others: frozenset[str]
     linked: bool
     taken: Inside | None
-    follows: bool
 
 
 def _list(
@@ -199,17 +226,16 @@ def _list(
     prefix: str,
     info: os.stat_result,
     taken: Inside | None,
-    listings: Listings | None,
+    way: Way,
     *,
     linked: bool = False,
-    follows: bool,
-) -> _Directory:
-    if listings is None:
-        names, others = _listing(path, prefix, taken, follows=follows)
+) -> Directory:
+    if way.listings is None:
+        names, others = _listing(path, prefix, taken, follows=way.follows)
     else:
-        names, others = listings.get(path, lambda: _listing(path, prefix, taken, follows=follows))
+        names, others = way.listings.get(path, lambda: _listing(path, prefix, taken, follows=way.follows))
     base = path if path.endswith(os.sep) else path + os.sep
-    return _Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others, linked, taken, follows)
+    return Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others, linked, taken)
 
 
 def _listing(path: str, prefix: str, taken: Inside | None, *, follows: bool) -> Listing:
@@ -253,8 +279,7 @@ def _is_directory(entry: os.DirEntry[str], *, follows: bool) -> bool:
         return False
 
 
-def _walk(top: _Directory, listings: Listings | None) -> Iterator[Entry]:
-    stack = [top]
+def _walk(stack: list[Directory], way: Way) -> Iterator[Entry]:
     while stack:
         base, prefix, _, names, others, *_ = stack[-1]
         plain: list[str] = []
@@ -264,26 +289,35 @@ def _walk(top: _Directory, listings: Listings | None) -> Iterator[Entry]:
                 plain.append(name)
                 continue
             if plain:
-                yield PlainFiles(base, prefix, plain)
+                yield from _plain(base, prefix, plain)
                 plain = []
             bare = name.removesuffix("/")
             path, key = base + bare, prefix + utf8_of(bare)
-            found: ObjectSource | _Directory = ObjectSource(key=key, path=path)
+            found: ObjectSource | Directory = ObjectSource(key=key, path=path)
             if name in others:
-                found = _examine(path, key, stack, listings)
+                found = _examine(path, key, stack, way)
             if not is_ascii and not is_utf8(key[len(prefix) :]):
                 found = _without_key(found, path, key)
-            if isinstance(found, _Directory):
+            if isinstance(found, Directory):
                 stack.append(found)
                 break
-            yield found
+            yield with_key_that_fits(found)
         else:
             if plain:
-                yield PlainFiles(base, prefix, plain)
+                yield from _plain(base, prefix, plain)
             stack.pop()
 
 
-def _without_key(found: ObjectSource | _Directory, path: str, key: str) -> ObjectSource:
+def _plain(base: str, prefix: str, names: Sequence[str]) -> Iterator[Entry]:
+    """Most are in no directory so deep that the lengths of their keys would have to be looked at."""
+    if len(prefix) < LONG_PREFIX:
+        yield PlainFiles(base, prefix, names)
+        return
+    for name in names:
+        yield with_key_that_fits(ObjectSource(key=prefix + name, path=base + name))
+
+
+def _without_key(found: ObjectSource | Directory, path: str, key: str) -> ObjectSource:
     """What becomes of an entry whose name is no UTF-8: it fails, unless it is left out anyway."""
     if isinstance(found, ObjectSource) and (found.problem is not None or found.skip_reason):
         return found
@@ -291,33 +325,40 @@ def _without_key(found: ObjectSource | _Directory, path: str, key: str) -> Objec
     return ObjectSource(key=key, path=path, problem=problem)
 
 
-def _examine(
-    path: str, key: str, stack: list[_Directory], listings: Listings | None
-) -> ObjectSource | _Directory:
+def _examine(path: str, key: str, stack: list[Directory], way: Way) -> ObjectSource | Directory:
     """What an entry is that is no plain file by the listing. `stack`: the directories it lies in."""
-    follows = stack[-1].follows
-    if not follows and is_link(path):
+    if not way.follows and is_link(path):
         return ObjectSource(key=key, path=path, skip_reason=LINK)
     try:
         info = Path(path).stat()
+        if stat.S_ISDIR(info.st_mode):
+            return _enter(path, key, info, stack, way)
         if stat.S_ISREG(info.st_mode):
             return ObjectSource(key=key, path=path)
-        if not stat.S_ISDIR(info.st_mode):
-            what = next((text for test, text in _TYPE_NAMES.items() if test(info.st_mode)), "no file")
-            return ObjectSource(key=key, path=path, skip_reason=f"is {what}")
-        linked = stack[-1].linked or Path(path).is_symlink()
-        if linked and any((info.st_dev, info.st_ino) == above.identity for above in stack):
-            reason = "the link leads back to a directory it lies in"
-        else:
-            taken = stack[-1].taken
-            inside = None if taken is None else taken.below(key, path)
-            return patiently(
-                lambda: _list(path, key + "/", info, inside, listings, linked=linked, follows=follows)
-            )
-    except SourceError as problem:  # what keeps files back there cannot be read
-        return ObjectSource(key=key, path=path, problem=problem)
+        what = next((text for test, text in _TYPE_NAMES.items() if test(info.st_mode)), "no file")
+        return ObjectSource(key=key, path=path, skip_reason=f"is {what}")
+    except SourceError as error:
+        problem = error
     except OSError as error:
         reason = error.strerror or str(error)
         if isinstance(error, FileNotFoundError) and Path(path).is_symlink():
             reason = "the link leads to nothing"
-    return ObjectSource(key=key, path=path, problem=SourceError(f"{path}: {reason}"))
+        problem = SourceError(f"{path}: {reason}")
+    return ObjectSource(key=key, path=path, problem=problem)
+
+
+def _enter(
+    path: str, key: str, info: os.stat_result, stack: list[Directory], way: Way
+) -> ObjectSource | Directory:
+    """The directory at `path`, of which `info` tells, or why it is not walked. Raises `SourceError` and
+    `OSError`."""
+    is_symlink = Path(path).is_symlink()
+    linked = stack[-1].linked or is_symlink
+    if linked and any((info.st_dev, info.st_ino) == above.identity for above in stack):
+        raise SourceError(f"{path}: the link leads back to a directory it lies in")
+    if is_symlink and way.linked is not None and (first := way.linked.first(path, info)) != path:
+        why = f"leads to the directory that {first} leads to: it is uploaded there"
+        return ObjectSource(key=key, path=path, skip_reason=why)
+    taken = stack[-1].taken
+    inside = None if taken is None else taken.below(key, path)
+    return patiently(lambda: _list(path, key + "/", info, inside, way, linked=linked))
