@@ -41,6 +41,7 @@ from s3_upload.http import Body, Response, SlicedBody
 from s3_upload.http1.trace import Trace
 from s3_upload.parts import StoreParts
 from s3_upload.request_fields import NO_FIELDS
+from s3_upload.s3.checksum import Digests
 from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments
 from s3_upload.s3.operations import OPERATIONS, Operation
 from s3_upload.s3.responses import Failure
@@ -85,8 +86,8 @@ def _check(client: Any) -> None:
 
 
 class _SdkClient(ABC):
-    needs_sha256 = False
-    checksum_algorithm = ""  # the SDK computes its own
+    digests = Digests()
+    """None: the SDK computes its own."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

@@ -174,7 +174,7 @@ def _check_arguments(  # noqa: PLR0917 - in the order of `s3_upload_files`
     events: object,
 ) -> None:
     """Raises `TypeError`, before anything is begun."""
-    if isinstance(client, type) or not (hasattr(client, "send") and hasattr(client, "needs_sha256")):
+    if isinstance(client, type) or not (hasattr(client, "send") and hasattr(client, "digests")):
         found, hint = type(client).__module__.partition(".")[0], ""
         if found in ("botocore", "aiobotocore"):
             adapter = "boto3_client" if found == "botocore" else "aiobotocore_client"

@@ -21,6 +21,7 @@ from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3 import responses
+from s3_upload.s3.checksum import Digests
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
@@ -84,7 +85,7 @@ def test_put(sdk: str, store: Store, bucket: str, body: Buffer) -> None:
 
     async def use(client: Client) -> Response:
         assert client.endpoint == store.endpoint_url
-        assert (client.needs_sha256, client.checksum_algorithm) == (False, "")
+        assert client.digests == Digests()
         return await client.send(put(key, bucket, body, FIELDS), seen)
 
     response = with_client(sdk, use, **keys_of(store))

@@ -14,6 +14,7 @@ from s3_upload.control.retrying.retry import Retry
 from s3_upload.control.waiting.timeouts import OriginTimeout
 from s3_upload.http import Response
 from s3_upload.parts import StoreParts
+from s3_upload.s3.checksum import Digests
 from s3_upload.transfer.given import Controls
 from tests.faults.actions import Delay, Reset, Serve, Stall, Torn, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, sources, stored, upload
@@ -91,8 +92,7 @@ class Lockstep:
     """A store that answers all requests under way in one and the same moment."""
 
     endpoint = "lockstep"
-    needs_sha256 = False
-    checksum_algorithm = ""
+    digests = Digests()
     parts = StoreParts()
 
     def __init__(self) -> None:

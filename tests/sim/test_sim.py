@@ -18,6 +18,7 @@ from s3_upload.errors import FailureKind, UploadError
 from s3_upload.http import Buffer, Response
 from s3_upload.http1.trace import Trace
 from s3_upload.report import UploadReport
+from s3_upload.s3.checksum import Digests
 from s3_upload.s3.operations import HEAD_OBJECT, PUT_OBJECT, Operation
 from s3_upload.s3.responses import Failure
 from s3_upload.transfer.client import Client
@@ -129,8 +130,8 @@ class BrokenClient:
         self._tamper = tamper
         self.endpoint = client.endpoint
         self.parts = client.parts
-        self.needs_sha256 = client.needs_sha256
-        self.checksum_algorithm = ""  # with checksums the store itself would refuse what a test mixes up
+        # With checksums the store itself would refuse what a test mixes up.
+        self.digests = Digests(client.digests.sha256)
 
     async def send(self, operation: Operation, trace: Trace) -> Response:
         changed = self._tamper(operation, trace)

@@ -9,6 +9,7 @@ from s3_upload.control.concurrency.big_bodies import BulkBound
 from s3_upload.http import Response
 from s3_upload.parts import StoreParts
 from s3_upload.report import ConnectionSample, Paces
+from s3_upload.s3.checksum import Digests
 from s3_upload.transfer.bulk import TICK_S, BulkLine
 from s3_upload.transfer.client import Client, PacedClient
 
@@ -24,8 +25,7 @@ class Plain:
     """A client of which nothing is known."""
 
     endpoint = "plain"
-    needs_sha256 = False
-    checksum_algorithm = ""
+    digests = Digests()
     parts = StoreParts()
 
     async def send(self, operation: Operation, trace: Trace) -> Response:

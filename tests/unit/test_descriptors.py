@@ -27,6 +27,7 @@ from s3_upload.descriptors import (
     patiently,
 )
 from s3_upload.errors import SourceError
+from s3_upload.s3.checksum import Digests
 from s3_upload.sources.files import NO_LINKS, HashedBody, Reader
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.version import Versions
@@ -123,8 +124,7 @@ def time() -> Time:
 def reader(time: Time) -> Reader:
     return Reader(
         single_limit_bytes=100,
-        needs_sha256=False,
-        checksum_algorithm="",
+        digests=Digests(),
         clock=time.clock,
         pause=time.pause,
         versions=Versions(),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from s3_upload.s3.checksum import Digests
 from s3_upload.sources.files import HashedBody, Reader
 from s3_upload.sources.local_disk import SLOW_BATCH_S, SMALL_MEAN_BYTES, THREAD_BATCHES, Nearby, local_devices
 from s3_upload.sources.source import ObjectSource
@@ -45,8 +46,7 @@ def no_pause(_: float) -> None:
 def reader(clock: Clock) -> Reader:
     return Reader(
         single_limit_bytes=1 << 24,
-        needs_sha256=False,
-        checksum_algorithm="",
+        digests=Digests(),
         clock=clock,
         pause=no_pause,
         versions=Versions(),

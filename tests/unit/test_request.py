@@ -19,6 +19,7 @@ from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http import Response
 from s3_upload.observe.events import Events
 from s3_upload.parts import StoreParts
+from s3_upload.s3.checksum import Digests
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.abort import Unfinished
@@ -47,8 +48,7 @@ class Store:
     """A client whose answers the test gives: `answers` has a future for each request under way."""
 
     endpoint = "http://store"
-    needs_sha256 = False
-    checksum_algorithm = ""
+    digests = Digests()
     parts = StoreParts()
 
     def __init__(self) -> None:

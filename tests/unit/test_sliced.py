@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from s3_upload.errors import FailureKind, SourceError
-from s3_upload.s3.checksum import ALGORITHMS, checksum_of
+from s3_upload.s3.checksum import ALGORITHMS, Digests, checksum_of
 from s3_upload.sources.files import BigFile, HashedBody, Reader
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.version import Identity, Versions
@@ -33,8 +33,7 @@ PART = DATA[OFFSET : OFFSET + SIZE]
 def reader(algorithm: str = "CRC32", *, needs_sha256: bool = True) -> Reader:
     return Reader(
         single_limit_bytes=1,
-        needs_sha256=needs_sha256,
-        checksum_algorithm=algorithm,
+        digests=Digests(needs_sha256, algorithm),
         clock=lambda: 0.0,
         versions=Versions(),
         pause=lambda _: None,

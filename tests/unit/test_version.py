@@ -12,6 +12,7 @@ import pytest
 
 from s3_upload.errors import FailureKind, SourceError
 from s3_upload.http import Buffer
+from s3_upload.s3.checksum import Digests
 from s3_upload.sources.files import BigFile, HashedBody, Reader
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.version import MAX_LOOKS, Identity, Versions
@@ -36,8 +37,7 @@ def told(**made_up: Iterator[int]) -> Callable[[int], Any]:
 def reader(stat: Callable[[int], Any] = os.fstat, check: str = "version") -> Reader:
     return Reader(
         single_limit_bytes=PART_BYTES,
-        needs_sha256=False,
-        checksum_algorithm="",
+        digests=Digests(),
         clock=lambda: 0.0,
         pause=lambda _: None,
         versions=Versions(check, stat),

@@ -37,7 +37,7 @@ from s3_upload.parts import StoreParts
 from s3_upload.proxy import Proxy
 from s3_upload.report import ConnectionSample
 from s3_upload.s3.bucket_kinds import S3_EXPRESS
-from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, check_algorithm
+from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, Digests, check_algorithm
 from s3_upload.s3.credentials import CredentialProvider, Credentials
 from s3_upload.s3.endpoint import DEFAULT_PORTS, AddressingStyle, Endpoint, service_endpoint
 from s3_upload.s3.hints import CHECKSUMS_NOT_TAKEN, likely_cause, wrong_clock
@@ -214,13 +214,11 @@ class S3Client:
         return self._settings.endpoint_url is None
 
     @property
-    def needs_sha256(self) -> bool:
-        return self._signs and (self._settings.signs_payload or not self._uses_tls)
-
-    @property
-    def checksum_algorithm(self) -> str:
+    def digests(self) -> Digests:
+        """See `transfer.client.Client`."""
         wanted = self._settings.checksum == "auto" and self._checksums in ("all", "no-type")
-        return self._algorithm if wanted else ""
+        sha256 = self._signs and (self._settings.signs_payload or not self._uses_tls)
+        return Digests(sha256, self._algorithm if wanted else "")
 
     async def send(self, operation: Operation, trace: Trace) -> Response:
         """See `transfer.client.Client`."""

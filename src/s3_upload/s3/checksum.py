@@ -36,6 +36,14 @@ COPIED_BYTES = 1 << 20
 """At a time, for a library that takes no other buffers."""
 
 
+class Digests(NamedTuple):
+    """What is computed of a body before it is sent: `algorithm` is a name of `ALGORITHMS`, or "" for none.
+    Readers do that off the loop."""
+
+    sha256: bool = False
+    algorithm: str = ""
+
+
 class Crc(NamedTuple):
     """A cyclic redundancy check whose register begins and ends inverted, with reflected bits.
 

@@ -25,7 +25,7 @@ import msgspec
 from s3_upload.descriptors import EXHAUSTED, patiently
 from s3_upload.errors import FailureKind, SourceError
 from s3_upload.http import Body, Buffer
-from s3_upload.s3.checksum import Running, checksum_from, checksum_of, running
+from s3_upload.s3.checksum import Digests, Running, checksum_from, checksum_of, running
 from s3_upload.s3.operations import Checksum
 from s3_upload.sources.source import ObjectSource, checked
 from s3_upload.sources.version import Identity, Versions, changed
@@ -54,9 +54,10 @@ class Sums:
     """What is computed of a body that comes in pieces: what the client needs and, in any case, its CRC-32, by
     which what is read again later is known to be the same."""
 
-    def __init__(self, *, needs_sha256: bool, algorithm: str) -> None:
+    def __init__(self, wanted: Digests) -> None:
+        algorithm = wanted.algorithm
         self._crc = running("CRC32")
-        self._sha256: Running | None = sha256() if needs_sha256 else None
+        self._sha256: Running | None = sha256() if wanted.sha256 else None
         self._algorithm = algorithm
         self._checksum = self._crc if algorithm == "CRC32" else running(algorithm) if algorithm else None
         every = (self._crc, self._sha256, self._checksum)
@@ -98,8 +99,7 @@ class Reader(msgspec.Struct, frozen=True):
     """Blocking reads for one run: `single_limit_bytes` is the most that goes as one request."""
 
     single_limit_bytes: int
-    needs_sha256: bool
-    checksum_algorithm: str
+    digests: Digests
     clock: Callable[[], float]
     pause: Callable[[float], None]
     versions: Versions
@@ -161,14 +161,15 @@ class Reader(msgspec.Struct, frozen=True):
 
     def sums(self) -> Sums:
         """Nothing yet."""
-        return Sums(needs_sha256=self.needs_sha256, algorithm=self.checksum_algorithm)
+        return Sums(self.digests)
 
     def hashed(self, body: Buffer) -> HashedBody:
         """`body` with the digests that the client needs."""
+        wanted, algorithm = self.digests
         return HashedBody(
             body,
-            sha256(body).hexdigest() if self.needs_sha256 else "",
-            checksum_of(self.checksum_algorithm, body) if self.checksum_algorithm else None,
+            sha256(body).hexdigest() if wanted else "",
+            checksum_of(algorithm, body) if algorithm else None,
         )
 
     def _once_more(self, source: ObjectSource, flags: int, error: SourceError) -> Read | SourceError:

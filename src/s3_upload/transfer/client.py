@@ -11,6 +11,7 @@ from s3_upload.http import Response
 from s3_upload.http1.trace import Trace
 from s3_upload.parts import StoreParts
 from s3_upload.report import ConnectionSample, Paces
+from s3_upload.s3.checksum import Digests
 from s3_upload.s3.operations import Operation
 from s3_upload.s3.responses import Failure
 
@@ -24,13 +25,8 @@ class Client(Protocol):
         ...
 
     @property
-    def needs_sha256(self) -> bool:
-        """Whether `send` wants `Operation.sha256` computed (readers do that off the loop)."""
-        ...
-
-    @property
-    def checksum_algorithm(self) -> str:
-        """Which `Operation.checksum` `send` wants: a name of `s3.checksum.ALGORITHMS`, or "" for none."""
+    def digests(self) -> Digests:
+        """Whether `send` wants `Operation.sha256`, and which `Operation.checksum`."""
         ...
 
     @property

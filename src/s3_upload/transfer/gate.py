@@ -21,6 +21,7 @@ from collections.abc import Callable
 from s3_upload.http import Response
 from s3_upload.http1.trace import Trace
 from s3_upload.parts import StoreParts
+from s3_upload.s3.checksum import Digests
 from s3_upload.s3.operations import ASKING, Operation
 from s3_upload.s3.responses import Failure
 from s3_upload.transfer.client import Client, IdleCloser
@@ -92,12 +93,8 @@ class GatedClient:
         return self._client.endpoint
 
     @property
-    def needs_sha256(self) -> bool:
-        return self._client.needs_sha256
-
-    @property
-    def checksum_algorithm(self) -> str:
-        return self._client.checksum_algorithm
+    def digests(self) -> Digests:
+        return self._client.digests
 
     @property
     def parts(self) -> StoreParts:

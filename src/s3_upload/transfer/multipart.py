@@ -81,7 +81,7 @@ class MultipartUpload:
             key=record.key,
             fields=tools.prepare.fields_of(record.source),
         )
-        algorithm = tools.reader.checksum_algorithm
+        algorithm = tools.reader.digests.algorithm
         checksum = announced(algorithm) if algorithm else None
         self._creation = Request(record, msgspec.structs.replace(self._operation, checksum=checksum))
         tools.requests.begin(self._creation)
@@ -137,7 +137,7 @@ class MultipartUpload:
             response = await self._requests.carry_out(self._creation, Place.NEW)
         except GivenUp as given_up:
             raise second_chance(given_up, self.record, ANOTHER_WAY) from None
-        algorithm = self._tools.reader.checksum_algorithm
+        algorithm = self._tools.reader.digests.algorithm
         self._operation = msgspec.structs.replace(self._operation, upload_id=upload_id(response))
         self._checksum_type = agreed_type(algorithm, response)
         if self._tools.tell.parts:
@@ -180,7 +180,7 @@ class MultipartUpload:
             name=COMPLETE_MULTIPART_UPLOAD,
             body=complete_body(stored, with_checksums=bool(kind)),
             parts=stored,
-            checksum=whole(self._tools.reader.checksum_algorithm, kind, stored) if kind else None,
+            checksum=whole(self._tools.reader.digests.algorithm, kind, stored) if kind else None,
         )
         return Request(self.record, operation)
 

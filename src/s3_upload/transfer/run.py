@@ -88,8 +88,7 @@ class Run:
         runtime = given.runtime
         reader = Reader(
             single_limit_bytes=config.multipart_threshold,
-            needs_sha256=client.needs_sha256,
-            checksum_algorithm=client.checksum_algorithm,
+            digests=client.digests,
             clock=runtime.clock,
             pause=runtime.pause,
             versions=Versions(config.source_check),

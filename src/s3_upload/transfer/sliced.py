@@ -79,7 +79,7 @@ class FilePart(SlicedBody):
         """This, and what the client needs to know of it beforehand. Raises `SourceError`."""
         reader = self._reader
         # No header says anything of the body, so a first reading would be for nothing.
-        if not (reader.needs_sha256 or reader.checksum_algorithm):
+        if not any(reader.digests):
             return HashedBody(self)
         sums = reader.sums()
         # One call for each piece: between two of them the thread is free for others.
