@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from s3_upload.sources.selecting import Filter
     from s3_upload.sources.source import BinaryFile, Chunk, Chunks, ObjectSource
     from s3_upload.sources.walk import files_recursive
-    from s3_upload.syncing import list_objects
+    from s3_upload.syncing import list_objects, sync_files
     from s3_upload.transfer.client import Client
     from s3_upload.transfer.outages import Notice
     from s3_upload.transfer.progress import Progress
@@ -119,6 +119,7 @@ __all__ = [
     "list_objects",
     "s3_upload_files",
     "start_upload",
+    "sync_files",
     "upload",
     "upload_async",
 ]
@@ -154,7 +155,7 @@ _NAMES_IN = {
     "account.settings": ("ChecksumMode",),
     "sources.source": ("BinaryFile", "Chunk", "Chunks", "ObjectSource",),
     "sources.walk": ("files_recursive",),
-    "syncing": ("list_objects",),
+    "syncing": ("list_objects", "sync_files",),
     "http1.resolve": ("LookUp",),
     "http1.tls": ("ClientCertificate",),
 }  # fmt: skip

@@ -70,13 +70,15 @@ class Settings(TypedDict, total=False):
 
 
 Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+Sift = Callable[[Client, Files], Files]
+"""What is left of files, as far as a store tells."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
     """What to do. `client`: the caller's, who closes it; else `own_client` is ours.  `shows`: on a screen,
     under `title` (from where, to where).  `walk`: the files once more, None where they cannot be known
-    twice.  `nothing`: why there are none."""
+    twice.  `nothing`: why there are none.  `sift`: says which of the files are uploaded."""
 
     destination: Destination
     files: Iterable[ObjectSource] | AsyncIterable[ObjectSource]
@@ -90,6 +92,7 @@ class Job:
     title: tuple[str, str]
     walk: Walk | None
     nothing: str = ""
+    sift: Sift | None = None
 
     async def run(self, *, pace: Pace | None = None) -> UploadSummary:
         """Does it."""
@@ -105,7 +108,7 @@ class Job:
             summary = await s3_upload_files(
                 client,
                 self.destination.bucket,
-                self.files,
+                self.files if self.sift is None else self.sift(client, self.files),
                 self.config,
                 self.progress,
                 self.default_request,
@@ -142,10 +145,11 @@ def prepare(
     client: Client | None,
     settings: Settings,
     any_loop: bool,
+    in_order: bool = False,
 ) -> Job:
     """The job that the arguments of a call ask for; lists directories and reads settings.
 
-    `any_loop`: it runs in a loop of its own.
+    `any_loop`: it runs in a loop of its own.  `in_order`: its files come in the order of their keys.
     """
     must_be("destination", destination, str, "str")
     if not isinstance(progress, bool):
@@ -160,7 +164,7 @@ def prepare(
     if client is not None:
         check_client(client, store, any_loop=any_loop)
     listings = Listings() if progress is True else None
-    way, nothing = _Way(selection_of(filter, exclude, include), listings, follow_symlinks), ""
+    way, nothing = _Way(selection_of(filter, exclude, include), listings, follow_symlinks, in_order), ""
     try:
         files, walk = _files(sources, place, way)
     except NothingToUpload as reason:  # a folder that is empty today is no mistake
@@ -253,6 +257,7 @@ class _Way(NamedTuple):
     filters: Selection | None
     listings: Listings | None
     follow_symlinks: bool
+    in_order: bool = False
 
 
 def _files(sources: UploadSources, destination: Destination, way: _Way) -> tuple[Files, Walk | None]:
@@ -271,14 +276,16 @@ def _files(sources: UploadSources, destination: Destination, way: _Way) -> tuple
         return _walked([_path(item) for item in (first, *items)], destination, way)
     if first is None:
         raise ConfigError("sources: there are none: give paths, or ObjectSources")
-    files = itertools.chain((checked(first),), items)
+    files: Iterable[Any] = itertools.chain((checked(first),), items)
+    if way.in_order and isinstance(sources, list | tuple):
+        files = sorted(map(checked, files), key=lambda source: source.key)
     again = partial(iter, sources) if isinstance(sources, list | tuple) else None
-    return _whole_keys(files, destination, way.filters), again  # type: ignore[arg-type]
+    return _whole_keys(files, destination, way.filters), again
 
 
 def _walked(paths: list[str], destination: Destination, way: _Way) -> tuple[Iterable[ObjectSource], Walk]:
-    filters, listings, follows = way
-    files = map_paths(paths, destination, filters, listings, follow_symlinks=follows)
+    filters, listings, follows, in_order = way
+    files = map_paths(paths, destination, filters, listings, follow_symlinks=follows, in_order=in_order)
     return files, partial(walk_paths, paths, destination, filters, listings, follow_symlinks=follows)
 
 

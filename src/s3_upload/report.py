@@ -206,7 +206,8 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     the run back.  `limits` tells what limited the run, by the names of `observe.limits`, and for which share
     of its time; the largest first.  `causes` counts the attempts that failed, by what the store said
     ("503 SlowDown") or what happened ("timeout"), the most frequent first.  `median_s` and `p99_s`: of how
-    long an object that was uploaded took, waits between tries included.
+    long an object that was uploaded took, waits between tries included.  `unchanged`: of a sync, the sources
+    whose objects are as they are; they are not among `sources`.
     """
 
     sources: int
@@ -225,6 +226,7 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     causes: Mapping[str, int] = {}
     median_s: float = 0.0
     p99_s: float = 0.0
+    unchanged: int = 0
 
     def __str__(self) -> str:
         files = "1 object" if self.uploaded == 1 else f"{self.uploaded:,} objects"
@@ -237,6 +239,8 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(f"{len(self.failed):,} failed, the first: {first}")
         if self.skipped:
             parts.append(f"{len(self.skipped):,} skipped")
+        if self.unchanged:
+            parts.append(f"{self.unchanged:,} unchanged")
         return unicode_of("; ".join(parts))
 
     @property

@@ -1,19 +1,29 @@
-"""`list_objects`: the calls about what a bucket has already."""
+"""`sync_files`, `list_objects`: the calls about what a bucket has already."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import dataclasses
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Unpack
 
+from s3_upload.api import DefaultRequest
 from s3_upload.bucket.asking import Asker, Patience
+from s3_upload.bucket.compare import CompareBy, checked_compare
 from s3_upload.bucket.listing import Lister, objects_of, refuse_unordered
+from s3_upload.bucket.sync import Sync, asking_fields
 from s3_upload.checks import must_be
 from s3_upload.config import UploadConfig
-from s3_upload.job import check_client, own_client
+from s3_upload.job import Progress, Settings, UploadSources, check_client, own_client, prepare
+from s3_upload.observe.events import Listener, Listening
+from s3_upload.report import UploadSummary
+from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations.list_objects_v2 import ListedObject
+from s3_upload.sources.content_types import ContentTypes
 from s3_upload.sources.mapping import Destination
+from s3_upload.sources.selecting import Filter
+from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.client import Client, LoopBound
 
 
@@ -48,6 +58,55 @@ def list_objects(
     if client is not None:
         check_client(client, store, any_loop=False)
     return _objects(place, client, store, Patience.of(config or UploadConfig()))
+
+
+async def sync_files(
+    sources: UploadSources,
+    destination: str,
+    *,
+    compare: CompareBy = "time",
+    progress: Progress | bool | None = None,
+    events: Listener | Listening | None = None,
+    fields: RequestFields | None = None,
+    default_request: DefaultRequest | None = None,
+    content_types: ContentTypes | None = None,
+    exclude: str | Iterable[str] = (),
+    include: str | Iterable[str] = (),
+    filter: Filter | None = None,
+    follow_symlinks: bool = True,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
+    credentials: Credentials | None = None,
+    proxy: str | None = None,
+    client: Client | None = None,
+    config: UploadConfig | None = None,
+    **settings: Unpack[Settings],
+) -> UploadSummary:
+    """Uploads what is missing or different below the destination, as `upload_async` would upload all.
+
+        summary = await sync_files("photos", "s3://my-bucket/holidays")
+        print(summary.uploaded, summary.unchanged)
+
+    `compare`: what is different. "time": another size, or a file modified after its object was written (as
+    for `aws s3 sync`); "size": another size; "checksum": another size, or other bytes by what the store keeps
+    of the object (its ETag, its checksum), which is not read.  Of what neither proves, size and time decide,
+    and a note in the summary says so.  Nothing is ever deleted.
+
+    Paths are sorted by themselves; an iterable of `ObjectSource` that is no list must come in the order of
+    its keys.  A stream is always uploaded.  Other arguments: see `upload`.  Raises what `upload_async` and
+    `list_objects` do.
+    """
+    arguments = locals()
+    by = checked_compare(arguments.pop("compare"))
+    threads = DaemonThreads(1, "s3-upload-prepare")  # directories may take their time
+    try:
+        job = await threads.call(lambda: prepare(**arguments, any_loop=False, in_order=True))
+    finally:
+        threads.close()
+    sync = Sync(job.destination, by, job.config, fields=asking_fields(fields))
+    summary = await dataclasses.replace(job, sift=sync.changed, walk=None).run()
+    return sync.told(summary)
 
 
 async def _objects(

@@ -42,6 +42,8 @@ class StoredObject:
     checksums: dict[str, str] = field(default_factory=dict)
     """Header -> value, as they came with it."""
     modified_s: float = field(default_factory=time.time)
+    part_size: int = 0
+    """Of an object in parts, where the store tells it."""
 
 
 @dataclass(slots=True)
@@ -151,6 +153,9 @@ class S3Model:
         headers = {**stored.headers, "ETag": f'"{stored.etag}"', "Content-Length": str(stored.size)}
         if request.headers.get("x-amz-checksum-mode") == "ENABLED":
             headers |= stored.checksums
+        if request.query.get("partNumber") == "1" and stored.part_size:
+            headers["Content-Length"] = str(min(stored.part_size, stored.size))
+            headers["x-amz-mp-parts-count"] = str(-(-stored.size // stored.part_size))
         return Answer(200, headers, stored.body)
 
     def _create_upload(self, request: Request) -> Answer:
@@ -223,7 +228,9 @@ class S3Model:
         header, value = checksum_of_parts(upload, parts)
         checksums = {header: value} if header else {}
         size = sum(part.size for part in parts)
-        self.objects[name] = StoredObject(body, size, etag, upload.headers, checksums)
+        self.objects[name] = StoredObject(
+            body, size, etag, upload.headers, checksums, part_size=parts[0].size
+        )
         answer = _completed(etag, (header, value))
         self.completed[upload_id] = (name, answer)
         del self.uploads[upload_id]

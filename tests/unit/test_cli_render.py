@@ -163,6 +163,7 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "causes": {"timeout": 1},
         "median_s": 1.25,
         "p99_s": 1.25,
+        "unchanged": 0,
         "failed": 1,
         "skipped": 1,
         "goodput_MBps": 1.25,

@@ -71,6 +71,24 @@ def test_keys(paths: list[str], prefix: str, expected: list[str]) -> None:
     assert keys(paths, prefix) == expected
 
 
+def test_one_key_is_found_where_a_name_goes_on_before_a_slash(tree: Path) -> None:
+    for name in ("x/a.txt", "x/a/b", "y/a/b"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(name)
+    with pytest.raises(ConfigError, match=r"y/\./a/b: would overwrite x/\./a/b"):
+        map_paths(["x/.", "y/."], Destination("b"))
+
+
+def test_keys_come_in_the_order_of_s3_where_that_is_asked_for(tree: Path) -> None:
+    for name in ("run1.txt", "z/run1-", "z/run2"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text(name)
+    paths = ["run2", "z/.", "run1", "run1.txt", "one.txt"]
+    found = [source.key for source in map_paths(paths, Destination("b", "p"), in_order=True)]
+    assert found == ["p/one.txt", "p/run1-", "p/run1.txt", "p/run1/a", "p/run1/b", "p/run2", "p/run2/a"]
+    assert found == sorted(keys(paths, "p"))
+
+
 @pytest.mark.parametrize(
     ("paths", "rules", "expected"),
     [

@@ -19,6 +19,7 @@ import msgspec
 from s3_upload.bucket.asking import Asker, Unanswered, run_error
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.http import Response
+from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.bucket_kinds import is_directory
 from s3_upload.s3.operations import LIST_OBJECTS_V2, Operation, Page
 from s3_upload.s3.operations.list_objects_v2 import ListedObject, ListedPage, UnreadableListing, listed_page
@@ -42,10 +43,12 @@ def refuse_unordered(bucket: str) -> None:
 
 
 class Lister:
-    """Lists the objects of one bucket, all of whose listings share `asker`."""
+    """Lists the objects of one bucket, all of whose listings share `asker`. `fields`: who pays, whose bucket
+    it is."""
 
-    def __init__(self, asker: Asker, bucket: str) -> None:
+    def __init__(self, asker: Asker, bucket: str, fields: RequestFields = NO_FIELDS) -> None:
         refuse_unordered(bucket)
+        self._fields = fields
         self._asker = asker
         self._bucket = bucket
         self._max_keys = MAX_KEYS
@@ -79,7 +82,9 @@ class Lister:
         """That page, as it came. Raises `RunError`."""
         while True:
             few = msgspec.structs.replace(page, max_keys=min(page.max_keys, self._max_keys))
-            operation = Operation(name=LIST_OBJECTS_V2, bucket=self._bucket, key="", page=few)
+            operation = Operation(
+                name=LIST_OBJECTS_V2, bucket=self._bucket, key="", page=few, fields=self._fields
+            )
             # Of a smaller page there is more to hope only once.
             final = {FailureKind.MALFORMED} if few.max_keys > SMALL_PAGE_KEYS else ()
             try:

@@ -201,6 +201,8 @@ def summary_line(summary: UploadSummary) -> str:
         parts.append(f"{len(summary.failed)} failed")
     if summary.skipped:
         parts.append(f"{len(summary.skipped)} skipped")
+    if summary.unchanged:
+        parts.append(f"{summary.unchanged:,} unchanged")
     if summary.budget_wait_s >= 0.05:
         parts.append(f"slowed down by the store's trouble for {summary.budget_wait_s:.1f} s")
     if summary.wasted_bytes:

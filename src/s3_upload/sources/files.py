@@ -258,6 +258,31 @@ class Reader(msgspec.Struct, frozen=True):
         return info
 
 
+def pieces_of(path: str, size: int) -> Iterator[bytes]:
+    """The `size` bytes of a file, SUM_BYTES at a time, in a thread that may wait.
+
+    Raises `SourceError` where it cannot be read, or has another size by now.
+    """
+    try:
+        fd = patiently(lambda: os.open(path, _OPEN_FLAGS))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    try:
+        left = size
+        while left:
+            piece = os.read(fd, min(left, SUM_BYTES))
+            if not piece:
+                break
+            left -= len(piece)
+            yield piece
+        if left or os.fstat(fd).st_size != size:
+            raise changed(path, f"its size was {size}, is {os.fstat(fd).st_size}")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    finally:
+        os.close(fd)
+
+
 class _NotHereError(Exception):
     """The file is a symbolic link, and none was to be followed; or it cannot be opened without a wait."""
 

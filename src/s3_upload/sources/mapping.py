@@ -101,13 +101,15 @@ def map_paths(
     listings: Listings | None = None,
     *,
     follow_symlinks: bool = True,
+    in_order: bool = False,
 ) -> Iterator[ObjectSource]:
     """One lazy iterator over the sources at all `paths`, in their order, with their keys.
 
     `filters` are for the entries of each directory, for files, and for the names of several directories: what
     a directory alone is called is no part of a key.  `listings`: shared with `walk_paths`.  Without
     `follow_symlinks` links are skipped, whether they are found or given.  A FIFO that is given (and so what
-    <(command) makes) is read as a stream; those that are found are skipped.
+    <(command) makes) is read as a stream; those that are found are skipped.  `in_order`: not in that of
+    the paths, but in that of the keys, which is S3's.
 
     Raises `ConfigError` at once for a path that is missing or cannot be listed, and two files that would get
     the same key, and `NothingToUpload` where there is none.
@@ -115,6 +117,8 @@ def map_paths(
     lanes = _lanes(paths, destination, filters, follow_symlinks=follow_symlinks)
     if len(paths) > 1:
         _refuse_same_keys(lanes, _base(destination))
+    if in_order and len(lanes) > 1:
+        return not_empty(_in_key_order(lanes, _base(destination)), paths, filters)
     return sources_of(not_empty(_entries(lanes, listings), paths, filters))
 
 
@@ -231,13 +235,10 @@ def _refuse_same_keys(lanes: Sequence[_Lane], base: str) -> None:
     by_root: dict[str, list[_Lane]] = {}
     for lane in lanes:
         by_root.setdefault(lane.root, []).append(lane)
-    around = by_root.pop(base, [])
-    if not around:
-        by_root = {root: group for root, group in by_root.items() if len(group) > 1}
-    named = (_merged(by_root[root]) for root in sorted(by_root, key=_order))
-    walks = [itertools.chain.from_iterable(named), *(lane.sources() for lane in around)]
+    if base not in by_root:
+        lanes = [lane for group in by_root.values() if len(group) > 1 for lane in group]
     last = None
-    for source in heapq.merge(*walks, key=lambda source: _order(source.key)):
+    for source in _in_key_order(lanes, base):
         if source.problem is not None or source.skip_reason:
             continue
         if last is not None and source.key == last.key:
@@ -247,13 +248,22 @@ def _refuse_same_keys(lanes: Sequence[_Lane], base: str) -> None:
         last = source
 
 
-def _merged(lanes: Sequence[_Lane]) -> Iterator[ObjectSource]:
-    return heapq.merge(*(lane.sources() for lane in lanes), key=lambda source: _order(source.key))
+def _in_key_order(lanes: Sequence[_Lane], base: str) -> Iterator[ObjectSource]:
+    """The sources of all, in the order of their keys. A lane begins to be walked when its keys come.
+
+    Keys of roots that differ do not mix, but with those of `base`, in which all roots are.
+    """
+    by_root: dict[str, list[_Lane]] = {}
+    for lane in lanes:
+        by_root.setdefault(lane.root, []).append(lane)
+    around = by_root.pop(base, [])
+    named = (_merged([lane.sources() for lane in by_root[root]]) for root in sorted(by_root))
+    walks = [itertools.chain.from_iterable(named)] if by_root else []
+    return _merged([*walks, *(lane.sources() for lane in around)])
 
 
-def _order(key: str) -> list[str]:
-    """That of a walk, which goes by the names of directories, and not by their characters and slashes."""
-    return key.split("/")
+def _merged(walks: Sequence[Iterator[ObjectSource]]) -> Iterator[ObjectSource]:
+    return walks[0] if len(walks) == 1 else heapq.merge(*walks, key=lambda source: source.key)
 
 
 class NothingToUpload(ConfigError):  # noqa: N818 - no error for who says it: there is nothing to do

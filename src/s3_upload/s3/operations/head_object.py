@@ -1,19 +1,33 @@
 """HeadObject: what the store has under a key. `proof.py` judges whether that is what we sent.
 
 It asks for the checksums, which S3 names only then.  The fields' condition does not go with it: here it
-would be one for the answer.
+would be one for the answer.  With a `part_number` it is about that part, whose size it tells.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from s3_upload.s3.operations.kind import OperationKind, SdkCall
+from s3_upload.s3.operations.operation import Operation
+
+
+def _query(operation: Operation) -> str:
+    return f"partNumber={operation.part_number}" if operation.part_number else ""
+
+
+def _sdk_arguments(operation: Operation) -> dict[str, Any]:
+    part = {"PartNumber": operation.part_number} if operation.part_number else {}
+    return {"ChecksumMode": "ENABLED", **part}
+
 
 KIND = OperationKind(
     name="HeadObject",
     method="HEAD",
+    query=_query,
     headers={"x-amz-checksum-mode": "ENABLED"},
     fields=frozenset({"customer key", "request"}),
     bodiless=True,
     asks=True,
-    sdk=SdkCall("head_object", lambda operation: {"ChecksumMode": "ENABLED"}),
+    sdk=SdkCall("head_object", _sdk_arguments),
 )

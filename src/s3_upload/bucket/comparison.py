@@ -1,0 +1,130 @@
+"""Compares sources with a bucket: two streams joined, and what they do not decide is proven beside them.
+
+```
+sources ──► Looking ──┐
+                      ├──► Joined ──► by size, by time ──► decisions
+bucket ──► Lister ────┘                      └──► Prover ──┘
+```
+
+Both sides are read one batch ahead, so memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from typing import NamedTuple
+
+from s3_upload.bucket.compare import CompareBy, Decision, Joined, Local, Pair, by_size, by_time
+from s3_upload.bucket.listing import Lister
+from s3_upload.bucket.looking import Looked
+from s3_upload.bucket.proof import Judge, Unproven
+from s3_upload.errors import SourceError
+from s3_upload.s3.operations.list_objects_v2 import ListedObject
+from s3_upload.sources.source import ObjectSource
+
+MAX_PROOFS = 64
+"""Objects whose checksums are being compared at a time."""
+
+
+class Compared(NamedTuple):
+    """What has been found out of some: `decisions`; sources put `aside`, which only an upload can tell about;
+    objects that no source has."""
+
+    decisions: list[Decision]
+    aside: list[ObjectSource]
+    only_there: list[ListedObject]
+
+
+class Comparison:
+    """Compares `batches` with what `lister` has below `prefix`, behind the key `after`.
+
+    `judge` proves what size and time do not decide.  `whole`: objects behind the last source count too.
+    """
+
+    def __init__(
+        self,
+        batches: AsyncIterable[Looked],
+        lister: Lister,
+        prefix: str,
+        by: CompareBy,
+        judge: Judge,
+        *,
+        after: str = "",
+        whole: bool = False,
+    ) -> None:
+        self._batches = aiter(batches)
+        self._after = after
+        self._lister = lister
+        self._prefix = prefix
+        self._by = by
+        self._judge = judge
+        self._whole = whole
+        self._proofs: set[asyncio.Task[Decision]] = set()
+
+    async def run(self) -> AsyncGenerator[Compared, None]:
+        """All of it, as it is found out. Raises what a listing and sources raise."""
+        pages = self._lister.pages(self._prefix, self._after)
+        joined = Joined()
+        try:
+            while not (joined.ended or (joined.local_ended and not self._whole)):
+                aside: list[ObjectSource] = []
+                if joined.wants_local:
+                    batch = await anext(self._batches, None)
+                    joined.more_local(None if batch is None else batch.locals)
+                    aside = [] if batch is None else batch.aside
+                if joined.wants_found:
+                    page = await anext(pages, None)
+                    joined.more_found(None if page is None else page.objects)
+                compared = Compared([], aside, [])
+                for pair in joined.pairs():
+                    await self._decide(pair, compared)
+                compared.decisions.extend(self._proven())
+                yield compared
+            while self._proofs:
+                yield Compared(await self._some_proofs(), [], [])
+        finally:
+            for task in self._proofs:
+                task.cancel()
+            await asyncio.gather(*self._proofs, return_exceptions=True)
+            await pages.aclose()
+            await _close(self._batches)
+
+    async def _decide(self, pair: Pair, compared: Compared) -> None:
+        local, found = pair
+        if local is None:
+            assert found is not None
+            compared.only_there.append(found)
+            return
+        reason = by_size(local, found)
+        if found is None or reason or self._by == "size":
+            compared.decisions.append(Decision(local, found, reason))
+        elif self._by == "time" and local.mtime_ns is not None:
+            compared.decisions.append(Decision(local, found, by_time(local, found)))
+        else:
+            if len(self._proofs) >= MAX_PROOFS:
+                compared.decisions.extend(await self._some_proofs())
+            self._proofs.add(asyncio.ensure_future(self._prove(local, found)))
+
+    async def _some_proofs(self) -> list[Decision]:
+        """At least one."""
+        await asyncio.wait(self._proofs, return_when=asyncio.FIRST_COMPLETED)
+        return self._proven()
+
+    def _proven(self) -> list[Decision]:
+        done = {task for task in self._proofs if task.done()}
+        self._proofs -= done
+        return [task.result() for task in done]
+
+    async def _prove(self, local: Local, found: ListedObject) -> Decision:
+        try:
+            return Decision(local, found, await self._judge(local, found))
+        except Unproven as unproven:
+            return Decision(local, found, by_time(local, found), str(unproven))
+        except SourceError:  # the upload says what is wrong with it
+            return Decision(local, found, "cannot be read")
+
+
+async def _close(iterator: AsyncIterator[object]) -> None:
+    if isinstance(iterator, AsyncGenerator):
+        await iterator.aclose()

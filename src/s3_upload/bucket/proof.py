@@ -1,0 +1,176 @@
+"""Whether an object has the bytes of a source, by what the store keeps of it; the object is not read.
+
+In this order, until one of them decides:
+
+1. Its ETag is the MD5 of the file, or of its parts of some usual size (`etags.py`): the same.
+2. A checksum of the whole object that the store keeps (HeadObject tells it) is that of the file, or is not.
+3. A checksum of its parts' checksums is that of the file's parts, of some usual size: the same.
+4. Its ETag is an MD5 for sure (nothing but SSE-S3 encrypts it) and is another one.  Of an object in parts
+   that takes their very size, which HeadObject tells of part 1.
+5. Nothing decides: `Unproven` says why, and size and time count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from s3_upload.bucket.asking import Asker, Unanswered, answer_to
+from s3_upload.bucket.compare import DIFFERS, NEW, SAME, Local
+from s3_upload.bucket.etags import Sums, checksum_of, etag_of, part_sizes, parts_in
+from s3_upload.errors import ConfigError
+from s3_upload.http import Buffer, Response
+from s3_upload.request_fields import NO_FIELDS, RequestFields
+from s3_upload.s3.checksum import ALGORITHMS, COMPOSITE, MD5, check_algorithm, header_of, running
+from s3_upload.s3.operations import HEAD_OBJECT, Operation
+from s3_upload.s3.operations.list_objects_v2 import ListedObject
+from s3_upload.sources.files import pieces_of
+from s3_upload.threads import DaemonThreads
+
+_SSE = "x-amz-server-side-encryption"
+PARTS_COUNT = "x-amz-mp-parts-count"
+
+
+class Unproven(Exception):  # noqa: N818 - named for what is the case
+    """Nothing that the store keeps tells; the message says why, as a phrase that is the same for many."""
+
+
+class Kept(NamedTuple):
+    """A checksum that the store keeps: of the whole, or (`parts` is not 0) of so many parts' checksums."""
+
+    algorithm: str
+    value: str
+    parts: int
+
+
+def kept_in(headers: Mapping[str, str]) -> list[Kept]:
+    """The checksums in a HeadObject's answer that can be computed here; those of the whole come first."""
+    found: list[Kept] = []
+    for algorithm in ALGORITHMS:
+        value = headers.get(header_of(algorithm), "")
+        if not value or not _computable(algorithm):
+            continue
+        count = value.partition("-")[2]
+        if count.isascii() and count.isdigit():
+            found.append(Kept(algorithm, value, int(count)))
+        elif not count and headers.get("x-amz-checksum-type", "").upper() != COMPOSITE:
+            found.append(Kept(algorithm, value, 0))
+    return sorted(found, key=lambda kept: kept.parts > 0)
+
+
+def _computable(algorithm: str) -> bool:
+    try:
+        check_algorithm(algorithm)
+    except ConfigError:
+        return False
+    return True
+
+
+def etag_is_md5(headers: Mapping[str, str]) -> bool:
+    """Whether the ETag of an object with these headers can be trusted to be made of MD5s."""
+    return headers.get(_SSE, "AES256") == "AES256" and f"{_SSE}-customer-algorithm" not in headers
+
+
+class Prover:
+    """Decides for one bucket. `ours`: the size of our own parts. `fields`: what requests have to say (who
+    pays, the key of SSE-C)."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        bucket: str,
+        threads: DaemonThreads,
+        *,
+        ours: int = 0,
+        fields: RequestFields = NO_FIELDS,
+    ) -> None:
+        self._asker = asker
+        self._bucket = bucket
+        self._threads = threads
+        self._ours = ours
+        self._fields = fields
+
+    async def reason(self, local: Local, found: ListedObject) -> str:
+        """SAME, DIFFERS or, where it has gone meanwhile, NEW. Both have the same size.
+
+        Raises `Unproven`, `SourceError` where the source cannot be read, and `RunError`.
+        """
+        assert local.size is not None
+        count = parts_in(found.etag)
+        sizes = part_sizes(local.size, count, self._ours) if count else []
+        if (
+            count is not None
+            and (sizes or not count)
+            and found.etag.lower() in await self._etags(local, sizes)
+        ):
+            return SAME
+        head = await self._head(found.key)
+        if head is None:
+            return NEW
+        for kept in kept_in(head.headers):
+            agrees = await self._agrees(local, kept)
+            if agrees or not kept.parts:
+                return SAME if agrees else DIFFERS
+        if count is None or not etag_is_md5(head.headers):
+            raise Unproven("the store keeps no checksum of them, and their ETags are no MD5s")
+        if count <= 1:  # of one part the size is known
+            return DIFFERS
+        size = await self._part_size(found, count)
+        if not size:
+            raise Unproven("they are in parts of a size that the store does not tell")
+        return SAME if found.etag.lower() in await self._etags(local, [size]) else DIFFERS
+
+    async def _etags(self, local: Local, sizes: Sequence[int]) -> list[str]:
+        """Those that the source would have, in parts of one of these sizes."""
+        return [etag_of(*one) for one in await self._threads.call(partial(_digests, local, sizes, MD5))]
+
+    async def _agrees(self, local: Local, kept: Kept) -> bool:
+        assert local.size is not None
+        sizes = part_sizes(local.size, kept.parts, self._ours) if kept.parts else []
+        if kept.parts and not sizes:
+            return False
+        digests = await self._threads.call(partial(_digests, local, sizes, kept.algorithm))
+        return kept.value in [checksum_of(*one) for one in digests]
+
+    async def _head(self, key: str, part_number: int = 0) -> Response | None:
+        """None where there is no such object. Raises `Unproven` where that may not be asked."""
+        operation = Operation(
+            name=HEAD_OBJECT, bucket=self._bucket, key=key, fields=self._fields, part_number=part_number
+        )
+        try:
+            return await self._asker.ask(operation, answer_to(operation))
+        except Unanswered as unanswered:
+            if unanswered.failure.status == 404:
+                return None
+            status = unanswered.failure.status
+            answered = f"answered with {status}" if status else "not answered"
+            raise Unproven(f"their ETags do not tell, and HeadObject was {answered}") from unanswered
+
+    async def _part_size(self, found: ListedObject, count: int) -> int:
+        """In bytes, as HeadObject of part 1 tells it; 0 where the store does not."""
+        head = await self._head(found.key, part_number=1)
+        size = head.headers.get("content-length", "") if head is not None else ""
+        told = head.headers.get(PARTS_COUNT, "") if head is not None else ""
+        is_part = told == str(count) or (count > 1 and size not in {"", str(found.size)})
+        return int(size) if is_part and size.isascii() and size.isdigit() else 0
+
+
+def _pieces(local: Local) -> Iterable[Buffer]:
+    source = local.source
+    if source.body is not None:
+        return (source.body,)
+    assert local.size is not None
+    return pieces_of(source.path, local.size)
+
+
+def _digests(local: Local, sizes: Sequence[int], algorithm: str) -> list[tuple[bytes, int]]:
+    """See `Sums`. Raises `SourceError`."""
+    sums = Sums(sizes, partial(running, algorithm))
+    for piece in _pieces(local):
+        sums.add(piece)
+    return sums.digests()
+
+
+Judge = Callable[[Local, ListedObject], Awaitable[str]]
+"""`Prover.reason`, or something like it."""

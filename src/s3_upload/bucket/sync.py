@@ -1,0 +1,152 @@
+"""`Sync`: which of the sources are uploaded, since the bucket has not got them, or not as they are.
+
+What is the same is counted, and never kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+
+import msgspec
+
+from s3_upload.bucket.asking import Asker, Patience
+from s3_upload.bucket.compare import CompareBy
+from s3_upload.bucket.comparison import Compared, Comparison
+from s3_upload.bucket.listing import Lister
+from s3_upload.bucket.looking import Looked, Looking
+from s3_upload.bucket.proof import Prover
+from s3_upload.config import UploadConfig
+from s3_upload.report import UploadSummary
+from s3_upload.request_fields import NO_FIELDS, RequestFields
+from s3_upload.sources.mapping import Destination
+from s3_upload.sources.source import ObjectSource
+from s3_upload.threads import DaemonThreads
+from s3_upload.transfer.client import Client
+
+Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+
+
+def asking_fields(fields: RequestFields | None) -> RequestFields:
+    """Of what is said of objects, what requests that only ask have to say, too."""
+    if fields is None:
+        return NO_FIELDS
+    asking = RequestFields(
+        request_payer=fields.request_payer,
+        expected_bucket_owner=fields.expected_bucket_owner,
+        sse_customer_key=fields.sse_customer_key,
+    )
+    return NO_FIELDS if asking == NO_FIELDS else asking
+
+
+class Sync:
+    """One comparison of sources with what is below `destination`.
+
+    `by`: what counts as different (`compare.py`).  `fields`: what requests have to say (who pays, the key of
+    SSE-C).  `whole`: what only the bucket has is told, too.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        by: CompareBy,
+        config: UploadConfig,
+        *,
+        fields: RequestFields = NO_FIELDS,
+        patience: Patience | None = None,
+        whole: bool = False,
+    ) -> None:
+        self._destination = destination
+        self._by: CompareBy = by
+        self._config = config
+        self._fields = fields
+        self._patience = patience or Patience.of(config)
+        self._whole = whole
+        self.unchanged = 0
+        """Sources whose objects are as they are."""
+        self.unproven: dict[str, int] = {}
+        """How many could only be compared by size and time, by why that is so."""
+
+    async def compared(self, client: Client, files: Files) -> AsyncGenerator[Compared, None]:
+        """What is found out, as it is. `files` come in the order of their keys."""
+        config, bucket = self._config, self._destination.bucket
+        looks = DaemonThreads(1, "s3-upload-look")
+        hashes = DaemonThreads(config.reader_threads, "s3-upload-hash")
+        asker = Asker(client, self._patience)
+        batches = Looking(files, looks).batches()
+        try:
+            first = await anext(batches, None)
+            prefix, after = self._place(first)
+            comparison = Comparison(
+                _chained(first, batches),
+                Lister(asker, bucket, self._fields),
+                prefix,
+                self._by,
+                Prover(asker, bucket, hashes, ours=config.part_size, fields=self._fields).reason,
+                after=after,
+                whole=self._whole,
+            ).run()
+            try:
+                async for compared in comparison:
+                    self._count(compared)
+                    yield compared
+            finally:
+                await comparison.aclose()
+        finally:
+            await batches.aclose()
+            looks.close()
+            hashes.close()
+
+    async def changed(self, client: Client, files: Files) -> AsyncGenerator[ObjectSource, None]:
+        """The sources that are to be uploaded."""
+        found = self.compared(client, files)
+        try:
+            async for compared in found:
+                for source in compared.aside:
+                    yield source
+                for decision in compared.decisions:
+                    if decision.reason:
+                        yield decision.local.source
+        finally:
+            await found.aclose()
+
+    def told(self, summary: UploadSummary) -> UploadSummary:
+        """The summary of what was uploaded, with what was not."""
+        return msgspec.structs.replace(
+            summary, unchanged=self.unchanged, notes=(*summary.notes, *self.notes())
+        )
+
+    def notes(self) -> list[str]:
+        """What is to be known of how was compared."""
+        return [
+            f"{count:,} {'object was' if count == 1 else 'objects were'} compared by size and time alone: "
+            f"{why}"
+            for why, count in self.unproven.items()
+        ]
+
+    def _count(self, compared: Compared) -> None:
+        for decision in compared.decisions:
+            self.unchanged += not decision.reason
+            if decision.unproven:
+                self.unproven[decision.unproven] = self.unproven.get(decision.unproven, 0) + 1
+
+    def _place(self, first: Looked | None) -> tuple[str, str]:
+        """What the keys to be listed begin with, and the key behind which they begin to be of interest."""
+        prefix = self._destination.prefix
+        if first is None or not first.locals:
+            return prefix, ""
+        key = first.locals[0].key
+        if prefix and key != prefix and not prefix.endswith("/"):
+            prefix += "/"
+        # The last key that comes before it is not known; what it is without its last character comes before.
+        after = key[:-1]
+        return prefix, after if len(after) > len(prefix) and not self._whole else ""
+
+
+async def _chained(
+    first: Looked | None, batches: AsyncGenerator[Looked, None]
+) -> AsyncGenerator[Looked, None]:
+    if first is None:
+        return
+    yield first
+    async for batch in batches:
+        yield batch
