@@ -60,8 +60,9 @@ class Remedy(enum.Enum):
     """HeadObject is asked at once whether the object is there; where it is not, it is sent again."""
 
 
-class FailureKind(enum.Enum):
-    """The cause of one failed attempt, and what follows from it: the table of errors as data.
+class FailureKind(enum.StrEnum):
+    """The cause of one failed attempt, and what follows from it: the table of errors as data. Each is its own
+    name in reports.
 
     The columns: name in reports; `fate`; `remedy`; `times`, how often at most one request (or, of an
     object begun anew, one object) is tried again for this cause (None: as often as `n_retries` allows);
@@ -173,7 +174,7 @@ class FailureKind(enum.Enum):
         ambiguous: bool = False,
         on_complete: Remedy = Remedy.NONE,
     ) -> FailureKind:
-        member = object.__new__(cls)
+        member = str.__new__(cls, name)
         member._value_ = name
         member.fate = fate
         member.remedy = remedy

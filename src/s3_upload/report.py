@@ -12,19 +12,20 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from s3_upload.errors import UploadError, UploadsFailed
+from s3_upload.errors import FailureKind, UploadError, UploadsFailed
 from s3_upload.sources.source import ObjectSource
 from s3_upload.text import unicode_of
 from s3_upload.units import show_bytes, show_rate
 
 SUCCESS = "success"
-"""The `outcome` of an attempt or upload that succeeded; else it is a `FailureKind`'s value."""
+"""The `outcome` of an attempt or upload that succeeded; else it is a `FailureKind`, which is a text."""
 SKIPPED = "skipped"
 """The `outcome` of a source that is nothing to upload (a socket, a device, a FIFO)."""
 SUPERSEDED = "superseded"
 """The `outcome` of an attempt that was cut short because a copy of it had succeeded."""
 EXISTS = "the store has an object of that name"
 """Why an object is skipped with `if_exists="skip"`."""
+_KINDS: Mapping[str, FailureKind] = {kind: kind for kind in FailureKind}
 FAILED_BODY_BYTES = 200 * (1 << 20)
 """So many bytes of bodies in memory a summary keeps for those who try once more what failed."""
 
@@ -139,6 +140,11 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def succeeded(self) -> bool:
         return self.outcome == SUCCESS
+
+    @property
+    def kind(self) -> FailureKind | None:
+        """Why it failed; None if it did not."""
+        return _KINDS.get(self.outcome)
 
 
 class UploadReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -185,7 +185,7 @@ def test_and_fails_if_it_stays_so(
     server = fault_server(script)
     summary = upload(server, files[1:] if query else files[:1], settings=ONE_AT_ONCE)
     [report] = summary.failed
-    assert report.outcome == FailureKind.DIGEST.value
+    assert report.outcome == FailureKind.DIGEST
     assert f"its CRC32 is {wrong!r}" in str(report.error)
     assert server.model.uploads == {}
 
@@ -266,6 +266,6 @@ def test_nothing_is_left_in_the_model(fault_server: StartFaultServer, files: lis
     digest = s3_error(400, "BadDigest", "The CRC32 you specified did not match")
     server = fault_server([Rule(digest, method="POST", query=COMPLETE)])
     summary = upload(server, files[1:], settings=ONE_AT_ONCE)
-    assert [report.outcome for report in summary.failed] == [FailureKind.DIGEST.value]
+    assert [report.outcome for report in summary.failed] == [FailureKind.DIGEST]
     assert server.model.uploads == {}
     assert server.model.bodies(BUCKET) == {}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from s3_upload.report import UploadReport
     from tests.conftest import StartFaultServer
 
-SAME_KEY = FailureKind.SAME_KEY.value
+SAME_KEY = FailureKind.SAME_KEY
 
 
 class Streamed:

@@ -194,7 +194,7 @@ def test_a_key_that_s3_does_not_know_fails_its_object(fault_server: StartFaultSe
     assert stored(server) == {"good": b"y"}
     [report] = summary.failed
     assert report.key == key
-    assert report.outcome == FailureKind.REJECTED.value
+    assert report.outcome == FailureKind.REJECTED
 
 
 def over_tls(tls: Tls) -> dict[str, Any]:

@@ -237,7 +237,7 @@ def test_a_stream_cancelled_from_within_fails_alone(fault_server: StartFaultServ
         raise asyncio.CancelledError
 
     summary = upload(server, [ObjectSource.stream(cancelled(), "bad"), ObjectSource.data(b"x", "good")])
-    assert [report.outcome for report in summary.failed] == [FailureKind.SOURCE.value]
+    assert [report.outcome for report in summary.failed] == [FailureKind.SOURCE]
     assert stored(server) == {"good": b"x"}
 
 

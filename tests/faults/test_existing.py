@@ -120,7 +120,7 @@ def test_to_fail_is_to_fail(fault_server: StartFaultServer) -> None:
     summary = again(server, {"there": b"second", "new": b"new"}, "fail", progress=reports)
     assert stored(server) == {"there": b"first", "new": b"new"}
     assert (summary.uploaded, len(summary.failed)) == (1, 1)
-    assert reports.of("there").outcome == FailureKind.EXISTS.value
+    assert reports.of("there").outcome == FailureKind.EXISTS
     assert methods(server) == {"PUT"}
 
 

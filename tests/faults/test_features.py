@@ -78,7 +78,7 @@ def test_what_exists_is_not_overwritten(fault_server: StartFaultServer) -> None:
     )
     assert stored(server) == {"there": b"first", "new": b"new"}
     assert summary.uploaded == 1
-    assert reports.of("there").outcome == FailureKind.EXISTS.value
+    assert reports.of("there").outcome == FailureKind.EXISTS
 
 
 def test_a_customer_key_over_plain_http_stops_the_run_before_anything_is_sent(

@@ -46,7 +46,7 @@ def test_a_field_that_would_be_a_header_is_refused(
     upload(server, bodies, progress=reports, default_request=lambda _: fields)
     assert server.requests == []
     for report in reports:
-        assert report.outcome == FailureKind.REJECTED.value
+        assert report.outcome == FailureKind.REJECTED
         assert str(report.error).isprintable()
 
 

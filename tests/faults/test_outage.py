@@ -234,7 +234,7 @@ def test_a_request_that_the_store_hangs_up_on_fails_though_the_store_is_there(
     settings = config(n_retries=2, max_outage_s=60.0, max_in_flight=1)
     summary = upload(server, {"good": b"x", "bad": b"y"}, settings=settings)
     [report] = summary.failed
-    assert (report.key, report.outcome, report.attempts) == ("bad", FailureKind.RESET.value, 3)
+    assert (report.key, report.outcome, report.attempts) == ("bad", FailureKind.RESET, 3)
 
 
 def test_a_name_that_does_not_resolve_any_more_is_an_outage(

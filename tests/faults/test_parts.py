@@ -76,7 +76,7 @@ def test_a_stream_longer_than_a_store_takes_fails_with_what_to_do_and_leaves_not
     rules = PartRules(max_count=8, alike=True)
     summary = upload_by(server, ObjectSource.stream(chunks(LONG), "long"), rules)
     [report] = summary.failed
-    assert report.outcome == FailureKind.SOURCE.value
+    assert report.outcome == FailureKind.SOURCE
     said = str(report.error)
     assert "longer than 41,943,040 bytes, all that the store's 8 parts can hold" in said
     assert "start again with a larger part_size (--expected-size)" in said
@@ -96,7 +96,7 @@ def test_what_is_larger_than_a_store_takes_fails_before_anything_is_sent(
         server = fault_server()
         summary = upload_by(server, source, rules)
         [report] = summary.failed
-        assert report.outcome == FailureKind.SOURCE.value
+        assert report.outcome == FailureKind.SOURCE
         assert "bytes are more than the store takes: 2 parts of 5GiB" in str(report.error)
         assert server.requests == []
 
@@ -165,7 +165,7 @@ def test_a_stream_that_has_too_many_parts_for_the_store_fails_with_what_to_do(
     failed, succeeded = run(server, main)
     [report] = failed.failed
     said = str(report.error)
-    assert report.outcome == FailureKind.TOO_MANY_PARTS.value
+    assert report.outcome == FailureKind.TOO_MANY_PARTS
     assert "400 InvalidArgument: Part number must be an integer between 1 and 4, inclusive" in said
     assert "it takes 4 parts: start again with a part_size (--part-size) of at least the whole" in said
     assert "\n" not in said
@@ -181,6 +181,6 @@ def test_a_store_that_refuses_every_part_is_not_asked_for_ever(
     server = fault_server(lambda request: s3_error(400, "InvalidPartNumber") if request.part_number else None)
     summary = upload_by(server, ObjectSource.file(path, "k"), PartRules())
     [report] = summary.failed
-    assert report.outcome == FailureKind.TOO_MANY_PARTS.value
+    assert report.outcome == FailureKind.TOO_MANY_PARTS
     assert len([request for request in server.of("POST") if "uploads" in request.query]) == 1
     assert server.model.uploads == {}

@@ -214,4 +214,4 @@ def test_one_success_among_many_that_are_refused_keeps_the_run_going(fault_serve
     server = fault_server(script)
     summary = upload(server, MANY, settings=ONE_AT_ONCE)
     assert (summary.uploaded, len(summary.failed), len(server.requests)) == (1, 199, 200)
-    assert {report.outcome for report in summary.failed} == {FailureKind.REJECTED.value}
+    assert {report.outcome for report in summary.failed} == {FailureKind.REJECTED}

@@ -285,7 +285,7 @@ class Watched(AdaptiveWindow):
 
     def observe(self, report: Any, *, now: float, in_flight: int) -> None:
         super().observe(report, now=now, in_flight=in_flight)
-        if report.outcome == FailureKind.THROTTLE.value:
+        if report.outcome == FailureKind.THROTTLE:
             self.after.append(self.limit)
 
 

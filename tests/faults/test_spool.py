@@ -148,7 +148,7 @@ def test_without_a_place_on_the_disk_the_stream_fails_with_what_to_do(
     summary = upload(server, stream(), ObjectSource.data(b"x", "good"))
     [report] = summary.failed
     said = str(report.error)
-    assert report.outcome == FailureKind.SOURCE.value
+    assert report.outcome == FailureKind.SOURCE
     assert f"long: {tmp_path / 'missing'}: No such file or directory: parts of a stream" in said
     assert "name another place (TMPDIR) or give more memory (max_in_flight_bytes)" in said
     assert "\n" not in said

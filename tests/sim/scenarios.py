@@ -236,7 +236,7 @@ def _row(
     timeouts = sum(bool(attempt.timer) for attempt in tries)
     false_timeouts = min(timeouts, cuts.false + cuts.false_connects)
     hedges = sum(attempt.hedge for attempt in tries)
-    refused = sum(attempt.outcome == FailureKind.THROTTLE.value for attempt in tries)
+    refused = sum(attempt.outcome == FailureKind.THROTTLE for attempt in tries)
     if os.environ.get("SIM_DEBUG"):
         print(Counter((a.outcome, a.timer, a.hedge) for a in tries), file=sys.stderr)
     seen = [limit for when_s, limit in samples if not run.ended_s or when_s <= run.ended_s]

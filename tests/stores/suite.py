@@ -224,7 +224,7 @@ def if_none_match(context: Context) -> None:
     files = [ObjectSource.data(NOISE[-len(body) :], key) for key, body in TWO.items()]
     summary = context.upload(files, RequestFields(if_none_match="*"))
     outcomes = {report.key: report.outcome for report in summary.failed}
-    if outcomes != dict.fromkeys(TWO, FailureKind.EXISTS.value):
+    if outcomes != dict.fromkeys(TWO, FailureKind.EXISTS):
         raise Different(f"{outcomes or 'both overwritten'}")
     context.compare(TWO)
 
@@ -293,7 +293,7 @@ def missing_bucket(context: Context) -> None:
 def failed_multipart(context: Context) -> None:
     """A stream that breaks after two parts were sent leaves neither an object nor parts."""
     summary = context.upload([ObjectSource.stream(_pieces(NOISE[: 12 * MIB], breaks=True), "broken")])
-    if [report.outcome for report in summary.failed] != [FailureKind.SOURCE.value]:
+    if [report.outcome for report in summary.failed] != [FailureKind.SOURCE]:
         raise Different(f"{summary.failed} instead of a failed source")
     context.compare({})
     try:

@@ -15,7 +15,7 @@ from s3_upload.transfer.rate_line import MAX_BLOCKED_S, RateLine
 from tests.sim.loop import SimLoop
 from tests.unit.control.reports import attempt
 
-REFUSED = FailureKind.THROTTLE.value
+REFUSED = FailureKind.THROTTLE
 
 
 def stander(key: str) -> Stander:

@@ -118,6 +118,16 @@ def test_speed_is_in_millions_of_bytes_per_second(size: int, seconds: float, spe
     assert report.MBps == speed
 
 
+@pytest.mark.parametrize("outcome", [SUCCESS, SUPERSEDED, *FailureKind])
+def test_an_attempt_says_the_kind_of_its_failure_and_its_name_in_json(outcome: str) -> None:
+    kind = outcome if isinstance(outcome, FailureKind) else None
+    line = msgspec.json.encode(attempt(outcome))
+    assert f'"outcome":"{outcome}"'.encode() in line
+    read_back = msgspec.json.decode(line, type=AttemptReport)
+    assert attempt(outcome).kind is read_back.kind is kind
+    assert attempt(outcome).outcome == read_back.outcome
+
+
 def test_reports_print_as_one_readable_line() -> None:
     slow = msgspec.structs.replace(uploaded(2_500_000, attempt("reset"), attempt()), total_time_s=1.25)
     assert str(slow) == "uploaded f to k (2.5 MB in 1.250 s, 2 attempts)"

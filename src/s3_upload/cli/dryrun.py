@@ -87,7 +87,7 @@ def _tell(bucket: str, source: ObjectSource, counts: _Counts, output: OutputOpti
 def _looked_at(source: ObjectSource) -> tuple[str, int | None, str]:
     """What would become of it, its size (None: nobody knows yet), and why if it would not be uploaded."""
     if source.problem is not None:
-        return source.problem.kind.value, 0, str(source.problem)
+        return source.problem.kind, 0, str(source.problem)
     if source.skip_reason:
         return SKIPPED, 0, source.skip_reason
     if not source.is_file:
@@ -95,8 +95,8 @@ def _looked_at(source: ObjectSource) -> tuple[str, int | None, str]:
     try:
         size = os.stat(source.path).st_size  # noqa: PTH116 - of a million files, a Path each is dear
         if not os.access(source.path, os.R_OK):
-            return FailureKind.SOURCE.value, 0, f"{source.path}: {os.strerror(errno.EACCES)}"
+            return FailureKind.SOURCE, 0, f"{source.path}: {os.strerror(errno.EACCES)}"
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        return FailureKind.SOURCE.value, 0, f"{source.path}: {why}"
+        return FailureKind.SOURCE, 0, f"{source.path}: {why}"
     return WOULD_UPLOAD, size, ""

@@ -152,7 +152,7 @@ class JsonLines(Text):
 
     def break_off(self, error: BaseException, wall_time_s: float) -> None:
         kind = getattr(error, "kind", None)
-        name = kind.value if isinstance(kind, FailureKind) else "error"
+        name = str(kind) if isinstance(kind, FailureKind) else "error"
         said = {"kind": name, "message": str(error)}
         if isinstance(error, CancelledError | KeyboardInterrupt):
             said = {"kind": "interrupted", "message": "interrupted"}
@@ -242,4 +242,4 @@ def _plain_error(value: object) -> object:
     if isinstance(value, UploadError):
         names = ("kind", "message", "attempts", "status", "code", "request_id")
         return {name: _plain_error(getattr(value, name)) for name in names}
-    return value.value if isinstance(value, FailureKind) else value
+    return value

@@ -133,7 +133,7 @@ class History:
         self._last_seq = max(self._last_seq, report.seq)
         for attempt in report.attempt_reports:
             self._latest_s = max(self._latest_s, attempt.ended_s)
-            if report.outcome != SKIPPED or attempt.outcome != FailureKind.EXISTS.value:
+            if report.outcome != SKIPPED or attempt.outcome != FailureKind.EXISTS:
                 self._add_attempt(attempt, report)
         if report.outcome == SKIPPED:
             self.skipped += 1

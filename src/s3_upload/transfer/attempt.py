@@ -90,8 +90,9 @@ def report_of(
     """The report of an attempt that has ended; without response and failure it was superseded."""
     trace = attempt.trace
     operation = attempt.request.operation
+    outcome: str
     if failure is not None:
-        outcome, code, message = failure.kind.value, failure.code, failure.message
+        outcome, code, message = failure.kind, failure.code, failure.message
     else:
         outcome, code, message = (SUCCESS if response is not None else SUPERSEDED), "", ""
     return AttemptReport(

@@ -25,7 +25,6 @@ MIN_WAIT_S = 0.001
 """What a loop's timers can tell apart; at higher rates several requests go together."""
 MAX_BLOCKED_S = 300.0
 """For how long a store may refuse everything before its refusals use up tries."""
-_REFUSED = FailureKind.THROTTLE.value
 
 
 class RateLine:
@@ -89,7 +88,7 @@ class RateLine:
         if report.outcome == SUCCESS:
             self._rates.accepted(key, sent_s=report.started_s, now=report.ended_s)
         # The refusal of a hedge says only that there were two of one request.
-        elif report.outcome == _REFUSED and not report.hedge:
+        elif report.outcome == FailureKind.THROTTLE and not report.hedge:
             self._rates.refused(key, sent_s=report.started_s, now=report.ended_s)
         # The store accepts again what it refused, or more: the next one is due sooner.
         if self._timer is not None and self._due_s() < self._timer_s - MIN_WAIT_S:

@@ -67,7 +67,7 @@ class Record(msgspec.Struct, eq=False):
         self, now_s: float, *, etag: str = "", error: UploadError | None = None, skips_existing: bool = False
     ) -> UploadReport:
         """`skips_existing`: what the store has already did not fail."""
-        outcome = SUCCESS if error is None else error.kind.value
+        outcome: str = SUCCESS if error is None else error.kind
         reason = ""
         if skips_existing and error is not None and error.kind is FailureKind.EXISTS:
             outcome, reason, error = SKIPPED, EXISTS, None

@@ -63,7 +63,7 @@ class Reporting:
                 key=source.key,
                 source=source.name,
                 bytes=0,
-                outcome=error.kind.value if error else SKIPPED,
+                outcome=error.kind if error else SKIPPED,
                 error=error,
                 reason=str(problem) if problem else source.skip_reason,
                 attempt_reports=tuple(self._prepare.asked.pop(seq, ())),

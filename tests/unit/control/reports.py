@@ -10,9 +10,9 @@ from s3_upload.errors import FailureKind
 from s3_upload.report import SUCCESS, SUPERSEDED, AttemptReport
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, PUT_OBJECT, UPLOAD_PART
 
-TIMEOUT = FailureKind.TIMEOUT.value
-THROTTLE = FailureKind.THROTTLE.value
-RESET = FailureKind.RESET.value
+TIMEOUT = FailureKind.TIMEOUT
+THROTTLE = FailureKind.THROTTLE
+RESET = FailureKind.RESET
 
 
 def attempt(

@@ -156,7 +156,7 @@ class AdaptiveWindow:
             if self._starting:
                 self._advance_start(report, now, in_flight)
         # An attempt from before the last cut timed out under the larger window: that was cut for already.
-        elif report.outcome == FailureKind.TIMEOUT.value and report.started_s > self._last_cut_s:
+        elif report.outcome == FailureKind.TIMEOUT and report.started_s > self._last_cut_s:
             self._timeouts += 1
         if now >= self._epoch_until_s:
             self._end_epoch(now)

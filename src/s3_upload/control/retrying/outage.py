@@ -46,9 +46,9 @@ from s3_upload.report import AttemptReport
 
 CONNECT_S = 5.0
 """A probe's handshake may take this many seconds, unless the configuration says otherwise."""
-UNREACHED = frozenset({FailureKind.CONNECT.value, FailureKind.HOST_UNKNOWN.value})
+UNREACHED = frozenset({FailureKind.CONNECT, FailureKind.HOST_UNKNOWN})
 """Outcomes of attempts that had no connection."""
-UNANSWERED = UNREACHED | {FailureKind.RESET.value, FailureKind.TIMEOUT.value}
+UNANSWERED = UNREACHED | {FailureKind.RESET, FailureKind.TIMEOUT}
 """Outcomes of attempts to which nothing was answered."""
 INGRESS_STATUSES = frozenset({502, 503, 504})
 """What load balancers and proxies answer for a server that they do not reach."""
@@ -59,7 +59,7 @@ def by_ingress(report: AttemptReport) -> bool:
     request ID)."""
     if not report.status or report.code or report.request_id:
         return False
-    return report.status in INGRESS_STATUSES or report.outcome == FailureKind.NOT_S3.value
+    return report.status in INGRESS_STATUSES or report.outcome == FailureKind.NOT_S3
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -185,7 +185,7 @@ class Outage:
         if self.reach is not Reach.THERE or not self.max_s:
             return Change.NONE
         unreached = report.outcome in UNREACHED and self.got_somewhere
-        lost = report.outcome == FailureKind.RESET.value and self._any_answer and report.first_byte_s == 0.0
+        lost = report.outcome == FailureKind.RESET and self._any_answer and report.first_byte_s == 0.0
         # Any other failure (a wrong certificate, say) concerns this request alone.
         if not (unreached or lost):
             return Change.NONE

@@ -82,7 +82,7 @@ class SpeedEstimate:
             return
         speed = report.body_bytes / 1e6 / max(report.ended_s - report.request_s, 1e-6)
         # If the whole body was acknowledged, the time went into the answer and says nothing about the speed.
-        unsent = report.outcome == FailureKind.TIMEOUT.value and report.acked_s == 0.0
+        unsent = report.outcome == FailureKind.TIMEOUT and report.acked_s == 0.0
         censored = unsent and speed < self.MBps
         if report.succeeded or censored:
             self.MBps = self._power * speed + (1.0 - self._power) * self.MBps
