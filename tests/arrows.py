@@ -49,7 +49,19 @@ ARROWS: dict[str, set[str]] = {
     "running": LEAVES | {"blocking", "job", "observe"},
     "calls": LEAVES | {"api", "blocking", "job", "observe", "running", "s3", "sources", "transfer"},
     "cli": LEAVES
-    | {"__init__", "account", "api", "blocking", "clients", "embedded", "observe", "s3", "screen", "sources"},
+    | {
+        "__init__",
+        "account",
+        "api",
+        "blocking",
+        "bucket",
+        "clients",
+        "embedded",
+        "observe",
+        "s3",
+        "screen",
+        "sources",
+    },
     "__main__": {"cli"},
     "__init__": LEAVES
     | {"account", "api", "calls", "clients", "http1", "job", "observe", "running", "s3", "sources"}

@@ -70,8 +70,19 @@ COMMANDS: list[tuple[str, str]] = [
     ("rm s3://bkt/x", "rm: s3-upload only uploads: to delete use `aws s3 rm`, `s5cmd rm` or `rclone delete`"),
     ("ls s3://bkt", "ls: s3-upload only uploads: to list use `aws s3 ls`, `s5cmd ls` or `rclone ls`"),
     ("s3 ls", "ls: s3-upload only uploads: to list use `aws s3 ls`, `s5cmd ls` or `rclone ls`"),
-    ("sync photos s3://bkt", "sync: s3-upload only uploads, and all that is not excluded: to compare first"
-     " use `aws s3 sync` or `rclone sync`"),
+    ("mirror photos s3://bkt", "mirror: to upload only what is different use s3-upload sync SRC..."
+     " s3://BUCKET/PREFIX, flags behind it"),
+    ("--json sync photos s3://bkt", "sync: to upload only what is different use s3-upload sync SRC..."
+     " s3://BUCKET/PREFIX, flags behind it"),
+    ("sync - s3://bkt/k", "-: what comes in by stdin cannot be compared: give files or directories"),
+    ("sync one.txt s3://bkt --size-only --compare time", "--size-only and --compare time do not go"
+     " together: leave one out"),
+    ("sync one.txt s3://bkt --compare mood", "--compare mood: must be time or size or checksum"),
+    ("sync one.txt s3://fast--use1-az4--x-s3/p", "fast--use1-az4--x-s3: directory buckets (S3 Express One"
+     " Zone) do not list objects in the order of their keys, so nothing can be compared with them: upload,"
+     " with --if-exists skip perhaps"),
+    ("one s3://bkt --size-only", "--size-only: no such flag: s3-upload sync compares (s3-upload sync --help);"
+     " --no-clobber skips what exists"),
     ("mv photos s3://bkt", "mv: s3-upload only uploads: to move use `aws s3 mv`, or delete the files when it"
      " has ended with 0"),
     ("uplaod photos s3://bkt", "uplaod: no such command. Did you mean upload?"),
@@ -185,7 +196,8 @@ def test_one_line_says_what_is_wrong_and_what_to_do(
         # --dryrun keeps what would pass by mistake from being sent
         flags = (
             []
-            if words.startswith(("serve", "completion", "perf-data", "report", "--")) or " -- " in words
+            if words.startswith(("serve", "completion", "perf-data", "report", "sync", "--"))
+            or " -- " in words
             else ["--dryrun"]
         )
         code = main([*flags, *shlex.split(words)] if words and flags else shlex.split(words))

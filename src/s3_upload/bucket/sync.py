@@ -12,7 +12,7 @@ import msgspec
 from s3_upload.bucket.asking import Asker, Patience
 from s3_upload.bucket.compare import CompareBy
 from s3_upload.bucket.comparison import Compared, Comparison
-from s3_upload.bucket.listing import Lister
+from s3_upload.bucket.listing import Lister, refuse_unordered
 from s3_upload.bucket.looking import Looked, Looking
 from s3_upload.bucket.proof import Prover
 from s3_upload.config import UploadConfig
@@ -21,7 +21,7 @@ from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.sources.mapping import Destination
 from s3_upload.sources.source import ObjectSource
 from s3_upload.threads import DaemonThreads
-from s3_upload.transfer.client import Client
+from s3_upload.transfer.client import Client, LoopBound
 
 Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 
@@ -55,6 +55,7 @@ class Sync:
         patience: Patience | None = None,
         whole: bool = False,
     ) -> None:
+        refuse_unordered(destination.bucket)
         self._destination = destination
         self._by: CompareBy = by
         self._config = config
@@ -68,6 +69,8 @@ class Sync:
 
     async def compared(self, client: Client, files: Files) -> AsyncGenerator[Compared, None]:
         """What is found out, as it is. `files` come in the order of their keys."""
+        if isinstance(client, LoopBound):
+            client.enter_loop()
         config, bucket = self._config, self._destination.bucket
         looks = DaemonThreads(1, "s3-upload-look")
         hashes = DaemonThreads(config.reader_threads, "s3-upload-hash")
@@ -75,6 +78,8 @@ class Sync:
         batches = Looking(files, looks).batches()
         try:
             first = await anext(batches, None)
+            if first is None and not self._whole:
+                return
             prefix, after = self._place(first)
             comparison = Comparison(
                 _chained(first, batches),

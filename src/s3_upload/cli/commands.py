@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from s3_upload.cli import from_profile, render, session
+from s3_upload.cli.compare_options import CompareOptions
 from s3_upload.cli.display import Display, Kind, kind_of
 from s3_upload.cli.objects import flag
 from s3_upload.cli.options import StoreOptions, UploadOptions
@@ -33,8 +34,10 @@ from s3_upload.sources.walk import Listings, sources_of, walk_tree
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from s3_upload.bucket.sync import Sync
     from s3_upload.cli.failed_to import FailedTo
     from s3_upload.sources.source import ObjectSource
+    from s3_upload.sources.walk import Entry
 
 PERF_ENDPOINT_URL = "http://localhost:9000"
 PERF_PROFILE = "testing"
@@ -54,6 +57,7 @@ app = App(
 
 Options = Annotated[UploadOptions, Parameter(name="*")]
 _NO_FLAGS = UploadOptions()
+_AS_AWS = CompareOptions()
 
 
 @app.default
@@ -68,34 +72,76 @@ def upload(
 ) -> int:
     """Uploads sources below the prefix: one as `aws s3 cp --recursive` does, several as `cp -r` does."""
     paths, destination = split_words(words, command_names())
+    if STDIN not in paths:
+        return session.run(_paths_job(paths, destination, words[-1], options))
     _check_embedded(options, paths)
-    kind = render.JsonLines if options.output.json else render.Text
-    filters = options.sources.filters()
-    shown = _shown(options, shows_rows=options.output.json)
-    listings = None if shown == "none" else Listings()
-    links = options.sources.follow_symlinks
-    given = (paths, destination, filters, listings)
-    mapped = partial(map_paths, *given, follow_symlinks=links)
-    again = partial(walk_paths, *given, follow_symlinks=links)
-    sources, nothing = _found(
-        lambda: iter((stdin_source(paths, destination),)) if STDIN in paths else mapped()
+    sources = iter((stdin_source(paths, destination),))
+    return session.run(_job(paths, destination, words[-1], options, sources))
+
+
+@app.command
+def sync(
+    *words: Annotated[
+        str, Parameter(name="SRC... DEST", help="Files and directories; where to: s3://BUCKET/PREFIX.")
+    ],
+    how: Annotated[CompareOptions, Parameter(name="*")] = _AS_AWS,
+    options: Options = _NO_FLAGS,
+) -> int:
+    """Upload only what is missing or different. Nothing is ever deleted."""
+    from s3_upload.cli.comparing import sync_with
+
+    paths, destination = split_words(words, command_names())
+    if STDIN in paths:
+        raise UsageError("-: what comes in by stdin cannot be compared: give files or directories")
+    return session.run(
+        _paths_job(paths, destination, words[-1], options, sync_with(destination, how, options))
     )
-    job = session.Job(
+
+
+def _paths_job(
+    paths: list[str],
+    destination: Destination,
+    url: str,
+    options: UploadOptions,
+    compared: Sync | None = None,
+) -> session.Job:
+    """The upload of what lies at `paths`; of a sync, of what is different by `compared`."""
+    _check_embedded(options, paths)
+    filters = options.sources.filters()
+    counts = compared is None and _shown(options, shows_rows=options.output.json) != "none"
+    given = (paths, destination, filters, Listings() if counts else None)
+    links = options.sources.follow_symlinks
+    mapped = partial(map_paths, *given, follow_symlinks=links, in_order=compared is not None)
+    again = partial(walk_paths, *given, follow_symlinks=links)
+    sources, nothing = _found(mapped)
+    # How much of it is different nobody knows before.
+    walk = again if compared is None else None
+    return _job(paths, destination, url, options, sources, nothing, walk, compared)
+
+
+def _job(  # noqa: PLR0917 - as they are joined
+    paths: list[str],
+    destination: Destination,
+    url: str,
+    options: UploadOptions,
+    sources: Iterator[ObjectSource],
+    nothing: str = "",
+    walk: Callable[[], Iterator[Entry]] | None = None,
+    compared: Sync | None = None,
+) -> session.Job:
+    shown = _shown(options, shows_rows=options.output.json)
+    return session.Job(
         bucket=destination.bucket,
         passes=(sources,),
         options=options,
-        rendering=_rendering(kind, destination, options, nothing),
-        display=Display(
-            shown,
-            paths,
-            words[-1],
-            None if STDIN in paths else again,
-            bandwidth=options.tuning.max_bandwidth,
+        rendering=_rendering(
+            render.JsonLines if options.output.json else render.Text, destination, options, nothing
         ),
-        page=_page(options, paths, words[-1]),
+        display=Display(shown, paths, url, walk, bandwidth=options.tuning.max_bandwidth),
+        page=_page(options, paths, url),
         failed_to=_failed_to(options),
+        sync=compared,
     )
-    return session.run(job)
 
 
 @app.command

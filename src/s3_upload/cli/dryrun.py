@@ -32,10 +32,15 @@ def dry_run(
 ) -> int:
     """Returns the exit code that the run would have for what is known of its sources. `nothing`: why there
     are none."""
-    counts = _Counts()
+    counts = Counts()
     for sources in passes:
         for source in sources:
-            _tell(bucket, source, counts, output)
+            tell(bucket, source, counts, output)
+    return tell_counts(bucket, counts, output, nothing)
+
+
+def tell_counts(bucket: str, counts: Counts, output: OutputOptions, nothing: str) -> int:
+    """Says what all come to, and returns the exit code."""
     if output.json:
         emit_json(json_line({"type": "summary", "dryrun": True, "bucket": bucket, **counts.record()}))
     elif not (output.quiet or output.only_show_errors):
@@ -43,11 +48,13 @@ def dry_run(
     return EXIT_FILES_FAILED if counts.failed else EXIT_OK
 
 
-class _Counts:
+class Counts:
     """What all lines together say."""
 
     def __init__(self) -> None:
         self.files = self.bytes = self.streams = self.failed = self.skipped = 0
+        self.unchanged: int | None = None
+        """Of a sync."""
 
     def __str__(self) -> str:
         text = f"would upload {counted(self.files)}, {show_bytes(self.bytes)}"
@@ -55,14 +62,18 @@ class _Counts:
             text += ", of a size that only the upload shows"
         if self.failed:
             text += f"; {self.failed:,} would fail"
-        return text + (f"; {self.skipped:,} skipped" if self.skipped else "")
+        text += f"; {self.skipped:,} skipped" if self.skipped else ""
+        return text + (f"; {self.unchanged:,} unchanged" if self.unchanged else "")
 
     def record(self) -> dict[str, Any]:
-        return {"files": self.files, "bytes": self.bytes, "failed": self.failed, "skipped": self.skipped}
+        counted = {"files": self.files, "bytes": self.bytes, "failed": self.failed, "skipped": self.skipped}
+        return counted if self.unchanged is None else {**counted, "unchanged": self.unchanged}
 
 
-def _tell(bucket: str, source: ObjectSource, counts: _Counts, output: OutputOptions) -> None:
+def tell(bucket: str, source: ObjectSource, counts: Counts, output: OutputOptions, why: str = "") -> None:
+    """Says what would become of `source`. `why`: why it would be uploaded, where others would not be."""
     outcome, size, reason = _looked_at(source)
+    reason = reason or why
     if outcome == WOULD_UPLOAD:
         counts.files += 1
         counts.bytes += size or 0
@@ -77,7 +88,8 @@ def _tell(bucket: str, source: ObjectSource, counts: _Counts, output: OutputOpti
     elif output.quiet or (output.only_show_errors and outcome in {WOULD_UPLOAD, SKIPPED}):
         return
     elif outcome == WOULD_UPLOAD:
-        emit(printable(f"(dryrun) upload: {source.name} to s3://{bucket}/{source.key}"))
+        because = f" ({why})" if why else ""
+        emit(printable(f"(dryrun) upload: {source.name} to s3://{bucket}/{source.key}{because}"))
     elif outcome == SKIPPED:
         note(printable(f"(dryrun) skipped: {source.name}: {reason}"))
     else:

@@ -50,6 +50,7 @@ About the objects
   --storage-class NAME  --acl NAME  --sse AES256|aws:kms
 
 Commands (more by s3-upload COMMAND --help)
+  sync         upload only what is missing or different
   perf-data    upload a directory N times, print how each object fared
   report       make a page with charts of what --json said of a run
   serve        run a small S3 store on this machine, to try things out
@@ -68,6 +69,25 @@ for each object: attempts, bytes, success_ms, total_ms, MBps and MBps est. The
 store is http://localhost:9000 and the profile "testing", unless flags or the
 environment say otherwise. The flags are those of an upload: s3-upload --help"""
 
+SYNC = """\
+Usage: s3-upload sync [--compare HOW] [FLAGS] SRC... s3://BUCKET/PREFIX
+
+Uploads what the bucket has not got below PREFIX, or not as it is. Keys, flags and
+what is said are those of an upload (s3-upload --help). What is the same is one
+figure at the end; --dryrun says what would go up, and why: new, larger, smaller,
+newer, checksum differs. Nothing is ever deleted, neither here nor there.
+
+  --compare time       (the default) another size, or a file modified after its
+                       object was written, as `aws s3 sync` has it
+  --compare size       another size (also: --size-only)
+  --compare checksum   another size, or other bytes: what the store keeps is
+                       compared (ETags, of parts too, and checksums), no object
+                       is read. Where neither tells, size and time decide, and
+                       a note says so
+It takes the permission s3:ListBucket; --compare checksum also s3:GetObject."""
+
+OWN = {"sync": SYNC, "perf-data": PERF_DATA}
+"""Commands with a text of their own."""
 FLAGS = ("--help", "-h")
 TOPICS = {
     "sources": "What to upload",
@@ -108,8 +128,7 @@ def asked_for(words: Sequence[str], commands: Sequence[str]) -> str | None:
     there is not."""
     first = words[0] if words else ""
     if first in commands:
-        asks = first == "perf-data" and any(word in FLAGS for word in words)
-        return PERF_DATA if asks else None
+        return OWN.get(first) if any(word in FLAGS for word in words) else None
     flags = list(words[: words.index("--")] if "--" in words else words)
     if first == "help" and len(words) <= 2 and not words[-1].startswith("s3:"):
         flags[0] = FLAGS[0]
@@ -128,7 +147,7 @@ def _topic_behind(words: Sequence[str]) -> str:
     if not words:
         return ""
     word = words[0]
-    if word in {*TOPICS, "all", "short", "perf-data"} or any(word in flag.names for flag in all_flags()):
+    if word in {*TOPICS, "all", "short", *OWN} or any(word in flag.names for flag in all_flags()):
         return word
     return word if len(words) == 1 and "/" not in word and not os.path.lexists(word) else ""
 
@@ -137,8 +156,8 @@ def about(topic: str) -> str:
     """The help on a topic, or on a flag. Raises `UsageError` for what is neither."""
     if topic in {"", "short"}:
         return SHORT
-    if topic == "perf-data":
-        return PERF_DATA
+    if topic in OWN:
+        return OWN[topic]
     flags = list(all_flags())
     if topic == "all":
         return f"{SHORT}\n\n" + "\n\n".join(_section(name, flags) for name in TOPICS)

@@ -27,7 +27,7 @@ _ONLY = "s3-upload only uploads"
 _DELETE = f"{_ONLY}: to delete use `aws s3 rm`, `s5cmd rm` or `rclone delete`"
 _DOWNLOAD = f"{_ONLY}: to download use `aws s3 cp`, `s5cmd cp` or `rclone copy`"
 _LIST = f"{_ONLY}: to list use `aws s3 ls`, `s5cmd ls` or `rclone ls`"
-_SYNC = f"{_ONLY}, and all that is not excluded: to compare first use `aws s3 sync` or `rclone sync`"
+_SYNC = "to upload only what is different use s3-upload sync SRC... s3://BUCKET/PREFIX, flags behind it"
 _MOVE = f"{_ONLY}: to move use `aws s3 mv`, or delete the files when it has ended with 0"
 _OTHER_TOOLS = {
     **dict.fromkeys(("rm", "delete", "del", "remove", "rb"), _DELETE),
@@ -50,9 +50,10 @@ _OTHER_FLAGS = {
     **dict.fromkeys(("-L", "--copy-links"), "links are followed: leave it out"),
     **dict.fromkeys(("--skip-links", "--no-dereference"), "use --no-follow-symlinks"),
     **dict.fromkeys(
-        ("--size-only", "--skip-existing", "--update", "--checksum-only"),
-        "s3-upload does not compare; --no-clobber skips what exists",
+        ("--size-only", "--compare", "--update", "--checksum-only"),
+        "s3-upload sync compares (s3-upload sync --help); --no-clobber skips what exists",
     ),
+    "--skip-existing": "--no-clobber skips what exists",
     **dict.fromkeys(("--multipart-chunksize", "--chunk-size", "--s3-chunk-size"), "use --part-size 16MiB"),
     **dict.fromkeys(("--acl-public", "--public", "-P"), "use --acl public-read"),
     **dict.fromkeys(("--force", "-f", "--yes", "-y"), "nothing is asked, and what exists is overwritten"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-COMMANDS = ("perf-data", "report", "serve", "config", "completion")
+COMMANDS = ("sync", "perf-data", "report", "serve", "config", "completion")
 """Known here, since the parser is not loaded for every word."""
 BUCKETS = "completion-buckets"
 """What the scripts for completion call: no help names it."""

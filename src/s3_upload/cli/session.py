@@ -43,6 +43,7 @@ from s3_upload.units import show_bytes
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 
+    from s3_upload.bucket.sync import Sync
     from s3_upload.cli.failed_to import FailedTo
     from s3_upload.cli.options import UploadOptions
     from s3_upload.clients.s3 import S3Client
@@ -66,7 +67,7 @@ COLLECT_EVERY = 5_000
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """What to do: the sources of `passes` one after the other into `bucket`, told by `rendering` and, at the
-    end, by `page`."""
+    end, by `page`.  `sync`: only of what is different there."""
 
     bucket: str
     passes: Iterable[Iterator[ObjectSource]]
@@ -75,6 +76,7 @@ class Job:
     display: Display
     page: PageFile | None = None
     failed_to: FailedTo | None = None
+    sync: Sync | None = None
 
     @cached_property
     def changes(self) -> Changes:
@@ -94,6 +96,10 @@ def run(job: Job) -> int:
 
         if not job.rendering.nothing:  # then nobody is asked, whatever the destination
             check_destination(job.options.store, job.bucket, job.options.objects.request_fields())
+        if job.sync is not None and not job.rendering.nothing:
+            from s3_upload.cli.comparing import dry_run as compare
+
+            return compare(job, job.sync)
         return dry_run(job.bucket, job.passes, job.options.output, job.rendering.nothing)
     began_s = time.monotonic()
     with in_background():
@@ -163,7 +169,8 @@ def _together(job: Job, summaries: Sequence[UploadSummary], elapsed_s: float) ->
     notes = dict.fromkeys(text for summary in summaries for text in summary.notes)
     paces = [report for summary in summaries for report in summary.pace]
     limits = _limits_of(summaries, wall_time_s)
-    return job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces, limits)
+    summary = job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces, limits)
+    return summary if job.sync is None else job.sync.told(summary)
 
 
 def _ending(summary: UploadSummary, options: UploadOptions) -> list[str]:
@@ -211,7 +218,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
                 summary = await s3_upload_files(
                     client,
                     job.bucket,
-                    sources,
+                    sources if job.sync is None else job.sync.changed(client, sources),
                     config,
                     progress=progress,
                     default_request=guess,

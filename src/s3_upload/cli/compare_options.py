@@ -1,0 +1,28 @@
+"""The flags of `sync` and `verify` beyond those of an upload: what counts as different."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from s3_upload.cli.objects import flag
+from s3_upload.cli.output import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """What counts as different."""
+
+    compare: Annotated[
+        Literal["time", "size", "checksum"] | None,
+        flag("time (the default): another size, or a file newer than its object; size; checksum."),
+    ] = None
+    size_only: Annotated[bool, flag("The same as --compare size.")] = False
+
+    def __post_init__(self) -> None:
+        if self.size_only and self.compare not in {None, "size"}:
+            raise UsageError(f"--size-only and --compare {self.compare} do not go together: leave one out")
+
+    @property
+    def by(self) -> Literal["time", "size", "checksum"]:
+        return "size" if self.size_only else self.compare or "time"

@@ -1,0 +1,55 @@
+"""`sync` and its dry run: what of the sources goes up, and why."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from s3_upload.blocking import loop_factory
+from s3_upload.bucket.sync import Sync, asking_fields
+from s3_upload.cli.dryrun import Counts, tell, tell_counts
+from s3_upload.cli.output import note
+from s3_upload.cli.store import open_store
+from s3_upload.text import printable
+
+if TYPE_CHECKING:
+    from s3_upload.cli.compare_options import CompareOptions
+    from s3_upload.cli.options import UploadOptions
+    from s3_upload.cli.session import Job
+    from s3_upload.sources.mapping import Destination
+
+
+def sync_with(destination: Destination, how: CompareOptions, options: UploadOptions) -> Sync:
+    """Raises `UsageError` and `ConfigError`."""
+    fields = asking_fields(options.objects.request_fields())
+    return Sync(destination, how.by, options.config(), fields=fields)
+
+
+def dry_run(job: Job, sync: Sync) -> int:
+    """Says what would be uploaded, and why; asks the store what it has, and sends nothing. Returns the exit
+    code that the run would have for what is known of its sources."""
+    output, counts = job.options.output, Counts()
+    sources = itertools.chain.from_iterable(job.passes)
+
+    async def compare() -> None:
+        async with connect() as client, aclosing(sync.compared(client, sources)) as found:
+            async for compared in found:
+                for source in compared.aside:
+                    tell(job.bucket, source, counts, output)
+                for decision in compared.decisions:
+                    if decision.reason:
+                        tell(job.bucket, decision.local.source, counts, output, decision.reason)
+
+    with (
+        open_store(job.options.store, job.bucket) as connect,
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
+    ):
+        runner.run(compare())
+    counts.unchanged = sync.unchanged
+    code = tell_counts(job.bucket, counts, output, job.rendering.nothing)
+    if not (output.json or output.quiet or output.only_show_errors):
+        for text in sync.notes():
+            note(printable(f"s3-upload: note: {text}"))
+    return code

@@ -1,0 +1,116 @@
+"""`s3-upload sync`: the flags, the figure of what is unchanged, and what its dry run says."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3_upload.cli.main import main
+from tests.faults.model import S3Model
+from tests.faults.test_sync import THEN_S, put, sent, write
+from tests.faults.uploads import BUCKET
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import StartFaultServer
+    from tests.faults.server import FaultServer
+
+FILES = {"new": b"1", "larger": b"12", "smaller": b"", "newer": b"1", "same": b"1"}
+
+
+@pytest.fixture
+def server(fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaultServer:
+    """A store to which `src` in the current directory is to be uploaded; all but "new" is there."""
+    model = S3Model()
+    for name, body in FILES.items():
+        write(tmp_path / "src" / name, body, THEN_S + (name == "newer"))
+        if name != "new":
+            put(model, f"p/{name}", b"2" if name == "newer" else b"1")
+    put(model, "p/other", b"")
+    started = fault_server(model=model)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", started.url)
+    return started
+
+
+def test_only_what_is_different_goes_up(server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sync", "src", f"s3://{BUCKET}/p"]) == 0
+    assert sent(server) == ["p/larger", "p/new", "p/newer", "p/smaller"]
+    out, err = capsys.readouterr()
+    assert out.startswith("uploaded 4 files, 4 B in ")
+    assert out.endswith("; 1 unchanged\n")
+    assert err == ""
+
+
+@pytest.mark.parametrize("flags", [["--size-only"], ["--compare", "size"]])
+def test_times_need_not_count(server: FaultServer, flags: list[str]) -> None:
+    assert main(["sync", "src", f"s3://{BUCKET}/p", *flags]) == 0
+    assert sent(server) == ["p/larger", "p/new", "p/smaller"]
+
+
+def test_a_dry_run_says_what_would_go_up_and_why(
+    server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sync", "src", f"s3://{BUCKET}/p", "--dry-run"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        f"(dryrun) upload: src/larger to s3://{BUCKET}/p/larger (larger)",
+        f"(dryrun) upload: src/new to s3://{BUCKET}/p/new (new)",
+        f"(dryrun) upload: src/newer to s3://{BUCKET}/p/newer (newer)",
+        f"(dryrun) upload: src/smaller to s3://{BUCKET}/p/smaller (smaller)",
+        "(dryrun) would upload 4 files, 4 B; 1 unchanged",
+    ]
+    assert err == ""
+    assert sent(server) == []
+
+
+def test_a_dry_run_in_json(server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:
+    os.utime("src/newer", (THEN_S, THEN_S))
+    assert main(["sync", "src", f"s3://{BUCKET}/p", "--dryrun", "--json", "--compare", "checksum"]) == 0
+    *files, summary = map(json.loads, capsys.readouterr().out.splitlines())
+    assert {file["key"]: file["reason"] for file in files} == {
+        "p/larger": "larger", "p/new": "new", "p/smaller": "smaller", "p/newer": "checksum differs",
+    }  # fmt: skip
+    assert {file["outcome"] for file in files} == {"would-upload"}
+    counts = {"files": 4, "bytes": 4, "failed": 0, "skipped": 0, "unchanged": 1}
+    assert summary == {"type": "summary", "dryrun": True, "bucket": BUCKET, **counts}
+
+
+def test_the_summary_in_json_counts_what_is_unchanged(
+    server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sync", "src", f"s3://{BUCKET}/p", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (summary["uploaded"], summary["unchanged"]) == (4, 1)
+
+
+def test_what_is_excluded_is_not_compared(server: FaultServer) -> None:
+    assert main(["sync", "src", f"s3://{BUCKET}/p", "--exclude", "*er"]) == 0
+    assert sent(server) == ["p/new"]
+
+
+def test_an_empty_directory_asks_nobody(server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkdir("empty")  # noqa: PTH102
+    for flags in ([], ["--dryrun"]):
+        assert main(["sync", "empty", f"s3://{BUCKET}/p", *flags]) == 0
+        out, err = capsys.readouterr()
+        assert "nothing to upload in empty" in out + err
+    assert server.requests == []
+
+
+def test_a_bucket_that_is_not_there_is_one_line(
+    server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.model.buckets = set()
+    for flags in ([], ["--dryrun"]):
+        assert main(["sync", "src", "s3://none/p", *flags]) == 3
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.count("\n") == 1
+        assert "bucket 'none': its objects cannot be listed: 404 NoSuchBucket" in err
