@@ -15,8 +15,6 @@ import time
 from collections.abc import AsyncIterable, Callable, Iterable
 from types import NoneType
 
-import msgspec
-
 from s3_upload import descriptors
 from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_type
 from s3_upload.config import UploadConfig
@@ -25,10 +23,8 @@ from s3_upload.control.concurrency.prefixes import AcceptedRates
 from s3_upload.control.concurrency.window import AdaptiveWindow, FixedWindow
 from s3_upload.control.retrying.outage import Outage
 from s3_upload.control.retrying.retry import Retry
-from s3_upload.control.share.courtesy import CappedWindow, Courtesy, PacedTimeout
 from s3_upload.control.waiting.adaptive import AdaptiveTimeout
 from s3_upload.control.waiting.timeouts import OriginTimeout
-from s3_upload.errors import attach_summary, summary_of
 from s3_upload.observe.events import Events, Listener, Listening, events_for
 from s3_upload.observe.logs import log_lines
 from s3_upload.pace import Pace
@@ -41,10 +37,8 @@ from s3_upload.sources.source import ObjectSource
 from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.client import Client, LoopBound
 from s3_upload.transfer.existing import not_overwriting
-from s3_upload.transfer.gate import Gate, GatedClient
 from s3_upload.transfer.given import Controls, Given, Runtime
 from s3_upload.transfer.outages import Notice
-from s3_upload.transfer.pacer import Pacer, lease_of
 from s3_upload.transfer.progress import Progress
 from s3_upload.transfer.pulling import Sources
 from s3_upload.transfer.reading import Offload
@@ -212,65 +206,6 @@ async def run_upload(
     """`s3_upload_files` with its decisions and surroundings given by the caller."""
     if pace is None and (config.share != "full" or config.max_bandwidth):
         pace = Pace(config.share, config.max_bandwidth)
-    if pace is None:
-        return await _run(
-            client,
-            bucket,
-            files,
-            config,
-            progress,
-            default_request,
-            controls,
-            runtime,
-            notice=notice,
-            events=events,
-        )
-    gate, window = Gate(), CappedWindow(controls.window)
-    lease = lease_of(client, config.pacing)
-    courtesy = Courtesy(pace.share, window, blind=not lease.sees)
-    pacer = Pacer(lease, courtesy, gate, pace, runtime.clock)
-    paced_timeout = PacedTimeout(controls.timeout, courtesy)
-    controls = msgspec.structs.replace(controls, timeout=paced_timeout, window=window, bulk=None)
-    pacer.start()
-    try:
-        summary = await _run(
-            GatedClient(client, gate, pacer.begins),
-            bucket,
-            files,
-            config,
-            progress,
-            default_request,
-            controls,
-            runtime,
-            pacer,
-            pace,
-            notice,
-            events,
-            lease,
-        )
-    except BaseException as error:
-        reports = pacer.stop()
-        if (partial := summary_of(error)) is not None:
-            attach_summary(error, msgspec.structs.replace(partial, pace=reports))
-        raise
-    return msgspec.structs.replace(summary, pace=pacer.stop())
-
-
-async def _run(  # noqa: PLR0917 - in the order of `run_upload`
-    client: Client,
-    bucket: str,
-    files: Sources,
-    config: UploadConfig,
-    progress: Progress | None,
-    default_request: DefaultRequest | None,
-    controls: Controls,
-    runtime: Runtime,
-    pacer: Pacer | None = None,
-    pace: Pace | None = None,
-    notice: Notice | None = None,
-    events: Events | None = None,
-    lease: object = None,
-) -> UploadSummary:
     fields_of = _fields_of(default_request)
     if config.if_exists != "overwrite":
         fields_of = not_overwriting(fields_of)
@@ -283,13 +218,9 @@ async def _run(  # noqa: PLR0917 - in the order of `run_upload`
         progress=progress,
         notice=notice,
         events=events or Events(),
-        pace=lambda: pace.latest if pace is not None else None,
-        lease=lease,
+        pace=pace,
     )
-    run = Run(client, files, given)
-    if pacer is not None:
-        pacer.on_error = run.fail
-    return await run.run()
+    return await Run(client, files, given).run()
 
 
 def _fields_of(default_request: DefaultRequest | None) -> Callable[[ObjectSource], RequestFields]:

@@ -29,6 +29,10 @@ class Pace:
     def __repr__(self) -> str:
         return f"<Pace {self.share} max_bandwidth={self._text or None}>"
 
+    def tell(self, report: PaceReport) -> None:
+        """`report` is the latest."""
+        self.latest = report
+
     @property
     def max_bandwidth(self) -> str:
         return self._text

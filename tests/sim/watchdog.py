@@ -143,15 +143,6 @@ class Schedule:
 
     # --- what the program does ---------------------------------------------------------------------
 
-    est_MBps = 1.0
-
-    def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
-        """It is its own timeout algorithm: one that never changes."""
-        return self.limits
-
-    def observe(self, report: object) -> None:
-        """Learns nothing."""
-
     async def main(self) -> None:
         client = S3Client(
             endpoint_url=f"http://{HOST}",
@@ -162,7 +153,7 @@ class Schedule:
             look_up=self.loop.look_up,
             utc_clock=lambda: EPOCH_UTC_S + self.loop.time(),
         )
-        self.attempts = Attempts(client, self, self.watchdog, self.network.now)
+        self.attempts = Attempts(client, lambda _: self.limits, self.watchdog, self.network.now)
         for number in range(self.rng.randint(1, 6)):
             source = ObjectSource.data(b"", str(number))
             body, sha256 = self.rng.choice(tuple(BODIES.items()))

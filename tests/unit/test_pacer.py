@@ -9,22 +9,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_upload.control.concurrency.window import FixedWindow
-from s3_upload.control.share.courtesy import CappedWindow, Courtesy
-from s3_upload.http1.trace import SendOptions, Trace
+from s3_upload.control.share.courtesy import Courtesy, Decision
 from s3_upload.pace import Pace
+from s3_upload.report import PaceReport, Paces
 from s3_upload.s3.operations import Operation
-from s3_upload.transfer.gate import SMALL_BYTES, Gate, GatedClient
+from s3_upload.transfer.gate import SMALL_BYTES, Gate
+from s3_upload.transfer.line import Stander
 from s3_upload.transfer.pacer import BEGUN_S, FEW, TICK_S, Pacer
 from tests.sim.loop import START_S, SimLoop
 from tests.unit.control.test_link import sample
 from tests.unit.test_bulk_line import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
-    from s3_upload.report import ConnectionSample, Paces
+    from s3_upload.report import ConnectionSample
 
 MB = 1e6
+
+
+def reraise(error: BaseException) -> None:
+    raise error
 
 
 class Told(Seen):
@@ -55,12 +60,19 @@ def in_virtual_time(main: Coroutine[object, object, None]) -> None:
         loop.close()
 
 
-def started(client: Told) -> Pacer:
-    pace = Pace("full", "1MB/s")
-    courtesy = Courtesy("full", CappedWindow(FixedWindow(10)))
-    pacer = Pacer(client, courtesy, Gate(), pace, asyncio.get_running_loop().time)
+def started(client: Told, pace: Pace | None = None, fail: Callable[[BaseException], None] = reraise) -> Pacer:
+    pace = pace or Pace("full", "1MB/s")
+    courtesy = Courtesy("full", FixedWindow(10))
+    now = asyncio.get_running_loop().time
+    pacer = Pacer(client, courtesy, Gate(lambda _: None), pace, now, room=lambda: None, fail=fail)
     pacer.start()
     return pacer
+
+
+def begin(pacer: Pacer, size: int = SMALL_BYTES + 1) -> None:
+    """A request with a body of `size` is let in."""
+    operation = Operation(name="PutObject", bucket="b", key="k", body=bytes(size))
+    assert pacer.admit(Stander(operation, lambda: True))
 
 
 def test_when_bodies_begin_the_rate_is_divided_anew_at_once_and_only_once() -> None:
@@ -70,7 +82,7 @@ def test_when_bodies_begin_the_rate_is_divided_anew_at_once_and_only_once() -> N
         await asyncio.sleep(0.4 * TICK_S)
         client.waiting = (1, 2)
         for _ in range(5):
-            pacer.begins()
+            begin(pacer)
         await asyncio.sleep(0.5 * TICK_S)
         (_, first), (at_s, second) = client.told
         assert list(first) == [1]
@@ -87,7 +99,7 @@ def test_among_many_connections_it_waits_longer() -> None:
         client = Told()
         client.waiting = tuple(range(2 * FEW))
         pacer = started(client)
-        pacer.begins()
+        begin(pacer)
         await asyncio.sleep(0.5 * TICK_S)
         assert [at_s for at_s, _ in client.told] == pytest.approx([0.0, 2.0 * BEGUN_S])
         pacer.stop()
@@ -100,9 +112,7 @@ def test_a_bound_that_is_set_or_lifted_meanwhile_counts_from_the_next_tick() -> 
         client = Told()
         client.waiting = (1, 2)
         pace = Pace()
-        courtesy = Courtesy("full", CappedWindow(FixedWindow(10)))
-        pacer = Pacer(client, courtesy, Gate(), pace, asyncio.get_running_loop().time)
-        pacer.start()
+        pacer = started(client, pace)
         await asyncio.sleep(1.5 * TICK_S)
         assert client.told[-1][1] == {}
         pace.max_bandwidth = "20MB/s"
@@ -116,14 +126,40 @@ def test_a_bound_that_is_set_or_lifted_meanwhile_counts_from_the_next_tick() -> 
     in_virtual_time(main())
 
 
+def test_who_waits_hears_of_a_bound_that_rises_and_of_no_other() -> None:
+    class Decides(Courtesy):
+        bounds = iter((4.0, 4.0, 6.0, 5.0, math.inf, math.inf))
+
+        def decide(self, *_: object, now: float) -> Decision:
+            return Decision(math.inf, Paces(), next(self.bounds), PaceReport(at_s=now, share="", state=""))
+
+    async def main() -> None:
+        heard: list[float] = []
+        pacer = Pacer(
+            Told(),
+            Decides("full", FixedWindow(10)),
+            Gate(lambda _: None),
+            Pace(),
+            asyncio.get_running_loop().time,
+            room=lambda: heard.append(pacer.max_requests),
+            fail=reraise,
+        )
+        pacer.start()
+        await asyncio.sleep(5.5 * TICK_S)
+        pacer.stop()
+        assert heard == [6.0, math.inf]
+
+    in_virtual_time(main())
+
+
 def test_after_the_run_connections_are_free_and_nothing_is_due() -> None:
     async def main() -> None:
         client = Told()
         pacer = started(client)
-        pacer.begins()
+        begin(pacer)
         pacer.stop()
         told = len(client.told)
-        pacer.begins()
+        begin(pacer)
         await asyncio.sleep(10.0 * TICK_S)
         assert client.told[told:] == []
         assert client.ended
@@ -146,12 +182,11 @@ class Breaks(Told):
 def test_what_goes_wrong_in_a_timer_of_the_pacer_ends_the_run(begins: bool) -> None:
     async def main() -> None:
         client = Breaks()
-        pacer = started(client)
         errors: list[BaseException] = []
-        pacer.on_error = errors.append
+        pacer = started(client, fail=errors.append)
         client.broken = True
         if begins:
-            pacer.begins()
+            begin(pacer)
         await asyncio.sleep((0.5 if begins else 1.5) * TICK_S)
         pacer.stop()
         assert [str(error) for error in errors] == ["out of order"]
@@ -159,14 +194,15 @@ def test_what_goes_wrong_in_a_timer_of_the_pacer_ends_the_run(begins: bool) -> N
     in_virtual_time(main())
 
 
-@pytest.mark.parametrize(("size", "called"), [(SMALL_BYTES, 0), (SMALL_BYTES + 1, 1)])
-def test_only_what_is_not_small_counts_as_a_body_that_begins(size: int, called: int) -> None:
-    begun: list[float] = []
-
+@pytest.mark.parametrize(("size", "divisions"), [(SMALL_BYTES, 0), (SMALL_BYTES + 1, 1)])
+def test_only_what_is_not_small_counts_as_a_body_that_begins(size: int, divisions: int) -> None:
     async def main() -> None:
-        client = GatedClient(Seen(), Gate(), lambda: begun.append(math.nan))
-        operation = Operation(name="PutObject", bucket="b", key="k", body=bytes(size))
-        await client.send(operation, Trace(SendOptions(1.0), lambda: 0.0))
+        client = Told()
+        pacer = started(client)
+        told = len(client.told)
+        begin(pacer, size)
+        await asyncio.sleep(0.5 * TICK_S)
+        assert len(client.told) == told + divisions
+        pacer.stop()
 
-    asyncio.run(main())
-    assert len(begun) == called
+    in_virtual_time(main())

@@ -82,9 +82,7 @@ class Rig:
         controls = Controls(AdaptiveTimeout(config), Retry(0), FixedWindow(WINDOW), outage=self.outage)
         runtime = Runtime(loop.time, random.Random(1), cast("Any", None), cast("Any", None))
         events = Events()
-        given = Given(
-            "bucket", config, controls, runtime, cast("Any", None), None, None, events, lambda: None
-        )
+        given = Given("bucket", config, controls, runtime, cast("Any", None), None, None, events)
         client = cast("Client", self.store)
         surroundings = Surroundings(
             client,

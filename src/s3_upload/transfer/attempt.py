@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from s3_upload.control.waiting.timeouts import Timeout, Timeouts
+from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.errors import AttemptError
 from s3_upload.http import Response
 from s3_upload.http1.trace import SendOptions, Trace
@@ -28,18 +28,19 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class Attempts:
-    """Makes attempts with one client under one timeout algorithm. `lease`: see `SendOptions`."""
+    """Makes attempts with one client. `timeouts_of`: what the next or present attempt of a request is
+    allowed, by what is known now.  `lease`: see `SendOptions`."""
 
     def __init__(
         self,
         client: Client,
-        timeout: Timeout,
+        timeouts_of: Callable[[Request], Timeouts],
         watchdog: Watchdog,
         now: Callable[[], float],
         lease: object = None,
     ) -> None:
         self._client = client
-        self._timeout = timeout
+        self._timeouts_of = timeouts_of
         self._watchdog = watchdog
         self._now = now
         self._lease = lease
@@ -50,7 +51,7 @@ class Attempts:
         While it lasts, the attempt is in `request.in_flight`.
         """
         operation = request.operation
-        timeouts = timeouts_of(self._timeout, request)
+        timeouts = self._timeouts_of(request)
         # A hedge, and a retry after what casts doubt on the connection, take a new one, to another address
         # if there is one.
         options = SendOptions(timeouts.connect_s, hedge or request.fresh, request.avoid, self._lease)
@@ -76,12 +77,6 @@ class Attempts:
             request.in_flight.remove(attempt)
         report = report_of(attempt, response, failure, ended_s=self._now())
         return Outcome(report, response if failure is None else None, failure, trace)
-
-
-def timeouts_of(timeout: Timeout, request: Request) -> Timeouts:
-    """What the next or present attempt of `request` is allowed, by what is known now."""
-    operation = request.operation
-    return timeout.timeouts(operation=operation.name, body_bytes=len(operation.body), retries=request.retries)
 
 
 def report_of(

@@ -15,6 +15,7 @@ from s3_upload.control.retrying.outage import Outage
 from s3_upload.control.retrying.retry import Retry, Rng
 from s3_upload.control.waiting.timeouts import Timeout
 from s3_upload.observe.events import Events
+from s3_upload.pace import Pace
 from s3_upload.report import PaceReport
 from s3_upload.request_fields import RequestFields
 from s3_upload.sources.source import ObjectSource
@@ -56,8 +57,7 @@ class Runtime(msgspec.Struct, frozen=True):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """See the module's text. `fields_of`: what is said of an object; `pace`: the newest report of the pace,
-    None where nothing holds the run back.  `lease`: the connections of a run that is held back."""
+    """See the module's text. `fields_of`: what is said of an object; `pace`: of a run that is held back."""
 
     bucket: str
     config: UploadConfig
@@ -67,5 +67,8 @@ class Given(msgspec.Struct, frozen=True):
     progress: Progress | None
     notice: Notice | None
     events: Events
-    pace: Callable[[], PaceReport | None]
-    lease: object = None
+    pace: Pace | None = None
+
+    def paced(self) -> PaceReport | None:
+        """The newest report of the pace."""
+        return self.pace.latest if self.pace is not None else None

@@ -8,6 +8,7 @@ from s3_upload.report import SUCCESS, AttemptReport
 from s3_upload.s3.operations import Operation
 from s3_upload.transfer.abort import Unfinished
 from s3_upload.transfer.outages import Outages
+from s3_upload.transfer.pacer import Pacer
 from s3_upload.transfer.rate_line import RateLine
 from s3_upload.transfer.slots import Slots
 
@@ -24,6 +25,7 @@ class Lessons:
         slots: Slots,
         outages: Outages,
         unfinished: Unfinished,
+        pacer: Pacer | None,
     ) -> None:
         self._unfinished = unfinished
         self._timeout = timeout
@@ -31,6 +33,7 @@ class Lessons:
         self._rate = rate
         self._slots = slots
         self._outages = outages
+        self._pacer = pacer
 
     def of(self, operation: Operation, report: AttemptReport) -> bool:
         """Learns from an attempt that has ended and still has its slot.  Returns whether the store may be
@@ -50,3 +53,5 @@ class Lessons:
         self._timeout.observe(report)
         self._rate.observe(operation.key, report)
         self._window.observe(report, now=report.ended_s, in_flight=self._slots.in_use)
+        if self._pacer is not None:
+            self._pacer.observe(report)

@@ -13,14 +13,18 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from s3_upload.control.share.courtesy import Courtesy
+from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.pace import Pace
-from s3_upload.report import ConnectionSample, PaceReport, Paces
+from s3_upload.report import AttemptReport, ConnectionSample, PaceReport, Paces
+from s3_upload.s3.operations import Operation
 from s3_upload.transfer.client import Client, Lease, PacedClient
-from s3_upload.transfer.gate import Gate
+from s3_upload.transfer.gate import SMALL_BYTES, Gate
 from s3_upload.transfer.guard import Fail, guarded
+from s3_upload.transfer.line import Stander
 
 TICK_S = 0.05
 BEGUN_S = 0.002
@@ -58,7 +62,8 @@ def lease_of(client: Client, pacing: str) -> Lease:
 class Pacer:
     """See the module's rules. `start` it with the run, `stop` it with its end.
 
-    `on_error` is told what went wrong in a tick; it is the run's, which begins after the pacer.
+    `lease`: the connections.  `room`: more may be under way.  `fail` ends the run.  `max_requests`: how many
+    may be; math.inf leaves it to the window.
     """
 
     def __init__(
@@ -67,69 +72,93 @@ class Pacer:
         courtesy: Courtesy,
         gate: Gate,
         pace: Pace,
-        clock: Callable[[], float],
+        now: Callable[[], float],
+        *,
+        room: Callable[[], None],
+        fail: Fail,
     ) -> None:
-        self._lease = lease
+        self.lease = lease
         self._courtesy = courtesy
         self._gate = gate
         self._pace = pace
-        self._clock = clock
-        self._epoch_s = clock()
+        self._now = now
+        self._room = room
+        self._fail = fail
+        self.max_requests = math.inf
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.TimerHandle | None = None
         self._connections = 0
-        self._reports: list[PaceReport] = []
+        self.reports: list[PaceReport] = []
+        """For the summary."""
         self._report_every_s = REPORT_S
-        self.on_error: Fail | None = None
-        self._tick = guarded(self._failed, self._act)
+        self._tick = guarded(fail, self._act)
 
     def start(self) -> None:
-        self._act()
+        self._tick()
 
-    def stop(self) -> tuple[PaceReport, ...]:
-        """Returns what there is to report."""
+    def stop(self) -> None:
+        """Nothing is held back any more."""
         for timer in (self._timer, self._soon):
             if timer is not None:
                 timer.cancel()
         self._timer = self._soon = None
         # The connections outlive the run, and belong to whoever takes them next.
-        self._lease.end()
-        self._gate.open()
-        return tuple(self._reports)
+        self.lease.end()
+        self._gate.close()
 
-    def begins(self) -> None:
-        """A body that the kernel paces is about to begin."""
+    @property
+    def waits(self) -> bool:
+        """Whether a request waits for its turn."""
+        return self._gate.waits
+
+    def admit(self, stander: Stander) -> bool:
+        """Whether `stander` may begin now; else it waits here."""
+        if not self._gate.admit(stander):
+            return False
         # Bodies that begin together are divided for once.
-        if self._timer is not None and self._soon is None:
+        big = len(stander.operation.body) > SMALL_BYTES
+        if big and self._timer is not None and self._soon is None:
             delay_s = BEGUN_S * max(1.0, self._connections / FEW)
-            self._soon = self._loop.call_later(delay_s, guarded(self._failed, self._divide))
+            self._soon = self._loop.call_later(delay_s, guarded(self._fail, self._divide))
+        return True
+
+    def give_back(self, operation: Operation) -> None:
+        """What was admitted does not begin after all."""
+        self._gate.give_back(operation)
+
+    def allow(self, limits: Timeouts, body_bytes: int) -> Timeouts:
+        """`limits`, and what the pace takes."""
+        return self._courtesy.allow(limits, body_bytes)
+
+    def observe(self, report: AttemptReport) -> None:
+        """An attempt has ended."""
+        self._courtesy.observe(report)
 
     def _divide(self) -> None:
         self._soon = None
-        self._lease.pace(self._courtesy.divide(self._lease.samples()))
-
-    def _failed(self, error: BaseException) -> None:
-        if self.on_error is None:
-            raise error
-        self.on_error(error)
+        self.lease.pace(self._courtesy.divide(self.lease.samples()))
 
     def _act(self) -> None:
         self._timer = self._loop.call_later(TICK_S, self._tick)
-        now = self._clock() - self._epoch_s
-        decision = self._courtesy.decide(self._lease.samples(), self._pace.bandwidth, now=now)
+        now = self._now()
+        decision = self._courtesy.decide(self.lease.samples(), self._pace.bandwidth, now=now)
         # If one connection does not keep to its pace, big bodies have to wait at the gate as well.
-        by_kernel = self._lease.pace(decision.paces)
+        by_kernel = self.lease.pace(decision.paces)
         self._gate.refill(decision.bytes_per_s, now=now, small_only=by_kernel)
-        self._pace.latest = decision.report
+        self._pace.tell(decision.report)
+        before, self.max_requests = self.max_requests, decision.requests
+        # Now: a request may not end for a long time.
+        if self.max_requests > before:
+            self._room()
         self._connections = decision.report.connections
         self._keep(decision.report)
 
     def _keep(self, report: PaceReport) -> None:
-        if self._reports and report.at_s < self._reports[-1].at_s + self._report_every_s:
+        if self.reports and report.at_s < self.reports[-1].at_s + self._report_every_s:
             return
-        self._reports.append(report)
+        self.reports.append(report)
         # A long run is told as a whole, only coarser: memory stays bounded.
-        if len(self._reports) >= MAX_REPORTS:
-            del self._reports[1::2]
+        if len(self.reports) >= MAX_REPORTS:
+            del self.reports[1::2]
             self._report_every_s *= 2.0

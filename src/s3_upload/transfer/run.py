@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 
-from s3_upload.control.share.courtesy import CappedWindow
 from s3_upload.errors import attach_summary
 from s3_upload.observe.limits import Standing
 from s3_upload.report import UploadSummary
@@ -72,16 +71,13 @@ class Run:
         self._join_reading(surroundings, files)
         self._observer = Observer(
             given.events,
-            Gauges(given.runtime.busy_s, given.runtime.all_busy_s, given.pace),
+            Gauges(given.runtime.busy_s, given.runtime.all_busy_s, given.paced),
             self._sending.watchdog,
             now=self.now,
             stand=self._standing,
             loop=self._loop,
             fail=self.fail,
         )
-        # Its bound grows between requests, of which none may end for long.
-        if isinstance(given.controls.window, CappedWindow):
-            given.controls.window.on_growth = self._more_room
 
     def _join_reading(self, run: Surroundings, files: Sources) -> None:
         given, client, config = run.given, run.client, run.given.config
@@ -145,6 +141,9 @@ class Run:
 
     async def run(self) -> UploadSummary:
         """Until everything is uploaded, failed or skipped. Raises what stops the run."""
+        pacer = self._sending.pacer
+        if pacer is not None:
+            pacer.start()
         self._reading.top_up()
         try:
             try:
@@ -152,6 +151,8 @@ class Run:
                 self._observer.finish()
             finally:
                 await undisturbed(self._end_all())  # its time is bounded
+                if pacer is not None:
+                    pacer.stop()
         except BaseException as error:
             attach_summary(error, self._so_far())
             raise
@@ -166,9 +167,13 @@ class Run:
         self._finish(error)
 
     def _so_far(self) -> UploadSummary:
-        waiting, notes = self._sending.waiting, self._sending.verdicts.notes
+        waiting, notes, pacer = self._sending.waiting, self._sending.verdicts.notes, self._sending.pacer
         return self._reporting.summary.summary(
-            self.now(), waiting.budget_wait_s, notes.all(), limits=self._observer.shares()
+            self.now(),
+            waiting.budget_wait_s,
+            notes.all(),
+            pace=pacer.reports if pacer is not None else (),
+            limits=self._observer.shares(),
         )
 
     def _standing(self) -> Standing:
@@ -181,7 +186,7 @@ class Run:
         return Standing(
             requests=slots.in_use,
             max_requests=int(min(slots.capacity, bulk.max_requests)),
-            ready=slots.anybody_stands or bulk.waits,
+            ready=slots.anybody_stands,
             listing=self._reading.listing,
             reading=self._reading.reading,
             away=outages.away,

@@ -9,11 +9,14 @@ import msgspec
 
 from s3_upload.control.retrying.budget import SpeculationBudget
 from s3_upload.control.retrying.outage import Outage
+from s3_upload.control.share.courtesy import Courtesy
+from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.report import AttemptReport
 from s3_upload.transfer.abort import Unfinished
-from s3_upload.transfer.attempt import Attempts, timeouts_of
+from s3_upload.transfer.attempt import Attempts
 from s3_upload.transfer.bulk import BulkLine
 from s3_upload.transfer.client import Client
+from s3_upload.transfer.gate import Gate
 from s3_upload.transfer.given import Given
 from s3_upload.transfer.guard import Fail
 from s3_upload.transfer.hedges import Hedges
@@ -22,6 +25,7 @@ from s3_upload.transfer.lessons import Lessons
 from s3_upload.transfer.line import Stander
 from s3_upload.transfer.memory import Memory
 from s3_upload.transfer.outages import Outages
+from s3_upload.transfer.pacer import Pacer, lease_of
 from s3_upload.transfer.progress import Delivery
 from s3_upload.transfer.rate_line import RateLine
 from s3_upload.transfer.request import Requests
@@ -64,6 +68,7 @@ class Sending(msgspec.Struct, frozen=True):
     outages: Outages
     verdicts: Verdicts
     requests: Requests
+    pacer: Pacer | None
 
     async def close(self) -> None:
         """Nothing is begun any more, and nothing is tried again."""
@@ -90,21 +95,31 @@ def sending_of(run: Surroundings) -> Sending:
         outages.saw(request.operation, report)
         lessons.of_answer(request.operation, report)
 
+    def timeouts_of(request: Request) -> Timeouts:
+        operation, size = request.operation, len(request.operation.body)
+        limits = timeout.timeouts(operation=operation.name, body_bytes=size, retries=request.retries)
+        return limits if pacer is None else pacer.allow(limits, size)
+
+    pacer = _pacer_of(run, put_back)
     rate = RateLine(controls.rates, now, run.loop, put_back, fail)
-    bulk = BulkLine(client, controls.bulk, now, put_back=put_back, room=run.more_room, fail=fail)
+    # Where the pace is bounded, that bounds them all.
+    bound = controls.bulk if pacer is None else None
+    bulk = BulkLine(client, bound, now, put_back=put_back, room=run.more_room, fail=fail)
     waiting = Waiting(controls.retry, now, run.loop, fail)
     watchdog = Watchdog(
         run.loop,
         now,
         budget,
-        timeouts_of=lambda attempt: timeouts_of(timeout, attempt.request),
+        timeouts_of=lambda attempt: timeouts_of(attempt.request),
         hedge=hedge,
         fail=fail,
     )
-    outages = _outages_of(run, outage, waiting, watchdog)
-    slots = Slots(window, rate, bulk, outage=outage, reports=run.reports)
-    lessons = Lessons(timeout, window, rate=rate, slots=slots, outages=outages, unfinished=run.unfinished)
-    attempts = Attempts(client, timeout, watchdog, now, run.given.lease)
+    outages = _outages_of(run, outage, waiting, watchdog, lambda: slots.window_limit)
+    slots = Slots(window, rate, bulk, outage=outage, reports=run.reports, pacer=pacer)
+    lessons = Lessons(
+        timeout, window, rate=rate, slots=slots, outages=outages, unfinished=run.unfinished, pacer=pacer
+    )
+    attempts = Attempts(client, timeouts_of, watchdog, now, pacer.lease if pacer is not None else None)
     verdicts = Verdicts(
         client, controls.retry, run.given.runtime.rng, rate=rate, outages=outages, waiting=waiting
     )
@@ -123,11 +138,22 @@ def sending_of(run: Surroundings) -> Sending:
         now=now,
         changed=run.changed,
     )
-    return Sending(slots, rate, bulk, waiting, watchdog, outages, verdicts, requests)
+    return Sending(slots, rate, bulk, waiting, watchdog, outages, verdicts, requests, pacer)
 
 
-def _outages_of(run: Surroundings, outage: Outage, waiting: Waiting, watchdog: Watchdog) -> Outages:
-    controls = run.given.controls
+def _pacer_of(run: Surroundings, put_back: Callable[[list[Stander]], None]) -> Pacer | None:
+    """For a run that is held back."""
+    given, pace = run.given, run.given.pace
+    if pace is None:
+        return None
+    lease = lease_of(run.client, given.config.pacing)
+    courtesy = Courtesy(pace.share, given.controls.window, blind=not lease.sees)
+    return Pacer(lease, courtesy, Gate(put_back), pace, run.now, room=run.more_room, fail=run.fail)
+
+
+def _outages_of(
+    run: Surroundings, outage: Outage, waiting: Waiting, watchdog: Watchdog, wanted: Callable[[], int]
+) -> Outages:
     return Outages(
         run.client,
         outage,
@@ -137,9 +163,9 @@ def _outages_of(run: Surroundings, outage: Outage, waiting: Waiting, watchdog: W
         fail=run.fail,
         waiting=waiting,
         watchdog=watchdog,
-        observe=controls.timeout.observe,
+        observe=run.given.controls.timeout.observe,
         more_room=run.more_room,
-        wanted=lambda: controls.window.limit,
+        wanted=wanted,
         notice=run.given.notice,
         events=run.given.events,
     )

@@ -6,8 +6,9 @@ Rules:
   holds none.
 * There are as many slots as the window allows, and one more for each hedge: it lends its slot to its copy, so
   the pair counts once.  While the store is away there are none, and after it few (`Outage.room`).
-* What has a slot also has its turn at the rate that the store accepts (`rate_line.py`) and, where it is big,
-  among the big ones (`bulk.py`).  Who lacks one of these waits there, without a slot, and others go past.
+* What has a slot also has its turn at the rate that the store accepts (`rate_line.py`), at the pace that the
+  user bounds (`pacer.py`) and, where it is big, among the big ones (`bulk.py`).  Who lacks one of these waits
+  there, without a slot, and others go past.
 * While the reports of what has ended wait for the user's callable, nothing is begun.
 """
 
@@ -19,6 +20,7 @@ from s3_upload.control.retrying.outage import Outage
 from s3_upload.s3.operations import Operation
 from s3_upload.transfer.bulk import BulkLine
 from s3_upload.transfer.line import Line, Place, Stander
+from s3_upload.transfer.pacer import Pacer
 from s3_upload.transfer.progress import Delivery
 from s3_upload.transfer.rate_line import RateLine
 from s3_upload.transfer.turn import Go, turn
@@ -26,7 +28,8 @@ from s3_upload.transfer.turn import Go, turn
 
 class Slots:
     """See the module's rules. `outage`: how many may be under way by what is known of the store; `reports`:
-    those that wait.  Who changes one of these calls `let_in`.  `in_use`: slots that are taken."""
+    those that wait; `pacer`: that of a run that is held back.  Who changes one of these calls `let_in`.
+    `in_use`: slots that are taken."""
 
     def __init__(
         self,
@@ -36,12 +39,14 @@ class Slots:
         *,
         outage: Outage,
         reports: Delivery,
+        pacer: Pacer | None = None,
     ) -> None:
         self._window = window
         self._rate = rate
         self._bulk = bulk
         self._outage = outage
         self._reports = reports
+        self._pacer = pacer
         self._line = Line()
         self._hedges = 0
         self._closed = False
@@ -49,16 +54,19 @@ class Slots:
 
     @property
     def capacity(self) -> float:
-        return min(self._window.limit + self._hedges, self._outage.room)
+        return min(self.window_limit + self._hedges, self._outage.room)
 
     @property
     def window_limit(self) -> int:
-        return self._window.limit
+        """The window's, or that of the pace."""
+        limit = self._window.limit
+        return limit if self._pacer is None else int(min(limit, self._pacer.max_requests))
 
     @property
     def anybody_stands(self) -> bool:
         """Whether more could be sent at once, were there slots for it."""
-        return self._line.length > 0
+        paced = self._pacer is not None and self._pacer.waits
+        return self._line.length > 0 or self._bulk.waits or paced
 
     @property
     def overfull(self) -> bool:
@@ -93,6 +101,8 @@ class Slots:
         """No attempt is made in a slot, which is still to be left: its turn at the rate is another's."""
         if self._rate.limited:
             self._rate.give_back(operation.key)
+        if self._pacer is not None:
+            self._pacer.give_back(operation)
 
     def lend(self, count: int) -> None:
         """`count` hedges more, or fewer, have a slot of their own."""
@@ -106,10 +116,12 @@ class Slots:
 
     def let_in(self) -> None:
         """Lets in as many as there is room for."""
-        line, window = self._line, self._window
+        line, window, pacer = self._line, self._window, self._pacer
         # The cheapest question first: this is asked twice for each small object.
         while line.length and self.in_use < window.limit + self._hedges:
             if self._closed or self.in_use >= self._outage.room or self._reports.full:
+                return
+            if pacer is not None and self.in_use >= pacer.max_requests + self._hedges:
                 return
             stander = line.pop()
             if self._may_go(stander):
@@ -129,8 +141,9 @@ class Slots:
         limited = rate.limited
         if limited and not rate.admit(stander):
             return False
-        if len(stander.operation.body) > BULK_BYTES and not self._bulk.admit(stander):
-            if limited:
-                rate.give_back(stander.operation.key)
-            return False
-        return True
+        pacer, big = self._pacer, len(stander.operation.body) > BULK_BYTES
+        if (not big or self._bulk.admit(stander)) and (pacer is None or pacer.admit(stander)):
+            return True
+        if limited:
+            rate.give_back(stander.operation.key)
+        return False

@@ -14,8 +14,9 @@ Theory of operation.  Every tick the connections' samples become a `Look` (`link
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -27,7 +28,7 @@ from s3_upload.control.share.in_flight import Requests
 from s3_upload.control.share.link import FLOOR_CONNECTION_BYTES_PER_S, LinkView, Look, Recent
 from s3_upload.control.share.shares import Full, share_of
 from s3_upload.control.waiting.adaptive import SMALL_BYTES
-from s3_upload.control.waiting.timeouts import Timeout, Timeouts
+from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.report import AttemptReport, ConnectionSample, PaceReport, Paces
 from s3_upload.units import Bandwidth
 
@@ -51,55 +52,20 @@ DEFAULT = Tuning()
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """`bytes_per_s` for all connections together (or UNBOUNDED), and the pace of each."""
+    """`bytes_per_s` for all connections together (or UNBOUNDED), and the pace of each; how many `requests`
+    may be in flight (math.inf: as many as the window says)."""
 
     bytes_per_s: float
     paces: Paces
+    requests: float
     report: PaceReport
 
 
-class CappedWindow:
-    """A window algorithm under the bound of step 2 (None: no bound)."""
-
-    def __init__(self, window: Window) -> None:
-        self._window = window
-        self._bound: int | None = None
-        self.acked_bytes = 0
-        """Of bodies, in attempts that succeeded."""
-        self.on_growth: Callable[[], None] = lambda: None
-        """Called when the bound has let more in: no request ends that would show it."""
-
-    @property
-    def limit(self) -> int:
-        return self.unbound if self._bound is None else min(self.unbound, self._bound)
-
-    @property
-    def unbound(self) -> int:
-        """The window's own limit."""
-        return self._window.limit
-
-    @property
-    def bound(self) -> int | None:
-        return self._bound
-
-    @bound.setter
-    def bound(self, bound: int | None) -> None:
-        # Waiting requests must hear of a higher bound now: a request may not end for a long time.
-        before, self._bound = self.limit, bound
-        if self.limit > before:
-            self.on_growth()
-
-    def observe(self, report: AttemptReport, *, now: float, in_flight: int) -> None:
-        self.acked_bytes += report.body_bytes if report.succeeded else 0
-        self._window.observe(report, now=now, in_flight=in_flight)
-
-
 class Courtesy:
-    """The decisions of one run. `share`: "background", "fair" or "full"; `blind`: there are no samples."""
+    """The decisions of one run. `share`: "background", "fair" or "full"; `window`: what bounds the requests
+    besides; `blind`: there are no samples."""
 
-    def __init__(
-        self, share: str, window: CappedWindow, *, blind: bool = False, tuning: Tuning = DEFAULT
-    ) -> None:
+    def __init__(self, share: str, window: Window, *, blind: bool = False, tuning: Tuning = DEFAULT) -> None:
         self.share = share
         self._tuning = tuning
         self._window = window
@@ -107,6 +73,7 @@ class Courtesy:
         # Without samples no share can be computed. One request at a time replaces it (step 5).
         self._share = Full() if blind else share_of(share, tuning.background, tuning.fair)
         self._blind = blind
+        self._acked_bytes = 0  # of bodies, in attempts that succeeded
         self._acked: deque[tuple[float, int]] = deque()
         self._cap = Cap(blind=blind, tuning=tuning.cap)
         self._requests = Requests(tuning.in_flight)
@@ -117,7 +84,7 @@ class Courtesy:
     def decide(
         self, samples: Sequence[ConnectionSample], bandwidth: Bandwidth | None, *, now: float
     ) -> Decision:
-        """Decides for the time until the next tick, and sets the bound of the window."""
+        """Decides for the time until the next tick."""
         look = self._blind_look(now) if self._blind else self._view.look(samples, now=now)
         share_rate = self._share.decide(look, now=now)
         cap_rate = self._cap.rate(bandwidth, look, now=now)
@@ -126,7 +93,6 @@ class Courtesy:
             bound = 1 if self.share != "full" else None
         else:
             bound = self._bound(look, rate, cap_rate, now)
-        self._window.bound = bound
         self._rate, self._at_s = rate, now
         # The cap corrects a missing rate itself, so the boost must not add to it.
         if rate < UNBOUNDED:
@@ -142,7 +108,7 @@ class Courtesy:
             connections=look.connections,
             requests=bound or 0,
         )
-        return Decision(rate, self.divide(samples), report)
+        return Decision(rate, self.divide(samples), math.inf if bound is None else bound, report)
 
     def _bound(self, look: Look, rate: float, cap_rate: float, now: float) -> int | None:
         """Step 2."""
@@ -151,11 +117,11 @@ class Courtesy:
         if share.yields:
             return self._requests.rest(now)
         reclaims, due = min(share.reclaims, cap_rate), min(rate, share.due)
-        return self._requests.decide(look, rate, self._window.unbound, now=now, reclaims=reclaims, due=due)
+        return self._requests.decide(look, rate, self._window.limit, now=now, reclaims=reclaims, due=due)
 
     def _blind_look(self, now: float) -> Look:
         """A look made of finished requests alone (step 5)."""
-        acked_bytes = self._window.acked_bytes
+        acked_bytes = self._acked_bytes
         self._acked.append((now, acked_bytes))
         while self._acked[0][0] < now - self._tuning.blind_rate_s:
             self._acked.popleft()
@@ -172,26 +138,14 @@ class Courtesy:
         self._paces.add(min(apart.values(), default=each), now=self._at_s, over_s=self._tuning.slowest_s)
         return Paces(each_bytes_per_s=each, apart=apart, heedless=self._share.heedless)
 
-    def slowed_s(self, body_bytes: int) -> float:
-        """How long the pace alone may delay the bytes of a body, in seconds (step 4)."""
-        return body_bytes / self._paces.least
+    def observe(self, report: AttemptReport) -> None:
+        """An attempt has ended."""
+        self._acked_bytes += report.body_bytes if report.succeeded else 0
 
-
-class PacedTimeout:
-    """A timeout algorithm that allows for the pace: step 4 of the module's theory."""
-
-    def __init__(self, timeout: Timeout, courtesy: Courtesy) -> None:
-        self._timeout = timeout
-        self._courtesy = courtesy
-
-    @property
-    def est_MBps(self) -> float:  # noqa: N802 - the unit's spelling
-        return self._timeout.est_MBps
-
-    def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
-        limits = self._timeout.timeouts(operation=operation, body_bytes=body_bytes, retries=retries)
+    def allow(self, limits: Timeouts, body_bytes: int) -> Timeouts:
+        """`limits`, and what the pace takes (step 4)."""
         # The timers of a larger body start when it is acknowledged, after the pace has let it through.
-        slowed_s = self._courtesy.slowed_s(body_bytes) if body_bytes <= SMALL_BYTES else 0.0
+        slowed_s = self.slowed_s(body_bytes) if body_bytes <= SMALL_BYTES else 0.0
         return Timeouts(
             limits.connect_s,
             limits.total_s + body_bytes / FLOOR_CONNECTION_BYTES_PER_S,
@@ -201,5 +155,6 @@ class PacedTimeout:
             limits.look_s,
         )
 
-    def observe(self, report: AttemptReport) -> None:
-        self._timeout.observe(report)
+    def slowed_s(self, body_bytes: int) -> float:
+        """How long the pace alone may delay the bytes of a body, in seconds (step 4)."""
+        return body_bytes / self._paces.least
