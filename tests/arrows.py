@@ -64,7 +64,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "__main__": {"cli"},
     "__init__": LEAVES
-    | {"account", "api", "calls", "clients", "http1", "job", "observe", "running", "s3", "sources"}
+    | {"account", "api", "bucket", "calls", "clients", "http1", "job", "observe", "running", "s3", "sources"}
     | {"syncing", "transfer"},
 }
 """What each folder or module of the package may import of the package, types included."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from s3_upload.account.settings import ChecksumMode
     from s3_upload.api import DefaultRequest, s3_upload_files
+    from s3_upload.bucket.verify import Mark, Verified
     from s3_upload.calls import start_upload, upload, upload_async
     from s3_upload.clients.s3 import S3Client
     from s3_upload.config import UploadConfig
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from s3_upload.sources.selecting import Filter
     from s3_upload.sources.source import BinaryFile, Chunk, Chunks, ObjectSource
     from s3_upload.sources.walk import files_recursive
-    from s3_upload.syncing import list_objects, sync_files
+    from s3_upload.syncing import list_objects, sync_files, verify_files
     from s3_upload.transfer.client import Client
     from s3_upload.transfer.outages import Notice
     from s3_upload.transfer.progress import Progress
@@ -86,6 +87,7 @@ __all__ = [
     "Listener",
     "Listening",
     "LookUp",
+    "Mark",
     "Notice",
     "ObjectBegun",
     "ObjectEnded",
@@ -113,6 +115,7 @@ __all__ = [
     "UploadSources",
     "UploadSummary",
     "UploadsFailed",
+    "Verified",
     "__version__",
     "content_type_by_name",
     "files_recursive",
@@ -122,10 +125,12 @@ __all__ = [
     "sync_files",
     "upload",
     "upload_async",
+    "verify_files",
 ]
 
 _NAMES_IN = {
     "api": ("DefaultRequest", "s3_upload_files",),
+    "bucket.verify": ("Mark", "Verified",),
     "calls": ("start_upload", "upload", "upload_async",),
     "clients.s3": ("S3Client",),
     "config": ("UploadConfig",),
@@ -155,7 +160,7 @@ _NAMES_IN = {
     "account.settings": ("ChecksumMode",),
     "sources.source": ("BinaryFile", "Chunk", "Chunks", "ObjectSource",),
     "sources.walk": ("files_recursive",),
-    "syncing": ("list_objects", "sync_files",),
+    "syncing": ("list_objects", "sync_files", "verify_files",),
     "http1.resolve": ("LookUp",),
     "http1.tls": ("ClientCertificate",),
 }  # fmt: skip

@@ -102,9 +102,7 @@ class Job:
             return await self._run((*self.listening, screen), pace)
 
     async def _run(self, listening: tuple[Listening, ...], pace: Pace | None) -> UploadSummary:
-        opened: AbstractAsyncContextManager[Client]
-        opened = self.own_client if self.own_client is not None else nullcontext(self._given())
-        async with opened as client:
+        async with self.opened() as client:
             summary = await s3_upload_files(
                 client,
                 self.destination.bucket,
@@ -118,9 +116,12 @@ class Job:
         notes = (*summary.notes, self.nothing) if self.nothing else summary.notes
         return msgspec.structs.replace(summary, notes=notes)
 
-    def _given(self) -> Client:
+    def opened(self) -> AbstractAsyncContextManager[Client]:
+        """The client: ours is closed behind it."""
+        if self.own_client is not None:
+            return self.own_client
         assert self.client is not None
-        return self.client
+        return nullcontext(self.client)
 
 
 def prepare(

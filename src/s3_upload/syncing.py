@@ -1,20 +1,23 @@
-"""`sync_files`, `list_objects`: the calls about what a bucket has already."""
+"""`sync_files`, `verify_files`, `list_objects`: the calls about what a bucket has already."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import nullcontext
-from typing import Any, Unpack
+from contextlib import aclosing, nullcontext
+from typing import Any, Literal, Unpack
 
 from s3_upload.api import DefaultRequest
 from s3_upload.bucket.asking import Asker, Patience
 from s3_upload.bucket.compare import CompareBy, checked_compare
 from s3_upload.bucket.listing import Lister, objects_of, refuse_unordered
 from s3_upload.bucket.sync import Sync, asking_fields
+from s3_upload.bucket.verify import Verified, verified
 from s3_upload.checks import must_be
+from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
-from s3_upload.job import Progress, Settings, UploadSources, check_client, own_client, prepare
+from s3_upload.errors import ConfigError
+from s3_upload.job import Job, Progress, Settings, UploadSources, check_client, own_client, prepare
 from s3_upload.observe.events import Listener, Listening
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import RequestFields
@@ -107,6 +110,57 @@ async def sync_files(
     sync = Sync(job.destination, by, job.config, fields=asking_fields(fields))
     summary = await dataclasses.replace(job, sift=sync.changed, walk=None).run()
     return sync.told(summary)
+
+
+def verify_files(
+    sources: UploadSources,
+    destination: str,
+    *,
+    compare: Literal["checksum", "size"] = "checksum",
+    download: bool = False,
+    fields: RequestFields | None = None,
+    exclude: str | Iterable[str] = (),
+    include: str | Iterable[str] = (),
+    filter: Filter | None = None,
+    follow_symlinks: bool = True,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
+    credentials: Credentials | None = None,
+    proxy: str | None = None,
+    client: Client | None = None,
+    config: UploadConfig | None = None,
+) -> AsyncGenerator[Verified, None]:
+    """Compares sources with what is below the destination, and uploads nothing: a `Verified` for every key.
+
+        async for one in verify_files("photos", "s3://my-bucket/holidays"):
+            if one.mark != "=":
+                print(one.mark, one.key, one.reason)
+
+    `compare`: "checksum", by size and by what the store keeps of the objects, as `sync_files` does; "size".
+    `download`: objects are read back, and compared byte by byte.  Other arguments: see `sync_files`.  Raises
+    `ConfigError` at once, and `RunError` while it is read.
+    """
+    arguments = locals()
+    by = checked_compare(arguments.pop("compare"))
+    must_be("download", arguments.pop("download"), bool, "True or False")
+    if download and client is not None and not isinstance(client, S3Client):
+        raise ConfigError(
+            "download: takes an S3Client, or none: an SDK's client cannot read objects back here"
+        )
+    place = Destination.parse(destination)
+    sync = Sync(
+        place, by, config or UploadConfig(), fields=asking_fields(fields), whole=True, downloads=download
+    )
+    arguments |= dict.fromkeys(("progress", "events", "default_request", "content_types"))
+    job = prepare(**arguments, settings={}, any_loop=False, in_order=True)
+    return _verified(job, sync)
+
+
+async def _verified(job: Job, sync: Sync) -> AsyncGenerator[Verified, None]:
+    async with job.opened() as client, aclosing(verified(sync, client, job.files)) as found:
+        async for one in found:
+            yield one
 
 
 async def _objects(

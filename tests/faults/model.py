@@ -21,6 +21,7 @@ from tests.faults.listing import page_of
 _PART = re.compile(rb"<Part>(.*?)</Part>", re.DOTALL)
 _NUMBER = re.compile(rb"<PartNumber>\s*(\d+)\s*</PartNumber>")
 _ETAG = re.compile(rb"<ETag>\s*(?:&quot;|&#34;|\")?([0-9a-f]+)(?:&quot;|&#34;|\")?\s*</ETag>")
+_RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 _HASH = re.compile(r"[0-9a-f]{64}")
 MIN_PART_BYTES = 5 << 20
 DIGESTS: dict[str, Callable[[bytes], bytes]] = {
@@ -156,6 +157,9 @@ class S3Model:
         if request.query.get("partNumber") == "1" and stored.part_size:
             headers["Content-Length"] = str(min(stored.part_size, stored.size))
             headers["x-amz-mp-parts-count"] = str(-(-stored.size // stored.part_size))
+        if (span := _RANGE.fullmatch(request.headers.get("range", ""))) is not None:
+            body = stored.body[int(span[1]) : int(span[2]) + 1]
+            return Answer(206, {**headers, "Content-Length": str(len(body))}, body)
         return Answer(200, headers, stored.body)
 
     def _create_upload(self, request: Request) -> Answer:

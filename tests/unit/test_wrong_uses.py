@@ -196,7 +196,7 @@ def test_one_line_says_what_is_wrong_and_what_to_do(
         # --dryrun keeps what would pass by mistake from being sent
         flags = (
             []
-            if words.startswith(("serve", "completion", "perf-data", "report", "sync", "--"))
+            if words.startswith(("serve", "completion", "perf-data", "report", "sync", "verify", "--"))
             or " -- " in words
             else ["--dryrun"]
         )

@@ -23,6 +23,8 @@ COMPARE_BY: tuple[CompareBy, ...] = ("time", "size", "checksum")
 SAME = ""
 NEW, LARGER, SMALLER, NEWER, DIFFERS = "new", "larger", "smaller", "newer", "checksum differs"
 """Why a source is uploaded: what it is, beside its object."""
+CANNOT_BE_READ = "cannot be read"
+"""A file that shows only when it is read that it cannot be."""
 UNKNOWN = "of unknown size"
 """A stream, of which only the upload shows what it is."""
 
@@ -53,13 +55,16 @@ class Pair(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What becomes of a pair: `reason` is SAME, or why the source is uploaded. `unproven`: why no checksum
-    tells, where one was asked for; then size and time have decided."""
+    """What becomes of a pair: `reason` is SAME, or why the source is uploaded.
+
+    `because`: why no checksum tells, where one was asked for, so that size and time have decided; or why the
+    source cannot be read.
+    """
 
     local: Local
     found: ListedObject | None
     reason: str
-    unproven: str = ""
+    because: str = ""
 
 
 def by_size(local: Local, found: ListedObject | None) -> str:

@@ -15,7 +15,16 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import NamedTuple
 
-from s3_upload.bucket.compare import CompareBy, Decision, Joined, Local, Pair, by_size, by_time
+from s3_upload.bucket.compare import (
+    CANNOT_BE_READ,
+    CompareBy,
+    Decision,
+    Joined,
+    Local,
+    Pair,
+    by_size,
+    by_time,
+)
 from s3_upload.bucket.listing import Lister
 from s3_upload.bucket.looking import Looked
 from s3_upload.bucket.proof import Judge, Unproven
@@ -121,8 +130,8 @@ class Comparison:
             return Decision(local, found, await self._judge(local, found))
         except Unproven as unproven:
             return Decision(local, found, by_time(local, found), str(unproven))
-        except SourceError:  # the upload says what is wrong with it
-            return Decision(local, found, "cannot be read")
+        except SourceError as error:
+            return Decision(local, found, CANNOT_BE_READ, str(error))
 
 
 async def _close(iterator: AsyncIterator[object]) -> None:

@@ -12,7 +12,7 @@ In this order, until one of them decides:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.checksum import ALGORITHMS, COMPOSITE, MD5, check_algorithm, header_of, running
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
 from s3_upload.s3.operations.list_objects_v2 import ListedObject
-from s3_upload.sources.files import pieces_of
+from s3_upload.sources.files import SUM_BYTES, pieces_of
 from s3_upload.threads import DaemonThreads
 
 _SSE = "x-amz-server-side-encryption"
@@ -156,18 +156,22 @@ class Prover:
         return int(size) if is_part and size.isascii() and size.isdigit() else 0
 
 
-def _pieces(local: Local) -> Iterable[Buffer]:
+def pieces_of_local(local: Local) -> Iterator[Buffer]:
+    """The bytes of a source, SUM_BYTES at a time, in a thread that may wait. Raises `SourceError`."""
     source = local.source
-    if source.body is not None:
-        return (source.body,)
     assert local.size is not None
-    return pieces_of(source.path, local.size)
+    if source.body is None:
+        yield from pieces_of(source.path, local.size)
+        return
+    body = memoryview(source.body)
+    for start in range(0, len(body), SUM_BYTES):
+        yield body[start : start + SUM_BYTES]
 
 
 def _digests(local: Local, sizes: Sequence[int], algorithm: str) -> list[tuple[bytes, int]]:
     """See `Sums`. Raises `SourceError`."""
     sums = Sums(sizes, partial(running, algorithm))
-    for piece in _pieces(local):
+    for piece in pieces_of_local(local):
         sums.add(piece)
     return sums.digests()
 

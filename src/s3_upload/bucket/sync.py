@@ -10,11 +10,12 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 import msgspec
 
 from s3_upload.bucket.asking import Asker, Patience
-from s3_upload.bucket.compare import CompareBy
+from s3_upload.bucket.compare import CANNOT_BE_READ, CompareBy
 from s3_upload.bucket.comparison import Compared, Comparison
+from s3_upload.bucket.download import Downloader
 from s3_upload.bucket.listing import Lister, refuse_unordered
 from s3_upload.bucket.looking import Looked, Looking
-from s3_upload.bucket.proof import Prover
+from s3_upload.bucket.proof import Judge, Prover
 from s3_upload.config import UploadConfig
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import NO_FIELDS, RequestFields
@@ -42,7 +43,8 @@ class Sync:
     """One comparison of sources with what is below `destination`.
 
     `by`: what counts as different (`compare.py`).  `fields`: what requests have to say (who pays, the key of
-    SSE-C).  `whole`: what only the bucket has is told, too.
+    SSE-C).  `whole`: what only the bucket has is told, too.  `downloads`: what has the same size is read
+    back, whatever the store keeps of it.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Sync:
         fields: RequestFields = NO_FIELDS,
         patience: Patience | None = None,
         whole: bool = False,
+        downloads: bool = False,
     ) -> None:
         refuse_unordered(destination.bucket)
         self._destination = destination
@@ -62,6 +65,7 @@ class Sync:
         self._fields = fields
         self._patience = patience or Patience.of(config)
         self._whole = whole
+        self.downloads = downloads
         self.unchanged = 0
         """Sources whose objects are as they are."""
         self.unproven: dict[str, int] = {}
@@ -86,7 +90,7 @@ class Sync:
                 Lister(asker, bucket, self._fields),
                 prefix,
                 self._by,
-                Prover(asker, bucket, hashes, ours=config.part_size, fields=self._fields).reason,
+                self._judge(asker, hashes),
                 after=after,
                 whole=self._whole,
             ).run()
@@ -100,6 +104,12 @@ class Sync:
             await batches.aclose()
             looks.close()
             hashes.close()
+
+    def _judge(self, asker: Asker, threads: DaemonThreads) -> Judge:
+        bucket = self._destination.bucket
+        if self.downloads:
+            return Downloader(asker, bucket, threads, self._fields).reason
+        return Prover(asker, bucket, threads, ours=self._config.part_size, fields=self._fields).reason
 
     async def changed(self, client: Client, files: Files) -> AsyncGenerator[ObjectSource, None]:
         """The sources that are to be uploaded."""
@@ -131,8 +141,8 @@ class Sync:
     def _count(self, compared: Compared) -> None:
         for decision in compared.decisions:
             self.unchanged += not decision.reason
-            if decision.unproven:
-                self.unproven[decision.unproven] = self.unproven.get(decision.unproven, 0) + 1
+            if decision.because and decision.reason != CANNOT_BE_READ:
+                self.unproven[decision.because] = self.unproven.get(decision.because, 0) + 1
 
     def _place(self, first: Looked | None) -> tuple[str, str]:
         """What the keys to be listed begin with, and the key behind which they begin to be of interest."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from s3_upload.cli import from_profile, render, session
-from s3_upload.cli.compare_options import CompareOptions
+from s3_upload.cli.compare_options import CompareOptions, VerifyOptions
 from s3_upload.cli.display import Display, Kind, kind_of
 from s3_upload.cli.objects import flag
 from s3_upload.cli.options import StoreOptions, UploadOptions
@@ -58,6 +58,7 @@ app = App(
 Options = Annotated[UploadOptions, Parameter(name="*")]
 _NO_FLAGS = UploadOptions()
 _AS_AWS = CompareOptions()
+_ALL_OF_IT = VerifyOptions()
 
 
 @app.default
@@ -96,6 +97,27 @@ def sync(
     return session.run(
         _paths_job(paths, destination, words[-1], options, sync_with(destination, how, options))
     )
+
+
+@app.command
+def verify(
+    *words: Annotated[
+        str, Parameter(name="SRC... DEST", help="Files and directories; where they are: s3://BUCKET/PREFIX.")
+    ],
+    how: Annotated[VerifyOptions, Parameter(name="*")] = _ALL_OF_IT,
+    options: Options = _NO_FLAGS,
+) -> int:
+    """Compare what is in the bucket with the sources, and upload nothing."""
+    from s3_upload.cli.verifying import verify as compare
+
+    paths, destination = split_words(words, command_names())
+    if STDIN in paths:
+        raise UsageError("-: what comes in by stdin cannot be compared: give files or directories")
+    if options.output.json:
+        require_stdout("--json")
+    filters, links = options.sources.filters(), options.sources.follow_symlinks
+    mapped = partial(map_paths, paths, destination, filters, follow_symlinks=links, in_order=True)
+    return compare(_found(mapped)[0], destination, how, options)
 
 
 def _paths_job(

@@ -26,3 +26,19 @@ class CompareOptions:
     @property
     def by(self) -> Literal["time", "size", "checksum"]:
         return "size" if self.size_only else self.compare or "time"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """How to compare, and whom to tell."""
+
+    size_only: Annotated[bool, flag("Compare sizes alone.")] = False
+    download: Annotated[bool, flag("Read the objects back, and compare every byte.")] = False
+    one_way: Annotated[bool, flag("What only the bucket has is no difference, and is not told.")] = False
+    combined: Annotated[
+        str | None, flag("Write a line for every key here: =, -, +, * or !, and the key; - for stdout.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.size_only and self.download:
+            raise UsageError("--size-only and --download do not go together: leave one out")

@@ -51,6 +51,7 @@ About the objects
 
 Commands (more by s3-upload COMMAND --help)
   sync         upload only what is missing or different
+  verify       compare what is there with the sources, upload nothing
   perf-data    upload a directory N times, print how each object fared
   report       make a page with charts of what --json said of a run
   serve        run a small S3 store on this machine, to try things out
@@ -86,7 +87,24 @@ newer, checksum differs. Nothing is ever deleted, neither here nor there.
                        a note says so
 It takes the permission s3:ListBucket; --compare checksum also s3:GetObject."""
 
-OWN = {"sync": SYNC, "perf-data": PERF_DATA}
+VERIFY = """\
+Usage: s3-upload verify [FLAGS] SRC... s3://BUCKET/PREFIX
+
+Compares what is below PREFIX with the sources by size and checksum, and uploads
+nothing. A line is said for each difference; the exit code is 1 where there is
+one. Keys and flags are those of an upload (s3-upload --help).
+
+  --size-only       compare sizes alone
+  --download        read the objects back, and compare every byte
+  --one-way         what only the bucket has is no difference
+  --combined FILE   write a line for every key: its mark, a blank and the key
+                    (-: to stdout)
+  =  the same   *  different    +  only at the source   -  only in the bucket
+  !  cannot be read
+Checksums are those that the store keeps (s3-upload sync --help). It takes the
+permissions s3:ListBucket and s3:GetObject."""
+
+OWN = {"sync": SYNC, "verify": VERIFY, "perf-data": PERF_DATA}
 """Commands with a text of their own."""
 FLAGS = ("--help", "-h")
 TOPICS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-COMMANDS = ("sync", "perf-data", "report", "serve", "config", "completion")
+COMMANDS = ("sync", "verify", "perf-data", "report", "serve", "config", "completion")
 """Known here, since the parser is not loaded for every word."""
 BUCKETS = "completion-buckets"
 """What the scripts for completion call: no help names it."""

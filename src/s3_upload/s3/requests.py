@@ -201,6 +201,8 @@ class RequestEncoder:
         if operation.fields is not NO_FIELDS:
             said = field_headers(operation.fields, operation.name)
         said.update(kind.headers)
+        if kind.headers_of is not None:
+            said.update(kind.headers_of(operation))
         if checksum is not None:
             said |= self._checksum_headers(checksum)
         headers = {name: value.replace("%", "%%") for name, value in said.items()}

@@ -12,6 +12,7 @@ from s3_upload.s3.operations import (
     create_bucket,
     create_multipart_upload,
     create_session,
+    get_object,
     head_bucket,
     head_object,
     list_buckets,
@@ -25,10 +26,10 @@ from s3_upload.s3.operations.operation import Checksum, CompletedPart, Operation
 
 __all__ = [
     "ABORT_MULTIPART_UPLOAD", "ASKING", "BEGINS_OBJECT", "BODILESS", "CARRIES_DATA",
-    "COMPLETE_MULTIPART_UPLOAD", "CREATE_BUCKET", "CREATE_MULTIPART_UPLOAD", "CREATE_SESSION", "HEAD_BUCKET",
-    "HEAD_OBJECT", "HEDGED", "LIST_BUCKETS", "LIST_OBJECTS_V2", "LIST_PARTS", "MAKES_OBJECT", "NOT_TWICE",
-    "OF_BUCKETS", "OPERATIONS", "PUT_OBJECT", "UPLOAD_PART", "Checksum", "CompletedPart", "Operation",
-    "OperationKind", "Page",
+    "COMPLETE_MULTIPART_UPLOAD", "CREATE_BUCKET", "CREATE_MULTIPART_UPLOAD", "CREATE_SESSION", "GET_OBJECT",
+    "HEAD_BUCKET", "HEAD_OBJECT", "HEDGED", "LIST_BUCKETS", "LIST_OBJECTS_V2", "LIST_PARTS", "MAKES_OBJECT",
+    "NOT_TWICE", "OF_BUCKETS", "OPERATIONS", "PUT_OBJECT", "UPLOAD_PART", "Checksum", "CompletedPart",
+    "Operation", "OperationKind", "Page",
 ]  # fmt: skip
 
 _KINDS: tuple[OperationKind, ...] = (
@@ -37,6 +38,7 @@ _KINDS: tuple[OperationKind, ...] = (
     upload_part.KIND,
     complete_multipart_upload.KIND,
     abort_multipart_upload.KIND,
+    get_object.KIND,
     head_object.KIND,
     list_parts.KIND,
     head_bucket.KIND,
@@ -53,6 +55,7 @@ CREATE_MULTIPART_UPLOAD = create_multipart_upload.KIND.name
 UPLOAD_PART = upload_part.KIND.name
 COMPLETE_MULTIPART_UPLOAD = complete_multipart_upload.KIND.name
 ABORT_MULTIPART_UPLOAD = abort_multipart_upload.KIND.name
+GET_OBJECT = get_object.KIND.name
 HEAD_OBJECT = head_object.KIND.name
 LIST_PARTS = list_parts.KIND.name
 HEAD_BUCKET = head_bucket.KIND.name

@@ -61,7 +61,8 @@ class OperationKind(msgspec.Struct, frozen=True, kw_only=True):
     """One of S3's operations.
 
     The request: `name` and `method`; `names_key`: its path names an object, else the bucket alone; `query`
-    builds what follows the "?"; `headers` are those of its own, which are signed if SigV4 says so; `fields`:
+    builds what follows the "?"; `headers` are those of its own, which are signed if SigV4 says so, and
+    `headers_of` those that each request has besides; `fields`:
     which of the request fields it takes; `carries_data`: its body is an object's bytes (so there are many of
     it that differ in little, its answer has no body, and an SDK takes `Body`).
 
@@ -78,6 +79,7 @@ class OperationKind(msgspec.Struct, frozen=True, kw_only=True):
     names_key: bool = True
     query: Callable[[Operation], str] | None = None
     headers: Mapping[str, str] = {}
+    headers_of: Callable[[Operation], Mapping[str, str]] | None = None
     fields: frozenset[FieldGroup] = frozenset()
     carries_data: bool = False
     bodiless: bool = False

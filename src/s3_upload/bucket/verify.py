@@ -1,0 +1,72 @@
+"""Whether a bucket has what is at the source: a mark for every key, as `rclone check` writes them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from typing import Literal, NamedTuple
+
+from s3_upload.bucket.compare import CANNOT_BE_READ, NEW, Decision
+from s3_upload.bucket.comparison import Compared
+from s3_upload.bucket.sync import Files, Sync
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.client import Client
+
+Mark = Literal["=", "-", "+", "*", "!"]
+SAME: Mark = "="
+ONLY_THERE: Mark = "-"
+ONLY_HERE: Mark = "+"
+DIFFERENT: Mark = "*"
+UNREADABLE: Mark = "!"
+
+
+class Verified(NamedTuple):
+    """What was found out about one key.
+
+    `mark`: "=" the same; "*" different; "+" only at the source; "-" only in the bucket; "!" one of them
+    cannot be read.  `source`: its path, or what reports call it; "" where there is none.  `reason`: in words,
+    "" where there is nothing to say; of "=", why only size and time could be compared.
+    """
+
+    mark: Mark
+    key: str
+    source: str = ""
+    reason: str = ""
+
+
+async def verified(sync: Sync, client: Client, files: Files) -> AsyncGenerator[Verified, None]:
+    """All of it, as it is found out: in the order of the keys, but for what takes longer to find out."""
+    found = sync.compared(client, files)
+    try:
+        async for compared in found:
+            for one in _marks(compared, downloads=sync.downloads):
+                yield one
+    finally:
+        await found.aclose()
+
+
+def _marks(compared: Compared, *, downloads: bool) -> Iterator[Verified]:
+    for source in compared.aside:
+        if not source.skip_reason:
+            yield Verified(UNREADABLE, source.key, source.name, _why(source))
+    for decision in compared.decisions:
+        yield _mark(decision, downloads=downloads)
+    for found in compared.only_there:
+        yield Verified(ONLY_THERE, found.key, "", "only in the bucket")
+
+
+def _mark(decision: Decision, *, downloads: bool) -> Verified:
+    local, reason = decision.local, decision.reason
+    key, name = local.key, local.source.name
+    if reason == CANNOT_BE_READ or (downloads and decision.because):
+        return Verified(UNREADABLE, key, name, decision.because)
+    if not reason:
+        return Verified(SAME, key, name, decision.because)
+    return Verified(ONLY_HERE if reason == NEW else DIFFERENT, key, name, _words(reason))
+
+
+def _words(reason: str) -> str:
+    return "only at the source" if reason == NEW else reason
+
+
+def _why(source: ObjectSource) -> str:
+    return str(source.problem) if source.problem is not None else "cannot be read"

@@ -1,0 +1,115 @@
+"""`verify`: whether the bucket has what is at the sources, in lines, in JSON, in a file."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from s3_upload.blocking import loop_factory
+from s3_upload.bucket.sync import Sync, asking_fields
+from s3_upload.bucket.verify import DIFFERENT, ONLY_HERE, ONLY_THERE, SAME, UNREADABLE, Verified, verified
+from s3_upload.cli.output import EXIT_FILES_FAILED, EXIT_OK, UsageError, emit, emit_json, note
+from s3_upload.cli.render import json_line
+from s3_upload.cli.store import open_store
+from s3_upload.sources.source import utf8_of
+from s3_upload.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from s3_upload.cli.compare_options import VerifyOptions
+    from s3_upload.cli.options import OutputOptions, UploadOptions
+    from s3_upload.sources.mapping import Destination
+    from s3_upload.sources.source import ObjectSource
+
+OUTCOMES = {
+    SAME: "same",
+    DIFFERENT: "different",
+    ONLY_HERE: "only at the source",
+    ONLY_THERE: "only in the bucket",
+    UNREADABLE: "unreadable",
+}
+
+
+class Telling:
+    """Tells what is found out, and counts it."""
+
+    def __init__(self, bucket: str, output: OutputOptions, combined: TextIO | None) -> None:
+        self.counts = dict.fromkeys(OUTCOMES, 0)
+        self._bucket = bucket
+        self._output = output
+        self._combined = combined
+
+    def tell(self, one: Verified) -> None:
+        self.counts[one.mark] += 1
+        if self._combined is not None:
+            self._combined.write(f"{one.mark} {printable(one.key)}\n")
+        if self._output.json:
+            said = {"key": one.key, "source": utf8_of(one.source), "reason": one.reason}
+            emit_json(json_line({"type": "verify", "mark": one.mark, "outcome": OUTCOMES[one.mark], **said}))
+        elif one.mark == UNREADABLE and not self._output.quiet:
+            note(printable(f"failed: {one.reason}"))
+        elif one.mark != SAME and not self._output.quiet:
+            emit(printable(f"{one.mark} s3://{self._bucket}/{one.key}: {one.reason}"))
+
+    def end(self, sync: Sync, took_s: float) -> int:
+        """Says what all come to, and returns the exit code."""
+        different = any(count for mark, count in self.counts.items() if mark != SAME)
+        if self._output.json:
+            counts = {OUTCOMES[mark].replace(" ", "_"): count for mark, count in self.counts.items()}
+            said = {"bucket": self._bucket, "wall_time_s": took_s, "notes": sync.notes()}
+            emit_json(json_line({"type": "summary", "verify": True, **counts, **said}))
+        elif not (self._output.quiet or self._output.only_show_errors):
+            others = [f"{count:,} {OUTCOMES[mark]}" for mark, count in self.counts.items() if count]
+            emit(f"compared in {took_s:.2f} s: {', '.join(others) or 'nothing'}")
+            for text in sync.notes():
+                note(printable(f"s3-upload: note: {text}"))
+        return EXIT_FILES_FAILED if different else EXIT_OK
+
+
+def verify(
+    sources: Iterator[ObjectSource], destination: Destination, how: VerifyOptions, options: UploadOptions
+) -> int:
+    """Compares, and returns the exit code."""
+    began_s = time.monotonic()
+    sync = Sync(
+        destination,
+        "size" if how.size_only else "checksum",
+        options.config(),
+        fields=asking_fields(options.objects.request_fields()),
+        whole=not how.one_way,
+        downloads=how.download,
+    )
+    with opened(how.combined) as combined:
+        telling = Telling(destination.bucket, options.output, combined)
+
+        async def compare() -> None:
+            async with connect() as client, aclosing(verified(sync, client, sources)) as found:
+                async for one in found:
+                    if not (how.one_way and one.mark == ONLY_THERE):
+                        telling.tell(one)
+
+        with (
+            open_store(options.store, destination.bucket) as connect,
+            asyncio.Runner(loop_factory=loop_factory()) as runner,
+        ):
+            runner.run(compare())
+    return telling.end(sync, time.monotonic() - began_s)
+
+
+@contextmanager
+def opened(path: str | None) -> Iterator[TextIO | None]:
+    """The file that --combined names; "-" is stdout. Raises `UsageError`."""
+    if path is None or path == "-":
+        yield None if path is None else sys.stdout
+        return
+    try:
+        file = Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+    except OSError as error:
+        raise UsageError(f"--combined {path}: {error.strerror}") from error
+    with file:
+        yield file

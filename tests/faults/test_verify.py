@@ -1,0 +1,178 @@
+"""`verify_files` and `s3-upload verify`: a mark for every key, and 1 where anything differs."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload import ConfigError, S3Client, Verified, verify_files
+from s3_upload.cli.main import main
+from s3_upload.config import MIB
+from tests.faults.actions import Rule, s3_error
+from tests.faults.model import S3Model
+from tests.faults.test_sync import holding, put, write
+from tests.faults.uploads import BUCKET, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import StartFaultServer
+    from tests.faults.server import FaultServer
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("a", "a.txt", "a-b/c", "d/e", "d/f", "ä b+%"):
+        write(tmp_path / "tree" / name, name.encode())
+    return tmp_path / "tree"
+
+
+def marks(
+    server: FaultServer, sources: Any, destination: str = f"s3://{BUCKET}/p", **arguments: Any
+) -> dict[str, Verified]:
+    async def verify(client: S3Client) -> dict[str, Verified]:
+        found = verify_files(sources, destination, client=client, **arguments)
+        return {one.key: one async for one in found}
+
+    return run(server, verify)
+
+
+def test_every_key_has_its_mark(fault_server: StartFaultServer, tree: Path) -> None:
+    model = holding(tree)
+    del model.objects[f"{BUCKET}/p/a"]
+    put(model, "p/0", b"")
+    put(model, "p/z", b"")
+    put(model, "p/d/e", b"D/E")
+    put(model, "p/d/f", b"more")
+    (tree / "link").symlink_to("nowhere")
+    os.mkfifo(tree / "pipe")
+    found = marks(fault_server(model=model), tree)
+    assert {key: one.mark for key, one in found.items()} == {
+        "p/0": "-", "p/a": "+", "p/a-b/c": "=", "p/a.txt": "=", "p/d/e": "*", "p/d/f": "*", "p/link": "!",
+        "p/z": "-", "p/ä b+%": "=",
+    }  # fmt: skip
+    assert found["p/d/e"].reason == "checksum differs"
+    assert found["p/d/f"].reason == "smaller"
+    assert found["p/link"].reason.endswith("the link leads to nothing")
+    assert found["p/a"].source == str(tree / "a")
+
+
+def test_by_size_alone(fault_server: StartFaultServer, tree: Path) -> None:
+    model = holding(tree)
+    put(model, "p/d/e", b"D/E")
+    assert {one.mark for one in marks(fault_server(model=model), tree, compare="size").values()} == {"="}
+
+
+@pytest.mark.parametrize("size", [0, 1, MIB, 9 * MIB + 1])
+def test_objects_are_read_back(fault_server: StartFaultServer, tmp_path: Path, size: int) -> None:
+    body = os.urandom(size)
+    write(tmp_path / "big", body)
+    model = S3Model()
+    put(model, "big", body, etag="no-md5-of-any-kind")
+    server = fault_server(model=model)
+    assert marks(server, tmp_path, f"s3://{BUCKET}", download=True)["big"].mark == "="
+    assert sum(len(request.query) == 0 for request in server.of("GET")) == -(-size // MIB)
+    if size:
+        put(model, "big", body[:-1] + bytes([body[-1] ^ 1]), etag="no-md5-of-any-kind")
+        assert marks(server, tmp_path, f"s3://{BUCKET}", download=True)["big"].mark == "*"
+
+
+def test_what_cannot_be_read_back_is_no_match(fault_server: StartFaultServer, tree: Path) -> None:
+    server = fault_server([Rule(s3_error(403, "InvalidObjectState"), key="p/a")], model=holding(tree))
+    found = marks(server, tree, download=True)
+    assert found["p/a"].mark == "!"
+    assert "InvalidObjectState" in found["p/a"].reason
+    assert found["p/a.txt"].mark == "="
+
+
+def test_a_client_of_an_sdk_reads_nothing_back(tree: Path) -> None:
+    class Foreign:
+        any_loop = False
+
+        def send(self) -> None: ...
+
+    with pytest.raises(ConfigError, match="download"):
+        verify_files(tree, f"s3://{BUCKET}", client=Foreign(), download=True)  # type: ignore[arg-type]
+
+
+# --- the command -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(
+    fault_server: StartFaultServer,
+    tree: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> FaultServer:
+    started = fault_server(model=holding(tree))
+    monkeypatch.chdir(tree.parent)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", started.url)
+    return started
+
+
+def test_all_is_the_same(server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "tree", f"s3://{BUCKET}/p"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("compared in ")
+    assert out.endswith(" s: 6 same\n")
+    assert err == ""
+
+
+def test_differences_are_told_and_end_with_1(server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:
+    put(server.model, "p/a", b"A")
+    put(server.model, "p/other", b"")
+    assert main(["verify", "tree", f"s3://{BUCKET}/p", "--combined", "all.txt"]) == 1
+    out, _ = capsys.readouterr()
+    *lines, last = out.splitlines()
+    assert sorted(lines) == [
+        f"* s3://{BUCKET}/p/a: checksum differs", f"- s3://{BUCKET}/p/other: only in the bucket",
+    ]  # fmt: skip
+    assert last.endswith(" s: 5 same, 1 different, 1 only in the bucket")
+    with open("all.txt", encoding="utf-8") as file:  # noqa: PTH123
+        said = sorted(file.read().splitlines())
+    assert said == ["* p/a", "- p/other", "= p/a-b/c", "= p/a.txt", "= p/d/e", "= p/d/f", "= p/ä b+%"]
+
+
+def test_what_only_the_bucket_has_need_not_count(server: FaultServer) -> None:
+    put(server.model, "p/other", b"")
+    assert main(["verify", "tree", f"s3://{BUCKET}/p", "--one-way"]) == 0
+
+
+def test_it_is_told_in_json(server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:
+    put(server.model, "p/a", b"A")
+    assert main(["verify", "tree", f"s3://{BUCKET}/p", "--json", "--download"]) == 1
+    *lines, summary = map(json.loads, capsys.readouterr().out.splitlines())
+    assert len(lines) == 6
+    assert {
+        "type": "verify",
+        "mark": "*",
+        "outcome": "different",
+        "key": "p/a",
+        "source": "tree/a",
+        "reason": "checksum differs",
+    } in lines
+    assert (summary["same"], summary["different"], summary["verify"]) == (5, 1, True)
+
+
+def test_nothing_is_sent(server: FaultServer) -> None:
+    main(["verify", "tree", f"s3://{BUCKET}/none"])
+    assert {request.method for request in server.requests} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--combined", "no/where"], "--combined no/where: No such file or directory"),
+        (["--size-only", "--download"], "--size-only and --download do not go together: leave one out"),
+    ],
+)
+def test_wrong_uses(
+    server: FaultServer, capsys: pytest.CaptureFixture[str], words: list[str], why: str
+) -> None:
+    assert main(["verify", "tree", f"s3://{BUCKET}/p", *words]) == 2
+    assert why in capsys.readouterr().err
