@@ -23,7 +23,7 @@ class Pace:
         if share not in get_args(Share):
             raise ConfigError(f"share = {share!r}: must be 'full' or 'fair' or 'background'")
         self.share = share
-        self.max_bandwidth = max_bandwidth
+        self.limit(max_bandwidth)
         self.latest: PaceReport | None = None
 
     def __repr__(self) -> str:
@@ -39,6 +39,10 @@ class Pace:
 
     @max_bandwidth.setter
     def max_bandwidth(self, text: str) -> None:
+        self.limit(text)
+
+    def limit(self, text: str) -> None:
+        """The same as `max_bandwidth = text`."""
         if not isinstance(text, str):
             raise ConfigError(
                 f"max_bandwidth = {text!r}: must be a text such as '20MB/s', or '' for no bound"

@@ -65,7 +65,7 @@ class Running:
     def limit(self, max_bandwidth: str | None) -> None:
         """From now on no more than "20MB/s", "100Mbit/s" or "80%"; "" or None: as much as there is. Raises
         `ConfigError`."""
-        self._pace.max_bandwidth = "" if max_bandwidth is None else max_bandwidth
+        self._pace.limit("" if max_bandwidth is None else max_bandwidth)
 
     def cancel(self) -> None:
         """Has the run end as soon as it can; `wait` then returns what was done by then."""

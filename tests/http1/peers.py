@@ -8,8 +8,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, cast
 
-from s3_upload.http1.connection import Answer, Connection
-from s3_upload.http1.trace import SendOptions, Trace
+from s3_upload.http1.connection import Connection
+from s3_upload.http1.trace import Answer, SendOptions, Trace
 
 if TYPE_CHECKING:
     import ssl

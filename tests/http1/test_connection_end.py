@@ -293,7 +293,7 @@ def test_a_proxy_is_named_too_where_a_connection_ends_before_its_first_request()
 
         loop = asyncio.get_running_loop()
         connection = Connection(loop=loop, address="127.0.0.1", on_idle=nothing, on_closed=nothing)
-        connection.way = "; the way leads through the proxy p.test:1"
+        connection.goes_through("; the way leads through the proxy p.test:1")
         connection.connection_lost(None)
         with pytest.raises(AttemptError) as caught:
             await connection.request(b"", b"", Trace(SendOptions(1.0), loop.time))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.http1.connection import Answer, Connection
+from s3_upload.http1.connection import Connection
+from s3_upload.http1.trace import Answer
 from tests.http1.peers import MIB, OK, answering, connected, read_request, reset, talking, until
 
 if TYPE_CHECKING:

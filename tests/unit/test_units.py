@@ -41,7 +41,7 @@ def test_a_pace_can_be_changed_and_refuses_nonsense() -> None:
     with pytest.raises(ConfigError, match="max_bandwidth = 'much': must be a bandwidth such as"):
         pace.max_bandwidth = "much"
     assert repr(pace) == "<Pace background max_bandwidth=1MB/s>"
-    pace.max_bandwidth = ""
+    pace.limit("")
     assert pace.bandwidth is None
     with pytest.raises(ConfigError, match="share = 'all'"):
         Pace("all")

@@ -25,14 +25,14 @@ from s3_upload.clients.bucket_requests import ALL, WRONG_ZONE
 from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
 from s3_upload.http import Response, SlicedBody
 from s3_upload.http1 import tcp_info
-from s3_upload.http1.connection import Answer, client_closed
+from s3_upload.http1.connection import client_closed
 from s3_upload.http1.lease import Lease
 from s3_upload.http1.own_loop import OwnLoop
 from s3_upload.http1.pool import Pool
 from s3_upload.http1.resolve import LookUp
 from s3_upload.http1.route import Routes, forwards
 from s3_upload.http1.tls import ClientCertificate, check_certificate, tls_context
-from s3_upload.http1.trace import Trace
+from s3_upload.http1.trace import Answer, Trace
 from s3_upload.parts import StoreParts
 from s3_upload.proxy import Proxy
 from s3_upload.report import ConnectionSample

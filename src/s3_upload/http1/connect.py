@@ -150,7 +150,7 @@ class Connector:
             if self._closed and isinstance(error, asyncio.CancelledError):
                 raise client_closed() from None
             raise
-        connection.handshake_s = trace.now() - begun_s
+        connection.led(trace.now() - begun_s)
         return connection
 
 

@@ -19,7 +19,6 @@ wrong meets in `_fail()`, which poisons the connection and makes `request()` rai
 from __future__ import annotations
 
 import asyncio
-import enum
 import os
 import socket
 import ssl
@@ -33,7 +32,7 @@ from s3_upload.errors import AttemptError, FailureKind, SourceError
 from s3_upload.http import Body, Response, SlicedBody, Slices
 from s3_upload.http1 import tcp_info
 from s3_upload.http1.tls import tls_failure
-from s3_upload.http1.trace import Trace, Transfer
+from s3_upload.http1.trace import Answer, Trace, Transfer
 
 SLICE_BYTES = 1 << 20
 MAX_HEADER_BYTES = 64 << 10
@@ -51,17 +50,6 @@ _BODILESS = frozenset({204, 304})
 TLS_ALERT = b"\x15\x03"
 
 
-class Answer(enum.Enum):
-    """What of an answer a request needs."""
-
-    HEADERS = "headers"
-    """They prove a success."""
-    WHOLE = "whole"
-    """A success is proven by its body, which has to be whole."""
-    BODILESS = "bodiless"
-    """It has no body, whatever length it names (HEAD)."""
-
-
 class Holder(Protocol):
     """The lease of a run that is held back (`lease.py`), as far as a connection knows it."""
 
@@ -75,9 +63,6 @@ class Connection(asyncio.Protocol):
     `lease`: of the run that uses it or did so last, where that run is held back.
     """
 
-    way = ""
-    """For the end of what is said of a connection that broke: which proxy reads what is sent."""
-
     def __init__(
         self,
         *,
@@ -90,6 +75,7 @@ class Connection(asyncio.Protocol):
         self.handshake_s = 0.0
         self.requests = 0
         self.lease: Holder | None = None
+        self._way = ""  # for the end of what is said of one that broke: which proxy reads what is sent
         self._loop = loop
         self._on_idle = on_idle
         self._on_closed = on_closed
@@ -122,6 +108,18 @@ class Connection(asyncio.Protocol):
         """Whether it is open and free for a request."""
         return not self._closed and self._future is None and self._transport is not None
 
+    def goes_through(self, way: str) -> None:
+        """There is a proxy on its way, as `way` says in words."""
+        self._way = way
+
+    def led(self, handshake_s: float) -> None:
+        """It is there, after a handshake that took so long."""
+        self.handshake_s = handshake_s
+
+    def leased(self, lease: Holder | None) -> None:
+        """See `lease`."""
+        self.lease = lease
+
     async def request(
         self, head: bytes, body: Body, trace: Trace, needs: Answer = Answer.HEADERS
     ) -> Response:
@@ -130,7 +128,7 @@ class Connection(asyncio.Protocol):
         Raises `AttemptError`.  Cancelling it closes the connection.
         """
         if self._closed:  # between the handshake and now
-            message = f"the store closed the connection before the request{self.way}"
+            message = f"the store closed the connection before the request{self._way}"
             raise AttemptError(FailureKind.RESET, message)
         future: asyncio.Future[Response] = self._loop.create_future()
         self._future = future
@@ -326,14 +324,14 @@ class Connection(asyncio.Protocol):
         return f"the answer is not HTTP/1.1: {error}{seen}"
 
     def eof_received(self) -> None:
-        self._ended(f"the store closed the connection{self.way}", in_order=True)
+        self._ended(f"the store closed the connection{self._way}", in_order=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None and self._future is not None:
             self._read_refusal()
         if isinstance(exc, ssl.SSLError):
             self._fail(*tls_failure(exc, FailureKind.RESET, "the connection broke"))
-        self._ended(f"the connection broke: {plain_text(exc)}{self.way}", in_order=exc is None)
+        self._ended(f"the connection broke: {plain_text(exc)}{self._way}", in_order=exc is None)
 
     def _read_refusal(self) -> None:
         """After a write error: a store that hung up in the middle of a request has usually said why, and

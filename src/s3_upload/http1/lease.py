@@ -51,7 +51,7 @@ class Lease:
         """A request of the run takes `connection`."""
         if self._ended:  # what still tidies up for the run is not held back
             return
-        connection.lease = self
+        connection.leased(self)
         sock = connection.socket
         before = tcp_info.sums(sock) if connection.requests else tcp_info.NO_SUMS
         self._members[connection] = _Member(next(NUMBERS), before)
@@ -65,7 +65,7 @@ class Lease:
     def leave(self, connection: Connection) -> None:
         """Somebody else takes `connection`, or it has ended."""
         del self._members[connection]
-        connection.lease = None
+        connection.leased(None)
         if self._paces == _UNPACED:
             return
         tcp_info.pace(connection.socket, _UNPACED.each_bytes_per_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 
 import msgspec
@@ -26,6 +27,17 @@ class Transfer(msgspec.Struct, frozen=True, gc=False):
     left_bytes: int = 0
     unsent_bytes: int = 0
     trip_s: float = 0.0
+
+
+class Answer(enum.Enum):
+    """What of an answer a request needs."""
+
+    HEADERS = "headers"
+    """They prove a success."""
+    WHOLE = "whole"
+    """A success is proven by its body, which has to be whole."""
+    BODILESS = "bodiless"
+    """It has no body, whatever length it names (HEAD)."""
 
 
 class SendOptions(msgspec.Struct, frozen=True):

@@ -78,7 +78,7 @@ class Forwarded(Straight):
 
     async def lead(self, connection: Connection, address: str, timeout_s: float) -> None:
         await super().lead(connection, address, timeout_s)
-        connection.way = f"; the way leads through {named(self._proxy)}"
+        connection.goes_through(f"; the way leads through {named(self._proxy)}")
 
 
 class Connected:
