@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from types import NoneType
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, TypedDict
 
 import msgspec
 
@@ -30,8 +30,10 @@ from s3_upload.s3.credentials import Credentials
 from s3_upload.showing import Walk, show_progress
 from s3_upload.sources.content_type import Guess
 from s3_upload.sources.content_types import ContentTypes
-from s3_upload.sources.mapping import Destination, NothingToUpload, map_paths, walk_paths
-from s3_upload.sources.selecting import Filter, Selection, selection_of
+from s3_upload.sources.listed import Listed
+from s3_upload.sources.mapping import Choice, Destination, Mapped, NothingToUpload
+from s3_upload.sources.ordering import BY_KEY, Order, Shard
+from s3_upload.sources.selecting import Filter, selection_of
 from s3_upload.sources.source import ObjectSource, checked
 from s3_upload.sources.walk import Listings
 from s3_upload.transfer.client import Client
@@ -39,6 +41,8 @@ from s3_upload.transfer.client import Client
 Path = str | os.PathLike[str]
 UploadSources = Path | ObjectSource | Iterable[Path | ObjectSource] | AsyncIterable[ObjectSource]
 """What `upload` takes: a path, several, or an iterable of `ObjectSource`, plain or async."""
+ListOfFiles = Path | Iterable[Path]
+"""The path of a file with paths in its lines, or an iterable of paths."""
 Progress = Callable[[UploadReport], object]
 
 
@@ -146,11 +150,14 @@ def prepare(
     client: Client | None,
     settings: Settings,
     any_loop: bool,
-    in_order: bool = False,
+    files_from: ListOfFiles | None = None,
+    manifest: Path | None = None,
+    shard: str | None = None,
+    order: str | None = None,
 ) -> Job:
     """The job that the arguments of a call ask for; lists directories and reads settings.
 
-    `any_loop`: it runs in a loop of its own.  `in_order`: its files come in the order of their keys.
+    `any_loop`: it runs in a loop of its own.
     """
     must_be("destination", destination, str, "str")
     if not isinstance(progress, bool):
@@ -164,10 +171,16 @@ def prepare(
     store |= {"credentials": credentials, "proxy": proxy}
     if client is not None:
         check_client(client, store, any_loop=any_loop)
-    listings = Listings() if progress is True else None
-    way, nothing = _Way(selection_of(filter, exclude, include), listings, follow_symlinks, in_order), ""
+    nothing = ""
+    choice = Choice(
+        filters=selection_of(filter, exclude, include),
+        follow_symlinks=follow_symlinks,
+        listed=_listed(files_from, manifest),
+        shard=None if shard is None else Shard.parse(shard),
+        order=None if order is None else Order.parse(order),
+    )
     try:
-        files, walk = _files(sources, place, way)
+        files, walk = _files(sources, place, choice, counted=progress is True)
     except NothingToUpload as reason:  # a folder that is empty today is no mistake
         files, walk, nothing = (), None, str(reason)
     return Job(
@@ -236,7 +249,8 @@ def own_client(store: dict[str, Any]) -> S3Client:
 
 _KEYWORDS = (
     "config", "progress", "events", "fields", "default_request", "content_types", "exclude", "include",
-    "filter", "follow_symlinks", "endpoint_url", "region", "profile", "credentials", "proxy", "client",
+    "filter", "files_from", "manifest", "shard", "order", "follow_symlinks", "endpoint_url", "region",
+    "profile", "credentials", "proxy", "client",
 )  # fmt: skip
 
 
@@ -252,42 +266,44 @@ def check_client(client: Client, store: dict[str, Any], *, any_loop: bool) -> No
         )
 
 
-class _Way(NamedTuple):
-    """How directories are walked."""
+def _listed(files_from: ListOfFiles | None, manifest: Path | None) -> Listed | None:
+    if files_from is not None and manifest is not None:
+        raise ConfigError("files_from and manifest do not go together: leave one out")
+    if manifest is not None:
+        return Listed(manifest, "manifest", has_keys=True)
+    return None if files_from is None else Listed(files_from)
 
-    filters: Selection | None
-    listings: Listings | None
-    follow_symlinks: bool
-    in_order: bool = False
 
-
-def _files(sources: UploadSources, destination: Destination, way: _Way) -> tuple[Files, Walk | None]:
+def _files(
+    sources: UploadSources, destination: Destination, choice: Choice, *, counted: bool
+) -> tuple[Files, Walk | None]:
     """To upload, and to count."""
     if isinstance(sources, ObjectSource):
         sources = [sources]
     if isinstance(sources, str | os.PathLike):
-        return _walked([os.fspath(sources)], destination, way)
+        return _walked([os.fspath(sources)], destination, choice, counted=counted)
     if isinstance(sources, AsyncIterable):
-        return _whole_keys(sources, destination, way.filters), None
+        return _whole_keys(sources, destination, choice), None
     if isinstance(sources, bytes) or not isinstance(sources, Iterable):
         raise wrong_type("sources", sources, "a path, several, or an iterable of ObjectSource")
     items = iter(sources)
     first = next(items, None)
     if isinstance(first, str | os.PathLike):
-        return _walked([_path(item) for item in (first, *items)], destination, way)
+        return _walked([_path(item) for item in (first, *items)], destination, choice, counted=counted)
     if first is None:
         raise ConfigError("sources: there are none: give paths, or ObjectSources")
     files: Iterable[Any] = itertools.chain((checked(first),), items)
-    if way.in_order and isinstance(sources, list | tuple):
+    if choice.order == BY_KEY and isinstance(sources, list | tuple):
         files = sorted(map(checked, files), key=lambda source: source.key)
     again = partial(iter, sources) if isinstance(sources, list | tuple) else None
-    return _whole_keys(files, destination, way.filters), again
+    return _whole_keys(files, destination, choice), again
 
 
-def _walked(paths: list[str], destination: Destination, way: _Way) -> tuple[Iterable[ObjectSource], Walk]:
-    filters, listings, follows, in_order = way
-    files = map_paths(paths, destination, filters, listings, follow_symlinks=follows, in_order=in_order)
-    return files, partial(walk_paths, paths, destination, filters, listings, follow_symlinks=follows)
+def _walked(
+    paths: list[str], destination: Destination, choice: Choice, *, counted: bool
+) -> tuple[Iterable[ObjectSource], Walk | None]:
+    mapped = Mapped(paths, destination, choice, Listings() if counted else None)
+    return mapped.files(), mapped.entries if mapped.can_be_counted else None
 
 
 def _named(sources: UploadSources) -> str:
@@ -306,7 +322,7 @@ def _path(item: object) -> str:
     return os.fspath(item)  # type: ignore[call-overload,no-any-return]
 
 
-def _whole_keys(sources: Files, destination: Destination, filters: Selection | None) -> Files:
+def _whole_keys(sources: Files, destination: Destination, choice: Choice) -> Files:
     """Sources that have their keys already: a prefix before these would be there twice when what failed is
     tried once more."""
     if destination.prefix:
@@ -314,8 +330,7 @@ def _whole_keys(sources: Files, destination: Destination, filters: Selection | N
             f"s3://{destination.bucket}/{destination.prefix}: an ObjectSource has its whole key: give "
             f"s3://{destination.bucket}, and the prefix in the keys"
         )
-    if filters is not None:
-        raise ConfigError(
-            "exclude, include, filter: for paths only; an iterable leaves out what is not wanted"
-        )
+    of_paths = choice.filters or choice.listed or choice.shard or choice.order not in {None, BY_KEY}
+    if of_paths:
+        raise ConfigError("filter, exclude, order, …: for paths only; an iterable gives what is wanted")
     return sources

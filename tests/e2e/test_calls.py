@@ -151,7 +151,7 @@ WRONG = {
     ),
     "patterns for sources": (
         {"sources": [ObjectSource.data(b"", "k")], "destination": "s3://bucket", "exclude": "x"},
-        "exclude, include, filter: for paths only; an iterable leaves out what is not wanted",
+        "filter, exclude, order, …: for paths only; an iterable gives what is wanted",
     ),
     "share": ({"share": "half"}, "share = 'half': must be 'full' or 'fair' or 'background'"),
     "part_size": ({"part_size": "8 MX"}, "part_size = '8 MX': 8 MX is no size: "),

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import os
 import sys
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
@@ -15,19 +15,12 @@ from s3_upload.cli import from_profile, render, session
 from s3_upload.cli.compare_options import CompareOptions, VerifyOptions
 from s3_upload.cli.display import Display, Kind, kind_of
 from s3_upload.cli.objects import flag
-from s3_upload.cli.options import StoreOptions, UploadOptions
+from s3_upload.cli.options import StoreOptions, UploadOptions, in_order_of_keys
 from s3_upload.cli.output import UsageError, emit, require_stdout
 from s3_upload.cli.page_file import PageFile
 from s3_upload.cli.sources import refuse_overlap, split_words, stdin_source
 from s3_upload.cli.stdin import STDIN
-from s3_upload.sources.mapping import (
-    Destination,
-    NothingToUpload,
-    check_bucket,
-    map_paths,
-    not_empty,
-    walk_paths,
-)
+from s3_upload.sources.mapping import Destination, Mapped, NothingToUpload, check_bucket
 from s3_upload.sources.source import utf8_of
 from s3_upload.sources.walk import Listings, sources_of, walk_tree
 
@@ -129,15 +122,14 @@ def _paths_job(
 ) -> session.Job:
     """The upload of what lies at `paths`; of a sync, of what is different by `compared`."""
     _check_embedded(options, paths)
-    filters = options.sources.filters()
+    choice = options.choice()
+    if compared is not None:
+        choice = in_order_of_keys(choice)
     counts = compared is None and _shown(options, shows_rows=options.output.json) != "none"
-    given = (paths, destination, filters, Listings() if counts else None)
-    links = options.sources.follow_symlinks
-    mapped = partial(map_paths, *given, follow_symlinks=links, in_order=compared is not None)
-    again = partial(walk_paths, *given, follow_symlinks=links)
-    sources, nothing = _found(mapped)
+    mapped = Mapped(paths, destination, choice, Listings() if counts else None)
+    sources, nothing = _found(mapped.files)
     # How much of it is different nobody knows before.
-    walk = again if compared is None else None
+    walk = mapped.entries if compared is None and mapped.can_be_counted else None
     return _job(paths, destination, url, options, sources, nothing, walk, compared)
 
 
@@ -161,7 +153,7 @@ def _job(  # noqa: PLR0917 - as they are joined
         ),
         display=Display(shown, paths, url, walk, bandwidth=options.tuning.max_bandwidth),
         page=_page(options, paths, url),
-        failed_to=_failed_to(options),
+        failed_to=_failed_to(options, destination),
         sync=compared,
     )
 
@@ -188,11 +180,11 @@ def perf_data(
     check_bucket(bucket, bucket)
     destination = Destination.below(bucket, utf8_of(prefix), prefix)
     _check_embedded(options, (src,))
-    filters = options.sources.filters()
-    links = options.sources.follow_symlinks
-    walk = partial(walk_tree, src, destination.prefix, filters, follow_symlinks=links)
-    first, nothing = _found(lambda: sources_of(not_empty(walk(), (src,), filters)))
-    again = (sources_of(walk()) for _ in range(n - 1))
+    if not Path(src).is_dir():
+        walk_tree(src, destination.prefix)  # which tells what it is instead
+    mapped = Mapped((src,), destination, options.choice())
+    first, nothing = _found(mapped.files)
+    again = (sources_of(mapped.entries()) for _ in range(n - 1))
     kind = render.JsonLines if options.output.json else render.Table
     job = session.Job(
         bucket=destination.bucket,
@@ -203,12 +195,12 @@ def perf_data(
             _shown(options, shows_rows=True),
             (src,),
             f"s3://{bucket}/{prefix}",
-            walk,
+            mapped.entries if mapped.can_be_counted else None,
             times=n,
             bandwidth=options.tuning.max_bandwidth,
         ),
         page=_page(options, (src,), f"s3://{bucket}/{prefix}"),
-        failed_to=_failed_to(options),
+        failed_to=_failed_to(options, destination),
     )
     return session.run(job)
 
@@ -281,13 +273,14 @@ def _page(options: UploadOptions, paths: Iterable[str], destination: str) -> Pag
     return PageFile(options.output.report, title)
 
 
-def _failed_to(options: UploadOptions) -> FailedTo | None:
+def _failed_to(options: UploadOptions, destination: Destination) -> FailedTo | None:
     output = options.output
     if output.failed_to is None:
         return None
     from s3_upload.cli.failed_to import FailedTo
 
-    return FailedTo(output.failed_to, b"\0" if output.null else b"\n")
+    below = None if options.sources.manifest is None else destination.base
+    return FailedTo(output.failed_to, b"\0" if output.null else b"\n", below)
 
 
 def _found(walk: Callable[[], Iterator[ObjectSource]]) -> tuple[Iterator[ObjectSource], str]:

@@ -1,7 +1,9 @@
-"""`--failed-to FILE`: the sources that failed, one a line, for whoever wants to try these once more.
+"""`--failed-to FILE`: the sources that failed, one a line, which `--files-from FILE` takes once more.
 
 Rules: that the file can be written is found out before the run begins; a source is written when it fails, so
-that a run that is killed has told of those before.  Names are written as the bytes they are.
+that a run that is killed has told of those before.  Names are written as the bytes they are, from the root,
+which tells of several sources in which they lie.  What failed of a manifest is a manifest again.  What has no
+path, as stdin, cannot be listed.
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
 
 
 class FailedTo:
-    """Writes to the file at `path`; `ends_with` comes after each name. Raises `UsageError` if that cannot be
-    written."""
+    """Writes to the file at `path`; `ends_with` comes after each name. `manifest_below`: a manifest of keys
+    below that. Raises `UsageError` if the file cannot be written."""
 
-    def __init__(self, path: str, ends_with: bytes = b"\n") -> None:
+    def __init__(self, path: str, ends_with: bytes = b"\n", manifest_below: str | None = None) -> None:
         self._path = path
         self._ends_with = ends_with
+        self._manifest_below = manifest_below
+        self._here = os.getcwd()  # noqa: PTH109 - a text
         self._odd = False
         if path in {"", "-", STDIN}:  # stdin would be emptied, were it a file
             raise UsageError("--failed-to: give the name of a file (/dev/stdout is stdout)")
@@ -44,7 +48,7 @@ class FailedTo:
 
         def both(report: UploadReport) -> Awaitable[None] | None:
             if report.outcome not in {SUCCESS, SKIPPED}:
-                self._write(report.source)
+                self._write(report)
             return progress(report)
 
         return both
@@ -52,11 +56,16 @@ class FailedTo:
     def close(self) -> None:
         self._file.close()
 
-    def _write(self, source: str) -> None:
-        name = os.fsencode(source)
+    def _write(self, report: UploadReport) -> None:
+        path = report.object.path if report.object is not None else ""
+        if not path:
+            return
+        name = os.fsencode(os.path.join(self._here, path))  # noqa: PTH118 - Path drops a "."
         if self._ends_with in name and not self._odd:
             self._odd = True
-            note(printable(f"s3-upload: note: {source} has a line break in its name: use -0 for --failed-to"))
+            note(printable(f"s3-upload: note: {path} has a line break in its name: use -0 for --failed-to"))
+        if self._manifest_below is not None:
+            name += b"\t" + report.key.removeprefix(self._manifest_below).encode("utf-8", "surrogateescape")
         try:
             self._file.write(name + self._ends_with)
         except OSError as error:

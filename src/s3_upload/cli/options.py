@@ -15,15 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
+import msgspec
 from cyclopts import Group, Parameter
 
 from s3_upload.cli.objects import ObjectOptions, flag, texts
 from s3_upload.cli.output import UsageError
+from s3_upload.cli.stdin import STDIN, stdin_fd
 from s3_upload.config import GIB, UploadConfig, complaint
+from s3_upload.descriptors import read_some
 from s3_upload.errors import ConfigError
 from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
 from s3_upload.proxy import NONE, parse_proxy
 from s3_upload.sources.filters import Rule
+from s3_upload.sources.listed import Listed
+from s3_upload.sources.mapping import Choice
+from s3_upload.sources.ordering import BY_KEY, Order, Shard
 from s3_upload.sources.selecting import Filter, Selection
 from s3_upload.sources.source import utf8_of
 from s3_upload.units import parse_size, parse_time_s, show_size, show_time
@@ -108,6 +114,57 @@ class SourceOptions:
             show_default=False,
         ),
     ] = True
+
+    files_from: Annotated[
+        str | None,
+        flag(
+            "Only what FILE lists, or stdin (-): paths from SRC, or whole ones, a line or a NUL behind each. "
+            "Their keys are those that they have anyway."
+        ),
+    ] = None
+    manifest: Annotated[
+        str | None, flag("Only what FILE lists, under the keys that it gives: PATH, a tab, KEY in each line.")
+    ] = None
+    shard: Annotated[
+        str | None,
+        flag("Only the K-th of N shares (2/5), the same on every machine: a key is in one of them."),
+    ] = None
+    order: Annotated[
+        str | None,
+        flag(
+            "name, size or mtime; with ,desc the largest first. All sources are found before the first is "
+            "uploaded, which takes 100 bytes of memory for each; name alone, for one source, is the order "
+            "anyway."
+        ),
+    ] = None
+
+    def choice(self, *, nul: bool = False) -> Choice:
+        """`nul`: lists have NULs. Raises `UsageError`."""
+        try:
+            return Choice(
+                filters=self.filters(),
+                follow_symlinks=self.follow_symlinks,
+                listed=self._listed(nul=nul),
+                shard=None if self.shard is None else Shard.parse(self.shard),
+                order=None if self.order is None else Order.parse(self.order),
+            )
+        except ConfigError as error:
+            raise UsageError(_as_flags(str(error), ("shard", "order"))) from None
+
+    def _listed(self, *, nul: bool) -> Listed | None:
+        """Raises `UsageError` and `ConfigError`."""
+        if self.files_from is not None and self.manifest is not None:
+            raise UsageError("--files-from and --manifest do not go together: leave one out")
+        if self.manifest is not None:
+            if self.manifest in {"-", STDIN}:
+                raise UsageError("--manifest -: is read twice: give a file")
+            return Listed(self.manifest, "--manifest", nul=nul, has_keys=True)
+        if self.files_from is None:
+            return None
+        if self.files_from not in {"-", STDIN}:
+            return Listed(self.files_from, "--files-from", nul=nul)
+        fd = stdin_fd()
+        return Listed("-", "--files-from", nul=nul, blocks=lambda: iter(lambda: read_some(fd, 1 << 16), b""))
 
     def filters(self) -> Selection | None:
         """Raises `UsageError`."""
@@ -255,9 +312,13 @@ class OutputOptions:
     )
     report: Annotated[str | None, flag("Write a page about the run here, with charts.")] = None
     failed_to: Annotated[
-        str | None, flag("Write the sources that failed here, one a line, as they fail.")
+        str | None,
+        flag("Write the sources that failed here, a line each, for another run's --files-from (--manifest)."),
     ] = None
-    null: Annotated[bool, flag("In --failed-to, NUL after each name.", name=("-0", "--null"))] = False
+    null: Annotated[
+        bool,
+        flag("In --failed-to, --files-from and --manifest, NUL after each name.", name=("-0", "--null")),
+    ] = False
     dryrun: Annotated[
         bool,
         flag(
@@ -271,8 +332,13 @@ class OutputOptions:
             raise UsageError("--dryrun and --report do not go together: leave one out")
         if self.dryrun and self.failed_to is not None:
             raise UsageError("--dryrun and --failed-to do not go together: leave one out")
-        if self.null and self.failed_to is None:
-            raise UsageError("-0 is for --failed-to: give that, too")
+
+
+def in_order_of_keys(choice: Choice) -> Choice:
+    """The same, for what is compared with a listing. Raises `UsageError` for another order."""
+    if choice.order not in {None, BY_KEY}:
+        raise UsageError("--order: what is compared goes in the order of its keys: leave it out")
+    return msgspec.structs.replace(choice, order=BY_KEY)
 
 
 Read = Callable[[str], Any]
@@ -357,6 +423,15 @@ class UploadOptions:
             negative=(),
         ),
     ] = 0
+
+    def __post_init__(self) -> None:
+        lists = (self.output.failed_to, self.sources.files_from, self.sources.manifest)
+        if self.output.null and lists == (None, None, None):
+            raise UsageError("-0 is for --failed-to, --files-from and --manifest: give one of them, too")
+
+    def choice(self) -> Choice:
+        """Raises `UsageError`."""
+        return self.sources.choice(nul=self.output.null)
 
     def config(self) -> UploadConfig:
         """Raises `UsageError` for values that do not go together."""

@@ -28,14 +28,24 @@ import msgspec
 from s3_upload.errors import ConfigError, SourceError
 from s3_upload.s3.bucket_kinds import ARN, check_arn, split_arn
 from s3_upload.sources.linked import Linked
+from s3_upload.sources.listed import Finder, Listed, Place
+from s3_upload.sources.ordering import BY_KEY, Order, Ordered, Shard
+from s3_upload.sources.selecting import Selection
 from s3_upload.sources.source import ObjectSource, is_utf8, utf8_of
 from s3_upload.sources.unsized import stream_at
-from s3_upload.sources.walk import LINK, Entry, Listings, is_link, sources_of, walk_tree, with_key_that_fits
+from s3_upload.sources.walk import (
+    LINK,
+    Entry,
+    Listings,
+    Way,
+    is_link,
+    sources_of,
+    walk_tree,
+    with_key_that_fits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-from s3_upload.sources.selecting import Selection
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _SCHEME = "s3://"
@@ -49,6 +59,12 @@ class Destination(msgspec.Struct, frozen=True):
 
     bucket: str
     prefix: str = ""
+
+    @property
+    def base(self) -> str:
+        """What keys of several sources, and of what is in a directory, begin with."""
+        prefix = self.prefix
+        return prefix if not prefix or prefix.endswith("/") else prefix + "/"
 
     @classmethod
     def parse(cls, url: str) -> Destination:
@@ -94,6 +110,90 @@ def quoted(text: str) -> str:
     return text or "''"
 
 
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """What is taken of the sources at some paths, and in which order."""
+
+    filters: Selection | None = None
+    follow_symlinks: bool = True
+    listed: Listed | None = None
+    shard: Shard | None = None
+    order: Order | None = None
+
+
+class Mapped:
+    """What is uploaded of `paths`, in their order, with the keys, and the same once more, to be counted.
+
+    `filters` are for the entries of each directory, for files, and for the names of several directories: what
+    a directory alone is called is no part of a key.  `listings`: shared by both walks.  Without
+    `follow_symlinks` links are skipped, whether they are found or given.  A FIFO that is given (and so what
+    <(command) makes) is read as a stream; those that are found are skipped.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        destination: Destination,
+        choice: Choice,
+        listings: Listings | None = None,
+    ) -> None:
+        self._paths = paths
+        self._destination = destination
+        self._choice = choice
+        self._listings = listings
+        self._ordered: Ordered | None = None
+        self._merges = choice.order == BY_KEY and choice.listed is None  # walks are sorted by themselves
+        self._order = None if self._merges else choice.order
+
+    def files(self) -> Iterator[ObjectSource]:
+        """One lazy iterator over the sources.
+
+        Raises `ConfigError` at once for a path that is missing or cannot be listed, for two files that would
+        get the same key, and for a manifest that is none, and `NothingToUpload` where there is none.
+        """
+        choice = self._choice
+        lanes = self._lanes()
+        if choice.listed is not None:
+            choice.listed.check()
+            _refuse_same_roots(lanes, choice.listed.name)
+        elif len(self._paths) > 1:
+            _refuse_same_keys(lanes, self._destination.base)
+        found = not_empty(self._walk(lanes), self._paths, choice)
+        if self._order is not None:
+            self._ordered = Ordered(found, self._order)
+        return sources_of(found if self._ordered is None else self._ordered)
+
+    @property
+    def can_be_counted(self) -> bool:
+        """Whether `entries` gives something."""
+        listed = self._choice.listed
+        return listed is None or listed.can_be_read_again or self._order is not None
+
+    def entries(self) -> Iterator[Entry]:
+        """What `files` has given, once more and quickly."""
+        return self._walk() if self._ordered is None else iter(self._ordered)
+
+    def _lanes(self) -> list[_Lane]:
+        choice = self._choice
+        follows = choice.follow_symlinks
+        return _lanes(self._paths, self._destination, choice.filters, follow_symlinks=follows)
+
+    def _walk(self, lanes: Sequence[_Lane] | None = None) -> Iterator[Entry]:
+        entries: Iterator[Entry]
+        lanes = self._lanes() if lanes is None else lanes
+        choice, linked = self._choice, Linked()
+        if self._merges and len(lanes) > 1:
+            entries = _in_key_order(lanes, self._destination.base, linked)
+        elif choice.listed is None:
+            lane_by_lane = (lane.entries(self._listings, linked) for lane in lanes)
+            entries = itertools.chain.from_iterable(lane_by_lane)
+        else:
+            places = [lane.place(linked) for lane in lanes]
+            way = Way(choice.follow_symlinks, None, linked)
+            finder = Finder(places, way, self._destination.base, has_keys=choice.listed.has_keys)
+            entries = finder.entries(choice.listed.items())
+        return entries if choice.shard is None else choice.shard.of(entries)
+
+
 def map_paths(
     paths: Sequence[str],
     destination: Destination,
@@ -103,23 +203,10 @@ def map_paths(
     follow_symlinks: bool = True,
     in_order: bool = False,
 ) -> Iterator[ObjectSource]:
-    """One lazy iterator over the sources at all `paths`, in their order, with their keys.
-
-    `filters` are for the entries of each directory, for files, and for the names of several directories: what
-    a directory alone is called is no part of a key.  `listings`: shared with `walk_paths`.  Without
-    `follow_symlinks` links are skipped, whether they are found or given.  A FIFO that is given (and so what
-    <(command) makes) is read as a stream; those that are found are skipped.  `in_order`: not in that of
-    the paths, but in that of the keys, which is S3's.
-
-    Raises `ConfigError` at once for a path that is missing or cannot be listed, and two files that would get
-    the same key, and `NothingToUpload` where there is none.
-    """
-    lanes = _lanes(paths, destination, filters, follow_symlinks=follow_symlinks)
-    if len(paths) > 1:
-        _refuse_same_keys(lanes, _base(destination))
-    if in_order and len(lanes) > 1:
-        return not_empty(_in_key_order(lanes, _base(destination)), paths, filters)
-    return sources_of(not_empty(_entries(lanes, listings), paths, filters))
+    """`Mapped.files`. `in_order`: not in that of the paths, but in that of the keys, which is S3's."""
+    order = BY_KEY if in_order else None
+    choice = Choice(filters=filters, follow_symlinks=follow_symlinks, order=order)
+    return Mapped(paths, destination, choice, listings).files()
 
 
 def walk_paths(
@@ -130,31 +217,21 @@ def walk_paths(
     *,
     follow_symlinks: bool = True,
 ) -> Iterator[Entry]:
-    """What `map_paths` of the same gives, once more and quickly, to be counted."""
-    return _entries(_lanes(paths, destination, filters, follow_symlinks=follow_symlinks), listings)
+    """`Mapped.entries`."""
+    choice = Choice(filters=filters, follow_symlinks=follow_symlinks)
+    return Mapped(paths, destination, choice, listings).entries()
 
 
 def _lanes(
     paths: Sequence[str], destination: Destination, filters: Selection | None, *, follow_symlinks: bool
 ) -> list[_Lane]:
-    base = _base(destination)
+    base = destination.base
     kinds = [_kind(path, follow_symlinks=follow_symlinks) for path in paths]
     if len(paths) == 1:
         lanes = [_only_lane(paths[0], kinds[0], destination.prefix, base, filters)]
     else:
         lanes = [_lane(path, kind, base, filters) for path, kind in zip(paths, kinds, strict=True)]
     return [lane for lane in lanes if lane.is_taken] if filters is not None else lanes
-
-
-def _entries(lanes: Sequence[_Lane], listings: Listings | None) -> Iterator[Entry]:
-    linked = Linked()
-    return itertools.chain.from_iterable(lane.entries(listings, linked) for lane in lanes)
-
-
-def _base(destination: Destination) -> str:
-    """What keys of several sources begin with."""
-    prefix = destination.prefix
-    return prefix if not prefix or prefix.endswith("/") else prefix + "/"
 
 
 class _Kind(Enum):
@@ -200,8 +277,13 @@ class _Lane(NamedTuple):
         except SourceError as problem:
             yield ObjectSource(key=self.root, path=self.path, problem=problem)
 
-    def sources(self) -> Iterator[ObjectSource]:
-        return sources_of(self.entries())
+    def sources(self, linked: Linked | None = None) -> Iterator[ObjectSource]:
+        return sources_of(self.entries(linked=linked))
+
+    def place(self, linked: Linked) -> Place:
+        """For lists of what to take."""
+        entries = partial(self.entries, None, linked)
+        return Place(self.path, self.root, self.kind in _DIRECTORIES, self.filters, entries)
 
 
 def _only_lane(path: str, kind: _Kind, prefix: str, base: str, filters: Selection | None) -> _Lane:
@@ -248,7 +330,7 @@ def _refuse_same_keys(lanes: Sequence[_Lane], base: str) -> None:
         last = source
 
 
-def _in_key_order(lanes: Sequence[_Lane], base: str) -> Iterator[ObjectSource]:
+def _in_key_order(lanes: Sequence[_Lane], base: str, linked: Linked | None = None) -> Iterator[ObjectSource]:
     """The sources of all, in the order of their keys. A lane begins to be walked when its keys come.
 
     Keys of roots that differ do not mix, but with those of `base`, in which all roots are.
@@ -257,9 +339,17 @@ def _in_key_order(lanes: Sequence[_Lane], base: str) -> Iterator[ObjectSource]:
     for lane in lanes:
         by_root.setdefault(lane.root, []).append(lane)
     around = by_root.pop(base, [])
-    named = (_merged([lane.sources() for lane in by_root[root]]) for root in sorted(by_root))
+    named = (_merged([lane.sources(linked) for lane in by_root[root]]) for root in sorted(by_root))
     walks = [itertools.chain.from_iterable(named)] if by_root else []
-    return _merged([*walks, *(lane.sources() for lane in around)])
+    return _merged([*walks, *(lane.sources(linked) for lane in around)])
+
+
+def _refuse_same_roots(lanes: Sequence[_Lane], name: str) -> None:
+    """Raises `ConfigError` where two sources, of which only what is listed is walked, might give one key."""
+    roots = [lane.root for lane in lanes]
+    for lane in lanes:
+        if roots.count(lane.root) > 1:
+            raise ConfigError(f"{name}: {lane.path}: another source has the same keys: upload them in turn")
 
 
 def _merged(walks: Sequence[Iterator[ObjectSource]]) -> Iterator[ObjectSource]:
@@ -270,13 +360,17 @@ class NothingToUpload(ConfigError):  # noqa: N818 - no error for who says it: th
     """Paths that exist, and not one file in them, or none that is not excluded."""
 
 
-def not_empty(
-    sources: Iterator[_Found], paths: Sequence[str], filters: Selection | None = None
-) -> Iterator[_Found]:
+def not_empty(sources: Iterator[_Found], paths: Sequence[str], choice: Choice) -> Iterator[_Found]:
     """The same. Raises `NothingToUpload` if there are none."""
     first = next(sources, None)
     if first is None:
-        why = "all of it is excluded" if filters is not None else _NO_FILES
+        why = _NO_FILES
+        if choice.listed is not None:
+            why = f"{choice.listed.name} lists nothing of it"
+        elif choice.shard is not None:
+            why = f"nothing of it is in shard {choice.shard.number}/{choice.shard.count}"
+        elif choice.filters is not None:
+            why = "all of it is excluded"
         raise NothingToUpload(f"nothing to upload in {', '.join(paths)}: {why}")
     return itertools.chain((first,), sources)
 

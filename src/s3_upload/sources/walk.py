@@ -308,6 +308,18 @@ def _walk(stack: list[Directory], way: Way) -> Iterator[Entry]:
             stack.pop()
 
 
+def entries_at(path: str, key: str, above: Directory, way: Way) -> Iterator[Entry]:
+    """What a walk that has come to the directory `above` finds at `path` in it: a file, all that is in a
+    directory, or why there is nothing to upload."""
+    found = _examine(path, key, [above], way)
+    if not key.isascii() and not is_utf8(key):
+        found = _without_key(found, path, key)
+    if isinstance(found, Directory):
+        yield from _walk([above, found], way)
+    else:
+        yield with_key_that_fits(found)
+
+
 def _plain(base: str, prefix: str, names: Sequence[str]) -> Iterator[Entry]:
     """Most are in no directory so deep that the lengths of their keys would have to be looked at."""
     if len(prefix) < LONG_PREFIX:
