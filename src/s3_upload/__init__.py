@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from s3_upload.http1.resolve import LookUp
     from s3_upload.http1.tls import ClientCertificate
-    from s3_upload.job import Settings, UploadSources
+    from s3_upload.job import Keywords, Settings, Taken, UploadSources
     from s3_upload.observe.events import (
         AttemptEnded,
         BytesAcknowledged,
@@ -82,6 +82,7 @@ __all__ = [
     "Event",
     "FailureKind",
     "Filter",
+    "Keywords",
     "LimitsChanged",
     "ListedObject",
     "Listener",
@@ -108,6 +109,7 @@ __all__ = [
     "Sources",
     "StoreAway",
     "StoreBack",
+    "Taken",
     "UploadConfig",
     "UploadCreated",
     "UploadError",
@@ -145,7 +147,7 @@ _NAMES_IN = {
     ),
     "sources.filters": ("Rule",),
     "sources.selecting": ("Filter",),
-    "job": ("Settings", "UploadSources",),
+    "job": ("Keywords", "Settings", "Taken", "UploadSources",),
     "observe.events": (
         "AttemptEnded", "BytesAcknowledged", "Event", "LimitsChanged", "Listener", "Listening",
         "ObjectBegun", "ObjectEnded", "PartStored", "StoreAway", "StoreBack", "UploadCreated",

@@ -206,15 +206,15 @@ async def run_upload(
     """`s3_upload_files` with its decisions and surroundings given by the caller."""
     if pace is None and (config.share != "full" or config.max_bandwidth):
         pace = Pace(config.share, config.max_bandwidth)
-    fields_of = _fields_of(default_request)
+    said = fields_of(default_request)
     if config.if_exists != "overwrite":
-        fields_of = not_overwriting(fields_of)
+        said = not_overwriting(said)
     given = Given(
         bucket=bucket,
         config=config,
         controls=controls,
         runtime=runtime,
-        fields_of=fields_of,
+        fields_of=said,
         progress=progress,
         notice=notice,
         events=events or Events(),
@@ -223,7 +223,7 @@ async def run_upload(
     return await Run(client, files, given).run()
 
 
-def _fields_of(default_request: DefaultRequest | None) -> Callable[[ObjectSource], RequestFields]:
+def fields_of(default_request: DefaultRequest | None) -> Callable[[ObjectSource], RequestFields]:
     """What is said of an object: by its source, else by `default_request`; its name tells the content type
     where there is none of these to do so."""
     if default_request is None:
@@ -231,7 +231,7 @@ def _fields_of(default_request: DefaultRequest | None) -> Callable[[ObjectSource
     if isinstance(default_request, Guess):
         return default_request
 
-    def fields_of(source: ObjectSource) -> RequestFields:
+    def said(source: ObjectSource) -> RequestFields:
         if source.fields is not None:
             return source.fields
         fields = default_request(source)
@@ -241,4 +241,4 @@ def _fields_of(default_request: DefaultRequest | None) -> Callable[[ObjectSource
             must_be("what default_request returns", fields, RequestFields, "RequestFields or None")
         return fields
 
-    return fields_of
+    return said

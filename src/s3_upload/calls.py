@@ -13,7 +13,7 @@ from s3_upload import blocking
 from s3_upload.api import DefaultRequest
 from s3_upload.config import UploadConfig
 from s3_upload.errors import attach_summary, summary_of
-from s3_upload.job import ListOfFiles, Path, Progress, Settings, UploadSources, prepare
+from s3_upload.job import Keywords, Progress, UploadSources, prepare
 from s3_upload.observe.events import Listener, Listening
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import RequestFields
@@ -37,10 +37,6 @@ def upload(
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
     filter: Filter | None = None,
-    files_from: ListOfFiles | None = None,
-    manifest: Path | None = None,
-    shard: str | None = None,
-    order: str | None = None,
     follow_symlinks: bool = True,
     endpoint_url: str | None = None,
     region: str | None = None,
@@ -49,7 +45,7 @@ def upload(
     proxy: str | None = None,
     client: Client | None = None,
     config: UploadConfig | None = None,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Keywords],
 ) -> UploadSummary:
     """Uploads files, directories or `ObjectSource`s, waits until all is done, and tells how it went.
 
@@ -69,10 +65,7 @@ def upload(
     in the format of mime.types.
     `exclude`, `include`: patterns of what to leave out of directories, and to take all the same ("*.tmp").
     `filter`: a `Filter`: these, and files of patterns, sizes and times.
-    `files_from`: only these of the one source: an iterable of paths, or a file with one in each line (or with
-    NULs); relative to it, or whole.  `manifest`: a file of lines of a path, a tab and its key below the
-    prefix.  `shard`: "2/5" is the second fifth of all keys, the same on every machine.  `order`: "name",
-    "size" or "mtime", with ",desc" for the largest first; all sources are found before the first is sent.
+    `files_from`, `manifest`, `shard`, `order`, `preserve`, `remove_source`: see `Taken`.
     `follow_symlinks`: False skips links, found or given.
     `endpoint_url`, `region`, `profile`, `credentials`, `proxy`: as in `S3Client`; the rest is looked up where
     every AWS tool does.  `client`: one of your own instead: of `s3_upload.adapters.boto3_client`; for
@@ -106,10 +99,6 @@ def start_upload(
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
     filter: Filter | None = None,
-    files_from: ListOfFiles | None = None,
-    manifest: Path | None = None,
-    shard: str | None = None,
-    order: str | None = None,
     follow_symlinks: bool = True,
     endpoint_url: str | None = None,
     region: str | None = None,
@@ -118,7 +107,7 @@ def start_upload(
     proxy: str | None = None,
     client: Client | None = None,
     config: UploadConfig | None = None,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Keywords],
 ) -> Running:
     """Begins an upload in a thread of its own and gives a handle on it at once. Arguments: see `upload`.
 
@@ -146,10 +135,6 @@ async def upload_async(
     exclude: str | Iterable[str] = (),
     include: str | Iterable[str] = (),
     filter: Filter | None = None,
-    files_from: ListOfFiles | None = None,
-    manifest: Path | None = None,
-    shard: str | None = None,
-    order: str | None = None,
     follow_symlinks: bool = True,
     endpoint_url: str | None = None,
     region: str | None = None,
@@ -158,7 +143,7 @@ async def upload_async(
     proxy: str | None = None,
     client: Client | None = None,
     config: UploadConfig | None = None,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Keywords],
 ) -> UploadSummary:
     """`upload` as a coroutine, in the caller's event loop. Arguments: see `upload`.
 

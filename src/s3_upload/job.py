@@ -17,13 +17,14 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from s3_upload.api import DefaultRequest, s3_upload_files
+from s3_upload.api import DefaultRequest, fields_of, s3_upload_files
 from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_type
 from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.observe.events import Events, Listener, Listening
 from s3_upload.pace import Pace
+from s3_upload.removing import Remover, looked_at
 from s3_upload.report import UploadReport, UploadSummary
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.credentials import Credentials
@@ -33,7 +34,8 @@ from s3_upload.sources.content_types import ContentTypes
 from s3_upload.sources.listed import Listed
 from s3_upload.sources.mapping import Choice, Destination, Mapped, NothingToUpload
 from s3_upload.sources.ordering import BY_KEY, Order, Shard
-from s3_upload.sources.selecting import Filter, selection_of
+from s3_upload.sources.preserving import check_preserve
+from s3_upload.sources.selecting import Filter, Selection, selection_of
 from s3_upload.sources.source import ObjectSource, checked
 from s3_upload.sources.walk import Listings
 from s3_upload.transfer.client import Client
@@ -73,6 +75,30 @@ class Settings(TypedDict, total=False):
     pacing: Literal["auto", "application"]
 
 
+class Taken(TypedDict, total=False):
+    """More about what to take, as keywords of a call.
+
+    `files_from`: only these of the one source: an iterable of paths, or a file with one in each line (or with
+    NULs); relative to it, or whole.  `manifest`: a file of lines of a path, a tab and its key below the
+    prefix.  `shard`: "2/5" is the second fifth of all keys, the same on every machine.  `order`: "name",
+    "size" or "mtime", with ",desc" for the largest first; all sources are found before the first is sent.
+    These are for paths.
+    `preserve`: "mtime" keeps the time of modification as metadata, as rclone does.  `remove_source`: files
+    are removed when they are uploaded, unless they changed meanwhile; notes in the summary tell which stay.
+    """
+
+    files_from: ListOfFiles | None
+    manifest: Path | None
+    shard: str | None
+    order: str | None
+    preserve: Literal["mtime"] | None
+    remove_source: bool
+
+
+class Keywords(Settings, Taken, total=False):
+    """What all calls take beside their own arguments."""
+
+
 Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 Sift = Callable[[Client, Files], Files]
 """What is left of files, as far as a store tells."""
@@ -97,6 +123,8 @@ class Job:
     walk: Walk | None
     nothing: str = ""
     sift: Sift | None = None
+    preserve: bool = False
+    remover: Remover | None = None
 
     async def run(self, *, pace: Pace | None = None) -> UploadSummary:
         """Does it."""
@@ -110,15 +138,21 @@ class Job:
             summary = await s3_upload_files(
                 client,
                 self.destination.bucket,
-                self.files if self.sift is None else self.sift(client, self.files),
+                self._looked_at(self.files if self.sift is None else self.sift(client, self.files)),
                 self.config,
-                self.progress,
+                self.progress if self.remover is None else self.remover.beside(self.progress),
                 self.default_request,
                 pace,
                 events=together(listening),
             )
         notes = (*summary.notes, self.nothing) if self.nothing else summary.notes
+        if self.remover is not None:
+            notes = (*notes, *self.remover.notes())
+            self.remover.close()
         return msgspec.structs.replace(summary, notes=notes)
+
+    def _looked_at(self, files: Files) -> Files:
+        return looked_at(files, fields_of(self.default_request) if self.preserve else None, self.remover)
 
     def opened(self) -> AbstractAsyncContextManager[Client]:
         """The client: ours is closed behind it."""
@@ -148,48 +182,39 @@ def prepare(
     credentials: Credentials | None,
     proxy: str | None,
     client: Client | None,
-    settings: Settings,
+    settings: Keywords,
     any_loop: bool,
-    files_from: ListOfFiles | None = None,
-    manifest: Path | None = None,
-    shard: str | None = None,
-    order: str | None = None,
+    in_order: bool = False,
 ) -> Job:
     """The job that the arguments of a call ask for; lists directories and reads settings.
 
     `any_loop`: it runs in a loop of its own.
     """
-    must_be("destination", destination, str, "str")
-    if not isinstance(progress, bool):
-        must_be_callable("progress", progress, "True shows a screen")
-    if events is not None and not isinstance(events, Listening):
-        must_be_listener("events", events)
-    must_be("follow_symlinks", follow_symlinks, bool, "True or False")
+    _check_given(destination, progress, events, follow_symlinks)
     default_request = _said(fields, default_request, content_types)
     place = Destination.parse(destination)
     store: dict[str, Any] = {"endpoint_url": endpoint_url, "region": region, "profile": profile}
     store |= {"credentials": credentials, "proxy": proxy}
     if client is not None:
         check_client(client, store, any_loop=any_loop)
-    nothing = ""
-    choice = Choice(
-        filters=selection_of(filter, exclude, include),
-        follow_symlinks=follow_symlinks,
-        listed=_listed(files_from, manifest),
-        shard=None if shard is None else Shard.parse(shard),
-        order=None if order is None else Order.parse(order),
-    )
+    nothing, taken = "", _taken(settings)
+    choice = _choice(taken, selection_of(filter, exclude, include), follow_symlinks)
+    if in_order:
+        choice = msgspec.structs.replace(choice, order=BY_KEY)
     try:
         files, walk = _files(sources, place, choice, counted=progress is True)
     except NothingToUpload as reason:  # a folder that is empty today is no mistake
         files, walk, nothing = (), None, str(reason)
+    upload_config = _config(config, settings)
     return Job(
+        preserve=check_preserve(taken.get("preserve")),
+        remover=_remover(taken, sources, upload_config),
         destination=place,
         files=files,
         walk=walk,
         nothing=nothing,
         title=(_named(sources), str(destination)),
-        config=_config(config, settings),
+        config=upload_config,
         progress=None if isinstance(progress, bool) else progress,
         shows=progress is True,
         listening=() if events is None else (_listening(events),),
@@ -197,6 +222,16 @@ def prepare(
         client=client,
         own_client=own_client(store) if client is None else None,
     )
+
+
+def _check_given(destination: object, progress: object, events: object, follow_symlinks: object) -> None:
+    """Raises `TypeError`."""
+    must_be("destination", destination, str, "str")
+    if not isinstance(progress, bool):
+        must_be_callable("progress", progress, "True shows a screen")
+    if events is not None and not isinstance(events, Listening):
+        must_be_listener("events", events)
+    must_be("follow_symlinks", follow_symlinks, bool, "True or False")
 
 
 def _said(
@@ -226,9 +261,10 @@ def _listening(events: Listener | Listening) -> Listening:
     return events if isinstance(events, Listening) else Listening(events)
 
 
-def _config(config: UploadConfig | None, settings: Settings) -> UploadConfig:
+def _config(config: UploadConfig | None, keywords: Keywords) -> UploadConfig:
     must_be("config", config, (UploadConfig, NoneType), "UploadConfig or None")
     known = [spec.name for spec in dataclasses.fields(UploadConfig)]
+    settings: Any = {name: value for name, value in keywords.items() if name not in Taken.__annotations__}
     for name in settings:
         if name not in known:
             similar = difflib.get_close_matches(name, [*known, *_KEYWORDS], n=1)
@@ -249,8 +285,8 @@ def own_client(store: dict[str, Any]) -> S3Client:
 
 _KEYWORDS = (
     "config", "progress", "events", "fields", "default_request", "content_types", "exclude", "include",
-    "filter", "files_from", "manifest", "shard", "order", "follow_symlinks", "endpoint_url", "region",
-    "profile", "credentials", "proxy", "client",
+    "filter", *Taken.__annotations__, "follow_symlinks", "endpoint_url", "region", "profile", "credentials",
+    "proxy", "client",
 )  # fmt: skip
 
 
@@ -266,12 +302,35 @@ def check_client(client: Client, store: dict[str, Any], *, any_loop: bool) -> No
         )
 
 
+def _taken(settings: Keywords) -> Taken:
+    """Those of `settings` that are no fields of `UploadConfig`."""
+    names = Taken.__annotations__
+    return {name: value for name, value in settings.items() if name in names}  # type: ignore[return-value]
+
+
+def _choice(taken: Taken, filters: Selection | None, follow_symlinks: bool) -> Choice:
+    shard, order = taken.get("shard"), taken.get("order")
+    return Choice(
+        filters=filters,
+        follow_symlinks=follow_symlinks,
+        listed=_listed(taken.get("files_from"), taken.get("manifest")),
+        shard=None if shard is None else Shard.parse(shard),
+        order=None if order is None else Order.parse(order),
+    )
+
+
 def _listed(files_from: ListOfFiles | None, manifest: Path | None) -> Listed | None:
     if files_from is not None and manifest is not None:
         raise ConfigError("files_from and manifest do not go together: leave one out")
     if manifest is not None:
         return Listed(manifest, "manifest", has_keys=True)
     return None if files_from is None else Listed(files_from)
+
+
+def _remover(taken: Taken, sources: object, config: UploadConfig) -> Remover | None:
+    remove_source = taken.get("remove_source", False)
+    must_be("remove_source", remove_source, bool, "True or False")
+    return Remover(_given_paths(sources), config.source_check) if remove_source else None
 
 
 def _files(
@@ -315,6 +374,12 @@ def _named(sources: UploadSources) -> str:
             os.fspath(one) if isinstance(one, str | os.PathLike) else one.name for one in sources
         )
     return "objects"
+
+
+def _given_paths(sources: object) -> list[str]:
+    given = [sources] if isinstance(sources, str | os.PathLike) else sources
+    paths = given if isinstance(given, list | tuple) else []
+    return [os.fsdecode(path) for path in paths if isinstance(path, str | os.PathLike)]
 
 
 def _path(item: object) -> str:

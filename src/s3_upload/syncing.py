@@ -104,7 +104,7 @@ async def sync_files(
     by = checked_compare(arguments.pop("compare"))
     threads = DaemonThreads(1, "s3-upload-prepare")  # directories may take their time
     try:
-        job = await threads.call(lambda: prepare(**arguments, any_loop=False, order="name"))
+        job = await threads.call(lambda: prepare(**arguments, any_loop=False, in_order=True))
     finally:
         threads.close()
     sync = Sync(job.destination, by, job.config, fields=asking_fields(fields))

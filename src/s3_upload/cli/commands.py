@@ -25,10 +25,11 @@ from s3_upload.sources.source import utf8_of
 from s3_upload.sources.walk import Listings, sources_of, walk_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from s3_upload.bucket.sync import Sync
     from s3_upload.cli.failed_to import FailedTo
+    from s3_upload.removing import Remover
     from s3_upload.sources.source import ObjectSource
     from s3_upload.sources.walk import Entry
 
@@ -108,9 +109,8 @@ def verify(
         raise UsageError("-: what comes in by stdin cannot be compared: give files or directories")
     if options.output.json:
         require_stdout("--json")
-    filters, links = options.sources.filters(), options.sources.follow_symlinks
-    mapped = partial(map_paths, paths, destination, filters, follow_symlinks=links, in_order=True)
-    return compare(_found(mapped)[0], destination, how, options)
+    mapped = Mapped(paths, destination, in_order_of_keys(options.choice()))
+    return compare(_found(mapped.files)[0], destination, how, options)
 
 
 def _paths_job(
@@ -147,6 +147,7 @@ def _job(  # noqa: PLR0917 - as they are joined
     return session.Job(
         bucket=destination.bucket,
         passes=(sources,),
+        remover=_remover(options, paths),
         options=options,
         rendering=_rendering(
             render.JsonLines if options.output.json else render.Text, destination, options, nothing
@@ -175,6 +176,8 @@ def perf_data(
     """
     if n < 1:
         raise UsageError(f"-n {n}: must be at least 1")
+    if n > 1 and options.sources.remove_source:
+        raise UsageError("--remove-source: what is removed cannot be uploaded again: leave -n out")
     if src == STDIN:
         raise UsageError("-: what comes in by stdin can be read once: give a directory")
     check_bucket(bucket, bucket)
@@ -189,6 +192,7 @@ def perf_data(
     job = session.Job(
         bucket=destination.bucket,
         passes=itertools.chain((first,), again),
+        remover=_remover(options, (src,)),
         options=dataclasses.replace(options, store=_perf_store(options.store)),
         rendering=_rendering(kind, destination, options, nothing),
         display=Display(
@@ -289,6 +293,14 @@ def _found(walk: Callable[[], Iterator[ObjectSource]]) -> tuple[Iterator[ObjectS
         return walk(), ""
     except NothingToUpload as nothing:
         return iter(()), str(nothing)
+
+
+def _remover(options: UploadOptions, paths: Sequence[str]) -> Remover | None:
+    if not options.sources.remove_source or options.output.dryrun:
+        return None
+    from s3_upload.removing import Remover
+
+    return Remover(paths, options.tuning.source_check)
 
 
 def _rendering(

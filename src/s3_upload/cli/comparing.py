@@ -30,7 +30,7 @@ def sync_with(destination: Destination, how: CompareOptions, options: UploadOpti
 def dry_run(job: Job, sync: Sync) -> int:
     """Says what would be uploaded, and why; asks the store what it has, and sends nothing. Returns the exit
     code that the run would have for what is known of its sources."""
-    output, counts = job.options.output, Counts()
+    output, counts = job.options.output, Counts(removes=job.options.sources.remove_source)
     sources = itertools.chain.from_iterable(job.passes)
 
     async def compare() -> None:

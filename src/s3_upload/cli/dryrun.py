@@ -28,11 +28,16 @@ WOULD_UPLOAD = "would-upload"
 
 
 def dry_run(
-    bucket: str, passes: Iterable[Iterator[ObjectSource]], output: OutputOptions, nothing: str = ""
+    bucket: str,
+    passes: Iterable[Iterator[ObjectSource]],
+    output: OutputOptions,
+    nothing: str = "",
+    *,
+    removes: bool = False,
 ) -> int:
     """Returns the exit code that the run would have for what is known of its sources. `nothing`: why there
-    are none."""
-    counts = Counts()
+    are none; `removes`: files that are uploaded are removed."""
+    counts = Counts(removes=removes)
     for sources in passes:
         for source in sources:
             tell(bucket, source, counts, output)
@@ -51,7 +56,8 @@ def tell_counts(bucket: str, counts: Counts, output: OutputOptions, nothing: str
 class Counts:
     """What all lines together say."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, removes: bool = False) -> None:
+        self.removes = removes
         self.files = self.bytes = self.streams = self.failed = self.skipped = 0
         self.unchanged: int | None = None
         """Of a sync."""
@@ -83,17 +89,25 @@ def tell(bucket: str, source: ObjectSource, counts: Counts, output: OutputOption
     else:
         counts.failed += 1
     if output.json:
-        said = {"source": utf8_of(source.name), "key": source.key, "bytes": size}
+        said: dict[str, Any] = {"source": utf8_of(source.name), "key": source.key, "bytes": size}
+        if counts.removes:
+            said["removes_source"] = _is_removed(source) and outcome == WOULD_UPLOAD
         emit_json(json_line({"type": "dryrun", **said, "outcome": outcome, "reason": reason}))
     elif output.quiet or (output.only_show_errors and outcome in {WOULD_UPLOAD, SKIPPED}):
         return
     elif outcome == WOULD_UPLOAD:
         because = f" ({why})" if why else ""
-        emit(printable(f"(dryrun) upload: {source.name} to s3://{bucket}/{source.key}{because}"))
+        verb = "move" if counts.removes and _is_removed(source) else "upload"
+        emit(printable(f"(dryrun) {verb}: {source.name} to s3://{bucket}/{source.key}{because}"))
     elif outcome == SKIPPED:
         note(printable(f"(dryrun) skipped: {source.name}: {reason}"))
     else:
         note(printable(f"(dryrun) failed: {reason}"))
+
+
+def _is_removed(source: ObjectSource) -> bool:
+    """As far as that is known before: what lies behind a linked directory stays, too."""
+    return source.is_file and not os.path.islink(source.path)  # noqa: PTH114 - of a million files
 
 
 def _looked_at(source: ObjectSource) -> tuple[str, int | None, str]:

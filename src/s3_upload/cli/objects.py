@@ -29,6 +29,7 @@ _NO_FIELDS_OF_OBJECTS = (
     "sse_c",
     "sse_c_key",
     "grants",
+    "preserve",
 )
 _GRANTS = {
     "read": "grant_read",
@@ -132,6 +133,10 @@ class ObjectOptions:
     tags: Annotated[
         tuple[str, ...], texts("The object's tags: KEY=VALUE,KEY=VALUE, or JSON; may be repeated.")
     ] = ()
+    preserve: Annotated[
+        Literal["mtime"] | None,
+        flag("Keep the time of modification as metadata (x-amz-meta-mtime), as rclone keeps it."),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.no_guess_mime_type and self.content_type_map is not None:

@@ -138,6 +138,14 @@ class SourceOptions:
         ),
     ] = None
 
+    remove_source: Annotated[
+        bool,
+        flag(
+            "Remove each file when it is uploaded and the store has proved it, unless it changed meanwhile. "
+            "Links, what lies behind them, and directories stay."
+        ),
+    ] = False
+
     def choice(self, *, nul: bool = False) -> Choice:
         """`nul`: lists have NULs. Raises `UsageError`."""
         try:

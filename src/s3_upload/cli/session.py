@@ -49,7 +49,9 @@ if TYPE_CHECKING:
     from s3_upload.clients.s3 import S3Client
     from s3_upload.observe.changes import Changes
     from s3_upload.observe.events import Listening
+    from s3_upload.removing import Remover
     from s3_upload.report import Counts, UploadReport, UploadSummary
+    from s3_upload.sources.preserving import Files
     from s3_upload.sources.source import ObjectSource
 
 M_ARENA_MAX = -8
@@ -77,6 +79,7 @@ class Job:
     page: PageFile | None = None
     failed_to: FailedTo | None = None
     sync: Sync | None = None
+    remover: Remover | None = None
 
     @cached_property
     def changes(self) -> Changes:
@@ -100,7 +103,8 @@ def run(job: Job) -> int:
             from s3_upload.cli.comparing import dry_run as compare
 
             return compare(job, job.sync)
-        return dry_run(job.bucket, job.passes, job.options.output, job.rendering.nothing)
+        removes = job.options.sources.remove_source
+        return dry_run(job.bucket, job.passes, job.options.output, job.rendering.nothing, removes=removes)
     began_s = time.monotonic()
     with in_background():
         try:
@@ -118,7 +122,8 @@ def run(job: Job) -> int:
                     note("s3-upload: nobody reads what is written, so not all results are told")
                     flush(LAST_WORDS_S, ("stderr",))
             raise InterruptedRun("interrupted") from error
-    return EXIT_FILES_FAILED if job.rendering.fold.counts.failed else EXIT_OK
+    stays = job.remover is not None and job.remover.failed
+    return EXIT_FILES_FAILED if stays or job.rendering.fold.counts.failed else EXIT_OK
 
 
 def _upload_and_tell(job: Job, began_s: float) -> None:
@@ -167,6 +172,7 @@ def _together(job: Job, summaries: Sequence[UploadSummary], elapsed_s: float) ->
     wall_time_s = sum(summary.wall_time_s for summary in summaries) if summaries else elapsed_s
     budget_wait_s = sum(summary.budget_wait_s for summary in summaries)
     notes = dict.fromkeys(text for summary in summaries for text in summary.notes)
+    notes |= dict.fromkeys(job.remover.notes() if job.remover is not None else ())
     paces = [report for summary in summaries for report in summary.pace]
     limits = _limits_of(summaries, wall_time_s)
     summary = job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces, limits)
@@ -207,7 +213,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     pace = Pace(config.share, config.max_bandwidth) if held_back else None
 
     progress: Callable[[UploadReport], Awaitable[None] | None] = job.rendering.add
-    for other in (job.page, job.failed_to):
+    for other in (job.page, job.failed_to, job.remover):
         progress = other.beside(progress) if other is not None else progress
 
     async def upload() -> None:
@@ -218,7 +224,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
                 summary = await s3_upload_files(
                     client,
                     job.bucket,
-                    sources if job.sync is None else job.sync.changed(client, sources),
+                    _looked_at(job, sources if job.sync is None else job.sync.changed(client, sources)),
                     config,
                     progress=progress,
                     default_request=guess,
@@ -237,6 +243,13 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
         runner.run(upload())
     for number, handler in handlers.items():  # which the loop's end has lost
         signal.signal(number, handler)
+
+
+def _looked_at(job: Job, files: Files) -> Files:
+    from s3_upload.removing import looked_at  # here, or every start of the command would pay for it
+
+    objects = job.options.objects
+    return looked_at(files, None if objects.preserve is None else objects.default_request(), job.remover)
 
 
 async def _create_bucket(job: Job, client: S3Client) -> None:

@@ -1,0 +1,162 @@
+"""`remove_source`: files that are uploaded are removed, each when its report is there.
+
+Rules:
+
+* Only what the store has proved to have: the report says success, with an ETag, and as many bytes as the file
+  had when it was found.
+* Never a file that changed meanwhile.  Each is looked at before it is read, and compared when it is uploaded,
+  as readers compare versions (`sources/version.py`).
+* A link stays, and so does what was found behind one: neither is the file that the source names.
+* Of a file that is under way to several keys, the last to end removes it, if all are there.
+* Directories stay.
+* What stays is told in a note; nothing is tried twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from functools import partial
+from inspect import isawaitable
+from typing import Any
+
+import msgspec
+
+from s3_upload.errors import SourceError
+from s3_upload.report import SUCCESS, UploadReport
+from s3_upload.sources.preserving import FieldsOf, Files, preserving
+from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.version import Identity, Versions
+from s3_upload.threads import DaemonThreads
+
+Progress = Callable[[UploadReport], Any]
+MAX_TOLD = 20
+"""What stays is told by name up to here."""
+
+
+def looked_at(files: Files, preserves_beside: FieldsOf | None, remover: Remover | None) -> Files:
+    """The files, looked at for what is to be known of each before it is read. `preserves_beside`: their times
+    are kept beside these fields."""
+    if preserves_beside is not None:
+        files = preserving(files, preserves_beside)
+    return files if remover is None else remover.noting(files)
+
+
+class _Found(msgspec.Struct):
+    """A file that was found: what it was first, how many of its uploads have not ended, and whether all that
+    have are proved."""
+
+    identity: Identity
+    uploads: int = 0
+    is_there: bool = True
+
+
+class Remover:
+    """For one run. `roots`: the paths that were given. `check`: as in `UploadConfig.source_check`."""
+
+    def __init__(self, roots: Sequence[str] = (), check: str = "version") -> None:
+        self.removed = 0
+        self.stays = 0
+        """Files that were uploaded, and not removed."""
+        self.failed = 0
+        """Those of them that changed, or could not be removed."""
+        self._roots = [root.rstrip(os.sep) + os.sep for root in roots]
+        self._versions = Versions(check)
+        self._found: dict[str, _Found] = {}
+        self._told: list[str] = []
+        self._threads = DaemonThreads(1, "s3-upload-remove")
+
+    def noting(self, files: Files) -> Files:
+        """The same files; what they are before they are read is noted."""
+        return self._each_async(files) if isinstance(files, AsyncIterable) else self._each(files)
+
+    def beside(self, progress: Progress | None) -> Progress:
+        """`progress`, and then what was uploaded is removed."""
+
+        def both(report: UploadReport) -> Any:
+            returned = None if progress is None else progress(report)
+            found = self._ended(report)
+            return returned if found is None else self._after(returned, report, found)
+
+        return both
+
+    def notes(self) -> list[str]:
+        """What is to be known at the end."""
+        more = self.stays - len(self._told)
+        notes = [f"removed {self.removed:,} {'file' if self.removed == 1 else 'files'} here"]
+        return [*notes, *self._told, *([f"{more:,} more stay"] if more else [])]
+
+    def close(self) -> None:
+        """Nothing comes any more."""
+        self._threads.close()
+
+    # --- before ---------------------------------------------------------------------------------------
+
+    def _each(self, files: Iterable[ObjectSource]) -> Iterator[ObjectSource]:
+        for source in files:
+            self._note(source)
+            yield source
+
+    async def _each_async(self, files: AsyncIterable[ObjectSource]) -> AsyncIterator[ObjectSource]:
+        async for source in files:
+            await self._threads.call(partial(self._note, source))
+            yield source
+
+    def _note(self, source: ObjectSource) -> None:
+        if not source.is_file or source.problem is not None or source.skip_reason:
+            return
+        try:
+            identity = self._versions.identity(os.stat(source.path))  # noqa: PTH116 - quicker
+        except (OSError, ValueError):  # its report will tell
+            return
+        self._found.setdefault(source.path, _Found(identity)).uploads += 1
+
+    # --- after ----------------------------------------------------------------------------------------
+
+    def _ended(self, report: UploadReport) -> Identity | None:
+        """What was noted of a file that is to be removed now."""
+        path = report.object.path if report.object is not None else ""
+        found = self._found.get(path)
+        if found is None:
+            return None
+        found.uploads -= 1
+        found.is_there = found.is_there and report.outcome == SUCCESS and report.etag != ""
+        if found.uploads:
+            return None
+        del self._found[path]
+        return found.identity if found.is_there else None
+
+    async def _after(self, returned: Any, report: UploadReport, found: Identity) -> None:
+        if isawaitable(returned):
+            await returned
+        assert report.object is not None
+        path = report.object.path
+        why, is_failure = await self._threads.call(partial(self._remove, path, found, report.bytes))
+        if not why:
+            self.removed += 1
+            return
+        self.stays += 1
+        self.failed += is_failure
+        if len(self._told) < MAX_TOLD:
+            self._told.append(f"stays, though it is uploaded: {why}")
+
+    def _remove(self, path: str, found: Identity, sent_bytes: int) -> tuple[str, bool]:
+        """Why it stays ("": it is gone), and whether that is a failure."""
+        try:
+            if self._is_behind_a_link(path):
+                return f"{path}: is a link, or lies behind one", False
+            if sent_bytes != found.size:
+                return f"{path}: changed before it was read", True
+            self._versions.verify(path, found, os.stat(path), partial(os.stat, path))  # noqa: PTH116
+            os.unlink(path)  # noqa: PTH108
+        except SourceError as error:
+            return str(error).replace("source changed while it was read", "changed meanwhile"), True
+        except (OSError, ValueError) as error:
+            return f"{path}: {getattr(error, 'strerror', None) or error}", True
+        return "", False
+
+    def _is_behind_a_link(self, path: str) -> bool:
+        """Looked at for each file: a link may have come in the place of a directory."""
+        start = max((len(root) for root in self._roots if path.startswith(root)), default=len(path))
+        ends = [at for at in range(start, len(path)) if path[at] == os.sep]
+        return any(os.path.islink(path[:end]) for end in (*ends, len(path)))  # noqa: PTH114

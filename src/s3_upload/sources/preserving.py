@@ -1,0 +1,72 @@
+"""What objects keep of their files: the time of modification, as rclone keeps it.
+
+`x-amz-meta-mtime` is seconds since 1970 with as many decimals as there are, which rclone gives back to the
+file when it downloads.  A file is looked at when it is found; what changes before it is read keeps the time
+of before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
+
+import msgspec
+
+from s3_upload.errors import ConfigError
+from s3_upload.request_fields import NO_FIELDS, RequestFields
+from s3_upload.sources.source import ObjectSource
+from s3_upload.threads import DaemonThreads
+
+Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+FieldsOf = Callable[[ObjectSource], RequestFields | None]
+NAME = "mtime"
+
+
+def check_preserve(preserve: str | None) -> bool:
+    """Whether to. Raises `ConfigError`."""
+    if preserve not in {None, NAME}:
+        raise ConfigError(f"preserve {preserve}: must be {NAME}")
+    return preserve is not None
+
+
+def preserving(files: Files, fields_of: FieldsOf) -> Files:
+    """The same files, whose fields tell when they were modified. `fields_of`: what else is said of each."""
+    if isinstance(files, AsyncIterable):
+        return _each_async(files, fields_of)
+    return _each(files, fields_of)
+
+
+def _each(files: Iterable[ObjectSource], fields_of: FieldsOf) -> Iterator[ObjectSource]:
+    for source in files:
+        yield _with_mtime(source, fields_of)
+
+
+async def _each_async(files: AsyncIterable[ObjectSource], fields_of: FieldsOf) -> AsyncIterator[ObjectSource]:
+    threads = DaemonThreads(1, "s3-upload-look")
+    try:
+        async for source in files:
+            yield await threads.call(partial(_with_mtime, source, fields_of))
+    finally:
+        threads.close()
+
+
+def _with_mtime(source: ObjectSource, fields_of: FieldsOf) -> ObjectSource:
+    if not source.is_file or source.problem is not None or source.skip_reason:
+        return source
+    try:
+        mtime_ns = os.stat(source.path).st_mtime_ns  # noqa: PTH116 - of a million files, a Path each is dear
+    except (OSError, ValueError):  # its report will tell
+        return source
+    fields = fields_of(source) or NO_FIELDS
+    if NAME in fields.metadata:  # somebody knows better
+        return msgspec.structs.replace(source, fields=fields)
+    metadata = {**fields.metadata, NAME: rclone_time(mtime_ns)}
+    return msgspec.structs.replace(source, fields=msgspec.structs.replace(fields, metadata=metadata))
+
+
+def rclone_time(time_ns: int) -> str:
+    """Seconds, as rclone writes them: "1700000000.123456789", "1700000000" and "-0.5"."""
+    seconds, rest_ns = divmod(abs(time_ns), 10**9)
+    decimals = f"{rest_ns:09}".rstrip("0")
+    return f"{'-' if time_ns < 0 else ''}{seconds}{'.' if decimals else ''}{decimals}"

@@ -1,0 +1,217 @@
+"""`remove_source`: only what the store has proved to have, and never a file that changed meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from s3_upload import ObjectSource, UploadReport
+from s3_upload.removing import MAX_TOLD, Remover
+from s3_upload.report import SKIPPED, SUCCESS
+
+REMOVED_NONE = "removed 0 files here"
+
+
+@pytest.fixture(autouse=True)
+def src(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src" / "d").mkdir(parents=True)
+    for name in ("a", "b", "d/c"):
+        (tmp_path / "src" / name).write_text("three")
+    return tmp_path / "src"
+
+
+def report(source: ObjectSource, **how: object) -> UploadReport:
+    said = {"seq": 0, "key": source.key, "source": source.name, "bytes": 5, "outcome": SUCCESS, "etag": '"e"'}
+    return UploadReport(**{**said, "object": source, **how})  # type: ignore[arg-type]
+
+
+def noted(remover: Remover, sources: list[ObjectSource]) -> list[ObjectSource]:
+    return list(remover.noting(sources))  # type: ignore[arg-type]
+
+
+def is_there(path: str) -> bool:
+    return Path(path).exists()
+
+
+def uploaded(
+    *paths: str,
+    remover: Remover | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
+    **how: object,
+) -> Remover:
+    """All are found; something happens meanwhile; all are reported."""
+    remover = remover or Remover(["src"])
+    sources = noted(remover, [ObjectSource.file(path, path) for path in paths])
+    meanwhile()
+
+    async def tell() -> None:
+        progress = remover.beside(None)
+        for source in sources:
+            if (returned := progress(report(source, **how))) is not None:
+                await returned
+
+    asyncio.run(tell())
+    remover.close()
+    return remover
+
+
+def test_what_is_uploaded_is_removed_and_directories_stay() -> None:
+    remover = uploaded("src/a", "src/d/c")
+    assert (remover.removed, remover.stays, remover.failed) == (2, 0, 0)
+    assert remover.notes() == ["removed 2 files here"]
+    assert [path.name for path in sorted(Path("src").rglob("*"))] == ["b", "d"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("outcome", "timeout"), ("outcome", SKIPPED), ("etag", "")])
+def test_what_the_store_has_not_proved_to_have_stays(name: str, value: str) -> None:
+    remover = uploaded("src/a", **{name: value})  # type: ignore[arg-type]
+    assert Path("src/a").exists()
+    assert (remover.removed, remover.stays, remover.notes()) == (0, 0, [REMOVED_NONE])
+
+
+def write() -> None:
+    Path("src/a").write_text("other")
+
+
+def write_and_put_the_time_back() -> None:
+    before = Path("src/a").stat()
+    write()
+    os.utime("src/a", ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replace() -> None:
+    before = Path("src/a").stat()
+    Path("new").write_text("other")
+    os.utime("new", ns=(before.st_atime_ns, before.st_mtime_ns))
+    Path("new").rename("src/a")
+
+
+def grow() -> None:
+    with Path("src/a").open("a") as file:
+        file.write("more")
+
+
+@pytest.mark.parametrize("change", [write, write_and_put_the_time_back, replace, grow])
+def test_what_changed_meanwhile_stays_and_is_told(change: Callable[[], None]) -> None:
+    os.utime("src/a", ns=(0, 10**18))
+    remover = uploaded("src/a", meanwhile=change)
+    assert Path("src/a").exists()
+    assert (remover.removed, remover.stays, remover.failed) == (0, 1, 1)
+    assert remover.notes()[1].startswith("stays, though it is uploaded: src/a: changed meanwhile: its ")
+
+
+def test_what_has_another_size_than_was_sent_stays() -> None:
+    """It was replaced between the look at it and its reading, and put back."""
+    remover = uploaded("src/a", bytes=4)
+    assert remover.notes()[1] == "stays, though it is uploaded: src/a: changed before it was read"
+
+
+def test_what_is_gone_already_is_told() -> None:
+    remover = uploaded("src/a", meanwhile=Path("src/a").unlink)
+    assert remover.notes()[1] == "stays, though it is uploaded: src/a: No such file or directory"
+
+
+def test_links_and_what_lies_behind_them_stay(tmp_path: Path) -> None:
+    Path("outside").mkdir()
+    Path("outside/x").write_text("three")
+    Path("src/to_x").symlink_to("../outside/x")
+    Path("src/d/to_outside").symlink_to("../../outside")
+    remover = uploaded("src/to_x", "src/d/to_outside/x")
+    assert (remover.removed, remover.stays, remover.failed) == (0, 2, 0)
+    assert Path("src/to_x").is_symlink()
+    assert Path("outside/x").exists()
+    assert remover.notes()[1] == "stays, though it is uploaded: src/to_x: is a link, or lies behind one"
+
+
+def test_a_source_that_is_itself_a_link_is_the_directory_that_was_named() -> None:
+    Path("link").symlink_to("src")
+    for root in ("link", "link/"):
+        Path("src/a").write_text("three")
+        assert uploaded("link/a", remover=Remover([root])).removed == 1
+    Path("src/to_b").symlink_to("b")
+    assert uploaded("src/to_b", remover=Remover(["src/to_b"])).stays == 1
+
+
+def test_a_directory_that_became_a_link_meanwhile_saves_what_it_leads_to() -> None:
+    def replace_directory() -> None:
+        Path("src/d").rename("moved")
+        Path("src/d").symlink_to("../moved")
+
+    remover = uploaded("src/d/c", meanwhile=replace_directory)
+    assert (remover.removed, remover.stays) == (0, 1)
+    assert Path("moved/c").exists()
+
+
+def test_of_a_file_under_several_keys_the_last_that_ends_removes_it() -> None:
+    remover = Remover(["src"])
+    sources = noted(remover, [ObjectSource.file("src/a", key) for key in ("k1", "k2")])
+
+    async def tell() -> list[bool]:
+        progress, there = remover.beside(None), []
+        for source in sources:
+            if (returned := progress(report(source))) is not None:
+                await returned
+            there.append(is_there("src/a"))
+        return there
+
+    assert asyncio.run(tell()) == [True, False]
+
+
+def test_where_one_of_its_keys_failed_it_stays() -> None:
+    remover = Remover(["src"])
+    sources = noted(remover, [ObjectSource.file("src/a", key) for key in ("k1", "k2")])
+
+    async def tell() -> None:
+        progress = remover.beside(None)
+        assert progress(report(sources[0], outcome="timeout")) is None
+        assert progress(report(sources[1])) is None
+
+    asyncio.run(tell())
+    assert Path("src/a").exists()
+
+
+def test_who_else_is_told_is_told_before_and_waited_for() -> None:
+    heard: list[object] = []
+
+    async def progress(report: UploadReport) -> None:
+        await asyncio.sleep(0)
+        heard.append((report.key, is_there("src/a")))
+
+    remover = Remover(["src"])
+    (source,) = noted(remover, [ObjectSource.file("src/a", "k")])
+
+    async def tell() -> None:
+        await remover.beside(progress)(report(source))
+        await remover.beside(progress)(report(ObjectSource.data(b"x", "data")))
+
+    asyncio.run(tell())
+    assert heard == [("k", True), ("data", False)]
+    assert not Path("src/a").exists()
+
+
+def test_an_async_iterable_stays_one() -> None:
+    remover = Remover()
+
+    async def sources() -> AsyncIterator[ObjectSource]:
+        yield ObjectSource.file("src/a", "k")
+
+    async def run() -> None:
+        async for source in remover.noting(sources()):  # type: ignore[union-attr]
+            await remover.beside(None)(report(source))
+
+    asyncio.run(run())
+    assert remover.removed == 1
+
+
+def test_not_more_than_some_are_told_by_name() -> None:
+    paths = [f"src/{number}" for number in range(MAX_TOLD + 5)]
+    for path in paths:
+        Path(path).write_text("three")
+    remover = uploaded(*paths, bytes=4)
+    assert len(remover.notes()) == 1 + MAX_TOLD + 1
+    assert remover.notes()[-1] == "5 more stay"
