@@ -10,7 +10,8 @@ from typing import Any, Literal, Unpack
 from s3_upload.api import DefaultRequest
 from s3_upload.bucket.asking import Asker, Patience
 from s3_upload.bucket.compare import CompareBy, checked_compare
-from s3_upload.bucket.listing import Lister, objects_of, refuse_unordered
+from s3_upload.bucket.fanning import objects_of
+from s3_upload.bucket.listing import Lister, refuse_unordered
 from s3_upload.bucket.sync import Sync, asking_fields
 from s3_upload.bucket.verify import Verified, verified
 from s3_upload.checks import must_be

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 
 from s3_upload import ConfigError, Credentials, FailureKind, ListedObject, RunError, S3Client, list_objects
 from s3_upload.bucket.asking import Asker, Patience
-from s3_upload.bucket.listing import MAX_KEYS, SMALL_PAGE_KEYS, Lister, objects_of
+from s3_upload.bucket.listing import MAX_KEYS, SMALL_PAGE_KEYS, Lister
 from s3_upload.s3.operations import Page
 from tests.faults.actions import Answer, Delay, Garbage, Reset, Rule, Stall, Torn, foreign, s3_error
 from tests.faults.listing import entry, page
@@ -18,6 +19,8 @@ from tests.faults.model import S3Model, StoredObject
 from tests.faults.uploads import BUCKET, run
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
 
@@ -44,6 +47,14 @@ def model(keys: list[str], keys_per_page: int = 1000) -> S3Model:
     for number, key in enumerate(keys):
         made.objects[f"{BUCKET}/{key}"] = StoredObject(b"", number, f"{number:032x}", modified_s=WHEN_S)
     return made
+
+
+async def objects_of(lister: Lister, prefix: str) -> AsyncGenerator[ListedObject, None]:
+    """By one listing."""
+    async with aclosing(lister.pages(prefix)) as pages:
+        async for some in pages:
+            for found in some.objects:
+                yield found
 
 
 def listed(server: FaultServer, prefix: str = "", **changes: Any) -> list[ListedObject]:

@@ -25,6 +25,7 @@ from s3_upload.bucket.compare import (
     by_size,
     by_time,
 )
+from s3_upload.bucket.fanning import Span, fanned
 from s3_upload.bucket.listing import Lister
 from s3_upload.bucket.looking import Looked
 from s3_upload.bucket.proof import Judge, Unproven
@@ -73,7 +74,7 @@ class Comparison:
 
     async def run(self) -> AsyncGenerator[Compared, None]:
         """All of it, as it is found out. Raises what a listing and sources raise."""
-        pages = self._lister.pages(self._prefix, self._after)
+        pages = fanned(self._lister, Span(self._prefix, self._after))
         joined = Joined()
         try:
             while not (joined.ended or (joined.local_ended and not self._whole)):
@@ -84,10 +85,13 @@ class Comparison:
                     aside = [] if batch is None else batch.aside
                 if joined.wants_found:
                     page = await anext(pages, None)
-                    joined.more_found(None if page is None else page.objects)
+                    joined.more_found(page)
                 compared = Compared([], aside, [])
                 for pair in joined.pairs():
-                    await self._decide(pair, compared)
+                    if (decision := self._decided(pair, compared)) is not None:
+                        compared.decisions.append(decision)
+                    elif pair.local is not None and pair.found is not None:
+                        await self._begin_proof(pair.local, pair.found, compared)
                 compared.decisions.extend(self._proven())
                 yield compared
             while self._proofs:
@@ -99,21 +103,24 @@ class Comparison:
             await pages.aclose()
             await _close(self._batches)
 
-    async def _decide(self, pair: Pair, compared: Compared) -> None:
+    def _decided(self, pair: Pair, compared: Compared) -> Decision | None:
+        """What becomes of a pair as far as size and time tell; None where they do not."""
         local, found = pair
         if local is None:
             assert found is not None
             compared.only_there.append(found)
-            return
+            return None
         reason = by_size(local, found)
         if found is None or reason or self._by == "size":
-            compared.decisions.append(Decision(local, found, reason))
-        elif self._by == "time" and local.mtime_ns is not None:
-            compared.decisions.append(Decision(local, found, by_time(local, found)))
-        else:
-            if len(self._proofs) >= MAX_PROOFS:
-                compared.decisions.extend(await self._some_proofs())
-            self._proofs.add(asyncio.ensure_future(self._prove(local, found)))
+            return Decision(local, found, reason)
+        if self._by == "time" and local.mtime_ns is not None:
+            return Decision(local, found, by_time(local, found))
+        return None
+
+    async def _begin_proof(self, local: Local, found: ListedObject, compared: Compared) -> None:
+        if len(self._proofs) >= MAX_PROOFS:
+            compared.decisions.extend(await self._some_proofs())
+        self._proofs.add(asyncio.ensure_future(self._prove(local, found)))
 
     async def _some_proofs(self) -> list[Decision]:
         """At least one."""

@@ -22,7 +22,7 @@ from s3_upload.http import Response
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.bucket_kinds import is_directory
 from s3_upload.s3.operations import LIST_OBJECTS_V2, Operation, Page
-from s3_upload.s3.operations.list_objects_v2 import ListedObject, ListedPage, UnreadableListing, listed_page
+from s3_upload.s3.operations.list_objects_v2 import ListedPage, UnreadableListing, listed_page
 from s3_upload.s3.responses import Failure, classify
 from s3_upload.text import printable
 
@@ -53,8 +53,9 @@ class Lister:
         self._bucket = bucket
         self._max_keys = MAX_KEYS
 
-    async def pages(self, prefix: str, after: str = "") -> AsyncGenerator[ListedPage, None]:
-        """The objects whose keys begin with `prefix` and come behind `after`, a page at a time.
+    async def pages(self, prefix: str, after: str = "", until: str = "") -> AsyncGenerator[ListedPage, None]:
+        """The objects whose keys begin with `prefix` and come behind `after`, a page at a time, at least up
+        to the key `until`.
 
         Raises `RunError` where the store refuses, or lists in no order.
         """
@@ -65,14 +66,15 @@ class Lister:
         try:
             while True:
                 listed = await coming
-                if listed.token:
+                reached = until and listed.objects and listed.objects[-1].key >= until
+                if listed.token and not reached:
                     if hash(listed.token) in seen:
                         raise self._wrong("the store gives the same continuation token twice")
                     seen.add(hash(listed.token))
                     coming = asyncio.ensure_future(self.page(Page(prefix, "", listed.token)))
                 last = self._in_order(listed, prefix, last)
                 yield listed
-                if not listed.token:
+                if reached or not listed.token:
                     return
         finally:
             coming.cancel()
@@ -128,14 +130,3 @@ def _read(response: Response) -> ListedPage | Failure:
     message = f"{LIST_OBJECTS_V2}: {response.status} with a page that cannot be read{why}"
     unproven = Failure(FailureKind.UNPROVEN, status=response.status, message=message)
     return classify(LIST_OBJECTS_V2, response) or unproven
-
-
-async def objects_of(lister: Lister, prefix: str) -> AsyncGenerator[ListedObject, None]:
-    """One by one."""
-    pages = lister.pages(prefix)
-    try:
-        async for page in pages:
-            for found in page.objects:
-                yield found
-    finally:
-        await pages.aclose()
