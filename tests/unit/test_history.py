@@ -56,7 +56,7 @@ def test_what_fails_counts_as_sent_in_vain_by_its_cause() -> None:
     history = history_of([uploaded(0, lost, attempt(2.0, 1.0, MB), source="d/a")])
     cause = history.causes["timeout: response"]
     assert (cause.attempts, cause.files, cause.source, cause.message) == (1, 0, "d/a", "no answer")
-    assert (history.wasted_bytes, history.again) == (MB, 1)
+    assert (history.totals.wasted_bytes, history.totals.again) == (MB, 1)
     assert sum(history.flow.rows["vain"]) == pytest.approx(MB)
     assert sum(history.flow.rows["failed"]) == 1.0
     assert [dot.y for dot in history.cut.dots] == [pytest.approx(2.0)]
@@ -66,7 +66,7 @@ def test_a_copy_that_lost_is_no_failure() -> None:
     beaten = attempt(0.0, 2.0, MB, outcome="superseded")
     history = history_of([uploaded(0, beaten, attempt(1.0, 1.0, MB, hedge=True))])
     assert sum(history.flow.rows["failed"]) == 0.0
-    assert history.hedges == 1
+    assert history.totals.hedges == 1
     assert history.causes["superseded"].message == "a copy of it was answered first"
 
 
@@ -86,7 +86,12 @@ def test_a_file_that_could_not_be_read_is_a_cause_without_attempts() -> None:
 
 def test_what_is_skipped_is_only_counted() -> None:
     history = history_of([UploadReport(seq=0, key="k", source="s", bytes=0, outcome="skipped")])
-    assert (history.skipped, history.uploaded, history.failed, len(history.flow)) == (1, 0, 0, 0)
+    assert (history.totals.skipped, history.totals.uploaded, history.totals.failed, len(history.flow)) == (
+        1,
+        0,
+        0,
+        0,
+    )
 
 
 def test_the_slowest_are_kept_in_order_whatever_order_they_come_in() -> None:
@@ -146,7 +151,7 @@ def test_paces_too_stand_one_run_after_the_other() -> None:
     history = history_of(one_pass * 2)
     pace = [PaceReport(at_s=at_s, share="fair", state="full") for at_s in (0.0, 2.0, 0.0, 3.0)]
     history.end(SummaryFold().summary(8.0, pace=pace))
-    assert [report.at_s for report in history.pace] == [0.0, 2.0, 4.0, 7.0]
+    assert [report.at_s for report in history.ending.pace] == [0.0, 2.0, 4.0, 7.0]
 
 
 def test_an_object_that_fails_long_after_its_last_try_begins_no_other_run() -> None:

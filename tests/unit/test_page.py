@@ -13,7 +13,7 @@ import pytest
 from s3_upload.cli.page import page_html, shown, time_text
 from s3_upload.errors import FailureKind
 from s3_upload.observe.events import LimitsChanged
-from s3_upload.observe.history import History
+from s3_upload.observe.history import Ending, History
 from s3_upload.observe.records import SummaryRecord
 from s3_upload.report import PaceReport, UploadReport
 from tests.unit.reports import attempt, failed, many, summary_of, uploaded
@@ -166,7 +166,7 @@ def test_records_that_end_before_the_run_are_told_to_be_so() -> None:
 
 def test_limits_are_shown_by_their_shares() -> None:
     history = History()
-    history.limited_by = {"reading": 0.25, "the <link>": 0.7, "cpu": 0.001}
+    history.ending = Ending(limited_by={"reading": 0.25, "the <link>": 0.7, "cpu": 0.001})
     text = page_html(history, "t", "f")
     assert re.findall("</i>([^<]*)</li>", text) == ["the &lt;link&gt; 70%", "reading files 25%"]
 

@@ -115,7 +115,7 @@ def chart_data(history: History) -> dict[str, Any]:
         return [_rounded(amount / unit / time_s) for amount, time_s in zip(row, covered, strict=True)]
 
     vain, failed = per_s("vain", 1e6), flow.rows["failed"]
-    pace = history.pace
+    pace = history.ending.pace
     return {
         "span": _rounded(max(span_s, len(flow) and starts[-1] + covered[-1])),
         "t": [_rounded(start_s + time_s / 2) for start_s, time_s in zip(starts, covered, strict=True)],
@@ -136,7 +136,7 @@ def chart_data(history: History) -> dict[str, Any]:
 def _bounds(history: History) -> list[tuple[float, float]]:
     """How many requests there might be at once, from when on."""
     told = [(at_s, float(most)) for at_s, most, _ in history.limits.entries]
-    return told or [(report.at_s, float(report.requests)) for report in history.pace]
+    return told or [(report.at_s, float(report.requests)) for report in history.ending.pace]
 
 
 def _at(
@@ -182,7 +182,7 @@ STATES = {
 
 
 def _queue(history: History) -> dict[str, Any] | None:
-    pace = [report for report in history.pace if report.base_s > 0.0]
+    pace = [report for report in history.ending.pace if report.base_s > 0.0]
     if not pace:
         return None
     states = list(dict.fromkeys(report.state for report in pace))
@@ -235,28 +235,29 @@ def _data_text(data: dict[str, Any]) -> str:
 
 
 def _verdict(history: History, ending: str) -> str:
-    done = f"{counted(history.uploaded)}, {show_bytes(history.bytes)}"
-    failed = f', <b class="bad">{counted(history.failed)} failed</b>' if history.failed else ""
-    if history.skipped:
-        failed += f", {history.skipped:,} skipped"
-    ending = ending or history.ending
-    if ending or not history.complete:
+    totals = history.totals
+    done = f"{counted(totals.uploaded)}, {show_bytes(totals.bytes)}"
+    failed = f', <b class="bad">{counted(totals.failed)} failed</b>' if totals.failed else ""
+    if totals.skipped:
+        failed += f", {totals.skipped:,} skipped"
+    ending = ending or history.ending.broke_off
+    if ending or not history.ending.complete:
         why = shown(ending) or "the records end before the run does"
         return f'<b class="cut">Not all was done:</b> {why}. Uploaded so far: {done}{failed}.'
-    notes = "".join(f" Note: {shown(note)}." for note in history.notes)
-    if not history.uploaded and not history.failed:
+    notes = "".join(f" Note: {shown(note)}." for note in history.ending.notes)
+    if not totals.uploaded and not totals.failed:
         return f"Nothing was uploaded{failed}.{notes}"
-    begin = f"<b>Uploaded</b> {done}" if history.uploaded else "Uploaded nothing"
+    begin = f"<b>Uploaded</b> {done}" if totals.uploaded else "Uploaded nothing"
     return f"{begin}{failed}.{notes}"
 
 
 def _tiles(history: History) -> Iterable[str]:
-    span_s = history.span_s
-    yield _tile("Files", f"{history.uploaded:,}", f"{history.failed:,} failed" if history.failed else "")
-    yield _tile("Stored", _unit(show_bytes(history.bytes)))
+    span_s, totals = history.span_s, history.totals
+    yield _tile("Files", f"{totals.uploaded:,}", f"{totals.failed:,} failed" if totals.failed else "")
+    yield _tile("Stored", _unit(show_bytes(totals.bytes)))
     yield _tile("Time", _unit(time_text(span_s) if span_s else "0 s"))
-    rate = history.bytes / 1e6 / span_s if span_s else 0.0
-    yield _tile("Rate, mean", _unit(f"{rate:.3g} MB/s"), _files_per_s(history.uploaded, span_s))
+    rate = totals.bytes / 1e6 / span_s if span_s else 0.0
+    yield _tile("Rate, mean", _unit(f"{rate:.3g} MB/s"), _files_per_s(totals.uploaded, span_s))
     if history.object_s:
         yield _tile(
             "Object, median",
@@ -269,8 +270,8 @@ def _tiles(history: History) -> Iterable[str]:
             _unit(time_text(history.answer_s.at(0.5))),
             f"99 %: {time_text(history.answer_s.at(0.99))}",
         )
-    vain = f"{show_bytes(history.wasted_bytes)} in vain" if history.wasted_bytes else ""
-    yield _tile("Tried again", f"{history.again:,}", vain)
+    vain = f"{show_bytes(totals.wasted_bytes)} in vain" if totals.wasted_bytes else ""
+    yield _tile("Tried again", f"{totals.again:,}", vain)
 
 
 def _files_per_s(files: int, span_s: float) -> str:
@@ -288,7 +289,7 @@ def _unit(text: str) -> str:
 
 
 def _sections(history: History) -> Iterable[str]:
-    if history.limited_by:
+    if history.ending.limited_by:
         yield _limits(history)
     if len(history.flow):
         yield _over_time(history)
@@ -302,7 +303,7 @@ def _sections(history: History) -> Iterable[str]:
 
 def _limits(history: History) -> str:
     bars, keys = "", ""
-    for name, share in sorted(history.limited_by.items(), key=lambda item: -item[1]):
+    for name, share in sorted(history.ending.limited_by.items(), key=lambda item: -item[1]):
         if share < MIN_SHARE:
             continue
         words, color = LIMITS.get(name, (name, "gray"))

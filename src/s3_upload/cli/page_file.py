@@ -117,5 +117,5 @@ def report(source: str, target: str) -> int:
     except (OSError, ValueError) as error:
         raise UsageError(f"{source}: {getattr(error, 'strerror', None) or error}") from error
     page.write()
-    emit(printable(f"wrote {target}: {history.uploaded:,} uploaded, {history.failed:,} failed"))
+    emit(printable(f"wrote {target}: {history.totals.uploaded:,} uploaded, {history.totals.failed:,} failed"))
     return 0

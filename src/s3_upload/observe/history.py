@@ -74,12 +74,87 @@ class Allowed(msgspec.Struct):
     high_s: float
 
 
+class Totals(msgspec.Struct):
+    """How many objects ended in which way; `again`: attempts beyond the first of each."""
+
+    uploaded: int = 0
+    bytes: int = 0
+    failed: int = 0
+    skipped: int = 0
+    again: int = 0
+    wasted_bytes: int = 0
+    hedges: int = 0
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """What a run says of itself in the end. `broke_off`: why it is not complete."""
+
+    wall_time_s: float = 0.0
+    complete: bool = False
+    broke_off: str = ""
+    pace: tuple[PaceReport, ...] = ()
+    notes: tuple[str, ...] = ()
+    limited_by: Mapping[str, float] = {}
+
+
+class _Clock:
+    """Runs one after the other on one clock: each begins at 0, by which it is told."""
+
+    def __init__(self) -> None:
+        self.offset_s = 0.0
+        self._latest_s = self._event_s = 0.0
+        self._told, self._last_seq = 0, -1
+        self._begins_s: Course[float] = Course(MAX_RUNS)
+
+    @property
+    def span_s(self) -> float:
+        """From the first begin until the latest moment that is known."""
+        return self.offset_s + self._latest_s
+
+    def saw(self, at_s: float) -> None:
+        self._latest_s = max(self._latest_s, at_s)
+
+    def another_reports(self, seq: int) -> bool:
+        """Whether the report with this number is the first of another run."""
+        # Within a run the numbers are dense, and none comes twice.
+        another = seq <= self._last_seq and self._told == self._last_seq + 1
+        if another:
+            self._begin()
+        self._told += 1
+        self._last_seq = max(self._last_seq, seq)
+        return another
+
+    def another_tells(self, at_s: float) -> bool:
+        """Whether the event of this moment is the first of another run."""
+        another = at_s < self._event_s
+        if another:
+            self._begin()
+        self._event_s = at_s
+        self.saw(at_s)
+        return another
+
+    def _begin(self) -> None:
+        self.offset_s += self._latest_s
+        self._begins_s.add(self.offset_s)
+        self._latest_s = self._event_s = 0.0
+        self._told, self._last_seq = 0, -1
+
+    def placed(self, pace: Iterable[PaceReport]) -> Iterator[PaceReport]:
+        """These reports of runs one after the other on this clock."""
+        begins_s = iter(self._begins_s.entries)
+        offset_s = before_s = 0.0
+        for report in pace:
+            if report.at_s < before_s:
+                offset_s = next(begins_s, offset_s)
+            before_s = report.at_s
+            yield msgspec.structs.replace(report, at_s=offset_s + report.at_s) if offset_s else report
+
+
 class History:
     """The fold. What it has found is in its attributes."""
 
     def __init__(self) -> None:
-        self.uploaded = self.bytes = self.failed = self.skipped = 0
-        self.attempts = self.again = self.wasted_bytes = self.hedges = 0
+        self.totals, self.ending = Totals(), Ending()
         self.flow = Timeline("stored", "vain", "busy", "failed")
         self.stored, self.cut, self.refused = Scatter(), Scatter(), Scatter()
         self.allowed: dict[int, Allowed] = {}
@@ -87,18 +162,10 @@ class History:
         self.causes: dict[str, Cause] = {}
         self.limits: Course[tuple[float, int, str]] = Course(MAX_LIMITS)
         self.away: Course[tuple[float, float]] = Course(MAX_AWAY)
-        self.pace: tuple[PaceReport, ...] = ()
-        self.notes: tuple[str, ...] = ()
-        self.limited_by: Mapping[str, float] = {}
-        self.wall_time_s = 0.0
-        self.complete = False
-        self.ending = ""
         self._slowest: list[Slow] = []
         self._number = 0
-        self._offset_s = self._latest_s = self._event_s = 0.0
-        self._told, self._last_seq = 0, -1
+        self._clock = _Clock()
         self._away_since_s: float | None = None
-        self._begins_s: Course[float] = Course(MAX_RUNS)
 
     @property
     def slowest(self) -> list[Slow]:
@@ -108,7 +175,7 @@ class History:
     @property
     def span_s(self) -> float:
         """How long it took, as far as is known."""
-        return max(self.wall_time_s, self._offset_s + self._latest_s)
+        return max(self.ending.wall_time_s, self._clock.span_s)
 
     @property
     def away_spans(self) -> list[tuple[float, float]]:
@@ -126,75 +193,60 @@ class History:
             self.add_event(record)
 
     def add(self, report: UploadReport | UploadRecord) -> None:
-        # Within a run the numbers are dense, and none comes twice.
-        if report.seq <= self._last_seq and self._told == self._last_seq + 1:
-            self._begin_another()
-        self._told += 1
-        self._last_seq = max(self._last_seq, report.seq)
+        if self._clock.another_reports(report.seq):
+            self._end_away()
         for attempt in report.attempt_reports:
-            self._latest_s = max(self._latest_s, attempt.ended_s)
+            self._clock.saw(attempt.ended_s)
             if report.outcome != SKIPPED or attempt.outcome != FailureKind.EXISTS:
                 self._add_attempt(attempt, report)
         if report.outcome == SKIPPED:
-            self.skipped += 1
+            self.totals.skipped += 1
             return
-        self.attempts += report.attempts
-        self.again += max(0, report.attempts - 1)
+        self.totals.again += max(0, report.attempts - 1)
         self._add_object(report)
 
     def add_event(self, event: Event | LimitsRecord | AwayRecord | BackRecord) -> None:
         """Of the events it wants those that `observe.changes` keeps."""
-        if event.at_s < self._event_s:
-            self._begin_another()
-        self._event_s = event.at_s
-        self._latest_s = max(self._latest_s, event.at_s)
+        if self._clock.another_tells(event.at_s):
+            self._end_away()
+        offset_s = self._clock.offset_s
         if isinstance(event, StoreBack | BackRecord):
-            self.away.add((self._offset_s + event.since_s, self._offset_s + event.at_s))
+            self.away.add((offset_s + event.since_s, offset_s + event.at_s))
             self._away_since_s = None
         elif isinstance(event, StoreAway | AwayRecord):
-            self._away_since_s = self._offset_s + event.since_s
+            self._away_since_s = offset_s + event.since_s
         elif isinstance(event, LimitsChanged | LimitsRecord):
-            self.limits.add((self._offset_s + event.at_s, event.max_requests, event.limited_by))
+            self.limits.add((offset_s + event.at_s, event.max_requests, event.limited_by))
 
     def end(self, summary: UploadSummary | SummaryRecord) -> None:
         """The run has come to an end and says so."""
-        if isinstance(summary, SummaryRecord) and summary.error is not None:
-            self.ending = summary.error.message
-        self.complete = not self.ending
-        self.wall_time_s = summary.wall_time_s
-        self.pace, self.notes = tuple(self._placed(summary.pace)), tuple(summary.notes)
-        self.limited_by = summary.limits
+        error = summary.error if isinstance(summary, SummaryRecord) else None
+        broke_off = error.message if error is not None else self.ending.broke_off
+        self.ending = Ending(
+            summary.wall_time_s,
+            not broke_off,
+            broke_off,
+            tuple(self._clock.placed(summary.pace)),
+            tuple(summary.notes),
+            summary.limits,
+        )
 
-    def _begin_another(self) -> None:
-        """Another run has begun, whose clock is at 0."""
+    def _end_away(self) -> None:
+        """Another run has begun; with the last one an outage ended that had no other end."""
         if self._away_since_s is not None:
-            self.away.add((self._away_since_s, self._offset_s + self._latest_s))
+            self.away.add((self._away_since_s, self._clock.offset_s))
             self._away_since_s = None
-        self._offset_s += self._latest_s
-        self._begins_s.add(self._offset_s)
-        self._latest_s = self._event_s = 0.0
-        self._told, self._last_seq = 0, -1
-
-    def _placed(self, pace: Iterable[PaceReport]) -> Iterator[PaceReport]:
-        """These reports of runs one after the other on one clock."""
-        begins_s = iter(self._begins_s.entries)
-        offset_s = before_s = 0.0
-        for report in pace:
-            if report.at_s < before_s:
-                offset_s = next(begins_s, offset_s)
-            before_s = report.at_s
-            yield msgspec.structs.replace(report, at_s=offset_s + report.at_s) if offset_s else report
 
     def _add_attempt(self, attempt: AttemptReport, report: UploadReport | UploadRecord) -> None:
-        start_s = self._offset_s + (attempt.request_s or attempt.started_s)
-        end_s = self._offset_s + attempt.ended_s
+        start_s = self._clock.offset_s + (attempt.request_s or attempt.started_s)
+        end_s = self._clock.offset_s + attempt.ended_s
         self.flow.add("busy", end_s - start_s, start_s, end_s)
-        self.hedges += attempt.hedge
+        self.totals.hedges += attempt.hedge
         if attempt.outcome == SUCCESS:
             if attempt.body_bytes:
                 # Not `sent_s`: what has left the program may be in the kernel's buffer for long.
                 arrived_s = attempt.acked_s or attempt.first_byte_s or attempt.ended_s
-                self.flow.add("stored", attempt.body_bytes, start_s, self._offset_s + arrived_s)
+                self.flow.add("stored", attempt.body_bytes, start_s, self._clock.offset_s + arrived_s)
             left_s = attempt.acked_s or (attempt.sent_s if attempt.body_bytes <= BUFFERED_BYTES else 0.0)
             if attempt.first_byte_s and left_s:
                 self.answer_s.add(max(0.0, attempt.first_byte_s - left_s))
@@ -206,7 +258,7 @@ class History:
     def _add_failed(
         self, attempt: AttemptReport, report: UploadReport | UploadRecord, start_s: float, end_s: float
     ) -> None:
-        self.wasted_bytes += attempt.sent_bytes
+        self.totals.wasted_bytes += attempt.sent_bytes
         if attempt.sent_bytes:
             self.flow.add("vain", attempt.sent_bytes, start_s, end_s)
         if attempt.outcome != SUPERSEDED:
@@ -240,11 +292,11 @@ class History:
 
     def _add_object(self, report: UploadReport | UploadRecord) -> None:
         if report.outcome == SUCCESS:
-            self.uploaded += 1
-            self.bytes += report.bytes
+            self.totals.uploaded += 1
+            self.totals.bytes += report.bytes
             self.object_s.add(report.total_time_s)
         else:
-            self.failed += 1
+            self.totals.failed += 1
             cause = self._cause(report.outcome, of_file=True)
             if not cause.files:
                 cause.source = report.source
