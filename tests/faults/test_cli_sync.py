@@ -114,3 +114,34 @@ def test_a_bucket_that_is_not_there_is_one_line(
         assert out == ""
         assert err.count("\n") == 1
         assert "bucket 'none': its objects cannot be listed: 404 NoSuchBucket" in err
+
+
+def test_lists_and_shares_are_compared_and_what_went_up_may_be_removed(
+    server: FaultServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list").write_text("smaller\nsame\nlarger\n")  # in no order
+    words = [
+        "sync",
+        "src",
+        f"s3://{BUCKET}/p",
+        "--files-from",
+        "list",
+        "--remove-source",
+        "--preserve",
+        "mtime",
+    ]
+    assert main([*words, "--dry-run"]) == 0
+    out, _ = capsys.readouterr()
+    assert [line.split(" to ")[0] for line in out.splitlines()[:-1]] == [
+        "(dryrun) move: src/larger",
+        "(dryrun) move: src/smaller",
+    ]
+    assert main(words) == 0
+    assert sent(server) == ["p/larger", "p/smaller"]
+    assert sorted(path.name for path in (tmp_path / "src").iterdir()) == ["new", "newer", "same"]
+    capsys.readouterr()
+    for share in ("1/2", "2/2"):
+        assert main(["sync", "src", f"s3://{BUCKET}/p", "--shard", share]) == 0
+    assert sent(server) == ["p/larger", "p/new", "p/newer", "p/smaller"]
+    assert main(["sync", "src", f"s3://{BUCKET}/p", "--order", "size"]) == 2
+    assert "--order: what is compared goes in the order of its keys: leave it out" in capsys.readouterr().err

@@ -97,6 +97,26 @@ def test_what_cannot_be_read_fails_alone(fault_server: StartFaultServer, tmp_pat
     assert names == {}
 
 
+def test_a_file_that_vanishes_after_it_was_found_fails_alone(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server = fault_server()
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(b"x")
+
+    def found() -> Iterator[ObjectSource]:
+        for source in files_recursive(tmp_path):
+            if source.key == "b":
+                (tmp_path / "b").unlink()
+            yield source
+
+    summary = upload(server, found())
+    assert stored(server) == {"a": b"x", "c": b"x"}
+    [report] = summary.failed
+    assert (report.key, report.outcome) == ("b", FailureKind.SOURCE)
+    assert f"{tmp_path}/b: No such file or directory" in str(report.error)
+
+
 @pytest.mark.parametrize("times", [1, 100])
 @pytest.mark.parametrize("how", ["longer", "shorter", "touched"])
 def test_a_file_that_changes_while_it_is_read(

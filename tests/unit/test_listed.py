@@ -300,6 +300,20 @@ def test_a_list_of_nothing_is_nothing_to_do(capsys: pytest.CaptureFixture[str]) 
     assert said == "(dryrun) nothing to upload in src: --files-from list lists nothing of it\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--files-from -", "--files-from -: stdin can be read once: leave -n out"),
+        ("--remove-source", "--remove-source: what is removed cannot be uploaded again: leave -n out"),
+    ],
+)
+def test_perf_data_refuses_what_can_be_done_once(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["perf-data", "-n", "2", "src", "bkt", "p", "--dryrun", *words.split()]) == 2
+    assert capsys.readouterr().err == f"s3-upload: error: {message}\n"
+
+
 def test_perf_data_takes_a_list_once_more_each_time(capsys: pytest.CaptureFixture[str]) -> None:
     Path("list").write_text("a\n")
     words = [

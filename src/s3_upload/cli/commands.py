@@ -178,6 +178,8 @@ def perf_data(
         raise UsageError(f"-n {n}: must be at least 1")
     if n > 1 and options.sources.remove_source:
         raise UsageError("--remove-source: what is removed cannot be uploaded again: leave -n out")
+    if n > 1 and options.sources.files_from in {"-", STDIN}:
+        raise UsageError("--files-from -: stdin can be read once: leave -n out")
     if src == STDIN:
         raise UsageError("-: what comes in by stdin can be read once: give a directory")
     check_bucket(bucket, bucket)

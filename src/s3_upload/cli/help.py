@@ -34,6 +34,7 @@ Examples:
 What to upload
   --exclude GLOB, --include GLOB   may be repeated, the last match wins; a
                                    directory that is left out is not walked
+  --ignore-file NAME  --min-size SIZE  --newer-than AGE  --files-from FILE
   --no-clobber                     never overwrite: what exists is skipped
   --dryrun                         say what would go where, and how much
 Where to
