@@ -56,6 +56,11 @@ test-stores: $(VENV)/for-stores ## Upload to MinIO (through proxies, too), Versi
 test-settings: $(VENV)/for-test $(VENV)/awscli/bin/aws ## Read each setting with the AWS CLI and with ours (ARGS=--write)
 	@$(BIN)/python -m tests.settings $(ARGS)
 
+# Beside MinIO, which is built as for test-stores, the AWS CLI, s5cmd and rclone. Not part of .ci/run.
+.PHONY: test-sync
+test-sync: $(VENV)/for-stores $(VENV)/for-bench $(VENV)/awscli/bin/aws ## What a sync costs where all is there; others' uploads are known; who sends what
+	@$(BIN)/python -m tests.sync $(ARGS)
+
 # The first run installs a headless Chromium where it may (root on Debian or Ubuntu), and says so where not.
 .PHONY: test-page
 test-page: $(VENV)/for-page ## Look at the page about a run in Chromium: phone, desktop, dark, hover, zoom

@@ -1,0 +1,1 @@
+"""`python -m tests.sync`: what a sync costs where all is there, and what it makes of others' uploads."""

@@ -1,0 +1,153 @@
+"""What a sync costs where all is there: requests, time, memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s3_upload.bucket.sync import Sync
+from s3_upload.config import UploadConfig
+from s3_upload.sources.mapping import Destination, map_paths
+from tests.faults.actions import Answer
+from tests.faults.server import FaultServer
+from tests.store import Store
+from tests.sync.big import BigBucket, keys_like
+from tests.sync.tools import BIN, environment
+
+if TYPE_CHECKING:
+    from tests.faults.actions import Request
+
+SHM = Path("/dev/shm")  # a million files are made soonest where no disk is
+MAX_S, MAX_MB, MAX_MB_OF_MILLION = 6.0, 100, 120
+
+
+def make_tree(root: Path, directories: int, files: int) -> None:
+    """Empty files, with the names that `keys_like` gives."""
+    for number in range(directories):
+        folder = root / f"d{number:05}"
+        folder.mkdir(parents=True)
+        for file in range(files):
+            os.close(os.open(folder / f"image-{file:05}.jpg", os.O_CREAT | os.O_WRONLY))
+
+
+def child(words: list[str], store: Store | None = None) -> tuple[str, float, float, float]:
+    """What a process says, how long it took, its processor's seconds, and its peak memory in MB."""
+    began_s = time.monotonic()
+    env = None if store is None else environment(store)
+    with subprocess.Popen(
+        words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, said
+    took_s = time.monotonic() - began_s
+    return said.strip(), took_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def command(tree: Path, bucket: str) -> list[str]:
+    return [str(BIN / "s3-upload"), "sync", str(tree), f"s3://{bucket}", "--progress", "none"]
+
+
+def listed_only(folder: Path) -> int:
+    """100,000 objects in a store that only lists: what is asked, and how long it takes."""
+    tree = folder / "tree"
+    make_tree(tree, 100, 1_000)
+    bucket = BigBucket(keys_like(100, 1_000))
+    asked: list[str] = []
+
+    def script(request: Request) -> Answer:
+        asked.append(f"{request.method} {'list' if request.query.get('list-type') else request.target}")
+        query = request.query
+        after = bytes.fromhex(query.get("continuation-token", "")).decode() or query.get("start-after", "")
+        return Answer(200, body=bucket.page(query.get("prefix", ""), after, query.get("delimiter", "")))
+
+    with FaultServer(script, record=False) as server:
+        store = Store(server.url, "key", "secret", embedded=True)
+        said, took_s, cpu_s, memory = child(command(tree, "bucket"), store)
+    kinds = sorted(set(asked))
+    kinds_ok = kinds == ["GET list"]
+    print(f"100,000 objects at a store that is made up, {len(asked)} requests ({', '.join(kinds)}): {said}")
+    return judged(took_s, cpu_s, memory) or not kinds_ok
+
+
+def judged(took_s: float, cpu_s: float, memory: float) -> int:
+    """Prints the figures. On a machine that does other things, too, a process has its processor for less than
+    its time; so that counts."""
+    ok = min(took_s, cpu_s) <= MAX_S and memory < MAX_MB
+    print(
+        f"  {took_s:.1f} s ({cpu_s:.1f} s of processor), peak memory {memory:.0f} MB: {verdict(ok)}",
+        flush=True,
+    )
+    return not ok
+
+
+def verdict(ok: object) -> str:
+    return "ok" if ok else "NOT OK"
+
+
+def at_a_store(store: Store, name: str, folder: Path) -> int:
+    """The same at a real one."""
+    tree = folder / "tree"
+    if not tree.exists():
+        make_tree(tree, 100, 1_000)
+    bucket = store.new_bucket()
+    began_s = time.monotonic()
+    child(["nice", *command(tree, bucket)], store)
+    print(f"100,000 empty objects uploaded to {name} in {time.monotonic() - began_s:.0f} s", flush=True)
+    said, took_s, cpu_s, memory = child(command(tree, bucket), store)
+    print(f"100,000 objects at {name}: {said}")
+    return judged(took_s, cpu_s, memory) or "100,000 unchanged" not in said
+
+
+def a_million(folder: Path, answer_s: float) -> int:
+    """A real walk of a million files beside a listing that is made up, in a process of its own."""
+    tree = folder / "million"
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(make_tree, tree, 1_000, 1_000).result()
+    words = [sys.executable, "-m", "tests.sync.cost", str(tree), str(answer_s)]
+    said, took_s, cpu_s, memory = child(words)
+    ok = memory < MAX_MB_OF_MILLION
+    print(f"1,000,000 files and objects, answers after {answer_s * 1e3:.0f} ms: {said}")
+    print(
+        f"  {took_s:.1f} s ({cpu_s:.1f} s of processor, in which the pages are made, too), peak memory "
+        f"{memory:.0f} MB: {verdict(ok)}",
+        flush=True,
+    )
+    return not ok
+
+
+async def _compare(tree: str, answer_s: float) -> None:
+    bucket = BigBucket(Numbered(1_000, 1_000), answer_s)
+    sync = Sync(Destination("bucket"), "time", UploadConfig())
+    began_s = time.monotonic()
+    async for _ in sync.compared(bucket, map_paths([tree], Destination("bucket"), in_order=True)):
+        pass
+    took_s = time.monotonic() - began_s
+    print(f"{sync.unchanged:,} unchanged in {took_s:.1f} s, {bucket.asked.total():,} requests", end="")
+
+
+class Numbered(Sequence[str]):
+    """The keys of `keys_like`, made when they are looked at: a million of them need no memory."""
+
+    def __init__(self, directories: int, files: int) -> None:
+        self._directories = directories
+        self._files = files
+
+    def __len__(self) -> int:
+        return self._directories * self._files
+
+    def __getitem__(self, number: Any) -> Any:
+        return f"d{number // self._files:05}/image-{number % self._files:05}.jpg"
+
+
+if __name__ == "__main__":
+    asyncio.run(_compare(sys.argv[1], float(sys.argv[2])))
