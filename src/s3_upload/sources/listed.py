@@ -204,10 +204,11 @@ class Finder:
         if above.taken is not None and not self._wants(above, path, key):
             return
         for entry in entries_at(path, key, above, self._way):
-            if isinstance(entry, ObjectSource) and entry.path == path and not os.path.lexists(path):
+            fails = isinstance(entry, ObjectSource) and entry.problem is not None and entry.path == path
+            if fails and not os.path.lexists(path):
                 to = "" if os.path.isabs(given) else ": paths are relative to the source"  # noqa: PTH117
                 gone = SourceError(f"{path}: no such file{to}")
-                yield msgspec.structs.replace(entry, problem=gone)
+                yield ObjectSource(key=key, path=path, problem=gone)
             else:
                 yield entry
 
