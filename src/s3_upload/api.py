@@ -13,6 +13,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterable, Callable, Iterable
+from contextlib import closing
 from types import NoneType
 
 from s3_upload import descriptors
@@ -25,7 +26,9 @@ from s3_upload.control.retrying.outage import Outage
 from s3_upload.control.retrying.retry import Retry
 from s3_upload.control.waiting.adaptive import AdaptiveTimeout
 from s3_upload.control.waiting.timeouts import OriginTimeout
+from s3_upload.journaled import Journaled, job_of, journaled
 from s3_upload.observe.events import Events, Listener, Listening, events_for
+from s3_upload.observe.journal import Journal
 from s3_upload.observe.logs import log_lines
 from s3_upload.pace import Pace
 from s3_upload.processor import all_busy_s, busy_s, processors
@@ -42,6 +45,7 @@ from s3_upload.transfer.outages import Notice
 from s3_upload.transfer.progress import Progress
 from s3_upload.transfer.pulling import Sources
 from s3_upload.transfer.reading import Offload
+from s3_upload.transfer.resume import Resume
 from s3_upload.transfer.run import Run
 from s3_upload.transfer.streams import MAX_STREAMS
 
@@ -112,12 +116,15 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     pace: Pace | None = None,
     notice: Notice | None = None,
     events: Listener | Listening | None = None,
+    *,
+    journal: Journal | str | os.PathLike[str] | None = None,
+    resume_multipart: bool = False,
 ) -> UploadSummary:
     """Uploads `files` to `bucket` and tells what became of each.
 
-    `files`: any iterable or async iterable of `ObjectSource`, consumed lazily; a plain one is
-    consumed in a worker thread, so that it may block.  `progress`: called with an `UploadReport` after
-    each upload, in the order in which they end; an async callable is awaited, one report at a time.
+    `files`: any iterable or async iterable of `ObjectSource`, consumed lazily; a plain one is consumed in a
+    worker thread, so that it may block.  `progress`: called with an `UploadReport` after each upload, in the
+    order in which they end; an async callable is awaited, one report at a time.
     `default_request`: gives the `RequestFields` (content type, metadata, …) of a source that has none of its
     own; bucket, key, body and length are not its to give.  Without it the content type is the one that the
     name suggests; `lambda source: None` says nothing of any object.  `pace`: a handle with which
@@ -125,7 +132,11 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     called with a line of English when the store has been away, silent or refusing for some seconds, and when
     that is over.  `events`: called with each event of the run (`observe.events`), on the loop, as it happens;
     a `Listening` says which kinds are wanted, and the others cost nothing.  `logging` has them as lines
-    (`observe.logs`).
+    (`observe.logs`).  `journal`: keeps what is done, so that another run with it does only what is left.
+    `resume_multipart`: goes on with unfinished uploads in parts that the store has, if these are the files'.
+
+    A run that is cancelled begins nothing new and lets what is under way end, for `config.grace_s`; when it
+    is cancelled once more, it ends at once.
 
     A file that fails does not stop the others: it is in `summary.failed`.  Of two sources with one key
     the second fails while the first is being uploaded, and overwrites it later.  Raises `RunError` for what
@@ -137,23 +148,17 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
     if isinstance(client, LoopBound):
         client.enter_loop()
     config = config or UploadConfig()
-    runtime = real_runtime(config)
-    try:
-        return await run_upload(
-            client,
-            bucket,
-            files,
-            config=config,
-            progress=progress,
-            default_request=default_request,
-            controls=controls_for(config, getattr(client, "open_connections", 0)),
-            runtime=runtime,
-            pace=pace,
-            notice=notice,
-            events=events_for(events, log_lines()),
-        )
-    finally:
-        runtime.close()
+    controls = controls_for(config, getattr(client, "open_connections", 0))
+    plain = Journaled(files, progress, events_for(events, log_lines()))
+    about = job_of(client.endpoint, bucket, default_request)
+    async with journaled(journal, about, plain, resume_multipart=resume_multipart) as given:
+        with closing(real_runtime(config)) as runtime:
+            summary = await run_upload(
+                client, bucket, given.files, config=config, progress=given.progress,
+                default_request=default_request, controls=controls, runtime=runtime, pace=pace,
+                notice=notice, events=given.events, resume=given.resume,
+            )  # fmt: skip
+    return given.noted(summary)
 
 
 def _check_arguments(  # noqa: PLR0917 - in the order of `s3_upload_files`
@@ -202,6 +207,7 @@ async def run_upload(
     pace: Pace | None = None,
     notice: Notice | None = None,
     events: Events | None = None,
+    resume: Resume | None = None,
 ) -> UploadSummary:
     """`s3_upload_files` with its decisions and surroundings given by the caller."""
     if pace is None and (config.share != "full" or config.max_bandwidth):
@@ -219,6 +225,7 @@ async def run_upload(
         notice=notice,
         events=events or Events(),
         pace=pace,
+        resume=resume,
     )
     return await Run(client, files, given).run()
 

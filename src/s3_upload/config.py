@@ -144,6 +144,13 @@ class UploadConfig:
         low=0.0,
         high=604_800,
     )
+    grace_s: Seconds = knob(
+        10.0,
+        "How long a run that is interrupted or cancelled may still finish what is under way. Nothing new is "
+        "begun; a second interruption ends it at once.",
+        low=0.0,
+        high=3_600,
+    )
     multipart_threshold: Size = knob(16 * MIB, "Larger files go as multipart uploads.", low=1, high=5 * GIB)
     part_size: Size = knob(
         AUTO,

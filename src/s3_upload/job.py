@@ -65,6 +65,7 @@ class Settings(TypedDict, total=False):
     avg_min_bytes: int | str
     connect_timeout_s: float | str
     max_outage_s: float | str
+    grace_s: float | str
     multipart_threshold: int | str
     part_size: int | str
     source_check: Literal["version", "size"]

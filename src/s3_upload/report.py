@@ -154,9 +154,12 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     the retries of all its requests), 0 where nothing was tried; sending again after a region, a clock or a
     token was put right is no retry, nor is asking (HeadObject, ListParts).  `total_time_s` spans all tries
     and the waits between them; `success_time_s` is the last try alone (for a multipart upload: from its
-    first request to its last answer).  `est_MBps` is the speed estimate when the upload began.  `object` is
-    the very `ObjectSource`, to be given to another run, say; it is not in the JSON.  (A stream that was begun
-    cannot be read again unless it is an iterable that starts anew.)
+    first request to its last answer).  `est_MBps` is the speed estimate when the upload began.  `checksum`
+    (base64, by `checksum_algorithm`; "" for none) is that of what was sent, and `mtime_ns` the time of
+    modification of the version of the file that was read; 0 for what is no file, and for one that was
+    modified in that very moment, so that a later change need not show.  `object` is the very `ObjectSource`,
+    to be given to another run, say; it is not in the JSON.  (A stream that was begun cannot be read again
+    unless it is an iterable that starts again.)
     """
 
     seq: int
@@ -170,6 +173,9 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     est_MBps: float = 0.0
     attempt_reports: tuple[AttemptReport, ...] = ()
     etag: str = ""
+    checksum: str = ""
+    checksum_algorithm: str = ""
+    mtime_ns: int = 0
     error: UploadError | None = None
     reason: str = ""
     object: ObjectSource | None = None

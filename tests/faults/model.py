@@ -14,6 +14,8 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import quote_plus
 
 from tests.faults.actions import Answer, Request, s3_error
 from tests.faults.listing import page_of
@@ -58,6 +60,7 @@ class Upload:
     algorithm: str = ""
     """Of the checksums that were announced, "" for none."""
     checksum_type: str = ""
+    initiated: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
 
 
 class S3Model:
@@ -121,6 +124,8 @@ class S3Model:
                 return Answer(204)
             case "GET" if "uploadId" in query:
                 return self._list_parts(request)
+            case "GET" if not request.key and "uploads" in query:
+                return self._list_uploads(request)
             case "GET" if not request.key and query.get("list-type") == "2":
                 return self._list_objects(request)
             case "GET" | "HEAD" if request.key:
@@ -204,6 +209,23 @@ class S3Model:
         )
         more = str(len(behind) > self.parts_per_page).lower()
         return _xml("ListPartsResult", f"<IsTruncated>{more}</IsTruncated>{parts}")
+
+    def _list_uploads(self, request: Request) -> Answer:
+        query = request.query
+        behind = (query.get("key-marker", ""), query.get("upload-id-marker", ""))
+        found = sorted((upload.key, upload_id) for upload_id, upload in self.uploads.items())
+        found = [one for one in found if one[0].startswith(query.get("prefix", "")) and one > behind]
+        page = found[: int(query.get("max-uploads", "1000"))]
+        uploads = "".join(
+            f"<Upload><Key>{quote_plus(key, safe='/')}</Key><UploadId>{upload_id}</UploadId>"
+            f"<Initiated>{self.uploads[upload_id].initiated}</Initiated></Upload>"
+            for key, upload_id in page
+        )
+        more = f"<IsTruncated>{str(len(found) > len(page)).lower()}</IsTruncated>"
+        if len(found) > len(page):
+            more += f"<NextKeyMarker>{quote_plus(page[-1][0], safe='/')}</NextKeyMarker>"
+            more += f"<NextUploadIdMarker>{page[-1][1]}</NextUploadIdMarker>"
+        return _xml("ListMultipartUploadsResult", f"<EncodingType>url</EncodingType>{more}{uploads}")
 
     def _list_objects(self, request: Request) -> Answer:
         start = f"{request.bucket}/"

@@ -11,9 +11,12 @@ from s3_upload.s3.operations import (
 )
 from s3_upload.transfer.line import Line, Place, Stander
 
+PLACES = {COMPLETE_MULTIPART_UPLOAD: Place.FIRST, UPLOAD_PART: Place.PART}
+
 
 def stander(name: str, part_number: int = 0) -> Stander:
-    return Stander(Operation(name=name, bucket="b", key="key", part_number=part_number), lambda: True)
+    operation = Operation(name=name, bucket="b", key="key", part_number=part_number)
+    return Stander(operation, lambda: True, PLACES.get(name, Place.NEW))
 
 
 def order(line: Line) -> list[Stander]:
@@ -29,9 +32,9 @@ def test_what_ends_an_object_goes_first_and_parts_in_the_order_of_coming() -> No
     parts = [stander(UPLOAD_PART, part_number=number) for number in (1, 2, 3)]
     complete = stander(COMPLETE_MULTIPART_UPLOAD)
     for one in parts[:2]:
-        line.add(one, Place.PART)
-    line.add(complete, Place.FIRST)
-    line.add(parts[2], Place.PART)
+        line.add(one)
+    line.add(complete)
+    line.add(parts[2])
     assert order(line) == [complete, *parts]
 
 
@@ -40,9 +43,9 @@ def test_bytes_go_before_what_brings_more_of_them() -> None:
     create, put = stander(CREATE_MULTIPART_UPLOAD), stander(PUT_OBJECT)
     parts = [stander(UPLOAD_PART, part_number=number) for number in (1, 2)]
     for new in (create, put):
-        line.add(new, Place.NEW)
+        line.add(new)
     for part in parts:
-        line.add(part, Place.PART)
+        line.add(part)
     assert line.length == 4
     assert order(line) == [*parts, create, put]
 
@@ -50,6 +53,17 @@ def test_bytes_go_before_what_brings_more_of_them() -> None:
 def test_who_had_to_wait_elsewhere_goes_before_all_others() -> None:
     line = Line()
     first, waited = stander(COMPLETE_MULTIPART_UPLOAD), stander(PUT_OBJECT)
-    line.add(first, Place.FIRST)
+    line.add(first)
     line.put_back(waited)
     assert order(line) == [waited, first]
+
+
+def test_where_nothing_is_begun_any_more_only_what_was_tried_before_goes() -> None:
+    line = Line()
+    complete, put, part = stander(COMPLETE_MULTIPART_UPLOAD), stander(PUT_OBJECT), stander(UPLOAD_PART, 1)
+    for one in (put, part, complete):
+        line.add(one)
+    line.only_first()
+    line.add(stander(PUT_OBJECT))
+    line.put_back(stander(UPLOAD_PART, 2))
+    assert order(line) == [complete]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,10 @@ def device(tmp_path: Path) -> int:
     return tmp_path.stat().st_dev
 
 
+def bodies(read: Sequence[object]) -> list[object]:
+    return [getattr(hashed, "body", hashed) for hashed in read]
+
+
 def know(nearby: Nearby, reader: Reader, sources: list[ObjectSource]) -> None:
     """As the feed does it: pulled by a thread, read by a thread."""
     nearby.pull_in_thread(reader, iter(sources), 9)
@@ -106,11 +111,11 @@ def test_rule_1_a_link_may_lead_elsewhere(
     (tmp_path / "link").symlink_to(tmp_path / "a")
     batch = [sources[0], ObjectSource.file(tmp_path / "link", "link"), sources[1]]
     assert nearby.allows(batch)
-    assert nearby.read(reader, batch) == [HashedBody(b"a")]
+    assert bodies(nearby.read(reader, batch)) == [b"a"]
     assert nearby.allows(batch[1:])
     assert nearby.read(reader, batch[1:]) == []
     assert not nearby.allows(batch[1:])  # a thread reads it
-    assert reader.read_batch(batch[1:], 1 << 20) == [HashedBody(b"a"), HashedBody(b"b")]
+    assert bodies(reader.read_batch(batch[1:], 1 << 20)) == [b"a", b"b"]
     assert nearby.allows(batch)
 
 

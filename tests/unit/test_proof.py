@@ -204,15 +204,16 @@ def row(number: object, etag: str = "&quot;e&quot;") -> str:
 
 def test_a_page_of_parts() -> None:
     assert listing("") == ListedParts({}, None)
-    assert listing(row(1) + row(7, "f")) == ListedParts({1: '"e"', 7: "f"}, None)
+    parts = {1: CompletedPart(1, '"e"', size=5), 7: CompletedPart(7, "f", size=5)}
+    assert listing(row(1) + row(7, "f")) == ListedParts(parts, None)
     assert listing(f"<IsTruncated>true</IsTruncated>{row(1)}{row(7)}").next_marker == 7
     assert listing("<IsTruncated>true</IsTruncated>").next_marker is None
 
 
 @pytest.mark.parametrize("number", ["", "x", "-1", "123456", "1 2", "²"])
 def test_a_part_without_a_number_is_left_out(number: str) -> None:
-    assert listing(row(number) + row(2)).etags == {2: '"e"'}
+    assert listing(row(number) + row(2)).parts == {2: CompletedPart(2, '"e"', size=5)}
 
 
 def test_a_page_is_bounded() -> None:
-    assert len(listing("".join(map(row, range(1, 3000)))).etags) == 1000
+    assert len(listing("".join(map(row, range(1, 3000)))).parts) == 1000

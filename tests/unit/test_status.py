@@ -84,7 +84,9 @@ def created(seq: int) -> UploadCreated:
 
 
 def stored(seq: int, number: int) -> PartStored:
-    return PartStored(at_s=0.0, seq=seq, key="k", part_number=number, bytes=8 * MB, etag="", checksum="")
+    return PartStored(
+        at_s=0.0, seq=seq, key="k", upload_id="u", part_number=number, bytes=8 * MB, etag="", checksum=""
+    )
 
 
 def test_parts_that_come_and_go_between_two_looks_count() -> None:

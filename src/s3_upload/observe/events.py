@@ -33,13 +33,22 @@ class ObjectBegun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class UploadCreated(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The store has begun a multipart upload. `part_size`: of the first part; later ones may be larger."""
+    """The store has begun a multipart upload. `part_size`: of the first part; later ones may be larger.
+
+    `size`, `mtime_ns`, `ctime_ns`: of the version of the file that is sent; None and 0 for a stream.
+    `checksum_type`: "FULL_OBJECT" or "COMPOSITE", by `checksum_algorithm`; "" where the store keeps none.
+    """
 
     at_s: float
     seq: int
     key: str
     upload_id: str
     part_size: int
+    size: int | None = None
+    mtime_ns: int = 0
+    ctime_ns: int = 0
+    checksum_algorithm: str = ""
+    checksum_type: str = ""
 
 
 class PartStored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -48,6 +57,7 @@ class PartStored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     at_s: float
     seq: int
     key: str
+    upload_id: str
     part_number: int
     bytes: int
     etag: str
@@ -151,6 +161,11 @@ class Events:
         for one in listening:
             for kind in one.kinds:
                 self._by_kind.setdefault(kind, []).append(one.listener)
+
+    @property
+    def kinds(self) -> frozenset[type]:
+        """What anybody wants."""
+        return frozenset(self._by_kind)
 
     def wants(self, *kinds: type) -> bool:
         """Whether anybody wants any of these."""

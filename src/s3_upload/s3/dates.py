@@ -22,3 +22,12 @@ def date_s(text: str) -> float | None:
     except ValueError:
         return None
     return when.timestamp()
+
+
+def iso_time_s(text: str) -> float | None:
+    """Seconds since the epoch of a time as listings write it (RFC 3339), None for anything else."""
+    try:
+        when = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()

@@ -65,10 +65,15 @@ def disproof(
             return "its checksum differs"
     elif not found.etag or not etag:
         return "the store shows neither a checksum of it nor an MD5"
-    elif found.etag.strip('"') != etag:
+    elif not same_etag(found.etag, etag):
         return "its ETag is not the MD5 of what was sent"
     lost = missing_field(fields, found.headers)
     return f"its {lost} is not what was asked for" if lost else ""
+
+
+def same_etag(one: str, other: str) -> bool:
+    """Whether two ETags are the same, with or without quotes."""
+    return one.strip('"') == other.strip('"')
 
 
 def etag_of(body: Buffer) -> str:

@@ -41,8 +41,9 @@ class Guess:
 
     def __init__(self, fields: RequestFields = NO_FIELDS, content_types: ContentTypes | None = None) -> None:
         must_be("fields", fields, RequestFields, "RequestFields", "RequestFields(**...) makes one of a dict")
-        self._fields = fields
         self._types = content_types_of(content_types)
+        self.said = f"{fields!r} {sorted(self._types.items())!r}"
+        """All that decides about what is said, as a text."""
         # Of millions of files there are few suffixes.
         self._of_suffix = lru_cache(maxsize=1024)(partial(_with_guess, self._types, fields))
 

@@ -28,7 +28,7 @@ from s3_upload.http import Body, Buffer
 from s3_upload.s3.checksum import Digests, Running, checksum_from, checksum_of, running
 from s3_upload.s3.operations import Checksum
 from s3_upload.sources.source import ObjectSource, checked
-from s3_upload.sources.version import Identity, Versions, changed
+from s3_upload.sources.version import Identity, Versions, changed, told_apart
 
 _OPEN_FLAGS = (
     os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -43,11 +43,15 @@ NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
 class HashedBody(msgspec.Struct, frozen=True, gc=False):
-    """A buffer to send and what was computed from it (`sha256` is "" where nobody needs it)."""
+    """A buffer to send and what was computed from it (`sha256` is "" where nobody needs it).
+
+    `mtime_ns`: of the file that was read whole; see `sources.version.told_apart`.
+    """
 
     body: Body
     sha256: str = ""
     checksum: Checksum | None = None
+    mtime_ns: int = 0
 
 
 class Sums:
@@ -163,13 +167,14 @@ class Reader(msgspec.Struct, frozen=True):
         """Nothing yet."""
         return Sums(self.digests)
 
-    def hashed(self, body: Buffer) -> HashedBody:
+    def hashed(self, body: Buffer, mtime_ns: int = 0) -> HashedBody:
         """`body` with the digests that the client needs."""
         wanted, algorithm = self.digests
         return HashedBody(
             body,
             sha256(body).hexdigest() if wanted else "",
             checksum_of(algorithm, body) if algorithm else None,
+            mtime_ns,
         )
 
     def _once_more(self, source: ObjectSource, flags: int, error: SourceError) -> Read | SourceError:
@@ -205,7 +210,7 @@ class Reader(msgspec.Struct, frozen=True):
             raise _unreadable(path, error) from error
         finally:
             os.close(fd)
-        return self.hashed(body)
+        return self.hashed(body, told_apart(before.st_mtime_ns))
 
     def _read_version(self, path: str, offset: int, size: int, identity: Identity) -> bytes:
         fd = self._open(path)

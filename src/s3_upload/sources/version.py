@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -25,6 +26,10 @@ import msgspec
 from s3_upload.errors import FailureKind, SourceError
 
 MAX_LOOKS = 3
+TICK_NS = 20_000_000
+"""Times of files go on in ticks: on Linux those of its clock interrupt, of 1 to 10 ms."""
+COARSE_TICK_NS = 2_000_000_000
+"""Of file systems that keep whole seconds (ext3, NFS 2) or even ones (FAT)."""
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
@@ -100,6 +105,16 @@ class Versions:
             if before != now and seen.device not in made_up
         ]
         return "; ".join(differ)
+
+
+def told_apart(mtime_ns: int) -> int:
+    """`mtime_ns` of a file that is read now, if whoever changes it from now on gives it another; else 0.
+
+    A change within the tick in which the last one came leaves the time as it is (what git calls racy:
+    https://git-scm.com/docs/racy-git).
+    """
+    tick_ns = TICK_NS if mtime_ns % 1_000_000_000 else COARSE_TICK_NS
+    return mtime_ns if time.time_ns() - mtime_ns > tick_ns else 0
 
 
 def changed(path: str, how: str) -> SourceError:

@@ -10,7 +10,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -31,23 +32,41 @@ LATER_S = 5.0
 
 
 class Unfinished:
-    """Multipart uploads that are begun and not ended, and those whose abort has failed."""
+    """Multipart uploads that are begun and not ended, and those whose abort has failed.
+
+    `kept`: how many are left for the next run, which knows of them.  `completing`: how many have all their
+    parts, and are being completed.
+    """
 
     def __init__(self, client: Client, now: Callable[[], float]) -> None:
         self._client = client
         self._now = now
         self._open: list[Operation] = []
+        self._resumable: list[Operation] = []
         self._left: list[Operation] = []
         self._not_before_s = 0.0
         self._trying: asyncio.Task[None] | None = None
+        self.completing = 0
 
-    def begin(self, abort: Operation) -> None:
-        """What `abort` aborts is begun."""
-        self._open.append(abort)
+    @property
+    def kept(self) -> int:
+        return len(self._resumable)
+
+    def begin(self, abort: Operation, *, resumable: bool = False) -> None:
+        """What `abort` aborts is begun. `resumable`: the end of the run leaves it to the next one."""
+        (self._resumable if resumable else self._open).append(abort)
+
+    @contextmanager
+    def being_completed(self) -> Iterator[None]:
+        self.completing += 1
+        try:
+            yield
+        finally:
+            self.completing -= 1
 
     def end(self, abort: Operation) -> None:
         """It is completed, or the store has nothing of it."""
-        self._open.remove(abort)
+        (self._resumable if abort in self._resumable else self._open).remove(abort)
 
     def try_later(self, abort: Operation) -> None:
         """`abort` was tried in vain."""
@@ -115,7 +134,7 @@ async def _is_gone(operation: Operation, send: Callable[[Operation], Awaitable[R
             answer = await send(listing)
             failure = classify(LIST_PARTS, answer)
             if failure is None:
-                return not listed_parts(answer).etags
+                return not listed_parts(answer).parts
     except AttemptError as error:
         return not error.kind.retried
     return failure.kind is FailureKind.NO_SUCH_UPLOAD or not failure.kind.retried

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from s3_upload.errors import SourceError
 from s3_upload.http import SlicedBody
 from s3_upload.sources.files import HashedBody
 from s3_upload.sources.version import Identity
 from s3_upload.transfer.multipart import MultipartUpload
-from s3_upload.transfer.parts_line import LAST_LOOK, PartPlan, PartsToRead
+from s3_upload.transfer.parts_line import PartPlan, PartsToRead
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.sliced import read_part
 from s3_upload.transfer.tools import Tools
 from s3_upload.transfer.tries import Read, Request
+from s3_upload.transfer.verdicts import GivenUp
 
 
 class FileParts:
     """Those of the version of the file that `identity` names."""
 
     def __init__(self, tools: Tools, identity: Identity) -> None:
+        self.version = identity
         self._tools = tools
-        self._identity = identity
 
     async def send_all(self, upload: MultipartUpload) -> None:
         await self._send(upload, self._plans(upload), first=False)
@@ -29,20 +31,31 @@ class FileParts:
         await self._send(upload, [self._plan(upload, number) for number in numbers], first=True)
 
     async def look_once_more(self, upload: MultipartUpload) -> None:
-        await self._send(upload, [LAST_LOOK], first=True)
+        try:
+            await read_part(
+                self._tools.reader,
+                self._tools.offload,
+                upload.record.source.path,
+                self.version,
+                offset=0,
+                size=0,
+                in_slices=False,
+            )
+        except SourceError as problem:
+            raise GivenUp.by_source(problem, upload.record) from None
 
     async def _send(self, upload: MultipartUpload, plans: Iterable[PartPlan], *, first: bool) -> None:
         """Raises `GivenUp`."""
 
         def begin(plan: PartPlan, part: HashedBody) -> Request | None:
             # Once one is given up the upload is aborted: what was read meanwhile is not sent.
-            if plan is LAST_LOOK or parts.given_up is not None:
+            if parts.given_up is not None:
                 return None
             return upload.begin_part(plan.number, part, self._reading(upload.record, plan, part))
 
         parts = PartsToRead(
             upload.record,
-            self._identity,
+            self.version,
             upload.sizes.first,
             plans,
             begin_request=begin,
@@ -54,15 +67,16 @@ class FileParts:
     def _plans(self, upload: MultipartUpload) -> Iterator[PartPlan]:
         number, sent = 0, 0
         # An empty file is one empty part.
-        while number == 0 or sent < self._identity.size:
+        while number == 0 or sent < self.version.size:
             number += 1
             plan = self._plan(upload, number)
             sent = plan.offset + plan.size
-            yield plan
+            if not upload.has(number):
+                yield plan
 
     def _plan(self, upload: MultipartUpload, number: int) -> PartPlan:
         offset = upload.sizes.offset_of(number)
-        return PartPlan(number, offset, min(upload.sizes.size_of(number), self._identity.size - offset))
+        return PartPlan(number, offset, min(upload.sizes.size_of(number), self.version.size - offset))
 
     def _reading(self, record: Record, plan: PartPlan, part: HashedBody) -> Read:
         """Reads a part once more, as it was read."""
@@ -73,7 +87,7 @@ class FileParts:
                 self._tools.reader,
                 self._tools.offload,
                 record.source.path,
-                self._identity,
+                self.version,
                 offset=plan.offset,
                 size=plan.size,
                 in_slices=in_slices,

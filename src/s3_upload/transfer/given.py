@@ -22,6 +22,7 @@ from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.outages import Notice
 from s3_upload.transfer.progress import Progress
 from s3_upload.transfer.reading import Offload
+from s3_upload.transfer.resume import Resume
 
 
 class Controls(msgspec.Struct, frozen=True):
@@ -57,7 +58,8 @@ class Runtime(msgspec.Struct, frozen=True):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """See the module's text. `fields_of`: what is said of an object; `pace`: of a run that is held back."""
+    """See the module's text. `fields_of`: what is said of an object; `pace`: of a run that is held back;
+    `resume`: how uploads of earlier runs are gone on with."""
 
     bucket: str
     config: UploadConfig
@@ -68,6 +70,7 @@ class Given(msgspec.Struct, frozen=True):
     notice: Notice | None
     events: Events
     pace: Pace | None = None
+    resume: Resume | None = None
 
     def paced(self) -> PaceReport | None:
         """The newest report of the pace."""

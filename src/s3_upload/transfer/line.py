@@ -30,6 +30,7 @@ class Stander(msgspec.Struct, eq=False):
 
     operation: Operation
     go: Go
+    place: Place = Place.NEW
 
 
 class Line:
@@ -38,16 +39,28 @@ class Line:
     def __init__(self) -> None:
         self._by_place: dict[Place, deque[Stander]] = {place: deque() for place in Place}
         self._first, self._parts, self._new = self._by_place.values()
+        self._only_first = False
         self.length = 0
 
-    def add(self, stander: Stander, place: Place) -> None:
+    def add(self, stander: Stander) -> None:
+        if self._only_first and stander.place is not Place.FIRST:
+            return
         self.length += 1
-        self._by_place[place].append(stander)
+        self._by_place[stander.place].append(stander)
 
     def put_back(self, stander: Stander) -> None:
         """It stood in the line before, and goes before all others."""
+        if self._only_first and stander.place is not Place.FIRST:
+            return
         self.length += 1
         self._first.appendleft(stander)
+
+    def only_first(self) -> None:
+        """From now on nobody else stands here: they wait for ever."""
+        self._only_first = True
+        self._parts.clear()
+        self._new.clear()
+        self.length = len(self._first)
 
     def pop(self) -> Stander:
         """The next. Raises `IndexError` where nobody stands."""

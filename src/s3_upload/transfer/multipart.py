@@ -31,12 +31,15 @@ from s3_upload.s3.operations import (
     CREATE_MULTIPART_UPLOAD,
     LIST_PARTS,
     UPLOAD_PART,
+    Checksum,
     CompletedPart,
     Operation,
 )
+from s3_upload.s3.proof import same_etag
 from s3_upload.s3.requests import complete_body
 from s3_upload.s3.responses import completed_etag, listed_parts, upload_id
 from s3_upload.sources.files import HashedBody
+from s3_upload.sources.version import Identity
 from s3_upload.transfer.line import Place
 from s3_upload.transfer.parts_line import PartsUnderWay
 from s3_upload.transfer.record import Record
@@ -55,7 +58,14 @@ class Parts(Protocol):
     """Where an upload's parts come from: a file, or a stream. Each raises `GivenUp`, when all parts that were
     begun are through."""
 
-    async def send_all(self, upload: MultipartUpload) -> None: ...
+    @property
+    def version(self) -> Identity | None:
+        """Of the file that they are of; None of a stream."""
+        ...
+
+    async def send_all(self, upload: MultipartUpload) -> None:
+        """But for those that the store has."""
+        ...
 
     @property
     def send_again(self) -> SendAgain | None:
@@ -94,16 +104,21 @@ class MultipartUpload:
 
         Raises `GivenUp`, when the store holds nothing of it any more, with what else may help.
         """
-        await self._create()
+        if not await self._take_up(parts):
+            await self._create(parts)
         abort = msgspec.structs.replace(self._operation, name=ABORT_MULTIPART_UPLOAD)
         # From now on the store bills parts: what stops the run leaves this to be aborted at its end.
-        self._tools.unfinished.begin(abort)
+        resumable = self._tools.resumption is not None and parts.version is not None
+        self._tools.unfinished.begin(abort, resumable=resumable)
         try:
             await parts.send_all(self)
-            etag = await self._complete(parts)
+            with self._tools.unfinished.being_completed():
+                etag = await self._complete(parts)
         except GivenUp as given_up:
             # Before the abort: what the store has taken tells how many parts it takes.
             given_up = self._another_way(given_up)
+            if resumable and self._is_kept(given_up):
+                raise given_up.with_remark("; its parts are kept for the next run") from None
             remark = await self._abort(abort)
             self._tools.unfinished.end(abort)
             raise given_up.with_remark(remark) from None
@@ -115,6 +130,7 @@ class MultipartUpload:
         while True:
             await parts.look_once_more(self)
             completion = self._completion()
+            self.record.summed(completion.operation.checksum)
             try:
                 return completed_etag(await self._requests.make(completion))
             except GivenUp as given_up:
@@ -132,16 +148,48 @@ class MultipartUpload:
                 raise failed
             await parts.send_again(self, await self._lost_parts(failed))
 
-    async def _create(self) -> None:
+    async def _take_up(self, parts: Parts) -> bool:
+        """Whether it goes on with what an earlier run has left."""
+        resumption, version = self._tools.resumption, parts.version
+        if resumption is None or version is None:
+            return False
+        taken = await resumption.take_up(self.record, self._operation, version, self.sizes.max_count)
+        if taken is None:
+            await resumption.creating(self.record.key)
+            return False
+        self._requests.forget(self._creation)
+        self.sizes = PartSizes(taken.part_size, self.sizes.max_count)
+        self._begun(parts, taken.upload_id, taken.checksum_type)
+        for number, part in taken.stored.items():
+            self._has(part, tells=number not in taken.known)
+        return True
+
+    async def _create(self, parts: Parts) -> None:
         try:
             response = await self._requests.carry_out(self._creation, Place.NEW)
         except GivenUp as given_up:
             raise second_chance(given_up, self.record, ANOTHER_WAY) from None
         algorithm = self._tools.reader.digests.algorithm
-        self._operation = msgspec.structs.replace(self._operation, upload_id=upload_id(response))
-        self._checksum_type = agreed_type(algorithm, response)
+        self._begun(parts, upload_id(response), agreed_type(algorithm, response))
+
+    def _begun(self, parts: Parts, upload_id: str, checksum_type: str) -> None:
+        """The store takes parts."""
+        self._operation = msgspec.structs.replace(self._operation, upload_id=upload_id)
+        self._checksum_type = checksum_type
         if self._tools.tell.parts:
-            self._tools.tell.created(self.record, self._operation.upload_id, self.sizes.first)
+            kept = Checksum(self._tools.reader.digests.algorithm, type=checksum_type)
+            self._tools.tell.created(self.record, upload_id, self.sizes.first, parts.version, kept)
+
+    def _has(self, part: CompletedPart, *, tells: bool = True) -> None:
+        """The store has a part."""
+        self._stored[part.number] = part
+        self.record.stored(part.size)
+        if tells and self._tools.tell.parts:
+            self._tools.tell.stored(self.record, self._operation.upload_id, part)
+
+    def has(self, number: int) -> bool:
+        """Whether the store has the part of that number."""
+        return number in self._stored
 
     def begin_part(self, number: int, part: HashedBody, read: Read | None = None) -> Request:
         """What sends the part `number`, by `send_part`; from now on what it holds is counted. `read` reads it
@@ -166,11 +214,7 @@ class MultipartUpload:
             others.fail(given_up)
             return
         sent = request.operation
-        part = CompletedPart(sent.part_number, response.etag, sent.checksum, len(sent.body))
-        self._stored[part.number] = part
-        self.record.stored(part.size)
-        if self._tools.tell.parts:
-            self._tools.tell.stored(self.record, part)
+        self._has(CompletedPart(sent.part_number, response.etag, sent.checksum, len(sent.body)))
 
     def _completion(self) -> Request:
         stored = tuple(self._stored[number] for number in sorted(self._stored))
@@ -198,8 +242,8 @@ class MultipartUpload:
         while True:
             listing = msgspec.structs.replace(self._operation, name=LIST_PARTS, part_number=behind)
             listed = listed_parts(await self._requests.make(Request(self.record, listing)))
-            for number, etag in listed.etags.items():
-                if number in lost and lost[number].etag.strip('"') == etag.strip('"'):
+            for number, part in listed.parts.items():
+                if number in lost and same_etag(lost[number].etag, part.etag):
                     del lost[number]
             if listed.next_marker is None or listed.next_marker <= behind:
                 break
@@ -207,6 +251,10 @@ class MultipartUpload:
         for number in lost:
             self.record.stored(-self._stored.pop(number).size)
         return tuple(lost)
+
+    def _is_kept(self, given_up: GivenUp) -> bool:
+        """Whether the next run is to go on with it: what failed was not its own fault."""
+        return bool(self._stored) and given_up.remedy is Remedy.NONE and given_up.error.kind.retried
 
     def _another_way(self, given_up: GivenUp) -> GivenUp:
         """The same, with what else may help: of the parts, all that were under way are taken or refused."""
@@ -238,6 +286,6 @@ class MultipartUpload:
                 if in_vain.error.kind.retried:
                     self._tools.unfinished.try_later(abort)
                 return f"; its parts may still be there ({in_vain.error.message})"
-            if not left.etags:
+            if not left.parts:
                 return ""
         return ""

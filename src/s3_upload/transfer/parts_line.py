@@ -23,10 +23,6 @@ class PartPlan(msgspec.Struct, frozen=True):
     size: int
 
 
-LAST_LOOK = PartPlan(0, 0, 0)
-"""Reads nothing, but fails where the file is another version by now."""
-
-
 class PartsUnderWay:
     """Parts of one object. Once one is given up no more are begun; the others go on to their ends."""
 

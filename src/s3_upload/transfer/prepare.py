@@ -8,6 +8,7 @@ from s3_upload.errors import SourceError
 from s3_upload.parts import MAX_PART_BYTES, PartSizes, StoreParts, sizes_for
 from s3_upload.report import AttemptReport
 from s3_upload.request_fields import RequestFields
+from s3_upload.s3.operations import Checksum
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.teller import Teller
@@ -45,12 +46,23 @@ class Prepare:
         source: ObjectSource,
         size: int,
         *,
-        started_s: float | None = None,
         grows: bool = False,
+        mtime_ns: int = 0,
+        checksum: Checksum | None = None,
     ) -> Record:
-        """That of an object which is about to be sent. `grows`: see `Record`."""
+        """That of an object which is about to be sent. `grows`, `mtime_ns`, `checksum`: see `Record`."""
         tried = self.asked.pop(seq, []) if self.asked else []
-        record = Record(seq, source, size, self._now(), self._est_MBps(), tried, grows)
+        record = Record(
+            seq,
+            source,
+            size,
+            self._now(),
+            self._est_MBps(),
+            tried,
+            grows,
+            mtime_ns=mtime_ns,
+            checksum=checksum,
+        )
         if self._tell.objects:
             self._tell.begun(record)
         return record

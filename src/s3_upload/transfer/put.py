@@ -11,6 +11,7 @@ from s3_upload.errors import Remedy, SourceError
 from s3_upload.parts import PartSizes
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.sources.files import BigFile, HashedBody
+from s3_upload.sources.version import told_apart
 from s3_upload.transfer.file_parts import FileParts
 from s3_upload.transfer.line import Place
 from s3_upload.transfer.multipart import MultipartUpload
@@ -79,9 +80,9 @@ async def read_again(tools: Tools, record: Record, remedy: Remedy) -> Way:
         read = await read_file(reader, tools.offload, record.source)
         if isinstance(read, BigFile):
             sizes = tools.prepare.sizes(record.source, read.identity.size)
-            record.sized(read.identity.size)
+            record.sized(read.identity.size, told_apart(read.identity.mtime_ns))
             return way_in_parts(tools, record, read, sizes)
-        record.sized(len(read.body))
+        record.sized(len(read.body), read.mtime_ns, read.checksum)
         request = whole_request(tools, record, read)
         tools.requests.begin(request)
         return partial(put_whole, tools, request, Place.NEW)

@@ -24,6 +24,7 @@ from s3_upload.sources.files import BigFile, HashedBody, UnsizedFile
 from s3_upload.sources.local_disk import Nearby
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.unsized import as_stream
+from s3_upload.sources.version import told_apart
 from s3_upload.transfer.bulk import BulkLine
 from s3_upload.transfer.existing import Existing, Numbered
 from s3_upload.transfer.keys import Keys
@@ -224,7 +225,9 @@ class ReadAhead:
         if not self._takes_key(seq, source):
             return
         tools = self._tools
-        record = tools.prepare.record(seq, source, len(hashed.body))
+        record = tools.prepare.record(
+            seq, source, len(hashed.body), mtime_ns=hashed.mtime_ns, checksum=hashed.checksum
+        )
         request = whole_request(tools, record, hashed)
         tools.requests.begin(request)
         self._senders.send(request)
@@ -237,7 +240,9 @@ class ReadAhead:
             tools.reporting.unread(seq, source, problem)
             return
         if self._takes_key(seq, source):
-            record = tools.prepare.record(seq, source, file.identity.size)
+            record = tools.prepare.record(
+                seq, source, file.identity.size, mtime_ns=told_apart(file.identity.mtime_ns)
+            )
             tools.tasks.start(put(tools, record, way_in_parts(tools, record, file, sizes)))
 
     def _begin_stream(self, seq: int, source: ObjectSource) -> None:

@@ -41,7 +41,7 @@ class WholeBodies:
             found = await read_file(self._reader, self._offload, record.source)
             if isinstance(found, BigFile):
                 raise SourceError(f"{record.source.path}: source changed", FailureKind.SOURCE_CHANGED)
-            record.sized(len(found.body))
+            record.sized(len(found.body), found.mtime_ns, found.checksum)
             return found
         if isinstance(sent.body, SlicedBody):  # its slices are checked as they leave
             return HashedBody(sent.body, sent.sha256, sent.checksum)

@@ -6,7 +6,7 @@ import msgspec
 
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import EXISTS, SKIPPED, SUCCESS, AttemptReport, UploadReport
-from s3_upload.s3.operations import HEAD_OBJECT, PUT_OBJECT
+from s3_upload.s3.operations import HEAD_OBJECT, PUT_OBJECT, Checksum
 from s3_upload.sources.source import ObjectSource
 
 
@@ -17,7 +17,7 @@ class Record(msgspec.Struct, eq=False):
     a stream, and its size shows at its end.  `started_s`, `est_MBps`: the clock and the estimated speed when
     it began.  `attempt_reports`: of every request.  `retries`: tries that did not count as the first.
     `tried`: the kinds of failure after which it was sent in another way.  `stored_bytes`: of parts that the
-    store has.
+    store has.  `mtime_ns`, `checksum`: of the version that is sent, as far as they are known.
     """
 
     seq: int
@@ -30,6 +30,8 @@ class Record(msgspec.Struct, eq=False):
     retries: int = 0
     tried: tuple[FailureKind, ...] = ()
     stored_bytes: int = 0
+    mtime_ns: int = 0
+    checksum: Checksum | None = None
 
     @property
     def key(self) -> str:
@@ -51,9 +53,14 @@ class Record(msgspec.Struct, eq=False):
         """The store has a part of `size` bytes; negative: it does not have it after all."""
         self.stored_bytes += size
 
-    def sized(self, size: int) -> None:
+    def sized(self, size: int, mtime_ns: int, checksum: Checksum | None = None) -> None:
         """It is sent as it is now: what it was sent as before does not count."""
         self.size, self.stored_bytes = size, 0
+        self.mtime_ns, self.checksum = mtime_ns, checksum
+
+    def summed(self, checksum: Checksum | None) -> None:
+        """`checksum` is that of all its parts."""
+        self.checksum = checksum
 
     def came(self, size: int) -> None:
         """So much of a stream has come by now."""
@@ -85,6 +92,9 @@ class Record(msgspec.Struct, eq=False):
             est_MBps=self.est_MBps,
             attempt_reports=reports,
             etag=etag,
+            checksum=self.checksum.value if self.checksum is not None else "",
+            checksum_algorithm=self.checksum.algorithm if self.checksum is not None else "",
+            mtime_ns=self.mtime_ns,
             error=error,
             object=self.source,
         )

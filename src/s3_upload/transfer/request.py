@@ -153,6 +153,10 @@ class Requests:
             else:
                 self._slots.leave(operation)
 
+    def forget(self, request: Request) -> None:
+        """It was begun, and is not carried out after all."""
+        self._end(request)
+
     def _end(self, request: Request) -> None:
         request.end()
         self.alive -= 1

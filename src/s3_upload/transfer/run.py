@@ -1,7 +1,8 @@
 """One run: joins what it consists of, and ends it in one way.
 
 `_finish` sets one future, to success when nothing is left, to the first error that stops the run; then every
-task and timer is cancelled, and unfinished uploads are aborted.
+task and timer is cancelled, and unfinished uploads are aborted (or left to the next run, which knows of
+them).  A run that is cancelled first lets what is under way end, for a while.
 
 Theory of operation.  `ReadAhead` fills the line of `Slots` with what it has read.  What gets a slot is a
 task: an object (`put.py`), or a part of one (`multipart.py`).  It makes its requests by `Requests`, one after
@@ -33,6 +34,7 @@ from s3_upload.transfer.pulling import Pulling, Sources
 from s3_upload.transfer.read_ahead import ReadAhead
 from s3_upload.transfer.reading import WholeBodies
 from s3_upload.transfer.reporting import Reporting
+from s3_upload.transfer.resume import Resumption
 from s3_upload.transfer.senders import Senders
 from s3_upload.transfer.sending import Surroundings, sending_of
 from s3_upload.transfer.spool import Spool
@@ -40,6 +42,9 @@ from s3_upload.transfer.streams import Streams
 from s3_upload.transfer.tasks import Tasks
 from s3_upload.transfer.teller import Teller
 from s3_upload.transfer.tools import Tools
+
+STOP_TICK_S = 0.05
+"""How often a run that is cancelled looks whether something is still under way."""
 
 
 class Run:
@@ -52,6 +57,8 @@ class Run:
         self._end: asyncio.Future[None] = self._loop.create_future()
         self._tasks = Tasks(self.fail, self._changed)
         self._delivery = Delivery(given.progress, on_error=self.fail, on_empty=self._reports_are_out)
+        self._grace_s = given.config.grace_s
+        self._resumption: Resumption | None = None
         self._unfinished = Unfinished(client, self.now)
         surroundings = Surroundings(
             client,
@@ -80,8 +87,7 @@ class Run:
         )
 
     def _join_reading(self, run: Surroundings, files: Sources) -> None:
-        given, client, config = run.given, run.client, run.given.config
-        runtime = given.runtime
+        given, client, config, runtime = run.given, run.client, run.given.config, run.given.runtime
         reader = Reader(
             single_limit_bytes=config.multipart_threshold,
             digests=client.digests,
@@ -106,6 +112,7 @@ class Run:
             delivery=self._delivery,
             skips_existing=config.if_exists == "skip",
         )
+        self._join_resumption(run, reader)
         tools = Tools(
             bucket=given.bucket,
             reader=reader,
@@ -119,6 +126,7 @@ class Run:
             parts_line=PartsLine(self._changed),
             unfinished=run.unfinished,
             reporting=self._reporting,
+            resumption=self._resumption,
         )
         existing = Existing(config, runtime.offload_source, is_aws=getattr(client, "is_aws", False))
         pulling = Pulling(
@@ -139,6 +147,18 @@ class Run:
             delivery=self._delivery,
         )
 
+    def _join_resumption(self, run: Surroundings, reader: Reader) -> None:
+        given = run.given
+        if given.resume is not None:
+            self._resumption = Resumption(
+                given.resume,
+                reader=reader,
+                offload=given.runtime.offload,
+                memory=run.memory,
+                requests=self._sending.requests,
+                unfinished=run.unfinished,
+            )
+
     async def run(self) -> UploadSummary:
         """Until everything is uploaded, failed or skipped. Raises what stops the run."""
         pacer = self._sending.pacer
@@ -147,7 +167,7 @@ class Run:
         self._reading.top_up()
         try:
             try:
-                await self._end
+                await self._until_end()
                 self._observer.finish()
             finally:
                 await undisturbed(self._end_all())  # its time is bounded
@@ -157,6 +177,32 @@ class Run:
             attach_summary(error, self._so_far())
             raise
         return self._so_far()
+
+    async def _until_end(self) -> None:
+        try:
+            # Not awaited itself: who is cancelled would cancel it.
+            await asyncio.wait((self._end,))
+        except asyncio.CancelledError:
+            await self._stop()
+            raise
+        self._end.result()
+
+    async def _stop(self) -> None:
+        """Begins nothing new, and waits until what is under way is through, or `grace_s` are over."""
+        self._sending.slots.begin_nothing()
+        self._reading.close()
+        until_s, quiet = self.now() + self._grace_s, 0
+        # Twice: between two requests of one object there is nothing to see for a moment.
+        while self.now() < until_s and quiet < 2 and not self._end.done():
+            await asyncio.wait((self._end,), timeout=STOP_TICK_S)
+            quiet = 0 if self._under_way else quiet + 1
+
+    @property
+    def _under_way(self) -> bool:
+        """Whether it is worth waiting for."""
+        sending = self._sending
+        begun = sending.slots.in_use + len(sending.waiting) + self._unfinished.completing
+        return self._delivery.busy or (begun > 0 and not sending.outages.away)
 
     def now(self) -> float:
         """Seconds since the run began."""
@@ -168,10 +214,11 @@ class Run:
 
     def _so_far(self) -> UploadSummary:
         waiting, notes, pacer = self._sending.waiting, self._sending.verdicts.notes, self._sending.pacer
+        resumed = () if self._resumption is None else self._resumption.notes(self._unfinished.kept)
         return self._reporting.summary.summary(
             self.now(),
             waiting.budget_wait_s,
-            notes.all(),
+            (*notes.all(), *resumed),
             pace=pacer.reports if pacer is not None else (),
             limits=self._observer.shares(),
         )

@@ -75,7 +75,7 @@ class Slots:
 
     def stand(self, operation: Operation, go: Go, place: Place) -> None:
         """`go` is called when there is a slot for `operation`, perhaps at once."""
-        self._line.add(Stander(operation, go), place)
+        self._line.add(Stander(operation, go, place))
         self.let_in()
 
     async def take(self, operation: Operation, place: Place) -> None:
@@ -130,6 +130,10 @@ class Slots:
                 if not stander.go():
                     self.not_used(stander.operation)
                     self.leave(stander.operation)
+
+    def begin_nothing(self) -> None:
+        """From now on only what is begun goes on: what is tried again, and what ends an object in parts."""
+        self._line.only_first()
 
     def close(self) -> None:
         """Nobody goes any more."""

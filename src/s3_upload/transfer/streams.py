@@ -87,7 +87,7 @@ class Streams:
             # Where its Create was given up nobody has asked for a part.
             await parts.close()
             return
-        record = tools.prepare.record(seq, source, len(first.body))
+        record = tools.prepare.record(seq, source, len(first.body), checksum=first.checksum)
         request = whole_request(tools, record, first)
         # Its bytes are counted twice for a moment, and not for a moment not at all.
         tools.requests.begin(request)
@@ -136,7 +136,7 @@ class Streams:
 class StreamParts:
     """The parts of a stream, whose `first` block is read: `room` is held for it."""
 
-    send_again = None
+    send_again = version = None
 
     def __init__(
         self, tools: Tools, streams: Streams, stream: BegunStream, first: HashedBody, room: int

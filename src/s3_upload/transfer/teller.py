@@ -13,7 +13,8 @@ from s3_upload.observe.events import (
     UploadCreated,
 )
 from s3_upload.report import AttemptReport, UploadReport
-from s3_upload.s3.operations import CompletedPart
+from s3_upload.s3.operations import Checksum, CompletedPart
+from s3_upload.sources.version import Identity
 from s3_upload.transfer.record import Record
 
 
@@ -46,21 +47,34 @@ class Teller:
         """An attempt of an object has ended."""
         self._events.tell(AttemptEnded(at_s=self._now(), seq=record.seq, key=record.key, report=report))
 
-    def created(self, record: Record, upload_id: str, part_size: int) -> None:
-        """The store takes parts of an object."""
+    def created(
+        self, record: Record, upload_id: str, part_size: int, version: Identity | None, kept: Checksum
+    ) -> None:
+        """The store takes parts of an object: of `version` of its file, None for a stream. `kept`: which
+        checksum it keeps of the whole."""
         self._events.tell(
             UploadCreated(
-                at_s=self._now(), seq=record.seq, key=record.key, upload_id=upload_id, part_size=part_size
+                at_s=self._now(),
+                seq=record.seq,
+                key=record.key,
+                upload_id=upload_id,
+                part_size=part_size,
+                size=version.size if version is not None else None,
+                mtime_ns=record.mtime_ns,
+                ctime_ns=version.ctime_ns if version is not None else 0,
+                checksum_algorithm=kept.algorithm if kept.type else "",
+                checksum_type=kept.type,
             )
         )
 
-    def stored(self, record: Record, part: CompletedPart) -> None:
+    def stored(self, record: Record, upload_id: str, part: CompletedPart) -> None:
         """The store has a part."""
         self._events.tell(
             PartStored(
                 at_s=self._now(),
                 seq=record.seq,
                 key=record.key,
+                upload_id=upload_id,
                 part_number=part.number,
                 bytes=part.size,
                 etag=part.etag,

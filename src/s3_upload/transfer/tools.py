@@ -18,6 +18,7 @@ from s3_upload.transfer.reading import Offload, WholeBodies
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.reporting import Reporting
 from s3_upload.transfer.request import Requests
+from s3_upload.transfer.resume import Resumption
 from s3_upload.transfer.tasks import Tasks
 from s3_upload.transfer.teller import Teller
 from s3_upload.transfer.verdicts import GivenUp
@@ -38,6 +39,7 @@ class Tools(msgspec.Struct, frozen=True):
     parts_line: PartsLine
     unfinished: Unfinished
     reporting: Reporting
+    resumption: Resumption | None = None
 
 
 def second_chance(given_up: GivenUp, record: Record, possible: Collection[Remedy]) -> GivenUp:

@@ -16,6 +16,7 @@ from s3_upload.s3.operations import (
     head_bucket,
     head_object,
     list_buckets,
+    list_multipart_uploads,
     list_objects_v2,
     list_parts,
     put_object,
@@ -27,9 +28,9 @@ from s3_upload.s3.operations.operation import Checksum, CompletedPart, Operation
 __all__ = [
     "ABORT_MULTIPART_UPLOAD", "ASKING", "BEGINS_OBJECT", "BODILESS", "CARRIES_DATA",
     "COMPLETE_MULTIPART_UPLOAD", "CREATE_BUCKET", "CREATE_MULTIPART_UPLOAD", "CREATE_SESSION", "GET_OBJECT",
-    "HEAD_BUCKET", "HEAD_OBJECT", "HEDGED", "LIST_BUCKETS", "LIST_OBJECTS_V2", "LIST_PARTS", "MAKES_OBJECT",
-    "NOT_TWICE", "OF_BUCKETS", "OPERATIONS", "PUT_OBJECT", "UPLOAD_PART", "Checksum", "CompletedPart",
-    "Operation", "OperationKind", "Page",
+    "HEAD_BUCKET", "HEAD_OBJECT", "HEDGED", "LIST_BUCKETS", "LIST_MULTIPART_UPLOADS", "LIST_OBJECTS_V2",
+    "LIST_PARTS", "MAKES_OBJECT", "NOT_TWICE", "OF_BUCKETS", "OPERATIONS", "PUT_OBJECT", "UPLOAD_PART",
+    "Checksum", "CompletedPart", "Operation", "OperationKind", "Page",
 ]  # fmt: skip
 
 _KINDS: tuple[OperationKind, ...] = (
@@ -44,6 +45,7 @@ _KINDS: tuple[OperationKind, ...] = (
     head_bucket.KIND,
     create_bucket.KIND,
     list_buckets.KIND,
+    list_multipart_uploads.KIND,
     list_objects_v2.KIND,
     create_session.KIND,
 )
@@ -61,6 +63,7 @@ LIST_PARTS = list_parts.KIND.name
 HEAD_BUCKET = head_bucket.KIND.name
 CREATE_BUCKET = create_bucket.KIND.name
 LIST_BUCKETS = list_buckets.KIND.name
+LIST_MULTIPART_UPLOADS = list_multipart_uploads.KIND.name
 LIST_OBJECTS_V2 = list_objects_v2.KIND.name
 CREATE_SESSION = create_session.KIND.name
 

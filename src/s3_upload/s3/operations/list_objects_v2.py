@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
 import msgspec
 
 from s3_upload.http import Response
+from s3_upload.s3.dates import iso_time_s
 from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall
 from s3_upload.s3.operations.operation import Operation, Page
 from s3_upload.s3.sigv4 import encode_query
@@ -81,7 +81,7 @@ def listed_page(response: Response) -> ListedPage:
     if not text.rstrip().endswith(f"</{ROOT}>"):
         raise UnreadableListing("it is cut short")
     head, *entries = text.split(_BEGIN)
-    name_of = _decoded if _ENCODED in text else unescaped
+    name_of = decoded if _ENCODED in text else unescaped
     if len(entries) != text.count(_END):
         raise UnreadableListing("its objects begin and do not end")
     tail = entries[-1] if entries else head
@@ -121,22 +121,14 @@ def _object(fields: Sequence[str], name_of: Callable[[str], str]) -> ListedObjec
     if "&" in etag:
         etag = unescaped(etag.replace("&quot;", "").replace("&#34;", ""))
     etag = etag.strip().strip('"')
-    return ListedObject(*said, etag, _time_s(last_modified), algorithm, checksum_type, storage_class)
+    return ListedObject(*said, etag, iso_time_s(last_modified), algorithm, checksum_type, storage_class)
 
 
-def _decoded(text: str) -> str:
+def decoded(text: str) -> str:
     """A key or prefix that is percent-encoded, with "+" for a blank."""
     if "%" not in text and "+" not in text:
         return text
     return unquote_plus(text, errors="strict")
-
-
-def _time_s(text: str) -> float | None:
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()
 
 
 def _query(operation: Operation) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from s3_upload.http import Response
 from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall
-from s3_upload.s3.operations.operation import Operation
+from s3_upload.s3.operations.operation import Checksum, CompletedPart, Operation
 from s3_upload.s3.sigv4 import encode_query
 from s3_upload.s3.xml import element, identifier, read_page
 
@@ -20,32 +20,57 @@ MAX_LISTED_PARTS = 1_000
 """Of one page: a store gives no more (it says so at the head of its API's page)."""
 
 
-class ListedParts(msgspec.Struct, frozen=True):
-    """What one page says: number -> ETag (as it came) of each part, and the number behind which the next
-    page begins, None if there is none."""
+_ABOUT_ALL = frozenset({"ChecksumAlgorithm", "ChecksumType"})
 
-    etags: dict[int, str]
+
+class ListedParts(msgspec.Struct, frozen=True):
+    """What one page says: the parts by their numbers, their ETags as they came, and the number behind which
+    the next page begins, None if there is none.  `checksum_algorithm`, `checksum_type`: of the whole object,
+    "" where the store does not say."""
+
+    parts: dict[int, CompletedPart]
     next_marker: int | None
+    checksum_algorithm: str = ""
+    checksum_type: str = ""
 
 
 def listed_parts(response: Response) -> ListedParts:
     """The parts in a ListParts response; what cannot be read of them is left out."""
     page = read_page(response)
-    etags: dict[int, str] = {}
-    number = etag = ""
+    parts: dict[int, CompletedPart] = {}
+    said: dict[str, str] = {}
+    checksum = None
     for name, text in page.elements:
-        if name == "PartNumber":
-            number = text.strip()
-        elif name == "ETag":
-            etag = text
+        if name.startswith("Checksum") and name not in _ABOUT_ALL:
+            checksum = Checksum(name.removeprefix("Checksum"), identifier(text))
         elif name == "Part":  # its end
-            if number.isascii() and number.isdigit() and len(number) < 6:
-                etags[int(number)] = identifier(etag)
-            number = etag = ""
-            if len(etags) == MAX_LISTED_PARTS:
+            number = _count(said.get("PartNumber", ""))
+            if number is not None and number < 10**5:
+                size = _count(said.get("Size", ""))
+                parts[number] = CompletedPart(number, identifier(said.get("ETag", "")), checksum, size or 0)
+            said, checksum = {}, None
+            if len(parts) == MAX_LISTED_PARTS:
                 break
-    more = page.text("IsTruncated").strip().lower() == "true" and etags
-    return ListedParts(etags, max(etags) if more else None)
+        else:
+            said[name] = text
+    more = page.text("IsTruncated").strip().lower() == "true" and parts
+    return ListedParts(
+        parts,
+        max(parts) if more else None,
+        identifier(page.text("ChecksumAlgorithm")),
+        identifier(page.text("ChecksumType")),
+    )
+
+
+def _count(text: str) -> int | None:
+    """A number as stores write one; None for anything else."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+_SDK_FIELDS = frozenset({"PartNumber", "ETag", "Size"}) | {
+    f"Checksum{name}" for name in ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")
+}
 
 
 def _query(operation: Operation) -> str:
@@ -61,11 +86,12 @@ def _sdk_arguments(operation: Operation) -> dict[str, Any]:
 def _sdk_answer(answer: Mapping[str, Any]) -> bytes:
     """One page, in the words that `listed_parts` reads."""
     parts = b"".join(
-        element("Part", {"PartNumber": str(part["PartNumber"]), "ETag": part.get("ETag", "")})
+        element("Part", {name: str(value) for name, value in part.items() if name in _SDK_FIELDS})
         for part in answer.get("Parts", ())
     )
     more = element("IsTruncated", {}, str(bool(answer.get("IsTruncated"))).lower())
-    return b"<ListPartsResult>%s%s</ListPartsResult>" % (more, parts)
+    about = b"".join(element(name, {}, answer[name]) for name in sorted(_ABOUT_ALL) if answer.get(name))
+    return b"<ListPartsResult>%s%s%s</ListPartsResult>" % (more, about, parts)
 
 
 KIND = OperationKind(

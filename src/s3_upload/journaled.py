@@ -1,0 +1,110 @@
+"""A run with its journal: opened before it, told of all that happens, and closed behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from s3_upload.errors import attach_summary, summary_of
+from s3_upload.observe.delivery import Progress, waiting_for_room
+from s3_upload.observe.events import Events, Listening
+from s3_upload.observe.journal import Journal
+from s3_upload.report import UploadSummary
+from s3_upload.sources.content_type import Guess
+from s3_upload.threads import DaemonThreads
+from s3_upload.transfer.guard import undisturbed
+from s3_upload.transfer.pulling import Sources
+from s3_upload.transfer.resume import Resume
+
+if TYPE_CHECKING:
+    from s3_upload.observe.journal_of_run import JournalOfRun
+
+
+def journal_of(given: Journal | str | os.PathLike[str]) -> Journal:
+    """What was given, as a journal. Raises `TypeError`."""
+    return given if isinstance(given, Journal) else Journal(given)
+
+
+def job_of(endpoint: str, bucket: str, default_request: object) -> dict[str, str]:
+    """What tells a job from others: where to, and what is said of objects beside their bytes."""
+    said = default_request.said if isinstance(default_request, Guess) else ""
+    digest = hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16] if said else ""
+    return {"destination": f"s3://{bucket} at {endpoint}", "said": digest}
+
+
+class Journaled(msgspec.Struct, frozen=True):
+    """A run's files, callables and events, with what a journal adds to them; `resume`: what it goes on with.
+
+    `journal`: None for none.
+    """
+
+    files: Sources
+    progress: Progress | None
+    events: Events
+    resume: Resume | None = None
+    journal: JournalOfRun | None = None
+
+    def noted(self, summary: UploadSummary) -> UploadSummary:
+        """What there is to say of the journal, which is closed by now, is said, too."""
+        notes = () if self.journal is None else self.journal.notes
+        return msgspec.structs.replace(summary, notes=(*summary.notes, *notes))
+
+
+@asynccontextmanager
+async def journaled(
+    given: Journal | str | os.PathLike[str] | None,
+    about: Mapping[str, str],
+    run: Journaled,
+    *,
+    resume_multipart: bool,
+) -> AsyncIterator[Journaled]:
+    """Within, `run` goes with the journal. Raises `ConfigError` and `TypeError`."""
+    if given is None:
+        resume = Resume(None, asks_store=True) if resume_multipart else None
+        yield msgspec.structs.replace(run, resume=resume)
+        return
+    kept = run
+    try:
+        async with _opened(journal_of(given), about) as journal:
+            kept = Journaled(
+                journal.left(run.files),
+                waiting_for_room(run.progress, journal.room),
+                Events([Listening(run.events.tell, run.events.kinds), journal.listening]),
+                Resume(journal, resume_multipart),
+                journal,
+            )
+            yield kept
+    except BaseException as error:
+        summary = summary_of(error)
+        if isinstance(summary, UploadSummary):
+            attach_summary(error, kept.noted(summary))
+        raise
+
+
+@asynccontextmanager
+async def _opened(journal: Journal, about: Mapping[str, str]) -> AsyncIterator[JournalOfRun]:
+    """Opened and closed in a thread, where SQLite may wait for its disk."""
+    threads = DaemonThreads(1, "s3-upload-journal")
+    opened: list[JournalOfRun] = []
+
+    def close() -> None:
+        for each in opened:
+            each.close()
+
+    try:
+        await threads.call(lambda: opened.append(journal.begin(about)))
+        yield opened[0]
+    finally:
+        # Behind the opening, where somebody was cancelled during that.
+        await undisturbed(_settled(threads.call(close)))
+        threads.close()
+
+
+async def _settled(future: asyncio.Future[None]) -> None:
+    await future

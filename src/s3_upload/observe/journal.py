@@ -1,0 +1,44 @@
+"""`Journal`: a handle on the file in which a job is written down, so that it can be run again.
+
+`journal_of_run.py` says what is written, and `journal_file.py` how.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from s3_upload.checks import must_be
+
+if TYPE_CHECKING:
+    from s3_upload.observe.journal_of_run import JournalOfRun
+
+
+class Journal:
+    """The journal in the file at `path`, which is made by the first run that is given it.
+
+        upload("photos", "s3://my-bucket/holidays", journal="holidays.journal")
+
+    `about`: what is to be known of the job beside it.  Raises `TypeError` for what is no path.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], about: Mapping[str, str] | None = None) -> None:
+        must_be("path", path, (str, os.PathLike), "str or os.PathLike")
+        self.path = os.fspath(path)
+        self.about = about or {}
+
+    def __repr__(self) -> str:
+        return f"Journal({self.path!r})"
+
+    def begin(self, about: Mapping[str, str]) -> JournalOfRun:
+        """Opens it for one run. `about`: what the job is.
+
+        Raises `ConfigError` where another process has it, where it is that of another job, and for a file
+        that is no journal.
+        """
+        # Here: SQLite takes time to load, and few runs need it.
+        from s3_upload.observe.journal_file import JournalFile
+        from s3_upload.observe.journal_of_run import JournalOfRun
+
+        return JournalOfRun(JournalFile(self.path), {**self.about, **about})

@@ -1,0 +1,306 @@
+"""The file of a journal: SQLite, in one process at a time. Blocking; any thread may call.
+
+Rules:
+
+* What is written is in the file when the call returns: who kills this process loses nothing of it.  A machine
+  that loses its power may lose the last moments; what the store has of them is found out again.
+* One process has the file, as long as it is open.  Another one is told so at once.
+* A file that is damaged, or of another version of this program, is put aside under another name, and an empty
+  one takes its place.  A file that is no journal is left alone, and refused.
+
+Theory of operation.  In WAL mode (https://sqlite.org/wal.html) a transaction is one sequential write, and
+with synchronous=NORMAL none waits for the disk.  locking_mode=EXCLUSIVE keeps the lock between transactions;
+with it the file needs no shared memory, so that it may lie on a network file system.
+
+What became of small objects is written as a log, many in one row: Python gives up its lock for each row,
+which costs a busy event loop more than the row.  When the file is opened next, the log is sorted into the
+table.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from s3_upload.errors import ConfigError
+from s3_upload.observe.journal_rows import DONE, FAILED, KnownUploads, ObjectRow, PartRow, Tally, UploadRow
+
+APPLICATION_ID = 0x73337570
+""" "s3up", in the file's head: it is a journal."""
+VERSION = 1
+
+# A process that closes any descriptor of a file loses its locks on it (fcntl(2)): so none of ours looks at
+# one that another of ours has open.
+_open_here: set[str] = set()
+_open_here_lock = threading.Lock()
+
+_SCHEMA = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE objects (
+    key TEXT PRIMARY KEY, source TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    state TEXT NOT NULL, etag TEXT NOT NULL, algorithm TEXT NOT NULL, checksum TEXT NOT NULL,
+    why TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE log (number INTEGER PRIMARY KEY, objects BLOB NOT NULL);
+CREATE TABLE uploads (
+    upload_id TEXT PRIMARY KEY, key TEXT NOT NULL, part_size INTEGER NOT NULL, size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, algorithm TEXT NOT NULL, checksum_type TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX uploads_by_key ON uploads (key);
+CREATE TABLE parts (
+    upload_id TEXT NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
+    checksum TEXT NOT NULL, PRIMARY KEY (upload_id, number)
+) WITHOUT ROWID;
+CREATE TABLE creating (key TEXT PRIMARY KEY, since_s REAL NOT NULL) WITHOUT ROWID;
+"""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[tuple[str, str, int, int, str, str, str, str, str]]).decode
+
+
+class InUseError(ConfigError):
+    """Another process has the journal."""
+
+
+class JournalFile:
+    """An open journal. `aside`: where a file was put that could not be used; "" where there was none.
+
+    Raises `ConfigError` for what is no journal or cannot be opened, and `InUseError`.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.aside = ""
+        self._lock = threading.Lock()
+        self._real_path = os.path.realpath(path)
+        with _open_here_lock:
+            if self._real_path in _open_here:
+                raise InUseError(f"{path}: another run of this process is at work with this journal")
+            self._connection = self._opened(path)
+            _open_here.add(self._real_path)
+        self.sort_in()
+
+    def close(self) -> None:
+        """The end of the file has all that was written, and nobody has it any more."""
+        with self._lock, _open_here_lock:
+            self._connection.close()
+            _open_here.discard(self._real_path)
+
+    # --- what it says ------------------------------------------------------------------------------
+
+    def about(self) -> dict[str, str]:
+        """What was said by `set_about`."""
+        return dict(self._rows("SELECT name, value FROM about"))
+
+    def state_of(self, key: str) -> tuple[str, int, int, str] | None:
+        """Source, size, mtime_ns and state of the object of that key."""
+        # A million times when a job is run again: no struct is made.
+        with self._lock:
+            found: tuple[str, int, int, str] | None = self._connection.execute(
+                "SELECT source, size, mtime_ns, state FROM objects WHERE key = ?", (key,)
+            ).fetchone()
+        return found
+
+    def objects(self, state: str) -> Iterator[ObjectRow]:
+        """Those in that state, in the order of their keys."""
+        last = ""
+        while rows := self._rows(
+            "SELECT * FROM objects WHERE state = ? AND key > ? ORDER BY key LIMIT 1000", (state, last)
+        ):
+            yield from (ObjectRow(*row) for row in rows)
+            last = rows[-1][0]
+
+    def uploads(self, key: str | None = None) -> list[UploadRow]:
+        """Those in parts that are not known to have ended: of one key, or all."""
+        rows = self._rows("SELECT * FROM uploads WHERE ?1 IS NULL OR key = ?1", (key,))
+        return [UploadRow(*row) for row in rows]
+
+    def parts(self, upload_id: str) -> dict[int, PartRow]:
+        """Those that the store was known to have, by their numbers."""
+        rows = self._rows("SELECT * FROM parts WHERE upload_id = ?", (upload_id,))
+        return {row[1]: PartRow(*row) for row in rows}
+
+    def known_uploads(self, key: str) -> KnownUploads:
+        """Those of one key, with their parts."""
+        known = tuple((row, self.parts(row.upload_id)) for row in self.uploads(key))
+        creating = self._rows("SELECT since_s FROM creating WHERE key = ?", (key,))
+        return KnownUploads(known, creating[0][0] if creating else None)
+
+    def has_objects(self) -> bool:
+        """Whether it tells of any object."""
+        return bool(self._rows("SELECT 1 FROM objects LIMIT 1"))
+
+    def tally(self) -> Tally:
+        [(done, done_bytes)] = self._rows(
+            "SELECT count(*), coalesce(sum(size), 0) FROM objects WHERE state = ?", (DONE,)
+        )
+        [(failed,)] = self._rows("SELECT count(*) FROM objects WHERE state = ?", (FAILED,))
+        [(uploads,)] = self._rows("SELECT count(*) FROM uploads")
+        return Tally(done, done_bytes, failed, uploads)
+
+    # --- what is written ---------------------------------------------------------------------------
+
+    def set_about(self, about: Mapping[str, str]) -> None:
+        """Says what the job is; what was said before of other things stays."""
+        with self._writing() as connection:
+            connection.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about.items())
+
+    def forget_objects(self) -> None:
+        """Nothing is done; what the store has of files in parts stays known."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM objects")
+            connection.execute("DELETE FROM log")
+
+    def begin_creating(self, key: str) -> None:
+        """From now on the store may have an upload of that key of which nothing else is known."""
+        with self._writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO creating VALUES (?, ?)", (key, time.time()))
+
+    def end_upload(self, upload_id: str) -> None:
+        """The store has nothing of it any more."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM parts WHERE upload_id = ?", (upload_id,))
+            connection.execute("DELETE FROM uploads WHERE upload_id = ?", (upload_id,))
+
+    def write(
+        self,
+        objects: Sequence[ObjectRow],
+        uploads: Sequence[UploadRow] = (),
+        parts: Sequence[PartRow] = (),
+        ended: Iterable[str] = (),
+    ) -> None:
+        """Adds rows, in one transaction. `ended`: keys of objects that are complete, so that their uploads
+        are no more."""
+        log = _encode(objects) if objects else b""
+        with self._writing() as connection:
+            if log:
+                connection.execute("INSERT INTO log (objects) VALUES (?)", (log,))
+            if uploads:
+                rows = [msgspec.structs.astuple(upload) for upload in uploads]
+                connection.executemany("INSERT OR REPLACE INTO uploads VALUES (?,?,?,?,?,?,?,?)", rows)
+                keys = [(upload.key,) for upload in uploads]
+                connection.executemany("DELETE FROM creating WHERE key = ?", keys)
+            if parts:
+                rows = [msgspec.structs.astuple(part) for part in parts]
+                connection.executemany("INSERT OR REPLACE INTO parts VALUES (?,?,?,?,?)", rows)
+            keys = [(key,) for key in ended]
+            connection.executemany(
+                "DELETE FROM parts WHERE upload_id IN (SELECT upload_id FROM uploads WHERE key = ?)", keys
+            )
+            connection.executemany("DELETE FROM uploads WHERE key = ?", keys)
+            connection.executemany("DELETE FROM creating WHERE key = ?", keys)
+
+    # --- the file ----------------------------------------------------------------------------------
+
+    def sort_in(self) -> None:
+        """What was logged takes its place in the table."""
+        while log := self._rows("SELECT number, objects FROM log ORDER BY number LIMIT 100"):
+            with self._writing() as connection:
+                for _, objects in log:
+                    connection.executemany(
+                        "INSERT OR REPLACE INTO objects VALUES (?,?,?,?,?,?,?,?,?)", _decode(objects)
+                    )
+                connection.execute("DELETE FROM log WHERE number <= ?", (log[-1][0],))
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction. Raises `sqlite3.Error` (a full disk), and then nothing of it is written."""
+        with self._lock, self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield self._connection
+
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(query, values).fetchall()
+
+    def _opened(self, path: str) -> sqlite3.Connection:
+        try:
+            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return self._connected(path)
+        except _UnusableError as unusable:
+            self.aside = _put_aside(path, str(unusable))
+        except sqlite3.DatabaseError as error:
+            if _is_busy(error):
+                raise InUseError(f"{path}: another s3-upload is at work with this journal") from None
+            if not _is_damage(error):
+                raise ConfigError(f"{path}: the journal cannot be opened: {error}") from error
+            self.aside = _put_aside(path, "damaged")
+        except OSError as error:
+            raise ConfigError(f"{path}: the journal cannot be opened: {error.strerror}") from error
+        return self._connected(path)
+
+    def _connected(self, path: str) -> sqlite3.Connection:
+        _refuse_foreign(path)
+        # Names of sources and destinations are nobody else's business.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+        connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("BEGIN IMMEDIATE")
+            [(version,)] = connection.execute("PRAGMA user_version").fetchall()
+            # Before WAL mode: the file's head itself has to say whose it is, also after a kill.
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+            elif version != VERSION:
+                raise _UnusableError(f"version-{version}")
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA journal_mode = WAL")
+            [(said,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
+            if said != "ok":
+                raise _UnusableError("damaged")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+class _UnusableError(Exception):
+    """A journal, but none that can be used; why, as a part of a file's name."""
+
+
+def _is_busy(error: sqlite3.DatabaseError) -> bool:
+    return error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    # An error in the schema: tables are missing.
+    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+
+def _refuse_foreign(path: str) -> None:
+    """Raises `ConfigError` for a file that is not ours: nothing of it may be lost.
+
+    The head of a SQLite file: https://sqlite.org/fileformat2.html
+    """
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(100)
+    except FileNotFoundError:
+        return
+    ours = head[:16] == b"SQLite format 3\0" and head[68:72] == APPLICATION_ID.to_bytes(4, "big")
+    # Of a journal that was never written to its end the head may be empty yet.
+    if head and not ours:
+        raise ConfigError(f"{path}: is no journal of s3-upload: give the name of a new file")
+
+
+def _put_aside(path: str, why: str) -> str:
+    """Gives the file another name, and returns that."""
+    aside = f"{path}.{why}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for end in ("", "-wal"):
+        with suppress(FileNotFoundError):
+            Path(path + end).replace(aside + end)
+    return aside

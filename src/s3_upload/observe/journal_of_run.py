@@ -1,0 +1,291 @@
+"""The journal of one run: what earlier ones did, and what this one does.
+
+Rules:
+
+* It is a fold over the events of a run.  A thread writes what they tell, WRITE_EVERY_S at the latest, so that
+  the event loop never waits for a disk; where MAX_WAITING rows wait for a slow one, the run does too.
+* A source is done when its object was proven to be in the store and the file is still that version: the
+  same path, size and time of modification.  Nobody asks the store.
+* What the store has of files in parts is known by the IDs of the uploads, the parts and their checksums.
+  That an upload is about to be created is written before it is asked for: whose answer is lost is looked for.
+* A journal that cannot be written any more (a full disk) ends, and says so; the run goes on without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+
+from s3_upload.errors import ConfigError
+from s3_upload.observe.events import Event, Listening, ObjectEnded, PartStored, UploadCreated
+from s3_upload.observe.journal_file import JournalFile
+from s3_upload.observe.journal_rows import DONE, FAILED, KnownUploads, ObjectRow, PartRow, Tally, UploadRow
+from s3_upload.report import SKIPPED, SUCCESS
+from s3_upload.sources.source import ObjectSource
+from s3_upload.threads import DaemonThreads
+
+WRITE_EVERY_S = 0.25
+MAX_WAITING = 20_000
+"""Rows; of 300 bytes each."""
+T = TypeVar("T")
+Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+TOTAL, TOTAL_UNKNOWN = "total", ""
+
+
+class Before(msgspec.Struct, frozen=True):
+    """What earlier runs did of those sources that this one has come to."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+class JournalOfRun:
+    """An open journal, to be closed. `before`: see `Before`.
+
+    `about["destination"]` has to be that of the runs before; where `about["said"]`, what is said of objects
+    beside their bytes, has changed, all are sent again.
+    """
+
+    def __init__(self, file: JournalFile, about: Mapping[str, str]) -> None:
+        self.path = file.path
+        self.before = Before()
+        self._file = file
+        self._objects: deque[ObjectRow] = deque()
+        self._uploads: deque[UploadRow] = deque()
+        self._parts: deque[PartRow] = deque()
+        self._ended: deque[str] = deque()
+        self._problem = ""
+        self._lock = threading.Lock()  # over those who write
+        self._wake = threading.Event()
+        self._closing = False
+        self._on_room: Callable[[], object] | None = None
+        self._seen, self._walk_ended = 0, False
+        try:
+            self._in_parts = self._begin(about)
+        except BaseException:
+            file.close()
+            raise
+        self._writer = threading.Thread(target=self._write_on, name="s3-upload-journal", daemon=True)
+        self._writer.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def listening(self) -> Listening:
+        """For the `events` of a run."""
+        return Listening(self._hear, frozenset({ObjectEnded, UploadCreated, PartStored}))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say of it, in phrases."""
+        notes = []
+        if self._file.aside:
+            notes.append(
+                f"the journal could not be used, and is now {self._file.aside}: all is uploaded again"
+            )
+        if self.before.files:
+            count = "1 file was" if self.before.files == 1 else f"{self.before.files:,} files were"
+            notes.append(f"{count} uploaded by earlier runs (journal: {self.path})")
+        if self._problem:
+            notes.append(f"the journal {self.path} has stopped: {self._problem}")
+        return tuple(notes)
+
+    def tally(self) -> Tally:
+        """What it has, when all that was heard is written."""
+        self._flush()
+        self._file.sort_in()
+        return self._file.tally()
+
+    def left(self, files: Files) -> Files:
+        """Those of `files` that are not done."""
+        return self._left_async(files) if isinstance(files, AsyncIterable) else self._left(files)
+
+    def room(self) -> Awaitable[None] | None:
+        """What to await before there is more to write; None where there is room."""
+        if len(self._objects) < MAX_WAITING or self._problem:
+            return None
+        loop = asyncio.get_running_loop()
+        room: asyncio.Future[None] = loop.create_future()
+        self._on_room = partial(loop.call_soon_threadsafe, _resolve, room)
+        self._wake.set()
+        return room
+
+    def close(self) -> None:
+        """Writes what is left. Blocks for the disk."""
+        if self._closing:
+            return
+        self._closing = True
+        self._wake.set()
+        self._writer.join()
+        try:
+            self._file.set_about({TOTAL: str(self._seen) if self._walk_ended else TOTAL_UNKNOWN})
+        except sqlite3.Error as error:
+            self._problem = self._problem or str(error)
+        self._file.close()
+
+    # --- of uploads in parts; blocking ---------------------------------------------------------------
+
+    def known_uploads(self, key: str) -> KnownUploads:
+        """What earlier runs left of the object of that key."""
+        return self._file.known_uploads(key)
+
+    def begin_creating(self, key: str) -> None:
+        """An upload of that key is asked for in a moment."""
+        with suppress(sqlite3.Error):  # of which the writer tells
+            self._file.begin_creating(key)
+
+    def end_upload(self, upload_id: str) -> None:
+        """The store has nothing of it any more, or it is not ours."""
+        with suppress(sqlite3.Error):
+            self._file.end_upload(upload_id)
+
+    # --- what is done --------------------------------------------------------------------------------
+
+    def _begin(self, about: Mapping[str, str]) -> set[str]:
+        was = self._file.about()
+        where, there = about.get("destination", ""), was.get("destination", "")
+        if there and there != where:
+            raise ConfigError(f"{self.path}: is the journal of another job, to {there}: give another name")
+        self._known = self._file.has_objects()
+        if self._known and was.get("said", "") != about.get("said", ""):
+            self._file.forget_objects()
+            self._known = False
+        self._file.set_about({**about, TOTAL: TOTAL_UNKNOWN})
+        return {row.key for row in self._file.uploads()}
+
+    def _left(self, files: Iterable[ObjectSource]) -> Iterator[ObjectSource]:
+        for source in files:
+            self._seen += 1
+            if not (self._known and self._is_done(source)):
+                yield source
+        self._walk_ended = True
+
+    async def _left_async(self, files: AsyncIterable[ObjectSource]) -> AsyncIterator[ObjectSource]:
+        threads = DaemonThreads(1, "s3-upload-source")
+        try:
+            async for source in files:
+                self._seen += 1
+                if not (self._known and await threads.call(partial(self._is_done, source))):
+                    yield source
+        finally:
+            threads.close()
+        self._walk_ended = True
+
+    def _is_done(self, source: ObjectSource) -> bool:
+        if not isinstance(source, ObjectSource) or not source.is_file or source.problem or source.skip_reason:
+            return False
+        found = self._file.state_of(source.key)
+        if found is None or not _is_same(found, source.path):
+            return False
+        self.before = Before(self.before.files + 1, self.before.bytes + found[1])
+        return True
+
+    # --- what is heard -------------------------------------------------------------------------------
+
+    def _hear(self, event: Event) -> None:
+        if type(event) is ObjectEnded:
+            report = event.report
+            if report.outcome == SUCCESS:
+                self._objects.append(
+                    ObjectRow(
+                        report.key,
+                        report.source,
+                        report.bytes,
+                        report.mtime_ns,
+                        DONE,
+                        report.etag,
+                        report.checksum_algorithm,
+                        report.checksum,
+                    )
+                )
+                if report.key in self._in_parts:
+                    self._in_parts.discard(report.key)
+                    self._ended.append(report.key)
+            elif report.outcome != SKIPPED:
+                why = str(report.error or report.reason or report.outcome)
+                self._objects.append(ObjectRow(report.key, report.source, report.bytes, 0, FAILED, why=why))
+        elif type(event) is UploadCreated:
+            self._in_parts.add(event.key)
+            self._uploads.append(
+                UploadRow(
+                    event.upload_id,
+                    event.key,
+                    event.part_size,
+                    event.size or 0,
+                    event.mtime_ns,
+                    event.ctime_ns,
+                    event.checksum_algorithm,
+                    event.checksum_type,
+                )
+            )
+            # An upload that nobody knows of costs its owner money.
+            self._wake.set()
+        elif type(event) is PartStored:
+            row = PartRow(event.upload_id, event.part_number, event.bytes, event.etag, event.checksum)
+            self._parts.append(row)
+
+    # --- the writer's thread ---------------------------------------------------------------------------
+
+    def _write_on(self) -> None:
+        while not self._closing:
+            self._wake.wait(WRITE_EVERY_S)
+            self._wake.clear()
+            self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        with self._lock:
+            # In this order: what came before any of these is taken with it.
+            objects, ended = _taken(self._objects), _taken(self._ended)
+            parts, uploads = _taken(self._parts), _taken(self._uploads)
+            if (objects or uploads or parts or ended) and not self._problem:
+                try:
+                    self._file.write(objects, uploads, parts, ended)
+                except sqlite3.Error as error:
+                    self._problem = f"{error}; what is uploaded from now on is not in it"
+        call, self._on_room = self._on_room, None
+        if call is not None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits in it
+                call()
+
+
+def _is_same(found: tuple[str, int, int, str], path: str) -> bool:
+    """Whether the file at `path` is done as it is now, by what a journal says of its key."""
+    was_at, size, mtime_ns, state = found
+    if state != DONE or not mtime_ns:
+        return False
+    # The same, written otherwise ("a" and "./a"): dots are taken out, links stay links.
+    if was_at != path and os.path.normpath(was_at) != os.path.normpath(path):
+        return False
+    try:
+        info = os.stat(path)  # noqa: PTH116 - of a million files, a Path each is dear
+    # What is wrong turns out when it is read.
+    except (OSError, ValueError):
+        return False
+    return info.st_size == size and info.st_mtime_ns == mtime_ns
+
+
+def _taken(rows: deque[T]) -> list[T]:
+    """All that were there; the event loop adds others meanwhile."""
+    return [rows.popleft() for _ in range(len(rows))]
+
+
+def _resolve(room: asyncio.Future[None]) -> None:
+    if not room.done():
+        room.set_result(None)

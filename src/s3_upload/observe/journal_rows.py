@@ -1,0 +1,65 @@
+"""What a journal has, as plain records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+DONE, FAILED = "done", "failed"
+
+
+class ObjectRow(NamedTuple):
+    """What became of a source. `mtime_ns`: 0 where a later change of the file need not show.  `checksum`:
+    base64, by `algorithm`; `why` it failed."""
+
+    key: str
+    source: str
+    size: int
+    mtime_ns: int
+    state: str
+    etag: str = ""
+    algorithm: str = ""
+    checksum: str = ""
+    why: str = ""
+
+
+class PartRow(msgspec.Struct, frozen=True, gc=False):
+    """A part that the store has. `checksum`: base64, "" for none."""
+
+    upload_id: str
+    number: int
+    size: int
+    etag: str
+    checksum: str = ""
+
+
+class UploadRow(msgspec.Struct, frozen=True):
+    """An upload in parts that was begun, of one version of a file."""
+
+    upload_id: str
+    key: str
+    part_size: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    algorithm: str = ""
+    checksum_type: str = ""
+
+
+class KnownUploads(msgspec.Struct, frozen=True):
+    """What is known of the unfinished uploads in parts of a key: each with its parts, by their numbers.
+    `creating_since_s`: when one was asked for whose ID nobody knows (seconds since the epoch)."""
+
+    uploads: tuple[tuple[UploadRow, Mapping[int, PartRow]], ...]
+    creating_since_s: float | None = None
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """What a journal has: objects and bytes that are done, objects that failed, open uploads in parts."""
+
+    done: int
+    done_bytes: int
+    failed: int
+    uploads: int
