@@ -35,7 +35,8 @@ def job_of(endpoint: str, bucket: str, default_request: object) -> dict[str, str
     """What tells a job from others: where to, and what is said of objects beside their bytes."""
     said = default_request.said if isinstance(default_request, Guess) else ""
     digest = hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16] if said else ""
-    return {"destination": f"s3://{bucket} at {endpoint}", "said": digest}
+    about = {"destination": f"s3://{bucket} at {endpoint}"}
+    return about | {"said": digest} if digest else about
 
 
 class Journaled(msgspec.Struct, frozen=True):

@@ -85,7 +85,7 @@ def test_a_file_named_like_it_is_a_file(
 
 def test_ctrl_c_does_not_wait_for_the_writer(account: dict[str, str], store: Store, bucket: str) -> None:
     """The first parts are on their way when it comes; they are taken back."""
-    words = [COMMAND, "-", f"s3://{bucket}/key", *PARTS]
+    words = [COMMAND, "-", f"s3://{bucket}/key", *PARTS, "--grace", "0"]
     with subprocess.Popen(words, env=account, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.write(bytes(30 << 20))  # more than what it may hold: so much has been sent by then

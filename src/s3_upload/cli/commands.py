@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +15,7 @@ from cyclopts import App, Parameter
 from s3_upload.cli import from_profile, render, session
 from s3_upload.cli.compare_options import CompareOptions, VerifyOptions
 from s3_upload.cli.display import Display, Kind, kind_of
+from s3_upload.cli.journals import journal_for
 from s3_upload.cli.objects import flag
 from s3_upload.cli.options import StoreOptions, UploadOptions, in_order_of_keys
 from s3_upload.cli.output import UsageError, emit, require_stdout
@@ -156,6 +158,7 @@ def _job(  # noqa: PLR0917 - as they are joined
         page=_page(options, paths, url),
         failed_to=_failed_to(options, destination),
         sync=compared,
+        journal=partial(journal_for, options, paths, url, compares=compared is not None),
     )
 
 

@@ -22,6 +22,7 @@ from s3_upload.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from s3_upload.observe.journal import Journal
     from s3_upload.observe.status import Status
     from s3_upload.report import Counts
     from s3_upload.screen.frame import Frame, Line
@@ -67,6 +68,7 @@ class Display:
         bandwidth: str = "",
     ) -> None:
         self.kind = kind
+        self.journal: Journal | None = None
         self._began_s = time.monotonic()
         self._walk, self._times = walk, times
         self._sources = sources
@@ -95,6 +97,13 @@ class Display:
         from s3_upload.screen.log import Schedule
 
         return Schedule()
+
+    def shows_what_is_left_by(self, journal: Journal | None) -> None:
+        """What earlier runs did, by `journal`, does not count."""
+        self.journal = journal
+        if journal is not None and self._walk is not None:
+            walk = self._walk
+            self._walk = lambda: journal.left_of(walk())
 
     def on(self) -> AbstractContextManager[None]:
         """Within, there is something to be seen."""

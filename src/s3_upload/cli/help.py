@@ -113,6 +113,7 @@ TOPICS = {
     "store": "Which store, and as whom",
     "output": "What to say",
     "objects": "About the objects",
+    "journal": "How a run that was broken off goes on",
     "tuning": "Tuning: the defaults suit an ordinary machine and S3",
 }
 _INDENT = 26
@@ -127,7 +128,9 @@ _METAVARS = {
     **dict.fromkeys(("newer_than", "older_than"), "AGE|DATE"),
     **dict.fromkeys(("endpoint_url", "proxy"), "URL"),
     "embedded": "DIR",
-    **dict.fromkeys(("report", "failed_to", "content_type_map", "exclude_from", "manifest"), "FILE"),
+    **dict.fromkeys(
+        ("report", "journal", "failed_to", "content_type_map", "exclude_from", "manifest"), "FILE"
+    ),
     "max_bandwidth": "RATE",
     **dict.fromkeys(("metadata", "tags", "sse_kms_encryption_context"), "K=V,K=V"),
     "grants": "GRANT...",

@@ -13,7 +13,6 @@ import sys
 from s3_upload import __version__
 from s3_upload.cli.names import BUCKETS, COMMANDS
 from s3_upload.cli.output import (
-    EXIT_INTERRUPTED,
     EXIT_PIPE,
     EXIT_RUN,
     EXIT_USAGE,
@@ -27,8 +26,10 @@ from s3_upload.cli.output import (
     emit,
     end_at_once,
     error_line,
+    exit_code,
     flush,
     in_background,
+    interrupt,
     note,
 )
 from s3_upload.errors import ConfigError, S3UploadError, SourceError
@@ -42,13 +43,13 @@ def run() -> None:
     _occupy_standard_descriptors()
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)  # KeyboardInterrupt unwinds
+            signal.signal(number, interrupt)
     try:
         code = main(sys.argv[1:])
         _flush()
     except KeyboardInterrupt:  # another, or while nobody read an error's line
-        code = EXIT_INTERRUPTED
-    if code == EXIT_INTERRUPTED:
+        code = exit_code()
+    if code == exit_code():
         end_at_once()  # the interpreter's own end writes what is buffered, and may wait for ever
     sys.exit(code)
 
@@ -80,7 +81,7 @@ def main(words: list[str]) -> int:
         with in_background():
             note("s3-upload: interrupted: nothing was uploaded")
             flush(LAST_WORDS_S)
-        return EXIT_INTERRUPTED
+        return exit_code()
     except S3UploadError as error:
         return _told(error)
     except (BrokenPipeError, SystemExit):  # a reader of --help that went away; rich exits of its own
@@ -103,7 +104,7 @@ def _asks_for_silence(words: list[str]) -> bool:
 def _told(error: S3UploadError) -> int:
     """Says what happened and returns the exit code for it."""
     if isinstance(error, InterruptedRun):
-        return EXIT_INTERRUPTED
+        return exit_code()
     if isinstance(error, StdoutError) and error.gone:
         return EXIT_PIPE
     error_line(str(error))

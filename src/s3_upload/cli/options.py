@@ -38,7 +38,8 @@ SOURCES = Group("Sources", sort_key=0)
 STORE = Group("Store", sort_key=1)
 OUTPUT = Group("Output", sort_key=2)
 OBJECTS = Group("Objects", sort_key=3)
-TUNING = Group("Tuning (defaults suit an ordinary machine and S3)", sort_key=4)
+JOURNAL = Group("Journal", sort_key=4)
+TUNING = Group("Tuning (defaults suit an ordinary machine and S3)", sort_key=5)
 
 _VARIANTS = ("use_accelerate_endpoint", "use_dualstack_endpoint", "use_fips_endpoint")
 _NOT_EMBEDDED = ("endpoint_url", *_VARIANTS, "no_sign_request", "client_cert", "proxy")
@@ -349,6 +350,38 @@ def in_order_of_keys(choice: Choice) -> Choice:
     return msgspec.structs.replace(choice, order=BY_KEY)
 
 
+@dataclass(frozen=True, kw_only=True)
+class JournalOptions:
+    """How a run that is broken off goes on."""
+
+    journal: Annotated[
+        str | None,
+        flag(
+            "Keep what is done here, and skip it when the command is run again. Without it there is a "
+            "journal for each job (sources, destination, store) in the user's folder for state; s3-upload "
+            "jobs lists them."
+        ),
+    ] = None
+    no_journal: Annotated[
+        bool,
+        flag(
+            "Keep none, and upload everything: also what earlier runs have uploaded.", "S3_UPLOAD_NO_JOURNAL"
+        ),
+    ] = False
+    resume_multipart: Annotated[
+        bool,
+        flag(
+            "Go on with unfinished uploads in parts that the store has of the same keys, where all their "
+            "parts are those of the file (it is read to compare them): for another machine, or without a "
+            "journal."
+        ),
+    ] = False
+
+    def __post_init__(self) -> None:
+        if self.journal is not None and self.no_journal:
+            raise UsageError("--journal and --no-journal do not go together: leave one out")
+
+
 Read = Callable[[str], Any]
 Show = Callable[[Any], str]
 
@@ -419,6 +452,7 @@ class UploadOptions:
     objects: Annotated[ObjectOptions, Parameter(name="*", group=OBJECTS)] = field(
         default_factory=ObjectOptions
     )
+    journal: Annotated[JournalOptions, Parameter(name="*", group=JOURNAL)] = JournalOptions()
     tuning: Annotated[TuningOptions, Parameter(name="*", group=TUNING)] = field(default_factory=TuningOptions)
     expected_size: Annotated[
         int,

@@ -32,7 +32,6 @@ EXIT_OK = 0
 EXIT_FILES_FAILED = 1
 EXIT_USAGE = 2
 EXIT_RUN = 3
-EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
 """128 + SIGPIPE, what a shell shows of any program whose reader went away."""
 STOPPING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
@@ -47,6 +46,31 @@ class UsageError(S3UploadError):
 
 class InterruptedRun(S3UploadError):  # noqa: N818 - no error: someone wanted it
     """SIGINT, SIGTERM or SIGHUP stopped the run, and that was said."""
+
+
+class _Heard:
+    """The last signal that was to end the process."""
+
+    number = int(signal.SIGINT)
+
+
+_heard = _Heard()
+
+
+def hear(number: int) -> None:
+    """`number` is to end the process."""
+    _heard.number = number
+
+
+def exit_code() -> int:
+    """That of a process which a signal ended: 128 and its number, as a shell has it."""
+    return 128 + _heard.number
+
+
+def interrupt(number: int, frame: object = None) -> None:
+    """A signal's handler: KeyboardInterrupt unwinds the process."""
+    hear(number)
+    raise KeyboardInterrupt
 
 
 class StdoutError(S3UploadError):
@@ -115,12 +139,14 @@ def discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def end_at_once(*_signal: object) -> None:
-    """A signal's handler: ends the process, whatever it waits for."""
+def end_at_once(number: int | None = None, frame: object = None) -> None:
+    """Ends the process, whatever it waits for; also as a signal's handler."""
+    if number is not None:
+        hear(number)
     with suppress(OSError):  # on Windows select knows sockets alone
         if _screen.painter is not None and select.select([], [2], [], 0.0)[1]:
             os.write(2, b"\n")  # the prompt does not come behind the block
-    os._exit(EXIT_INTERRUPTED)
+    os._exit(exit_code())
 
 
 # --- at once, or in the background ------------------------------------------------------------------------

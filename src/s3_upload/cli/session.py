@@ -1,7 +1,8 @@
 """Runs an upload for the command: a loop, signals, the embedded store, the rendering.
 
-The first SIGINT, SIGTERM or SIGHUP cancels the run's task, which unwinds it in bounded time, and gives
-whoever reads the results `LAST_WORDS_S`; a second one ends the process at once, whatever it waits for.
+The first SIGINT, SIGTERM or SIGHUP cancels the run's task, which lets what is under way end, for `--grace`,
+and gives whoever reads the results `LAST_WORDS_S`; a second one waits for nothing that is under way, and a
+third ends the process at once, whatever it waits for.
 The rendering raises when nobody reads stdout any more, which ends the run too; it has the run wait where
 somebody does, but slowly.
 """
@@ -13,7 +14,7 @@ import gc
 import signal
 import time
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from s3_upload.cli.output import (
     UsageError,
     end_at_once,
     flush,
+    hear,
     in_background,
     note,
 )
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from s3_upload.clients.s3 import S3Client
     from s3_upload.observe.changes import Changes
     from s3_upload.observe.events import Listening
+    from s3_upload.observe.journal import Journal
     from s3_upload.removing import Remover
     from s3_upload.report import Counts, UploadReport, UploadSummary
     from s3_upload.sources.preserving import Files
@@ -69,7 +72,8 @@ COLLECT_EVERY = 5_000
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """What to do: the sources of `passes` one after the other into `bucket`, told by `rendering` and, at the
-    end, by `page`.  `sync`: only of what is different there."""
+    end, by `page`.  `sync`: only of what is different there.  `journal`: gives that of the job, for the
+    endpoint of the store.  `notes`: what is to be said at its end."""
 
     bucket: str
     passes: Iterable[Iterator[ObjectSource]]
@@ -80,6 +84,8 @@ class Job:
     failed_to: FailedTo | None = None
     sync: Sync | None = None
     remover: Remover | None = None
+    journal: Callable[[str, Callable[[str], object]], Journal | None] = lambda endpoint, tell: None
+    notes: list[str] = field(default_factory=list)
 
     @cached_property
     def changes(self) -> Changes:
@@ -116,6 +122,10 @@ def run(job: Job) -> int:
             from s3_upload.screen.words import interrupted
 
             note(f"s3-upload: {interrupted(job.display.stands(job.rendering.fold.counts))}")
+            if job.display.journal is not None:
+                from s3_upload.cli.journals import how_to_go_on
+
+                note(printable(f"s3-upload: {how_to_go_on(job.display.journal)}"))
             with suppress(StdoutError):
                 job.rendering.break_off(error, time.monotonic() - began_s)
                 if not flush(LAST_WORDS_S):
@@ -171,8 +181,9 @@ def _together(job: Job, summaries: Sequence[UploadSummary], elapsed_s: float) ->
     """Of all passes; `elapsed_s`: where none has begun."""
     wall_time_s = sum(summary.wall_time_s for summary in summaries) if summaries else elapsed_s
     budget_wait_s = sum(summary.budget_wait_s for summary in summaries)
-    notes = dict.fromkeys(text for summary in summaries for text in summary.notes)
-    notes |= dict.fromkeys(job.remover.notes() if job.remover is not None else ())
+    more = job.remover.notes() if job.remover is not None else ()
+    of_runs = [text for summary in summaries for text in summary.notes]
+    notes = dict.fromkeys([*of_runs, *more, *job.notes])
     paces = [report for summary in summaries for report in summary.pace]
     limits = _limits_of(summaries, wall_time_s)
     summary = job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces, limits)
@@ -217,22 +228,27 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
         progress = other.beside(progress) if other is not None else progress
 
     async def upload() -> None:
-        _stop_on_signals()
-        async with connect() as client, watching(job.display, client.endpoint) as events:
-            await _create_bucket(job, client)
-            for sources in job.passes:
-                summary = await s3_upload_files(
-                    client,
-                    job.bucket,
-                    _looked_at(job, sources if job.sync is None else job.sync.changed(client, sources)),
-                    config,
-                    progress=progress,
-                    default_request=guess,
-                    pace=pace,
-                    notice=notice_of(job),
-                    events=joined(events, job.changes.listening),
-                )
-                summaries.append(summary)
+        _stop_on_signals(config.grace_s)
+        async with connect() as client:
+            journal = job.journal(client.endpoint, job.notes.append)
+            job.display.shows_what_is_left_by(journal)
+            async with watching(job.display, client.endpoint) as events:
+                await _create_bucket(job, client)
+                for sources in job.passes:
+                    summary = await s3_upload_files(
+                        client,
+                        job.bucket,
+                        _looked_at(job, sources if job.sync is None else job.sync.changed(client, sources)),
+                        config,
+                        progress=progress,
+                        default_request=guess,
+                        pace=pace,
+                        notice=notice_of(job),
+                        events=joined(events, job.changes.listening),
+                        journal=journal,
+                        resume_multipart=job.options.journal.resume_multipart,
+                    )
+                    summaries.append(summary)
 
     handlers = {number: signal.getsignal(number) for number in _heard()}
     with (
@@ -270,26 +286,37 @@ def _heard() -> list[signal.Signals]:
     return [number for number in STOPPING if signal.getsignal(number) not in {signal.SIG_IGN, None}]
 
 
-def _stop_on_signals() -> None:
-    """The first signal cancels the task that calls this, the next one ends the process."""
+def _stop_on_signals(grace_s: float) -> None:
+    """The first signal cancels the task that calls this, which may take `grace_s`; the second one cancels it
+    at once, and the third ends the process."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
     heard = _heard()
+    waits = grace_s > 0
 
-    def stop() -> None:
-        loop.call_later(SAY_SO_S, note, "s3-upload: stopping: what is half sent is dropped (again: at once)")
-        for number in heard:
-            with suppress(NotImplementedError):
-                loop.remove_signal_handler(number)
-            signal.signal(number, end_at_once)
+    def stop(number: int) -> None:
+        from s3_upload.screen.words import duration
+
+        nonlocal waits
+        hear(number)
+        rest = f"what is under way may take {duration(grace_s)} more"
+        how = rest if waits else "what is half sent is dropped"
+        loop.call_later(SAY_SO_S, note, f"s3-upload: stopping: {how} (again: at once)")
+        if waits:
+            waits = False
+        else:
+            for each in heard:
+                with suppress(NotImplementedError):
+                    loop.remove_signal_handler(each)
+                signal.signal(each, end_at_once)
         task.cancel()
 
     for number in heard:
         try:
-            loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(number, stop, number)
         except NotImplementedError:  # on Windows: handlers are Python's own there, a signal wakes the loop
-            signal.signal(number, lambda *_signal: loop.call_soon_threadsafe(stop))
+            signal.signal(number, lambda each, _: loop.call_soon_threadsafe(stop, each))
 
 
 def notice_of(job: Job) -> Callable[[str], None] | None:

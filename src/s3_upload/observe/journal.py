@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from s3_upload.checks import must_be
 
 if TYPE_CHECKING:
     from s3_upload.observe.journal_of_run import JournalOfRun
+    from s3_upload.sources.walk import Entry
 
 
 class Journal:
@@ -27,6 +28,8 @@ class Journal:
         must_be("path", path, (str, os.PathLike), "str or os.PathLike")
         self.path = os.fspath(path)
         self.about = about or {}
+        self.of_run: JournalOfRun | None = None
+        """That of the last run which began."""
 
     def __repr__(self) -> str:
         return f"Journal({self.path!r})"
@@ -41,4 +44,9 @@ class Journal:
         from s3_upload.observe.journal_file import JournalFile
         from s3_upload.observe.journal_of_run import JournalOfRun
 
-        return JournalOfRun(JournalFile(self.path), {**self.about, **about})
+        self.of_run = JournalOfRun(JournalFile(self.path), {**self.about, **about})
+        return self.of_run
+
+    def left_of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Those of a walk that are not done, as far as a run has begun that knows."""
+        return iter(entries) if self.of_run is None else self.of_run.left_of(entries)

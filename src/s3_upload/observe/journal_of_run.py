@@ -32,6 +32,7 @@ from s3_upload.observe.journal_file import JournalFile
 from s3_upload.observe.journal_rows import DONE, FAILED, KnownUploads, ObjectRow, PartRow, Tally, UploadRow
 from s3_upload.report import SKIPPED, SUCCESS
 from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.walk import Entry, PlainFiles
 from s3_upload.threads import DaemonThreads
 
 WRITE_EVERY_S = 0.25
@@ -116,6 +117,19 @@ class JournalOfRun:
         """Those of `files` that are not done."""
         return self._left_async(files) if isinstance(files, AsyncIterable) else self._left(files)
 
+    def left_of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Those of a walk that are not done; nothing is counted."""
+        for entry in entries:
+            if not self._known:
+                yield entry
+            elif isinstance(entry, PlainFiles):
+                base, prefix, names = entry
+                left = [name for name in names if not self._knows(prefix + name, base + name)]
+                if left:
+                    yield PlainFiles(base, prefix, left)
+            elif not (entry.is_file and self._knows(entry.key, entry.path)):
+                yield entry
+
     def room(self) -> Awaitable[None] | None:
         """What to await before there is more to write; None where there is room."""
         if len(self._objects) < MAX_WAITING or self._problem:
@@ -162,6 +176,7 @@ class JournalOfRun:
         where, there = about.get("destination", ""), was.get("destination", "")
         if there and there != where:
             raise ConfigError(f"{self.path}: is the journal of another job, to {there}: give another name")
+        about = {"said": "", **about}
         self._known = self._file.has_objects()
         if self._known and was.get("said", "") != about.get("said", ""):
             self._file.forget_objects()
@@ -190,11 +205,19 @@ class JournalOfRun:
     def _is_done(self, source: ObjectSource) -> bool:
         if not isinstance(source, ObjectSource) or not source.is_file or source.problem or source.skip_reason:
             return False
-        found = self._file.state_of(source.key)
-        if found is None or not _is_same(found, source.path):
+        found = self._knows(source.key, source.path)
+        if found is None:
             return False
         self.before = Before(self.before.files + 1, self.before.bytes + found[1])
         return True
+
+    def _knows(self, key: str, path: str) -> tuple[str, int, int, str] | None:
+        """What it says of the object of that key, if that is done and the file still is what was sent."""
+        try:
+            found = self._file.state_of(key)
+        except sqlite3.Error:  # it is closed, or has come to harm since
+            return None
+        return found if found is not None and _is_same(found, path) else None
 
     # --- what is heard -------------------------------------------------------------------------------
 

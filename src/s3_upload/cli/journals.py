@@ -1,0 +1,119 @@
+"""Where the command keeps its journals: one for each job, which is sources, destination, store and what is
+said of the objects.
+
+Rules: what goes by stdin has none, nor one file that is small, nor what goes to an embedded store.  Where
+none can be kept (a home that cannot be written) there is none, which is said once.  No secret is in one: of
+the command line that is kept to run the job again, keys and the URLs of proxies with a password are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s3_upload.cli.output import UsageError
+from s3_upload.cli.stdin import STDIN
+from s3_upload.observe.journal import Journal
+from s3_upload.sources.source import utf8_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from s3_upload.cli.options import UploadOptions
+
+SUFFIX = ".journal"
+NAME_CHARS = 12
+SECRET = "..."  # noqa: S105 - what stands in its place
+COMMAND, CWD, SOURCES, URL, ENDPOINT = "command", "cwd", "sources", "url", "endpoint"
+
+
+def folder() -> Path:
+    """Where journals are that nobody named."""
+    from platformdirs import user_state_path
+
+    return user_state_path("s3-upload", appauthor=False) / "jobs"
+
+
+def journal_for(
+    options: UploadOptions,
+    paths: Sequence[str],
+    url: str,
+    endpoint: str,
+    tell: Callable[[str], object],
+    *,
+    compares: bool = False,
+) -> Journal | None:
+    """The journal of the upload of `paths` to `url`, None for none: what is compared with the store needs
+    none.  `tell` is told why none can be kept.  Raises `UsageError`."""
+    chosen = options.journal
+    if compares:
+        if chosen.journal is not None:
+            raise UsageError("--journal: sync asks the store what is there, and needs no journal")
+        return None
+    about = {
+        SOURCES: ", ".join(map(utf8_of, paths)),
+        URL: url,
+        ENDPOINT: endpoint,
+        CWD: utf8_of(os.getcwd()),  # noqa: PTH109 - a text
+        COMMAND: json.dumps(without_secrets(sys.argv[1:])),
+        "said": _digest(repr(options.objects)),
+    }
+    if chosen.journal is not None:
+        if STDIN in paths:
+            raise UsageError("--journal: what comes in by stdin can be read once, and no journal helps")
+        return Journal(chosen.journal, about)
+    if chosen.no_journal or STDIN in paths or options.store.embedded is not None or _is_small(options, paths):
+        return None
+    name = "\0".join([*map(os.path.abspath, paths), url, endpoint, about["said"]])
+    try:
+        where = folder()
+        where.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(where, os.W_OK | os.X_OK):
+            raise PermissionError(13, os.strerror(13))
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
+        why = getattr(error, "strerror", None) or error
+        tell(f"no journal is kept, so another run begins from zero: {why}")
+        return None
+    return Journal(where / (_digest(name) + SUFFIX), about)
+
+
+def how_to_go_on(journal: Journal) -> str:
+    """In words, for whoever has interrupted a run."""
+    path = Path(journal.path)
+    name = path.stem if path.suffix == SUFFIX and path.parent == folder() else journal.path
+    return f"to go on, run the same command again, or: s3-upload jobs resume {name}"
+
+
+def without_secrets(words: Sequence[str]) -> list[str]:
+    """A command line as it may be kept: what has to be given again is SECRET."""
+    kept: list[str] = []
+    for number, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if equals and _is_secret(name, value):
+            kept.append(f"{name}={SECRET}")
+        else:
+            kept.append(SECRET if number and _is_secret(words[number - 1], word) else utf8_of(word))
+    return kept
+
+
+def _is_secret(flag: str, value: str) -> bool:
+    return flag == "--sse-c-key" or (flag == "--proxy" and "@" in value)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:NAME_CHARS]
+
+
+def _is_small(options: UploadOptions, paths: Sequence[str]) -> bool:
+    """Whether all of it is one file that goes in one request."""
+    try:
+        return len(paths) == 1 and (
+            os.path.isfile(paths[0])  # noqa: PTH113
+            and os.stat(paths[0]).st_size <= options.tuning.multipart_threshold  # noqa: PTH116
+        )
+    except (OSError, ValueError):
+        return False
