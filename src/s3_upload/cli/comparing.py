@@ -15,10 +15,12 @@ from s3_upload.cli.store import open_store
 from s3_upload.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from s3_upload.cli.compare_options import CompareOptions
     from s3_upload.cli.options import UploadOptions
-    from s3_upload.cli.session import Job
     from s3_upload.sources.mapping import Destination
+    from s3_upload.sources.source import ObjectSource
 
 
 def sync_with(destination: Destination, how: CompareOptions, options: UploadOptions) -> Sync:
@@ -27,28 +29,30 @@ def sync_with(destination: Destination, how: CompareOptions, options: UploadOpti
     return Sync(destination, how.by, options.config(), fields=fields)
 
 
-def dry_run(job: Job, sync: Sync) -> int:
+def dry_run(
+    bucket: str, passes: Iterable[Iterator[ObjectSource]], options: UploadOptions, sync: Sync, nothing: str
+) -> int:
     """Says what would be uploaded, and why; asks the store what it has, and sends nothing. Returns the exit
     code that the run would have for what is known of its sources."""
-    output, counts = job.options.output, Counts(removes=job.options.sources.remove_source)
-    sources = itertools.chain.from_iterable(job.passes)
+    output, counts = options.output, Counts(removes=options.sources.remove_source)
+    sources = itertools.chain.from_iterable(passes)
 
     async def compare() -> None:
         async with connect() as client, aclosing(sync.compared(client, sources)) as found:
             async for compared in found:
                 for source in compared.aside:
-                    tell(job.bucket, source, counts, output)
+                    tell(bucket, source, counts, output)
                 for decision in compared.decisions:
                     if decision.reason:
-                        tell(job.bucket, decision.local.source, counts, output, decision.reason)
+                        tell(bucket, decision.local.source, counts, output, decision.reason)
 
     with (
-        open_store(job.options.store, job.bucket) as connect,
+        open_store(options.store, bucket) as connect,
         asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
         runner.run(compare())
     counts.unchanged = sync.unchanged
-    code = tell_counts(job.bucket, counts, output, job.rendering.nothing)
+    code = tell_counts(bucket, counts, output, nothing)
     if not (output.json or output.quiet or output.only_show_errors):
         for text in sync.notes():
             note(printable(f"s3-upload: note: {text}"))

@@ -108,7 +108,7 @@ def run(job: Job) -> int:
         if job.sync is not None and not job.rendering.nothing:
             from s3_upload.cli.comparing import dry_run as compare
 
-            return compare(job, job.sync)
+            return compare(job.bucket, job.passes, job.options, job.sync, job.rendering.nothing)
         removes = job.options.sources.remove_source
         return dry_run(job.bucket, job.passes, job.options.output, job.rendering.nothing, removes=removes)
     began_s = time.monotonic()
