@@ -43,6 +43,8 @@ class Patience(msgspec.Struct, frozen=True):
     """For the first try of one answer; each further try has twice as long."""
     max_answer_s: float = 240.0
     """For any try: a gateway that walks a folder for each page may need a minute."""
+    total_s: float = 600.0
+    """For all tries of one question."""
 
     @classmethod
     def of(cls, config: UploadConfig) -> Patience:
@@ -135,9 +137,10 @@ class Asker:
             return False
         if not self._answered and kind.is_foreign:  # there may be no store at all
             return tries < min(STRAY_RETRIES, self._patience.tries)
-        if tries < self._patience.tries:
+        patience = self._patience
+        if self._answered and lasted_s < patience.max_outage_s:
             return True
-        return self._answered and lasted_s < self._patience.max_outage_s
+        return tries < patience.tries and lasted_s < patience.total_s
 
     def _delay_s(self, failure: Failure, tries: int) -> float:
         base_s = RETRYING.base_throttle_s if failure.kind.cuts_window else RETRYING.base_transient_s

@@ -74,8 +74,9 @@ async def fanned(lister: Lister, span: Span, depth: int = 0) -> AsyncGenerator[l
                         span = span._replace(last=boundaries.first)
                 is_first = False
             if lanes is not None:
-                async for objects in lanes.objects():
-                    yield objects
+                async with aclosing(lanes.objects()) as behind:
+                    async for objects in behind:
+                        yield objects
         finally:
             if lanes is not None:
                 await lanes.end()

@@ -109,6 +109,7 @@ def verify(
     paths, destination = split_words(words, command_names())
     if STDIN in paths:
         raise UsageError("-: what comes in by stdin cannot be compared: give files or directories")
+    _check_embedded(options, paths)
     if options.output.json:
         require_stdout("--json")
     mapped = Mapped(paths, destination, in_order_of_keys(options.choice()))
