@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from botocore.config import Config
 
 from s3_upload import S3Client, list_objects, sync_files, verify_files
 from s3_upload.adapters import boto3_client
 from s3_upload.s3.credentials import Credentials
-from tests import store as stores
+from tests.store import REGION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,10 +45,10 @@ async def ours(store: Store) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def boto3s(store: Store) -> AsyncIterator[Client]:
-    sdk = stores.boto3.session.Session().client(
+    sdk = boto3.session.Session().client(
         "s3",
         endpoint_url=store.endpoint_url,
-        region_name=stores.REGION,
+        region_name=REGION,
         aws_access_key_id=store.access_key,
         aws_secret_access_key=store.secret_key,
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
@@ -66,7 +67,7 @@ def test_what_is_different_is_sent_and_then_all_is_the_same(
             first = await sync_files(tree, url, client=client)
             assert (first.uploaded, first.unchanged) == (len(FILES), 0)
             for compare in ("time", "size", "checksum"):
-                again = await sync_files(tree, url, client=client, compare=compare)  # type: ignore[arg-type]
+                again = await sync_files(tree, url, client=client, compare=compare)
                 assert (again.uploaded, again.unchanged, again.notes) == (0, len(FILES), ())
             (tree / "a").write_bytes(b"2")
             os.utime(tree / "a", (1_500_000_000, 1_500_000_000))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def keys_of(server: FaultServer, span: Span) -> list[str]:
     async def main(client: S3Client) -> list[str]:
         lister = Lister(Asker(client, patience(), Quick()), BUCKET)
-        return [found.key async for some in fanned(lister, span) for found in some]
+        return [found.key async for some in fanned(lister, span, fast_s=0.0) for found in some]
 
     return run(server, main)
 
@@ -81,6 +81,18 @@ def test_one_page_is_one_request(fault_server: StartFaultServer) -> None:
     assert len(server.requests) == 1
 
 
+def test_a_store_that_is_near_is_asked_for_one_page_after_the_other(fault_server: StartFaultServer) -> None:
+    server = fault_server(model=model(TREES["even"], keys_per_page=7))
+
+    async def main(client: S3Client) -> None:
+        lister = Lister(Asker(client, patience(), Quick()), BUCKET)
+        assert sum([len(some) async for some in fanned(lister, Span(""), fast_s=60.0)]) == 300
+
+    run(server, main)
+    assert [request for request in server.requests if "delimiter" in request.query] == []
+    assert len(server.requests) == 43
+
+
 def test_small_directories_share_requests(fault_server: StartFaultServer) -> None:
     server = fault_server(model=model(TREES["tiny"], keys_per_page=30))
     keys_of(server, Span(""))
@@ -93,7 +105,7 @@ def test_ranges_are_listed_side_by_side_and_not_too_many(fault_server: StartFaul
 
     async def main(client: S3Client) -> None:
         lister = Lister(Asker(client, patience(), Quick()), BUCKET)
-        objects = fanned(lister, Span(""))
+        objects = fanned(lister, Span(""), fast_s=0.0)
         for _ in range(3):
             await anext(objects)
         # Nobody takes what comes, so as much comes as may wait: and then nothing more.

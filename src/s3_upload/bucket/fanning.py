@@ -12,7 +12,8 @@ Theory.
    directories that takes, those before it tell.  So small directories share a request, as without.
 4. A range that turns out to be long when its turn comes is divided again, by what is in its directory.
 5. A listing that ends with its first page is one request, and one in which there are no directories is listed
-   as ever.  What is asked for in vain is one request for each division.
+   as ever.  What is asked for in vain is one request for each division.  A store that answers within `FAST_S`
+   is near, and its processor is what counts: several at a time would only give it more to do.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ LONG = 8
 """Pages after which a range is divided again."""
 DEEPEST = 6
 """Times that a range is divided."""
+FAST_S = 0.02
+"""With a first page as quick as that, a million objects take 20 s, one page after the other."""
 FEW = 2
 """Boundaries that are worth a division, at least."""
 
@@ -56,18 +59,23 @@ class Span(NamedTuple):
         return objects, not page.token
 
 
-async def fanned(lister: Lister, span: Span, depth: int = 0) -> AsyncGenerator[list[ListedObject], None]:
+async def fanned(
+    lister: Lister, span: Span, depth: int = 0, *, fast_s: float = FAST_S
+) -> AsyncGenerator[list[ListedObject], None]:
     """The objects of `span` in the order of their keys, some at a time."""
     lanes: Lanes | None = None
     is_first = True
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
     async with aclosing(lister.pages(span.prefix, span.after, span.last)) as pages:
         try:
             async for page in pages:
                 objects, ended = span.cut(page)
+                is_slow = loop.time() - began_s >= fast_s
                 yield objects
                 if ended:
                     break
-                if is_first and objects and depth < DEEPEST:
+                if is_first and is_slow and objects and depth < DEEPEST:
                     boundaries = await Boundaries.behind(lister, span, objects)
                     if boundaries is not None:
                         lanes = Lanes(lister, boundaries, depth)
@@ -114,7 +122,8 @@ class Boundaries:
             page = await lister.page(Page(level, behind, delimiter=DELIMITER))
             if len(_points(page, span, behind)) >= FEW:
                 found = cls(lister, span, level, page, behind)
-                found.learn(len({one.key[len(level) :].partition(DELIMITER)[0] for one in objects}), 1)
+                # The last of them goes on behind the page.
+                found.learn(len({one.key[len(level) :].partition(DELIMITER)[0] for one in objects}) - 1, 1)
                 return found
             name, delimiter, _ = behind[len(level) :].partition(DELIMITER)
             if not delimiter:
@@ -212,7 +221,7 @@ class Lanes:
         await lane.end()
         self._boundaries.learn(lane.directories, pages)
         rest = lane.span._replace(after=after)
-        async with aclosing(fanned(self._lister, rest, self._depth + 1)) as more:
+        async with aclosing(fanned(self._lister, rest, self._depth + 1, fast_s=0.0)) as more:
             async for some in more:
                 yield some
 
