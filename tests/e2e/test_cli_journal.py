@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.actions import Delay, Rule, Stall
+from tests.faults.actions import Delay, Rule, Stall, s3_error
+from tests.faults.model import Upload
 
 if TYPE_CHECKING:
     from tests.conftest import StartFaultServer
@@ -189,3 +190,81 @@ def test_a_killed_upload_in_parts_goes_on(fault_server: StartFaultServer, src: P
     assert sent <= {3, 4, 5, 6}
     assert server.model.bodies("bucket")["big"] == BIG
     assert server.model.uploads == {}
+
+
+def test_jobs_lists_shows_resumes_and_prunes(
+    fault_server: StartFaultServer, src: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = fault_server([Rule(s3_error(400, "InvalidArgument", "Not that one."), key="p/07.txt", nth=1)])
+    assert run(server, "jobs").stdout.startswith("no jobs")
+    assert run(server, "src", "s3://bucket/p").returncode == 1
+    [line] = run(server, "jobs").stdout.splitlines()
+    assert "19 done, 0 left, 1 failed  src → s3://bucket/p" in line
+    name = line.split()[0]
+    shown = run(server, "jobs", "show", name[:4]).stdout
+    assert "command  s3-upload src s3://bucket/p\n" in shown
+    assert "failed   src/07.txt: p/07.txt" in shown
+    assert run(server, "jobs", "prune").stdout == "pruned 0 journals\n"
+    monkeypatch.chdir("/")
+    assert run(server, "jobs", "resume", name).stdout.startswith("uploaded 1 file")
+    assert run(server, "jobs", "prune").stdout.endswith("pruned 1 journal\n")
+    assert run(server, "jobs").stdout.startswith("no jobs")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("resume",), "jobs resume: name a job"),
+        (("list", "x"), "jobs list: takes no job"),
+        (("show", "nope"), "jobs: nope: no such job"),
+        (("show", "./nope"), "jobs: ./nope: no such file"),
+        (("show", "src/00.txt"), "src/00.txt: is no journal of s3-upload"),
+        (("--older-than", "1d"), "--older-than is for jobs prune"),
+    ],
+)
+def test_a_job_that_is_not_there_is_one_clear_line(
+    fault_server: StartFaultServer, src: Path, words: tuple[str, ...], text: str
+) -> None:
+    result = run(fault_server(), "jobs", *words)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"s3-upload: error: {text}")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_job_with_a_secret_in_its_command_is_to_be_typed_again(
+    fault_server: StartFaultServer, src: Path
+) -> None:
+    server = fault_server()
+    key = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlYyE="
+    run(server, "src", "s3://bucket", "--journal", "./j", "--sse-c", "--sse-c-key", key)
+    result = run(server, "jobs", "resume", "./j")
+    assert result.returncode == 2
+    assert "a secret, which is not kept: type it: s3-upload src s3://bucket" in result.stderr
+    assert key not in result.stderr
+
+
+def test_clean_lists_unfinished_uploads_and_aborts_them_where_it_is_told_to(
+    fault_server: StartFaultServer, src: Path
+) -> None:
+    server = fault_server()
+    for number, key in enumerate(("p/a", "p/ü +&", "q/b")):
+        server.model.uploads[f"u{number}"] = Upload("bucket", key, {})
+    listed = run(server, "clean", "s3://bucket/p/")
+    assert listed.returncode == 0
+    assert listed.stdout.splitlines()[-1].startswith("2 unfinished uploads")
+    assert "s3://bucket/p/ü +& (begun 20" in listed.stdout
+    assert "--yes does that" in listed.stderr
+    assert len(server.model.uploads) == 3
+    assert "no unfinished uploads" in run(server, "clean", "s3://bucket/p/", "--older-than", "1h").stdout
+    assert run(server, "clean", "s3://bucket/p/", "--yes").stdout.endswith(
+        "aborted 2 unfinished uploads, 0 B\n"
+    )
+    assert list(server.model.uploads) == ["u2"]
+
+
+def test_clean_reads_all_pages(fault_server: StartFaultServer, src: Path) -> None:
+    server = fault_server()
+    for number in range(1_100):
+        server.model.uploads[f"u{number:04}"] = Upload("bucket", f"k{number % 7}", {})
+    result = run(server, "clean", "s3://bucket")
+    assert result.stdout.splitlines()[-1].startswith("1,100 unfinished uploads")

@@ -17,7 +17,7 @@ from s3_upload.cli.compare_options import CompareOptions, VerifyOptions
 from s3_upload.cli.display import Display, Kind, kind_of
 from s3_upload.cli.journals import journal_for
 from s3_upload.cli.objects import flag
-from s3_upload.cli.options import StoreOptions, UploadOptions, in_order_of_keys
+from s3_upload.cli.options import StoreOptions, UploadOptions, age, in_order_of_keys
 from s3_upload.cli.output import UsageError, emit, require_stdout
 from s3_upload.cli.page_file import PageFile
 from s3_upload.cli.sources import refuse_overlap, split_words, stdin_source
@@ -53,6 +53,7 @@ app = App(
 
 Options = Annotated[UploadOptions, Parameter(name="*")]
 _NO_FLAGS = UploadOptions()
+_NO_STORE = StoreOptions()
 _AS_AWS = CompareOptions()
 _ALL_OF_IT = VerifyOptions()
 
@@ -161,6 +162,48 @@ def _job(  # noqa: PLR0917 - as they are joined
         sync=compared,
         journal=partial(journal_for, options, paths, url, compares=compared is not None),
     )
+
+
+@app.command
+def jobs(
+    what: Annotated[
+        Literal["list", "show", "resume", "prune"],
+        Parameter(name="WHAT", help="What to do; list unless given."),
+    ] = "list",
+    job: Annotated[str | None, Parameter(name="JOB", help="Its name as the list has it, or a file.")] = None,
+    /,
+    *,
+    older_than: Annotated[
+        float | None, age("With prune: also unfinished jobs that were last run so long ago (30d).")
+    ] = None,
+) -> int:
+    """List the jobs of which a journal is kept, show one, run one again, or forget those that are done."""
+    from s3_upload.cli import jobs as journals
+
+    if (job is None) != (what in {"list", "prune"}):
+        raise UsageError(
+            f"jobs {what}: {'name a job' if job is None else 'takes no job'}: s3-upload jobs lists them"
+        )
+    if older_than is not None and what != "prune":
+        raise UsageError("--older-than is for jobs prune")
+    if job is not None:
+        return journals.show(job) if what == "show" else journals.resume(job)
+    return journals.tell_all() if what == "list" else journals.prune(older_than)
+
+
+@app.command
+def clean(
+    place: Annotated[str, Parameter(name="s3://BUCKET/PREFIX", help="Below which they are.")],
+    /,
+    *,
+    older_than: Annotated[float, age("Only those that were begun so long ago (7d, 12h).")] = 0.0,
+    yes: Annotated[bool, flag("Abort them: also those that somebody is sending now.")] = False,
+    store: Annotated[StoreOptions, Parameter(name="*")] = _NO_STORE,
+) -> int:
+    """List the unfinished uploads in parts below a prefix, and abort them with --yes: parts cost money."""
+    from s3_upload.cli.clean import clean as run_clean
+
+    return run_clean(store, Destination.parse(place), older_than, yes=yes)
 
 
 @app.command

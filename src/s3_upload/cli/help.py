@@ -53,15 +53,17 @@ About the objects
 Commands (more by s3-upload COMMAND --help)
   sync         upload only what is missing or different
   verify       compare what is there with the sources, upload nothing
+  jobs         what was broken off: list, show, resume, prune
+  clean        list unfinished uploads in parts, and abort them
   perf-data    upload a directory N times, print how each object fared
   report       make a page with charts of what --json said of a run
   serve        run a small S3 store on this machine, to try things out
   config       print each setting in force, and where it came from
   completion   print what makes bash, zsh or fish complete the words
 
-All flags: --help-all, by topic: --help sources|store|output|objects|tuning
+All flags: --help-all; some: --help sources|store|output|objects|journal|tuning
 Exit: 0 all uploaded, 1 some files failed, 2 wrong usage, 3 the run could not
-go on, 130 interrupted"""
+go on, 130 or 143 interrupted"""
 
 PERF_DATA = """\
 Usage: s3-upload perf-data [-n N] [FLAGS] SRC BUCKET PREFIX

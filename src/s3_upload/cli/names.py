@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-COMMANDS = ("sync", "verify", "perf-data", "report", "serve", "config", "completion")
+COMMANDS = (
+    "sync", "verify", "jobs", "clean", "perf-data", "report", "serve", "config", "completion"
+)  # fmt: skip
 """Known here, since the parser is not loaded for every word."""
 BUCKETS = "completion-buckets"
 """What the scripts for completion call: no help names it."""

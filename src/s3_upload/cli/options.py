@@ -404,6 +404,11 @@ def _converter(read: Read, spec: dataclasses.Field[Any] | None = None, show: Sho
     return convert
 
 
+def age(help_text: str) -> Parameter:
+    """A flag for how long ago something was."""
+    return Parameter(help=help_text, converter=_converter(parse_time_s), negative=(), show_default=False)
+
+
 _UNITS: dict[tuple[bool, bool], tuple[Read, Show]] = {
     (True, False): (parse_size, show_size),
     (False, True): (parse_time_s, show_time),

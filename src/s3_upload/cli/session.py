@@ -121,7 +121,8 @@ def run(job: Job) -> int:
                 signal.signal(number, end_at_once)
             from s3_upload.screen.words import interrupted
 
-            note(f"s3-upload: {interrupted(job.display.stands(job.rendering.fold.counts))}")
+            keeps, status = job.display.journal is not None, job.display.stands(job.rendering.fold.counts)
+            note(f"s3-upload: {interrupted(status, keeps=keeps)}")
             if job.display.journal is not None:
                 from s3_upload.cli.journals import how_to_go_on
 
@@ -152,6 +153,8 @@ def _upload_and_tell(job: Job, began_s: float) -> None:
     flush()
     if job.page is not None:
         job.page.history.end(summary)
+    if job.display.journal is not None and not summary.sources and summary.notes:
+        job.rendering.nothing = f"nothing is left to upload: {summary.notes[0]}"
     try:
         job.rendering.finish(summary, _ending(summary, job.options))
         flush()

@@ -17,6 +17,7 @@ import asyncio
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -29,18 +30,28 @@ import msgspec
 from s3_upload.errors import ConfigError
 from s3_upload.observe.events import Event, Listening, ObjectEnded, PartStored, UploadCreated
 from s3_upload.observe.journal_file import JournalFile
-from s3_upload.observe.journal_rows import DONE, FAILED, KnownUploads, ObjectRow, PartRow, Tally, UploadRow
+from s3_upload.observe.journal_rows import (
+    DONE,
+    FAILED,
+    LAST_RUN,
+    TOTAL,
+    KnownUploads,
+    ObjectRow,
+    PartRow,
+    Tally,
+    UploadRow,
+)
 from s3_upload.report import SKIPPED, SUCCESS
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import Entry, PlainFiles
 from s3_upload.threads import DaemonThreads
 
-WRITE_EVERY_S = 0.25
+WRITE_EVERY_S = 0.02
 MAX_WAITING = 20_000
 """Rows; of 300 bytes each."""
 T = TypeVar("T")
 Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
-TOTAL, TOTAL_UNKNOWN = "total", ""
+TOTAL_UNKNOWN = ""
 
 
 class Before(msgspec.Struct, frozen=True):
@@ -181,7 +192,7 @@ class JournalOfRun:
         if self._known and was.get("said", "") != about.get("said", ""):
             self._file.forget_objects()
             self._known = False
-        self._file.set_about({**about, TOTAL: TOTAL_UNKNOWN})
+        self._file.set_about({**about, TOTAL: TOTAL_UNKNOWN, LAST_RUN: f"{time.time():.0f}"})
         return {row.key for row in self._file.uploads()}
 
     def _left(self, files: Iterable[ObjectSource]) -> Iterator[ObjectSource]:

@@ -8,6 +8,9 @@ from typing import NamedTuple
 import msgspec
 
 DONE, FAILED = "done", "failed"
+LAST_RUN, TOTAL = "last_run_s", "total"
+"""What is said about a job: when it was last begun, in seconds since the epoch, and how many sources that run
+came to, "" where it was broken off."""
 
 
 class ObjectRow(NamedTuple):

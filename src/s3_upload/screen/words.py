@@ -107,15 +107,17 @@ def bytes_phrase(status: Status) -> str:
     return size_of(status.bytes, whole).replace(" of ", f" of {how}")
 
 
-def interrupted(status: Status) -> str:
-    """ "interrupted after 0:27: 2 of 5 files uploaded, 0.54 of 1.26 GB sent"."""
+def interrupted(status: Status, *, keeps: bool = False) -> str:
+    """ "interrupted after 0:27: 2 of 5 files uploaded, 0.54 of 1.26 GB sent". `keeps`: what is half sent is
+    there for the next run."""
     total, done = status.total, status.files
     of = f" of {total.files:,}" if total is not None and total.complete else ""
     whole = total.files if of and total is not None else done
     files = f"{done:,}{of} {'file' if whole == 1 else 'files'} uploaded"
     failed = f", {status.failed:,} failed" if status.failed else ""
     half = sum(moving.bytes for moving in status.moving)
-    dropped = f", {size(half)} of it dropped with unfinished files" if half else ""
+    then = "of files that can go on" if keeps else "of it dropped with unfinished files"
+    dropped = f", {size(half)} {then}" if half else ""
     sent = f"{bytes_phrase(status)} sent{dropped}"
     return f"interrupted after {clock(status.elapsed_s)}: {files}, {sent}{failed}"
 

@@ -1,0 +1,91 @@
+"""Uploads in parts that were neither completed nor aborted: which a bucket has, and what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from s3_upload.bucket.asking import Asker, Unanswered, answer_to, run_error
+from s3_upload.errors import FailureKind
+from s3_upload.http import Response
+from s3_upload.request_fields import NO_FIELDS, RequestFields
+from s3_upload.s3.operations import (
+    ABORT_MULTIPART_UPLOAD,
+    LIST_MULTIPART_UPLOADS,
+    LIST_PARTS,
+    Operation,
+    Page,
+)
+from s3_upload.s3.operations.list_multipart_uploads import ListedUpload, listed_uploads
+from s3_upload.s3.responses import listed_parts
+
+MAX_ABORTS = 3
+"""A part that was on its way when its upload was aborted may be stored after that."""
+
+
+class Unfinished:
+    """Those of one bucket. `fields`: who pays, whose bucket it is."""
+
+    def __init__(self, asker: Asker, bucket: str, fields: RequestFields = NO_FIELDS) -> None:
+        self._asker = asker
+        self._bucket = bucket
+        self._fields = fields
+
+    async def below(self, prefix: str) -> AsyncIterator[ListedUpload]:
+        """Those whose keys begin with `prefix`, in the order of keys. Raises `RunError`."""
+        page: Page | None = Page(prefix)
+        while page is not None:
+            operation = Operation(
+                name=LIST_MULTIPART_UPLOADS, bucket=self._bucket, key="", page=page, fields=self._fields
+            )
+            answer = await self._ask(operation, "its unfinished uploads cannot be listed")
+            listed = listed_uploads(answer, page)
+            for upload in listed.uploads:
+                yield upload
+            page = listed.next_page
+
+    async def size(self, upload: ListedUpload) -> tuple[int, int]:
+        """How many parts it has, and of how many bytes. Raises `RunError`."""
+        parts = size = behind = 0
+        while True:
+            answer = await self._of(LIST_PARTS, upload, behind)
+            if answer is None:
+                return parts, size
+            listed = listed_parts(answer)
+            parts += len(listed.parts)
+            size += sum(part.size for part in listed.parts.values())
+            if listed.next_marker is None or listed.next_marker <= behind:
+                return parts, size
+            behind = listed.next_marker
+
+    async def abort(self, upload: ListedUpload) -> bool:
+        """Ends it; whether the store has nothing of it any more. Raises `RunError`."""
+        for _ in range(MAX_ABORTS):
+            if await self._of(ABORT_MULTIPART_UPLOAD, upload) is None:
+                return True
+            left = await self._of(LIST_PARTS, upload)
+            if left is None or not listed_parts(left).parts:
+                return True
+        return False
+
+    async def _of(self, name: str, upload: ListedUpload, behind: int = 0) -> Response | None:
+        """The answer; None where there is no such upload."""
+        operation = Operation(
+            name=name,
+            bucket=self._bucket,
+            key=upload.key,
+            upload_id=upload.upload_id,
+            part_number=behind,
+            fields=self._fields,
+        )
+        try:
+            return await self._asker.ask(operation, answer_to(operation), {FailureKind.NO_SUCH_UPLOAD})
+        except Unanswered as unanswered:
+            if unanswered.failure.kind is FailureKind.NO_SUCH_UPLOAD:
+                return None
+            raise run_error(self._asker.client, unanswered, f"{name} of {upload.key}") from unanswered
+
+    async def _ask(self, operation: Operation, what: str) -> Response:
+        try:
+            return await self._asker.ask(operation, answer_to(operation))
+        except Unanswered as unanswered:
+            raise run_error(self._asker.client, unanswered, what) from unanswered

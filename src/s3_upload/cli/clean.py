@@ -1,0 +1,76 @@
+"""`clean`: lists unfinished uploads in parts below a prefix, and ends them if that is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from s3_upload.blocking import loop_factory
+from s3_upload.bucket.asking import Asker
+from s3_upload.bucket.unfinished import Unfinished
+from s3_upload.cli.output import EXIT_FILES_FAILED, EXIT_OK, emit, note
+from s3_upload.cli.store import open_store
+from s3_upload.text import printable
+from s3_upload.units import show_bytes
+
+if TYPE_CHECKING:
+    from s3_upload.cli.options import StoreOptions
+    from s3_upload.s3.operations.list_multipart_uploads import ListedUpload
+    from s3_upload.sources.mapping import Destination
+
+
+def clean(options: StoreOptions, place: Destination, older_than_s: float, *, yes: bool) -> int:
+    """Returns the exit code. Raises `RunError`."""
+    counts = _Counts()
+
+    async def look() -> None:
+        async with connect() as client:
+            unfinished = Unfinished(Asker(client), place.bucket)
+            async for upload in unfinished.below(place.prefix):
+                if upload.initiated_s is None or time.time() - upload.initiated_s >= older_than_s:
+                    await _one(unfinished, place.bucket, upload, counts, yes=yes)
+
+    with (
+        open_store(options, place.bucket) as connect,
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
+    ):
+        runner.run(look())
+    emit(counts.said(yes=yes))
+    if counts.uploads and not yes:
+        note("s3-upload: note: nothing was aborted: --yes does that")
+    return EXIT_FILES_FAILED if counts.left else EXIT_OK
+
+
+async def _one(
+    unfinished: Unfinished, bucket: str, upload: ListedUpload, counts: _Counts, *, yes: bool
+) -> None:
+    parts, size = await unfinished.size(upload)
+    counts.uploads += 1
+    counts.bytes += size
+    gone = await unfinished.abort(upload) if yes else False
+    counts.left += yes and not gone
+    begun = _date(upload.initiated_s)
+    what = f"{parts:,} {'part' if parts == 1 else 'parts'}, {show_bytes(size)}"
+    done = "unfinished" if not yes else "aborted" if gone else "still has parts"
+    emit(printable(f"{done}: s3://{bucket}/{upload.key} (begun {begun}, {what})"))
+
+
+class _Counts:
+    def __init__(self) -> None:
+        self.uploads = self.bytes = self.left = 0
+
+    def said(self, *, yes: bool) -> str:
+        uploads = "1 unfinished upload" if self.uploads == 1 else f"{self.uploads:,} unfinished uploads"
+        if not self.uploads:
+            return "no unfinished uploads"
+        done = "aborted " if yes else ""
+        left = f"; {self.left:,} still have parts: try again" if self.left else ""
+        return f"{done}{uploads}, {show_bytes(self.bytes)}{left}"
+
+
+def _date(seconds: float | None) -> str:
+    if seconds is None:
+        return "at a time unknown"
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"

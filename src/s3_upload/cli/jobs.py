@@ -1,0 +1,171 @@
+"""`jobs`: which journals there are and what they say; a job run again; journals that nobody needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from s3_upload.cli.journals import COMMAND, CWD, ENDPOINT, SECRET, SOURCES, SUFFIX, URL, folder
+from s3_upload.cli.output import EXIT_OK, UsageError, emit
+from s3_upload.errors import ConfigError
+from s3_upload.observe.journal_file import InUseError, JournalFile
+from s3_upload.observe.journal_rows import FAILED, LAST_RUN, TOTAL, Tally
+from s3_upload.text import printable
+from s3_upload.units import show_bytes
+
+
+class _Job(NamedTuple):
+    """What a journal says. `running`: another process has it, and nothing else is known."""
+
+    path: Path
+    about: dict[str, str]
+    tally: Tally
+    running: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.path.stem if self.path.parent == folder() else str(self.path)
+
+    @property
+    def left(self) -> int | None:
+        """How many files are neither done nor failed; None where the last run did not get to know."""
+        total = self.about.get(TOTAL, "")
+        return max(0, int(total) - self.tally.done - self.tally.failed) if total.isdigit() else None
+
+    @property
+    def is_done(self) -> bool:
+        return self.left == 0 and not self.tally.failed and not self.tally.uploads
+
+    @property
+    def last_run_s(self) -> float:
+        try:
+            return float(self.about[LAST_RUN])
+        except (KeyError, ValueError):
+            return self.path.stat().st_mtime
+
+    def line(self) -> str:
+        if self.running:
+            return f"{self.name}  running now"
+        left = "not counted to the end" if self.left is None else f"{self.left:,} left"
+        parts = f", {self.tally.uploads:,} in parts begun" if self.tally.uploads else ""
+        failed = f", {self.tally.failed:,} failed" if self.tally.failed else ""
+        when = f"{datetime.fromtimestamp(self.last_run_s):%Y-%m-%d %H:%M}"
+        what = f"{self.about.get(SOURCES, '?')} → {self.about.get(URL, '?')}"
+        return f"{self.name}  {when}  {self.tally.done:,} done, {left}{failed}{parts}  {what}"
+
+
+def tell_all() -> int:
+    """A line for each, the latest first."""
+    jobs = sorted(_all(), key=lambda job: -job.last_run_s)
+    for job in jobs:
+        emit(printable(job.line()))
+    if not jobs:
+        emit("no jobs: an upload keeps a journal of what is done until jobs prune takes it away")
+    return EXIT_OK
+
+
+def show(name: str) -> int:
+    """All that is known of one. Raises `UsageError`."""
+    path = _path_of(name)
+    with closing(_opened(path)) as file:
+        job = _Job(path, file.about(), file.tally())
+        emit(printable(job.line()))
+        about = job.about
+        for title, text in (
+            ("command", _shown(about.get(COMMAND, ""))),
+            ("in", about.get(CWD, "")),
+            ("store", about.get(ENDPOINT, "")),
+            ("done", f"{job.tally.done:,} files, {show_bytes(job.tally.done_bytes)}"),
+            ("journal", str(path)),
+        ):
+            emit(printable(f"  {title:8} {text}"))
+        for row in file.objects(FAILED):
+            emit(printable(f"  failed   {row.source}: {row.why}"))
+        for upload in file.uploads():
+            sent = sum(part.size for part in file.parts(upload.upload_id).values())
+            emit(printable(f"  begun    {upload.key}: {show_bytes(sent)} of {show_bytes(upload.size)}"))
+    return EXIT_OK
+
+
+def resume(name: str) -> int:
+    """Runs the command of a job again, where it was run. Raises `UsageError`."""
+    path = _path_of(name)
+    with closing(_opened(path)) as file:
+        about = file.about()
+    try:
+        words = [str(word) for word in json.loads(about.get(COMMAND, "[]"))]
+    except ValueError:
+        words = []
+    if not words:
+        raise UsageError(f"jobs resume {name}: its journal names no command: it is a program's")
+    if any(SECRET in (word, word.partition("=")[2]) for word in words):
+        shown = _shown(about[COMMAND])
+        raise UsageError(f"jobs resume {name}: its command has a secret, which is not kept: type it: {shown}")
+    try:
+        os.chdir(about.get(CWD, "."))
+    except OSError as error:
+        raise UsageError(f"jobs resume {name}: {about.get(CWD)}: {error.strerror}") from error
+    from s3_upload.cli.main import dispatch
+
+    sys.argv[1:] = words
+    return dispatch(words)
+
+
+def prune(older_than_s: float | None) -> int:
+    """Takes away the journals of jobs that are done; with an age, of all that were last run so long ago."""
+    taken = 0
+    for job in _all():
+        is_old = older_than_s is not None and time.time() - job.last_run_s >= older_than_s
+        if job.running or not (is_old if older_than_s is not None else job.is_done):
+            continue
+        taken += 1
+        emit(printable(f"pruned {job.line()}"))
+        for end in ("", "-wal", "-journal"):
+            Path(f"{job.path}{end}").unlink(missing_ok=True)
+    emit(f"pruned {taken:,} {'journal' if taken == 1 else 'journals'}")
+    return EXIT_OK
+
+
+def _all() -> list[_Job]:
+    found = []
+    for path in sorted(folder().glob(f"*{SUFFIX}")):
+        try:
+            with closing(JournalFile(str(path))) as file:
+                found.append(_Job(path, file.about(), file.tally()))
+        except InUseError:
+            found.append(_Job(path, {}, Tally(0, 0, 0, 0), running=True))
+        except ConfigError:  # no journal: whatever it is, it is not ours to tell of
+            continue
+    return found
+
+
+def _path_of(name: str) -> Path:
+    """A name as `jobs` shows it, the beginning of one, or a path."""
+    if os.sep in name or Path(name).is_file():
+        if not Path(name).is_file():
+            raise UsageError(f"jobs: {name}: no such file")
+        return Path(name)
+    found = sorted(folder().glob(f"{name}*{SUFFIX}")) if name.isalnum() else []
+    if len(found) != 1:
+        why = "several jobs begin like that" if found else "no such job: s3-upload jobs lists them"
+        raise UsageError(f"jobs: {name}: {why}")
+    return found[0]
+
+
+def _opened(path: Path) -> JournalFile:
+    return JournalFile(str(path))
+
+
+def _shown(command: str) -> str:
+    import shlex
+
+    try:
+        return shlex.join(["s3-upload", *json.loads(command)])
+    except (ValueError, TypeError):
+        return "?"
