@@ -70,6 +70,10 @@ test-page: $(VENV)/for-page ## Look at the page about a run in Chromium: phone, 
 screenshots: $(VENV)/for-page ## The same, and new pictures of the page in docs/images
 	@$(BIN)/python -m tests.page --write
 
+.PHONY: test-crash
+test-crash: $(VENV)/for-stores ## Kill uploads to MinIO at 100 random moments, and have each go on (ARGS="--help")
+	@$(BIN)/python -m tests.stores.crash $(ARGS)
+
 # Not part of .ci/run: it needs 60 GB of disk, and minutes.
 .PHONY: test-big
 test-big: $(VENV)/for-stores ## 5 GiB, 1000 files and stdin through MinIO; needs disk (ARGS="--help" tells more)

@@ -32,10 +32,10 @@ Examples:
   s3-upload big.iso s3://b/ --share background --max-bandwidth 20MB/s
 
 What to upload
-  --exclude GLOB, --include GLOB   may be repeated, the last match wins; a
-                                   directory that is left out is not walked
+  --exclude GLOB, --include GLOB   may be repeated, the last match wins
   --ignore-file NAME  --min-size SIZE  --newer-than AGE  --files-from FILE
   --no-clobber                     never overwrite: what exists is skipped
+  --no-journal                     also what earlier runs have uploaded
   --dryrun                         say what would go where, and how much
 Where to
   --endpoint-url URL  --profile NAME  --region NAME  --no-sign-request
@@ -62,8 +62,7 @@ Commands (more by s3-upload COMMAND --help)
   completion   print what makes bash, zsh or fish complete the words
 
 All flags: --help-all; some: --help sources|store|output|objects|journal|tuning
-Exit: 0 all uploaded, 1 some files failed, 2 wrong usage, 3 the run could not
-go on, 130 or 143 interrupted"""
+Exit: 0 all uploaded, 1 some failed, 2 wrong usage, 3 cut short, 130 stopped"""
 
 PERF_DATA = """\
 Usage: s3-upload perf-data [-n N] [FLAGS] SRC BUCKET PREFIX

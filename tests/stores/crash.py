@@ -1,0 +1,153 @@
+"""Kills uploads at random moments, and has each go on: nothing may be lost, left over or sent in vain.
+
+A job of many small files and some in parts goes to a real store, through a relay that counts.  Its process
+gets SIGKILL after a random time, again and again, until it ends well; then every object is read back and
+compared, no upload in parts may be left, and what was sent twice may be no more than what was under way at
+the kills.  Jobs follow each other until there were as many kills as were asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from s3_upload.config import MIB
+from s3_upload.units import show_bytes
+from tests.stores.relay import CountingRelay
+from tests.stores.servers import STORES, Missing, build
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.store import Store
+
+COMMAND = str(Path(sys.executable).with_name("s3-upload"))
+OLD_S = 1_600_000_000
+FLAGS = ("--multipart-threshold", "5MiB", "--part-size", "5MiB", "-q")
+HANG_S = 300
+
+
+class Job(NamedTuple):
+    """What one job came to. `twice`: bytes of bodies that went up beyond those of the files; `under_way`:
+    those of requests without an answer at the kills."""
+
+    kills: int
+    wrong: list[str]
+    left_over: int
+    twice: int
+    under_way: int
+
+
+def make_tree(root: Path, rng: random.Random, small: int, big: int, big_bytes: int) -> int:
+    """Files of an age at which a journal trusts their times. Returns their bytes."""
+    total = 0
+    for number in range(small):
+        total += _write(
+            root / f"small/{number % 50:02}/{number:05}.bin", rng.randbytes(rng.randrange(1, 8192))
+        )
+    for number in range(big):
+        total += _write(root / f"big/{number}.bin", rng.randbytes(big_bytes))
+    return total
+
+
+def _write(path: Path, body: bytes) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(body)
+    os.utime(path, (OLD_S, OLD_S))
+    return len(body)
+
+
+def crash_until_done(
+    store: Store, folder: Path, root: Path, rng: random.Random, *, kills_left: int, longest_s: float
+) -> Job:
+    """One job: killed after up to `longest_s`, `kills_left` times at most, and run again until it is done."""
+    bucket = store.new_bucket()
+    home = folder / bucket
+    home.mkdir()
+    kills = under_way = 0
+    with CountingRelay(store.endpoint_url) as relay:
+        environment = os.environ | {
+            "HOME": str(home), "XDG_STATE_HOME": str(home), "AWS_ENDPOINT_URL_S3": relay.url,
+            "AWS_ACCESS_KEY_ID": store.access_key, "AWS_SECRET_ACCESS_KEY": store.secret_key,
+            "AWS_REGION": "us-east-1",
+        }  # fmt: skip
+        environment.pop("S3_UPLOAD_NO_JOURNAL", None)
+        while True:
+            process = subprocess.Popen([COMMAND, str(root), f"s3://{bucket}/p", *FLAGS], env=environment)
+            try:
+                code = process.wait(rng.uniform(0.0, longest_s) if kills < kills_left else HANG_S)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                kills += 1
+                under_way = relay.settled()
+                continue
+            if code:
+                raise RuntimeError(f"s3-upload ended with {code}")
+            break
+        sent = relay.body_bytes
+    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+    objects = store.objects(bucket)
+    wrong = [name for name, path in files.items() if objects.get(f"p/{name}") != path.read_bytes()]
+    wrong += [key for key in objects if key.removeprefix("p/") not in files]
+    left = store.client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    total = sum(path.stat().st_size for path in files.values())
+    return Job(kills, wrong, len(left), sent - total, under_way)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.stores.crash", description=__doc__)
+    parser.add_argument("--store", default="MinIO", choices=STORES, help="default: MinIO")
+    parser.add_argument("--kills", type=int, default=100, help="how many (100)")
+    parser.add_argument("--small", type=int, default=3_000, help="small files (3000)")
+    parser.add_argument("--big", type=int, default=5, help="files of 40 MiB (5)")
+    parser.add_argument("--longest", type=float, default=2.5, help="until a kill, at most, in seconds (2.5)")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args(words)
+    rng = random.Random(arguments.seed)
+    problems = build([arguments.store])
+    jobs: list[Job] = []
+    with tempfile.TemporaryDirectory(prefix="s3-upload-crash-", dir="/var/tmp") as name:
+        folder, root = Path(name), Path(name) / "src"
+        total = make_tree(root, rng, arguments.small, arguments.big, 40 * MIB)
+        (folder / "data").mkdir()
+        try:
+            with STORES[arguments.store](folder / "data") as store:
+                began_s = time.monotonic()
+                while (kills := sum(job.kills for job in jobs)) < arguments.kills:
+                    left = arguments.kills - kills
+                    job = crash_until_done(
+                        store, folder, root, rng, kills_left=left, longest_s=arguments.longest
+                    )
+                    jobs.append(job)
+                    print(
+                        f"job {len(jobs)}: killed {job.kills} times; {len(job.wrong)} objects differ, "
+                        f"{job.left_over} uploads left; {show_bytes(job.twice)} sent twice, "
+                        f"{show_bytes(job.under_way)} under way at the kills",
+                        flush=True,
+                    )
+        except Missing as missing:
+            print(f"{arguments.store}: {problems.get(arguments.store, missing)}", file=sys.stderr)
+            return 1
+    print(
+        f"{len(jobs)} jobs of {arguments.small + arguments.big:,} files, {show_bytes(total)}, "
+        f"{sum(job.kills for job in jobs)} kills in {time.monotonic() - began_s:.0f} s: "
+        f"{sum(len(job.wrong) for job in jobs)} objects differ, "
+        f"{sum(job.left_over for job in jobs)} uploads are left over; "
+        f"{show_bytes(sum(job.twice for job in jobs))} sent twice, "
+        f"{show_bytes(sum(job.under_way for job in jobs))} were under way at the kills"
+    )
+    in_vain = sum(job.twice for job in jobs) > sum(job.under_way for job in jobs)
+    return int(in_vain or any(job.wrong or job.left_over for job in jobs))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

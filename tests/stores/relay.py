@@ -1,0 +1,121 @@
+"""A relay between an upload and its store, which counts: bodies, heads, and what had no answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from typing import Self
+from urllib.parse import urlsplit
+
+PIECE_BYTES = 1 << 16
+END = b"\r\n\r\n"
+_QUIET = (OSError, asyncio.IncompleteReadError)
+
+
+class _Side:
+    """What goes up on one connection: requests, each of which begins when the one before is answered."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.in_body = self.counts = False
+        self.pending = 0
+
+
+class CountingRelay:
+    """Passes connections on to `target`, from a port of its own, in a thread.
+
+    `body_bytes`: of PUTs, as far as they went up.  `lost_bytes`: of those that had no answer when their
+    connection ended.
+    """
+
+    def __init__(self, target: str) -> None:
+        parts = urlsplit(target)
+        self._target = parts.hostname, parts.port
+        self.body_bytes = self.lost_bytes = 0
+        self.url = ""
+        self._open = 0
+        self._changed = threading.Condition()
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(30.0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(30.0)
+
+    def settled(self) -> int:
+        """`lost_bytes`, when all connections have ended."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._open == 0, 60.0)
+            return self.lost_bytes
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self._ready.set()
+        self._loop.run_forever()
+        server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._count_open(1)
+        side = _Side()
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            try:
+                up = asyncio.ensure_future(self._up(side, reader, far_writer))
+                down = asyncio.ensure_future(self._down(side, far_reader, writer))
+                _, left = await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+                for task in left:
+                    task.cancel()
+                await asyncio.gather(*left, return_exceptions=True)
+            finally:
+                far_writer.close()
+        except _QUIET:
+            pass
+        finally:
+            with contextlib.suppress(RuntimeError):
+                writer.close()
+            self.lost_bytes += side.pending
+            self._count_open(-1)
+
+    async def _up(self, side: _Side, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(*_QUIET):
+            while data := await reader.read(PIECE_BYTES):
+                writer.write(data)
+                self._account(side, data)
+                await writer.drain()
+
+    async def _down(self, side: _Side, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(*_QUIET):
+            while data := await reader.read(PIECE_BYTES):
+                side.in_body, side.head, side.pending = False, b"", 0
+                writer.write(data)
+                await writer.drain()
+
+    def _account(self, side: _Side, data: bytes) -> None:
+        if not side.in_body:
+            side.head += data
+            head, end, data = side.head.partition(END)
+            if not end:
+                return
+            side.in_body, side.head = True, b""
+            side.counts = head.startswith(b"PUT ")
+        if side.counts:
+            self.body_bytes += len(data)
+            side.pending += len(data)
+
+    def _count_open(self, change: int) -> None:
+        with self._changed:
+            self._open += change
+            self._changed.notify_all()
