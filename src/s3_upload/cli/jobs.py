@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from contextlib import closing
@@ -111,10 +112,12 @@ def resume(name: str) -> int:
         os.chdir(about.get(CWD, "."))
     except OSError as error:
         raise UsageError(f"jobs resume {name}: {about.get(CWD)}: {error.strerror}") from error
-    from s3_upload.cli.main import dispatch
-
-    sys.argv[1:] = words
-    return dispatch(words)
+    command = [sys.executable, "-m", "s3_upload", *words]
+    # On Windows exec would leave the shell without the one it waits for.
+    if os.name != "nt":
+        # In its place: signals and the exit code are the upload's own.
+        os.execv(sys.executable, command)  # noqa: S606 - as the user typed it before
+    return subprocess.call(command)  # noqa: S603
 
 
 def prune(older_than_s: float | None) -> int:

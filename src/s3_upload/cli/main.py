@@ -75,7 +75,7 @@ def main(words: list[str]) -> int:
     """Runs the command with these words and returns its exit code."""
     be_silent(_asks_for_silence(words))
     try:
-        return dispatch(words)
+        return _dispatch(words)
     except KeyboardInterrupt:
         discard_stdout()
         with in_background():
@@ -111,8 +111,7 @@ def _told(error: S3UploadError) -> int:
     return EXIT_USAGE if isinstance(error, UsageError | ConfigError | SourceError) else EXIT_RUN
 
 
-def dispatch(words: list[str]) -> int:
-    """Does what `words` ask for and returns the exit code. Raises what is to be told."""
+def _dispatch(words: list[str]) -> int:
     if words and words[0] in {"--version", "-V", "version"} and not os.path.lexists(words[0]):
         emit(f"s3-upload {__version__}")
         return 0
