@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3_upload.errors import attach_summary, summary_of
-from s3_upload.observe.delivery import Progress, waiting_for_room
 from s3_upload.observe.events import Events, Listening
 from s3_upload.observe.journal import Journal
 from s3_upload.report import UploadSummary
 from s3_upload.sources.content_type import Guess
 from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.guard import undisturbed
+from s3_upload.transfer.progress import Progress
 from s3_upload.transfer.pulling import Sources
 from s3_upload.transfer.resume import Resume
 
@@ -75,7 +75,7 @@ async def journaled(
         async with _opened(journal_of(given), about) as journal:
             kept = Journaled(
                 journal.left(run.files),
-                waiting_for_room(run.progress, journal.room),
+                run.progress,
                 Events([Listening(run.events.tell, run.events.kinds), journal.listening]),
                 Resume(journal, resume_multipart),
                 journal,

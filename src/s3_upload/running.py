@@ -14,16 +14,16 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import suppress
 from functools import partial
+from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Self
 
 from s3_upload.blocking import LoopThread
 from s3_upload.errors import attach_summary, summary_of
 from s3_upload.job import Job, Progress
-from s3_upload.observe.delivery import waiting_for_room
 from s3_upload.observe.events import Event, Listening, ObjectEnded
 from s3_upload.pace import Pace
-from s3_upload.report import SummaryFold, UploadSummary
+from s3_upload.report import SummaryFold, UploadReport, UploadSummary
 
 MAX_UNREAD = 10_000
 
@@ -178,7 +178,20 @@ class Running:
     def _progress(self, given: Progress | None) -> Progress:
         """The caller's, and a wait where the reader of the events is far behind."""
 
-        return waiting_for_room(given, self._unread.room)
+        def progress(report: UploadReport) -> object:
+            returned = None if given is None else given(report)
+            room = self._unread.room()
+            if room is None:
+                return returned
+            return _both(returned, room)
+
+        return progress
+
+
+async def _both(returned: object, room: Awaitable[None]) -> None:
+    if isawaitable(returned):
+        await returned
+    await room
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:

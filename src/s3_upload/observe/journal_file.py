@@ -31,7 +31,16 @@ from typing import Any
 import msgspec
 
 from s3_upload.errors import ConfigError
-from s3_upload.observe.journal_rows import DONE, FAILED, KnownUploads, ObjectRow, PartRow, Tally, UploadRow
+from s3_upload.observe.journal_rows import (
+    DONE,
+    FAILED,
+    KnownUploads,
+    ObjectRow,
+    PartRow,
+    Row,
+    Tally,
+    UploadRow,
+)
 
 APPLICATION_ID = 0x73337570
 """ "s3up", in the file's head: it is a journal."""
@@ -64,7 +73,7 @@ CREATE TABLE creating (key TEXT PRIMARY KEY, since_s REAL NOT NULL) WITHOUT ROWI
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[tuple[str, str, int, int, str, str, str, str, str]]).decode
+_decode = msgspec.msgpack.Decoder(list[Row]).decode
 
 
 class InUseError(ConfigError):
@@ -173,7 +182,7 @@ class JournalFile:
 
     def write(
         self,
-        objects: Sequence[ObjectRow],
+        objects: Sequence[Row],
         uploads: Sequence[UploadRow] = (),
         parts: Sequence[PartRow] = (),
         ended: Iterable[str] = (),

@@ -19,7 +19,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -38,6 +38,7 @@ from s3_upload.observe.journal_rows import (
     KnownUploads,
     ObjectRow,
     PartRow,
+    Row,
     Tally,
     UploadRow,
 )
@@ -72,7 +73,7 @@ class JournalOfRun:
         self.path = file.path
         self.before = Before()
         self._file = file
-        self._objects: deque[ObjectRow] = deque()
+        self._objects: deque[Row] = deque()
         self._uploads: deque[UploadRow] = deque()
         self._parts: deque[PartRow] = deque()
         self._ended: deque[str] = deque()
@@ -80,7 +81,6 @@ class JournalOfRun:
         self._lock = threading.Lock()  # over those who write
         self._wake = threading.Event()
         self._closing = False
-        self._on_room: Callable[[], object] | None = None
         self._seen, self._walk_ended = 0, False
         try:
             self._in_parts = self._begin(about)
@@ -141,16 +141,6 @@ class JournalOfRun:
             elif not (entry.is_file and self._knows(entry.key, entry.path)):
                 yield entry
 
-    def room(self) -> Awaitable[None] | None:
-        """What to await before there is more to write; None where there is room."""
-        if len(self._objects) < MAX_WAITING or self._problem:
-            return None
-        loop = asyncio.get_running_loop()
-        room: asyncio.Future[None] = loop.create_future()
-        self._on_room = partial(loop.call_soon_threadsafe, _resolve, room)
-        self._wake.set()
-        return room
-
     def close(self) -> None:
         """Writes what is left. Blocks for the disk."""
         if self._closing:
@@ -198,6 +188,9 @@ class JournalOfRun:
     def _left(self, files: Iterable[ObjectSource]) -> Iterator[ObjectSource]:
         for source in files:
             self._seen += 1
+            # In a thread, which may wait: no more is begun while the disk is slow.
+            while len(self._objects) > MAX_WAITING and not self._problem:
+                time.sleep(WRITE_EVERY_S)
             if not (self._known and self._is_done(source)):
                 yield source
         self._walk_ended = True
@@ -207,6 +200,8 @@ class JournalOfRun:
         try:
             async for source in files:
                 self._seen += 1
+                while len(self._objects) > MAX_WAITING and not self._problem:  # noqa: ASYNC110 - a thread's
+                    await asyncio.sleep(WRITE_EVERY_S)
                 if not (self._known and await threads.call(partial(self._is_done, source))):
                     yield source
         finally:
@@ -236,18 +231,13 @@ class JournalOfRun:
         if type(event) is ObjectEnded:
             report = event.report
             if report.outcome == SUCCESS:
+                # An `ObjectRow`, as a plain tuple: there are many, and each is only written.
                 self._objects.append(
-                    ObjectRow(
-                        report.key,
-                        report.source,
-                        report.bytes,
-                        report.mtime_ns,
-                        DONE,
-                        report.etag,
-                        report.checksum_algorithm,
-                        report.checksum,
+                    (
+                        report.key, report.source, report.bytes, report.mtime_ns, DONE,
+                        report.etag, report.checksum_algorithm, report.checksum, "",
                     )
-                )
+                )  # fmt: skip
                 if report.key in self._in_parts:
                     self._in_parts.discard(report.key)
                     self._ended.append(report.key)
@@ -293,10 +283,6 @@ class JournalOfRun:
                     self._file.write(objects, uploads, parts, ended)
                 except sqlite3.Error as error:
                     self._problem = f"{error}; what is uploaded from now on is not in it"
-        call, self._on_room = self._on_room, None
-        if call is not None:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits in it
-                call()
 
 
 def _is_same(found: tuple[str, int, int, str], path: str) -> bool:
@@ -318,8 +304,3 @@ def _is_same(found: tuple[str, int, int, str], path: str) -> bool:
 def _taken(rows: deque[T]) -> list[T]:
     """All that were there; the event loop adds others meanwhile."""
     return [rows.popleft() for _ in range(len(rows))]
-
-
-def _resolve(room: asyncio.Future[None]) -> None:
-    if not room.done():
-        room.set_result(None)

@@ -13,6 +13,10 @@ LAST_RUN, TOTAL = "last_run_s", "total"
 came to, "" where it was broken off."""
 
 
+Row = tuple[str, str, int, int, str, str, str, str, str]
+"""An `ObjectRow`, or a plain tuple of the same."""
+
+
 class ObjectRow(NamedTuple):
     """What became of a source. `mtime_ns`: 0 where a later change of the file need not show.  `checksum`:
     base64, by `algorithm`; `why` it failed."""
