@@ -49,6 +49,11 @@ class CountingRelay:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(30.0)
 
+    def wait_for(self, count: int) -> None:
+        """Until `body_bytes` are so many."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.body_bytes >= count, 120.0)
+
     def settled(self) -> int:
         """`lost_bytes`, when all connections have ended."""
         with self._changed:
@@ -112,8 +117,10 @@ class CountingRelay:
             side.in_body, side.head = True, b""
             side.counts = head.startswith(b"PUT ")
         if side.counts:
-            self.body_bytes += len(data)
             side.pending += len(data)
+            with self._changed:
+                self.body_bytes += len(data)
+                self._changed.notify_all()
 
     def _count_open(self, change: int) -> None:
         with self._changed:
