@@ -43,7 +43,7 @@ class Attempts:
         self._timeouts_of = timeouts_of
         self._watchdog = watchdog
         self._now = now
-        self._lease = lease
+        self._usual = SendOptions(0.0, lease=lease)  # one for many: nearly all ask for the same
 
     async def make(self, request: Request, *, hedge: bool) -> Outcome:
         """Tries `request` once; `hedge`: as a second copy beside a first.
@@ -52,9 +52,13 @@ class Attempts:
         """
         operation = request.operation
         timeouts = self._timeouts_of(request)
+        options, fresh = self._usual, hedge or request.fresh
+        if options.connect_timeout_s != timeouts.connect_s:
+            options = self._usual = SendOptions(timeouts.connect_s, lease=options.lease)
         # A hedge, and a retry after what casts doubt on the connection, take a new one, to another address
         # if there is one.
-        options = SendOptions(timeouts.connect_s, hedge or request.fresh, request.avoid, self._lease)
+        if fresh or request.avoid:
+            options = msgspec.structs.replace(options, fresh=fresh, avoid=request.avoid)
         trace = Trace(options, self._now)
         attempt = Attempt(request, trace, timeouts, hedge=hedge)
         request.in_flight.append(attempt)
