@@ -20,6 +20,8 @@ from tests.sim.world import KIB, MIB, AddressSpec, ObjectSpec, World
 
 SHARE, SLACK_S = 0.2, 3.0
 """What a run may take beyond the outage: this share of what it takes without one, and as many seconds."""
+MAX_PROBE_S = 15.0
+"""How far apart the probes are, at last."""
 
 
 def small_files(faults: Faults | None = None) -> World:
@@ -167,3 +169,18 @@ def test_a_store_that_was_away_limited_for_as_long_as_it_was_away() -> None:
     summary = outcome.runs[0].summary
     assert summary is not None
     assert summary.limits["away"] * taken_s == pytest.approx(6.0, rel=0.1)
+
+
+def test_a_network_that_is_gone_for_ten_minutes_and_comes_back_loses_nothing_where_that_is_allowed() -> None:
+    settings = dataclasses.replace(WORLDS["big"].config, max_outage_s=900.0)
+    world = dataclasses.replace(WORLDS["big"], config=settings, down=((2.5, 602.5),))
+    _, taken_s = finished(world)
+    assert taken_s <= 600.0 + MAX_PROBE_S + (1 + SHARE) * undisturbed_s("big") + SLACK_S
+
+
+def test_a_network_that_is_gone_for_ten_minutes_ends_a_run_that_may_wait_for_five() -> None:
+    """What is done by then the journal knows (docs/running-again.md)."""
+    [run] = run_world(dataclasses.replace(WORLDS["big"], down=((2.5, 602.5),))).runs
+    assert isinstance(run.error, RunError)
+    assert "has been away for 300 s" in str(run.error)
+    assert run.ended_s <= 2.5 + 310.0
