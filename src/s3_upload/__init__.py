@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         StoreBack,
         UploadCreated,
     )
+    from s3_upload.observe.journal import Journal
     from s3_upload.pace import Pace, Share
     from s3_upload.report import AttemptReport, PaceReport, UploadReport, UploadSummary
     from s3_upload.request_fields import CustomerKey, RequestFields
@@ -82,6 +83,7 @@ __all__ = [
     "Event",
     "FailureKind",
     "Filter",
+    "Journal",
     "Keywords",
     "LimitsChanged",
     "ListedObject",
@@ -152,6 +154,7 @@ _NAMES_IN = {
         "AttemptEnded", "BytesAcknowledged", "Event", "LimitsChanged", "Listener", "Listening",
         "ObjectBegun", "ObjectEnded", "PartStored", "StoreAway", "StoreBack", "UploadCreated",
     ),
+    "observe.journal": ("Journal",),
     "pace": ("Pace", "Share",),
     "report": ("AttemptReport", "PaceReport", "UploadReport", "UploadSummary",),
     "request_fields": ("CustomerKey", "RequestFields",),

@@ -65,7 +65,7 @@ def upload(
     in the format of mime.types.
     `exclude`, `include`: patterns of what to leave out of directories, and to take all the same ("*.tmp").
     `filter`: a `Filter`: these, and files of patterns, sizes and times.
-    `files_from`, `manifest`, `shard`, `order`, `preserve`, `remove_source`: see `Taken`.
+    `files_from`, `manifest`, `shard`, `order`, `preserve`, `remove_source`, `journal`, …: see `Taken`.
     `follow_symlinks`: False skips links, found or given.
     `endpoint_url`, `region`, `profile`, `credentials`, `proxy`: as in `S3Client`; the rest is looked up where
     every AWS tool does.  `client`: one of your own instead: of `s3_upload.adapters.boto3_client`; for

@@ -23,6 +23,7 @@ from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.observe.events import Events, Listener, Listening
+from s3_upload.observe.journal import Journal, journal_of, left_of
 from s3_upload.pace import Pace
 from s3_upload.removing import Remover, looked_at
 from s3_upload.report import UploadReport, UploadSummary
@@ -86,6 +87,9 @@ class Taken(TypedDict, total=False):
     These are for paths.
     `preserve`: "mtime" keeps the time of modification as metadata, as rclone does.  `remove_source`: files
     are removed when they are uploaded, unless they changed meanwhile; notes in the summary tell which stay.
+    `journal`: the path of a file (or a `Journal`) that keeps what is done: another call with it uploads only
+    what is left, and goes on with files in parts where they were broken off.  `resume_multipart`: unfinished
+    uploads in parts that the store has are gone on with, where all their parts are proven to be the file's.
     """
 
     files_from: ListOfFiles | None
@@ -94,6 +98,8 @@ class Taken(TypedDict, total=False):
     order: str | None
     preserve: Literal["mtime"] | None
     remove_source: bool
+    journal: Journal | Path | None
+    resume_multipart: bool
 
 
 class Keywords(Settings, Taken, total=False):
@@ -109,7 +115,8 @@ Sift = Callable[[Client, Files], Files]
 class Job:
     """What to do. `client`: the caller's, who closes it; else `own_client` is ours.  `shows`: on a screen,
     under `title` (from where, to where).  `walk`: the files once more, None where they cannot be known
-    twice.  `nothing`: why there are none.  `sift`: says which of the files are uploaded."""
+    twice.  `nothing`: why there are none.  `sift`: says which of the files are uploaded.  `journal`,
+    `resume_multipart`: as for `s3_upload_files`."""
 
     destination: Destination
     files: Iterable[ObjectSource] | AsyncIterable[ObjectSource]
@@ -126,12 +133,14 @@ class Job:
     sift: Sift | None = None
     preserve: bool = False
     remover: Remover | None = None
+    journal: Journal | None = None
+    resume_multipart: bool = False
 
     async def run(self, *, pace: Pace | None = None) -> UploadSummary:
         """Does it."""
         if not self.shows:
             return await self._run(self.listening, pace)
-        async with show_progress(self.title, self.walk) as screen:
+        async with show_progress(self.title, self._walk_of_what_is_left()) as screen:
             return await self._run((*self.listening, screen), pace)
 
     async def _run(self, listening: tuple[Listening, ...], pace: Pace | None) -> UploadSummary:
@@ -145,12 +154,19 @@ class Job:
                 self.default_request,
                 pace,
                 events=together(listening),
+                journal=self.journal,
+                resume_multipart=self.resume_multipart,
             )
         notes = (*summary.notes, self.nothing) if self.nothing else summary.notes
         if self.remover is not None:
             notes = (*notes, *self.remover.notes())
             self.remover.close()
         return msgspec.structs.replace(summary, notes=notes)
+
+    def _walk_of_what_is_left(self) -> Walk | None:
+        """What is done does not count."""
+        journal, walk = self.journal, self.walk
+        return walk if journal is None or walk is None else lambda: left_of(journal, walk())
 
     def _looked_at(self, files: Files) -> Files:
         return looked_at(files, fields_of(self.default_request) if self.preserve else None, self.remover)
@@ -199,9 +215,7 @@ def prepare(
     if client is not None:
         check_client(client, store, any_loop=any_loop)
     nothing, taken = "", _taken(settings)
-    choice = _choice(taken, selection_of(filter, exclude, include), follow_symlinks)
-    if in_order:
-        choice = msgspec.structs.replace(choice, order=BY_KEY)
+    choice = _choice(taken, selection_of(filter, exclude, include), follow_symlinks, in_order=in_order)
     try:
         files, walk = _files(sources, place, choice, counted=progress is True)
     except NothingToUpload as reason:  # a folder that is empty today is no mistake
@@ -210,6 +224,8 @@ def prepare(
     return Job(
         preserve=check_preserve(taken.get("preserve")),
         remover=_remover(taken, sources, upload_config),
+        journal=_journal(taken, compares=in_order),
+        resume_multipart=_resumes(taken),
         destination=place,
         files=files,
         walk=walk,
@@ -309,14 +325,15 @@ def _taken(settings: Keywords) -> Taken:
     return {name: value for name, value in settings.items() if name in names}  # type: ignore[return-value]
 
 
-def _choice(taken: Taken, filters: Selection | None, follow_symlinks: bool) -> Choice:
+def _choice(taken: Taken, filters: Selection | None, follow_symlinks: bool, *, in_order: bool) -> Choice:
     shard, order = taken.get("shard"), taken.get("order")
+    ordered = None if order is None else Order.parse(order)
     return Choice(
         filters=filters,
         follow_symlinks=follow_symlinks,
         listed=_listed(taken.get("files_from"), taken.get("manifest")),
         shard=None if shard is None else Shard.parse(shard),
-        order=None if order is None else Order.parse(order),
+        order=BY_KEY if in_order else ordered,
     )
 
 
@@ -332,6 +349,19 @@ def _remover(taken: Taken, sources: object, config: UploadConfig) -> Remover | N
     remove_source = taken.get("remove_source", False)
     must_be("remove_source", remove_source, bool, "True or False")
     return Remover(_given_paths(sources), config.source_check) if remove_source else None
+
+
+def _journal(taken: Taken, *, compares: bool) -> Journal | None:
+    given = taken.get("journal")
+    if given is not None and compares:
+        raise ConfigError("journal: sync_files asks the store what is there, and needs none: leave it out")
+    return None if given is None else journal_of(given)
+
+
+def _resumes(taken: Taken) -> bool:
+    resume_multipart = taken.get("resume_multipart", False)
+    must_be("resume_multipart", resume_multipart, bool, "True or False")
+    return resume_multipart
 
 
 def _files(

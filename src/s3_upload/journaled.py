@@ -13,7 +13,7 @@ import msgspec
 
 from s3_upload.errors import attach_summary, summary_of
 from s3_upload.observe.events import Events, Listening
-from s3_upload.observe.journal import Journal
+from s3_upload.observe.journal import Journal, begin, journal_of
 from s3_upload.report import UploadSummary
 from s3_upload.sources.content_type import Guess
 from s3_upload.threads import DaemonThreads
@@ -24,11 +24,6 @@ from s3_upload.transfer.resume import Resume
 
 if TYPE_CHECKING:
     from s3_upload.observe.journal_of_run import JournalOfRun
-
-
-def journal_of(given: Journal | str | os.PathLike[str]) -> Journal:
-    """What was given, as a journal. Raises `TypeError`."""
-    return given if isinstance(given, Journal) else Journal(given)
 
 
 def job_of(endpoint: str, bucket: str, default_request: object) -> dict[str, str]:
@@ -99,7 +94,7 @@ async def _opened(journal: Journal, about: Mapping[str, str]) -> AsyncIterator[J
             each.close()
 
     try:
-        await threads.call(lambda: opened.append(journal.begin(about)))
+        await threads.call(lambda: opened.append(begin(journal, about)))
         yield opened[0]
     finally:
         # Behind the opening, where somebody was cancelled during that.

@@ -13,7 +13,8 @@ import pytest
 
 from s3_upload.api import s3_upload_files
 from s3_upload.errors import ConfigError
-from s3_upload.observe.journal import Journal
+from s3_upload.observe import journal_file
+from s3_upload.observe.journal import Journal, begin
 from s3_upload.request_fields import RequestFields
 from s3_upload.sources.content_type import Guess
 from s3_upload.sources.source import ObjectSource
@@ -156,7 +157,7 @@ def test_an_async_iterable_of_sources_is_resumed_too(fault_server: StartFaultSer
 def test_a_journal_that_another_run_has_is_refused(fault_server: StartFaultServer, tmp_path: Path) -> None:
     server, journal = fault_server(), tmp_path / "journal"
     files = tree(tmp_path / "files", SMALL)
-    with Journal(journal).begin({}), pytest.raises(ConfigError, match="at work with this journal"):
+    with begin(Journal(journal), {}), pytest.raises(ConfigError, match="at work with this journal"):
         journaled(server, files, journal)
     assert server.requests == []
 
@@ -210,24 +211,24 @@ def test_the_journal_of_another_destination_is_refused(
 
 
 def test_a_journal_whose_disk_is_full_ends_and_says_so_and_the_run_goes_on(
-    fault_server: StartFaultServer, tmp_path: Path
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(journal_file, "JournalFile", _Full)
     files = tree(tmp_path / "files", {f"{n}.txt": b"x" for n in range(400)})
-    summary = upload(fault_server(), files, journal=_Full(tmp_path / "full"))
+    summary = upload(fault_server(), files, journal=tmp_path / "full")
     assert summary.uploaded == 400
     [note] = [note for note in summary.notes if "journal" in note]
     assert "has stopped: database or disk is full" in note
 
 
-class _Full(Journal):
+class _Full(journal_file.JournalFile):
     """On a disk that takes no more."""
 
-    def begin(self, about: Any) -> Any:
-        of_run = super().begin(about)
-        connection = of_run._file._connection
-        [(pages,)] = connection.execute("PRAGMA page_count").fetchall()
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        return of_run
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.set_about({"destination": "", "said": ""})
+        [(pages,)] = self._connection.execute("PRAGMA page_count").fetchall()
+        self._connection.execute(f"PRAGMA max_page_count = {pages}")
 
 
 def test_nobody_else_can_read_a_journal(fault_server: StartFaultServer, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from s3_upload import (
     ConfigError,
     DefaultRequest,
     Event,
+    Journal,
     Listener,
     Listening,
     ObjectEnded,
@@ -43,6 +44,9 @@ def calls(client: Client, sources: UploadSources, settings: Settings, share: Sha
     upload([Path("a")], "s3://b/p", progress=print, events=lambda event: None, exclude=["*.tmp"])
     upload([ObjectSource.data(b"", "k")], "s3://b", fields=RequestFields(acl="private"))
     upload((ObjectSource.file(name, name) for name in "ab"), "s3://b")
+    upload("p", "s3://b", journal=Path("p.journal"), resume_multipart=True)
+    upload("p", "s3://b", journal=Journal("p.journal"))
+    upload("p", "s3://b", journal=7)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     upload("p", "s3://b", n_retry=3)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     upload("p", "s3://b", share="half")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     upload(7, "s3://b")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]

@@ -103,7 +103,9 @@ class Display:
         self.journal = journal
         if journal is not None and self._walk is not None:
             walk = self._walk
-            self._walk = lambda: journal.left_of(walk())
+            from s3_upload.observe.journal import left_of
+
+            self._walk = lambda: left_of(journal, walk())
 
     def on(self) -> AbstractContextManager[None]:
         """Within, there is something to be seen."""

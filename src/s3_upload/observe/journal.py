@@ -34,19 +34,26 @@ class Journal:
     def __repr__(self) -> str:
         return f"Journal({self.path!r})"
 
-    def begin(self, about: Mapping[str, str]) -> JournalOfRun:
-        """Opens it for one run. `about`: what the job is.
 
-        Raises `ConfigError` where another process has it, where it is that of another job, and for a file
-        that is no journal.
-        """
-        # Here: SQLite takes time to load, and few runs need it.
-        from s3_upload.observe.journal_file import JournalFile
-        from s3_upload.observe.journal_of_run import JournalOfRun
+def journal_of(given: Journal | str | os.PathLike[str]) -> Journal:
+    """What was given, as a journal. Raises `TypeError`."""
+    return given if isinstance(given, Journal) else Journal(given)
 
-        self.of_run = JournalOfRun(JournalFile(self.path), {**self.about, **about})
-        return self.of_run
 
-    def left_of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Those of a walk that are not done, as far as a run has begun that knows."""
-        return iter(entries) if self.of_run is None else self.of_run.left_of(entries)
+def begin(journal: Journal, about: Mapping[str, str]) -> JournalOfRun:
+    """Opens it for one run. `about`: what the job is.
+
+    Raises `ConfigError` where another process has it, where it is that of another job, and for a file
+    that is no journal.
+    """
+    # Here: SQLite takes time to load, and few runs need it.
+    from s3_upload.observe.journal_file import JournalFile
+    from s3_upload.observe.journal_of_run import JournalOfRun
+
+    journal.of_run = JournalOfRun(JournalFile(journal.path), {**journal.about, **about})
+    return journal.of_run
+
+
+def left_of(journal: Journal, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Those of a walk that are not done, as far as a run has begun that knows."""
+    return iter(entries) if journal.of_run is None else journal.of_run.left_of(entries)
