@@ -42,7 +42,17 @@ def probe(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 def upload_words(server: FaultServer, tmp_path: Path) -> list[str]:
     place = ["--endpoint-url", server.url, "--region", "us-east-1"]
-    return ["command", str(tmp_path / "src"), "s3://bucket", *place, "--multipart-threshold", "5MiB"]
+    # The usual place of journals is platformdirs' to know, which asks the system that this really is.
+    journal = ["--journal", str(tmp_path / "journal"), "--grace", "0"]
+    return [
+        "command",
+        str(tmp_path / "src"),
+        "s3://bucket",
+        *place,
+        *journal,
+        "--multipart-threshold",
+        "5MiB",
+    ]
 
 
 @pytest.fixture
