@@ -262,6 +262,14 @@ def test_clean_lists_unfinished_uploads_and_aborts_them_where_it_is_told_to(
     assert list(server.model.uploads) == ["u2"]
 
 
+def test_clean_of_a_store_that_knows_of_no_upload_finds_none(
+    fault_server: StartFaultServer, src: Path
+) -> None:
+    server = fault_server([Rule(s3_error(404, "NoSuchUpload"))])
+    done = run(server, "clean", "s3://bucket/p/")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "no unfinished uploads\n", "")
+
+
 def test_clean_reads_all_pages(fault_server: StartFaultServer, src: Path) -> None:
     server = fault_server()
     for number in range(1_100):

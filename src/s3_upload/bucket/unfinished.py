@@ -38,6 +38,8 @@ class Unfinished:
                 name=LIST_MULTIPART_UPLOADS, bucket=self._bucket, key="", page=page, fields=self._fields
             )
             answer = await self._ask(operation, "its unfinished uploads cannot be listed")
+            if answer is None:  # gofakes3 (rclone serve s3) says so of a bucket that never had one
+                return
             listed = listed_uploads(answer, page)
             for upload in listed.uploads:
                 yield upload
@@ -77,15 +79,13 @@ class Unfinished:
             part_number=behind,
             fields=self._fields,
         )
+        return await self._ask(operation, f"{name} of {upload.key}")
+
+    async def _ask(self, operation: Operation, what: str) -> Response | None:
+        """The answer; None where there is no such upload."""
         try:
             return await self._asker.ask(operation, answer_to(operation), {FailureKind.NO_SUCH_UPLOAD})
         except Unanswered as unanswered:
             if unanswered.failure.kind is FailureKind.NO_SUCH_UPLOAD:
                 return None
-            raise run_error(self._asker.client, unanswered, f"{name} of {upload.key}") from unanswered
-
-    async def _ask(self, operation: Operation, what: str) -> Response:
-        try:
-            return await self._asker.ask(operation, answer_to(operation))
-        except Unanswered as unanswered:
             raise run_error(self._asker.client, unanswered, what) from unanswered

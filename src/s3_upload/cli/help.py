@@ -35,7 +35,7 @@ What to upload
   --exclude GLOB, --include GLOB   may be repeated, the last match wins
   --ignore-file NAME  --min-size SIZE  --newer-than AGE  --files-from FILE
   --no-clobber                     never overwrite: what exists is skipped
-  --no-journal                     also what earlier runs have uploaded
+  --no-journal                     send again what earlier runs have uploaded
   --dryrun                         say what would go where, and how much
 Where to
   --endpoint-url URL  --profile NAME  --region NAME  --no-sign-request

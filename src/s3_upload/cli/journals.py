@@ -76,7 +76,7 @@ def journal_for(
             raise PermissionError(13, os.strerror(13))
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
         why = getattr(error, "strerror", None) or error
-        tell(f"no journal is kept, so another run begins from zero: {why}")
+        tell(f"no journal is kept, so another run sends everything again: {why}")
         return None
     return Journal(where / (_digest(name) + SUFFIX), about)
 

@@ -357,9 +357,9 @@ class JournalOptions:
     journal: Annotated[
         str | None,
         flag(
-            "Keep what is done here, and skip it when the command is run again. Without it there is a "
-            "journal for each job (sources, destination, store) in the user's folder for state; s3-upload "
-            "jobs lists them."
+            "Keep what is done here, and skip it when the command is run again, without asking the store. "
+            "Without this flag there is a journal for each job (sources, destination, store, what is said "
+            "of the objects) in the user's folder for state; s3-upload jobs lists them."
         ),
     ] = None
     no_journal: Annotated[
