@@ -211,6 +211,21 @@ def test_jobs_lists_shows_resumes_and_prunes(
     assert run(server, "jobs").stdout.startswith("no jobs")
 
 
+def test_a_job_in_a_folder_whose_name_is_no_unicode_is_shown_and_resumed(
+    fault_server: StartFaultServer, src: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, folder = fault_server(), src / os.fsdecode(b"\xff")
+    folder.mkdir()
+    put(folder / "a", b"a")
+    monkeypatch.chdir(folder)
+    assert run(server, ".", "s3://bucket/p").returncode == 0
+    put(folder / "b", b"b")
+    monkeypatch.chdir("/")
+    name = run(server, "jobs").stdout.split()[0]
+    assert "\\xff\n" in run(server, "jobs", "show", name).stdout
+    assert run(server, "jobs", "resume", name).stdout.startswith("uploaded 1 file")
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

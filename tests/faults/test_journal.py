@@ -86,6 +86,19 @@ def test_what_is_done_and_unchanged_is_not_asked_for_again(
     assert f"20 files were uploaded by earlier runs (journal: {journal})" in summary.notes
 
 
+def test_names_that_are_no_unicode_end_no_journal(fault_server: StartFaultServer, tmp_path: Path) -> None:
+    """Neither a key, which no store takes, nor the path of a file that has another key."""
+    server, journal = fault_server(), tmp_path / "journal"
+    folder = tmp_path / os.fsdecode(b"\xff")
+    files = tree(folder, SMALL)
+    bad = ObjectSource.file(folder / "1.txt", os.fsdecode(b"\xff.txt"))
+    assert journaled(server, [bad, *files], journal).uploaded == 20
+    asked = len(server.requests)
+    again = journaled(server, [bad, *files], journal)
+    assert (again.uploaded, len(again.failed), len(server.requests)) == (0, 1, asked)
+    assert not any("has stopped" in note for note in again.notes)
+
+
 @pytest.mark.parametrize("how", ["another size", "another time"])
 def test_a_file_that_has_changed_goes_again(fault_server: StartFaultServer, tmp_path: Path, how: str) -> None:
     server, journal = fault_server(), tmp_path / "journal"
@@ -256,6 +269,22 @@ def test_a_file_in_parts_goes_on_where_it_was_broken_off(
     assert server.model.uploads == {}
     assert any(note.startswith("went on with an upload in parts") for note in summary.notes)
     assert journaled(server, files, journal).uploaded == 0
+
+
+def test_a_file_in_parts_of_which_something_else_is_said_now_begins_again(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """Its storage class and encryption are those that were said when the upload was created."""
+    server = fault_server([Rule(Stall(), query={"partNumber": "3"}, nth=1)])
+    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    broken_off(server, files, journal, after="partNumber=2")
+    before, said = len(server.requests), Guess(RequestFields(storage_class="GLACIER"))
+    journaled(server, files, journal, default_request=said)
+    assert set(parts_sent(server, before)) == {1, 2, 3, 4, 5}
+    [created] = [r for r in server.requests[before:] if r.method == "POST" and "?uploads" in r.target]
+    assert created.headers["x-amz-storage-class"] == "GLACIER"
+    assert stored(server) == {"big": BIG}
+    assert server.model.uploads == {}
 
 
 def test_a_part_that_the_store_lost_meanwhile_is_sent_again(

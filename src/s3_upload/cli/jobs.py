@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -80,7 +81,7 @@ def show(name: str) -> int:
         about = job.about
         for title, text in (
             ("command", _shown(about.get(COMMAND, ""))),
-            ("in", about.get(CWD, "")),
+            ("in", _folder_of(about)),
             ("store", about.get(ENDPOINT, "")),
             ("done", f"{job.tally.done:,} files, {show_bytes(job.tally.done_bytes)}"),
             ("journal", str(path)),
@@ -109,9 +110,9 @@ def resume(name: str) -> int:
         shown = _shown(about[COMMAND])
         raise UsageError(f"jobs resume {name}: its command has a secret, which is not kept: type it: {shown}")
     try:
-        os.chdir(about.get(CWD, "."))
+        os.chdir(_folder_of(about))
     except OSError as error:
-        raise UsageError(f"jobs resume {name}: {about.get(CWD)}: {error.strerror}") from error
+        raise UsageError(f"jobs resume {name}: {_folder_of(about)}: {error.strerror}") from error
     command = [sys.executable, "-m", "s3_upload", *words]
     # On Windows exec would leave the shell without the one it waits for.
     if os.name != "nt":
@@ -163,6 +164,10 @@ def _path_of(name: str) -> Path:
 
 def _opened(path: Path) -> JournalFile:
     return JournalFile(str(path))
+
+
+def _folder_of(about: Mapping[str, str]) -> str:
+    return str(json.loads(about.get(CWD, '"."')))
 
 
 def _shown(command: str) -> str:

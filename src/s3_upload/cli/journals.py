@@ -58,7 +58,7 @@ def journal_for(
         SOURCES: ", ".join(map(utf8_of, paths)),
         URL: url,
         ENDPOINT: endpoint,
-        CWD: utf8_of(os.getcwd()),  # noqa: PTH109 - a text
+        CWD: json.dumps(utf8_of(os.getcwd())),  # noqa: PTH109 - a text, which may be no Unicode
         COMMAND: json.dumps(without_secrets(sys.argv[1:])),
         "said": _digest(repr(options.objects)),
     }

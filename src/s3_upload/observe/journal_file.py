@@ -5,6 +5,7 @@ Rules:
 * What is written is in the file when the call returns: who kills this process loses nothing of it.  A machine
   that loses its power may lose the last moments; what the store has of them is found out again.
 * One process has the file, as long as it is open.  Another one is told so at once.
+* A name that is no Unicode is kept with its bytes escaped (`\\xff`): neither SQLite nor MessagePack has it.
 * A file that is damaged, or of another version of this program, is put aside under another name, and an empty
   one takes its place.  A file that is no journal is left alone, and refused.
 
@@ -41,6 +42,7 @@ from s3_upload.observe.journal_rows import (
     Tally,
     UploadRow,
 )
+from s3_upload.text import unicode_of
 
 APPLICATION_ID = 0x73337570
 """ "s3up", in the file's head: it is a journal."""
@@ -161,13 +163,16 @@ class JournalFile:
     def set_about(self, about: Mapping[str, str]) -> None:
         """Says what the job is; what was said before of other things stays."""
         with self._writing() as connection:
-            connection.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about.items())
+            kept = [(name, unicode_of(value)) for name, value in about.items()]
+            connection.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", kept)
 
     def forget_objects(self) -> None:
-        """Nothing is done; what the store has of files in parts stays known."""
+        """Nothing is done. What the store has of files in parts stays known, and is gone on with no more."""
         with self._writing() as connection:
             connection.execute("DELETE FROM objects")
             connection.execute("DELETE FROM log")
+            # Parts of no size: nobody adds to them, and who looks for them aborts them.
+            connection.execute("UPDATE uploads SET part_size = 0")
 
     def begin_creating(self, key: str) -> None:
         """From now on the store may have an upload of that key of which nothing else is known."""

@@ -45,6 +45,7 @@ from s3_upload.observe.journal_rows import (
 from s3_upload.report import SKIPPED, SUCCESS
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import Entry, PlainFiles
+from s3_upload.text import unicode_of
 from s3_upload.threads import DaemonThreads
 
 WRITE_EVERY_S = 0.02
@@ -66,7 +67,8 @@ class JournalOfRun:
     """An open journal, to be closed. `before`: see `Before`.
 
     `about["destination"]` has to be that of the runs before; where `about["said"]`, what is said of objects
-    beside their bytes, has changed, all are sent again.
+    beside their bytes, has changed, all are sent again, those in parts from their first one: the store goes
+    by what was said when an upload was created.
     """
 
     def __init__(self, file: JournalFile, about: Mapping[str, str]) -> None:
@@ -179,7 +181,7 @@ class JournalOfRun:
             raise ConfigError(f"{self.path}: is the journal of another job, to {there}: give another name")
         about = {"said": "", **about}
         self._known = self._file.has_objects()
-        if self._known and was.get("said", "") != about.get("said", ""):
+        if was and was.get("said", "") != about["said"]:
             self._file.forget_objects()
             self._known = False
         self._file.set_about({**about, TOTAL: TOTAL_UNKNOWN, LAST_RUN: f"{time.time():.0f}"})
@@ -221,7 +223,8 @@ class JournalOfRun:
         """What it says of the object of that key, if that is done and the file still is what was sent."""
         try:
             found = self._file.state_of(key)
-        except sqlite3.Error:  # it is closed, or has come to harm since
+        # It is closed, or has come to harm since; or the key is no Unicode, and no object has it.
+        except (sqlite3.Error, UnicodeEncodeError):
             return None
         return found if found is not None and _is_same(found, path) else None
 
@@ -234,7 +237,7 @@ class JournalOfRun:
                 # An `ObjectRow`, as a plain tuple: there are many, and each is only written.
                 self._objects.append(
                     (
-                        report.key, report.source, report.bytes, report.mtime_ns, DONE,
+                        report.key, unicode_of(report.source), report.bytes, report.mtime_ns, DONE,
                         report.etag, report.checksum_algorithm, report.checksum, "",
                     )
                 )  # fmt: skip
@@ -242,8 +245,9 @@ class JournalOfRun:
                     self._in_parts.discard(report.key)
                     self._ended.append(report.key)
             elif report.outcome != SKIPPED:
-                why = str(report.error or report.reason or report.outcome)
-                self._objects.append(ObjectRow(report.key, report.source, report.bytes, 0, FAILED, why=why))
+                key, source = unicode_of(report.key), unicode_of(report.source)
+                why = unicode_of(str(report.error or report.reason or report.outcome))
+                self._objects.append(ObjectRow(key, source, report.bytes, 0, FAILED, why=why))
         elif type(event) is UploadCreated:
             self._in_parts.add(event.key)
             self._uploads.append(
@@ -281,7 +285,8 @@ class JournalOfRun:
             if (objects or uploads or parts or ended) and not self._problem:
                 try:
                     self._file.write(objects, uploads, parts, ended)
-                except sqlite3.Error as error:
+                # Whatever it is: who waits for room would wait for ever.
+                except Exception as error:
                     self._problem = f"{error}; what is uploaded from now on is not in it"
 
 
@@ -291,7 +296,7 @@ def _is_same(found: tuple[str, int, int, str], path: str) -> bool:
     if state != DONE or not mtime_ns:
         return False
     # The same, written otherwise ("a" and "./a"): dots are taken out, links stay links.
-    if was_at != path and os.path.normpath(was_at) != os.path.normpath(path):
+    if was_at != path and os.path.normpath(was_at) != os.path.normpath(unicode_of(path)):
         return False
     try:
         info = os.stat(path)  # noqa: PTH116 - of a million files, a Path each is dear
