@@ -37,7 +37,7 @@ def job_of(endpoint: str, bucket: str, default_request: object) -> dict[str, str
 class Journaled(msgspec.Struct, frozen=True):
     """A run's files, callables and events, with what a journal adds to them; `resume`: what it goes on with.
 
-    `journal`: None for none.
+    `journal`: None for none; `unkept`: why none is kept that was to be.
     """
 
     files: Sources
@@ -45,10 +45,13 @@ class Journaled(msgspec.Struct, frozen=True):
     events: Events
     resume: Resume | None = None
     journal: JournalOfRun | None = None
+    unkept: str = ""
 
     def noted(self, summary: UploadSummary) -> UploadSummary:
         """What there is to say of the journal, which is closed by now, is said, too."""
         notes = () if self.journal is None else self.journal.notes
+        if self.unkept:
+            notes = (f"no journal is kept, so another run begins from zero: {self.unkept}",)
         return msgspec.structs.replace(summary, notes=(*summary.notes, *notes))
 
 
@@ -61,20 +64,23 @@ async def journaled(
     resume_multipart: bool,
 ) -> AsyncIterator[Journaled]:
     """Within, `run` goes with the journal. Raises `ConfigError` and `TypeError`."""
+    without = msgspec.structs.replace(run, resume=Resume(None, asks_store=True) if resume_multipart else None)
     if given is None:
-        resume = Resume(None, asks_store=True) if resume_multipart else None
-        yield msgspec.structs.replace(run, resume=resume)
+        yield without
         return
-    kept = run
+    kept, handle = run, journal_of(given)
     try:
-        async with _opened(journal_of(given), about) as journal:
-            kept = Journaled(
-                journal.left(run.files),
-                run.progress,
-                Events([Listening(run.events.tell, run.events.kinds), journal.listening]),
-                Resume(journal, resume_multipart),
-                journal,
-            )
+        async with _opened(handle, about) as journal:
+            if journal is None:
+                kept = msgspec.structs.replace(without, unkept=handle.unkept)
+            else:
+                kept = Journaled(
+                    journal.left(run.files),
+                    run.progress,
+                    Events([Listening(run.events.tell, run.events.kinds), journal.listening]),
+                    Resume(journal, resume_multipart),
+                    journal,
+                )
             yield kept
     except BaseException as error:
         summary = summary_of(error)
@@ -84,14 +90,15 @@ async def journaled(
 
 
 @asynccontextmanager
-async def _opened(journal: Journal, about: Mapping[str, str]) -> AsyncIterator[JournalOfRun]:
-    """Opened and closed in a thread, where SQLite may wait for its disk."""
+async def _opened(journal: Journal, about: Mapping[str, str]) -> AsyncIterator[JournalOfRun | None]:
+    """Opened and closed in a thread, where SQLite may wait for its disk. None where none can be kept."""
     threads = DaemonThreads(1, "s3-upload-journal")
-    opened: list[JournalOfRun] = []
+    opened: list[JournalOfRun | None] = []
 
     def close() -> None:
         for each in opened:
-            each.close()
+            if each is not None:
+                each.close()
 
     try:
         await threads.call(lambda: opened.append(begin(journal, about)))

@@ -170,7 +170,9 @@ def test_an_async_iterable_of_sources_is_resumed_too(fault_server: StartFaultSer
 def test_a_journal_that_another_run_has_is_refused(fault_server: StartFaultServer, tmp_path: Path) -> None:
     server, journal = fault_server(), tmp_path / "journal"
     files = tree(tmp_path / "files", SMALL)
-    with begin(Journal(journal), {}), pytest.raises(ConfigError, match="at work with this journal"):
+    of_run = begin(Journal(journal), {})
+    assert of_run is not None
+    with of_run, pytest.raises(ConfigError, match="at work with this journal"):
         journaled(server, files, journal)
     assert server.requests == []
 
@@ -232,6 +234,25 @@ def test_a_journal_whose_disk_is_full_ends_and_says_so_and_the_run_goes_on(
     assert summary.uploaded == 400
     [note] = [note for note in summary.notes if "journal" in note]
     assert "has stopped: database or disk is full" in note
+
+
+@pytest.mark.parametrize("is_optional", [True, False])
+def test_a_disk_that_is_full_before_it_begins_ends_only_a_run_that_was_to_have_a_journal(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_optional: bool
+) -> None:
+    def full(*_: Any) -> Any:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    server, files = fault_server(), tree(tmp_path / "files", SMALL)
+    monkeypatch.setattr(journal_file.JournalFile, "set_about", full)
+    handle = Journal(tmp_path / "journal", is_optional=is_optional)
+    if is_optional:
+        summary = upload(server, files, journal=handle)
+        assert stored(server) == SMALL
+        assert any("no journal is kept" in note and "disk is full" in note for note in summary.notes)
+    else:
+        with pytest.raises(ConfigError, match="disk is full"):
+            upload(server, files, journal=handle)
 
 
 class _Full(journal_file.JournalFile):

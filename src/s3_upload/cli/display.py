@@ -98,6 +98,11 @@ class Display:
 
         return Schedule()
 
+    @property
+    def kept(self) -> Journal | None:
+        """The journal, once a run has begun with it."""
+        return self.journal if self.journal is not None and self.journal.of_run is not None else None
+
     def shows_what_is_left_by(self, journal: Journal | None) -> None:
         """What earlier runs did, by `journal`, does not count."""
         self.journal = journal

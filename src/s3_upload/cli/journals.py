@@ -78,7 +78,7 @@ def journal_for(
         why = getattr(error, "strerror", None) or error
         tell(f"no journal is kept, so another run sends everything again: {why}")
         return None
-    return Journal(where / (_digest(name) + SUFFIX), about)
+    return Journal(where / (_digest(name) + SUFFIX), about, is_optional=True)
 
 
 def how_to_go_on(journal: Journal) -> str:

@@ -121,12 +121,12 @@ def run(job: Job) -> int:
                 signal.signal(number, end_at_once)
             from s3_upload.screen.words import interrupted
 
-            keeps, status = job.display.journal is not None, job.display.stands(job.rendering.fold.counts)
+            keeps, status = job.display.kept is not None, job.display.stands(job.rendering.fold.counts)
             note(f"s3-upload: {interrupted(status, keeps=keeps)}")
-            if job.display.journal is not None:
+            if job.display.kept is not None:
                 from s3_upload.cli.journals import how_to_go_on
 
-                note(printable(f"s3-upload: {how_to_go_on(job.display.journal)}"))
+                note(printable(f"s3-upload: {how_to_go_on(job.display.kept)}"))
             with suppress(StdoutError):
                 job.rendering.break_off(error, time.monotonic() - began_s)
                 if not flush(LAST_WORDS_S):
@@ -153,7 +153,7 @@ def _upload_and_tell(job: Job, began_s: float) -> None:
     flush()
     if job.page is not None:
         job.page.history.end(summary)
-    if job.display.journal is not None and not summary.sources and summary.notes:
+    if job.display.kept is not None and not summary.sources and summary.notes:
         job.rendering.nothing = f"nothing is left to upload: {summary.notes[0]}"
     try:
         job.rendering.finish(summary, _ending(summary, job.options))

@@ -21,13 +21,23 @@ class Journal:
 
         upload("photos", "s3://my-bucket/holidays", journal="holidays.journal")
 
-    `about`: what is to be known of the job beside it.  Raises `TypeError` for what is no path.
+    `about`: what is to be known of the job beside it.  `is_optional`: where none can be kept (on a full disk)
+    the run goes without, and says so.  Raises `TypeError` for what is no path.
     """
 
-    def __init__(self, path: str | os.PathLike[str], about: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        about: Mapping[str, str] | None = None,
+        *,
+        is_optional: bool = False,
+    ) -> None:
         must_be("path", path, (str, os.PathLike), "str or os.PathLike")
         self.path = os.fspath(path)
         self.about = about or {}
+        self.is_optional = is_optional
+        self.unkept = ""
+        """Why none is kept."""
         self.of_run: JournalOfRun | None = None
         """That of the last run which began."""
 
@@ -40,17 +50,22 @@ def journal_of(given: Journal | str | os.PathLike[str]) -> Journal:
     return given if isinstance(given, Journal) else Journal(given)
 
 
-def begin(journal: Journal, about: Mapping[str, str]) -> JournalOfRun:
-    """Opens it for one run. `about`: what the job is.
+def begin(journal: Journal, about: Mapping[str, str]) -> JournalOfRun | None:
+    """Opens it for one run. `about`: what the job is. None where it is optional, and cannot be kept.
 
     Raises `ConfigError` where another process has it, where it is that of another job, and for a file
     that is no journal.
     """
     # Here: SQLite takes time to load, and few runs need it.
-    from s3_upload.observe.journal_file import JournalFile
+    from s3_upload.observe.journal_file import JournalFile, UnwritableError
     from s3_upload.observe.journal_of_run import JournalOfRun
 
-    journal.of_run = JournalOfRun(JournalFile(journal.path), {**journal.about, **about})
+    try:
+        journal.of_run = JournalOfRun(JournalFile(journal.path), {**journal.about, **about})
+    except UnwritableError as error:
+        if not journal.is_optional:
+            raise
+        journal.of_run, journal.unkept = None, str(error)
     return journal.of_run
 
 

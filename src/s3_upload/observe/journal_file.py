@@ -82,10 +82,14 @@ class InUseError(ConfigError):
     """Another process has the journal."""
 
 
+class UnwritableError(ConfigError):
+    """No journal can be kept there: a full disk, say."""
+
+
 class JournalFile:
     """An open journal. `aside`: where a file was put that could not be used; "" where there was none.
 
-    Raises `ConfigError` for what is no journal or cannot be opened, and `InUseError`.
+    Raises `ConfigError` for what is no journal, `UnwritableError` and `InUseError`.
     """
 
     def __init__(self, path: str) -> None:
@@ -98,7 +102,11 @@ class JournalFile:
                 raise InUseError(f"{path}: another run of this process is at work with this journal")
             self._connection = self._opened(path)
             _open_here.add(self._real_path)
-        self.sort_in()
+        try:
+            self.sort_in()
+        except sqlite3.Error as error:
+            self.close()
+            raise _unwritable(path, error) from error
 
     def close(self) -> None:
         """The end of the file has all that was written, and nobody has it any more."""
@@ -246,10 +254,10 @@ class JournalFile:
             if _is_busy(error):
                 raise InUseError(f"{path}: another s3-upload is at work with this journal") from None
             if not _is_damage(error):
-                raise ConfigError(f"{path}: the journal cannot be opened: {error}") from error
+                raise _unwritable(path, error) from error
             self.aside = _put_aside(path, "damaged")
         except OSError as error:
-            raise ConfigError(f"{path}: the journal cannot be opened: {error.strerror}") from error
+            raise _unwritable(path, error.strerror) from error
         return self._connected(path)
 
     def _connected(self, path: str) -> sqlite3.Connection:
@@ -283,6 +291,10 @@ class JournalFile:
 
 class _UnusableError(Exception):
     """A journal, but none that can be used; why, as a part of a file's name."""
+
+
+def _unwritable(path: str, why: object) -> UnwritableError:
+    return UnwritableError(f"{path}: the journal cannot be opened: {why}")
 
 
 def _is_busy(error: sqlite3.DatabaseError) -> bool:

@@ -29,7 +29,7 @@ import msgspec
 
 from s3_upload.errors import ConfigError
 from s3_upload.observe.events import Event, Listening, ObjectEnded, PartStored, UploadCreated
-from s3_upload.observe.journal_file import JournalFile
+from s3_upload.observe.journal_file import JournalFile, UnwritableError
 from s3_upload.observe.journal_rows import (
     DONE,
     FAILED,
@@ -86,6 +86,9 @@ class JournalOfRun:
         self._seen, self._walk_ended = 0, False
         try:
             self._in_parts = self._begin(about)
+        except sqlite3.Error as error:
+            file.close()
+            raise UnwritableError(f"{self.path}: the journal cannot be written: {error}") from error
         except BaseException:
             file.close()
             raise
@@ -160,7 +163,10 @@ class JournalOfRun:
 
     def known_uploads(self, key: str) -> KnownUploads:
         """What earlier runs left of the object of that key."""
-        return self._file.known_uploads(key)
+        try:
+            return self._file.known_uploads(key)
+        except sqlite3.Error:  # the file has come to harm since, and what it knew is lost
+            return KnownUploads(())
 
     def begin_creating(self, key: str) -> None:
         """An upload of that key is asked for in a moment."""
