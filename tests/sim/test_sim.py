@@ -53,8 +53,9 @@ def test_parts_that_come_after_the_abort_of_a_stopped_run_are_aborted_too() -> N
     """Where the program could know of them: some come after its last look."""
     late = left = 0
     for seed in range(30, 60):
-        slow = StoreSpec(service_s=0.3, sigma=1.0)
-        world = dataclasses.replace(calm_world(), seed=seed, store=slow, kill_step=30 + 3 * seed)
+        slow, calm = StoreSpec(service_s=0.3, sigma=1.0), calm_world()
+        at_once = dataclasses.replace(calm.config, grace_s=0.0)
+        world = dataclasses.replace(calm, seed=seed, config=at_once, store=slow, kill_step=30 + 3 * seed)
         outcome = run_world(world)
         assert violations(outcome) == []
         late += outcome.injected["late part"]

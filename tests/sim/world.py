@@ -184,7 +184,8 @@ def random_world(seed: int) -> World:
     return World(
         seed=seed,
         objects=tuple(_objects(rng, end_s)),
-        config=_config(rng),
+        # Of those who are cancelled every other one ends at once.
+        config=dataclasses.replace(_config(rng), grace_s=10.0 if seed % 2 else 0.0),
         addresses=tuple(_addresses(rng, rtt_s, end_s)),
         rates=tuple(rates),
         queue_bytes=max(30_000, int(rate * rng.choice((0.02, 0.1, 0.5)))),

@@ -143,10 +143,10 @@ COMMANDS: list[tuple[str, str]] = [
     ("photos s3://bkt --client-key k", "--client-key: the certificate is missing: give --client-cert"),
     ("photos s3://bkt --embedded photos/store",
      "--embedded photos/store: lies in the source photos: take a directory outside of it"),
-    ("--help tunning", "--help tunning: no such topic (sources, store, output, objects, tuning, all) or flag."
-     " Did you mean tuning?"),
+    ("--help tunning", "--help tunning: no such topic (sources, store, output, objects, journal, tuning, all)"
+     " or flag. Did you mean tuning?"),
     ("photos s3://bkt --help tunning", "--help tunning: no such topic (sources, store, output, objects,"
-     " tuning, all) or flag. Did you mean tuning?"),
+     " journal, tuning, all) or flag. Did you mean tuning?"),
     # "-", which is stdin as a source alone
     ("photos s3://bkt --endpoint-url -",
      "--endpoint-url = '-': must start with http:// or https:// and a host"),
