@@ -465,3 +465,22 @@ def test_without_a_journal_no_unfinished_upload_is_left(
     server = fault_server([Rule(Stall(), query={"partNumber": "3"})])
     broken_off(server, tree(tmp_path / "files", {"big": BIG}), None, after="partNumber=2")
     assert server.model.uploads == {}
+
+
+def test_a_journal_that_has_stopped_leaves_no_upload_that_nobody_knows_of(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(journal_file.JournalFile, "write", full)
+    server = fault_server([Rule(Stall(), query={"partNumber": "3"})])
+    files = tree(tmp_path / "files", {"big": BIG})
+    broken_off(server, files, tmp_path / "journal", after="partNumber=2")
+    assert server.model.uploads == {}
+
+
+def test_to_ask_for_what_is_not_there_is_no_failure(fault_server: StartFaultServer, tmp_path: Path) -> None:
+    server = fault_server([Rule(s3_error(404, "NoSuchUpload"), method="GET")])
+    summary = upload(server, tree(tmp_path / "files", {"big": BIG}), resume_multipart=True)
+    assert (summary.uploaded, summary.causes) == (1, {})

@@ -123,6 +123,11 @@ class JournalOfRun:
             notes.append(f"the journal {self.path} has stopped: {self._problem}")
         return tuple(notes)
 
+    @property
+    def works(self) -> bool:
+        """Whether what it hears is written."""
+        return not self._problem
+
     def tally(self) -> Tally:
         """What it has, when all that was heard is written."""
         self._flush()

@@ -80,8 +80,14 @@ class Unfinished:
         if self._trying is None or self._trying.done():
             self._trying = asyncio.get_running_loop().create_task(self._try_again())
 
-    async def finish(self) -> list[str]:
-        """At the run's end: aborts all. Returns the keys of those that may be left."""
+    async def finish(self, *, keeps: bool = False) -> list[str]:
+        """At the run's end: aborts all; `keeps`: but for those that the next run can go on with.
+
+        Returns the keys of those that may be left.
+        """
+        if not keeps:
+            self._open += self._resumable
+            self._resumable.clear()
         # What is being tried is still among those left, and is tried with all of them.
         if self._trying is not None:
             self._trying.cancel()

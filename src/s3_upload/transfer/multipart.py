@@ -254,7 +254,9 @@ class MultipartUpload:
 
     def _is_kept(self, given_up: GivenUp) -> bool:
         """Whether the next run is to go on with it: what failed was not its own fault."""
-        return bool(self._stored) and given_up.remedy is Remedy.NONE and given_up.error.kind.retried
+        resumption = self._tools.resumption
+        keeps = resumption is not None and resumption.keeps and bool(self._stored)
+        return keeps and given_up.remedy is Remedy.NONE and given_up.error.kind.retried
 
     def _another_way(self, given_up: GivenUp) -> GivenUp:
         """The same, with what else may help: of the parts, all that were under way are taken or refused."""

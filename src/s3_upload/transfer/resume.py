@@ -56,8 +56,10 @@ CLOCK_ERROR_S = 900.0
 
 
 class UploadsBefore(Protocol):
-    """What is known of earlier runs. Blocking."""
+    """What is known of earlier runs. Blocking. `works`: whether what this one does is known to the next."""
 
+    @property
+    def works(self) -> bool: ...
     def known_uploads(self, key: str) -> KnownUploads: ...
     def begin_creating(self, key: str) -> None: ...
     def end_upload(self, upload_id: str) -> None: ...
@@ -100,6 +102,11 @@ class Resumption:
         self._asks_store = resume.asks_store
         self._sides = _Sides(reader, offload, memory, requests, unfinished)
         self.uploads = self.bytes = 0
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the next run will find what this one leaves unfinished."""
+        return self._asks_store or (self._before is not None and self._before.works)
 
     def notes(self, kept: int) -> list[str]:
         """What there is to say of it; `kept`: uploads that are left for the next run."""
@@ -279,8 +286,10 @@ class _Search:
                 self._operation, name=LIST_PARTS, upload_id=upload_id, part_number=behind, checksum=None
             )
             try:
-                answer = await self._sides.requests.make(Request(self._record, listing))
+                answer = await self._sides.requests.make(Request(self._record, listing, may_be_missing=True))
             except GivenUp:
+                return None
+            if answer.status == 404:
                 return None
             page = listed_parts(answer)
             parts |= page.parts
@@ -294,7 +303,8 @@ class _Search:
             self._operation, name=LIST_MULTIPART_UPLOADS, page=Page(prefix=self._record.key), checksum=None
         )
         try:
-            answer = await self._sides.requests.make(Request(self._record, listing))
+            # Some stores have no list where nothing was ever sent in parts.
+            answer = await self._sides.requests.make(Request(self._record, listing, may_be_missing=True))
         except GivenUp:
             return ()
         found = [upload for upload in listed_uploads(answer).uploads if upload.key == self._record.key]

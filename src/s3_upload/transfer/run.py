@@ -289,6 +289,7 @@ class Run:
         await self._tasks.close()
         await self._delivery.close()
         self._sending.watchdog.close()
-        left = await self._unfinished.finish()
+        resumption = self._resumption
+        left = await self._unfinished.finish(keeps=resumption is not None and resumption.keeps)
         if left:
             self._sending.verdicts.notes.left_over(left)
