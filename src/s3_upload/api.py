@@ -149,12 +149,12 @@ async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
         client.enter_loop()
     config = config or UploadConfig()
     controls = controls_for(config, getattr(client, "open_connections", 0))
-    plain = Journaled(files, progress, events_for(events, log_lines()))
+    plain = Journaled(files, events_for(events, log_lines()))
     about = job_of(client.endpoint, bucket, default_request)
     async with journaled(journal, about, plain, resume_multipart=resume_multipart) as given:
         with closing(real_runtime(config)) as runtime:
             summary = await run_upload(
-                client, bucket, given.files, config=config, progress=given.progress,
+                client, bucket, given.files, config=config, progress=progress,
                 default_request=default_request, controls=controls, runtime=runtime, pace=pace,
                 notice=notice, events=given.events, resume=given.resume,
             )  # fmt: skip

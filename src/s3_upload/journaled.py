@@ -13,12 +13,11 @@ import msgspec
 
 from s3_upload.errors import attach_summary, summary_of
 from s3_upload.observe.events import Events, Listening
-from s3_upload.observe.journal import Journal, begin, journal_of
+from s3_upload.observe.journal import Journal, begin, journal_of, no_journal
 from s3_upload.report import UploadSummary
 from s3_upload.sources.content_type import Guess
 from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.guard import undisturbed
-from s3_upload.transfer.progress import Progress
 from s3_upload.transfer.pulling import Sources
 from s3_upload.transfer.resume import Resume
 
@@ -35,13 +34,12 @@ def job_of(endpoint: str, bucket: str, default_request: object) -> dict[str, str
 
 
 class Journaled(msgspec.Struct, frozen=True):
-    """A run's files, callables and events, with what a journal adds to them; `resume`: what it goes on with.
+    """A run's files and events, with what a journal adds to them; `resume`: what it goes on with.
 
     `journal`: None for none; `unkept`: why none is kept that was to be.
     """
 
     files: Sources
-    progress: Progress | None
     events: Events
     resume: Resume | None = None
     journal: JournalOfRun | None = None
@@ -51,7 +49,7 @@ class Journaled(msgspec.Struct, frozen=True):
         """What there is to say of the journal, which is closed by now, is said, too."""
         notes = () if self.journal is None else self.journal.notes
         if self.unkept:
-            notes = (f"no journal is kept, so another run begins from zero: {self.unkept}",)
+            notes = (no_journal(self.unkept),)
         return msgspec.structs.replace(summary, notes=(*summary.notes, *notes))
 
 
@@ -76,7 +74,6 @@ async def journaled(
             else:
                 kept = Journaled(
                     journal.left(run.files),
-                    run.progress,
                     Events([Listening(run.events.tell, run.events.kinds), journal.listening]),
                     Resume(journal, resume_multipart),
                     journal,

@@ -63,6 +63,14 @@ def broken_off(server: FaultServer, files: Any, path: Path | None, *, after: str
     run(server, main)
 
 
+def half_sent(fault_server: StartFaultServer, tmp_path: Path) -> tuple[FaultServer, list[ObjectSource], Path]:
+    """A file in five parts, of which the store has two or three; and the journal that knows of them."""
+    server = fault_server([Rule(Stall(), query={"partNumber": "4"}, nth=1)])
+    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    broken_off(server, files, journal, after="partNumber=3")
+    return server, files, journal
+
+
 def parts_sent(server: FaultServer, behind: int = 0) -> list[int]:
     sent = [
         request for request in server.requests[behind:] if request.part_number and request.method == "PUT"
@@ -311,9 +319,7 @@ def test_a_file_in_parts_of_which_something_else_is_said_now_begins_again(
 def test_a_part_that_the_store_lost_meanwhile_is_sent_again(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
-    server = fault_server([Rule(Stall(), query={"partNumber": "4"}, nth=1)])
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
-    broken_off(server, files, journal, after="partNumber=3")
+    server, files, journal = half_sent(fault_server, tmp_path)
     [upload_] = server.model.uploads.values()
     lost = min(upload_.parts)
     del upload_.parts[lost]
@@ -327,9 +333,7 @@ def test_another_version_of_the_file_is_not_mixed_with_the_first(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
     """Of the same size: the parts are read and compared, and those that differ are sent."""
-    server = fault_server([Rule(Stall(), query={"partNumber": "4"}, nth=1)])
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
-    broken_off(server, files, journal, after="partNumber=3")
+    server, files, journal = half_sent(fault_server, tmp_path)
     changed = b"!" + BIG[1:]
     (tmp_path / "files" / "big").write_bytes(changed)
     before = len(server.requests)
@@ -342,9 +346,7 @@ def test_another_version_of_the_file_is_not_mixed_with_the_first(
 def test_an_upload_of_a_file_that_has_another_size_now_is_aborted(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
-    server = fault_server([Rule(Stall(), query={"partNumber": "4"}, nth=1)])
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
-    broken_off(server, files, journal, after="partNumber=3")
+    server, files, journal = half_sent(fault_server, tmp_path)
     (tmp_path / "files" / "big").write_bytes(BIG + b"more")
     journaled(server, files, journal)
     assert stored(server) == {"big": BIG + b"more"}
@@ -354,9 +356,7 @@ def test_an_upload_of_a_file_that_has_another_size_now_is_aborted(
 def test_an_upload_that_the_store_has_ended_meanwhile_begins_again(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
-    server = fault_server([Rule(Stall(), query={"partNumber": "4"}, nth=1)])
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
-    broken_off(server, files, journal, after="partNumber=3")
+    server, files, journal = half_sent(fault_server, tmp_path)
     server.model.uploads.clear()
     assert journaled(server, files, journal).uploaded == 1
     assert stored(server) == {"big": BIG}
@@ -365,9 +365,7 @@ def test_an_upload_that_the_store_has_ended_meanwhile_begins_again(
 def test_who_may_not_list_parts_uploads_from_the_beginning(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
-    server = fault_server([Rule(Stall(), query={"partNumber": "4"}, nth=1)])
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
-    broken_off(server, files, journal, after="partNumber=3")
+    server, files, journal = half_sent(fault_server, tmp_path)
     server.set_script([Rule(s3_error(403, "AccessDenied"), method="GET")])
     assert journaled(server, files, journal).uploaded == 1
     assert stored(server) == {"big": BIG}

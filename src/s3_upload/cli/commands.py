@@ -52,6 +52,12 @@ app = App(
 )
 
 Options = Annotated[UploadOptions, Parameter(name="*")]
+Compared = Annotated[
+    str,
+    Parameter(
+        name="SRC... DEST", help="Files and directories; what they are compared with: s3://BUCKET/PREFIX."
+    ),
+]
 _NO_FLAGS = UploadOptions()
 _NO_STORE = StoreOptions()
 _AS_AWS = CompareOptions()
@@ -79,18 +85,14 @@ def upload(
 
 @app.command
 def sync(
-    *words: Annotated[
-        str, Parameter(name="SRC... DEST", help="Files and directories; where to: s3://BUCKET/PREFIX.")
-    ],
+    *words: Compared,
     how: Annotated[CompareOptions, Parameter(name="*")] = _AS_AWS,
     options: Options = _NO_FLAGS,
 ) -> int:
     """Upload only what is missing or different. Nothing is ever deleted."""
     from s3_upload.cli.comparing import sync_with
 
-    paths, destination = split_words(words, command_names())
-    if STDIN in paths:
-        raise UsageError("-: what comes in by stdin cannot be compared: give files or directories")
+    paths, destination = _compared_paths(words)
     return session.run(
         _paths_job(paths, destination, words[-1], options, sync_with(destination, how, options))
     )
@@ -98,23 +100,27 @@ def sync(
 
 @app.command
 def verify(
-    *words: Annotated[
-        str, Parameter(name="SRC... DEST", help="Files and directories; where they are: s3://BUCKET/PREFIX.")
-    ],
+    *words: Compared,
     how: Annotated[VerifyOptions, Parameter(name="*")] = _ALL_OF_IT,
     options: Options = _NO_FLAGS,
 ) -> int:
     """Compare what is in the bucket with the sources, and upload nothing."""
     from s3_upload.cli.verifying import verify as compare
 
-    paths, destination = split_words(words, command_names())
-    if STDIN in paths:
-        raise UsageError("-: what comes in by stdin cannot be compared: give files or directories")
+    paths, destination = _compared_paths(words)
     _check_embedded(options, paths)
     if options.output.json:
         require_stdout("--json")
     mapped = Mapped(paths, destination, in_order_of_keys(options.choice()))
     return compare(_found(mapped.files)[0], destination, how, options)
+
+
+def _compared_paths(words: Sequence[str]) -> tuple[list[str], Destination]:
+    """Raises `UsageError`."""
+    paths, destination = split_words(words, command_names())
+    if STDIN in paths:
+        raise UsageError("-: what comes in by stdin cannot be compared: give files or directories")
+    return paths, destination
 
 
 def _paths_job(

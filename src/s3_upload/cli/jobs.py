@@ -75,7 +75,7 @@ def tell_all() -> int:
 def show(name: str) -> int:
     """All that is known of one. Raises `UsageError`."""
     path = _path_of(name)
-    with closing(_opened(path)) as file:
+    with closing(JournalFile(str(path))) as file:
         job = _Job(path, file.about(), file.tally())
         emit(printable(job.line()))
         about = job.about
@@ -98,7 +98,7 @@ def show(name: str) -> int:
 def resume(name: str) -> int:
     """Runs the command of a job again, where it was run. Raises `UsageError`."""
     path = _path_of(name)
-    with closing(_opened(path)) as file:
+    with closing(JournalFile(str(path))) as file:
         about = file.about()
     try:
         words = [str(word) for word in json.loads(about.get(COMMAND, "[]"))]
@@ -160,10 +160,6 @@ def _path_of(name: str) -> Path:
         why = "several jobs begin like that" if found else "no such job: s3-upload jobs lists them"
         raise UsageError(f"jobs: {name}: {why}")
     return found[0]
-
-
-def _opened(path: Path) -> JournalFile:
-    return JournalFile(str(path))
 
 
 def _folder_of(about: Mapping[str, str]) -> str:

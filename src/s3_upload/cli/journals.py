@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN
-from s3_upload.observe.journal import Journal
+from s3_upload.observe.journal import Journal, no_journal
 from s3_upload.sources.source import utf8_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def journal_for(
             raise PermissionError(13, os.strerror(13))
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
         why = getattr(error, "strerror", None) or error
-        tell(f"no journal is kept, so another run sends everything again: {why}")
+        tell(no_journal(str(why)))
         return None
     return Journal(where / (_digest(name) + SUFFIX), about, is_optional=True)
 

@@ -50,6 +50,11 @@ def journal_of(given: Journal | str | os.PathLike[str]) -> Journal:
     return given if isinstance(given, Journal) else Journal(given)
 
 
+def no_journal(why: str) -> str:
+    """The note of a run that was to have one."""
+    return f"no journal is kept, so another run sends everything again: {why}"
+
+
 def begin(journal: Journal, about: Mapping[str, str]) -> JournalOfRun | None:
     """Opens it for one run. `about`: what the job is. None where it is optional, and cannot be kept.
 

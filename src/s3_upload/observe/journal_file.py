@@ -39,6 +39,7 @@ from s3_upload.observe.journal_rows import (
     ObjectRow,
     PartRow,
     Row,
+    State,
     Tally,
     UploadRow,
 )
@@ -47,6 +48,10 @@ from s3_upload.text import unicode_of
 APPLICATION_ID = 0x73337570
 """ "s3up", in the file's head: it is a journal."""
 VERSION = 1
+MAX_AHEAD = 1_000
+"""Objects that a `Lookup` reads at a time, at most."""
+END = "\U0010ffff" * 256
+"""Behind all keys: none is longer (1,024 bytes)."""
 
 # A process that closes any descriptor of a file loses its locks on it (fcntl(2)): so none of ours looks at
 # one that another of ours has open.
@@ -120,14 +125,13 @@ class JournalFile:
         """What was said by `set_about`."""
         return dict(self._rows("SELECT name, value FROM about"))
 
-    def state_of(self, key: str) -> tuple[str, int, int, str] | None:
-        """Source, size, mtime_ns and state of the object of that key."""
-        # A million times when a job is run again: no struct is made.
-        with self._lock:
-            found: tuple[str, int, int, str] | None = self._connection.execute(
-                "SELECT source, size, mtime_ns, state FROM objects WHERE key = ?", (key,)
-            ).fetchone()
-        return found
+    def states_from(self, key: str, count: int) -> dict[str, State]:
+        """Those of the first objects from that key on, in the order of keys."""
+        rows = self._rows(
+            "SELECT key, source, size, mtime_ns, state FROM objects WHERE key >= ? ORDER BY key LIMIT ?",
+            (key, count),
+        )
+        return {row[0]: row[1:] for row in rows}
 
     def objects(self, state: str) -> Iterator[ObjectRow]:
         """Those in that state, in the order of their keys."""
@@ -287,6 +291,32 @@ class JournalFile:
             connection.close()
             raise
         return connection
+
+
+class Lookup:
+    """Looks up what a journal says of objects, for one thread.
+
+    Walks come in the order of keys: so it reads ahead, twice as far each time as long as they do, and
+    most need no query of their own.
+    """
+
+    def __init__(self, file: JournalFile) -> None:
+        self._file = file
+        self._ahead = 1
+        self._first = self._last = ""
+        self._states: dict[str, State] = {}
+
+    def state_of(self, key: str) -> State | None:
+        """None where the journal says nothing of it. Raises `sqlite3.Error` and `UnicodeEncodeError`."""
+        if not self._first <= key <= self._last:
+            self._read_from(key)
+        return self._states.get(key)
+
+    def _read_from(self, key: str) -> None:
+        self._ahead = min(2 * self._ahead, MAX_AHEAD) if key > self._last else 1
+        self._states = self._file.states_from(key, self._ahead)
+        is_all = len(self._states) < self._ahead
+        self._first, self._last = key, END if is_all else next(reversed(self._states))
 
 
 class _UnusableError(Exception):

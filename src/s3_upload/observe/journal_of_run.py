@@ -29,7 +29,7 @@ import msgspec
 
 from s3_upload.errors import ConfigError
 from s3_upload.observe.events import Event, Listening, ObjectEnded, PartStored, UploadCreated
-from s3_upload.observe.journal_file import JournalFile, UnwritableError
+from s3_upload.observe.journal_file import JournalFile, Lookup, UnwritableError
 from s3_upload.observe.journal_rows import (
     DONE,
     FAILED,
@@ -39,6 +39,7 @@ from s3_upload.observe.journal_rows import (
     ObjectRow,
     PartRow,
     Row,
+    State,
     Tally,
     UploadRow,
 )
@@ -140,15 +141,16 @@ class JournalOfRun:
 
     def left_of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Those of a walk that are not done; nothing is counted."""
+        lookup = Lookup(self._file)
         for entry in entries:
             if not self._known:
                 yield entry
             elif isinstance(entry, PlainFiles):
                 base, prefix, names = entry
-                left = [name for name in names if not self._knows(prefix + name, base + name)]
+                left = [name for name in names if not _knows(lookup, prefix + name, base + name)]
                 if left:
                     yield PlainFiles(base, prefix, left)
-            elif not (entry.is_file and self._knows(entry.key, entry.path)):
+            elif not (entry.is_file and _knows(lookup, entry.key, entry.path)):
                 yield entry
 
     def close(self) -> None:
@@ -199,45 +201,37 @@ class JournalOfRun:
         return {row.key for row in self._file.uploads()}
 
     def _left(self, files: Iterable[ObjectSource]) -> Iterator[ObjectSource]:
+        lookup = Lookup(self._file)
         for source in files:
             self._seen += 1
             # In a thread, which may wait: no more is begun while the disk is slow.
             while len(self._objects) > MAX_WAITING and not self._problem:
                 time.sleep(WRITE_EVERY_S)
-            if not (self._known and self._is_done(source)):
+            if not (self._known and self._is_done(lookup, source)):
                 yield source
         self._walk_ended = True
 
     async def _left_async(self, files: AsyncIterable[ObjectSource]) -> AsyncIterator[ObjectSource]:
-        threads = DaemonThreads(1, "s3-upload-source")
+        threads, lookup = DaemonThreads(1, "s3-upload-source"), Lookup(self._file)
         try:
             async for source in files:
                 self._seen += 1
                 while len(self._objects) > MAX_WAITING and not self._problem:  # noqa: ASYNC110 - a thread's
                     await asyncio.sleep(WRITE_EVERY_S)
-                if not (self._known and await threads.call(partial(self._is_done, source))):
+                if not (self._known and await threads.call(partial(self._is_done, lookup, source))):
                     yield source
         finally:
             threads.close()
         self._walk_ended = True
 
-    def _is_done(self, source: ObjectSource) -> bool:
+    def _is_done(self, lookup: Lookup, source: ObjectSource) -> bool:
         if not isinstance(source, ObjectSource) or not source.is_file or source.problem or source.skip_reason:
             return False
-        found = self._knows(source.key, source.path)
+        found = _knows(lookup, source.key, source.path)
         if found is None:
             return False
         self.before = Before(self.before.files + 1, self.before.bytes + found[1])
         return True
-
-    def _knows(self, key: str, path: str) -> tuple[str, int, int, str] | None:
-        """What it says of the object of that key, if that is done and the file still is what was sent."""
-        try:
-            found = self._file.state_of(key)
-        # It is closed, or has come to harm since; or the key is no Unicode, and no object has it.
-        except (sqlite3.Error, UnicodeEncodeError):
-            return None
-        return found if found is not None and _is_same(found, path) else None
 
     # --- what is heard -------------------------------------------------------------------------------
 
@@ -301,7 +295,17 @@ class JournalOfRun:
                     self._problem = f"{error}; what is uploaded from now on is not in it"
 
 
-def _is_same(found: tuple[str, int, int, str], path: str) -> bool:
+def _knows(lookup: Lookup, key: str, path: str) -> State | None:
+    """What a journal says of the object of that key, if that is done and the file still is what was sent."""
+    try:
+        found = lookup.state_of(key)
+    # It is closed, or has come to harm since; or the key is no Unicode, and no object has it.
+    except (sqlite3.Error, UnicodeEncodeError):
+        return None
+    return found if found is not None and _is_same(found, path) else None
+
+
+def _is_same(found: State, path: str) -> bool:
     """Whether the file at `path` is done as it is now, by what a journal says of its key."""
     was_at, size, mtime_ns, state = found
     if state != DONE or not mtime_ns:

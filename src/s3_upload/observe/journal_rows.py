@@ -13,6 +13,8 @@ LAST_RUN, TOTAL = "last_run_s", "total"
 came to, "" where it was broken off."""
 
 
+State = tuple[str, int, int, str]
+"""Source, size, mtime_ns and state of an object: a million are looked up when a job is run again."""
 Row = tuple[str, str, int, int, str, str, str, str, str]
 """An `ObjectRow`, or a plain tuple of the same."""
 
