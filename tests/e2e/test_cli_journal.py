@@ -226,6 +226,17 @@ def test_a_job_in_a_folder_whose_name_is_no_unicode_is_shown_and_resumed(
     assert run(server, "jobs", "resume", name).stdout.startswith("uploaded 1 file")
 
 
+def test_a_job_whose_last_failure_is_gone_is_done(fault_server: StartFaultServer, src: Path) -> None:
+    server = fault_server()
+    (src / "dangling").symlink_to("nowhere")
+    assert run(server, "src", "s3://bucket/p").returncode == 1
+    assert "20 done, 0 left, 1 failed" in run(server, "jobs").stdout
+    (src / "dangling").unlink()
+    assert run(server, "src", "s3://bucket/p").returncode == 0
+    assert "20 done, 0 left  src" in run(server, "jobs").stdout
+    assert run(server, "jobs", "prune").stdout.endswith("pruned 1 journal\n")
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

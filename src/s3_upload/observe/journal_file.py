@@ -186,6 +186,11 @@ class JournalFile:
             # Parts of no size: nobody adds to them, and who looks for them aborts them.
             connection.execute("UPDATE uploads SET part_size = 0")
 
+    def forget_failed(self) -> None:
+        """What failed is tried again, where it is still there."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM objects WHERE state = ?", (FAILED,))
+
     def begin_creating(self, key: str) -> None:
         """From now on the store may have an upload of that key of which nothing else is known."""
         with self._writing() as connection:

@@ -197,6 +197,7 @@ class JournalOfRun:
         if was and was.get("said", "") != about["said"]:
             self._file.forget_objects()
             self._known = False
+        self._file.forget_failed()
         self._file.set_about({**about, TOTAL: TOTAL_UNKNOWN, LAST_RUN: f"{time.time():.0f}"})
         return {row.key for row in self._file.uploads()}
 
