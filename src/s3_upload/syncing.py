@@ -93,9 +93,11 @@ async def sync_files(
         print(summary.uploaded, summary.unchanged)
 
     `compare`: what is different. "time": another size, or a file modified after its object was written (as
-    for `aws s3 sync`); "size": another size; "checksum": another size, or other bytes by what the store keeps
-    of the object (its ETag, its checksum), which is not read.  Of what neither proves, size and time decide,
-    and a note in the summary says so.  Nothing is ever deleted.
+    for `aws s3 sync`); "size": another size; "mtime": another size, or another time of modification than that
+    which the object keeps as metadata, as what is uploaded then does (as for rclone); "checksum": another
+    size, or other bytes by what the store keeps of the object (its ETag, its checksum), which is not read.
+    Of what these do not tell, size and time decide, and a note in the summary says so.  Nothing is ever
+    deleted.
 
     Paths are sorted by themselves; an iterable of `ObjectSource` that is no list must come in the order of
     its keys.  A stream is always uploaded.  Other arguments: see `upload`.  Raises what `upload_async` and
@@ -109,7 +111,8 @@ async def sync_files(
     finally:
         threads.close()
     sync = Sync(job.destination, by, job.config, fields=asking_fields(fields))
-    summary = await dataclasses.replace(job, sift=sync.changed, walk=None).run()
+    preserve = job.preserve or sync.keeps_times
+    summary = await dataclasses.replace(job, sift=sync.changed, walk=None, preserve=preserve).run()
     return sync.told(summary)
 
 

@@ -91,3 +91,19 @@ def test_objects_are_read_back(store: Store, bucket: str, tree: Path) -> None:
             assert found == ["="] * len(FILES)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("client_of", [ours, boto3s])
+def test_the_time_that_an_object_keeps_is_compared_to_the_nanosecond(
+    store: Store, bucket: str, tree: Path, client_of: Any
+) -> None:
+    async def main() -> None:
+        async with client_of(store) as client:
+            url = f"s3://{bucket}/p"
+            assert (await sync_files(tree, url, client=client, compare="mtime")).uploaded == len(FILES)
+            assert (await sync_files(tree, url, client=client, compare="mtime")).unchanged == len(FILES)
+            os.utime(tree / "a", ns=(1, 1_500_000_000_000_000_001))
+            again = await sync_files(tree, url, client=client, compare="mtime")
+            assert (again.uploaded, again.unchanged, again.notes) == (1, len(FILES) - 1, ())
+
+    asyncio.run(main())

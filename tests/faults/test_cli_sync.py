@@ -82,6 +82,20 @@ def test_a_dry_run_in_json(server: FaultServer, capsys: pytest.CaptureFixture[st
     assert summary == {"type": "summary", "dryrun": True, "bucket": BUCKET, **counts}
 
 
+def test_by_mtime_what_goes_up_keeps_the_time_of_its_file(
+    server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sync", "src", f"s3://{BUCKET}/p", "--compare", "mtime"]
+    assert main(words) == 0
+    assert sent(server) == ["p/larger", "p/new", "p/newer", "p/smaller"]
+    capsys.readouterr()
+    os.utime("src/new", (THEN_S - 9, THEN_S - 9))
+    assert main([*words, "--dryrun"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == f"(dryrun) upload: src/new to s3://{BUCKET}/p/new (older)"
+    assert "would upload 1 file, 1 B; 4 unchanged" in out[1]
+
+
 def test_the_summary_in_json_counts_what_is_unchanged(
     server: FaultServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -251,6 +251,45 @@ def test_an_object_that_may_not_be_asked_about_is_compared_by_time(
     assert "HeadObject was answered with 403" in summary.notes[0]
 
 
+def test_by_mtime_any_other_time_than_that_which_the_object_keeps_is_sent(
+    fault_server: StartFaultServer, tree: Path
+) -> None:
+    server = fault_server(model=S3Model())
+    assert sync(server, tree, compare="mtime").uploaded == 6
+    assert sync(server, tree, compare="mtime").unchanged == 6
+    write(tree / "a", b"A", THEN_S + 1e-6)
+    write(tree / "d/e", b"E/e", THEN_S - 5)  # an older file was put back
+    assert sync(server, tree, compare="time").unchanged == 6
+    summary = sync(server, tree, compare="mtime")
+    assert summary.uploaded == 2
+    assert summary.unchanged == 4
+    assert summary.notes == ()
+    assert sync(server, tree, compare="mtime").unchanged == 6
+
+
+def test_an_object_that_keeps_no_mtime_is_compared_by_when_it_was_written(
+    fault_server: StartFaultServer, tree: Path
+) -> None:
+    server = fault_server(model=holding(tree))
+    write(tree / "a", b"A", THEN_S + 1)
+    summary = sync(server, tree, compare="mtime")
+    assert summary.uploaded == 1
+    assert summary.unchanged == 5
+    assert summary.notes == (
+        "6 objects were compared by size and time alone: they do not tell the time of modification of their "
+        "files",
+    )
+
+
+def test_by_mtime_bytes_are_compared_by_their_checksum(fault_server: StartFaultServer) -> None:
+    server = fault_server(model=S3Model())
+    sources = [ObjectSource.data(b"same", "k")]
+    assert sync(server, sources, f"s3://{BUCKET}", compare="mtime").uploaded == 1
+    assert sync(server, sources, f"s3://{BUCKET}", compare="mtime").unchanged == 1
+    other = [ObjectSource.data(b"sAme", "k")]
+    assert sync(server, other, f"s3://{BUCKET}", compare="mtime").uploaded == 1
+
+
 def test_a_file_that_goes_away_while_it_is_compared_fails_alone(
     fault_server: StartFaultServer, tree: Path
 ) -> None:
@@ -265,7 +304,7 @@ def test_a_file_that_goes_away_while_it_is_compared_fails_alone(
 
 
 def test_what_cannot_be_compared_by_is_refused(fault_server: StartFaultServer, tree: Path) -> None:
-    with pytest.raises(ConfigError, match=r"compare = 'mood': must be 'time', 'size', 'checksum'"):
+    with pytest.raises(ConfigError, match=r"compare = 'mood': must be 'time', 'size', 'mtime', 'checksum'"):
         sync(fault_server(), tree, compare="mood")
     with pytest.raises(ConfigError, match="directory buckets"):
         sync(fault_server(), tree, "s3://fast--use1-az4--x-s3/p")

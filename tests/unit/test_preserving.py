@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from s3_upload import ConfigError, ObjectSource, RequestFields, SourceError, upload
-from s3_upload.sources.preserving import preserving, rclone_time
+from s3_upload.sources.preserving import preserving, rclone_time, time_ns_of
 from s3_upload.sources.source import ObjectSource as Source
 
 
@@ -27,6 +27,12 @@ from s3_upload.sources.source import ObjectSource as Source
 )
 def test_times_are_written_as_rclone_writes_them(time_ns: int, text: str) -> None:
     assert rclone_time(time_ns) == text
+    assert time_ns_of(text) == time_ns
+
+
+@pytest.mark.parametrize("text", ["", "-", "x", "1.2.3", "1e9", "2026-01-01T00:00:00Z", "\u0661", " 1"])
+def test_what_is_no_time_is_none(text: str) -> None:
+    assert time_ns_of(text) is None
 
 
 @pytest.fixture

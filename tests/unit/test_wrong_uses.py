@@ -77,7 +77,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("sync - s3://bkt/k", "-: what comes in by stdin cannot be compared: give files or directories"),
     ("sync one.txt s3://bkt --size-only --compare time", "--size-only and --compare time do not go"
      " together: leave one out"),
-    ("sync one.txt s3://bkt --compare mood", "--compare mood: must be time or size or checksum"),
+    ("sync one.txt s3://bkt --compare mood", "--compare mood: must be time or size or mtime or checksum"),
     ("sync one.txt s3://fast--use1-az4--x-s3/p", "fast--use1-az4--x-s3: directory buckets (S3 Express One"
      " Zone) do not list objects in the order of their keys, so nothing can be compared with them: upload,"
      " with --if-exists skip perhaps"),

@@ -5,8 +5,8 @@ Rules:
 * Both sides come in the order of their keys' UTF-8 bytes (which is that of Python's texts), so they are
   joined as they come, with only as much of either in memory as has come ahead of the other.
 * Different means, as for `aws s3 sync`: there is none ("new"), another size ("larger", "smaller"), or a file
-  that was modified after the object was written ("newer").  With "size" the times do not count; with
-  "checksum" what the sizes do not decide is a question for `proof.py`.
+  that was modified after the object was written ("newer").  With "size" the times do not count; what the
+  sizes do not decide is a question for `proof.py` with "checksum", and for `kept_times.py` with "mtime".
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from s3_upload.errors import ConfigError
 from s3_upload.s3.operations.list_objects_v2 import ListedObject
 from s3_upload.sources.source import ObjectSource
 
-CompareBy = Literal["time", "size", "checksum"]
-COMPARE_BY: tuple[CompareBy, ...] = ("time", "size", "checksum")
+CompareBy = Literal["time", "size", "mtime", "checksum"]
+COMPARE_BY: tuple[CompareBy, ...] = ("time", "size", "mtime", "checksum")
 SAME = ""
-NEW, LARGER, SMALLER, NEWER, DIFFERS = "new", "larger", "smaller", "newer", "checksum differs"
+NEW, LARGER, SMALLER = "new", "larger", "smaller"
+NEWER, OLDER, DIFFERS = "newer", "older", "checksum differs"
 """Why a source is uploaded: what it is, beside its object."""
 CANNOT_BE_READ = "cannot be read"
 """A file that shows only when it is read that it cannot be."""
@@ -78,16 +79,10 @@ def by_size(local: Local, found: ListedObject | None) -> str:
     return SAME
 
 
-def by_time(local: Local, found: ListedObject, exact_mtime_s: float | None = None) -> str:
-    """The reason by time alone.
-
-    `exact_mtime_s`: that of the file that the object was made of, where the object tells it; then any other
-    is a difference.
-    """
+def by_time(local: Local, found: ListedObject) -> str:
+    """The reason by when the object was written."""
     if local.mtime_ns is None:
         return SAME
-    if exact_mtime_s is not None:
-        return NEWER if local.mtime_ns / 1e9 != exact_mtime_s else SAME
     if found.last_modified_s is None:
         return NEWER
     return NEWER if local.mtime_ns / 1e9 > found.last_modified_s else SAME

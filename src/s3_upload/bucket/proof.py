@@ -105,7 +105,7 @@ class Prover:
             and found.etag.lower() in await self._etags(local, sizes)
         ):
             return SAME
-        head = await self._head(found.key)
+        head = await head_of(self._asker, self._bucket, found.key, self._fields)
         if head is None:
             return NEW
         for kept in kept_in(head.headers):
@@ -133,27 +133,28 @@ class Prover:
         digests = await self._threads.call(partial(_digests, local, sizes, kept.algorithm))
         return kept.value in [checksum_of(*one) for one in digests]
 
-    async def _head(self, key: str, part_number: int = 0) -> Response | None:
-        """None where there is no such object. Raises `Unproven` where that may not be asked."""
-        operation = Operation(
-            name=HEAD_OBJECT, bucket=self._bucket, key=key, fields=self._fields, part_number=part_number
-        )
-        try:
-            return await self._asker.ask(operation, answer_to(operation))
-        except Unanswered as unanswered:
-            if unanswered.failure.status == 404:
-                return None
-            status = unanswered.failure.status
-            answered = f"answered with {status}" if status else "not answered"
-            raise Unproven(f"their ETags do not tell, and HeadObject was {answered}") from unanswered
-
     async def _part_size(self, found: ListedObject, count: int) -> int:
         """In bytes, as HeadObject of part 1 tells it; 0 where the store does not."""
-        head = await self._head(found.key, part_number=1)
+        head = await head_of(self._asker, self._bucket, found.key, self._fields, part_number=1)
         size = head.headers.get("content-length", "") if head is not None else ""
         told = head.headers.get(PARTS_COUNT, "") if head is not None else ""
         is_part = told == str(count) or (count > 1 and size not in {"", str(found.size)})
         return int(size) if is_part and size.isascii() and size.isdigit() else 0
+
+
+async def head_of(
+    asker: Asker, bucket: str, key: str, fields: RequestFields, part_number: int = 0
+) -> Response | None:
+    """What HeadObject tells; None: no such object. Raises `Unproven` where it does not answer."""
+    operation = Operation(name=HEAD_OBJECT, bucket=bucket, key=key, fields=fields, part_number=part_number)
+    try:
+        return await asker.ask(operation, answer_to(operation))
+    except Unanswered as unanswered:
+        status = unanswered.failure.status
+        if status == 404:
+            return None
+        answered = f"answered with {status}" if status else "not answered"
+        raise Unproven(f"the listing does not tell, and HeadObject was {answered}") from unanswered
 
 
 def pieces_of_local(local: Local) -> Iterator[Buffer]:

@@ -13,6 +13,7 @@ from s3_upload.bucket.asking import Asker, Patience
 from s3_upload.bucket.compare import CANNOT_BE_READ, CompareBy
 from s3_upload.bucket.comparison import Compared, Comparison
 from s3_upload.bucket.download import Downloader
+from s3_upload.bucket.kept_times import KeptTimes
 from s3_upload.bucket.listing import Lister, refuse_unordered
 from s3_upload.bucket.looking import Looked, Looking
 from s3_upload.bucket.proof import Judge, Prover
@@ -71,6 +72,11 @@ class Sync:
         self.unproven: dict[str, int] = {}
         """How many could only be compared by size and time, by why that is so."""
 
+    @property
+    def keeps_times(self) -> bool:
+        """What is uploaded has to keep the time of its file, or it would be different the next time again."""
+        return self._by == "mtime"
+
     async def compared(self, client: Client, files: Files) -> AsyncGenerator[Compared, None]:
         """What is found out, as it is. `files` come in the order of their keys."""
         if isinstance(client, LoopBound):
@@ -109,7 +115,10 @@ class Sync:
         bucket = self._destination.bucket
         if self.downloads:
             return Downloader(asker, bucket, threads, self._fields).reason
-        return Prover(asker, bucket, threads, ours=self._config.part_size, fields=self._fields).reason
+        prover = Prover(asker, bucket, threads, ours=self._config.part_size, fields=self._fields)
+        if self.keeps_times:
+            return KeptTimes(asker, bucket, prover.reason, self._fields).reason
+        return prover.reason
 
     async def changed(self, client: Client, files: Files) -> AsyncGenerator[ObjectSource, None]:
         """The sources that are to be uploaded."""

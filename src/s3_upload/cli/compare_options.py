@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
+from s3_upload.bucket.compare import CompareBy
 from s3_upload.cli.objects import flag
 from s3_upload.cli.output import UsageError
 
@@ -14,8 +15,8 @@ class CompareOptions:
     """What counts as different."""
 
     compare: Annotated[
-        Literal["time", "size", "checksum"] | None,
-        flag("time (the default): another size, or a file newer than its object; size; checksum."),
+        CompareBy | None,
+        flag("time (the default): another size, or a file newer than its object; size; mtime; checksum."),
     ] = None
     size_only: Annotated[bool, flag("The same as --compare size.")] = False
 
@@ -24,7 +25,7 @@ class CompareOptions:
             raise UsageError(f"--size-only and --compare {self.compare} do not go together: leave one out")
 
     @property
-    def by(self) -> Literal["time", "size", "checksum"]:
+    def by(self) -> CompareBy:
         return "size" if self.size_only else self.compare or "time"
 
 

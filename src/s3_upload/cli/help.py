@@ -78,16 +78,19 @@ Usage: s3-upload sync [--compare HOW] [FLAGS] SRC... s3://BUCKET/PREFIX
 Uploads what the bucket has not got below PREFIX, or not as it is. Keys, flags and
 what is said are those of an upload (s3-upload --help). What is the same is one
 figure at the end; --dryrun says what would go up, and why: new, larger, smaller,
-newer, checksum differs. Nothing is ever deleted, neither here nor there.
+newer, older, checksum differs. Nothing is ever deleted, neither here nor there.
 
   --compare time       (the default) another size, or a file modified after its
                        object was written, as `aws s3 sync` has it
   --compare size       another size (also: --size-only)
+  --compare mtime      another size, or another time of modification than the one
+                       that the object keeps (as by --preserve mtime, or rclone);
+                       what is uploaded keeps it
   --compare checksum   another size, or other bytes: what the store keeps is
                        compared (ETags, of parts too, and checksums), no object
-                       is read. Where neither tells, size and time decide, and
+                       is read. Where nothing tells, size and time decide, and
                        a note says so
-It takes the permission s3:ListBucket; --compare checksum also s3:GetObject."""
+It takes the permission s3:ListBucket; mtime and checksum also s3:GetObject."""
 
 VERIFY = """\
 Usage: s3-upload verify [FLAGS] SRC... s3://BUCKET/PREFIX

@@ -275,7 +275,8 @@ def _looked_at(job: Job, files: Files) -> Files:
     from s3_upload.removing import looked_at  # here, or every start of the command would pay for it
 
     objects = job.options.objects
-    return looked_at(files, None if objects.preserve is None else objects.default_request(), job.remover)
+    keeps_times = objects.preserve is not None or (job.sync is not None and job.sync.keeps_times)
+    return looked_at(files, objects.default_request() if keeps_times else None, job.remover)
 
 
 async def _create_bucket(job: Job, client: S3Client) -> None:

@@ -8,6 +8,7 @@ of before.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 
@@ -21,6 +22,7 @@ from s3_upload.threads import DaemonThreads
 Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 FieldsOf = Callable[[ObjectSource], RequestFields | None]
 NAME = "mtime"
+_TIME = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]*))?")
 
 
 def check_preserve(preserve: str | None) -> bool:
@@ -63,6 +65,15 @@ def _with_mtime(source: ObjectSource, fields_of: FieldsOf) -> ObjectSource:
         return msgspec.structs.replace(source, fields=fields)
     metadata = {**fields.metadata, NAME: rclone_time(mtime_ns)}
     return msgspec.structs.replace(source, fields=msgspec.structs.replace(fields, metadata=metadata))
+
+
+def time_ns_of(text: str) -> int | None:
+    """The time that `rclone_time` has written, in ns since 1970; None where it is none."""
+    if (match := _TIME.fullmatch(text)) is None:
+        return None
+    sign, seconds, decimals = match.groups()
+    time_ns = int(seconds) * 10**9 + int((decimals or "").ljust(9, "0")[:9])
+    return -time_ns if sign else time_ns
 
 
 def rclone_time(time_ns: int) -> str:
