@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e import without_locks
 from tests.faults.actions import Delay, Rule, Stall, s3_error
 from tests.faults.model import Upload
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
 
 COMMAND = str(Path(sys.executable).with_name("s3-upload"))
+WITHOUT_LOCKS = (sys.executable, without_locks.__file__)
 TIMEOUT_S = 60
 OLD_NS = 1_600_000_000_123_456_789
 PARTS = ("--multipart-threshold", "5MiB", "--part-size", "5MiB")
@@ -50,9 +54,9 @@ def environment(server: FaultServer) -> dict[str, str]:
     }
 
 
-def run(server: FaultServer, *words: str) -> subprocess.CompletedProcess[str]:
+def run(server: FaultServer, *words: str, beneath: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [COMMAND, *words],
+        [*beneath, COMMAND, *words],
         env=environment(server),
         capture_output=True,
         text=True,
@@ -120,6 +124,26 @@ def test_a_home_that_cannot_be_written_means_no_journal_and_is_said_once(
     result = run(fault_server(), "src", "s3://bucket")
     assert result.returncode == 0
     assert result.stderr.count("no journal is kept") == 1
+
+
+@pytest.mark.skipif(not without_locks.CAN, reason="needs seccomp, and the number of fcntl")
+def test_a_journal_on_nfs_without_locks_is_none_and_is_said_once(
+    fault_server: StartFaultServer, src: Path
+) -> None:
+    server = fault_server()
+    for _ in range(2):
+        ended = run(server, "src", "s3://bucket/p", beneath=WITHOUT_LOCKS)
+        assert ended.returncode == 0
+        assert ended.stdout.startswith("uploaded 20 files")
+        assert ended.stderr.count("no file can be locked there (No locks available)") == 1
+    assert run(server, "jobs", beneath=WITHOUT_LOCKS).stdout == run(server, "jobs").stdout
+    named = run(server, "src", "s3://bucket/p", "--journal", "mine", beneath=WITHOUT_LOCKS)
+    assert named.returncode == 2
+    assert named.stderr.startswith(
+        "s3-upload: error: mine: the journal cannot be opened: no file can be locked"
+    )
+    assert named.stderr.count("\n") == 1
+    assert not Path("mine").exists()
 
 
 def test_no_secret_is_in_a_journal(fault_server: StartFaultServer, src: Path) -> None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -261,7 +262,11 @@ class JournalFile:
             self.aside = _put_aside(path, str(unusable))
         except sqlite3.DatabaseError as error:
             if _is_busy(error):
-                raise InUseError(f"{path}: another s3-upload is at work with this journal") from None
+                if (why := _lock_trouble(path)) is None:
+                    raise InUseError(f"{path}: another s3-upload is at work with this journal") from None
+                if Path(path).stat().st_size == 0:
+                    Path(path).unlink()  # made just now, and it would tell of a job that there is not
+                raise _unwritable(path, f"no file can be locked there ({why})") from error
             if not _is_damage(error):
                 raise _unwritable(path, error) from error
             self.aside = _put_aside(path, "damaged")
@@ -330,6 +335,24 @@ class _UnusableError(Exception):
 
 def _unwritable(path: str, why: object) -> UnwritableError:
     return UnwritableError(f"{path}: the journal cannot be opened: {why}")
+
+
+def _lock_trouble(path: str) -> str | None:
+    """Why the file system of `path` locks no file, not even one of ours; None where it does.
+
+    SQLite has one answer for two cases: a lock that another process has, and ENOLCK, as of NFS without its
+    lock daemon.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows, where every file can be locked
+        return None
+    try:
+        with tempfile.TemporaryFile(dir=Path(path).parent) as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 def _is_busy(error: sqlite3.DatabaseError) -> bool:
