@@ -22,6 +22,7 @@ from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_
 from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError, RunError
+from s3_upload.moved import removes_what_is_done
 from s3_upload.observe.events import Events, Listener, Listening
 from s3_upload.observe.journal import Journal, journal_of, left_of
 from s3_upload.pace import Pace
@@ -145,6 +146,14 @@ class Job:
 
     async def _run(self, listening: tuple[Listening, ...], pace: Pace | None) -> UploadSummary:
         async with self.opened() as client:
+            removes_what_is_done(
+                self.journal,
+                self.remover,
+                client,
+                self.destination.bucket,
+                config=self.config,
+                default_request=self.default_request,
+            )
             summary = await s3_upload_files(
                 client,
                 self.destination.bucket,

@@ -73,7 +73,7 @@ async def journaled(
                 kept = msgspec.structs.replace(without, unkept=handle.unkept)
             else:
                 kept = Journaled(
-                    journal.left(run.files),
+                    journal.left(run.files, handle.revisit),
                     Events([Listening(run.events.tell, run.events.kinds), journal.listening]),
                     Resume(journal, resume_multipart),
                     journal,

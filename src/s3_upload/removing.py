@@ -10,6 +10,7 @@ Rules:
 * Of a file that is under way to several keys, the last to end removes it, if all are there.
 * Directories stay.
 * What stays is told in a note; nothing is tried twice.
+* What an earlier run uploaded is removed when the store has proved once more to have it (`moved.py`).
 """
 
 from __future__ import annotations
@@ -75,10 +76,19 @@ class Remover:
 
         def both(report: UploadReport) -> Any:
             returned = None if progress is None else progress(report)
-            found = self._ended(report)
-            return returned if found is None else self._after(returned, report, found)
+            source = report.object
+            if source is None:
+                return returned
+            found = self._ended(source.path, is_there=report.outcome == SUCCESS and report.etag != "")
+            return returned if found is None else self._after(returned, source.path, found, report.bytes)
 
         return both
+
+    async def uploaded_before(self, source: ObjectSource, size: int) -> None:
+        """An earlier run has uploaded it, which is proved, with so many bytes."""
+        found = self._ended(source.path, is_there=True)
+        if found is not None:
+            await self._after(None, source.path, found, size)
 
     def notes(self) -> list[str]:
         """What is to be known at the end."""
@@ -113,25 +123,22 @@ class Remover:
 
     # --- after ----------------------------------------------------------------------------------------
 
-    def _ended(self, report: UploadReport) -> Identity | None:
+    def _ended(self, path: str, *, is_there: bool) -> Identity | None:
         """What was noted of a file that is to be removed now."""
-        path = report.object.path if report.object is not None else ""
         found = self._found.get(path)
         if found is None:
             return None
         found.uploads -= 1
-        found.is_there = found.is_there and report.outcome == SUCCESS and report.etag != ""
+        found.is_there = found.is_there and is_there
         if found.uploads:
             return None
         del self._found[path]
         return found.identity if found.is_there else None
 
-    async def _after(self, returned: Any, report: UploadReport, found: Identity) -> None:
+    async def _after(self, returned: Any, path: str, found: Identity, sent_bytes: int) -> None:
         if isawaitable(returned):
             await returned
-        assert report.object is not None
-        path = report.object.path
-        why, is_failure = await self._threads.call(partial(self._remove, path, found, report.bytes))
+        why, is_failure = await self._threads.call(partial(self._remove, path, found, sent_bytes))
         if not why:
             self.removed += 1
             return

@@ -24,7 +24,7 @@ ABSENT = [f"p/{n:04}" for n in range(1, 3000, 3)] + ["", "b", "p/", "p/\uffff", 
 def path(tmp_path: Path) -> str:
     path = str(tmp_path / "journal")
     with closing(JournalFile(path)) as file:
-        file.write([ObjectRow(key, f"/src/{key}", number, 7, DONE) for number, key in enumerate(KEYS)])
+        file.write([ObjectRow(key, f"/src/{key}", number, 7, DONE, "e") for number, key in enumerate(KEYS)])
     return path
 
 
@@ -33,7 +33,7 @@ def test_what_is_looked_up_is_what_was_written(path: str, order: str) -> None:
     asked = sorted([*KEYS, *ABSENT], key=str.encode, reverse=order == "the reverse")
     if order == "any":
         random.Random(1).shuffle(asked)
-    said = {key: (f"/src/{key}", number, 7, DONE) for number, key in enumerate(KEYS)}
+    said = {key: (f"/src/{key}", number, 7, DONE, "e") for number, key in enumerate(KEYS)}
     with closing(JournalFile(path)) as file:
         lookup = Lookup(file)
         assert [lookup.state_of(key) for key in asked] == [said.get(key) for key in asked]

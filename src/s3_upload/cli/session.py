@@ -184,20 +184,13 @@ def _together(job: Job, summaries: Sequence[UploadSummary], elapsed_s: float) ->
     """Of all passes; `elapsed_s`: where none has begun."""
     wall_time_s = sum(summary.wall_time_s for summary in summaries) if summaries else elapsed_s
     budget_wait_s = sum(summary.budget_wait_s for summary in summaries)
-    more = (*job.remover.notes(), *_not_removed(job)) if job.remover is not None else ()
+    more = job.remover.notes() if job.remover is not None else ()
     of_runs = [text for summary in summaries for text in summary.notes]
     notes = dict.fromkeys([*of_runs, *more, *job.notes])
     paces = [report for summary in summaries for report in summary.pace]
     limits = _limits_of(summaries, wall_time_s)
     summary = job.rendering.fold.summary(wall_time_s, budget_wait_s, notes, paces, limits)
     return summary if job.sync is None else job.sync.told(summary)
-
-
-def _not_removed(job: Job) -> Iterator[str]:
-    """What earlier runs uploaded, this one does not look at again."""
-    journal = job.display.journal
-    if journal is not None and journal.of_run is not None and journal.of_run.before.files:
-        yield "what earlier runs uploaded is not removed; --no-journal uploads it again, and removes it"
 
 
 def _ending(summary: UploadSummary, options: UploadOptions) -> list[str]:
@@ -242,6 +235,12 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
         async with connect() as client:
             journal = job.journal(client.endpoint, job.notes.append)
             job.display.shows_what_is_left_by(journal)
+            if job.remover is not None:
+                from s3_upload.moved import removes_what_is_done
+
+                removes_what_is_done(
+                    journal, job.remover, client, job.bucket, config=config, default_request=guess
+                )
             async with watching(job.display, client.endpoint) as events:
                 await _create_bucket(job, client)
                 for sources in job.passes:

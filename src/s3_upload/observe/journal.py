@@ -13,6 +13,7 @@ from s3_upload.checks import must_be
 
 if TYPE_CHECKING:
     from s3_upload.observe.journal_of_run import JournalOfRun
+    from s3_upload.observe.journal_rows import Revisit
     from s3_upload.sources.walk import Entry
 
 
@@ -40,6 +41,8 @@ class Journal:
         """Why none is kept."""
         self.of_run: JournalOfRun | None = None
         """That of the last run which began."""
+        self.revisit: Revisit | None = None
+        """What the next run does with sources that are done; None: nothing."""
 
     def __repr__(self) -> str:
         return f"Journal({self.path!r})"

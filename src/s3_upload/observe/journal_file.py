@@ -129,7 +129,8 @@ class JournalFile:
     def states_from(self, key: str, count: int) -> dict[str, State]:
         """Those of the first objects from that key on, in the order of keys."""
         rows = self._rows(
-            "SELECT key, source, size, mtime_ns, state FROM objects WHERE key >= ? ORDER BY key LIMIT ?",
+            "SELECT key, source, size, mtime_ns, state, etag FROM objects"
+            " WHERE key >= ? ORDER BY key LIMIT ?",
             (key, count),
         )
         return {row[0]: row[1:] for row in rows}

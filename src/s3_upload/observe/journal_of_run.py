@@ -19,7 +19,16 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -35,9 +44,11 @@ from s3_upload.observe.journal_rows import (
     FAILED,
     LAST_RUN,
     TOTAL,
+    Done,
     KnownUploads,
     ObjectRow,
     PartRow,
+    Revisit,
     Row,
     State,
     Tally,
@@ -52,6 +63,8 @@ from s3_upload.threads import DaemonThreads
 WRITE_EVERY_S = 0.02
 MAX_WAITING = 20_000
 """Rows; of 300 bytes each."""
+MAX_REVISITED = 64
+"""Sources that are done and about which the store is asked at a time."""
 T = TypeVar("T")
 Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 TOTAL_UNKNOWN = ""
@@ -85,6 +98,7 @@ class JournalOfRun:
         self._wake = threading.Event()
         self._closing = False
         self._seen, self._walk_ended = 0, False
+        self._revisiting: Future[Sequence[ObjectSource]] | None = None
         try:
             self._in_parts = self._begin(about)
         except sqlite3.Error as error:
@@ -135,9 +149,20 @@ class JournalOfRun:
         self._file.sort_in()
         return self._file.tally()
 
-    def left(self, files: Files) -> Files:
-        """Those of `files` that are not done."""
-        return self._left_async(files) if isinstance(files, AsyncIterable) else self._left(files)
+    def left(self, files: Files, revisit: Revisit | None = None) -> Files:
+        """Those of `files` that are not done, and those of the others that `revisit` gives back. With that it
+        is called on the loop."""
+        if isinstance(files, AsyncIterable):
+            return self._left_async(files, revisit)
+        loop = None if revisit is None else asyncio.get_running_loop()
+
+        def settle(done: list[Done]) -> Sequence[ObjectSource]:
+            if revisit is None or loop is None or not done:
+                return ()
+            self._revisiting = asyncio.run_coroutine_threadsafe(revisit(done), loop)
+            return self._revisiting.result()
+
+        return self._left(files, settle)
 
     def left_of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Those of a walk that are not done; nothing is counted."""
@@ -158,6 +183,8 @@ class JournalOfRun:
         if self._closing:
             return
         self._closing = True
+        if self._revisiting is not None:  # its run has ended, and nobody waits for it
+            self._revisiting.cancel()
         self._wake.set()
         self._writer.join()
         try:
@@ -201,38 +228,57 @@ class JournalOfRun:
         self._file.set_about({**about, TOTAL: TOTAL_UNKNOWN, LAST_RUN: f"{time.time():.0f}"})
         return {row.key for row in self._file.uploads()}
 
-    def _left(self, files: Iterable[ObjectSource]) -> Iterator[ObjectSource]:
-        lookup = Lookup(self._file)
+    def _left(
+        self, files: Iterable[ObjectSource], settle: Callable[[list[Done]], Sequence[ObjectSource]]
+    ) -> Iterator[ObjectSource]:
+        lookup, done = Lookup(self._file), list[Done]()
         for source in files:
             self._seen += 1
             # In a thread, which may wait: no more is begun while the disk is slow.
             while len(self._objects) > MAX_WAITING and not self._problem:
                 time.sleep(WRITE_EVERY_S)
-            if not (self._known and self._is_done(lookup, source)):
+            found = self._done(lookup, source) if self._known else None
+            if found is None:
                 yield source
+                continue
+            done.append(found)
+            if len(done) >= MAX_REVISITED:
+                yield from self._counted(done, settle(done))
+                done = []
+        yield from self._counted(done, settle(done))
         self._walk_ended = True
 
-    async def _left_async(self, files: AsyncIterable[ObjectSource]) -> AsyncIterator[ObjectSource]:
+    async def _left_async(
+        self, files: AsyncIterable[ObjectSource], revisit: Revisit | None
+    ) -> AsyncIterator[ObjectSource]:
         threads, lookup = DaemonThreads(1, "s3-upload-source"), Lookup(self._file)
         try:
             async for source in files:
                 self._seen += 1
                 while len(self._objects) > MAX_WAITING and not self._problem:  # noqa: ASYNC110 - a thread's
                     await asyncio.sleep(WRITE_EVERY_S)
-                if not (self._known and await threads.call(partial(self._is_done, lookup, source))):
+                found = await threads.call(partial(self._done, lookup, source)) if self._known else None
+                if found is None:
                     yield source
+                    continue
+                for again in self._counted([found], () if revisit is None else await revisit([found])):
+                    yield again
         finally:
             threads.close()
         self._walk_ended = True
 
-    def _is_done(self, lookup: Lookup, source: ObjectSource) -> bool:
+    def _done(self, lookup: Lookup, source: ObjectSource) -> Done | None:
         if not isinstance(source, ObjectSource) or not source.is_file or source.problem or source.skip_reason:
-            return False
+            return None
         found = _knows(lookup, source.key, source.path)
-        if found is None:
-            return False
-        self.before = Before(self.before.files + 1, self.before.bytes + found[1])
-        return True
+        return None if found is None else Done(source, found[1], found[4])
+
+    def _counted(self, done: Sequence[Done], again: Sequence[ObjectSource]) -> Sequence[ObjectSource]:
+        """Those that go again; the others have been done before."""
+        goes = set(map(id, again))
+        stay = [one for one in done if id(one.source) not in goes] if goes else done
+        self.before = Before(self.before.files + len(stay), self.before.bytes + sum(one.size for one in stay))
+        return again
 
     # --- what is heard -------------------------------------------------------------------------------
 
@@ -308,7 +354,7 @@ def _knows(lookup: Lookup, key: str, path: str) -> State | None:
 
 def _is_same(found: State, path: str) -> bool:
     """Whether the file at `path` is done as it is now, by what a journal says of its key."""
-    was_at, size, mtime_ns, state = found
+    was_at, size, mtime_ns, state, _ = found
     if state != DONE or not mtime_ns:
         return False
     # The same, written otherwise ("a" and "./a"): dots are taken out, links stay links.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
+
+from s3_upload.sources.source import ObjectSource
 
 DONE, FAILED = "done", "failed"
 LAST_RUN, TOTAL = "last_run_s", "total"
@@ -13,8 +15,8 @@ LAST_RUN, TOTAL = "last_run_s", "total"
 came to, "" where it was broken off."""
 
 
-State = tuple[str, int, int, str]
-"""Source, size, mtime_ns and state of an object: a million are looked up when a job is run again."""
+State = tuple[str, int, int, str, str]
+"""Source, size, mtime_ns, state and ETag of an object: a million are looked up when a job is run again."""
 Row = tuple[str, str, int, int, str, str, str, str, str]
 """An `ObjectRow`, or a plain tuple of the same."""
 
@@ -32,6 +34,18 @@ class ObjectRow(NamedTuple):
     algorithm: str = ""
     checksum: str = ""
     why: str = ""
+
+
+class Done(NamedTuple):
+    """A source that an earlier run uploaded, as the file still is. `size`, `etag`: of its object."""
+
+    source: ObjectSource
+    size: int
+    etag: str
+
+
+Revisit = Callable[[Sequence[Done]], Coroutine[Any, Any, Sequence[ObjectSource]]]
+"""Does what is still to be done with sources that are done, and gives those that go again."""
 
 
 class PartRow(msgspec.Struct, frozen=True, gc=False):

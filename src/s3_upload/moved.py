@@ -1,0 +1,85 @@
+"""`remove_source` of a job that is run again: what earlier runs uploaded, and did not come to remove.
+
+Rules:
+
+* The journal says which files these are: their objects were proved, and they still have that path, size and
+  time of modification.
+* A journal may be old, and a file that is removed is gone.  So the store is asked once more (HeadObject): the
+  object has to have the ETag and the size that the journal knows of it.
+* What it does not have like that, or does not tell, goes again, and is removed when that is proved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from s3_upload.api import DefaultRequest, fields_of
+from s3_upload.bucket.asking import Asker, Patience
+from s3_upload.bucket.proof import Unproven, head_of
+from s3_upload.bucket.sync import asking_fields
+from s3_upload.config import UploadConfig
+from s3_upload.observe.journal import Journal
+from s3_upload.observe.journal_rows import Done
+from s3_upload.removing import Remover
+from s3_upload.request_fields import RequestFields
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.client import Client
+
+
+def removes_what_is_done(
+    journal: Journal | None,
+    remover: Remover | None,
+    client: Client,
+    bucket: str,
+    *,
+    config: UploadConfig,
+    default_request: DefaultRequest | None,
+) -> None:
+    """The next run with `journal` has `remover` remove what earlier ones uploaded, too; None: it has not."""
+    if journal is None:
+        return
+    journal.revisit = None
+    if remover is not None:
+        asker = Asker(client, Patience.of(config))
+        journal.revisit = Moved(asker, bucket, remover, fields_of(default_request)).left
+
+
+class Moved:
+    """For one run. `fields_of`: what is said of an object."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        bucket: str,
+        remover: Remover,
+        fields_of: Callable[[ObjectSource], RequestFields],
+    ) -> None:
+        self._asker = asker
+        self._bucket = bucket
+        self._remover = remover
+        self._fields_of = fields_of
+
+    async def left(self, done: Sequence[Done]) -> list[ObjectSource]:
+        """Has those removed that are there, and gives the others. Raises `RunError`."""
+        there = await asyncio.gather(*map(self._is_there, done))
+        for one, is_there in zip(done, there, strict=True):
+            if is_there:
+                await self._remover.uploaded_before(one.source, one.size)
+        return [one.source for one, is_there in zip(done, there, strict=True) if not is_there]
+
+    async def _is_there(self, one: Done) -> bool:
+        fields = asking_fields(self._fields_of(one.source))
+        try:
+            head = await head_of(self._asker, self._bucket, one.source.key, fields)
+        except Unproven:
+            return False
+        if head is None or not one.etag:
+            return False
+        etag, size = head.headers.get("etag", ""), head.headers.get("content-length", "")
+        return _bare(etag) == _bare(one.etag) and size == str(one.size)
+
+
+def _bare(etag: str) -> str:
+    """Answers with a body may have it without quotes."""
+    return etag.strip('"')
