@@ -76,9 +76,10 @@ SYNC = """\
 Usage: s3-upload sync [--compare HOW] [FLAGS] SRC... s3://BUCKET/PREFIX
 
 Uploads what the bucket has not got below PREFIX, or not as it is. Keys, flags and
-what is said are those of an upload (s3-upload --help). What is the same is one
-figure at the end; --dryrun says what would go up, and why: new, larger, smaller,
-newer, older, checksum differs. Nothing is ever deleted, neither here nor there.
+what is said are those of an upload (s3-upload --help), but no journal is kept and
+nothing comes in by stdin. What is the same is one figure at the end; --dryrun says
+what would go up, and why: new, larger, smaller, newer, older, checksum differs.
+Nothing is ever deleted, neither here nor there.
 
   --compare time       (the default) another size, or a file modified after its
                        object was written, as `aws s3 sync` has it
@@ -97,7 +98,7 @@ Usage: s3-upload verify [FLAGS] SRC... s3://BUCKET/PREFIX
 
 Compares what is below PREFIX with the sources by size and checksum, and uploads
 nothing. A line is said for each difference; the exit code is 1 where there is
-one. Keys and flags are those of an upload (s3-upload --help).
+one. Keys are those of an upload (s3-upload --help).
 
   --size-only       compare sizes alone
   --download        read the objects back, and compare every byte
@@ -109,7 +110,30 @@ one. Keys and flags are those of an upload (s3-upload --help).
 Checksums are those that the store keeps (s3-upload sync --help). It takes the
 permissions s3:ListBucket and s3:GetObject."""
 
-OWN = {"sync": SYNC, "verify": VERIFY, "perf-data": PERF_DATA}
+JOBS = """\
+Usage: s3-upload jobs                            a line for each, the latest first
+       s3-upload jobs show JOB                   its command, what failed, and why
+       s3-upload jobs resume JOB                 run its command again
+       s3-upload jobs prune [--older-than AGE]   remove journals
+
+An upload keeps a journal, so that the same command again sends what is left. JOB
+is a name as the list has it, the first letters of one, or a journal's file.
+
+prune removes the journals of jobs that are done; with --older-than (30d, 12h) all
+that were last run so long ago, finished or not. The same command uploads all of
+it after that. No object and no file is touched."""
+
+CLEAN = """\
+Usage: s3-upload clean [FLAGS] s3://BUCKET/PREFIX
+
+Lists the unfinished uploads in parts below PREFIX, whoever began them, with what
+they hold: it costs money until they are ended. Whole objects are left alone.
+
+  --older-than AGE  only those that were begun so long ago (7d, 12h)
+  --yes             abort them: also those that somebody is sending now
+The exit code is 1 where the store still has parts of one that was aborted."""
+
+OWN = {"sync": SYNC, "verify": VERIFY, "jobs": JOBS, "clean": CLEAN, "perf-data": PERF_DATA}
 """Commands with a text of their own."""
 FLAGS = ("--help", "-h")
 TOPICS = {
@@ -157,7 +181,7 @@ def asked_for(words: Sequence[str], commands: Sequence[str]) -> str | None:
     there is not."""
     first = words[0] if words else ""
     if first in commands:
-        return OWN.get(first) if any(word in FLAGS for word in words) else None
+        return _own(first) if first in OWN and any(word in FLAGS for word in words) else None
     flags = list(words[: words.index("--")] if "--" in words else words)
     if first == "help" and len(words) <= 2 and not words[-1].startswith("s3:"):
         flags[0] = FLAGS[0]
@@ -186,7 +210,7 @@ def about(topic: str) -> str:
     if topic in {"", "short"}:
         return SHORT
     if topic in OWN:
-        return OWN[topic]
+        return _own(topic)
     flags = list(all_flags())
     if topic == "all":
         return f"{SHORT}\n\n" + "\n\n".join(_section(name, flags) for name in TOPICS)
@@ -202,6 +226,36 @@ def about(topic: str) -> str:
     similar = difflib.get_close_matches(topic, names, n=1)
     did_you_mean = f" Did you mean {similar[0]}?" if similar else ""
     raise UsageError(f"--help {topic}: no such topic ({', '.join(TOPICS)}, all) or flag.{did_you_mean}")
+
+
+def _own(command: str) -> str:
+    """The text of a command, with the flags of an upload that it takes, if these are not nearly all."""
+    if command not in {"clean", "verify"}:
+        return OWN[command]
+    from s3_upload.cli.idle import is_idle
+
+    taken = [flag for flag in all_flags() if not is_idle(command, flag)]
+    if command == "clean":
+        return f"{OWN[command]}\n\n{_section('store', taken)}"
+    return "\n".join([OWN[command], "", "Flags of an upload that it takes, too:", *_in_short(taken)])
+
+
+def _in_short(flags: list[Flag]) -> Iterator[str]:
+    """Their names, by topics."""
+    import textwrap
+
+    for topic in TOPICS:
+        # A blank within a flag is none at which a line may end.
+        names = [
+            f"{flag.names[0]} {flag.metavar}".rstrip().replace(" ", "\0")
+            for flag in flags
+            if flag.topic == topic
+        ]
+        lines = textwrap.wrap(
+            "  ".join(names), 80, initial_indent=f"  {topic}: ", subsequent_indent=" " * 4,
+            break_on_hyphens=False, break_long_words=False,
+        )  # fmt: skip
+        yield from (line.replace("\0", " ") for line in lines if names)
 
 
 class Flag(NamedTuple):

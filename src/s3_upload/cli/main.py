@@ -135,6 +135,10 @@ def _dispatch(words: list[str]) -> int:
     from s3_upload.cli.commands import app
 
     words = aws_words.for_parser(words)
+    if words and words[0] in COMMANDS:
+        from s3_upload.cli.idle import refuse_idle
+
+        refuse_idle(words[0], words)
     if "-" in words:
         from s3_upload.cli.stdin import for_parser
 

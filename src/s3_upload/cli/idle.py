@@ -1,0 +1,47 @@
+"""Flags of an upload that another command has no use for: refused, or somebody would take them to work.
+
+What the environment or a profile says is no flag: it is said for all commands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s3_upload.cli.help import all_flags
+from s3_upload.cli.output import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from s3_upload.cli.help import Flag
+
+_OF_BODIES = frozenset({"checksum", "checksum_algorithm"})
+_VERIFY_TAKES = frozenset({
+    "progress", "no_progress", "quiet", "only_show_errors", "json", "null",
+    "request_payer", "expected_bucket_owner", "sse_c", "sse_c_key",
+    "n_retries", "max_outage_s", "connect_timeout_s", "part_size", "reader_threads",
+})  # fmt: skip
+"""Of what is said of a run and of objects, and of the tuning."""
+
+
+def is_idle(command: str, flag: Flag) -> bool:
+    """Whether the flag does nothing there."""
+    name = flag.field
+    if command == "verify":
+        if flag.topic in {"sources", "store"}:
+            return name in {"remove_source", "create_bucket"} | _OF_BODIES
+        return name not in _VERIFY_TAKES
+    if command == "clean":
+        return name in {"create_bucket"} | _OF_BODIES
+    if command == "sync":
+        return name in {"no_journal", "expected_size"}
+    return command == "perf-data" and name in {"journal", "no_journal", "expected_size"}
+
+
+def refuse_idle(command: str, words: Sequence[str]) -> None:
+    """Raises `UsageError` where one of `words` is a flag that does nothing there."""
+    names = {name for flag in all_flags() if is_idle(command, flag) for name in flag.names}
+    for word in words[: words.index("--")] if "--" in words else words:
+        name = word.partition("=")[0]
+        if name in names:
+            raise UsageError(f"{name}: does nothing in s3-upload {command}: leave it out")
