@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from s3_upload.cli import commands
+from s3_upload.cli.display import Display
 from s3_upload.cli.main import main
+from s3_upload.observe.status import Comparing
 from tests.faults.model import S3Model
 from tests.faults.test_sync import THEN_S, put, sent, write
 from tests.faults.uploads import BUCKET
@@ -46,6 +49,28 @@ def test_only_what_is_different_goes_up(server: FaultServer, capsys: pytest.Capt
     assert out.startswith("uploaded 4 files, 4 B in ")
     assert out.endswith("; 1 unchanged\n")
     assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "compared"),
+    [
+        (["sync"], Comparing(5, 0)),
+        (["sync", "--compare", "checksum"], Comparing(5, 2)),
+        (["verify", "--progress", "plain"], Comparing(5, 2)),
+    ],
+)
+def test_what_shows_the_run_is_told_how_far_the_comparison_is(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, words: list[str], compared: Comparing
+) -> None:
+    shown: list[Display] = []
+
+    def display(*arguments: object, **more: object) -> Display:
+        shown.append(Display(*arguments, **more))  # type: ignore[arg-type]
+        return shown[-1]
+
+    monkeypatch.setattr(commands, "Display", display)
+    main([*words, "src", f"s3://{BUCKET}/p"])
+    assert [each.watch.status().compared for each in shown] == [compared]
 
 
 @pytest.mark.parametrize("flags", [["--size-only"], ["--compare", "size"]])

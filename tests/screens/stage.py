@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from msgspec.structs import replace
+
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.observe.events import BytesAcknowledged, Event, LimitsChanged, StoreAway, StoreBack
-from s3_upload.observe.status import Status, StatusFold, Total
+from s3_upload.observe.status import Comparing, Status, StatusFold, Total
 from s3_upload.report import SUCCESS, UploadReport
 from s3_upload.screen.frame import UNICODE, Frame, Glyphs, Title
 from s3_upload.screen.painter import Painter
@@ -33,6 +35,7 @@ class Stage:
     ) -> None:
         self.now = 0.0
         self.total: Total | None = None
+        self.compared: Comparing | None = None
         self.terminal = Terminal(columns, 24)
         self.shots: list[str] = []
         self.fold = StatusFold()
@@ -57,7 +60,7 @@ class Stage:
             frame += 1
 
     def status(self) -> Status:
-        return self.fold.status(self.now, self.total)
+        return replace(self.fold.status(self.now, self.total), compared=self.compared)
 
     def stored(self, size: int, count: int = 1, *, attempts: int = 1) -> None:
         """`count` files are uploaded."""

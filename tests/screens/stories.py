@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from s3_upload.observe.limits import ANSWERS, AWAY, CAP, CPU, LINK, OTHERS, THROTTLED
-from s3_upload.observe.status import Total
+from s3_upload.observe.status import Comparing, Total
 from s3_upload.screen.frame import ASCII, Title
 from s3_upload.screen.log import Schedule, log_line
 from s3_upload.screen.words import interrupted
@@ -161,6 +161,21 @@ def ctrl_c(columns: int) -> Stage:
     return stage
 
 
+def comparing(columns: int) -> Stage:
+    stage = Stage(columns, MANY)
+    stage.limited("", 0)
+
+    def goes_on(now: float) -> None:
+        stage.compared = Comparing(int(20_000 * now), int(500 * MB * now))
+
+    stage.until(5.0, goes_on)
+    stage.shot("0:05, all that was compared is as it was")
+    stage.stored(SMALL, 3)
+    stage.until(5.0 + FRAME_S)
+    stage.shot("three are not, and go up")
+    return stage
+
+
 def stdin(columns: int) -> Stage:
     stage = Stage(columns, Title("stdin", "s3://bkt/photos.tar"))
     stage.limited(LINK, 8)
@@ -216,6 +231,7 @@ STORIES: dict[str, Story] = {
     "yielding": yielding,
     "outage": outage,
     "ctrl-c": ctrl_c,
+    "comparing": comparing,
     "stdin": stdin,
     "plain-characters": plain_characters,
     "plain-log": plain_log,

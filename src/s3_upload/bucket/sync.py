@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 import msgspec
 
 from s3_upload.bucket.asking import Asker, Patience
-from s3_upload.bucket.compare import CANNOT_BE_READ, CompareBy
+from s3_upload.bucket.compare import CANNOT_BE_READ, CompareBy, Local
 from s3_upload.bucket.comparison import Compared, Comparison
 from s3_upload.bucket.download import Downloader
 from s3_upload.bucket.kept_times import KeptTimes
@@ -20,6 +20,7 @@ from s3_upload.bucket.proof import Judge, Prover
 from s3_upload.config import UploadConfig
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import NO_FIELDS, RequestFields
+from s3_upload.s3.operations.list_objects_v2 import ListedObject
 from s3_upload.sources.mapping import Destination
 from s3_upload.sources.source import ObjectSource
 from s3_upload.threads import DaemonThreads
@@ -48,6 +49,8 @@ class Sync:
     back, whatever the store keeps of it.
     """
 
+    _compared_count = _judged_bytes = 0
+
     def __init__(
         self,
         destination: Destination,
@@ -71,6 +74,10 @@ class Sync:
         """Sources whose objects are as they are."""
         self.unproven: dict[str, int] = {}
         """How many could only be compared by size and time, by why that is so."""
+
+    def so_far(self) -> tuple[int, int]:
+        """Sources that are compared, and bytes of those whose checksums were, or which were read back."""
+        return self._compared_count, self._judged_bytes
 
     @property
     def keeps_times(self) -> bool:
@@ -96,7 +103,7 @@ class Sync:
                 Lister(asker, bucket, self._fields),
                 prefix,
                 self._by,
-                self._judge(asker, hashes),
+                self._counting(self._judge(asker, hashes)),
                 after=after,
                 whole=self._whole,
             ).run()
@@ -119,6 +126,17 @@ class Sync:
         if self.keeps_times:
             return KeptTimes(asker, bucket, prover.reason, self._fields).reason
         return prover.reason
+
+    def _counting(self, judge: Judge) -> Judge:
+        if self.keeps_times:  # which are asked for, and nothing is read
+            return judge
+
+        async def counted(local: Local, found: ListedObject) -> str:
+            reason = await judge(local, found)
+            self._judged_bytes += local.size or 0
+            return reason
+
+        return counted
 
     async def changed(self, client: Client, files: Files) -> AsyncGenerator[ObjectSource, None]:
         """The sources that are to be uploaded."""
@@ -148,6 +166,7 @@ class Sync:
         ]
 
     def _count(self, compared: Compared) -> None:
+        self._compared_count += len(compared.decisions)
         for decision in compared.decisions:
             self.unchanged += not decision.reason
             if decision.because and decision.reason != CANNOT_BE_READ:

@@ -112,7 +112,9 @@ def verify(
     if options.output.json:
         require_stdout("--json")
     mapped = Mapped(paths, destination, in_order_of_keys(options.choice()))
-    return compare(_found(mapped.files)[0], destination, how, options)
+    shown = _shown(options, shows_rows=options.output.json)
+    show = partial(Display, shown, paths, words[-1])
+    return compare(_found(mapped.files)[0], destination, how, options, show)
 
 
 def _compared_paths(words: Sequence[str]) -> tuple[list[str], Destination]:
@@ -162,7 +164,14 @@ def _job(  # noqa: PLR0917 - as they are joined
         rendering=_rendering(
             render.JsonLines if options.output.json else render.Text, destination, options, nothing
         ),
-        display=Display(shown, paths, url, walk, bandwidth=options.tuning.max_bandwidth),
+        display=Display(
+            shown,
+            paths,
+            url,
+            walk,
+            bandwidth=options.tuning.max_bandwidth,
+            compared=None if compared is None else compared.so_far,
+        ),
         page=_page(options, paths, url),
         failed_to=_failed_to(options, destination),
         sync=compared,

@@ -54,7 +54,8 @@ class Display:
     """Shows a run: `watch` hears its events.
 
     `sources`, as they were named, go to `destination`; `walk`: these once more, None where nobody can know
-    them; `times`: how often each is uploaded; `bandwidth`: the cap, as it was given.
+    them; `times`: how often each is uploaded; `bandwidth`: the cap, as it was given; `compared`: objects and
+    bytes that are compared so far.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Display:
         *,
         times: int = 1,
         bandwidth: str = "",
+        compared: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         self.kind = kind
         self.journal: Journal | None = None
@@ -74,6 +76,7 @@ class Display:
         self._sources = sources
         self._destination = destination
         self._bandwidth = bandwidth
+        self._compared = compared
         self._endpoint = ""
         self._paint: Callable[[Sequence[Line]], None] = lambda lines: None
         self._frame: Frame | None = None
@@ -88,6 +91,7 @@ class Display:
         return Watch(
             self._show_bar if self.kind == "bar" else self._show_line,
             Lookahead(walk, times=self._times) if walk is not None else None,
+            compared=self._compared,
             began_s=self._began_s,
             count_after_s=0.0 if self.kind == "bar" else COUNT_AFTER_S,
         )

@@ -14,14 +14,16 @@ from s3_upload.bucket.sync import Sync, asking_fields
 from s3_upload.bucket.verify import DIFFERENT, ONLY_HERE, ONLY_THERE, SAME, UNREADABLE, Verified, verified
 from s3_upload.cli.output import EXIT_FILES_FAILED, EXIT_OK, UsageError, emit, emit_json, note
 from s3_upload.cli.render import json_line
+from s3_upload.cli.session import watching
 from s3_upload.cli.store import open_store
 from s3_upload.sources.source import utf8_of
 from s3_upload.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from s3_upload.cli.compare_options import VerifyOptions
+    from s3_upload.cli.display import Display
     from s3_upload.cli.options import OutputOptions, UploadOptions
     from s3_upload.sources.mapping import Destination
     from s3_upload.sources.source import ObjectSource
@@ -72,9 +74,13 @@ class Telling:
 
 
 def verify(
-    sources: Iterator[ObjectSource], destination: Destination, how: VerifyOptions, options: UploadOptions
+    sources: Iterator[ObjectSource],
+    destination: Destination,
+    how: VerifyOptions,
+    options: UploadOptions,
+    show: Callable[..., Display],
 ) -> int:
-    """Compares, and returns the exit code."""
+    """Compares, and returns the exit code. `show` makes what shows how far it is."""
     began_s = time.monotonic()
     sync = Sync(
         destination,
@@ -84,17 +90,23 @@ def verify(
         whole=not how.one_way,
         downloads=how.download,
     )
+    display = show(compared=sync.so_far)
     with opened(how.combined) as combined:
         telling = Telling(destination.bucket, options.output, combined)
 
         async def compare() -> None:
-            async with connect() as client, aclosing(verified(sync, client, sources)) as found:
+            async with (
+                connect() as client,
+                watching(display, client.endpoint),
+                aclosing(verified(sync, client, sources)) as found,
+            ):
                 async for one in found:
                     if not (how.one_way and one.mark == ONLY_THERE):
                         telling.tell(one)
 
         with (
             open_store(options.store, destination.bucket) as connect,
+            display.on(),
             asyncio.Runner(loop_factory=loop_factory()) as runner,
         ):
             runner.run(compare())

@@ -63,6 +63,13 @@ class Total(msgspec.Struct, frozen=True):
     estimated: bool = False
 
 
+class Comparing(msgspec.Struct, frozen=True):
+    """How far sources are compared with a bucket: `objects`, and `bytes` of those whose checksums were."""
+
+    objects: int = 0
+    bytes: int = 0
+
+
 class Moving(msgspec.Struct, frozen=True):
     """An object on its way. `size`: None where nobody knows."""
 
@@ -80,7 +87,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `whole_bytes`: what there is to send, as far as is known; None where nobody knows.
     `away_s`: for how long the store has been away, None where it is there; `next_try_s`: in how many seconds
     it is tried again; `silent_s`: for how long it is there and does not answer, None where it does.
-    `last_failure`: of the objects that failed, the last.
+    `last_failure`: of the objects that failed, the last.  `compared`: of a sync.
     """
 
     elapsed_s: float
@@ -104,6 +111,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     away_cause: str = ""
     silent_s: float | None = None
     last_failure: UploadReport | None = None
+    compared: Comparing | None = None
 
     @property
     def share(self) -> float | None:

@@ -135,6 +135,7 @@ class Frame:
         """In the order of importance, as many as fit; in a narrow terminal, on two lines."""
         at_once = status.requests
         first = [
+            Piece(words.compared_phrase(status)),
             Piece(words.files_phrase(status)),
             Piece(show_rate(status.rate_bytes_per_s)),
         ]

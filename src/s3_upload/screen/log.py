@@ -36,6 +36,7 @@ def log_line(status: Status) -> str:
         words.percent(share) if share is not None else "",
         words.bytes_phrase(status),
         words.files_phrase(status),
+        words.compared_phrase(status),
         show_rate(status.rate_bytes_per_s),
         f"{words.clock(status.left_s)} left" if status.left_s is not None else "",
         f"{status.failed:,} failed" if status.failed else "",

@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from s3_upload.observe.events import BytesAcknowledged, Event, Listening, ObjectEnded
-from s3_upload.observe.status import WANTED, Status, StatusFold
+from s3_upload.observe.status import WANTED, Comparing, Status, StatusFold
 from s3_upload.report import SUCCESS, UploadReport
 from s3_upload.screen.lookahead import size_of
 
@@ -25,7 +27,8 @@ between two looks."""
 
 class Watch:
     """See the module's text. `lookahead`: what counts what there is, from `count_after_s` on; None where
-    nobody can know it.  `began_s`: when the run did, on `clock`; now if it is not said."""
+    nobody can know it.  `compared`: objects and bytes that are compared so far.  `began_s`: when the run did,
+    on `clock`; now if it is not said."""
 
     def __init__(
         self,
@@ -33,11 +36,13 @@ class Watch:
         lookahead: Lookahead | None = None,
         clock: Callable[[], float] = time.monotonic,
         *,
+        compared: Callable[[], tuple[int, int]] | None = None,
         began_s: float | None = None,
         count_after_s: float = 0.0,
     ) -> None:
         self._show = show
         self._lookahead = lookahead
+        self._compared = compared
         self._clock = clock
         self._count_after_s = count_after_s
         self._epoch_s = clock() if began_s is None else began_s
@@ -51,6 +56,10 @@ class Watch:
 
     def status(self) -> Status:
         """How the run stands now."""
+        status = self._status()
+        return status if self._compared is None else replace(status, compared=Comparing(*self._compared()))
+
+    def _status(self) -> Status:
         now, lookahead = self._clock() - self._epoch_s, self._lookahead
         if lookahead is None or now < self._count_after_s:
             return self._fold.status(now)

@@ -97,6 +97,15 @@ def files_phrase(status: Status) -> str:
     return f"{done:,} of {whole}" if total.complete else f"{done:,} of at least {whole}"
 
 
+def compared_phrase(status: Status) -> str:
+    """ "1,240 compared", "1,240 compared, 5.20 GB by checksum"; "" where nothing is."""
+    compared = status.compared
+    if compared is None:
+        return ""
+    by_checksum = f", {size(compared.bytes)} by checksum" if compared.bytes else ""
+    return f"{compared.objects:,} compared{by_checksum}"
+
+
 def bytes_phrase(status: Status) -> str:
     """ "1.12 of 2.15 GB", "217 of ~412 MB", "217 of at least 412 MB", "210 MB"."""
     total, whole = status.total, status.whole_bytes

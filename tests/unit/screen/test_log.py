@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3_upload.observe.limits import AWAY, LINK
-from s3_upload.observe.status import Total
+from s3_upload.observe.status import Comparing, Total
 from s3_upload.screen.log import Schedule, log_line
 from tests.unit.screen.statuses import status
 
@@ -42,3 +42,9 @@ def test_a_line_has_no_room_for_what_is_not_known() -> None:
     assert log_line(status(bytes=210 * MB, rate_bytes_per_s=19.5e6)) == "0:10  210 MB  19.5 MB/s"
     away = status(elapsed_s=90.0, files=1, limited_by=AWAY, away_s=12.0, next_try_s=3.0, away_cause="refused")
     assert log_line(away) == "1:30  0 B  1 file  0 B/s  no answer for 12 s, next try in 3 s (refused)"
+
+
+def test_a_line_says_how_far_a_comparison_is() -> None:
+    compared = Comparing(objects=12_400, bytes=5_200 * MB)
+    assert log_line(status(compared=compared)) == "0:10  0 B  12,400 compared, 5.20 GB by checksum  0 B/s"
+    assert "  1 compared  " in log_line(status(compared=Comparing(objects=1)))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.observe.events import BytesAcknowledged, LimitsChanged, ObjectEnded
 from s3_upload.observe.limits import LINK
-from s3_upload.observe.status import WANTED, Status, Total
+from s3_upload.observe.status import WANTED, Comparing, Status, Total
 from s3_upload.report import EXISTS, SKIPPED, SUCCESS, UploadReport
 from s3_upload.screen.lookahead import EXACT, SAMPLE, Lookahead
 from s3_upload.screen.watch import FIRST_S, FRAME_S, Watch
@@ -44,7 +45,7 @@ def counted(*sizes: int) -> Lookahead:
     return ahead
 
 
-def watching(lookahead: Lookahead | None = None, **more: float) -> tuple[Watch, Clock]:
+def watching(lookahead: Lookahead | None = None, **more: Any) -> tuple[Watch, Clock]:
     clock = Clock()
     return Watch(lambda status: None, lookahead, clock, **more), clock
 
@@ -134,3 +135,11 @@ def test_a_run_that_is_over_at_once_shows_nothing() -> None:
     loop.run_until_complete(run())
     loop.close()
     assert shown == []
+
+
+def test_what_is_compared_is_asked_for_at_each_look() -> None:
+    so_far = [(3, 0)]
+    watch = Watch(lambda status: None, compared=lambda: so_far[-1])
+    assert watch.status().compared == Comparing(3, 0)
+    so_far.append((5, 70))
+    assert watch.status().compared == Comparing(5, 70)
