@@ -117,7 +117,7 @@ class Job:
     """What to do. `client`: the caller's, who closes it; else `own_client` is ours.  `shows`: on a screen,
     under `title` (from where, to where).  `walk`: the files once more, None where they cannot be known
     twice.  `nothing`: why there are none.  `sift`: says which of the files are uploaded.  `journal`,
-    `resume_multipart`: as for `s3_upload_files`."""
+    `resume_multipart`: as for `s3_upload_files`.  `would_take`: as for `verified`."""
 
     destination: Destination
     files: Iterable[ObjectSource] | AsyncIterable[ObjectSource]
@@ -136,6 +136,7 @@ class Job:
     remover: Remover | None = None
     journal: Journal | None = None
     resume_multipart: bool = False
+    would_take: Callable[[str], bool] | None = None
 
     async def run(self, *, pace: Pace | None = None) -> UploadSummary:
         """Does it."""
@@ -212,10 +213,8 @@ def prepare(
     any_loop: bool,
     in_order: bool = False,
 ) -> Job:
-    """The job that the arguments of a call ask for; lists directories and reads settings.
-
-    `any_loop`: it runs in a loop of its own.
-    """
+    """The job that the arguments of a call ask for; lists directories and reads settings. `any_loop`: it runs
+    in a loop of its own."""
     _check_given(destination, progress, events, follow_symlinks)
     default_request = _said(fields, default_request, content_types)
     place = Destination.parse(destination)
@@ -235,6 +234,7 @@ def prepare(
         remover=_remover(taken, sources, upload_config),
         journal=_journal(taken, compares=in_order),
         resume_multipart=_resumes(taken),
+        would_take=Mapped(_given_paths(sources), place, choice).would_take() if in_order else None,
         destination=place,
         files=files,
         walk=walk,

@@ -162,7 +162,7 @@ def verify_files(
 
 
 async def _verified(job: Job, sync: Sync) -> AsyncGenerator[Verified, None]:
-    async with job.opened() as client, aclosing(verified(sync, client, job.files)) as found:
+    async with job.opened() as client, aclosing(verified(sync, client, job.files, job.would_take)) as found:
         async for one in found:
             yield one
 

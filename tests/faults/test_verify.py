@@ -176,3 +176,73 @@ def test_wrong_uses(
 ) -> None:
     assert main(["verify", "tree", f"s3://{BUCKET}/p", *words]) == 2
     assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "left_out", "told"),
+    [
+        (["--exclude", "d"], ["d/gone", "d/"], "a-b/gone"),
+        (["--exclude", "*.tmp"], ["x.tmp", "d/x.tmp"], "x"),
+        (["--exclude", "*", "--include", "d/**"], ["x", "a-b/x"], "d/x"),
+        (["--ignore-file", "rules"], ["d/skipped"], "skipped"),
+        (["--exclude-from", "rules"], ["skipped", "d/skipped"], "x"),
+        (["--newer-than", "@4000000000"], [], "gone"),
+        (["--max-size", "0"], [], "gone"),
+    ],
+)
+def test_what_was_not_selected_is_not_told_as_only_in_the_bucket(
+    server: FaultServer,
+    tree: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    flags: list[str],
+    left_out: list[str],
+    told: str,
+) -> None:
+    for path in (tree.parent / "rules", tree / "d" / "rules"):
+        path.write_text("skipped\n")
+    for name in [*left_out, told]:
+        put(server.model, f"p/{name}", b"")
+    main(["verify", "tree", f"s3://{BUCKET}/p", *flags])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("- ")]
+    assert lines == [f"- s3://{BUCKET}/p/{told}: only in the bucket"]
+
+
+def test_of_a_shard_only_its_own_keys_are_told(
+    server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(server.model, "p/gone", b"")
+    found = []
+    for share in ("1/2", "2/2"):
+        main(["verify", "tree", f"s3://{BUCKET}/p", "--shard", share])
+        found += [line[0] for line in capsys.readouterr().out.splitlines() if "s3://" in line]
+    assert found == ["-"]
+
+
+def test_beside_a_list_nothing_is_told_as_only_in_the_bucket(
+    server: FaultServer, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree.parent / "list").write_text("a\nd/e\n")
+    put(server.model, "p/gone", b"")
+    assert main(["verify", "tree", f"s3://{BUCKET}/p", "--files-from", "list"]) == 0
+    assert capsys.readouterr().out.endswith(" s: 2 same\n")
+
+
+def test_of_several_sources_what_is_left_out_of_one_is_not_told(
+    server: FaultServer, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree.parent / "other").mkdir()
+    for name in ("d/x", "tree/x", "tree/d/x", "elsewhere/x"):
+        put(server.model, f"p/{name}", b"")
+    main(["verify", "tree", "other", f"s3://{BUCKET}/p", "--exclude", "d", "--exclude", "other"])
+    told = {line.split(":")[1] for line in capsys.readouterr().out.splitlines() if line.startswith("- ")}
+    assert {f"//{BUCKET}/p/tree/x", f"//{BUCKET}/p/elsewhere/x"} <= told
+    assert not {f"//{BUCKET}/p/d/x", f"//{BUCKET}/p/tree/d/x"} & told
+
+
+def test_from_python_what_a_filter_leaves_out_is_not_told(fault_server: StartFaultServer, tree: Path) -> None:
+    model = holding(tree)
+    put(model, "p/d/gone", b"")
+    put(model, "p/gone", b"")
+    found = marks(fault_server(model=model), tree, exclude="d")
+    assert [one.key for one in found.values() if one.mark != "="] == ["p/gone"]

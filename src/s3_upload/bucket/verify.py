@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 from s3_upload.bucket.compare import CANNOT_BE_READ, NEW, Decision
 from s3_upload.bucket.comparison import Compared
 from s3_upload.bucket.sync import Files, Sync
+from s3_upload.s3.operations.list_objects_v2 import ListedObject
 from s3_upload.sources.source import ObjectSource
+from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.client import Client
 
 Mark = Literal["=", "-", "+", "*", "!"]
@@ -33,15 +36,29 @@ class Verified(NamedTuple):
     reason: str = ""
 
 
-async def verified(sync: Sync, client: Client, files: Files) -> AsyncGenerator[Verified, None]:
-    """All of it, as it is found out: in the order of the keys, but for what takes longer to find out."""
-    found = sync.compared(client, files)
+async def verified(
+    sync: Sync, client: Client, files: Files, would_take: Callable[[str], bool] | None = None
+) -> AsyncGenerator[Verified, None]:
+    """All of it, as it is found out: in the order of the keys, but for what takes longer to find out.
+
+    `would_take`: says of a key that only the bucket has whether it had been selected; may block.
+    """
+    found, threads = sync.compared(client, files), DaemonThreads(1, "s3-upload-select")
     try:
         async for compared in found:
+            if would_take is not None and compared.only_there:
+                objects, takes = compared.only_there, would_take
+                selected = await threads.call(partial(_selected, objects, takes))
+                compared = compared._replace(only_there=selected)  # noqa: PLW2901
             for one in _marks(compared, downloads=sync.downloads):
                 yield one
     finally:
         await found.aclose()
+        threads.close()
+
+
+def _selected(objects: Sequence[ListedObject], takes: Callable[[str], bool]) -> list[ListedObject]:
+    return [found for found in objects if takes(found.key)]
 
 
 def _marks(compared: Compared, *, downloads: bool) -> Iterator[Verified]:

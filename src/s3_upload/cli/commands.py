@@ -114,7 +114,8 @@ def verify(
     mapped = Mapped(paths, destination, in_order_of_keys(options.choice()))
     shown = _shown(options, shows_rows=options.output.json)
     show = partial(Display, shown, paths, words[-1])
-    return compare(_found(mapped.files)[0], destination, how, options, show)
+    sources = _found(mapped.files)[0]
+    return compare(sources, destination, how, options, show=show, would_take=mapped.would_take())
 
 
 def _compared_paths(words: Sequence[str]) -> tuple[list[str], Destination]:

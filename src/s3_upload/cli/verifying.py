@@ -78,9 +78,12 @@ def verify(
     destination: Destination,
     how: VerifyOptions,
     options: UploadOptions,
+    *,
     show: Callable[..., Display],
+    would_take: Callable[[str], bool] | None,
 ) -> int:
-    """Compares, and returns the exit code. `show` makes what shows how far it is."""
+    """Compares, and returns the exit code. `show` makes what shows how far it is; `would_take`: see
+    `verified`."""
     began_s = time.monotonic()
     sync = Sync(
         destination,
@@ -98,7 +101,7 @@ def verify(
             async with (
                 connect() as client,
                 watching(display, client.endpoint),
-                aclosing(verified(sync, client, sources)) as found,
+                aclosing(verified(sync, client, sources, would_take)) as found,
             ):
                 async for one in found:
                     if not (how.one_way and one.mark == ONLY_THERE):

@@ -43,9 +43,10 @@ from s3_upload.sources.walk import (
     walk_tree,
     with_key_that_fits,
 )
+from s3_upload.sources.would_take import Root, WouldTake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _SCHEME = "s3://"
@@ -171,6 +172,20 @@ class Mapped:
     def entries(self) -> Iterator[Entry]:
         """What `files` has given, once more and quickly."""
         return self._walk() if self._ordered is None else iter(self._ordered)
+
+    def would_take(self) -> Callable[[str], bool] | None:
+        """Whether the key of an object is one that would be taken, had there been a file for it; None: all
+        are. Blocking. Raises `ConfigError`."""
+        choice = self._choice
+        if choice == Choice(order=choice.order):
+            return None
+        roots = [
+            Root(lane.path, lane.root, lane.filters) for lane in self._lanes() if lane.kind in _DIRECTORIES
+        ]
+        if len(self._paths) > 1:  # what a pattern leaves out of several sources
+            roots.append(Root("", self._destination.base, choice.filters))
+        follows, is_list = choice.follow_symlinks, choice.listed is not None
+        return WouldTake(roots, choice.shard, follows=follows, is_list=is_list).takes
 
     def _lanes(self) -> list[_Lane]:
         choice = self._choice
