@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-LEAVES = {"checks", "config", "descriptors", "errors", "http", "pace", "parts", "processor", "proxy"}
+LEAVES = {"checks", "config", "crc", "descriptors", "errors", "http", "pace", "parts", "processor", "proxy"}
 LEAVES |= {"report", "request_fields", "text", "threads", "units", "urls"}
 ARROWS: dict[str, set[str]] = {
     "checks": set(),
+    "crc": {"http"},
     "descriptors": set(),
     "errors": set(),
     "http": set(),

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import zlib
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import NamedTuple, Protocol
 
+from s3_upload.crc import crc32
 from s3_upload.errors import ConfigError, FailureKind
 from s3_upload.http import Buffer, Response
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, Checksum, CompletedPart, Operation
@@ -85,7 +85,7 @@ def _power(crc: Crc, count: int) -> int:
 
 
 def _crc32(body: Buffer) -> bytes:
-    return zlib.crc32(body).to_bytes(4, "big")
+    return crc32(body).to_bytes(4, "big")
 
 
 def _crc32c(body: Buffer) -> bytes:
@@ -141,7 +141,7 @@ class _RunningCrc:
 
 
 def _running_crc32() -> Running:
-    return _RunningCrc(zlib.crc32, 4)
+    return _RunningCrc(crc32, 4)
 
 
 def _running_crc32c() -> Running:

@@ -18,10 +18,10 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
-from zlib import crc32
 
 import msgspec
 
+from s3_upload.crc import crc32
 from s3_upload.descriptors import EXHAUSTED, patiently
 from s3_upload.errors import FailureKind, SourceError
 from s3_upload.http import Body, Buffer

@@ -20,8 +20,8 @@ import hashlib
 import threading
 from collections.abc import Awaitable, Callable
 from typing import BinaryIO
-from zlib import crc32
 
+from s3_upload.crc import crc32
 from s3_upload.descriptors import patiently
 from s3_upload.errors import SourceError
 from s3_upload.http import SlicedBody, Slices

@@ -1,0 +1,29 @@
+"""CRC-32 (ISO-HDLC, as zlib's), by the fastest that is installed.
+
+zlib-ng takes 0.1 s for a GiB where zlib takes 0.4 s, a quarter of what a large body costs altogether.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from functools import cache
+
+from s3_upload.http import Buffer
+
+LARGE_BYTES = 256 << 10
+"""Loading zlib-ng takes 3 ms: a few small bodies are not worth it."""
+
+
+def crc32(body: Buffer, value: int = 0) -> int:
+    """That of `body` behind what has the CRC `value`. Other threads go on meanwhile."""
+    return (zlib.crc32 if len(body) < LARGE_BYTES else _fastest())(body, value)
+
+
+@cache
+def _fastest() -> Callable[[Buffer, int], int]:
+    try:
+        from zlib_ng import zlib_ng
+    except ImportError:  # there is no wheel for this machine
+        return zlib.crc32
+    return zlib_ng.crc32
