@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload.cli import help
+from s3_upload.cli import flags, help
 from s3_upload.cli.commands import command_names
 from s3_upload.cli.completion import script
 from s3_upload.cli.main import main
@@ -21,7 +21,7 @@ from s3_upload.config import UploadConfig
 if TYPE_CHECKING:
     from pathlib import Path
 
-FLAGS = list(help.all_flags())
+FLAGS = list(flags.all_flags())
 NAMES = {name for flag in FLAGS for name in flag.names}
 
 

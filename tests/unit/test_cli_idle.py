@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from s3_upload.cli import help
+from s3_upload.cli import flags, help
 from s3_upload.cli.idle import is_idle
 from s3_upload.cli.main import main
 
-FLAGS = list(help.all_flags())
+FLAGS = list(flags.all_flags())
 PLACES = {
     "verify": ["src", "s3://bucket"],
     "sync": ["src", "s3://bucket"],
@@ -19,11 +19,11 @@ PLACES = {
 }
 
 
-def idle(command: str) -> list[help.Flag]:
+def idle(command: str) -> list[flags.Flag]:
     return [flag for flag in FLAGS if is_idle(command, flag)]
 
 
-def given(flag: help.Flag) -> str:
+def given(flag: flags.Flag) -> str:
     """The flag as it is typed, with a value that is none."""
     return f"{flag.names[0]}=x" if flag.metavar else flag.names[0]
 

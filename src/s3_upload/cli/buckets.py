@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from s3_upload.account.botocore import credentials_from_environment, credentials_from_files
-from s3_upload.cli.help import all_flags
+from s3_upload.cli.flags import all_flags
 from s3_upload.cli.output import EXIT_OK, emit
 from s3_upload.errors import ConfigError
 from s3_upload.sources.mapping import check_bucket

@@ -122,6 +122,7 @@ def _dispatch(words: list[str]) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding
     from s3_upload.cli import help
+    from s3_upload.cli.flags import all_flags
 
     if words[:1] == ["config"] and os.path.lexists("config") and any(w[:5] == "s3://" for w in words[1:]):
         words = ["./config", *words[1:]]  # a file of that name, with its destination
@@ -142,13 +143,11 @@ def _dispatch(words: list[str]) -> int:
     if "-" in words:
         from s3_upload.cli.stdin import for_parser
 
-        words = for_parser(
-            words, {name for flag in help.all_flags() if not flag.metavar for name in flag.names}
-        )
+        words = for_parser(words, {name for flag in all_flags() if not flag.metavar for name in flag.names})
     try:
         code = app(words)
     except CycloptsError as error:
         from s3_upload.cli.mistakes import parser_error
 
-        raise parser_error(error, [name for flag in help.all_flags() for name in flag.names]) from error
+        raise parser_error(error, [name for flag in all_flags() for name in flag.names]) from error
     return code if isinstance(code, int) else 0
