@@ -5,35 +5,27 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from s3_upload.cli import from_profile, render, session
+from s3_upload.cli import from_profile, render, session, uploading
 from s3_upload.cli.compare_options import CompareOptions, VerifyOptions
-from s3_upload.cli.display import Display, Kind, kind_of
-from s3_upload.cli.journals import journal_for
+from s3_upload.cli.display import Display
+from s3_upload.cli.names import COMMANDS
 from s3_upload.cli.objects import flag
 from s3_upload.cli.options import StoreOptions, UploadOptions, age, in_order_of_keys
 from s3_upload.cli.output import UsageError, emit, require_stdout
-from s3_upload.cli.page_file import PageFile
-from s3_upload.cli.sources import refuse_overlap, split_words, stdin_source
+from s3_upload.cli.sources import split_words
 from s3_upload.cli.stdin import STDIN
-from s3_upload.sources.mapping import Destination, Mapped, NothingToUpload, check_bucket
+from s3_upload.sources.mapping import Destination, Mapped, check_bucket
 from s3_upload.sources.source import utf8_of
-from s3_upload.sources.walk import Listings, sources_of, walk_tree
+from s3_upload.sources.walk import sources_of, walk_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from s3_upload.bucket.sync import Sync
-    from s3_upload.cli.failed_to import FailedTo
-    from s3_upload.removing import Remover
-    from s3_upload.sources.source import ObjectSource
-    from s3_upload.sources.walk import Entry
+    from collections.abc import Sequence
 
 PERF_ENDPOINT_URL = "http://localhost:9000"
 PERF_PROFILE = "testing"
@@ -75,12 +67,7 @@ def upload(
     options: Options = _NO_FLAGS,
 ) -> int:
     """Uploads sources below the prefix: one as `aws s3 cp --recursive` does, several as `cp -r` does."""
-    paths, destination = split_words(words, command_names())
-    if STDIN not in paths:
-        return session.run(_paths_job(paths, destination, words[-1], options))
-    _check_embedded(options, paths)
-    sources = iter((stdin_source(paths, destination),))
-    return session.run(_job(paths, destination, words[-1], options, sources))
+    return uploading.upload(words, options)
 
 
 @app.command
@@ -94,7 +81,7 @@ def sync(
 
     paths, destination = _compared_paths(words)
     return session.run(
-        _paths_job(paths, destination, words[-1], options, sync_with(destination, how, options))
+        uploading.paths_job(paths, destination, words[-1], options, sync_with(destination, how, options))
     )
 
 
@@ -108,76 +95,22 @@ def verify(
     from s3_upload.cli.verifying import verify as compare
 
     paths, destination = _compared_paths(words)
-    _check_embedded(options, paths)
+    uploading.check_embedded(options, paths)
     if options.output.json:
         require_stdout("--json")
     mapped = Mapped(paths, destination, in_order_of_keys(options.choice()))
-    shown = _shown(options, shows_rows=options.output.json)
+    shown = uploading.shown(options, shows_rows=options.output.json)
     show = partial(Display, shown, paths, words[-1])
-    sources = _found(mapped.files)[0]
+    sources = uploading.found(mapped.files)[0]
     return compare(sources, destination, how, options, show=show, would_take=mapped.would_take())
 
 
 def _compared_paths(words: Sequence[str]) -> tuple[list[str], Destination]:
     """Raises `UsageError`."""
-    paths, destination = split_words(words, command_names())
+    paths, destination = split_words(words, COMMANDS)
     if STDIN in paths:
         raise UsageError("-: what comes in by stdin cannot be compared: give files or directories")
     return paths, destination
-
-
-def _paths_job(
-    paths: list[str],
-    destination: Destination,
-    url: str,
-    options: UploadOptions,
-    compared: Sync | None = None,
-) -> session.Job:
-    """The upload of what lies at `paths`; of a sync, of what is different by `compared`."""
-    _check_embedded(options, paths)
-    choice = options.choice()
-    if compared is not None:
-        choice = in_order_of_keys(choice)
-    counts = compared is None and _shown(options, shows_rows=options.output.json) != "none"
-    mapped = Mapped(paths, destination, choice, Listings() if counts else None)
-    sources, nothing = _found(mapped.files)
-    # How much of it is different nobody knows before.
-    walk = mapped.entries if compared is None and mapped.can_be_counted else None
-    return _job(paths, destination, url, options, sources, nothing, walk, compared)
-
-
-def _job(  # noqa: PLR0917 - as they are joined
-    paths: list[str],
-    destination: Destination,
-    url: str,
-    options: UploadOptions,
-    sources: Iterator[ObjectSource],
-    nothing: str = "",
-    walk: Callable[[], Iterator[Entry]] | None = None,
-    compared: Sync | None = None,
-) -> session.Job:
-    shown = _shown(options, shows_rows=options.output.json)
-    return session.Job(
-        bucket=destination.bucket,
-        passes=(sources,),
-        remover=_remover(options, paths),
-        options=options,
-        rendering=_rendering(
-            render.JsonLines if options.output.json else render.Text, destination, options, nothing
-        ),
-        display=Display(
-            shown,
-            paths,
-            url,
-            walk,
-            bandwidth=options.tuning.max_bandwidth,
-            compared=None if compared is None else compared.so_far,
-        ),
-        page=_page(options, paths, url),
-        failed_to=_failed_to(options, destination),
-        sync=compared,
-        journal=partial(journal_for, options, paths, url, compares=compared is not None),
-    )
 
 
 @app.command
@@ -247,29 +180,29 @@ def perf_data(
         raise UsageError("-: what comes in by stdin can be read once: give a directory")
     check_bucket(bucket, bucket)
     destination = Destination.below(bucket, utf8_of(prefix), prefix)
-    _check_embedded(options, (src,))
+    uploading.check_embedded(options, (src,))
     if not Path(src).is_dir():
         walk_tree(src, destination.prefix)  # which tells what it is instead
     mapped = Mapped((src,), destination, options.choice())
-    first, nothing = _found(mapped.files)
+    first, nothing = uploading.found(mapped.files)
     again = (sources_of(mapped.entries()) for _ in range(n - 1))
     kind = render.JsonLines if options.output.json else render.Table
     job = session.Job(
         bucket=destination.bucket,
         passes=itertools.chain((first,), again),
-        remover=_remover(options, (src,)),
+        remover=uploading.remover(options, (src,)),
         options=dataclasses.replace(options, store=_perf_store(options.store)),
-        rendering=_rendering(kind, destination, options, nothing),
+        rendering=uploading.rendering(kind, destination, options, nothing),
         display=Display(
-            _shown(options, shows_rows=True),
+            uploading.shown(options, shows_rows=True),
             (src,),
             f"s3://{bucket}/{prefix}",
             mapped.entries if mapped.can_be_counted else None,
             times=n,
             bandwidth=options.tuning.max_bandwidth,
         ),
-        page=_page(options, (src,), f"s3://{bucket}/{prefix}"),
-        failed_to=_failed_to(options, destination),
+        page=uploading.page(options, (src,), f"s3://{bucket}/{prefix}"),
+        failed_to=uploading.failed_to(options, destination),
     )
     return session.run(job)
 
@@ -326,70 +259,6 @@ def completion(
 def command_names() -> tuple[str, ...]:
     """As they are typed."""
     return tuple(name for name in app if not name.startswith("-"))
-
-
-def _check_embedded(options: UploadOptions, paths: list[str] | tuple[str, ...]) -> None:
-    if options.store.embedded is not None:
-        refuse_overlap(paths, options.store.embedded)
-
-
-def _page(options: UploadOptions, paths: Iterable[str], destination: str) -> PageFile | None:
-    """The page that --report names."""
-    if options.output.report is None:
-        return None
-    names = ["-" if path == STDIN else path for path in paths]
-    title = f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''} → {destination}"
-    return PageFile(options.output.report, title)
-
-
-def _failed_to(options: UploadOptions, destination: Destination) -> FailedTo | None:
-    output = options.output
-    if output.failed_to is None:
-        return None
-    from s3_upload.cli.failed_to import FailedTo
-
-    below = None if options.sources.manifest is None else destination.base
-    return FailedTo(output.failed_to, b"\0" if output.null else b"\n", below)
-
-
-def _found(walk: Callable[[], Iterator[ObjectSource]]) -> tuple[Iterator[ObjectSource], str]:
-    """The sources, and why there are none: nothing to do is done, and no failure."""
-    try:
-        return walk(), ""
-    except NothingToUpload as nothing:
-        return iter(()), str(nothing)
-
-
-def _remover(options: UploadOptions, paths: Sequence[str]) -> Remover | None:
-    if not options.sources.remove_source or options.output.dryrun:
-        return None
-    from s3_upload.removing import Remover
-
-    return Remover(paths, options.tuning.source_check)
-
-
-def _rendering(
-    kind: type[render.Text], destination: Destination, options: UploadOptions, nothing: str
-) -> render.Text:
-    output = options.output
-    if output.json:
-        require_stdout("--json")
-    rendering = kind(
-        destination.bucket, quiet=output.quiet, only_errors=output.only_show_errors, verbose=output.verbose
-    )
-    rendering.nothing = nothing
-    return rendering
-
-
-def _shown(options: UploadOptions, *, shows_rows: bool) -> Kind:
-    """How progress is shown. `shows_rows`: a row goes to stdout for each file, which on a terminal is
-    progress enough."""
-    output = options.output
-    return kind_of(
-        "none" if output.no_progress else output.progress,
-        silent=output.quiet or output.only_show_errors,
-        stdout_is_shown=shows_rows and sys.stdout is not None and sys.stdout.isatty(),
-    )
 
 
 def _perf_store(store: StoreOptions) -> StoreOptions:

@@ -60,7 +60,7 @@ def all_flags() -> Iterator[Flag]:
             for field in dataclasses.fields(kind):
                 yield _flag(spec.name, field, inner[field.name])
         else:
-            yield _flag(parameter.group[0].name.lower(), spec, hints[spec.name])
+            yield _flag(parameter.group[0].lower(), spec, hints[spec.name])
 
 
 def _flag(topic: str, spec: dataclasses.Field[Any], hint: Any) -> Flag:

@@ -13,8 +13,6 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from cyclopts import Token
-
 from s3_upload.account.profile import Profile, read_profile
 from s3_upload.config import GIB, MIN_PART_BYTES, UploadConfig
 from s3_upload.errors import ConfigError, RunError
@@ -86,6 +84,8 @@ def _fill(arguments: ArgumentCollection) -> None:
         profile = read_profile(_given(arguments, "--profile"), os.environ)
     except (ConfigError, RunError):
         return
+    from cyclopts import Token
+
     memory = UploadConfig.max_in_flight_bytes
     with suppress(ValueError):  # which is told where it is read
         memory = parse_size(_given(arguments, "--max-in-flight-bytes") or str(memory))

@@ -122,7 +122,6 @@ def _dispatch(words: list[str]) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # names need not fit the terminal's encoding
     from s3_upload.cli import help
-    from s3_upload.cli.flags import all_flags
 
     if words[:1] == ["config"] and os.path.lexists("config") and any(w[:5] == "s3://" for w in words[1:]):
         words = ["./config", *words[1:]]  # a file of that name, with its destination
@@ -130,10 +129,21 @@ def _dispatch(words: list[str]) -> int:
     if (text := help.asked_for(words, COMMANDS)) is not None:
         emit(text)
         return 0
+    from s3_upload.cli import plain
+
+    if (usual := plain.read(words, os.environ)) is not None:
+        from s3_upload.cli.uploading import upload
+
+        return upload(*usual)
+    return _parsed(words)
+
+
+def _parsed(words: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from s3_upload.cli import words as aws_words
     from s3_upload.cli.commands import app
+    from s3_upload.cli.flags import all_flags
 
     words = aws_words.for_parser(words)
     if words and words[0] in COMMANDS:

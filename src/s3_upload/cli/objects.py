@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from s3_upload.cli.output import UsageError
 from s3_upload.errors import AttemptError, ConfigError
@@ -19,6 +17,9 @@ from s3_upload.s3.fields import field_headers
 from s3_upload.sources.content_type import content_type_by_name
 from s3_upload.sources.source import ObjectSource, utf8_of
 from s3_upload.text import read_text
+
+if TYPE_CHECKING:
+    from cyclopts import Parameter
 
 _PAIRS = ("metadata", "tags", "sse_kms_encryption_context")
 _TIMES = ("expires", "object_lock_retain_until_date")
@@ -46,13 +47,22 @@ _PAIR = re.compile(
 """One of KEY=VALUE,KEY=VALUE, with or without blanks around; a value in quotes may hold ","."""
 
 
+def parameter(**said: Any) -> Parameter:
+    """What the parser is told of a flag: annotations are texts, and read by nobody else.
+
+    Loading it takes longer than all else about a small upload, which does without (`plain.py`)."""
+    from cyclopts import Parameter
+
+    return Parameter(**said)
+
+
 def flag(help_text: str, *env: str, name: str | tuple[str, ...] | None = None) -> Parameter:
-    return Parameter(name=name, help=help_text, env_var=list(env) or None, negative=(), show_default=False)
+    return parameter(name=name, help=help_text, env_var=list(env) or None, negative=(), show_default=False)
 
 
 def texts(help_text: str, name: str | None = None) -> Parameter:
     """A flag that may be repeated; each is taken as it is written."""
-    return Parameter(
+    return parameter(
         name=name,
         help=help_text,
         converter=lambda _, tokens: tuple(token.value for token in tokens),

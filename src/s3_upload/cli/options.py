@@ -9,6 +9,7 @@ flags carry the AWS CLI's names where it has one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,9 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import msgspec
-from cyclopts import Group, Parameter
 
-from s3_upload.cli.objects import ObjectOptions, flag, texts
+from s3_upload.cli.objects import ObjectOptions, flag, parameter, texts
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN, stdin_fd
 from s3_upload.config import GIB, UploadConfig, complaint
@@ -34,12 +34,8 @@ from s3_upload.sources.selecting import Filter, Selection
 from s3_upload.sources.source import utf8_of
 from s3_upload.units import parse_size, parse_time_s, show_size, show_time
 
-SOURCES = Group("Sources", sort_key=0)
-STORE = Group("Store", sort_key=1)
-OUTPUT = Group("Output", sort_key=2)
-OBJECTS = Group("Objects", sort_key=3)
-JOURNAL = Group("Journal", sort_key=4)
-TUNING = Group("Tuning (defaults suit an ordinary machine and S3)", sort_key=5)
+if TYPE_CHECKING:
+    from cyclopts import Parameter
 
 _VARIANTS = ("use_accelerate_endpoint", "use_dualstack_endpoint", "use_fips_endpoint")
 _NOT_EMBEDDED = ("endpoint_url", *_VARIANTS, "no_sign_request", "client_cert", "proxy")
@@ -56,7 +52,7 @@ class SourceOptions:
 
     rules: Annotated[
         tuple[Rule, ...],
-        Parameter(
+        parameter(
             name=("--exclude", "--include"),
             help="Leave out what matches, or take it all the same; may be repeated, and the last match wins. "
             "A GLOB without / is a name at any depth (node_modules, *.tmp), one with / a path from the "
@@ -108,7 +104,7 @@ class SourceOptions:
 
     follow_symlinks: Annotated[
         bool,
-        Parameter(
+        parameter(
             name="--follow-symlinks",
             negative="--no-follow-symlinks",
             help="Upload what links lead to (the default), or skip links, found or given.",
@@ -406,7 +402,7 @@ def _converter(read: Read, spec: dataclasses.Field[Any] | None = None, show: Sho
 
 def age(help_text: str) -> Parameter:
     """A flag for how long ago something was."""
-    return Parameter(help=help_text, converter=_converter(parse_time_s), negative=(), show_default=False)
+    return parameter(help=help_text, converter=_converter(parse_time_s), negative=(), show_default=False)
 
 
 _UNITS: dict[tuple[bool, bool], tuple[Read, Show]] = {
@@ -414,57 +410,60 @@ _UNITS: dict[tuple[bool, bool], tuple[Read, Show]] = {
     (False, True): (parse_time_s, show_time),
 }
 _NUMBERS: dict[object, Read] = {int: int, float: float, str: str}
+_tuning_hints = functools.cache(get_type_hints)
 
 
-def _tuning_flag(spec: dataclasses.Field[Any], hint: Any) -> tuple[str, Any, Any]:
-    """One field of `UploadConfig` as a field that carries its flag. A whole number whose range
-    reaches a GiB counts bytes; what is named `_s` counts seconds, and its flag needs no `-s`."""
+def _tuning_flag(name: str) -> Any:
+    """The annotation of a field of `UploadConfig`, with its flag. A whole number whose range reaches a GiB
+    counts bytes; what is named `_s` counts seconds, and its flag needs no `-s`."""
+    hint, spec = _tuning_hints(UploadConfig)[name], UploadConfig.__dataclass_fields__[name]
     is_size = hint is int and spec.metadata.get("high", 0) >= GIB
-    is_time = spec.name.endswith("_s")
+    is_time = name.endswith("_s")
     read, show = _UNITS.get((is_size, is_time), (_NUMBERS.get(hint), None))
-    flag_name = f"--{spec.name.replace('_', '-')}"
-    parameter = Parameter(
+    flag_name = f"--{name.replace('_', '-')}"
+    of_flag = parameter(
         name=(flag_name.removesuffix("-s"), flag_name) if is_time else flag_name,
         help=spec.metadata["help"],
-        env_var=f"S3_UPLOAD_{spec.name.upper()}",
+        env_var=f"S3_UPLOAD_{name.upper()}",
         converter=None if read is None else _converter(read, spec, show or "{:,}".format),
         show_default=show,
         negative=(),
     )
-    return spec.name, Annotated[hint, parameter], spec.default
+    return Annotated[hint, of_flag]
 
 
 if TYPE_CHECKING:
     TuningOptions = UploadConfig
 else:
-    _hints = get_type_hints(UploadConfig)
+    # Annotated as the classes above, by texts that are read when the parser is loaded.
     TuningOptions = dataclasses.make_dataclass(
         "TuningOptions",
-        [_tuning_flag(spec, _hints[spec.name]) for spec in dataclasses.fields(UploadConfig)],
+        [
+            (spec.name, f"_tuning_flag({spec.name!r})", spec.default)
+            for spec in dataclasses.fields(UploadConfig)
+        ],
+        namespace={"__module__": __name__},  # or the parser would look its annotations up in `types`
         frozen=True,
         kw_only=True,
     )
-    TuningOptions.__module__ = __name__  # or the parser would look its annotations up in `types`
 
 
 @dataclass(frozen=True, kw_only=True)
 class UploadOptions:
     """All flags of an upload command."""
 
-    sources: Annotated[SourceOptions, Parameter(name="*", group=SOURCES)] = SourceOptions()
-    store: Annotated[StoreOptions, Parameter(name="*", group=STORE)] = StoreOptions()
-    output: Annotated[OutputOptions, Parameter(name="*", group=OUTPUT)] = OutputOptions()
-    objects: Annotated[ObjectOptions, Parameter(name="*", group=OBJECTS)] = field(
-        default_factory=ObjectOptions
-    )
-    journal: Annotated[JournalOptions, Parameter(name="*", group=JOURNAL)] = JournalOptions()
-    tuning: Annotated[TuningOptions, Parameter(name="*", group=TUNING)] = field(default_factory=TuningOptions)
+    sources: Annotated[SourceOptions, parameter(name="*")] = SourceOptions()
+    store: Annotated[StoreOptions, parameter(name="*")] = StoreOptions()
+    output: Annotated[OutputOptions, parameter(name="*")] = OutputOptions()
+    objects: Annotated[ObjectOptions, parameter(name="*")] = field(default_factory=ObjectOptions)
+    journal: Annotated[JournalOptions, parameter(name="*")] = JournalOptions()
+    tuning: Annotated[TuningOptions, parameter(name="*")] = field(default_factory=TuningOptions)
     expected_size: Annotated[
         int,
-        Parameter(
+        parameter(
             help="About how much will come in by stdin: all parts are big enough for it. Without it they "
             "grow from 26 GB on. Those that do not fit into memory wait in TMPDIR.",
-            group=OBJECTS,
+            group="Objects",
             converter=_converter(parse_size),
             show_default=False,
             negative=(),

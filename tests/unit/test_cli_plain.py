@@ -1,0 +1,102 @@
+"""Usual uploads are read without the parser, and as the parser reads them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3_upload.cli import plain, uploading
+from s3_upload.cli.commands import app
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from s3_upload.cli.options import UploadOptions
+
+WORDS = ["photos", "docs", "s3://b/p"]
+MEANT = [
+    [],
+    *([name] for name in plain.SWITCHES),
+    *([name, "text"] for name in plain.TEXTS if name != "--endpoint-url"),
+    *([f"{name}=a=b"] for name in plain.TEXTS if name not in {"--endpoint-url", "--profile"}),
+    ["--endpoint-url", "http://127.0.0.1:9000", "--profile", "me", "--json", "--quiet"],
+]
+LEFT = [
+    ["--json", "--json"],
+    ["--region", "a", "--region", "b"],
+    ["--region"],
+    ["--region="],
+    ["--region", "--json"],
+    ["--json=false"],
+    ["--no-json"],
+    ["--share", "fair"],
+    ["--max-bandwidth=1MB/s"],
+    ["-qv"],
+    ["--"],
+    ["-"],
+    [""],
+    ["--endpoint-url", "nonsense"],
+    ["--journal", "j", "--no-journal"],
+]
+
+
+@pytest.fixture(autouse=True)
+def _profiles(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("aws") / "config"
+    untuned = "[default]\n[profile me]\n[profile text]\n"
+    path.write_text(f"{untuned}[profile tuned]\ns3 =\n  max_bandwidth = 1MB/s\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+
+
+def parsed(monkeypatch: pytest.MonkeyPatch, words: Sequence[str]) -> tuple[tuple[str, ...], UploadOptions]:
+    """What the parser gives to the upload."""
+    given: list[tuple[tuple[str, ...], UploadOptions]] = []
+
+    def upload(words: Sequence[str], options: UploadOptions) -> int:
+        given.append((tuple(words), options))
+        return 0
+
+    monkeypatch.setattr(uploading, "upload", upload)
+    app(list(words))
+    return given[0]
+
+
+@pytest.mark.parametrize("flags", MEANT, ids=" ".join)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_is_read_here_the_parser_reads_the_same(
+    monkeypatch: pytest.MonkeyPatch, flags: list[str], *, first: bool
+) -> None:
+    words = [*flags, *WORDS] if first else [*WORDS[:1], *flags, *WORDS[1:]]
+    assert plain.read(words, {}) == parsed(monkeypatch, words)
+
+
+@pytest.mark.parametrize("flags", LEFT, ids=" ".join)
+def test_what_is_less_usual_or_wrong_is_left_to_the_parser(flags: list[str]) -> None:
+    assert plain.read([*WORDS, *flags], {}) is None
+
+
+def test_commands_variables_and_tuned_profiles_are_left_to_the_parser() -> None:
+    assert plain.read(["sync", *WORDS], {}) is None
+    assert plain.read([], {}) is None
+    assert plain.read(WORDS, {"S3_UPLOAD_SHARE": "fair"}) is None
+    assert plain.read(WORDS, {"AWS_MAX_ATTEMPTS": "3"}) is None
+    assert plain.read([*WORDS, "--profile", "missing"], {}) is not None
+    environ = {"AWS_CONFIG_FILE": os.environ["AWS_CONFIG_FILE"]}
+    assert plain.read([*WORDS, "--profile", "me"], environ) is not None
+    assert plain.read([*WORDS, "--profile", "tuned"], environ) is None
+
+
+def test_no_parser_is_loaded_for_an_upload_without_flags() -> None:
+    code = (
+        "import sys; from s3_upload.cli.main import main\n"
+        "main(['no-such-file', 's3://b/p']); print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "no-such-file" in done.stderr
+    assert not {"cyclopts", "rich", "botocore.session"} & set(done.stdout.splitlines()[-1].split())
