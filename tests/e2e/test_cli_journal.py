@@ -281,6 +281,25 @@ def test_a_job_that_is_not_there_is_one_clear_line(
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("gone", ["folder", "sources"])
+def test_a_job_whose_folder_or_sources_are_gone_is_one_clear_line(
+    fault_server: StartFaultServer, src: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    server, folder = fault_server(), src.parent / "where"
+    folder.mkdir()
+    src.rename(folder / "src")
+    monkeypatch.chdir(folder)
+    run(server, "src", "s3://bucket/p")
+    monkeypatch.chdir(src.parent)
+    job = run(server, "jobs").stdout.split()[0]
+    (folder if gone == "folder" else folder / "src").rename(src.parent / "elsewhere")
+    ended = run(server, "jobs", "resume", job)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    where = f"jobs resume {job}: {folder}, where it was run" if gone == "folder" else "src"
+    assert ended.stderr.startswith(f"s3-upload: error: {where}: ")
+    assert ended.stderr.lower().count("no such file or directory") == ended.stderr.count("\n") == 1
+
+
 def test_a_job_with_a_secret_in_its_command_is_to_be_typed_again(
     fault_server: StartFaultServer, src: Path
 ) -> None:

@@ -23,6 +23,8 @@ from tests.faults.model import StoredObject, Upload
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored, upload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from s3_upload.clients.s3 import S3Client
     from s3_upload.report import UploadSummary
     from tests.conftest import StartFaultServer
@@ -46,17 +48,30 @@ def journaled(server: FaultServer, files: Any, path: Path, **arguments: Any) -> 
     return upload(server, files, journal=path, **arguments)
 
 
-def broken_off(server: FaultServer, files: Any, path: Path | None, *, after: str) -> None:
-    """Begins the upload, and cancels it when the server has had a request whose target contains `after`."""
+def broken_off(
+    server: FaultServer,
+    files: Any,
+    path: Path | None,
+    *,
+    after: str,
+    then: Callable[[], None] = lambda: None,
+    grace_s: float = 0.0,
+    cancels: int = 1,
+) -> None:
+    """Begins the upload, and cancels it when the server has had a request whose target contains `after`, and
+    `then` was called."""
 
     def had() -> bool:
         return any(after in request.target and request.complete for request in server.requests)
 
     async def main(client: S3Client) -> None:
-        settings = config(grace_s=0.0, max_in_flight=2)
+        settings = config(grace_s=grace_s, max_in_flight=2)
         task = asyncio.create_task(s3_upload_files(client, BUCKET, files, settings, journal=path))
         await asyncio.to_thread(server.wait_until, had)
-        task.cancel()
+        then()
+        for _ in range(cancels):
+            task.cancel()
+            await asyncio.sleep(0)
         with pytest.raises(asyncio.CancelledError):
             await task
 

@@ -112,7 +112,10 @@ def resume(name: str) -> int:
     try:
         os.chdir(_folder_of(about))
     except OSError as error:
-        raise UsageError(f"jobs resume {name}: {_folder_of(about)}: {error.strerror}") from error
+        where = f"{_folder_of(about)}, where it was run"
+        raise UsageError(
+            f"jobs resume {name}: {where}: {error.strerror}: make it, or type the command"
+        ) from error
     command = [sys.executable, "-m", "s3_upload", *words]
     # On Windows exec would leave the shell without the one it waits for.
     if os.name != "nt":

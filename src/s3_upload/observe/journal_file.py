@@ -107,6 +107,7 @@ class JournalFile:
             if self._real_path in _open_here:
                 raise InUseError(f"{path}: another run of this process is at work with this journal")
             self._connection = self._opened(path)
+            self._identity = _identity(path)
             _open_here.add(self._real_path)
         try:
             self.sort_in()
@@ -119,6 +120,11 @@ class JournalFile:
         with self._lock, _open_here_lock:
             self._connection.close()
             _open_here.discard(self._real_path)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is still at its path: it may be removed, or another put in its place."""
+        return _identity(self.path) == self._identity
 
     # --- what it says ------------------------------------------------------------------------------
 
@@ -332,6 +338,15 @@ class Lookup:
 
 class _UnusableError(Exception):
     """A journal, but none that can be used; why, as a part of a file's name."""
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which file is at `path`; None: there is none. It is not opened: see `_open_here`."""
+    try:
+        info = Path(path).stat()
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino
 
 
 def _unwritable(path: str, why: object) -> UnwritableError:

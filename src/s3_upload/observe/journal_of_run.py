@@ -98,6 +98,7 @@ class JournalOfRun:
         self._wake = threading.Event()
         self._closing = False
         self._seen, self._walk_ended = 0, False
+        self._twice: set[str] = set()
         self._revisiting: Future[Sequence[ObjectSource]] | None = None
         try:
             self._in_parts = self._begin(about)
@@ -140,8 +141,8 @@ class JournalOfRun:
 
     @property
     def works(self) -> bool:
-        """Whether what it hears is written."""
-        return not self._problem
+        """Whether what it hears is written, and the next run will find it."""
+        return not self._problem and self._file.is_there
 
     def tally(self) -> Tally:
         """What it has, when all that was heard is written."""
@@ -187,6 +188,8 @@ class JournalOfRun:
             self._revisiting.cancel()
         self._wake.set()
         self._writer.join()
+        if not self._file.is_there:
+            self._problem = self._problem or "its file was removed or replaced; another run sends all again"
         try:
             self._file.set_about({TOTAL: str(self._seen) if self._walk_ended else TOTAL_UNKNOWN})
         except sqlite3.Error as error:
@@ -270,8 +273,18 @@ class JournalOfRun:
     def _done(self, lookup: Lookup, source: ObjectSource) -> Done | None:
         if not isinstance(source, ObjectSource) or not source.is_file or source.problem or source.skip_reason:
             return None
-        found = _knows(lookup, source.key, source.path)
-        return None if found is None else Done(source, found[1], found[4])
+        if source.key in self._twice:
+            return None
+        found = _state(lookup, source.key)
+        if found is None:
+            return None
+        if _is_same(found, source.path):
+            return Done(source, found[1], found[4])
+        # Of two sources with one key the journal knows the last. Were that skipped when its turn comes, the
+        # first would have overwritten it.
+        if _is_same(found, found[0]):
+            self._twice.add(source.key)
+        return None
 
     def _counted(self, done: Sequence[Done], again: Sequence[ObjectSource]) -> Sequence[ObjectSource]:
         """Those that go again; the others have been done before."""
@@ -344,12 +357,16 @@ class JournalOfRun:
 
 def _knows(lookup: Lookup, key: str, path: str) -> State | None:
     """What a journal says of the object of that key, if that is done and the file still is what was sent."""
+    found = _state(lookup, key)
+    return found if found is not None and _is_same(found, path) else None
+
+
+def _state(lookup: Lookup, key: str) -> State | None:
     try:
-        found = lookup.state_of(key)
+        return lookup.state_of(key)
     # It is closed, or has come to harm since; or the key is no Unicode, and no object has it.
     except (sqlite3.Error, UnicodeEncodeError):
         return None
-    return found if found is not None and _is_same(found, path) else None
 
 
 def _is_same(found: State, path: str) -> bool:

@@ -1,0 +1,122 @@
+"""A journal that is taken away during a run, and runs again with other settings, or with two of one key."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3_upload.api import s3_upload_files
+from s3_upload.sources.source import ObjectSource
+from tests.faults.actions import Rule, Stall
+from tests.faults.test_journal import BIG, SMALL, broken_off, half_sent, journaled, parts_sent, tree
+from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from s3_upload.clients.s3 import S3Client
+    from s3_upload.report import UploadReport, UploadSummary
+    from tests.conftest import StartFaultServer
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_journal_whose_file_is_taken_away_leaves_no_upload_that_nobody_knows_of(
+    fault_server: StartFaultServer, tmp_path: Path, how: str
+) -> None:
+    def take_away() -> None:
+        for path in tmp_path.glob("journal*"):
+            path.unlink()
+        if how == "replaced":
+            (tmp_path / "journal").write_text("other")
+
+    server = fault_server([Rule(Stall(), query={"partNumber": "4"}, nth=1)])
+    files = tree(tmp_path / "files", {"big": BIG})
+    broken_off(server, files, tmp_path / "journal", after="partNumber=3", then=take_away)
+    assert server.model.uploads == {}
+    if how == "replaced":
+        assert (tmp_path / "journal").read_text() == "other"
+
+
+def test_that_the_file_of_a_journal_was_taken_away_is_said(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    files, path = tree(tmp_path / "files", SMALL), tmp_path / "journal"
+
+    def progress(_: object) -> None:
+        path.unlink(missing_ok=True)
+
+    summary = journaled(fault_server(), files, path, progress=progress)
+    assert summary.uploaded == len(SMALL)
+    assert summary.notes[-1] == (
+        f"the journal {path} has stopped: its file was removed or replaced; another run sends all again"
+    )
+
+
+def test_parts_keep_their_size_when_another_is_asked_for(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, files, journal = half_sent(fault_server, tmp_path)
+    server.set_script(None)
+    asked = len(server.requests)
+    journaled(server, files, journal, settings=config(part_size=PART_BYTES + (1 << 20)))
+    assert stored(server) == {"big": BIG}
+    assert 3 not in parts_sent(server, asked)
+    assert server.model.uploads == {}
+
+
+@pytest.mark.parametrize("options", [{"checksum_algorithm": "SHA256"}, {"checksum": "off"}])
+def test_a_file_in_parts_whose_checksums_are_others_now_begins_again_and_leaves_nothing(
+    fault_server: StartFaultServer, tmp_path: Path, options: dict[str, str]
+) -> None:
+    server, files, journal = half_sent(fault_server, tmp_path)
+    server.set_script(None)
+    asked = len(server.requests)
+
+    async def main(client: S3Client) -> UploadSummary:
+        return await s3_upload_files(client, BUCKET, files, config(), journal=journal)
+
+    assert run(server, main, **options).uploaded == 1
+    assert parts_sent(server, asked) == [1, 2, 3, 4, 5]
+    assert stored(server) == {"big": BIG}
+    assert server.model.uploads == {}
+
+
+def test_who_cancels_twice_goes_on_where_it_was_broken_off(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server = fault_server([Rule(Stall(), query={"partNumber": "4"}, nth=1)])
+    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    broken_off(server, files, journal, after="partNumber=3", grace_s=60.0, cancels=2)
+    assert len(server.model.uploads) == 1
+    asked = len(server.requests)
+    assert journaled(server, files, journal).uploaded == 1
+    assert 3 not in parts_sent(server, asked)
+    assert stored(server) == {"big": BIG}
+    assert server.model.uploads == {}
+
+
+def test_of_two_sources_with_one_key_each_run_sends_both_and_the_last_one_stays(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, journal, sent = fault_server(), tmp_path / "journal", list[str]()
+    paths = [source.path for source in tree(tmp_path, {"first": b"first", "second": b"second"})]
+
+    for _ in range(3):
+        sent.clear()
+        done = asyncio.Event()
+
+        def progress(report: UploadReport, done: asyncio.Event = done) -> None:
+            sent.append(Path(report.source).name)
+            done.set()
+
+        async def one_after_the_other(done: asyncio.Event = done) -> AsyncIterator[ObjectSource]:
+            for path in paths:
+                yield ObjectSource.file(path, "key")
+                await done.wait()
+
+        journaled(server, one_after_the_other(), journal, progress=progress)
+        assert sent == ["first", "second"]
+        assert stored(server) == {"key": b"second"}
