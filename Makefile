@@ -58,7 +58,7 @@ test-settings: $(VENV)/for-test $(VENV)/awscli/bin/aws ## Read each setting with
 
 # Beside MinIO, which is built as for test-stores, the AWS CLI, s5cmd and rclone. Not part of .ci/run.
 .PHONY: test-sync
-test-sync: $(VENV)/for-stores $(VENV)/for-bench $(VENV)/awscli/bin/aws ## What a sync costs where all is there; others' uploads are known; who sends what
+test-sync: $(VENV)/for-stores $(VENV)/for-peers $(VENV)/awscli/bin/aws ## What a sync costs where all is there; others' uploads are known; who sends what
 	@$(BIN)/python -m tests.sync $(ARGS)
 
 # The first run installs a headless Chromium where it may (root on Debian or Ubuntu), and says so where not.
@@ -93,12 +93,16 @@ check: $(VENV)/for-check ## Lint, formatting, types
 	$(BIN)/basedpyright
 
 .PHONY: bench
-bench: $(VENV)/for-bench ## Measure beside s5cmd and obstore; needs nginx (ARGS="--help" tells more)
+bench: $(VENV)/for-bench $(VENV)/for-peers ## Measure beside six other uploaders, an hour; needs Go and a RAM disk (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(VENV)/for-bench $(VENV)/for-peers ## The same in three minutes: fewer rows and files, beside s5cmd and obstore
+	@$(BIN)/python -m bench --quick $(ARGS)
 
 # Those that need Go build a store and more with it into .venv; without Go they say so.
 .PHONY: bench-throttled
-bench-throttled: $(VENV)/for-bench ## Measure at a store that refuses above a rate; needs Go (ARGS="--quick")
+bench-throttled: $(VENV)/for-bench $(VENV)/for-peers ## Measure at a store that refuses above a rate; needs Go (ARGS="--quick")
 	@$(BIN)/python -m bench.throttled $(ARGS)
 
 .PHONY: bench-outage
@@ -106,7 +110,7 @@ bench-outage: $(VENV)/for-bench ## Cut the link to the store in mid-run; needs G
 	@$(BIN)/python -m bench.outage $(ARGS)
 
 .PHONY: bench-latency
-bench-latency: $(VENV)/for-bench ## Measure at a store that takes 100 ms for every answer; needs Go
+bench-latency: $(VENV)/for-bench $(VENV)/for-peers ## Measure at a store that takes 100 ms for every answer; needs Go
 	@$(BIN)/python -m bench.latency $(ARGS)
 
 .PHONY: bench-screen
@@ -123,11 +127,11 @@ bench-bottleneck: $(VENV)/for-bench ## Make one thing scarce, and see whether a 
 
 # Not part of .ci/run: they need root and Linux, and say so where they have neither. `lab` takes hours.
 .PHONY: lab
-lab: $(VENV)/for-lab $(VENV)/awscli/bin/aws ## Uploads beside other traffic on an emulated link; writes docs/shared-network.md
+lab: $(VENV)/for-lab $(VENV)/for-peers $(VENV)/awscli/bin/aws ## Uploads beside other traffic on an emulated link; writes docs/shared-network.md
 	@$(BIN)/python -m lab $(ARGS)
 
 .PHONY: lab-quick
-lab-quick: $(VENV)/for-lab ## A two-minute subset of the lab, printed
+lab-quick: $(VENV)/for-lab $(VENV)/for-peers ## A two-minute subset of the lab, printed
 	@$(BIN)/python -m lab --quick $(ARGS)
 
 .PHONY: clean
@@ -143,7 +147,7 @@ $(VENV)/for-test: NEEDS := -e '.[embedded,adapters]' --group test
 $(VENV)/for-check: NEEDS := -e '.[embedded,adapters]' --group test --group check
 $(VENV)/for-stores: NEEDS := -e '.[embedded]' --group test --group stores
 $(VENV)/for-page: NEEDS := -e '.[embedded,adapters]' --group test --group page
-$(VENV)/for-bench: NEEDS := -e '.[embedded]' --group bench
+$(VENV)/for-bench: NEEDS := -e '.[embedded]' --group test
 $(VENV)/for-lab: NEEDS := -e '.[embedded]' --group lab
 
 # uv resolves in seconds what can take pip minutes; where it cannot be had or fails, pip does it.
@@ -154,6 +158,17 @@ $(VENV)/for-%: pyproject.toml | $(BIN)/python
 		echo "uv could not do it: trying pip, which may take minutes" >&2; \
 		$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
 		$(BIN)/python -m pip install --quiet $(NEEDS); }
+	@touch $@
+
+# The uploaders to compare with, in a place of their own: they shall not change what we run with.
+$(VENV)/for-peers: pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV)/peers" >&2
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv || true
+	@$(PYTHON) -m venv --clear $(VENV)/peers
+	@$(BIN)/uv pip install --quiet --python $(VENV)/peers/bin/python --group peers || { \
+		echo "uv could not do it: trying pip, which may take minutes" >&2; \
+		$(VENV)/peers/bin/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+		$(VENV)/peers/bin/python -m pip install --quiet --group peers; }
 	@touch $@
 
 # In a place of its own: it insists on another botocore than ours. Of the version that docs/settings.md is about.

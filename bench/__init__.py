@@ -1,1 +1,1 @@
-"""Side-by-side benchmark against the fastest peers: `python -m bench --help`."""
+"""Measurements: beside other uploaders, `python -m bench --help`; the other modules say what they are for."""

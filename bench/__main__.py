@@ -1,110 +1,163 @@
-"""`python -m bench`: s3-upload beside s5cmd and obstore, on small and on large files.
+"""`python -m bench`: s3-upload beside other uploaders, row by row, and the page about it.
 
-The sink is nginx on a RAM disk with one worker: beside a client on two cores, a second worker only
-takes the client's core (`--sink-workers auto` shows what that does).
+Without a choice all rows but "huge" are measured, which takes most of an hour.  `--write` makes
+docs/benchmarks.md of them; with `--from FILE` rows that were measured before are in it, too, unless they are
+measured again.
+
+Targets: one file takes at most 1.6 x as long as with s5cmd; 100 files are as fast as with s5cmd, or faster.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.command import FAILED, INTERRUPTED, RAM_DISK, files_home, stop
-from bench.contenders import Contender, contenders
-from bench.measure import RunError, Workload, measure
-from bench.nginx import Sink, SinkError
-from bench.table import as_data, as_text, machine, machine_text
+from bench import page, sinks
+from bench.command import files_home, run_command
+from bench.contenders import ROOT, Contender, contenders
+from bench.figures import MIB, Row, cpu_text, lines, misses_target, rate_text, seconds, target_text, verdict
+from bench.measure import RunError
+from bench.rows import QUICK_PEERS, ROWS, chosen, is_complete
+from bench.suite import RowRun
+from bench.table import Columns, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DOCS = ROOT / "docs"
+ROUNDS, QUICK_ROUNDS = 5, 3
+NOTHING = "none"
+COLUMNS = Columns(
+    (
+        ("uploader", -10), ("s", 7), ("min..max", 15), ("ratio", 6), ("rate", 18), ("CPU", 16),
+        ("peak MiB", 8), ("rounds", 6), ("setting", -1),
+    )
+)  # fmt: skip
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
-    signal.signal(signal.SIGTERM, stop)  # so that nginx and the files go, too
-    try:
-        report = run(options)
-    except (SinkError, RunError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("bench: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    if options.json is not None:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
-    return 0
+    return run_command(lambda: measure_all(options), None)
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measures, printing as it goes. Returns everything measured. Raises `SinkError`, `RunError`."""
-    lineup = contenders()
-    able = [c for c in lineup if not c.missing and _wanted(c, options.only)]
-    if not able:
-        raise RunError(
-            "no contender can run: " + "; ".join(c.missing or f"{c.name} not chosen" for c in lineup)
-        )
-    with files_home() as home, Sink(RAM_DISK, workers=options.sink_workers, tls=options.tls) as sink:
-        about = machine(sink.version, options.sink_workers, options.tls, lineup)
-        print(machine_text(about), flush=True)
-        tables = _measure_all(options, home, sink, able)
-    return {"machine": about, "rounds": options.rounds, "workloads": tables}
-
-
-def _measure_all(
-    options: argparse.Namespace, source_home: Path, sink: Sink, lineup: list[Contender]
-) -> list[dict[str, Any]]:
-    tiny = Workload("one file", 1, 1, source_home / "tiny").create()
-    tables = []
-    for name, count, size in (
-        ("small files", options.small_files, options.small_bytes),
-        ("large files", options.large_files, options.large_bytes),
-    ):
-        if count == 0:
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """Measures, printing as it goes and writing the JSON after each row. Raises `SinkError`, `RunError`."""
+    lineup = _lineup(options)
+    results = _results(options, lineup)
+    rows = [] if options.rows == NOTHING else chosen(options.rows, quick=options.quick, huge=options.huge)
+    if not rows and options.rows != NOTHING:
+        raise RunError(f"--rows {options.rows}: there are {', '.join(row.name for row in ROWS)}")
+    planned = {row["name"] for row in results["rows"]} | {row.name for row in rows}
+    if options.write == DOCS and not is_complete(planned):
+        raise RunError("--write: not all rows: name a folder for this page, which is not for docs")
+    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    for row in rows:
+        if problem := sinks.missing(row.sink):
+            results["skipped"][row.name] = problem
+            print(f"\n{row.title}: left out: {problem}", flush=True)
             continue
-        workload = Workload(name, count, size, source_home / name.replace(" ", "-")).create()
-        results = measure(workload, tiny=tiny, sink=sink, lineup=lineup, rounds=options.rounds, say=_say)
-        tables.append(as_data(workload, results))
-        print(f"\n{as_text(tables[-1])}", flush=True)
-        shutil.rmtree(workload.directory)
-    return tables
+        with files_home() as home:
+            measured = RowRun(row, home, _say).measure(lineup, rounds)
+        results["skipped"].pop(row.name, None)
+        results["rows"] = _in_order([*results["rows"], measured])
+        print("\n" + as_text(measured), flush=True)
+        if options.json is not None:
+            options.json.write_text(json.dumps(results, indent=1) + "\n")
+    if options.write is not None:
+        print(f"\nwrote {page.write(results, options.write)}")
+    return {"missed": sum(misses_target(row) for row in results["rows"])}
 
 
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").partition(": ")[2])
-    parser.add_argument("--rounds", type=_count(1), default=5, help="rounds counted, after one warm-up (5)")
-    parser.add_argument("--small-files", type=_count(0), default=5_000, help="0: none (5000)")
-    parser.add_argument("--small-bytes", type=_count(1), default=4 << 10, help="size of a small file (4 KiB)")
-    parser.add_argument("--large-files", type=_count(0), default=64, help="0: none (64)")
-    parser.add_argument("--large-bytes", type=_count(1), default=4 << 20, help="size of a large file (4 MiB)")
-    parser.add_argument("--tls", action="store_true", help="HTTPS, with a certificate made for the run")
-    parser.add_argument(
-        "--sink-workers", default="1", choices=["1", "2", "4", "auto"], help="nginx workers (1)"
-    )
-    parser.add_argument("--only", metavar="NAMES", help="contenders whose names contain one of these")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything measured to FILE")
-    return parser.parse_args(argv)
+def _lineup(options: argparse.Namespace) -> list[Contender]:
+    everyone = contenders()
+    wanted = [one.name for one in everyone] if not options.quick else list(QUICK_PEERS)
+    if options.only is not None:
+        wanted = [name for name in options.only.split(",") if name]
+    if unknown := [name for name in wanted if not any(name in one.name for one in everyone)]:
+        raise RunError(f"--only {unknown[0]}: there are {', '.join(one.name for one in everyone)}")
+    found = [one for one in everyone if one.ours or any(name in one.name for name in wanted)]
+    if unable := next((one.missing for one in found if one.ours and one.missing), ""):
+        raise RunError(unable)
+    return found
 
 
-def _count(low: int) -> Any:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or int(text) < low:
-            raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number of at least {low}")
-        return int(text)
+def _results(options: argparse.Namespace, lineup: Sequence[Contender]) -> dict[str, Any]:
+    """What has been measured before, or the beginning of something new."""
+    if options.before is not None:
+        before: dict[str, Any] = json.loads(options.before.read_text())
+        return before
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": surroundings(),
+        "quick": options.quick,
+        "contenders": [
+            {"name": one.name, "version": one.version, "missing": one.missing, "how": one.how}
+            for one in lineup
+        ],
+        "rows": [],
+        "skipped": {},
+    }
 
-    return parse
+
+def _in_order(rows: Sequence[Row]) -> list[Row]:
+    """Of rows with one name the last one stays."""
+    by_name = {row["name"]: row for row in rows}
+    return [by_name[row.name] for row in ROWS if row.name in by_name]
 
 
-def _wanted(contender: Contender, only: str | None) -> bool:
-    return only is None or any(name in contender.name for name in only.split(","))
+def as_text(row: Row) -> str:
+    """A row of the suite as a table."""
+    said = [row["title"], COLUMNS.head]
+    for line in lines(row):
+        if not line.measured:
+            said.append(f"{line.name}: failed: {line.failed}")
+            continue
+        spread = f"{seconds(min(line.walls_s))}..{seconds(max(line.walls_s))}"
+        cells = [line.name, seconds(line.wall_s), spread, f"{line.ratio:.2f}" if line.ratios else ""]
+        cells += [rate_text(row, line), cpu_text(row, line), f"{line.peak_bytes / MIB:,.0f}"]
+        said.append(COLUMNS.line([*cells, str(len(line.walls_s)), line.setting]))
+    said += [f"{name} takes no part: {why}" for name, why in row["left_out"].items()]
+    return "\n".join([*said, *filter(None, (page.floor_text(row), verdict(row), target_text(row)))])
 
 
 def _say(text: str) -> None:
     print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    names = ", ".join(row.name for row in ROWS)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=(__doc__ or "").partition(": ")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--rows", metavar="NAMES", default="", help=f"of {names}; or patterns: 'small*'; or none"
+    )
+    parser.add_argument("--huge", action="store_true", help="also a million files, which takes half an hour")
+    parser.add_argument("--quick", action="store_true", help="fewer rows, files, rounds and uploaders")
+    parser.add_argument("--rounds", type=int, default=0, help="counted, after a warm-up (5; quick: 3)")
+    parser.add_argument("--only", metavar="NAMES", help="beside s3-upload only these: s5cmd,aws; '': none")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write everything measured, after each row")
+    parser.add_argument("--from", metavar="FILE", type=Path, dest="before", help="go on from such a file")
+    parser.add_argument(
+        "--write",
+        metavar="FOLDER",
+        type=Path,
+        nargs="?",
+        const=DOCS,
+        help="make the page (docs, if not said)",
+    )
+    options = parser.parse_args(argv)
+    if options.rounds < 0:
+        parser.error("--rounds must be at least 1")
+    if options.write == DOCS and options.quick:
+        parser.error("--write: a quick run is not for docs; name another folder")
+    return options
 
 
 if __name__ == "__main__":

