@@ -75,6 +75,16 @@ def test_the_same_command_again_sends_nothing_and_says_so(fault_server: StartFau
     assert "20 files were uploaded by earlier runs" in again.stderr
 
 
+def test_what_earlier_runs_uploaded_is_removed_and_that_is_said(
+    fault_server: StartFaultServer, src: Path
+) -> None:
+    server = fault_server()
+    run(server, "src", "s3://bucket/p")
+    again = run(server, "src", "s3://bucket/p", "--remove-source")
+    assert (again.returncode, list(src.iterdir())) == (0, [])
+    assert again.stderr.endswith("; removed 20 files here\n")
+
+
 @pytest.mark.parametrize("flag", ["--no-journal", "--cache-control=no-store"])
 def test_another_job_sends_everything(fault_server: StartFaultServer, src: Path, flag: str) -> None:
     server = fault_server()

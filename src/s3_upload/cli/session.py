@@ -154,7 +154,7 @@ def _upload_and_tell(job: Job, began_s: float) -> None:
     if job.page is not None:
         job.page.history.end(summary)
     if job.display.kept is not None and not summary.sources and summary.notes:
-        job.rendering.nothing = f"nothing is left to upload: {summary.notes[0]}"
+        job.rendering.nothing = f"nothing is left to upload: {'; '.join(summary.notes)}"
     try:
         job.rendering.finish(summary, _ending(summary, job.options))
         flush()
