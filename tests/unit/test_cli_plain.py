@@ -100,3 +100,24 @@ def test_no_parser_is_loaded_for_an_upload_without_flags() -> None:
     )
     assert "no-such-file" in done.stderr
     assert not {"cyclopts", "rich", "botocore.session"} & set(done.stdout.splitlines()[-1].split())
+
+
+ENDS = """
+import atexit, sys
+from s3_upload.cli import main
+atexit.register(lambda: sys.stderr.write("the end\\n"))
+sys.argv = ["s3-upload", *sys.argv[1:]]
+main.run()
+"""
+
+
+@pytest.mark.parametrize(("words", "code"), [(["--version"], 0), (["nowhere"], 2)])
+def test_what_is_to_be_done_at_the_end_is_done_and_all_that_is_said_is_written(
+    words: list[str], code: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS, *words], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code
+    assert done.stderr.endswith("the end\n")
+    assert done.stdout.startswith("s3-upload 0.") == (code == 0)
