@@ -40,7 +40,7 @@ COLUMNS = Columns(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = _options(argv)
+    options = options_of(argv)
     return run_command(lambda: measure_all(options), None)
 
 
@@ -128,7 +128,8 @@ def _say(text: str) -> None:
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line. Exits with 2 where it makes no sense."""
     names = ", ".join(row.name for row in ROWS)
     parser = argparse.ArgumentParser(
         prog="python -m bench",
@@ -140,7 +141,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--huge", action="store_true", help="also a million files, which takes half an hour")
     parser.add_argument("--quick", action="store_true", help="fewer rows, files, rounds and uploaders")
-    parser.add_argument("--rounds", type=int, default=0, help="counted, after a warm-up (5; quick: 3)")
+    parser.add_argument("--rounds", type=int, help="counted, after a warm-up (5; quick: 3)")
     parser.add_argument("--only", metavar="NAMES", help="beside s3-upload only these: s5cmd,aws; '': none")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write everything measured, after each row")
     parser.add_argument("--from", metavar="FILE", type=Path, dest="before", help="go on from such a file")
@@ -153,8 +154,12 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         help="make the page (docs, if not said)",
     )
     options = parser.parse_args(argv)
-    if options.rounds < 0:
+    if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be at least 1")
+    if options.before is not None and not options.before.is_file():
+        parser.error(f"--from {options.before}: there is no such file")
+    if options.json is not None and not options.json.parent.is_dir():
+        parser.error(f"--json {options.json}: its folder is missing")
     if options.write == DOCS and options.quick:
         parser.error("--write: a quick run is not for docs; name another folder")
     return options
