@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from s3_upload.account.settings import ChecksumMode
+    from s3_upload.account.settings import ChecksumMode, PayloadSigning
     from s3_upload.api import DefaultRequest, s3_upload_files
     from s3_upload.bucket.verify import Mark, Verified
     from s3_upload.calls import start_upload, upload, upload_async
@@ -98,6 +98,7 @@ __all__ = [
     "Pace",
     "PaceReport",
     "PartStored",
+    "PayloadSigning",
     "Progress",
     "RequestFields",
     "Rule",
@@ -162,7 +163,7 @@ _NAMES_IN = {
     "s3.credentials": ("CredentialProvider", "Credentials",),
     "s3.endpoint": ("AddressingStyle",),
     "s3.operations.list_objects_v2": ("ListedObject",),
-    "account.settings": ("ChecksumMode",),
+    "account.settings": ("ChecksumMode", "PayloadSigning"),
     "sources.source": ("BinaryFile", "Chunk", "Chunks", "ObjectSource",),
     "sources.walk": ("files_recursive",),
     "syncing": ("list_objects", "sync_files", "verify_files",),

@@ -15,7 +15,7 @@ import pytest
 from s3_upload.cli.buckets import store_options
 from s3_upload.cli.commands import command_names
 from s3_upload.cli.completion import script
-from s3_upload.cli.options import StoreOptions
+from s3_upload.cli.store_options import StoreOptions
 from tests.faults.actions import Answer, Rule, Stall
 
 if TYPE_CHECKING:

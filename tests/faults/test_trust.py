@@ -6,14 +6,14 @@ import ssl
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from s3_upload import ConfigError, ObjectSource, S3Client
+from s3_upload import ConfigError, ObjectSource, PayloadSigning, S3Client
 from s3_upload.http1.tls import tls_context
 from tests.faults.uploads import PART_BYTES, stored, upload
 
@@ -114,6 +114,32 @@ def test_where_the_system_has_no_cas_those_that_botocore_brings_are_taken(
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     assert ssl.create_default_context().get_ca_certs() == []
     assert len(tls_context(verify=True).get_ca_certs()) > 50
+
+
+@pytest.mark.parametrize("over", ["http", "https"])
+@pytest.mark.parametrize("signing", ["auto", "always", "never"])
+def test_the_hash_of_a_body_is_signed_where_it_is_asked_for(
+    fault_server: StartFaultServer, tls: Tls, tmp_path: Path, over: str, signing: PayloadSigning
+) -> None:
+    server = fault_server(tls=tls.server_context if over == "https" else None)
+    bodies = {"small": b"small", "big": bytes(PART_BYTES + 1)}
+    (tmp_path / "big").write_bytes(bodies["big"])
+    files = [ObjectSource.data(b"small", "small"), ObjectSource.file(tmp_path / "big", "big")]
+    verify: Any = str(tls.ca_file) if over == "https" else True
+    upload(server, files, tls={"verify": verify, "payload_signing": signing}).raise_for_failures()
+    assert stored(server) == bodies
+    signed = signing == "always" or (signing == "auto" and over == "http")
+    sent = [request for request in server.requests if request.method == "PUT"]
+    for request in sent:
+        hashed = sha256(request.body).hexdigest() if signed else "UNSIGNED-PAYLOAD"
+        assert request.headers["x-amz-content-sha256"] == hashed
+        assert "x-amz-checksum-crc32" in request.headers
+    assert len(sent) == 3
+
+
+def test_another_payload_signing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="payload_signing = 'often': must be one of auto, always, never"):
+        S3Client(region="us-east-1", payload_signing="often")  # type: ignore[arg-type]
 
 
 def test_a_profile_has_bodies_signed_over_https_too(

@@ -43,6 +43,7 @@ def test_each_setting_names_where_it_came_from(home: Home, capsys: pytest.Captur
     assert rows["backoff"] == ("2.0", "S3_UPLOAD_BACKOFF")
     assert rows["http_proxy"] == ("http://***@proxy:3128", "HTTP_PROXY")
     assert rows["checksum"] == ("auto", "default")
+    assert rows["payload_signing"] == ("auto", "default")
     assert rows["config_file"] == (f"{home.path}/.aws/config", "default")
     assert rows["secret_key"] == ("*" * 16 + "tKEY", f"{home.path}/.aws/credentials [me]")
     home.env(AWS_PROFILE="me")

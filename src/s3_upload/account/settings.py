@@ -31,15 +31,17 @@ if TYPE_CHECKING:
 DEFAULT_REGION = "us-east-1"
 ChecksumMode = Literal["auto", "when-required", "off"]
 CHECKSUM_MODES = get_args(ChecksumMode)
+PayloadSigning = Literal["auto", "always", "never"]
+PAYLOAD_SIGNINGS = get_args(PayloadSigning)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how to reach the store. `endpoint_url` None is AWS itself, of which `variant` counts.
 
     `verify`: True for the system's trusted certificates, the path of a CA bundle, or False for none.
-    `signs_payload`: the body's hash is signed over https too. `app_id`: part of the User-Agent. `arn_region`:
-    an access point's ARN says the region. `express_sessions`: requests to directory buckets are signed with
-    the credentials of a session.
+    `payload_signing`: when the body's hash is signed (`hashes_payload`). `app_id`: part of the User-Agent.
+    `arn_region`: an access point's ARN says the region. `express_sessions`: requests to directory buckets
+    are signed with the credentials of a session.
     """
 
     region: str
@@ -49,10 +51,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checksum: ChecksumMode
     variant: Variant = STANDARD
     proxies: ProxyRules = DIRECT
-    signs_payload: bool = False
+    payload_signing: PayloadSigning = "auto"
     app_id: str = ""
     arn_region: bool = True
     express_sessions: bool = True
+
+    def hashes_payload(self, *, tls: bool) -> bool:
+        """Whether the body's hash is signed; else TLS guards it on its way, or a checksum alone does."""
+        return self.payload_signing == "always" or (self.payload_signing == "auto" and not tls)
 
     def endpoint(self, bucket: str, region: str | None = None) -> Endpoint:
         """Where requests for `bucket` go; `region`: where it is known to be. Raises `ConfigError`."""
@@ -73,6 +79,7 @@ def resolve_settings(
     addressing_style: AddressingStyle = "auto",
     verify: bool | str = True,
     checksum: ChecksumMode | None = None,
+    payload_signing: PayloadSigning | None = None,
     use_accelerate_endpoint: bool | None = None,
     use_dualstack_endpoint: bool | None = None,
     use_fips_endpoint: bool | None = None,
@@ -118,10 +125,7 @@ def resolve_settings(
         checksum=_checksum(checksum, found),
         variant=variant,
         proxies=proxies,
-        signs_payload=_switch(
-            "payload_signing_enabled",
-            found.first("payload_signing_enabled", found.in_s3("payload_signing_enabled")),
-        ),
+        payload_signing=_payload_signing(payload_signing, found),
         app_id=_app_id(found),
         arn_region=_arn_region(found),
         express_sessions=not _no_sessions(found),
@@ -276,6 +280,17 @@ def _checksum(mode: str | None, sought: _Sought) -> ChecksumMode:
         raise ConfigError(f"checksum = {mode!r}: must be one of {', '.join(CHECKSUM_MODES)}")
     sought.origins["checksum"] = "flag"
     return cast("ChecksumMode", mode)
+
+
+def _payload_signing(mode: str | None, sought: _Sought) -> PayloadSigning:
+    """botocore's switch has the hash signed in any case, or only over http."""
+    if mode is None:
+        key = "payload_signing_enabled"
+        return "always" if _switch(key, sought.first("payload_signing", sought.in_s3(key))) else "auto"
+    if mode not in PAYLOAD_SIGNINGS:
+        raise ConfigError(f"payload_signing = {mode!r}: must be one of {', '.join(PAYLOAD_SIGNINGS)}")
+    sought.origins["payload_signing"] = "flag"
+    return cast("PayloadSigning", mode)
 
 
 def _arn_region(sought: _Sought) -> bool:

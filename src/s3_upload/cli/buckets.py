@@ -20,7 +20,7 @@ from s3_upload.errors import ConfigError
 from s3_upload.sources.mapping import check_bucket
 
 if TYPE_CHECKING:
-    from s3_upload.cli.options import StoreOptions
+    from s3_upload.cli.store_options import StoreOptions
     from s3_upload.s3.credentials import Credentials
 
 TIMEOUT_S = 1.5
@@ -44,7 +44,7 @@ def tell_buckets(line: str) -> int:
 
 def store_options(line: str) -> StoreOptions:
     """Which store the flags in `line` name. Raises `ValueError` where only the shell knows, and others."""
-    from s3_upload.cli.options import StoreOptions
+    from s3_upload.cli.store_options import StoreOptions
 
     flags = {name: flag for flag in all_flags() if flag.topic == "store" for name in flag.names}
     words = iter(_words(line))

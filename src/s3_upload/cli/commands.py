@@ -16,10 +16,11 @@ from s3_upload.cli.compare_options import CompareOptions, VerifyOptions
 from s3_upload.cli.display import Display
 from s3_upload.cli.names import COMMANDS
 from s3_upload.cli.objects import flag
-from s3_upload.cli.options import StoreOptions, UploadOptions, age, in_order_of_keys
+from s3_upload.cli.options import UploadOptions, age, in_order_of_keys
 from s3_upload.cli.output import UsageError, emit, require_stdout
 from s3_upload.cli.sources import split_words
 from s3_upload.cli.stdin import STDIN
+from s3_upload.cli.store_options import StoreOptions
 from s3_upload.sources.mapping import Destination, Mapped, check_bucket
 from s3_upload.sources.source import utf8_of
 from s3_upload.sources.walk import sources_of, walk_tree

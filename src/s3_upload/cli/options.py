@@ -13,7 +13,6 @@ import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import msgspec
@@ -21,11 +20,11 @@ import msgspec
 from s3_upload.cli.objects import ObjectOptions, flag, parameter, texts
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN, stdin_fd
+from s3_upload.cli.store_options import StoreOptions
 from s3_upload.config import GIB, UploadConfig, complaint
 from s3_upload.descriptors import read_some
 from s3_upload.errors import ConfigError
 from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
-from s3_upload.proxy import NONE, parse_proxy
 from s3_upload.sources.filters import Rule
 from s3_upload.sources.listed import Listed
 from s3_upload.sources.mapping import Choice
@@ -36,9 +35,6 @@ from s3_upload.units import parse_size, parse_time_s, show_size, show_time
 
 if TYPE_CHECKING:
     from cyclopts import Parameter
-
-_VARIANTS = ("use_accelerate_endpoint", "use_dualstack_endpoint", "use_fips_endpoint")
-_NOT_EMBEDDED = ("endpoint_url", *_VARIANTS, "no_sign_request", "client_cert", "proxy")
 
 
 def _convert_rules(type_: Any, tokens: Any) -> tuple[Rule, ...]:
@@ -185,113 +181,6 @@ def _as_flags(text: str, names: tuple[str, ...]) -> str:
     for name in names:
         text = re.sub(rf"\b{name}(?= )", f"--{name.replace('_', '-')}", text)
     return text
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoreOptions:
-    """Which store, and as whom; credentials come from botocore's chain (AWS_ACCESS_KEY_ID & co).
-
-    The client itself looks up what no flag gives: it knows the order of environment and config
-    files, and that a profile in the environment counts for less than a key there.
-    """
-
-    endpoint_url: Annotated[
-        str | None, flag("URL of a store other than AWS (also AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL).")
-    ] = None
-    region: Annotated[str | None, flag("Region of the bucket (also AWS_REGION).")] = None
-    profile: Annotated[str | None, flag("Profile of the AWS config files (also AWS_PROFILE).")] = None
-    addressing_style: Annotated[
-        Literal["auto", "path", "virtual"], flag("Where requests name the bucket (default: auto).")
-    ] = "auto"
-    use_accelerate_endpoint: Annotated[
-        bool, flag("AWS's endpoint nearest to here, for buckets that allow it.")
-    ] = False
-    use_dualstack_endpoint: Annotated[
-        bool, flag("AWS's endpoint for IPv4 and IPv6 (also AWS_USE_DUALSTACK_ENDPOINT).")
-    ] = False
-    use_fips_endpoint: Annotated[
-        bool, flag("AWS's endpoint with FIPS cryptography (also AWS_USE_FIPS_ENDPOINT).")
-    ] = False
-    no_sign_request: Annotated[bool, flag("Sign nothing and look up no credentials: for public buckets.")] = (
-        False
-    )
-    client_cert: Annotated[
-        str | None, flag("PEM file with the certificate to show the store, and its key unless --client-key.")
-    ] = None
-    client_key: Annotated[str | None, flag("PEM file with the key of --client-cert, not encrypted.")] = None
-    no_verify_ssl: Annotated[bool, flag("Do not check the store's certificate.")] = False
-    ca_bundle: Annotated[
-        str | None, flag("File of certificates to trust (also AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE).")
-    ] = None
-    proxy: Annotated[
-        str | None,
-        flag("URL of a proxy, or none (else HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY)."),
-    ] = field(default=None, repr=False)
-    checksum: Annotated[
-        Literal["auto", "when-required", "off"] | None,
-        flag("When to send checksums (default: auto, or as AWS_REQUEST_CHECKSUM_CALCULATION says)."),
-    ] = None
-    checksum_algorithm: Annotated[
-        Literal[
-            "CRC32", "CRC32C", "CRC64NVME", "SHA256", "SHA1", "SHA512", "XXHASH64", "XXHASH3", "XXHASH128"
-        ],
-        flag("Which ones (default: CRC32); CRC32C, CRC64NVME and the XXHASHes need the extra crt."),
-    ] = "CRC32"
-    create_bucket: Annotated[bool, flag("Make the bucket if there is none of that name.")] = False
-    embedded: Annotated[
-        str | None,
-        flag("Upload to a store of our own that keeps its buckets in this directory, run for the occasion."),
-    ] = None
-
-    @property
-    def names_aws(self) -> bool:
-        """Whether a flag asks for one of AWS's own endpoints."""
-        return any(getattr(self, name) for name in _VARIANTS)
-
-    def __post_init__(self) -> None:
-        if self.endpoint_url is not None:
-            from s3_upload.s3.endpoint import check_endpoint_url
-
-            check_endpoint_url(self.endpoint_url, "--endpoint-url")
-        if self.proxy is not None and self.proxy != NONE:
-            parse_proxy(self.proxy, "--proxy")
-        if self.client_key is not None and self.client_cert is None:
-            raise UsageError("--client-key: the certificate is missing: give --client-cert")
-        if self.embedded is not None:
-            for name in _NOT_EMBEDDED:
-                if getattr(self, name):
-                    other = f"--{name.replace('_', '-')}"
-                    raise UsageError(f"--embedded and {other} do not go together: leave one out")
-
-    def settings(self) -> dict[str, Any]:
-        """As `resolve_settings` takes them, and `S3Client`. A flag that is not given leaves it to environment
-        and profile."""
-        return {
-            "endpoint_url": self.endpoint_url,
-            "region": self.region,
-            "profile": self.profile,
-            "addressing_style": self.addressing_style,
-            **{name: getattr(self, name) or None for name in _VARIANTS},
-            "verify": self.verify,
-            "checksum": self.checksum,
-            "proxy": self.proxy,
-        }
-
-    @property
-    def client_certificate(self) -> str | tuple[str, str] | None:
-        """As `S3Client` takes it."""
-        if self.client_cert is None or self.client_key is None:
-            return self.client_cert
-        return self.client_cert, self.client_key
-
-    @property
-    def verify(self) -> bool | str:
-        """As `S3Client` takes it. Raises `UsageError` if the CA bundle is no file."""
-        if self.no_verify_ssl:
-            return False
-        if self.ca_bundle is not None and not Path(self.ca_bundle).is_file():
-            raise UsageError(f"--ca-bundle {self.ca_bundle}: no such file")
-        return self.ca_bundle or True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -453,7 +342,7 @@ class UploadOptions:
     """All flags of an upload command."""
 
     sources: Annotated[SourceOptions, parameter(name="*")] = SourceOptions()
-    store: Annotated[StoreOptions, parameter(name="*")] = StoreOptions()
+    store: Annotated[StoreOptions, parameter(name="*")] = field(default_factory=StoreOptions)
     output: Annotated[OutputOptions, parameter(name="*")] = OutputOptions()
     objects: Annotated[ObjectOptions, parameter(name="*")] = field(default_factory=ObjectOptions)
     journal: Annotated[JournalOptions, parameter(name="*")] = JournalOptions()

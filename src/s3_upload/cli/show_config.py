@@ -26,7 +26,8 @@ from s3_upload.units import show_size, show_time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from s3_upload.cli.options import StoreOptions, UploadOptions
+    from s3_upload.cli.options import UploadOptions
+    from s3_upload.cli.store_options import StoreOptions
     from s3_upload.s3.credentials import Credentials
 
 DEFAULT = "default"
@@ -96,7 +97,7 @@ def _of_store(settings: Settings) -> Iterator[tuple[str, str]]:
         verify if isinstance(verify, str) else "" if verify else "(certificates are not checked)",
     )
     yield "checksum", settings.checksum
-    yield "payload_signing_enabled", _word(on=settings.signs_payload)
+    yield "payload_signing", settings.payload_signing
     yield "sdk_ua_app_id", settings.app_id
     yield "global_endpoint", _word(on=settings.variant.is_global)
     yield "use_arn_region", _word(on=settings.arn_region)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import NoneType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from s3_upload.account.botocore import provider_for
-from s3_upload.account.settings import ChecksumMode, resolve_settings
+from s3_upload.account.settings import ChecksumMode, PayloadSigning, resolve_settings
 from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text
 from s3_upload.clients import bucket_requests
 from s3_upload.clients.bucket_requests import ALL, WRONG_ZONE
@@ -82,6 +82,19 @@ class _Target(msgspec.Struct):
     signing: _Signing | None = None
 
 
+def _check_types(given: Mapping[str, Any]) -> None:
+    """Of the arguments of a client: raises `TypeError` or `ConfigError`, with the argument's name."""
+    for name in ("endpoint_url", "region", "profile", "proxy"):
+        must_be_text(name, given[name])
+    must_be("credentials", given["credentials"], (Credentials, NoneType), "Credentials or None")
+    must_be("verify", given["verify"], (bool, str), "True, False or the path of a CA bundle")
+    check_certificate(given["client_certificate"])
+    must_be("sign", given["sign"], bool, "True or False")
+    for name in ("use_accelerate_endpoint", "use_dualstack_endpoint", "use_fips_endpoint"):
+        must_be_switch(name, given[name])
+    must_be_callable("utc_clock", given["utc_clock"], optional=False)
+
+
 class S3Client:
     """Uploads to S3 or a store that speaks it. An async context manager.
 
@@ -102,6 +115,10 @@ class S3Client:
     keeps and gives back; where the store does not know such headers, they are left out from then on, which
     `UploadSummary.notes` says.  "when-required": only where S3 insists on one (Content-MD5, with an
     object lock, or where the bucket's default retention asks for it); "off": never.
+
+    `payload_signing`: "auto" signs the body's hash over http, where nothing else proves who has sent it; over
+    https TLS does.  "always": over https, too.  "never": nowhere, which takes half the processor time and
+    leaves the body to its checksum alone.  None: "always" where the profile says payload_signing_enabled.
 
     `look_up`: an async function that gives the addresses of a host name; None: the system's resolver does,
     in a thread.  `proxy`: the URL of a proxy (http, https, socks5 or socks5h), "none" for none, or None for
@@ -126,22 +143,13 @@ class S3Client:
         client_certificate: ClientCertificate | None = None,
         sign: bool = True,
         checksum: ChecksumMode | None = None,
+        payload_signing: PayloadSigning | None = None,
         checksum_algorithm: str = DEFAULT_ALGORITHM,
         look_up: LookUp | None = None,
         proxy: str | None = None,
         utc_clock: Callable[[], float] = time.time,
     ) -> None:
-        texts = {"endpoint_url": endpoint_url, "region": region, "profile": profile, "proxy": proxy}
-        for name, text in texts.items():
-            must_be_text(name, text)
-        must_be("credentials", credentials, (Credentials, NoneType), "Credentials or None")
-        must_be("verify", verify, (bool, str), "True, False or the path of a CA bundle")
-        check_certificate(client_certificate)
-        must_be("sign", sign, bool, "True or False")
-        must_be_switch("use_accelerate_endpoint", use_accelerate_endpoint)
-        must_be_switch("use_dualstack_endpoint", use_dualstack_endpoint)
-        must_be_switch("use_fips_endpoint", use_fips_endpoint)
-        must_be_callable("utc_clock", utc_clock, optional=False)
+        _check_types(locals())
         self._settings = resolve_settings(
             endpoint_url=endpoint_url,
             region=region,
@@ -149,6 +157,7 @@ class S3Client:
             addressing_style=addressing_style,
             verify=verify,
             checksum=checksum,
+            payload_signing=payload_signing,
             use_accelerate_endpoint=use_accelerate_endpoint,
             use_dualstack_endpoint=use_dualstack_endpoint,
             use_fips_endpoint=use_fips_endpoint,
@@ -217,7 +226,7 @@ class S3Client:
     def digests(self) -> Digests:
         """See `transfer.client.Client`."""
         wanted = self._settings.checksum == "auto" and self._checksums in ("all", "no-type")
-        sha256 = self._signs and (self._settings.signs_payload or not self._uses_tls)
+        sha256 = self._signs and self._settings.hashes_payload(tls=self._uses_tls)
         return Digests(sha256, self._algorithm if wanted else "")
 
     async def send(self, operation: Operation, trace: Trace) -> Response:
@@ -465,7 +474,7 @@ class S3Client:
             md5_where_needed=self._settings.checksum != "off",
             origin=endpoint.origin if proxy is not None else "",
             proxy_authorization=proxy.authorization if proxy is not None else "",
-            signs_payload=self._settings.signs_payload,
+            hashes_payload=self._settings.hashes_payload(tls=self._uses_tls),
             app_id=self._settings.app_id,
             session=provider is not self._provider,
             directory=endpoint.service == S3_EXPRESS,

@@ -12,7 +12,8 @@ Rules:
   runs of white space inside it are one space in the canonical request alone
   (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 * `x-amz-content-sha256` is the body's hash over http and UNSIGNED-PAYLOAD over https, where TLS
-  keeps the body whole on its way.  A checksum header goes over both: the store keeps it.
+  keeps the body whole on its way, unless `hashes_payload` says otherwise.  A checksum header goes over
+  both: the store keeps it.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class RequestEncoder:
     operations have.  `md5_where_needed`: S3 takes an object with a lock only with a checksum; where an
     operation has none (or may not tell), its body goes with Content-MD5.  `origin`: what stands before the
     path in the request line, where a proxy is to read that; `proxy_authorization`: what the proxy is told.
-    Neither is signed.  `signs_payload`: the body's hash is signed over https too.  `app_id`: part of the
+    Neither is signed.  `hashes_payload`: the body's hash is signed; None: over http.  `app_id`: part of the
     User-Agent.  `session`: requests are signed with the credentials of a session, whose token has a header
     of its own.  `directory`: the bucket is a directory bucket, which does not take all that others do.
     """
@@ -106,7 +107,7 @@ class RequestEncoder:
         md5_where_needed: bool = False,
         origin: str = "",
         proxy_authorization: str = "",
-        signs_payload: bool = False,
+        hashes_payload: bool | None = None,
         app_id: str = "",
         session: bool = False,
         directory: bool = False,
@@ -115,7 +116,7 @@ class RequestEncoder:
         self._origin = origin.replace("%", "%%")
         self._proxy = f"proxy-authorization: {proxy_authorization}\r\n" if proxy_authorization else ""
         self._user_agent = f"{USER_AGENT} app/{app_id}".replace("%", "%%") if app_id else USER_AGENT
-        self._hashes_payload = signs_payload or not tls
+        self._hashes_payload = not tls if hashes_payload is None else hashes_payload
         self._path_prefix = path_prefix
         self._token_header = "x-amz-s3session-token" if session else "x-amz-security-token"
         self._directory = directory
