@@ -1,6 +1,6 @@
 """`python -m bench`: s3-upload beside other uploaders, row by row, and the page about it.
 
-Without a choice all rows but "huge" are measured, which takes most of an hour.  `--write` makes
+Without a choice all rows but "huge" are measured, which takes an hour.  `--write` makes
 docs/benchmarks.md of them; with `--from FILE` rows that were measured before are in it, too, unless they are
 measured again.
 
@@ -139,7 +139,7 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--rows", metavar="NAMES", default="", help=f"of {names}; or patterns: 'small*'; or none"
     )
-    parser.add_argument("--huge", action="store_true", help="also a million files, which takes half an hour")
+    parser.add_argument("--huge", action="store_true", help="also a million files, which takes an hour more")
     parser.add_argument("--quick", action="store_true", help="fewer rows, files, rounds and uploaders")
     parser.add_argument("--rounds", type=int, help="counted, after a warm-up (5; quick: 3)")
     parser.add_argument("--only", metavar="NAMES", help="beside s3-upload only these: s5cmd,aws; '': none")
