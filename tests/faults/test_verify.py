@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -162,6 +164,27 @@ def test_it_is_told_in_json(server: FaultServer, capsys: pytest.CaptureFixture[s
 def test_nothing_is_sent(server: FaultServer) -> None:
     main(["verify", "tree", f"s3://{BUCKET}/none"])
     assert {request.method for request in server.requests} == {"GET"}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full disk")  # noqa: PTH110
+def test_that_what_all_keys_are_told_to_is_full_is_told(
+    server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "tree", f"s3://{BUCKET}/p", "--combined", "/dev/full"]) == 3
+    assert capsys.readouterr().err.endswith("error: --combined /dev/full: No space left on device\n")
+
+
+def test_the_line_for_every_key_may_go_to_stdout_and_one_that_is_full_is_told(server: FaultServer) -> None:
+    words = [sys.executable, "-m", "s3_upload", "verify", "tree", f"s3://{BUCKET}/p", "--combined", "-"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    assert sorted(done.stdout.splitlines())[1:3] == ["= p/a-b/c", "= p/a.txt"]
+    if os.path.exists("/dev/full"):  # noqa: PTH110
+        with open("/dev/full", "wb") as full:  # noqa: PTH123
+            done = subprocess.run(
+                words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+            )
+        assert done.returncode == 3
+        assert done.stderr == "s3-upload: error: cannot write to stdout: No space left on device\n"
 
 
 @pytest.mark.parametrize(

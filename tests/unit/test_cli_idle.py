@@ -55,6 +55,17 @@ def test_a_flag_that_does_nothing_is_refused_in_one_line(
     )
 
 
+@pytest.mark.parametrize(
+    ("word", "name"), [("--storage_class=x", "--storage-class"), ("-qv", "-v"), ("-v=true", "-v")]
+)
+def test_it_is_refused_in_each_way_in_which_the_parser_takes_it(
+    word: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", word, *PLACES["verify"]]) == 2
+    silent = "q" in word
+    assert (f"{name}: does nothing" in capsys.readouterr().err) is not silent
+
+
 @pytest.mark.parametrize("command", PLACES)
 def test_all_of_them_are_refused_before_anything_is_begun(
     command: str, capsys: pytest.CaptureFixture[str]

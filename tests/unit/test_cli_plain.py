@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -102,6 +103,42 @@ def test_no_parser_is_loaded_for_an_upload_without_flags() -> None:
     assert not {"cyclopts", "rich", "botocore.session"} & set(done.stdout.splitlines()[-1].split())
 
 
+LIKE_FLAGS = ("sync", "version", "-", "--", "", " -q", "--region", "\u2010q", "-1", "=", "a=b", "me")
+ODD_WORDS = (
+    *LIKE_FLAGS,
+    "[1,2]",
+    '{"a":1}',
+    "none",
+    "@x",
+    "~/x",
+    "a\nb",
+    "\udc80",
+    "é",
+    " x ",
+    "s3://b/p",
+    "me",
+)
+
+
+def drawn(rng: random.Random) -> list[str]:
+    """Words as a user might type them, and odd ones among them."""
+    words = ["photos"]
+    for _ in range(rng.randint(1, 4)):
+        kind, odd = rng.randrange(4), rng.choice(ODD_WORDS)
+        switch, text = rng.choice(list(plain.SWITCHES)), rng.choice(list(plain.TEXTS))
+        words += [[odd], [switch], [text, odd], [f"{text}={odd}"]][kind]
+    return words
+
+
+def test_of_words_drawn_at_random_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, read = random.Random(5), 0
+    while read < 20:
+        words = drawn(rng)
+        if (found := plain.read(words, {})) is not None:
+            assert found == parsed(monkeypatch, words), words
+            read += 1
+
+
 ENDS = """
 import atexit, sys
 from s3_upload.cli import main
@@ -121,3 +158,27 @@ def test_what_is_to_be_done_at_the_end_is_done_and_all_that_is_said_is_written(
     assert done.returncode == code
     assert done.stderr.endswith("the end\n")
     assert done.stdout.startswith("s3-upload 0.") == (code == 0)
+
+
+INTERRUPTED = """
+import signal, sys
+from s3_upload.cli import main
+
+class Stderr:
+    def flush(self):
+        signal.raise_signal(signal.SIGTERM)
+
+def say(words):
+    sys.stderr = Stderr()
+    return 0
+
+main.main = say
+main.run()
+"""
+
+
+def test_a_signal_at_the_very_end_ends_it_as_any_other_without_a_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "")

@@ -62,10 +62,11 @@ def test_a_file_s_time_stands_beside_what_else_is_said_of_it(path: Path) -> None
     assert (metadata(found), found.fields.storage_class) == ({"mtime": "1.5"}, "GLACIER")
 
 
-def test_who_says_a_time_knows_better(path: Path) -> None:
-    said = RequestFields(metadata={"mtime": "7"})
+@pytest.mark.parametrize("name", ["mtime", "Mtime"])
+def test_who_says_a_time_knows_better_in_whichever_case(path: Path, name: str) -> None:
+    said = RequestFields(metadata={name: "7"})
     (found,) = preserving([ObjectSource.file(path, "k", fields=said)], fields_of)  # type: ignore[misc]
-    assert metadata(found) == {"mtime": "7"}
+    assert metadata(found) == {name: "7"}
 
 
 def test_what_is_no_file_stays_as_it_is(tmp_path: Path) -> None:

@@ -40,8 +40,19 @@ def is_idle(command: str, flag: Flag) -> bool:
 
 def refuse_idle(command: str, words: Sequence[str]) -> None:
     """Raises `UsageError` where one of `words` is a flag that does nothing there."""
-    names = {name for flag in all_flags() if is_idle(command, flag) for name in flag.names}
+    flags = list(all_flags())
+    letters = {name[1] for flag in flags for name in flag.names if len(name) == 2}
+    names = {name for flag in flags if is_idle(command, flag) for name in flag.names}
     for word in words[: words.index("--")] if "--" in words else words:
-        name = word.partition("=")[0]
-        if name in names:
-            raise UsageError(f"{name}: does nothing in s3-upload {command}: leave it out")
+        for name in _named(word, letters):
+            if name in names:
+                raise UsageError(f"{name}: does nothing in s3-upload {command}: leave it out")
+
+
+def _named(word: str, letters: set[str]) -> list[str]:
+    """The flags that a word names for the parser: it takes `--no_journal`, and `-qv` for two."""
+    if word.startswith("--"):
+        return [word.partition("=")[0].replace("_", "-")]
+    if word.startswith("-") and letters.issuperset(word[1:]):
+        return [f"-{letter}" for letter in word[1:]]
+    return [word.partition("=")[0]]

@@ -55,18 +55,18 @@ def run() -> None:
     try:
         code = main(sys.argv[1:])
         _flush()
-    except KeyboardInterrupt:  # another, or while nobody read an error's line
-        code = exit_code()
-    if code == exit_code():
-        end_at_once()  # the interpreter's own end writes what is buffered, and may wait for ever
-    if sys.flags.dev_mode:  # which is about what is left at the end
-        sys.exit(code)
-    _end(code)
+        if code != exit_code():
+            _end(code)
+    except KeyboardInterrupt:  # another, or while nobody read an error's line, or at the end
+        pass
+    end_at_once()  # the interpreter's own end writes what is buffered, and may wait for ever
 
 
 def _end(code: int) -> NoReturn:
     """The interpreter's own end takes all modules apart, 5 % of the time of a small upload. Nothing waits for
     it: all threads are daemons, stdout is flushed, and what is registered for the end is done here."""
+    if sys.flags.dev_mode:  # which is about what is left at the end
+        sys.exit(code)
     atexit._run_exitfuncs()
     with suppress(OSError, AttributeError, ValueError):
         sys.stderr.flush()

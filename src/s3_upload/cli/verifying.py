@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from s3_upload.blocking import loop_factory
 from s3_upload.bucket.sync import Sync, asking_fields
 from s3_upload.bucket.verify import DIFFERENT, ONLY_HERE, ONLY_THERE, SAME, UNREADABLE, Verified, verified
-from s3_upload.cli.output import EXIT_FILES_FAILED, EXIT_OK, UsageError, emit, emit_json, note
+from s3_upload.cli.output import (
+    EXIT_FILES_FAILED,
+    EXIT_OK,
+    UsageError,
+    emit,
+    emit_json,
+    note,
+    require_stdout,
+)
 from s3_upload.cli.render import json_line
 from s3_upload.cli.session import watching
 from s3_upload.cli.store import open_store
+from s3_upload.errors import S3UploadError
 from s3_upload.sources.source import utf8_of
 from s3_upload.text import printable
 
@@ -38,9 +46,9 @@ OUTCOMES = {
 
 
 class Telling:
-    """Tells what is found out, and counts it."""
+    """Tells what is found out, and counts it. `combined` takes a line for each key."""
 
-    def __init__(self, bucket: str, output: OutputOptions, combined: TextIO | None) -> None:
+    def __init__(self, bucket: str, output: OutputOptions, combined: Callable[[str], None] | None) -> None:
         self.counts = dict.fromkeys(OUTCOMES, 0)
         self._bucket = bucket
         self._output = output
@@ -49,7 +57,7 @@ class Telling:
     def tell(self, one: Verified) -> None:
         self.counts[one.mark] += 1
         if self._combined is not None:
-            self._combined.write(f"{one.mark} {printable(one.key)}\n")
+            self._combined(f"{one.mark} {printable(one.key)}")
         if self._output.json:
             said = {"key": one.key, "source": utf8_of(one.source), "reason": one.reason}
             emit_json(json_line({"type": "verify", "mark": one.mark, "outcome": OUTCOMES[one.mark], **said}))
@@ -117,14 +125,35 @@ def verify(
 
 
 @contextmanager
-def opened(path: str | None) -> Iterator[TextIO | None]:
-    """The file that --combined names; "-" is stdout. Raises `UsageError`."""
+def opened(path: str | None) -> Iterator[Callable[[str], None] | None]:
+    """What writes a line to the file that --combined names; "-" is stdout.
+
+    Raises `UsageError`, and `S3UploadError` where it cannot be written.
+    """
     if path is None or path == "-":
-        yield None if path is None else sys.stdout
+        if path is not None:
+            require_stdout("--combined -")
+        yield None if path is None else emit
         return
     try:
         file = Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     except OSError as error:
         raise UsageError(f"--combined {path}: {error.strerror}") from error
-    with file:
-        yield file
+
+    def write(line: str) -> None:
+        with _told(path):
+            file.write(f"{line}\n")
+
+    try:
+        yield write
+    finally:
+        with _told(path):
+            file.close()
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise S3UploadError(f"--combined {path}: {error.strerror}") from error

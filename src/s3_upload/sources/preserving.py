@@ -61,7 +61,7 @@ def _with_mtime(source: ObjectSource, fields_of: FieldsOf) -> ObjectSource:
     except (OSError, ValueError):  # its report will tell
         return source
     fields = fields_of(source) or NO_FIELDS
-    if NAME in fields.metadata:  # somebody knows better
+    if NAME in map(str.lower, fields.metadata):  # somebody knows better
         return msgspec.structs.replace(source, fields=fields)
     metadata = {**fields.metadata, NAME: rclone_time(mtime_ns)}
     return msgspec.structs.replace(source, fields=msgspec.structs.replace(fields, metadata=metadata))
