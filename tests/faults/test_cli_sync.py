@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload.cli import commands
+from s3_upload.cli import commands, uploading
 from s3_upload.cli.display import Display
 from s3_upload.cli.main import main
 from s3_upload.observe.status import Comparing
@@ -68,7 +68,8 @@ def test_what_shows_the_run_is_told_how_far_the_comparison_is(
         shown.append(Display(*arguments, **more))  # type: ignore[arg-type]
         return shown[-1]
 
-    monkeypatch.setattr(commands, "Display", display)
+    for module in (commands, uploading):
+        monkeypatch.setattr(module, "Display", display)
     main([*words, "src", f"s3://{BUCKET}/p"])
     assert [each.watch.status().compared for each in shown] == [compared]
 
@@ -104,7 +105,25 @@ def test_a_dry_run_in_json(server: FaultServer, capsys: pytest.CaptureFixture[st
     }  # fmt: skip
     assert {file["outcome"] for file in files} == {"would-upload"}
     counts = {"files": 4, "bytes": 4, "failed": 0, "skipped": 0, "unchanged": 1}
-    assert summary == {"type": "summary", "dryrun": True, "bucket": BUCKET, **counts}
+    assert summary == {"type": "summary", "dryrun": True, "bucket": BUCKET, **counts, "notes": []}
+
+
+def test_a_dry_run_in_json_says_what_was_compared_by_size_and_time_alone(
+    server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sync", "src", f"s3://{BUCKET}/p", "--dryrun", "--json", "--compare", "mtime"]) == 0
+    (note,) = json.loads(capsys.readouterr().out.splitlines()[-1])["notes"]
+    assert note.endswith("they do not tell the time of modification of their files")
+
+
+@pytest.mark.parametrize("name", ["mtime", "Mtime"])
+def test_by_mtime_no_other_time_may_be_said_or_all_would_go_up_in_each_run(
+    server: FaultServer, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    words = ["sync", "src", f"s3://{BUCKET}/p", "--metadata", f"{name}=7"]
+    assert main([*words, "--compare", "mtime"]) == 2
+    assert "--metadata mtime=... and --compare mtime do not go together" in capsys.readouterr().err
+    assert main([*words, "--dryrun"]) == 0
 
 
 def test_by_mtime_what_goes_up_keeps_the_time_of_its_file(

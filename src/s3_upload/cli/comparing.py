@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from s3_upload.blocking import loop_factory
 from s3_upload.bucket.sync import Sync, asking_fields
 from s3_upload.cli.dryrun import Counts, tell, tell_counts
-from s3_upload.cli.output import note
+from s3_upload.cli.output import UsageError, note
 from s3_upload.cli.store import open_store
+from s3_upload.sources.preserving import NAME
 from s3_upload.text import printable
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 
 def sync_with(destination: Destination, how: CompareOptions, options: UploadOptions) -> Sync:
     """Raises `UsageError` and `ConfigError`."""
-    fields = asking_fields(options.objects.request_fields())
+    said = options.objects.request_fields()
+    if how.by == "mtime" and NAME in map(str.lower, said.metadata):
+        raise UsageError(
+            f"--metadata {NAME}=... and --compare mtime do not go together: each run would upload all again"
+        )
+    fields = asking_fields(said)
     return Sync(destination, how.by, options.config(), fields=fields)
 
 
@@ -51,9 +57,9 @@ def dry_run(
         asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
         runner.run(compare())
-    counts.unchanged = sync.unchanged
+    counts.unchanged, counts.notes = sync.unchanged, sync.notes()
     code = tell_counts(bucket, counts, output, nothing)
     if not (output.json or output.quiet or output.only_show_errors):
-        for text in sync.notes():
+        for text in counts.notes:
             note(printable(f"s3-upload: note: {text}"))
     return code

@@ -61,6 +61,8 @@ class Counts:
         self.files = self.bytes = self.streams = self.failed = self.skipped = 0
         self.unchanged: int | None = None
         """Of a sync."""
+        self.notes: list[str] = []
+        """Of a sync, too: what is to be known of how was compared."""
 
     def __str__(self) -> str:
         text = f"would upload {counted(self.files)}, {show_bytes(self.bytes)}"
@@ -73,7 +75,9 @@ class Counts:
 
     def record(self) -> dict[str, Any]:
         counted = {"files": self.files, "bytes": self.bytes, "failed": self.failed, "skipped": self.skipped}
-        return counted if self.unchanged is None else {**counted, "unchanged": self.unchanged}
+        if self.unchanged is None:
+            return counted
+        return {**counted, "unchanged": self.unchanged, "notes": self.notes}
 
 
 def tell(bucket: str, source: ObjectSource, counts: Counts, output: OutputOptions, why: str = "") -> None:
