@@ -38,6 +38,7 @@ def given(flag: flags.Flag) -> str:
         ("verify", "--journal"),
         ("verify", "-v"),
         ("clean", "--checksum"),
+        ("verify", "--payload-signing"),
         ("clean", "--create-bucket"),
         ("sync", "--no-journal"),
         ("sync", "--expected-size"),

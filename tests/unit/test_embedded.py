@@ -20,12 +20,16 @@ import botocore.exceptions
 import pytest
 
 from s3_upload import embedded
+from s3_upload.cli.store import open_store
+from s3_upload.cli.store_options import StoreOptions
 from s3_upload.embedded import EmbeddedStore, find_rclone
 from s3_upload.errors import ConfigError, S3UploadError
 from tests.store import boto3_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from s3_upload.account.settings import PayloadSigning
 
 PART_BYTES = 5 << 20
 
@@ -290,3 +294,11 @@ def test_a_directory_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(S3UploadError, match=r"cannot use .*/file: File exists"):
         EmbeddedStore(tmp_path / "file").start()
+
+
+@pytest.mark.parametrize(("signing", "signs"), [("never", False), ("always", True), (None, True)])
+def test_the_command_signs_for_it_what_its_flag_says(
+    tmp_path: Path, signing: PayloadSigning | None, *, signs: bool
+) -> None:
+    with open_store(StoreOptions(embedded=str(tmp_path), payload_signing=signing), "bucket") as connect:
+        assert connect().digests.sha256 is signs

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from s3_upload.cli.flags import Flag
 
-_OF_BODIES = frozenset({"checksum", "checksum_algorithm"})
+_OF_BODIES = frozenset({"checksum", "checksum_algorithm", "payload_signing"})
 _VERIFY_TAKES = frozenset({
     "progress", "no_progress", "quiet", "only_show_errors", "json", "null",
     "request_payer", "expected_bucket_owner", "sse_c", "sse_c_key",

@@ -51,5 +51,6 @@ def open_store(options: StoreOptions, bucket: str) -> Iterator[Callable[..., S3C
             credentials=Credentials(store.access_key, store.secret_key),
             addressing_style="path",
             checksum=options.checksum,
+            payload_signing=options.payload_signing,
             proxy="none",  # it runs on this machine's loopback, which no proxy reaches
         )
