@@ -123,6 +123,9 @@ class MultipartUpload:
             self._tools.unfinished.end(abort)
             raise given_up.with_remark(remark) from None
         self._tools.unfinished.end(abort)
+        resumption, version = self._tools.resumption, parts.version
+        if resumption is not None and version is not None:
+            await resumption.completed(self.record, self._operation, version, self.sizes.max_count)
         return etag
 
     async def _complete(self, parts: Parts) -> str:

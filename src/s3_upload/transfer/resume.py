@@ -9,7 +9,9 @@ Rules:
   of a file whose size has changed.
 * What only the store knows (ListMultipartUploads) may be somebody else's.  It is taken up if all its parts
   are proven to be the file's; else it is left alone.  It is looked for where the user says so, and where the
-  journal says that an upload was asked for whose ID it never got: then one without parts is ours, too.
+  journal says that an upload was asked for whose ID it never got: then one without parts is ours, too.  The
+  store may come to that request when its process is long dead, and the next one has looked: so it is looked
+  for once more when the object is complete.
 * What cannot be found out costs nothing but the resumption: the object is sent as any other is.
 """
 
@@ -101,6 +103,7 @@ class Resumption:
         self._before = resume.before
         self._asks_store = resume.asks_store
         self._sides = _Sides(reader, offload, memory, requests, unfinished)
+        self._asked_for_s: dict[str, float] = {}
         self.uploads = self.bytes = 0
 
     @property
@@ -132,6 +135,8 @@ class Resumption:
         known = KnownUploads(())
         if self._before is not None:
             known = await self._sides.offload(self._before.known_uploads, record.key)
+        if known.creating_since_s is not None:
+            self._asked_for_s[record.key] = known.creating_since_s
         taken = await self._of_journal(search, known)
         if self._asks_store or known.creating_since_s is not None:
             taken = await self._of_store(search, known, taken)
@@ -139,6 +144,20 @@ class Resumption:
             self.uploads += 1
             self.bytes += sum(part.size for part in taken.stored.values())
         return taken
+
+    async def completed(
+        self, record: Record, operation: Operation, identity: Identity, max_count: int
+    ) -> None:
+        """The object is complete: what an earlier run has asked for, and the store came to only now, ends."""
+        since_s = self._asked_for_s.pop(record.key, None)
+        if since_s is None:
+            return
+        search = _Search(self._sides, record, operation, identity, max_count)
+        for upload in await search.in_store():
+            if _is_since(upload, since_s):
+                listed = await search.listed(upload.upload_id)
+                if listed is not None and not listed.parts:
+                    await search.abort(upload.upload_id)
 
     async def _of_journal(self, search: _Search, known: KnownUploads) -> TakenUp | None:
         assert self._before is not None or not known.uploads
@@ -163,14 +182,16 @@ class Resumption:
             listed = await search.listed(upload.upload_id)
             if listed is None:
                 continue
-            asked_for = known.creating_since_s is not None and (
-                upload.initiated_s is None or upload.initiated_s > known.creating_since_s - CLOCK_ERROR_S
-            )
-            if not listed.parts and asked_for:
+            since_s = known.creating_since_s
+            if not listed.parts and since_s is not None and _is_since(upload, since_s):
                 await search.abort(upload.upload_id)
             elif listed.parts and taken is None:
                 taken = await search.anybodys(upload, listed)
         return taken
+
+
+def _is_since(upload: ListedUpload, since_s: float) -> bool:
+    return upload.initiated_s is None or upload.initiated_s > since_s - CLOCK_ERROR_S
 
 
 class _Sides(msgspec.Struct, frozen=True):
