@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from s3_upload.clients.s3 import S3Client
     from s3_upload.report import UploadSummary
     from tests.conftest import StartFaultServer
-    from tests.faults.actions import Request
     from tests.faults.server import FaultServer
 
 OLD_NS = 1_600_000_000_123_456_789
@@ -397,31 +396,6 @@ def test_an_upload_whose_id_was_never_heard_is_found_and_leaves_nothing(
     assert len(server.model.uploads) == 1
     assert journaled(server, files, journal).uploaded == 1
     assert stored(server) == {"big": BIG}
-    assert server.model.uploads == {}
-
-
-def test_an_upload_that_the_store_begins_when_its_process_is_long_dead_is_found_and_leaves_nothing(
-    fault_server: StartFaultServer, tmp_path: Path
-) -> None:
-    """A busy store: it comes to the request for it when the next run has looked, and sends parts."""
-    heard: list[str] = []
-
-    def script(request: Request) -> Stall | None:
-        if "uploads" in request.query and request.method == "POST":
-            heard.append("create")
-            return Stall() if len(heard) == 1 else None
-        if "partNumber" in request.query and heard[-1] == "create":
-            heard.append("late")
-            server.model.uploads["late"] = Upload(BUCKET, "big", {})
-        return None
-
-    server = fault_server(script)
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
-    broken_off(server, files, journal, after="?uploads")
-    assert server.model.uploads == {}
-    assert journaled(server, files, journal).uploaded == 1
-    assert stored(server) == {"big": BIG}
-    assert heard == ["create", "create", "late"]
     assert server.model.uploads == {}
 
 

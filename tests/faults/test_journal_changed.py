@@ -1,4 +1,4 @@
-"""A journal that is taken away during a run, and runs again with other settings, or with two of one key."""
+"""A journal that is taken away, or whose run was killed too soon, and runs again in other circumstances."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from s3_upload.api import s3_upload_files
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Rule, Stall
+from tests.faults.model import Upload
 from tests.faults.test_journal import BIG, SMALL, broken_off, half_sent, journaled, parts_sent, tree
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from s3_upload.clients.s3 import S3Client
     from s3_upload.report import UploadReport, UploadSummary
     from tests.conftest import StartFaultServer
+    from tests.faults.actions import Request
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced"])
@@ -120,3 +122,28 @@ def test_of_two_sources_with_one_key_each_run_sends_both_and_the_last_one_stays(
         journaled(server, one_after_the_other(), journal, progress=progress)
         assert sent == ["first", "second"]
         assert stored(server) == {"key": b"second"}
+
+
+def test_an_upload_that_the_store_begins_when_its_process_is_long_dead_is_found_and_leaves_nothing(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """A busy store: it comes to the request for it when the next run has looked, and sends parts."""
+    heard: list[str] = []
+
+    def script(request: Request) -> Stall | None:
+        if "uploads" in request.query and request.method == "POST":
+            heard.append("create")
+            return Stall() if len(heard) == 1 else None
+        if "partNumber" in request.query and heard[-1] == "create":
+            heard.append("late")
+            server.model.uploads["late"] = Upload(BUCKET, "big", {})
+        return None
+
+    server = fault_server(script)
+    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    broken_off(server, files, journal, after="?uploads")
+    assert server.model.uploads == {}
+    assert journaled(server, files, journal).uploaded == 1
+    assert stored(server) == {"big": BIG}
+    assert heard == ["create", "create", "late"]
+    assert server.model.uploads == {}
