@@ -1,6 +1,7 @@
 """CRC-32 (ISO-HDLC, as zlib's), by the fastest that is installed.
 
-zlib-ng takes 0.1 s for a GiB where zlib takes 0.4 s, a quarter of what a large body costs altogether.
+zlib-ng takes 0.3 ms for 4 MiB where zlib takes 1.2 ms:
+`python -m timeit -s "from s3_upload.crc import crc32; b = bytes(1 << 22)" "crc32(b)"`, and with zlib's.
 """
 
 from __future__ import annotations

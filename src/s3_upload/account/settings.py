@@ -276,10 +276,7 @@ def _checksum(mode: str | None, sought: _Sought) -> ChecksumMode:
         if found not in modes:
             raise ConfigError(f"{key} = {found!r}: must be one of {', '.join(modes)}")
         return modes[found]
-    if mode not in CHECKSUM_MODES:
-        raise ConfigError(f"checksum = {mode!r}: must be one of {', '.join(CHECKSUM_MODES)}")
-    sought.origins["checksum"] = "flag"
-    return cast("ChecksumMode", mode)
+    return cast("ChecksumMode", _argument("checksum", mode, CHECKSUM_MODES, sought))
 
 
 def _payload_signing(mode: str | None, sought: _Sought) -> PayloadSigning:
@@ -287,10 +284,15 @@ def _payload_signing(mode: str | None, sought: _Sought) -> PayloadSigning:
     if mode is None:
         key = "payload_signing_enabled"
         return "always" if _switch(key, sought.first("payload_signing", sought.in_s3(key))) else "auto"
-    if mode not in PAYLOAD_SIGNINGS:
-        raise ConfigError(f"payload_signing = {mode!r}: must be one of {', '.join(PAYLOAD_SIGNINGS)}")
-    sought.origins["payload_signing"] = "flag"
-    return cast("PayloadSigning", mode)
+    return cast("PayloadSigning", _argument("payload_signing", mode, PAYLOAD_SIGNINGS, sought))
+
+
+def _argument(name: str, value: str, known: tuple[str, ...], sought: _Sought) -> str:
+    """`value`, which was given, if it is one of those that are known. Raises `ConfigError`."""
+    if value not in known:
+        raise ConfigError(f"{name} = {value!r}: must be one of {', '.join(known)}")
+    sought.origins[name] = "flag"
+    return value
 
 
 def _arn_region(sought: _Sought) -> bool:

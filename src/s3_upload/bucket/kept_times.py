@@ -11,9 +11,9 @@ from s3_upload.bucket.compare import NEW, NEWER, OLDER, SAME, Local
 from s3_upload.bucket.proof import Judge, Unproven, head_of
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.operations.list_objects_v2 import ListedObject
-from s3_upload.sources.preserving import NAME, time_ns_of
+from s3_upload.sources.preserving import MTIME, time_ns_of
 
-HEADER = f"x-amz-meta-{NAME}"
+HEADER = f"x-amz-meta-{MTIME}"
 
 
 class KeptTimes:

@@ -49,8 +49,6 @@ class Sync:
     back, whatever the store keeps of it.
     """
 
-    _compared_count = _judged_bytes = 0
-
     def __init__(
         self,
         destination: Destination,
@@ -70,6 +68,7 @@ class Sync:
         self._patience = patience or Patience.of(config)
         self._whole = whole
         self.downloads = downloads
+        self._compared_count = self._judged_bytes = 0
         self.unchanged = 0
         """Sources whose objects are as they are."""
         self.unproven: dict[str, int] = {}

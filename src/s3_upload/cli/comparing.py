@@ -12,7 +12,7 @@ from s3_upload.bucket.sync import Sync, asking_fields
 from s3_upload.cli.dryrun import Counts, tell, tell_counts
 from s3_upload.cli.output import UsageError, note
 from s3_upload.cli.store import open_store
-from s3_upload.sources.preserving import NAME
+from s3_upload.sources.preserving import MTIME
 from s3_upload.text import printable
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def sync_with(destination: Destination, how: CompareOptions, options: UploadOptions) -> Sync:
     """Raises `UsageError` and `ConfigError`."""
     said = options.objects.request_fields()
-    if how.by == "mtime" and NAME in map(str.lower, said.metadata):
+    if how.by == "mtime" and MTIME in map(str.lower, said.metadata):
         raise UsageError(
-            f"--metadata {NAME}=... and --compare mtime do not go together: each run would upload all again"
+            f"--metadata {MTIME}=... and --compare mtime do not go together: each run would upload all again"
         )
     fields = asking_fields(said)
     return Sync(destination, how.by, options.config(), fields=fields)

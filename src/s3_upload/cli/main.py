@@ -41,8 +41,8 @@ from s3_upload.errors import ConfigError, S3UploadError, SourceError
 _LETTERS = frozenset("0qrv")
 """Flags without a value, which may stand together behind one hyphen."""
 _COLLECT_EVERY = 100_000
-"""As `COLLECT_EVERY` of a run (`session.py`), from the start to there. Modules are no garbage, and looking
-for it among them takes 9 % of the time of a small upload."""
+"""From the start until a run says how often (`session.py`). Modules are no garbage, and looking for it among
+them takes 9 % of the time of a small upload."""
 
 
 def run() -> None:

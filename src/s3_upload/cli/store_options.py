@@ -68,7 +68,7 @@ class StoreOptions:
         Literal["auto", "always", "never"] | None,
         flag(
             "Sign the hash of what is sent: auto (the default): over http, or as the profile says; "
-            "never takes half the processor time, and leaves it to the checksum alone."
+            "never saves the SHA-256, and leaves it to the checksum alone."
         ),
     ] = None
     create_bucket: Annotated[bool, flag("Make the bucket if there is none of that name.")] = False

@@ -117,8 +117,8 @@ class S3Client:
     object lock, or where the bucket's default retention asks for it); "off": never.
 
     `payload_signing`: "auto" signs the body's hash over http, where nothing else proves who has sent it; over
-    https TLS does.  "always": over https, too.  "never": nowhere, which takes half the processor time and
-    leaves the body to its checksum alone.  None: "always" where the profile says payload_signing_enabled.
+    https TLS does.  "always": over https, too.  "never": nowhere, which saves the SHA-256 and leaves the
+    body to its checksum alone.  None: "always" where the profile says payload_signing_enabled.
 
     `look_up`: an async function that gives the addresses of a host name; None: the system's resolver does,
     in a thread.  `proxy`: the URL of a proxy (http, https, socks5 or socks5h), "none" for none, or None for

@@ -21,14 +21,15 @@ from s3_upload.threads import DaemonThreads
 
 Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 FieldsOf = Callable[[ObjectSource], RequestFields | None]
-NAME = "mtime"
+MTIME = "mtime"
+"""What is kept, and the name of the metadata that keeps it."""
 _TIME = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]*))?")
 
 
 def check_preserve(preserve: str | None) -> bool:
     """Whether to. Raises `ConfigError`."""
-    if preserve not in {None, NAME}:
-        raise ConfigError(f"preserve {preserve}: must be {NAME}")
+    if preserve not in {None, MTIME}:
+        raise ConfigError(f"preserve {preserve}: must be {MTIME}")
     return preserve is not None
 
 
@@ -61,9 +62,9 @@ def _with_mtime(source: ObjectSource, fields_of: FieldsOf) -> ObjectSource:
     except (OSError, ValueError):  # its report will tell
         return source
     fields = fields_of(source) or NO_FIELDS
-    if NAME in map(str.lower, fields.metadata):  # somebody knows better
+    if MTIME in map(str.lower, fields.metadata):  # somebody knows better
         return msgspec.structs.replace(source, fields=fields)
-    metadata = {**fields.metadata, NAME: rclone_time(mtime_ns)}
+    metadata = {**fields.metadata, MTIME: rclone_time(mtime_ns)}
     return msgspec.structs.replace(source, fields=msgspec.structs.replace(fields, metadata=metadata))
 
 
