@@ -89,7 +89,7 @@ def ours_command(*output: str) -> Contender:
     def command(_: str, directory: Path, url: str) -> list[str]:
         return [str(script), str(directory), f"s3://{BUCKET}/", *options, url]
 
-    options = (*(output or ("--only-show-errors",)), "--addressing-style", "path", "--endpoint-url")
+    options = (*(output or ("--only-show-errors",)), "--endpoint-url")
     script = Path(sys.executable).with_name("s3-upload")
     missing = "" if script.exists() else "the s3-upload command is not installed"
     how = "the command, with its defaults"
