@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
@@ -18,10 +18,14 @@ from s3_upload.s3.credentials import Credentials
 from tests.store import REGION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from s3_upload import Client
     from tests.store import Store
+
+    ClientOf = Callable[[Store], AbstractAsyncContextManager[Client]]
 
 FILES = {"a": b"1", "a.txt": b"22", "a-b/c": b"333", "d e/f+g": b"", "ü/日本": b"4"}
 
@@ -57,9 +61,14 @@ async def boto3s(store: Store) -> AsyncIterator[Client]:
     sdk.close()
 
 
-@pytest.mark.parametrize("client_of", [ours, boto3s])
+@pytest.fixture(params=[ours, boto3s])
+def client_of(request: pytest.FixtureRequest) -> ClientOf:
+    found: ClientOf = request.param
+    return found
+
+
 def test_what_is_different_is_sent_and_then_all_is_the_same(
-    store: Store, bucket: str, tree: Path, client_of: Any
+    store: Store, bucket: str, tree: Path, client_of: ClientOf
 ) -> None:
     async def main() -> None:
         async with client_of(store) as client:
@@ -93,9 +102,8 @@ def test_objects_are_read_back(store: Store, bucket: str, tree: Path) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("client_of", [ours, boto3s])
 def test_the_time_that_an_object_keeps_is_compared_to_the_nanosecond(
-    store: Store, bucket: str, tree: Path, client_of: Any
+    store: Store, bucket: str, tree: Path, client_of: ClientOf
 ) -> None:
     async def main() -> None:
         async with client_of(store) as client:

@@ -58,8 +58,7 @@ def broken_off(
     grace_s: float = 0.0,
     cancels: int = 1,
 ) -> None:
-    """Begins the upload, and cancels it when the server has had a request whose target contains `after`, and
-    `then` was called."""
+    """Begins an upload. When the server had a request with `after` in its target: calls `then`, cancels."""
 
     def had() -> bool:
         return any(after in request.target and request.complete for request in server.requests)
@@ -78,11 +77,11 @@ def broken_off(
     run(server, main)
 
 
-def half_sent(fault_server: StartFaultServer, tmp_path: Path) -> tuple[FaultServer, list[ObjectSource], Path]:
+def half_sent(fault_server: StartFaultServer, tmp_path: Path, **how: Any) -> tuple[FaultServer, Any, Path]:
     """A file in five parts, of which the store has two or three; and the journal that knows of them."""
     server = fault_server([Rule(Stall(), query={"partNumber": "4"}, nth=1)])
     files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
-    broken_off(server, files, journal, after="partNumber=3")
+    broken_off(server, files, journal, after="partNumber=3", **how)
     return server, files, journal
 
 

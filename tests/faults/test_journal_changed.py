@@ -10,7 +10,7 @@ import pytest
 
 from s3_upload.api import s3_upload_files
 from s3_upload.sources.source import ObjectSource
-from tests.faults.actions import Rule, Stall
+from tests.faults.actions import Stall
 from tests.faults.model import Upload
 from tests.faults.test_journal import BIG, SMALL, broken_off, half_sent, journaled, parts_sent, tree
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored
@@ -34,9 +34,7 @@ def test_a_journal_whose_file_is_taken_away_leaves_no_upload_that_nobody_knows_o
         if how == "replaced":
             (tmp_path / "journal").write_text("other")
 
-    server = fault_server([Rule(Stall(), query={"partNumber": "4"}, nth=1)])
-    files = tree(tmp_path / "files", {"big": BIG})
-    broken_off(server, files, tmp_path / "journal", after="partNumber=3", then=take_away)
+    server, _, _ = half_sent(fault_server, tmp_path, then=take_away)
     assert server.model.uploads == {}
     if how == "replaced":
         assert (tmp_path / "journal").read_text() == "other"
@@ -89,9 +87,7 @@ def test_a_file_in_parts_whose_checksums_are_others_now_begins_again_and_leaves_
 def test_who_cancels_twice_goes_on_where_it_was_broken_off(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
-    server = fault_server([Rule(Stall(), query={"partNumber": "4"}, nth=1)])
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
-    broken_off(server, files, journal, after="partNumber=3", grace_s=60.0, cancels=2)
+    server, files, journal = half_sent(fault_server, tmp_path, grace_s=60.0, cancels=2)
     assert len(server.model.uploads) == 1
     asked = len(server.requests)
     assert journaled(server, files, journal).uploaded == 1
