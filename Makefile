@@ -93,36 +93,36 @@ check: $(VENV)/for-check ## Lint, formatting, types
 	$(BIN)/basedpyright
 
 .PHONY: bench
-bench: $(VENV)/for-bench $(VENV)/for-peers ## Measure beside six other uploaders, an hour; needs Go and a RAM disk (ARGS="--help")
+bench: $(VENV)/for-test $(VENV)/for-peers ## Measure beside six other uploaders, an hour; needs Go and a RAM disk (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: $(VENV)/for-bench $(VENV)/for-peers ## The same in three minutes: fewer rows and files, beside s5cmd and obstore
+bench-quick: $(VENV)/for-test $(VENV)/for-peers ## The same in three minutes: fewer rows and files, beside s5cmd and obstore
 	@$(BIN)/python -m bench --quick $(ARGS)
 
 # Those that need Go build a store and more with it into .venv; without Go they say so.
 .PHONY: bench-throttled
-bench-throttled: $(VENV)/for-bench $(VENV)/for-peers ## Measure at a store that refuses above a rate; needs Go (ARGS="--quick")
+bench-throttled: $(VENV)/for-test $(VENV)/for-peers ## Measure at a store that refuses above a rate; needs Go (ARGS="--quick")
 	@$(BIN)/python -m bench.throttled $(ARGS)
 
 .PHONY: bench-outage
-bench-outage: $(VENV)/for-bench ## Cut the link to the store in mid-run; needs Go (ARGS="--quick")
+bench-outage: $(VENV)/for-test ## Cut the link to the store in mid-run; needs Go (ARGS="--quick")
 	@$(BIN)/python -m bench.outage $(ARGS)
 
 .PHONY: bench-latency
-bench-latency: $(VENV)/for-bench $(VENV)/for-peers ## Measure at a store that takes 100 ms for every answer; needs Go
+bench-latency: $(VENV)/for-test $(VENV)/for-peers ## Measure at a store that takes 100 ms for every answer; needs Go
 	@$(BIN)/python -m bench.latency $(ARGS)
 
 .PHONY: bench-screen
-bench-screen: $(VENV)/for-bench ## What the screen says against the truth, and what it costs; needs Go and a RAM disk
+bench-screen: $(VENV)/for-test ## What the screen says against the truth, and what it costs; needs Go and a RAM disk
 	@$(BIN)/python -m bench.screen $(ARGS)
 
 .PHONY: bench-descriptors
-bench-descriptors: $(VENV)/for-bench ## Count the sockets open where 5 % of requests fail; needs Go and Linux
+bench-descriptors: $(VENV)/for-test ## Count the sockets open where 5 % of requests fail; needs Go and Linux
 	@$(BIN)/python -m bench.descriptors $(ARGS)
 
 .PHONY: bench-bottleneck
-bench-bottleneck: $(VENV)/for-bench ## Make one thing scarce, and see whether a run names it; needs Go and Linux
+bench-bottleneck: $(VENV)/for-test ## Make one thing scarce, and see whether a run names it; needs Go and Linux
 	@$(BIN)/python -m bench.bottleneck $(ARGS)
 
 # Not part of .ci/run: they need root and Linux, and say so where they have neither. `lab` takes hours.
@@ -147,7 +147,6 @@ $(VENV)/for-test: NEEDS := -e '.[embedded,adapters]' --group test
 $(VENV)/for-check: NEEDS := -e '.[embedded,adapters]' --group test --group check
 $(VENV)/for-stores: NEEDS := -e '.[embedded]' --group test --group stores
 $(VENV)/for-page: NEEDS := -e '.[embedded,adapters]' --group test --group page
-$(VENV)/for-bench: NEEDS := -e '.[embedded]' --group test
 $(VENV)/for-lab: NEEDS := -e '.[embedded]' --group lab
 
 # uv resolves in seconds what can take pip minutes; where it cannot be had or fails, pip does it.
