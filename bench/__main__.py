@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bench import page, sinks
 from bench.command import files_home, run_command
 from bench.contenders import ROOT, Contender, contenders
-from bench.figures import MIB, Row, cpu_text, lines, misses_target, rate_text, seconds, target_text, verdict
+from bench.figures import RowData, cells, floor_text, lines, misses_target, target_text, verdict
 from bench.measure import RunError
 from bench.rows import QUICK_PEERS, ROWS, chosen, is_complete
 from bench.suite import RowRun
@@ -103,25 +103,22 @@ def _results(options: argparse.Namespace, lineup: Sequence[Contender]) -> dict[s
     }
 
 
-def _in_order(rows: Sequence[Row]) -> list[Row]:
+def _in_order(rows: Sequence[RowData]) -> list[RowData]:
     """Of rows with one name the last one stays."""
     by_name = {row["name"]: row for row in rows}
     return [by_name[row.name] for row in ROWS if row.name in by_name]
 
 
-def as_text(row: Row) -> str:
+def as_text(row: RowData) -> str:
     """A row of the suite as a table."""
     said = [row["title"], COLUMNS.head]
     for line in lines(row):
         if not line.measured:
             said.append(f"{line.name}: failed: {line.failed}")
             continue
-        spread = f"{seconds(min(line.walls_s))}..{seconds(max(line.walls_s))}"
-        cells = [line.name, seconds(line.wall_s), spread, f"{line.ratio:.2f}" if line.ratios else ""]
-        cells += [rate_text(row, line), cpu_text(row, line), f"{line.peak_bytes / MIB:,.0f}"]
-        said.append(COLUMNS.line([*cells, str(len(line.walls_s)), line.setting]))
+        said.append(COLUMNS.line([*cells(row, line), line.setting]))
     said += [f"{name} takes no part: {why}" for name, why in row["left_out"].items()]
-    return "\n".join([*said, *filter(None, (page.floor_text(row), verdict(row), target_text(row)))])
+    return "\n".join([*said, *filter(None, (floor_text(row), verdict(row), target_text(row)))])
 
 
 def _say(text: str) -> None:

@@ -79,7 +79,7 @@ def environment(
 
 
 def contenders() -> list[Contender]:
-    """All, the fastest first."""
+    """All, in the order of the tables: ours first."""
     return [ours_command(), s5cmd(), _obstore(), _crt(), _rclone(), _aws(), _boto3()]
 
 

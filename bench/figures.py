@@ -40,11 +40,11 @@ class Line:
         return bool(self.walls_s) and not self.failed
 
 
-Row = dict[str, Any]
-"""As `suite.RowRun` makes it, and JSON keeps it."""
+RowData = dict[str, Any]
+"""What was measured of a row: as `suite.RowRun` makes it, and JSON keeps it."""
 
 
-def lines(row: Row) -> list[Line]:
+def lines(row: RowData) -> list[Line]:
     """Those of a row, in its order."""
     ours: Sequence[Mapping[str, float]] = next(
         (one["runs"] for one in row["contenders"] if one["name"] == OURS and not one["failed"]), ()
@@ -71,12 +71,12 @@ def _line(one: Mapping[str, Any], ours: Sequence[Mapping[str, float]]) -> Line:
     )
 
 
-def peers(row: Row) -> list[Line]:
+def peers(row: RowData) -> list[Line]:
     """Those that ours can be compared with, the fastest first."""
     return sorted((line for line in lines(row) if line.ratios and line.measured), key=lambda line: line.ratio)
 
 
-def is_small(row: Row) -> bool:
+def is_small(row: RowData) -> bool:
     return bool(row["bytes"] / row["files"] < SMALL_BYTES)
 
 
@@ -85,20 +85,39 @@ def seconds(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
-def cpu_text(row: Row, line: Line) -> str:
+def cpu_text(row: RowData, line: Line) -> str:
     if is_small(row):
         micros = line.cpu_s / row["files"] * 1e6
         return f"{micros:,.0f} µs/object" if micros < 10_000 else f"{micros / 1e3:,.0f} ms/object"
     return f"{line.cpu_s / (row['bytes'] / GIB):.2f} s/GiB"
 
 
-def rate_text(row: Row, line: Line) -> str:
+def rate_text(row: RowData, line: Line) -> str:
     if is_small(row):
         return f"{row['files'] / line.wall_s:,.0f} objects/s"
     return f"{row['bytes'] / MIB / line.wall_s:,.0f} MiB/s"
 
 
-def verdict(row: Row) -> str:
+def cells(row: RowData, line: Line) -> list[str]:
+    """A line of a table: who, seconds, their spread, ratio, rate, processor, peak in MiB, rounds."""
+    return [
+        line.name, seconds(line.wall_s), f"{seconds(min(line.walls_s))}..{seconds(max(line.walls_s))}",
+        f"{line.ratio:.2f}" if line.ratios else "", rate_text(row, line), cpu_text(row, line),
+        f"{line.peak_bytes / MIB:,.0f}", str(len(line.walls_s)),
+    ]  # fmt: skip
+
+
+def floor_text(row: RowData) -> str:
+    """How long the row takes without an uploader, "" where nobody asked."""
+    floor = row["floor"]
+    if not floor["kind"]:
+        return ""
+    if not floor["walls_s"]:
+        return f"No floor: {floor['missing']}."
+    return f"The floor, by {floor['kind']}, is {seconds(median(floor['walls_s']))} s."
+
+
+def verdict(row: RowData) -> str:
     """Who is fastest, in words. A ratio on whose side of 1 the rounds do not agree decides nothing."""
     failed = next((line.failed for line in lines(row) if line.name == OURS and line.failed), "")
     if failed:
@@ -131,7 +150,7 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), words[-1]])
 
 
-def target_text(row: Row) -> str:
+def target_text(row: RowData) -> str:
     """What of its target a row reaches, "" without one."""
     found = _against_target(row)
     if found is None:
@@ -143,12 +162,12 @@ def target_text(row: Row) -> str:
     return f"Target: at least {goal:.1f} x as fast as s5cmd. It is {ratio:.2f} x: {reached}."
 
 
-def misses_target(row: Row) -> bool:
+def misses_target(row: RowData) -> bool:
     found = _against_target(row)
     return found is not None and found[1] < found[0]
 
 
-def _against_target(row: Row) -> tuple[float, float] | None:
+def _against_target(row: RowData) -> tuple[float, float] | None:
     """The ratio to s5cmd that a row has to reach, and the one that it has."""
     ratio = next((line.ratio for line in peers(row) if line.name == "s5cmd"), None)
     return None if row["at_least"] is None or ratio is None else (row["at_least"], ratio)

@@ -14,6 +14,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,12 +84,9 @@ def _sendfile_s(workload: Workload, target: Target) -> float:
 
 def send_all(directory: str, url: str, ca_file: str = "") -> float:
     """The seconds that it takes to PUT all files of a directory, a connection to a thread."""
-    import time
-
     where = urlsplit(url)
     trust = ssl.create_default_context(cafile=ca_file) if ca_file else None
-    pending = sorted(files(directory), key=lambda item: -item[1].stat().st_size)
-    todo = iter(pending)
+    todo = iter(sorted(files(directory), key=lambda item: -item[1].stat().st_size))
 
     def worker(_: int) -> None:
         plain = socket.create_connection((where.hostname or "", where.port or 0))

@@ -1,7 +1,6 @@
 """The sink: an nginx whose DAV module takes PUTs into a RAM disk.
 
-Any S3 server would be the bottleneck, and an nginx that writes to tmpfs is the fastest thing that
-takes a PUT, makes a file of it and can be checked afterwards.  It looks at no signature.  It answers
+It makes a file of each PUT, which can be checked afterwards.  It looks at no signature.  It answers
 with an ETag, which nginx's DAV does not send by itself and obstore insists on; small files then need
 nothing but `PUT /bucket/key` (seen in the access log).  It has one worker: beside a client on two cores
 a second one only takes the client's core.
@@ -68,7 +67,7 @@ class Sink:
     """
 
     def __init__(self, ram_disk: Path) -> None:
-        nginx_version()
+        check_nginx()
         self.home = Path(tempfile.mkdtemp(prefix="bench-sink-", dir=ram_disk))
         self.bucket_dir = self.home / "store" / BUCKET
         self._port = _free_port()
@@ -120,8 +119,8 @@ class Sink:
         raise SinkError(f"nginx did not start: {log[-1] if log else 'it said nothing'}")
 
 
-def nginx_version() -> str:
-    """The version of the nginx on the PATH. Raises `SinkError` if there is none or it has no DAV."""
+def check_nginx() -> None:
+    """Raises `SinkError` if there is none on the PATH, or it has no DAV."""
     try:
         about = subprocess.run(["nginx", "-V"], capture_output=True, text=True, check=True).stderr
     except (OSError, subprocess.CalledProcessError):
@@ -130,7 +129,6 @@ def nginx_version() -> str:
         raise SinkError(
             "this nginx has no DAV module: install one that has (Debian: apt-get install nginx-light)"
         )
-    return about.splitlines()[0].rpartition("/")[2].split()[0]
 
 
 def _free_port() -> int:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench import plots
-from bench.figures import MIB, Line, Row, cpu_text, lines, rate_text, seconds, target_text, verdict
+from bench.figures import Line, RowData, cells, floor_text, lines, seconds, target_text, verdict
 from bench.rows import is_complete
 from bench.sinks import NAMES
 
@@ -28,8 +27,8 @@ HOW = """\
 - One measurement is one whole process, from its start to its end; its processor time (user and system) and the peak of its memory come from `wait4`. Of a tool with several processes the peak is that of the largest.
 - Contenders take turns within a round. A time is the median of the rounds, a ratio the median of the rounds' own ratios: the other's time by ours, so that above 1 s3-upload is faster.
 - Every run has an empty store of its own, and is checked: every key, every size. After a warm-up round, which does not count, every byte is compared by MD5. Who fails is out of the row, which says so.
-- s3-upload runs with its defaults. Of each other tool's settings a sweep on fewer files of the same kind takes the best; the tables name it. Who needs long takes part in as many rounds as fit into two minutes, in two at least: the table says in how many.
-- Our store in Go keeps keys, sizes and ETags but no bodies, and takes a third of the processor time of a store that does: it shares the machine with the tool under test.
+- s3-upload runs with its defaults. Of each other tool's settings a sweep on files of the same kind, mostly on fewer, takes the best; the tables name it. Where there is no sweep, each takes its first setting. Who needs long takes part in as many rounds as fit into two minutes, in two at least: the table says in how many.
+- Our store in Go keeps keys, sizes and ETags but no bodies, to leave the processor to the uploader: it shares the machine with the tool under test.
 - The floor is what the same takes without an uploader: PUTs of one body by `wrk`, or files by sendfile, nothing hashed, signed or checked. Over TLS sendfile reads and encrypts.
 """  # noqa: E501
 HEAD = "| uploader | seconds | min..max | ratio | rate | CPU | peak MiB | rounds | setting |"
@@ -97,7 +96,7 @@ def how_text(results: dict[str, Any]) -> str:
     return "; ".join(f"{one['name']}: {one['how']}" for one in results["contenders"]) + "."
 
 
-def _section(row: Row) -> Iterator[str]:
+def _section(row: RowData) -> Iterator[str]:
     yield f'<a id="{row["name"]}"></a>\n\n### {row["title"]}\n'
     yield f"![Seconds of each]({FOLDER}/{row['name']}.svg)\n"
     said = verdict(row), target_text(row), f"To {NAMES[row['sink']]}.", floor_text(row)
@@ -111,35 +110,21 @@ def _section(row: Row) -> Iterator[str]:
         yield f"The sweep, on {row['sweep_files']:,} files: {_sweep(row)}.\n"
 
 
-def _table_line(row: Row, line: Line) -> str:
+def _table_line(row: RowData, line: Line) -> str:
     setting = f"`{line.setting}`" if line.setting else "defaults"
     if not line.measured:
         return f"| {line.name} | failed: {_cell(line.failed)} | | | | | | | {setting} |"
-    cells = [
-        line.name, seconds(line.wall_s), f"{seconds(min(line.walls_s))}..{seconds(max(line.walls_s))}",
-        f"{line.ratio:.2f}" if line.ratios else "", rate_text(row, line), cpu_text(row, line),
-        f"{line.peak_bytes / MIB:,.0f}", str(len(line.walls_s)), setting,
-    ]  # fmt: skip
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join([*cells(row, line), setting])} |"
 
 
 def _cell(text: str) -> str:
     return text.replace("|", "/").replace("\n", " ")
 
 
-def _sweep(row: Row) -> str:
+def _sweep(row: RowData) -> str:
     return "; ".join(
         f"{one['name']} "
         + ", ".join(f"`{setting}` {seconds(took)} s" for setting, took in one["sweep_s"].items())
         for one in row["contenders"]
         if one["sweep_s"]
     )
-
-
-def floor_text(row: Row) -> str:
-    floor = row["floor"]
-    if not floor["kind"]:
-        return ""
-    if not floor["walls_s"]:
-        return f"No floor: {floor['missing']}."
-    return f"The floor, by {floor['kind']}, is {seconds(median(floor['walls_s']))} s."

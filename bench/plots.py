@@ -9,7 +9,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from bench.figures import OURS, Line, Row, lines, peers, seconds
+from bench.figures import OURS, Line, RowData, lines, peers, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ STYLE = (
 )
 
 
-def bars(row: Row) -> str:
+def bars(row: RowData) -> str:
     """The median time of each contender, with a line from its fastest to its slowest round."""
     shown = sorted((line for line in lines(row) if line.measured), key=lambda line: line.wall_s)
     room = WIDTH - LABEL - VALUE
@@ -54,7 +54,7 @@ def _bar(line: Line, top: int, per_s: float) -> list[str]:
     ]
 
 
-def overview(rows: Sequence[Row]) -> str:
+def overview(rows: Sequence[RowData]) -> str:
     """A line for each row, a dot for each peer at its ratio, on a logarithmic scale; right of 1 we win."""
     found = [(row, peers(row)) for row in rows]
     ratios = [line.ratio for _, others in found for line in others] or [1.0]

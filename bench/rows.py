@@ -85,10 +85,11 @@ ROWS = (
     Row("minio", "{} files of 64 KiB to MinIO", 2_000, 64 * KIB, 400, 400, sink=MINIO),
     Row(
         "nginx", "{} files of 4 KiB to nginx", 5_000, 4 * KIB, 1_000, 1_000, sink=NGINX, floor="wrk",
-        peers=(*QUICK_PEERS, "rclone", "aws s3 cp", "boto3"), why="takes nginx's answer, 201, for a failure",
+        peers=("s5cmd", "obstore", "rclone", "aws s3 cp", "boto3"),
+        why="takes nginx's answer, 201, for a failure",
     ),
     Row(
-        "huge", "{} files of 16 bytes", 1_000_000, 16, 10_000, 20_000, peers=(*QUICK_PEERS, "awscrt"),
+        "huge", "{} files of 16 bytes", 1_000_000, 16, 10_000, 20_000, peers=("s5cmd", "obstore", "awscrt"),
         why="would take hours", default=False,
     ),
 )  # fmt: skip

@@ -7,7 +7,6 @@ measured at; `MinIO` is a real store, which keeps everything.
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from bench.gostore import GoStore, Stored
 from bench.measure import Workload, etag_of
-from bench.nginx import BUCKET, Sink, SinkError, nginx_version
+from bench.nginx import BUCKET, Sink, SinkError, check_nginx
+from bench.peers.tree import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def missing(kind: str) -> str:
     """Why such a store cannot run here; "" if it can. Builds what has to be built."""
     try:
         if kind == NGINX:
-            nginx_version()
+            check_nginx()
         if kind == MINIO:
             from tests.stores.servers import build
 
@@ -67,11 +67,7 @@ def missing(kind: str) -> str:
 
 
 def _files(folder: Path) -> dict[str, Stored]:
-    paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
-    return {
-        path.relative_to(folder).as_posix(): Stored(path.stat().st_size, etag_of(path, 0), 0)
-        for path in paths
-    }
+    return {key: Stored(path.stat().st_size, etag_of(path, 0), 0) for key, path in files(str(folder))}
 
 
 @contextlib.contextmanager
