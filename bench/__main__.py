@@ -51,20 +51,20 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     rows = [] if options.rows == NOTHING else chosen(options.rows, quick=options.quick, huge=options.huge)
     if not rows and options.rows != NOTHING:
         raise RunError(f"--rows {options.rows}: there are {', '.join(row.name for row in ROWS)}")
-    planned = {row["name"] for row in results["rows"]} | {row.name for row in rows}
-    if options.write == DOCS and not is_complete(planned):
-        raise RunError("--write: not all rows: name a folder for this page, which is not for docs")
+    planned = {row["name"] for row in results["rows"]} | {row.name for row in rows} | set(results["skipped"])
+    if options.write == DOCS and (results["quick"] or not is_complete(planned)):
+        raise RunError("--write: a quick run, or not all rows: name a folder for this page, not docs")
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     for row in rows:
         if problem := sinks.missing(row.sink):
             results["skipped"][row.name] = problem
             print(f"\n{row.title}: left out: {problem}", flush=True)
-            continue
-        with files_home() as home:
-            measured = RowRun(row, home, _say).measure(lineup, rounds)
-        results["skipped"].pop(row.name, None)
-        results["rows"] = _in_order([*results["rows"], measured])
-        print("\n" + as_text(measured), flush=True)
+        else:
+            with files_home() as home:
+                measured = RowRun(row, home, _say).measure(lineup, rounds)
+            results["skipped"].pop(row.name, None)
+            results["rows"] = _in_order([*results["rows"], measured])
+            print("\n" + as_text(measured), flush=True)
         if options.json is not None:
             options.json.write_text(json.dumps(results, indent=1) + "\n")
     if options.write is not None:
@@ -89,7 +89,7 @@ def _results(options: argparse.Namespace, lineup: Sequence[Contender]) -> dict[s
     """What has been measured before, or the beginning of something new."""
     if options.before is not None:
         before: dict[str, Any] = json.loads(options.before.read_text())
-        return before
+        return {**before, "quick": before["quick"] or options.quick}
     return {
         "date": time.strftime("%Y-%m-%d"),
         "machine": surroundings(),
@@ -157,8 +157,6 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--from {options.before}: there is no such file")
     if options.json is not None and not options.json.parent.is_dir():
         parser.error(f"--json {options.json}: its folder is missing")
-    if options.write == DOCS and options.quick:
-        parser.error("--write: a quick run is not for docs; name another folder")
     return options
 
 

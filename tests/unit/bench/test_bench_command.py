@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bench import __main__, sinks
 from bench.__main__ import measure_all, options_of
 from bench.measure import RunError
+from bench.rows import ROWS
 from tests.unit.bench.made_up import contender, results, row
 
 if TYPE_CHECKING:
@@ -25,12 +27,40 @@ def test_the_page_of_an_earlier_run_is_made_without_measuring(tmp_path: Path) ->
     assert "**s5cmd wins**: s3-upload takes 2.00 x as long." in (tmp_path / "benchmarks.md").read_text()
 
 
+def test_a_page_with_rows_of_a_quick_run_says_so_and_is_not_for_docs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(__main__, "DOCS", tmp_path / "docs")
+    names = [one.name for one in ROWS]
+    whole = results(*(row(contender("s3-upload", 2.0), name=name) for name in names))
+    for name, quick in ("whole", False), ("quick", True):
+        (tmp_path / name).write_text(json.dumps({**whole, "quick": quick}))
+    for told in (["--from", str(tmp_path / "whole"), "--quick"], ["--from", str(tmp_path / "quick")]):
+        with pytest.raises(RunError, match=r"^--write: a quick run"):
+            measure_all(options_of(["--rows", "none", *told, "--write"]))
+        measure_all(options_of(["--rows", "none", *told, "--write", str(tmp_path)]))
+        assert "This is a part of the suite" in (tmp_path / "benchmarks.md").read_text()
+
+
+def test_a_row_that_cannot_be_measured_is_left_out_in_the_json_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sinks, "missing", lambda kind: f"no {kind}")
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    before.write_text(json.dumps(results(MISSED)))
+    measure_all(options_of(["--rows", "minio", "--from", str(before), "--json", str(after)]))
+    assert json.loads(after.read_text()) == results(MISSED, skipped={"minio": "no MinIO"})
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ("--rows lots", "--rows lots: there are small, small-tls, medium,"),
         ("--only rsync", "--only rsync: there are s3-upload, s5cmd, obstore,"),
-        ("--rows one --write", "--write: not all rows: name a folder for this page, which is not for docs"),
+        (
+            "--rows one --write",
+            "--write: a quick run, or not all rows: name a folder for this page, not docs",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused(words: str, said: str) -> None:
@@ -44,7 +74,6 @@ def test_what_cannot_be_measured_is_refused(words: str, said: str) -> None:
         ("--rounds 0", "--rounds must be at least 1"),
         ("--from /nowhere.json", "--from /nowhere.json: there is no such file"),
         ("--json /nowhere/x.json", "--json /nowhere/x.json: its folder is missing"),
-        ("--quick --write", "--write: a quick run is not for docs; name another folder"),
     ],
 )
 def test_a_wrong_use_is_one_line(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
