@@ -221,7 +221,6 @@ def test_a_killed_upload_in_parts_goes_on(fault_server: StartFaultServer, src: P
     assert run(server, "src", "s3://bucket", *PARTS).returncode == 0
     sent = {r.part_number for r in server.requests[before:] if r.part_number and r.method == "PUT"}
     assert not sent & had
-    assert sent <= {3, 4, 5, 6}
     assert server.model.bodies("bucket")["big"] == BIG
     assert server.model.uploads == {}
 

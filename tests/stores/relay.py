@@ -5,12 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 PIECE_BYTES = 1 << 16
 END = b"\r\n\r\n"
 _QUIET = (OSError, asyncio.IncompleteReadError)
+
+
+@contextlib.asynccontextmanager
+async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """Closes it at the end, what was written going out first; at once, where that is cancelled."""
+    try:
+        yield
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        writer.transport.abort()
 
 
 class _Side:
@@ -36,9 +50,10 @@ class CountingRelay:
         self.url = ""
         self._open = 0
         self._changed = threading.Condition()
-        self._loop = asyncio.new_event_loop()
+        self._end = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="relay", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -46,7 +61,7 @@ class CountingRelay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(30.0)
 
     def wait_for(self, count: int) -> None:
@@ -60,37 +75,36 @@ class CountingRelay:
             assert self._changed.wait_for(lambda: self._open == 0, 60.0)
             return self.lost_bytes
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._ready.set()
-        self._loop.run_forever()
+        await self._end.wait()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
+        connections = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in connections:
             task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
-        self._loop.close()
+        await asyncio.gather(*connections, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._count_open(1)
         side = _Side()
         try:
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
-            try:
-                up = asyncio.ensure_future(self._up(side, reader, far_writer))
-                down = asyncio.ensure_future(self._down(side, far_reader, writer))
-                _, left = await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
-                for task in left:
-                    task.cancel()
-                await asyncio.gather(*left, return_exceptions=True)
-            finally:
-                far_writer.close()
+            async with _closing(writer):
+                far_reader, far_writer = await asyncio.open_connection(*self._target)
+                async with _closing(far_writer):
+                    up = asyncio.ensure_future(self._up(side, reader, far_writer))
+                    down = asyncio.ensure_future(self._down(side, far_reader, writer))
+                    try:
+                        await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        up.cancel()
+                        down.cancel()
+                        await asyncio.gather(up, down, return_exceptions=True)
         except _QUIET:
             pass
         finally:
-            with contextlib.suppress(RuntimeError):
-                writer.close()
             self.lost_bytes += side.pending
             self._count_open(-1)
 
