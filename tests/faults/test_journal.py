@@ -57,6 +57,7 @@ def broken_off(
     then: Callable[[], None] = lambda: None,
     grace_s: float = 0.0,
     cancels: int = 1,
+    options: dict[str, str] | None = None,
 ) -> None:
     """Begins an upload. When the server had a request with `after` in its target: calls `then`, cancels."""
 
@@ -74,7 +75,7 @@ def broken_off(
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    run(server, main)
+    run(server, main, **(options or {}))
 
 
 def half_sent(fault_server: StartFaultServer, tmp_path: Path, **how: Any) -> tuple[FaultServer, Any, Path]:

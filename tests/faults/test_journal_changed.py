@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,8 @@ import pytest
 
 from s3_upload.api import s3_upload_files
 from s3_upload.sources.source import ObjectSource
-from tests.faults.actions import Stall
-from tests.faults.model import Upload
+from tests.faults.actions import Rule, Stall, s3_error
+from tests.faults.model import StoredObject, Upload
 from tests.faults.test_journal import BIG, SMALL, broken_off, half_sent, journaled, parts_sent, tree
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from s3_upload.clients.s3 import S3Client
     from s3_upload.report import UploadReport, UploadSummary
     from tests.conftest import StartFaultServer
-    from tests.faults.actions import Request
+    from tests.faults.actions import Answer, Request
+    from tests.faults.server import FaultServer
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced"])
@@ -143,3 +145,77 @@ def test_an_upload_that_the_store_begins_when_its_process_is_long_dead_is_found_
     assert stored(server) == {"big": BIG}
     assert heard == ["create", "create", "late"]
     assert server.model.uploads == {}
+
+
+# --- complete, and nobody knew ----------------------------------------------------------------------------
+
+
+def killed_at_the_end(
+    fault_server: StartFaultServer, tmp_path: Path, **options: str
+) -> tuple[FaultServer, list[ObjectSource], Path]:
+    """A file in five parts that the store completed, though nobody heard of it."""
+    server = fault_server([Rule(Stall(stored=True), method="POST", query={"uploadId": None}, nth=1)])
+    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    broken_off(server, files, journal, after="?uploadId=", options=options)
+    assert stored(server) == {"big": BIG}
+    return server, files, journal
+
+
+@pytest.mark.parametrize("options", [{}, {"checksum": "off"}, {"checksum_algorithm": "SHA256"}])
+@pytest.mark.parametrize("forgets", [0, 2, 5])
+def test_what_was_complete_when_its_process_died_is_proven_and_not_sent_again(
+    fault_server: StartFaultServer, tmp_path: Path, options: dict[str, str], forgets: int
+) -> None:
+    """Though the journal does not know of its last parts."""
+    server, files, journal = killed_at_the_end(fault_server, tmp_path, **options)
+    with sqlite3.connect(journal) as rows:
+        rows.execute("DELETE FROM parts WHERE number > ?", (5 - forgets,))
+    rows.close()
+    asked = len(server.requests)
+
+    async def main(client: S3Client) -> UploadSummary:
+        return await s3_upload_files(client, BUCKET, files, config(), journal=journal)
+
+    assert [run(server, main, **options).uploaded for _ in range(2)] == [1, 0]
+    assert [request.method for request in server.requests[asked:]] == ["GET", "HEAD"]
+
+
+@pytest.mark.parametrize("there", [b"!" + BIG[1:], b"another", None])
+def test_what_is_there_and_is_not_the_file_is_sent_again(
+    fault_server: StartFaultServer, tmp_path: Path, there: bytes | None
+) -> None:
+    server, files, journal = killed_at_the_end(fault_server, tmp_path)
+    if there is None:
+        del server.model.objects[f"{BUCKET}/big"]
+    else:
+        server.model.objects[f"{BUCKET}/big"] = StoredObject(there, len(there), "0" * 32 + "-5")
+    asked = len(server.requests)
+    assert journaled(server, files, journal).uploaded == 1
+    assert parts_sent(server, asked) == [1, 2, 3, 4, 5]
+    assert stored(server) == {"big": BIG}
+
+
+def test_what_is_completed_while_the_next_run_looks_is_not_sent_again(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """A slow store: it carries out what the dead process asked for when the next one asks for it, too."""
+    asked: list[Request] = []
+
+    def script(request: Request) -> Answer | Stall | None:
+        if request.method == "POST" and "uploadId" in request.query:
+            asked.append(request)
+            if len(asked) == 1:
+                return Stall()
+            server.model.answer(asked[0])
+            return s3_error(404, "NoSuchUpload", "It is complete.")
+        return None
+
+    server = fault_server(script)
+    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    broken_off(server, files, journal, after="?uploadId=")
+    assert not stored(server)
+    before = len(server.requests)
+    assert journaled(server, files, journal).uploaded == 1
+    assert parts_sent(server, before) == []
+    assert len(asked) == 2
+    assert stored(server) == {"big": BIG}

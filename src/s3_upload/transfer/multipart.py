@@ -11,6 +11,8 @@ Rules:
   more.
 * Where the store refuses a part for its number, the largest it has taken is how many it takes of any object:
   this one is sent in another way, with larger parts.
+* What an earlier run has left is gone on with (`resume.py`).  Its process may have asked for the completion,
+  so an upload that is gone by then proves nothing: the object is asked for.
 * How large the parts are, `parts.py` says.
 """
 
@@ -40,6 +42,7 @@ from s3_upload.s3.requests import complete_body
 from s3_upload.s3.responses import completed_etag, listed_parts, upload_id
 from s3_upload.sources.files import HashedBody
 from s3_upload.sources.version import Identity
+from s3_upload.transfer.leftovers import TakenUp
 from s3_upload.transfer.line import Place
 from s3_upload.transfer.parts_line import PartsUnderWay
 from s3_upload.transfer.record import Record
@@ -98,14 +101,28 @@ class MultipartUpload:
         # What the store keeps, by its answer to Create: what was announced is only a wish.
         self._checksum_type = ""
         self._stored: dict[int, CompletedPart] = {}
+        self._before: TakenUp | None = None
 
     async def put(self, parts: Parts) -> str:
         """Sends the object and returns its ETag.
 
         Raises `GivenUp`, when the store holds nothing of it any more, with what else may help.
         """
-        if not await self._take_up(parts):
+        self._before = await self._take_up(parts)
+        if self._before is None:
             await self._create(parts)
+        if self._before is not None and self._before.etag:
+            etag = self._before.etag
+            self.record.summed(self._completion().operation.checksum)
+        else:
+            etag = await self._carry_out(parts)
+        resumption, version = self._tools.resumption, parts.version
+        if resumption is not None and version is not None:
+            await resumption.completed(self.record, self._operation, version, self.sizes.max_count)
+        return etag
+
+    async def _carry_out(self, parts: Parts) -> str:
+        """From the first part that is missing to the end."""
         abort = msgspec.structs.replace(self._operation, name=ABORT_MULTIPART_UPLOAD)
         # From now on the store bills parts: what stops the run leaves this to be aborted at its end.
         resumable = self._tools.resumption is not None and parts.version is not None
@@ -123,9 +140,6 @@ class MultipartUpload:
             self._tools.unfinished.end(abort)
             raise given_up.with_remark(remark) from None
         self._tools.unfinished.end(abort)
-        resumption, version = self._tools.resumption, parts.version
-        if resumption is not None and version is not None:
-            await resumption.completed(self.record, self._operation, version, self.sizes.max_count)
         return etag
 
     async def _complete(self, parts: Parts) -> str:
@@ -134,6 +148,8 @@ class MultipartUpload:
             await parts.look_once_more(self)
             completion = self._completion()
             self.record.summed(completion.operation.checksum)
+            if self._before is not None:
+                completion.may_be_done()
             try:
                 return completed_etag(await self._requests.make(completion))
             except GivenUp as given_up:
@@ -151,21 +167,21 @@ class MultipartUpload:
                 raise failed
             await parts.send_again(self, await self._lost_parts(failed))
 
-    async def _take_up(self, parts: Parts) -> bool:
-        """Whether it goes on with what an earlier run has left."""
+    async def _take_up(self, parts: Parts) -> TakenUp | None:
+        """What an earlier run has left, which it goes on with."""
         resumption, version = self._tools.resumption, parts.version
         if resumption is None or version is None:
-            return False
+            return None
         taken = await resumption.take_up(self.record, self._operation, version, self.sizes.max_count)
         if taken is None:
             await resumption.creating(self.record.key)
-            return False
+            return None
         self._requests.forget(self._creation)
         self.sizes = PartSizes(taken.part_size, self.sizes.max_count)
         self._begun(parts, taken.upload_id, taken.checksum_type)
         for number, part in taken.stored.items():
             self._has(part, tells=number not in taken.known)
-        return True
+        return taken
 
     async def _create(self, parts: Parts) -> None:
         try:

@@ -26,12 +26,13 @@ _ABOUT_ALL = frozenset({"ChecksumAlgorithm", "ChecksumType"})
 class ListedParts(msgspec.Struct, frozen=True):
     """What one page says: the parts by their numbers, their ETags as they came, and the number behind which
     the next page begins, None if there is none.  `checksum_algorithm`, `checksum_type`: of the whole object,
-    "" where the store does not say."""
+    "" where the store does not say.  `gone`: the store knows no such upload."""
 
     parts: dict[int, CompletedPart]
     next_marker: int | None
     checksum_algorithm: str = ""
     checksum_type: str = ""
+    gone: bool = False
 
 
 def listed_parts(response: Response) -> ListedParts:

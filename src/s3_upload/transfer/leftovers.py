@@ -1,0 +1,265 @@
+"""What the store has of an upload in parts that an earlier run has left, and whether it is the file's.
+
+The rules are those of `resume.py`, which decides what to look for and what becomes of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from s3_upload.errors import SourceError
+from s3_upload.http import SlicedBody
+from s3_upload.observe.journal_rows import PartRow
+from s3_upload.parts import MAX_PART_BYTES
+from s3_upload.s3.checksum import header_of, whole
+from s3_upload.s3.operations import (
+    ABORT_MULTIPART_UPLOAD,
+    HEAD_OBJECT,
+    LIST_MULTIPART_UPLOADS,
+    LIST_PARTS,
+    Checksum,
+    CompletedPart,
+    Operation,
+    Page,
+)
+from s3_upload.s3.operations.list_multipart_uploads import ListedUpload, listed_uploads
+from s3_upload.s3.operations.list_parts import ListedParts
+from s3_upload.s3.proof import disproof, etag_of, etag_of_parts, same_etag
+from s3_upload.s3.responses import listed_parts
+from s3_upload.sources.files import Reader
+from s3_upload.sources.version import Identity
+from s3_upload.transfer.abort import Unfinished
+from s3_upload.transfer.memory import Memory
+from s3_upload.transfer.reading import Offload
+from s3_upload.transfer.record import Record
+from s3_upload.transfer.request import Requests
+from s3_upload.transfer.sliced import read_part
+from s3_upload.transfer.tries import Request
+from s3_upload.transfer.verdicts import GivenUp
+
+MAX_CANDIDATES = 5
+"""Unfinished uploads of one key that are looked at, the newest first."""
+
+
+class TakenUp(msgspec.Struct, frozen=True):
+    """An upload that is gone on with, in parts of `part_size`, of which the store has `stored`.
+
+    `known`: those of them that the journal knows, or need not know.  `etag`: of the object, where it is
+    complete.
+    """
+
+    upload_id: str
+    part_size: int
+    checksum_type: str
+    stored: Mapping[int, CompletedPart]
+    known: frozenset[int] = frozenset()
+    etag: str = ""
+
+
+def _of_row(row: PartRow, algorithm: str) -> CompletedPart:
+    checksum = Checksum(algorithm, row.checksum) if row.checksum else None
+    return CompletedPart(row.number, row.etag, checksum, row.size)
+
+
+class Sides(msgspec.Struct, frozen=True):
+    reader: Reader
+    offload: Offload
+    memory: Memory
+    requests: Requests
+    unfinished: Unfinished
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    upload_id: str
+    part_size: int
+    algorithm: str
+    checksum_type: str
+
+
+class Leftovers:
+    """For the unfinished uploads of one file, which `identity` names."""
+
+    def __init__(
+        self, sides: Sides, record: Record, operation: Operation, identity: Identity, max_count: int
+    ) -> None:
+        self._sides = sides
+        self.identity = identity
+        self._record = record
+        self._operation = operation
+        self._max_count = max_count
+
+    async def ours(
+        self, candidate: Candidate, known: Mapping[int, PartRow], *, may_be_complete: bool
+    ) -> TakenUp | None:
+        """What there is of an upload of ours; None where nothing is, or nothing that could go on.  `known`:
+        parts of this version of the file."""
+        listed = await self.listed(candidate.upload_id)
+        if listed is None or not self._goes_on(candidate):
+            return None
+        if listed.gone:
+            return await self._completed(candidate, known) if may_be_complete else None
+        stored: dict[int, CompletedPart] = {}
+        for number, part in listed.parts.items():
+            row = known.get(number)
+            if part.size != self._size(number, candidate.part_size):
+                continue
+            if row is not None and row.size == part.size and same_etag(row.etag, part.etag):
+                stored[number] = _of_row(row, candidate.algorithm)
+            elif (proven := await self._proven(part, candidate.part_size)) is not None:
+                stored[number] = proven
+        if not stored:
+            return None
+        in_journal = frozenset(known) & frozenset(stored)
+        return TakenUp(candidate.upload_id, candidate.part_size, candidate.checksum_type, stored, in_journal)
+
+    async def anybodys(self, upload: ListedUpload, listed: ListedParts) -> TakenUp | None:
+        """What there is of an upload that may be ours: all, or nothing."""
+        part_size = max(part.size for part in listed.parts.values())
+        algorithm = (listed.checksum_algorithm or upload.checksum_algorithm).upper()
+        kind = (listed.checksum_type or upload.checksum_type).upper() if algorithm else ""
+        candidate = Candidate(upload.upload_id, part_size, algorithm, kind)
+        if not part_size or not self._goes_on(candidate):
+            return None
+        if any(part.size != self._size(number, part_size) for number, part in listed.parts.items()):
+            return None
+        stored: dict[int, CompletedPart] = {}
+        for number, part in sorted(listed.parts.items()):
+            proven = await self._proven(part, part_size)
+            if proven is None:
+                return None
+            stored[number] = proven
+        return TakenUp(upload.upload_id, part_size, kind, stored)
+
+    def _goes_on(self, candidate: Candidate) -> bool:
+        """Whether parts can be added to it as they are sent here."""
+        own = self._sides.reader.digests.algorithm
+        count = -(-self.identity.size // max(candidate.part_size, 1))
+        return (
+            candidate.algorithm in ("", own)
+            and 0 < candidate.part_size <= MAX_PART_BYTES
+            and count <= self._max_count
+        )
+
+    def _size(self, number: int, part_size: int) -> int:
+        """What the part of that number has to have; less than 0 where there is none."""
+        return min(part_size, self.identity.size - (number - 1) * part_size)
+
+    async def _completed(self, candidate: Candidate, known: Mapping[int, PartRow]) -> TakenUp | None:
+        """What an upload came to that the store does not know any more, if it is proven to be the file."""
+        head = msgspec.structs.replace(self._operation, name=HEAD_OBJECT, upload_id="", checksum=None)
+        try:
+            found = await self._sides.requests.make(Request(self._record, head, may_be_missing=True))
+        except GivenUp:
+            return None
+        # Before anything is read.
+        if found.status == 404 or found.headers.get("content-length") != str(self.identity.size):
+            return None
+        algorithm, kind = candidate.algorithm, candidate.checksum_type
+        by_etag = not (algorithm and found.headers.get(header_of(algorithm)))
+        parts: list[CompletedPart] = []
+        for number in range(1, -(-self.identity.size // candidate.part_size) + 1):
+            row = known.get(number)
+            if row is not None:
+                parts.append(_of_row(row, algorithm))
+            elif (part := await self._of_file(number, candidate.part_size, lambda _: by_etag)) is not None:
+                parts.append(part)
+            else:
+                return None
+        stored = tuple(parts)
+        why_not = disproof(
+            found,
+            size=self.identity.size,
+            checksum=whole(algorithm, kind, stored) if kind else None,
+            etag=etag_of_parts(stored),
+            # An older object than this run is what is looked for.
+            age_s=math.inf,
+            fields=self._operation.fields,
+        )
+        if why_not:
+            return None
+        by_number = {part.number: part for part in stored}
+        return TakenUp(
+            candidate.upload_id, candidate.part_size, kind, by_number, frozenset(by_number), found.etag
+        )
+
+    async def _proven(self, part: CompletedPart, part_size: int) -> CompletedPart | None:
+        """`part`, with the checksum of our own, if the store has what the file has there."""
+
+        has = part.checksum
+
+        def is_it(checksum: Checksum | None) -> bool:
+            own = None if checksum is None else (checksum.algorithm, checksum.value)
+            return has is not None and own == (has.algorithm, has.value)
+
+        own = await self._of_file(part.number, part_size, lambda checksum: not is_it(checksum))
+        if own is None or not (is_it(own.checksum) or same_etag(own.etag, part.etag)):
+            return None
+        return msgspec.structs.replace(own, etag=part.etag)
+
+    async def _of_file(
+        self, number: int, part_size: int, by_etag: Callable[[Checksum | None], bool]
+    ) -> CompletedPart | None:
+        """That part as the file has it; None where it cannot be read.  Its ETag only where `by_etag`, which
+        gets the part's checksum, asks for it: MD5 is slow."""
+        sides, size = self._sides, self._size(number, part_size)
+        in_slices = not sides.memory.fits(size)
+        async with sides.memory.holding(0 if in_slices else size):
+            try:
+                body = await read_part(
+                    sides.reader, sides.offload, self._record.source.path, self.identity,
+                    offset=(number - 1) * part_size, size=size, in_slices=in_slices,
+                )  # fmt: skip
+            except SourceError:
+                return None
+            etag = ""
+            # A part in slices is hashed and let go: its own checksum alone can prove it.
+            if by_etag(body.checksum) and not isinstance(body.body, SlicedBody):
+                etag = await sides.offload(etag_of, body.body)
+        return CompletedPart(number, etag, body.checksum, size)
+
+    async def listed(self, upload_id: str) -> ListedParts | None:
+        """All its parts; None where that cannot be known."""
+        parts: dict[int, CompletedPart] = {}
+        behind = 0
+        while True:
+            listing = msgspec.structs.replace(
+                self._operation, name=LIST_PARTS, upload_id=upload_id, part_number=behind, checksum=None
+            )
+            try:
+                answer = await self._sides.requests.make(Request(self._record, listing, may_be_missing=True))
+            except GivenUp:
+                return None
+            if answer.status == 404:
+                return ListedParts({}, None, gone=True)
+            page = listed_parts(answer)
+            parts |= page.parts
+            if page.next_marker is None or page.next_marker <= behind:
+                return msgspec.structs.replace(page, parts=parts)
+            behind = page.next_marker
+
+    async def in_store(self) -> Sequence[ListedUpload]:
+        """The unfinished uploads of this very key, the newest first."""
+        listing = msgspec.structs.replace(
+            self._operation, name=LIST_MULTIPART_UPLOADS, page=Page(prefix=self._record.key), checksum=None
+        )
+        try:
+            # Some stores have no list where nothing was ever sent in parts.
+            answer = await self._sides.requests.make(Request(self._record, listing, may_be_missing=True))
+        except GivenUp:
+            return ()
+        found = [upload for upload in listed_uploads(answer).uploads if upload.key == self._record.key]
+        return sorted(found, key=lambda upload: -(upload.initiated_s or 0.0))[:MAX_CANDIDATES]
+
+    async def abort(self, upload_id: str) -> None:
+        """As well as it can be done: what is left is found once more, or ended by a rule of the bucket's."""
+        abort = msgspec.structs.replace(
+            self._operation, name=ABORT_MULTIPART_UPLOAD, upload_id=upload_id, checksum=None
+        )
+        try:
+            await self._sides.requests.make(Request(self._record, abort))
+        except GivenUp as in_vain:
+            if in_vain.error.kind.retried:
+                self._sides.unfinished.try_later(abort)
