@@ -10,7 +10,7 @@ import msgspec
 
 from s3_upload.control.concurrency import big_bodies, prefixes, rate, window
 from s3_upload.control.retrying import budget, retry, situation
-from s3_upload.control.share import background, cap, courtesy, division, fair, in_flight, link
+from s3_upload.control.share import background, cap, courtesy, division, fair, in_flight, link, others
 from s3_upload.control.waiting import adaptive, rtt, verdict
 
 MIB = 1 << 20
@@ -196,6 +196,19 @@ LINK = pinned(
     history_s=3.0,
 )
 
+QUEUE = pinned(
+    others.Tuning,
+    max_trigger_s=0.02,
+    jitters=2.0,
+    jitter_weight=0.03125,
+    looks=3,
+    short_trip_s=0.01,
+    quiet_s=0.001,
+    quiet_bytes=4500.0,
+    burst_jitters=4.0,
+    burst_looks=5,
+)
+
 BACKGROUND = pinned(
     background.Tuning,
     start_bytes_per_s=250000.0,
@@ -209,18 +222,13 @@ BACKGROUND = pinned(
     found_from=0.5,
     found_to=1.5,
     used=0.5,
-    quiet_s=0.001,
-    quiet_bytes=4500.0,
     quiet_trips=2.5,
     headroom=0.98,
     own_steps=3.0,
     burst_s=0.002,
     again_s=0.001,
-    burst_jitters=4.0,
-    burst_looks=5,
     again_trips=0.85,
     wary_trips=2.25,
-    short_trip_s=0.01,
     medium_trip_s=0.05,
     first_probe_after_s=0.5,
     probe_after_s=2.5,
@@ -231,11 +239,7 @@ BACKGROUND = pinned(
     gained=1.01,
     drain_gain=0.8,
     mine=0.85,
-    max_trigger_s=0.02,
-    jitters=2.0,
-    jitter_weight=0.03125,
     strong=3.0,
-    looks=3,
     few=0.1,
     max_loss=0.02,
     hold_s=1.0,
@@ -248,6 +252,7 @@ BACKGROUND = pinned(
     doubted_from=0.4,
     floor_share=0.01,
     floor_bytes_per_s=32000.0,
+    queue=QUEUE,
 )
 
 FAIR = pinned(

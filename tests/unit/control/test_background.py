@@ -47,7 +47,7 @@ def test_step_1_with_a_known_capacity_it_grows_faster_far_from_it() -> None:
     before = rig.share.rate
     assert rig.looks(0.15) == pytest.approx(before * 2.0)
     rig.base_s = 0.35
-    rig.share._noise_s = 0.0
+    rig.share._queue.noise_s = 0.0
     assert rig.looks(0.10) == pytest.approx(before * 2.0 * 4.0 ** (0.1 / 0.4))
     rig.base_s = 0.1
     rig.share.rate = 6 * MB
@@ -116,7 +116,7 @@ def test_step_2_a_small_queue_in_the_first_steps_is_its_own(
 ) -> None:
     rig = cruising(base_s=base_s)
     rig.looks(seconds, queue_ms=1.0)
-    rig.share._recent_s.extend([6.0] * 5)  # no burst
+    rig.share._queue._recent_s.extend([6.0] * 5)  # no burst
     rig.looks(0.1, queue_ms=6.0)
     assert rig.state == state
 
@@ -207,7 +207,7 @@ def test_step_2_with_another_burst_it_yields() -> None:
 def standing(queue_ms: float) -> Rig:
     """At a round trip of 0.4 s; a queue that is no burst has stood for two looks."""
     rig = settled(0.4)
-    rig.share._recent_s.extend([queue_ms / 1e3] * 5)
+    rig.share._queue._recent_s.extend([queue_ms / 1e3] * 5)
     rig.looks(0.1, queue_ms=queue_ms)
     return rig
 

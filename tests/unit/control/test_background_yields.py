@@ -115,7 +115,7 @@ def test_step_6_one_while_growing_only_near_it(rate: float, yields: int, capacit
     rig.look(queue_ms=20.0, acked=9 * MB)
     rig.looks(BACKGROUND.hold_s + 0.1)
     assert rig.state == "growing"
-    rig.share._yields = yields
+    rig.share._yields.in_a_row = yields
     rig.share.rate = rate * MB
     rig.look(queue_ms=20.0, acked=1 * MB)
     assert rig.share.capacity == pytest.approx(capacity * MB)

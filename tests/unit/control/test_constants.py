@@ -84,12 +84,12 @@ def test_link() -> None:
 
 def test_background() -> None:
     true = BackgroundTuning()
-    assert true.short_trip_s < true.medium_trip_s < LONG_TRIP_S
+    assert true.queue.short_trip_s < true.medium_trip_s < LONG_TRIP_S
     assert 1.0 < true.growth_found < true.growth_shy < true.growth < true.growth_near < true.growth_far
     assert true.mine < true.headroom < 1.0 < true.gained < true.probe_gain_far < true.probe_gain
     assert true.drain_gain < 1.0 < true.probe_gain < true.probe_growth
     assert true.first_probe_after_s < true.probe_after_s < true.max_probe_after_s
-    assert true.max_trigger_s > TRIGGER_S
+    assert true.queue.max_trigger_s > TRIGGER_S
     assert true.hold_s <= true.max_hold_s < true.soon_s
     assert true.floor_share < true.few < 1.0
 

@@ -43,7 +43,7 @@ class Rig:
 def cut_at(window: float, base_s: float = 0.1) -> Rig:
     rig = Rig(base_s)
     rig.looks(0.2)
-    rig.flow.window = window
+    rig.flow._flow.window = window
     rig.look(lost=3)
     return rig
 
@@ -72,7 +72,7 @@ def test_step_1_a_growing_delay_ends_it(queue_ms: float, ends: bool) -> None:
 def test_step_2_what_is_told_late_is_no_other_event(queue_ms: float, deaf_looks: int) -> None:
     rig = Rig()
     rig.looks(0.2)
-    rig.flow.window = 1000.0
+    rig.flow._flow.window = 1000.0
     rig.look(lost=3, queue_ms=queue_ms)
     assert rig.flow.window == pytest.approx(700.0)
     for _ in range(deaf_looks):
@@ -100,7 +100,7 @@ def alone_for(seconds: float) -> Rig:
     rig = cut_at(1000.0)
     for _ in range(round(seconds / 0.05)):
         rig.look(queue_ms=20.0, acked=10e6)
-    rig.flow.window = 12e6 * 0.12 / SEGMENT_BYTES
+    rig.flow._flow.window = 12e6 * 0.12 / SEGMENT_BYTES
     return rig
 
 
@@ -118,7 +118,7 @@ def test_step_4_to_one_half_and_no_further() -> None:
     rig = alone_for(10.0)
     for _ in range(400):
         rig.look(queue_ms=20.0, acked=min(rig.rate, 9e6))
-        rig.flow.window = 1000.0  # it would do
+        rig.flow._flow.window = 1000.0  # it would do
     assert rig.rate == pytest.approx(5e6, rel=0.01)
 
 
@@ -136,7 +136,7 @@ def test_step_4_it_rises_again_when_nobody_does() -> None:
 @pytest.mark.parametrize(("acked", "cut"), [(5.4e6, 0.85), (5.6e6, 0.7)])
 def test_step_4_a_loss_costs_less_than_half(acked: float, cut: float) -> None:
     rig = alone_for(10.0)
-    rig.flow.window = acked * 0.1 / SEGMENT_BYTES
+    rig.flow._flow.window = acked * 0.1 / SEGMENT_BYTES
     rig.look(acked=acked)
     before = rig.flow.window
     rig.look(acked=acked, lost=1)
@@ -145,10 +145,10 @@ def test_step_4_a_loss_costs_less_than_half(acked: float, cut: float) -> None:
 
 def test_step_4_only_for_a_while() -> None:
     rig = alone_for(10.0)
-    rig.flow.window = 5.4e6 * 0.1 / SEGMENT_BYTES
+    rig.flow._flow.window = 5.4e6 * 0.1 / SEGMENT_BYTES
     for _ in range(round(FAIR.giving_s / 0.05) + 1):
         rig.look(acked=5.4e6)
-        rig.flow.window = 5.4e6 * 0.1 / SEGMENT_BYTES
+        rig.flow._flow.window = 5.4e6 * 0.1 / SEGMENT_BYTES
     rig.look(acked=5.4e6, lost=1)
     assert rig.flow.window == pytest.approx(0.7 * 5.4e6 * 0.1 / SEGMENT_BYTES, rel=0.01)
 
@@ -170,7 +170,7 @@ def overflowing(
 def low(acked: float = 4e6) -> Rig:
     """Less than half of the link is its own."""
     rig = alone_for(10.0)
-    rig.flow.window = acked * 0.12 / SEGMENT_BYTES
+    rig.flow._flow.window = acked * 0.12 / SEGMENT_BYTES
     rig.look(queue_ms=20.0, acked=acked)
     return rig
 
@@ -224,7 +224,7 @@ def test_step_5_above_half_losses_count() -> None:
     rig = low()
     overflowing(rig, 5, 0.5)
     for _ in range(20):  # without a queue its bound rises
-        rig.flow.window = 6e6 * 0.1 / SEGMENT_BYTES
+        rig.flow._flow.window = 6e6 * 0.1 / SEGMENT_BYTES
         rig.look(acked=6e6)
     before = rig.flow.window
     rig.look(acked=6e6, lost=1)

@@ -83,6 +83,51 @@ class Tuning(msgspec.Struct, frozen=True):
 DEFAULT = Tuning()
 
 
+class Period:
+    """Looks since `since_s`, when so much was acknowledged: all, those of an empty link, those of a bound in
+    use."""
+
+    def __init__(self, since_s: float = 0.0, acked_bytes: int = 0) -> None:
+        self.since_s = since_s
+        self._acked_bytes = acked_bytes
+        self._looks = self._empty = self._filled = 0
+
+    def add(self, *, empty: bool, filled: bool) -> None:
+        self._looks += 1
+        self._empty += empty
+        self._filled += filled
+
+    def rate(self, look: Look, elapsed_s: float) -> float:
+        return (look.acked_bytes - self._acked_bytes) / elapsed_s
+
+    @property
+    def judged(self) -> bool:
+        """A period is judged only if the bound was in use all the time."""
+        return self._filled == self._looks
+
+    @property
+    def empty(self) -> float:
+        return self._empty / self._looks
+
+
+class Growth(msgspec.Struct):
+    """`paid`: the number for which the rate last rose by `pays`, and that rate. After growth in vain it waits
+    for `hold_s`, until `from_s`."""
+
+    paid: tuple[int, float]
+    hold_s: float
+    from_s: float = 0.0
+
+
+class Shrinking(msgspec.Struct):
+    """It comes after a link was full, since `full_since_s`, for `after_s`; `last_s`: the last one, if it is
+    not settled yet whether it went too far."""
+
+    after_s: float
+    full_since_s: float = 0.0
+    last_s: float = -math.inf
+
+
 class BulkBound:
     """The algorithm of the module's theory. `bound`: bulk requests that may be in flight."""
 
@@ -91,16 +136,10 @@ class BulkBound:
         self._max_bound = max_bound
         self.bound = min(tuning.start, max_bound)
         self._starting = True
-        self._since_s = 0.0  # begin of the period, and what was acknowledged before it
-        self._acked_bytes = 0
-        self._looks = self._empty = self._filled = 0
+        self._period = Period()
         self._rate = 0.0  # of the period before
-        self._paid = self.bound, 0.0  # the number for which the rate last rose by `pays`, and that rate
-        self._hold_s = tuning.hold_s
-        self._grow_from_s = 0.0
-        self._full_since_s = 0.0
-        self._shrunk_s = -math.inf
-        self._shrink_after_s = tuning.shrink_after_s
+        self._growth = Growth((self.bound, 0.0), tuning.hold_s)
+        self._shrinking = Shrinking(tuning.shrink_after_s)
         self._rates = Recent()
         self._mended_s = -math.inf
 
@@ -108,21 +147,18 @@ class BulkBound:
         """The bound from now on; `in_flight`: bulk requests there are. `now` only grows."""
         tuning = self._tuning
         step_s = look.base_s + look.queue_s + REACTION_S
-        self._looks += 1
-        self._empty += look.queue_s <= tuning.trigger_s or not look.waiting
-        # A period is judged only if the bound was in use all the time.
-        self._filled += in_flight >= self.bound
+        idles = look.queue_s <= tuning.trigger_s or not look.waiting
+        self._period.add(empty=idles, filled=in_flight >= self.bound)
         self._rates.add(look.bytes_per_s, now=now, over_s=tuning.best_s)
         if in_flight >= self.bound and not self._starting:
             self._mend(look, step_s, now)
-        elapsed_s = now - self._since_s
+        elapsed_s = now - self._period.since_s
         if elapsed_s < tuning.period_steps * step_s:
             return self.bound
-        rate = (look.acked_bytes - self._acked_bytes) / elapsed_s
-        if self._filled == self._looks:
-            self._judge(rate, self._empty / self._looks, step_s, now)
-        self._since_s, self._acked_bytes, self._rate = now, look.acked_bytes, rate
-        self._looks = self._empty = self._filled = 0
+        rate = self._period.rate(look, elapsed_s)
+        if self._period.judged:
+            self._judge(rate, self._period.empty, step_s, now)
+        self._period, self._rate = Period(now, look.acked_bytes), rate
         return self.bound
 
     def _mend(self, look: Look, step_s: float, now: float) -> None:
@@ -135,43 +171,43 @@ class BulkBound:
             self._mended_s = now
 
     def _judge(self, rate: float, empty: float, step_s: float, now: float) -> None:
-        tuning = self._tuning
+        tuning, shrinking = self._tuning, self._shrinking
         if empty < 1.0:
             self._starting = False
         if empty == 0.0:
-            self._paid = self.bound, rate
+            self._growth.paid = self.bound, rate
             # Fewer requests may fill the link too, with a shorter queue. That is tried from time to time.
-            if now - self._full_since_s >= max(self._shrink_after_s, tuning.shrink_steps * step_s):
+            if now - shrinking.full_since_s >= max(shrinking.after_s, tuning.shrink_steps * step_s):
                 self._set(self.bound - max(1, self.bound // tuning.less))
-                self._full_since_s = self._shrunk_s = now
+                shrinking.full_since_s = shrinking.last_s = now
             return
-        self._full_since_s = now
+        shrinking.full_since_s = now
         if empty <= tuning.max_empty:
             return
-        if now - self._shrunk_s < tuning.back_steps * step_s:
+        if now - shrinking.last_s < tuning.back_steps * step_s:
             # The last reduction went too far: try the next one later.
-            self._shrink_after_s = min(2.0 * self._shrink_after_s, tuning.max_hold_s)
-            self._shrunk_s = -math.inf
+            shrinking.after_s = min(2.0 * shrinking.after_s, tuning.max_hold_s)
+            shrinking.last_s = -math.inf
         self._grow(rate, now)
 
     def _grow(self, rate: float, now: float) -> None:
         """Steps 1 to 3."""
-        tuning = self._tuning
-        paid, paid_rate = self._paid
+        tuning, growth = self._tuning, self._growth
+        paid, paid_rate = growth.paid
         if rate >= tuning.pays * paid_rate:
-            self._paid = self.bound, rate
-            self._hold_s = tuning.hold_s
+            growth.paid = self.bound, rate
+            growth.hold_s = tuning.hold_s
         # So many more requests brought nothing: the limit lies elsewhere.
         elif self.bound >= tuning.far * paid:
             self._set(paid)
             self._starting = False
-            self._grow_from_s = now + self._hold_s
-            self._hold_s = min(2.0 * self._hold_s, tuning.max_hold_s)
+            growth.from_s = now + growth.hold_s
+            growth.hold_s = min(2.0 * growth.hold_s, tuning.max_hold_s)
             return
         accelerating = rate >= tuning.acceleration * self._rate
-        if now >= self._grow_from_s and (self._starting or not accelerating):
-            growth = tuning.start_growth if self._starting else tuning.growth
-            self._set(max(self.bound + 1, int(self.bound * growth)))
+        if now >= growth.from_s and (self._starting or not accelerating):
+            factor = tuning.start_growth if self._starting else tuning.growth
+            self._set(max(self.bound + 1, int(self.bound * factor)))
 
     def _set(self, bound: int) -> None:
         self.bound = min(max(bound, 1), self._max_bound)

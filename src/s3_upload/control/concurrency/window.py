@@ -122,6 +122,41 @@ class Goodput(msgspec.Struct, frozen=True, gc=False):
         )
 
 
+class Epoch:
+    """What has ended since `since_s`; it is over from `until_s` on. `filled`: in how many observations the
+    window was."""
+
+    def __init__(self, since_s: float, until_s: float) -> None:
+        self.since_s = since_s
+        self.until_s = until_s
+        self.attempts = self.successes = self.timeouts = self.filled = self.bytes = 0
+
+    @property
+    def is_app_limited(self) -> bool:
+        """Step 5."""
+        return 2 * self.filled < self.attempts
+
+    def goodput(self, now: float) -> Goodput:
+        elapsed_s = max(now - self.since_s, 1e-9)
+        return Goodput(self.bytes / elapsed_s, self.successes / elapsed_s)
+
+
+class Start(msgspec.Struct):
+    """Step 3. `window`: that with which this round began; `flat_rounds`: those in a row without a rise."""
+
+    window: int
+    flat_rounds: int = 0
+
+
+class Probing(msgspec.Struct):
+    """Step 4. `change`: what is under trial, 0 while at the window itself; `parts`: of how many of the window
+    the next step up is one."""
+
+    parts: int
+    change: int = 0
+    next_up: bool = True
+
+
 class AdaptiveWindow:
     """The algorithm of the module's theory."""
 
@@ -129,145 +164,137 @@ class AdaptiveWindow:
         self._tuning = tuning
         self._max_limit = max_limit
         self.limit = min(tuning.start, max_limit)
-        self._starting = True
-        self._round = self.limit  # the window when this round of the start began
-        self._flat_rounds = 0
+        self._start: Start | None = Start(self.limit)  # None: it is over
         self._best: tuple[int, Goodput] | None = None  # the epoch to compare with, and its window
-        self._probing = 0  # the change under trial, 0 while at the window itself
-        self._next_probe_up = True
-        self._parts = tuning.step  # of how many of the window the next step up is one
+        self._probe = Probing(tuning.step)
         self._last_cut_s = float("-inf")
         self._durations: deque[float] = deque(maxlen=tuning.durations_kept)
-        self._median_s = 0.0
-        self._begin_epoch(0.0)
+        self._epoch = self._next_epoch(0.0)
 
     def observe(self, report: AttemptReport, *, now: float, in_flight: int) -> None:
         """See the module's theory."""
-        self._attempts += 1
+        epoch, start = self._epoch, self._start
+        epoch.attempts += 1
         # In the start the limit runs ahead of the requests that fill it.
-        if in_flight >= (self._round if self._starting else self.limit):
-            self._filled += 1
+        if in_flight >= (self.limit if start is None else start.window):
+            epoch.filled += 1
         if report.succeeded:
-            self._successes += 1
-            self._bytes += report.body_bytes
+            epoch.successes += 1
+            epoch.bytes += report.body_bytes
             # A sample of one in eight is enough for the median, and cheap.
-            if self._successes & 7 == 1:
+            if epoch.successes & 7 == 1:
                 self._durations.append(report.ended_s - report.request_s)
-            if self._starting:
-                self._advance_start(report, now, in_flight)
+            if start is not None:
+                self._advance_start(start, report, now, in_flight)
         # An attempt from before the last cut timed out under the larger window: that was cut for already.
         elif report.outcome == FailureKind.TIMEOUT and report.started_s > self._last_cut_s:
-            self._timeouts += 1
-        if now >= self._epoch_until_s:
+            epoch.timeouts += 1
+        if now >= self._epoch.until_s:
             self._end_epoch(now)
 
-    def _begin_epoch(self, now: float) -> None:
+    def _next_epoch(self, now: float) -> Epoch:
         tuning = self._tuning
-        self._epoch_s = now
         ordered = sorted(self._durations)
-        self._median_s = ordered[len(ordered) // 2] if ordered else 0.0
-        shortest_s = tuning.start_round_s if self._starting else tuning.min_epoch_s
-        epoch_s = min(tuning.epoch_requests * self._median_s, tuning.max_epoch_s)
-        self._epoch_until_s = now + max(shortest_s, epoch_s)
-        self._attempts = self._successes = self._timeouts = self._filled = self._bytes = 0
-
-    def _goodput(self, now: float) -> Goodput:
-        elapsed_s = max(now - self._epoch_s, 1e-9)
-        return Goodput(self._bytes / elapsed_s, self._successes / elapsed_s)
+        median_s = ordered[len(ordered) // 2] if ordered else 0.0
+        shortest_s = tuning.min_epoch_s if self._start is None else tuning.start_round_s
+        epoch_s = min(tuning.epoch_requests * median_s, tuning.max_epoch_s)
+        return Epoch(now, now + max(shortest_s, epoch_s))
 
     def _end_epoch(self, now: float) -> None:
         if self._cut_by_timeouts(now):
             return
         # Too few successes: the goodput of this window is not known yet.
-        too_few = self._successes < self.limit and now < self._epoch_s + self._tuning.max_epoch_s
-        if self._starting or too_few:
+        too_few = self._epoch.successes < self.limit and now < self._epoch.since_s + self._tuning.max_epoch_s
+        if self._start is not None or too_few:
             return
         # The window was not filled, so something else limits and the probe has tested nothing (step 5).
-        if 2 * self._filled < self._attempts:
-            self._set(self.limit - self._probing)
-            self._probing = 0
+        if self._epoch.is_app_limited:
+            self._set(self.limit - self._probe.change)
+            self._probe.change = 0
             self._best = None
         else:
-            self._judge_probe(self._goodput(now))
-        self._begin_epoch(now)
+            self._judge_probe(self._epoch.goodput(now))
+        self._epoch = self._next_epoch(now)
 
     # --- the start: step 3 ----------------------------------------------------------------------------
 
-    def _advance_start(self, report: AttemptReport, now: float, in_flight: int) -> None:
-        grows = in_flight >= self._round and not self._flat_rounds
-        if grows and self.limit < self._tuning.start_growth * self._round:
+    def _advance_start(self, start: Start, report: AttemptReport, now: float, in_flight: int) -> None:
+        grows = in_flight >= start.window and not start.flat_rounds
+        if grows and self.limit < self._tuning.start_growth * start.window:
             self._set(self.limit + 1)
         # A request that was sent in this round has come back, so its goodput is that of this window.
-        due = report.started_s >= self._epoch_s and now >= self._epoch_s + self._tuning.start_round_s
-        if due and self._successes >= self._round:
-            self._end_round(now)
+        began_s = self._epoch.since_s
+        due = report.started_s >= began_s and now >= began_s + self._tuning.start_round_s
+        if due and self._epoch.successes >= start.window:
+            self._end_round(start, now)
 
-    def _end_round(self, now: float) -> None:
+    def _end_round(self, start: Start, now: float) -> None:
         if self._cut_by_timeouts(now):
             return
-        if 2 * self._filled >= self._attempts:
-            self._judge_round(self._goodput(now))
-        self._round = self.limit
-        self._begin_epoch(now)
+        if not self._epoch.is_app_limited:
+            self._judge_round(start, self._epoch.goodput(now))
+        start.window = self.limit
+        self._epoch = self._next_epoch(now)
 
-    def _judge_round(self, goodput: Goodput) -> None:
+    def _judge_round(self, start: Start, goodput: Goodput) -> None:
         if self._best is not None:
             before, base = self._best
-            rises = goodput.at_least(1.0 + self._tuning.start_share * (self._round / before - 1.0), base)
+            rises = goodput.at_least(1.0 + self._tuning.start_share * (start.window / before - 1.0), base)
             # Measure this window again: a busy machine or a lost packet may have slowed one round.
-            if not rises or self._round == before:
-                self._flat_rounds += not rises
-                if self._flat_rounds >= self._tuning.patient_rounds:
-                    self._starting = False
+            if not rises or start.window == before:
+                start.flat_rounds += not rises
+                if start.flat_rounds >= self._tuning.patient_rounds:
+                    self._start = None
                     self._best = None
                     self._set(before)
                 return
-        self._flat_rounds = 0
-        self._best = self._round, goodput
+        start.flat_rounds = 0
+        self._best = start.window, goodput
 
     # --- probes: step 4 -------------------------------------------------------------------------------
 
     def _judge_probe(self, goodput: Goodput) -> None:
-        tuning = self._tuning
-        if self._probing == 0 or self._best is None:
+        tuning, probe = self._tuning, self._probe
+        if probe.change == 0 or self._best is None:
             self._best = self.limit, goodput
-            if self._next_probe_up:
-                self._start_probe(max(1, self.limit // self._parts))
+            if probe.next_up:
+                self._start_probe(max(1, self.limit // probe.parts))
             else:
                 self._start_probe(-max(1, self.limit // tuning.step))
-            self._next_probe_up = not self._next_probe_up
+            probe.next_up = not probe.next_up
             return
         base = self._best[1]
-        up = self._probing > 0
+        up = probe.change > 0
         rises, falls = goodput.at_least(1.0 + tuning.gain, base), goodput.falls(1.0 - tuning.keep, base)
         keeps = rises if up else not falls
         if not keeps:
             self._set(self._best[0])
         # A step that paid is repeated, twice as large.
         if up:
-            self._next_probe_up = keeps
-            self._parts = max(self._parts // 2, 1) if keeps else tuning.step
-        self._probing = 0
+            probe.next_up = keeps
+            probe.parts = max(probe.parts // 2, 1) if keeps else tuning.step
+        probe.change = 0
         self._best = None
 
     def _start_probe(self, change: int) -> None:
         before = self.limit
         self._set(before + change)
-        self._probing = self.limit - before
+        self._probe.change = self.limit - before
 
     def _cut_by_timeouts(self, now: float) -> bool:
         """Step 6."""
         tuning = self._tuning
-        many = self._timeouts >= tuning.timeout_share * self._attempts
-        if self._attempts < tuning.min_attempts_to_judge or not many:
+        attempts = self._epoch.attempts
+        many = self._epoch.timeouts >= tuning.timeout_share * attempts
+        if attempts < tuning.min_attempts_to_judge or not many:
             return False
         self._last_cut_s = now
-        self._starting = False
-        self._probing = 0
+        self._start = None
+        self._probe.change = 0
+        self._probe.parts = tuning.step
         self._best = None
-        self._parts = tuning.step
         self._set(int(self.limit * tuning.timeout_cut))
-        self._begin_epoch(now)
+        self._epoch = self._next_epoch(now)
         return True
 
     def _set(self, limit: int) -> None:

@@ -73,13 +73,13 @@ from collections import deque
 
 import msgspec
 
+from s3_upload.control.share import others
 from s3_upload.control.share.link import (
     FLOOR_CONNECTION_BYTES_PER_S,
     LONG_TRIP_S,
     LOSS_S,
     RATE_S,
     REACTION_S,
-    TRIGGER_S,
     Look,
     Recent,
 )
@@ -110,10 +110,6 @@ class Tuning(msgspec.Struct, frozen=True):
     """Near F ends at this many times F (step 1)."""
     used: float = 0.5
     """A rate does not grow while less than this share of it is acknowledged (step 1)."""
-    quiet_s: float = 0.001
-    """A queue of this many seconds above the least one shows other traffic (step 1)."""
-    quiet_bytes: float = 4_500.0
-    """The same in bytes, where that takes longer: three packets (step 1)."""
     quiet_trips: float = 2.5
     """It counts for this many round trips (steps 1 and 5)."""
     headroom: float = 0.98
@@ -124,16 +120,10 @@ class Tuning(msgspec.Struct, frozen=True):
     """A rise of the queue by this many seconds is a burst (step 2)."""
     again_s: float = 0.001
     """A rise by this many seconds is a second burst (step 2)."""
-    burst_jitters: float = 4.0
-    """A burst is at least this many times the usual change of the queue (step 2)."""
-    burst_looks: int = 5
-    """A burst rises within this many looks (step 2)."""
     again_trips: float = 0.85
     """A second burst counts from this many round trips after the first on (step 2)."""
     wary_trips: float = 2.25
     """Caution after a first burst lasts this many round trips (step 2)."""
-    short_trip_s: float = 0.01
-    """Round trips below this many seconds are short: a delayed acknowledgement is as long (step 5)."""
     medium_trip_s: float = 0.05
     """From this many seconds on there is no time to find out whose a queue is (steps 1 and 2)."""
     first_probe_after_s: float = 0.5
@@ -154,16 +144,8 @@ class Tuning(msgspec.Struct, frozen=True):
     """The rate while draining, in C (steps 2 and 4)."""
     mine: float = 0.85
     """The queue is other traffic's if less than this share of what was sent is acknowledged (step 4)."""
-    max_trigger_s: float = 0.02
-    """The largest trigger, in seconds (step 5)."""
-    jitters: float = 2.0
-    """The trigger is this many times the usual change of the queue (step 5)."""
-    jitter_weight: float = 1 / 32
-    """The weight of one look in the usual change (step 5)."""
     strong: float = 3.0
     """A queue of this many triggers is strong: it counts at once (steps 2, 3 and 5)."""
-    looks: int = 3
-    """On a path with short round trips a queue is the minimum of this many looks (step 5)."""
     few: float = 0.1
     """Below this share of C a strong queue counts as any other (step 5)."""
     max_loss: float = 0.02
@@ -188,6 +170,8 @@ class Tuning(msgspec.Struct, frozen=True):
     """The floor as a share of C: enough to see the queue."""
     floor_bytes_per_s: float = 32_000.0
     """The floor at the least, in bytes per second."""
+    queue: others.Tuning = others.DEFAULT
+    """What of a queue counts."""
 
 
 DEFAULT = Tuning()
@@ -204,6 +188,50 @@ class State(enum.StrEnum):
     YIELDING = "yielding"
 
 
+class Stay:
+    """In one state. `step_s`: when the probe's present step began; `best`, `peak_s`: the highest R and q
+    while draining."""
+
+    def __init__(self, now: float) -> None:
+        self.since_s = self.step_s = now
+        self.best = self.peak_s = 0.0
+
+
+class Sent:
+    """What was sent. `told`: the rates that R tells of."""
+
+    def __init__(self) -> None:
+        self.told = Recent()
+        self._young: deque[tuple[float, float]] = deque()  # when, rate: cannot be acknowledged yet
+        self._last_s = 0.0
+
+    def add(self, rate: float, look: Look, *, now: float) -> float:
+        """`rate` is sent from now on. Returns the seconds since the last one."""
+        elapsed_s, self._last_s = now - self._last_s, now
+        # R measures what was sent a round trip ago, so each rate is kept for that long.
+        self._young.append((now, rate))
+        while self._young and self._young[0][0] <= now - look.base_s:
+            self.told.add(self._young.popleft()[1], now=now, over_s=max(look.base_s, RATE_S) + REACTION_S)
+        return elapsed_s
+
+
+class Yields:
+    """`in_a_row`: how many came soon after one another; `reclaimed_s`: when the last hold ended; `found`: F,
+    which showed at `found_s`."""
+
+    def __init__(self) -> None:
+        self.in_a_row = 0
+        self.reclaimed_s = -math.inf
+        self.found = 0.0
+        self.found_s = -math.inf
+
+    def begin(self, look: Look, *, soon_s: float, now: float) -> None:
+        # A yield this soon shows that the link was not free. Each one in a row makes the hold longer.
+        soon = now - self.reclaimed_s < soon_s
+        self.in_a_row = self.in_a_row + 1 if soon else 0
+        self.found, self.found_s = (look.bytes_per_s if soon else 0.0), now
+
+
 class BackgroundShare:
     """The algorithm of the module's theory. `rate`: bytes per second, what all connections may send."""
 
@@ -215,35 +243,17 @@ class BackgroundShare:
         self.rate = tuning.start_bytes_per_s
         self.state = State.GROWING
         self.capacity = 0.0  # C
-        self._since_s = 0.0  # in this state
-        self._last_s = 0.0
-        self._step_s = 0.0  # when the probe's present step began
-        self._trigger_s = TRIGGER_S
-        self._jitter_s = 0.0
-        self._queues_s: deque[float] = deque([0.0], maxlen=tuning.looks)
-        self._recent_s: deque[float] = deque([0.0], maxlen=tuning.burst_looks)
-        self._sent: deque[tuple[float, float]] = deque()  # when, rate: too young to be acknowledged
-        self._told = Recent()  # the rates that R tells of
-        self._above = 0  # looks in a row with a queue above the trigger
-        self._clear_since_s = 0.0  # since when it is below
-        self._least_s = 0.0  # the least queue since the last yield began
-        self._noise_s = -math.inf  # when there was more than that
-        self._yields = 0  # soon after one another
-        self._reclaimed_s = -math.inf  # when the last hold ended
+        self._stay = Stay(0.0)
+        self._queue = others.Queue(tuning.queue)
+        self._sent = Sent()
+        self._yields = Yields()
         self._made_sure = False  # a first queue of this cruising was drained as its own
-        self._found = 0.0  # F
-        self._found_s = -math.inf
         self._probe_after_s = tuning.probe_after_s
-        self._best = self._peak_s = 0.0  # the highest R and q while draining
 
     def decide(self, look: Look, *, now: float) -> float:
         """The rate from now on. `now` only grows."""
-        elapsed_s, self._last_s = now - self._last_s, now
-        # R measures what was sent a round trip ago, so each rate is kept for that long.
-        self._sent.append((now, self.rate))
-        while self._sent and self._sent[0][0] <= now - look.base_s:
-            self._told.add(self._sent.popleft()[1], now=now, over_s=max(look.base_s, RATE_S) + REACTION_S)
-        self._notice(look, now)
+        elapsed_s = self._sent.add(self.rate, look, now=now)
+        self._queue.add(look, self.capacity, yields=self.yields, now=now)
         match self.state:
             case State.GROWING:
                 self._grow(look, elapsed_s, now)
@@ -260,40 +270,16 @@ class BackgroundShare:
         self.rate = max(self.rate, self._floor(look))
         return self.rate
 
-    def _notice(self, look: Look, now: float) -> None:
-        """Updates what is known of the queue: trigger, jitter, and since when it is clear."""
-        tuning = self._tuning
-        if look.fresh:
-            # During a yield the queue belongs to other traffic, and its changes are no jitter of this path.
-            if self.state is not State.YIELDING:
-                change_s = min(abs(look.queue_s - self._queues_s[-1]), tuning.max_trigger_s)
-                self._jitter_s += tuning.jitter_weight * (change_s - self._jitter_s)
-            self._queues_s.append(look.queue_s)
-            self._recent_s.append(look.queue_s)
-            self._least_s = min(self._least_s, look.queue_s)
-            if look.queue_s > self._least_s + max(
-                tuning.quiet_s, tuning.quiet_bytes / max(self.capacity, 1.0)
-            ):
-                self._noise_s = now
-        self._trigger_s = min(max(TRIGGER_S, tuning.jitters * self._jitter_s), tuning.max_trigger_s)
-        # On a short path one high look may be a delayed acknowledgement; the minimum of some looks is not.
-        lasting_s = min(self._queues_s) if look.base_s < tuning.short_trip_s else look.queue_s
-        if lasting_s > self._trigger_s:
-            self._clear_since_s = now
-        if look.queue_s <= self._trigger_s:
-            self._above = 0
-        elif look.fresh:
-            self._above += 1
-
     def _congested(self, look: Look, now: float) -> bool:
         # With C unknown the queue is probably our own, and a third look makes the measurement of C better.
         tuning = self._tuning
         needed = 2 if self.capacity else 3
-        if look.queue_s > tuning.strong * self._trigger_s and self.rate > tuning.few * self.capacity:
+        if look.queue_s > tuning.strong * self._queue.trigger_s and self.rate > tuning.few * self.capacity:
             needed -= 1
         # Until then the loss ratio still includes losses from before this state.
         own_s = LOSS_S + self._step(look)
-        return self._above >= needed or (look.loss > tuning.max_loss and now - self._since_s > own_s)
+        loses = look.loss > tuning.max_loss and now - self._stay.since_s > own_s
+        return self._queue.above >= needed or loses
 
     def _floor(self, look: Look) -> float:
         each = FLOOR_CONNECTION_BYTES_PER_S * look.busy
@@ -306,8 +292,7 @@ class BackgroundShare:
     def _enter(self, state: State, rate: float, now: float) -> None:
         self.state = state
         self.rate = rate
-        self._since_s = self._step_s = now
-        self._best = self._peak_s = 0.0
+        self._stay = Stay(now)
 
     @property
     def yields(self) -> bool:
@@ -324,7 +309,8 @@ class BackgroundShare:
         tuning = self._tuning
         if self._congested(look, now):
             if self.capacity:
-                if self.rate >= tuning.doubted_from * self.capacity and self._yields >= tuning.patient_yields:
+                patient = self._yields.in_a_row >= tuning.patient_yields
+                if self.rate >= tuning.doubted_from * self.capacity and patient:
                     self.capacity = max(look.bytes_per_s, tuning.kept_growing * self.capacity)
                 self._yield(look, now)
             else:
@@ -333,8 +319,8 @@ class BackgroundShare:
                 self._enter(State.DRAINING, tuning.drain_gain * self.capacity, now)
             return
         # A rate that is not used (a slow disk, say) has not been tested, so it must not grow further.
-        used = look.bytes_per_s >= tuning.used * self._told.least
-        if not used and now - self._since_s > 3.0 * self._step(look):
+        used = look.bytes_per_s >= tuning.used * self._sent.told.least
+        if not used and now - self._stay.since_s > 3.0 * self._step(look):
             return
         growth = self._growth(look, now)
         if look.base_s > 0.0:
@@ -346,7 +332,7 @@ class BackgroundShare:
     def _growth(self, look: Look, now: float) -> float:
         tuning = self._tuning
         if look.base_s > LONG_TRIP_S and self.capacity:
-            if now - self._noise_s < tuning.quiet_trips * look.base_s:
+            if now - self._queue.noise_s < tuning.quiet_trips * look.base_s:
                 return tuning.growth_shy
             return tuning.growth_far if self.rate < self.capacity / 4.0 else tuning.growth
         if self._nears_found(look, now):
@@ -354,15 +340,18 @@ class BackgroundShare:
         return tuning.growth_near if self.rate < self.capacity / 2.0 else tuning.growth
 
     def _nears_found(self, look: Look, now: float) -> bool:
-        tuning = self._tuning
-        near = tuning.found_from * self._found < self.rate < tuning.found_to * self._found
-        return near and now - self._found_s < tuning.found_s and look.base_s >= tuning.medium_trip_s
+        tuning, found = self._tuning, self._yields.found
+        near = tuning.found_from * found < self.rate < tuning.found_to * found
+        recent = now - self._yields.found_s < tuning.found_s
+        return near and recent and look.base_s >= tuning.medium_trip_s
 
     def _cruise(self, look: Look, now: float) -> None:
         tuning = self._tuning
         far = look.base_s > LONG_TRIP_S
-        elapsed_s = now - self._since_s
-        congested, strongly = self._congested(look, now), look.queue_s >= tuning.strong * self._trigger_s
+        elapsed_s = now - self._stay.since_s
+        congested = self._congested(look, now)
+        strongly = look.queue_s >= tuning.strong * self._queue.trigger_s
+        burst = self._queue.bursts(look, tuning.burst_s) and elapsed_s > self._step(look)
         if elapsed_s >= (1.0 if far else tuning.own_steps) * self._step(look):
             early = self._made_sure = False
         else:
@@ -370,33 +359,28 @@ class BackgroundShare:
         # On a short path there is time to drain first and see whose queue it is.
         own = early or look.base_s < tuning.medium_trip_s
         # A single event, such as a pause of some machine on the path, makes a queue that passes.
-        passing = far and not strongly and look.queue_s > self._trigger_s
+        passing = far and not strongly and look.queue_s > self._queue.trigger_s
         if congested and own and not strongly:
             self._enter(State.DRAINING, tuning.drain_gain * self.capacity, now)
             self._made_sure = True
         elif congested and not passing:
             self._give_way(look, now)
-        elif far and (congested or (self._burst(look, tuning.burst_s) and elapsed_s > self._step(look))):
+        elif far and (congested or burst):
             self._enter(State.WARY, tuning.drain_gain * self.capacity, now)
-        elif elapsed_s >= self._probe_after_s and look.queue_s <= self._trigger_s:
+        elif elapsed_s >= self._probe_after_s and look.queue_s <= self._queue.trigger_s:
             gain = tuning.probe_gain_far if far else tuning.probe_gain
             self._enter(State.PROBING, gain * self.capacity, now)
 
     def _watch(self, look: Look, now: float) -> None:
         """Looks for the second burst of a slow start, in `State.WARY`."""
         tuning = self._tuning
-        elapsed_s = now - self._since_s
-        again = self._burst(look, tuning.again_s) and elapsed_s > tuning.again_trips * look.base_s
+        elapsed_s = now - self._stay.since_s
+        again = self._queue.bursts(look, tuning.again_s) and elapsed_s > tuning.again_trips * look.base_s
         stands = self._congested(look, now) and elapsed_s > self._step(look)
-        if again or stands or look.queue_s >= tuning.strong * self._trigger_s:
+        if again or stands or look.queue_s >= tuning.strong * self._queue.trigger_s:
             self._give_way(look, now)
         elif elapsed_s > tuning.wary_trips * look.base_s:
             self._enter(State.CRUISING, tuning.headroom * self.capacity, now)
-
-    def _burst(self, look: Look, least_s: float) -> bool:
-        """Whether another flow's slow start may have passed."""
-        rise_s = look.queue_s - min(self._recent_s)
-        return look.fresh and rise_s > max(least_s, self._tuning.burst_jitters * self._jitter_s)
 
     def _give_way(self, look: Look, now: float) -> None:
         """Yields from cruising, and lowers C."""
@@ -409,8 +393,8 @@ class BackgroundShare:
         tuning = self._tuning
         step_s = self._step(look)
         # A probe above the capacity makes a queue of its own, of a known size. Only more is other traffic.
-        expected_s = (self.rate / self.capacity - 1.0) * (now - self._step_s)
-        if look.queue_s > tuning.strong * self._trigger_s + expected_s:
+        expected_s = (self.rate / self.capacity - 1.0) * (now - self._stay.step_s)
+        if look.queue_s > tuning.strong * self._queue.trigger_s + expected_s:
             self._yield(look, now)
         elif self._congested(look, now):
             self._probe_after_s = min(
@@ -418,7 +402,7 @@ class BackgroundShare:
             )
             self._enter(State.DRAINING, tuning.drain_gain * self.capacity, now)
         # From here on R covers this step alone.
-        elif now - self._step_s >= step_s + max(step_s, RATE_S):
+        elif now - self._stay.step_s >= step_s + max(step_s, RATE_S):
             if look.bytes_per_s < tuning.gained * self.capacity:
                 self._probe_after_s = min(
                     max(2.0 * self._probe_after_s, tuning.probe_after_s), tuning.max_probe_after_s
@@ -428,46 +412,43 @@ class BackgroundShare:
             self._probe_after_s = tuning.probe_after_s
             self.capacity = look.bytes_per_s
             self.rate = tuning.probe_growth * self.capacity
-            self._step_s = now
+            self._stay.step_s = now
 
     def _drain(self, look: Look, now: float) -> None:
         tuning = self._tuning
-        self._best = max(self._best, look.bytes_per_s)
-        self._peak_s = max(self._peak_s, look.queue_s)
-        sent = min(self._told.least, self.capacity)
+        self._stay.best = max(self._stay.best, look.bytes_per_s)
+        self._stay.peak_s = max(self._stay.peak_s, look.queue_s)
+        sent = min(self._sent.told.least, self.capacity)
         # The queue drains more slowly than we send: other traffic fills it.
-        if look.queue_s > self._trigger_s and look.bytes_per_s < tuning.mine * sent:
+        if look.queue_s > self._queue.trigger_s and look.bytes_per_s < tuning.mine * sent:
             self._yield(look, now)
             return
-        if look.queue_s <= self._trigger_s / 2.0:
-            self.capacity = max(self._best, tuning.kept * self.capacity)
+        if look.queue_s <= self._queue.trigger_s / 2.0:
+            self.capacity = max(self._stay.best, tuning.kept * self.capacity)
             self._enter(State.CRUISING, tuning.headroom * self.capacity, now)
             return
-        self.rate = tuning.drain_gain * min(self._best, max(self.capacity, look.bytes_per_s))
+        self.rate = tuning.drain_gain * min(self._stay.best, max(self.capacity, look.bytes_per_s))
         # A queue of our own making would be gone by then.
-        needed_s = 2.0 * self._step(look) + self._peak_s / (1.0 - tuning.drain_gain)
-        if now - self._since_s > needed_s:
+        needed_s = 2.0 * self._step(look) + self._stay.peak_s / (1.0 - tuning.drain_gain)
+        if now - self._stay.since_s > needed_s:
             self._yield(look, now)
 
     def _yield(self, look: Look, now: float) -> None:
-        # A yield this soon shows that the link was not free. Each one in a row makes the hold longer.
-        soon = now - self._reclaimed_s < self._tuning.soon_s
-        self._yields = self._yields + 1 if soon else 0
-        self._found, self._found_s = (look.bytes_per_s if soon else 0.0), now
+        self._yields.begin(look, soon_s=self._tuning.soon_s, now=now)
         self._probe_after_s = self._tuning.first_probe_after_s
-        self._least_s = math.inf
+        self._queue.forget_least()
         self._enter(State.YIELDING, 0.0, now)
 
     def _hold(self, look: Look, now: float) -> None:
         tuning = self._tuning
         self.rate = 0.0  # the floor lifts it
         trips_s = tuning.hold_trips * look.base_s
-        hold_s = max(tuning.hold_s, trips_s) * (1.0 + 0.5 * self._yields)
+        hold_s = max(tuning.hold_s, trips_s) * (1.0 + 0.5 * self._yields.in_a_row)
         hold_s = min(hold_s, max(tuning.max_hold_s - 2.0 * look.base_s, trips_s))
-        clear = now - max(self._clear_since_s, self._since_s) >= hold_s
-        quiet = now - max(self._noise_s, self._since_s + look.base_s) >= max(
+        clear = now - max(self._queue.clear_since_s, self._stay.since_s) >= hold_s
+        quiet = now - max(self._queue.noise_s, self._stay.since_s + look.base_s) >= max(
             tuning.hold_s / 2.0, tuning.quiet_trips * look.base_s
         )
         if clear or (quiet and look.base_s > LONG_TRIP_S):
-            self._reclaimed_s = now
+            self._yields.reclaimed_s = now
             self._enter(State.GROWING, self._floor(look), now)

@@ -61,31 +61,67 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     report: PaceReport
 
 
+class Finished:
+    """Looks made of finished requests alone (step 5). `acked_bytes`: of bodies that succeeded."""
+
+    def __init__(self, over_s: float) -> None:
+        self.acked_bytes = 0
+        self._over_s = over_s
+        self._acked: deque[tuple[float, int]] = deque()
+
+    def look(self, *, now: float) -> Look:
+        acked_bytes = self.acked_bytes
+        self._acked.append((now, acked_bytes))
+        while self._acked[0][0] < now - self._over_s:
+            self._acked.popleft()
+        # Bytes are acknowledged a request at a time; a shorter average would jump.
+        since_s, before = self._acked[0]
+        rate = (acked_bytes - before) / (now - since_s) if now > since_s else 0.0
+        return Look(at_s=now, acked_bytes=acked_bytes, bytes_per_s=rate)
+
+
+class Divided:
+    """The `rate` that was decided at `at_s`, among the connections (steps 3 and 4)."""
+
+    def __init__(self, tuning: Tuning) -> None:
+        self.division = Division(tuning.division)
+        self.rate, self.at_s = UNBOUNDED, 0.0
+        self._slowest = Recent()
+        self._over_s = tuning.slowest_s
+
+    def paces(self, samples: Sequence[ConnectionSample], *, heedless: bool) -> Paces:
+        if self.rate == UNBOUNDED:
+            return Paces()
+        each, apart = self.division.divide(self.rate, samples)
+        self._slowest.add(min(apart.values(), default=each), now=self.at_s, over_s=self._over_s)
+        return Paces(each_bytes_per_s=each, apart=apart, heedless=heedless)
+
+    def slowed_s(self, body_bytes: int) -> float:
+        """How long the slowest pace of late takes."""
+        return body_bytes / self._slowest.least
+
+
 class Courtesy:
     """The decisions of one run. `share`: "background", "fair" or "full"; `window`: what bounds the requests
     besides; `blind`: there are no samples."""
 
     def __init__(self, share: str, window: Window, *, blind: bool = False, tuning: Tuning = DEFAULT) -> None:
         self.share = share
-        self._tuning = tuning
         self._window = window
         self._view = LinkView(tuning.link)
         # Without samples no share can be computed. One request at a time replaces it (step 5).
         self._share = Full() if blind else share_of(share, tuning.background, tuning.fair)
         self._blind = blind
-        self._acked_bytes = 0  # of bodies, in attempts that succeeded
-        self._acked: deque[tuple[float, int]] = deque()
+        self._finished = Finished(tuning.blind_rate_s)
         self._cap = Cap(blind=blind, tuning=tuning.cap)
         self._requests = Requests(tuning.in_flight)
-        self._paces = Recent()  # of the slowest connection
-        self._division = Division(tuning.division)
-        self._rate, self._at_s = UNBOUNDED, 0.0
+        self._divided = Divided(tuning)
 
     def decide(
         self, samples: Sequence[ConnectionSample], bandwidth: Bandwidth | None, *, now: float
     ) -> Decision:
         """Decides for the time until the next tick."""
-        look = self._blind_look(now) if self._blind else self._view.look(samples, now=now)
+        look = self._finished.look(now=now) if self._blind else self._view.look(samples, now=now)
         share_rate = self._share.decide(look, now=now)
         cap_rate = self._cap.rate(bandwidth, look, now=now)
         rate = min(share_rate, cap_rate)
@@ -93,10 +129,11 @@ class Courtesy:
             bound = 1 if self.share != "full" else None
         else:
             bound = self._bound(look, rate, cap_rate, now)
-        self._rate, self._at_s = rate, now
+        self._divided.rate, self._divided.at_s = rate, now
         # The cap corrects a missing rate itself, so the boost must not add to it.
         if rate < UNBOUNDED:
-            self._division.adapt(rate, look, steady=self._requests.steady and cap_rate >= share_rate)
+            steady = self._requests.steady and cap_rate >= share_rate
+            self._divided.division.adapt(rate, look, steady=steady)
         report = PaceReport(
             at_s=now,
             share=self.share,
@@ -119,28 +156,13 @@ class Courtesy:
         reclaims, due = min(share.reclaims, cap_rate), min(rate, share.due)
         return self._requests.decide(look, rate, self._window.limit, now=now, reclaims=reclaims, due=due)
 
-    def _blind_look(self, now: float) -> Look:
-        """A look made of finished requests alone (step 5)."""
-        acked_bytes = self._acked_bytes
-        self._acked.append((now, acked_bytes))
-        while self._acked[0][0] < now - self._tuning.blind_rate_s:
-            self._acked.popleft()
-        # Bytes are acknowledged a request at a time; a shorter average would jump.
-        since_s, before = self._acked[0]
-        rate = (acked_bytes - before) / (now - since_s) if now > since_s else 0.0
-        return Look(at_s=now, acked_bytes=acked_bytes, bytes_per_s=rate)
-
     def divide(self, samples: Sequence[ConnectionSample]) -> Paces:
         """Divides the current rate again (step 3)."""
-        if self._rate == UNBOUNDED:
-            return Paces()
-        each, apart = self._division.divide(self._rate, samples)
-        self._paces.add(min(apart.values(), default=each), now=self._at_s, over_s=self._tuning.slowest_s)
-        return Paces(each_bytes_per_s=each, apart=apart, heedless=self._share.heedless)
+        return self._divided.paces(samples, heedless=self._share.heedless)
 
     def observe(self, report: AttemptReport) -> None:
         """An attempt has ended."""
-        self._acked_bytes += report.body_bytes if report.succeeded else 0
+        self._finished.acked_bytes += report.body_bytes if report.succeeded else 0
 
     def allow(self, limits: Timeouts, body_bytes: int) -> Timeouts:
         """`limits`, and what the pace takes (step 4)."""
@@ -157,4 +179,4 @@ class Courtesy:
 
     def slowed_s(self, body_bytes: int) -> float:
         """How long the pace alone may delay the bytes of a body, in seconds (step 4)."""
-        return body_bytes / self._paces.least
+        return self._divided.slowed_s(body_bytes)

@@ -138,6 +138,98 @@ def fast_convergence(window: float, w_max: float, tuning: Tuning) -> float:
     return window * (1.0 + tuning.beta) / 2.0 if window < w_max else window
 
 
+class Flow:
+    """The virtual flow. `window`: W; `slow_start`: it is in step 1."""
+
+    def __init__(self, tuning: Tuning) -> None:
+        self._tuning = tuning
+        self.window = tuning.start_segments
+        self.slow_start = True
+        self._delayed = 0
+        self._w_max = 0.0
+        self._cut_s = 0.0
+
+    def start(self, look: Look, now: float, *, used: bool, trips: float) -> None:
+        """Step 1, for one look. `trips`: the round trips since the last one."""
+        # This delay means that slow start has filled the link.
+        delayed = look.queue_s > rtt_thresh(look.base_s, self._tuning)
+        self._delayed = self._delayed + look.fresh if delayed else 0
+        if self._delayed >= self._tuning.delayed:
+            self.slow_start = False
+            self._anchor(now)
+        elif used:
+            self.window *= 2.0 ** min(1.0, trips)
+
+    def cut(self, now: float, beta: float) -> None:
+        """Step 2."""
+        self._w_max = fast_convergence(self.window, self._w_max, self._tuning)
+        self.window = max(self._tuning.min_segments, beta * self.window)
+        self.slow_start = False
+        self._cut_s = now
+
+    def grow(self, now: float, rtt_s: float, trips: float) -> None:
+        """Step 3."""
+        tuning, t = self._tuning, now - self._cut_s
+        wanted = max(w_cubic(t, self._w_max, tuning), w_est(t, self._w_max, rtt_s, tuning))
+        if wanted > self.window:
+            self.window = min(wanted, self.window * tuning.growth ** min(1.0, trips))
+
+    def move(self, wanted: float, now: float, trips: float) -> None:
+        """Step 5: towards `wanted`."""
+        step = self._tuning.heedless_growth ** min(1.0, trips)
+        self.window = min(max(wanted, self.window / step), self.window * step)
+        self._anchor(now)
+
+    def _anchor(self, now: float) -> None:
+        self._w_max, self._cut_s = self.window, now
+
+
+class Carried:
+    """What was acknowledged. `smooth`: R, smoothed; `due`: L; `alone_s`: when R was last near it."""
+
+    def __init__(self, tuning: Tuning) -> None:
+        self._tuning = tuning
+        self._recent = Recent()  # R
+        self.smooth = 0.0
+        self.due = 0.0
+        self.alone_s = 0.0
+
+    @property
+    def most(self) -> float:
+        """The highest R of late."""
+        return self._recent.most
+
+    def add(self, look: Look, elapsed_s: float, rtt_s: float, now: float) -> None:
+        tuning = self._tuning
+        self.smooth += (look.bytes_per_s - self.smooth) * min(1.0, elapsed_s / tuning.smooth_s)
+        self._recent.add(look.bytes_per_s, now=now, over_s=tuning.push_trips * rtt_s)
+        self.due = max(self.due, self.smooth)
+        if self.smooth >= tuning.own * self.due:
+            self.alone_s = now
+
+
+class Overflows:
+    """A row of them, each soon after the one before. `lost`: segments since it began; `last_s`: the last."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self.last_s = -math.inf
+        self._count = 0
+        self._acked_bytes = 0  # acknowledged before it
+
+    def add(self, look: Look, recovery_s: float, now: float) -> None:
+        """`recovery_s`: what comes later than that begins another row."""
+        if now - self.last_s > recovery_s:
+            self._count, self._acked_bytes, self.lost = 0, look.acked_bytes, look.retransmits
+        self._count += 1
+        self.last_s = now
+
+    def show_heedless(self, look: Look, tuning: Tuning) -> bool:
+        """Step 5."""
+        sent = (look.acked_bytes - self._acked_bytes) / SEGMENT_BYTES
+        return self._count >= tuning.row and self.lost > tuning.heavy * sent
+
+
 class FairShare:
     """The algorithm of the module's theory."""
 
@@ -146,72 +238,64 @@ class FairShare:
 
     def __init__(self, tuning: Tuning = DEFAULT) -> None:
         self._tuning = tuning
-        self.state = "growing"
-        self.window = tuning.start_segments  # W
-        self._slow_start = True
-        self._w_max = 0.0
-        self._cut_s = self._deaf_until_s = 0.0
+        self._flow = Flow(tuning)
+        self._carried = Carried(tuning)
+        self._overflows = Overflows()
+        self._deaf_until_s = 0.0
         self._last_s = 0.0
         self._rate = 0.0
         self._rates = Recent()
-        self._acked = Recent()  # R
-        self._smooth = 0.0
-        self.due = 0.0
-        """L, what the link carries: a part of it is the flow's even while others' queue stands."""
-        self._alone_s = 0.0
         self._bound = math.inf
-        self._delayed = 0
         self.heedless = False
         """See step 5."""
-        self._row = 0  # overflows, each soon after the one before
-        self._row_acked_bytes = self._row_lost = 0  # acknowledged before it, and segments lost since
-        self._overflow_s = -math.inf
+
+    @property
+    def state(self) -> str:
+        return "growing" if self._flow.slow_start else "cruising"
+
+    @property
+    def window(self) -> float:
+        """W, in segments."""
+        return self._flow.window
+
+    @property
+    def due(self) -> float:
+        """L, what the link carries: a part of it is the flow's even while others' queue stands."""
+        return self._carried.due
 
     def decide(self, look: Look, *, now: float) -> float:
         """The bytes per second of all connections from now on."""
-        tuning = self._tuning
+        tuning, flow = self._tuning, self._flow
         elapsed_s, self._last_s = now - self._last_s, now
         rtt_s = max(look.base_s + look.queue_s, tuning.min_rtt_s)
+        trips = elapsed_s / rtt_s
         self._rates.add(self._rate, now=now, over_s=2.0 * rtt_s + RATE_S)
-        self._smooth += (look.bytes_per_s - self._smooth) * min(1.0, elapsed_s / tuning.smooth_s)
-        self._row_lost += look.retransmits
-        self._acked.add(look.bytes_per_s, now=now, over_s=tuning.push_trips * rtt_s)
-        self.due = max(self.due, self._smooth)
-        if self._smooth >= tuning.own * self.due:
-            self._alone_s = now
+        self._overflows.lost += look.retransmits
+        self._carried.add(look, elapsed_s, rtt_s, now)
         used = look.bytes_per_s >= tuning.used * self._rates.least
         if look.base_s == 0.0:
             pass  # no connection yet
         # Within deaf_trips, losses still belong to the last congestion event.
         elif look.retransmits and now > self._deaf_until_s:
             self._lose(look, now, rtt_s)
-        elif self._slow_start:
-            # This delay means that slow start has filled the link.
-            delayed = look.queue_s > rtt_thresh(look.base_s, self._tuning)
-            self._delayed = self._delayed + look.fresh if delayed else 0
-            if self._delayed >= tuning.delayed:
-                self._slow_start = False
-                self.state = "cruising"
-                self._w_max, self._cut_s = self.window, now
-            elif used:
-                self.window *= 2.0 ** (elapsed_s / rtt_s) if elapsed_s < rtt_s else 2.0
-        elif used and self.window * SEGMENT_BYTES < self._bound * rtt_s:
-            self._grow(now, rtt_s, elapsed_s)
+        elif flow.slow_start:
+            flow.start(look, now, used=used, trips=trips)
+        elif used and flow.window * SEGMENT_BYTES < self._bound * rtt_s:
+            flow.grow(now, rtt_s, trips)
         if self.heedless:
-            self._insist(now, rtt_s, elapsed_s)
+            self._insist(now, rtt_s, trips)
         # During slow start L is not known yet.
-        if not self._slow_start:
+        if not flow.slow_start:
             self._share(look, elapsed_s / (rtt_s + tuning.smooth_s))
         floor = FLOOR_CONNECTION_BYTES_PER_S * max(look.busy, 1)
-        self._rate = max(min(self.window * SEGMENT_BYTES / rtt_s, self._bound), floor)
+        self._rate = max(min(flow.window * SEGMENT_BYTES / rtt_s, self._bound), floor)
         return self._rate
 
     def _share(self, look: Look, steps: float) -> None:
         """Moves the bound of step 4 by one look."""
-        tuning = self._tuning
-        carries = self.due
-        if look.queue_s > tuning.queue_s and self._smooth < tuning.own * carries:
-            bound = min(self._bound, self._smooth / tuning.own)
+        tuning, carries, rate = self._tuning, self._carried.due, self._carried.smooth
+        if look.queue_s > tuning.queue_s and rate < tuning.own * carries:
+            bound = min(self._bound, rate / tuning.own)
             self._bound = max(carries / 2.0, bound * (1.0 - tuning.give) ** steps)
         else:
             self._bound /= (1.0 - tuning.give) ** steps
@@ -224,32 +308,23 @@ class FairShare:
         tuning = self._tuning
         # A policer drops packets without a queue, which says nothing about other flows.
         if look.queue_s > tuning.queue_s:
-            self._overflow(look, now, rtt_s)
+            self._overflows.add(look, self._recovery_s(rtt_s), now)
+            if self._overflows.show_heedless(look, tuning):
+                self.heedless = True
         self._deaf_until_s = now + tuning.deaf_trips * rtt_s + REACTION_S
         low = self._rate < tuning.low * self.due
         # Heedless traffic would take whatever a cut leaves.
         if not (low and self.heedless):
-            self._cut(now, tuning.beta_low if low and now < self._alone_s + tuning.giving_s else tuning.beta)
+            gives = low and now < self._carried.alone_s + tuning.giving_s
+            self._flow.cut(now, tuning.beta_low if gives else tuning.beta)
 
-    def _overflow(self, look: Look, now: float, rtt_s: float) -> None:
-        """Counts an overflow, and decides whether it shows heedless traffic (step 5)."""
-        if now - self._overflow_s > self._recovery_s(rtt_s):
-            self._row, self._row_acked_bytes, self._row_lost = 0, look.acked_bytes, look.retransmits
-        self._row += 1
-        self._overflow_s = now
-        sent = (look.acked_bytes - self._row_acked_bytes) / SEGMENT_BYTES
-        if self._row >= self._tuning.row and self._row_lost > self._tuning.heavy * sent:
-            self.heedless = True
-
-    def _insist(self, now: float, rtt_s: float, elapsed_s: float) -> None:
+    def _insist(self, now: float, rtt_s: float, trips: float) -> None:
         """Moves the window by one look beside heedless traffic (step 5)."""
         tuning = self._tuning
         if self._rate < tuning.low * self.due:
-            wanted = min(self.due / 2.0, tuning.push * self._acked.most) * rtt_s / SEGMENT_BYTES
-            step = tuning.heedless_growth ** min(1.0, elapsed_s / rtt_s)
-            self.window = min(max(wanted, self.window / step), self.window * step)
-            self._w_max, self._cut_s = self.window, now
-        if now - self._overflow_s > 2.0 * self._recovery_s(rtt_s):
+            wanted = min(self.due / 2.0, tuning.push * self._carried.most) * rtt_s / SEGMENT_BYTES
+            self._flow.move(wanted, now, trips)
+        if now - self._overflows.last_s > 2.0 * self._recovery_s(rtt_s):
             self.heedless = False
 
     def _recovery_s(self, rtt_s: float) -> float:
@@ -257,16 +332,3 @@ class FairShare:
         window = self.due * rtt_s / SEGMENT_BYTES / self._tuning.flows
         as_reno_s = window * (1.0 + self._tuning.beta) / 3.0 * rtt_s
         return min(cubic_k(window, self._tuning), as_reno_s)
-
-    def _cut(self, now: float, beta: float) -> None:
-        self._w_max = fast_convergence(self.window, self._w_max, self._tuning)
-        self.window = max(self._tuning.min_segments, beta * self.window)
-        self._slow_start = False
-        self.state = "cruising"
-        self._cut_s = now
-
-    def _grow(self, now: float, rtt_s: float, elapsed_s: float) -> None:
-        tuning, t = self._tuning, now - self._cut_s
-        wanted = max(w_cubic(t, self._w_max, tuning), w_est(t, self._w_max, rtt_s, tuning))
-        if wanted > self.window:
-            self.window = min(wanted, self.window * tuning.growth ** min(1.0, elapsed_s / rtt_s))

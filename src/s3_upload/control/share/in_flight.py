@@ -62,6 +62,14 @@ class Tuning(msgspec.Struct, frozen=True):
 DEFAULT = Tuning()
 
 
+class Fresh(msgspec.Struct, frozen=True):
+    """What one reclaim adds since `since_s`: `count` connections to the `old` ones."""
+
+    count: int
+    old: int
+    since_s: float
+
+
 class Requests:
     """The algorithm of the module's theory."""
 
@@ -72,9 +80,7 @@ class Requests:
         self._changed_s = 0.0
         self._used_s = 0.0  # when they last were enough
         self._sending = 1.0  # the share of those busy that have bytes to send, smoothed
-        self._freshened = False
-        self._fresh = self._stale = 0  # how many are added in this reclaim, to how many
-        self._fresh_s = 0.0
+        self._fresh: Fresh | None = None  # in this reclaim
         self.steady = False
         """The rate has been about the same for as long as its effect takes to be seen."""
 
@@ -115,7 +121,7 @@ class Requests:
             self._freshen(look, rate, now, reclaims)
             self._add_fresh(limit, step_s, now)
         else:
-            self._freshened = False
+            self._fresh = None
         # The effect of the last change is not visible yet.
         if now - self._changed_s < step_s:
             return self.bound
@@ -139,25 +145,24 @@ class Requests:
     def _freshen(self, look: Look, rate: float, now: float, reclaims: float) -> None:
         """Plans new connections, once in each reclaim, where the windows of the old ones are too small."""
         missing = self._tuning.spare_windows * reclaims - look.window_bytes_per_s
-        if self._freshened or missing <= 0.0 or rate < self._tuning.fresh_from * reclaims:
+        if self._fresh is not None or missing <= 0.0 or rate < self._tuning.fresh_from * reclaims:
             return
-        self._fresh, self._stale = fresh_connections(missing, look.base_s), self.bound
-        self._freshened = True
-        self._fresh_s = now
+        self._fresh = Fresh(fresh_connections(missing, look.base_s), self.bound, now)
 
     def _add_fresh(self, limit: int, step_s: float, now: float) -> None:
         """Adds the planned connections one by one, within a step."""
-        if not self._freshened:
+        fresh = self._fresh
+        if fresh is None:
             return
         # Each new connection sends ten segments at once; spread out, they make no burst.
-        due = min(self._fresh, 1 + int(self._fresh * (now - self._fresh_s) / step_s))
-        bound = min(self._stale + due, self._most(limit))
+        due = min(fresh.count, 1 + int(fresh.count * (now - fresh.since_s) / step_s))
+        bound = min(fresh.old + due, self._most(limit))
         if bound > self.bound:
             self.bound = bound
             self._changed_s = now
 
     def rest(self, now: float) -> int:
         """Called instead of `decide` while the bound must not change."""
-        self.steady = self._freshened = False
+        self.steady, self._fresh = False, None
         self._used_s = now
         return self.bound
