@@ -102,7 +102,8 @@ class CountingRelay:
                         up.cancel()
                         down.cancel()
                         await asyncio.gather(up, down, return_exceptions=True)
-        except _QUIET:
+        # Cancelled at the end of it all: a stream's callback has no way with that.
+        except (*_QUIET, asyncio.CancelledError):
             pass
         finally:
             self.lost_bytes += side.pending
