@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
+_SURROGATES = "[\ud800-\udfff]"
 _BYTE_0 = 0xDC00
 """Python reads a byte of a name that is no text as that and its value (PEP 383)."""
 
@@ -35,7 +35,7 @@ def printable(text: str) -> str:
 
 def unicode_of(text: str) -> str:
     """`text` with nothing escaped but what cannot be written: a byte that is no text becomes \\xff."""
-    return text if text.isascii() else _SURROGATES.sub(lambda found: _escaped(found[0]), text)
+    return text if text.isascii() else re.sub(_SURROGATES, lambda found: _escaped(found[0]), text)
 
 
 def _escaped(char: str) -> str:

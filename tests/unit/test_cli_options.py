@@ -87,7 +87,7 @@ def test_without_flags_everything_has_its_default(jobs: list[session.Job], src: 
     assert job.options.config() == UploadConfig()
     assert job.options.objects.request_fields() is NO_FIELDS
     assert job.options.store.verify is True
-    assert job.options.output == OutputOptions()
+    assert dataclasses.asdict(job.options.output) == dataclasses.asdict(OutputOptions())
     assert job.display.kind == "plain", "stderr is no terminal"
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from s3_upload.bucket.compare import CompareBy
 from s3_upload.cli.objects import flag
+from s3_upload.cli.options_class import options_class
 from s3_upload.cli.output import UsageError
 
 
-@dataclass(frozen=True, kw_only=True)
+@options_class(frozen=True, kw_only=True)
 class CompareOptions:
     """What counts as different."""
 
@@ -29,7 +29,7 @@ class CompareOptions:
         return "size" if self.size_only else self.compare or "time"
 
 
-@dataclass(frozen=True, kw_only=True)
+@options_class(frozen=True, kw_only=True)
 class VerifyOptions:
     """How to compare, and whom to tell."""
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from cyclopts import App, Argument, ArgumentCollection
 
-_SIZE = re.compile(r"(?i)(\d+)\s*(?:([kmgt])i?b)?")
-_RATE = re.compile(r"(\d+)\s*([kKmMgGtT]?)i?([Bb])/s")
+_SIZE = r"(?i)(\d+)\s*(?:([kmgt])i?b)?"
+_RATE = r"(\d+)\s*([kKmMgGtT]?)i?([Bb])/s"
 _EXPONENT = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _MAX_IN_FLIGHT, _MAX_RETRIES = 10_000, 100
 origins: dict[str, str] = {}
@@ -118,14 +118,14 @@ def _positive(text: str) -> int:
 
 
 def _size(text: str) -> int:
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text)
     if match is None or not int(match[1]):
         raise ValueError("must be a size such as 64MB")
     return int(match[1]) << 10 * _EXPONENT[(match[2] or "").lower()]
 
 
 def _rate(text: str) -> str:
-    match = _RATE.fullmatch(text)
+    match = re.fullmatch(_RATE, text)
     if match is None:
         raise ValueError("must be a rate such as 10MB/s")
     count = int(match[1]) << 10 * _EXPONENT[match[2].lower()]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from s3_upload.cli.options_class import options_class
 from s3_upload.cli.output import UsageError
 from s3_upload.errors import AttemptError, ConfigError
 from s3_upload.request_fields import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
@@ -38,12 +39,9 @@ _GRANTS = {
     "writeacl": "grant_write_acp",
     "full": "grant_full_control",
 }
-_PAIR = re.compile(
-    r"""\s*(?P<key>[^=,]*?)\s*=[ \t]*
+_PAIR = r"""(?x)\s*(?P<key>[^=,]*?)\s*=[ \t]*
     (?: "(?P<double>(?:[^"\\]|\\.)*)" | '(?P<single>[^']*)' | (?P<plain>[^,]*?) )
-    [ \t]*(?:,|\Z)""",
-    re.VERBOSE,
-)
+    [ \t]*(?:,|\Z)"""
 """One of KEY=VALUE,KEY=VALUE, with or without blanks around; a value in quotes may hold ","."""
 
 
@@ -74,7 +72,7 @@ def texts(help_text: str, name: str | None = None) -> Parameter:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@options_class(frozen=True, kw_only=True)
 class ObjectOptions:
     """What to say of every object; the flags are those of `aws s3 cp`, else of `aws s3api`."""
 
@@ -285,7 +283,7 @@ def _json_pairs(where: str, text: str) -> Iterable[tuple[str, str]]:
 def _short_pairs(where: str, text: str) -> Iterable[tuple[str, str]]:
     start = 0
     while start < len(text) or (start and text[start - 1] == ","):
-        found = _PAIR.match(text, start)
+        found = re.compile(_PAIR).match(text, start)
         if found is None or not found["key"]:
             item = text[start:].partition(",")[0]
             raise UsageError(f"{where}: {item or 'an empty item'} is not KEY=VALUE")

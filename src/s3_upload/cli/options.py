@@ -12,12 +12,13 @@ import dataclasses
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import msgspec
 
 from s3_upload.cli.objects import ObjectOptions, flag, parameter, texts
+from s3_upload.cli.options_class import options_class
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN, stdin_fd
 from s3_upload.cli.store_options import StoreOptions
@@ -42,7 +43,7 @@ def _convert_rules(type_: Any, tokens: Any) -> tuple[Rule, ...]:
     return tuple(Rule(utf8_of(token.value), include=token.keyword == "--include") for token in tokens)
 
 
-@dataclass(frozen=True, kw_only=True)
+@options_class(frozen=True, kw_only=True)
 class SourceOptions:
     """What to upload of the sources."""
 
@@ -183,7 +184,7 @@ def _as_flags(text: str, names: tuple[str, ...]) -> str:
     return text
 
 
-@dataclass(frozen=True, kw_only=True)
+@options_class(frozen=True, kw_only=True)
 class OutputOptions:
     """How to tell about it."""
 
@@ -235,7 +236,7 @@ def in_order_of_keys(choice: Choice) -> Choice:
     return msgspec.structs.replace(choice, order=BY_KEY)
 
 
-@dataclass(frozen=True, kw_only=True)
+@options_class(frozen=True, kw_only=True)
 class JournalOptions:
     """How a run that is broken off goes on."""
 
@@ -325,19 +326,22 @@ if TYPE_CHECKING:
     TuningOptions = UploadConfig
 else:
     # Annotated as the classes above, by texts that are read when the parser is loaded.
-    TuningOptions = dataclasses.make_dataclass(
-        "TuningOptions",
-        [
-            (spec.name, f"_tuning_flag({spec.name!r})", spec.default)
-            for spec in dataclasses.fields(UploadConfig)
-        ],
-        namespace={"__module__": __name__},  # or the parser would look its annotations up in `types`
-        frozen=True,
-        kw_only=True,
+    _of_config = dataclasses.fields(UploadConfig)
+    TuningOptions = options_class()(
+        type(
+            "TuningOptions",
+            (),
+            {
+                "__module__": __name__,
+                "__doc__": "The settings of `UploadConfig`, as flags.",
+                "__annotations__": {spec.name: f"_tuning_flag({spec.name!r})" for spec in _of_config},
+                **{spec.name: spec.default for spec in _of_config},
+            },
+        )
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@options_class(frozen=True, kw_only=True)
 class UploadOptions:
     """All flags of an upload command."""
 

@@ -14,9 +14,10 @@ import gc
 import signal
 import time
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from s3_upload.blocking import loop_factory
 from s3_upload.cli.display import Display
@@ -69,8 +70,7 @@ COLLECT_EVERY = 5_000
 """Objects made and not let go, after which cycles are looked for (Python's own: 700)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What to do: the sources of `passes` one after the other into `bucket`, told by `rendering` and, at the
     end, by `page`.  `sync`: only of what is different there.  `journal`: gives that of the job, for the
     endpoint of the store.  `notes`: what is to be said at its end."""
@@ -85,7 +85,7 @@ class Job:
     sync: Sync | None = None
     remover: Remover | None = None
     journal: Callable[[str, Callable[[str], object]], Journal | None] = lambda endpoint, tell: None
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = []
 
     @cached_property
     def changes(self) -> Changes:

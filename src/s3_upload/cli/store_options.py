@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from s3_upload.cli.objects import flag
+from s3_upload.cli.options_class import options_class
 from s3_upload.cli.output import UsageError
 from s3_upload.proxy import NONE, parse_proxy
 
@@ -14,7 +15,7 @@ _VARIANTS = ("use_accelerate_endpoint", "use_dualstack_endpoint", "use_fips_endp
 _NOT_EMBEDDED = ("endpoint_url", *_VARIANTS, "no_sign_request", "client_cert", "proxy")
 
 
-@dataclass(frozen=True, kw_only=True)
+@options_class(frozen=True, kw_only=True)
 class StoreOptions:
     """Which store, and as whom; credentials come from botocore's chain (AWS_ACCESS_KEY_ID & co).
 

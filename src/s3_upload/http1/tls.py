@@ -19,7 +19,7 @@ from s3_upload.errors import ConfigError, FailureKind
 ClientCertificate = str | tuple[str, str]
 """A PEM file with a certificate and its key, or one of each."""
 
-_OF_OUR_CERTIFICATE = re.compile(r"ALERT_.*(CERTIFICATE|UNKNOWN_CA)")
+_OF_OUR_CERTIFICATE = r"ALERT_.*(CERTIFICATE|UNKNOWN_CA)"
 
 
 def tls_context(verify: bool | str, certificate: ClientCertificate | None = None) -> ssl.SSLContext:
@@ -44,7 +44,7 @@ def check_certificate(certificate: object) -> None:
 def tls_failure(error: ssl.SSLError, kind: FailureKind, what: str) -> tuple[FailureKind, str]:
     """What broke a connection, `kind` unless the store refused what it was shown; `what` broke."""
     reason = error.reason or "TLS failed"
-    if _OF_OUR_CERTIFICATE.search(reason):
+    if re.search(_OF_OUR_CERTIFICATE, reason):
         text = "the store wants a client certificate that it trusts (client_certificate, --client-cert)"
         return FailureKind.CERTIFICATE, f"{text}: {reason}"
     return kind, f"{what}: {reason}"

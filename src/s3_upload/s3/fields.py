@@ -33,7 +33,7 @@ _CONTROL_BUT_TAB = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PLAIN = re.compile(r"(?:[!-~]+(?: [!-~]+)*)?")
 _WORD_BYTES = 45
 """Of text in one encoded word, which RFC 2047 allows 75 characters."""
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SURROGATE = r"[\ud800-\udfff]"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 NO_KEY_OVER_HTTP = "SSE-C: the endpoint is plain http, which would show the key to all on the way; use https"
@@ -232,5 +232,5 @@ def _refuse(controls: re.Pattern[str], what: str, value: str) -> None:
     if controls.search(value):
         message = f"{what}: has a control character, which no header can carry"
         raise AttemptError(FailureKind.REJECTED, message)
-    if _SURROGATE.search(value):
+    if re.search(_SURROGATE, value):
         raise not_unicode(what)

@@ -25,7 +25,7 @@ from s3_upload.text import read_text
 ContentTypes = Mapping[str, str] | str | os.PathLike[str]
 """Types of one's own, by suffix ({"gcode": "text/x-gcode"}), or a file in the format of mime.types."""
 
-_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+(?: *;[ !-~]*)?", re.ASCII)
+_TYPE = r"(?a)[\w!#$&^.+-]+/[\w!#$&^.+-]+(?: *;[ !-~]*)?"
 """RFC 6838, section 4.2, and parameters behind a semicolon."""
 
 TABLE = """\
@@ -231,7 +231,7 @@ def parsed(text: str, name: str) -> Mapping[str, str]:
 
 
 def _checked(content_type: str, where: str) -> str:
-    if not _TYPE.fullmatch(content_type):
+    if not re.fullmatch(_TYPE, content_type):
         what = content_type or "an empty text"
         raise ConfigError(f"{where}: {what} is no content type, such as text/plain")
     return content_type

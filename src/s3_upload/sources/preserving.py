@@ -23,7 +23,7 @@ Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 FieldsOf = Callable[[ObjectSource], RequestFields | None]
 MTIME = "mtime"
 """What is kept, and the name of the metadata that keeps it."""
-_TIME = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]*))?")
+_TIME = r"(-?)([0-9]{1,15})(?:\.([0-9]*))?"
 
 
 def check_preserve(preserve: str | None) -> bool:
@@ -70,7 +70,7 @@ def _with_mtime(source: ObjectSource, fields_of: FieldsOf) -> ObjectSource:
 
 def time_ns_of(text: str) -> int | None:
     """The time that `rclone_time` has written, in ns since 1970; None where it is none."""
-    if (match := _TIME.fullmatch(text)) is None:
+    if (match := re.fullmatch(_TIME, text)) is None:
         return None
     sign, seconds, decimals = match.groups()
     time_ns = int(seconds) * 10**9 + int((decimals or "").ljust(9, "0")[:9])

@@ -30,7 +30,7 @@ from s3_upload.s3.xml import element, identifier, plain_body, unescaped
 ROOT = "ListBucketResult"
 _BEGIN, _END = "<Contents>", "</Contents>"
 _FIELDS = ("Key", "LastModified", "ETag", "ChecksumAlgorithm", "ChecksumType", "Size", "StorageClass")
-_USUAL = re.compile(
+_USUAL = (
     r"<Contents><Key>([^<]+)</Key><LastModified>([^<]*)</LastModified><ETag>([^<]*)</ETag>"
     r"(?:<ChecksumAlgorithm>([^<]*)</ChecksumAlgorithm>)*(?:<ChecksumType>([^<]*)</ChecksumType>)?"
     r"<Size>([0-9]+)</Size>(?:<Owner>.*?</Owner>)?(?:<StorageClass>([^<]*)</StorageClass>)?"
@@ -85,7 +85,7 @@ def listed_page(response: Response) -> ListedPage:
     if len(entries) != text.count(_END):
         raise UnreadableListing("its objects begin and do not end")
     tail = entries[-1] if entries else head
-    usual = _USUAL.findall(text)
+    usual = re.findall(_USUAL, text)
     if len(usual) != len(entries):  # a store that says more, or in another order
         usual = [[_text(entry, name) for name in _FIELDS] for entry in entries]
     prefixes = [name_of(_text(one, "Prefix")) for one in text.split("<CommonPrefixes>")[1:]]
