@@ -33,6 +33,7 @@ def given(flag: flags.Flag) -> str:
     [
         ("verify", "--storage-class"),
         ("verify", "--remove-source"),
+        ("verify", "--order"),
         ("verify", "--dry-run"),
         ("verify", "--max-in-flight"),
         ("verify", "--journal"),

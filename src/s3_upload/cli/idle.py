@@ -29,7 +29,7 @@ def is_idle(command: str, flag: Flag) -> bool:
     name = flag.field
     if command == "verify":
         if flag.topic in {"sources", "store"}:
-            return name in {"remove_source", "create_bucket"} | _OF_BODIES
+            return name in {"order", "remove_source", "create_bucket"} | _OF_BODIES
         return name not in _VERIFY_TAKES
     if command == "clean":
         return name in {"create_bucket"} | _OF_BODIES
