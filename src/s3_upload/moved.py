@@ -39,10 +39,11 @@ def removes_what_is_done(
     """The next run with `journal` has `remover` remove what earlier ones uploaded, too; None: it has not."""
     if journal is None:
         return
-    journal.revisit = None
-    if remover is not None:
-        asker = Asker(client, Patience.of(config))
-        journal.revisit = Moved(asker, bucket, remover, fields_of(default_request)).left
+    if remover is None:
+        journal.revisit_by(None)
+        return
+    asker = Asker(client, Patience.of(config))
+    journal.revisit_by(Moved(asker, bucket, remover, fields_of(default_request)).left)
 
 
 class Moved:

@@ -66,7 +66,8 @@ def _is_struct(node: ast.ClassDef, known: set[str]) -> bool:
 
 
 def frozen(modules: Iterable[Module]) -> set[str]:
-    """The classes whose instances never change, as they say themselves, by "module.Class"."""
+    """The classes whose instances never change, as they say themselves, by "module.Class". A TypedDict counts
+    as one: what a call is given by name, which is read once."""
     return {
         f"{module.name}.{node.name}" for module in modules for node in classes(module) if _is_frozen(node)
     }
@@ -75,7 +76,7 @@ def frozen(modules: Iterable[Module]) -> set[str]:
 def _is_frozen(node: ast.ClassDef) -> bool:
     calls = [decorator.keywords for decorator in node.decorator_list if isinstance(decorator, ast.Call)]
     said = [keyword for keywords in (node.keywords, *calls) for keyword in keywords]
-    return "NamedTuple" in bases(node) or any(
+    return not {"NamedTuple", "TypedDict"}.isdisjoint(bases(node)) or any(
         keyword.arg == "frozen" and ast.unparse(keyword.value) == "True" for keyword in said
     )
 

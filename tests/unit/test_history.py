@@ -59,7 +59,7 @@ def test_what_fails_counts_as_sent_in_vain_by_its_cause() -> None:
     assert (history.totals.wasted_bytes, history.totals.again) == (MB, 1)
     assert sum(history.flow.rows["vain"]) == pytest.approx(MB)
     assert sum(history.flow.rows["failed"]) == 1.0
-    assert [dot.y for dot in history.cut.dots] == [pytest.approx(2.0)]
+    assert [dot.y for dot in history.bodies.cut.dots] == [pytest.approx(2.0)]
 
 
 def test_a_copy_that_lost_is_no_failure() -> None:
@@ -142,8 +142,8 @@ def test_events_too_stand_one_run_after_the_other() -> None:
         history.add(uploaded(0, attempt(0.0, 5.0, MB)))
         history.add_event(StoreBack(at_s=6.0, since_s=5.0))
         history.add(uploaded(1, attempt(2.0, 8.0, MB)))
-    assert [at_s for at_s, _, _ in history.limits.entries] == [1.0, 11.0]
-    assert (history.away.entries, history.span_s) == ([(5.0, 6.0), (15.0, 16.0)], 20.0)
+    assert [at_s for at_s, _, _ in history.told.limits.entries] == [1.0, 11.0]
+    assert (history.away_spans, history.span_s) == ([(5.0, 6.0), (15.0, 16.0)], 20.0)
 
 
 def test_paces_too_stand_one_run_after_the_other() -> None:

@@ -41,6 +41,13 @@ def asking_fields(fields: RequestFields | None) -> RequestFields:
     return NO_FIELDS if asking == NO_FIELDS else asking
 
 
+class _SoFar(msgspec.Struct):
+    """Sources that are compared, and bytes of those whose checksums were, or which were read back."""
+
+    count: int = 0
+    judged_bytes: int = 0
+
+
 class Sync:
     """One comparison of sources with what is below `destination`.
 
@@ -68,7 +75,7 @@ class Sync:
         self._patience = patience or Patience.of(config)
         self._whole = whole
         self.downloads = downloads
-        self._compared_count = self._judged_bytes = 0
+        self._so_far = _SoFar()
         self.unchanged = 0
         """Sources whose objects are as they are."""
         self.unproven: dict[str, int] = {}
@@ -76,7 +83,7 @@ class Sync:
 
     def so_far(self) -> tuple[int, int]:
         """Sources that are compared, and bytes of those whose checksums were, or which were read back."""
-        return self._compared_count, self._judged_bytes
+        return self._so_far.count, self._so_far.judged_bytes
 
     @property
     def keeps_times(self) -> bool:
@@ -132,7 +139,7 @@ class Sync:
 
         async def counted(local: Local, found: ListedObject) -> str:
             reason = await judge(local, found)
-            self._judged_bytes += local.size or 0
+            self._so_far.judged_bytes += local.size or 0
             return reason
 
         return counted
@@ -165,7 +172,7 @@ class Sync:
         ]
 
     def _count(self, compared: Compared) -> None:
-        self._compared_count += len(compared.decisions)
+        self._so_far.count += len(compared.decisions)
         for decision in compared.decisions:
             self.unchanged += not decision.reason
             if decision.because and decision.reason != CANNOT_BE_READ:

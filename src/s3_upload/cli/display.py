@@ -9,7 +9,7 @@ import os
 import time
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -50,6 +50,14 @@ def kind_of(wanted: str, *, silent: bool, stdout_is_shown: bool) -> Kind:
     return "bar"
 
 
+class _Titled(NamedTuple):
+    """What the user has named."""
+
+    sources: Sequence[str]
+    destination: str
+    bandwidth: str
+
+
 class Display:
     """Shows a run: `watch` hears its events.
 
@@ -73,9 +81,7 @@ class Display:
         self.journal: Journal | None = None
         self._began_s = time.monotonic()
         self._walk, self._times = walk, times
-        self._sources = sources
-        self._destination = destination
-        self._bandwidth = bandwidth
+        self._titled = _Titled(sources, destination, bandwidth)
         self._compared = compared
         self._endpoint = ""
         self._paint: Callable[[Sequence[Line]], None] = lambda lines: None
@@ -150,8 +156,9 @@ class Display:
         from s3_upload.screen.frame import ASCII, UNICODE, Frame, Title
 
         glyphs = UNICODE if terminal.can_show("".join(UNICODE)) else ASCII
-        held = f"held at {self._bandwidth} by --max-bandwidth" if self._bandwidth else ""
-        title = Title(_named(self._sources), self._destination, self._endpoint)
+        titled = self._titled
+        held = f"held at {titled.bandwidth} by --max-bandwidth" if titled.bandwidth else ""
+        title = Title(_named(titled.sources), titled.destination, self._endpoint)
         return Frame(title, glyphs=glyphs, notes={CAP: held} if held else {})
 
     def _show_line(self, status: Status) -> None:

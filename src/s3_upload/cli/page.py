@@ -127,7 +127,7 @@ def chart_data(history: History) -> dict[str, Any]:
         "failed": failed + [0.0] * (len(starts) - len(failed)) if any(failed) else None,
         "limits": _limits_over_time(history, starts),
         "queue": _queue(history),
-        "dots": {name: _dots(getattr(history, name)) for name in ("stored", "cut", "refused")},
+        "dots": {name: _dots(getattr(history.bodies, name)) for name in ("stored", "cut", "refused")},
         "allowed": _allowed(history),
         "away": [[_rounded(since_s), _rounded(until_s)] for since_s, until_s in history.away_spans],
     }
@@ -135,7 +135,7 @@ def chart_data(history: History) -> dict[str, Any]:
 
 def _bounds(history: History) -> list[tuple[float, float]]:
     """How many requests there might be at once, from when on."""
-    told = [(at_s, float(most)) for at_s, most, _ in history.limits.entries]
+    told = [(at_s, float(most)) for at_s, most, _ in history.told.limits.entries]
     return told or [(report.at_s, float(report.requests)) for report in history.ending.pace]
 
 
@@ -155,7 +155,7 @@ def _at(
 
 def _limits_over_time(history: History, starts: list[float]) -> dict[str, Any] | None:
     """What limited the run at the end of each bin, as numbers of `names`; None where nobody said."""
-    entries = [(at_s, name) for at_s, _, name in history.limits.entries if name]
+    entries = [(at_s, name) for at_s, _, name in history.told.limits.entries if name]
     if not entries:
         return None
     known = list(dict.fromkeys(name for _, name in entries))
@@ -198,20 +198,20 @@ def _queue(history: History) -> dict[str, Any] | None:
 
 def _allowed(history: History) -> list[list[float]]:
     """None where all are far above what requests took: the chart would be mostly empty."""
-    if not history.allowed or _least_allowed_s(history) > FAR * _longest_s(history):
+    if not history.bodies.allowed or _least_allowed_s(history) > FAR * _longest_s(history):
         return []
     return [
         [_rounded(10 ** ((size + 0.5) / SIZES_PER_DECADE)), _rounded(times.low_s), _rounded(times.high_s)]
-        for size, times in sorted(history.allowed.items())
+        for size, times in sorted(history.bodies.allowed.items())
     ]
 
 
 def _least_allowed_s(history: History) -> float:
-    return min(times.low_s for times in history.allowed.values())
+    return min(times.low_s for times in history.bodies.allowed.values())
 
 
 def _longest_s(history: History) -> float:
-    dots = history.stored.dots + history.cut.dots + history.refused.dots
+    dots = history.bodies.stored.dots + history.bodies.cut.dots + history.bodies.refused.dots
     return max(dot.y for dot in dots)
 
 
@@ -293,7 +293,7 @@ def _sections(history: History) -> Iterable[str]:
         yield _limits(history)
     if len(history.flow):
         yield _over_time(history)
-    if history.stored.dots or history.cut.dots or history.refused.dots:
+    if history.bodies.stored.dots or history.bodies.cut.dots or history.bodies.refused.dots:
         yield _sizes(history)
     if history.causes:
         yield _causes(history)
@@ -339,15 +339,15 @@ def _place(name: str, label: str) -> str:
 
 def _sizes(history: History) -> str:
     keys = [("blue", "stored")]
-    if history.cut.dots:
+    if history.bodies.cut.dots:
         keys.append(("red", "timed out"))
-    if history.refused.dots:
+    if history.bodies.refused.dots:
         keys.append(("amber", "failed otherwise"))
     if _allowed(history):
         keys.append(("gray", "the time limits that applied"))
     items = "".join(f'<li><i class="dot" style="--c: var(--{color})"></i>{text}</li>' for color, text in keys)
     far = ""
-    if history.allowed and not _allowed(history):
+    if history.bodies.allowed and not _allowed(history):
         far = f" Their time limits, {time_text(_least_allowed_s(history))} and more, are far above."
     return _section(
         "Time against size",

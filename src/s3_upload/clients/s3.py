@@ -82,6 +82,15 @@ class _Target(msgspec.Struct):
     signing: _Signing | None = None
 
 
+class _Learned(msgspec.Struct):
+    """What answers of the store said. `offset_s`: how far its clock is ahead of ours; `moved`: by redirects,
+    a bucket's endpoint -> where it is."""
+
+    checksums: ChecksumsTold = "all"
+    offset_s: float = 0.0
+    moved: dict[Endpoint, Endpoint] = msgspec.field(default_factory=dict)
+
+
 def _check_types(given: Mapping[str, Any]) -> None:
     """Of the arguments of a client: raises `TypeError` or `ConfigError`, with the argument's name."""
     for name in ("endpoint_url", "region", "profile", "proxy"):
@@ -164,16 +173,14 @@ class S3Client:
             proxy=proxy,
         )
         self._algorithm = check_algorithm(checksum_algorithm)
-        self._checksums: ChecksumsTold = "all"
+        self._learned = _Learned()
         self._signs = sign
         self._provider = provider_for(credentials, profile, region, sign=sign, proxies=self._settings.proxies)
-        self._uses_tls = not (self._settings.endpoint_url or "https://").startswith("http://")
-        self._tls = tls_context(self._settings.verify, client_certificate) if self._uses_tls else None
+        uses_tls = not (self._settings.endpoint_url or "https://").startswith("http://")
+        self._tls = tls_context(self._settings.verify, client_certificate) if uses_tls else None
         self._utc_clock = utc_clock
-        self._offset_s = 0.0
         self._targets: dict[str, _Target] = {}
         self._sessions: dict[str, BucketSessions] = {}
-        self._moved: dict[Endpoint, Endpoint] = {}  # by redirects: a bucket's endpoint -> where it is
         self._pools: dict[tuple[str, int], Pool] = {}
         self._routes = self._new_routes(look_up)
         self._own_loop = OwnLoop()
@@ -225,8 +232,8 @@ class S3Client:
     @property
     def digests(self) -> Digests:
         """See `transfer.client.Client`."""
-        wanted = self._settings.checksum == "auto" and self._checksums in ("all", "no-type")
-        sha256 = self._signs and self._settings.hashes_payload(tls=self._uses_tls)
+        wanted = self._settings.checksum == "auto" and self._learned.checksums in ("all", "no-type")
+        sha256 = self._signs and self._settings.hashes_payload(tls=self._tls is not None)
         return Digests(sha256, self._algorithm if wanted else "")
 
     async def send(self, operation: Operation, trace: Trace) -> Response:
@@ -238,12 +245,12 @@ class S3Client:
         if credentials is None:
             refuse_unknown(operation.fields, directory=target.endpoint.service == S3_EXPRESS)
             credentials = await target.provider.refresh()
-        signing = target.signing
+        signing, learned = target.signing, self._learned
         if (
             signing is None
             or signing.credentials is not credentials
-            or signing.offset_s != self._offset_s
-            or signing.checksums is not self._checksums
+            or signing.offset_s != learned.offset_s
+            or signing.checksums is not learned.checksums
         ):
             self._renew_signing(target, credentials)
         assert target.encoder is not None
@@ -251,7 +258,7 @@ class S3Client:
         if isinstance(operation.body, SlicedBody) and target.encoder.wants_md5(operation):
             operation = await _with_md5(operation, operation.body)
         # Before there is a connection: one whose request cannot be made would belong to nobody.
-        head = target.encoder.head(operation, self._utc_clock() + self._offset_s)
+        head = target.encoder.head(operation, self._utc_clock() + learned.offset_s)
         options = trace.options
         connection = None if options.fresh else target.pool.take(options.lease)
         if connection is not None and operation.name in NOT_TWICE:
@@ -340,8 +347,8 @@ class S3Client:
             text = "the request was not signed, as sign = False (--no-sign-request) asks for"
         elif failure.kind is FailureKind.NEEDS_MD5 and self._settings.checksum == "off":
             text = "checksum = 'off' (--checksum) forbids that: use 'when-required'"
-        elif failure.kind in _OF_CHECKSUMS and self._checksums != used.checksums:
-            text = CHECKSUMS_NOT_TAKEN[self._checksums]
+        elif failure.kind in _OF_CHECKSUMS and self._learned.checksums != used.checksums:
+            text = CHECKSUMS_NOT_TAKEN[self._learned.checksums]
         elif failure.kind is FailureKind.CLOCK and failure.date_s is not None:
             text = wrong_clock(self._utc_clock() - failure.date_s)
         elif failure.kind in _PERHAPS_A_PROXYS:
@@ -371,18 +378,18 @@ class S3Client:
         if target is not None and target.endpoint != used.endpoint:
             return True  # since this request was made
         found = redirected(used.endpoint, location, bucket=bucket, key=operation.key)
-        if found is None or used.endpoint in self._moved.values():
+        if found is None or used.endpoint in self._learned.moved.values():
             return False
-        self._moved[used.endpoint] = found
+        self._learned.moved[used.endpoint] = found
         self._new_target(bucket, used.endpoint.region)
         return True
 
     def _remark_on_move(self, failure: Failure, used: _Signing) -> str:
-        found = self._moved.get(used.endpoint)
+        found = self._learned.moved.get(used.endpoint)
         if found is not None:
             return f"{used.endpoint.url} redirects to {found.url}: requests go there from now on"
         where, way = likely_cause(failure), self._routes.way(used.endpoint.host, used.endpoint.port)
-        if used.endpoint in self._moved.values():
+        if used.endpoint in self._learned.moved.values():
             return f"{where}, after another redirect"
         if is_upgrade(used.endpoint, failure.location):
             return f"{where}: use https:// in the endpoint URL"
@@ -394,32 +401,32 @@ class S3Client:
         if failure.kind is FailureKind.NEEDS_MD5:
             if self._settings.checksum == "off" or used == "md5":
                 return False
-            self._checksums = "md5"
+            self._learned.checksums = "md5"
             return True
         if operation.checksum is None or used in ("none", "md5") or "none-match" in failure.message.lower():
             return False
-        if self._checksums == used:  # else: since this request was made
+        if self._learned.checksums == used:  # else: since this request was made
             names_type = _TYPE.search(failure.message) and used == "all"
-            self._checksums = "no-type" if names_type and operation.checksum.type else "none"
+            self._learned.checksums = "no-type" if names_type and operation.checksum.type else "none"
         return True
 
     def _correct_clock(self, failure: Failure, used_s: float) -> bool:
         skewed = failure.kind is FailureKind.CLOCK
         if not skewed and failure.code != "SignatureDoesNotMatch":
             return False
-        if self._offset_s != used_s:
+        if self._learned.offset_s != used_s:
             return True  # since this request was made
         if failure.date_s is None:
             return False
         offset_s = failure.date_s - self._utc_clock()
         if not skewed and abs(offset_s - used_s) < MIN_CLOCK_ERROR_S:
             return False
-        self._offset_s = offset_s
+        self._learned.offset_s = offset_s
         return True
 
     def _new_target(self, bucket: str, region: str) -> _Target:
         endpoint = self._settings.endpoint(bucket, region)
-        return self._add_target(bucket, self._moved.get(endpoint, endpoint))
+        return self._add_target(bucket, self._learned.moved.get(endpoint, endpoint))
 
     def _add_target(self, bucket: str, endpoint: Endpoint) -> _Target:
         """Raises `AttemptError` once the client is closed."""
@@ -463,18 +470,20 @@ class S3Client:
     def _renew_signing(self, target: _Target, credentials: Credentials) -> None:
         endpoint = target.endpoint
         provider = target.provider
-        target.signing = _Signing(provider, credentials, self._offset_s, self._checksums, endpoint)
-        proxy = target.proxy if forwards(target.proxy, tls=self._uses_tls) else None
+        target.signing = _Signing(
+            provider, credentials, self._learned.offset_s, self._learned.checksums, endpoint
+        )
+        proxy = target.proxy if forwards(target.proxy, tls=self._tls is not None) else None
         target.encoder = RequestEncoder(
             host=endpoint.host_header,
             path_prefix=endpoint.base_path,
             signer=Signer(credentials, endpoint.region, endpoint.service) if self._signs else None,
-            tls=self._uses_tls,
-            checksums=self._checksums,
+            tls=self._tls is not None,
+            checksums=self._learned.checksums,
             md5_where_needed=self._settings.checksum != "off",
             origin=endpoint.origin if proxy is not None else "",
             proxy_authorization=proxy.authorization if proxy is not None else "",
-            hashes_payload=self._settings.hashes_payload(tls=self._uses_tls),
+            hashes_payload=self._settings.hashes_payload(tls=self._tls is not None),
             app_id=self._settings.app_id,
             session=provider is not self._provider,
             directory=endpoint.service == S3_EXPRESS,

@@ -39,6 +39,42 @@ LookUp = Callable[[str, int], Awaitable[list[str]]]
 """The addresses of a host name, for a port. Raises `OSError`."""
 
 
+class _Known:
+    """What was found. `at_s`: when somebody last looked."""
+
+    def __init__(self) -> None:
+        self.addresses: list[str] = []
+        self.at_s = float("-inf")
+
+
+class _Record:
+    """What is known of addresses: connections that are open, and which failed of late."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, int] = {}
+        self._penalized_until_s: dict[str, float] = {}
+
+    def badness(self, address: str, avoid: str, now_s: float) -> tuple[bool, bool, int]:
+        penalized = self._penalized_until_s.get(address, 0.0) > now_s
+        return penalized, address == avoid, self._open.get(address, 0)
+
+    def opened(self, address: str) -> None:
+        """A connection to `address` was begun."""
+        self._open[address] = self._open.get(address, 0) + 1
+
+    def closed(self, address: str) -> None:
+        """A connection to `address` has ended."""
+        self._open[address] -= 1
+
+    def penalize(self, address: str, until_s: float) -> None:
+        """`address` refused or was too slow."""
+        self._penalized_until_s[address] = until_s
+
+    def works(self, address: str) -> None:
+        """`address` took a connection."""
+        self._penalized_until_s.pop(address, None)
+
+
 class Addresses:
     """See the module's rules."""
 
@@ -58,39 +94,34 @@ class Addresses:
         self._threads = DaemonThreads(MAX_LOOK_UPS, "s3-upload-resolver")
         self._look_up = look_up or self._in_thread
         self._closed = False
-        self._addresses: list[str] = []
-        self._resolved_s = float("-inf")
+        self._known = _Known()
         self._resolving: asyncio.Task[None] | None = None
-        self._open: dict[str, int] = {}
-        self._penalized_until_s: dict[str, float] = {}
+        self._record = _Record()
 
     async def candidates(self, avoid: str) -> list[str]:
         """Addresses to try, best first. Raises `AttemptError` (HOST_UNKNOWN, CLIENT_CLOSED)."""
         now_s = self._loop.time()
-        if now_s - self._resolved_s > DNS_TTL_S:
+        if now_s - self._known.at_s > DNS_TTL_S:
             await self._resolve()
-        penalized = self._penalized_until_s
-
-        def badness(address: str) -> tuple[bool, bool, int]:
-            return penalized.get(address, 0.0) > now_s, address == avoid, self._open.get(address, 0)
-
-        return sorted(self._addresses, key=badness)[:MAX_CANDIDATES]
+        record = self._record
+        ranked = sorted(self._known.addresses, key=lambda address: record.badness(address, avoid, now_s))
+        return ranked[:MAX_CANDIDATES]
 
     def opened(self, address: str) -> None:
         """A connection to `address` was begun."""
-        self._open[address] = self._open.get(address, 0) + 1
+        self._record.opened(address)
 
     def closed(self, address: str) -> None:
         """A connection to `address` has ended."""
-        self._open[address] -= 1
+        self._record.closed(address)
 
     def penalize(self, address: str) -> None:
         """`address` refused or was too slow."""
-        self._penalized_until_s[address] = self._loop.time() + PENALTY_S
+        self._record.penalize(address, self._loop.time() + PENALTY_S)
 
     def works(self, address: str) -> None:
         """`address` took a connection."""
-        self._penalized_until_s.pop(address, None)
+        self._record.works(address)
 
     def close(self) -> None:
         """Ends a resolution under way; whoever waits for it is told that the client is closed."""
@@ -128,16 +159,16 @@ class Addresses:
     async def _ask_often(self) -> None:
         for left in range(FIRST_RESOLVE_TRIES - 1, -1, -1):
             try:
-                self._addresses = await self._ask_patiently()
+                self._known.addresses = await self._ask_patiently()
             except OSError as error:
                 # Only "temporary failure" is worth another try before any success.
-                if not self._addresses and left and error.errno == socket.EAI_AGAIN:
+                if not self._known.addresses and left and error.errno == socket.EAI_AGAIN:
                     await asyncio.sleep(RESOLVE_PAUSE_S)
                     continue
-                if not self._addresses:
+                if not self._known.addresses:
                     message = f"the host name {self.host!r} {self._whose} cannot be resolved: "
                     raise AttemptError(FailureKind.HOST_UNKNOWN, message + plain_text(error)) from error
-            self._resolved_s = self._loop.time()
+            self._known.at_s = self._loop.time()
             return
 
     async def _ask_patiently(self) -> list[str]:
@@ -147,7 +178,7 @@ class Addresses:
             try:
                 return await self._ask()
             except OSError:
-                if self._addresses or self._loop.time() >= until_s or not none_left():
+                if self._known.addresses or self._loop.time() >= until_s or not none_left():
                     raise
             await asyncio.sleep(RESOLVE_PAUSE_S)
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http1.connection import TLS_ALERT, Connection, plain_text
@@ -161,6 +161,17 @@ class Connected:
             )
 
 
+class _Store(NamedTuple):
+    """Where the way leads."""
+
+    host: str
+    port: int
+
+    @property
+    def place(self) -> str:
+        return host_and_port(self.host, self.port)
+
+
 class Socks:
     """See the module's text."""
 
@@ -179,9 +190,7 @@ class Socks:
         self.whose = f"of the proxy ({setting_of(proxy)})"
         self._proxy = proxy
         self._client, self._errors = socks_library(proxy)
-        self._store = host
-        self._store_port = port
-        self._place = host_and_port(host, port)
+        self._store = _Store(host, port)
         self._tls = tls
         self._loop = loop
         self._addresses = Addresses(host, port, loop, look_up) if proxy.scheme == "socks5" else None
@@ -192,7 +201,7 @@ class Socks:
         sock = None
         try:
             async with asyncio.timeout(timeout_s):
-                target = self._store
+                target = self._store.host
                 if self._addresses is not None:
                     target = (await self._addresses.candidates(""))[0]
                 sock = await self._client(
@@ -201,13 +210,13 @@ class Socks:
                     self.port,
                     *_socks_login(self._proxy),
                     rdns=True,
-                ).connect(target, self._store_port, timeout_s)
-                peer = _through(self._proxy, self._store, self._place)
+                ).connect(target, self._store.port, timeout_s)
+                peer = _through(self._proxy, self._store.host, self._store.place)
                 await self._loop.create_connection(
                     lambda: connection,
                     sock=sock,
                     ssl=self._tls,
-                    server_hostname=server_name(self._store) if self._tls else None,
+                    server_hostname=server_name(self._store.host) if self._tls else None,
                 )
         except BaseException as error:
             if sock is not None and connection.socket is None:
@@ -230,14 +239,16 @@ class Socks:
     def _refused(self, error: Any) -> AttemptError:
         code, said = getattr(error, "error_code", None), printable(str(error))[:MAX_REASON_CHARS]
         if code in _SOCKS_UNREACHABLE:
-            message = f"{named(self._proxy)} cannot reach {self._place}: {said}"
+            message = f"{named(self._proxy)} cannot reach {self._store.place}: {said}"
             return AttemptError(FailureKind.CONNECT, message)
         if code is None and type(error.__cause__).__name__ == "IncompleteReadError":
-            message = f"{named(self._proxy)} closed the connection instead of leading to {self._place}"
+            message = f"{named(self._proxy)} closed the connection instead of leading to {self._store.place}"
             return AttemptError(FailureKind.CONNECT, message)
         if code is None and "authentication" in said.lower():
             return AttemptError(FailureKind.PROXY, f"{unauthorized(self._proxy)} ({said})")
-        return AttemptError(FailureKind.PROXY, f"{_refuses(self._proxy, self._place)}: {said}; {_WHAT_TO_DO}")
+        return AttemptError(
+            FailureKind.PROXY, f"{_refuses(self._proxy, self._store.place)}: {said}; {_WHAT_TO_DO}"
+        )
 
 
 _Answer = tuple[int, str]

@@ -150,126 +150,77 @@ class _Clock:
             yield msgspec.structs.replace(report, at_s=offset_s + report.at_s) if offset_s else report
 
 
-class History:
-    """The fold. What it has found is in its attributes."""
+class _Slowest:
+    """Objects that took longest, a heap."""
 
     def __init__(self) -> None:
-        self.totals, self.ending = Totals(), Ending()
-        self.flow = Timeline("stored", "vain", "busy", "failed")
-        self.stored, self.cut, self.refused = Scatter(), Scatter(), Scatter()
-        self.allowed: dict[int, Allowed] = {}
-        self.object_s, self.answer_s = Quantiles(), Quantiles()
-        self.causes: dict[str, Cause] = {}
-        self.limits: Course[tuple[float, int, str]] = Course(MAX_LIMITS)
-        self.away: Course[tuple[float, float]] = Course(MAX_AWAY)
-        self._slowest: list[Slow] = []
+        self.kept: list[Slow] = []
         self._number = 0
-        self._clock = _Clock()
-        self._away_since_s: float | None = None
-
-    @property
-    def slowest(self) -> list[Slow]:
-        """The slowest first."""
-        return sorted(self._slowest, reverse=True)
-
-    @property
-    def span_s(self) -> float:
-        """How long it took, as far as is known."""
-        return max(self.ending.wall_time_s, self._clock.span_s)
-
-    @property
-    def away_spans(self) -> list[tuple[float, float]]:
-        """When the store was away, from and to: in the end, perhaps, until the end."""
-        open_s = self._away_since_s
-        return [*self.away.entries, *([] if open_s is None else [(open_s, max(open_s, self.span_s))])]
-
-    def add_record(self, record: Record) -> None:
-        """One that was read back."""
-        if isinstance(record, UploadRecord):
-            self.add(record)
-        elif isinstance(record, SummaryRecord):
-            self.end(record)
-        else:
-            self.add_event(record)
 
     def add(self, report: UploadReport | UploadRecord) -> None:
-        if self._clock.another_reports(report.seq):
-            self._end_away()
-        for attempt in report.attempt_reports:
-            self._clock.saw(attempt.ended_s)
-            if report.outcome != SKIPPED or attempt.outcome != FailureKind.EXISTS:
-                self._add_attempt(attempt, report)
-        if report.outcome == SKIPPED:
-            self.totals.skipped += 1
-            return
-        self.totals.again += max(0, report.attempts - 1)
-        self._add_object(report)
+        self._number += 1
+        if report.attempts and (len(self.kept) < MAX_SLOWEST or report.total_time_s > self.kept[0].total_s):
+            self._add_slow(report)
 
-    def add_event(self, event: Event | LimitsRecord | AwayRecord | BackRecord) -> None:
-        """Of the events it wants those that `observe.changes` keeps."""
-        if self._clock.another_tells(event.at_s):
-            self._end_away()
-        offset_s = self._clock.offset_s
+    def _add_slow(self, report: UploadReport | UploadRecord) -> None:
+        troubles = dict.fromkeys(
+            _name_of(attempt) for attempt in report.attempt_reports if attempt.outcome != SUCCESS
+        )
+        slow = Slow(
+            report.total_time_s,
+            -self._number,
+            report.source,
+            report.bytes,
+            report.success_time_s,
+            report.attempts,
+            report.outcome,
+            ", ".join(list(troubles)[:3]),
+        )
+        add = heapq.heappush if len(self.kept) < MAX_SLOWEST else heapq.heappushpop
+        add(self.kept, slow)
+
+
+class Told:
+    """What events told: what limited, and when the store was away.
+
+    `since_s`: since when, in an outage that has not ended.
+    """
+
+    def __init__(self) -> None:
+        self.limits: Course[tuple[float, int, str]] = Course(MAX_LIMITS)
+        self.away: Course[tuple[float, float]] = Course(MAX_AWAY)
+        self.since_s: float | None = None
+
+    def hear(self, event: Event | LimitsRecord | AwayRecord | BackRecord, offset_s: float) -> None:
+        """`offset_s`: when its run began."""
         if isinstance(event, StoreBack | BackRecord):
             self.away.add((offset_s + event.since_s, offset_s + event.at_s))
-            self._away_since_s = None
+            self.since_s = None
         elif isinstance(event, StoreAway | AwayRecord):
-            self._away_since_s = offset_s + event.since_s
+            self.since_s = offset_s + event.since_s
         elif isinstance(event, LimitsChanged | LimitsRecord):
             self.limits.add((offset_s + event.at_s, event.max_requests, event.limited_by))
 
-    def end(self, summary: UploadSummary | SummaryRecord) -> None:
-        """The run has come to an end and says so."""
-        error = summary.error if isinstance(summary, SummaryRecord) else None
-        broke_off = error.message if error is not None else self.ending.broke_off
-        self.ending = Ending(
-            summary.wall_time_s,
-            not broke_off,
-            broke_off,
-            tuple(self._clock.placed(summary.pace)),
-            tuple(summary.notes),
-            summary.limits,
-        )
-
-    def _end_away(self) -> None:
+    def end(self, at_s: float) -> None:
         """Another run has begun; with the last one an outage ended that had no other end."""
-        if self._away_since_s is not None:
-            self.away.add((self._away_since_s, self._clock.offset_s))
-            self._away_since_s = None
+        if self.since_s is not None:
+            self.away.add((self.since_s, at_s))
+            self.since_s = None
 
-    def _add_attempt(self, attempt: AttemptReport, report: UploadReport | UploadRecord) -> None:
-        start_s = self._clock.offset_s + (attempt.request_s or attempt.started_s)
-        end_s = self._clock.offset_s + attempt.ended_s
-        self.flow.add("busy", end_s - start_s, start_s, end_s)
-        self.totals.hedges += attempt.hedge
-        if attempt.outcome == SUCCESS:
-            if attempt.body_bytes:
-                # Not `sent_s`: what has left the program may be in the kernel's buffer for long.
-                arrived_s = attempt.acked_s or attempt.first_byte_s or attempt.ended_s
-                self.flow.add("stored", attempt.body_bytes, start_s, self._clock.offset_s + arrived_s)
-            left_s = attempt.acked_s or (attempt.sent_s if attempt.body_bytes <= BUFFERED_BYTES else 0.0)
-            if attempt.first_byte_s and left_s:
-                self.answer_s.add(max(0.0, attempt.first_byte_s - left_s))
-        else:
-            self._add_failed(attempt, report, start_s, end_s)
-        if attempt.operation in BODIES and attempt.outcome != SUPERSEDED and attempt.request_s:
-            self._add_point(attempt)
+    def spans(self, until_s: float) -> list[tuple[float, float]]:
+        open_s = self.since_s
+        return [*self.away.entries, *([] if open_s is None else [(open_s, max(open_s, until_s))])]
 
-    def _add_failed(
-        self, attempt: AttemptReport, report: UploadReport | UploadRecord, start_s: float, end_s: float
-    ) -> None:
-        self.totals.wasted_bytes += attempt.sent_bytes
-        if attempt.sent_bytes:
-            self.flow.add("vain", attempt.sent_bytes, start_s, end_s)
-        if attempt.outcome != SUPERSEDED:
-            self.flow.add("failed", 1.0, end_s, end_s)
-        cause = self._cause(_name_of(attempt))
-        cause.attempts += 1
-        cause.wasted_bytes += attempt.sent_bytes
-        if not cause.message:
-            cause.source, cause.message = report.source, _said_by(attempt)
 
-    def _add_point(self, attempt: AttemptReport) -> None:
+class Bodies:
+    """How long bodies took, by their sizes: those that were stored, cut by a timer, or failed otherwise; and
+    which times they were allowed."""
+
+    def __init__(self) -> None:
+        self.stored, self.cut, self.refused = Scatter(), Scatter(), Scatter()
+        self.allowed: dict[int, Allowed] = {}
+
+    def add(self, attempt: AttemptReport) -> None:
         """A body and how long it took. An empty one counts as one byte: the axis is logarithmic."""
         size = max(1, attempt.body_bytes)
         if attempt.timeout_s > 0.0:
@@ -290,6 +241,108 @@ class History:
         else:
             allowed.low_s, allowed.high_s = min(allowed.low_s, time_s), max(allowed.high_s, time_s)
 
+
+class History:
+    """The fold. What it has found is in its attributes."""
+
+    def __init__(self) -> None:
+        self.totals, self.ending = Totals(), Ending()
+        self.flow = Timeline("stored", "vain", "busy", "failed")
+        self.bodies = Bodies()
+        self.object_s, self.answer_s = Quantiles(), Quantiles()
+        self.causes: dict[str, Cause] = {}
+        self.told = Told()
+        self._slowest = _Slowest()
+        self._clock = _Clock()
+
+    @property
+    def slowest(self) -> list[Slow]:
+        """The slowest first."""
+        return sorted(self._slowest.kept, reverse=True)
+
+    @property
+    def span_s(self) -> float:
+        """How long it took, as far as is known."""
+        return max(self.ending.wall_time_s, self._clock.span_s)
+
+    @property
+    def away_spans(self) -> list[tuple[float, float]]:
+        """When the store was away, from and to: in the end, perhaps, until the end."""
+        return self.told.spans(self.span_s)
+
+    def add_record(self, record: Record) -> None:
+        """One that was read back."""
+        if isinstance(record, UploadRecord):
+            self.add(record)
+        elif isinstance(record, SummaryRecord):
+            self.end(record)
+        else:
+            self.add_event(record)
+
+    def add(self, report: UploadReport | UploadRecord) -> None:
+        if self._clock.another_reports(report.seq):
+            self.told.end(self._clock.offset_s)
+        for attempt in report.attempt_reports:
+            self._clock.saw(attempt.ended_s)
+            if report.outcome != SKIPPED or attempt.outcome != FailureKind.EXISTS:
+                self._add_attempt(attempt, report)
+        if report.outcome == SKIPPED:
+            self.totals.skipped += 1
+            return
+        self.totals.again += max(0, report.attempts - 1)
+        self._add_object(report)
+
+    def add_event(self, event: Event | LimitsRecord | AwayRecord | BackRecord) -> None:
+        """Of the events it wants those that `observe.changes` keeps."""
+        if self._clock.another_tells(event.at_s):
+            self.told.end(self._clock.offset_s)
+        self.told.hear(event, self._clock.offset_s)
+
+    def end(self, summary: UploadSummary | SummaryRecord) -> None:
+        """The run has come to an end and says so."""
+        error = summary.error if isinstance(summary, SummaryRecord) else None
+        broke_off = error.message if error is not None else self.ending.broke_off
+        self.ending = Ending(
+            summary.wall_time_s,
+            not broke_off,
+            broke_off,
+            tuple(self._clock.placed(summary.pace)),
+            tuple(summary.notes),
+            summary.limits,
+        )
+
+    def _add_attempt(self, attempt: AttemptReport, report: UploadReport | UploadRecord) -> None:
+        start_s = self._clock.offset_s + (attempt.request_s or attempt.started_s)
+        end_s = self._clock.offset_s + attempt.ended_s
+        self.flow.add("busy", end_s - start_s, start_s, end_s)
+        self.totals.hedges += attempt.hedge
+        if attempt.outcome == SUCCESS:
+            if attempt.body_bytes:
+                # Not `sent_s`: what has left the program may be in the kernel's buffer for long.
+                arrived_s = attempt.acked_s or attempt.first_byte_s or attempt.ended_s
+                self.flow.add("stored", attempt.body_bytes, start_s, self._clock.offset_s + arrived_s)
+            left_s = attempt.acked_s or (attempt.sent_s if attempt.body_bytes <= BUFFERED_BYTES else 0.0)
+            if attempt.first_byte_s and left_s:
+                self.answer_s.add(max(0.0, attempt.first_byte_s - left_s))
+        else:
+            self._add_failed(attempt, report, start_s, end_s)
+        if attempt.operation in BODIES and attempt.outcome != SUPERSEDED and attempt.request_s:
+            self.bodies.add(attempt)
+
+    def _add_failed(
+        self, attempt: AttemptReport, report: UploadReport | UploadRecord, start_s: float, end_s: float
+    ) -> None:
+        self.totals.wasted_bytes += attempt.sent_bytes
+        if attempt.sent_bytes:
+            self.flow.add("vain", attempt.sent_bytes, start_s, end_s)
+        if attempt.outcome != SUPERSEDED:
+            self.flow.add("failed", 1.0, end_s, end_s)
+        cause = self._cause(_name_of(attempt))
+        cause.attempts += 1
+        cause.wasted_bytes += attempt.sent_bytes
+        if not cause.message:
+            cause.source, cause.message = report.source, _said_by(attempt)
+
     def _add_object(self, report: UploadReport | UploadRecord) -> None:
         if report.outcome == SUCCESS:
             self.totals.uploaded += 1
@@ -302,28 +355,7 @@ class History:
                 cause.source = report.source
                 cause.message = report.error.message if report.error is not None else report.reason
             cause.files += 1
-        self._number += 1
-        if report.attempts and (
-            len(self._slowest) < MAX_SLOWEST or report.total_time_s > self._slowest[0].total_s
-        ):
-            self._add_slow(report)
-
-    def _add_slow(self, report: UploadReport | UploadRecord) -> None:
-        troubles = dict.fromkeys(
-            _name_of(attempt) for attempt in report.attempt_reports if attempt.outcome != SUCCESS
-        )
-        slow = Slow(
-            report.total_time_s,
-            -self._number,
-            report.source,
-            report.bytes,
-            report.success_time_s,
-            report.attempts,
-            report.outcome,
-            ", ".join(list(troubles)[:3]),
-        )
-        add = heapq.heappush if len(self._slowest) < MAX_SLOWEST else heapq.heappushpop
-        add(self._slowest, slow)
+        self._slowest.add(report)
 
     def _cause(self, name: str, *, of_file: bool = False) -> Cause:
         """An attempt's cause may say more than the file's ("timeout: response"); a file counts beside the

@@ -44,6 +44,10 @@ class Journal:
         self.revisit: Revisit | None = None
         """What the next run does with sources that are done; None: nothing."""
 
+    def revisit_by(self, revisit: Revisit | None) -> None:
+        """See `revisit`."""
+        self.revisit = revisit
+
     def __repr__(self) -> str:
         return f"Journal({self.path!r})"
 

@@ -77,6 +77,66 @@ class Before(msgspec.Struct, frozen=True):
     bytes: int = 0
 
 
+class Heard:
+    """Rows that wait to be written."""
+
+    def __init__(self) -> None:
+        self.objects: deque[Row] = deque()
+        self.uploads: deque[UploadRow] = deque()
+        self.parts: deque[PartRow] = deque()
+        self.ended: deque[str] = deque()
+
+
+class Writer:
+    """Writes what is `heard`, in a thread of its own. `problem`: why it has stopped, "" while it has not."""
+
+    def __init__(self, file: JournalFile, heard: Heard) -> None:
+        self.problem = ""
+        self.closed = False
+        self._file = file
+        self._heard = heard
+        self._lock = threading.Lock()  # over those who write
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._write_on, name="s3-upload-journal", daemon=True)
+        self._thread.start()
+
+    @property
+    def full(self) -> bool:
+        """No more is begun while the disk is slow."""
+        return len(self._heard.objects) > MAX_WAITING and not self.problem
+
+    def wake(self) -> None:
+        """What there is, is written now."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Writes what is left. Blocks for the disk."""
+        self.closed = True
+        self._wake.set()
+        self._thread.join()
+
+    def flush(self) -> None:
+        """Writes what there is."""
+        heard = self._heard
+        with self._lock:
+            # In this order: what came before any of these is taken with it.
+            objects, ended = _taken(heard.objects), _taken(heard.ended)
+            parts, uploads = _taken(heard.parts), _taken(heard.uploads)
+            if (objects or uploads or parts or ended) and not self.problem:
+                try:
+                    self._file.write(objects, uploads, parts, ended)
+                # Whatever it is: who waits for room would wait for ever.
+                except Exception as error:
+                    self.problem = f"{error}; what is uploaded from now on is not in it"
+
+    def _write_on(self) -> None:
+        while not self.closed:
+            self._wake.wait(WRITE_EVERY_S)
+            self._wake.clear()
+            self.flush()
+        self.flush()
+
+
 class JournalOfRun:
     """An open journal, to be closed. `before`: see `Before`.
 
@@ -86,17 +146,9 @@ class JournalOfRun:
     """
 
     def __init__(self, file: JournalFile, about: Mapping[str, str]) -> None:
-        self.path = file.path
         self.before = Before()
         self._file = file
-        self._objects: deque[Row] = deque()
-        self._uploads: deque[UploadRow] = deque()
-        self._parts: deque[PartRow] = deque()
-        self._ended: deque[str] = deque()
-        self._problem = ""
-        self._lock = threading.Lock()  # over those who write
-        self._wake = threading.Event()
-        self._closing = False
+        self._heard = Heard()
         self._seen, self._walk_ended = 0, False
         self._twice: set[str] = set()
         self._revisiting: Future[Sequence[ObjectSource]] | None = None
@@ -104,12 +156,11 @@ class JournalOfRun:
             self._in_parts = self._begin(about)
         except sqlite3.Error as error:
             file.close()
-            raise UnwritableError(f"{self.path}: the journal cannot be written: {error}") from error
+            raise UnwritableError(f"{file.path}: the journal cannot be written: {error}") from error
         except BaseException:
             file.close()
             raise
-        self._writer = threading.Thread(target=self._write_on, name="s3-upload-journal", daemon=True)
-        self._writer.start()
+        self._writer = Writer(file, self._heard)
 
     def __enter__(self) -> Self:
         return self
@@ -118,6 +169,10 @@ class JournalOfRun:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def path(self) -> str:
+        return self._file.path
 
     @property
     def listening(self) -> Listening:
@@ -135,18 +190,18 @@ class JournalOfRun:
         if self.before.files:
             count = "1 file was" if self.before.files == 1 else f"{self.before.files:,} files were"
             notes.append(f"{count} uploaded by earlier runs (journal: {self.path})")
-        if self._problem:
-            notes.append(f"the journal {self.path} has stopped: {self._problem}")
+        if self._writer.problem:
+            notes.append(f"the journal {self.path} has stopped: {self._writer.problem}")
         return tuple(notes)
 
     @property
     def works(self) -> bool:
         """Whether what it hears is written, and the next run will find it."""
-        return not self._problem and self._file.is_there
+        return not self._writer.problem and self._file.is_there
 
     def tally(self) -> Tally:
         """What it has, when all that was heard is written."""
-        self._flush()
+        self._writer.flush()
         self._file.sort_in()
         return self._file.tally()
 
@@ -181,19 +236,19 @@ class JournalOfRun:
 
     def close(self) -> None:
         """Writes what is left. Blocks for the disk."""
-        if self._closing:
+        if self._writer.closed:
             return
-        self._closing = True
         if self._revisiting is not None:  # its run has ended, and nobody waits for it
             self._revisiting.cancel()
-        self._wake.set()
-        self._writer.join()
+        self._writer.close()
         if not self._file.is_there:
-            self._problem = self._problem or "its file was removed or replaced; another run sends all again"
+            self._writer.problem = (
+                self._writer.problem or "its file was removed or replaced; another run sends all again"
+            )
         try:
             self._file.set_about({TOTAL: str(self._seen) if self._walk_ended else TOTAL_UNKNOWN})
         except sqlite3.Error as error:
-            self._problem = self._problem or str(error)
+            self._writer.problem = self._writer.problem or str(error)
         self._file.close()
 
     # --- of uploads in parts; blocking ---------------------------------------------------------------
@@ -237,8 +292,8 @@ class JournalOfRun:
         lookup, done = Lookup(self._file), list[Done]()
         for source in files:
             self._seen += 1
-            # In a thread, which may wait: no more is begun while the disk is slow.
-            while len(self._objects) > MAX_WAITING and not self._problem:
+            # In a thread, which may wait.
+            while self._writer.full:
                 time.sleep(WRITE_EVERY_S)
             found = self._done(lookup, source) if self._known else None
             if found is None:
@@ -258,7 +313,7 @@ class JournalOfRun:
         try:
             async for source in files:
                 self._seen += 1
-                while len(self._objects) > MAX_WAITING and not self._problem:  # noqa: ASYNC110 - a thread's
+                while self._writer.full:  # noqa: ASYNC110 - a thread's
                     await asyncio.sleep(WRITE_EVERY_S)
                 found = await threads.call(partial(self._done, lookup, source)) if self._known else None
                 if found is None:
@@ -300,7 +355,7 @@ class JournalOfRun:
             report = event.report
             if report.outcome == SUCCESS:
                 # An `ObjectRow`, as a plain tuple: there are many, and each is only written.
-                self._objects.append(
+                self._heard.objects.append(
                     (
                         report.key, unicode_of(report.source), report.bytes, report.mtime_ns, DONE,
                         report.etag, report.checksum_algorithm, report.checksum, "",
@@ -308,14 +363,14 @@ class JournalOfRun:
                 )  # fmt: skip
                 if report.key in self._in_parts:
                     self._in_parts.discard(report.key)
-                    self._ended.append(report.key)
+                    self._heard.ended.append(report.key)
             elif report.outcome != SKIPPED:
                 key, source = unicode_of(report.key), unicode_of(report.source)
                 why = unicode_of(str(report.error or report.reason or report.outcome))
-                self._objects.append(ObjectRow(key, source, report.bytes, 0, FAILED, why=why))
+                self._heard.objects.append(ObjectRow(key, source, report.bytes, 0, FAILED, why=why))
         elif type(event) is UploadCreated:
             self._in_parts.add(event.key)
-            self._uploads.append(
+            self._heard.uploads.append(
                 UploadRow(
                     event.upload_id,
                     event.key,
@@ -328,31 +383,10 @@ class JournalOfRun:
                 )
             )
             # An upload that nobody knows of costs its owner money.
-            self._wake.set()
+            self._writer.wake()
         elif type(event) is PartStored:
             row = PartRow(event.upload_id, event.part_number, event.bytes, event.etag, event.checksum)
-            self._parts.append(row)
-
-    # --- the writer's thread ---------------------------------------------------------------------------
-
-    def _write_on(self) -> None:
-        while not self._closing:
-            self._wake.wait(WRITE_EVERY_S)
-            self._wake.clear()
-            self._flush()
-        self._flush()
-
-    def _flush(self) -> None:
-        with self._lock:
-            # In this order: what came before any of these is taken with it.
-            objects, ended = _taken(self._objects), _taken(self._ended)
-            parts, uploads = _taken(self._parts), _taken(self._uploads)
-            if (objects or uploads or parts or ended) and not self._problem:
-                try:
-                    self._file.write(objects, uploads, parts, ended)
-                # Whatever it is: who waits for room would wait for ever.
-                except Exception as error:
-                    self._problem = f"{error}; what is uploaded from now on is not in it"
+            self._heard.parts.append(row)
 
 
 def _knows(lookup: Lookup, key: str, path: str) -> State | None:

@@ -129,25 +129,121 @@ class _Away(msgspec.Struct, frozen=True):
     cause: str
 
 
-class StatusFold:
-    """See the module's theory. `hear` takes events, `report` is a quicker way for those that are the most."""
+class _Counts:
+    """Of objects that have ended. `lost_bytes`: of those that failed or exist."""
 
     def __init__(self) -> None:
-        self._files = self._done_bytes = self._failed = self._skipped = self._retried = 0
-        self._existing = self._lost_bytes = 0
-        self._moving: dict[int, Moving] = {}
-        self._stored: dict[int, int] = {}  # bytes of parts
-        self._limits: deque[tuple[float, str]] = deque([(0.0, "")])
-        self._limit = LimitsChanged(at_s=0.0, requests=0, max_requests=0, limited_by="")
-        self._away: _Away | None = None
-        self._silent_since_s: float | None = None
-        self._resumes = False  # after a time that does not count
-        self._last_failure: UploadReport | None = None
-        self._recent: deque[tuple[float, int, int]] = deque([(0.0, 0, 0)])  # when, bytes, files
+        self.files = self.bytes = self.failed = self.skipped = self.retried = 0
+        self.existing = self.lost_bytes = 0
+        self.last_failure: UploadReport | None = None
+
+    @property
+    def done(self) -> int:
+        return self.files + self.failed + self.existing
+
+    def add(self, report: UploadReport, size: int) -> None:
+        if report.outcome == SUCCESS:
+            self.files += 1
+            self.bytes += report.bytes
+            if report.attempts > 1:
+                self.retried += 1
+        elif report.outcome == SKIPPED:
+            self.skipped += 1
+            if report.reason == EXISTS:  # else it was not counted: it is nothing to upload
+                self.existing += 1
+                self.lost_bytes += size
+        else:
+            self.failed += 1
+            self.lost_bytes += size
+            self.last_failure = report
+
+
+class _Limits:
+    """Step 5. `last`: the newest."""
+
+    def __init__(self) -> None:
+        self.last = LimitsChanged(at_s=0.0, requests=0, max_requests=0, limited_by="")
+        self._entries: deque[tuple[float, str]] = deque([(0.0, "")])
+
+    def change(self, event: LimitsChanged, now: float) -> None:
+        if self._entries[-1][1] != event.limited_by:
+            if self.last.limited_by == AWAY:
+                self._entries.clear()  # it is over at once
+            self._entries.append((now, event.limited_by))
+        self.last = event
+
+    def most(self, now: float) -> str:
+        if self.last.limited_by == AWAY:
+            return AWAY
+        while len(self._entries) > 1 and self._entries[1][0] <= now - LIMIT_S:
+            self._entries.popleft()
+        lasted_s: dict[str, float] = {}
+        ends_s = [*(at_s for at_s, _ in self._entries), now][1:]
+        for (at_s, name), end_s in zip(self._entries, ends_s, strict=True):
+            lasted_s[name] = lasted_s.get(name, 0.0) + end_s - max(at_s, now - LIMIT_S)
+        lasted_s.pop("", None)
+        return max(lasted_s, key=lambda name: lasted_s[name], default="")
+
+
+class _Left:
+    """Step 4: the rate of the work, second by second, and the time left."""
+
+    def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque(maxlen=int(SAMPLES_S / SAMPLE_S))  # end, rate
         self._sampled = 0.0, 0.0  # when, work
         self._left_s: float | None = None
         self._told_s = 0.0
+
+    def take_back(self, since_s: float) -> None:
+        """Nothing came since then, and the way is not to blame."""
+        while self._samples and self._samples[-1][0] > since_s:
+            self._samples.pop()
+
+    def resume(self, work: float, now: float) -> None:
+        """After a time that does not count."""
+        self._sampled = now, work
+
+    def add(self, work: float, *, waits: bool, now: float) -> None:
+        at_s, before = self._sampled
+        if now - at_s < SAMPLE_S:
+            return
+        if not waits:
+            self._samples.append((now, max(0.0, work - before) / (now - at_s)))
+        self._sampled = now, work
+
+    def left(self, work: float, *, known: bool, now: float) -> float | None:
+        elapsed_s, self._told_s = now - self._told_s, now
+        if not known or len(self._samples) < MIN_SAMPLES:
+            self._left_s = None
+            return None
+        rate = _middle(rate for _, rate in self._samples)
+        if rate <= 0.0:
+            self._left_s = None
+            return None
+        found_s = max(0.0, work) / rate
+        if self._left_s is None:
+            self._left_s = found_s
+        else:
+            expected_s = max(0.0, self._left_s - elapsed_s)
+            follow_s = FOLLOW_S * min(1.0, len(self._samples) / KNOWN)
+            weight = 1.0 - math.exp(-elapsed_s / follow_s)
+            self._left_s = expected_s + weight * (found_s - expected_s)
+        return self._left_s
+
+
+class StatusFold:
+    """See the module's theory. `hear` takes events, `report` is a quicker way for those that are the most."""
+
+    def __init__(self) -> None:
+        self._counts = _Counts()
+        self._moving: dict[int, Moving] = {}
+        self._stored: dict[int, int] = {}  # bytes of parts
+        self._limits = _Limits()
+        self._away: _Away | None = None
+        self._silent_since_s: float | None = None
+        self._resumes = False  # after a time that does not count
+        self._recent: deque[tuple[float, int, int]] = deque([(0.0, 0, 0)])  # when, bytes, files
+        self._left = _Left()
 
     def hear(self, event: Event, now: float) -> None:
         """Takes an event of `WANTED`; any other tells it nothing. `now`: on the clock of `status`."""
@@ -164,26 +260,17 @@ class StatusFold:
         elif isinstance(event, StoreAway):
             ago_s = now - event.at_s
             self._away = _Away(event.since_s + ago_s, event.next_try_s + ago_s, event.cause)
-            self._take_back(self._away.since_s)
+            self._left.take_back(self._away.since_s)
         elif isinstance(event, StoreBack):
             self._away, self._resumes = None, True
 
     def _change(self, event: LimitsChanged, now: float) -> None:
-        if self._limits[-1][1] != event.limited_by:
-            if self._limit.limited_by == AWAY:
-                self._limits.clear()  # it is over at once
-            self._limits.append((now, event.limited_by))
-        self._limit = event
+        self._limits.change(event, now)
         if event.silent_since_s is not None:
             self._silent_since_s = event.silent_since_s + now - event.at_s
-            self._take_back(self._silent_since_s)
+            self._left.take_back(self._silent_since_s)
         elif self._silent_since_s is not None:
             self._silent_since_s, self._resumes = None, True
-
-    def _take_back(self, since_s: float) -> None:
-        """Nothing came since then, and the way is not to blame."""
-        while self._samples and self._samples[-1][0] > since_s:
-            self._samples.pop()
 
     def _move(self, seq: int, key: str, count: int, size: int | None, now: float) -> None:
         begun = self._moving.get(seq)
@@ -201,100 +288,51 @@ class StatusFold:
         if self._moving:
             self._moving.pop(report.seq, None)
             self._stored.pop(report.seq, None)
-        if report.outcome == SUCCESS:
-            self._files += 1
-            self._done_bytes += report.bytes
-            if report.attempts > 1:
-                self._retried += 1
-        elif report.outcome == SKIPPED:
-            self._skipped += 1
-            if report.reason == EXISTS:  # else it was not counted: it is nothing to upload
-                self._existing += 1
-                self._lost_bytes += size
-        else:
-            self._failed += 1
-            self._lost_bytes += size
-            self._last_failure = report
+        self._counts.add(report, size)
 
     def status(self, now: float, total: Total | None = None) -> Status:
         """How it stands `now`, in seconds since the run began; `now` only grows."""
-        count = self._done_bytes + sum(moving.bytes for moving in self._moving.values())
-        done = self._files + self._failed + self._existing
+        counts, limit = self._counts, self._limits.last
+        count = counts.bytes + sum(moving.bytes for moving in self._moving.values())
+        done, work = counts.done, _work(count, counts.done)
         if self._resumes:
             self._resumes = False
             self._recent.clear()
-            self._sampled = now, _work(count, done)
-        self._recent.append((now, count, self._files))
+            self._left.resume(work, now)
+        self._recent.append((now, count, counts.files))
         while len(self._recent) > 2 and self._recent[1][0] <= now - RATE_S:
             self._recent.popleft()
         since_s, bytes_then, files_then = self._recent[0]
         span_s = max(now - since_s, 1e-9)
-        self._sample(now, _work(count, done))
-        whole = None if total is None else max(total.bytes - self._lost_bytes, count)
+        whole = None if total is None else max(total.bytes - counts.lost_bytes, count)
         away = self._away
+        waits = away is not None or self._silent_since_s is not None
+        self._left.add(work, waits=waits, now=now)
+        known = total is not None and total.complete and not waits
+        left = _work((whole or 0) - count, total.files - done if total else 0)
         return Status(
             elapsed_s=now,
-            files=self._files,
+            files=counts.files,
             bytes=count,
-            failed=self._failed,
-            skipped=self._skipped,
-            retried=self._retried,
+            failed=counts.failed,
+            skipped=counts.skipped,
+            retried=counts.retried,
             done=done,
             rate_bytes_per_s=max(0.0, (count - bytes_then) / span_s),
-            rate_files_per_s=(self._files - files_then) / span_s,
+            rate_files_per_s=(counts.files - files_then) / span_s,
             total=total,
             whole_bytes=whole,
-            left_s=self._left(now, total, _work((whole or 0) - count, total.files - done if total else 0)),
+            left_s=self._left.left(left, known=known, now=now),
             moving=tuple(self._moving.values()),
-            requests=self._limit.requests,
-            limited_by=self._limited_by(now),
-            accepted_per_s=self._limit.rate_per_s,
+            requests=limit.requests,
+            limited_by=AWAY if away is not None else self._limits.most(now),
+            accepted_per_s=limit.rate_per_s,
             away_s=None if away is None else now - away.since_s,
             next_try_s=0.0 if away is None else max(0.0, away.next_try_s - now),
             away_cause="" if away is None else away.cause,
             silent_s=None if self._silent_since_s is None or away else now - self._silent_since_s,
-            last_failure=self._last_failure,
+            last_failure=counts.last_failure,
         )
-
-    def _sample(self, now: float, work: float) -> None:
-        at_s, before = self._sampled
-        if now - at_s < SAMPLE_S:
-            return
-        if self._away is None and self._silent_since_s is None:
-            self._samples.append((now, max(0.0, work - before) / (now - at_s)))
-        self._sampled = now, work
-
-    def _left(self, now: float, total: Total | None, work: float) -> float | None:
-        elapsed_s, self._told_s = now - self._told_s, now
-        waits = self._away is not None or self._silent_since_s is not None
-        if total is None or not total.complete or len(self._samples) < MIN_SAMPLES or waits:
-            self._left_s = None
-            return None
-        rate = _middle(rate for _, rate in self._samples)
-        if rate <= 0.0:
-            self._left_s = None
-            return None
-        found_s = max(0.0, work) / rate
-        if self._left_s is None:
-            self._left_s = found_s
-        else:
-            expected_s = max(0.0, self._left_s - elapsed_s)
-            follow_s = FOLLOW_S * min(1.0, len(self._samples) / KNOWN)
-            weight = 1.0 - math.exp(-elapsed_s / follow_s)
-            self._left_s = expected_s + weight * (found_s - expected_s)
-        return self._left_s
-
-    def _limited_by(self, now: float) -> str:
-        if self._away is not None or self._limit.limited_by == AWAY:
-            return AWAY
-        while len(self._limits) > 1 and self._limits[1][0] <= now - LIMIT_S:
-            self._limits.popleft()
-        lasted_s: dict[str, float] = {}
-        ends_s = [*(at_s for at_s, _ in self._limits), now][1:]
-        for (at_s, name), end_s in zip(self._limits, ends_s, strict=True):
-            lasted_s[name] = lasted_s.get(name, 0.0) + end_s - max(at_s, now - LIMIT_S)
-        lasted_s.pop("", None)
-        return max(lasted_s, key=lambda name: lasted_s[name], default="")
 
 
 def _work(count: int, files: int) -> float:

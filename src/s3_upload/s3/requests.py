@@ -82,6 +82,19 @@ def refuse_unknown(fields: RequestFields, *, directory: bool) -> None:
         raise ConfigError(f"{unknown}: directory buckets (S3 Express One Zone) have none: leave it out")
 
 
+class _ChecksumRules(msgspec.Struct, frozen=True):
+    """See `RequestEncoder`: its `checksums` are `told`."""
+
+    told: ChecksumsTold
+    md5_where_needed: bool
+
+    def want_md5(self, operation: Operation) -> bool:
+        if self.told == "md5":
+            return True
+        told = operation.checksum is not None and self.told != "none"
+        return self.md5_where_needed and not told and wants_checksum(operation.fields)
+
+
 class RequestEncoder:
     """Makes signed request heads for one bucket.
 
@@ -113,17 +126,14 @@ class RequestEncoder:
         directory: bool = False,
     ) -> None:
         self._host = host.replace("%", "%%")
-        self._origin = origin.replace("%", "%%")
-        self._proxy = f"proxy-authorization: {proxy_authorization}\r\n" if proxy_authorization else ""
-        self._user_agent = f"{USER_AGENT} app/{app_id}".replace("%", "%%") if app_id else USER_AGENT
+        self._first_lines = _first_lines(self._host, origin, proxy_authorization, app_id)
         self._hashes_payload = not tls if hashes_payload is None else hashes_payload
         self._path_prefix = path_prefix
         self._token_header = "x-amz-s3session-token" if session else "x-amz-security-token"
         self._directory = directory
         self._signer = signer
         self._tls = tls
-        self._checksums = checksums
-        self._md5_where_needed = md5_where_needed
+        self._rules = _ChecksumRules(checksums, md5_where_needed)
         self._shapes: dict[tuple[str, int, str], _Shape] = {}
 
     def head(self, operation: Operation, utc_s: float) -> bytes:
@@ -155,7 +165,7 @@ class RequestEncoder:
     def _told(self, operation: Operation) -> Checksum | None:
         """The checksum that goes out: a composite one follows from those of the parts and does not."""
         checksum = operation.checksum
-        if checksum is not None and (self._checksums in ("all", "no-type") or checksum.algorithm == MD5):
+        if checksum is not None and (self._rules.told in ("all", "no-type") or checksum.algorithm == MD5):
             return None if checksum.type == COMPOSITE and checksum.value else checksum
         if self.wants_md5(operation):
             body = operation.body
@@ -165,12 +175,7 @@ class RequestEncoder:
 
     def wants_md5(self, operation: Operation) -> bool:
         """Whether its body has to go with Content-MD5, for want of another checksum."""
-        if operation.name not in CARRIES_DATA:
-            return False
-        if self._checksums == "md5":
-            return True
-        told = operation.checksum is not None and self._checksums != "none"
-        return self._md5_where_needed and not told and wants_checksum(operation.fields)
+        return operation.name in CARRIES_DATA and self._rules.want_md5(operation)
 
     def _payload_hash(self, operation: Operation) -> str:
         if not operation.body:
@@ -224,10 +229,7 @@ class RequestEncoder:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if value != "%s"])
         lines += "".join([f"{name}: %s\r\n" for name, value in headers.items() if value == "%s"])
         return _Shape(
-            f"{method} {self._origin}%s HTTP/1.1\r\nhost: {self._host}\r\nuser-agent: {self._user_agent}\r\n"
-            f"{self._proxy}"
-            "accept-encoding: identity\r\n"  # without it a gateway may compress its answers
-            f"content-length: %d\r\n{lines}\r\n",
+            f"{method} {self._first_lines}content-length: %d\r\n{lines}\r\n",
             canonical_request(method, "%s", "%s", signed, "%s"),
             signed_names(signed),
             operation.fields,
@@ -236,9 +238,19 @@ class RequestEncoder:
     def _checksum_headers(self, checksum: Checksum) -> dict[str, str]:
         """Those that say what kind of checksum it is or, on CreateMultipartUpload, will be."""
         headers = {} if checksum.value else {"x-amz-checksum-algorithm": checksum.algorithm}
-        if checksum.type and self._checksums == "all":
+        if checksum.type and self._rules.told == "all":
             headers["x-amz-checksum-type"] = checksum.type
         return headers
+
+
+def _first_lines(host: str, origin: str, proxy_authorization: str, app_id: str) -> str:
+    """What heads have in common behind their method, with a "%s" for the path. `host` has its "%" doubled."""
+    agent = f"{USER_AGENT} app/{app_id}".replace("%", "%%") if app_id else USER_AGENT
+    proxy = f"proxy-authorization: {proxy_authorization}\r\n" if proxy_authorization else ""
+    return (
+        f"{origin.replace('%', '%%')}%s HTTP/1.1\r\nhost: {host}\r\nuser-agent: {agent}\r\n{proxy}"
+        "accept-encoding: identity\r\n"  # without it a gateway may compress its answers
+    )
 
 
 def _encoded_key(key: str) -> str:

@@ -74,8 +74,7 @@ class Signer:
         self.session_token = credentials.session_token
         self._access_key = credentials.access_key
         self._secret = b"AWS4" + credentials.secret_key.encode()
-        self._region = region
-        self._service = service
+        self._where = region, service, "aws4_request"
         self._second = -1
         self._day = ""
         self._amz_date = ""
@@ -94,9 +93,9 @@ class Signer:
 
     def _start_day(self, day: str) -> None:
         self._day = day
-        self._scope = f"{day}/{self._region}/{self._service}/aws4_request"
+        self._scope = "/".join((day, *self._where))
         key = self._secret
-        for part in (day, self._region, self._service, "aws4_request"):
+        for part in (day, *self._where):
             key = hmac.digest(key, part.encode(), "sha256")
         block = key.ljust(_BLOCK_BYTES, b"\0")
         self._inner = sha256(block.translate(_IPAD))

@@ -46,6 +46,15 @@ class _Counted(msgspec.Struct, frozen=True):
     guessed: int = 0
 
 
+class _Known:
+    """Of those that were guessed, what the upload has come to; `ahead`: big ones to which it came before the
+    walk."""
+
+    def __init__(self) -> None:
+        self.count = self.bytes = 0
+        self.ahead: dict[int, int] = {}
+
+
 class Lookahead:
     """See the module's rules. `walk` gives once more what is uploaded; `times`: how often they are uploaded.
 
@@ -68,22 +77,19 @@ class Lookahead:
         self._counted = _Counted()
         self._complete = self._started = False
         self._exact = EXACT if times == 1 else sys.maxsize  # `seen` tells of the first time only
-        self._known = self._known_bytes = 0
-        """Of those that were guessed, what the upload has come to."""
-        self._ahead: dict[int, int] = {}
-        """Big ones that the upload came to before the walk."""
+        self._known = _Known()
 
     @property
     def total(self) -> Total:
         """What has been counted so far."""
         complete, found = self._complete, self._counted  # in this order
-        for seq in [seq for seq in self._ahead if seq < found.walked]:
-            self.seen(seq, self._ahead.pop(seq))
+        for seq in [seq for seq in self._known.ahead if seq < found.walked]:
+            self.seen(seq, self._known.ahead.pop(seq))
         mean = found.sampled_bytes / found.samples if found.samples else 0.0
-        guessed = max(0, found.guessed - self._known)
+        guessed = max(0, found.guessed - self._known.count)
         return Total(
             files=found.files * self._times,
-            bytes=(found.bytes + self._known_bytes + round(guessed * mean)) * self._times,
+            bytes=(found.bytes + self._known.bytes + round(guessed * mean)) * self._times,
             complete=complete,
             estimated=guessed > 0,
         )
@@ -103,10 +109,10 @@ class Lookahead:
         if seq < self._exact or seq % SAMPLE == 0:
             return
         if seq < self._counted.walked:
-            self._known += 1
-            self._known_bytes += size
+            self._known.count += 1
+            self._known.bytes += size
         elif size > SMALL_BYTES:
-            self._ahead[seq] = size
+            self._known.ahead[seq] = size
 
     def run(self) -> None:
         """Counts, until all is counted or `stop`."""

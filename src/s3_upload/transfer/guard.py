@@ -27,6 +27,33 @@ def guarded(fail: Fail, act: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
+class Timers:
+    """What the loop calls later, guarded. `now`: the run's clock; `fail` ends the run."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float], fail: Fail) -> None:
+        self._loop = loop
+        self.now = now
+        self.fail = fail
+
+    def guard(self, act: Callable[..., None]) -> Callable[..., None]:
+        return guarded(self.fail, act)
+
+    def later(self, delay_s: float, act: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
+        return self._loop.call_later(delay_s, guarded(self.fail, act), *arguments)
+
+    def soon(self, act: Callable[[], None]) -> None:
+        """In the next turn of the loop."""
+        self._loop.call_soon(guarded(self.fail, act))
+
+    def task(
+        self, work: Coroutine[Any, Any, None], ended: Callable[[asyncio.Task[None]], None]
+    ) -> asyncio.Task[None]:
+        """`work` as a task; `ended` is called with it."""
+        task = self._loop.create_task(work)
+        task.add_done_callback(guarded(self.fail, ended))
+        return task
+
+
 async def undisturbed(work: Coroutine[Any, Any, None]) -> None:
     """Awaits `work` to its end. A cancellation meanwhile (a second Ctrl-C) takes effect after that."""
     ending = asyncio.get_running_loop().create_task(work)

@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 import msgspec
@@ -20,7 +20,7 @@ from s3_upload.http1.trace import Transfer
 from s3_upload.observe.events import BytesAcknowledged, Events, LimitsChanged
 from s3_upload.observe.limits import ANSWERS, AWAY, LINK, READING, SILENT_S, Shares, Standing, limited_by
 from s3_upload.report import PaceReport
-from s3_upload.transfer.guard import Fail, guarded
+from s3_upload.transfer.guard import Fail, Timers
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.tries import Attempt, transfer_of
 from s3_upload.transfer.watchdog import Watchdog
@@ -46,86 +46,20 @@ class Gauges(msgspec.Struct, frozen=True):
     pace: Callable[[], PaceReport | None]
 
 
-class Observer:
-    """See the module's rules. `stand`: how the run stands, apart from what is read here."""
+class Processors:
+    """How busy they are, between two looks."""
 
-    def __init__(
-        self,
-        events: Events,
-        gauges: Gauges,
-        watchdog: Watchdog,
-        *,
-        now: Callable[[], float],
-        stand: Callable[[], Standing],
-        loop: asyncio.AbstractEventLoop,
-        fail: Fail,
-    ) -> None:
-        self._events = events
+    def __init__(self, gauges: Gauges) -> None:
         self._gauges = gauges
-        self._watchdog = watchdog
-        self._now = now
-        self._stand = stand
-        self._loop = loop
-        self._tick = guarded(fail, self._act)
-        self._finish = guarded(fail, self.finish)
-        self._shares = Shares()
-        self._told: LimitsChanged | None = None
-        self._acknowledged: dict[Record, int] = {}
-        self._wants_bytes = events.wants(BytesAcknowledged)
-        self._wants_limits = events.wants(LimitsChanged)
-        self._looked_s = 0.0
         self._busy_s = gauges.busy_s()
         self._all_busy_s: float | None = None  # at the last look, if files were what was waited for
-        self._timer: asyncio.TimerHandle | None = loop.call_later(TICK_S, self._tick)
 
-    def shares(self) -> dict[str, float]:
-        """What has limited the run so far, as shares of its time."""
-        return self._shares.of(self._now())
+    def busy_share(self, elapsed_s: float) -> float:
+        """Of the loop's thread."""
+        before, self._busy_s = self._busy_s, self._gauges.busy_s()
+        return (self._busy_s - before) / elapsed_s
 
-    def finish(self) -> None:
-        """No more looks; the last one counts for the rest of the time. Raises what a listener raises."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            self._look()
-
-    def close(self) -> None:
-        """The same at any end of a run, and raises nothing."""
-        # What a listener raises now must not keep the rest from being closed, nor hide why the run ended.
-        self._finish()
-
-    def _act(self) -> None:
-        now = self._now()
-        is_first = now < FIRST_S
-        every_s = TICK_S if is_first or self._wants_bytes else SLOW_TICK_S
-        self._timer = self._loop.call_later(every_s, self._tick)
-        # Half a tick early is near enough: the ticks for bytes need not fall together with those of looks.
-        if is_first or now - self._looked_s > SLOW_TICK_S - TICK_S / 2:
-            self._look()
-        if self._wants_bytes:
-            self._tell_bytes()
-
-    def _look(self) -> None:
-        now, busy_s = self._now(), self._gauges.busy_s()
-        elapsed_s = now - self._looked_s
-        if elapsed_s <= 0.0:
-            return
-        pace = self._gauges.pace()
-        standing = msgspec.structs.replace(
-            self._stand(),
-            busy_share=(busy_s - self._busy_s) / elapsed_s,
-            sending_share=self._sending_share(),
-            paced=pace.state if pace is not None else "",
-            pace_used=_used(pace),
-        )
-        self._looked_s, self._busy_s = now, busy_s
-        name = self._limited_by(standing, elapsed_s)
-        # That a store is away shows late: it counts from the last sign of life on.
-        self._shares.add(name, now=now, since_s=now - standing.silent_s if name == AWAY else None)
-        if self._wants_limits:
-            self._tell_limits(standing, name, pace, now)
-
-    def _limited_by(self, standing: Standing, elapsed_s: float) -> str:
+    def limited_by(self, standing: Standing, elapsed_s: float) -> str:
         """What limits. Where that is the reading of files, it may be the processors that readers wait for."""
         before, self._all_busy_s = self._all_busy_s, None
         name = limited_by(standing)
@@ -138,19 +72,18 @@ class Observer:
         share = (self._all_busy_s - before) / elapsed_s
         return limited_by(msgspec.structs.replace(standing, all_busy_share=share))
 
-    def _sending_share(self) -> float:
-        attempts, now = self._watchdog.in_flight, self._now()
-        # Some of them, old ones and new ones: a look has to stay cheap.
-        step = max(1, len(attempts) // MAX_PROBED)
-        asked = sending = 0
-        for attempt in islice(attempts, 0, None, step):
-            trace = attempt.trace
-            if trace.probe is not None and (transfer := transfer_of(trace.probe)):
-                asked += 1
-                sending += _is_sending(transfer, now - trace.request_s)
-        return sending / asked if asked else 0.0
 
-    def _tell_limits(self, standing: Standing, name: str, pace: PaceReport | None, now: float) -> None:
+class LimitsTeller:
+    """Makes events of what limits, for those who want them."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self._wanted = events.wants(LimitsChanged)
+        self._told: LimitsChanged | None = None
+
+    def tell(self, standing: Standing, name: str, pace: PaceReport | None, now: float) -> None:
+        if not self._wanted:
+            return
         # Compared without its time: what has not changed is not told again.
         found = LimitsChanged(
             at_s=0.0,
@@ -165,10 +98,19 @@ class Observer:
             self._told = found
             self._events.tell(msgspec.structs.replace(found, at_s=now))
 
-    def _tell_bytes(self) -> None:
-        now, before = self._now(), self._acknowledged
+
+class BytesTeller:
+    """Makes events of how far big bodies have come."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self.wanted = events.wants(BytesAcknowledged)
+        self._acknowledged: dict[Record, int] = {}
+
+    def tell(self, in_flight: Iterable[Attempt], now: float) -> None:
+        before = self._acknowledged
         found: dict[Record, int] = {}
-        for attempt in self._watchdog.in_flight:
+        for attempt in in_flight:
             body_bytes = len(attempt.request.operation.body)
             # A copy sends the bytes of its original, which count once.
             if body_bytes < BIG_BYTES or attempt.hedge or attempt.request.settled:
@@ -183,6 +125,90 @@ class Observer:
                     )
                 )
         self._acknowledged = found
+
+
+class Observer:
+    """See the module's rules. `stand`: how the run stands, apart from what is read here."""
+
+    def __init__(
+        self,
+        events: Events,
+        gauges: Gauges,
+        watchdog: Watchdog,
+        *,
+        now: Callable[[], float],
+        stand: Callable[[], Standing],
+        loop: asyncio.AbstractEventLoop,
+        fail: Fail,
+    ) -> None:
+        self._watchdog = watchdog
+        self._timers = Timers(loop, now, fail)
+        self._stand = stand
+        self._pace = gauges.pace
+        self._processors = Processors(gauges)
+        self._limits = LimitsTeller(events)
+        self._bytes = BytesTeller(events)
+        self._shares = Shares()
+        self._looked_s = 0.0
+        self._timer: asyncio.TimerHandle | None = self._timers.later(TICK_S, self._act)
+
+    def shares(self) -> dict[str, float]:
+        """What has limited the run so far, as shares of its time."""
+        return self._shares.of(self._timers.now())
+
+    def finish(self) -> None:
+        """No more looks; the last one counts for the rest of the time. Raises what a listener raises."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._look()
+
+    def close(self) -> None:
+        """The same at any end of a run, and raises nothing."""
+        # What a listener raises now must not keep the rest from being closed, nor hide why the run ended.
+        self._timers.guard(self.finish)()
+
+    def _act(self) -> None:
+        now = self._timers.now()
+        is_first = now < FIRST_S
+        every_s = TICK_S if is_first or self._bytes.wanted else SLOW_TICK_S
+        self._timer = self._timers.later(every_s, self._act)
+        # Half a tick early is near enough: the ticks for bytes need not fall together with those of looks.
+        if is_first or now - self._looked_s > SLOW_TICK_S - TICK_S / 2:
+            self._look()
+        if self._bytes.wanted:
+            self._bytes.tell(self._watchdog.in_flight, now)
+
+    def _look(self) -> None:
+        now = self._timers.now()
+        elapsed_s = now - self._looked_s
+        if elapsed_s <= 0.0:
+            return
+        pace = self._pace()
+        standing = msgspec.structs.replace(
+            self._stand(),
+            busy_share=self._processors.busy_share(elapsed_s),
+            sending_share=self._sending_share(),
+            paced=pace.state if pace is not None else "",
+            pace_used=_used(pace),
+        )
+        self._looked_s = now
+        name = self._processors.limited_by(standing, elapsed_s)
+        # That a store is away shows late: it counts from the last sign of life on.
+        self._shares.add(name, now=now, since_s=now - standing.silent_s if name == AWAY else None)
+        self._limits.tell(standing, name, pace, now)
+
+    def _sending_share(self) -> float:
+        attempts, now = self._watchdog.in_flight, self._timers.now()
+        # Some of them, old ones and new ones: a look has to stay cheap.
+        step = max(1, len(attempts) // MAX_PROBED)
+        asked = sending = 0
+        for attempt in islice(attempts, 0, None, step):
+            trace = attempt.trace
+            if trace.probe is not None and (transfer := transfer_of(trace.probe)):
+                asked += 1
+                sending += _is_sending(transfer, now - trace.request_s)
+        return sending / asked if asked else 0.0
 
 
 def _arrived(attempt: Attempt, body_bytes: int) -> int:

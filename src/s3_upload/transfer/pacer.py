@@ -23,7 +23,7 @@ from s3_upload.report import AttemptReport, ConnectionSample, PaceReport, Paces
 from s3_upload.s3.operations import Operation
 from s3_upload.transfer.client import Client, Lease, PacedClient
 from s3_upload.transfer.gate import SMALL_BYTES, Gate
-from s3_upload.transfer.guard import Fail, guarded
+from s3_upload.transfer.guard import Fail, Timers
 from s3_upload.transfer.line import Stander
 
 TICK_S = 0.05
@@ -59,6 +59,25 @@ def lease_of(client: Client, pacing: str) -> Lease:
     return Unpaced()
 
 
+class Kept:
+    """The reports of a run: all of it, coarser the longer it is. `connections`: of the newest."""
+
+    def __init__(self) -> None:
+        self.reports: list[PaceReport] = []
+        self.connections = 0
+        self._every_s = REPORT_S
+
+    def add(self, report: PaceReport) -> None:
+        self.connections = report.connections
+        if self.reports and report.at_s < self.reports[-1].at_s + self._every_s:
+            return
+        self.reports.append(report)
+        # A long run is told as a whole, only coarser: memory stays bounded.
+        if len(self.reports) >= MAX_REPORTS:
+            del self.reports[1::2]
+            self._every_s *= 2.0
+
+
 class Pacer:
     """See the module's rules. `start` it with the run, `stop` it with its end.
 
@@ -81,21 +100,20 @@ class Pacer:
         self._courtesy = courtesy
         self._gate = gate
         self._pace = pace
-        self._now = now
         self._room = room
-        self._fail = fail
+        self._timers = Timers(asyncio.get_running_loop(), now, fail)
         self.max_requests = math.inf
-        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.TimerHandle | None = None
-        self._connections = 0
-        self.reports: list[PaceReport] = []
+        self._kept = Kept()
+
+    @property
+    def reports(self) -> list[PaceReport]:
         """For the summary."""
-        self._report_every_s = REPORT_S
-        self._tick = guarded(fail, self._act)
+        return self._kept.reports
 
     def start(self) -> None:
-        self._tick()
+        self._timers.guard(self._act)()
 
     def stop(self) -> None:
         """Nothing is held back any more."""
@@ -119,8 +137,8 @@ class Pacer:
         # Bodies that begin together are divided for once.
         big = len(stander.operation.body) > SMALL_BYTES
         if big and self._timer is not None and self._soon is None:
-            delay_s = BEGUN_S * max(1.0, self._connections / FEW)
-            self._soon = self._loop.call_later(delay_s, guarded(self._fail, self._divide))
+            delay_s = BEGUN_S * max(1.0, self._kept.connections / FEW)
+            self._soon = self._timers.later(delay_s, self._divide)
         return True
 
     def give_back(self, operation: Operation) -> None:
@@ -140,8 +158,8 @@ class Pacer:
         self.lease.pace(self._courtesy.divide(self.lease.samples()))
 
     def _act(self) -> None:
-        self._timer = self._loop.call_later(TICK_S, self._tick)
-        now = self._now()
+        self._timer = self._timers.later(TICK_S, self._act)
+        now = self._timers.now()
         decision = self._courtesy.decide(self.lease.samples(), self._pace.bandwidth, now=now)
         # If one connection does not keep to its pace, big bodies have to wait at the gate as well.
         by_kernel = self.lease.pace(decision.paces)
@@ -151,14 +169,4 @@ class Pacer:
         # Now: a request may not end for a long time.
         if self.max_requests > before:
             self._room()
-        self._connections = decision.report.connections
-        self._keep(decision.report)
-
-    def _keep(self, report: PaceReport) -> None:
-        if self.reports and report.at_s < self.reports[-1].at_s + self._report_every_s:
-            return
-        self.reports.append(report)
-        # A long run is told as a whole, only coarser: memory stays bounded.
-        if len(self.reports) >= MAX_REPORTS:
-            del self.reports[1::2]
-            self._report_every_s *= 2.0
+        self._kept.add(decision.report)

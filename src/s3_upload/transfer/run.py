@@ -12,6 +12,7 @@ the other, and ends with its report.  When a task has ended, more is read.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 from s3_upload.errors import attach_summary
 from s3_upload.observe.limits import Standing
@@ -47,28 +48,46 @@ STOP_TICK_S = 0.05
 """How often a run that is cancelled looks whether something is still under way."""
 
 
+class Leftovers:
+    """Uploads in parts that the run, or one before it, has begun and not ended."""
+
+    def __init__(self, unfinished: Unfinished) -> None:
+        self.unfinished = unfinished
+        self.resumption: Resumption | None = None
+        """Where some are gone on with."""
+
+    def notes(self) -> Sequence[str]:
+        return () if self.resumption is None else self.resumption.notes(self.unfinished.kept)
+
+    async def finish(self) -> Sequence[str]:
+        """Aborts those that nobody will go on with; what is left."""
+        resumption = self.resumption
+        return await self.unfinished.finish(keeps=resumption is not None and resumption.keeps)
+
+
 class Run:
     """One run with `client`, of what `given` says. It is made on its loop, and runs once."""
 
     def __init__(self, client: Client, files: Sources, given: Given) -> None:
-        self._clock = given.runtime.clock
-        self._epoch_s = self._clock()
-        self._loop = asyncio.get_running_loop()
-        self._end: asyncio.Future[None] = self._loop.create_future()
+        clock = given.runtime.clock
+        epoch_s = clock()
+        self.now: Callable[[], float] = lambda: clock() - epoch_s
+        """Seconds since the run began."""
+        loop = asyncio.get_running_loop()
+        self._end: asyncio.Future[None] = loop.create_future()
         self._tasks = Tasks(self.fail, self._changed)
         self._delivery = Delivery(given.progress, on_error=self.fail, on_empty=self._reports_are_out)
         self._grace_s = given.config.grace_s
-        self._resumption: Resumption | None = None
-        self._unfinished = Unfinished(client, self.now)
+        self._leftovers = Leftovers(Unfinished(client, self.now))
         surroundings = Surroundings(
             client,
             given,
-            self._loop,
+            loop,
             self.now,
             self._tasks,
             Teller(given.events, self.now),
             Memory(given.config.max_in_flight_bytes),
-            self._unfinished,
+            self._leftovers.unfinished,
             fail=self.fail,
             changed=self._changed,
             more_room=self._more_room,
@@ -82,7 +101,7 @@ class Run:
             self._sending.watchdog,
             now=self.now,
             stand=self._standing,
-            loop=self._loop,
+            loop=loop,
             fail=self.fail,
         )
 
@@ -126,7 +145,7 @@ class Run:
             parts_line=PartsLine(self._changed),
             unfinished=run.unfinished,
             reporting=self._reporting,
-            resumption=self._resumption,
+            resumption=self._leftovers.resumption,
         )
         existing = Existing(config, runtime.offload_source, is_aws=getattr(client, "is_aws", False))
         pulling = Pulling(
@@ -150,7 +169,7 @@ class Run:
     def _join_resumption(self, run: Surroundings, reader: Reader) -> None:
         given = run.given
         if given.resume is not None:
-            self._resumption = Resumption(
+            self._leftovers.resumption = Resumption(
                 given.resume,
                 reader=reader,
                 offload=given.runtime.offload,
@@ -201,12 +220,8 @@ class Run:
     def _under_way(self) -> bool:
         """Whether it is worth waiting for."""
         sending = self._sending
-        begun = sending.slots.in_use + len(sending.waiting) + self._unfinished.completing
+        begun = sending.slots.in_use + len(sending.waiting) + self._leftovers.unfinished.completing
         return self._delivery.busy or (begun > 0 and not sending.outages.away)
-
-    def now(self) -> float:
-        """Seconds since the run began."""
-        return self._clock() - self._epoch_s
 
     def fail(self, error: BaseException) -> None:
         """Stops the run: `error` is raised from `run`. Only the first call counts."""
@@ -214,11 +229,10 @@ class Run:
 
     def _so_far(self) -> UploadSummary:
         waiting, notes, pacer = self._sending.waiting, self._sending.verdicts.notes, self._sending.pacer
-        resumed = () if self._resumption is None else self._resumption.notes(self._unfinished.kept)
         return self._reporting.summary.summary(
             self.now(),
             waiting.budget_wait_s,
-            (*notes.all(), *resumed),
+            (*notes.all(), *self._leftovers.notes()),
             pace=pacer.reports if pacer is not None else (),
             limits=self._observer.shares(),
         )
@@ -289,7 +303,6 @@ class Run:
         await self._tasks.close()
         await self._delivery.close()
         self._sending.watchdog.close()
-        resumption = self._resumption
-        left = await self._unfinished.finish(keeps=resumption is not None and resumption.keeps)
+        left = await self._leftovers.finish()
         if left:
             self._sending.verdicts.notes.left_over(left)

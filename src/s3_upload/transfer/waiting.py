@@ -18,7 +18,7 @@ from collections.abc import Callable
 import msgspec
 
 from s3_upload.control.retrying.retry import Retry
-from s3_upload.transfer.guard import Fail, guarded
+from s3_upload.transfer.guard import Fail, Timers
 from s3_upload.transfer.tries import Request
 from s3_upload.transfer.turn import Go, turn
 
@@ -52,10 +52,7 @@ class Waiting:
         self, retry: Retry, now: Callable[[], float], loop: asyncio.AbstractEventLoop, fail: Fail
     ) -> None:
         self._retry = retry
-        self._now = now
-        self._loop = loop
-        self._due = guarded(fail, self._on_due)
-        self._pay = guarded(fail, self._on_pay)
+        self._timers = Timers(loop, now, fail)
         self._delayed: dict[Waiter, None] = {}  # in the order of coming
         self._unpaid: deque[Waiter] = deque()
         self._refill: asyncio.TimerHandle | None = None
@@ -70,7 +67,7 @@ class Waiting:
 
     @property
     def budget_wait_s(self) -> float:
-        since_s = self._now() - self._unpaid_since_s if self._unpaid else 0.0
+        since_s = self._timers.now() - self._unpaid_since_s if self._unpaid else 0.0
         return self._budget_wait_s + since_s
 
     async def wait(
@@ -83,14 +80,14 @@ class Waiting:
         self, request: Request, delay_s: float, go: Go, *, asked_s: float = 0.0, unanswered: bool = False
     ) -> None:
         """`wait`, for one that is called by `go`."""
-        now = self._now()
+        now = self._timers.now()
         waiter = Waiter(request, go, now, now + asked_s, unanswered)
-        waiter.timer = self._loop.call_later(delay_s, self._due, waiter)
+        waiter.timer = self._timers.later(delay_s, self._on_due, waiter)
         self._delayed[waiter] = None
 
     def succeeded(self) -> None:
         """A request has succeeded."""
-        now = self._now()
+        now = self._timers.now()
         if now - self._success_s >= DROUGHT_S:
             self._drought_ended_s = now
         self._success_s = now
@@ -98,7 +95,7 @@ class Waiting:
             self._release(now)
         # A success brings tokens, so the first may be able to pay before its timer is due.
         if self._unpaid:
-            self._pay()
+            self._timers.guard(self._on_pay)()
 
     def reclaim(self, since_s: float) -> list[Go]:
         """Takes out what failed for want of an answer since `since_s`, and gives back its last try."""
@@ -120,15 +117,15 @@ class Waiting:
         waiter.timer = None
         # The wait is counted once, however many wait at the same time.
         if not self._unpaid:
-            self._unpaid_since_s = self._now()
+            self._unpaid_since_s = self._timers.now()
         self._unpaid.append(waiter)
-        self._pay()
+        self._timers.guard(self._on_pay)()
 
     def _on_pay(self) -> None:
         """Lets go whoever can be paid for."""
         wait_s = 0.0
         while self._unpaid:
-            wait_s = self._retry.pay(self._unpaid[0].request.cost, now=self._now())
+            wait_s = self._retry.pay(self._unpaid[0].request.cost, now=self._timers.now())
             # In the order of coming: one that costs less does not go past the first.
             if wait_s > 0.0:
                 break
@@ -137,12 +134,12 @@ class Waiting:
             waiter.go()
         self._stop_refill()
         if self._unpaid:
-            self._refill = self._loop.call_later(wait_s, self._pay)
+            self._refill = self._timers.later(wait_s, self._on_pay)
 
     def _count_wait(self) -> None:
         """One has left those who wait for the budget."""
         if not self._unpaid:
-            self._budget_wait_s += self._now() - self._unpaid_since_s
+            self._budget_wait_s += self._timers.now() - self._unpaid_since_s
             self._stop_refill()
 
     def _release(self, now: float) -> None:

@@ -194,6 +194,53 @@ class Share:
         return self.refused / max(self.accepted + self.refused, 1)
 
 
+class Cut(msgspec.Struct):
+    """The last cut (step 3), at `at_s`.
+
+    `since`: accepted since then; `second_before`: in the second before; `per_s`: in the episode before, 0.0
+    where an allowance was used up; `used_up_per_s`: what the limit was made of.  `untold`: nothing was
+    accepted, so the limit is a guess.  `was_limited`: a limit was known before.
+    """
+
+    at_s: float = -math.inf
+    since: int = 0
+    second_before: float = 0.0
+    per_s: float = 0.0
+    used_up_per_s: float = 0.0
+    untold: bool = False
+    was_limited: bool = False
+
+
+class Series:
+    """Cuts in a row (step 8): what was accepted before each, and refused before the first of them."""
+
+    def __init__(self, tuning: Tuning) -> None:
+        self._tuning = tuning
+        self._accepted: deque[float] = deque(maxlen=tuning.series)
+        self._share = 0.0
+
+    def shows_noise(self, per_s: float, share: float, pause_s: float) -> bool:
+        """Adds a cut, `pause_s` after the one before. Whether refusals do not depend on the rate."""
+        tuning = self._tuning
+        if per_s == 0.0 or share < tuning.similar * self._share or pause_s > tuning.series_s:
+            self._accepted.clear()
+            self._share = share
+        self._accepted.append(per_s)
+        # The accepted rate falls with the sent rate, so these refusals do not depend on the rate.
+        if len(self._accepted) < tuning.series or per_s >= tuning.falls * self._accepted[-3]:
+            return False
+        self._accepted.clear()
+        return True
+
+
+class Growth(msgspec.Struct):
+    """Steps 6 and 7: the next is by `share`, from `at_s` on. `quiet_from_s`: nothing was refused since."""
+
+    share: float
+    at_s: float = 0.0
+    quiet_from_s: float = 0.0
+
+
 class AcceptedRate:
     """The algorithm of the module's theory, for all requests that a store counts together.
 
@@ -212,21 +259,12 @@ class AcceptedRate:
         self._waited_s = -math.inf  # when one last had to wait
         self._tally = Tally(tuning)
         self._episode: Share | None = None
-        self._cut_s = -math.inf
-        self._since_cut = 0  # accepted since then
-        self._second_before = 0.0  # accepted in the second before it
-        self._cut_per_s = 0.0  # what was accepted in the episode before it
-        self._untold = False  # the last cut came before anything was accepted: the limit is a guess
-        self._was_limited = False  # whether a limit was known when the last cut came
-        self._used_up_per_s = 0.0  # what was accepted before the last cut
+        self._last = Cut()
         self._return_s = -math.inf  # from when on what is held to returns to the limit
         self._refused_sent_s = -math.inf  # when the last of those refused was sent
-        self._quiet_from_s = 0.0
-        self._growth = tuning.growth
-        self._grow_s = 0.0
+        self._growth = Growth(tuning.growth)
         self._response_s = 0.0
-        self._series: deque[float] = deque(maxlen=tuning.series)  # accepted before each of some cuts in a row
-        self._series_share = 0.0  # and refused before the first of them
+        self._series = Series(tuning)
 
     @property
     def limited(self) -> bool:
@@ -235,7 +273,7 @@ class AcceptedRate:
 
     def blocked_s(self, *, now: float) -> float:
         """For how many seconds nothing has been accepted; 0.0 if not blocked."""
-        return max(now - self._cut_s, 1e-9) if self.blocked else 0.0
+        return max(now - self._last.at_s, 1e-9) if self.blocked else 0.0
 
     # --- whose turn it is: a virtual scheduling algorithm, as in ITU-T I.371 ---------------------------
 
@@ -276,7 +314,7 @@ class AcceptedRate:
         if now >= tally.until_s:
             tally.roll(now)
         tally.accepted += 1
-        self._since_cut += 1
+        self._last.since += 1
         if self._episode is not None:
             self._episode.accepted += 1
             self._judge_episode(self._episode, now)
@@ -286,14 +324,14 @@ class AcceptedRate:
     def refused(self, *, sent_s: float, now: float) -> None:
         """A request was refused for the rate."""
         tuning = self._tuning
-        self._quiet_from_s = now
-        self._growth = tuning.growth
+        self._growth.quiet_from_s = now
+        self._growth.share = tuning.growth
         self._refused_sent_s = max(self._refused_sent_s, sent_s)
         if self.blocked:
             self._refused_blocked(now)
             return
         # The request was sent before the cut, at the old rate.
-        if sent_s < self._cut_s:
+        if sent_s < self._last.at_s:
             return
         if self.limited:
             self.limit_per_s = max(self.limit_per_s - tuning.gain / tuning.target, tuning.min_per_s)
@@ -306,12 +344,12 @@ class AcceptedRate:
     def _accepted_limited(self, sent_s: float, now: float) -> None:
         tuning = self._tuning
         self._response_s = now - sent_s
-        self.limit_per_s += tuning.return_per_s if self._untold else tuning.gain
+        self.limit_per_s += tuning.return_per_s if self._last.untold else tuning.gain
         if self.blocked:
             if sent_s > self._refused_sent_s:
                 self._unblock(sent_s, now)
             # A late answer to a request from before the cut: it belongs to the allowance that was used up.
-            elif sent_s < self._cut_s and now - self._cut_s < tuning.long_s and not self._untold:
+            elif sent_s < self._last.at_s and now - self._last.at_s < tuning.long_s and not self._last.untold:
                 self.limit_per_s += tuning.above
         elif self._held_per_s < self.limit_per_s and sent_s > self._refused_sent_s and now >= self._return_s:
             self._held_per_s = min(self._held_per_s + tuning.return_per_s, self.limit_per_s)
@@ -321,7 +359,7 @@ class AcceptedRate:
 
     def _refused_blocked(self, now: float) -> None:
         tuning = self._tuning
-        if now - self._cut_s < tuning.long_s:
+        if now - self._last.at_s < tuning.long_s:
             # The cut counted a second that had begun before the store allowed less: count again.
             limit_per_s = min(self.limit_per_s, tuning.above * self._tally.last_second(now))
             self.limit_per_s = max(limit_per_s, tuning.min_per_s)
@@ -336,18 +374,18 @@ class AcceptedRate:
         self._held_per_s *= 4.0 if probes < tuning.few else 2.0
         self._next_s = min(self._next_s, now + 1.0 / self._held_per_s)
         if self._held_per_s >= self.limit_per_s:
-            gap_s = now - self._cut_s
+            gap_s = now - self._last.at_s
             self._held_per_s, self._return_s = self.limit_per_s, now
             # If no limit was known before the cut, its moment says nothing about the right rate.
-            too_fast = self._was_limited or self._response_s > tuning.catch_up_s
+            too_fast = self._last.was_limited or self._response_s > tuning.catch_up_s
             if too_fast and gap_s > tuning.min_gap_s:
                 held_per_s = self._held_per_s * (1.0 - min(gap_s, tuning.max_gap_s))
                 self._held_per_s = max(held_per_s, tuning.min_per_s)
                 self._return_s += tuning.long_s
             self.blocked = False
             # Requests that could have gone since the store accepts again go now.
-            self._next_s = min(self._next_s, max(sent_s, self._cut_s))
-            self._quiet_from_s = self._return_s
+            self._next_s = min(self._next_s, max(sent_s, self._last.at_s))
+            self._growth.quiet_from_s = self._return_s
 
     # --- cuts: steps 2, 3 and 8 -----------------------------------------------------------------------
 
@@ -378,65 +416,59 @@ class AcceptedRate:
 
     def _cut(self, per_s: float, share: float, now: float) -> None:
         """Step 3. `per_s`: the rate accepted in the episode; 0.0 means that an allowance is used up."""
-        tuning = self._tuning
-        pause_s = now - self._cut_s
+        tuning, last = self._tuning, self._last
+        pause_s = now - last.at_s
         in_a_second = self._tally.last_second(now)
         accepted = max(in_a_second, per_s)
-        before = self._used_up_per_s
+        before = last.used_up_per_s
         # Soon after a cut the last second may still have what a bucket had saved up; the time since the cut
         # has not.
-        falls = in_a_second < tuning.falling * self._second_before
-        if min(per_s, self._cut_per_s) > 0.0 and pause_s < tuning.same_after_s and falls:
-            accepted = min(accepted, max(per_s, self._since_cut / pause_s))
-        self._second_before = in_a_second
-        self._cut_per_s = per_s
-        self._since_cut = 0
+        falls = in_a_second < tuning.falling * last.second_before
+        if min(per_s, last.per_s) > 0.0 and pause_s < tuning.same_after_s and falls:
+            accepted = min(accepted, max(per_s, last.since / pause_s))
         nearly_same = (1.0 - tuning.same) * before < accepted < before
         if per_s == 0.0 and nearly_same and pause_s > tuning.same_after_s:
             accepted = (1.0 - tuning.same_weight) * before + tuning.same_weight * accepted
-        self._used_up_per_s = accepted
-        self._was_limited = self.limited
-        # One or two accepted requests make no rate.
-        self._untold = accepted < 2.0
+        self._last = Cut(
+            now,
+            second_before=in_a_second,
+            per_s=per_s,
+            used_up_per_s=accepted,
+            # One or two accepted requests make no rate.
+            untold=accepted < 2.0,
+            was_limited=self.limited,
+        )
         self.limit_per_s = max(min(self.limit_per_s, tuning.above * accepted), tuning.min_per_s)
         held_per_s = max(per_s, tuning.probe_share * self.limit_per_s, tuning.min_per_s)
         self._held_per_s = min(held_per_s, self.limit_per_s)
         self.blocked = per_s == 0.0
-        self._cut_s = now
         self._next_s = now + 1.0 / self._held_per_s
         self._episode = None
         self._judge_cut(per_s, share, pause_s)
 
     def _judge_cut(self, per_s: float, share: float, pause_s: float) -> None:
         """Step 8. `pause_s`: since the cut before."""
-        tuning = self._tuning
-        if per_s == 0.0 or share < tuning.similar * self._series_share or pause_s > tuning.series_s:
-            self._series.clear()
-            self._series_share = share
-        self._series.append(per_s)
-        # The accepted rate falls with the sent rate, so these refusals do not depend on the rate.
-        if len(self._series) == tuning.series and per_s < tuning.falls * self._series[-3]:
-            self._series.clear()
-            self.noise = min(share, tuning.max_noise)
+        if self._series.shows_noise(per_s, share, pause_s):
+            self.noise = min(share, self._tuning.max_noise)
             self._open()
 
     # --- more is allowed: steps 6 and 7 -----------------------------------------------------------------
 
     def _grow(self, now: float) -> None:
         tuning = self._tuning
-        quiet_s = now - self._quiet_from_s
+        quiet_s = now - self._growth.quiet_from_s
         expected_s = min(tuning.quiet_refusals / (tuning.target * self.limit_per_s), tuning.max_quiet_s)
-        if now < self._grow_s or quiet_s < max(tuning.quiet_s + 2.0 * self._response_s, expected_s):
+        if now < self._growth.at_s or quiet_s < max(tuning.quiet_s + 2.0 * self._response_s, expected_s):
             return
         waited_s = now - self._waited_s
         # A higher limit matters only if requests wait for their turn.
         if waited_s < max(tuning.growth_s, 2.0 / self.limit_per_s):
             most = tuning.most_growth * self._tally.last_second(now)
-            grown = min(self.limit_per_s * (1.0 + self._growth), most)
+            grown = min(self.limit_per_s * (1.0 + self._growth.share), most)
             self.limit_per_s = self._held_per_s = max(self.limit_per_s, grown)
-            self._growth = min(2.0 * self._growth, tuning.max_growth)
+            self._growth.share = min(2.0 * self._growth.share, tuning.max_growth)
             told_s = min(tuning.told / self.limit_per_s, 1.0)
-            self._grow_s = now + max(tuning.growth_s, told_s) + 2.0 * self._response_s
+            self._growth.at_s = now + max(tuning.growth_s, told_s) + 2.0 * self._response_s
         elif min(waited_s, quiet_s) > tuning.remember_s:
             self._open()
 

@@ -115,6 +115,24 @@ class Change(enum.Enum):
     """Let go what is held."""
 
 
+class Signs(msgspec.Struct):
+    """Signs of life: what `Outage` says of them; `heard_s`: when a probe or a request was answered last."""
+
+    answered_s: float = 0.0
+    alive_s: float = 0.0
+    heard_s: float = 0.0
+    any_answer: bool = False
+
+
+class Suspicion(msgspec.Struct, frozen=True):
+    """Since when, and why. `foreign_status`: of the answer that was not the store's, 0 for none."""
+
+    since_s: float = 0.0
+    cause: str = ""
+    merely_silent: bool = False
+    foreign_status: int = 0
+
+
 class Outage:
     """The state of the module's theory.
 
@@ -132,28 +150,39 @@ class Outage:
         tuning: Tuning = DEFAULT,
     ) -> None:
         self.max_s = max_s
-        self.answered_s = 0.0
-        self.alive_s = 0.0
         self.reach = Reach.THERE
-        self.since_s = 0.0
-        self.cause = ""
         self.room = math.inf
         self.got_somewhere = False
         self._connect_s = connect_s
-        self._any_answer = False
-        self._merely_silent = False
-        self._foreign_status = 0  # of the answer by which it was suspected, 0: by none
-        self._heard_s = 0.0
+        self._signs = Signs()
+        self._suspicion = Suspicion()
         self._probes = 0
         self._ask_again_s = tuning.silent_s
         self._tuning = tuning
 
+    @property
+    def since_s(self) -> float:
+        return self._suspicion.since_s
+
+    @property
+    def cause(self) -> str:
+        return self._suspicion.cause
+
+    @property
+    def answered_s(self) -> float:
+        return self._signs.answered_s
+
+    @property
+    def alive_s(self) -> float:
+        return self._signs.alive_s
+
     def answered(self, report: AttemptReport) -> Change:
         """An attempt was answered, whatever the answer."""
-        if self._any_answer and by_ingress(report):
+        signs = self._signs
+        if signs.any_answer and by_ingress(report):
             return self._answered_by_another(report)
-        self.got_somewhere = self._any_answer = True
-        self.answered_s = report.ended_s
+        self.got_somewhere = signs.any_answer = True
+        signs.answered_s = report.ended_s
         if self.reach is Reach.THERE:
             return Change.NONE
         return self.heard(begun_s=report.started_s, now=report.ended_s)
@@ -166,7 +195,7 @@ class Outage:
 
     def heard(self, *, begun_s: float, now: float) -> Change:
         """The store has answered something that was begun at `begun_s`."""
-        self._heard_s = now
+        self._signs.heard_s = now
         # A request from before may have been answered before, and its answer only be read now.
         if self.reach is Reach.THERE or begun_s < self.since_s:
             return Change.NONE
@@ -185,7 +214,7 @@ class Outage:
         if self.reach is not Reach.THERE or not self.max_s:
             return Change.NONE
         unreached = report.outcome in UNREACHED and self.got_somewhere
-        lost = report.outcome == FailureKind.RESET and self._any_answer and report.first_byte_s == 0.0
+        lost = report.outcome == FailureKind.RESET and self._signs.any_answer and report.first_byte_s == 0.0
         # Any other failure (a wrong certificate, say) concerns this request alone.
         if not (unreached or lost):
             return Change.NONE
@@ -200,7 +229,7 @@ class Outage:
 
     def look(self, *, alive_s: float, now: float) -> Change:
         """Looks for signs of life: the last was seen at `alive_s`, now if nothing is waited for."""
-        self.alive_s = max(self.alive_s, alive_s, self.answered_s)
+        self._signs.alive_s = max(self.alive_s, alive_s, self.answered_s)
         silent_s = now - self.alive_s
         if silent_s < self._tuning.silent_s:
             self._ask_again_s = self._tuning.silent_s
@@ -214,21 +243,21 @@ class Outage:
         """Whether an attempt that failed is neither tried again nor judged now."""
         if self.reach is Reach.THERE:
             return False
-        return report.outcome in UNANSWERED or (self._any_answer and by_ingress(report))
+        return report.outcome in UNANSWERED or (self._signs.any_answer and by_ingress(report))
 
     def is_miss(self, status: int, request_id: str) -> bool:
         """Whether a probe's answer, which has no body, is not the store's."""
-        return not request_id and (status in INGRESS_STATUSES or status == self._foreign_status)
+        return not request_id and (status in INGRESS_STATUSES or status == self._suspicion.foreign_status)
 
     def missed(self, cause: str, *, connected: bool, begun_s: float) -> Change:
         """A probe that was begun at `begun_s` was not answered; `connected`: it got a connection."""
         if self.reach is Reach.THERE or begun_s < self.since_s:
             return Change.NONE
         # A store that accepts connections is there, only slow; the timers of the requests handle that.
-        if connected and self._merely_silent and self.reach is Reach.SUSPECTED:
+        if connected and self._suspicion.merely_silent and self.reach is Reach.SUSPECTED:
             self.reach = Reach.THERE
             return Change.WAS_THERE
-        self.cause = cause
+        self._suspicion = msgspec.structs.replace(self._suspicion, cause=cause)
         if self.reach is Reach.AWAY:
             return Change.NONE
         self.reach, self.room = Reach.AWAY, 0
@@ -236,12 +265,12 @@ class Outage:
 
     def is_overdue(self, *, now: float) -> bool:
         """Whether there was no sign of life for so long that the run is to be given up."""
-        return now - max(self.alive_s, self._heard_s) >= self.max_s > 0.0
+        return now - max(self.alive_s, self._signs.heard_s) >= self.max_s > 0.0
 
     def silent_s(self, *, now: float) -> float:
         """Since the last sign of life, which is looked for now and then only; where the store is away and was
         not silent, since that showed."""
-        if self.reach is Reach.AWAY and not self._merely_silent:
+        if self.reach is Reach.AWAY and not self._suspicion.merely_silent:
             return now - self.since_s
         return now - max(self.alive_s, self.answered_s)
 
@@ -274,6 +303,6 @@ class Outage:
     def _suspect(
         self, cause: str, now: float, *, merely_silent: bool = False, foreign_status: int = 0
     ) -> Change:
-        self.reach, self.since_s, self.cause = Reach.SUSPECTED, now, cause
-        self._merely_silent, self._foreign_status = merely_silent, foreign_status
+        self.reach = Reach.SUSPECTED
+        self._suspicion = Suspicion(now, cause, merely_silent, foreign_status)
         return Change.SUSPECTED

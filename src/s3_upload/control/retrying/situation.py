@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from s3_upload.report import SUCCESS, AttemptReport
+
 
 class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's text."""
@@ -24,6 +26,24 @@ class Tuning(msgspec.Struct, frozen=True):
 
 
 DEFAULT = Tuning()
+
+
+class Refusals(msgspec.Struct):
+    """Answers in a row that were errors: `count` since `since_s`, of which `last` was the last."""
+
+    count: int = 0
+    since_s: float = 0.0
+    last: str = ""
+
+    def answered(self, report: AttemptReport) -> None:
+        """An attempt was answered."""
+        if report.outcome == SUCCESS:
+            self.count = 0
+            return
+        if not self.count:
+            self.since_s = report.ended_s
+        self.count += 1
+        self.last = f"{report.status} {report.code}".rstrip()
 
 
 class Seen(msgspec.Struct, frozen=True):
