@@ -61,6 +61,53 @@ def test_environment_needs_no_botocore(home: Home) -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_keys_in_a_file_need_no_session_of_botocore(home: Home) -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from s3_upload.account.botocore import BotocoreCredentials\n"
+        "provider = BotocoreCredentials()\n"
+        "for _ in range(2):\n"
+        "    assert asyncio.run(provider.refresh()).access_key == 'AKFILE'\n"
+        "    assert provider.method.endswith('credentials [default]')\n"
+        "assert not {'botocore.session', 'botocore.credentials', 'urllib3'} & set(sys.modules)\n"
+    )
+    home.credentials("[default]\naws_access_key_id = AKFILE\naws_secret_access_key = B\n")
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+KEYS = "aws_access_key_id = AKFILE\naws_secret_access_key = B\n"
+
+
+@pytest.mark.parametrize(
+    ("credentials", "config"),
+    [
+        (KEYS, ""),
+        ("", KEYS),
+        (KEYS + "aws_session_token = new\n", ""),
+        (KEYS + "aws_session_token = new\naws_security_token = old\n", ""),
+        (KEYS, "aws_session_token = of-the-other-file\n"),
+        (KEYS, "aws_access_key_id = AKCONFIG\naws_secret_access_key = C\n"),
+    ],
+)
+def test_keys_in_files_are_those_that_botocore_takes(home: Home, credentials: str, config: str) -> None:
+    import botocore.session
+
+    home.credentials(f"[default]\n{credentials}")
+    home.config(f"[default]\n{config}")
+    session: Any = botocore.session.Session()
+    theirs = session.get_credentials()
+    expected = Credentials(theirs.access_key, theirs.secret_key, theirs.token)
+    assert get(BotocoreCredentials()) == expected
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE"])
+def test_what_the_environment_begins_is_left_to_botocore(home: Home, name: str) -> None:
+    home.credentials(f"[default]\n{KEYS}")
+    home.env(**{name: "/nowhere", "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/r"})
+    failure(BotocoreCredentials())
+    assert get(BotocoreCredentials("default")).access_key == "AKFILE"
+
+
 def test_environment_with_token(home: Home) -> None:
     home.env(**ENV_KEYS, AWS_SESSION_TOKEN="new")
     assert credentials_from_environment() == Credentials("AKENV", "envsecret", "new")
@@ -104,7 +151,7 @@ def test_rejected_credentials_are_read_again(home: Home) -> None:
     home.credentials("[default]\naws_access_key_id = OLD\naws_secret_access_key = B\n")
     provider = BotocoreCredentials()
     old = get(provider)
-    with pytest.raises(RunError, match=r"credentials OLD have expired; .*\(shared-credentials-file\)"):
+    with pytest.raises(RunError, match=r"credentials OLD have expired; .*credentials \[default\]\)"):
         get(provider, rejected=old)
     home.credentials("[default]\naws_access_key_id = NEW\naws_secret_access_key = B\n")
     assert get(provider, rejected=old).access_key == "NEW"

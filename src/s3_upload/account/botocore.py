@@ -2,7 +2,7 @@
 SSO, credential processes, containers, instance metadata.
 
 Importing botocore's session costs half a second, so it happens only when it is needed, in a thread,
-and never for plain environment variables.
+and never for plain environment variables, or keys that a profile spells out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from s3_upload.account.profile import PROFILE_VARIABLES, profile_not_found, read_profile
+import msgspec
+
+from s3_upload.account.profile import PROFILE_VARIABLES, Profile, profile_not_found, read_profile
 from s3_upload.descriptors import patiently
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.proxy import ProxyRules, parse_proxy
@@ -35,6 +37,10 @@ RETRY_REFRESH_S = 60.0
 MAX_REASON_CHARS = 300
 _OTHER_WAYS = ("role_arn", "sso_", "credential_", "web_identity_", "login_")
 """How the keys in a profile begin that have botocore get credentials elsewhere."""
+_FILE_KEYS = ("aws_access_key_id", "aws_secret_access_key")
+_FILE_TOKENS = ("aws_security_token", "aws_session_token")  # in botocore's order
+_WEB_IDENTITY = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN")
+"""Variables that come before the keys in a profile, unless an argument names that."""
 _TOKEN_VARIABLES = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")  # in botocore's order
 
 
@@ -58,13 +64,27 @@ def credentials_from_environment(environ: Mapping[str, str] = os.environ) -> Cre
 def credentials_from_files(
     profile: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Credentials | None:
-    """The keys that the profile's sections spell out, for whoever cannot wait for botocore's session; None
-    where they do not, or name another way to get some. Raises as `settings.resolve_settings`."""
-    scoped = read_profile(profile, environ).keys
-    access_key, secret_key = scoped.get("aws_access_key_id"), scoped.get("aws_secret_access_key")
-    if not access_key or not secret_key or any(name.startswith(_OTHER_WAYS) for name in scoped):
+    """The keys that the profile's section spells out; None where it does not, names another way to get some,
+    or has them in two files: botocore's chain then says what counts. Raises as `settings.resolve_settings`,
+    and `ConfigError` for what cannot be a key."""
+    return _spelled_out(read_profile(profile, environ))
+
+
+def _spelled_out(found: Profile) -> Credentials | None:
+    given = {name: found.keys[name] for name in (*_FILE_KEYS, *_FILE_TOKENS) if name in found.keys}
+    if any(name.startswith(_OTHER_WAYS) for name in found.keys) or len({found.files[n] for n in given}) != 1:
         return None
-    return Credentials(access_key, secret_key, scoped.get("aws_session_token"))
+    access_key, secret_key = (given.get(name) for name in _FILE_KEYS)
+    token = next((given[name] for name in _FILE_TOKENS if name in given), None)
+    if not (isinstance(access_key, str) and access_key and isinstance(secret_key, str) and secret_key):
+        return None
+    return Credentials(access_key, secret_key, token or None)
+
+
+class _Files(msgspec.Struct, frozen=True):
+    """Where credentials come from that a profile spells out: file and section."""
+
+    method: str
 
 
 class BotocoreCredentials:
@@ -106,7 +126,7 @@ class BotocoreCredentials:
 
     @property
     def method(self) -> str:
-        """What botocore's chain calls the place that the credentials came from."""
+        """The place that the credentials came from: file and section, else as botocore's chain calls it."""
         return str(getattr(self._source, "method", "env"))
 
     async def refresh(self, rejected: Credentials | None = None) -> Credentials:
@@ -156,8 +176,10 @@ class BotocoreCredentials:
             found = credentials_from_environment()
             if found is not None:
                 return found, None
-        source = None if renew else self._source
+        source = None if renew or isinstance(self._source, _Files) else self._source
         if source is None:
+            if (in_files := self._in_files()) is not None:
+                return in_files
             from s3_upload.account.chain import chain_session
 
             session = chain_session(self._profile, self._proxies, self._region, renew=renew)
@@ -166,6 +188,15 @@ class BotocoreCredentials:
             raise RunError(_nothing_found(self._profile), FailureKind.CREDENTIALS)
         frozen: Any = source.get_frozen_credentials()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token or None), source
+
+    def _in_files(self) -> tuple[Credentials, _Files] | None:
+        """Those of the profile, where nothing in the environment comes before it."""
+        names = ("AWS_ACCESS_KEY_ID", *_WEB_IDENTITY)
+        if self._profile is None and any(os.environ.get(name) for name in names):
+            return None
+        profile = read_profile(self._profile, os.environ)
+        credentials = _spelled_out(profile)
+        return None if credentials is None else (credentials, _Files(profile.origin(_FILE_KEYS[0])))
 
 
 def provider_for(
