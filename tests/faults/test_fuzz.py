@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http import Response
-from s3_upload.http1.connection import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES
+from s3_upload.http1.received import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES
 from tests.fuzz.answers import Answer, hostile
 from tests.fuzz.rig import CLEAN, CLEAN_RAW, Talk, Violation, check, outcome_of
 

@@ -16,7 +16,8 @@ from typing import Any, cast
 
 from s3_upload.errors import AttemptError
 from s3_upload.http import Response
-from s3_upload.http1.connection import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES, Connection
+from s3_upload.http1.connection import Connection
+from s3_upload.http1.received import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES
 from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3 import operations
 from s3_upload.s3.responses import MAX_ID_CHARS, MAX_MESSAGE_CHARS, Failure, classify, upload_id

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
-from s3_upload.http1.connection import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES
+from s3_upload.http1.received import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES
 from s3_upload.http1.trace import Answer
 from tests.http1.peers import MIB, OK, answering, connected, read_request, reset, serving, talking, until
 

@@ -11,8 +11,8 @@ Rules:
   and `sent_s` is the moment the last byte reached the kernel.  A body that is not in memory gives its
   slices as they are read (`http.SlicedBody`).
 
-Theory of operation: `request()` writes and waits on a future.  `data_received` feeds the parser; its
-callbacks collect the response; `on_message_complete` resolves the future.  Everything that goes
+Theory of operation: `request()` writes and waits on a future.  `data_received` feeds the parser, whose
+callbacks collect the response (`received.py`); `_complete` resolves the future.  Everything that goes
 wrong meets in `_fail()`, which poisons the connection and makes `request()` raise `AttemptError`.
 """
 
@@ -23,7 +23,6 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from itertools import chain
 from typing import Any, Protocol, cast
 
 import httptools
@@ -31,22 +30,13 @@ import httptools
 from s3_upload.errors import AttemptError, FailureKind, SourceError
 from s3_upload.http import Body, Response, SlicedBody, Slices
 from s3_upload.http1 import tcp_info
+from s3_upload.http1.received import MAX_HEADER_BYTES, Received
 from s3_upload.http1.tls import tls_failure
 from s3_upload.http1.trace import Answer, Trace, Transfer
 
 SLICE_BYTES = 1 << 20
-MAX_HEADER_BYTES = 64 << 10
-"""Also of anything else that is no body and comes without any: interim answers, one endless line."""
 RTO_RTTVARS = 4  # K of RFC 6298
-MAX_RESPONSE_BODY_BYTES = 1 << 20
-SEEN_BYTES = 24
-MAX_NAMES = 256
-MAX_NAME_BYTES = 64
-_NAMES: dict[bytes, str] = {}
-"""Header names as they came, and in lower case; at most MAX_NAMES of at most MAX_NAME_BYTES."""
 CLOSED = "the client was closed while requests were still to be sent: close it after its runs"
-_BODILESS = frozenset({204, 304})
-"""Statuses after which there is no body, whatever the headers say (RFC 9112 §6.3)."""
 TLS_ALERT = b"\x15\x03"
 
 
@@ -55,6 +45,15 @@ class Holder(Protocol):
 
     def leave(self, connection: Connection, /) -> None:
         """Somebody else takes `connection`, or it has ended."""
+
+
+class _Made:
+    """How it was made. `way`: for the end of what is said of one that broke: which proxy reads what is
+    sent."""
+
+    def __init__(self) -> None:
+        self.handshake_s = 0.0
+        self.way = ""
 
 
 class Connection(asyncio.Protocol):
@@ -72,36 +71,30 @@ class Connection(asyncio.Protocol):
         on_closed: Callable[[Connection], None],
     ) -> None:
         self.address = address
-        self.handshake_s = 0.0
         self.requests = 0
         self.lease: Holder | None = None
-        self._way = ""  # for the end of what is said of one that broke: which proxy reads what is sent
+        self._made = _Made()
         self._loop = loop
         self._on_idle = on_idle
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
-        self._fields: dict[bytes, bytes] = {}  # of the answer's header, as they come
-        self.on_header = self._fields.__setitem__  # what the parser calls; a method costs more than the rest
-        self._parser = httptools.HttpResponseParser(self)
+        self._received = Received(self._complete)
         self._future: asyncio.Future[Response] | None = None
         self._trace: Trace | None = None
-        self._needs = Answer.HEADERS
         self._body: Body = b""
         self._slices: Slices | None = None  # of a body that is not in memory
         self._unsent = 0  # where in the body the next slice starts; len(body) once all is handed over
         self._paused = False
-        self._headers: dict[str, str] = {}
-        self._bodiless_bytes = 0  # came since the last piece of a body; counted in whole reads
-        self._chunks: list[bytes] = []
-        self._body_bytes = 0
-        self._ends_with_connection = False  # the body of the answer under way: it has no length
-        self._settled = False  # its headers say all that the request needs to know
-        self._believes_errors_only = False
         self._closed = False
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "busy" if self._future else "idle"
         return f"<Connection {self.address} {state} requests={self.requests}>"
+
+    @property
+    def handshake_s(self) -> float:
+        """How long its handshake took."""
+        return self._made.handshake_s
 
     @property
     def usable(self) -> bool:
@@ -110,11 +103,11 @@ class Connection(asyncio.Protocol):
 
     def goes_through(self, way: str) -> None:
         """There is a proxy on its way, as `way` says in words."""
-        self._way = way
+        self._made.way = way
 
     def led(self, handshake_s: float) -> None:
         """It is there, after a handshake that took so long."""
-        self.handshake_s = handshake_s
+        self._made.handshake_s = handshake_s
 
     def leased(self, lease: Holder | None) -> None:
         """See `lease`."""
@@ -128,13 +121,12 @@ class Connection(asyncio.Protocol):
         Raises `AttemptError`.  Cancelling it closes the connection.
         """
         if self._closed:  # between the handshake and now
-            message = f"the store closed the connection before the request{self._way}"
+            message = f"the store closed the connection before the request{self._made.way}"
             raise AttemptError(FailureKind.RESET, message)
         future: asyncio.Future[Response] = self._loop.create_future()
         self._future = future
         self._trace = trace
-        self._needs = needs
-        self._bodiless_bytes = 0
+        self._received.expect(needs)
         trace.begins(self.address, self.abort, self.probe)
         self.requests += 1
         self._send(head, body)
@@ -303,35 +295,30 @@ class Connection(asyncio.Protocol):
             if data.startswith(TLS_ALERT):
                 self._fail(FailureKind.TLS_MISMATCH, "the endpoint speaks TLS; use https:// in its URL")
                 return
-        self._bodiless_bytes += len(data)
+        received = self._received
+        received.bodiless_bytes += len(data)
         try:
-            self._parser.feed_data(data)
+            received.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._fail(FailureKind.MALFORMED, "the store switched to a protocol nobody asked for")
         except httptools.HttpParserError as error:
             cause = error.__context__ if isinstance(error.__context__, AttemptError) else None
-            self._fail(FailureKind.MALFORMED, str(cause or self._not_http(error, data)))
-        if self._settled:
-            self.on_message_complete()
+            self._fail(FailureKind.MALFORMED, str(cause or received.not_http(error, data)))
+        if received.settled:
+            self._complete()
         # The parser gathers a header until its end, and asks nobody about interim answers.
-        if self._bodiless_bytes > MAX_HEADER_BYTES and self._future is not None:
+        if received.bodiless_bytes > MAX_HEADER_BYTES and self._future is not None:
             self._fail(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
 
-    def _not_http(self, error: Exception, data: bytes) -> str:
-        """What was seen, of the very beginning of an answer only: later it may quote our request."""
-        at_first = self._bodiless_bytes == len(data) and not (self._fields or self._headers or self._chunks)
-        seen = f" (it begins {data[:SEEN_BYTES]!r})" if at_first else ""
-        return f"the answer is not HTTP/1.1: {error}{seen}"
-
     def eof_received(self) -> None:
-        self._ended(f"the store closed the connection{self._way}", in_order=True)
+        self._ended(f"the store closed the connection{self._made.way}", in_order=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None and self._future is not None:
             self._read_refusal()
         if isinstance(exc, ssl.SSLError):
             self._fail(*tls_failure(exc, FailureKind.RESET, "the connection broke"))
-        self._ended(f"the connection broke: {plain_text(exc)}{self._way}", in_order=exc is None)
+        self._ended(f"the connection broke: {plain_text(exc)}{self._made.way}", in_order=exc is None)
 
     def _read_refusal(self) -> None:
         """After a write error: a store that hung up in the middle of a request has usually said why, and
@@ -340,7 +327,7 @@ class Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket") if transport is not None else None
         if sock is None or transport is None or transport.get_extra_info("sslcontext") is not None:
             return
-        self._believes_errors_only = True
+        self._received.errors_only = True
         said = read_rest(sock)
         if said:
             self.data_received(said)
@@ -349,83 +336,34 @@ class Connection(asyncio.Protocol):
         """An answer without a length ends with its connection (RFC 9112 §6.3), if that was closed in order.
         An error, whose text may be cut short, is believed even of a reset, with which a server leaves that
         has not read the whole request."""
-        if self._ends_with_connection and (in_order or self._parser.get_status_code() >= 400):
-            self.on_message_complete()
+        received = self._received
+        if received.ends_with_connection and (in_order or received.parser.get_status_code() >= 400):
+            self._complete()
         trace = self._trace
         if trace is not None and trace.first_byte_s == 0.0 and not trace.new_connection:
             trace.broke_idle()
         self._fail(FailureKind.RESET, message)
 
-    # --- receiving: parser callbacks ---------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        if self._future is None:
-            raise AttemptError(FailureKind.MALFORMED, "the store sent more than it was asked for")
-        self._headers = {}
-        self._chunks = []
-        self._body_bytes = 0
-        self._ends_with_connection = self._settled = False
-
-    def on_headers_complete(self) -> None:
-        headers = self._read_fields()
-        if "content-length" not in headers and "transfer-encoding" not in headers:
-            self._without_length()
-        if self._needs is Answer.BODILESS and self._parser.get_status_code() >= 200:
-            self._settled = True  # for the parser it is not: it waits for a body of the length that is named
-
-    def _read_fields(self) -> dict[str, str]:
-        """The headers, and what follows a chunked body as such."""
-        headers, fields = self._headers, self._fields
-        counts = self._bodiless_bytes > MAX_HEADER_BYTES or self._chunks  # else they cannot be too many
-        if counts and sum(map(len, chain(*fields.items()))) > MAX_HEADER_BYTES:
-            raise AttemptError(FailureKind.MALFORMED, f"the answer's headers exceed {MAX_HEADER_BYTES} bytes")
-        for name, value in fields.items():
-            # llhttp leaves the white space behind a value, which is no part of it (RFC 9110 §5.5).
-            headers[_NAMES.get(name) or _header_name(name)] = value.decode("latin-1").rstrip(" \t")
-        fields.clear()
-        return headers
-
-    def _without_length(self) -> None:
-        """The answer has no body, or one that lasts until the connection ends: a gateway that speaks
-        HTTP/1.0.  What the headers of a success say is enough for most requests, and that end may be long
-        in coming, or come as a reset."""
-        status = self._parser.get_status_code()
-        if status < 200 or status in _BODILESS:
-            return
-        self._ends_with_connection = True
-        self._settled = status < 300 and self._needs is not Answer.WHOLE and "etag" in self._headers
-
-    def on_body(self, body: bytes) -> None:
-        if self._needs is Answer.BODILESS:
-            self._ends_with_connection = True  # out of step with us: nothing more is believed of it
-            return
-        self._bodiless_bytes = 0
-        self._body_bytes += len(body)
-        if self._body_bytes > MAX_RESPONSE_BODY_BYTES:
-            raise AttemptError(
-                FailureKind.MALFORMED, f"the answer's body exceeds {MAX_RESPONSE_BODY_BYTES} bytes"
-            )
-        self._chunks.append(body)
-
-    def on_message_complete(self) -> None:
-        status = self._parser.get_status_code()
-        parser_waits, self._settled = self._settled, False
+    def _complete(self) -> None:
+        """An answer is whole, as far as it is needed."""
+        received = self._received
+        status = received.parser.get_status_code()
+        parser_waits, received.settled = received.settled, False
         future, trace = self._future, self._trace
         if status < 200 or future is None or trace is None:  # 1xx: the real answer follows
             return
-        if self._believes_errors_only and status < 400:
+        if received.errors_only and status < 400:
             return
-        if self._fields:
-            self._read_fields()
+        received.read_trailer()
         early = self._unsent != len(self._body) or self._paused
-        response = Response(status, self._headers, b"".join(self._chunks) if self._chunks else b"", early)
+        response = Response(status, received.headers, received.body(), early)
         trace.ends(self._body_sent() if early else self._unsent)  # before the waiter runs
-        self._future = self._trace = None
+        self._future = self._trace = received.needs = None
         self._let_go_of_body()
         self._unsent = 0
-        if not early and not self._ends_with_connection and self._parser.should_keep_alive():
+        if not early and not received.ends_with_connection and received.parser.should_keep_alive():
             if parser_waits:
-                self._parser = httptools.HttpResponseParser(self)
+                received.parse_anew()
             self._on_idle(self)
         else:
             self._poison()
@@ -436,6 +374,7 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, kind: FailureKind, message: str) -> None:
         future, self._future = self._future, None
+        self._received.needs = None
         if self._trace is not None:
             self._trace.ends(self._body_sent())
         self._poison()
@@ -472,14 +411,6 @@ def read_rest(sock: Any) -> bytes:
             return copy.recv(MAX_HEADER_BYTES)
     except (OSError, AttributeError):  # a transport without a socket of the kernel's
         return b""
-
-
-def _header_name(name: bytes) -> str:
-    """In lower case.  The few that a store sends are kept: it sends them with every answer."""
-    lower = name.decode("latin-1").lower()
-    if len(_NAMES) < MAX_NAMES and len(name) <= MAX_NAME_BYTES:
-        _NAMES[name] = lower
-    return lower
 
 
 def plain_text(error: BaseException | None) -> str:
