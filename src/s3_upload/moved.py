@@ -19,7 +19,7 @@ from s3_upload.bucket.asking import Asker, Patience
 from s3_upload.bucket.proof import Unproven, head_of
 from s3_upload.bucket.sync import asking_fields
 from s3_upload.config import UploadConfig
-from s3_upload.observe.journal import Journal
+from s3_upload.observe.journal import Journal, revisit_by
 from s3_upload.observe.journal_rows import Done
 from s3_upload.removing import Remover
 from s3_upload.request_fields import RequestFields
@@ -40,10 +40,10 @@ def removes_what_is_done(
     if journal is None:
         return
     if remover is None:
-        journal.revisit_by(None)
+        revisit_by(journal, None)
         return
     asker = Asker(client, Patience.of(config))
-    journal.revisit_by(Moved(asker, bucket, remover, fields_of(default_request)).left)
+    revisit_by(journal, Moved(asker, bucket, remover, fields_of(default_request)).left)
 
 
 class Moved:

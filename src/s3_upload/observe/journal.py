@@ -44,10 +44,6 @@ class Journal:
         self.revisit: Revisit | None = None
         """What the next run does with sources that are done; None: nothing."""
 
-    def revisit_by(self, revisit: Revisit | None) -> None:
-        """See `revisit`."""
-        self.revisit = revisit
-
     def __repr__(self) -> str:
         return f"Journal({self.path!r})"
 
@@ -79,6 +75,11 @@ def begin(journal: Journal, about: Mapping[str, str]) -> JournalOfRun | None:
             raise
         journal.of_run, journal.unkept = None, str(error)
     return journal.of_run
+
+
+def revisit_by(journal: Journal, revisit: Revisit | None) -> None:
+    """See `Journal.revisit`."""
+    journal.revisit = revisit
 
 
 def left_of(journal: Journal, entries: Iterable[Entry]) -> Iterator[Entry]:
