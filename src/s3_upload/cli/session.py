@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3_upload.blocking import loop_factory
+from s3_upload.cli.allocator import WORTH_IT_AFTER_S, keep_freed_memory
 from s3_upload.cli.display import Display
 from s3_upload.cli.output import (
     EXIT_FILES_FAILED,
@@ -232,6 +233,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
 
     async def upload() -> None:
         _stop_on_signals(config.grace_s)
+        asyncio.get_running_loop().call_later(WORTH_IT_AFTER_S, keep_freed_memory)
         async with connect() as client:
             journal = job.journal(client.endpoint, job.notes.append)
             job.display.shows_what_is_left_by(journal)
