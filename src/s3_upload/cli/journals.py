@@ -8,12 +8,13 @@ the command line that is kept to run the job again, keys and the URLs of proxies
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN
@@ -23,6 +24,7 @@ from s3_upload.sources.source import utf8_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from s3_upload.cli.objects import ObjectOptions
     from s3_upload.cli.options import UploadOptions
 
 SUFFIX = ".journal"
@@ -60,7 +62,7 @@ def journal_for(
         ENDPOINT: endpoint,
         CWD: json.dumps(utf8_of(os.getcwd())),  # noqa: PTH109 - a text, which may be no Unicode
         COMMAND: json.dumps(without_secrets(sys.argv[1:])),
-        "said": _digest(repr(options.objects)),
+        "said": _digest(repr(_said(options.objects))),
     }
     if chosen.journal is not None:
         if STDIN in paths:
@@ -102,6 +104,11 @@ def without_secrets(words: Sequence[str]) -> list[str]:
 
 def _is_secret(flag: str, value: str) -> bool:
     return flag == "--sse-c-key" or (flag == "--proxy" and "@" in value)
+
+
+def _said(objects: ObjectOptions) -> list[tuple[str, Any]]:
+    """All that is said of objects, but for secrets."""
+    return [(spec.name, getattr(objects, spec.name)) for spec in dataclasses.fields(objects) if spec.repr]
 
 
 def _digest(text: str) -> str:
