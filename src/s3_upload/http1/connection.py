@@ -296,9 +296,8 @@ class Connection(asyncio.Protocol):
                 self._fail(FailureKind.TLS_MISMATCH, "the endpoint speaks TLS; use https:// in its URL")
                 return
         received = self._received
-        received.bodiless_bytes += len(data)
         try:
-            received.parser.feed_data(data)
+            received.feed(data)
         except httptools.HttpParserUpgrade:
             self._fail(FailureKind.MALFORMED, "the store switched to a protocol nobody asked for")
         except httptools.HttpParserError as error:
@@ -327,7 +326,7 @@ class Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket") if transport is not None else None
         if sock is None or transport is None or transport.get_extra_info("sslcontext") is not None:
             return
-        self._received.errors_only = True
+        self._received.believe_errors_only()
         said = read_rest(sock)
         if said:
             self.data_received(said)
@@ -348,7 +347,7 @@ class Connection(asyncio.Protocol):
         """An answer is whole, as far as it is needed."""
         received = self._received
         status = received.parser.get_status_code()
-        parser_waits, received.settled = received.settled, False
+        parser_waits = received.end_early()
         future, trace = self._future, self._trace
         if status < 200 or future is None or trace is None:  # 1xx: the real answer follows
             return
@@ -358,7 +357,8 @@ class Connection(asyncio.Protocol):
         early = self._unsent != len(self._body) or self._paused
         response = Response(status, received.headers, received.body(), early)
         trace.ends(self._body_sent() if early else self._unsent)  # before the waiter runs
-        self._future = self._trace = received.needs = None
+        self._future = self._trace = None
+        received.expect_nothing()
         self._let_go_of_body()
         self._unsent = 0
         if not early and not received.ends_with_connection and received.parser.should_keep_alive():
@@ -374,7 +374,7 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, kind: FailureKind, message: str) -> None:
         future, self._future = self._future, None
-        self._received.needs = None
+        self._received.expect_nothing()
         if self._trace is not None:
             self._trace.ends(self._body_sent())
         self._poison()

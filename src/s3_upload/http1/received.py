@@ -53,6 +53,23 @@ class Received:
         self.needs = needs
         self.bodiless_bytes = 0
 
+    def expect_nothing(self) -> None:
+        """What was asked for has come, or does not matter any more."""
+        self.needs = None
+
+    def believe_errors_only(self) -> None:
+        self.errors_only = True
+
+    def feed(self, data: bytes) -> None:
+        """What came. Raises what the parser raises."""
+        self.bodiless_bytes += len(data)
+        self.parser.feed_data(data)
+
+    def end_early(self) -> bool:
+        """Whether the answer ends before what the parser waits for."""
+        waits, self.settled = self.settled, False
+        return waits
+
     def parse_anew(self) -> None:
         """The parser waits for a body that does not come: the next answer has another."""
         self.parser = httptools.HttpResponseParser(self)
