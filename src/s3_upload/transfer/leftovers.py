@@ -79,7 +79,7 @@ class Candidate(msgspec.Struct, frozen=True):
     checksum_type: str
 
 
-class Leftovers:
+class Search:
     """For the unfinished uploads of one file, which `identity` names."""
 
     def __init__(
@@ -104,12 +104,14 @@ class Leftovers:
         stored: dict[int, CompletedPart] = {}
         for number, part in listed.parts.items():
             row = known.get(number)
+            # Nobody can mend a part but by sending it again.
             if part.size != self._size(number, candidate.part_size):
                 continue
             if row is not None and row.size == part.size and same_etag(row.etag, part.etag):
                 stored[number] = _of_row(row, candidate.algorithm)
             elif (proven := await self._proven(part, candidate.part_size)) is not None:
                 stored[number] = proven
+        # With nothing in it, it is worth no more than a new one, and may be of other parts.
         if not stored:
             return None
         in_journal = frozenset(known) & frozenset(stored)
@@ -117,6 +119,7 @@ class Leftovers:
 
     async def anybodys(self, upload: ListedUpload, listed: ListedParts) -> TakenUp | None:
         """What there is of an upload that may be ours: all, or nothing."""
+        # Only the last part may be smaller, and it may be the only one there is: then nothing is proven.
         part_size = max(part.size for part in listed.parts.values())
         algorithm = (listed.checksum_algorithm or upload.checksum_algorithm).upper()
         kind = (listed.checksum_type or upload.checksum_type).upper() if algorithm else ""
@@ -137,6 +140,7 @@ class Leftovers:
         """Whether parts can be added to it as they are sent here."""
         own = self._sides.reader.digests.algorithm
         count = -(-self.identity.size // max(candidate.part_size, 1))
+        # What Create announced holds for all parts.
         return (
             candidate.algorithm in ("", own)
             and 0 < candidate.part_size <= MAX_PART_BYTES
@@ -162,6 +166,7 @@ class Leftovers:
         parts: list[CompletedPart] = []
         for number in range(1, -(-self.identity.size // candidate.part_size) + 1):
             row = known.get(number)
+            # The journal is behind by the last moment: those that it does not know are as the file has them.
             if row is not None:
                 parts.append(_of_row(row, algorithm))
             elif (part := await self._of_file(number, candidate.part_size, lambda _: by_etag)) is not None:

@@ -111,6 +111,7 @@ class MultipartUpload:
         self._before = await self._take_up(parts)
         if self._before is None:
             await self._create(parts)
+        # An earlier run has completed it, and was killed before it heard so.
         if self._before is not None and self._before.etag:
             etag = self._before.etag
             self.record.summed(self._completion().operation.checksum)
@@ -148,6 +149,7 @@ class MultipartUpload:
             await parts.look_once_more(self)
             completion = self._completion()
             self.record.summed(completion.operation.checksum)
+            # By the run before, whose request may have reached the store in this moment.
             if self._before is not None:
                 completion.may_be_done()
             try:
@@ -173,6 +175,7 @@ class MultipartUpload:
         if resumption is None or version is None:
             return None
         taken = await resumption.take_up(self.record, self._operation, version, self.sizes.max_count)
+        # Before it is asked for: the answer may die with this process.
         if taken is None:
             await resumption.creating(self.record.key)
             return None

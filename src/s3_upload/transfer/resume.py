@@ -31,7 +31,7 @@ from s3_upload.s3.operations.list_multipart_uploads import ListedUpload
 from s3_upload.sources.files import Reader
 from s3_upload.sources.version import Identity
 from s3_upload.transfer.abort import Unfinished
-from s3_upload.transfer.leftovers import Candidate, Leftovers, Sides, TakenUp
+from s3_upload.transfer.leftovers import Candidate, Search, Sides, TakenUp
 from s3_upload.transfer.memory import Memory
 from s3_upload.transfer.reading import Offload
 from s3_upload.transfer.record import Record
@@ -103,7 +103,7 @@ class Resumption:
         self, record: Record, operation: Operation, identity: Identity, max_count: int
     ) -> TakenUp | None:
         """What there is of the object that `operation` would create. Raises `RunError`."""
-        search = Leftovers(self._sides, record, operation, identity, max_count)
+        search = Search(self._sides, record, operation, identity, max_count)
         known = KnownUploads(())
         if self._before is not None:
             known = await self._sides.offload(self._before.known_uploads, record.key)
@@ -124,19 +124,21 @@ class Resumption:
         since_s = self._asked_for_s.pop(record.key, None)
         if since_s is None:
             return
-        search = Leftovers(self._sides, record, operation, identity, max_count)
+        search = Search(self._sides, record, operation, identity, max_count)
         for upload in await search.in_store():
             if _is_since(upload, since_s):
                 listed = await search.listed(upload.upload_id)
                 if listed is not None and not listed.parts and not listed.gone:
                     await search.abort(upload.upload_id)
 
-    async def _of_journal(self, search: Leftovers, known: KnownUploads) -> TakenUp | None:
+    async def _of_journal(self, search: Search, known: KnownUploads) -> TakenUp | None:
         assert self._before is not None or not known.uploads
         taken: TakenUp | None = None
+        # The newest first: the others have parts of older tries.
         for row, parts in reversed(known.uploads):
             found = None
             if row.size == search.identity.size and taken is None:
+                # Of another version each part is read and compared.
                 is_same = (row.mtime_ns, row.ctime_ns) == (search.identity.mtime_ns, search.identity.ctime_ns)
                 candidate = Candidate(row.upload_id, row.part_size, row.algorithm, row.checksum_type)
                 found = await search.ours(candidate, parts if is_same else {}, may_be_complete=is_same)
@@ -147,9 +149,7 @@ class Resumption:
                 await self._sides.offload(self._before.end_upload, row.upload_id)  # type: ignore[union-attr]
         return taken
 
-    async def _of_store(
-        self, search: Leftovers, known: KnownUploads, taken: TakenUp | None
-    ) -> TakenUp | None:
+    async def _of_store(self, search: Search, known: KnownUploads, taken: TakenUp | None) -> TakenUp | None:
         ours = {row.upload_id for row, _ in known.uploads}
         for upload in await search.in_store():
             if upload.upload_id in ours:
@@ -158,6 +158,7 @@ class Resumption:
             if listed is None or listed.gone:
                 continue
             since_s = known.creating_since_s
+            # Nobody else would have begun one of this key in that time, and sent nothing.
             if not listed.parts and since_s is not None and _is_since(upload, since_s):
                 await search.abort(upload.upload_id)
             elif listed.parts and taken is None:
