@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
-import select
 import signal
 import socket
 import ssl
@@ -20,6 +18,7 @@ import pytest
 import trustme
 
 from s3_upload.embedded import EmbeddedStore
+from tests.on_terminal import on_terminal
 from tests.platforms import needs_any_name
 from tests.store import complaints
 
@@ -173,25 +172,8 @@ def test_quiet(account: dict[str, str], src: Path) -> None:
 
 def test_a_terminal_gets_a_screen_that_is_gone_at_the_end(account: dict[str, str]) -> None:
     """The run ends when the screen has been seen."""
-    terminal, stderr = pty.openpty()
-    with subprocess.Popen(
-        [COMMAND, "-", "s3://bucket/progress"],
-        env=account | {"TERM": "xterm"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-    ) as process:
-        shown = ""
-        while "at 127.0.0.1:" not in shown:
-            assert select.select([terminal], [], [], TIMEOUT_S)[0]
-            shown += os.read(terminal, 1 << 16).decode()
-        stdout, _ = process.communicate("x", timeout=TIMEOUT_S)
-    while select.select([terminal], [], [], 0.0)[0]:
-        shown += os.read(terminal, 1 << 16).decode()
-    os.close(terminal)
-    os.close(stderr)
-    assert process.returncode == 0
+    words = [COMMAND, "-", "s3://bucket/progress"]
+    shown, stdout = on_terminal(words, account, until="at 127.0.0.1:", then=lambda: "x")
     assert "stdin → s3://bucket/progress at 127.0.0.1:" in shown
     assert shown.endswith("\x1b[A\x1b[K"), "the block is taken away, line by line"
     assert "\x1b[?25l" not in shown, "whoever is killed leaves a cursor"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,13 +18,14 @@ from s3_upload.observe.status import Comparing
 from tests.faults.model import S3Model
 from tests.faults.test_sync import THEN_S, put, sent, write
 from tests.faults.uploads import BUCKET
+from tests.on_terminal import TIMEOUT_S, on_terminal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import StartFaultServer
+    from tests.faults.actions import Request
     from tests.faults.server import FaultServer
 
+COMMAND = str(Path(sys.executable).with_name("s3-upload"))
 FILES = {"new": b"1", "larger": b"12", "smaller": b"", "newer": b"1", "same": b"1"}
 
 
@@ -72,6 +76,39 @@ def test_what_shows_the_run_is_told_how_far_the_comparison_is(
         monkeypatch.setattr(module, "Display", display)
     main([*words, "src", f"s3://{BUCKET}/p"])
     assert [each.watch.status().compared for each in shown] == [compared]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["sync", "--dryrun"], "(new)\n(dryrun) would upload 1 file, 1 B; 1 unchanged\n"),
+        (["verify", "--exclude", "new"], " s: 1 same\n"),
+    ],
+)
+def test_what_uploads_nothing_shows_on_a_terminal_how_far_it_has_compared(
+    fault_server: StartFaultServer, tmp_path: Path, words: list[str], said: str
+) -> None:
+    """The store answers when the screen has been seen."""
+    seen = threading.Event()
+
+    def answer_then(request: Request) -> None:
+        seen.wait(TIMEOUT_S)
+
+    model = S3Model()
+    for name in ("new", "same"):
+        write(tmp_path / "src" / name, b"1")
+    put(model, "p/same", b"1")
+    store = ["--endpoint-url", fault_server(answer_then, model=model).url, "--no-sign-request"]
+    command = [COMMAND, *words, str(tmp_path / "src"), f"s3://{BUCKET}/p", *store]
+
+    def go_on() -> str:
+        seen.set()
+        return ""
+
+    shown, stdout = on_terminal(command, os.environ, until="0 compared", then=go_on)
+    assert f" → s3://{BUCKET}/p at 127.0.0.1:" in shown
+    assert shown.endswith("\x1b[A\x1b[K"), "the block is taken away"
+    assert stdout.endswith(said)
 
 
 @pytest.mark.parametrize("flags", [["--size-only"], ["--compare", "size"]])

@@ -11,7 +11,8 @@ from collections import deque
 
 from s3_upload.bucket.asking import Asker, Unanswered, answer_to
 from s3_upload.bucket.compare import DIFFERS, NEW, SAME, Local
-from s3_upload.bucket.proof import Unproven, pieces_of_local
+from s3_upload.bucket.local_bytes import LocalBytes
+from s3_upload.bucket.proof import Unproven
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.operations import GET_OBJECT, Operation
 from s3_upload.s3.operations.list_objects_v2 import ListedObject
@@ -25,14 +26,21 @@ AHEAD = 4
 
 
 class Downloader:
-    """Reads back what is in one bucket. `fields`: what requests have to say (who pays, the key of SSE-C)."""
+    """Reads back what is in one bucket. `local_bytes` reads what is here. `fields`: what requests have to say
+    (who pays, the key of SSE-C)."""
 
     def __init__(
-        self, asker: Asker, bucket: str, threads: DaemonThreads, fields: RequestFields = NO_FIELDS
+        self,
+        asker: Asker,
+        bucket: str,
+        threads: DaemonThreads,
+        local_bytes: LocalBytes,
+        fields: RequestFields = NO_FIELDS,
     ) -> None:
         self._asker = asker
         self._bucket = bucket
         self._threads = threads
+        self._local_bytes = local_bytes
         self._fields = fields
         self._room = asyncio.Semaphore(OBJECTS)
 
@@ -44,7 +52,7 @@ class Downloader:
         """
         assert local.size is not None
         async with self._room:
-            ours = iter(pieces_of_local(local))
+            ours = self._local_bytes.pieces(local)
             offsets = deque(range(0, local.size, SUM_BYTES))
             coming: deque[asyncio.Task[bytes]] = deque()
             try:

@@ -19,13 +19,13 @@ from typing import NamedTuple
 from s3_upload.bucket.asking import Asker, Unanswered, answer_to
 from s3_upload.bucket.compare import DIFFERS, NEW, SAME, Local
 from s3_upload.bucket.etags import Sums, checksum_of, etag_of, part_sizes, parts_in
+from s3_upload.bucket.local_bytes import LocalBytes
 from s3_upload.errors import ConfigError
 from s3_upload.http import Buffer, Response
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.checksum import ALGORITHMS, COMPOSITE, MD5, check_algorithm, header_of, running
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
 from s3_upload.s3.operations.list_objects_v2 import ListedObject
-from s3_upload.sources.files import SUM_BYTES, pieces_of
 from s3_upload.threads import DaemonThreads
 
 _SSE = "x-amz-server-side-encryption"
@@ -73,14 +73,15 @@ def etag_is_md5(headers: Mapping[str, str]) -> bool:
 
 
 class Prover:
-    """Decides for one bucket. `ours`: the size of our own parts. `fields`: what requests have to say (who
-    pays, the key of SSE-C)."""
+    """Decides for one bucket. `local_bytes` reads. `ours`: the size of our own parts. `fields`: what requests
+    have to say (who pays, the key of SSE-C)."""
 
     def __init__(
         self,
         asker: Asker,
         bucket: str,
         threads: DaemonThreads,
+        local_bytes: LocalBytes,
         *,
         ours: int = 0,
         fields: RequestFields = NO_FIELDS,
@@ -88,6 +89,7 @@ class Prover:
         self._asker = asker
         self._bucket = bucket
         self._threads = threads
+        self._local_bytes = local_bytes
         self._ours = ours
         self._fields = fields
 
@@ -123,15 +125,19 @@ class Prover:
 
     async def _etags(self, local: Local, sizes: Sequence[int]) -> list[str]:
         """Those that the source would have, in parts of one of these sizes."""
-        return [etag_of(*one) for one in await self._threads.call(partial(_digests, local, sizes, MD5))]
+        return [etag_of(*one) for one in await self._digests(local, sizes, MD5)]
 
     async def _agrees(self, local: Local, kept: Kept) -> bool:
         assert local.size is not None
         sizes = part_sizes(local.size, kept.parts, self._ours) if kept.parts else []
         if kept.parts and not sizes:
             return False
-        digests = await self._threads.call(partial(_digests, local, sizes, kept.algorithm))
-        return kept.value in [checksum_of(*one) for one in digests]
+        return kept.value in [checksum_of(*one) for one in await self._digests(local, sizes, kept.algorithm)]
+
+    def _digests(
+        self, local: Local, sizes: Sequence[int], algorithm: str
+    ) -> Awaitable[list[tuple[bytes, int]]]:
+        return self._threads.call(partial(_digests, self._local_bytes.pieces(local), sizes, algorithm))
 
     async def _part_size(self, found: ListedObject, count: int) -> int:
         """In bytes, as HeadObject of part 1 tells it; 0 where the store does not."""
@@ -157,22 +163,10 @@ async def head_of(
         raise Unproven(f"the listing does not tell, and HeadObject was {answered}") from unanswered
 
 
-def pieces_of_local(local: Local) -> Iterator[Buffer]:
-    """The bytes of a source, SUM_BYTES at a time, in a thread that may wait. Raises `SourceError`."""
-    source = local.source
-    assert local.size is not None
-    if source.body is None:
-        yield from pieces_of(source.path, local.size)
-        return
-    body = memoryview(source.body)
-    for start in range(0, len(body), SUM_BYTES):
-        yield body[start : start + SUM_BYTES]
-
-
-def _digests(local: Local, sizes: Sequence[int], algorithm: str) -> list[tuple[bytes, int]]:
+def _digests(pieces: Iterator[Buffer], sizes: Sequence[int], algorithm: str) -> list[tuple[bytes, int]]:
     """See `Sums`. Raises `SourceError`."""
     sums = Sums(sizes, partial(running, algorithm))
-    for piece in pieces_of_local(local):
+    for piece in pieces:
         sums.add(piece)
     return sums.digests()
 

@@ -10,17 +10,17 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 import msgspec
 
 from s3_upload.bucket.asking import Asker, Patience
-from s3_upload.bucket.compare import CANNOT_BE_READ, CompareBy, Local
+from s3_upload.bucket.compare import CANNOT_BE_READ, CompareBy
 from s3_upload.bucket.comparison import Compared, Comparison
 from s3_upload.bucket.download import Downloader
 from s3_upload.bucket.kept_times import KeptTimes
 from s3_upload.bucket.listing import Lister, refuse_unordered
+from s3_upload.bucket.local_bytes import LocalBytes
 from s3_upload.bucket.looking import Looked, Looking
 from s3_upload.bucket.proof import Judge, Prover
 from s3_upload.config import UploadConfig
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import NO_FIELDS, RequestFields
-from s3_upload.s3.operations.list_objects_v2 import ListedObject
 from s3_upload.sources.mapping import Destination
 from s3_upload.sources.source import ObjectSource
 from s3_upload.threads import DaemonThreads
@@ -42,10 +42,10 @@ def asking_fields(fields: RequestFields | None) -> RequestFields:
 
 
 class _SoFar(msgspec.Struct):
-    """Sources that are compared, and bytes of those whose checksums were, or which were read back."""
+    """Sources that are compared, and what has read of them for it."""
 
     count: int = 0
-    judged_bytes: int = 0
+    local_bytes: LocalBytes = msgspec.field(default_factory=LocalBytes)
 
 
 class Sync:
@@ -82,8 +82,8 @@ class Sync:
         """How many could only be compared by size and time, by why that is so."""
 
     def so_far(self) -> tuple[int, int]:
-        """Sources that are compared, and bytes of those whose checksums were, or which were read back."""
-        return self._so_far.count, self._so_far.judged_bytes
+        """Sources that are compared, and bytes that were read of sources for it."""
+        return self._so_far.count, self._so_far.local_bytes.read_bytes
 
     @property
     def keeps_times(self) -> bool:
@@ -109,7 +109,7 @@ class Sync:
                 Lister(asker, bucket, self._fields),
                 prefix,
                 self._by,
-                self._counting(self._judge(asker, hashes)),
+                self._judge(asker, hashes),
                 after=after,
                 whole=self._whole,
             ).run()
@@ -127,22 +127,12 @@ class Sync:
     def _judge(self, asker: Asker, threads: DaemonThreads) -> Judge:
         bucket = self._destination.bucket
         if self.downloads:
-            return Downloader(asker, bucket, threads, self._fields).reason
-        prover = Prover(asker, bucket, threads, ours=self._config.part_size, fields=self._fields)
+            return Downloader(asker, bucket, threads, self._so_far.local_bytes, self._fields).reason
+        ours = self._config.part_size
+        prover = Prover(asker, bucket, threads, self._so_far.local_bytes, ours=ours, fields=self._fields)
         if self.keeps_times:
             return KeptTimes(asker, bucket, prover.reason, self._fields).reason
         return prover.reason
-
-    def _counting(self, judge: Judge) -> Judge:
-        if self.keeps_times:  # which are asked for, and nothing is read
-            return judge
-
-        async def counted(local: Local, found: ListedObject) -> str:
-            reason = await judge(local, found)
-            self._so_far.judged_bytes += local.size or 0
-            return reason
-
-        return counted
 
     async def changed(self, client: Client, files: Files) -> AsyncGenerator[ObjectSource, None]:
         """The sources that are to be uploaded."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from s3_upload.blocking import loop_factory
 from s3_upload.bucket.sync import Sync, asking_fields
 from s3_upload.cli.dryrun import Counts, tell, tell_counts
-from s3_upload.cli.output import UsageError, note
-from s3_upload.cli.store import open_store
+from s3_upload.cli.output import UsageError, note, room
+from s3_upload.cli.watching import run_shown
 from s3_upload.sources.preserving import MTIME
 from s3_upload.text import printable
 
@@ -19,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from s3_upload.cli.compare_options import CompareOptions
+    from s3_upload.cli.display import Display
     from s3_upload.cli.options import UploadOptions
+    from s3_upload.clients.s3 import S3Client
     from s3_upload.sources.mapping import Destination
     from s3_upload.sources.source import ObjectSource
 
@@ -36,27 +36,31 @@ def sync_with(destination: Destination, how: CompareOptions, options: UploadOpti
 
 
 def dry_run(
-    bucket: str, passes: Iterable[Iterator[ObjectSource]], options: UploadOptions, sync: Sync, nothing: str
+    bucket: str,
+    passes: Iterable[Iterator[ObjectSource]],
+    options: UploadOptions,
+    sync: Sync,
+    nothing: str,
+    *,
+    display: Display,
 ) -> int:
-    """Says what would be uploaded, and why; asks the store what it has, and sends nothing. Returns the exit
-    code that the run would have for what is known of its sources."""
+    """Says what would be uploaded, and why; asks the store what it has, and sends nothing. `display` shows
+    how far it is. Returns the exit code that the run would have for what is known of its sources."""
     output, counts = options.output, Counts(removes=options.sources.remove_source)
     sources = itertools.chain.from_iterable(passes)
 
-    async def compare() -> None:
-        async with connect() as client, aclosing(sync.compared(client, sources)) as found:
+    async def compare(client: S3Client) -> None:
+        async with aclosing(sync.compared(client, sources)) as found:
             async for compared in found:
                 for source in compared.aside:
                     tell(bucket, source, counts, output)
                 for decision in compared.decisions:
                     if decision.reason:
                         tell(bucket, decision.local.source, counts, output, decision.reason)
+                if (waiting := room()) is not None:
+                    await waiting
 
-    with (
-        open_store(options.store, bucket) as connect,
-        asyncio.Runner(loop_factory=loop_factory()) as runner,
-    ):
-        runner.run(compare())
+    run_shown(options.store, bucket, display, compare)
     counts.unchanged, counts.notes = sync.unchanged, sync.notes()
     code = tell_counts(bucket, counts, output, nothing)
     if not (output.json or output.quiet or output.only_show_errors):

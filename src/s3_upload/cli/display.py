@@ -62,8 +62,8 @@ class Display:
     """Shows a run: `watch` hears its events.
 
     `sources`, as they were named, go to `destination`; `walk`: these once more, None where nobody can know
-    them; `times`: how often each is uploaded; `bandwidth`: the cap, as it was given; `compared`: objects and
-    bytes that are compared so far.
+    them; `times`: how often each is uploaded; `bandwidth`: the cap, as it was given; `compared`: objects
+    that are compared so far, and bytes read for it.
     """
 
     def __init__(

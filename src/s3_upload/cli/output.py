@@ -202,6 +202,21 @@ def in_background() -> Iterator[None]:
             outlet.close()
 
 
+@contextmanager
+def written_in_background() -> Iterator[None]:
+    """`in_background`, and at its end all is written; of what is interrupted, as far as LAST_WORDS_S reach.
+
+    Raises `StdoutError`."""
+    with in_background():
+        try:
+            yield
+        except BaseException as error:
+            with suppress(StdoutError):  # this one is worse
+                flush(None if isinstance(error, Exception) else LAST_WORDS_S)
+            raise
+        flush()
+
+
 class _Screen:
     """The block at the bottom of the terminal that stderr is. `painter`: None where there is none."""
 

@@ -13,7 +13,7 @@ import asyncio
 import gc
 import signal
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -39,20 +39,20 @@ from s3_upload.cli.output import (
 from s3_upload.cli.page_file import PageFile, written_at_the_end
 from s3_upload.cli.render import JsonLines, Text, counted
 from s3_upload.cli.store import open_store
+from s3_upload.cli.watching import watching
 from s3_upload.descriptors import limit, raise_limit
 from s3_upload.errors import RunError, attach_summary, summary_of
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from s3_upload.bucket.sync import Sync
     from s3_upload.cli.failed_to import FailedTo
     from s3_upload.cli.options import UploadOptions
     from s3_upload.clients.s3 import S3Client
     from s3_upload.observe.changes import Changes
-    from s3_upload.observe.events import Listening
     from s3_upload.observe.journal import Journal
     from s3_upload.removing import Remover
     from s3_upload.report import Counts, UploadReport, UploadSummary
@@ -109,7 +109,9 @@ def run(job: Job) -> int:
         if job.sync is not None and not job.rendering.nothing:
             from s3_upload.cli.comparing import dry_run as compare
 
-            return compare(job.bucket, job.passes, job.options, job.sync, job.rendering.nothing)
+            return compare(
+                job.bucket, job.passes, job.options, job.sync, job.rendering.nothing, display=job.display
+            )
         removes = job.options.sources.remove_source
         return dry_run(job.bucket, job.passes, job.options.output, job.rendering.nothing, removes=removes)
     began_s = time.monotonic()
@@ -337,21 +339,6 @@ def notice_of(job: Job) -> Callable[[str], None] | None:
     if output.quiet or output.only_show_errors:
         return None
     return lambda line: note(printable(f"s3-upload: {line}"))
-
-
-@asynccontextmanager
-async def watching(display: Display, endpoint: str) -> AsyncIterator[Listening | None]:
-    """Within, the display shows how a run stands whose events go where this says."""
-    if display.kind == "none":
-        yield None
-        return
-    display.found(endpoint)
-    task = asyncio.create_task(display.watch.run())
-    try:
-        yield display.watch.listening
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def share_one_heap() -> None:

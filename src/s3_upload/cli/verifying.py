@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3_upload.blocking import loop_factory
 from s3_upload.bucket.sync import Sync, asking_fields
 from s3_upload.bucket.verify import DIFFERENT, ONLY_HERE, ONLY_THERE, SAME, UNREADABLE, Verified, verified
 from s3_upload.cli.output import (
@@ -19,10 +17,10 @@ from s3_upload.cli.output import (
     emit_json,
     note,
     require_stdout,
+    room,
 )
 from s3_upload.cli.render import json_line
-from s3_upload.cli.session import watching
-from s3_upload.cli.store import open_store
+from s3_upload.cli.watching import run_shown
 from s3_upload.errors import S3UploadError
 from s3_upload.sources.source import utf8_of
 from s3_upload.text import printable
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from s3_upload.cli.compare_options import VerifyOptions
     from s3_upload.cli.display import Display
     from s3_upload.cli.options import OutputOptions, UploadOptions
+    from s3_upload.clients.s3 import S3Client
     from s3_upload.sources.mapping import Destination
     from s3_upload.sources.source import ObjectSource
 
@@ -105,22 +104,15 @@ def verify(
     with opened(how.combined) as combined:
         telling = Telling(destination.bucket, options.output, combined)
 
-        async def compare() -> None:
-            async with (
-                connect() as client,
-                watching(display, client.endpoint),
-                aclosing(verified(sync, client, sources, would_take)) as found,
-            ):
+        async def compare(client: S3Client) -> None:
+            async with aclosing(verified(sync, client, sources, would_take)) as found:
                 async for one in found:
                     if not (how.one_way and one.mark == ONLY_THERE):
                         telling.tell(one)
+                    if (waiting := room()) is not None:
+                        await waiting
 
-        with (
-            open_store(options.store, destination.bucket) as connect,
-            display.on(),
-            asyncio.Runner(loop_factory=loop_factory()) as runner,
-        ):
-            runner.run(compare())
+        run_shown(options.store, destination.bucket, display, compare)
     return telling.end(sync, time.monotonic() - began_s)
 
 

@@ -64,7 +64,8 @@ class Total(msgspec.Struct, frozen=True):
 
 
 class Comparing(msgspec.Struct, frozen=True):
-    """How far sources are compared with a bucket: `objects`, and `bytes` of those whose checksums were."""
+    """How far sources are compared with a bucket: `objects`, and `bytes` that were read of
+    sources for it."""
 
     objects: int = 0
     bytes: int = 0

@@ -27,8 +27,8 @@ between two looks."""
 
 class Watch:
     """See the module's text. `lookahead`: what counts what there is, from `count_after_s` on; None where
-    nobody can know it.  `compared`: objects and bytes that are compared so far.  `began_s`: when the run did,
-    on `clock`; now if it is not said."""
+    nobody can know it.  `compared`: objects that are compared so far, and bytes read for it.  `began_s`: when
+    the run did, on `clock`; now if it is not said."""
 
     def __init__(
         self,

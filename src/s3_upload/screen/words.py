@@ -98,12 +98,12 @@ def files_phrase(status: Status) -> str:
 
 
 def compared_phrase(status: Status) -> str:
-    """ "1,240 compared", "1,240 compared, 5.20 GB by checksum"; "" where nothing is."""
+    """ "1,240 compared", "1,240 compared, 5.20 GB read"; "" where nothing is."""
     compared = status.compared
     if compared is None:
         return ""
-    by_checksum = f", {size(compared.bytes)} by checksum" if compared.bytes else ""
-    return f"{compared.objects:,} compared{by_checksum}"
+    read = f", {size(compared.bytes)} read" if compared.bytes else ""
+    return f"{compared.objects:,} compared{read}"
 
 
 def bytes_phrase(status: Status) -> str:

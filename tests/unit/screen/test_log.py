@@ -46,5 +46,5 @@ def test_a_line_has_no_room_for_what_is_not_known() -> None:
 
 def test_a_line_says_how_far_a_comparison_is() -> None:
     compared = Comparing(objects=12_400, bytes=5_200 * MB)
-    assert log_line(status(compared=compared)) == "0:10  0 B  12,400 compared, 5.20 GB by checksum  0 B/s"
+    assert log_line(status(compared=compared)) == "0:10  0 B  12,400 compared, 5.20 GB read  0 B/s"
     assert "  1 compared  " in log_line(status(compared=Comparing(objects=1)))
