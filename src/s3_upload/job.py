@@ -26,7 +26,7 @@ from s3_upload.moved import removes_what_is_done
 from s3_upload.observe.events import Events, Listener, Listening
 from s3_upload.observe.journal import Journal, journal_of, left_of
 from s3_upload.pace import Pace
-from s3_upload.removing import Remover, looked_at
+from s3_upload.removing import Remover, looked_at, refuse_overlap
 from s3_upload.report import UploadReport, UploadSummary
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.credentials import Credentials
@@ -357,7 +357,11 @@ def _listed(files_from: ListOfFiles | None, manifest: Path | None) -> Listed | N
 def _remover(taken: Taken, sources: object, config: UploadConfig) -> Remover | None:
     remove_source = taken.get("remove_source", False)
     must_be("remove_source", remove_source, bool, "True or False")
-    return Remover(_given_paths(sources), config.source_check) if remove_source else None
+    if not remove_source:
+        return None
+    paths = _given_paths(sources)
+    refuse_overlap(paths)
+    return Remover(paths, config.source_check)
 
 
 def _journal(taken: Taken, *, compares: bool) -> Journal | None:

@@ -7,7 +7,8 @@ Rules:
 * Never a file that changed meanwhile.  Each is looked at before it is read, and compared when it is uploaded,
   as readers compare versions (`sources/version.py`).
 * A link stays, and so does what was found behind one: neither is the file that the source names.
-* Of a file that is under way to several keys, the last to end removes it, if all are there.
+* Of a file that is under way to several keys, the last to end removes it, if all are there; a path in two
+  spellings is one file.  Sources that lie in one another are refused: what is removed cannot go again.
 * Directories stay.
 * What stays is told in a note; nothing is tried twice.
 * What an earlier run uploaded is removed when the store has proved once more to have it (`moved.py`).
@@ -16,14 +17,15 @@ Rules:
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from inspect import isawaitable
 from typing import Any
 
 import msgspec
 
-from s3_upload.errors import SourceError
+from s3_upload.errors import ConfigError, SourceError
 from s3_upload.report import SUCCESS, UploadReport
 from s3_upload.sources.preserving import FieldsOf, Files, preserving
 from s3_upload.sources.source import ObjectSource
@@ -43,13 +45,64 @@ def looked_at(files: Files, preserves_beside: FieldsOf | None, remover: Remover 
     return files if remover is None else remover.noting(files)
 
 
+def refuse_overlap(paths: Sequence[str]) -> None:
+    """Raises `ConfigError` where one of the sources is another, or lies in it."""
+    last_real = last = ""
+    for real, path in sorted((os.path.join(os.path.realpath(path), ""), path) for path in paths):  # noqa: PTH118
+        if last_real and real.startswith(last_real):
+            how = "is the same as" if real == last_real else "lies in"
+            raise ConfigError(
+                f"{path}: {how} {last}, which is a source too, and what is removed cannot be uploaded again: "
+                "leave one out"
+            )
+        last_real, last = real, path
+
+
 class _Found(msgspec.Struct):
-    """A file that was found: what it was first, how many of its uploads have not ended, and whether all that
-    have are proved."""
+    """A file that was found: what it was first, its name and all spellings of its path, how many of its
+    uploads have not ended, and whether all that have are proved."""
 
     identity: Identity
+    name: str
+    paths: list[str] = []
     uploads: int = 0
     is_there: bool = True
+
+
+class _Files:
+    """Those that were found and have not ended.  Noted in one thread, ended in another."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, _Found] = {}
+        self._by_name: dict[str, _Found] = {}  # the directory's without links, so each file is there once
+        self._directory = lru_cache(256)(os.path.realpath)
+        self._lock = threading.Lock()
+
+    def note(self, path: str, identity: Identity) -> None:
+        """It is to be uploaded, once more if it is there already. May block."""
+        directory, name = os.path.split(path)
+        real = os.path.join(self._directory(directory), name)  # noqa: PTH118 - quicker
+        with self._lock:
+            found = self._by_path.get(path)
+            if found is None:
+                found = self._by_path[path] = self._by_name.setdefault(real, _Found(identity, real))
+                found.paths.append(path)
+            found.uploads += 1
+
+    def ended(self, path: str, *, is_there: bool) -> _Found | None:
+        """What was noted of a file that is to be removed now."""
+        with self._lock:
+            found = self._by_path.get(path)
+            if found is None:
+                return None
+            found.uploads -= 1
+            found.is_there = found.is_there and is_there
+            if found.uploads:
+                return None
+            del self._by_name[found.name]
+            for each in found.paths:
+                del self._by_path[each]
+        return found if found.is_there else None
 
 
 class Remover:
@@ -63,7 +116,7 @@ class Remover:
         """Those of them that changed, or could not be removed."""
         self._roots = [root.rstrip(os.sep) + os.sep for root in roots]
         self._versions = Versions(check)
-        self._found: dict[str, _Found] = {}
+        self._found = _Files()
         self._told: list[str] = []
         self._threads = DaemonThreads(1, "s3-upload-remove")
 
@@ -79,16 +132,16 @@ class Remover:
             source = report.object
             if source is None:
                 return returned
-            found = self._ended(source.path, is_there=report.outcome == SUCCESS and report.etag != "")
-            return returned if found is None else self._after(returned, source.path, found, report.bytes)
+            found = self._found.ended(source.path, is_there=report.outcome == SUCCESS and report.etag != "")
+            return returned if found is None else self._after(returned, found, report.bytes)
 
         return both
 
     async def uploaded_before(self, source: ObjectSource, size: int) -> None:
         """An earlier run has uploaded it, which is proved, with so many bytes."""
-        found = self._ended(source.path, is_there=True)
+        found = self._found.ended(source.path, is_there=True)
         if found is not None:
-            await self._after(None, source.path, found, size)
+            await self._after(None, found, size)
 
     def notes(self) -> list[str]:
         """What is to be known at the end."""
@@ -119,26 +172,14 @@ class Remover:
             identity = self._versions.identity(os.stat(source.path))  # noqa: PTH116 - quicker
         except (OSError, ValueError):  # its report will tell
             return
-        self._found.setdefault(source.path, _Found(identity)).uploads += 1
+        self._found.note(source.path, identity)
 
     # --- after ----------------------------------------------------------------------------------------
 
-    def _ended(self, path: str, *, is_there: bool) -> Identity | None:
-        """What was noted of a file that is to be removed now."""
-        found = self._found.get(path)
-        if found is None:
-            return None
-        found.uploads -= 1
-        found.is_there = found.is_there and is_there
-        if found.uploads:
-            return None
-        del self._found[path]
-        return found.identity if found.is_there else None
-
-    async def _after(self, returned: Any, path: str, found: Identity, sent_bytes: int) -> None:
+    async def _after(self, returned: Any, found: _Found, sent_bytes: int) -> None:
         if isawaitable(returned):
             await returned
-        why, is_failure = await self._threads.call(partial(self._remove, path, found, sent_bytes))
+        why, is_failure = await self._threads.call(partial(self._remove, found, sent_bytes))
         if not why:
             self.removed += 1
             return
@@ -147,14 +188,17 @@ class Remover:
         if len(self._told) < MAX_TOLD:
             self._told.append(f"stays, though it is uploaded: {why}")
 
-    def _remove(self, path: str, found: Identity, sent_bytes: int) -> tuple[str, bool]:
+    def _remove(self, found: _Found, sent_bytes: int) -> tuple[str, bool]:
         """Why it stays ("": it is gone), and whether that is a failure."""
+        path = found.paths[0]
         try:
-            if self._is_behind_a_link(path):
+            real = next((each for each in found.paths if not self._is_behind_a_link(each)), None)
+            if real is None:
                 return f"{path}: is a link, or lies behind one", False
-            if sent_bytes != found.size:
+            path = real
+            if sent_bytes != found.identity.size:
                 return f"{path}: changed before it was read", True
-            self._versions.verify(path, found, os.stat(path), partial(os.stat, path))  # noqa: PTH116
+            self._versions.verify(path, found.identity, os.stat(path), partial(os.stat, path))  # noqa: PTH116
             os.unlink(path)  # noqa: PTH108
         except SourceError as error:
             return str(error).replace("source changed while it was read", "changed meanwhile"), True

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from s3_upload import ObjectSource, UploadReport
-from s3_upload.removing import MAX_TOLD, Remover
+from s3_upload import ConfigError, ObjectSource, UploadReport
+from s3_upload.removing import MAX_TOLD, Remover, refuse_overlap
 from s3_upload.report import SKIPPED, SUCCESS
 
 REMOVED_NONE = "removed 0 files here"
@@ -160,6 +160,69 @@ def test_of_a_file_under_several_keys_the_last_that_ends_removes_it() -> None:
         return there
 
     assert asyncio.run(tell()) == [True, False]
+
+
+@pytest.mark.parametrize("other", ["./src/a", "src/d/../a", "src//a", "link/a", "{src}/a"])
+def test_a_path_in_two_spellings_is_one_file_that_the_last_to_end_removes(src: Path, other: str) -> None:
+    Path("link").symlink_to("src")
+    paths = ["src/a", other.format(src=src)]
+    remover = Remover(["src", "link"])
+    first, second = noted(remover, [ObjectSource.file(path, path) for path in paths])
+
+    async def tell() -> None:
+        progress = remover.beside(None)
+        assert progress(report(second)) is None
+        assert is_there("src/a")
+        await progress(report(first))
+
+    asyncio.run(tell())
+    assert not is_there("src/a")
+    assert remover.notes() == ["removed 1 file here"]
+
+
+def test_where_an_upload_by_another_spelling_failed_it_stays() -> None:
+    remover = Remover(["src"])
+    first, second = noted(remover, [ObjectSource.file(path, path) for path in ("src/a", "./src/a")])
+
+    async def tell() -> None:
+        progress = remover.beside(None)
+        assert progress(report(second, outcome="timeout")) is None
+        assert progress(report(first)) is None
+
+    asyncio.run(tell())
+    assert is_there("src/a")
+    assert remover.notes() == [REMOVED_NONE]
+
+
+@pytest.mark.parametrize("paths", [("src/d/c", "src/l/c"), ("src/l/c", "src/d/c")])
+def test_what_a_link_leads_to_in_the_same_tree_is_removed_by_its_own_path(paths: tuple[str, str]) -> None:
+    Path("src/l").symlink_to("d")
+    remover = uploaded(*paths)
+    assert (remover.removed, remover.stays) == (1, 0)
+    assert not is_there("src/d/c")
+    assert Path("src/l").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        (["src", "./src/a"], "./src/a: lies in src, "),
+        (["src/d/c", "src/b", "src/d"], "src/d/c: lies in src/d, "),
+        (["src/a", "src/../src/a"], "src/a: is the same as src/../src/a, "),
+        (["src", "src/."], "src/.: is the same as src, "),
+        (["link", "src"], "src: is the same as link, "),
+        (["/", "src"], "src: lies in /, "),
+    ],
+)
+def test_sources_that_lie_in_one_another_are_refused(paths: list[str], said: str) -> None:
+    Path("link").symlink_to("src")
+    with pytest.raises(ConfigError) as caught:
+        refuse_overlap(paths)
+    assert str(caught.value).startswith(said)
+
+
+def test_sources_beside_one_another_are_taken() -> None:
+    refuse_overlap(["src", "src.d", "src-d", "other/src", "src2", "-"])
 
 
 def test_where_one_of_its_keys_failed_it_stays() -> None:

@@ -95,7 +95,9 @@ COMMANDS: list[tuple[str, str]] = [
     ("file:///x s3://bkt", "file:///x: no such file or directory: give the path itself: /x"),
     ("link s3://bkt", "link: the link leads to nothing: mend it (gone/x is missing)"),
     ("photos link s3://bkt", "link: the link leads to nothing: mend it (gone/x is missing)"),
-    ("one.txt ./one.txt s3://bkt", "./one.txt: would overwrite one.txt: both would become the key one.txt"),
+    ("one.txt ./one.txt s3://bkt", "./one.txt: is the same file as one.txt: leave one out"),
+    ("photos ./photos/. s3://bkt --remove-source", "photos: is the same as ./photos/., which is a source too,"
+     " and what is removed cannot be uploaded again: leave one out"),
     ("- s3://bkt/x/", "s3://bkt/x/: stdin has no name: give the whole key, as in s3://bkt/x/NAME"),
     ("- photos s3://bkt/x", "-: stdin goes alone (./- is a file of that name)"),
     # flags

@@ -125,11 +125,12 @@ def found(walk: Callable[[], Iterator[ObjectSource]]) -> tuple[Iterator[ObjectSo
 
 
 def remover(options: UploadOptions, paths: Sequence[str]) -> Remover | None:
-    if not options.sources.remove_source or options.output.dryrun:
+    if not options.sources.remove_source:
         return None
-    from s3_upload.removing import Remover
+    from s3_upload.removing import Remover, refuse_overlap
 
-    return Remover(paths, options.tuning.source_check)
+    refuse_overlap(paths)
+    return None if options.output.dryrun else Remover(paths, options.tuning.source_check)
 
 
 def rendering(

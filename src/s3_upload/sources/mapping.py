@@ -339,6 +339,8 @@ def _refuse_same_keys(lanes: Sequence[_Lane], base: str) -> None:
         if source.problem is not None or source.skip_reason:
             continue
         if last is not None and source.key == last.key:
+            if _is_same(source.path, last.path):
+                raise ConfigError(f"{source.path}: is the same file as {last.path}: leave one out")
             raise ConfigError(
                 f"{source.path}: would overwrite {last.path}: both would become the key {source.key}"
             )
@@ -357,6 +359,14 @@ def _in_key_order(lanes: Sequence[_Lane], base: str, linked: Linked | None = Non
     named = (_merged([lane.sources(linked) for lane in by_root[root]]) for root in sorted(by_root))
     walks = [itertools.chain.from_iterable(named)] if by_root else []
     return _merged([*walks, *(lane.sources(linked) for lane in around)])
+
+
+def _is_same(path: str, other: str) -> bool:
+    """Whether both lead to one file."""
+    try:
+        return os.path.samefile(path, other)  # noqa: PTH121 - a Path drops what tells spellings apart
+    except (OSError, ValueError):
+        return False
 
 
 def _refuse_same_roots(lanes: Sequence[_Lane], name: str) -> None:
