@@ -7,6 +7,7 @@ import shlex
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,7 @@ def test_the_profile_on_the_line_names_the_account(tmp_path: Path, store: Store,
 def test_all_flags_of_the_store_count() -> None:
     line = "s3-upload --profile=me 'a b' --region eu-west-1 --no-verify-ssl --json s3://b --ca-bundle 'x y"
     expected = StoreOptions(profile="me", region="eu-west-1", no_verify_ssl=True, ca_bundle="x y")
-    assert store_options(line) == expected
+    assert asdict(store_options(line)) == asdict(expected)
 
 
 @pytest.mark.parametrize(
