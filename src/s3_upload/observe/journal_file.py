@@ -25,7 +25,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -215,11 +215,17 @@ class JournalFile:
         objects: Sequence[Row],
         uploads: Sequence[UploadRow] = (),
         parts: Sequence[PartRow] = (),
-        ended: Iterable[str] = (),
+        ended: Collection[str] = (),
     ) -> None:
         """Adds rows, in one transaction. `ended`: keys of objects that are complete, so that their uploads
         are no more."""
         log = _encode(objects) if objects else b""
+        # Nearly always.  Each statement more has the threads change places: 11,500 times, not 2,900,
+        # in 20,000 objects (perf stat -e context-switches).
+        if log and not (uploads or parts or ended):
+            with self._lock:
+                self._connection.execute("INSERT INTO log (objects) VALUES (?)", (log,))
+            return
         with self._writing() as connection:
             if log:
                 connection.execute("INSERT INTO log (objects) VALUES (?)", (log,))
