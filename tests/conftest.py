@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 import trustme
 
-from s3_upload.cli import session
+from s3_upload.cli import allocator, session
 from s3_upload.embedded import EmbeddedStore
 from tests.faults.server import FaultServer
 from tests.store import Store, running_store
@@ -32,7 +32,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("no deadline")
 
-session.share_one_heap()  # as the command does: what threads leave in heaps of their own adds up to gigabytes
+# As the command does: what threads leave in heaps of their own adds up to gigabytes.
+allocator.share_one_heap()
 
 
 def pytest_collection_finish() -> None:

@@ -1,7 +1,8 @@
 """How the classes of the flags are made: as dataclasses that are neither compared nor shown.
 
-Python compiles the methods for that, and for being frozen, when the class is made, which took 5 % of a small
-upload.  Type checkers see usual dataclasses, and that nobody writes their fields.
+Python compiles the methods for that, and for being frozen, when the class is made: at each start of the
+command, which shows where an upload is small.  Type checkers see usual dataclasses, and that nobody writes
+their fields.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3_upload.blocking import loop_factory
-from s3_upload.cli.allocator import WORTH_IT_AFTER_S, keep_freed_memory
+from s3_upload.cli.allocator import keep_freed_memory, share_one_heap
 from s3_upload.cli.display import Display
 from s3_upload.cli.output import (
     EXIT_FILES_FAILED,
@@ -59,8 +59,6 @@ if TYPE_CHECKING:
     from s3_upload.sources.preserving import Files
     from s3_upload.sources.source import ObjectSource
 
-M_ARENA_MAX = -8
-"""glibc, malloc.h."""
 LONG_S = 5.0
 """A shorter run, in which nothing failed, speaks for itself."""
 SAY_SO_S = 0.3
@@ -223,6 +221,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
 
     config, guess = job.options.config(), job.options.objects.default_request()
     share_one_heap()
+    keep_freed_memory()
     collect_rarely()
     raise_limit()
     _refuse_too_few_files()
@@ -235,7 +234,6 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
 
     async def upload() -> None:
         _stop_on_signals(config.grace_s)
-        asyncio.get_running_loop().call_later(WORTH_IT_AFTER_S, keep_freed_memory)
         async with connect() as client:
             journal = job.journal(client.endpoint, job.notes.append)
             job.display.shows_what_is_left_by(journal)
@@ -339,16 +337,6 @@ def notice_of(job: Job) -> Callable[[str], None] | None:
     if output.quiet or output.only_show_errors:
         return None
     return lambda line: note(printable(f"s3-upload: {line}"))
-
-
-def share_one_heap() -> None:
-    """With glibc each thread has a heap of its own, and bodies that reader threads take and the loop frees
-    leave holes in all of them, more than all bodies in flight together.  Has to come before the threads;
-    elsewhere there is nothing to do."""
-    import ctypes
-
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 def _refuse_too_few_files() -> None:

@@ -42,10 +42,10 @@ from s3_upload.s3.requests import complete_body
 from s3_upload.s3.responses import completed_etag, listed_parts, upload_id
 from s3_upload.sources.files import HashedBody
 from s3_upload.sources.version import Identity
-from s3_upload.transfer.leftovers import TakenUp
 from s3_upload.transfer.line import Place
 from s3_upload.transfer.parts_line import PartsUnderWay
 from s3_upload.transfer.record import Record
+from s3_upload.transfer.resume_search import TakenUp
 from s3_upload.transfer.tools import Tools, second_chance
 from s3_upload.transfer.tries import Read, Request
 from s3_upload.transfer.verdicts import GivenUp

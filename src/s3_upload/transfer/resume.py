@@ -31,11 +31,11 @@ from s3_upload.s3.operations.list_multipart_uploads import ListedUpload
 from s3_upload.sources.files import Reader
 from s3_upload.sources.version import Identity
 from s3_upload.transfer.abort import Unfinished
-from s3_upload.transfer.leftovers import Candidate, Search, Sides, TakenUp
 from s3_upload.transfer.memory import Memory
 from s3_upload.transfer.reading import Offload
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.request import Requests
+from s3_upload.transfer.resume_search import Candidate, Search, Sides, TakenUp
 from s3_upload.units import show_bytes
 
 CLOCK_ERROR_S = 900.0

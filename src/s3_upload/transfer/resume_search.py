@@ -100,7 +100,7 @@ class Search:
         if listed is None or not self._goes_on(candidate):
             return None
         if listed.gone:
-            return await self._completed(candidate, known) if may_be_complete else None
+            return await self._if_complete(candidate, known) if may_be_complete else None
         stored: dict[int, CompletedPart] = {}
         for number, part in listed.parts.items():
             row = known.get(number)
@@ -151,7 +151,7 @@ class Search:
         """What the part of that number has to have; less than 0 where there is none."""
         return min(part_size, self.identity.size - (number - 1) * part_size)
 
-    async def _completed(self, candidate: Candidate, known: Mapping[int, PartRow]) -> TakenUp | None:
+    async def _if_complete(self, candidate: Candidate, known: Mapping[int, PartRow]) -> TakenUp | None:
         """What an upload came to that the store does not know any more, if it is proven to be the file."""
         head = msgspec.structs.replace(self._operation, name=HEAD_OBJECT, upload_id="", checksum=None)
         try:
