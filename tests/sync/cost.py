@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import spawn
 from s3_upload.bucket.sync import Sync
 from s3_upload.config import UploadConfig
 from s3_upload.sources.mapping import Destination, map_paths
@@ -41,18 +44,17 @@ def make_tree(root: Path, directories: int, files: int) -> None:
 
 def child(words: list[str], store: Store | None = None) -> tuple[str, float, float, float]:
     """What a process says, how long it took, its processor's seconds, and its peak memory in MB."""
-    began_s = time.monotonic()
     env = None if store is None else environment(store)
-    with subprocess.Popen(
-        words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        assert process.stdout is not None
-        said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, said
-    took_s = time.monotonic() - began_s
-    return said.strip(), took_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "took.json"
+        # This process is large by now, and its size would count as the child's.
+        spawned = [sys.executable, "-I", "-S", spawn.__file__, str(result), *words]
+        ended = subprocess.run(
+            spawned, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stdout
+        took = json.loads(result.read_text())
+    return ended.stdout.strip(), took["wall_s"], took["cpu_s"], took["peak_bytes"] / (1 << 20)
 
 
 def command(tree: Path, bucket: str) -> list[str]:
