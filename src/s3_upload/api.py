@@ -106,7 +106,7 @@ def _offload(threads: DaemonThreads) -> Offload:
     return lambda function, *arguments: threads.call(lambda: function(*arguments))
 
 
-async def s3_upload_files(  # noqa: PLR0917 - the origin's signature
+async def s3_upload_files(  # noqa: PLR0917 - the signature it began with
     client: Client,
     bucket: str,
     files: Sources,

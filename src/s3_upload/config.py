@@ -92,7 +92,7 @@ class UploadConfig:
     )
     timeout: Literal["adaptive", "origin"] = knob(
         "adaptive",
-        "adaptive: three timers (connect, stall, response); origin: one, from the upload speed.",
+        "adaptive: three timers (connect, stall, response); origin: one limit, from the upload speed.",
         choices=("adaptive", "origin"),
     )
     hedge: Literal["auto", "off"] = knob(
@@ -193,7 +193,7 @@ class UploadConfig:
     copy_parallelization: InitVar[int | None] = None
 
     def __post_init__(self, copy_parallelization: int | None) -> None:
-        if copy_parallelization is not None:  # the origin's name for max_in_flight
+        if copy_parallelization is not None:  # its name in the Rust crate that this began as
             object.__setattr__(self, "max_in_flight", copy_parallelization)
         for spec in dataclasses.fields(self):
             value = getattr(self, spec.name)

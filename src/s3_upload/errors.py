@@ -27,7 +27,7 @@ class Fate(enum.Enum):
     RETRY = "retry"
     """Transient: try again after a back-off, charged to the retry budget."""
     THROTTLE = "throttle"
-    """The store asks for less: try again later, and have fewer requests in flight."""
+    """The store asks for less: try again later, and begin fewer requests a second."""
     CORRECT = "correct"
     """Something we may be able to put right (region, clock, token, checksums): put it right and try
     again, at once, and once; else as RUN."""
@@ -71,7 +71,7 @@ class FailureKind(enum.StrEnum):
     """
 
     # Every kind but those that came inside a complete, well-formed response makes its connection
-    # unusable; the wire closes such a connection itself, so that is no part of the table.
+    # unusable; `http1/` closes such a connection itself, so that is no part of the table.
 
     CONNECT = ("connect", Fate.RETRY)
     """No connection: refused, unreachable, or the connect timer ran out. Next: another address; in the
@@ -203,7 +203,7 @@ class FailureKind(enum.StrEnum):
 
     @property
     def cuts_window(self) -> bool:
-        """Fewer requests are in flight from then on, cut once for all that were refused together."""
+        """The store asks for less: from then on fewer requests begin each second (`concurrency/rate.py`)."""
         return self.fate is Fate.THROTTLE
 
     @property
@@ -247,7 +247,7 @@ class SourceError(S3UploadError):
 
 
 class AttemptError(S3UploadError):
-    """One attempt failed before a whole response was there (the wire and the adapters raise it).
+    """One attempt failed before a whole response was there (`http1/` and the adapters raise it).
 
     `message` says what was seen, without secrets; `timer` names the timer that cut the attempt.
     """

@@ -199,7 +199,7 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
         return self.outcome == SUCCESS
 
     @property
-    def MBps(self) -> float:  # noqa: N802 - the origin's name and the unit's spelling
+    def MBps(self) -> float:  # noqa: N802 - the unit's spelling
         """Speed of the successful try; 0.0 for a failed or empty upload."""
         return self.bytes / 1e6 / self.success_time_s if self.success_time_s > 0 else 0.0
 

@@ -263,7 +263,8 @@ def command_names() -> tuple[str, ...]:
 
 
 def _perf_store(store: StoreOptions) -> StoreOptions:
-    """The origin's defaults, where neither a flag nor the environment says anything else."""
+    """The defaults of `perf_data` in the Rust crate that this began as, where neither a flag nor the
+    environment says anything else."""
     if store.embedded is not None:
         return store
     endpoint_url, profile = store.endpoint_url, store.profile

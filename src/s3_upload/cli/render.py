@@ -101,8 +101,9 @@ class Text:
 
 
 class Table(Text):
-    """A row on stdout for every uploaded object, in the columns of the origin's perf_data; the rest
-    on stderr. Columns have fixed widths, since a row is written before the next one is known."""
+    """A row on stdout for every uploaded object, in the columns of `perf_data` in the Rust
+    crate that this began as; the rest on stderr. Columns have fixed widths, since a row is written before the
+    next one is known."""
 
     lists_all = True
 

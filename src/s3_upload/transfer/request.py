@@ -1,7 +1,7 @@
 """One request until it has succeeded or is given up: its slot, its attempts, their copies, the verdicts.
 
-`Requests.go_on` is the whole story, from top to bottom.  It is one coroutine; what is tried, and how often,
-is in the `Request`, which nobody else writes to.
+`Requests.carry_out` is the whole story, from top to bottom.  It is one coroutine; what is tried, and how
+often, is in the `Request`.
 """
 
 from __future__ import annotations

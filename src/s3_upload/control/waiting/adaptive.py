@@ -34,7 +34,7 @@ timers (`syn_retry_s` and the like are fields of `Tuning`):
 5. A response timeout is a censored sample: the answer would have taken longer than the attempt was allowed.
    It doubles `response_s` (of a first try up to PATIENCE_S), once for all attempts that were under way at the
    last doubling.  A success halves the number of doublings.
-6. The origin's bandwidth model stays as the outer bound on everything:
+6. The classic timeout (`timeouts.py`), made wide, is the outer bound on everything:
 
        total_s = max(outer_min_s + bytes / outer_min_bytes_per_s,
                      outer_factor * backoff ** retries * (min_timeout + timeout_fraction * MB / speed))

@@ -1,9 +1,10 @@
-"""How long to wait for one attempt: what an algorithm has to give, and the origin's.
+"""How long to wait for one attempt: what an algorithm has to give, and the classic timeout.
 
 Rules: no clock, no I/O; what is learned comes from `AttemptReport`s alone.  The algorithm in use by
-default is `adaptive.AdaptiveTimeout`.
+default is `adaptive.AdaptiveTimeout`.  The classic timeout is that of the *origin*, the Rust crate that this
+project began as, with its defects put right.
 
-Theory of operation of the origin's estimator.  With `speed` the running estimate in MB/s (10^6 bytes
+Theory of operation of the classic timeout.  With `speed` the running estimate in MB/s (10^6 bytes
 per second) of one request's transfer:
 
     timeout = backoff ** retries * (min_timeout + timeout_fraction * megabytes / speed)
@@ -89,7 +90,7 @@ class SpeedEstimate:
 
 
 class OriginTimeout:
-    """The origin's algorithm (see the module's theory)."""
+    """The classic timeout (see the module's theory)."""
 
     def __init__(self, config: UploadConfig) -> None:
         self._config = config
