@@ -405,7 +405,7 @@ def test_names_that_are_no_unicode(account: dict[str, str], src: Path) -> None:
     result = s3_upload(account, "src", "s3://bucket/odd")
     assert result.returncode == 1
     (failed,) = result.stderr.splitlines()
-    assert failed.startswith(r"failed: src/\xff.txt: the name is no UTF-8")
+    assert failed.startswith(r"failed: src/\xff.txt: the name is not UTF-8")
 
 
 def test_keys_and_metadata_are_those_of_any_other_locale(
@@ -432,7 +432,7 @@ def test_a_word_that_is_no_utf8_gets_one_clear_line(
     env: dict[str, str], src: Path, words: tuple[str | bytes, ...]
 ) -> None:
     (src / os.fsdecode(b"\xff.txt")).write_bytes(b"x")
-    assert_one_line(s3_upload(env, *words), 2, r"\xff", "no UTF-8")
+    assert_one_line(s3_upload(env, *words), 2, r"\xff", "not UTF-8")
 
 
 def test_version_and_help(env: dict[str, str]) -> None:

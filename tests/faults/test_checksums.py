@@ -215,7 +215,7 @@ def test_a_store_that_takes_none_gets_none_and_it_is_said_once(
     more = [ObjectSource.data(b"%d" % number, str(number)) for number in range(20)]
     summary = upload(server, [*files, *more], settings=ONE_AT_ONCE, progress=reports)
     assert summary.uploaded == 22
-    assert summary.notes == ("the store does not take checksums: they are left out from now on",)
+    assert summary.notes == ("the store does not support checksums: they are left out from now on",)
     refused = [request for request in server.requests if request.status != 200]
     assert len(refused) == 1
     assert reports.of("small").attempts == 1

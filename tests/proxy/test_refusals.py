@@ -155,7 +155,7 @@ def test_what_is_no_proxy(fault_server: StartFaultServer, tls: Tls) -> None:
     server, other = fault_server(tls=tls.server_context), fault_server(on_connect=lambda _: Garbage())
     error = refusal(url_of(server, HOST), other.url, tls)
     assert error.kind is K.PROXY
-    assert "is no HTTP proxy: its answer is not HTTP/1.1" in str(error)
+    assert "is not an HTTP proxy: its answer is not HTTP/1.1" in str(error)
 
 
 def test_a_proxy_that_speaks_tls_and_is_not_expected_to(fault_server: StartFaultServer, tls: Tls) -> None:

@@ -75,7 +75,7 @@ def test_aliases_are_buckets() -> None:
         ("arn:aws:s3:::photos", ("ARN of a bucket", "use its name: photos")),
         ("arn:aws:s3:eu-west-1:123456789012:bucket/a", ("not the ARN of an access point",)),
         ("arn:aws:s3:eu-west-1:123456789012:accesspoint/a.b", ("no valid name",)),
-        ("arn:aws:s3", ("is no ARN",)),
+        ("arn:aws:s3", ("is not an ARN",)),
     ],
 )
 def test_what_cannot_be_spoken_to_says_in_one_line_what_can(arn: str, words: tuple[str, ...]) -> None:

@@ -191,7 +191,7 @@ def test_types_of_ones_own_come_first(tmp_path: Path) -> None:
         (b"text/plain .\n", 1, ". is no suffix"),
         (b"text/plain a/b\n", 1, "a/b is no suffix"),
         (b"text/plain a\ntext/html b A\n", 2, "A is text/plain already"),
-        (b"text/plain a\ntext/html \xff\n", 2, "is no UTF-8"),
+        (b"text/plain a\ntext/html \xff\n", 2, "is not UTF-8"),
         (b"text/pl\xc3\xa4in a\n", 1, "is no content type"),
     ],
 )

@@ -107,9 +107,9 @@ def test_at_a_store_virtual_is_a_wish_as_for_botocore() -> None:
         ("http://store..example", "no valid host"),
         ("http://sto*re", "no valid host"),
         ("http://[fe80::1%25eth0]:1", "no valid host"),
-        ("http://[::1", "is no URL"),
-        ("http://store:99999", "is no URL"),
-        ("http://store:http", "is no URL"),
+        ("http://[::1", "is not a valid URL"),
+        ("http://store:99999", "is not a valid URL"),
+        ("http://store:http", "is not a valid URL"),
         ("http://store:0", "port must be"),
         ("http://store/?x=1", "no query"),
         ("http://store/#x", "no query"),
@@ -177,7 +177,7 @@ def test_bucket_names_that_cannot_be(bucket: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"bucket": "Old_Photos", "region": "us-east-1"}, "no DNS name"),
+        ({"bucket": "Old_Photos", "region": "us-east-1"}, "not a DNS name"),
         ({"bucket": "www.example.org", "region": "us-east-1"}, "do not cover the dots"),
     ],
 )

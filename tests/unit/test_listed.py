@@ -160,7 +160,7 @@ def test_names_are_the_bytes_that_they_are(tree: Path) -> None:
     (tree / "ends in cr\r").touch()
     (tree / "two\nlines").touch()
     (found,) = listed(odd)
-    assert "the name is no UTF-8" in str(found.problem)
+    assert "the name is not UTF-8" in str(found.problem)
     Path("list").write_bytes(b"two\nlines\0ends in cr\r\0a\0")
     mapped = Mapped(["src"], Destination("b"), Choice(listed=Listed("list")))
     assert [source.key for source in mapped.files()] == ["two\nlines", "ends in cr\r", "a"]

@@ -105,7 +105,7 @@ def test_a_name_that_is_no_utf8_fails_and_the_rest_goes_on(tmp_path: Path) -> No
     for failed in (file, folder):  # nothing below the folder could have a key
         assert failed.problem is not None
         assert failed.problem.kind is FailureKind.REJECTED
-        assert str(failed.problem) == (f"{failed.path}: the name is no UTF-8, which S3 requires: rename it")
+        assert str(failed.problem) == (f"{failed.path}: the name is not UTF-8, which S3 requires: rename it")
     assert pipe.skip_reason == "is a FIFO"
     assert (a.problem, z.problem) == (None, None)
 

@@ -54,7 +54,7 @@ COMMANDS: list[tuple[str, str]] = [
      f"https://s3.eu-west-1.amazonaws.com/bkt/x: {S3_BEGINS} s3://bkt/x?"),
     ("photos http://localhost:9000/bkt/x",
      "http://localhost:9000/bkt/x: use --endpoint-url http://localhost:9000 and s3://bkt/x"),
-    ("photos gs://bkt/x", "gs://bkt/x: gs is no S3: the destination must look like s3://BUCKET/PREFIX"),
+    ("photos gs://bkt/x", "gs://bkt/x: gs is not S3: the destination must look like s3://BUCKET/PREFIX"),
     ("photos s3:/", "s3:/: the destination must look like s3://BUCKET/PREFIX"),
     ("photos s3://", "s3://: no bucket is named, expected s3://BUCKET/PREFIX"),
     ("photos s3:///x", "s3:///x: no bucket is named, expected s3://BUCKET/PREFIX"),

@@ -128,7 +128,7 @@ def _meant(word: str, *, is_destination: bool) -> str:  # noqa: PLR0911 - one fo
     if match := _URL.fullmatch(word):
         return f"use --endpoint-url {match['store']} and s3://{match['rest']}"
     if match := _SCHEME.fullmatch(word):
-        return f"{match['scheme']} is no S3: the destination must look like s3://BUCKET/PREFIX"
+        return f"{match['scheme']} is not S3: the destination must look like s3://BUCKET/PREFIX"
     if _S3_LIKE.match(word + "x") and ":" in word:
         return "the destination must look like s3://BUCKET/PREFIX"
     if is_destination and word and not word.startswith((".", "/", "~", "-")) and not os.path.lexists(word):

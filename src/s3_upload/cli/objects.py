@@ -260,7 +260,7 @@ def _content(where: str, path: str) -> str:
     try:
         return read_text(path)
     except UnicodeDecodeError as error:
-        raise UsageError(f"{where}: is no UTF-8") from error
+        raise UsageError(f"{where}: is not UTF-8") from error
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise UsageError(f"{where}: {getattr(error, 'strerror', None) or error}") from error
 
@@ -271,7 +271,7 @@ def _json_pairs(where: str, text: str) -> Iterable[tuple[str, str]]:
     try:
         pairs: list[tuple[Any, Any]] = json.loads(text, object_pairs_hook=list)
     except ValueError as error:
-        raise UsageError(f"{where}: is no JSON: {error}") from error
+        raise UsageError(f"{where}: is not JSON: {error}") from error
     except RecursionError as error:
         raise UsageError(f"{where[:100]}: is nested too deeply") from error
     for key, value in pairs:

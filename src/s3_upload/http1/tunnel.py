@@ -9,8 +9,9 @@
   the store's name, socks5:// resolves it here.
 
 What is measured, and whose addresses are chosen, is the way to the proxy.  A proxy that cannot be reached,
-or that cannot reach the store, is as a store that cannot: CONNECT, tried again.  One that refuses (407, any
-other 4xx) is PROXY, which stops the run.  Every message names the proxy, and none its user or password.
+or that cannot reach the store, counts as a store that cannot be reached (`FailureKind.CONNECT`): it is tried
+again.  One that refuses (407, any other 4xx) is `FailureKind.PROXY`, which stops the run.  Every message
+names the proxy, and none its user or password.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ class Connected:
         if status in (401, 407):  # the first against the rules, as tinyproxy says it
             raise AttemptError(FailureKind.PROXY, unauthorized(self._proxy))
         if status == NOT_HTTP:
-            raise AttemptError(FailureKind.PROXY, f"{named(self._proxy)} is no HTTP proxy: {said}")
+            raise AttemptError(FailureKind.PROXY, f"{named(self._proxy)} is not an HTTP proxy: {said}")
         if not status or status >= 500:
             message = f"{named(self._proxy)} cannot reach {self._place}: {said}"
             raise AttemptError(FailureKind.CONNECT, message)

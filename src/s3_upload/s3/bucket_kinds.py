@@ -8,9 +8,10 @@
   https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-APIs.html
 * `…--op-s3`: the alias of an access point of S3 on Outposts.
 
-Any other name, the aliases `…-s3alias` and `…--ol-s3` among them, is that of a bucket like others.  What
-cannot be spoken to says in one line what can: a Multi-Region Access Point wants signatures of another kind
-(SigV4A); the ARNs of Outposts and Object Lambda have aliases, which are bucket names.
+Any other name, the aliases `…-s3alias` and `…--ol-s3` among them, is that of a bucket like others.  What is
+not supported is refused, with a line that says what to use instead: a Multi-Region Access Point wants
+signatures of another kind (SigV4A); the ARNs of Outposts and Object Lambda have aliases, which are bucket
+names.
 
 The rules are those of botocore's endpoint rule set; `tests/endpoint_rules.py` compares both.
 """
@@ -84,7 +85,7 @@ def check_arn(arn: str) -> tuple[str, str, str]:
 
     parts = arn.split(":", 5)
     if len(parts) < 6 or not all((parts[1], parts[2], parts[5])):
-        raise wrong(f"is no ARN; that of an access point is {ACCESS_POINT}")
+        raise wrong(f"is not an ARN; that of an access point is {ACCESS_POINT}")
     _, _, service, region, account, resource = parts
     kind, *names = re.split("[:/]", resource)
     if service == "s3" and not region and not account and not names:

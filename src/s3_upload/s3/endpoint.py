@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html:
 
 * virtual-hosted-style, `https://bucket.s3.region.amazonaws.com/key`: what AWS wants;
 * path-style, `https://s3.region.amazonaws.com/bucket/key`: what every other store understands, and
-  the only way for a bucket whose name is no DNS name, or has dots while TLS is used (AWS's wildcard
+  the only way for a bucket whose name is not a DNS name, or has dots while TLS is used (AWS's wildcard
   certificate covers one label).
 
 `auto` takes the first for AWS where it can, and the second for a custom endpoint, unless its URL has the
@@ -196,7 +196,7 @@ def check_endpoint_url(url: str, name: str = "endpoint_url") -> SplitResult:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise wrong("is no URL; use one like https://host:port") from None
+        raise wrong("is not a valid URL; use one like https://host:port") from None
     # urlsplit drops line breaks and tabs silently.
     if not url.isascii() or not url.isprintable() or " " in url:
         raise wrong("has spaces, control characters or characters outside ASCII")
@@ -235,7 +235,7 @@ def _check_accelerate(bucket: str, style: AddressingStyle) -> None:
 def _check_virtual(bucket: str) -> None:
     why = ""
     if not _is_dns_name(bucket):
-        why = f"bucket {bucket!r} is no DNS name"
+        why = f"bucket {bucket!r} is not a DNS name"
     elif "." in bucket:
         why = f"AWS's certificates do not cover the dots of bucket {bucket!r}"
     if why:

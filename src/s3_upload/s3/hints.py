@@ -29,7 +29,7 @@ _OF_KIND = {
 CHECKSUMS_NOT_TAKEN = {
     "all": "",
     "no-type": "the store knows no types of checksums: none is named from now on",
-    "none": "the store does not take checksums: they are left out from now on",
+    "none": "the store does not support checksums: they are left out from now on",
     "md5": "the store wants a checksum of every body: Content-MD5 goes with each from now on",
 }
 """By what a client tells from now on: what is said of it."""

@@ -209,7 +209,7 @@ def read(path: str) -> Mapping[str, str]:
         text = read_text(path)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}:{line}: is no UTF-8") from error
+        raise ConfigError(f"{path}:{line}: is not UTF-8") from error
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     return parsed(text, path)

@@ -82,7 +82,7 @@ class Destination(msgspec.Struct, frozen=True):
     def below(cls, bucket: str, prefix: str, where: str) -> Destination:
         """The destination with these names, which messages call `where`. Raises `ConfigError`."""
         if not is_utf8(prefix):
-            raise ConfigError(f"{where}: is no UTF-8, which S3 requires of keys")
+            raise ConfigError(f"{where}: is not UTF-8, which S3 requires of keys")
         return cls(check_bucket(bucket, where), prefix)
 
 
@@ -315,7 +315,7 @@ def _lane(path: str, kind: _Kind, base: str, filters: Selection | None) -> _Lane
     if is_directory and name in {"", ".", ".."}:
         return _Lane(path, base, kind, filters)
     if not is_utf8(name):
-        raise ConfigError(f"{path}: the name is no UTF-8, which S3 requires of keys: rename it")
+        raise ConfigError(f"{path}: the name is not UTF-8, which S3 requires of keys: rename it")
     if not is_directory:
         look = partial(os.stat, path) if kind is _Kind.FILE else None
         taken = filters is None or filters.takes_file(name, look)

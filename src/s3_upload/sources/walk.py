@@ -8,8 +8,9 @@ Rules:
   and not by Python's stack, and of a directory it keeps names only: some 70 bytes per file, where
   `os.DirEntry` objects would be 300.
 * Keys use "/" on every platform, and are the bytes of names read as UTF-8, whatever the locale says of
-  them: a run under another locale uploads the same keys.  A name that is no UTF-8 can be no key; what
-  has one fails.  Nothing is normalized: macOS may give "ü" as "u" and a combining mark, and so goes its key.
+  them: a run under another locale uploads the same keys.  A name that is not valid UTF-8 cannot be a
+  key: what has one fails.  Nothing is normalized: macOS may give "ü" as "u" and a combining
+  mark, and so goes its key.
 * Keys come in the order in which S3 lists them, that of their UTF-8 bytes, so that a listing can be read
   beside the walk: `a.txt` before `a/x`, since "." comes before "/"; so a directory is sorted by its name and
   "/".  https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
@@ -330,10 +331,11 @@ def _plain(base: str, prefix: str, names: Sequence[str]) -> Iterator[Entry]:
 
 
 def _without_key(found: ObjectSource | Directory, path: str, key: str) -> ObjectSource:
-    """What becomes of an entry whose name is no UTF-8: it fails, unless it is left out anyway."""
+    """What becomes of an entry whose name is not UTF-8: it fails, unless it is left out anyway."""
     if isinstance(found, ObjectSource) and (found.problem is not None or found.skip_reason):
         return found
-    problem = SourceError(f"{path}: the name is no UTF-8, which S3 requires: rename it", FailureKind.REJECTED)
+    why = f"{path}: the name is not UTF-8, which S3 requires: rename it"
+    problem = SourceError(why, FailureKind.REJECTED)
     return ObjectSource(key=key, path=path, problem=problem)
 
 

@@ -1,4 +1,4 @@
-"""The origin's timeout, step by step of its module's theory."""
+"""The classic timeout, step by step of its module's theory."""
 
 from __future__ import annotations
 
