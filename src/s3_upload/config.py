@@ -81,7 +81,7 @@ class UploadConfig:
     max_in_flight: int = knob(
         2_048,
         "At most this many requests at the same time, and no more than the limit on open files leaves. "
-        "How many there are, the window decides.",
+        "The window decides how many there are.",
         low=1,
         high=10_000,
     )
@@ -163,7 +163,7 @@ class UploadConfig:
     if_exists: Literal["overwrite", "skip", "fail"] = knob(
         "overwrite",
         "What to do with a file whose object is there already. skip: nothing, and that is no failure; it is "
-        "asked for before its body is sent. fail: it fails. Neither ever overwrites (If-None-Match).",
+        "asked about before its body is sent. fail: it fails. Neither ever overwrites (If-None-Match).",
         choices=("overwrite", "skip", "fail"),
     )
     source_check: Literal["version", "size"] = knob(

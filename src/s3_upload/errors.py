@@ -45,15 +45,15 @@ class Remedy(enum.Enum):
     CLIENT = "client"
     """What requests are made with: `Client.correct` puts right a region, a clock, a token, checksums."""
     REREAD = "reread"
-    """The body is read and hashed anew from its source; a stream's, which is gone, is hashed anew."""
+    """The body is read and hashed again from its source; a stream's, which is gone, is only hashed again."""
     NEW_VERSION = "new-version"
-    """The object is begun anew, as its source is now. A stream cannot be."""
+    """The object is begun again, as its source is now. A stream cannot be."""
     IN_PARTS = "in-parts"
-    """What went in one request is begun anew in parts."""
+    """What went in one request is begun again in parts."""
     NEW_UPLOAD = "new-upload"
-    """The multipart upload is aborted and begun anew. That of a stream cannot be."""
+    """The multipart upload is aborted and begun again. That of a stream cannot be."""
     FEWER_PARTS = "fewer-parts"
-    """The multipart upload is aborted and begun anew with larger parts. That of a stream cannot be."""
+    """The multipart upload is aborted and begun again with larger parts. That of a stream cannot be."""
     RESEND_PARTS = "resend-parts"
     """ListParts tells which parts the store has; those that differ are sent again."""
     ASK = "ask"
@@ -65,7 +65,7 @@ class FailureKind(enum.StrEnum):
     name in reports.
 
     The columns: name in reports; `fate`; `remedy`; `times`, how often at most one request (or, of an
-    object begun anew, one object) is tried again for this cause (None: as often as `n_retries` allows);
+    object begun again, one object) is tried again for this cause (None: as often as `n_retries` allows);
     `ambiguous`: the store may have done what it was asked all the same, so HeadObject asks it before the
     object is given up; `on_complete`: what CompleteMultipartUpload needs instead of being sent again.
     """

@@ -25,7 +25,7 @@ class Slices:
 
 
 class SlicedBody:
-    """A body that is not in memory: it is read as it is sent, each time anew.
+    """A body that is not in memory: it is read as it is sent, again each time.
 
     Abstract, but no `ABC`: whether a body is one is asked several times for each request, which takes longer
     of an ABC.

@@ -171,7 +171,7 @@ class BotocoreCredentials:
         return credentials
 
     def _fetch(self, *, renew: bool) -> tuple[Credentials, Any]:
-        """In a thread. `renew` starts from scratch: files are read again, tokens asked for anew."""
+        """In a thread. `renew` starts from scratch: files are read again, tokens asked for again."""
         if renew and self._profile is None:
             found = credentials_from_environment()
             if found is not None:

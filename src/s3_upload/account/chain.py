@@ -3,7 +3,8 @@
 * An empty variable counts as unset, and AWS_REGION as a region.
 * Roles are kept where the AWS CLI keeps them (~/.aws/cli/cache): an MFA code that was typed there is good
   here, and the other way round.
-* An instance's metadata is never asked through a proxy, and again where it is late or has too much to do.
+* An instance's metadata service is never asked through a proxy; it is asked again where it is late, or has
+  too much to do.
 """
 
 from __future__ import annotations

@@ -8,12 +8,13 @@ Theory.
    them, up to 1,000 with one request.  A range is that of the keys behind one boundary, up to and with the
    next: whatever the boundaries are, each key is in one range.
 3. The pages come out in the order of the keys, so only what is ahead of the front can go on beside it: at
-   most `LANES` ranges, each with `AHEAD` pages that wait.  A range should fill about `WANTED` pages; how many
-   directories that takes, those before it tell.  So small directories share a request, as without.
+   most `LANES` ranges, each with `AHEAD` pages that wait.  A range should fill about `WANTED` pages.  The
+   ranges before it tell how many directories that takes.  So small directories share a request, as they do
+   in one listing.
 4. A range that turns out to be long when its turn comes is divided again, by what is in its directory.
 5. A listing that ends with its first page is one request, and one in which there are no directories is listed
-   as ever.  What is asked for in vain is one request for each division.  A store that answers within `FAST_S`
-   is near, and its processor is what counts: several at a time would only give it more to do.
+   as ever.  A division that turns out to be useless has cost one request.  A store that answers within
+   `FAST_S` is near, and its processor is what counts: several at a time would only give it more to do.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ In this order, until one of them decides:
 1. Its ETag is the MD5 of the file, or of its parts of some usual size (`etags.py`): the same.
 2. A checksum of the whole object that the store keeps (HeadObject tells it) is that of the file, or is not.
 3. A checksum of its parts' checksums is that of the file's parts, of some usual size: the same.
-4. Its ETag is an MD5 for sure (nothing but SSE-S3 encrypts it) and is another one.  Of an object in parts
-   that takes their very size, which HeadObject tells of part 1.
-5. Nothing decides: `Unproven` says why, and size and time count.
+4. Its ETag is certainly made of MD5s (nothing but SSE-S3 encrypts the object), and is not the file's:
+   another.  For an object in parts this takes the exact size of its parts, which HeadObject tells of part 1.
+5. Nothing decides: `Unproven` says why, and size and time decide instead.
 """
 
 from __future__ import annotations

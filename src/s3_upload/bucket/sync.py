@@ -1,6 +1,6 @@
-"""`Sync`: which of the sources are uploaded, since the bucket has not got them, or not as they are.
+"""`Sync`: which of the sources are uploaded: those that the bucket lacks, or has otherwise.
 
-What is the same is counted, and never kept.
+What is the same is counted, and not kept.
 """
 
 from __future__ import annotations

@@ -76,10 +76,10 @@ environment say otherwise. The flags are those of an upload: s3-upload --help"""
 SYNC = """\
 Usage: s3-upload sync [--compare HOW] [FLAGS] SRC... s3://BUCKET/PREFIX
 
-Uploads what the bucket has not got below PREFIX, or not as it is. Keys, flags and
-what is said are those of an upload (s3-upload --help), but no journal is kept and
-nothing comes in by stdin. What is the same is one figure at the end; --dryrun says
-what would go up, and why: new, larger, smaller, newer, older, checksum differs.
+Uploads what is missing below PREFIX, or different there. Keys, flags and output are
+those of an upload (s3-upload --help), but no journal is kept and nothing comes in by
+stdin. What is the same is only counted; --dryrun says what would go up, and why:
+new, larger, smaller, newer, older, checksum differs.
 Nothing is ever deleted, neither here nor there.
 
   --compare time       (the default) another size, or a file modified after its
@@ -98,7 +98,7 @@ VERIFY = """\
 Usage: s3-upload verify [FLAGS] SRC... s3://BUCKET/PREFIX
 
 Compares what is below PREFIX with the sources by size and checksum, and uploads
-nothing. A line is said for each difference; the exit code is 1 where there is
+nothing. It writes a line for each difference; the exit code is 1 where there is
 one. Keys are those of an upload (s3-upload --help).
 
   --size-only       compare sizes alone

@@ -1,4 +1,4 @@
-"""Flags of an upload that another command has no use for: refused, or somebody would take them to work.
+"""Flags of an upload that another command has no use for: they are refused, so that nobody relies on them.
 
 What the environment or a profile says is no flag: it is said for all commands.
 """

@@ -1,8 +1,8 @@
 """Where the command keeps its journals: one for each job, which is sources, destination, store and what is
 said of the objects.
 
-Rules: what goes by stdin has none, nor one file that is small, nor what goes to an embedded store.  Where
-none can be kept (a home that cannot be written) there is none, which is said once.  No secret is in one: of
+Rules: there is none for what comes by stdin, for one small file, or for an embedded store.  Where none can be
+kept (a home that cannot be written) the upload goes on without, and says so once.  No secret is in one: of
 the command line that is kept to run the job again, keys and the URLs of proxies with a password are left out.
 """
 
@@ -60,7 +60,7 @@ def journal_for(
         SOURCES: ", ".join(map(utf8_of, paths)),
         URL: url,
         ENDPOINT: endpoint,
-        CWD: json.dumps(utf8_of(os.getcwd())),  # noqa: PTH109 - a text, which may be no Unicode
+        CWD: json.dumps(utf8_of(os.getcwd())),  # noqa: PTH109 - a text, perhaps not Unicode
         COMMAND: json.dumps(without_secrets(sys.argv[1:])),
         "said": _digest(repr(_said(options.objects))),
     }

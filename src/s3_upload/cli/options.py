@@ -94,7 +94,7 @@ class SourceOptions:
     recursive: Annotated[
         bool,
         flag(
-            "Accepted for fingers that are used to it: directories go with all that is in them anyway.",
+            "Accepted, since other tools need it: directories go with all that is in them anyway.",
             name=("--recursive", "-r"),
         ),
     ] = False
@@ -112,8 +112,8 @@ class SourceOptions:
     files_from: Annotated[
         str | None,
         flag(
-            "Only what FILE lists, or stdin (-): paths from SRC, or whole ones, a line or a NUL behind each. "
-            "Their keys are those that they have anyway."
+            "Only what FILE lists, or stdin (-): paths from SRC, or absolute ones, a line each, or a NUL "
+            "after each. Their keys are those that they have anyway."
         ),
     ] = None
     manifest: Annotated[
@@ -121,7 +121,7 @@ class SourceOptions:
     ] = None
     shard: Annotated[
         str | None,
-        flag("Only the K-th of N shares (2/5), the same on every machine: a key is in one of them."),
+        flag("Only the K-th of N shares (2/5), the same on every machine: each key is in one of them."),
     ] = None
     order: Annotated[
         str | None,
@@ -243,7 +243,7 @@ class JournalOptions:
     journal: Annotated[
         str | None,
         flag(
-            "Keep what is done here, and skip it when the command is run again, without asking the store. "
+            "Note in FILE what is done, and skip it when the command is run again, without asking the store. "
             "Without this flag there is a journal for each job (sources, destination, store, what is said "
             "of the objects) in the user's folder for state; s3-upload jobs lists them."
         ),

@@ -1,7 +1,8 @@
 """The words of a usual upload, read without the parser: no flags, or some of the most common ones.
 
 Loading the parser and having it read all that may be said takes 200 ms, as long as all else about a small
-upload.  What is not certainly understood here is left to it, and so is all that is wrong: it says so.
+upload.  What is not certainly understood here is left to it, and so is all that is wrong: it has the
+messages.
 """
 
 from __future__ import annotations

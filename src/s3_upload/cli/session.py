@@ -1,8 +1,8 @@
 """Runs an upload for the command: a loop, signals, the embedded store, the rendering.
 
-The first SIGINT, SIGTERM or SIGHUP cancels the run's task, which lets what is under way end, for `--grace`,
-and gives whoever reads the results `LAST_WORDS_S`; a second one waits for nothing that is under way, and a
-third ends the process at once, whatever it waits for.
+The first SIGINT, SIGTERM or SIGHUP cancels the run's task: what is under way may end, for `--grace`, and
+whoever reads the results has `LAST_WORDS_S`.  The second waits for nothing that is under way.  The third ends
+the process at once, whatever it waits for.
 The rendering raises when nobody reads stdout any more, which ends the run too; it has the run wait where
 somebody does, but slowly.
 """

@@ -69,13 +69,13 @@ class StoreOptions:
         Literal["auto", "always", "never"] | None,
         flag(
             "Sign the hash of what is sent: auto (the default): over http, or as the profile says; "
-            "never saves the SHA-256, and leaves it to the checksum alone."
+            "never: the checksum alone protects it, and no SHA-256 is computed."
         ),
     ] = None
     create_bucket: Annotated[bool, flag("Make the bucket if there is none of that name.")] = False
     embedded: Annotated[
         str | None,
-        flag("Upload to a store of our own that keeps its buckets in this directory, run for the occasion."),
+        flag("Upload to a store that is run for this command, and keeps its buckets in this directory."),
     ] = None
 
     @property

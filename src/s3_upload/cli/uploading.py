@@ -1,4 +1,4 @@
-"""From words and flags to an upload, without the parser, which is not loaded for every one of them."""
+"""From words and flags to an upload.  The parser is not needed here, and so is not loaded for usual words."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 two that contradict each other.
 
 Rules: `--sse`, `--sse-c` and `--request-payer` are their usual value where no other follows.  What follows is
-none if it is a flag, an s3:// URL, or something that exists: that is a source then, which the AWS CLI would
-refuse.  `--grants` takes what looks like a grant, and no source behind.
+not taken for a value if it is a flag, an s3:// URL, or something that exists: that is a source then, which
+the AWS CLI would refuse.  `--grants` takes what looks like a grant, and no source behind.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One handshake with one address: TCP, and TLS where it is asked for; and what is wrong when it fails.
 
 A `Way` leads a `Connection` to the store: straight (`Straight`), or through a proxy (`tunnel.py`).  The
-connector chooses among the addresses of the host where the way begins, and bounds what it takes.
+connector chooses among the addresses of the host where the way begins, and bounds the time.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Rules:
 
-* A pace belongs to a run, and so to those connections alone that its requests are on, or were on last:
-  a connection joins the lease when a request of the run takes it, and leaves it, as fast as it likes
-  again, when a request of anybody else does, or when the run ends.  So no run holds another to its pace,
+* A pace belongs to a run.  It holds for the connections that the run's requests use, or used last.  A
+  connection joins the lease when a request of the run takes it.  It leaves the lease, and is not paced any
+  more, when a request of anybody else takes it, or when the run ends.  So no run holds another to its pace,
   at the same time or later.
 * What a connection did before it joined is not told of it.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from s3_upload.http1.connection import Connection
 
 NUMBERS = itertools.count()
-"""One for each time that a connection is looked at anew."""
+"""One for each time that a connection is looked at again."""
 _UNPACED = Paces()
 
 

@@ -5,13 +5,14 @@ Rules:
 * `take` decides at once and without I/O; only `open` waits.
 * The connection used last is reused first (LIFO): its congestion window is still open.  Those not
   needed any more grow old at the bottom, where a timer closes them after `MAX_IDLE_S`.
-* No more are open than were in use at once of late: a new one that somebody insists on, though others
-  are idle, takes the place of the oldest of those.
-* Where the program has no file descriptor left for a new one, the oldest idle one gives up its own, or
-  whoever wants one waits (`descriptors.py`): nobody is to blame, and no time of the store's runs.
+* No more are open than were in use at once of late.  Where a request insists on a new one though others are
+  idle (a hedge does), the oldest idle one is closed for it.
+* Where the program has no file descriptor left for a new one, the oldest idle one is closed, and whoever
+  wants one waits (`descriptors.py`).  That is no failure of the store's, and none of its time limits runs.
 * The pool knows every connection it opened until it is closed, and `close` closes them all: from then
   on it opens and keeps none.
-* Whoever takes a connection takes it out of the lease of a run that is held back, or into its own.
+* A connection that is taken leaves the lease (`lease.py`) of any other run, and joins that of its own run,
+  if that is held back.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 Rules:
 
-* A name is resolved anew at most every `DNS_TTL_S`; when that fails later on, the addresses known
+* A name is resolved again at most every `DNS_TTL_S`; when that fails later on, the addresses known
   are kept: a resolver's bad minute must not stop a run.
 * Look-ups run in daemon threads: one that hangs on a dead name server keeps nobody waiting, least of all
   the end of the loop or of the program.  (The loop's own `getaddrinfo` does both, asyncio's in its default
-  executor, uvloop's in a pool of libuv's.)  An address in figures needs none.
+  executor, uvloop's in a pool of libuv's.)  A numeric address needs none.
 * One look-up takes `DNS_TIMEOUT_S` at most; one that takes longer failed temporarily, like one that
   the resolver gave up (EAI_AGAIN).
 * New connections go to the address with the fewest open ones, so that load spreads over all of a

@@ -1,8 +1,8 @@
 """Whom TLS trusts, and what it shows of us: the settings of a client as an `ssl.SSLContext`.
 
 Everything that is wrong with a file is said when the client is made, in one line that names the file
-and quotes nothing of it.  What is wrong with it in a store's eyes comes as an alert: during the
-handshake or, with TLS 1.3, in place of the first answer.
+and quotes nothing of it.  What a store does not like about a certificate comes as an alert: during
+the handshake or, with TLS 1.3, in place of the first answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One attempt as both sides see it: what the engine asks, and the client's `Trace` of what became of it."""
+"""One attempt as both sides see it: what `transfer/` asks, and the client's `Trace` of what became of it."""
 
 from __future__ import annotations
 

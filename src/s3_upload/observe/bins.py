@@ -1,6 +1,6 @@
 """Amounts over time, and points by decade: as coarse as they have to be to stay within a bound.
 
-Where a bound is reached, two neighbours become one, so nothing is dropped and no chance is in it: the same
+Where a bound is reached, two neighbours become one, so nothing is dropped, and nothing is random: the same
 records in the same order give the same numbers, however many there are.
 """
 

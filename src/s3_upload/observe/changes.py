@@ -1,8 +1,10 @@
 """The few events of a run that are kept: what limited it, and when the store was away.
 
-Rules: nothing for each request; of the limits only changes, and of these not more than one in APART_S, or in
-a SHARE of the run's time so far, so that a day has a few thousand; what changed in between and stayed is kept
-as soon as the next may be, with the time at which it came.  Of an outage its begin and its end are kept.
+Rules:
+
+* Nothing is kept for each request.  Of the limits changes are kept, and of an outage its begin and its end.
+* Changes of the limits are at least APART_S apart, or SHARE of the run's time so far, if that is longer: a
+  day has a few thousand.  One that comes sooner, and lasts, is kept later, with the time at which it came.
 
 What is kept goes to all that keep it alike (a page, JSON lines), so that they hold the same.
 """

@@ -3,8 +3,8 @@
 Rules:
 
 * An event is a frozen record; times (`at_s`) are seconds on the run's clock, sizes are bytes.
-* They come in the order in which things happen, on the run's loop, and each in a bounded time: a listener
-  must not block.  What a listener raises ends the run.
+* They come in the order in which things happen, on the run's loop.  A listener must not block.  What it
+  raises ends the run.
 * An event that nobody wants is not made.  So a run without listeners pays an `if` for each.
 * Nothing secret is in an event.
 

@@ -2,10 +2,11 @@
 
 Rules:
 
-* What is written is in the file when the call returns: who kills this process loses nothing of it.  A machine
+* What is written is in the file when the call returns: nothing is lost if this process is killed.  A machine
   that loses its power may lose the last moments; what the store has of them is found out again.
 * One process has the file, as long as it is open.  Another one is told so at once.
-* A name that is no Unicode is kept with its bytes escaped (`\\xff`): neither SQLite nor MessagePack has it.
+* A name that is not valid Unicode is kept with its bytes escaped (`\\xff`), since neither SQLite nor
+  MessagePack takes it.
 * A file that is damaged, or of another version of this program, is put aside under another name, and an empty
   one takes its place.  A file that is no journal is left alone, and refused.
 

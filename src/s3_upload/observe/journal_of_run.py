@@ -5,9 +5,10 @@ Rules:
 * It is a fold over the events of a run.  A thread writes what they tell, WRITE_EVERY_S at the latest, so that
   the event loop never waits for a disk; where MAX_WAITING rows wait for a slow one, the run does too.
 * A source is done when its object was proven to be in the store and the file is still that version: the
-  same path, size and time of modification.  Nobody asks the store.
+  same path, size and time of modification.  The store is not asked.
 * What the store has of files in parts is known by the IDs of the uploads, the parts and their checksums.
-  That an upload is about to be created is written before it is asked for: whose answer is lost is looked for.
+  That an upload is about to be created is written before it is asked for: if the answer is lost, the next
+  run looks for the upload.
 * A journal that cannot be written any more (a full disk) ends, and says so; the run goes on without.
 """
 
@@ -398,7 +399,7 @@ def _knows(lookup: Lookup, key: str, path: str) -> State | None:
 def _state(lookup: Lookup, key: str) -> State | None:
     try:
         return lookup.state_of(key)
-    # It is closed, or has come to harm since; or the key is no Unicode, and no object has it.
+    # It is closed, or has come to harm since; or the key is not valid Unicode, and no object has it.
     except (sqlite3.Error, UnicodeEncodeError):
         return None
 

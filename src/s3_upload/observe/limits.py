@@ -1,24 +1,24 @@
 """What limits a run: where its time goes. Pure.
 
-Theory of operation.  Several times a second the engine says how the run stands (`Standing`), and `limited_by`
-names the one thing that, were there more of it, would let the run go faster at that moment.  The first that
-holds counts, from what stops everything to what merely slows:
+Theory of operation.  Several times a second `transfer/` says how the run stands (`Standing`), and
+`limited_by` names the one thing that, were there more of it, would let the run go faster at that moment.  The
+first that holds counts, from what stops everything to what merely slows:
 
 1. AWAY: the store does not answer; or hardly anything of what is being sent has been acknowledged for
-   SILENT_S (which comes after 2: a pace may hold everything back).  It shows late, and counts from the last
-   sign of life on.
+   SILENT_S (this is looked at after 2, since a pace may hold everything back).  Silence shows late, so it
+   counts from the last sign of life.
 2. CAP, OTHERS: the pace is bounded, by `max_bandwidth` or since others use the link.
 3. THROTTLED: requests wait for their turn at the rate that the store accepts.
 4. ERRORS: nothing goes on but waits between tries.
-5. CPU: the loop's thread had or wanted a processor for most of the time; or, while files are read (6), the
-   threads that read and hash them all that there are.
-6. Not all requests that may be under way are, since there is nothing to send: READING, while files are read;
+5. CPU: the loop's thread used a processor, or waited for one, most of the time; or, while files are read
+   (6), all threads together did so with all processors.
+6. Fewer requests are under way than may be, since there is nothing to send: READING, while files are read;
    LISTING, while sources are still being found.
 7. LINK: the bytes of most requests are still on their way.
-8. ANSWERS: else, most have arrived and wait for the store's answer: the number of requests is at its bound,
-   or few are left.
+8. ANSWERS: otherwise.  Most bytes have arrived, and their requests wait for the store's answer: the number
+   of requests is at its bound, or few are left.
 
-`Shares` adds up how long each was what limited.
+`Shares` adds up for how long each of these was the limit.
 """
 
 from __future__ import annotations

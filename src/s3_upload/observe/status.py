@@ -4,16 +4,16 @@ Theory of operation.
 
 1. *Bytes* that have arrived: of objects that have ended, and of those with big bodies what was acknowledged,
    or what the parts have that are stored: these may come and go between two looks.
-   What failed, or is skipped since the store has it, is done with: of the whole its bytes are taken off.
+   What failed, or is skipped since the store has it, is done with: its bytes are taken off the total.
 2. *Rate*: what arrived over the last RATE_S.
 3. *Work* is bytes and, since a small file costs about as much as FILE_BYTES, so much for each file.
 4. *Time left*: the work that is left over its rate, which is the mean of the middle half of the last
    SAMPLES_S seconds: neither a pause nor a burst moves it far.  Of few seconds at least two at each end are
-   left out, and it is the median: a run begins slowly.  Seconds without a store, or of its silence, are no
-   seconds, which shows late: they are taken back.  After them the rate, too, begins anew.  What is
-   shown follows that with a time constant of FOLLOW_S, so that it does not jump; sooner, while little is
-   known.
-5. *What limits* is what has most of the last LIMIT_S.
+   left out, and it is the median: a run begins slowly.  Seconds in which the store was away or silent do not
+   count.  That shows late, so they are taken out afterwards, and the rate begins again after them.  What
+   is shown follows the time left with a time constant of FOLLOW_S, so that it does not jump; it follows
+   sooner while little is known.
+5. *What limits* is what did so for most of the last LIMIT_S.
 """
 
 from __future__ import annotations

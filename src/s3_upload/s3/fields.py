@@ -81,8 +81,8 @@ FIELDS: dict[str, Field] = {
     "expected_bucket_owner": Field("x-amz-expected-bucket-owner", "ExpectedBucketOwner", "request"),
     "sse_customer_key": Field(f"{_SSE}-customer-key", "SSECustomerKey", "customer key"),
 }
-"""All of `RequestFields` but metadata, whose headers have the names that the user gives.  What
-belongs to `sse_customer_key` is `_customer_key`'s to add."""
+"""All of `RequestFields` but metadata, whose headers have the names that the user gives.  With
+`sse_customer_key` go its algorithm and its MD5, too."""
 METADATA = Field("x-amz-meta-", "Metadata")
 _ENCODINGS = {
     "content_disposition": "write filename*=UTF-8''%C3%BC.txt for ü.txt",

@@ -11,8 +11,8 @@ counts as ours only if that is proven:
 3. It is no older than our first attempt, by the store's own clock (`Date` less `Last-Modified`, where it
    names both).
 4. What HeadObject shows of everything else that was asked for is there and agrees: type and encoding,
-   metadata, the number of tags, storage class, encryption, lock.  What it says nothing of was lost: it
-   shows all of these where they are.  (The ACL and the KMS context it never shows.)
+   metadata, the number of tags, storage class, encryption, lock.  What it does not show was lost, since
+   it shows each of these where it is there.  (The ACL and the KMS context it never shows.)
 
 Where a store keeps no checksum and its ETags are no MD5s (SSE-KMS, SSE-C, some gateways), or does not
 show what it was asked for, nothing is proven, and the object counts as failed.

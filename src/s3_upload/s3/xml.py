@@ -7,7 +7,7 @@ Rules:
 * Whatever comes is read: truncated, wrong or hostile text gives what can be understood of it, or nothing;
   never an exception.
 * It takes one pass, linear in the text, and bounded: `MAX_TEXT_BYTES` and `MAX_TAGS` or, of a listing,
-  `MAX_PAGE_BYTES` and `MAX_PAGE_TAGS`; also of what was compressed.
+  `MAX_PAGE_BYTES` and `MAX_PAGE_TAGS`.  The bounds hold for what was compressed, too.
 * A name counts without its prefix (`<s3:Code>` is Code), whatever attributes follow it.  CDATA is text,
   comments are nothing.  Entities that a document declares are not expanded: nobody needs them, and they
   are how small documents become huge.

@@ -3,7 +3,7 @@
 Rules:
 
 * A change is one write, between the marks of a synchronized update (mode 2026; a terminal that does not know
-  them ignores them), and nothing is erased before it is written anew: nothing flickers.
+  them ignores them), and nothing is erased before it is written again: nothing flickers.
 * "Erase what is below" is sent at a block's end only: at the top of the screen it would be "clear", before
   which tmux and others save what is seen, with the block.
 * The cursor stays where it is seen, at the block's end: whoever is killed leaves the terminal in order.

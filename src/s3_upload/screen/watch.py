@@ -1,6 +1,6 @@
 """Follows a run and shows how it stands, every so often.
 
-The loop of the run is what it lives on: no thread, and nothing to lock.  What shows must not block.
+It runs on the run's own loop, so there is no thread, and nothing to lock.  What shows must not block.
 """
 
 from __future__ import annotations

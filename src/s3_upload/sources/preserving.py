@@ -1,8 +1,8 @@
 """What objects keep of their files: the time of modification, as rclone keeps it.
 
 `x-amz-meta-mtime` is seconds since 1970 with as many decimals as there are, which rclone gives back to the
-file when it downloads.  A file is looked at when it is found; what changes before it is read keeps the time
-of before.
+file when it downloads.  A file is looked at when it is found: if it changes before it is read, the
+object has the earlier time.
 """
 
 from __future__ import annotations

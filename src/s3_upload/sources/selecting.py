@@ -3,11 +3,11 @@
 Rules:
 
 * What any of its parts leaves out is left out: patterns (`filters.py`), files of patterns (`ignoring.py`),
-  sizes, times.  It has no report.
+  sizes, times.  It gets no report.
 * Patterns decide about directories, too: one of which nothing can be taken is not walked.  Sizes and times
   are those of files, also behind links.
-* Only where sizes or times are asked for is each file looked at, which costs a system call.  One that cannot
-  be looked at is taken, and its report tells why it failed.
+* Each file is looked at only where sizes or times are asked for, since that costs a system call.  One that
+  cannot be looked at is taken, and its report tells why it failed.
 * Durations count from the moment at which the selection is made, which is that of the call.
 """
 

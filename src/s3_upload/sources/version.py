@@ -2,10 +2,10 @@
 
 Rules:
 
-* A version is a size, a time of modification and a time of change (ctime).  Who writes to a file may put the
-  first two back; the third only the system sets, also when another file takes the name.
-* Device and inode are no part of it: a file is opened anew for each part, and GlusterFS, sshfs, CIFS, WSL and
-  overlays may number one file otherwise at each opening.  What an inode would tell, ctime tells.
+* A version is a size, a time of modification and a time of change (ctime).  A program that writes to a file
+  may put the first two back; the third is set by the system alone, also when another file takes the name.
+* Device and inode are no part of it: a file is opened again for each part, and GlusterFS, sshfs, CIFS, WSL
+  and overlays may give a file another number at each opening.  What an inode would tell, ctime tells.
 * Some of them make up times as well: each replica has its own, or the moment of asking is given.  So where a
   time differs the file is looked at MAX_LOOKS times more, in a moment in which no file changes.  A time that
   goes back then, or comes back, is made up, and so is a ctime that is another at each look while all else is
@@ -61,7 +61,7 @@ class Versions:
     ) -> None:
         """Raises `SourceError`, which says what differs, if `info` shows another version than `was`.
 
-        `look` opens the file anew and looks at it.
+        `look` opens the file again and looks at it.
         """
         seen = self.identity(info)
         if self._agree(was, seen):

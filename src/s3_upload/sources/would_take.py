@@ -3,9 +3,10 @@
 Rules:
 
 * Shares go by the key, patterns by the key's path below its source's root, as for files that are there.
-* What sizes and times say of a file that is not there nobody knows, and of one that is there it need not be
-  asked: had it been taken, its key would be that of a source.  The same goes for links that are not followed.
-* Of a list nobody knows what else it might have listed: it takes nothing.
+* Sizes and times of a file that is not there are unknown, so its key counts as taken.  A file that is there
+  was left out by them: had it been taken, its key would be that of a source.  The same goes for links that
+  are not followed.
+* What else a list might have named is unknown: it takes nothing.
 * Blocking: files of patterns are read, and files looked for.
 """
 

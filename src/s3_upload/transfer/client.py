@@ -1,4 +1,4 @@
-"""The small protocol between the engine and whatever talks to the store.
+"""The small protocol between `transfer/` and whatever talks to the store.
 
 `S3Client` (ours) and the adapters for an SDK's client satisfy it; so does the simulator's.
 """
@@ -17,7 +17,7 @@ from s3_upload.s3.responses import Failure
 
 
 class Client(Protocol):
-    """What the engine needs of a client."""
+    """What `transfer/` needs of a client."""
 
     @property
     def endpoint(self) -> str:

@@ -80,7 +80,7 @@ DEFAULT = Tuning()
 
 
 class Window(Protocol):
-    """What the engine needs of a window algorithm."""
+    """What `transfer/` needs of a window algorithm."""
 
     @property
     def limit(self) -> int:

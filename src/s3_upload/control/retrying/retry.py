@@ -89,7 +89,7 @@ class Verdict(enum.Enum):
 
     RETRY = "retry"
     REREAD = "reread"
-    """As RETRY, with the body read and hashed anew."""
+    """As RETRY, with the body read and hashed again."""
     CORRECT = "correct"
     """Put right what the failure names and try again; decide again where that cannot be done."""
     ASK = "ask"

@@ -51,7 +51,7 @@ class Timeouts(msgspec.Struct, frozen=True, gc=False):
 
 
 class Timeout(Protocol):
-    """What the engine needs of a timeout algorithm; pass any object that has it."""
+    """What `transfer/` needs of a timeout algorithm; pass any object that has it."""
 
     @property
     def est_MBps(self) -> float:  # noqa: N802 - the unit's spelling

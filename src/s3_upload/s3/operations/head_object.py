@@ -1,7 +1,7 @@
 """HeadObject: what the store has under a key. `proof.py` judges whether that is what we sent.
 
-It asks for the checksums, which S3 names only then.  The fields' condition does not go with it: here it
-would be one for the answer.  With a `part_number` it is about that part, whose size it tells.
+It asks for the checksums, which S3 names only then.  The condition of the fields (If-None-Match) is left
+out: here it would apply to the answer.  With a `part_number` it is about that part, whose size it tells.
 """
 
 from __future__ import annotations
