@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-LEAVES = {"checks", "config", "crc", "descriptors", "errors", "http", "pace", "parts", "processor", "proxy"}
-LEAVES |= {"report", "request_fields", "text", "threads", "units", "urls"}
+LEAVES = {"checks", "config", "crc", "descriptors", "errors", "http", "own_process", "pace", "parts"}
+LEAVES |= {"processor", "proxy", "report", "request_fields", "text", "threads", "units", "urls"}
 ARROWS: dict[str, set[str]] = {
     "checks": set(),
     "crc": {"http"},
     "descriptors": set(),
     "errors": set(),
     "http": set(),
+    "own_process": set(),
     "processor": set(),
     "text": set(),
     "threads": set(),
@@ -45,11 +46,24 @@ ARROWS: dict[str, set[str]] = {
     "journaled": LEAVES | {"observe", "sources", "transfer"},
     "api": LEAVES | {"control", "journaled", "observe", "s3", "sources", "transfer"},
     "blocking": set(),
+    "fleet": LEAVES | {"api", "blocking", "clients", "journaled", "observe", "s3", "sources", "transfer"},
     "removing": {"errors", "report", "sources", "threads"},
     "moved": LEAVES | {"api", "bucket", "observe", "removing", "sources", "transfer"},
     "showing": LEAVES | {"observe", "screen", "sources"},
     "job": LEAVES
-    | {"account", "api", "clients", "moved", "observe", "removing", "s3", "showing", "sources", "transfer"},
+    | {
+        "account",
+        "api",
+        "clients",
+        "fleet",
+        "moved",
+        "observe",
+        "removing",
+        "s3",
+        "showing",
+        "sources",
+        "transfer",
+    },
     "syncing": LEAVES | {"api", "bucket", "clients", "job", "observe", "s3", "sources", "transfer"},
     "running": LEAVES | {"blocking", "job", "observe"},
     "calls": LEAVES | {"api", "blocking", "job", "observe", "running", "s3", "sources", "transfer"},
@@ -62,6 +76,7 @@ ARROWS: dict[str, set[str]] = {
         "bucket",
         "clients",
         "embedded",
+        "fleet",
         "moved",
         "observe",
         "removing",

@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 import trustme
 
-from s3_upload.cli import allocator, session
+from s3_upload import own_process
 from s3_upload.embedded import EmbeddedStore
 from tests.faults.server import FaultServer
 from tests.store import Store, running_store
@@ -33,7 +33,7 @@ hypothesis.settings.register_profile("no deadline", deadline=None)  # a busy mac
 hypothesis.settings.load_profile("no deadline")
 
 # As the command does: what threads leave in heaps of their own adds up to gigabytes.
-allocator.share_one_heap()
+own_process.share_one_heap()
 
 
 def pytest_collection_finish() -> None:
@@ -106,7 +106,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     """No test sees the developer's settings, credentials or proxies, nor asks a metadata server; nor does it
     matter that CI runs them, of which the command shows less.  The collector's settings stay the tests': what
     one command freezes would be kept for all that follow."""
-    monkeypatch.setattr(session, "collect_rarely", lambda: None)
+    monkeypatch.setattr(own_process, "collect_rarely", lambda: None)
     for name in os.environ:
         if name.startswith(_FOREIGN) or name.lower() in _PROXIES or name == "CI":
             monkeypatch.delenv(name)

@@ -16,6 +16,8 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import closing
 from types import NoneType
 
+import msgspec
+
 from s3_upload import descriptors
 from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_type
 from s3_upload.config import UploadConfig
@@ -144,24 +146,47 @@ async def s3_upload_files(  # noqa: PLR0917 - the signature it began with
     `ConfigError` for a bucket name that cannot be one, `TypeError` for what is of a wrong type, and
     whatever `files`, `progress` or `default_request` raise.
     """
-    _check_arguments(client, bucket, files, config, progress, default_request, pace, notice, events)
+    check_arguments(client, bucket, files, config, progress, default_request, pace, notice, events)
     if isinstance(client, LoopBound):
         client.enter_loop()
     config = config or UploadConfig()
-    controls = controls_for(config, getattr(client, "open_connections", 0))
     plain = Journaled(files, events_for(events, log_lines()))
     about = job_of(client.endpoint, bucket, default_request)
     async with journaled(journal, about, plain, resume_multipart=resume_multipart) as given:
-        with closing(real_runtime(config)) as runtime:
-            summary = await run_upload(
-                client, bucket, given.files, config=config, progress=progress,
-                default_request=default_request, controls=controls, runtime=runtime, pace=pace,
-                notice=notice, events=given.events, resume=given.resume,
-            )  # fmt: skip
+        summary = await upload_given(
+            client, bucket, given, config, progress=progress, default_request=default_request, pace=pace,
+            notice=notice,
+        )  # fmt: skip
     return given.noted(summary)
 
 
-def _check_arguments(  # noqa: PLR0917 - in the order of `s3_upload_files`
+async def upload_given(
+    client: Client,
+    bucket: str,
+    given: Journaled,
+    config: UploadConfig,
+    *,
+    progress: Progress | None = None,
+    default_request: DefaultRequest | None = None,
+    pace: Pace | None = None,
+    notice: Notice | None = None,
+    epoch_s: float | None = None,
+) -> UploadSummary:
+    """`s3_upload_files` of checked arguments, with its journal opened, on this machine.
+
+    `epoch_s`: when its clock, `time.monotonic`, stood at 0; None: now.
+    """
+    controls = controls_for(config, getattr(client, "open_connections", 0))
+    with closing(real_runtime(config)) as runtime:
+        return await run_upload(
+            client, bucket, given.files, config=config, progress=progress,
+            default_request=default_request, controls=controls,
+            runtime=msgspec.structs.replace(runtime, epoch_s=epoch_s), pace=pace, notice=notice,
+            events=given.events, resume=given.resume,
+        )  # fmt: skip
+
+
+def check_arguments(  # noqa: PLR0917 - in the order of `s3_upload_files`
     client: object,
     bucket: object,
     files: object,

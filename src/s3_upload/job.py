@@ -10,6 +10,7 @@ import difflib
 import itertools
 import os
 from collections.abc import AsyncIterable, Callable, Iterable
+from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from types import NoneType
@@ -17,11 +18,13 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from s3_upload.api import DefaultRequest, fields_of, s3_upload_files
+from s3_upload.api import DefaultRequest, fields_of
 from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_type
 from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError, RunError
+from s3_upload.fleet.processes import ALONE, Processes, Spread, check_processes
+from s3_upload.fleet.uploading import upload_files
 from s3_upload.moved import removes_what_is_done
 from s3_upload.observe.events import Events, Listener, Listening
 from s3_upload.observe.journal import Journal, journal_of, left_of
@@ -91,6 +94,9 @@ class Taken(TypedDict, total=False):
     `journal`: the path of a file (or a `Journal`) that keeps what is done: another call with it uploads only
     what is left, and goes on with files in parts where they were broken off.  `resume_multipart`: unfinished
     uploads in parts that the store has are gone on with, where all their parts are proven to be the file's.
+    `processes`: how many upload files, from 1 to 256, or "auto": one, and more where one processor is not
+    enough and others are free.  `executor`: any `concurrent.futures.Executor`, such as that of a Dask client:
+    its workers upload, who need the files at the same path and credentials of their own.
     """
 
     files_from: ListOfFiles | None
@@ -101,6 +107,8 @@ class Taken(TypedDict, total=False):
     remove_source: bool
     journal: Journal | Path | None
     resume_multipart: bool
+    processes: Processes
+    executor: Executor | None
 
 
 class Keywords(Settings, Taken, total=False):
@@ -136,6 +144,7 @@ class Job:
     remover: Remover | None = None
     journal: Journal | None = None
     resume_multipart: bool = False
+    spread: Spread = ALONE
     would_take: Callable[[str], bool] | None = None
 
     async def run(self, *, pace: Pace | None = None) -> UploadSummary:
@@ -155,7 +164,7 @@ class Job:
                 config=self.config,
                 default_request=self.default_request,
             )
-            summary = await s3_upload_files(
+            summary = await upload_files(
                 client,
                 self.destination.bucket,
                 self._looked_at(self.files if self.sift is None else self.sift(client, self.files)),
@@ -166,6 +175,7 @@ class Job:
                 events=together(listening),
                 journal=self.journal,
                 resume_multipart=self.resume_multipart,
+                spread=self.spread,
             )
         notes = (*summary.notes, self.nothing) if self.nothing else summary.notes
         if self.remover is not None:
@@ -234,6 +244,7 @@ def prepare(
         remover=_remover(taken, sources, upload_config),
         journal=_journal(taken, compares=in_order),
         resume_multipart=_resumes(taken),
+        spread=_spread(taken),
         would_take=Mapped(_given_paths(sources), place, choice).would_take() if in_order else None,
         destination=place,
         files=files,
@@ -375,6 +386,12 @@ def _resumes(taken: Taken) -> bool:
     resume_multipart = taken.get("resume_multipart", False)
     must_be("resume_multipart", resume_multipart, bool, "True or False")
     return resume_multipart
+
+
+def _spread(taken: Taken) -> Spread:
+    executor = taken.get("executor")
+    must_be("executor", executor, (Executor, NoneType), "a concurrent.futures.Executor or None")
+    return Spread(check_processes(taken.get("processes", 1)), executor)
 
 
 def _files(

@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import time
+from pathlib import Path
 
 _TASKS = "/proc/self/task"
 
@@ -34,6 +35,36 @@ def all_busy_s() -> float:
 def processors() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Idle:
+    """How many processors this process may use that nobody has used since the last look."""
+
+    def __init__(self) -> None:
+        self._last = _idle_s(), time.monotonic()
+
+    def look(self) -> float:
+        """0.0 where the system does not say (it is Linux that does, in /proc/stat)."""
+        (idle_s, at_s), self._last = self._last, (_idle_s(), time.monotonic())
+        elapsed_s = self._last[1] - at_s
+        return (self._last[0] - idle_s) / elapsed_s if elapsed_s > 0 else 0.0
+
+
+def _idle_s() -> float:
+    """Of all processors that may be used together, since the system's start, in seconds."""
+    mine = (
+        {f"cpu{number}" for number in os.sched_getaffinity(0)} if hasattr(os, "sched_getaffinity") else set()
+    )
+    idle = 0
+    with (
+        contextlib.suppress(OSError, ValueError, IndexError),
+        Path("/proc/stat").open(encoding="ascii") as stat,
+    ):
+        for line in stat:
+            name, *ticks = line.split()
+            if name in mine:
+                idle += int(ticks[3])
+    return idle / os.sysconf("SC_CLK_TCK") if idle else 0.0
 
 
 def _ran_or_waited_s(thread: int) -> float:

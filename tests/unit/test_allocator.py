@@ -10,7 +10,7 @@ import pytest
 
 FAULTS_OF_BODIES = """
 import resource, sys
-from s3_upload.cli.allocator import keep_freed_memory
+from s3_upload.own_process import keep_freed_memory
 if sys.argv[1] == "kept":
     keep_freed_memory()
 def some():

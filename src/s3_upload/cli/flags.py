@@ -24,6 +24,7 @@ _METAVARS = {
         ("report", "journal", "failed_to", "content_type_map", "exclude_from", "manifest"), "FILE"
     ),
     "max_bandwidth": "RATE",
+    "processes": "N|auto",
     **dict.fromkeys(("metadata", "tags", "sse_kms_encryption_context"), "K=V,K=V"),
     "grants": "GRANT...",
     "expected_size": "SIZE",

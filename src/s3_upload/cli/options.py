@@ -25,6 +25,7 @@ from s3_upload.cli.store_options import StoreOptions
 from s3_upload.config import GIB, UploadConfig, complaint
 from s3_upload.descriptors import read_some
 from s3_upload.errors import ConfigError
+from s3_upload.fleet.processes import MAX_PROCESSES, Processes
 from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
 from s3_upload.sources.filters import Rule
 from s3_upload.sources.listed import Listed
@@ -295,6 +296,14 @@ def age(help_text: str) -> Parameter:
     return parameter(help=help_text, converter=_converter(parse_time_s), negative=(), show_default=False)
 
 
+def _processes(text: str) -> Processes:
+    if text == "auto":
+        return "auto"
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_PROCESSES:
+        return int(text)
+    raise ValueError(f"must be a whole number from 1 to {MAX_PROCESSES}, or auto")
+
+
 _UNITS: dict[tuple[bool, bool], tuple[Read, Show]] = {
     (True, False): (parse_size, show_size),
     (False, True): (parse_time_s, show_time),
@@ -362,6 +371,18 @@ class UploadOptions:
             negative=(),
         ),
     ] = 0
+
+    processes: Annotated[
+        Processes,
+        parameter(
+            help="How many processes upload. auto: one, and more where one processor is not enough and "
+            "others are free.",
+            group="Tuning",
+            env_var="S3_UPLOAD_PROCESSES",
+            converter=_converter(_processes),
+            negative=(),
+        ),
+    ] = "auto"
 
     def __post_init__(self) -> None:
         lists = (self.output.failed_to, self.sources.files_from, self.sources.manifest)

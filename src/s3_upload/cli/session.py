@@ -10,7 +10,6 @@ somebody does, but slowly.
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import time
 from contextlib import suppress
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3_upload.blocking import loop_factory
-from s3_upload.cli.allocator import keep_freed_memory, share_one_heap
 from s3_upload.cli.display import Display
 from s3_upload.cli.output import (
     EXIT_FILES_FAILED,
@@ -42,6 +40,7 @@ from s3_upload.cli.store import open_store
 from s3_upload.cli.watching import watching
 from s3_upload.descriptors import limit, raise_limit
 from s3_upload.errors import RunError, attach_summary, summary_of
+from s3_upload.own_process import settle
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
@@ -65,8 +64,6 @@ SAY_SO_S = 0.3
 """After a signal: an end that comes sooner speaks for itself."""
 MIN_OPEN_FILES = 20
 """An event loop, the results' pipes, a file and a connection; below this the loop itself may not start."""
-COLLECT_EVERY = 5_000
-"""Objects made and not let go, after which cycles are looked for (Python's own: 700)."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -215,14 +212,13 @@ def _limits_of(summaries: Iterable[UploadSummary], wall_time_s: float) -> dict[s
 
 def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     """Raises CancelledError or KeyboardInterrupt when it is interrupted."""
-    from s3_upload.api import s3_upload_files
+    from s3_upload.fleet.processes import Spread
+    from s3_upload.fleet.uploading import upload_files
     from s3_upload.observe.events import joined
     from s3_upload.pace import Pace
 
     config, guess = job.options.config(), job.options.objects.default_request()
-    share_one_heap()
-    keep_freed_memory()
-    collect_rarely()
+    settle()
     raise_limit()
     _refuse_too_few_files()
     held_back = config.share != "full" or config.max_bandwidth
@@ -246,7 +242,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
             async with watching(job.display, client.endpoint) as events:
                 await _create_bucket(job, client)
                 for sources in job.passes:
-                    summary = await s3_upload_files(
+                    summary = await upload_files(
                         client,
                         job.bucket,
                         _looked_at(job, sources if job.sync is None else job.sync.changed(client, sources)),
@@ -258,6 +254,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
                         events=joined(events, job.changes.listening),
                         journal=journal,
                         resume_multipart=job.options.journal.resume_multipart,
+                        spread=Spread(job.options.processes),
                     )
                     summaries.append(summary)
 
@@ -346,10 +343,3 @@ def _refuse_too_few_files() -> None:
             f"only {allowed} files may be open at a time, which is too few: at least {MIN_OPEN_FILES} are "
             "needed (ulimit -n 1024)"
         )
-
-
-def collect_rarely() -> None:
-    """An upload leaves no reference cycles behind, and each time the collector looks through all that is in
-    flight: with many small files and hundreds of requests at once that shows."""
-    gc.freeze()
-    gc.set_threshold(COLLECT_EVERY)

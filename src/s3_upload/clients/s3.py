@@ -158,7 +158,9 @@ class S3Client:
         proxy: str | None = None,
         utc_clock: Callable[[], float] = time.time,
     ) -> None:
-        _check_types(locals())
+        self.recipe: Mapping[str, Any] = {name: value for name, value in locals().items() if name != "self"}
+        """The arguments: another client made of them is like it."""
+        _check_types(self.recipe)
         self._settings = resolve_settings(
             endpoint_url=endpoint_url,
             region=region,

@@ -42,10 +42,15 @@ class Guess:
     def __init__(self, fields: RequestFields = NO_FIELDS, content_types: ContentTypes | None = None) -> None:
         must_be("fields", fields, RequestFields, "RequestFields", "RequestFields(**...) makes one of a dict")
         self._types = content_types_of(content_types)
+        self._fields = fields
         self.said = f"{fields!r} {sorted(self._types.items())!r}"
         """All that decides about what is said, as a text."""
         # Of millions of files there are few suffixes.
         self._of_suffix = lru_cache(maxsize=1024)(partial(_with_guess, self._types, fields))
+
+    def __reduce__(self) -> tuple[type[Guess], tuple[RequestFields, Mapping[str, str]]]:
+        """For another process: made anew there, of the same."""
+        return Guess, (self._fields, self._types)
 
     def __call__(self, source: ObjectSource) -> RequestFields:
         if source.fields is None:
@@ -65,7 +70,11 @@ def content_type_by_name(
     `content_types`: types that come before ours, by suffix ({"gcode": "text/x-gcode"}), or the path of a file
     in the format of mime.types."""
     guess = Guess(fields, content_types)
-    return (lambda source: fields) if fields.content_type is not None else guess.by_name
+    return partial(_always, fields) if fields.content_type is not None else guess.by_name
+
+
+def _always(fields: RequestFields, source: ObjectSource) -> RequestFields:
+    return fields
 
 
 def _suffix(source: ObjectSource) -> str:

@@ -27,6 +27,7 @@ from s3_upload.errors import FailureKind, SourceError
 from s3_upload.http import Body, Buffer
 from s3_upload.s3.checksum import Digests, Running, checksum_from, checksum_of, running
 from s3_upload.s3.operations import Checksum
+from s3_upload.sources.bunches import Bunches
 from s3_upload.sources.source import ObjectSource, checked
 from s3_upload.sources.version import Identity, Versions, changed, told_apart
 
@@ -108,8 +109,11 @@ class Reader(msgspec.Struct, frozen=True):
     pause: Callable[[float], None]
     versions: Versions
 
-    def pull(self, sources: Iterator[ObjectSource], count: int) -> tuple[list[ObjectSource], bool]:
+    def pull(self, sources: Iterator[ObjectSource] | Bunches, count: int) -> tuple[list[ObjectSource], bool]:
         """Up to `count` sources, and whether that was all; what a slow iterable has after a moment."""
+        if isinstance(sources, Bunches):
+            bunch = sources.next_bunch(count)
+            return bunch, not bunch
         pulled: list[ObjectSource] = []
         until_s = self.clock() + PULL_BUDGET_S
         for source in sources:

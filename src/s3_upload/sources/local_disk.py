@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from s3_upload.errors import SourceError
+from s3_upload.sources.bunches import Bunches
 from s3_upload.sources.files import NO_LINKS, BigFile, HashedBody, Reader, UnsizedFile
 from s3_upload.sources.source import ObjectSource
 
@@ -86,7 +87,7 @@ class Nearby:
         return results
 
     def pull_in_thread(
-        self, reader: Reader, sources: Iterator[ObjectSource], count: int
+        self, reader: Reader, sources: Iterator[ObjectSource] | Bunches, count: int
     ) -> tuple[list[ObjectSource], bool]:
         """`Reader.pull` in the thread that calls it, which also finds out where the files lie."""
         pulled = reader.pull(sources, count)

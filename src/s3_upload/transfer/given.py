@@ -43,7 +43,7 @@ class Runtime(msgspec.Struct, frozen=True):
     what is the caller's (iterables, files) and may never return, so that it keeps no other from its thread.
     `pause` blocks for so many seconds, in a thread of `offload`.  `close`: the run needs it no more.
     `local_devices`: see `sources.local_disk`.  `busy_s`: see `processor`; `all_busy_s` is for each
-    processor.
+    processor.  `epoch_s`: when the run's clock stood at 0; None: when it begins.
     """
 
     clock: Callable[[], float]
@@ -55,6 +55,7 @@ class Runtime(msgspec.Struct, frozen=True):
     local_devices: frozenset[int] = frozenset()
     busy_s: Callable[[], float] = lambda: 0.0
     all_busy_s: Callable[[], float] = lambda: 0.0
+    epoch_s: float | None = None
 
 
 class Given(msgspec.Struct, frozen=True):

@@ -6,9 +6,10 @@ A plain iterable is asked in a thread, since it may block on a disk; an async on
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
+from s3_upload.sources.bunches import Bunches
 from s3_upload.sources.files import Reader
 from s3_upload.sources.local_disk import Nearby
 from s3_upload.sources.source import ObjectSource, checked
@@ -17,6 +18,12 @@ from s3_upload.transfer.reading import Offload
 
 PULL_COUNT = 256
 Sources = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+
+
+def _begun(files: Sources) -> AsyncIterator[ObjectSource] | Iterator[ObjectSource] | Bunches:
+    if isinstance(files, AsyncIterable):
+        return aiter(files)
+    return files if isinstance(files, Bunches) else iter(files)
 
 
 class Pulling:
@@ -36,7 +43,7 @@ class Pulling:
         self.sources: deque[Numbered] = deque()
         self.exhausted = False
         self.under_way = False
-        self._iterator = aiter(files) if isinstance(files, AsyncIterable) else iter(files)
+        self._iterator = _begun(files)
         self._reader = reader
         self._nearby = nearby
         self._existing = existing

@@ -70,7 +70,7 @@ class Run:
 
     def __init__(self, client: Client, files: Sources, given: Given) -> None:
         clock = given.runtime.clock
-        epoch_s = clock()
+        epoch_s = clock() if given.runtime.epoch_s is None else given.runtime.epoch_s
         self.now: Callable[[], float] = lambda: clock() - epoch_s
         """Seconds since the run began."""
         loop = asyncio.get_running_loop()

@@ -1,0 +1,337 @@
+"""One job over several processes, seen from the one that has it.
+
+Rules:
+
+* The process at home takes part: its run is an ordinary one, whose sources the `Dispenser` hands out.  So is
+  that of each worker, of which the `Staff` sees to it that there are as many as there should be.  What they
+  tell is put together by the `Desk`.
+* One budget of bandwidth is cut into leases, anew each tick (`leases.py`).
+* What stops one run stops the job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+import msgspec
+
+from s3_upload.api import upload_given
+from s3_upload.clients.s3 import S3Client
+from s3_upload.config import UploadConfig
+from s3_upload.errors import attach_summary
+from s3_upload.fleet.desk import Desk
+from s3_upload.fleet.dispenser import Dispenser
+from s3_upload.fleet.job_of_many import JobOfMany
+from s3_upload.fleet.kept_uploads import KeptUploads
+from s3_upload.fleet.leases import Use, as_bandwidth, cut, share_of
+from s3_upload.fleet.wire import Answer, Begin, Frame, Question, Told, Used, numbers_of, unpacked
+from s3_upload.fleet.worker import Worker
+from s3_upload.observe.events import (
+    LimitsChanged,
+    ObjectEnded,
+    PartStored,
+    StoreAway,
+    StoreBack,
+    UploadCreated,
+)
+from s3_upload.pace import Pace
+from s3_upload.report import PaceReport, UploadSummary
+from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, Operation
+from s3_upload.threads import DaemonThreads
+from s3_upload.transfer.abort import abort_all
+from s3_upload.transfer.resume import Resume
+
+TICK_S = 0.25
+WANTED = frozenset({ObjectEnded, UploadCreated, PartStored, LimitsChanged})
+"""The events that a job needs of its workers, whoever listens."""
+OF_ITSELF = frozenset({StoreAway, StoreBack})
+"""What only the process at home tells of."""
+
+
+class Staff(Protocol):
+    """Those who work for a job. `idle`: a look at nothing that happens while somebody waits."""
+
+    @property
+    def workers(self) -> list[Worker]: ...
+    def start(self) -> None:
+        """The job begins."""
+
+    def refill(self) -> None:
+        """There may be more to do."""
+
+    def tick(self) -> None:
+        """TICK_S have passed."""
+
+    def stop(self) -> None:
+        """Nothing new is begun; said again: nothing is waited for."""
+
+    async def end(self, *, stopped: bool) -> None:
+        """They come to their end, or are brought to it."""
+
+
+class Crew:
+    """See the module's rules. `count`: how many processes there may be; `from_start`: they all are there from
+    the beginning.  `home_takes`: the process at home does all kinds of work, and not only what cannot
+    travel."""
+
+    def __init__(
+        self,
+        client: S3Client,
+        bucket: str,
+        job: JobOfMany,
+        *,
+        count: int,
+        from_start: bool,
+        home_takes: bool = True,
+    ) -> None:
+        self.count = count
+        self.config = job.config
+        given = job.given
+        self.dispenser = Dispenser(given.files, home_takes=home_takes)  # type: ignore[arg-type]
+        self.uploads = KeptUploads(None if given.resume is None else given.resume.before)
+        self._client = client
+        self._bucket = bucket
+        self._job = job
+        self._given = given
+        self._from_start = from_start
+        self._pace = _HomePace(job.pace) if job.pace is not None else None
+        self._epoch_s = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._failed: asyncio.Future[None] = self._loop.create_future()
+        self.desk = Desk(
+            given.events, self.dispenser, self.uploads, job.progress, fail=self.fail, more=self._refill
+        )
+        self.threads = DaemonThreads(2, "s3-upload-fleet")
+        self.stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._staff: Staff | None = None
+
+    # --- the job -----------------------------------------------------------------------------------
+
+    async def run(self, staff: Staff) -> UploadSummary:
+        """Until all is done. Raises what stops the job."""
+        self._staff = staff
+        staff.start()
+        home = self._loop.create_task(self._run_at_home())
+        ticks = self._loop.create_task(self._tick_on(staff))
+        try:
+            return await self._until_done(home, staff)
+        except BaseException as error:
+            attach_summary(error, self.desk.summary(None, self.now()))
+            raise
+        finally:
+            tasks = (ticks, home, *self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.threads.close()
+            await self.desk.close()
+
+    def now(self) -> float:
+        """On the clock of the job, and of all its processes on this machine."""
+        return time.monotonic() - self._epoch_s
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the job: `run` raises the first error that there is."""
+        if not self._failed.done():
+            self._failed.set_exception(error)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """What it raises ends the job; it ends with the job."""
+        task = self._loop.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            self.fail(error)
+
+    async def _run_at_home(self) -> UploadSummary:
+        asks_store = self._given.resume is not None and self._given.resume.asks_store
+        given = msgspec.structs.replace(
+            self._given,
+            files=self.dispenser,
+            events=self.desk.at_home(),
+            resume=Resume(self.uploads, asks_store),
+        )
+        return await upload_given(
+            self._client,
+            self._bucket,
+            given,
+            self._config_at_home,
+            default_request=self._job.default_request,
+            pace=self._pace,
+            notice=self._job.notice,
+            epoch_s=self._epoch_s,
+        )
+
+    @property
+    def _config_at_home(self) -> UploadConfig:
+        """Bounds that somebody has set hold for all together from the start.  The default ones, which are
+        there for the worst case, are not cut before there is a second process: the first would be slower."""
+        usual = (self.config.max_in_flight, self.config.max_in_flight_bytes) == _USUAL
+        if usual and not self._from_start:
+            return dataclasses.replace(self.config, max_bandwidth="")
+        return share_of(self.config, self.count)
+
+    async def _until_done(self, home: asyncio.Task[UploadSummary], staff: Staff) -> UploadSummary:
+        cancelled = False
+        while not home.done():
+            try:
+                await asyncio.wait((home, self._failed), return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                cancelled = True
+                self._stop(staff)
+                home.cancel()
+                continue
+            if self._failed.done() and not home.done():
+                self._stop(staff)
+                # At once: what is under way is worth nothing any more.
+                while not home.done():
+                    home.cancel()
+                    await asyncio.wait((home,), timeout=TICK_S)
+        while self.desk.busy and not (cancelled or self._failed.done()):
+            await asyncio.wait((self._failed,), timeout=TICK_S)
+        failed = cancelled or self._failed.done() or home.cancelled() or home.exception() is not None
+        self.stopping = True
+        self.dispenser.close()
+        await staff.end(stopped=failed)
+        await self._abort_left()
+        if self._failed.done():
+            self._failed.result()
+        if cancelled:
+            raise asyncio.CancelledError
+        return self.desk.summary(home.result(), self.now())
+
+    def _stop(self, staff: Staff) -> None:
+        self.stopping = True
+        self.dispenser.close()
+        staff.stop()
+
+    async def _abort_left(self) -> None:
+        """What processes that ended before their time have left in the store, and no journal knows of."""
+        if self.uploads.works:
+            return
+        aborts = [
+            Operation(name=ABORT_MULTIPART_UPLOAD, bucket=self._bucket, key=key, upload_id=upload_id)
+            for key, upload_id in self.uploads.left()
+        ]
+        left = await abort_all(self._client, self.now, aborts)
+        self.desk.notes += [f"parts of {one.key} may be left in the store" for one in left]
+
+    # --- workers -----------------------------------------------------------------------------------
+
+    def order(self) -> Begin:
+        """What a worker is to do."""
+        resume = self._given.resume
+        return Begin(
+            recipe=self._client.recipe,
+            bucket=self._bucket,
+            config=share_of(self.config, self.count),
+            default_request=self._job.default_request,
+            wanted=numbers_of((self._given.events.kinds | WANTED) - OF_ITSELF),
+            epoch_s=self._epoch_s,
+            keeps=self.uploads.works,
+            asks_store=resume is not None and resume.asks_store,
+            paced=self._pace is not None,
+        )
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing new may be begun by others at the moment."""
+        return self.stopping or self.desk.full or self._whole_link
+
+    def hear(self, worker: Worker, frame: Frame) -> None:
+        """What a worker says of its work."""
+        try:
+            if isinstance(frame, Told):
+                for values in frame.events:
+                    self.desk.hear(worker, unpacked(values))
+            elif isinstance(frame, Question):
+                self.begin(self._answer(worker, frame))
+            elif isinstance(frame, Used):
+                worker.used_per_s = frame.bytes_per_s
+        except Exception as error:
+            self.fail(error)
+
+    async def _answer(self, worker: Worker, question: Question) -> None:
+        """A journal waits for its disk."""
+        answer = await self.threads.call(lambda: self.uploads.answer(question.name, question.argument))
+        worker.send(Answer(question.number, answer))
+
+    def _refill(self) -> None:
+        if self._staff is not None and not self.full:
+            self._staff.refill()
+
+    # --- from time to time -------------------------------------------------------------------------
+
+    async def _tick_on(self, staff: Staff) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                for worker in staff.workers:
+                    worker.measure(TICK_S)
+                self.cut()
+                staff.tick()
+                self._refill()
+            except Exception as error:
+                self.fail(error)
+                return
+
+    @property
+    def _whole_link(self) -> bool:
+        """Whether the bound is a share of what the link carries, which only one process can find out."""
+        pace = self._pace
+        return pace is not None and pace.whole.bandwidth is not None and bool(pace.whole.bandwidth.share)
+
+    def part_of_budget(self, count: int) -> float:
+        """An even part for one of `count`, in bytes a second; 0.0 where there is no bound."""
+        whole = None if self._pace is None else self._pace.whole.bandwidth
+        return 0.0 if whole is None else whole.bytes_per_s / count
+
+    def cut(self) -> None:
+        """The bandwidth, anew. Whoever gets less is told first."""
+        pace = self._pace
+        if pace is None or self._staff is None:
+            return
+        whole, workers = pace.whole.bandwidth, self._staff.workers
+        if whole is None or self._whole_link:
+            pace.limit(pace.whole.max_bandwidth)
+            for worker in workers:
+                worker.lease(0.0)
+            return
+        uses = {worker.number: worker.use for worker in workers} | {0: pace.use}
+        leases = cut(whole.bytes_per_s, uses)
+        for worker in sorted(workers, key=lambda one: leases[one.number] - one.lease_per_s):
+            worker.lease(leases[worker.number])
+        pace.lease(leases[0])
+
+
+_USUAL = UploadConfig().max_in_flight, UploadConfig().max_in_flight_bytes
+
+
+class _HomePace(Pace):
+    """The lease of the process at home; what it says is told to `whole`, the caller's."""
+
+    def __init__(self, whole: Pace) -> None:
+        super().__init__(whole.share, whole.max_bandwidth)
+        self.whole = whole
+        self._lease_per_s = 0.0
+
+    @property
+    def use(self) -> Use:
+        return Use(self.latest.acked_bytes_per_s if self.latest is not None else None, self._lease_per_s)
+
+    def lease(self, bytes_per_s: float) -> None:
+        self._lease_per_s = bytes_per_s
+        self.limit(as_bandwidth(bytes_per_s))
+
+    def tell(self, report: PaceReport) -> None:
+        super().tell(report)
+        self.whole.tell(report)

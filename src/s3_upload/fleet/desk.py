@@ -1,0 +1,152 @@
+"""What those who take part in a job tell of it, put together: as if it had all happened in one process.
+
+Rules:
+
+* The number of an object (`seq`) is that of its process; those of worker n begin at n * SEQ_OF_WORKER.
+* A worker's object is told with the source that was handed out, which never left.
+* Reports are delivered in the order in which they come, one at a time; while too many wait, nothing new is
+  handed out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from s3_upload.errors import FailureKind, SourceError, UploadError
+from s3_upload.fleet.dispenser import Dispenser
+from s3_upload.fleet.kept_uploads import KeptUploads
+from s3_upload.fleet.wire import Ended
+from s3_upload.fleet.worker import Worker
+from s3_upload.observe.events import Event, Events, LimitsChanged, Listening, ObjectEnded
+from s3_upload.report import SummaryFold, UploadReport, UploadSummary
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.progress import Delivery, Progress
+
+SEQ_OF_WORKER = 1_000_000_000
+
+
+class Desk:
+    """See the module's rules. `more`: there is room for more again.  `fail` ends the job.  `limits`: the
+    newest of each process, 0 for the one at home.  `notes`: what there is to say at the end."""
+
+    def __init__(
+        self,
+        events: Events,
+        dispenser: Dispenser,
+        uploads: KeptUploads,
+        progress: Progress | None,
+        *,
+        fail: Callable[[BaseException], None],
+        more: Callable[[], None],
+    ) -> None:
+        self.limits: dict[int, LimitsChanged] = {}
+        self.notes: list[str] = []
+        self._events = events
+        self._dispenser = dispenser
+        self._uploads = uploads
+        self._more = more
+        self._fold = SummaryFold()
+        self._budget_wait_s = 0.0
+        self._given_up = 0
+        self._delivery = Delivery(progress, on_error=fail, on_empty=self._delivered)
+
+    @property
+    def full(self) -> bool:
+        """Whether too many reports wait."""
+        return self._delivery.full
+
+    @property
+    def busy(self) -> bool:
+        """Whether some have not been delivered yet."""
+        return self._delivery.busy
+
+    async def close(self) -> None:
+        await self._delivery.close()
+
+    def at_home(self) -> Events:
+        """For the run at home."""
+        mine = Listening(self._hear_at_home, frozenset({ObjectEnded, LimitsChanged}))
+        return Events([Listening(self._events.tell, self._events.kinds - {LimitsChanged}), mine])
+
+    def hear(self, worker: Worker, event: Event) -> None:
+        """An event of a worker's."""
+        if type(event) is LimitsChanged:
+            self.limits[worker.number] = event
+            return
+        self._uploads.hear(event)
+        before = SEQ_OF_WORKER * worker.number
+        if type(event) is ObjectEnded:
+            source = self._dispenser.ended(worker.hand, event.report.key)
+            worker.done += 1
+            self.report(
+                msgspec.structs.replace(event.report, seq=before + event.report.seq, object=source),
+                event.at_s,
+            )
+        elif self._events.wants(type(event)):
+            self._events.tell(msgspec.structs.replace(event, seq=before + event.seq))  # type: ignore[union-attr]
+
+    def ended(self, worker: Worker, ended: Ended) -> None:
+        """A worker has said what it came to."""
+        worker.ended = ended
+        self.notes += ended.notes
+        self._budget_wait_s = max(self._budget_wait_s, ended.budget_wait_s)
+
+    def give_up(self, source: ObjectSource, why: str, now: float) -> None:
+        """A source that nobody can upload."""
+        self._given_up += 1
+        text = f"{source.name}: {why}"
+        error = UploadError(text, key=source.key, kind=FailureKind.SOURCE)
+        error.__cause__ = SourceError(text, FailureKind.SOURCE)
+        self.report(
+            UploadReport(
+                seq=-self._given_up, key=source.key, source=source.name, bytes=0, outcome=FailureKind.SOURCE,
+                error=error, reason=text, object=source,
+            ),
+            now,
+        )  # fmt: skip
+
+    def report(self, report: UploadReport, at_s: float) -> None:
+        if self._events.wants(ObjectEnded):
+            self._events.tell(ObjectEnded(at_s=at_s, report=report))
+        self._deliver(report)
+
+    def summary(self, home: UploadSummary | None, now: float) -> UploadSummary:
+        """Of the whole job. `home`: of the run at home, where that has come to its end."""
+        notes = dict.fromkeys([*(home.notes if home is not None else ()), *self.notes])
+        return self._fold.summary(
+            now,
+            max(self._budget_wait_s, home.budget_wait_s if home is not None else 0.0),
+            notes,
+            home.pace if home is not None else (),
+            home.limits if home is not None else None,
+        )
+
+    def _hear_at_home(self, event: Event) -> None:
+        if type(event) is ObjectEnded:
+            self._dispenser.ended_at_home(event.report.key)
+            self._deliver(event.report)
+        elif type(event) is LimitsChanged:
+            self.limits[0] = event
+            if self._events.wants(LimitsChanged):
+                self._events.tell(self._limits_of_all(event))
+
+    def _limits_of_all(self, home: LimitsChanged) -> LimitsChanged:
+        all_of = tuple(self.limits.values())
+        return msgspec.structs.replace(
+            home,
+            requests=sum(one.requests for one in all_of),
+            max_requests=sum(one.max_requests for one in all_of),
+            rate_per_s=sum(one.rate_per_s for one in all_of),
+            bytes_per_s=sum(one.bytes_per_s for one in all_of),
+        )
+
+    def _deliver(self, report: UploadReport) -> None:
+        self._fold.add(report)
+        self._delivery.deliver(report)
+        self._dispenser.hold(self._delivery.full)
+
+    def _delivered(self) -> None:
+        self._dispenser.hold(False)
+        self._more()

@@ -1,0 +1,316 @@
+"""Hands out the sources of one job to several processes: whoever has room takes more.
+
+Rules:
+
+* All take from one stream, in its order, as they need it: so all end at about the same time, whatever each is
+  capable of.  What one has at a time (`Hand`) is bounded by count and bytes, and is soon done.
+* What cannot travel (streams, bytes in memory, what is not to be uploaded) stays in the process that has it.
+* When a process ends before its time, what it had is handed out once more, to other processes of the fleet.
+  What was in the hands of two that ended is handed out apart from all else, in ever smaller groups
+  (`Suspects`).  Who ends with one source alone in hand has found the culprit.
+* The stream is over for the process at home when nobody has anything any more: until then it may come back.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import msgspec
+
+from s3_upload.errors import FailureKind, SourceError
+from s3_upload.sources.bunches import Bunches
+from s3_upload.sources.files import PULL_BUDGET_S
+from s3_upload.sources.source import ObjectSource, checked
+
+AHEAD_BYTES = 128 << 20
+AHEAD_COUNT, MAX_AHEAD_COUNT = 1_024, 16_384
+"""One may have so many sources in hand, and so many bytes, but always AHEAD_FILES."""
+AHEAD_FILES = 2
+AHEAD_S = 1.0
+"""What one is expected to do in so many seconds it may have in hand, if that is more than AHEAD_COUNT."""
+LOOK_BYTES = 32 << 20
+MAX_DEATHS = 2
+
+
+class Taken(msgspec.Struct, gc=False):
+    """A source in somebody's hands. `deaths`: how many ended with it."""
+
+    source: ObjectSource
+    size: int
+    deaths: int = 0
+
+
+class Hand:
+    """What one process has and has not done yet. `alone`: it has suspects, and is given nothing else.
+    `most`, `most_bytes`: how much it may have at a time; 0: as much as suits how fast it is."""
+
+    def __init__(self, most: int = 0, most_bytes: int = AHEAD_BYTES) -> None:
+        self._given_most = most
+        self._most_bytes = most_bytes
+        self.has: dict[str, Taken] = {}
+        self.bytes = 0
+        self.alone = False
+        self.per_s = 0.0
+        """Sources done each second, of late."""
+
+    @property
+    def room(self) -> int:
+        """How many more it may be given."""
+        if self.alone:
+            return 0
+        return max((self._most if self.bytes < self._most_bytes else AHEAD_FILES) - len(self.has), 0)
+
+    @property
+    def hungry(self) -> bool:
+        """Whether it is worth the while to give it more."""
+        return self.room > 0 and (len(self.has) < AHEAD_FILES or 4 * self.room >= self._most)
+
+    @property
+    def _most(self) -> int:
+        return self._given_most or min(max(AHEAD_COUNT, int(AHEAD_S * self.per_s)), MAX_AHEAD_COUNT)
+
+    def take(self, taken: list[Taken]) -> None:
+        for one in taken:
+            self.has[one.source.key] = one
+            self.bytes += one.size
+
+    def end(self, key: str) -> Taken | None:
+        """That one is done."""
+        taken = self.has.pop(key, None)
+        if taken is not None:
+            self.bytes -= taken.size
+            self.alone = self.alone and bool(self.has)
+        return taken
+
+
+class Suspects:
+    """Groups of sources of which one may end every process that has it."""
+
+    def __init__(self) -> None:
+        self._groups: deque[list[Taken]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
+    def add(self, group: list[Taken]) -> None:
+        """To be tried in two halves."""
+        half = (len(group) + 1) // 2
+        self._groups.extend(part for part in (group[:half], group[half:]) if part)
+
+    def next(self) -> list[Taken]:
+        return self._groups.popleft()
+
+
+class Dispenser(Bunches):
+    """See the module's rules. Its methods may be called from any thread. `spread`: others take part, so that
+    the process at home takes no more than it has room for.  `home_takes`: it takes of everything, and not
+    only what cannot travel."""
+
+    def __init__(self, files: Iterable[ObjectSource], *, home_takes: bool = True) -> None:
+        self._files: Iterator[ObjectSource] = iter(files)
+        self._pulling = threading.Lock()
+        self._changed = threading.Condition()
+        self._stays: deque[Taken] = deque()
+        self._back: deque[Taken] = deque()
+        self._suspects = Suspects()
+        self._hands: list[Hand] = []
+        self._closed = self._held = False
+        self._home_takes = home_takes
+        self.home = Hand()
+        self.exhausted = False
+        self.spread = False
+
+    def join(self, hand: Hand) -> None:
+        with self._changed:
+            self._hands.append(hand)
+            self.spread = True
+
+    def spread_out(self) -> None:
+        """Others will take part."""
+        self.spread = True
+
+    def wake(self) -> None:
+        """Who waits looks again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    @property
+    def left(self) -> bool:
+        """Whether there may be something to hand out."""
+        return not self.exhausted or bool(self._back) or bool(self._suspects)
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was handed out to others is done."""
+        return not any(hand.has for hand in self._hands)
+
+    # --- at home -----------------------------------------------------------------------------------
+
+    def next_bunch(self, count: int) -> list[ObjectSource]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._room_at_home > 0 or self._is_over)
+                room = min(self._room_at_home, count)
+                if self._closed or self._is_over:
+                    return []
+                if self._stays:
+                    return self._at_home([self._stays.popleft() for _ in range(min(room, len(self._stays)))])
+                if self.exhausted or not self._home_takes:
+                    # What others have may come back.
+                    self._changed.wait_for(lambda: self._closed or self._is_over or self._stays)
+                    continue
+            taken = self._pulled(room)
+            with self._changed:
+                if taken:
+                    return self._at_home(taken)
+
+    def hold(self, held: bool) -> None:
+        """While it is held, nothing new is begun at home."""
+        if held is not self._held:
+            with self._changed:
+                self._held = held
+                self._changed.notify_all()
+
+    @property
+    def _room_at_home(self) -> int:
+        if self._held:
+            return 0
+        return self.home.room if self.spread else 1 << 30
+
+    @property
+    def _is_over(self) -> bool:
+        return self.exhausted and not (self._stays or self._back or self._suspects) and self.idle
+
+    def _at_home(self, taken: list[Taken]) -> list[ObjectSource]:
+        self.home.take(taken)
+        return [one.source for one in taken]
+
+    def ended_at_home(self, key: str) -> None:
+        """An object of that key is done here."""
+        with self._changed:
+            self.home.end(key)
+            if self.spread:
+                self._changed.notify_all()
+
+    # --- for others --------------------------------------------------------------------------------
+
+    def next_for(self, hand: Hand) -> list[ObjectSource]:
+        """What a process is given now; none if there is nothing at the moment. Blocks as the stream does."""
+        with self._changed:
+            if self._suspects and not hand.has:
+                taken = self._suspects.next()
+                hand.take(taken)
+                hand.alone = True
+                return [one.source for one in taken]
+            room = hand.room
+            if not room or self._closed:
+                return []
+            taken = [self._back.popleft() for _ in range(min(room, len(self._back)))]
+        if not taken and not self.exhausted:
+            taken = self._pulled(room)
+            goes = [one for one in taken if _travels(one.source)]
+            if len(goes) < len(taken):
+                with self._changed:
+                    self._stays.extend(one for one in taken if not _travels(one.source))
+                    self._changed.notify_all()
+                taken = goes
+        with self._changed:
+            hand.take(taken)
+        return [one.source for one in taken]
+
+    def ended(self, hand: Hand, key: str) -> ObjectSource | None:
+        """An object of that key is done; its source."""
+        with self._changed:
+            taken = hand.end(key)
+            if not hand.has:
+                self._changed.notify_all()
+        return None if taken is None else taken.source
+
+    def lost(self, hand: Hand) -> list[ObjectSource]:
+        """A process has ended with what was in its hands, which is handed out again. The culprit, if that is
+        found: it is not."""
+        with self._changed:
+            self._hands.remove(hand)
+            culprits, suspects = list[ObjectSource](), list[Taken]()
+            for taken in hand.has.values():
+                taken.deaths += 1
+                if taken.deaths < MAX_DEATHS:
+                    self._back.append(taken)
+                else:
+                    suspects.append(taken)
+            if hand.alone and len(suspects) == 1:
+                culprits = [suspects.pop().source]
+            if suspects:
+                self._suspects.add(suspects)
+            self._changed.notify_all()
+            return culprits
+
+    def take_home(self) -> list[ObjectSource]:
+        """There will be no other processes any more: what they had stays here, but for what has ended two of
+        them, which is returned."""
+        with self._changed:
+            self._home_takes = True
+            self._stays.extend(self._back)
+            self._back.clear()
+            given_up = list[ObjectSource]()
+            while self._suspects:
+                given_up += [one.source for one in self._suspects.next()]
+            self._changed.notify_all()
+            return given_up
+
+    def close(self) -> None:
+        """Nothing is handed out any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    # --- the stream --------------------------------------------------------------------------------
+
+    def _pulled(self, count: int) -> list[Taken]:
+        """Up to `count` sources of the stream, and not many more bytes than one should take at once."""
+        pulled, size, until_s = list[Taken](), 0, time.monotonic() + PULL_BUDGET_S
+        with self._pulling:
+            if self.exhausted:
+                return []
+            for source in islice(self._files, count):
+                taken = self._looked_at(checked(source)) if self.spread else Taken(checked(source), 0)
+                pulled.append(taken)
+                size += taken.size
+                if size >= LOOK_BYTES or time.monotonic() > until_s:
+                    return pulled
+            if len(pulled) < count:
+                with self._changed:
+                    self.exhausted = True
+                    self._changed.notify_all()
+        return pulled
+
+    def _looked_at(self, source: ObjectSource) -> Taken:
+        """With its size. Of two objects of one key only one is sent at a time."""
+        for hand in (self.home, *self._hands):
+            first = hand.has.get(source.key)
+            if first is not None and not source.problem and not source.skip_reason:
+                problem = SourceError(
+                    f"{source.name}: {first.source.name} has the same key and is still being uploaded",
+                    FailureKind.SAME_KEY,
+                )
+                return Taken(msgspec.structs.replace(source, problem=problem), 0)
+        return Taken(source, _size_of(source))
+
+
+def _travels(source: ObjectSource) -> bool:
+    return source.is_file and source.body is None and source.problem is None and not source.skip_reason
+
+
+def _size_of(source: ObjectSource) -> int:
+    """Blocking. What cannot be looked at counts nothing: whoever reads it tells what is wrong."""
+    if source.size is not None:
+        return source.size
+    try:
+        return os.stat(source.path).st_size  # noqa: PTH116 - there are many
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,97 @@
+"""What a job knows of the uploads in parts that its processes have begun: whoever is given a file of one
+that has ended goes on with its upload.
+
+Where there is a journal, that knows the same and more, and is asked, too.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from s3_upload.observe.events import Event, ObjectEnded, PartStored, UploadCreated
+from s3_upload.observe.journal_rows import KnownUploads, PartRow, UploadRow
+from s3_upload.transfer.resume import UploadsBefore
+
+
+class Begun(msgspec.Struct):
+    """An upload that a process of this fleet has created, and its parts."""
+
+    row: UploadRow
+    parts: dict[int, PartRow] = msgspec.field(default_factory=dict)
+
+
+class KeptUploads:
+    """`UploadsBefore` of all processes. `before`: the journal's. Its methods may be called in threads, `hear`
+    on the loop."""
+
+    def __init__(self, before: UploadsBefore | None) -> None:
+        self._before = before
+        self._begun: dict[str, dict[str, Begun]] = {}
+        self._creating_s: dict[str, float] = {}
+
+    @property
+    def works(self) -> bool:
+        """Whether another run will find what is left unfinished."""
+        return self._before is not None and self._before.works
+
+    def known_uploads(self, key: str) -> KnownUploads:
+        known = KnownUploads(()) if self._before is None else self._before.known_uploads(key)
+        ours = self._begun.get(key, {})
+        others = [(row, parts) for row, parts in known.uploads if row.upload_id not in ours]
+        begun = [(one.row, dict(one.parts)) for one in ours.values()]
+        creating_s = self._creating_s.get(key, known.creating_since_s)
+        return KnownUploads((*others, *begun), creating_s)
+
+    def begin_creating(self, key: str) -> None:
+        self._creating_s[key] = time.time()
+        if self._before is not None:
+            self._before.begin_creating(key)
+
+    def end_upload(self, upload_id: str) -> None:
+        for uploads in tuple(self._begun.values()):
+            uploads.pop(upload_id, None)
+        if self._before is not None:
+            self._before.end_upload(upload_id)
+
+    def hear(self, event: Event) -> None:
+        """Of another process."""
+        if type(event) is UploadCreated:
+            self._creating_s.pop(event.key, None)
+            self._begun.setdefault(event.key, {})[event.upload_id] = Begun(_row(event))
+        elif type(event) is PartStored:
+            begun = self._begun.get(event.key, {}).get(event.upload_id)
+            if begun is not None:
+                begun.parts[event.part_number] = PartRow(
+                    event.upload_id, event.part_number, event.bytes, event.etag, event.checksum
+                )
+        elif type(event) is ObjectEnded:
+            self._creating_s.pop(event.report.key, None)
+            self._begun.pop(event.report.key, None)
+
+    def left(self) -> list[tuple[str, str]]:
+        """Keys and IDs of the uploads that nobody has ended."""
+        return [(key, upload_id) for key, uploads in self._begun.items() for upload_id in uploads]
+
+    def answer(self, name: str, argument: str) -> Any:
+        """What the method of that name says."""
+        return {
+            "known_uploads": self.known_uploads,
+            "begin_creating": self.begin_creating,
+            "end_upload": self.end_upload,
+        }[name](argument)
+
+
+def _row(event: UploadCreated) -> UploadRow:
+    return UploadRow(
+        event.upload_id,
+        event.key,
+        event.part_size,
+        event.size or 0,
+        event.mtime_ns,
+        event.ctime_ns,
+        event.checksum_algorithm,
+        event.checksum_type,
+    )

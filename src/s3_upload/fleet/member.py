@@ -1,0 +1,283 @@
+"""One process of a fleet: a run like any other, whose sources come from the process that has begun it.
+
+Rules:
+
+* All that happens is told, in batches, TELL_S at the latest.
+* It ends when it is told to, or when the one that has begun it is gone: at once, and leaves its uploads in
+  parts to the next run, as that one does.
+* Signals of the terminal are not for it: it is stopped by a frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from s3_upload.api import upload_given
+from s3_upload.blocking import loop_factory
+from s3_upload.clients.s3 import S3Client
+from s3_upload.errors import S3UploadError
+from s3_upload.fleet.leases import as_bandwidth
+from s3_upload.fleet.wire import (
+    Answer,
+    Begin,
+    Ended,
+    Finish,
+    Frame,
+    Item,
+    Lease,
+    Question,
+    Ready,
+    Stop,
+    Told,
+    Used,
+    Work,
+    framed,
+    kinds_of,
+    packed,
+)
+from s3_upload.fleet.worker import Ear
+from s3_upload.journaled import Journaled
+from s3_upload.observe.events import Event, Events, Listening
+from s3_upload.observe.journal_rows import KnownUploads
+from s3_upload.own_process import settle
+from s3_upload.pace import Pace
+from s3_upload.report import UploadSummary
+from s3_upload.sources.bunches import Bunches
+from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.resume import Resume
+
+TELL_S = 0.02
+TELL_COUNT = 256
+"""So many events are told at once."""
+USED_EVERY_S = 0.25
+GONE = 3
+"""The exit code of one whose fleet is gone."""
+
+
+class Given(Bunches):
+    """Sources as they come from the fleet; asked in a thread."""
+
+    def __init__(self) -> None:
+        self._items: deque[Item] = deque()
+        self._more = threading.Condition()
+        self._ended = False
+
+    def add(self, items: list[Item]) -> None:
+        with self._more:
+            self._items.extend(items)
+            self._more.notify_all()
+
+    def end(self) -> None:
+        """There will be no more."""
+        with self._more:
+            self._ended = True
+            self._more.notify_all()
+
+    def next_bunch(self, count: int) -> list[ObjectSource]:
+        with self._more:
+            self._more.wait_for(lambda: self._items or self._ended)
+            taken = [self._items.popleft() for _ in range(min(count, len(self._items)))]
+        return [ObjectSource(key=key, path=path, fields=fields) for path, key, fields in taken]
+
+
+class Asked:
+    """`UploadsBefore` of the fleet: each call is a question. For threads; `send` is for the loop."""
+
+    def __init__(self, keeps: bool, send: Callable[[Frame], None]) -> None:
+        self.works = keeps
+        self._tell = send
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[int, Future[Any]] = {}
+        self._count = 0
+
+    def known_uploads(self, key: str) -> KnownUploads:
+        known: KnownUploads = self._ask("known_uploads", key)
+        return known
+
+    def begin_creating(self, key: str) -> None:
+        self._ask("begin_creating", key)
+
+    def end_upload(self, upload_id: str) -> None:
+        self._ask("end_upload", upload_id)
+
+    def answered(self, answer: Answer) -> None:
+        self._waiting.pop(answer.number).set_result(answer.answer)
+
+    def _ask(self, name: str, argument: str) -> Any:
+        future: Future[Any] = Future()
+        self._loop.call_soon_threadsafe(self._send, future, name, argument)
+        return future.result()
+
+    def _send(self, future: Future[Any], name: str, argument: str) -> None:
+        self._count += 1
+        self._waiting[self._count] = future
+        self._tell(Question(self._count, name, argument))
+
+
+class Telling:
+    """Gathers events, and has `send` tell them soon."""
+
+    def __init__(self, send: Callable[[Frame], None]) -> None:
+        self.send = send
+        self._events: list[tuple[Any, ...]] = []
+
+    def hear(self, event: Event) -> None:
+        events = self._events
+        if not events:
+            asyncio.get_running_loop().call_later(TELL_S, self.flush)
+        events.append(packed(event))
+        if len(events) >= TELL_COUNT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tells what there is."""
+        if self._events:
+            events, self._events = self._events, []
+            self.send(Told(events))
+
+
+class Line:
+    """The socket to the job. `lost` is called when the job is gone; frames that come before somebody listens
+    wait for it."""
+
+    def __init__(self, lost: Callable[[], None]) -> None:
+        self.first: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self.ear = Ear(self._hear, lost)
+        self._heard: Callable[[Frame], None] | None = None
+        self._early: list[Frame] = []
+
+    def listen(self, heard: Callable[[Frame], None]) -> None:
+        self._heard = heard
+        for frame in self._early:
+            heard(frame)
+        self._early.clear()
+
+    def send(self, frame: Frame) -> None:
+        if self.ear.transport is not None and not self.ear.transport.is_closing():
+            self.ear.transport.write(framed(frame))
+
+    def _hear(self, frame: Frame) -> None:
+        if self._heard is not None:
+            self._heard(frame)
+        elif not self.first.done():
+            self.first.set_result(frame)
+        else:
+            self._early.append(frame)
+
+
+class Member:
+    """A run, as `begin` says. `asks`: those at the other end of `send` answer questions."""
+
+    def __init__(self, begin: Begin, send: Callable[[Frame], None], *, asks: bool = True) -> None:
+        self._begin = begin
+        self._telling = Telling(send)
+        self._given = Given()
+        self._uploads = Asked(begin.keeps, send)
+        self._asks = asks
+        self._pace = Pace() if begin.paced else None
+        self._task = asyncio.create_task(self._run())
+
+    async def ended(self) -> Ended:
+        """What it comes to; all that happened is told by then."""
+        ended = await self._ended()
+        self._telling.flush()
+        return ended
+
+    def stop(self) -> None:
+        """See `Stop`."""
+        self._task.cancel()
+
+    async def _ended(self) -> Ended:
+        try:
+            summary = await self._task
+        except asyncio.CancelledError:
+            return Ended()
+        except BaseException as error:
+            return Ended(error=error)
+        return Ended(summary.notes, summary.budget_wait_s)
+
+    def hear(self, frame: Frame) -> None:
+        """Does what it is told."""
+        if isinstance(frame, Work):
+            self._given.add(frame.items)
+        elif isinstance(frame, Lease):
+            self._limit(frame.bytes_per_s)
+        elif isinstance(frame, Answer):
+            self._uploads.answered(frame)
+        elif isinstance(frame, Finish):
+            self._given.end()
+        elif isinstance(frame, Stop):
+            self.stop()
+
+    def _limit(self, bytes_per_s: float) -> None:
+        if self._pace is not None:
+            self._pace.limit(as_bandwidth(bytes_per_s))
+
+    async def _run(self) -> UploadSummary:
+        begin = self._begin
+        listening = Listening(self._telling.hear, kinds_of(begin.wanted))
+        resume = Resume(self._uploads if self._asks else None, begin.asks_store)
+        given = Journaled(self._given, Events([listening]), resume)
+        async with S3Client(**begin.recipe) as client:
+            using = asyncio.create_task(self._tell_use()) if self._pace is not None else None
+            try:
+                return await upload_given(
+                    client, begin.bucket, given, begin.config,
+                    default_request=begin.default_request, pace=self._pace, epoch_s=begin.epoch_s,
+                )  # fmt: skip
+            finally:
+                if using is not None:
+                    using.cancel()
+
+    async def _tell_use(self) -> None:
+        assert self._pace is not None
+        while True:
+            await asyncio.sleep(USED_EVERY_S)
+            latest = self._pace.latest
+            if latest is not None:
+                self._telling.send(Used(latest.acked_bytes_per_s, latest.pace_bytes_per_s))
+
+
+async def _serve(descriptor: int) -> None:
+    # Nobody is there any more who could be told, and nothing may go on that nobody knows of.
+    line = Line(lost=lambda: os._exit(GONE))
+    await asyncio.get_running_loop().create_connection(
+        lambda: line.ear, sock=socket.socket(fileno=descriptor)
+    )
+    begin = await line.first
+    assert isinstance(begin, Begin)
+    member = Member(begin, line.send)
+    line.listen(member.hear)
+    line.send(Ready())
+    line.send(travelling(await member.ended()))
+    # Until the other side has read it, and closes.
+    await asyncio.Event().wait()
+
+
+def travelling(ended: Ended) -> Ended:
+    """What cannot travel is told in words."""
+    try:
+        framed(ended)
+    except Exception:
+        return msgspec.structs.replace(ended, error=S3UploadError(repr(ended.error)))
+    return ended
+
+
+def main(descriptor: int) -> None:
+    """Runs until the fleet closes the socket `descriptor`."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    settle()
+    with suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_serve(descriptor))

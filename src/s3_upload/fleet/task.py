@@ -1,0 +1,94 @@
+"""What a worker of an executor does: one shard, by a run like any other.
+
+Rules:
+
+* Where the job runs on the same machine, the task finds its socket: it is told what is left of its shard (it
+  may have been begun before, by a worker that is gone), tells all that happens as it happens, and keeps to
+  leases.  Elsewhere it does the whole shard by the lease it was given, and tells all at its end.
+* It never ends its process, which belongs to the executor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from s3_upload.blocking import loop_factory
+from s3_upload.fleet.member import Line, Member, travelling
+from s3_upload.fleet.wire import Begin, Ended, Finish, Frame, Hello, Item, Lease, Told, Work
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A shard, and how to upload it. `address`: the job's socket on `host`; `epoch_wall_s`: when the job
+    began, in seconds since the epoch; `lease_per_s`: of the bandwidth, in bytes, 0.0 for no bound."""
+
+    number: int
+    order: Begin
+    items: list[Item]
+    host: str
+    address: str
+    epoch_wall_s: float
+    lease_per_s: float
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of it: the events that were not told before."""
+
+    host: str
+    ended: Ended
+    events: list[tuple[Any, ...]]
+
+
+def work(ticket: Ticket) -> Outcome:
+    """Does it."""
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_work(ticket))
+
+
+async def _work(ticket: Ticket) -> Outcome:
+    host = socket.gethostname()
+    # Clocks of other machines begin elsewhere.
+    epoch_s = time.monotonic() - (time.time() - ticket.epoch_wall_s)
+    order = msgspec.structs.replace(ticket.order, epoch_s=epoch_s)
+    if host == ticket.host:
+        with suppress(OSError):
+            return Outcome(host, await _connected(ticket, order), [])
+    told: list[tuple[Any, ...]] = []
+
+    def send(frame: Frame) -> None:
+        if isinstance(frame, Told):
+            told.extend(frame.events)
+
+    member = Member(order, send, asks=False)
+    for frame in (Lease(ticket.lease_per_s), Work(ticket.items), Finish()):
+        member.hear(frame)
+    return Outcome(host, travelling(await member.ended()), told)
+
+
+async def _connected(ticket: Ticket, order: Begin) -> Ended:
+    """Raises `OSError` where there is no such socket."""
+    members: list[Member] = []
+
+    def lost() -> None:
+        for member in members:
+            member.stop()
+            member.stop()
+
+    line = Line(lost)
+    transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: line.ear, ticket.address)
+    try:
+        line.send(Hello(ticket.number))
+        left = await line.first
+        member = Member(order, line.send)
+        members.append(member)
+        member.hear(left)
+        line.listen(member.hear)
+        return travelling(await member.ended())
+    finally:
+        members.clear()
+        transport.close()

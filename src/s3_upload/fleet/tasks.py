@@ -1,0 +1,289 @@
+"""A staff of tasks of an executor: `concurrent.futures`, Dask's, Ray's, ... alike.
+
+Rules:
+
+* Each task is a shard.  The first ones are small, so that all workers have something soon; later ones take
+  about AIM_S each.  There are never more than AHEAD times as many as are done at a time.
+* Tasks on this machine talk to the job over a socket in a folder that is the user's alone (`task.py`).
+* A shard whose worker ended is done by others; the executor may have seen to that already.  An executor that
+  is broken for good leaves its work to the process at home.
+* What a worker cannot read that this process can says that they do not share a file system: the job ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Mapping
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+
+from s3_upload.errors import ConfigError, FailureKind, RunError
+from s3_upload.fleet.crew import Crew
+from s3_upload.fleet.dispenser import AHEAD_BYTES, Hand
+from s3_upload.fleet.task import Outcome, Ticket, work
+from s3_upload.fleet.wire import Finish, Frame, Hello, Lease, Stop, Work, unpacked
+from s3_upload.fleet.worker import Ear, Worker
+from s3_upload.observe.events import ObjectEnded
+from s3_upload.sources.source import ObjectSource
+
+AIM_S = 3.0
+FIRST, LARGEST = 256, 20_000
+"""Sources of a shard."""
+LARGEST_BYTES = 4 << 30
+AHEAD = 2
+MAX_LOSSES = 3
+"""After so many tasks in a row that failed and had done nothing, the job ends."""
+END_S = 30.0
+
+
+class Task(Worker):
+    """One shard. `had`: its sources."""
+
+    def __init__(self, number: int, hand: Hand) -> None:
+        super().__init__(number, hand)
+        self.begun_s = time.monotonic()
+        self.had = 0
+        self.bytes = 0
+        self.future: Future[Outcome] | None = None
+
+
+class ExecutorTasks:
+    """See the module's rules, and `crew.Staff`. `slots`: how many tasks the executor does at a time."""
+
+    def __init__(self, crew: Crew, executor: Executor, slots: int) -> None:
+        self._crew = crew
+        self._executor = executor
+        self._slots = slots
+        self._loop = asyncio.get_running_loop()
+        self._tasks: dict[int, Task] = {}
+        self._connected: dict[int, Task] = {}
+        self._begun = self._losses = 0
+        self._submitting = False
+        self._broken = False
+        self._per_s = self._bytes_per_s = 0.0
+        self._folder = tempfile.mkdtemp(prefix="s3-upload-")
+        self._address = os.path.join(self._folder, "job")  # noqa: PTH118 - a text for a socket
+        self._server: asyncio.Server | None = None
+        self._done = asyncio.Event()
+
+    @property
+    def workers(self) -> list[Worker]:
+        return list(self._connected.values())
+
+    def start(self) -> None:
+        self._crew.dispenser.spread_out()
+        self._crew.begin(self._listen())
+
+    def refill(self) -> None:
+        crew = self._crew
+        wanted = len(self._tasks) < AHEAD * self._slots and crew.dispenser.left
+        if self._server is None or self._submitting or self._broken or crew.full or not wanted:
+            return
+        self._submitting = True
+        crew.begin(self._submit())
+
+    def tick(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        for task in self._tasks.values():
+            task.send(Stop())
+            if task.future is not None:
+                task.future.cancel()
+
+    async def end(self, *, stopped: bool) -> None:
+        try:
+            if stopped:
+                self.stop()
+            while self._tasks:
+                self._done.clear()
+                await asyncio.wait_for(self._done.wait(), END_S + self._crew.config.grace_s)
+        except TimeoutError:
+            self._crew.desk.notes.append(f"{len(self._tasks)} tasks of the executor have not ended")
+        finally:
+            if self._server is not None:
+                self._server.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    # --- shards ------------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        self._server = await self._loop.create_unix_server(self._ear, self._address)
+        self.refill()
+
+    async def _submit(self) -> None:
+        crew = self._crew
+        try:
+            count = min(max(FIRST, int(AIM_S * self._per_s)), LARGEST)
+            size = min(max(AHEAD_BYTES, int(AIM_S * self._bytes_per_s)), LARGEST_BYTES)
+            self._begun += 1
+            task = Task(self._begun, Hand(count, size))
+            crew.dispenser.join(task.hand)
+            sources = await crew.threads.call(lambda: crew.dispenser.next_for(task.hand))
+            if not sources or crew.stopping:
+                crew.dispenser.lost(task.hand)
+                return
+            task.had = len(sources)
+            self._tasks[task.number] = task
+            ticket = self._ticket(task, sources)
+            try:
+                task.future = await crew.threads.call(lambda: self._executor.submit(work, ticket))
+            except (BrokenExecutor, RuntimeError) as error:  # closed, or its workers are gone
+                self._go_home(task, error)
+                return
+            task.future.add_done_callback(lambda future: self._over_from_thread(task, future))
+        finally:
+            self._submitting = False
+        self.refill()
+
+    def _ticket(self, task: Task, sources: list[ObjectSource]) -> Ticket:
+        crew = self._crew
+        return Ticket(
+            number=task.number,
+            order=crew.order(),
+            items=[(one.path, one.key, one.fields) for one in sources],
+            host=socket.gethostname(),
+            address=self._address,
+            epoch_wall_s=time.time() - crew.now(),
+            lease_per_s=crew.part_of_budget(self._slots),
+        )
+
+    # --- the socket --------------------------------------------------------------------------------
+
+    def _ear(self) -> Ear:
+        caller: list[Task] = []
+
+        def heard(frame: Frame) -> None:
+            if isinstance(frame, Hello):
+                task = self._tasks.get(frame.number)
+                if task is None or ear.transport is None:  # of a job before this one
+                    return
+                caller.append(task)
+                self._greet(task, ear.transport)
+            elif caller:
+                self._crew.hear(caller[0], frame)
+
+        def lost() -> None:
+            for task in caller:
+                self._connected.pop(task.number, None)
+                self._crew.desk.limits.pop(task.number, None)
+                task.connect(None)
+
+        ear = Ear(heard, lost)
+        return ear
+
+    def _greet(self, task: Task, transport: asyncio.Transport) -> None:
+        """Says what is left to do: another worker may have begun with it."""
+        task.connect(transport)
+        self._connected[task.number] = task
+        left = [taken.source for taken in task.hand.has.values()]
+        task.send(Work([(one.path, one.key, one.fields) for one in left]))
+        task.send(Finish())
+        self._crew.cut()
+        task.send(Lease(task.lease_per_s))
+
+    # --- what became of a shard --------------------------------------------------------------------
+
+    def _over_from_thread(self, task: Task, future: Future[Outcome]) -> None:
+        self._loop.call_soon_threadsafe(self._over, task, future)
+
+    def _over(self, task: Task, future: Future[Outcome]) -> None:
+        crew = self._crew
+        try:
+            outcome = future.result(0)
+        except (CancelledError, asyncio.CancelledError):
+            self._forget(task)
+        except BrokenExecutor as error:
+            self._go_home(task, error)
+        except Exception as error:
+            self._fail(task, error)
+        else:
+            self._crew.begin(self._settle(task, outcome))
+            return
+        self.refill()
+        self._done.set()
+        crew.dispenser.wake()
+
+    async def _settle(self, task: Task, outcome: Outcome) -> None:
+        # What it has told over the socket comes before its outcome, but may be read after it.
+        for _ in range(100):
+            if task.number not in self._connected:
+                break
+            await asyncio.sleep(0.01)
+        crew = self._crew
+        for values in outcome.events:
+            event = unpacked(values)
+            if type(event) is ObjectEnded and not event.report.succeeded:
+                await self._look_for(event, outcome.host)
+            crew.desk.hear(task, event)
+        crew.desk.ended(task, outcome.ended)
+        if outcome.ended.error is not None:
+            crew.fail(outcome.ended.error)
+        elapsed_s = max(time.monotonic() - task.begun_s, 1e-3)
+        self._per_s += 0.5 * (task.done / elapsed_s - self._per_s)
+        self._losses = 0
+        self._forget(task)
+        self.refill()
+
+    async def _look_for(self, event: ObjectEnded, host: str) -> None:
+        """Raises `RunError` where a worker misses a file that is there."""
+        report, crew = event.report, self._crew
+        missing = report.attempts == 0 and "No such file" in str(report.error or report.reason)
+        if missing and await crew.threads.call(lambda: os.path.lexists(report.source)):
+            raise RunError(
+                f"{report.source}: the worker on {host} does not see it: all workers need the files at the "
+                "same path",
+                FailureKind.SOURCE,
+            )
+
+    def _forget(self, task: Task) -> list[ObjectSource]:
+        """It is over; what it has not done is handed out again."""
+        self._tasks.pop(task.number, None)
+        culprits = self._crew.dispenser.lost(task.hand)
+        self._done.set()
+        return culprits
+
+    def _fail(self, task: Task, error: BaseException) -> None:
+        """A worker has ended with it, or has raised what is not for an upload to raise."""
+        crew = self._crew
+        if isinstance(error, ConfigError):
+            crew.fail(error)
+        for source in self._forget(task):
+            crew.desk.give_up(source, f"each worker that uploads it ends (the last: {error!r})", crew.now())
+        self._losses = 0 if task.done else self._losses + 1
+        if self._losses >= MAX_LOSSES:
+            crew.fail(RunError(f"the executor's workers fail: {error!r}", FailureKind.SOURCE))
+
+    def _go_home(self, task: Task, error: BaseException) -> None:
+        """There is no executor any more."""
+        crew = self._crew
+        self._forget(task)
+        if not self._broken:
+            self._broken = True
+            crew.desk.notes.append(f"the executor is broken ({error!r}), and this process went on alone")
+        for source in crew.dispenser.take_home():
+            crew.desk.give_up(source, f"each worker that uploads it ends (the last: {error!r})", crew.now())
+
+
+def slots_of(executor: Executor, wanted: int) -> int:
+    """How many tasks it does at a time, as far as is known; `wanted`: 0, or what the caller says."""
+    if wanted:
+        return wanted
+    known = getattr(executor, "_max_workers", 0)
+    client = getattr(executor, "_client", None)
+    if client is not None and hasattr(client, "nthreads"):  # Dask's
+        known = sum(client.nthreads().values())
+    return int(known) or os.cpu_count() or 1
+
+
+def refuse_secrets(recipe: Mapping[str, object]) -> None:
+    """Raises `ConfigError` where what makes a client has what must not travel."""
+    if recipe.get("credentials") is not None:
+        raise ConfigError(
+            "executor: credentials do not travel to its workers: leave them out, and let each worker look up "
+            "its own (the environment, a profile, its machine's role)"
+        )

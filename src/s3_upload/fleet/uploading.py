@@ -1,0 +1,118 @@
+"""`s3_upload_files` over as many processes as its caller wants, where that is possible."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable
+
+from s3_upload.api import DefaultRequest, check_arguments, s3_upload_files
+from s3_upload.config import UploadConfig
+from s3_upload.errors import ConfigError
+from s3_upload.fleet.job_of_many import JobOfMany
+from s3_upload.fleet.processes import ALONE, MOST, Spread
+from s3_upload.journaled import Journaled, job_of, journaled
+from s3_upload.observe.events import Listener, Listening, events_for
+from s3_upload.observe.journal import Journal
+from s3_upload.observe.logs import log_lines
+from s3_upload.pace import Pace
+from s3_upload.processor import processors
+from s3_upload.report import UploadSummary
+from s3_upload.transfer.client import Client, LoopBound
+from s3_upload.transfer.outages import Notice
+from s3_upload.transfer.progress import Progress
+from s3_upload.transfer.pulling import Sources
+
+
+async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
+    client: Client,
+    bucket: str,
+    files: Sources,
+    config: UploadConfig | None = None,
+    progress: Progress | None = None,
+    default_request: DefaultRequest | None = None,
+    pace: Pace | None = None,
+    notice: Notice | None = None,
+    events: Listener | Listening | None = None,
+    *,
+    journal: Journal | str | os.PathLike[str] | None = None,
+    resume_multipart: bool = False,
+    spread: Spread = ALONE,
+) -> UploadSummary:
+    """`s3_upload_files`, in which others take part.
+
+    `spread`: who they are.  "auto" begins with this process and adds others where one processor is not enough
+    and others are free.  An executor's workers do all but what cannot travel (streams, bytes in memory); they
+    need the files at the same path, and look up credentials themselves.  Raises `ConfigError` where others
+    cannot take part.
+    """
+    config = config or UploadConfig()
+    count = _count(spread, config)
+    alone = count == 1 and spread.executor is None
+    why_not = "" if alone else _why_alone(client, files, config, pace)
+    if why_not and not spread.grows:
+        name = f"processes = {spread.processes}" if spread.executor is None else "executor"
+        raise ConfigError(f"{name}: {why_not}: leave it out")
+    if why_not or alone:
+        return await s3_upload_files(
+            client, bucket, files, config, progress, default_request, pace, notice, events,
+            journal=journal, resume_multipart=resume_multipart,
+        )  # fmt: skip
+    check_arguments(client, bucket, files, config, progress, default_request, pace, notice, events)
+    if isinstance(client, LoopBound):
+        client.enter_loop()
+    if pace is None and config.max_bandwidth:
+        pace = Pace(config.share, config.max_bandwidth)
+    about = job_of(client.endpoint, bucket, default_request)
+    plain = Journaled(files, events_for(events, log_lines()))
+    async with journaled(journal, about, plain, resume_multipart=resume_multipart) as given:
+        job = JobOfMany(given, config, progress, default_request, pace, notice)
+        summary = await _run(job, client, bucket, count, spread)
+    return given.noted(summary)
+
+
+async def _run(job: JobOfMany, client: Client, bucket: str, count: int, spread: Spread) -> UploadSummary:
+    # Here, or every start of the command would pay for it.
+    from s3_upload.clients.s3 import S3Client
+    from s3_upload.fleet.crew import Crew
+
+    assert isinstance(client, S3Client)
+    if spread.executor is None:
+        from s3_upload.fleet.own_processes import OwnProcesses
+
+        crew = Crew(client, bucket, job, count=count, from_start=not spread.grows)
+        return await crew.run(OwnProcesses(crew, grows=spread.grows))
+    from s3_upload.fleet.tasks import ExecutorTasks, refuse_secrets
+
+    refuse_secrets(client.recipe)
+    crew = Crew(client, bucket, job, count=count + 1, from_start=True, home_takes=False)
+    return await crew.run(ExecutorTasks(crew, spread.executor, count))
+
+
+def _count(spread: Spread, config: UploadConfig) -> int:
+    """How many take part at most."""
+    processes = spread.processes
+    if spread.executor is not None:
+        from s3_upload.fleet.tasks import slots_of
+
+        return slots_of(spread.executor, 0 if processes in {1, "auto"} else int(processes))
+    if processes == "auto":
+        return min(MOST, config.max_in_flight, processors())
+    return min(processes, config.max_in_flight)
+
+
+def _why_alone(client: object, files: object, config: UploadConfig, pace: Pace | None) -> str:
+    """Why there can be one process only; "" where there can be more."""
+    from s3_upload.fleet.child import CAN_BEGIN
+
+    if not CAN_BEGIN:
+        return "this system cannot give a socket to a new process"
+    if not hasattr(client, "recipe"):
+        return "each process makes an S3Client of its own, and this is another client"
+    if isinstance(files, AsyncIterable):
+        return "an async iterable is uploaded by the process that has it"
+    if (config.share if pace is None else pace.share) != "full":
+        return "what leaves room to others on the link has to see all of its own connections"
+    bandwidth = pace.bandwidth if pace is not None else Pace("full", config.max_bandwidth).bandwidth
+    if bandwidth is not None and bandwidth.share:
+        return "a share of what the link carries can be found out by one process only"
+    return ""

@@ -1,0 +1,194 @@
+"""What the processes of a fleet say to each other: frames over a socket.
+
+Rules:
+
+* A frame is four bytes of its length, big-endian, and a pickled record.  Both ends are this very program, of
+  one user, and the socket has no name that anybody else could find.
+* Of an event go its fields, in their order: there are many events, and a record by name costs more.  An
+  object's `ObjectSource` stays with the process that has handed it out.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from s3_upload.config import UploadConfig
+from s3_upload.observe.events import KINDS, AttemptEnded, Event, ObjectEnded
+from s3_upload.report import AttemptReport, UploadReport
+from s3_upload.request_fields import RequestFields
+
+_LENGTH = struct.Struct("!I")
+_NUMBER = {kind: number for number, kind in enumerate(KINDS)}
+_REPORT_FIELDS = UploadReport.__struct_fields__
+_ATTEMPTS = _REPORT_FIELDS.index("attempt_reports")
+_SOURCE = _REPORT_FIELDS.index("object")
+
+Item = tuple[str, str, RequestFields | None]
+"""A file to upload: its path, its key, and what is said of it alone."""
+
+
+class Begin(msgspec.Struct, frozen=True):
+    """How to upload. `recipe`: the arguments of the `S3Client`; `wanted`: the kinds of events, by number;
+    `epoch_s`: when the clock of all stood at 0; `keeps`: whether uploads in parts that are left unfinished
+    are known to the next run, and `asks_store` where unknown ones are looked for; `paced`: there is, or may
+    be, a bound on the bandwidth."""
+
+    recipe: Mapping[str, Any]
+    bucket: str
+    config: UploadConfig
+    default_request: Callable[..., Any] | None
+    wanted: tuple[int, ...]
+    epoch_s: float
+    keeps: bool
+    asks_store: bool
+    paced: bool
+
+
+class Work(msgspec.Struct, frozen=True):
+    """More to upload."""
+
+    items: list[Item]
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """From now on no more than so many bytes each second; 0.0 for no bound."""
+
+    bytes_per_s: float
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """To the question of that number."""
+
+    number: int
+    answer: Any
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """There will be no more work."""
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Begin nothing new, and end; said again: at once."""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """It has begun, and may be given work."""
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """It is the task of that number, and may be told what is left of its work."""
+
+    number: int
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Events, each packed."""
+
+    events: list[tuple[Any, ...]]
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What `name` of `UploadsBefore` says to `argument`, a key or the ID of an upload."""
+
+    number: int
+    name: str
+    argument: str
+
+
+class Used(msgspec.Struct, frozen=True):
+    """How many bytes were acknowledged each second of late, and how many were allowed."""
+
+    bytes_per_s: float
+    allowed_per_s: float
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The run is over: what there is to say of it, or what has stopped it."""
+
+    notes: tuple[str, ...] = ()
+    budget_wait_s: float = 0.0
+    error: BaseException | None = None
+
+
+Frame = Begin | Work | Lease | Answer | Finish | Stop | Ready | Hello | Told | Question | Used | Ended
+
+
+def framed(frame: Frame) -> bytes:
+    """As it goes over the socket. Raises what pickle raises where something in it cannot travel."""
+    body = pickle.dumps(frame, pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(body)) + body
+
+
+class Frames:
+    """Takes bytes as they come, and gives whole frames."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def fed(self, data: bytes) -> list[Frame]:
+        self._bytes += data
+        frames, at, size = list[Frame](), 0, _LENGTH.size
+        while len(self._bytes) - at >= size:
+            end = at + size + _LENGTH.unpack_from(self._bytes, at)[0]
+            if len(self._bytes) < end:
+                break
+            frames.append(pickle.loads(memoryview(self._bytes)[at + size : end]))  # noqa: S301 - see the rules
+            at = end
+        del self._bytes[:at]
+        return frames
+
+
+def packed(event: Event) -> tuple[Any, ...]:
+    """The number of its kind, and its fields."""
+    number = _NUMBER[type(event)]
+    if type(event) is ObjectEnded:
+        return (number, event.at_s, _packed_report(event.report))
+    if type(event) is AttemptEnded:
+        return (number, event.at_s, event.seq, event.key, msgspec.structs.astuple(event.report))
+    return (number, *msgspec.structs.astuple(event))
+
+
+def _packed_report(report: UploadReport) -> list[Any]:
+    fields = list(msgspec.structs.astuple(report))
+    fields[_ATTEMPTS] = tuple(map(msgspec.structs.astuple, report.attempt_reports))
+    fields[_SOURCE] = None
+    return fields
+
+
+def unpacked(values: tuple[Any, ...]) -> Event:
+    """The event that was packed."""
+    number, *fields = values
+    kind = KINDS[number]
+    if kind is ObjectEnded:
+        return ObjectEnded(at_s=fields[0], report=_report(fields[1]))
+    if kind is AttemptEnded:
+        fields[-1] = _attempt(fields[-1])
+    made: Event = _made(kind, fields)
+    return made
+
+
+def _report(fields: list[Any]) -> UploadReport:
+    fields[_ATTEMPTS] = tuple(map(_attempt, fields[_ATTEMPTS]))
+    return UploadReport(**dict(zip(_REPORT_FIELDS, fields, strict=True)))
+
+
+def _attempt(fields: tuple[Any, ...]) -> AttemptReport:
+    return AttemptReport(**dict(zip(AttemptReport.__struct_fields__, fields, strict=True)))
+
+
+def _made(kind: Any, fields: list[Any]) -> Any:
+    return kind(**dict(zip(kind.__struct_fields__, fields, strict=True)))
+
+
+def numbers_of(kinds: frozenset[type]) -> tuple[int, ...]:
+    """Of kinds of events."""
+    return tuple(sorted(_NUMBER[kind] for kind in kinds))
+
+
+def kinds_of(numbers: tuple[int, ...]) -> frozenset[type]:
+    return frozenset(KINDS[number] for number in numbers)

@@ -1,0 +1,77 @@
+"""One of those who take part in a job, as the job sees it: a process of ours, or a task of an executor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from s3_upload.fleet.dispenser import Hand
+from s3_upload.fleet.leases import Use
+from s3_upload.fleet.wire import Ended, Frame, Frames, Lease, framed
+
+
+class Worker:
+    """`number` tells it from others; `hand`: what it has to do; `done`: objects it has done.  `ready`: it may
+    be given work (one that is still being begun holds up none).  `ended`: what it came to, when it has said
+    so."""
+
+    def __init__(self, number: int, hand: Hand) -> None:
+        self.number = number
+        self.hand = hand
+        self.done = 0
+        self.ready = False
+        self.ended: Ended | None = None
+        self.used_per_s: float | None = None
+        self._lease_per_s = 0.0
+        self._done_before = 0
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def use(self) -> Use:
+        """Of the bandwidth."""
+        return Use(self.used_per_s, self._lease_per_s)
+
+    @property
+    def lease_per_s(self) -> float:
+        return self._lease_per_s
+
+    def lease(self, bytes_per_s: float) -> None:
+        """So much of the bandwidth is its own from now on; 0.0: all there is."""
+        if bytes_per_s != self._lease_per_s:
+            self._lease_per_s = bytes_per_s
+            self.send(Lease(bytes_per_s))
+
+    def measure(self, seconds: float) -> None:
+        """So long after the last time: how much it does."""
+        per_s = (self.done - self._done_before) / seconds
+        self._done_before = self.done
+        self.hand.per_s += 0.5 * (per_s - self.hand.per_s)
+
+    def connect(self, transport: asyncio.Transport | None) -> None:
+        """That is how it is told something; None: not any more."""
+        self._transport = transport
+
+    def send(self, frame: Frame) -> None:
+        """Nothing, where it cannot be told anything."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(framed(frame))
+
+
+class Ear(asyncio.Protocol):
+    """One end of a socket. `heard` is called with each frame, `lost` when the other end is gone."""
+
+    def __init__(self, heard: Callable[[Frame], None], lost: Callable[[], None]) -> None:
+        self.transport: asyncio.Transport | None = None
+        self._heard = heard
+        self._lost = lost
+        self._frames = Frames()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # uvloop's is of another kind
+
+    def data_received(self, data: bytes) -> None:
+        for frame in self._frames.fed(data):
+            self._heard(frame)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost()
