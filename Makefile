@@ -74,6 +74,11 @@ screenshots: $(VENV)/for-page ## The same, and new pictures of the page in docs/
 test-crash: $(VENV)/for-stores ## Kill uploads to MinIO at 100 random moments, and have each go on (ARGS="--help")
 	@$(BIN)/python -m tests.stores.crash $(ARGS)
 
+# Not part of .ci/run.
+.PHONY: test-cluster
+test-cluster: $(VENV)/for-cluster ## Upload to MinIO by a Dask cluster of three workers, of which one is killed (ARGS="--help")
+	@$(BIN)/python -m tests.stores.cluster $(ARGS)
+
 # Not part of .ci/run: it needs 60 GB of disk, and minutes.
 .PHONY: test-big
 test-big: $(VENV)/for-stores ## 5 GiB, 1000 files and stdin through MinIO; needs disk (ARGS="--help" tells more)
@@ -113,6 +118,10 @@ bench-outage: $(VENV)/for-test ## Cut the link to the store in mid-run; needs Go
 bench-latency: $(VENV)/for-test $(VENV)/for-peers ## Measure at a store that takes 100 ms for every answer; needs Go
 	@$(BIN)/python -m bench.latency $(ARGS)
 
+.PHONY: bench-processes
+bench-processes: $(VENV)/for-test ## The command with one process, two, and as many as it takes itself; needs Go and a RAM disk
+	@$(BIN)/python -m bench.processes $(ARGS)
+
 .PHONY: bench-screen
 bench-screen: $(VENV)/for-test ## What the screen says against the truth, and what it costs; needs Go and a RAM disk
 	@$(BIN)/python -m bench.screen $(ARGS)
@@ -146,6 +155,7 @@ $(VENV)/for-run: NEEDS := -e '.[embedded]'
 $(VENV)/for-test: NEEDS := -e '.[embedded,adapters]' --group test
 $(VENV)/for-check: NEEDS := -e '.[embedded,adapters]' --group test --group check
 $(VENV)/for-stores: NEEDS := -e '.[embedded]' --group test --group stores
+$(VENV)/for-cluster: NEEDS := -e '.[embedded]' --group test --group cluster
 $(VENV)/for-page: NEEDS := -e '.[embedded,adapters]' --group test --group page
 $(VENV)/for-lab: NEEDS := -e '.[embedded]' --group lab
 

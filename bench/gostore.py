@@ -91,6 +91,15 @@ class GoProgram:
             with self._process:
                 self._process.kill()
 
+    def cpu_s(self) -> float:
+        """The processor time that it has taken, in seconds (Linux; else 0.0)."""
+        assert self._process is not None
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        if not stat.exists():
+            return 0.0
+        fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def tell(self, command: str) -> None:
         """One line on its stdin. Raises `SinkError` unless it says "ok"."""
         assert self._process is not None

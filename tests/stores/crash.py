@@ -78,7 +78,7 @@ def crash_until_done(
     bucket = store.new_bucket()
     kills = under_way = 0
     with CountingRelay(store.endpoint_url) as relay:
-        environment = _environment(store, relay, folder / bucket)
+        environment = environment_of(store, relay, folder / bucket)
         while True:
             process = subprocess.Popen([COMMAND, str(root), f"s3://{bucket}/p", *FLAGS], env=environment)
             try:
@@ -97,12 +97,12 @@ def crash_until_done(
     objects = store.objects(bucket)
     wrong = [name for name, path in files.items() if objects.get(f"p/{name}") != path.read_bytes()]
     wrong += [key for key in objects if key.removeprefix("p/") not in files]
-    left = _left_over(store, bucket)
+    left = left_over(store, bucket)
     total = sum(path.stat().st_size for path in files.values())
     return Job(kills, wrong, len(left), sent - total, under_way)
 
 
-def _left_over(store: Store, bucket: str) -> list[str]:
+def left_over(store: Store, bucket: str) -> list[str]:
     """Uploads of which the store has something. MinIO lists some a moment longer than it has them."""
     left = []
     for upload in store.client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
@@ -127,24 +127,24 @@ def go_on_elsewhere(store: Store, folder: Path, size: int) -> float:
     command = [COMMAND, str(path), f"s3://{bucket}/one.bin", *FLAGS]
     with CountingRelay(store.endpoint_url) as relay:
         slowly = ("--max-bandwidth", "150MB/s")
-        here = _environment(store, relay, folder / f"{bucket}-here")
+        here = environment_of(store, relay, folder / f"{bucket}-here")
         with subprocess.Popen([*command, *slowly], env=here) as process:
             relay.wait_for(int(size * 0.6))
             process.kill()
         relay.settled()
-        there = _environment(store, relay, folder / f"{bucket}-there")
+        there = environment_of(store, relay, folder / f"{bucket}-there")
         subprocess.run([*command, "--resume-multipart"], env=there, check=True, timeout=HANG_S)
         sent = relay.body_bytes
     body = store.client.get_object(Bucket=bucket, Key="one.bin")["Body"]
     with path.open("rb") as file:
         if any(body.read(MIB) != file.read(MIB) for _ in range(size // MIB)) or body.read(1):
             raise RuntimeError("the object differs")
-    if _left_over(store, bucket):
+    if left_over(store, bucket):
         raise RuntimeError("an upload is left over")
     return (sent - size) / size
 
 
-def _environment(store: Store, relay: CountingRelay, home: Path) -> dict[str, str]:
+def environment_of(store: Store, relay: CountingRelay, home: Path) -> dict[str, str]:
     """Of a user of the store behind `relay`, with a home of its own."""
     home.mkdir()
     environment = os.environ | {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -40,13 +42,14 @@ class CountingRelay:
     """Passes connections on to `target`, from a port of its own, in a thread.
 
     `body_bytes`: of PUTs, as far as they went up.  `lost_bytes`: of those that had no answer when their
-    connection ended.
+    connection ended.  `puts`: how often each object, or part of one, was sent.
     """
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
         self._target = parts.hostname, parts.port
         self.body_bytes = self.lost_bytes = 0
+        self.puts: Counter[str] = Counter()
         self.url = ""
         self._open = 0
         self._changed = threading.Condition()
@@ -131,6 +134,10 @@ class CountingRelay:
                 return
             side.in_body, side.head = True, b""
             side.counts = head.startswith(b"PUT ")
+            if side.counts:
+                target = head.split(b" ", 2)[1].decode()
+                part = re.search(r"partNumber=\d+", target)
+                self.puts[target.partition("?")[0] + (part[0] if part else "")] += 1
         if side.counts:
             side.pending += len(data)
             with self._changed:

@@ -25,6 +25,7 @@ _METAVARS = {
     ),
     "max_bandwidth": "RATE",
     "processes": "N|auto",
+    "cluster": "ADDRESS|local:N",
     **dict.fromkeys(("metadata", "tags", "sse_kms_encryption_context"), "K=V,K=V"),
     "grants": "GRANT...",
     "expected_size": "SIZE",

@@ -383,8 +383,22 @@ class UploadOptions:
             negative=(),
         ),
     ] = "auto"
+    cluster: Annotated[
+        str | None,
+        parameter(
+            help="Have the workers of a Dask cluster upload: tcp://HOST:8786, or local:4 for four processes "
+            "here. They need the files at the same path, and credentials of their own.",
+            group="Tuning",
+            env_var="S3_UPLOAD_CLUSTER",
+            negative=(),
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
+        if self.cluster is not None and self.store.embedded is not None:
+            raise UsageError(
+                "--cluster and --embedded do not go together: the keys of an embedded store stay here"
+            )
         lists = (self.output.failed_to, self.sources.files_from, self.sources.manifest)
         if self.output.null and lists == (None, None, None):
             raise UsageError("-0 is for --failed-to, --files-from and --manifest: give one of them, too")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Executor
 
     from s3_upload.bucket.sync import Sync
     from s3_upload.cli.failed_to import FailedTo
@@ -228,7 +229,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     for other in (job.page, job.failed_to, job.remover):
         progress = other.beside(progress) if other is not None else progress
 
-    async def upload() -> None:
+    async def upload(executor: Executor | None) -> None:
         _stop_on_signals(config.grace_s)
         async with connect() as client:
             journal = job.journal(client.endpoint, job.notes.append)
@@ -254,19 +255,29 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
                         events=joined(events, job.changes.listening),
                         journal=journal,
                         resume_multipart=job.options.journal.resume_multipart,
-                        spread=Spread(job.options.processes),
+                        spread=Spread(job.options.processes, executor),
                     )
                     summaries.append(summary)
 
     handlers = {number: signal.getsignal(number) for number in _heard()}
     with (
         open_store(job.options.store, job.bucket) as connect,
+        workers(job.options.cluster) as executor,
         job.display.on(),
         asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
-        runner.run(upload())
+        runner.run(upload(executor))
     for number, handler in handlers.items():  # which the loop's end has lost
         signal.signal(number, handler)
+
+
+def workers(cluster: str | None) -> AbstractContextManager[Executor | None]:
+    """Those of --cluster."""
+    if cluster is None:
+        return nullcontext()
+    from s3_upload.cli.cluster import executor_of
+
+    return executor_of(cluster)
 
 
 def _looked_at(job: Job, files: Files) -> Files:
