@@ -76,7 +76,7 @@ test-crash: $(VENV)/for-stores ## Kill uploads to MinIO at 100 random moments, a
 
 # Not part of .ci/run.
 .PHONY: test-cluster
-test-cluster: $(VENV)/for-cluster ## Upload to MinIO by a Dask cluster of three workers, of which one is killed (ARGS="--help")
+test-cluster: $(VENV)/for-test ## Upload to MinIO by a Dask cluster of three workers, of which one is killed (ARGS="--help")
 	@$(BIN)/python -m tests.stores.cluster $(ARGS)
 
 # Not part of .ci/run: it needs 60 GB of disk, and minutes.
@@ -155,7 +155,6 @@ $(VENV)/for-run: NEEDS := -e '.[embedded]'
 $(VENV)/for-test: NEEDS := -e '.[embedded,adapters]' --group test
 $(VENV)/for-check: NEEDS := -e '.[embedded,adapters]' --group test --group check
 $(VENV)/for-stores: NEEDS := -e '.[embedded]' --group test --group stores
-$(VENV)/for-cluster: NEEDS := -e '.[embedded]' --group test --group cluster
 $(VENV)/for-page: NEEDS := -e '.[embedded,adapters]' --group test --group page
 $(VENV)/for-lab: NEEDS := -e '.[embedded]' --group lab
 

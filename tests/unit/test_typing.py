@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import assert_type
 
@@ -45,6 +46,8 @@ def calls(client: Client, sources: UploadSources, settings: Settings, share: Sha
     upload([ObjectSource.data(b"", "k")], "s3://b", fields=RequestFields(acl="private"))
     upload((ObjectSource.file(name, name) for name in "ab"), "s3://b")
     upload("p", "s3://b", journal=Path("p.journal"), resume_multipart=True)
+    upload("p", "s3://b", processes=2)
+    upload("p", "s3://b", processes="auto", executor=ThreadPoolExecutor(2))
     upload("p", "s3://b", journal=Journal("p.journal"))
     upload("p", "s3://b", journal=7)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     upload("p", "s3://b", n_retry=3)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]

@@ -136,6 +136,8 @@ class Desk:
         all_of = tuple(self.limits.values())
         return msgspec.structs.replace(
             home,
+            # Where the one at home has nothing to do, that is not what limits.
+            limited_by=max(all_of, key=lambda one: one.requests).limited_by,
             requests=sum(one.requests for one in all_of),
             max_requests=sum(one.max_requests for one in all_of),
             rate_per_s=sum(one.rate_per_s for one in all_of),

@@ -1,0 +1,192 @@
+"""`upload(executor=...)` by the workers of real executors, to a real store."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from loky import get_reusable_executor
+
+from s3_upload import ConfigError, Credentials, ObjectEnded, ObjectSource, RunError, upload
+from s3_upload.config import MIB
+from s3_upload.fleet import task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from s3_upload import Event, UploadReport
+    from tests.store import Store
+
+SMALL: dict[str, Any] = {"multipart_threshold": 5 * MIB, "part_size": 5 * MIB}
+Opened = contextlib.AbstractContextManager[Executor]
+
+
+def processes() -> Opened:
+    return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
+
+
+def threads() -> Opened:
+    return ThreadPoolExecutor(2)
+
+
+@contextlib.contextmanager
+def loky() -> Iterator[Executor]:
+    executor = get_reusable_executor(2)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=True)
+
+
+@contextlib.contextmanager
+def dask() -> Iterator[Executor]:
+    from distributed import Client, LocalCluster
+
+    local = LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
+    with local, Client(local, set_as_default=False) as client:
+        yield client.get_executor()
+
+
+class Elsewhere(ThreadPoolExecutor):
+    """As on another machine: the job's socket is not there."""
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        (ticket,) = arguments
+        assert isinstance(ticket, task.Ticket)
+        moved = task.Ticket(
+            ticket.number,
+            ticket.order,
+            ticket.items,
+            "elsewhere",
+            "",
+            ticket.epoch_wall_s,
+            ticket.lease_per_s,
+        )
+        return super().submit(function, moved, **more)
+
+
+def elsewhere() -> Opened:
+    return Elsewhere(2)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "src"
+    for number in range(300):
+        path = root / f"d{number % 7}" / f"f{number:03}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d," % number * (number % 50))
+    (root / "big").write_bytes(os.urandom(12 * MIB))
+    (root / "ünï cödé +&=%.txt").write_bytes(b"u")
+    return root
+
+
+@pytest.fixture
+def known(store: Store, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Workers look up credentials themselves: in the environment."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", store.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", store.secret_key)
+    return {"endpoint_url": store.endpoint_url, "region": "us-east-1"}
+
+
+@pytest.mark.filterwarnings("ignore:::distributed")
+@pytest.mark.parametrize("opened", [processes, threads, loky, dask, elsewhere], ids=lambda one: one.__name__)
+def test_the_workers_of_any_executor_upload_all_of_it(
+    opened: Callable[[], Opened], store: Store, tree: Path, known: dict[str, Any]
+) -> None:
+    bucket = store.new_bucket()
+    reports: list[UploadReport] = []
+    events: list[Event] = []
+    with opened() as executor:
+        summary = upload(
+            tree, f"s3://{bucket}/p", executor=executor, progress=reports.append, events=events.append,
+            **known, **SMALL,
+        )  # fmt: skip
+    files = {
+        f"p/{path.relative_to(tree).as_posix()}": path.read_bytes()
+        for path in tree.rglob("*")
+        if path.is_file()
+    }
+    assert store.objects(bucket) == files
+    assert (summary.uploaded, summary.bytes, summary.failed) == (302, sum(map(len, files.values())), ())
+    assert sorted(report.key for report in reports) == sorted(files)
+    assert all(report.object is not None and report.source == report.object.path for report in reports)
+    ended = [event.report for event in events if isinstance(event, ObjectEnded)]
+    assert ended == reports
+    assert len({report.seq for report in ended}) == len(ended)
+    assert not store.client.list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+def test_what_cannot_travel_is_uploaded_here(store: Store, tree: Path, known: dict[str, Any]) -> None:
+    bucket = store.new_bucket()
+    sources = [
+        ObjectSource.file(tree / "big", "file"),
+        ObjectSource.data(b"bytes", "data"),
+        ObjectSource.stream([b"a", b"b"], "stream"),
+    ]
+    with threads() as executor:
+        summary = upload(sources, f"s3://{bucket}", executor=executor, **known, **SMALL)
+    assert summary.uploaded == 3
+    assert store.objects(bucket) == {"file": (tree / "big").read_bytes(), "data": b"bytes", "stream": b"ab"}
+
+
+def test_credentials_do_not_travel(store: Store, tree: Path) -> None:
+    keys = Credentials(store.access_key, store.secret_key)
+    with threads() as executor, pytest.raises(ConfigError, match="credentials do not travel"):
+        upload(tree, "s3://bucket", executor=executor, endpoint_url=store.endpoint_url, credentials=keys)
+
+
+def test_what_is_no_executor_is_a_type_error(tree: Path) -> None:
+    with pytest.raises(TypeError, match="executor"):
+        upload(tree, "s3://bucket", executor=print)  # type: ignore[arg-type]
+
+
+def test_a_missing_bucket_ends_the_job_in_one_line(store: Store, tree: Path, known: dict[str, Any]) -> None:
+    with threads() as executor, pytest.raises(RunError, match="no such bucket"):
+        upload(tree, "s3://there-is-none", executor=executor, **known)
+
+
+def _die(ticket: task.Ticket) -> None:
+    os._exit(1)
+
+
+class Deadly(ProcessPoolExecutor):
+    """Its workers end with the first shard."""
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        return super().submit(_die, *arguments, **more)
+
+
+def test_a_pool_that_breaks_leaves_its_work_to_this_process(
+    store: Store, tree: Path, known: dict[str, Any]
+) -> None:
+    bucket = store.new_bucket()
+    with Deadly(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+        summary = upload(tree, f"s3://{bucket}", executor=executor, **known, **SMALL)
+    assert (summary.uploaded, summary.failed) == (302, ())
+    assert len(store.objects(bucket)) == 302
+    assert any("went on alone" in note for note in summary.notes)
+
+
+class Failing(ThreadPoolExecutor):
+    """As where the workers have no s3-upload: each task raises."""
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        return super().submit(_raise, *arguments, **more)
+
+
+def _raise(ticket: task.Ticket) -> None:
+    raise ModuleNotFoundError("No module named 's3_upload'")
+
+
+def test_workers_that_cannot_work_end_the_job_and_say_why(
+    store: Store, tree: Path, known: dict[str, Any]
+) -> None:
+    bucket = store.new_bucket()
+    with Failing(2) as executor, pytest.raises(RunError, match="No module named 's3_upload'"):
+        upload(tree, f"s3://{bucket}", executor=executor, **known)
