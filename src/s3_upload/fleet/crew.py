@@ -22,7 +22,7 @@ import msgspec
 from s3_upload.api import upload_given
 from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
-from s3_upload.errors import attach_summary
+from s3_upload.errors import attach_summary, summary_of
 from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.job_of_many import JobOfMany
@@ -109,6 +109,8 @@ class Crew:
         self.stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._staff: Staff | None = None
+        self._at_home: UploadSummary | None = None
+        """What the run at home came to."""
 
     # --- the job -----------------------------------------------------------------------------------
 
@@ -121,7 +123,7 @@ class Crew:
         try:
             return await self._until_done(home, staff)
         except BaseException as error:
-            attach_summary(error, self.desk.summary(None, self.now()))
+            attach_summary(error, self.desk.summary(self._at_home, self.now()))
             raise
         finally:
             tasks = (ticks, home, *self._tasks)
@@ -152,7 +154,7 @@ class Crew:
         except Exception as error:
             self.fail(error)
 
-    async def _run_at_home(self) -> UploadSummary:
+    async def _run_at_home(self) -> None:
         asks_store = self._given.resume is not None and self._given.resume.asks_store
         given = msgspec.structs.replace(
             self._given,
@@ -160,16 +162,20 @@ class Crew:
             events=self.desk.at_home(),
             resume=Resume(self.uploads, asks_store),
         )
-        return await upload_given(
-            self._client,
-            self._bucket,
-            given,
-            self._config_at_home,
-            default_request=self._job.default_request,
-            pace=self._pace,
-            notice=self._job.notice,
-            epoch_s=self._epoch_s,
-        )
+        try:
+            self._at_home = await upload_given(
+                self._client,
+                self._bucket,
+                given,
+                self._config_at_home,
+                default_request=self._job.default_request,
+                pace=self._pace,
+                notice=self._job.notice,
+                epoch_s=self._epoch_s,
+            )
+        except BaseException as error:
+            self._at_home = summary_of(error)
+            raise
 
     @property
     def _config_at_home(self) -> UploadConfig:
@@ -180,7 +186,7 @@ class Crew:
             return dataclasses.replace(self.config, max_bandwidth="")
         return share_of(self.config, self.count)
 
-    async def _until_done(self, home: asyncio.Task[UploadSummary], staff: Staff) -> UploadSummary:
+    async def _until_done(self, home: asyncio.Task[None], staff: Staff) -> UploadSummary:
         cancelled = False
         while not home.done():
             try:
@@ -207,7 +213,8 @@ class Crew:
             self._failed.result()
         if cancelled:
             raise asyncio.CancelledError
-        return self.desk.summary(home.result(), self.now())
+        home.result()
+        return self.desk.summary(self._at_home, self.now())
 
     def _stop(self, staff: Staff) -> None:
         self.stopping = True
