@@ -90,6 +90,10 @@ sim: $(VENV)/for-test ## Run the simulator: 2000 made-up worlds, 10000 losses be
 	@$(BIN)/python -m tests.sim.watchdog --schedules $(SCHEDULES)
 	@$(BIN)/python -m tests.sim.shared --seeds $(SHARED_SEEDS)
 
+.PHONY: sim-fleet
+sim-fleet: $(VENV)/for-test ## Simulate 1 to 256 workers on one job, at a store that limits each prefix (docs/scale.md)
+	@$(BIN)/python -m tests.sim.fleet_table $(ARGS)
+
 .PHONY: check
 check: $(VENV)/for-check ## Lint, formatting, types
 	$(BIN)/ruff check

@@ -18,7 +18,7 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -252,21 +252,21 @@ def _row(
     )
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
+def table(rows: Sequence[tuple[str, ...]], headings: Sequence[str] = HEADINGS) -> str:
     """Markdown, with the ideal in the world's cell."""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
+    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
-def write(path: Path, text: str) -> str:
+def write(path: Path, text: str, marks: tuple[str, str] = MARKS) -> str:
     """Puts `text` between the marks in `path`; returns what is wrong, "" if nothing."""
     if not path.is_file():
-        return f"{path}: no such file; create it with the lines {MARKS[0]} and {MARKS[1]}"
+        return f"{path}: no such file; create it with the lines {marks[0]} and {marks[1]}"
     content = path.read_text(encoding="utf-8")
-    before, begin, rest = content.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
+    before, begin, rest = content.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        return f"{path}: needs the lines {MARKS[0]} and {MARKS[1]}, between which the table goes"
+        return f"{path}: needs the lines {marks[0]} and {marks[1]}, between which the table goes"
     path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
     return ""
 

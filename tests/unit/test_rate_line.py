@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from s3_upload.control.concurrency.prefixes import AcceptedRates
+from s3_upload.control.concurrency.worker_rates import EVERYTHING, Told, WorkerRates
 from s3_upload.errors import FailureKind
 from s3_upload.report import SUCCESS
 from s3_upload.s3.operations import PUT_OBJECT, Operation
@@ -134,6 +135,18 @@ def test_the_next_goes_as_soon_as_the_store_accepts_again(make: Make) -> None:
     rig.run(0.3)
     assert rig.gone[1][1] - begun_s < 0.11
     assert len(rig.gone) > 2
+
+
+def test_what_waits_goes_sooner_when_a_worker_has_more_of_the_job(make: Make) -> None:
+    rates = WorkerRates()
+    rig = make(rates)
+    rates.hear([Told(EVERYTHING, 1.0)], now=rig.now())
+    for number in range(5):
+        rig.line.admit(stander(f"a/{number}"))
+    rates.hear([Told(EVERYTHING, 100.0)], now=rig.now())
+    rig.line.hurry()
+    rig.run(0.06)
+    assert len(rig.gone) == 4
 
 
 def test_the_refusal_of_a_hedge_says_nothing(make: Make) -> None:

@@ -90,7 +90,11 @@ class RateLine:
         # The refusal of a hedge says only that there were two of one request.
         elif report.outcome == FailureKind.THROTTLE and not report.hedge:
             self._rates.refused(key, sent_s=report.started_s, now=report.ended_s)
-        # The store accepts again what it refused, or more: the next one is due sooner.
+        # The store accepts again what it refused, or more.
+        self.hurry()
+
+    def hurry(self) -> None:
+        """A rate has changed: the next one may be due sooner."""
         if self._timer is not None and self._due_s() < self._timer_s - MIN_WAIT_S:
             self._timer.cancel()
             self._arm()

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from s3_upload.control.concurrency import big_bodies, prefixes, rate, window
+from s3_upload.control.concurrency import big_bodies, fleet_rate, prefixes, rate, window
 from s3_upload.control.retrying import budget, retry, situation
 from s3_upload.control.share import background, cap, courtesy, division, fair, in_flight, link, others
 from s3_upload.control.waiting import adaptive, rtt, verdict
@@ -165,6 +165,8 @@ PREFIXES = pinned(
     max_prefixes=256,
     rate=RATE,
 )
+
+FLEET = pinned(fleet_rate.Tuning, spare=0.25, near=0.05, most_cut=0.5, gap_s=0.4, silent_s=2.0, rate=RATE)
 
 BULK = pinned(
     big_bodies.Tuning,

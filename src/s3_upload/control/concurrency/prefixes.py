@@ -66,7 +66,7 @@ class AcceptedRates:
 
     def __init__(self, tuning: Tuning = DEFAULT) -> None:
         self._tuning = tuning
-        self._all = AcceptedRate(tuning=tuning.rate)
+        self._all = self._new_rate()
         self._apart: dict[str, AcceptedRate] = {}
         self._counts: dict[str, Count] = {}
         self._since_s = -math.inf  # when the counts were begun
@@ -104,6 +104,9 @@ class AcceptedRates:
         if self._all.limited:
             self._count_refusal(key, now)
         self.of(key).refused(sent_s=sent_s, now=now)
+
+    def _new_rate(self, limit_per_s: float = math.inf) -> AcceptedRate:
+        return AcceptedRate(limit_per_s, self._tuning.rate)
 
     def _count_of(self, key: str) -> Count:
         prefix = prefix_of(key)
@@ -147,9 +150,9 @@ class AcceptedRates:
         hit = {prefix: count for prefix, count in counts.items() if count.refused >= tuning.min_refused}
         for prefix, count in hit.items():
             per_s = count.accepted / max(now - self._since_s, tuning.judge_s)
-            self._apart[prefix] = AcceptedRate(per_s, tuning.rate)
+            self._apart[prefix] = self._new_rate(per_s)
         if hit:
-            self._all = AcceptedRate(tuning=tuning.rate)
+            self._all = self._new_rate()
             self._counts = {}
             self._since_s = -math.inf
 

@@ -154,16 +154,21 @@ class Tally:
         self._tuning = tuning
         self.until_s = tuning.bin_s
         """When the open bin ends; whoever counts into it calls `roll` from then on."""
-        self.accepted = 0
-        self._past: deque[int] = deque([0] * tuning.bins, maxlen=tuning.bins)
+        self.accepted = 0.0
+        self._past: deque[float] = deque([0.0] * tuning.bins, maxlen=tuning.bins)
 
     def roll(self, now: float) -> None:
         """Closes the bins whose time is over."""
         tuning = self._tuning
         for _ in range(min(int((now - self.until_s) / tuning.bin_s) + 1, tuning.bins + 1)):
             self._past.append(self.accepted)
-            self.accepted = 0
+            self.accepted = 0.0
         self.until_s = (math.floor(now / tuning.bin_s) + 1) * tuning.bin_s
+
+    def scale(self, factor: float) -> None:
+        """All counts become so many times what they were."""
+        self.accepted *= factor
+        self._past = deque([count * factor for count in self._past], maxlen=self._tuning.bins)
 
     def last_second(self, now: float) -> float:
         """How many requests were accepted in the last second."""
@@ -203,7 +208,7 @@ class Cut(msgspec.Struct):
     """
 
     at_s: float = -math.inf
-    since: int = 0
+    since: float = 0.0
     second_before: float = 0.0
     per_s: float = 0.0
     used_up_per_s: float = 0.0
@@ -457,7 +462,8 @@ class AcceptedRate:
     def _grow(self, now: float) -> None:
         tuning = self._tuning
         quiet_s = now - self._growth.quiet_from_s
-        expected_s = min(tuning.quiet_refusals / (tuning.target * self.limit_per_s), tuning.max_quiet_s)
+        per_s = self._counted_per_s()
+        expected_s = min(tuning.quiet_refusals / (tuning.target * per_s), tuning.max_quiet_s)
         if now < self._growth.at_s or quiet_s < max(tuning.quiet_s + 2.0 * self._response_s, expected_s):
             return
         waited_s = now - self._waited_s
@@ -467,10 +473,14 @@ class AcceptedRate:
             grown = min(self.limit_per_s * (1.0 + self._growth.share), most)
             self.limit_per_s = self._held_per_s = max(self.limit_per_s, grown)
             self._growth.share = min(2.0 * self._growth.share, tuning.max_growth)
-            told_s = min(tuning.told / self.limit_per_s, 1.0)
+            told_s = min(tuning.told / per_s, 1.0)
             self._growth.at_s = now + max(tuning.growth_s, told_s) + 2.0 * self._response_s
         elif min(waited_s, quiet_s) > tuning.remember_s:
             self._open()
+
+    def _counted_per_s(self) -> float:
+        """How many answers a second say whether the store allows more."""
+        return self.limit_per_s
 
     def _open(self) -> None:
         self.limit_per_s = self._held_per_s = math.inf
