@@ -111,7 +111,7 @@ class Scope(Generic[WorkerT]):
         self._tuning = tuning
         self.members: dict[WorkerT, Member] = {}
         self.budget_per_s = math.inf
-        self._noise = 0.0
+        self.noise = 0.0
         self._past = Past()
         self._episode = Share(-math.inf)
         self._busy_s = -math.inf  # when one last waited, or was refused
@@ -160,7 +160,7 @@ class Scope(Generic[WorkerT]):
 
     def _opened(self) -> dict[WorkerT, Told]:
         self.budget_per_s = math.inf
-        return {worker: Told(self._name, math.inf, noise=self._noise) for worker in self.members}
+        return {worker: Told(self._name, math.inf, noise=self.noise) for worker in self.members}
 
     def _divided(self, cut: float) -> dict[WorkerT, Told]:
         """Steps 3 and 4."""
@@ -175,7 +175,7 @@ class Scope(Generic[WorkerT]):
             off = cut < 1.0 or abs(one.seen.limit_per_s - per_s) > tuning.near * per_s
             if off or others:
                 limit_per_s = per_s if off else one.seen.limit_per_s
-                found[worker] = Told(self._name, limit_per_s, self.budget_per_s, cut, others, self._noise)
+                found[worker] = Told(self._name, limit_per_s, self.budget_per_s, cut, others, self.noise)
             one.refused = 0
         return found
 
@@ -186,7 +186,7 @@ class Scope(Generic[WorkerT]):
         """Step 5."""
         tuning, episode = self._tuning.rate, self._episode
         age_s, pause_s = now - episode.since_s, now - self._cut_s
-        share = (episode.refused_share - self._noise) / (1.0 - self._noise)
+        share = (episode.refused_share - self.noise) / (1.0 - self.noise)
         few = tuning.told_refused <= episode.refused < tuning.min_refusals * len(self.members)
         # An allowance that is used up each worker meets itself.
         blocked = 2 * sum(one.seen.blocked for one in self.members.values()) >= len(self.members)
@@ -217,7 +217,7 @@ class Scope(Generic[WorkerT]):
             self._series, self._series_share = Series(tuning), share
         if not self._series.shows_noise(accepted, share, pause_s):
             return False
-        self._noise = min(share, tuning.max_noise)
+        self.noise = min(share, tuning.max_noise)
         return True
 
 
@@ -264,4 +264,5 @@ class FleetRates(Generic[WorkerT]):
         if not limited:
             return []
         most = max(limited, key=lambda scope: len(scope.members))
-        return [Told(EVERYTHING, most.budget_per_s / (len(most.members) + 1), most.budget_per_s)]
+        share_per_s = most.budget_per_s / (len(most.members) + 1)
+        return [Told(EVERYTHING, share_per_s, most.budget_per_s, noise=most.noise)]
