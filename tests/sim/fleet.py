@@ -8,7 +8,7 @@ The rates are the real ones: `worker_rates` in each worker, `fleet_rate` in the 
 * A worker begins `speed` requests each second, has up to `window` under way (32 at first, one more with each
   success), and sends again at once what was refused.
 * The job is cut into shards of as many objects each.  A worker that is done with one gets the next; with keys
-  "apart" (each shard in one prefix) the first of the prefix where the fewest workers are.
+  "apart" (each shard in one prefix) the first of the prefix that has the most left for each worker there.
 * Every `REPORT_S` a worker tells what it has seen, and how many objects of its shard are done.  That takes
   `ON_THE_WAY_S`, and so does the answer.
 * A worker that is lost is lost with its requests.  Its shard goes to the others from where it was last told.
@@ -277,7 +277,8 @@ class Sim:
             return self._shards.popleft()
         key = self.world.key
         at = Counter(key(one.shard.at) for one in self.workers if one.shard is not None and not one.done)
-        shard = min(self._shards, key=lambda shard: at[key(shard.at)])
+        left = Counter(key(shard.at) for shard in self._shards)
+        shard = max(self._shards, key=lambda shard: left[key(shard.at)] / (at[key(shard.at)] + 1))
         self._shards.remove(shard)
         return shard
 

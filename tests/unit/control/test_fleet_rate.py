@@ -156,6 +156,17 @@ def test_what_a_worker_changes_all_have_a_part_of() -> None:
     assert limits(fleet.told(now=1.25)) == {"a": 80.0, "b": 80.0}
 
 
+def test_what_workers_cut_leaves_nine_tenths_of_what_all_were_accepted() -> None:
+    """Workers that have just come to a prefix had nothing accepted there."""
+    fleet: FleetRates[str] = FleetRates(FLEET)
+    for worker in "abcd":
+        fleet.report(worker, [seen(100.0, accepted=90)], now=1.0)
+    assert fleet.told(now=1.0) == {}
+    for worker in "abcd":
+        fleet.report(worker, [seen(1.0, change_per_s=-99.0, blocked=True)], now=1.25)
+    assert limits(fleet.told(now=1.25)) == dict.fromkeys("abcd", pytest.approx(81.0))
+
+
 def test_a_worker_that_does_not_use_its_share_gets_what_it_uses_and_some_more() -> None:
     fleet: FleetRates[str] = FleetRates(FLEET)
     fleet.report("slow", [seen(100.0, accepted_per_s=8.0, waits=False)], now=1.0)

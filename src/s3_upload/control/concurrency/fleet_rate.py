@@ -12,7 +12,9 @@ Theory of operation (names in backticks are fields of `Tuning`).
 2. *Budget*: none as long as no worker of the scope knows a limit.  The first limit makes it: the limits of
    those that have one, and for each of the others `rate.above` times what it had accepted in the last second.
    From then on each change that a worker makes to its limit (`rate`, steps 3 to 6) is made to the budget.  So
-   all learn together, and the budget moves as the limit of one process would that sends all of it.
+   all learn together, and the budget moves as the limit of one process would that sends all of it.  But what
+   workers cut leaves at least `floor` of what all together had accepted in the last second: the part of one
+   that has just come is chance.
 3. *Shares*: a worker whose requests wait gets as much as any other whose do.  One that does not use that much
    gets what it uses and `spare` more.  Who is off by more than `near` is told.  So who has met no refusal is
    held back with the others, who comes later begins with its share, and none stays below it.
@@ -54,6 +56,8 @@ class Tuning(msgspec.Struct, frozen=True):
     """A limit that is off by less than this share stays (step 3)."""
     most_cut: float = 0.5
     """A cut by all leaves at least this share of the budget (step 5)."""
+    floor: float = 0.9
+    """What workers cut leaves at least this share of what all were accepted in the last second (step 2)."""
     gap_s: float = 0.4
     """Two cuts by all are at least this many seconds apart (step 5): the first has to arrive, and answers to
     requests from before it to end."""
@@ -111,6 +115,7 @@ class Scope(Generic[WorkerT]):
         self._tuning = tuning
         self.members: dict[WorkerT, Member] = {}
         self.budget_per_s = math.inf
+        self._before_per_s = 0.0  # the budget when it was divided last
         self.noise = 0.0
         self._past = Past()
         self._episode = Share(-math.inf)
@@ -151,11 +156,13 @@ class Scope(Generic[WorkerT]):
                 else tuning.above * one.seen.accepted_per_s
                 for one in self.members.values()
             )
-        before = self.budget_per_s
+        floor_per_s = min(self._tuning.floor * last_second[0], self._before_per_s)
+        before = self.budget_per_s = max(self.budget_per_s, floor_per_s)
         self._cut_by_all(last_second[0], now)
         if self._shows_noise(*last_second, now):
             return self._opened()
         self.budget_per_s = max(self.budget_per_s, tuning.min_per_s * len(self.members))
+        self._before_per_s = self.budget_per_s
         return self._divided(min(self.budget_per_s / before, 1.0))
 
     def _opened(self) -> dict[WorkerT, Told]:
