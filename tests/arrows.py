@@ -46,7 +46,8 @@ ARROWS: dict[str, set[str]] = {
     "journaled": LEAVES | {"observe", "sources", "transfer"},
     "api": LEAVES | {"control", "journaled", "observe", "s3", "sources", "transfer"},
     "blocking": set(),
-    "fleet": LEAVES | {"api", "blocking", "clients", "journaled", "observe", "s3", "sources", "transfer"},
+    "fleet": LEAVES
+    | {"api", "blocking", "clients", "control", "journaled", "observe", "s3", "sources", "transfer"},
     "removing": {"errors", "report", "sources", "threads"},
     "moved": LEAVES | {"api", "bucket", "observe", "removing", "sources", "transfer"},
     "showing": LEAVES | {"observe", "screen", "sources"},

@@ -171,12 +171,16 @@ async def upload_given(
     pace: Pace | None = None,
     notice: Notice | None = None,
     epoch_s: float | None = None,
+    rates: AcceptedRates | None = None,
 ) -> UploadSummary:
     """`s3_upload_files` of checked arguments, with its journal opened, on this machine.
 
-    `epoch_s`: when its clock, `time.monotonic`, stood at 0; None: now.
+    `epoch_s`: when its clock, `time.monotonic`, stood at 0; None: now.  `rates`: what it knows of the rate
+    that the store accepts; None: nothing yet.
     """
     controls = controls_for(config, getattr(client, "open_connections", 0))
+    if rates is not None:
+        controls = msgspec.structs.replace(controls, rates=rates)
     with closing(real_runtime(config)) as runtime:
         return await run_upload(
             client, bucket, given.files, config=config, progress=progress,

@@ -5,7 +5,8 @@ Rules:
 * The process at home takes part: its run is an ordinary one, whose sources the `Dispenser` hands out.  So is
   that of each worker, of which the `Staff` sees to it that there are as many as there should be.  What they
   tell is put together by the `Desk`.
-* One budget of bandwidth is cut into leases, anew each tick (`leases.py`).
+* One budget of bandwidth is cut into leases, anew each tick (`leases.py`), and so is the rate that the store
+  accepts (`control/concurrency/fleet_rate.py`): what one sees refused slows all of them.
 * What stops one run stops the job.
 """
 
@@ -22,13 +23,15 @@ import msgspec
 from s3_upload.api import upload_given
 from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
+from s3_upload.control.concurrency.fleet_rate import FleetRates
+from s3_upload.control.concurrency.worker_rates import WorkerRates
 from s3_upload.errors import attach_summary, summary_of
 from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.job_of_many import JobOfMany
 from s3_upload.fleet.kept_uploads import KeptUploads
 from s3_upload.fleet.leases import Use, as_bandwidth, cut, share_of
-from s3_upload.fleet.wire import Answer, Begin, Frame, Question, Told, Used, numbers_of, unpacked
+from s3_upload.fleet.wire import Answer, Begin, Frame, Hold, Question, Rates, Told, Used, numbers_of, unpacked
 from s3_upload.fleet.worker import Worker
 from s3_upload.observe.events import (
     LimitsChanged,
@@ -99,6 +102,8 @@ class Crew:
         self._given = given
         self._from_start = from_start
         self._pace = _HomePace(job.pace) if job.pace is not None else None
+        self._rates: FleetRates[int] = FleetRates()
+        self._rates_at_home = WorkerRates()
         self._epoch_s = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._failed: asyncio.Future[None] = self._loop.create_future()
@@ -172,6 +177,7 @@ class Crew:
                 pace=self._pace,
                 notice=self._job.notice,
                 epoch_s=self._epoch_s,
+                rates=self._rates_at_home,
             )
         except BaseException as error:
             self._at_home = summary_of(error)
@@ -234,7 +240,7 @@ class Crew:
 
     # --- workers -----------------------------------------------------------------------------------
 
-    def order(self) -> Begin:
+    def order(self, number: int) -> Begin:
         """What a worker is to do."""
         resume = self._given.resume
         return Begin(
@@ -247,6 +253,8 @@ class Crew:
             keeps=self.uploads.works,
             asks_store=resume is not None and resume.asks_store,
             paced=self._pace is not None,
+            place=number % self.count / self.count,
+            rates=tuple(self._rates.begins()),
         )
 
     @property
@@ -264,8 +272,15 @@ class Crew:
                 self.begin(self._answer(worker, frame))
             elif isinstance(frame, Used):
                 worker.used_per_s = frame.bytes_per_s
+            elif isinstance(frame, Rates):
+                self._rates.report(worker.number, frame.seen, now=self.now())
         except Exception as error:
             self.fail(error)
+
+    def gone(self, worker: Worker) -> None:
+        """It is no more, and what it did not use up is for the others."""
+        self.desk.limits.pop(worker.number, None)
+        self._rates.gone(worker.number)
 
     async def _answer(self, worker: Worker, question: Question) -> None:
         """A journal waits for its disk."""
@@ -285,11 +300,21 @@ class Crew:
                 for worker in staff.workers:
                     worker.measure(TICK_S)
                 self.cut()
+                self._share_rates(staff)
                 staff.tick()
                 self._refill()
             except Exception as error:
                 self.fail(error)
                 return
+
+    def _share_rates(self, staff: Staff) -> None:
+        now = self.now()
+        self._rates.report(0, self._rates_at_home.seen(now=now), now=now)
+        told = self._rates.told(now=now)
+        self._rates_at_home.hear(told.pop(0, ()), now=now)
+        for worker in staff.workers:
+            if worker.number in told:
+                worker.send(Hold(told[worker.number]))
 
     @property
     def _whole_link(self) -> bool:

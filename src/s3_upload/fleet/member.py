@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -26,6 +27,7 @@ import msgspec
 from s3_upload.api import upload_given
 from s3_upload.blocking import loop_factory
 from s3_upload.clients.s3 import S3Client
+from s3_upload.control.concurrency.worker_rates import WorkerRates
 from s3_upload.errors import S3UploadError
 from s3_upload.fleet.leases import as_bandwidth
 from s3_upload.fleet.wire import (
@@ -34,9 +36,11 @@ from s3_upload.fleet.wire import (
     Ended,
     Finish,
     Frame,
+    Hold,
     Item,
     Lease,
     Question,
+    Rates,
     Ready,
     Stop,
     Told,
@@ -60,7 +64,8 @@ from s3_upload.transfer.resume import Resume
 TELL_S = 0.02
 TELL_COUNT = 256
 """So many events are told at once."""
-USED_EVERY_S = 0.25
+TICK_S = 0.25
+"""How often it tells of bandwidth and rates."""
 GONE = 3
 """The exit code of one whose fleet is gone."""
 
@@ -186,6 +191,8 @@ class Member:
         self._uploads = Asked(begin.keeps, send)
         self._asks = asks
         self._pace = Pace() if begin.paced else None
+        self._rates = WorkerRates(begin.place)
+        self._rates.hear(begin.rates, now=self._now())
         self._task = asyncio.create_task(self._run())
 
     async def ended(self) -> Ended:
@@ -213,12 +220,18 @@ class Member:
             self._given.add(frame.items)
         elif isinstance(frame, Lease):
             self._limit(frame.bytes_per_s)
+        elif isinstance(frame, Hold):
+            self._rates.hear(frame.rates, now=self._now())
         elif isinstance(frame, Answer):
             self._uploads.answered(frame)
         elif isinstance(frame, Finish):
             self._given.end()
         elif isinstance(frame, Stop):
             self.stop()
+
+    def _now(self) -> float:
+        """On the clock of all."""
+        return time.monotonic() - self._begin.epoch_s
 
     def _limit(self, bytes_per_s: float) -> None:
         if self._pace is not None:
@@ -230,23 +243,28 @@ class Member:
         resume = Resume(self._uploads if self._asks else None, begin.asks_store)
         given = Journaled(self._given, Events([listening]), resume)
         async with S3Client(**begin.recipe) as client:
-            using = asyncio.create_task(self._tell_use()) if self._pace is not None else None
+            ticks = asyncio.create_task(self._tick_on())
             try:
                 return await upload_given(
                     client, begin.bucket, given, begin.config,
                     default_request=begin.default_request, pace=self._pace, epoch_s=begin.epoch_s,
+                    rates=self._rates,
                 )  # fmt: skip
             finally:
-                if using is not None:
-                    using.cancel()
+                ticks.cancel()
 
-    async def _tell_use(self) -> None:
-        assert self._pace is not None
+    async def _tick_on(self) -> None:
+        limited = False
         while True:
-            await asyncio.sleep(USED_EVERY_S)
-            latest = self._pace.latest
+            await asyncio.sleep(TICK_S)
+            latest = None if self._pace is None else self._pace.latest
             if latest is not None:
                 self._telling.send(Used(latest.acked_bytes_per_s, latest.pace_bytes_per_s))
+            seen = self._rates.seen(now=self._now())
+            # Where nothing is refused there is nothing to share; that it is over has to be said.
+            was, limited = limited, self._rates.limited or any(one.refused for one in seen)
+            if limited or was:
+                self._telling.send(Rates(seen))
 
 
 async def _serve(descriptor: int) -> None:

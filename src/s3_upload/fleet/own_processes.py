@@ -89,7 +89,7 @@ class OwnProcesses:
         self._children.append(child)
         self._crew.dispenser.join(child.hand)
         try:
-            await child.begin(self._crew.order())
+            await child.begin(self._crew.order(child.number))
         except S3UploadError:
             self._children.remove(child)
             self._crew.dispenser.lost(child.hand)
@@ -114,7 +114,7 @@ class OwnProcesses:
         """It is no more."""
         crew = self._crew
         self._children.remove(child)
-        crew.desk.limits.pop(child.number, None)
+        crew.gone(child)
         culprits = crew.dispenser.lost(child.hand)
         if crew.stopping or child.ended is not None:
             return

@@ -144,7 +144,7 @@ class ExecutorTasks:
         crew = self._crew
         return Ticket(
             number=task.number,
-            order=crew.order(),
+            order=crew.order(task.number),
             items=[(one.path, one.key, one.fields) for one in sources],
             host=socket.gethostname(),
             address=self._address,
@@ -170,7 +170,7 @@ class ExecutorTasks:
         def lost() -> None:
             for task in caller:
                 self._connected.pop(task.number, None)
-                self._crew.desk.limits.pop(task.number, None)
+                self._crew.gone(task)
                 task.connect(None)
 
         ear = Ear(heard, lost)

@@ -18,6 +18,8 @@ from typing import Any
 import msgspec
 
 from s3_upload.config import UploadConfig
+from s3_upload.control.concurrency.worker_rates import Seen
+from s3_upload.control.concurrency.worker_rates import Told as RateTold
 from s3_upload.observe.events import KINDS, AttemptEnded, Event, ObjectEnded
 from s3_upload.report import AttemptReport, UploadReport
 from s3_upload.request_fields import RequestFields
@@ -36,7 +38,8 @@ class Begin(msgspec.Struct, frozen=True):
     """How to upload. `recipe`: the arguments of the `S3Client`; `wanted`: the kinds of events, by number;
     `epoch_s`: when the clock of all stood at 0; `keeps`: whether uploads in parts that are left unfinished
     are known to the next run, and `asks_store` where unknown ones are looked for; `paced`: there is, or may
-    be, a bound on the bandwidth."""
+    be, a bound on the bandwidth.  `place`: from 0 to 1, another for each worker; `rates`: what is known
+    of the rate that the store accepts."""
 
     recipe: Mapping[str, Any]
     bucket: str
@@ -47,6 +50,8 @@ class Begin(msgspec.Struct, frozen=True):
     keeps: bool
     asks_store: bool
     paced: bool
+    place: float = 0.0
+    rates: tuple[RateTold, ...] = ()
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -59,6 +64,12 @@ class Lease(msgspec.Struct, frozen=True):
     """From now on no more than so many bytes each second; 0.0 for no bound."""
 
     bytes_per_s: float
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """What is known now of the rate that the store accepts, and this one's share of it."""
+
+    rates: list[RateTold]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -107,6 +118,12 @@ class Used(msgspec.Struct, frozen=True):
     allowed_per_s: float
 
 
+class Rates(msgspec.Struct, frozen=True):
+    """What it has seen of the rate that the store accepts."""
+
+    seen: list[Seen]
+
+
 class Ended(msgspec.Struct, frozen=True):
     """The run is over: what there is to say of it, or what has stopped it."""
 
@@ -115,7 +132,22 @@ class Ended(msgspec.Struct, frozen=True):
     error: BaseException | None = None
 
 
-Frame = Begin | Work | Lease | Answer | Finish | Stop | Ready | Hello | Told | Question | Used | Ended
+Frame = (
+    Begin
+    | Work
+    | Lease
+    | Hold
+    | Answer
+    | Finish
+    | Stop
+    | Ready
+    | Hello
+    | Told
+    | Question
+    | Used
+    | Rates
+    | Ended
+)
 
 
 def framed(frame: Frame) -> bytes:

@@ -93,7 +93,7 @@ class Tuning(msgspec.Struct, frozen=True):
     """Each success brings the held rate this much nearer to the limit (step 3)."""
     min_gap_s: float = 0.03
     """An allowance used up less than this many seconds too early was nearly right (step 4)."""
-    max_gap_s: float = 0.15
+    max_gap_s: float = 0.05
     """No more than this many seconds count as too early (step 4)."""
     probe_share: float = 0.05
     """The held rate while all is refused, as a share of the limit (step 4)."""
@@ -107,7 +107,7 @@ class Tuning(msgspec.Struct, frozen=True):
     """The share of the requests refused in the long run (step 5)."""
     gain: float = 0.005
     """Each success adds this to the limit (step 5)."""
-    quiet_s: float = 1.2
+    quiet_s: float = 1.1
     """The limit grows only after this many seconds without a refusal (step 6). Many stores count whole
     seconds and refuse at their ends, so it is more than one."""
     max_quiet_s: float = 5.0
