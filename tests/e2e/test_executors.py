@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from loky import get_reusable_executor
 
-from s3_upload import ConfigError, Credentials, ObjectEnded, ObjectSource, RunError, upload
+from s3_upload import (
+    AttemptEnded,
+    ConfigError,
+    Credentials,
+    Listening,
+    ObjectEnded,
+    ObjectSource,
+    RunError,
+    upload,
+)
 from s3_upload.config import MIB
 from s3_upload.fleet import task
 
@@ -190,3 +199,44 @@ def test_workers_that_cannot_work_end_the_job_and_say_why(
     bucket = store.new_bucket()
     with Failing(2) as executor, pytest.raises(RunError, match="No module named 's3_upload'"):
         upload(tree, f"s3://{bucket}", executor=executor, **known)
+
+
+class Again(ThreadPoolExecutor):
+    """As Dask does where a worker is lost: each shard is begun once more, here when it is done already."""
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        def twice(ticket: task.Ticket) -> Any:
+            function(ticket)
+            return function(ticket)
+
+        return super().submit(twice, *arguments, **more)
+
+
+class AndLate(ThreadPoolExecutor):
+    """Each shard is begun once more, when nobody waits for it any more."""
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        wanted = super().submit(function, *arguments, **more)
+        super().submit(function, *arguments, **more)
+        return wanted
+
+
+@pytest.mark.parametrize("kind", [Again, AndLate])
+def test_a_shard_that_is_begun_once_more_is_not_sent_twice(
+    kind: type[ThreadPoolExecutor], store: Store, tree: Path, known: dict[str, Any]
+) -> None:
+    bucket = store.new_bucket()
+    attempts: list[str] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, AttemptEnded):
+            attempts.append(f"{event.key} {event.report.operation} {event.report.part_number}")
+
+    with kind(2) as executor:
+        summary = upload(
+            tree, f"s3://{bucket}", executor=executor, events=Listening(hear, frozenset({AttemptEnded})),
+            hedge="off", **known, **SMALL,
+        )  # fmt: skip
+    assert (summary.uploaded, summary.failed) == (302, ())
+    assert len(store.objects(bucket)) == 302
+    assert len(attempts) == len(set(attempts))

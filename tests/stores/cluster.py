@@ -120,7 +120,7 @@ def upload_and_kill(store: Store, root: Path, home: Path, workers: int) -> Resul
         with Client(dask.address, set_as_default=False) as client, client.get_executor() as executor:
             summary = upload(
                 root, f"s3://{bucket}/p", executor=executor, progress=progress,
-                multipart_threshold="5MiB", part_size="5MiB",
+                multipart_threshold="5MiB", part_size="5MiB", hedge="off",
             )  # fmt: skip
         assert victim.wait(START_S) == -signal.SIGKILL
     files = {f"p/{path.relative_to(root).as_posix()}": path for path in root.rglob("*") if path.is_file()}
@@ -174,6 +174,7 @@ def _tell(result: Result, total: int, count: int, elapsed_s: float) -> int:
     print(f"summary and reports exact: {'yes' if exact else 'NO'}")
     print(f"objects and parts sent more than once: {twice:,}; the most: {most} times")
     print(f"{show_bytes(result.sent - total)} of {show_bytes(total)} went up twice")
+    print(f"attempts that failed: {dict(summary.causes)}")
     for note in summary.notes:
         print(f"note: {note}")
     return int(not exact or most > 2 or bool(result.wrong or result.left_over))

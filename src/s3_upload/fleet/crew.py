@@ -284,8 +284,11 @@ class Crew:
 
     async def _answer(self, worker: Worker, question: Question) -> None:
         """A journal waits for its disk."""
+        asked_by = worker.transport
         answer = await self.threads.call(lambda: self.uploads.answer(question.name, question.argument))
-        worker.send(Answer(question.number, answer))
+        # Another process may have the shard by now, whose questions have the same numbers.
+        if worker.transport is asked_by:
+            worker.send(Answer(question.number, answer))
 
     def _refill(self) -> None:
         if self._staff is not None and not self.full:

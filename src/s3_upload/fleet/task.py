@@ -20,7 +20,7 @@ import msgspec
 
 from s3_upload.blocking import loop_factory
 from s3_upload.fleet.member import Line, Member, travelling
-from s3_upload.fleet.wire import Begin, Ended, Finish, Frame, Hello, Item, Lease, Told, Work
+from s3_upload.fleet.wire import Begin, Ended, Finish, Frame, Hello, Item, Lease, Stop, Told, Work
 
 
 class Ticket(msgspec.Struct, frozen=True):
@@ -75,6 +75,8 @@ async def _connected(ticket: Ticket, order: Begin) -> Ended:
     members: list[Member] = []
 
     def lost() -> None:
+        if not line.first.done():
+            line.first.set_exception(RuntimeError("the job of this shard is gone"))
         for member in members:
             member.stop()
             member.stop()
@@ -84,6 +86,9 @@ async def _connected(ticket: Ticket, order: Begin) -> Ended:
     try:
         line.send(Hello(ticket.number))
         left = await line.first
+        # The job knows the shard as done: the executor has begun it once more.
+        if isinstance(left, Stop):
+            return Ended()
         member = Member(order, line.send)
         members.append(member)
         member.hear(left)

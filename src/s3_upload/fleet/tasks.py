@@ -25,7 +25,7 @@ from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.dispenser import AHEAD_BYTES, Hand
 from s3_upload.fleet.task import Outcome, Ticket, work
-from s3_upload.fleet.wire import Finish, Frame, Hello, Lease, Stop, Work, unpacked
+from s3_upload.fleet.wire import Finish, Frame, Hello, Lease, Stop, Work, framed, unpacked
 from s3_upload.fleet.worker import Ear, Worker
 from s3_upload.observe.events import ObjectEnded
 from s3_upload.sources.source import ObjectSource
@@ -158,9 +158,12 @@ class ExecutorTasks:
         caller: list[Task] = []
 
         def heard(frame: Frame) -> None:
+            assert ear.transport is not None
             if isinstance(frame, Hello):
                 task = self._tasks.get(frame.number)
-                if task is None or ear.transport is None:  # of a job before this one
+                # The executor has begun it once more, and it is over, or another worker has it.
+                if task is None or task.number in self._connected:
+                    ear.transport.write(framed(Stop()))
                     return
                 caller.append(task)
                 self._greet(task, ear.transport)
@@ -226,7 +229,9 @@ class ExecutorTasks:
         elapsed_s = max(time.monotonic() - task.begun_s, 1e-3)
         self._per_s += 0.5 * (task.done / elapsed_s - self._per_s)
         self._losses = 0
-        self._forget(task)
+        # One that was begun while another worker was still thought to have it has done nothing of it.
+        for source in self._forget(task):
+            crew.desk.give_up(source, "each worker that uploads it ends", crew.now())
         self.refill()
 
     async def _look_for(self, event: ObjectEnded, host: str) -> None:
@@ -243,6 +248,9 @@ class ExecutorTasks:
     def _forget(self, task: Task) -> list[ObjectSource]:
         """It is over; what it has not done is handed out again."""
         self._tasks.pop(task.number, None)
+        # A worker that still has it, whom the executor believes to be gone, must not go on with it.
+        if task.transport is not None:
+            task.transport.abort()
         culprits = self._crew.dispenser.lost(task.hand)
         self._done.set()
         return culprits

@@ -47,8 +47,13 @@ class Worker:
         self._done_before = self.done
         self.hand.per_s += 0.5 * (per_s - self.hand.per_s)
 
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """How it is told something."""
+        return self._transport
+
     def connect(self, transport: asyncio.Transport | None) -> None:
-        """That is how it is told something; None: not any more."""
+        """That is how from now on; None: it cannot be told anything."""
         self._transport = transport
 
     def send(self, frame: Frame) -> None:
