@@ -37,11 +37,12 @@ class Ticket(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of it: the events that were not told before."""
+    """What became of it, and the events not told before. `refused`: another worker has it, or had it."""
 
     host: str
     ended: Ended
     events: list[tuple[Any, ...]]
+    refused: bool = False
 
 
 def work(ticket: Ticket) -> Outcome:
@@ -57,7 +58,8 @@ async def _work(ticket: Ticket) -> Outcome:
     order = msgspec.structs.replace(ticket.order, epoch_s=epoch_s)
     if host == ticket.host:
         with suppress(OSError):
-            return Outcome(host, await _connected(ticket, order), [])
+            ended = await _connected(ticket, order)
+            return Outcome(host, ended or Ended(), [], refused=ended is None)
     told: list[tuple[Any, ...]] = []
 
     def send(frame: Frame) -> None:
@@ -70,8 +72,8 @@ async def _work(ticket: Ticket) -> Outcome:
     return Outcome(host, travelling(await member.ended()), told)
 
 
-async def _connected(ticket: Ticket, order: Begin) -> Ended:
-    """Raises `OSError` where there is no such socket."""
+async def _connected(ticket: Ticket, order: Begin) -> Ended | None:
+    """None where another worker has the shard, or had it. Raises `OSError` where there is no such socket."""
     members: list[Member] = []
 
     def lost() -> None:
@@ -86,9 +88,9 @@ async def _connected(ticket: Ticket, order: Begin) -> Ended:
     try:
         line.send(Hello(ticket.number))
         left = await line.first
-        # The job knows the shard as done: the executor has begun it once more.
+        # The executor has begun it once more.
         if isinstance(left, Stop):
-            return Ended()
+            return None
         member = Member(order, line.send)
         members.append(member)
         member.hear(left)

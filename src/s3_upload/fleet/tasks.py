@@ -49,6 +49,8 @@ class Task(Worker):
         self.had = 0
         self.bytes = 0
         self.future: Future[Outcome] | None = None
+        self.ends_with_its_worker = False
+        """The executor has given it to another one, who was refused: the first is still there."""
 
 
 class ExecutorTasks:
@@ -175,6 +177,8 @@ class ExecutorTasks:
                 self._connected.pop(task.number, None)
                 self._crew.gone(task)
                 task.connect(None)
+                if task.ends_with_its_worker:
+                    self._end(task)
 
         ear = Ear(heard, lost)
         return ear
@@ -212,6 +216,9 @@ class ExecutorTasks:
         crew.dispenser.wake()
 
     async def _settle(self, task: Task, outcome: Outcome) -> None:
+        if outcome.refused and task.number in self._connected:
+            task.ends_with_its_worker = True
+            return
         # What it has told over the socket comes before its outcome, but may be read after it.
         for _ in range(100):
             if task.number not in self._connected:
@@ -229,10 +236,7 @@ class ExecutorTasks:
         elapsed_s = max(time.monotonic() - task.begun_s, 1e-3)
         self._per_s += 0.5 * (task.done / elapsed_s - self._per_s)
         self._losses = 0
-        # One that was begun while another worker was still thought to have it has done nothing of it.
-        for source in self._forget(task):
-            crew.desk.give_up(source, "each worker that uploads it ends", crew.now())
-        self.refill()
+        self._end(task)
 
     async def _look_for(self, event: ObjectEnded, host: str) -> None:
         """Raises `RunError` where a worker misses a file that is there."""
@@ -244,6 +248,11 @@ class ExecutorTasks:
                 "same path",
                 FailureKind.SOURCE,
             )
+
+    def _end(self, task: Task) -> None:
+        for source in self._forget(task):
+            self._crew.desk.give_up(source, "each worker that uploads it ends", self._crew.now())
+        self.refill()
 
     def _forget(self, task: Task) -> list[ObjectSource]:
         """It is over; what it has not done is handed out again."""
