@@ -2,7 +2,8 @@
 
 Rules:
 
-* The number of an object (`seq`) is that of its process; those of worker n begin at n * SEQ_OF_WORKER.
+* The number of an object (`seq`) is that of its process; those of worker n begin at n * SEQ_OF_WORKER.  One
+  that goes on elsewhere, since its process has ended, keeps its number.
 * A worker's object is told with the source that was handed out, which never left.
 * Reports are delivered in the order in which they come, one at a time; while too many wait, nothing new is
   handed out.
@@ -19,7 +20,7 @@ from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.kept_uploads import KeptUploads
 from s3_upload.fleet.wire import Ended
 from s3_upload.fleet.worker import Worker
-from s3_upload.observe.events import Event, Events, LimitsChanged, Listening, ObjectEnded
+from s3_upload.observe.events import Event, Events, LimitsChanged, Listening, ObjectBegun, ObjectEnded
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.progress import Delivery, Progress
@@ -50,6 +51,9 @@ class Desk:
         self._fold = SummaryFold()
         self._budget_wait_s = 0.0
         self._given_up = 0
+        self._seqs: dict[str, int] = {}
+        """Of workers' objects that somebody has been told of, by their keys."""
+        self._may_go_on_at_home = False
         self._delivery = Delivery(progress, on_error=fail, on_empty=self._delivered)
 
     @property
@@ -68,7 +72,12 @@ class Desk:
     def at_home(self) -> Events:
         """For the run at home."""
         mine = Listening(self._hear_at_home, frozenset({ObjectEnded, LimitsChanged}))
-        return Events([Listening(self._events.tell, self._events.kinds - {LimitsChanged}), mine])
+        others = self._events.kinds - {ObjectEnded, LimitsChanged}
+        return Events([Listening(self._tell_of_home, others), mine])
+
+    def go_on_at_home(self) -> None:
+        """What workers have begun may be uploaded at home."""
+        self._may_go_on_at_home = True
 
     def hear(self, worker: Worker, event: Event) -> None:
         """An event of a worker's."""
@@ -76,16 +85,17 @@ class Desk:
             self.limits[worker.number] = event
             return
         self._uploads.hear(event)
-        before = SEQ_OF_WORKER * worker.number
+        seq_before = SEQ_OF_WORKER * worker.number
         if type(event) is ObjectEnded:
-            source = self._dispenser.ended(worker.hand, event.report.key)
+            report = event.report
+            source = self._dispenser.ended(worker.hand, report.key)
             worker.done += 1
-            self.report(
-                msgspec.structs.replace(event.report, seq=before + event.report.seq, object=source),
-                event.at_s,
-            )
+            seq = self._seqs.pop(report.key, seq_before + report.seq)
+            self.report(msgspec.structs.replace(report, seq=seq, object=source), event.at_s)
         elif self._events.wants(type(event)):
-            self._events.tell(msgspec.structs.replace(event, seq=before + event.seq))  # type: ignore[union-attr]
+            if event.key in worker.hand.has:  # type: ignore[union-attr]
+                self._seqs.setdefault(event.key, seq_before + event.seq)  # type: ignore[union-attr]
+            self._tell(event, seq_before)
 
     def ended(self, worker: Worker, ended: Ended) -> None:
         """A worker has said what it came to."""
@@ -96,12 +106,13 @@ class Desk:
     def give_up(self, source: ObjectSource, why: str, now: float) -> None:
         """A source that nobody can upload."""
         self._given_up += 1
+        seq = self._seqs.pop(source.key, -self._given_up)
         text = f"{source.name}: {why}"
         error = UploadError(text, key=source.key, kind=FailureKind.SOURCE)
         error.__cause__ = SourceError(text, FailureKind.SOURCE)
         self.report(
             UploadReport(
-                seq=-self._given_up, key=source.key, source=source.name, bytes=0, outcome=FailureKind.SOURCE,
+                seq=seq, key=source.key, source=source.name, bytes=0, outcome=FailureKind.SOURCE,
                 error=error, reason=text, object=source,
             ),
             now,
@@ -123,10 +134,26 @@ class Desk:
             home.limits if home is not None else None,
         )
 
+    def _tell(self, event: Event, seq_before: int) -> None:
+        seq = seq_before + event.seq  # type: ignore[union-attr]
+        known = self._seqs.get(event.key, seq)  # type: ignore[union-attr]
+        if type(event) is ObjectBegun and known != seq:
+            return  # it goes on
+        self._events.tell(msgspec.structs.replace(event, seq=known))
+
+    def _tell_of_home(self, event: Event) -> None:
+        if self._may_go_on_at_home and getattr(event, "key", None) in self._seqs:
+            self._tell(event, 0)  # its own number counts no more
+        else:
+            self._events.tell(event)
+
     def _hear_at_home(self, event: Event) -> None:
         if type(event) is ObjectEnded:
-            self._dispenser.ended_at_home(event.report.key)
-            self._deliver(event.report)
+            report = event.report
+            if self._may_go_on_at_home and report.key in self._seqs:
+                report = msgspec.structs.replace(report, seq=self._seqs.pop(report.key))
+            self._dispenser.ended_at_home(report.key, report.object)
+            self.report(report, event.at_s)
         elif type(event) is LimitsChanged:
             self.limits[0] = event
             if self._events.wants(LimitsChanged):

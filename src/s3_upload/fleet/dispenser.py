@@ -76,8 +76,10 @@ class Hand:
 
     def take(self, taken: list[Taken]) -> None:
         for one in taken:
-            self.has[one.source.key] = one
-            self.bytes += one.size
+            # What is not to be uploaded is reported at once, and may have the key of what is.
+            if _is_sent(one.source):
+                self.has[one.source.key] = one
+                self.bytes += one.size
 
     def end(self, key: str) -> Taken | None:
         """That one is done."""
@@ -119,6 +121,9 @@ class Dispenser(Bunches):
         self._back: deque[Taken] = deque()
         self._suspects = Suspects()
         self._hands: list[Hand] = []
+        self._under_way: dict[str, Taken] = {}
+        """Handed out since there are others, or about to be, and not done yet."""
+        self._problem: BaseException | None = None
         self._closed = self._held = False
         self._home_takes = home_takes
         self.home = Hand()
@@ -145,6 +150,11 @@ class Dispenser(Bunches):
         return not self.exhausted or bool(self._back) or bool(self._suspects)
 
     @property
+    def searches(self) -> bool:
+        """Whether it is being found out which source ends every process that has it."""
+        return bool(self._suspects)
+
+    @property
     def idle(self) -> bool:
         """Whether all that was handed out to others is done."""
         return not any(hand.has for hand in self._hands)
@@ -154,20 +164,16 @@ class Dispenser(Bunches):
     def next_bunch(self, count: int) -> list[ObjectSource]:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._room_at_home > 0 or self._is_over)
-                room = min(self._room_at_home, count)
+                self._changed.wait_for(self._may_go_on_at_home)
                 if self._closed or self._is_over:
                     return []
+                room = min(self._room_at_home, count)
                 if self._stays:
-                    return self._at_home([self._stays.popleft() for _ in range(min(room, len(self._stays)))])
-                if self.exhausted or not self._home_takes:
-                    # What others have may come back.
-                    self._changed.wait_for(lambda: self._closed or self._is_over or self._stays)
-                    continue
-            taken = self._pulled(room)
-            with self._changed:
-                if taken:
-                    return self._at_home(taken)
+                    taken = [self._stays.popleft() for _ in range(min(room, len(self._stays)))]
+                    self.home.take(taken)
+                    return [one.source for one in taken]
+            if sources := self._pulled(self.home, room):
+                return sources
 
     def hold(self, held: bool) -> None:
         """While it is held, nothing new is begun at home."""
@@ -175,6 +181,13 @@ class Dispenser(Bunches):
             with self._changed:
                 self._held = held
                 self._changed.notify_all()
+
+    def _may_go_on_at_home(self) -> bool:
+        if self._closed or self._is_over:
+            return True
+        # When all is handed out, what others have may come back.
+        goes_on = bool(self._stays) or (self._home_takes and not self.exhausted)
+        return goes_on and self._room_at_home > 0
 
     @property
     def _room_at_home(self) -> int:
@@ -186,14 +199,13 @@ class Dispenser(Bunches):
     def _is_over(self) -> bool:
         return self.exhausted and not (self._stays or self._back or self._suspects) and self.idle
 
-    def _at_home(self, taken: list[Taken]) -> list[ObjectSource]:
-        self.home.take(taken)
-        return [one.source for one in taken]
-
-    def ended_at_home(self, key: str) -> None:
-        """An object of that key is done here."""
+    def ended_at_home(self, key: str, source: ObjectSource | None) -> None:
+        """An object of that key is done here; `source`: if it is known."""
+        if source is not None and not _is_sent(source):
+            return  # nobody had it in hand: another source of that key may be
         with self._changed:
             self.home.end(key)
+            self._under_way.pop(key, None)
             if self.spread:
                 self._changed.notify_all()
 
@@ -202,41 +214,38 @@ class Dispenser(Bunches):
     def next_for(self, hand: Hand) -> list[ObjectSource]:
         """What a process is given now; none if there is nothing at the moment. Blocks as the stream does."""
         with self._changed:
+            if self._closed or hand not in self._hands:
+                return []
+            taken = list[Taken]()
             if self._suspects and not hand.has:
                 taken = self._suspects.next()
-                hand.take(taken)
                 hand.alone = True
-                return [one.source for one in taken]
-            room = hand.room
-            if not room or self._closed:
+            elif room := hand.room:
+                taken = [self._back.popleft() for _ in range(min(room, len(self._back)))]
+            else:
                 return []
-            taken = [self._back.popleft() for _ in range(min(room, len(self._back)))]
-        if not taken and not self.exhausted:
-            taken = self._pulled(room)
-            goes = [one for one in taken if _travels(one.source)]
-            if len(goes) < len(taken):
-                with self._changed:
-                    self._stays.extend(one for one in taken if not _travels(one.source))
-                    self._changed.notify_all()
-                taken = goes
-        with self._changed:
-            hand.take(taken)
-        return [one.source for one in taken]
+            if taken or self.exhausted:
+                hand.take(taken)
+                return [one.source for one in taken]
+        return self._pulled(hand, room)
 
     def ended(self, hand: Hand, key: str) -> ObjectSource | None:
         """An object of that key is done; its source."""
         with self._changed:
             taken = hand.end(key)
+            if taken is None:
+                return None
+            self._under_way.pop(key, None)
             if not hand.has:
                 self._changed.notify_all()
-        return None if taken is None else taken.source
+            return taken.source
 
     def lost(self, hand: Hand) -> list[ObjectSource]:
         """A process has ended with what was in its hands, which is handed out again. The culprit, if that is
         found: it is not."""
         with self._changed:
             self._hands.remove(hand)
-            culprits, suspects = list[ObjectSource](), list[Taken]()
+            culprits, suspects = list[Taken](), list[Taken]()
             for taken in hand.has.values():
                 taken.deaths += 1
                 if taken.deaths < MAX_DEATHS:
@@ -244,11 +253,10 @@ class Dispenser(Bunches):
                 else:
                     suspects.append(taken)
             if hand.alone and len(suspects) == 1:
-                culprits = [suspects.pop().source]
+                culprits = [suspects.pop()]
             if suspects:
                 self._suspects.add(suspects)
-            self._changed.notify_all()
-            return culprits
+            return self._given_up(culprits)
 
     def take_home(self) -> list[ObjectSource]:
         """There will be no other processes any more: what they had stays here, but for what has ended two of
@@ -257,11 +265,10 @@ class Dispenser(Bunches):
             self._home_takes = True
             self._stays.extend(self._back)
             self._back.clear()
-            given_up = list[ObjectSource]()
+            suspects = list[Taken]()
             while self._suspects:
-                given_up += [one.source for one in self._suspects.next()]
-            self._changed.notify_all()
-            return given_up
+                suspects += self._suspects.next()
+            return self._given_up(suspects)
 
     def close(self) -> None:
         """Nothing is handed out any more."""
@@ -269,41 +276,82 @@ class Dispenser(Bunches):
             self._closed = True
             self._changed.notify_all()
 
+    def _given_up(self, given_up: list[Taken]) -> list[ObjectSource]:
+        for one in given_up:
+            self._under_way.pop(one.source.key, None)
+        self._changed.notify_all()
+        return [one.source for one in given_up]
+
     # --- the stream --------------------------------------------------------------------------------
 
-    def _pulled(self, count: int) -> list[Taken]:
-        """Up to `count` sources of the stream, and not many more bytes than one should take at once."""
-        pulled, size, until_s = list[Taken](), 0, time.monotonic() + PULL_BUDGET_S
+    def _pulled(self, hand: Hand, count: int) -> list[ObjectSource]:
+        """Up to `count` sources of the stream, in `hand` from now on, but for those that stay at home."""
         with self._pulling:
+            # For whoever asks: the run of one who is told that there are no more would end well.
+            if self._problem is not None:
+                raise self._problem
             if self.exhausted:
                 return []
-            for source in islice(self._files, count):
-                taken = self._looked_at(checked(source)) if self.spread else Taken(checked(source), 0)
-                pulled.append(taken)
-                size += taken.size
-                if size >= LOOK_BYTES or time.monotonic() > until_s:
-                    return pulled
-            if len(pulled) < count:
-                with self._changed:
-                    self.exhausted = True
-                    self._changed.notify_all()
-        return pulled
+            try:
+                pulled, is_end = self._next(count)
+            except BaseException as error:
+                self._problem = error
+                raise
+            # In one step: no moment in which the stream is over, and nobody has what it has given.
+            with self._changed:
+                sources = self._hand_out(hand, pulled)
+                self.exhausted = is_end
+                self._changed.notify_all()
+                return sources
 
-    def _looked_at(self, source: ObjectSource) -> Taken:
-        """With its size. Of two objects of one key only one is sent at a time."""
-        for hand in (self.home, *self._hands):
-            first = hand.has.get(source.key)
-            if first is not None and not source.problem and not source.skip_reason:
-                problem = SourceError(
-                    f"{source.name}: {first.source.name} has the same key and is still being uploaded",
-                    FailureKind.SAME_KEY,
-                )
-                return Taken(msgspec.structs.replace(source, problem=problem), 0)
-        return Taken(source, _size_of(source))
+    def _next(self, count: int) -> tuple[list[Taken], bool]:
+        """What comes next, not many more bytes than one should take at once; and whether that is all."""
+        pulled, size, until_s = list[Taken](), 0, time.monotonic() + PULL_BUDGET_S
+        for source in islice(self._files, count):
+            taken = Taken(checked(source), _size_of(source) if self.spread else 0)
+            pulled.append(taken)
+            size += taken.size
+            if size >= LOOK_BYTES or time.monotonic() > until_s:
+                return pulled, False
+        return pulled, len(pulled) < count
+
+    def _hand_out(self, hand: Hand, pulled: list[Taken]) -> list[ObjectSource]:
+        if not self.spread:
+            self.home.take(pulled)
+            return [one.source for one in pulled]
+        goes = list[Taken]()
+        for taken in map(self._told_apart, pulled):
+            (goes if hand is self.home or _travels(taken.source) else self._stays).append(taken)
+        if hand is self.home or hand in self._hands:
+            hand.take(goes)
+            return [one.source for one in goes]
+        # Its process has ended meanwhile.
+        self._back.extend(goes)
+        return []
+
+    def _told_apart(self, taken: Taken) -> Taken:
+        """Of two objects of one key only one is sent at a time."""
+        source = taken.source
+        if not _is_sent(source):
+            return taken
+        first = self._under_way.get(source.key) or self.home.has.get(source.key)
+        if first is None:
+            self._under_way[source.key] = taken
+            return taken
+        problem = SourceError(
+            f"{source.name}: {first.source.name} has the same key and is still being uploaded",
+            FailureKind.SAME_KEY,
+        )
+        return Taken(msgspec.structs.replace(source, problem=problem), 0)
+
+
+def _is_sent(source: ObjectSource) -> bool:
+    """Whether it is to be uploaded at all."""
+    return source.problem is None and not source.skip_reason
 
 
 def _travels(source: ObjectSource) -> bool:
-    return source.is_file and source.body is None and source.problem is None and not source.skip_reason
+    return source.is_file and source.body is None and _is_sent(source)
 
 
 def _size_of(source: ObjectSource) -> int:
