@@ -12,48 +12,54 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pickle
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from s3_upload.errors import ConfigError, S3UploadError
+from s3_upload.errors import S3UploadError
 from s3_upload.fleet.dispenser import Hand
-from s3_upload.fleet.wire import Begin, Frame, framed
+from s3_upload.fleet.wire import Begin, Frame, check_travels, framed
 from s3_upload.fleet.worker import Ear, Worker
 
-CAN_BEGIN = hasattr(socket, "AF_UNIX") and os.name == "posix"
-"""Whether this system has what is needed: descriptors that a new process is given."""
+CAN_BEGIN = os.name == "posix" and bool(sys.executable) and not getattr(sys, "frozen", False)
+"""Whether there is what is needed: descriptors that a new process is given, and an interpreter of its own (a
+program that is one file with it has none)."""
 
 
 class Child(Worker):
-    """Begun by `begin`. `heard` is called with each frame, `gone` when it is no more, with its exit code."""
+    """Begun by `begin`. `heard` is called with each frame, `gone` when it is no more, with its exit code, and
+    `failed` with what it says that cannot be understood."""
 
     def __init__(
-        self, number: int, heard: Callable[[Child, Frame], None], gone: Callable[[Child, int], None]
+        self,
+        number: int,
+        heard: Callable[[Child, Frame], None],
+        gone: Callable[[Child, int], None],
+        failed: Callable[[Exception], None],
     ) -> None:
         super().__init__(number, Hand())
         self._gone = gone
-        self._ear = Ear(lambda frame: heard(self, frame), self._lost)
+        self._ear = Ear(lambda frame: heard(self, frame), self._lost, failed)
         self._process: subprocess.Popen[bytes] | None = None
         self._over = asyncio.get_running_loop().create_future()
 
     async def begin(self, frame: Begin) -> None:
         """Raises `ConfigError` where what is to be done cannot travel, and `S3UploadError` where no process
         can be begun."""
+        check_order(frame)
+        first = framed(frame)
         try:
-            first = framed(frame)
-        except Exception as error:
-            raise ConfigError(_cannot_travel(frame, error)) from error
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._process = _spawn(theirs.fileno())
-            except OSError as error:
-                ours.close()
-                raise S3UploadError(f"no process can be begun: {error.strerror}") from error
+            ours, theirs = socket.socketpair()
+            with theirs:
+                try:
+                    self._process = _spawn(theirs.fileno())
+                except BaseException:
+                    ours.close()
+                    raise
+        except OSError as error:
+            raise S3UploadError(f"no process can be begun: {error.strerror or error}") from error
         await asyncio.get_running_loop().create_connection(lambda: self._ear, sock=ours)
         assert self._ear.transport is not None
         self.connect(self._ear.transport)
@@ -92,7 +98,8 @@ def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
     # What the job's functions are made of has to be found again.
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return subprocess.Popen(  # noqa: S603 - this program itself
-        [sys.executable, "-m", "s3_upload.fleet", str(descriptor)],
+        # -P: what lies in the current directory, the files to upload perhaps, is not taken for modules.
+        [sys.executable, "-P", "-m", "s3_upload.fleet", str(descriptor)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=(descriptor,),
@@ -101,15 +108,7 @@ def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _cannot_travel(frame: Begin, error: Exception) -> str:
-    what = "what is to be done"
-    for name, value in (("default_request", frame.default_request), ("the client's look_up", frame.recipe)):
-        try:
-            pickle.dumps(value)
-        except Exception:
-            what = name
-            break
-    return (
-        f"processes: {what} cannot be sent to another process ({error}): make it a function of a module, or "
-        "take processes=1"
-    )
+def check_order(order: Begin) -> None:
+    """Raises `ConfigError` where what is to be done cannot travel."""
+    check_travels("default_request", order.default_request)
+    check_travels("an argument of the client", order.recipe)

@@ -69,11 +69,11 @@ class Staff(Protocol):
     def tick(self) -> None:
         """TICK_S have passed."""
 
-    def stop(self) -> None:
-        """Nothing new is begun; said again: nothing is waited for."""
+    def stop(self, *, at_once: bool) -> None:
+        """Nothing new is begun; `at_once`: nothing is waited for."""
 
     async def end(self, *, stopped: bool) -> None:
-        """They come to their end, or are brought to it."""
+        """They come to their end, or are brought to it. `stopped`: they have been told to stop."""
 
 
 class Crew:
@@ -111,7 +111,9 @@ class Crew:
             given.events, self.dispenser, self.uploads, job.progress, fail=self.fail, more=self._refill
         )
         self.threads = DaemonThreads(2, "s3-upload-fleet")
-        self.stopping = False
+        # Apart: what an iterable gives next may depend on an upload that has asked something.
+        self._answering = DaemonThreads(1, "s3-upload-fleet-answers")
+        self.stopping = self._cancelled = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._staff: Staff | None = None
         self._at_home: UploadSummary | None = None
@@ -136,6 +138,7 @@ class Crew:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self.threads.close()
+            self._answering.close()
             await self.desk.close()
 
     def now(self) -> float:
@@ -146,6 +149,7 @@ class Crew:
         """Ends the job: `run` raises the first error that there is."""
         if not self._failed.done():
             self._failed.set_exception(error)
+            self._failed.exception()  # or the loop says that nobody has looked at it, where nobody does
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """What it raises ends the job; it ends with the job."""
@@ -193,28 +197,17 @@ class Crew:
         return share_of(self.config, self.count)
 
     async def _until_done(self, home: asyncio.Task[None], staff: Staff) -> UploadSummary:
+        ending = self._loop.create_task(self._to_the_end(home, staff))
         cancelled = False
-        while not home.done():
+        while not ending.done():
             try:
-                await asyncio.wait((home, self._failed), return_when=asyncio.FIRST_COMPLETED)
+                # If this is cancelled, `wait` leaves the task alone: it has much to see to.
+                await asyncio.wait((ending,))
             except asyncio.CancelledError:
-                cancelled = True
-                self._stop(staff)
+                self._stop(staff, at_once=cancelled)
+                cancelled = self._cancelled = True
                 home.cancel()
-                continue
-            if self._failed.done() and not home.done():
-                self._stop(staff)
-                # At once: what is under way is worth nothing any more.
-                while not home.done():
-                    home.cancel()
-                    await asyncio.wait((home,), timeout=TICK_S)
-        while self.desk.busy and not (cancelled or self._failed.done()):
-            await asyncio.wait((self._failed,), timeout=TICK_S)
-        failed = cancelled or self._failed.done() or home.cancelled() or home.exception() is not None
-        self.stopping = True
-        self.dispenser.close()
-        await staff.end(stopped=failed)
-        await self._abort_left()
+        ending.result()
         if self._failed.done():
             self._failed.result()
         if cancelled:
@@ -222,10 +215,27 @@ class Crew:
         home.result()
         return self.desk.summary(self._at_home, self.now())
 
-    def _stop(self, staff: Staff) -> None:
+    async def _to_the_end(self, home: asyncio.Task[None], staff: Staff) -> None:
+        """All come to their end, and nobody has left anything."""
+        await asyncio.wait((home, self._failed), return_when=asyncio.FIRST_COMPLETED)
+        while not home.done():
+            # At once: what is under way is worth nothing any more.
+            self._stop(staff, at_once=True)
+            home.cancel()
+            await asyncio.wait((home,), timeout=TICK_S)
+        while self.desk.busy and not (self._cancelled or self._failed.done()):
+            await asyncio.wait((self._failed,), timeout=TICK_S)
+        if not self._cancelled and (self._failed.done() or home.cancelled() or home.exception() is not None):
+            self._stop(staff, at_once=True)
+        stopped, self.stopping = self.stopping, True
+        self.dispenser.close()
+        await staff.end(stopped=stopped)
+        await self._abort_left()
+
+    def _stop(self, staff: Staff, *, at_once: bool) -> None:
         self.stopping = True
         self.dispenser.close()
-        staff.stop()
+        staff.stop(at_once=at_once)
 
     async def _abort_left(self) -> None:
         """What processes that ended before their time have left in the store, and no journal knows of."""
@@ -285,7 +295,7 @@ class Crew:
     async def _answer(self, worker: Worker, question: Question) -> None:
         """A journal waits for its disk."""
         asked_by = worker.transport
-        answer = await self.threads.call(lambda: self.uploads.answer(question.name, question.argument))
+        answer = await self._answering.call(lambda: self.uploads.answer(question.name, question.argument))
         # Another process may have the shard by now, whose questions have the same numbers.
         if worker.transport is asked_by:
             worker.send(Answer(question.number, answer))

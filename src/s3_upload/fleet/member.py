@@ -5,7 +5,7 @@ Rules:
 * All that happens is told, in batches, TELL_S at the latest.
 * It ends when it is told to, or when the one that has begun it is gone: at once, and leaves its uploads in
   parts to the next run, as that one does.
-* Signals of the terminal are not for it: it is stopped by a frame.
+* Signals that stop a job are not for it: it is stopped by a frame.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from s3_upload.api import upload_given
 from s3_upload.blocking import loop_factory
 from s3_upload.clients.s3 import S3Client
 from s3_upload.control.concurrency.worker_rates import WorkerRates
-from s3_upload.errors import S3UploadError
+from s3_upload.errors import ConfigError, S3UploadError
 from s3_upload.fleet.leases import as_bandwidth
 from s3_upload.fleet.wire import (
     Answer,
@@ -36,6 +36,7 @@ from s3_upload.fleet.wire import (
     Ended,
     Finish,
     Frame,
+    Frames,
     Hold,
     Item,
     Lease,
@@ -46,6 +47,7 @@ from s3_upload.fleet.wire import (
     Told,
     Used,
     Work,
+    cannot_travel,
     framed,
     kinds_of,
     packed,
@@ -158,7 +160,7 @@ class Line:
 
     def __init__(self, lost: Callable[[], None]) -> None:
         self.first: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self.ear = Ear(self._hear, lost)
+        self.ear = Ear(self._hear, lost, self._fail)
         self._heard: Callable[[Frame], None] | None = None
         self._early: list[Frame] = []
 
@@ -171,6 +173,13 @@ class Line:
     def send(self, frame: Frame) -> None:
         if self.ear.transport is not None and not self.ear.transport.is_closing():
             self.ear.transport.write(framed(frame))
+
+    def _fail(self, error: Exception) -> None:
+        """A frame could not be read."""
+        if not self.first.done():
+            self.first.set_exception(error)
+        else:
+            self.send(travelling(Ended(error=error)))
 
     def _hear(self, frame: Frame) -> None:
         if self._heard is not None:
@@ -201,9 +210,12 @@ class Member:
         self._telling.flush()
         return ended
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool) -> None:
         """See `Stop`."""
         self._task.cancel()
+        if at_once:
+            # Once more when it has seen that: two in one turn of the loop are one.
+            asyncio.get_running_loop().call_soon(self._task.cancel)
 
     async def _ended(self) -> Ended:
         try:
@@ -227,7 +239,7 @@ class Member:
         elif isinstance(frame, Finish):
             self._given.end()
         elif isinstance(frame, Stop):
-            self.stop()
+            self.stop(at_once=frame.at_once)
 
     def _now(self) -> float:
         """On the clock of all."""
@@ -273,12 +285,16 @@ async def _serve(descriptor: int) -> None:
     await asyncio.get_running_loop().create_connection(
         lambda: line.ear, sock=socket.socket(fileno=descriptor)
     )
-    begin = await line.first
-    assert isinstance(begin, Begin)
-    member = Member(begin, line.send)
-    line.listen(member.hear)
-    line.send(Ready())
-    line.send(travelling(await member.ended()))
+    try:
+        begin = await line.first
+    except Exception as error:
+        line.send(Ended(error=ConfigError(cannot_travel("what is to be done", error))))
+    else:
+        assert isinstance(begin, Begin)
+        member = Member(begin, line.send)
+        line.listen(member.hear)
+        line.send(Ready())
+        line.send(travelling(await member.ended()))
     # Until the other side has read it, and closes.
     await asyncio.Event().wait()
 
@@ -286,7 +302,7 @@ async def _serve(descriptor: int) -> None:
 def travelling(ended: Ended) -> Ended:
     """What cannot travel is told in words."""
     try:
-        framed(ended)
+        Frames().fed(framed(ended))  # some can be packed, but not unpacked
     except Exception:
         return msgspec.structs.replace(ended, error=S3UploadError(repr(ended.error)))
     return ended
@@ -294,7 +310,8 @@ def travelling(ended: Ended) -> Ended:
 
 def main(descriptor: int) -> None:
     """Runs until the fleet closes the socket `descriptor`."""
-    for number in (signal.SIGINT, signal.SIGHUP):
+    # Those that the system sends to all processes at its end would take what is under way its grace.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     settle()
     with suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=loop_factory()) as runner:

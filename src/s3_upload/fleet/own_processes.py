@@ -3,14 +3,15 @@
 Rules:
 
 * One that ends before its time is replaced, and what it had is done by others (`Dispenser.lost`).  Where
-  MAX_LOSSES in a row have ended without having done anything, there are no more.
+  MAX_LOSSES in a row have ended without having done anything, or MAX_LOSSES_IN_SEARCH while it is being found
+  out which source ends them, there are no more.
 * "auto" begins with none, and adds one where that pays (`growth.py`).
 """
 
 from __future__ import annotations
 
-from s3_upload.errors import S3UploadError
-from s3_upload.fleet.child import Child
+from s3_upload.errors import ConfigError, S3UploadError
+from s3_upload.fleet.child import Child, check_order
 from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.growth import Growth
 from s3_upload.fleet.wire import Ended, Finish, Frame, Ready, Stop, Told, Work
@@ -18,6 +19,7 @@ from s3_upload.fleet.worker import Worker
 from s3_upload.processor import Idle
 
 MAX_LOSSES = 3
+MAX_LOSSES_IN_SEARCH = 24
 ITEMS = 1_024
 """So many sources go in one frame."""
 END_S = 10.0
@@ -44,6 +46,7 @@ class OwnProcesses:
 
     def start(self) -> None:
         if self._growth is None:
+            check_order(self._crew.order())
             for _ in range(self._crew.count - 1):
                 self._crew.begin(self._add())
 
@@ -60,17 +63,17 @@ class OwnProcesses:
         if self._growth.grows(home.limited_by, self._free, 1 + len(self._children), now=crew.now()):
             crew.begin(self._add())
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool) -> None:
         for child in self._children:
-            child.send(Stop())
+            child.send(Stop(at_once))
 
     async def end(self, *, stopped: bool) -> None:
         crew = self._crew
         for child in self._children:
-            if child.ready:
-                child.send(Stop() if stopped else Finish())
-            else:
+            if not child.ready:
                 child.kill()
+            elif not stopped:
+                child.send(Finish())
         until_s = crew.now() + (STOPPED_S + crew.config.grace_s if stopped else END_S)
         try:
             for child in tuple(self._children):
@@ -85,15 +88,18 @@ class OwnProcesses:
         if self._crew.stopping:
             return
         self._begun += 1
-        child = Child(self._begun, self._heard, self._gone)
+        child = Child(self._begun, self._heard, self._gone, self._crew.fail)
         self._children.append(child)
         self._crew.dispenser.join(child.hand)
         try:
             await child.begin(self._crew.order(child.number))
-        except S3UploadError:
+        except S3UploadError as error:
             self._children.remove(child)
             self._crew.dispenser.lost(child.hand)
-            raise
+            self._growth, self._losses = None, MAX_LOSSES_IN_SEARCH
+            if not isinstance(error, ConfigError):
+                self._no_more(str(error))
+            return
         self._crew.cut()
 
     def _heard(self, child: Child, frame: Frame) -> None:
@@ -121,16 +127,25 @@ class OwnProcesses:
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         for source in culprits:
             crew.desk.give_up(source, f"each process that uploads it ends (the last: {how})", crew.now())
-        self._losses = 1 if child.done or culprits else self._losses + 1
+        self._losses = 0 if child.done or culprits else self._losses + 1
         if not crew.dispenser.left:
             return
-        if self._losses < MAX_LOSSES:
+        # Whoever ends with suspects has halved them.
+        if self._losses < (MAX_LOSSES_IN_SEARCH if crew.dispenser.searches else MAX_LOSSES):
             crew.begin(self._add())
-        elif not self._children:
-            crew.desk.notes.append(f"processes have ended ({how}), and the first one went on alone")
-            for source in crew.dispenser.take_home():
-                crew.desk.give_up(source, f"processes that uploaded it have ended ({how})", crew.now())
+        else:
+            self._no_more(f"processes have ended ({how})")
         self.refill()
+
+    def _no_more(self, why: str) -> None:
+        """No process is begun any more. Where there is none left, the one at home goes on alone."""
+        crew = self._crew
+        if self._children:
+            return
+        crew.desk.notes.append(f"{why}, and the first one went on alone")
+        crew.desk.go_on_at_home()
+        for source in crew.dispenser.take_home():
+            crew.desk.give_up(source, f"each process that uploads it ends: {why}", crew.now())
 
     def _refill(self, child: Child) -> None:
         """Gives it more where it has room. Taking from the stream may block, so a thread does it."""

@@ -80,8 +80,7 @@ async def _connected(ticket: Ticket, order: Begin) -> Ended | None:
         if not line.first.done():
             line.first.set_exception(RuntimeError("the job of this shard is gone"))
         for member in members:
-            member.stop()
-            member.stop()
+            member.stop(at_once=True)
 
     line = Line(lost)
     transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: line.ear, ticket.address)

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from contextlib import suppress
 
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.fleet.crew import Crew
@@ -91,16 +92,14 @@ class ExecutorTasks:
     def tick(self) -> None:
         pass
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool) -> None:
         for task in self._tasks.values():
-            task.send(Stop())
+            task.send(Stop(at_once))
             if task.future is not None:
                 task.future.cancel()
 
     async def end(self, *, stopped: bool) -> None:
         try:
-            if stopped:
-                self.stop()
             while self._tasks:
                 self._done.clear()
                 await asyncio.wait_for(self._done.wait(), END_S + self._crew.config.grace_s)
@@ -180,7 +179,7 @@ class ExecutorTasks:
                 if task.ends_with_its_worker:
                     self._end(task)
 
-        ear = Ear(heard, lost)
+        ear = Ear(heard, lost, self._crew.fail)
         return ear
 
     def _greet(self, task: Task, transport: asyncio.Transport) -> None:
@@ -196,7 +195,8 @@ class ExecutorTasks:
     # --- what became of a shard --------------------------------------------------------------------
 
     def _over_from_thread(self, task: Task, future: Future[Outcome]) -> None:
-        self._loop.call_soon_threadsafe(self._over, task, future)
+        with suppress(RuntimeError):  # the loop is closed: nobody wants to know
+            self._loop.call_soon_threadsafe(self._over, task, future)
 
     def _over(self, task: Task, future: Future[Outcome]) -> None:
         crew = self._crew
@@ -282,6 +282,7 @@ class ExecutorTasks:
         if not self._broken:
             self._broken = True
             crew.desk.notes.append(f"the executor is broken ({error!r}), and this process went on alone")
+            crew.desk.go_on_at_home()
         for source in crew.dispenser.take_home():
             crew.desk.give_up(source, f"each worker that uploads it ends (the last: {error!r})", crew.now())
 

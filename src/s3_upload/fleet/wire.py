@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import io
 import pickle
 import struct
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ import msgspec
 from s3_upload.config import UploadConfig
 from s3_upload.control.concurrency.worker_rates import Seen
 from s3_upload.control.concurrency.worker_rates import Told as RateTold
+from s3_upload.errors import ConfigError
 from s3_upload.observe.events import KINDS, AttemptEnded, Event, ObjectEnded
 from s3_upload.report import AttemptReport, UploadReport
 from s3_upload.request_fields import RequestFields
@@ -84,7 +86,9 @@ class Finish(msgspec.Struct, frozen=True):
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """Begin nothing new, and end; said again: at once."""
+    """Begin nothing new, and end when what is under way has; or `at_once`."""
+
+    at_once: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -156,6 +160,31 @@ def framed(frame: Frame) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
+class _Finder(pickle.Pickler):
+    """Refuses what another process would not find: what the script itself defines that runs here."""
+
+    def reducer_override(self, found: Any) -> Any:
+        if getattr(found, "__module__", "") == "__main__" and hasattr(found, "__qualname__"):
+            raise pickle.PicklingError(f"{found.__qualname__} is defined in the script itself")
+        return NotImplemented
+
+
+def check_travels(name: str, value: object) -> None:
+    """Raises `ConfigError` where `value`, called `name`, cannot be sent to a process of ours."""
+    try:
+        _Finder(io.BytesIO(), pickle.HIGHEST_PROTOCOL).dump(value)
+    except Exception as error:
+        raise ConfigError(cannot_travel(name, error)) from error
+
+
+def cannot_travel(name: str, error: Exception) -> str:
+    """Why `name` cannot be sent to another process, and what to do."""
+    return (
+        f"processes: {name} cannot be sent to another process ({error}): make it a function of a module, or "
+        "take processes=1"
+    )
+
+
 class Frames:
     """Takes bytes as they come, and gives whole frames."""
 
@@ -205,8 +234,8 @@ def unpacked(values: tuple[Any, ...]) -> Event:
 
 
 def _report(fields: list[Any]) -> UploadReport:
-    fields[_ATTEMPTS] = tuple(map(_attempt, fields[_ATTEMPTS]))
-    return UploadReport(**dict(zip(_REPORT_FIELDS, fields, strict=True)))
+    named = dict(zip(_REPORT_FIELDS, fields, strict=True))
+    return UploadReport(**named | {"attempt_reports": tuple(map(_attempt, fields[_ATTEMPTS]))})
 
 
 def _attempt(fields: tuple[Any, ...]) -> AttemptReport:

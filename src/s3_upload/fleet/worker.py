@@ -63,20 +63,30 @@ class Worker:
 
 
 class Ear(asyncio.Protocol):
-    """One end of a socket. `heard` is called with each frame, `lost` when the other end is gone."""
+    """One end of a socket. `heard` is called with each frame, `lost` when the other end is gone, and `failed`
+    with what cannot be read, or what `heard` raises."""
 
-    def __init__(self, heard: Callable[[Frame], None], lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        heard: Callable[[Frame], None],
+        lost: Callable[[], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
         self.transport: asyncio.Transport | None = None
         self._heard = heard
         self._lost = lost
+        self._failed = failed
         self._frames = Frames()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # uvloop's is of another kind
 
     def data_received(self, data: bytes) -> None:
-        for frame in self._frames.fed(data):
-            self._heard(frame)
+        try:
+            for frame in self._frames.fed(data):
+                self._heard(frame)
+        except Exception as error:
+            self._failed(error)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost()
