@@ -46,7 +46,7 @@ class OwnProcesses:
 
     def start(self) -> None:
         if self._growth is None:
-            check_order(self._crew.order())
+            check_order(self._crew.order(0))
             for _ in range(self._crew.count - 1):
                 self._crew.begin(self._add())
 
