@@ -12,7 +12,6 @@ from s3_upload.fleet.member import travelling
 from s3_upload.fleet.wire import (
     Ended,
     Finish,
-    Frame,
     Frames,
     Lease,
     Stop,

@@ -1,0 +1,122 @@
+"""A job of two processes to the fault server, and what its processes do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from s3_upload import Credentials, ObjectSource, RequestFields, upload_async
+from s3_upload.config import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from s3_upload import UploadReport, UploadSummary
+
+SMALL: dict[str, Any] = {"multipart_threshold": 5 * MIB, "part_size": 5 * MIB, "hedge": "off"}
+OF_WORKER = 1_000_000_000
+"""Numbers of workers' objects begin here (`fleet.desk`)."""
+
+
+def known(url: str) -> dict[str, Any]:
+    keys = Credentials("key", "secret")
+    return {"endpoint_url": url, "credentials": keys, "region": "us-east-1", "proxy": "none"}
+
+
+def children_of(parent: int) -> list[int]:
+    """The processes of a fleet that `parent` has begun and that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            state, of = path.joinpath("stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:2]
+            if (
+                int(of) == parent
+                and state != "Z"
+                and b"s3_upload.fleet" in path.joinpath("cmdline").read_bytes()
+            ):
+                found.append(int(path.name))
+        except (OSError, ValueError):  # it has ended
+            continue
+    return found
+
+
+def kill_children() -> None:
+    for pid in children_of(os.getpid()):
+        os.kill(pid, signal.SIGKILL)
+
+
+def in_child() -> bool:
+    spec = sys.modules["__main__"].__spec__
+    return spec is not None and spec.name.startswith("s3_upload.fleet")
+
+
+def dies_of_deadly(source: ObjectSource) -> RequestFields | None:
+    """A `default_request`: the file called "deadly" ends each process of the fleet."""
+    if in_child() and source.key.endswith("deadly"):
+        os._exit(9)
+    return None
+
+
+def raises_in_child(source: ObjectSource) -> RequestFields | None:
+    if in_child():
+        raise PickyError(1, 2)
+    return None
+
+
+class PickyError(Exception):
+    """Can be pickled, but not made again of that."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+class Shared:
+    """Sources of which the other process surely takes some: until it has, the one at home is given one at a
+    time.  `first_for_child`: what the other is given first."""
+
+    def __init__(self, sources: Sequence[ObjectSource], first_for_child: ObjectSource | None = None) -> None:
+        self._sources = sources
+        self._first = first_for_child
+        self._taken = threading.Event()
+
+    def __iter__(self) -> Iterator[ObjectSource]:
+        for source in self._sources:
+            if threading.current_thread().name == "s3-upload-fleet":
+                self._taken.set()
+                if self._first is not None:
+                    first, self._first = self._first, None
+                    yield first
+            else:
+                self._taken.wait(0.03)
+            yield source
+
+
+def run(
+    url: str,
+    sources: Sequence[ObjectSource],
+    *,
+    first_for_child: ObjectSource | None = None,
+    told: Callable[[UploadReport], None] = lambda report: None,
+    **arguments: Any,
+) -> tuple[UploadSummary, list[UploadReport]]:
+    """By two processes; `told`: called with each report."""
+
+    reports: list[UploadReport] = []
+
+    async def progress(report: UploadReport) -> None:
+        told(report)
+        reports.append(report)
+
+    async def main() -> UploadSummary:
+        async with asyncio.timeout(30.0):
+            return await upload_async(
+                Shared(sources, first_for_child), "s3://bucket", progress=progress, processes=2,
+                **known(url), **SMALL | arguments,
+            )  # fmt: skip
+
+    return asyncio.run(main()), reports

@@ -1,0 +1,179 @@
+"""A job of two processes, where one of them ends before its time, or the job has to."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3_upload import ConfigError, Event, ObjectBegun, ObjectEnded, ObjectSource, RunError
+from s3_upload.config import MIB
+from s3_upload.errors import FailureKind
+from tests.faults import fleet
+from tests.faults.actions import s3_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from s3_upload import UploadReport
+    from tests.conftest import StartFaultServer
+
+SMALL_FILES = 400
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> list[ObjectSource]:
+    made = []
+    for number in range(SMALL_FILES):
+        path = tmp_path / f"{number:04}"
+        path.write_bytes(b"%d" % number)
+        made.append(ObjectSource.file(path, path.name))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_running() -> object:
+    yield
+    assert fleet.children_of(os.getpid()) == []
+
+
+def bodies(sources: list[ObjectSource]) -> dict[str, bytes]:
+    return {source.key: Path(source.path).read_bytes() for source in sources}
+
+
+def once(act: Callable[[], None]) -> Callable[[UploadReport], None]:
+    """Does it when the first report of the other process comes."""
+    left = [act]
+
+    def told(report: UploadReport) -> None:
+        if report.seq >= fleet.OF_WORKER and left:
+            left.pop()()
+
+    return told
+
+
+def test_both_upload_and_each_object_is_told_once(
+    fault_server: StartFaultServer, sources: list[ObjectSource]
+) -> None:
+    server = fault_server()
+    events: list[Event] = []
+    summary, reports = fleet.run(server.url, sources, events=events.append)
+    assert server.model.bodies("bucket") == bodies(sources)
+    assert Counter(request.key for request in server.of("PUT")).most_common(1)[0][1] == 1
+    assert (summary.uploaded, len(reports), summary.notes) == (SMALL_FILES, SMALL_FILES, ())
+    assert any(report.seq >= fleet.OF_WORKER for report in reports)
+    begun = [event.seq for event in events if isinstance(event, ObjectBegun)]
+    ended = [event.report.seq for event in events if isinstance(event, ObjectEnded)]
+    assert sorted(begun) == sorted(ended) == sorted(set(ended))
+    assert [report.object for report in reports].count(None) == 0
+
+
+def test_a_process_that_is_killed_costs_nothing(
+    fault_server: StartFaultServer, sources: list[ObjectSource], tmp_path: Path
+) -> None:
+    server = fault_server()
+    for number in range(4):
+        path = tmp_path / f"big{number}"
+        path.write_bytes(os.urandom(12 * MIB))
+        sources.insert(200 + number, ObjectSource.file(path, path.name))
+    events: list[Event] = []
+    summary, reports = fleet.run(server.url, sources, told=once(fleet.kill_children), events=events.append)
+    assert server.model.bodies("bucket") == bodies(sources)
+    assert server.model.uploads == {}
+    assert (summary.uploaded, summary.failed) == (len(sources), ())
+    assert summary.bytes == sum(map(len, bodies(sources).values()))
+    assert sorted(report.key for report in reports) == sorted(bodies(sources))
+    whole = Counter(request.key for request in server.of("PUT") if "partNumber" not in request.query)
+    assert max(whole.values()) <= 2
+    begun = [event.seq for event in events if isinstance(event, ObjectBegun)]
+    ended = [event.report.seq for event in events if isinstance(event, ObjectEnded)]
+    assert sorted(begun) == sorted(ended) == sorted(set(ended))
+
+
+def test_a_file_that_ends_each_process_fails_and_the_others_are_uploaded(
+    fault_server: StartFaultServer, sources: list[ObjectSource], tmp_path: Path
+) -> None:
+    server = fault_server()
+    (tmp_path / "deadly").write_bytes(b"x")
+    deadly = ObjectSource.file(tmp_path / "deadly", "deadly")
+    summary, _ = fleet.run(server.url, sources, first_for_child=deadly, default_request=fleet.dies_of_deadly)
+    assert server.model.bodies("bucket") == bodies(sources)
+    assert [report.key for report in summary.failed] == ["deadly"]
+    assert str(summary.failed[0]) == (
+        f"failed {tmp_path}/deadly to deadly: {tmp_path}/deadly: each process that uploads it ends "
+        "(the last: exit code 9)"
+    )
+    assert summary.uploaded == SMALL_FILES
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (s3_error(404, "NoSuchBucket"), FailureKind.NO_SUCH_BUCKET),
+        (s3_error(403, "AccessDenied"), FailureKind.ACCESS_DENIED),
+    ],
+    ids=["no bucket", "denied"],
+)
+def test_what_no_file_would_survive_ends_the_job(
+    fault_server: StartFaultServer,
+    sources: list[ObjectSource],
+    capfd: pytest.CaptureFixture[str],
+    answer: object,
+    kind: FailureKind,
+) -> None:
+    server = fault_server(lambda request: answer)
+    with pytest.raises(RunError) as raised:
+        fleet.run(server.url, sources)
+    assert raised.value.kind is kind
+    assert raised.value.summary.uploaded == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_what_a_function_raises_in_a_process_ends_the_job_in_words(
+    fault_server: StartFaultServer, sources: list[ObjectSource], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Also where such an exception cannot be made again here."""
+    server = fault_server()
+    with pytest.raises(Exception, match="1 and 2"):
+        fleet.run(server.url, sources, default_request=fleet.raises_in_child)
+    assert capfd.readouterr().err == ""
+
+
+def test_progress_that_raises_ends_the_job_and_all_its_processes(
+    fault_server: StartFaultServer, sources: list[ObjectSource]
+) -> None:
+    server = fault_server()
+
+    def fail() -> None:
+        raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough") as raised:
+        fleet.run(server.url, sources, told=once(fail))
+    assert 0 < raised.value.summary.uploaded < SMALL_FILES  # type: ignore[attr-defined]
+
+
+def test_a_function_that_cannot_travel_is_refused_before_anything_is_sent(
+    fault_server: StartFaultServer, sources: list[ObjectSource]
+) -> None:
+    server = fault_server()
+    with pytest.raises(ConfigError, match="default_request cannot be sent to another process"):
+        fleet.run(server.url, sources, default_request=lambda source: None)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({"share": "background"}, "has to see all of its own connections"),
+        ({"max_bandwidth": "50%"}, "can be found out by one process only"),
+    ],
+    ids=lambda given: str(given),
+)
+def test_what_one_process_alone_can_do_is_refused(
+    sources: list[ObjectSource], arguments: dict[str, str], why: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^processes = 2: .*{why}.*: leave it out$"):
+        fleet.run("http://127.0.0.1:9", sources, **arguments)
