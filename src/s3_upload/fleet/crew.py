@@ -30,7 +30,7 @@ from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.job_of_many import JobOfMany
 from s3_upload.fleet.kept_uploads import KeptUploads
-from s3_upload.fleet.leases import Use, as_bandwidth, cut, share_of
+from s3_upload.fleet.leases import DEFAULT, Use, as_bandwidth, cut, share_of
 from s3_upload.fleet.wire import Answer, Begin, Frame, Hold, Question, Rates, Told, Used, numbers_of, unpacked
 from s3_upload.fleet.worker import Worker
 from s3_upload.observe.events import (
@@ -116,6 +116,7 @@ class Crew:
         self.stopping = self._cancelled = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._staff: Staff | None = None
+        self._used_per_s: dict[int, float] = {}
         self._at_home: UploadSummary | None = None
         """What the run at home came to."""
 
@@ -352,10 +353,16 @@ class Crew:
                 worker.lease(0.0)
             return
         uses = {worker.number: worker.use for worker in workers} | {0: pace.use}
-        leases = cut(whole.bytes_per_s, uses)
+        leases = cut(whole.bytes_per_s, {name: self._of_late(name, use) for name, use in uses.items()})
         for worker in sorted(workers, key=lambda one: leases[one.number] - one.lease_per_s):
             worker.lease(leases[worker.number])
         pace.lease(leases[0])
+
+    def _of_late(self, name: int, use: Use) -> Use:
+        if use.used_per_s is None:
+            return use
+        most = self._used_per_s[name] = max(use.used_per_s, DEFAULT.fades * self._used_per_s.get(name, 0.0))
+        return Use(most, use.lease_per_s)
 
 
 _USUAL = UploadConfig().max_in_flight, UploadConfig().max_in_flight_bytes

@@ -25,8 +25,11 @@ class Tuning(msgspec.Struct, frozen=True):
 
     full: float = 0.85
     """Who uses at least this share of its lease could use more."""
-    spare: float = 0.02
+    spare: float = 0.25
     """Who uses less keeps this share of an even part beyond what it uses, so that its use can grow."""
+    fades: float = 0.8
+    """What is used is told each tick, and comes in bursts: the most of late counts, this share of it each tick
+    later."""
 
 
 DEFAULT = Tuning()

@@ -24,8 +24,8 @@ def test_the_leases_are_the_budget_together_and_nobody_starves(budget: float, us
 
 def test_what_one_does_not_use_the_others_get() -> None:
     leases = cut(90.0, {"idle": Use(0.0, 30.0), "a": Use(30.0, 30.0), "b": Use(29.0, 30.0)})
-    assert leases["idle"] == pytest.approx(0.6)
-    assert leases["a"] == leases["b"] == pytest.approx(44.7)
+    assert leases["idle"] == pytest.approx(7.5)
+    assert leases["a"] == leases["b"] == pytest.approx(41.25)
 
 
 def test_one_that_uses_the_little_it_has_is_given_an_even_part() -> None:
