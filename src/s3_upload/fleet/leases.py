@@ -28,8 +28,7 @@ class Tuning(msgspec.Struct, frozen=True):
     spare: float = 0.25
     """Who uses less keeps this share of an even part beyond what it uses, so that its use can grow."""
     fades: float = 0.8
-    """What is used is told each tick, and comes in bursts: the most of late counts, this share of it each tick
-    later."""
+    """What is used comes in bursts: the most of late counts, and this share of that each tick later."""
 
 
 DEFAULT = Tuning()
