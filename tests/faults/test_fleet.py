@@ -173,7 +173,7 @@ def test_a_function_that_cannot_travel_is_refused_before_anything_is_sent(
     ids=lambda given: str(given),
 )
 def test_what_one_process_alone_can_do_is_refused(
-    sources: list[ObjectSource], arguments: dict[str, str], why: str
+    sources: list[ObjectSource], arguments: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(ConfigError, match=f"^processes = 2: .*{why}.*: leave it out$"):
         fleet.run("http://127.0.0.1:9", sources, **arguments)

@@ -30,8 +30,8 @@ from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.job_of_many import JobOfMany
 from s3_upload.fleet.kept_uploads import KeptUploads
-from s3_upload.fleet.leases import DEFAULT, Use, as_bandwidth, cut, share_of
-from s3_upload.fleet.wire import Answer, Begin, Frame, Hold, Question, Rates, Told, Used, numbers_of, unpacked
+from s3_upload.fleet.leases import as_bandwidth, cut, share_of
+from s3_upload.fleet.wire import Answer, Begin, Frame, Hold, Question, Rates, Told, numbers_of, unpacked
 from s3_upload.fleet.worker import Worker
 from s3_upload.observe.events import (
     LimitsChanged,
@@ -116,7 +116,6 @@ class Crew:
         self.stopping = self._cancelled = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._staff: Staff | None = None
-        self._used_per_s: dict[int, float] = {}
         self._at_home: UploadSummary | None = None
         """What the run at home came to."""
 
@@ -281,8 +280,6 @@ class Crew:
                     self.desk.hear(worker, unpacked(values))
             elif isinstance(frame, Question):
                 self.begin(self._answer(worker, frame))
-            elif isinstance(frame, Used):
-                worker.used_per_s = frame.bytes_per_s
             elif isinstance(frame, Rates):
                 self._rates.report(worker.number, frame.seen, now=self.now())
         except Exception as error:
@@ -352,17 +349,11 @@ class Crew:
             for worker in workers:
                 worker.lease(0.0)
             return
-        uses = {worker.number: worker.use for worker in workers} | {0: pace.use}
-        leases = cut(whole.bytes_per_s, {name: self._of_late(name, use) for name, use in uses.items()})
+        busy = {worker.number: bool(worker.hand.has) for worker in workers}
+        leases = cut(whole.bytes_per_s, busy | {0: bool(self.dispenser.home.has)})
         for worker in sorted(workers, key=lambda one: leases[one.number] - one.lease_per_s):
             worker.lease(leases[worker.number])
         pace.lease(leases[0])
-
-    def _of_late(self, name: int, use: Use) -> Use:
-        if use.used_per_s is None:
-            return use
-        most = self._used_per_s[name] = max(use.used_per_s, DEFAULT.fades * self._used_per_s.get(name, 0.0))
-        return Use(most, use.lease_per_s)
 
 
 _USUAL = UploadConfig().max_in_flight, UploadConfig().max_in_flight_bytes
@@ -374,14 +365,8 @@ class _HomePace(Pace):
     def __init__(self, whole: Pace) -> None:
         super().__init__(whole.share, whole.max_bandwidth)
         self.whole = whole
-        self._lease_per_s = 0.0
-
-    @property
-    def use(self) -> Use:
-        return Use(self.latest.acked_bytes_per_s if self.latest is not None else None, self._lease_per_s)
 
     def lease(self, bytes_per_s: float) -> None:
-        self._lease_per_s = bytes_per_s
         self.limit(as_bandwidth(bytes_per_s))
 
     def tell(self, report: PaceReport) -> None:

@@ -1,8 +1,10 @@
 """One budget for all processes of a job: what each may take of it. Pure.
 
-The bandwidth is cut anew every tick.  Who used less than `full` of what it had is left with what it used and
-`spare` more; the others share the rest evenly.  So the leases never add up to more than the budget, and what
-one cannot use another one gets.  Whoever has begun just now is cut in like those who use all they have.
+The bandwidth is cut anew every tick, and when somebody is given something to do: evenly among those who have
+something.  Who has nothing sends nothing; its lease is an even part of all, with which it begins until the
+next cut.  (It is not less: what a connection has queued at a low pace leaves at that pace, whatever comes
+after.  And how much each has used of late is no guide: it is known too late and comes in bursts, and leases
+that went by it swung until nothing moved.)
 """
 
 from __future__ import annotations
@@ -11,8 +13,6 @@ import dataclasses
 from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
-import msgspec
-
 from s3_upload.config import UploadConfig
 from s3_upload.units import MIN_BYTES_PER_S
 
@@ -20,44 +20,11 @@ Name = TypeVar("Name", bound=Hashable)
 MIN_IN_FLIGHT_BYTES = 16 << 20
 
 
-class Tuning(msgspec.Struct, frozen=True):
-    """The constants of the module's theory."""
-
-    full: float = 0.85
-    """Who uses at least this share of its lease could use more."""
-    spare: float = 0.25
-    """Who uses less keeps this share of an even part beyond what it uses, so that its use can grow."""
-    fades: float = 0.8
-    """What is used comes in bursts: the most of late counts, and this share of that each tick later."""
-
-
-DEFAULT = Tuning()
-
-
-class Use(msgspec.Struct, frozen=True):
-    """Of one process, in bytes a second: what it has used of late, and its lease. None used: nothing is known
-    yet."""
-
-    used_per_s: float | None
-    lease_per_s: float
-
-
-def cut(budget_per_s: float, uses: Mapping[Name, Use], tuning: Tuning = DEFAULT) -> dict[Name, float]:
-    """The lease of each, in bytes a second; together the budget."""
-    leases: dict[Name, float] = {}
-    hungry = dict(uses)
-    even = budget_per_s / max(len(uses), 1)
-    for name, use in uses.items():
-        if use.used_per_s is not None and use.used_per_s < tuning.full * use.lease_per_s:
-            wants = use.used_per_s + tuning.spare * even
-            if wants < even:
-                leases[name] = wants
-                del hungry[name]
-    rest = budget_per_s - sum(leases.values())
-    if hungry:
-        return leases | dict.fromkeys(hungry, rest / len(hungry))
-    # Nobody uses what it has: all may use more.
-    return {name: lease + rest / len(leases) for name, lease in leases.items()}
+def cut(budget_per_s: float, busy: Mapping[Name, bool]) -> dict[Name, float]:
+    """The lease of each, in bytes a second. `busy`: who has something to do: these have the budget."""
+    idle_per_s = budget_per_s / len(busy)
+    busy_per_s = budget_per_s / (sum(busy.values()) or 1)
+    return {name: busy_per_s if has_work else idle_per_s for name, has_work in busy.items()}
 
 
 def as_bandwidth(bytes_per_s: float) -> str:

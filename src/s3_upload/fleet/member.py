@@ -45,7 +45,6 @@ from s3_upload.fleet.wire import (
     Ready,
     Stop,
     Told,
-    Used,
     Work,
     cannot_travel,
     framed,
@@ -67,7 +66,7 @@ TELL_S = 0.02
 TELL_COUNT = 256
 """So many events are told at once."""
 TICK_S = 0.25
-"""How often it tells of bandwidth and rates."""
+"""How often it tells of rates."""
 GONE = 3
 """The exit code of one whose fleet is gone."""
 
@@ -269,9 +268,6 @@ class Member:
         limited = False
         while True:
             await asyncio.sleep(TICK_S)
-            latest = None if self._pace is None else self._pace.latest
-            if latest is not None:
-                self._telling.send(Used(latest.acked_bytes_per_s, latest.pace_bytes_per_s))
             seen = self._rates.seen(now=self._now())
             # Where nothing is refused there is nothing to share; that it is over has to be said.
             was, limited = limited, self._rates.limited or any(one.refused for one in seen)

@@ -162,6 +162,8 @@ class OwnProcesses:
         finally:
             self._feeding.discard(child)
         for at in range(0, len(sources), ITEMS):
+            # Before it begins: what it may take now, others have to give.
+            self._crew.cut()
             child.send(Work([(one.path, one.key, one.fields) for one in sources[at : at + ITEMS]]))
         if sources:
             self._refill(child)

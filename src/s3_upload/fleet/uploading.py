@@ -21,6 +21,7 @@ from s3_upload.transfer.client import Client, LoopBound
 from s3_upload.transfer.outages import Notice
 from s3_upload.transfer.progress import Progress
 from s3_upload.transfer.pulling import Sources
+from s3_upload.units import MIN_BYTES_PER_S, parse_bandwidth
 
 
 async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
@@ -95,9 +96,12 @@ def _count(spread: Spread, config: UploadConfig) -> int:
         from s3_upload.fleet.tasks import slots_of
 
         return slots_of(spread.executor, 0 if processes in {1, "auto"} else int(processes))
-    if processes == "auto":
-        return min(MOST, config.max_in_flight, processors())
-    return min(processes, config.max_in_flight)
+    most = config.max_in_flight
+    bandwidth = parse_bandwidth(config.max_bandwidth)
+    if bandwidth is not None and bandwidth.bytes_per_s:
+        # Below MIN_BYTES_PER_S no process can be held.
+        most = min(most, max(int(bandwidth.bytes_per_s / (4 * MIN_BYTES_PER_S)), 1))
+    return min(MOST, processors(), most) if processes == "auto" else min(processes, most)
 
 
 def _why_alone(client: object, files: object, config: UploadConfig, pace: Pace | None) -> str:

@@ -115,13 +115,6 @@ class Question(msgspec.Struct, frozen=True):
     argument: str
 
 
-class Used(msgspec.Struct, frozen=True):
-    """How many bytes were acknowledged each second of late, and how many were allowed."""
-
-    bytes_per_s: float
-    allowed_per_s: float
-
-
 class Rates(msgspec.Struct, frozen=True):
     """What it has seen of the rate that the store accepts."""
 
@@ -136,22 +129,7 @@ class Ended(msgspec.Struct, frozen=True):
     error: BaseException | None = None
 
 
-Frame = (
-    Begin
-    | Work
-    | Lease
-    | Hold
-    | Answer
-    | Finish
-    | Stop
-    | Ready
-    | Hello
-    | Told
-    | Question
-    | Used
-    | Rates
-    | Ended
-)
+Frame = Begin | Work | Lease | Hold | Answer | Finish | Stop | Ready | Hello | Told | Question | Rates | Ended
 
 
 def framed(frame: Frame) -> bytes:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 from s3_upload.fleet.dispenser import Hand
-from s3_upload.fleet.leases import Use
 from s3_upload.fleet.wire import Ended, Frame, Frames, Lease, framed
 
 
@@ -21,15 +20,9 @@ class Worker:
         self.done = 0
         self.ready = False
         self.ended: Ended | None = None
-        self.used_per_s: float | None = None
         self._lease_per_s = 0.0
         self._done_before = 0
         self._transport: asyncio.Transport | None = None
-
-    @property
-    def use(self) -> Use:
-        """Of the bandwidth."""
-        return Use(self.used_per_s, self._lease_per_s)
 
     @property
     def lease_per_s(self) -> float:

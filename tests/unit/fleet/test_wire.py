@@ -12,6 +12,7 @@ from s3_upload.fleet.member import travelling
 from s3_upload.fleet.wire import (
     Ended,
     Finish,
+    Frame,
     Frames,
     Lease,
     Stop,
@@ -95,7 +96,7 @@ def test_what_an_object_failed_of_travels_too_and_its_source_stays() -> None:
 
 
 def test_frames_come_out_whole_however_the_bytes_come() -> None:
-    sent = [
+    sent: list[Frame] = [
         Work([(f"/{NO_UTF8}", NO_UTF8, RequestFields())]),
         Lease(1.5),
         Told([packed(EVENTS[0])]),
