@@ -92,7 +92,7 @@ class Shared:
                     first, self._first = self._first, None
                     yield first
             else:
-                self._taken.wait(0.03)
+                self._taken.wait(0.15)
             yield source
 
 

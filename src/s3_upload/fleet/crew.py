@@ -189,12 +189,11 @@ class Crew:
 
     @property
     def _config_at_home(self) -> UploadConfig:
-        """Bounds that somebody has set hold for all together from the start.  The default ones, which are
-        there for the worst case, are not cut before there is a second process: the first would be slower."""
-        usual = (self.config.max_in_flight, self.config.max_in_flight_bytes) == _USUAL
-        if usual and not self._from_start:
-            return dataclasses.replace(self.config, max_bandwidth="")
-        return share_of(self.config, self.count)
+        """Where others may never come, the bounds are its own: with half of them it would be slower.  Those
+        that somebody has set are kept to by staying alone (`uploading.py`)."""
+        if self._from_start:
+            return share_of(self.config, self.count)
+        return dataclasses.replace(self.config, max_bandwidth="")
 
     async def _until_done(self, home: asyncio.Task[None], staff: Staff) -> UploadSummary:
         ending = self._loop.create_task(self._to_the_end(home, staff))
@@ -354,9 +353,6 @@ class Crew:
         for worker in sorted(workers, key=lambda one: leases[one.number] - one.lease_per_s):
             worker.lease(leases[worker.number])
         pace.lease(leases[0])
-
-
-_USUAL = UploadConfig().max_in_flight, UploadConfig().max_in_flight_bytes
 
 
 class _HomePace(Pace):

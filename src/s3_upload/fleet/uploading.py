@@ -47,7 +47,7 @@ async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
     cannot take part.
     """
     config = config or UploadConfig()
-    count = _count(spread, config)
+    count = count_for(spread, config)
     alone = count == 1 and spread.executor is None
     why_not = "" if alone else _why_alone(client, files, config, pace)
     if why_not and not spread.grows:
@@ -89,7 +89,7 @@ async def _run(job: JobOfMany, client: Client, bucket: str, count: int, spread: 
     return await crew.run(ExecutorTasks(crew, spread.executor, count))
 
 
-def _count(spread: Spread, config: UploadConfig) -> int:
+def count_for(spread: Spread, config: UploadConfig) -> int:
     """How many take part at most."""
     processes = spread.processes
     if spread.executor is not None:
@@ -101,7 +101,14 @@ def _count(spread: Spread, config: UploadConfig) -> int:
     if bandwidth is not None and bandwidth.bytes_per_s:
         # Below MIN_BYTES_PER_S no process can be held.
         most = min(most, max(int(bandwidth.bytes_per_s / (4 * MIN_BYTES_PER_S)), 1))
-    return min(MOST, processors(), most) if processes == "auto" else min(processes, most)
+    if processes != "auto":
+        return min(processes, most)
+    # Bounds that somebody has set hold for all together: cut from the start, they would slow the first.
+    is_set = (config.max_in_flight, config.max_in_flight_bytes) != _USUAL
+    return 1 if is_set else min(MOST, processors(), most)
+
+
+_USUAL = UploadConfig().max_in_flight, UploadConfig().max_in_flight_bytes
 
 
 def _why_alone(client: object, files: object, config: UploadConfig, pace: Pace | None) -> str:
