@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -58,9 +59,10 @@ class Series:
 
 def run_once(series: Series, processes: str, files: Workload, delay_ms: int) -> None:
     """Raises `RunError` if an object is missing."""
-    with GoStore("--delay", f"{delay_ms}ms") as store:
+    # A home of its own: a journal of an earlier run to the same port would leave nothing to do.
+    with GoStore("--delay", f"{delay_ms}ms") as store, tempfile.TemporaryDirectory() as home:
         argv = [*ours_command().command("", files.directory, store.url), "--processes", processes]
-        ended = run_process(argv, environment(None))
+        ended = run_process(argv, environment(None) | {"HOME": home, "XDG_STATE_HOME": home})
         objects, store_s = store.objects(), store.cpu_s()
     wrong = [key for key, size in files.sizes_by_key() if key not in objects or objects[key].size != size]
     if ended.returncode or wrong:
