@@ -14,6 +14,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -120,10 +121,16 @@ def run_process(
     With `session` it has one of its own, and all that it has started ends with it.
     """
     late = threading.Event()
-    started = time.perf_counter()
-    with subprocess.Popen(
-        argv, env=env, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=session
-    ) as process:
+    with contextlib.ExitStack() as stack:
+        # A journal of an earlier run, whose store had the same port, would leave nothing to do.
+        state = stack.enter_context(tempfile.TemporaryDirectory())
+        started = time.perf_counter()
+        process = stack.enter_context(
+            subprocess.Popen(
+                argv, env={"XDG_STATE_HOME": state, **env}, stdin=stdin, stdout=stdout,
+                stderr=subprocess.PIPE, start_new_session=session,
+            )
+        )  # fmt: skip
 
         def end() -> None:
             with contextlib.suppress(ProcessLookupError):

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -59,10 +58,9 @@ class Series:
 
 def run_once(series: Series, processes: str, files: Workload, delay_ms: int) -> None:
     """Raises `RunError` if an object is missing."""
-    # A home of its own: a journal of an earlier run to the same port would leave nothing to do.
-    with GoStore("--delay", f"{delay_ms}ms") as store, tempfile.TemporaryDirectory() as home:
+    with GoStore("--delay", f"{delay_ms}ms") as store:
         argv = [*ours_command().command("", files.directory, store.url), "--processes", processes]
-        ended = run_process(argv, environment(None) | {"HOME": home, "XDG_STATE_HOME": home})
+        ended = run_process(argv, environment(None))
         objects, store_s = store.objects(), store.cpu_s()
     wrong = [key for key, size in files.sizes_by_key() if key not in objects or objects[key].size != size]
     if ended.returncode or wrong:

@@ -13,7 +13,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterable, Callable, Iterable
-from contextlib import closing
+from contextlib import AbstractAsyncContextManager, closing
 from types import NoneType
 
 import msgspec
@@ -147,17 +147,33 @@ async def s3_upload_files(  # noqa: PLR0917 - the signature it began with
     whatever `files`, `progress` or `default_request` raise.
     """
     check_arguments(client, bucket, files, config, progress, default_request, pace, notice, events)
-    if isinstance(client, LoopBound):
-        client.enter_loop()
-    config = config or UploadConfig()
-    plain = Journaled(files, events_for(events, log_lines()))
-    about = job_of(client.endpoint, bucket, default_request)
-    async with journaled(journal, about, plain, resume_multipart=resume_multipart) as given:
+    opened = with_journal(
+        client, bucket, files, default_request, events, journal=journal, resume_multipart=resume_multipart
+    )
+    async with opened as given:
         summary = await upload_given(
-            client, bucket, given, config, progress=progress, default_request=default_request, pace=pace,
-            notice=notice,
+            client, bucket, given, config or UploadConfig(), progress=progress,
+            default_request=default_request, pace=pace, notice=notice,
         )  # fmt: skip
     return given.noted(summary)
+
+
+def with_journal(
+    client: Client,
+    bucket: str,
+    files: Sources,
+    default_request: DefaultRequest | None,
+    events: Listener | Listening | None,
+    *,
+    journal: Journal | str | os.PathLike[str] | None,
+    resume_multipart: bool,
+) -> AbstractAsyncContextManager[Journaled]:
+    """Within, a job's files and events go with its journal. On the loop that it runs on."""
+    if isinstance(client, LoopBound):
+        client.enter_loop()
+    plain = Journaled(files, events_for(events, log_lines()))
+    about = job_of(client.endpoint, bucket, default_request)
+    return journaled(journal, about, plain, resume_multipart=resume_multipart)
 
 
 async def upload_given(

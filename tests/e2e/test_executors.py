@@ -150,6 +150,11 @@ def test_credentials_do_not_travel(store: Store, tree: Path) -> None:
         upload(tree, "s3://bucket", executor=executor, endpoint_url=store.endpoint_url, credentials=keys)
 
 
+def test_a_proxys_password_does_not_travel(tree: Path) -> None:
+    with threads() as executor, pytest.raises(ConfigError, match="the proxy's password does not travel"):
+        upload(tree, "s3://bucket", executor=executor, proxy="http://user:secret@127.0.0.1:9")
+
+
 def test_what_is_no_executor_is_a_type_error(tree: Path) -> None:
     with pytest.raises(TypeError, match="executor"):
         upload(tree, "s3://bucket", executor=print)  # type: ignore[arg-type]

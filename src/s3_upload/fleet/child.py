@@ -65,10 +65,6 @@ class Child(Worker):
         self.connect(self._ear.transport)
         self._ear.transport.write(first)
 
-    @property
-    def pid(self) -> int:
-        return 0 if self._process is None else self._process.pid
-
     def close(self) -> None:
         """It may go."""
         if self._ear.transport is not None:

@@ -56,7 +56,7 @@ OF_ITSELF = frozenset({StoreAway, StoreBack})
 
 
 class Staff(Protocol):
-    """Those who work for a job. `idle`: a look at nothing that happens while somebody waits."""
+    """Those who work for a job."""
 
     @property
     def workers(self) -> list[Worker]: ...

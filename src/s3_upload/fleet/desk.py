@@ -89,6 +89,8 @@ class Desk:
         if type(event) is ObjectEnded:
             report = event.report
             source = self._dispenser.ended(worker.hand, report.key)
+            if source is None:
+                return  # it has been told of: an executor may begin a shard once more
             worker.done += 1
             seq = self._seqs.pop(report.key, seq_before + report.seq)
             self.report(msgspec.structs.replace(report, seq=seq, object=source), event.at_s)

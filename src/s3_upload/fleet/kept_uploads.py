@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from s3_upload.observe.events import Event, ObjectEnded, PartStored, UploadCreated
-from s3_upload.observe.journal_rows import KnownUploads, PartRow, UploadRow
+from s3_upload.observe.journal_rows import KnownUploads, PartRow, UploadRow, row_of_part, row_of_upload
 from s3_upload.transfer.resume import UploadsBefore
 
 
@@ -60,13 +60,11 @@ class KeptUploads:
         """Of another process."""
         if type(event) is UploadCreated:
             self._creating_s.pop(event.key, None)
-            self._begun.setdefault(event.key, {})[event.upload_id] = Begun(_row(event))
+            self._begun.setdefault(event.key, {})[event.upload_id] = Begun(row_of_upload(event))
         elif type(event) is PartStored:
             begun = self._begun.get(event.key, {}).get(event.upload_id)
             if begun is not None:
-                begun.parts[event.part_number] = PartRow(
-                    event.upload_id, event.part_number, event.bytes, event.etag, event.checksum
-                )
+                begun.parts[event.part_number] = row_of_part(event)
         elif type(event) is ObjectEnded:
             self._creating_s.pop(event.report.key, None)
             self._begun.pop(event.report.key, None)
@@ -82,16 +80,3 @@ class KeptUploads:
             "begin_creating": self.begin_creating,
             "end_upload": self.end_upload,
         }[name](argument)
-
-
-def _row(event: UploadCreated) -> UploadRow:
-    return UploadRow(
-        event.upload_id,
-        event.key,
-        event.part_size,
-        event.size or 0,
-        event.mtime_ns,
-        event.ctime_ns,
-        event.checksum_algorithm,
-        event.checksum_type,
-    )

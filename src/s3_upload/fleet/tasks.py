@@ -42,13 +42,14 @@ END_S = 30.0
 
 
 class Task(Worker):
-    """One shard. `had`: its sources."""
+    """One shard. `bytes`: of all its sources; `is_free`: no worker is connected that has it."""
 
     def __init__(self, number: int, hand: Hand) -> None:
         super().__init__(number, hand)
         self.begun_s = time.monotonic()
-        self.had = 0
         self.bytes = 0
+        self.is_free = asyncio.Event()
+        self.is_free.set()
         self.future: Future[Outcome] | None = None
         self.ends_with_its_worker = False
         """The executor has given it to another one, who was refused: the first is still there."""
@@ -128,7 +129,7 @@ class ExecutorTasks:
             if not sources or crew.stopping:
                 crew.dispenser.lost(task.hand)
                 return
-            task.had = len(sources)
+            task.bytes = task.hand.bytes
             self._tasks[task.number] = task
             ticket = self._ticket(task, sources)
             try:
@@ -176,6 +177,7 @@ class ExecutorTasks:
                 self._connected.pop(task.number, None)
                 self._crew.gone(task)
                 task.connect(None)
+                task.is_free.set()
                 if task.ends_with_its_worker:
                     self._end(task)
 
@@ -185,6 +187,7 @@ class ExecutorTasks:
     def _greet(self, task: Task, transport: asyncio.Transport) -> None:
         """Says what is left to do: another worker may have begun with it."""
         task.connect(transport)
+        task.is_free.clear()
         self._connected[task.number] = task
         left = [taken.source for taken in task.hand.has.values()]
         task.send(Work([(one.path, one.key, one.fields) for one in left]))
@@ -216,14 +219,11 @@ class ExecutorTasks:
         crew.dispenser.wake()
 
     async def _settle(self, task: Task, outcome: Outcome) -> None:
-        if outcome.refused and task.number in self._connected:
+        if outcome.refused and not task.is_free.is_set():
             task.ends_with_its_worker = True
             return
         # What it has told over the socket comes before its outcome, but may be read after it.
-        for _ in range(100):
-            if task.number not in self._connected:
-                break
-            await asyncio.sleep(0.01)
+        await task.is_free.wait()
         crew = self._crew
         for values in outcome.events:
             event = unpacked(values)
@@ -235,6 +235,7 @@ class ExecutorTasks:
             crew.fail(outcome.ended.error)
         elapsed_s = max(time.monotonic() - task.begun_s, 1e-3)
         self._per_s += 0.5 * (task.done / elapsed_s - self._per_s)
+        self._bytes_per_s += 0.5 * (task.bytes / elapsed_s - self._bytes_per_s)
         self._losses = 0
         self._end(task)
 
@@ -300,8 +301,11 @@ def slots_of(executor: Executor, wanted: int) -> int:
 
 def refuse_secrets(recipe: Mapping[str, object]) -> None:
     """Raises `ConfigError` where what makes a client has what must not travel."""
-    if recipe.get("credentials") is not None:
+    proxy = recipe.get("proxy")
+    has_password = isinstance(proxy, str) and "@" in proxy
+    if has_password or recipe.get("credentials") is not None:
+        what = "the proxy's password does" if has_password else "credentials do"
         raise ConfigError(
-            "executor: credentials do not travel to its workers: leave them out, and let each worker look up "
-            "its own (the environment, a profile, its machine's role)"
+            f"executor: {what} not travel to its workers: leave it out, and let each worker look up its own "
+            "(the environment, a profile, its machine's role)"
         )

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable
 
-from s3_upload.api import DefaultRequest, check_arguments, s3_upload_files
+from s3_upload.api import DefaultRequest, check_arguments, s3_upload_files, with_journal
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError
 from s3_upload.fleet.job_of_many import JobOfMany
 from s3_upload.fleet.processes import ALONE, MOST, Spread
-from s3_upload.journaled import Journaled, job_of, journaled
-from s3_upload.observe.events import Listener, Listening, events_for
+from s3_upload.observe.events import Listener, Listening
 from s3_upload.observe.journal import Journal
-from s3_upload.observe.logs import log_lines
 from s3_upload.pace import Pace
 from s3_upload.processor import processors
 from s3_upload.report import UploadSummary
-from s3_upload.transfer.client import Client, LoopBound
+from s3_upload.transfer.client import Client
 from s3_upload.transfer.outages import Notice
 from s3_upload.transfer.progress import Progress
 from s3_upload.transfer.pulling import Sources
@@ -59,13 +57,12 @@ async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
             journal=journal, resume_multipart=resume_multipart,
         )  # fmt: skip
     check_arguments(client, bucket, files, config, progress, default_request, pace, notice, events)
-    if isinstance(client, LoopBound):
-        client.enter_loop()
     if pace is None and config.max_bandwidth:
         pace = Pace(config.share, config.max_bandwidth)
-    about = job_of(client.endpoint, bucket, default_request)
-    plain = Journaled(files, events_for(events, log_lines()))
-    async with journaled(journal, about, plain, resume_multipart=resume_multipart) as given:
+    opened = with_journal(
+        client, bucket, files, default_request, events, journal=journal, resume_multipart=resume_multipart
+    )
+    async with opened as given:
         job = JobOfMany(given, config, progress, default_request, pace, notice)
         summary = await _run(job, client, bucket, count, spread)
     return given.noted(summary)

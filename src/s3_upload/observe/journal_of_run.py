@@ -54,6 +54,8 @@ from s3_upload.observe.journal_rows import (
     State,
     Tally,
     UploadRow,
+    row_of_part,
+    row_of_upload,
 )
 from s3_upload.report import SKIPPED, SUCCESS
 from s3_upload.sources.source import ObjectSource
@@ -371,23 +373,11 @@ class JournalOfRun:
                 self._heard.objects.append(ObjectRow(key, source, report.bytes, 0, FAILED, why=why))
         elif type(event) is UploadCreated:
             self._in_parts.add(event.key)
-            self._heard.uploads.append(
-                UploadRow(
-                    event.upload_id,
-                    event.key,
-                    event.part_size,
-                    event.size or 0,
-                    event.mtime_ns,
-                    event.ctime_ns,
-                    event.checksum_algorithm,
-                    event.checksum_type,
-                )
-            )
+            self._heard.uploads.append(row_of_upload(event))
             # An upload that nobody knows of costs its owner money.
             self._writer.wake()
         elif type(event) is PartStored:
-            row = PartRow(event.upload_id, event.part_number, event.bytes, event.etag, event.checksum)
-            self._heard.parts.append(row)
+            self._heard.parts.append(row_of_part(event))
 
 
 def _knows(lookup: Lookup, key: str, path: str) -> State | None:

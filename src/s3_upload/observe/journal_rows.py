@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from s3_upload.observe.events import PartStored, UploadCreated
 from s3_upload.sources.source import ObjectSource
 
 DONE, FAILED = "done", "failed"
@@ -86,3 +87,20 @@ class Tally(msgspec.Struct, frozen=True):
     done_bytes: int
     failed: int
     uploads: int
+
+
+def row_of_upload(event: UploadCreated) -> UploadRow:
+    return UploadRow(
+        event.upload_id,
+        event.key,
+        event.part_size,
+        event.size or 0,
+        event.mtime_ns,
+        event.ctime_ns,
+        event.checksum_algorithm,
+        event.checksum_type,
+    )
+
+
+def row_of_part(event: PartStored) -> PartRow:
+    return PartRow(event.upload_id, event.part_number, event.bytes, event.etag, event.checksum)
