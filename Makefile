@@ -126,6 +126,14 @@ bench-latency: $(VENV)/for-test $(VENV)/for-peers ## Measure at a store that tak
 bench-processes: $(VENV)/for-test ## The command with one process, two, and as many as it takes itself; needs Go and a RAM disk
 	@$(BIN)/python -m bench.processes $(ARGS)
 
+.PHONY: bench-leases
+bench-leases: $(VENV)/for-test ## What four processes take of one bandwidth, also where one is killed; needs Go, Linux and a RAM disk
+	@$(BIN)/python -m bench.leases $(ARGS)
+
+.PHONY: bench-million
+bench-million: $(VENV)/for-test ## Time and memory of 10,000 to 1,000,000 files; needs Go, Linux, 6 GB of RAM disk, half an hour
+	@$(BIN)/python -m bench.million $(ARGS)
+
 .PHONY: bench-screen
 bench-screen: $(VENV)/for-test ## What the screen says against the truth, and what it costs; needs Go and a RAM disk
 	@$(BIN)/python -m bench.screen $(ARGS)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 RUN_TIMEOUT_S = 300.0
-FILES_PER_DIRECTORY = 100
 PIECE_BYTES = 1 << 20
 
 
@@ -35,7 +34,7 @@ class RunError(Exception):
 
 @dataclass(frozen=True)
 class Workload:
-    """`count` files of noise below `directory`, `FILES_PER_DIRECTORY` to a directory.
+    """`count` files of noise below `directory`, `per_folder` to a folder.
 
     All are of `size` bytes, unless `sizes` has one for each.
     """
@@ -45,12 +44,13 @@ class Workload:
     size: int
     directory: Path
     sizes: tuple[int, ...] = ()
+    per_folder: int = 100
 
     def create(self) -> Workload:
         noise = random.Random(self.name)
         for number in range(self.count):
-            path = self.directory / _key(number)
-            if number % FILES_PER_DIRECTORY == 0:
+            path = self.directory / self._key(number)
+            if number % self.per_folder == 0:
                 path.parent.mkdir(parents=True)
             left = self.size_of(number)
             with path.open("wb") as file:
@@ -68,14 +68,13 @@ class Workload:
     @property
     def keys(self) -> set[str]:
         """The files' paths below `directory`, which become their keys."""
-        return {_key(number) for number in range(self.count)}
+        return {self._key(number) for number in range(self.count)}
 
     def sizes_by_key(self) -> Iterator[tuple[str, int]]:
-        return ((_key(number), self.size_of(number)) for number in range(self.count))
+        return ((self._key(number), self.size_of(number)) for number in range(self.count))
 
-
-def _key(number: int) -> str:
-    return f"d{number // FILES_PER_DIRECTORY:04}/f{number:06}.bin"
+    def _key(self, number: int) -> str:
+        return f"d{number // self.per_folder:04}/f{number:06}.bin"
 
 
 def etag_of(path: Path, part_bytes: int) -> str:

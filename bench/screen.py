@@ -23,8 +23,7 @@ import sys
 import termios
 import threading
 import time
-from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,7 @@ from bench.command import files_home, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore, Link
 from bench.measure import RunError, Workload
+from bench.received import Received, looking_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,6 @@ LINK_BYTES_PER_S = 100_000_000
 SMALL_FILES, SMALL_BYTES = 20_000, 4 << 10
 ROUNDS = 7
 ROWS, COLUMNS = 24, 80
-LOOK_S = 0.05
 RATE_S, MAX_RATE_ERROR = 5.0, 0.05
 FROM_SHARE, MAX_LEFT_ERROR, LEFT_ROUNDING_S = 20, 0.2, 1.0
 LAST_S = 3.0
@@ -87,35 +86,12 @@ def frames_of(shown: Sequence[tuple[float, str]]) -> list[Frame]:
     return found
 
 
-@dataclass
-class Sink:
-    """What the store had received, and when."""
-
-    at_s: list[float] = field(default_factory=list)
-    received: list[int] = field(default_factory=list)
-
-    def at(self, moment: float) -> float:
-        """Between two looks by their line."""
-        number = bisect_right(self.at_s, moment)
-        if number == 0:
-            return 0.0
-        if number == len(self.at_s):
-            return float(self.received[-1])
-        before_s, after_s = self.at_s[number - 1], self.at_s[number]
-        part = (moment - before_s) / (after_s - before_s)
-        return self.received[number - 1] + part * (self.received[number] - self.received[number - 1])
-
-    @property
-    def first_s(self) -> float:
-        return next(at_s for at_s, count in zip(self.at_s, self.received, strict=True) if count > 0)
-
-
-def judge(frames: Sequence[Frame], sink: Sink, end_s: float) -> dict[str, float]:
+def judge(frames: Sequence[Frame], sink: Received, end_s: float) -> dict[str, float]:
     """How far what was shown is from the truth."""
     moved_s = next((frame.at_s for frame in frames if frame.sent > 0), end_s)
     begun_s = sink.first_s
     rates = [
-        abs(frame.rate / ((sink.at(frame.at_s) - sink.at(frame.at_s - RATE_S)) / RATE_S) - 1.0)
+        abs(frame.rate / sink.per_s(frame.at_s - RATE_S, frame.at_s) - 1.0)
         for frame in frames
         if frame.at_s >= begun_s + RATE_S + 1.0 and frame.at_s <= end_s - 0.5
     ]
@@ -166,22 +142,10 @@ def truth(home: Path) -> dict[str, float]:
         with (folder / f"model-{number}.bin").open("wb") as file:
             file.truncate(BIG_BYTES)
     shown: list[tuple[float, str]] = []
-    sink, ended = Sink(), threading.Event()
-    with GoStore("--delay", "20ms") as store, Link(store, LINK_BYTES_PER_S) as link:
-
-        def look() -> None:
-            while not ended.wait(LOOK_S):
-                count = store.stats()["received"]
-                sink.at_s.append(time.monotonic())
-                sink.received.append(count)
-
-        looker = threading.Thread(target=look)
-        looker.start()
+    with GoStore("--delay", "20ms") as store, Link(store, LINK_BYTES_PER_S) as link, looking_at(store) as sink:
         argv = ours_command("--progress", "bar").command("", folder, link.url)
         code, _ = on_a_terminal(argv, shown)
         end_s = time.monotonic()
-        ended.set()
-        looker.join()
     if code:
         raise RunError(f"s3-upload: exit {code}: {shown[-1][1][-200:] if shown else 'it said nothing'}")
     return judge(frames_of(shown), sink, end_s)

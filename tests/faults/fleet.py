@@ -7,9 +7,9 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.leases import children_of
 from s3_upload import Credentials, ObjectSource, RequestFields, upload_async
 from s3_upload.config import MIB
 
@@ -26,23 +26,6 @@ OF_WORKER = 1_000_000_000
 def known(url: str) -> dict[str, Any]:
     keys = Credentials("key", "secret")
     return {"endpoint_url": url, "credentials": keys, "region": "us-east-1", "proxy": "none"}
-
-
-def children_of(parent: int) -> list[int]:
-    """The processes of a fleet that `parent` has begun and that have not ended."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            state, of = path.joinpath("stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:2]
-            if (
-                int(of) == parent
-                and state != "Z"
-                and b"s3_upload.fleet" in path.joinpath("cmdline").read_bytes()
-            ):
-                found.append(int(path.name))
-        except (OSError, ValueError):  # it has ended
-            continue
-    return found
 
 
 def kill_children() -> None:

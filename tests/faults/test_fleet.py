@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bench.leases import children_of
 from s3_upload import ConfigError, Event, ObjectBegun, ObjectEnded, ObjectSource, RunError
 from s3_upload.config import MIB
 from s3_upload.errors import FailureKind
@@ -37,7 +38,7 @@ def sources(tmp_path: Path) -> list[ObjectSource]:
 @pytest.fixture(autouse=True)
 def _nothing_is_left_running() -> object:
     yield
-    assert fleet.children_of(os.getpid()) == []
+    assert children_of(os.getpid()) == []
 
 
 def bodies(sources: list[ObjectSource]) -> dict[str, bytes]:

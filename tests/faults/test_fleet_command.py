@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bench.leases import children_of
 from tests.faults.actions import Rule, Stall
-from tests.faults.fleet import children_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

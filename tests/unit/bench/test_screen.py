@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.screen import Frame, Sink, frames_of, judge
+from bench.received import Received
+from bench.screen import Frame, frames_of, judge
 
 SHOWN = (
     "\x1b[?2026h\r\x1b[1ma → s3://b at h\x1b[0m\x1b[K\r\n"
@@ -29,14 +30,14 @@ def test_a_small_rate_is_one_too(shown: str, rate: float) -> None:
 
 
 def test_what_is_true_is_judged_to_be() -> None:
-    sink = Sink([float(s) for s in range(21)], [100_000_000 * s for s in range(21)])
+    sink = Received([float(s) for s in range(21)], [100_000_000 * s for s in range(21)])
     frames = [Frame(s, int(5 * s), 1e8 * s, 1e8, 20.0 - s) for s in range(1, 20)]
     found = judge(frames, sink, 20.0)
     assert found == {"first_s": 0.0, "rate_error": 0.0, "left_error": 0.0}
 
 
 def test_what_is_off_is_judged_by_how_much() -> None:
-    sink = Sink([float(s) for s in range(21)], [100_000_000 * s for s in range(21)])
+    sink = Received([float(s) for s in range(21)], [100_000_000 * s for s in range(21)])
     frames = [Frame(s, int(5 * s), 1e8 * s, 1.1e8, 10.0) for s in range(5, 20)]
     found = judge(frames, sink, 20.0)
     assert found["first_s"] == 4.0

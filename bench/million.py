@@ -1,0 +1,178 @@
+"""`python -m bench.million`: whether time and memory stay what they are with a million files.
+
+The s3-upload command uploads 10,000, 100,000 and 1,000,000 files of 16 bytes, which lie in folders of 1,000
+on a RAM disk, to a discarding store; with one process and with two.  A time is that of the whole command, with
+its journal.  The memory is that of the first process alone: it walks, hands out, keeps the journal and sums
+up, so what grows with the number of files grows there.
+
+Targets: a file takes at most 10 % longer than with 10,000, and the memory has 150 MB at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+import shutil
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from bench.command import files_home, run_command
+from bench.contenders import environment, ours_command
+from bench.gostore import GoStore
+from bench.measure import RunError, Workload, run_process
+from bench.table import Columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FILE_BYTES, PER_FOLDER = 16, 1_000
+ROUNDS = {10_000: 5, 100_000: 3, 1_000_000: 1}
+"""How many of each number of files: few are soon done, and what one of them takes says little."""
+PROCESSES = (1, 2)
+MAX_TIMES, MAX_PEAK_BYTES = 1.1, 150_000_000
+PATIENCE_S_PER_FILE, START_UP_S = 2e-3, 60.0
+"""A run that takes longer is ended."""
+LOOK_S = 0.05
+
+COLUMNS = Columns(
+    (
+        ("files", 9), ("processes", 9), ("s", 7), ("µs a file", 9), ("min..max", 10), ("to fewest", 9),
+        ("CPU µs", 7), ("peak MB", 7), ("", -1),
+    )
+)  # fmt: skip
+
+
+class Peak:
+    """The most memory that one process has had, its children's not counted (Linux)."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def watch(self, pid: int) -> None:
+        """Until it has ended."""
+        threading.Thread(target=self._look, args=(Path(f"/proc/{pid}/status"),), daemon=True).start()
+
+    def _look(self, status: Path) -> None:
+        with contextlib.suppress(OSError):  # it has ended
+            while found := peak_in(status.read_text(encoding="utf-8")):
+                self.bytes = found
+                threading.Event().wait(LOOK_S)
+
+
+def peak_in(status: str) -> int:
+    """In bytes, by what is in /proc/PID/status; 0 where it has no memory any more."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+@dataclass
+class Series:
+    """The runs with one number of files and one of processes."""
+
+    files: int
+    processes: int
+    walls_s: list[float] = field(default_factory=list)
+    cpus_s: list[float] = field(default_factory=list)
+    peaks: list[int] = field(default_factory=list)
+
+    @property
+    def us_per_file(self) -> float:
+        return 1e6 * median(self.walls_s) / self.files
+
+    def line(self, fewest: Series) -> str:
+        missed, each_us = shortfalls(self, fewest), [1e6 * wall_s / self.files for wall_s in self.walls_s]
+        return COLUMNS.line(
+            [
+                f"{self.files:,}", str(self.processes), f"{median(self.walls_s):.1f}",
+                f"{self.us_per_file:.0f}", f"{min(each_us):.0f}..{max(each_us):.0f}",
+                f"{self.us_per_file / fewest.us_per_file:.2f}",
+                f"{1e6 * median(self.cpus_s) / self.files:.0f}", f"{max(self.peaks) / 1e6:.0f}",
+                "MISSED: " + ", ".join(missed) if missed else "reached",
+            ]
+        )  # fmt: skip
+
+
+def shortfalls(series: Series, fewest: Series) -> list[str]:
+    """What of the targets was not reached, one phrase each; none: all were."""
+    said = []
+    if (times := series.us_per_file / fewest.us_per_file) > MAX_TIMES:
+        said.append(f"{times:.2f} x the time")
+    if max(series.peaks) > MAX_PEAK_BYTES:
+        said.append(f"{max(series.peaks) / 1e6:.0f} MB")
+    return said
+
+
+def run_once(series: Series, files: Workload) -> None:
+    """Raises `RunError` if an object is missing."""
+    peak = Peak()
+    with GoStore() as store:
+        argv = ours_command().command("", files.directory, store.url)
+        ended = run_process(
+            [*argv, "--processes", str(series.processes)],
+            environment(None),
+            START_UP_S + PATIENCE_S_PER_FILE * files.count,
+            on_start=peak.watch,
+        )
+        stats = store.stats()
+    if ended.returncode or (stats["objects"], stats["bytes"]) != (files.count, files.total_bytes):
+        last = (ended.complaint.splitlines() or ["it said nothing"])[-1]
+        missing = files.count - stats["objects"]
+        raise RunError(f"exit {ended.returncode}, {missing:,} objects are not there: {last[:200]}")
+    series.walls_s.append(ended.run.wall_s)
+    series.cpus_s.append(ended.run.cpu_s)
+    series.peaks.append(peak.bytes)
+
+
+def measure(count: int, processes: Sequence[int], rounds: int, home: Path) -> list[Series]:
+    """So many files."""
+    files = Workload("files", count, FILE_BYTES, home / str(count), per_folder=PER_FOLDER).create()
+    all_series = [Series(count, number) for number in processes]
+    for _ in range(rounds):
+        for series in all_series:
+            run_once(series, files)
+    shutil.rmtree(files.directory)
+    return all_series
+
+
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """Measures, printing as it goes. Raises `SinkError`, `RunError`."""
+    if problem := ours_command().missing:
+        raise RunError(problem)
+    fewest: dict[int, Series] = {}
+    found: list[Series] = []
+    print(COLUMNS.head, flush=True)
+    with files_home() as home:
+        for count in sorted(options.files or ROUNDS):
+            rounds = options.rounds or ROUNDS.get(count, 1)
+            for series in measure(count, options.processes or PROCESSES, rounds, home):
+                found.append(series)
+                print(series.line(fewest.setdefault(series.processes, series)), flush=True)
+    missed = sum(len(shortfalls(series, fewest[series.processes])) for series in found)
+    return {"series": [vars(series) for series in found], "missed": missed}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.million",
+        description=(__doc__ or "").partition(": ")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--files", type=int, action="append", help="so many; more than once for more (10,000 to 1,000,000)"
+    )
+    parser.add_argument(
+        "--processes", type=int, action="append", help="so many; more than once for more (1 and 2)"
+    )
+    parser.add_argument("--rounds", type=int, default=0, help="of each (5, 3 and 1)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything measured to FILE")
+    options = parser.parse_args(argv)
+    return run_command(lambda: measure_all(options), options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
