@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.leases import children_of
 from s3_upload import Credentials, ObjectSource, RequestFields, upload_async
+from s3_upload.blocking import loop_factory
 from s3_upload.config import MIB
 
 if TYPE_CHECKING:
@@ -102,4 +103,5 @@ def run(
                 **known(url), **SMALL | arguments,
             )  # fmt: skip
 
-    return asyncio.run(main()), reports
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(main()), reports

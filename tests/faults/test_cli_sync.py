@@ -55,6 +55,14 @@ def test_only_what_is_different_goes_up(server: FaultServer, capsys: pytest.Capt
     assert err == ""
 
 
+def test_what_the_environment_says_of_processes_is_for_uploads(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3_UPLOAD_PROCESSES", "2")
+    monkeypatch.setenv("S3_UPLOAD_CLUSTER", "tcp://127.0.0.1:9")
+    assert main(["sync", "src", f"s3://{BUCKET}/p"]) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "compared"),
     [

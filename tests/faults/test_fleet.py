@@ -156,6 +156,25 @@ def test_progress_that_raises_ends_the_job_and_all_its_processes(
     assert 0 < raised.value.summary.uploaded < SMALL_FILES  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit])
+def test_what_a_listener_raises_of_another_process_ends_the_job(
+    fault_server: StartFaultServer,
+    sources: list[ObjectSource],
+    capfd: pytest.CaptureFixture[str],
+    kind: type[BaseException],
+) -> None:
+    """Also Ctrl-C in that very moment, which a loop would print before it went on."""
+    server = fault_server()
+
+    def hear(event: Event) -> None:
+        if isinstance(event, ObjectEnded) and event.report.seq >= fleet.OF_WORKER:
+            raise kind("enough")
+
+    with pytest.raises(kind, match="enough"):
+        fleet.run(server.url, sources, events=hear)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_function_that_cannot_travel_is_refused_before_anything_is_sent(
     fault_server: StartFaultServer, sources: list[ObjectSource]
 ) -> None:

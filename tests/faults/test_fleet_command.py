@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.leases import children_of
+from s3_upload.cli.main import main
 from tests.faults.actions import Rule, Stall
 
 if TYPE_CHECKING:
@@ -47,13 +48,13 @@ class Command:
 
     def __init__(self, server: FaultServer, src: Path) -> None:
         self.server = server
-        self._src = src
+        self.src = src
         self._begun: list[subprocess.Popen[str]] = []
 
     def begin(self) -> subprocess.Popen[str]:
         words = [
-            str(self._src), "s3://bucket", "--endpoint-url", self.server.url, "--processes", "2", "--journal",
-            str(self._src.parent / "journal"), "--grace", "0", "--json",
+            str(self.src), "s3://bucket", "--endpoint-url", self.server.url, "--processes", "2", "--journal",
+            str(self.src.parent / "journal"), "--grace", "0", "--json",
         ]  # fmt: skip
         begun = subprocess.Popen(
             [sys.executable, "-m", "s3_upload", *words],
@@ -127,3 +128,14 @@ def test_when_the_job_is_killed_its_processes_end(command: Command) -> None:
     begun.kill()
     begun.communicate(timeout=TIMEOUT_S)
     until(lambda: not is_there(child))
+
+
+def test_what_one_process_alone_can_do_is_refused_by_the_name_of_the_flag(
+    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    words = [str(command.src), "s3://bucket", "--endpoint-url", command.server.url, "--no-journal"]
+    assert main([*words, "--processes", "2", "--share", "fair"]) == 2
+    assert capsys.readouterr().err.startswith("s3-upload: error: --processes 2: what leaves room to others ")
+    assert command.server.requests == []

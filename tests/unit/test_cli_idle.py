@@ -43,6 +43,8 @@ def given(flag: flags.Flag) -> str:
         ("clean", "--create-bucket"),
         ("sync", "--no-journal"),
         ("sync", "--expected-size"),
+        ("sync", "--processes"),
+        ("sync", "--cluster"),
         ("perf-data", "--journal"),
     ],
 )

@@ -81,6 +81,8 @@ def sync(
     from s3_upload.cli.comparing import sync_with
 
     paths, destination = _compared_paths(words)
+    # One process compares, whatever the environment says of uploads.
+    options = dataclasses.replace(options, processes=1, cluster=None)
     return session.run(
         uploading.paths_job(paths, destination, words[-1], options, sync_with(destination, how, options))
     )

@@ -403,6 +403,11 @@ class UploadOptions:
         if self.output.null and lists == (None, None, None):
             raise UsageError("-0 is for --failed-to, --files-from and --manifest: give one of them, too")
 
+    @property
+    def said_who(self) -> str:
+        """Who takes part, in flags."""
+        return f"--processes {self.processes}" if self.cluster is None else f"--cluster {self.cluster}"
+
     def choice(self) -> Choice:
         """Raises `UsageError`."""
         return self.sources.choice(nul=self.output.null)

@@ -255,7 +255,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
                         events=joined(events, job.changes.listening),
                         journal=journal,
                         resume_multipart=job.options.journal.resume_multipart,
-                        spread=Spread(job.options.processes, executor),
+                        spread=Spread(job.options.processes, executor, said=job.options.said_who),
                     )
                     summaries.append(summary)
 

@@ -37,7 +37,7 @@ class Child(Worker):
         number: int,
         heard: Callable[[Child, Frame], None],
         gone: Callable[[Child, int], None],
-        failed: Callable[[Exception], None],
+        failed: Callable[[BaseException], None],
     ) -> None:
         super().__init__(number, Hand())
         self._gone = gone

@@ -173,7 +173,7 @@ class Line:
         if self.ear.transport is not None and not self.ear.transport.is_closing():
             self.ear.transport.write(framed(frame))
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         """A frame could not be read."""
         if not self.first.done():
             self.first.set_exception(error)

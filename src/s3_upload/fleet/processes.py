@@ -28,10 +28,16 @@ def check_processes(given: object) -> Processes:
 
 class Spread(msgspec.Struct, frozen=True):
     """Who does it: so many `processes` of ours, or the workers of an `executor`, as many at a time as it has,
-    or `processes` where that is more than 1."""
+    or `processes` where that is more than 1.  `said`: how that was said, for messages; "" for by arguments."""
 
     processes: Processes = 1
     executor: Executor | None = None
+    said: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a message calls it."""
+        return self.said or (f"processes = {self.processes}" if self.executor is None else "executor")
 
     @property
     def grows(self) -> bool:

@@ -30,6 +30,7 @@ from s3_upload.fleet.wire import Finish, Frame, Hello, Lease, Stop, Work, framed
 from s3_upload.fleet.worker import Ear, Worker
 from s3_upload.observe.events import ObjectEnded
 from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer.guard import guarded
 
 AIM_S = 3.0
 FIRST, LARGEST = 256, 20_000
@@ -199,7 +200,7 @@ class ExecutorTasks:
 
     def _over_from_thread(self, task: Task, future: Future[Outcome]) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody wants to know
-            self._loop.call_soon_threadsafe(self._over, task, future)
+            self._loop.call_soon_threadsafe(guarded(self._crew.fail, self._over), task, future)
 
     def _over(self, task: Task, future: Future[Outcome]) -> None:
         crew = self._crew
@@ -299,13 +300,14 @@ def slots_of(executor: Executor, wanted: int) -> int:
     return int(known) or os.cpu_count() or 1
 
 
-def refuse_secrets(recipe: Mapping[str, object]) -> None:
-    """Raises `ConfigError` where what makes a client has what must not travel."""
+def refuse_secrets(name: str, recipe: Mapping[str, object]) -> None:
+    """Raises `ConfigError`, which calls the executor `name`, where what makes a client has what must not
+    travel."""
     proxy = recipe.get("proxy")
     has_password = isinstance(proxy, str) and "@" in proxy
     if has_password or recipe.get("credentials") is not None:
         what = "the proxy's password does" if has_password else "credentials do"
         raise ConfigError(
-            f"executor: {what} not travel to its workers: leave it out, and let each worker look up its own "
+            f"{name}: {what} not travel to its workers: leave it out, and let each worker look up its own "
             "(the environment, a profile, its machine's role)"
         )

@@ -49,8 +49,7 @@ async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
     alone = count == 1 and spread.executor is None
     why_not = "" if alone else _why_alone(client, files, config, pace)
     if why_not and not spread.grows:
-        name = f"processes = {spread.processes}" if spread.executor is None else "executor"
-        raise ConfigError(f"{name}: {why_not}: leave it out")
+        raise ConfigError(f"{spread.name}: {why_not}: leave it out")
     if why_not or alone:
         return await s3_upload_files(
             client, bucket, files, config, progress, default_request, pace, notice, events,
@@ -81,7 +80,7 @@ async def _run(job: JobOfMany, client: Client, bucket: str, count: int, spread: 
         return await crew.run(OwnProcesses(crew, grows=spread.grows))
     from s3_upload.fleet.tasks import ExecutorTasks, refuse_secrets
 
-    refuse_secrets(client.recipe)
+    refuse_secrets(spread.name, client.recipe)
     crew = Crew(client, bucket, job, count=count + 1, from_start=True, home_takes=False)
     return await crew.run(ExecutorTasks(crew, spread.executor, count))
 

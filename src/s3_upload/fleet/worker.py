@@ -57,13 +57,13 @@ class Worker:
 
 class Ear(asyncio.Protocol):
     """One end of a socket. `heard` is called with each frame, `lost` when the other end is gone, and `failed`
-    with what cannot be read, or what `heard` raises."""
+    with what cannot be read, or what these two raise."""
 
     def __init__(
         self,
         heard: Callable[[Frame], None],
         lost: Callable[[], None],
-        failed: Callable[[Exception], None],
+        failed: Callable[[BaseException], None],
     ) -> None:
         self.transport: asyncio.Transport | None = None
         self._heard = heard
@@ -78,8 +78,12 @@ class Ear(asyncio.Protocol):
         try:
             for frame in self._frames.fed(data):
                 self._heard(frame)
-        except Exception as error:
+        # Whatever it is, also a KeyboardInterrupt: uvloop would print it, drop the connection and go on.
+        except BaseException as error:
             self._failed(error)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._lost()
+        try:
+            self._lost()
+        except BaseException as raised:
+            self._failed(raised)
