@@ -1,6 +1,6 @@
 """`python -m bench.leases`: one bandwidth for four processes, and what they take of it together.
 
-The s3-upload command sends files of 200 kB with `--processes 4 --max-bandwidth 20MB/s`, once undisturbed and
+The s3-upload command sends files of 50 kB with `--processes 4 --max-bandwidth 20MB/s`, once undisturbed and
 once with one of its processes killed in mid-run, which is replaced.  What counts is what the store has
 received in the middle of the run: not while the processes begin and end, one after the other.  What each
 process took is by the command's own `--json`.
@@ -33,7 +33,7 @@ from s3_upload.observe.records import UploadRecord, read_records
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PROCESSES, MB_PER_S, FILE_BYTES, SECONDS = 4, 20.0, 200_000, 20.0
+PROCESSES, MB_PER_S, FILE_BYTES, SECONDS = 4, 20.0, 50_000, 20.0
 WITHIN = {"undisturbed": 0.03, "one is killed": 0.05}
 EDGE_S = 2.0
 """Of the run's begin and of its end, which do not count."""

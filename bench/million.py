@@ -1,9 +1,9 @@
 """`python -m bench.million`: whether time and memory stay what they are with a million files.
 
 The s3-upload command uploads 10,000, 100,000 and 1,000,000 files of 16 bytes, which lie in folders of 1,000
-on a RAM disk, to a discarding store; with one process and with two.  A time is that of the whole command, with
-its journal.  The memory is that of the first process alone: it walks, hands out, keeps the journal and sums
-up, so what grows with the number of files grows there.
+on a RAM disk, to a discarding store; with one process and with two.  A time is that of the whole command,
+with its journal.  The memory is that of the first process alone: it walks, hands out, keeps the journal and
+sums up, so what grows with the number of files grows there.
 
 Targets: a file takes at most 10 % longer than with 10,000, and the memory has 150 MB at most.
 """

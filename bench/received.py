@@ -47,7 +47,9 @@ class Received:
     @property
     def last_s(self) -> float:
         """Since when there was all."""
-        return next(at_s for at_s, count in zip(self.at_s, self.count, strict=True) if count == self.count[-1])
+        return next(
+            at_s for at_s, count in zip(self.at_s, self.count, strict=True) if count == self.count[-1]
+        )
 
 
 @contextlib.contextmanager

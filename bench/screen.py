@@ -142,7 +142,11 @@ def truth(home: Path) -> dict[str, float]:
         with (folder / f"model-{number}.bin").open("wb") as file:
             file.truncate(BIG_BYTES)
     shown: list[tuple[float, str]] = []
-    with GoStore("--delay", "20ms") as store, Link(store, LINK_BYTES_PER_S) as link, looking_at(store) as sink:
+    with (
+        GoStore("--delay", "20ms") as store,
+        Link(store, LINK_BYTES_PER_S) as link,
+        looking_at(store) as sink,
+    ):
         argv = ours_command("--progress", "bar").command("", folder, link.url)
         code, _ = on_a_terminal(argv, shown)
         end_s = time.monotonic()

@@ -28,7 +28,8 @@ def check_processes(given: object) -> Processes:
 
 class Spread(msgspec.Struct, frozen=True):
     """Who does it: so many `processes` of ours, or the workers of an `executor`, as many at a time as it has,
-    or `processes` where that is more than 1.  `said`: how that was said, for messages; "" for by arguments."""
+    or `processes` where that is more than 1.  `said`: how the caller said that, if not by
+    arguments; for messages."""
 
     processes: Processes = 1
     executor: Executor | None = None

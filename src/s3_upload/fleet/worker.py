@@ -30,7 +30,8 @@ class Worker:
 
     def lease(self, bytes_per_s: float) -> None:
         """So much of the bandwidth is its own from now on; 0.0: all there is."""
-        if bytes_per_s != self._lease_per_s:
+        # One that is not connected yet was not told, and would never be: what does not change is not sent.
+        if self._transport is not None and bytes_per_s != self._lease_per_s:
             self._lease_per_s = bytes_per_s
             self.send(Lease(bytes_per_s))
 
