@@ -312,6 +312,7 @@ class Crew:
                 self.cut()
                 self._share_rates(staff)
                 staff.tick()
+                self.desk.look(self.now())
                 self._refill()
             except Exception as error:
                 self.fail(error)

@@ -7,6 +7,8 @@ Rules:
 * A worker's object is told with the source that was handed out, which never left.
 * Reports are delivered in the order in which they come, one at a time; while too many wait, nothing new is
   handed out.
+* What limits the job is what limits the process with the most requests under way.  One at home that takes
+  nothing of what travels says nothing about the job.
 """
 
 from __future__ import annotations
@@ -21,11 +23,14 @@ from s3_upload.fleet.kept_uploads import KeptUploads
 from s3_upload.fleet.wire import Ended
 from s3_upload.fleet.worker import Worker
 from s3_upload.observe.events import Event, Events, LimitsChanged, Listening, ObjectBegun, ObjectEnded
+from s3_upload.observe.limits import ANSWERS, LISTING, Shares
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.progress import Delivery, Progress
 
 SEQ_OF_WORKER = 1_000_000_000
+_UNKNOWN = ""
+"""What limits, where nobody says so: workers elsewhere tell at the end of a shard what was."""
 
 
 class Desk:
@@ -49,6 +54,8 @@ class Desk:
         self._uploads = uploads
         self._more = more
         self._fold = SummaryFold()
+        self._shares = Shares()
+        self._told: LimitsChanged | None = None
         self._budget_wait_s = 0.0
         self._given_up = 0
         self._seqs: dict[str, int] = {}
@@ -125,15 +132,24 @@ class Desk:
             self._events.tell(ObjectEnded(at_s=at_s, report=report))
         self._deliver(report)
 
+    def look(self, now: float) -> None:
+        """What limits the job; called from time to time."""
+        found = self._limits_at(now)
+        # Compared without its time: what has not changed is not told again.
+        if found is not None and found != self._told and self._events.wants(LimitsChanged):
+            self._told = found
+            self._events.tell(msgspec.structs.replace(found, at_s=now))
+
     def summary(self, home: UploadSummary | None, now: float) -> UploadSummary:
-        """Of the whole job. `home`: of the run at home, where that has come to its end."""
+        """Of the whole job, once. `home`: of the run at home, where that has come to its end."""
+        self._limits_at(now)
         notes = dict.fromkeys([*(home.notes if home is not None else ()), *self.notes])
         return self._fold.summary(
             now,
             max(self._budget_wait_s, home.budget_wait_s if home is not None else 0.0),
             notes,
             home.pace if home is not None else (),
-            home.limits if home is not None else None,
+            {name: share for name, share in self._shares.of(now).items() if name != _UNKNOWN},
         )
 
     def _tell(self, event: Event, seq_before: int) -> None:
@@ -158,15 +174,29 @@ class Desk:
             self.report(report, event.at_s)
         elif type(event) is LimitsChanged:
             self.limits[0] = event
-            if self._events.wants(LimitsChanged):
-                self._events.tell(self._limits_of_all(event))
 
-    def _limits_of_all(self, home: LimitsChanged) -> LimitsChanged:
-        all_of = tuple(self.limits.values())
+    def _limits_at(self, now: float) -> LimitsChanged | None:
+        """Those since the last look."""
+        found = self._limits_of_all()
+        self._shares.add(found.limited_by if found is not None else _UNKNOWN, now=now)
+        return found
+
+    def _limits_of_all(self) -> LimitsChanged | None:
+        """None where nobody has said anything."""
+        all_of = [
+            event
+            for number, event in self.limits.items()
+            if number or event.requests or self._dispenser.home_takes
+        ]
+        if not all_of:
+            return None
+        busiest = max(all_of, key=lambda one: one.requests)
+        # Each waits for more, but there is no more: few are left.
+        is_end = busiest.limited_by == LISTING and self._dispenser.exhausted
         return msgspec.structs.replace(
-            home,
-            # Where the one at home has nothing to do, that is not what limits.
-            limited_by=max(all_of, key=lambda one: one.requests).limited_by,
+            busiest,
+            at_s=0.0,
+            limited_by=ANSWERS if is_end else busiest.limited_by,
             requests=sum(one.requests for one in all_of),
             max_requests=sum(one.max_requests for one in all_of),
             rate_per_s=sum(one.rate_per_s for one in all_of),

@@ -125,7 +125,7 @@ class Dispenser(Bunches):
         """Handed out since there are others, or about to be, and not done yet."""
         self._problem: BaseException | None = None
         self._closed = self._held = False
-        self._home_takes = home_takes
+        self.home_takes = home_takes
         self.home = Hand()
         self.exhausted = False
         self.spread = False
@@ -186,7 +186,7 @@ class Dispenser(Bunches):
         if self._closed or self._is_over:
             return True
         # When all is handed out, what others have may come back.
-        goes_on = bool(self._stays) or (self._home_takes and not self.exhausted)
+        goes_on = bool(self._stays) or (self.home_takes and not self.exhausted)
         return goes_on and self._room_at_home > 0
 
     @property
@@ -262,7 +262,7 @@ class Dispenser(Bunches):
         """There will be no other processes any more: what they had stays here, but for what has ended two of
         them, which is returned."""
         with self._changed:
-            self._home_takes = True
+            self.home_takes = True
             self._stays.extend(self._back)
             self._back.clear()
             suspects = list[Taken]()

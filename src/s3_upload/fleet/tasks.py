@@ -262,6 +262,7 @@ class ExecutorTasks:
         # A worker that still has it, whom the executor believes to be gone, must not go on with it.
         if task.transport is not None:
             task.transport.abort()
+        self._crew.gone(task)
         culprits = self._crew.dispenser.lost(task.hand)
         self._done.set()
         return culprits

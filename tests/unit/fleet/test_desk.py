@@ -1,0 +1,77 @@
+"""What limits a job of several processes, by what each of them says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from s3_upload.fleet.desk import Desk
+from s3_upload.fleet.dispenser import Dispenser, Hand
+from s3_upload.fleet.kept_uploads import KeptUploads
+from s3_upload.fleet.worker import Worker
+from s3_upload.observe.events import Event, Events, LimitsChanged, Listening
+from s3_upload.observe.limits import ANSWERS, CAP, CPU, LISTING
+
+
+@dataclass
+class Job:
+    """A desk with one worker. `home_takes`: what travels is also taken at home."""
+
+    home_takes: bool = True
+    told: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.dispenser = Dispenser([], home_takes=self.home_takes)
+        listening = Events([Listening(self.told.append, frozenset({LimitsChanged}))])
+
+        def fail(error: BaseException) -> None:
+            raise error
+
+        self.desk = Desk(
+            listening, self.dispenser, KeptUploads(None), None, fail=fail, more=lambda: None
+        )  # fmt: skip
+        self.home = self.desk.at_home()
+        self.worker = Worker(1, Hand())
+
+    def summed_up(self, now: float) -> dict[str, float]:
+        return dict(self.desk.summary(None, now).limits)
+
+
+def limits(limited_by: str, requests: int, **given: Any) -> LimitsChanged:
+    return LimitsChanged(at_s=0.0, requests=requests, max_requests=64, limited_by=limited_by, **given)
+
+
+def test_the_job_is_limited_by_what_limits_the_busiest() -> None:
+    job = Job()
+    job.home.tell(limits(CPU, 8, rate_per_s=100.0))
+    job.desk.hear(job.worker, limits(CAP, 9, rate_per_s=50.0))
+    job.desk.look(1.0)
+    job.desk.look(2.0)
+    assert job.told == [
+        LimitsChanged(at_s=1.0, requests=17, max_requests=128, limited_by=CAP, rate_per_s=150.0)
+    ]
+    job.desk.hear(job.worker, limits(CAP, 1))
+    job.desk.look(4.0)
+    assert [event.limited_by for event in job.told] == [CAP, CPU]  # type: ignore[union-attr]
+    assert job.summed_up(4.0) == {CAP: 0.5, CPU: 0.5}
+
+
+def test_a_home_that_takes_nothing_of_what_travels_is_not_what_limits() -> None:
+    """It has nothing to do, and would call that the listing of files."""
+    job = Job(home_takes=False)
+    job.home.tell(limits(LISTING, 0))
+    job.desk.look(1.0)
+    assert job.told == []
+    job.desk.hear(job.worker, limits(CAP, 0))
+    job.desk.look(2.0)
+    assert [event.limited_by for event in job.told] == [CAP]  # type: ignore[union-attr]
+    assert job.summed_up(4.0) == {CAP: 0.75}
+
+
+def test_when_all_is_handed_out_it_is_not_the_listing_of_files() -> None:
+    job = Job()
+    job.desk.hear(job.worker, limits(LISTING, 3))
+    job.desk.look(1.0)
+    assert job.dispenser.next_bunch(1) == []
+    job.desk.look(2.0)
+    assert job.summed_up(2.0) == {LISTING: 0.5, ANSWERS: 0.5}
