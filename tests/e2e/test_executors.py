@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from s3_upload import (
 )
 from s3_upload.config import MIB
 from s3_upload.fleet import task
+from s3_upload.fleet.tasks import FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from s3_upload import Event, UploadReport
     from tests.store import Store
 
+TIMEOUT_S = 30.0
 SMALL: dict[str, Any] = {"multipart_threshold": 5 * MIB, "part_size": 5 * MIB}
 Opened = contextlib.AbstractContextManager[Executor]
 
@@ -129,6 +132,43 @@ def test_the_workers_of_any_executor_upload_all_of_it(
     assert ended == reports
     assert len({report.seq for report in ended}) == len(ended)
     assert not store.client.list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+class Growing(ThreadPoolExecutor):
+    """One worker, as a scheduler says, until there are more. No task ends before five have been given."""
+
+    def __init__(self) -> None:
+        super().__init__(8)
+        self._client = self
+        self._given = 0
+        self.enough = threading.Event()
+
+    def nthreads(self) -> dict[str, int]:
+        return {"first": 1, "later": 3 * (self._given > 0)}
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        self._given += 1
+        if self._given == 5:
+            self.enough.set()
+
+        def wait_and_do() -> Any:
+            self.enough.wait(TIMEOUT_S)
+            return function(*arguments, **more)
+
+        return super().submit(wait_and_do)
+
+
+def test_workers_that_come_later_get_work_too(store: Store, tmp_path: Path, known: dict[str, Any]) -> None:
+    """As those of a cluster do, which Slurm begins when it has room."""
+    root = tmp_path / "src"
+    root.mkdir()
+    for number in range(4 * FIRST + 1):
+        (root / f"{number:04}").touch()
+    bucket = store.new_bucket()
+    with Growing() as executor:
+        summary = upload(root, f"s3://{bucket}", executor=executor, **known)
+        assert executor.enough.is_set()
+    assert summary.uploaded == 4 * FIRST + 1
 
 
 def test_what_cannot_travel_is_uploaded_here(store: Store, tree: Path, known: dict[str, Any]) -> None:

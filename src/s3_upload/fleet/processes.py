@@ -41,6 +41,11 @@ class Spread(msgspec.Struct, frozen=True):
         return self.said or (f"processes = {self.processes}" if self.executor is None else "executor")
 
     @property
+    def wanted(self) -> int:
+        """How many are wanted at a time; 0 where nobody has said."""
+        return 0 if self.processes in {1, "auto"} else int(self.processes)
+
+    @property
     def grows(self) -> bool:
         return self.processes == "auto" and self.executor is None
 

@@ -37,6 +37,8 @@ FIRST, LARGEST = 256, 20_000
 """Sources of a shard."""
 LARGEST_BYTES = 4 << 30
 AHEAD = 2
+COUNT_S = 2.0
+"""How often it is asked how many tasks are done at a time: workers of a cluster come and go."""
 MAX_LOSSES = 3
 """After so many tasks in a row that failed and had done nothing, the job ends."""
 END_S = 30.0
@@ -57,12 +59,15 @@ class Task(Worker):
 
 
 class ExecutorTasks:
-    """See the module's rules, and `crew.Staff`. `slots`: how many tasks the executor does at a time."""
+    """See the module's rules, and `crew.Staff`. `slots`: how many tasks the executor does at a time, and
+    `may_change` where that is not for good."""
 
-    def __init__(self, crew: Crew, executor: Executor, slots: int) -> None:
+    def __init__(self, crew: Crew, executor: Executor, slots: int, *, may_change: bool) -> None:
         self._crew = crew
         self._executor = executor
         self._slots = slots
+        self._may_change = may_change
+        self._counted_s = crew.now()
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[int, Task] = {}
         self._connected: dict[int, Task] = {}
@@ -92,7 +97,15 @@ class ExecutorTasks:
         crew.begin(self._submit())
 
     def tick(self) -> None:
-        pass
+        now = self._crew.now()
+        if self._may_change and now - self._counted_s >= COUNT_S:
+            self._counted_s = now
+            self._crew.begin(self._count())
+
+    async def _count(self) -> None:
+        with suppress(Exception):  # a scheduler that is gone; what that means its tasks tell
+            self._slots = await self._crew.threads.call(lambda: slots_of(self._executor, 0))
+            self._crew.count = self._slots + 1
 
     def stop(self, *, at_once: bool) -> None:
         for task in self._tasks.values():

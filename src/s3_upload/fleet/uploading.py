@@ -82,7 +82,7 @@ async def _run(job: JobOfMany, client: Client, bucket: str, count: int, spread: 
 
     refuse_secrets(spread.name, client.recipe)
     crew = Crew(client, bucket, job, count=count + 1, from_start=True, home_takes=False)
-    return await crew.run(ExecutorTasks(crew, spread.executor, count))
+    return await crew.run(ExecutorTasks(crew, spread.executor, count, may_change=not spread.wanted))
 
 
 def count_for(spread: Spread, config: UploadConfig) -> int:
@@ -91,7 +91,7 @@ def count_for(spread: Spread, config: UploadConfig) -> int:
     if spread.executor is not None:
         from s3_upload.fleet.tasks import slots_of
 
-        return slots_of(spread.executor, 0 if processes in {1, "auto"} else int(processes))
+        return slots_of(spread.executor, spread.wanted)
     most = config.max_in_flight
     bandwidth = parse_bandwidth(config.max_bandwidth)
     if bandwidth is not None and bandwidth.bytes_per_s:
