@@ -41,8 +41,9 @@ def executor_of(address: str | None) -> Iterator[Executor | None]:
         try:
             if local is not None:
                 cluster = LocalCluster(
-                    n_workers=int(local[1]), threads_per_worker=1, host="127.0.0.1", dashboard_address=None
-                )
+                    n_workers=int(local[1]), threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                )  # fmt: skip
                 address = stack.enter_context(cluster).scheduler_address
             client = stack.enter_context(Client(address, timeout=CONNECT_S, set_as_default=False))
         except (OSError, ValueError) as error:

@@ -31,7 +31,18 @@ from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.job_of_many import JobOfMany
 from s3_upload.fleet.kept_uploads import KeptUploads
 from s3_upload.fleet.leases import as_bandwidth, cut, share_of
-from s3_upload.fleet.wire import Answer, Begin, Frame, Hold, Question, Rates, Told, numbers_of, unpacked
+from s3_upload.fleet.wire import (
+    Answer,
+    Begin,
+    Frame,
+    Hold,
+    Noticed,
+    Question,
+    Rates,
+    Told,
+    numbers_of,
+    unpacked,
+)
 from s3_upload.fleet.worker import Worker
 from s3_upload.observe.events import (
     LimitsChanged,
@@ -52,7 +63,7 @@ TICK_S = 0.25
 WANTED = frozenset({ObjectEnded, UploadCreated, PartStored, LimitsChanged})
 """The events that a job needs of its workers, whoever listens."""
 OF_ITSELF = frozenset({StoreAway, StoreBack})
-"""What only the process at home tells of."""
+"""What the process at home tells of, where it takes part in all."""
 
 
 class Staff(Protocol):
@@ -251,19 +262,22 @@ class Crew:
 
     def order(self, number: int) -> Begin:
         """What a worker is to do."""
-        resume = self._given.resume
+        resume, sees_store = self._given.resume, self.dispenser.home_takes
         return Begin(
             recipe=self._client.recipe,
             bucket=self._bucket,
             config=share_of(self.config, self.count),
             default_request=self._job.default_request,
-            wanted=numbers_of((self._given.events.kinds | WANTED) - OF_ITSELF),
+            wanted=numbers_of(
+                (self._given.events.kinds | WANTED) - (OF_ITSELF if sees_store else frozenset())
+            ),
             epoch_s=self._epoch_s,
             keeps=self.uploads.works,
             asks_store=resume is not None and resume.asks_store,
             paced=self._pace is not None,
             place=number % self.count / self.count,
             rates=tuple(self._rates.begins()),
+            speaks=not sees_store and self._job.notice is not None,
         )
 
     @property
@@ -281,13 +295,21 @@ class Crew:
                 self.begin(self._answer(worker, frame))
             elif isinstance(frame, Rates):
                 self._rates.report(worker.number, frame.seen, now=self.now())
+            elif isinstance(frame, Noticed):
+                self._notice(worker, frame.line)
         except Exception as error:
             self.fail(error)
 
     def gone(self, worker: Worker) -> None:
         """It is no more, and what it did not use up is for the others."""
-        self.desk.limits.pop(worker.number, None)
+        self.desk.gone(worker, self.now())
         self._rates.gone(worker.number)
+
+    def _notice(self, worker: Worker, line: str) -> None:
+        """One speaks for all: they see the same."""
+        assert self._staff is not None
+        if self._job.notice is not None and worker in self._staff.workers[:1]:
+            self._job.notice(line)
 
     async def _answer(self, worker: Worker, question: Question) -> None:
         """A journal waits for its disk."""

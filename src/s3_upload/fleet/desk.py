@@ -22,7 +22,16 @@ from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.kept_uploads import KeptUploads
 from s3_upload.fleet.wire import Ended
 from s3_upload.fleet.worker import Worker
-from s3_upload.observe.events import Event, Events, LimitsChanged, Listening, ObjectBegun, ObjectEnded
+from s3_upload.observe.events import (
+    Event,
+    Events,
+    LimitsChanged,
+    Listening,
+    ObjectBegun,
+    ObjectEnded,
+    StoreAway,
+    StoreBack,
+)
 from s3_upload.observe.limits import ANSWERS, LISTING, Shares
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
 from s3_upload.sources.source import ObjectSource
@@ -56,6 +65,7 @@ class Desk:
         self._fold = SummaryFold()
         self._shares = Shares()
         self._told: LimitsChanged | None = None
+        self._says_away: Worker | None = None
         self._budget_wait_s = 0.0
         self._given_up = 0
         self._seqs: dict[str, int] = {}
@@ -91,6 +101,9 @@ class Desk:
         if type(event) is LimitsChanged:
             self.limits[worker.number] = event
             return
+        if type(event) is StoreAway or type(event) is StoreBack:
+            self._hear_of_store(worker, event)
+            return
         self._uploads.hear(event)
         seq_before = SEQ_OF_WORKER * worker.number
         if type(event) is ObjectEnded:
@@ -105,6 +118,21 @@ class Desk:
             if event.key in worker.hand.has:  # type: ignore[union-attr]
                 self._seqs.setdefault(event.key, seq_before + event.seq)  # type: ignore[union-attr]
             self._tell(event, seq_before)
+
+    def _hear_of_store(self, worker: Worker, event: StoreAway | StoreBack) -> None:
+        """The first who says so speaks for all, until the store answers it again."""
+        if self._says_away not in {None, worker} or (self._says_away is None and type(event) is StoreBack):
+            return
+        self._says_away = worker if type(event) is StoreAway else None
+        if self._events.wants(type(event)):
+            self._events.tell(event)
+
+    def gone(self, worker: Worker, now: float) -> None:
+        """It says nothing any more, and what it has said of now counts no more."""
+        self.limits.pop(worker.number, None)
+        if self._says_away is worker:
+            # If the store is still away, another one says so at its next try.
+            self._hear_of_store(worker, StoreBack(at_s=now, since_s=now))
 
     def ended(self, worker: Worker, ended: Ended) -> None:
         """A worker has said what it came to."""

@@ -40,6 +40,7 @@ from s3_upload.fleet.wire import (
     Hold,
     Item,
     Lease,
+    Noticed,
     Question,
     Rates,
     Ready,
@@ -259,10 +260,13 @@ class Member:
                 return await upload_given(
                     client, begin.bucket, given, begin.config,
                     default_request=begin.default_request, pace=self._pace, epoch_s=begin.epoch_s,
-                    rates=self._rates,
+                    rates=self._rates, notice=self._notice if begin.speaks else None,
                 )  # fmt: skip
             finally:
                 ticks.cancel()
+
+    def _notice(self, line: str) -> None:
+        self._telling.send(Noticed(line))
 
     async def _tick_on(self) -> None:
         limited = False

@@ -41,7 +41,7 @@ class Begin(msgspec.Struct, frozen=True):
     `epoch_s`: when the clock of all stood at 0; `keeps`: whether uploads in parts that are left unfinished
     are known to the next run, and `asks_store` where unknown ones are looked for; `paced`: there is, or may
     be, a bound on the bandwidth.  `place`: from 0 to 1, another for each worker; `rates`: what is known
-    of the rate that the store accepts."""
+    of the rate that the store accepts.  `speaks`: what there is to say of the store is to be told."""
 
     recipe: Mapping[str, Any]
     bucket: str
@@ -54,6 +54,7 @@ class Begin(msgspec.Struct, frozen=True):
     paced: bool
     place: float = 0.0
     rates: tuple[RateTold, ...] = ()
+    speaks: bool = False
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -121,6 +122,12 @@ class Rates(msgspec.Struct, frozen=True):
     seen: list[Seen]
 
 
+class Noticed(msgspec.Struct, frozen=True):
+    """What there is to say of the store: a line of plain English."""
+
+    line: str
+
+
 class Ended(msgspec.Struct, frozen=True):
     """The run is over: what there is to say of it, or what has stopped it."""
 
@@ -129,7 +136,22 @@ class Ended(msgspec.Struct, frozen=True):
     error: BaseException | None = None
 
 
-Frame = Begin | Work | Lease | Hold | Answer | Finish | Stop | Ready | Hello | Told | Question | Rates | Ended
+Frame = (
+    Begin
+    | Work
+    | Lease
+    | Hold
+    | Answer
+    | Finish
+    | Stop
+    | Ready
+    | Hello
+    | Told
+    | Question
+    | Rates
+    | Noticed
+    | Ended
+)
 
 
 def framed(frame: Frame) -> bytes:

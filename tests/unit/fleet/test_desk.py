@@ -1,4 +1,4 @@
-"""What limits a job of several processes, by what each of them says."""
+"""What limits a job of several processes and whether its store is there, by what each of them says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser, Hand
 from s3_upload.fleet.kept_uploads import KeptUploads
 from s3_upload.fleet.worker import Worker
-from s3_upload.observe.events import Event, Events, LimitsChanged, Listening
+from s3_upload.observe.events import Event, Events, LimitsChanged, Listening, StoreAway, StoreBack
 from s3_upload.observe.limits import ANSWERS, CAP, CPU, LISTING
 
 
@@ -22,7 +22,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.dispenser = Dispenser([], home_takes=self.home_takes)
-        listening = Events([Listening(self.told.append, frozenset({LimitsChanged}))])
+        listening = Events([Listening(self.told.append, frozenset({LimitsChanged, StoreAway, StoreBack}))])
 
         def fail(error: BaseException) -> None:
             raise error
@@ -75,3 +75,30 @@ def test_when_all_is_handed_out_it_is_not_the_listing_of_files() -> None:
     assert job.dispenser.next_bunch(1) == []
     job.desk.look(2.0)
     assert job.summed_up(2.0) == {LISTING: 0.5, ANSWERS: 0.5}
+
+
+def away(at_s: float) -> StoreAway:
+    return StoreAway(at_s=at_s, since_s=1.0, next_try_s=at_s + 1.0, cause="refused")
+
+
+def test_one_says_for_all_that_the_store_is_away_and_back() -> None:
+    job, other = Job(), Worker(2, Hand())
+    back = StoreBack(at_s=5.0, since_s=1.0)
+    for worker, event in (
+        (job.worker, away(2.0)),
+        (other, away(2.1)),
+        (other, back),
+        (job.worker, away(3.0)),
+    ):
+        job.desk.hear(worker, event)
+    job.desk.hear(job.worker, back)
+    job.desk.hear(other, back)
+    assert job.told == [away(2.0), away(3.0), back]
+
+
+def test_where_the_one_that_said_so_is_gone_the_next_one_says_it() -> None:
+    job, other = Job(), Worker(2, Hand())
+    job.desk.hear(job.worker, away(2.0))
+    job.desk.gone(job.worker, 3.0)
+    job.desk.hear(other, away(4.0))
+    assert job.told == [away(2.0), StoreBack(at_s=3.0, since_s=3.0), away(4.0)]
