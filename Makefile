@@ -33,6 +33,11 @@ run: $(VENV)/for-run ## Upload src three times to an embedded store in .s3, and 
 test: $(VENV)/for-test ## Run all tests (ARGS="-k name" goes to pytest)
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
+# Apart from `test`, which it slows down. ARGS="tests/unit --cov-fail-under=0" measures a part.
+.PHONY: coverage
+coverage: $(VENV)/for-coverage ## Run all tests, and say which branches of src none of them takes; less than 95 % fails
+	@$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+
 # In a place of its own, beside the newest versions. Only uv can choose the lowest.
 .PHONY: test-lowest
 test-lowest: $(VENV)/for-test ## Run all tests with the lowest versions that pyproject.toml allows (Python 3.11)
@@ -165,6 +170,7 @@ clean: ## Remove all that the other targets made
 # What each target needs, installed once and again when pyproject.toml changes.
 $(VENV)/for-run: NEEDS := -e '.[embedded]'
 $(VENV)/for-test: NEEDS := -e '.[embedded,adapters]' --group test
+$(VENV)/for-coverage: NEEDS := -e '.[embedded,adapters]' --group test --group coverage
 $(VENV)/for-check: NEEDS := -e '.[embedded,adapters]' --group test --group check
 $(VENV)/for-stores: NEEDS := -e '.[embedded]' --group test --group stores
 $(VENV)/for-page: NEEDS := -e '.[embedded,adapters]' --group test --group page
