@@ -18,7 +18,6 @@ from s3_upload.units import parse_bandwidth, parse_size, parse_time_s, show_size
 
 AUTO = 0
 """Of a field for which the others say what suits them."""
-KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
 

@@ -15,11 +15,12 @@ from s3_upload.bucket.etags import Sums
 from s3_upload.bucket.sync import Sync
 from s3_upload.cli.main import main
 from s3_upload.config import MIB
-from s3_upload.sources.mapping import Destination, map_paths
+from s3_upload.sources.mapping import Destination
 from tests.faults.actions import Rule, s3_error
 from tests.faults.model import S3Model
 from tests.faults.test_sync import holding, put, write
 from tests.faults.uploads import BUCKET, config, run
+from tests.mapped import map_paths
 
 if TYPE_CHECKING:
     from pathlib import Path

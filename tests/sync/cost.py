@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from bench import spawn
 from s3_upload.bucket.sync import Sync
 from s3_upload.config import UploadConfig
-from s3_upload.sources.mapping import Destination, map_paths
+from s3_upload.sources.mapping import Destination
 from tests.faults.actions import Answer
 from tests.faults.server import FaultServer
+from tests.mapped import map_paths
 from tests.store import Store
 from tests.sync import tools
 from tests.sync.big import BigBucket, keys_like

@@ -10,9 +10,10 @@ import pytest
 from s3_upload import Filter, files_recursive, upload
 from s3_upload.cli.main import main
 from s3_upload.sources.linked import Linked
-from s3_upload.sources.mapping import Destination, map_paths, walk_paths
+from s3_upload.sources.mapping import Destination
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import LINK, Listings, sources_of
+from tests.mapped import map_paths, walk_paths
 
 LINKS = {"broken", "dir_link", "file_link", "loop"}
 

@@ -12,8 +12,9 @@ import pytest
 from s3_upload import Filter, Rule
 from s3_upload.errors import ConfigError, SourceError
 from s3_upload.sources import mapping
-from s3_upload.sources.mapping import Destination, map_paths
+from s3_upload.sources.mapping import Destination
 from s3_upload.sources.walk import Entry, PlainFiles, walk_tree
+from tests.mapped import map_paths
 from tests.unit.paths import null_in_path
 
 if TYPE_CHECKING:

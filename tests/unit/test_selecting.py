@@ -11,8 +11,9 @@ import pytest
 
 from s3_upload import ConfigError, Filter, Rule, SourceError, files_recursive, upload
 from s3_upload.cli.main import main
-from s3_upload.sources.mapping import Destination, map_paths, walk_paths
+from s3_upload.sources.mapping import Destination
 from s3_upload.sources.walk import Listings, sources_of
+from tests.mapped import map_paths, walk_paths
 from tests.platforms import needs_any_name
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from s3_upload.sources.mapping import Destination, map_paths, walk_paths
+from s3_upload.sources.mapping import Destination
 from s3_upload.sources.selecting import Filter, Selection
 from s3_upload.sources.walk import Listing, Listings, PlainFiles, sources_of, walk_tree
+from tests.mapped import map_paths, walk_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,8 @@ import pytest
 
 from s3_upload import FailureKind, ObjectSource, files_recursive
 from s3_upload.cli.main import main
-from s3_upload.sources.mapping import Destination, map_paths
+from s3_upload.sources.mapping import Destination
+from tests.mapped import map_paths
 
 
 @pytest.fixture(autouse=True)

@@ -209,34 +209,6 @@ class Mapped:
         return entries if choice.shard is None else choice.shard.of(entries)
 
 
-def map_paths(
-    paths: Sequence[str],
-    destination: Destination,
-    filters: Selection | None = None,
-    listings: Listings | None = None,
-    *,
-    follow_symlinks: bool = True,
-    in_order: bool = False,
-) -> Iterator[ObjectSource]:
-    """`Mapped.files`. `in_order`: not in that of the paths, but in that of the keys, which is S3's."""
-    order = BY_KEY if in_order else None
-    choice = Choice(filters=filters, follow_symlinks=follow_symlinks, order=order)
-    return Mapped(paths, destination, choice, listings).files()
-
-
-def walk_paths(
-    paths: Sequence[str],
-    destination: Destination,
-    filters: Selection | None,
-    listings: Listings | None,
-    *,
-    follow_symlinks: bool = True,
-) -> Iterator[Entry]:
-    """`Mapped.entries`."""
-    choice = Choice(filters=filters, follow_symlinks=follow_symlinks)
-    return Mapped(paths, destination, choice, listings).entries()
-
-
 def _lanes(
     paths: Sequence[str], destination: Destination, filters: Selection | None, *, follow_symlinks: bool
 ) -> list[_Lane]:
