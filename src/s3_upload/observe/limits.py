@@ -29,6 +29,7 @@ import msgspec
 
 AWAY, CAP, OTHERS, THROTTLED, ERRORS = "away", "cap", "others", "throttled", "errors"
 CPU, LISTING, READING, LINK, ANSWERS = "cpu", "listing", "reading", "link", "answers"
+NAMES = (LINK, ANSWERS, THROTTLED, READING, CPU, CAP, OTHERS, LISTING, AWAY, ERRORS)
 
 BUSY = 0.85
 """From this share of the time on, the processor is what limits."""
