@@ -97,7 +97,7 @@ def run(
         reports.append(report)
 
     async def main() -> UploadSummary:
-        async with asyncio.timeout(30.0):
+        async with asyncio.timeout(120.0):  # ends a hang, and no run on a busy machine
             return await upload_async(
                 Shared(sources, first_for_child), "s3://bucket", progress=progress, processes=2,
                 **known(url), **SMALL | arguments,
