@@ -32,7 +32,8 @@ def run_command(measure: Measure, json_file: Path | None) -> int:
     signal.signal(signal.SIGTERM, stop)  # so that stores and files go, too
     try:
         about = surroundings()
-        print(f"{about['usable_cores']} cores, load {about['load_average']:.1f}, Python {about['python']}")
+        python = f"Python {about['python']} ({about['python_ns']:.0f} ns for a step of a plain loop)"
+        print(f"{about['usable_cores']} cores, load {about['load_average']:.1f}, {python}")
         found = measure()
     except (SinkError, RunError) as error:
         print(f"bench: {error}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GIB = 1 << 30
+LOOP_STEPS, LOOP_TURNS = 200_000, 7
 
 
 class Columns:
@@ -39,7 +41,21 @@ def surroundings() -> dict[str, Any]:
         "load_average": os.getloadavg()[0],
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
+        "python_ns": _python_ns(),
     }
+
+
+def _python_ns() -> float:
+    """What one step of a plain loop takes: builds of one version differ by half, by how they were compiled."""
+    best_ns = min(_loop_ns() for _ in range(LOOP_TURNS))
+    return best_ns / LOOP_STEPS
+
+
+def _loop_ns() -> int:
+    begun_ns, seen = time.process_time_ns(), {}
+    for step in range(LOOP_STEPS):
+        seen[step & 1023] = len(f"{step}")
+    return time.process_time_ns() - begun_ns
 
 
 def _processor() -> str:

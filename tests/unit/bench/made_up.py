@@ -22,7 +22,7 @@ def row(*contenders: dict[str, Any], **given: Any) -> dict[str, Any]:
 def results(*rows: dict[str, Any], **given: Any) -> dict[str, Any]:
     machine = {
         "usable_cores": 2, "processor": "Made-up 1", "memory_GiB": 8.0, "system": "Linux 6 x86_64",
-        "load_average": 0.1, "python": "3.11.7",
+        "load_average": 0.1, "python": "3.11.7", "python_ns": 200.0,
     }  # fmt: skip
     return {
         "date": "2026-01-02", "machine": machine, "quick": False, "skipped": {}, "rows": list(rows),

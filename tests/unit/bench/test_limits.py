@@ -81,21 +81,21 @@ def test_an_upload_that_was_never_served_has_no_share() -> None:
     ],
 )
 def test_a_target_that_is_missed_is_named(ours: Outcome, said: list[str]) -> None:
-    assert shortfalls(STEADY, ours, [], 0.0) == said
+    assert shortfalls(ours, []) == said
 
 
 def test_no_other_may_be_faster_beyond_the_noise() -> None:
     blind, s5cmd = outcome_of("blind", share=1.01), outcome_of("s5cmd", share=1.05)
-    assert shortfalls(STEADY, outcome_of(), [blind], 0.0) == []
-    assert shortfalls(STEADY, outcome_of(), [blind, s5cmd], 0.0) == ["slower than s5cmd"]
+    assert shortfalls(outcome_of(), [blind]) == []
+    assert shortfalls(outcome_of(), [blind, s5cmd]) == ["slower than s5cmd"]
 
 
 def test_another_that_lost_objects_was_not_faster() -> None:
-    assert shortfalls(STEADY, outcome_of(), [outcome_of("s5cmd", share=2.0, problem="12 missing")], 0.0) == []
+    assert shortfalls(outcome_of(), [outcome_of("s5cmd", share=2.0, problem="12 missing")]) == []
 
 
-def test_more_than_the_machine_can_do_is_not_asked_for() -> None:
-    half = outcome_of(share=0.49)
-    assert shortfalls(STEADY, half, [], 400.0) == []
-    assert shortfalls(STEADY, half, [], 500.0) == ["49% of what is allowed"]
-    assert shortfalls(STEADY, half, [], 9_000.0) == ["49% of what is allowed"]
+def test_what_the_processor_does_not_give_is_not_asked_for() -> None:
+    assert shortfalls(outcome_of(share=0.49, cpu_s=8.5), []) == []
+    assert shortfalls(outcome_of(share=0.49, cpu_s=8.3), []) == ["49% of what is allowed"]
+    assert shortfalls(outcome_of(share=0.49, cpu_s=8.5, refused=0.05), []) == ["5.0% refused"]
+    assert shortfalls(outcome_of(share=0.49, cpu_s=8.5), [outcome_of("blind")]) == ["slower than blind"]
