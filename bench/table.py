@@ -46,7 +46,7 @@ def surroundings() -> dict[str, Any]:
 
 
 def _python_ns() -> float:
-    """What one step of a plain loop takes: builds of one version differ by half, by how they were compiled."""
+    """What one step of a plain loop takes: two builds of one version differ by half."""
     best_ns = min(_loop_ns() for _ in range(LOOP_TURNS))
     return best_ns / LOOP_STEPS
 
