@@ -203,11 +203,12 @@ class ExecutorTasks:
         task.connect(transport)
         task.is_free.clear()
         self._connected[task.number] = task
+        # Its bound first, or what it begins with would know none.
+        self._crew.cut()
+        task.send(Lease(task.lease_per_s))
         left = [taken.source for taken in task.hand.has.values()]
         task.send(Work([(one.path, one.key, one.fields) for one in left]))
         task.send(Finish())
-        self._crew.cut()
-        task.send(Lease(task.lease_per_s))
 
     # --- what became of a shard --------------------------------------------------------------------
 
