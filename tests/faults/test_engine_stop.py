@@ -4,7 +4,9 @@ and connections after each of these."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conftest import StartFaultServer, Tls
+    from tests.faults.actions import Action, Request
 
 MANY = {str(n): b"x" for n in range(100)}
 FATAL = {
@@ -275,6 +278,33 @@ def test_a_cancelled_run_leaves_nothing(fault_server: StartFaultServer, phase: s
         assert [r.status for r in server.of("PUT", "again")] == [200]
 
     run(server, main)
+
+
+def test_what_would_have_stopped_a_cancelled_run_is_not_printed(
+    fault_server: StartFaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a loop does with the exception of a future at which nobody looks."""
+    answered = threading.Event()
+    missing = s3_error(404, "NoSuchBucket")
+
+    def refused(request: Request) -> Action:
+        answered.wait(10.0)
+        return missing
+
+    server = fault_server(refused)
+
+    async def main(client: S3Client) -> None:
+        running = asyncio.ensure_future(s3_upload_files(client, BUCKET, sources({"a": b"x"}), config()))
+        await asyncio.to_thread(server.wait_until, lambda: bool(server.requests))
+        running.cancel()
+        await asyncio.sleep(0)
+        answered.set()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    run(server, main)
+    gc.collect()
+    assert caplog.records == []
 
 
 def test_two_runs_may_share_a_client_and_one_be_cancelled(fault_server: StartFaultServer) -> None:

@@ -295,6 +295,8 @@ class Run:
             self._end.set_exception(wrapped)
         else:
             self._end.set_exception(error)
+        if error is not None:
+            self._end.exception()  # looked at, or the loop prints it where the run is cancelled meanwhile
 
     async def _end_all(self) -> None:
         self._observer.close()
