@@ -161,8 +161,9 @@ class UploadConfig:
     )
     if_exists: Literal["overwrite", "skip", "fail"] = knob(
         "overwrite",
-        "What to do with a file whose object is there already. skip: nothing, and that is no failure; it is "
-        "asked about before its body is sent. fail: it fails. Neither ever overwrites (If-None-Match).",
+        "What to do with a file whose object is there already. skip: nothing, and that is no failure; fail: "
+        "it fails. Neither ever overwrites: the store is asked before a body is sent, and If-None-Match goes "
+        "with it.",
         choices=("overwrite", "skip", "fail"),
     )
     source_check: Literal["version", "size"] = knob(
@@ -244,10 +245,12 @@ def complaint(spec: dataclasses.Field[Any], value: object, show: Callable[[Any],
     if choices:
         return "" if value in choices else f"must be {' or '.join(map(repr, choices))}"
     if parse := spec.metadata["parse"]:
+        if not isinstance(value, str):
+            return "must be a text, such as '20MB/s'"
         try:
             parse(value)
-        except (ValueError, AttributeError) as error:
-            return str(error) if isinstance(error, ValueError) else "must be a text"
+        except ValueError as error:
+            return str(error)
         return ""
     low, high, auto = (spec.metadata[name] for name in ("low", "high", "auto"))
     whole = spec.type in {"int", "Size"}

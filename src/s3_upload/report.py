@@ -24,7 +24,7 @@ SKIPPED = "skipped"
 SUPERSEDED = "superseded"
 """The `outcome` of an attempt that was cut short because a copy of it had succeeded."""
 EXISTS = "the store has an object of that name"
-"""Why an object is skipped with `if_exists="skip"`."""
+"""Why an object is skipped or, with `if_exists="fail"`, fails."""
 _KINDS: Mapping[str, FailureKind] = {kind: kind for kind in FailureKind}
 FAILED_BODY_BYTES = 200 * (1 << 20)
 """So many bytes of bodies in memory a summary keeps for those who try once more what failed."""

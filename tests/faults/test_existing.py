@@ -101,7 +101,10 @@ def test_many_that_exist_one_after_the_other_are_no_reason_to_stop(fault_server:
     assert stored(server) == there
 
 
-def test_a_store_that_knows_no_precondition_is_asked_for_every_object(fault_server: StartFaultServer) -> None:
+@pytest.mark.parametrize("if_exists", ["skip", "fail"])
+def test_a_store_that_knows_no_precondition_is_asked_for_every_object(
+    fault_server: StartFaultServer, if_exists: str
+) -> None:
     def forget(request: Request) -> None:
         headers = request.headers
         assert isinstance(headers, dict)
@@ -109,8 +112,10 @@ def test_a_store_that_knows_no_precondition_is_asked_for_every_object(fault_serv
 
     server = fault_server(forget)
     upload(server, {"there": b"first"})
-    again(server, {"there": b"second", "new": b"new"})
+    summary = again(server, {"there": b"second", "new": b"new"}, if_exists)
     assert stored(server) == {"there": b"first", "new": b"new"}
+    failed = [str(report.error) for report in summary.failed]
+    assert failed == ([f"there: {EXISTS}"] if if_exists == "fail" else [])
 
 
 def test_to_fail_is_to_fail(fault_server: StartFaultServer) -> None:
@@ -121,7 +126,7 @@ def test_to_fail_is_to_fail(fault_server: StartFaultServer) -> None:
     assert stored(server) == {"there": b"first", "new": b"new"}
     assert (summary.uploaded, len(summary.failed)) == (1, 1)
     assert reports.of("there").outcome == FailureKind.EXISTS
-    assert methods(server) == {"PUT"}
+    assert [request.key for request in server.requests if request.method == "PUT"] == ["new"]
 
 
 def test_an_async_iterable_is_asked_about_too(fault_server: StartFaultServer) -> None:

@@ -247,7 +247,7 @@ def test_to_fail_where_something_exists_has_the_name_that_the_api_gives_it(
     jobs: list[session.Job], src: str
 ) -> None:
     assert main([src, "s3://b", "--if-none-match"]) == 0
-    assert jobs[0].options.config() == UploadConfig()
+    assert jobs[0].options.config() == UploadConfig(if_exists="fail")
     assert jobs[0].options.objects.request_fields() == RequestFields(if_none_match="*")
 
 

@@ -186,6 +186,12 @@ def test_a_whole_number_is_a_number(spec: Knob) -> None:
     assert getattr(config(**{spec.name: value}), spec.name) == value
 
 
+@pytest.mark.parametrize("value", [20, 20e6, None, b"20MB/s"], ids=repr)
+def test_a_bandwidth_that_is_no_text_is_refused_with_one_that_is(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^max_bandwidth = .*: must be a text, such as '20MB/s'$"):
+        UploadConfig(max_bandwidth=value)
+
+
 def test_a_config_error_is_a_value_error_and_one_of_ours() -> None:
     with pytest.raises(ValueError, match="backoff") as caught:
         UploadConfig(backoff=0.5)

@@ -122,7 +122,9 @@ class ObjectOptions:
         str | None, flag("Until when the object is locked: 2030-12-31T00:00:00Z.")
     ] = None
     object_lock_legal_hold_status: Annotated[str | None, flag("Legal hold: ON or OFF.")] = None
-    if_none_match: Annotated[bool, flag("Never overwrite: a file whose object exists fails.")] = False
+    if_none_match: Annotated[
+        bool, flag("Never overwrite: a file whose object exists fails (as --if-exists fail).")
+    ] = False
     no_clobber: Annotated[
         bool,
         flag(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import re
 from collections.abc import Callable
 from dataclasses import field
@@ -237,6 +238,9 @@ def in_order_of_keys(choice: Choice) -> Choice:
     return msgspec.structs.replace(choice, order=BY_KEY)
 
 
+NO_JOURNAL = "S3_UPLOAD_NO_JOURNAL"
+
+
 @options_class(frozen=True, kw_only=True)
 class JournalOptions:
     """How a run that is broken off goes on."""
@@ -251,9 +255,7 @@ class JournalOptions:
     ] = None
     no_journal: Annotated[
         bool,
-        flag(
-            "Keep none, and upload everything: also what earlier runs have uploaded.", "S3_UPLOAD_NO_JOURNAL"
-        ),
+        flag("Keep none, and upload everything: also what earlier runs have uploaded.", NO_JOURNAL),
     ] = False
     resume_multipart: Annotated[
         bool,
@@ -265,7 +267,8 @@ class JournalOptions:
     ] = False
 
     def __post_init__(self) -> None:
-        if self.journal is not None and self.no_journal:
+        # A flag counts more than a variable.
+        if self.journal is not None and self.no_journal and not os.environ.get(NO_JOURNAL):
             raise UsageError("--journal and --no-journal do not go together: leave one out")
 
 
@@ -427,5 +430,10 @@ class UploadOptions:
             raise UsageError(
                 f"--expected-size {show_size(self.expected_size)}: no object has more than {most}"
             )
-        if_exists = "skip" if self.objects.no_clobber else config.if_exists
-        return dataclasses.replace(config, part_size=part_size, if_exists=if_exists)
+        return dataclasses.replace(config, part_size=part_size, if_exists=self._if_exists(config.if_exists))
+
+    def _if_exists(self, said: Literal["overwrite", "skip", "fail"]) -> Literal["overwrite", "skip", "fail"]:
+        if self.objects.no_clobber:
+            return "skip"
+        # Some stores take If-None-Match and overwrite all the same: with "fail" they are asked before.
+        return "fail" if self.objects.if_none_match and said == "overwrite" else said

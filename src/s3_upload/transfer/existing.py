@@ -1,9 +1,11 @@
-"""Asks, before anything of an object is read, whether the store has one of that name: `if_exists="skip"`.
+"""Asks, before anything of an object is read, whether the store has one of that name, unless
+`if_exists="overwrite"`.
 
 Rules:
 
-* It spares what would be sent in vain, and decides nothing else.  What HeadObject finds is skipped.  Any
-  other answer, or none at last, leaves the object to its upload, which goes with If-None-Match.
+* It spares what would be sent in vain, and decides nothing else.  What HeadObject finds is skipped, or
+  fails ("fail").  Any other answer, or none at last, leaves the object to its upload, which goes with
+  If-None-Match.
 * A question is a request like any other: it takes a slot, is tried again, counts for outages and for the rate
   that the store accepts, and its attempts are in the object's report.
 * At most AHEAD questions for each request that may be in flight are asked at a time; other sources wait.
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3_upload.errors import FailureKind, UploadError
+from s3_upload.report import EXISTS
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
 from s3_upload.transfer.line import Place
 from s3_upload.transfer.tries import Request
@@ -69,7 +72,7 @@ class Existing:
     """
 
     def __init__(self, config: UploadConfig, offload: Offload, *, is_aws: bool) -> None:
-        self.asks = config.if_exists == "skip"
+        self.asks = config.if_exists != "overwrite"
         self.waiting: deque[Numbered] = deque()
         self.under_way = 0
         self._next_seq = 0
@@ -124,7 +127,7 @@ class Existing:
         finally:
             self.under_way -= 1
         if exists:
-            error = UploadError("exists", key=record.key, kind=FailureKind.EXISTS)
+            error = UploadError(EXISTS, key=record.key, kind=FailureKind.EXISTS)
             tools.reporting.exists(record, error)
         else:
             tools.prepare.asked[record.seq] = record.attempt_reports
