@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,6 +101,23 @@ def test_a_journal_of_ones_own(fault_server: StartFaultServer, src: Path) -> Non
         "20 files were uploaded by earlier runs"
         in run(server, "src", "s3://bucket/p", "--journal", "j.sqlite").stderr
     )
+
+
+def test_a_named_journal_counts_more_than_the_variable_that_wants_none(
+    fault_server: StartFaultServer, src: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3_UPLOAD_NO_JOURNAL", "1")
+    assert run(fault_server(), "src", "s3://bucket/p", "--journal", "j.sqlite").returncode == 0
+    assert Path("j.sqlite").exists()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="<(command) is of bash")
+def test_pipes_have_no_journal(fault_server: StartFaultServer, src: Path) -> None:
+    command = ["bash", "-c", f"{COMMAND} <(printf body) s3://bucket/key"]
+    env = environment(fault_server())
+    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert result.stdout.startswith("uploaded 1 file")
+    assert not list(Path(os.environ["XDG_STATE_HOME"]).rglob("*.journal"))
 
 
 def test_a_small_file_and_stdin_have_no_journal(fault_server: StartFaultServer, src: Path) -> None:
@@ -267,6 +285,15 @@ def test_a_job_whose_last_failure_is_gone_is_done(fault_server: StartFaultServer
     (src / "dangling").unlink()
     assert run(server, "src", "s3://bucket/p").returncode == 0
     assert "20 done, 0 left  src" in run(server, "jobs").stdout
+    assert run(server, "jobs", "prune").stdout.endswith("pruned 1 journal\n")
+
+
+def test_what_was_skipped_is_not_left(fault_server: StartFaultServer, src: Path) -> None:
+    server = fault_server()
+    os.mkfifo(src / "fifo")
+    assert run(server, "src/00.txt", "s3://bucket/p/").returncode == 0
+    assert "; 2 skipped" in run(server, "src", "s3://bucket/p", "--no-clobber").stdout
+    assert "19 done, 0 left  src" in run(server, "jobs").stdout
     assert run(server, "jobs", "prune").stdout.endswith("pruned 1 journal\n")
 
 

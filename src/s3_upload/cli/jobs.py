@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from s3_upload.cli.journals import COMMAND, CWD, ENDPOINT, SECRET, SOURCES, SUFFIX, URL, folder
 from s3_upload.cli.output import EXIT_OK, UsageError, emit
+from s3_upload.cli.render import counted
 from s3_upload.errors import ConfigError
 from s3_upload.observe.journal_file import InUseError, JournalFile
 from s3_upload.observe.journal_rows import FAILED, LAST_RUN, TOTAL, Tally
@@ -83,7 +84,7 @@ def show(name: str) -> int:
             ("command", _shown(about.get(COMMAND, ""))),
             ("in", _folder_of(about)),
             ("store", about.get(ENDPOINT, "")),
-            ("done", f"{job.tally.done:,} files, {show_bytes(job.tally.done_bytes)}"),
+            ("done", f"{counted(job.tally.done)}, {show_bytes(job.tally.done_bytes)}"),
             ("journal", str(path)),
         ):
             emit(printable(f"  {title:8} {text}"))

@@ -1,9 +1,10 @@
 """Where the command keeps its journals: one for each job, which is sources, destination, store and what is
 said of the objects.
 
-Rules: there is none for what comes by stdin, for one small file, or for an embedded store.  Where none can be
-kept (a home that cannot be written) the upload goes on without, and says so once.  No secret is in one: of
-the command line that is kept to run the job again, keys and the URLs of proxies with a password are left out.
+Rules: there is none for what comes by stdin or pipes alone, for one small file, or for an embedded store.
+Where none can be kept (a home that cannot be written) the upload goes on without, and says so once.  No
+secret is in one: of the command line that is kept to run the job again, keys and the URLs of proxies with a
+password are left out.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def journal_for(
         if STDIN in paths:
             raise UsageError("--journal: what comes in by stdin can be read once, and no journal helps")
         return Journal(chosen.journal, about)
-    if chosen.no_journal or STDIN in paths or options.store.embedded is not None or _is_small(options, paths):
+    if chosen.no_journal or STDIN in paths or options.store.embedded is not None:
+        return None
+    if _are_pipes(paths) or _is_small(options, paths):
         return None
     name = "\0".join([*map(os.path.abspath, paths), url, endpoint, about["said"]])
     try:
@@ -113,6 +116,11 @@ def _said(objects: ObjectOptions) -> list[tuple[str, Any]]:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:NAME_CHARS]
+
+
+def _are_pipes(paths: Sequence[str]) -> bool:
+    """Whether all of it can be read once, and another run could leave nothing of it out."""
+    return not any(os.path.isfile(path) or os.path.isdir(path) for path in paths)  # noqa: PTH112, PTH113
 
 
 def _is_small(options: UploadOptions, paths: Sequence[str]) -> bool:

@@ -152,7 +152,8 @@ class JournalOfRun:
         self.before = Before()
         self._file = file
         self._heard = Heard()
-        self._seen, self._walk_ended = 0, False
+        self._seen = self._skipped = 0
+        self._walk_ended = False
         self._twice: set[str] = set()
         self._revisiting: Future[Sequence[ObjectSource]] | None = None
         try:
@@ -249,7 +250,9 @@ class JournalOfRun:
                 self._writer.problem or "its file was removed or replaced; another run sends all again"
             )
         try:
-            self._file.set_about({TOTAL: str(self._seen) if self._walk_ended else TOTAL_UNKNOWN})
+            # What was skipped is nothing that another run would upload.
+            total = str(self._seen - self._skipped) if self._walk_ended else TOTAL_UNKNOWN
+            self._file.set_about({TOTAL: total})
         except sqlite3.Error as error:
             self._writer.problem = self._writer.problem or str(error)
         self._file.close()
@@ -367,7 +370,9 @@ class JournalOfRun:
                 if report.key in self._in_parts:
                     self._in_parts.discard(report.key)
                     self._heard.ended.append(report.key)
-            elif report.outcome != SKIPPED:
+            elif report.outcome == SKIPPED:
+                self._skipped += 1
+            else:
                 key, source = unicode_of(report.key), unicode_of(report.source)
                 why = unicode_of(str(report.error or report.reason or report.outcome))
                 self._heard.objects.append(ObjectRow(key, source, report.bytes, 0, FAILED, why=why))

@@ -13,7 +13,7 @@ from s3_upload.sources.source import ObjectSource
 DONE, FAILED = "done", "failed"
 LAST_RUN, TOTAL = "last_run_s", "total"
 """What is said about a job: when it was last begun, in seconds since the epoch, and how many sources that run
-came to, "" where it was broken off."""
+came to and did not skip, "" where it was broken off."""
 
 
 State = tuple[str, int, int, str, str]
