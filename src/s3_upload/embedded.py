@@ -18,9 +18,10 @@ Rules:
 * Every wait is bounded.
 
 Known limits of rclone as a store: keys with `//`, `/./`, `/../` or a leading `/` are refused (400);
-a path segment longer than the file system allows gives 500; If-None-Match and `x-amz-checksum-*`
-are accepted without being checked (Content-MD5 is checked); the first letter of metadata names comes
-back in upper case; a rare 500 when two uploads create the same folder at once.
+a path segment longer than the file system allows gives 500, and so does a key that is the folder of
+others; If-None-Match and `x-amz-checksum-*` are accepted without being checked (Content-MD5 is checked);
+the first letter of metadata names comes back in upper case; a rare 500 when two uploads create the same
+folder at once.
 """
 
 from __future__ import annotations

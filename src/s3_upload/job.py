@@ -406,6 +406,9 @@ def _files(
         return _whole_keys(sources, destination, choice), None
     if isinstance(sources, bytes) or not isinstance(sources, Iterable):
         raise wrong_type("sources", sources, "a path, several, or an iterable of ObjectSource")
+    if hasattr(sources, "read"):
+        hint = "ObjectSource.stream(file, key) makes a source of a binary file"
+        raise wrong_type("sources", sources, "a path, several, or an iterable of ObjectSource", hint)
     items = iter(sources)
     first = next(items, None)
     if isinstance(first, str | os.PathLike):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import io
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -185,6 +186,11 @@ def test_what_is_wrong_is_a_config_error_before_anything_is_begun(
         ({"sources": 7}, "sources: must be a path, several, or an iterable of ObjectSource, not int"),
         ({"sources": b"photos"}, "sources: must be a path, several, or an iterable of ObjectSource, not "),
         ({"sources": [".", 7]}, "an item of sources: must be a path, as the first is, not int"),
+        (
+            {"sources": io.BytesIO(b"a")},
+            "sources: must be a path, several, or an iterable of ObjectSource, not BytesIO; "
+            "ObjectSource.stream(file, key) makes a source of a binary file",
+        ),
         ({"sources": [7]}, "an item of files: must be ObjectSource, not int"),
         ({"destination": Path("s3://bucket")}, "destination: must be str, not "),
         ({"progress": 7}, "progress: must be callable or None, not int"),

@@ -86,6 +86,9 @@ COMMANDS: list[tuple[str, str]] = [
     ("mv photos s3://bkt", "mv: s3-upload only uploads: to move use `aws s3 mv`, or delete the files when it"
      " has ended with 0"),
     ("uplaod photos s3://bkt", "uplaod: no such command. Did you mean upload?"),
+    ("snyc photos s3://bkt", "snyc: no such command. Did you mean sync?"),
+    ("snyc s3://bkt", "snyc: no such file or directory"),
+    ("pipe s3://bkt/k", "pipe: what comes in by stdin is -, as in s3-upload - s3://BUCKET/KEY"),
     ("perf-dat photos bkt x", "perf-dat: no such command. Did you mean perf-data?"),
     ("nope s3://bkt", "nope: no such file or directory"),
     ("'*.jpg' s3://bkt", "*.jpg: no such file or directory that matches (the shell, or glob.glob, makes names"

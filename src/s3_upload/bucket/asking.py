@@ -24,7 +24,7 @@ from s3_upload.control.retrying.retry import Rng, full_jitter_s
 from s3_upload.errors import AttemptError, FailureKind, Fate, RunError
 from s3_upload.http import Response
 from s3_upload.http1.trace import SendOptions, Trace
-from s3_upload.s3.hints import likely_cause, words_of
+from s3_upload.s3.hints import joined, likely_cause, words_of
 from s3_upload.s3.operations import Operation
 from s3_upload.s3.responses import Failure, classify
 from s3_upload.transfer.client import Client
@@ -157,4 +157,4 @@ def run_error(client: Client, unanswered: Unanswered, what: str) -> RunError:
     said = words_of(failure) if failure.status else failure.message
     remark = client.remark(failure, unanswered.trace) or likely_cause(failure)
     tries = f", after {unanswered.tries} attempts" if unanswered.tries > 1 else ""
-    return RunError(f"{where}: {what}: {'; '.join(filter(None, (said, remark)))}{tries}", failure.kind)
+    return RunError(f"{where}: {what}: {joined(said, remark)}{tries}", failure.kind)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cyclopts import CoercionError, CycloptsError
 
-ALIASES = ("cp", "upload", "put")
+ALIASES = ("cp", "copy", "upload", "put")
 """May stand before the sources, as with other tools."""
 _ONLY = "s3-upload only uploads"
 _DELETE = f"{_ONLY}: to delete use `aws s3 rm`, `s5cmd rm` or `rclone delete`"
@@ -36,6 +36,7 @@ _OTHER_TOOLS = {
     **dict.fromkeys(("sync", "mirror", "rsync"), _SYNC),
     **dict.fromkeys(("mv", "move", "rename"), _MOVE),
     **dict.fromkeys(("mb", "make-bucket"), "--create-bucket makes the bucket of an upload that has none yet"),
+    "pipe": "what comes in by stdin is -, as in s3-upload - s3://BUCKET/KEY",
     "presign": f"{_ONLY}: for a link to an object use `aws s3 presign`",
     "configure": f"{_ONLY}: it finds the account that `aws configure` sets up",
 }
@@ -59,7 +60,6 @@ _OTHER_FLAGS = {
     **dict.fromkeys(("--force", "-f", "--yes", "-y"), "nothing is asked, and what exists is overwritten"),
     **dict.fromkeys(("-n", "--dry"), "use --dryrun"),
     **dict.fromkeys(("--debug", "-vv"), "-v names every file, --json tells every attempt"),
-    "--exclude-from": "give each line to an --exclude of its own",
     "--max-concurrent-requests": "use --max-in-flight",
     "--retries": "use --n-retries",
     "--timeout": "",  # is one of ours
@@ -75,20 +75,21 @@ _SCHEME = re.compile(r"(?i)(?!s3:)(?P<scheme>[a-z][a-z0-9+.-]+)://.*")
 COPIES = "to copy from bucket to bucket use `aws s3 cp` or `rclone copy`"
 
 
-def without_alias(words: Sequence[str]) -> Sequence[str]:
+def without_alias(words: Sequence[str], commands: Sequence[str]) -> Sequence[str]:
     """The words behind `cp` or `upload`, where these are no sources. Raises `UsageError` for the words of
-    what this tool does not do."""
+    what this tool does not do, and for what is almost one of `commands`."""
     if not words or os.path.lexists(words[0]):
         return words
     first = words[0]
     if first == "s3" and words[1:]:  # as after aws
-        return without_alias(words[1:])
+        return without_alias(words[1:], commands)
     if first in _OTHER_TOOLS:
         raise UsageError(f"{first}: {_OTHER_TOOLS[first]}")
     if first in ALIASES:
         return words[1:]
-    similar = difflib.get_close_matches(first, ALIASES, n=1, cutoff=0.8) if len(words) > 2 else []
-    if similar:
+    similar = difflib.get_close_matches(first, (*ALIASES, *commands), n=1, cutoff=0.75)
+    # Of two words before a destination the first may well be a command; one alone is rather a source.
+    if similar and len(words) > 2:
         raise UsageError(f"{first}: no such command. Did you mean {similar[0]}?")
     return words
 

@@ -42,6 +42,7 @@ def how_to_reach(endpoint_url: str, access_key: str, secret_key: str | None) -> 
         if secret_key is not None
         else "# export AWS_SECRET_ACCESS_KEY=(the one you gave)",
         f"export AWS_REGION={REGION}",
-        "# Buckets are folders of the served directory. For example:",
-        "#   s3-upload SRC s3://BUCKET/PREFIX",
+        "# Buckets are folders of the served directory, and objects are files: where p/a is a key,",
+        "# p cannot be one. For example:",
+        "#   s3-upload SRC s3://BUCKET/PREFIX --create-bucket",
     ]

@@ -28,7 +28,7 @@ def split_words(words: Sequence[str], commands: Sequence[str]) -> tuple[list[str
         # Here and below, or every start of the command would pay for it.
         from s3_upload.cli.mistakes import without_alias
 
-        words = without_alias(words)
+        words = without_alias(words, commands)
     if not words:
         raise UsageError("nothing to do: give SRC... and s3://BUCKET/PREFIX (s3-upload --help tells more)")
     *paths, url = words

@@ -9,7 +9,7 @@ from s3_upload.account.settings import DEFAULT_REGION
 from s3_upload.errors import AttemptError, FailureKind, Fate, RunError
 from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3.bucket_kinds import ARN, is_directory
-from s3_upload.s3.hints import words_of
+from s3_upload.s3.hints import joined, words_of
 from s3_upload.s3.operations import CREATE_BUCKET, CREATE_SESSION, HEAD_BUCKET, LIST_BUCKETS, Operation
 from s3_upload.s3.operations.create_bucket import create_bucket_body
 from s3_upload.s3.operations.list_buckets import bucket_names
@@ -65,8 +65,8 @@ async def create_session(send: Send, correct: Correct, bucket: str, where: str, 
     kind = FailureKind.ACCESS_DENIED if failure.kind.fate is Fate.FILE else failure.kind
     if kind is FailureKind.UNPROVEN:
         kind = FailureKind.SERVER  # there is no object to ask about
-    need = "; it takes the permission s3express:CreateSession" if failure.status == 403 else ""
-    raise AttemptError(kind, f"{where}: no session (CreateSession): {words_of(failure)}{need}")
+    need = "it takes the permission s3express:CreateSession" if failure.status == 403 else ""
+    raise AttemptError(kind, f"{where}: no session (CreateSession): {joined(words_of(failure), need)}")
 
 
 def _trace(timeout_s: float, *, fresh: bool = False) -> Trace:

@@ -50,6 +50,13 @@ def wrong_clock(ahead_s: float) -> str:
     return f"this machine's clock is {abs(ahead_s):.0f} s {side} the store's"
 
 
+def joined(*phrases: str) -> str:
+    """One line of those that say something. What a store says may end with a full stop, which no other
+    phrase follows."""
+    said = [phrase for phrase in phrases if phrase]
+    return "; ".join([*(phrase.removesuffix(".") for phrase in said[:-1]), *said[-1:]])
+
+
 def words_of(failure: Failure) -> str:
     """What the store said: status, code and message."""
     if failure.kind is FailureKind.UNPROVEN:

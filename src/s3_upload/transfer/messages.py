@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from s3_upload.errors import FailureKind, RunError, UploadError
 from s3_upload.http1.trace import Trace
-from s3_upload.s3.hints import likely_cause
+from s3_upload.s3.hints import joined, likely_cause
 from s3_upload.s3.responses import Failure
 from s3_upload.transfer.client import Client
 from s3_upload.transfer.tries import Request
@@ -40,17 +40,17 @@ def run_error(
 
 def _explain(client: Client, request: Request, failure: Failure, trace: Trace, in_a_row: int) -> str:
     where = f"{client.endpoint}: bucket {request.operation.bucket!r}: "
-    many = f"; {in_a_row} objects in a row were refused" if in_a_row > 1 else ""
+    many = f"{in_a_row} objects in a row were refused" if in_a_row > 1 else ""
     if failure.code == "NoSuchBucket":
         how = "--create-bucket; in Python: create_bucket"
-        return f"{where}no such bucket; create it ({how}) or correct its name{many}"
+        return joined(f"{where}no such bucket; create it ({how}) or correct its name", many)
     if failure.kind is FailureKind.CONNECT:
         tries = f"{request.retries + 1} attempts" if request.retries else "one attempt"
         return f"{client.endpoint} cannot be reached, after {tries}: {failure.message}"
     if not failure.status:  # nothing came back from the store: the message says where it failed
-        return f"{failure.message}{many}"
-    remarks = (client.remark(failure, trace) or likely_cause(failure),)
-    return f"{where}{'; '.join([_what_happened(failure), *filter(None, remarks)])}{many}"
+        return joined(failure.message, many)
+    remark = client.remark(failure, trace) or likely_cause(failure)
+    return joined(f"{where}{_what_happened(failure)}", remark, many)
 
 
 def _what_happened(failure: Failure) -> str:
