@@ -50,6 +50,14 @@ def test_each_setting_names_where_it_came_from(home: Home, capsys: pytest.Captur
     assert shown(capsys)["profile"] == ("me", "AWS_PROFILE")
 
 
+def test_settings_of_the_command_alone_are_shown_too(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    home.env(S3_UPLOAD_NO_JOURNAL="1", S3_UPLOAD_CLUSTER="tcp://host:8786")
+    rows = shown(capsys, "--processes", "2")
+    assert rows["processes"] == ("2", "flag")
+    assert rows["cluster"] == ("tcp://host:8786", "S3_UPLOAD_CLUSTER")
+    assert rows["no_journal"] == ("true", "S3_UPLOAD_NO_JOURNAL")
+
+
 def test_secrets_are_masked_and_columns_are_for_people(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:

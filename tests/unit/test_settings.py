@@ -32,6 +32,17 @@ def test_region_order(home: Home) -> None:
     assert resolve_settings(region="from-argument").region == "from-argument"
 
 
+def test_a_region_that_is_none_is_refused_with_the_place_it_came_from(home: Home) -> None:
+    home.config("[default]\nregion = no where\n")
+    with pytest.raises(ConfigError, match=r"\.aws/config \[default\].* = 'no where': is no region name"):
+        resolve_settings()
+    home.env(AWS_REGION="eu west")
+    with pytest.raises(ConfigError, match=r"^AWS_REGION = 'eu west': is no region name"):
+        resolve_settings()
+    with pytest.raises(ConfigError, match=r"^region = 'mars/1': is no region name"):
+        resolve_settings(region="mars/1")
+
+
 SERVICES = """
 [default]
 services = mine

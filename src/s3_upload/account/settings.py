@@ -21,6 +21,7 @@ from s3_upload.s3.endpoint import (
     AddressingStyle,
     Endpoint,
     check_endpoint_url,
+    check_region,
     endpoint_for,
 )
 from s3_upload.s3.variant import AWS_GLOBAL, STANDARD, Variant, real_region
@@ -108,6 +109,8 @@ def resolve_settings(
     }
     proxies = proxy_rules(proxy, environ)
     region, fips, is_global = _region(region, found)
+    region_from = found.origins.get("region", "region")
+    check_region(region, url, "region" if region_from == "flag" else region_from)
     by_region = fips and use_fips_endpoint is None and url is None
     if by_region:
         asked["fips"] = True

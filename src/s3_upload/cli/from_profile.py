@@ -28,7 +28,9 @@ _RATE = r"(\d+)\s*([kKmMgGtT]?)i?([Bb])/s"
 _EXPONENT = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _MAX_IN_FLIGHT, _MAX_RETRIES = 10_000, 100
 origins: dict[str, str] = {}
-"""Field of `UploadConfig` -> where it was found, once `s3-upload config` has been parsed."""
+"""Setting -> where it was found, once `s3-upload config` has been parsed."""
+_OF_COMMAND = ("processes", "cluster", "no_journal")
+"""Settings that have a variable of ours, and are no fields of `UploadConfig`."""
 SOURCE = "profile"
 """Of a token that is from here."""
 
@@ -71,12 +73,11 @@ def apply(_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> N
     if not _given(arguments, "--embedded"):
         _fill(arguments)
     if commands:
-        for spec in dataclasses.fields(UploadConfig):
-            name = f"--{spec.name.replace('_', '-')}"
-            tokens = _argument(arguments, name).tokens
+        for name in (*(spec.name for spec in dataclasses.fields(UploadConfig)), *_OF_COMMAND):
+            tokens = _argument(arguments, f"--{name.replace('_', '-')}").tokens
             if tokens:
                 where = tokens[-1].keyword or ""
-                origins[spec.name] = "flag" if where.startswith("-") else where
+                origins[name] = "flag" if where.startswith("-") else where
 
 
 def _fill(arguments: ArgumentCollection) -> None:

@@ -83,6 +83,12 @@ def _rows(options: UploadOptions) -> Iterator[Row]:
         shown = parse_proxy(url, origin).url if url else ""
         yield Row(f"{scheme}_proxy", shown, FLAG if settings.proxies.by_argument else origin)
     yield from _tuning(options.config())
+    for name, value in (
+        ("processes", str(options.processes)),
+        ("cluster", options.cluster or ""),
+        ("no_journal", _word(on=options.journal.no_journal)),
+    ):
+        yield Row(name, value, from_profile.origins.get(name, DEFAULT))
 
 
 def _of_store(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -93,7 +93,7 @@ def endpoint_for(
         raise ConfigError(
             f"addressing_style = {addressing_style!r}: must be one of {', '.join(ADDRESSING_STYLES)}"
         )
-    _check_region(region, endpoint_url)
+    check_region(region, endpoint_url)
     place = place_of(bucket, region, variant, arn_region=arn_region, own_url=endpoint_url is not None)
     if place is not None:
         return _at_place(bucket, place, endpoint_url)
@@ -143,7 +143,7 @@ def _at_place(bucket: str, place: Place, endpoint_url: str | None) -> Endpoint:
 
 def service_endpoint(region: str, endpoint_url: str | None = None, variant: Variant = STANDARD) -> Endpoint:
     """Where a request goes that names no bucket. AWS accelerates none of these."""
-    _check_region(region, endpoint_url)
+    check_region(region, endpoint_url)
     standard = msgspec.structs.replace(variant, accelerate=False)
     base = check_endpoint_url(endpoint_url or f"https://{standard.of_region(region)}")
     return _endpoint(base, base.hostname or "", base.path.rstrip("/"), region)
@@ -165,9 +165,10 @@ def _endpoint(
     )
 
 
-def _check_region(region: str, endpoint_url: str | None) -> None:
+def check_region(region: str, endpoint_url: str | None, where: str = "region") -> None:
+    """Raises `ConfigError` unless `region` can be a region's name. `where`: where it came from."""
     if not (_AWS_REGION if endpoint_url is None else _ANY_REGION).fullmatch(region):
-        raise ConfigError(f"region = {region!r}: is no region name; use one like eu-central-1")
+        raise ConfigError(f"{where} = {region!r}: is no region name; use one like eu-central-1")
 
 
 def check_bucket(bucket: str) -> None:
