@@ -93,7 +93,7 @@ def test_an_endpoint_url_that_ends_in_the_bucket_puts_nothing_below_a_folder_of_
 
 def test_a_refusal_says_that_nothing_was_signed(fault_server: StartFaultServer) -> None:
     server = fault_server(lambda _: s3_error(403, "AccessDenied", "Access Denied."))
-    with pytest.raises(RunError, match=r"Access Denied\..*the request was not signed"):
+    with pytest.raises(RunError, match=r"Access Denied; the request was not signed"):
         upload(server, {"a": b"a"}, tls={"credentials": None, "sign": False})
 
 
