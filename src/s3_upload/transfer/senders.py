@@ -43,8 +43,9 @@ class Senders:
         self._ready.append(request)
         if self._passing:
             self._passing = False
-        elif self._idle:
-            self._idle.pop().set_result(None)
+        # One that was cancelled a moment ago (a loop that ends cancels all its tasks) takes nothing any more.
+        elif self._idle and not (turn := self._idle.pop()).done():
+            turn.set_result(None)
         else:
             self._tools.tasks.start(self._work())
         return True
