@@ -115,7 +115,7 @@ class Tuning(msgspec.Struct, frozen=True):
     quiet_refusals: float = 3.7
     """This many expected refusals have to be missing (step 6): by chance that happens in exp(-3.7), 2.5 %, of
     the cases."""
-    growth: float = 0.2
+    growth: float = 0.15
     """The limit grows by this share at first (step 6)."""
     max_growth: float = 0.4
     """The limit grows by this share at the most (step 6)."""
