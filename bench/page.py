@@ -28,6 +28,7 @@ HOW = """\
 - Contenders take turns within a round. A time is the median of the rounds, a ratio the median of the rounds' own ratios: the other's time by ours, so that above 1 s3-upload is faster.
 - Every run has an empty store of its own, and is checked: every key, every size. After a warm-up round, which does not count, every byte is compared by MD5. Who fails is out of the row, which says so.
 - s3-upload runs with its defaults. Of each other tool's settings a sweep on files of the same kind, mostly on fewer, takes the best; the tables name it. Where there is no sweep, each takes its first setting. Who needs long takes part in as many rounds as fit into two minutes, in two at least: the table says in how many.
+- Which build of Python runs s3-upload counts for small files: two of one version can differ by half. A step of a plain loop tells how fast this one was; one built with profile-guided optimization (Debian's, python.org's, uv's, and not pyenv's default) is what most people have: `make bench PYTHON=/usr/bin/python3` in a fresh clone.
 - Our store in Go keeps keys, sizes and ETags but no bodies, to leave the processor to the uploader: it shares the machine with the tool under test.
 - The floor is what the same takes without an uploader: PUTs of one body by `wrk`, or files by sendfile, nothing hashed, signed or checked. Over TLS sendfile reads and encrypts.
 """  # noqa: E501
@@ -82,11 +83,13 @@ def machine_text(results: dict[str, Any]) -> str:
     missing = [
         f"{one['name']} took no part: {one['missing']}." for one in results["contenders"] if one["missing"]
     ]
+    # What was measured before the bench looked at this does not say it.
+    loop = f" ({about['python_ns']:.0f} ns for a step of a plain loop)" if "python_ns" in about else ""
     return " ".join(
         (
             f"Measured on {results['date']}: {about['usable_cores']} cores ({about['processor']}),",
             f"{about['memory_GiB']:.0f} GiB, {about['system']}, load {about['load_average']:.1f} before,",
-            f"Python {about['python']} ({about['python_ns']:.0f} ns for a step of a plain loop); {versions}.",
+            f"Python {about['python']}{loop}; {versions}.",
             *missing,
         )
     )
