@@ -161,8 +161,9 @@ class Desk:
         self._deliver(report)
 
     def look(self, now: float) -> None:
-        """What limits the job; called from time to time."""
-        found = self._limits_at(now)
+        """What limits the job since the last look; called from time to time."""
+        found = self._limits_of_all()
+        self._shares.add(found.limited_by if found is not None else _UNKNOWN, now=now)
         # Compared without its time: what has not changed is not told again.
         if found is not None and found != self._told and self._events.wants(LimitsChanged):
             self._told = found
@@ -170,7 +171,7 @@ class Desk:
 
     def summary(self, home: UploadSummary | None, now: float) -> UploadSummary:
         """Of the whole job, once. `home`: of the run at home, where that has come to its end."""
-        self._limits_at(now)
+        self.look(now)  # a job may have ended before the first
         notes = dict.fromkeys([*(home.notes if home is not None else ()), *self.notes])
         return self._fold.summary(
             now,
@@ -202,12 +203,6 @@ class Desk:
             self.report(report, event.at_s)
         elif type(event) is LimitsChanged:
             self.limits[0] = event
-
-    def _limits_at(self, now: float) -> LimitsChanged | None:
-        """Those since the last look."""
-        found = self._limits_of_all()
-        self._shares.add(found.limited_by if found is not None else _UNKNOWN, now=now)
-        return found
 
     def _limits_of_all(self) -> LimitsChanged | None:
         """None where nobody has said anything."""

@@ -56,6 +56,13 @@ def test_the_job_is_limited_by_what_limits_the_busiest() -> None:
     assert job.summed_up(4.0) == {CAP: 0.5, CPU: 0.5}
 
 
+def test_a_job_that_ends_before_the_first_look_has_told_what_limited_it() -> None:
+    job = Job()
+    job.home.tell(limits(CPU, 8))
+    assert job.summed_up(0.1) == {CPU: 1.0}
+    assert job.told == [LimitsChanged(at_s=0.1, requests=8, max_requests=64, limited_by=CPU)]
+
+
 def test_a_home_that_takes_nothing_of_what_travels_is_not_what_limits() -> None:
     """It has nothing to do, and would call that the listing of files."""
     job = Job(home_takes=False)
