@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.command import files_home, run_command
+from bench.command import files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore, Link
 from bench.measure import RunError, Workload, run_process
@@ -339,13 +339,8 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.bottleneck",
-        description=(__doc__ or "").partition(": ")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("bottleneck", __doc__)
     parser.add_argument("--row", action="append", metavar="NAME", help="only rows whose names begin so")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything measured to FILE")
     options = parser.parse_args(argv)
     return run_command(lambda: measure_all(options), options.json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import shutil
@@ -25,6 +26,17 @@ FAILED, MISSED, INTERRUPTED = 1, 3, 130
 
 Measure = Callable[[], dict[str, Any]]
 """Measures, printing as it goes; gives everything measured, and as "missed" how many targets were."""
+
+
+def parser_of(name: str, doc: str | None) -> argparse.ArgumentParser:
+    """Of the options of `python -m bench.NAME`, whose module says `doc`: so far --json, where it writes."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m bench.{name}",
+        description=(doc or "").partition(": ")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything measured to FILE")
+    return parser
 
 
 def run_command(measure: Measure, json_file: Path | None) -> int:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.command import files_home, run_command
+from bench.command import files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore
 from bench.measure import RunError, Workload, run_process
@@ -185,16 +185,11 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.descriptors",
-        description=(__doc__ or "").partition(": ")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("descriptors", __doc__)
     parser.add_argument("--files", type=int, default=FILES, help=f"({FILES})")
     parser.add_argument("--open-files", type=int, default=OPEN_FILES, help=f"that are allowed ({OPEN_FILES})")
     parser.add_argument("--failing", type=float, default=FAILING, help=f"share of 503 ({FAILING})")
     parser.add_argument("--delay-ms", type=int, default=DELAY_MS, help=f"from request to answer ({DELAY_MS})")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything measured to FILE")
     options = parser.parse_args(argv)
     if min(options.files, options.open_files) < 1 or options.delay_ms < 0 or not 0 <= options.failing < 1:
         parser.error("--files and --open-files must be at least 1, --delay-ms at least 0, --failing below 1")

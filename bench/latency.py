@@ -12,11 +12,10 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from bench.command import files_home, run_command
+from bench.command import files_home, parser_of, run_command
 from bench.contenders import Contender, environment, ours_command, s5cmd
 from bench.gostore import GoStore
 from bench.measure import RunError, Workload, run_process
@@ -133,16 +132,11 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.latency",
-        description=(__doc__ or "").partition(": ")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("latency", __doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help=f"of each ({RUNS})")
     parser.add_argument("--files", type=int, default=FILES, help=f"({FILES})")
     parser.add_argument("--bytes", type=int, default=FILE_BYTES, help=f"of a file ({FILE_BYTES})")
     parser.add_argument("--delay-ms", type=int, default=DELAY_MS, help=f"from request to answer ({DELAY_MS})")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything measured to FILE")
     options = parser.parse_args(argv)
     if min(options.runs, options.files) < 1 or min(options.bytes, options.delay_ms) < 0:
         parser.error("--runs and --files must be at least 1, --bytes and --delay-ms at least 0")

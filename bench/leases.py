@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.command import files_home, run_command
+from bench.command import files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore
 from bench.measure import RunError, Workload, run_process
@@ -192,14 +192,9 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.leases",
-        description=(__doc__ or "").partition(": ")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("leases", __doc__)
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of a run ({SECONDS:g})")
     parser.add_argument("--rounds", type=int, default=1, help="of both runs (1)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything measured to FILE")
     options = parser.parse_args(argv)
     return run_command(lambda: measure_all(options), options.json)
 

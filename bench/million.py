@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from bench.command import files_home, run_command
+from bench.command import files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore
 from bench.measure import RunError, Workload, run_process
@@ -157,11 +157,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.million",
-        description=(__doc__ or "").partition(": ")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("million", __doc__)
     parser.add_argument(
         "--files", type=int, action="append", help="so many; more than once for more (10,000 to 1,000,000)"
     )
@@ -169,7 +165,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--processes", type=int, action="append", help="so many; more than once for more (1 and 2)"
     )
     parser.add_argument("--rounds", type=int, default=0, help="of each (5, 3 and 1)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything measured to FILE")
     options = parser.parse_args(argv)
     return run_command(lambda: measure_all(options), options.json)
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.command import files_home, run_command
+from bench.command import files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore, Link, Stored
 from bench.measure import RunError, etag_of, run_process
@@ -221,18 +221,13 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.outage",
-        description=(__doc__ or "").partition(": ")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("outage", __doc__)
     parser.add_argument("--quick", action="store_true", help="only the outage of 3 s")
     parser.add_argument(
         "--seconds", type=float, action="append", help="of an outage; more than once for more"
     )
     parser.add_argument("--files", choices=[*OUTAGES_S], action="append", help="only these")
     parser.add_argument("--kind", choices=KINDS, action="append", help="only this kind")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything measured to FILE")
     options = parser.parse_args(argv)
     return run_command(lambda: measure_all(options), options.json)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from bench.command import files_home, run_command
+from bench.command import files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore
 from bench.measure import RunError, run_process
@@ -129,15 +129,10 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.processes",
-        description=(__doc__ or "").partition(": ")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("processes", __doc__)
     parser.add_argument("--rows", default=ROWS, help=f"of the suite's, over http ({ROWS})")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"after a warm-up ({ROUNDS})")
     parser.add_argument("--quick", action="store_true", help="fewer files")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
     options = parser.parse_args(argv)
     return run_command(lambda: measure_all(options), options.json)
 

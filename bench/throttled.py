@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.command import files_home, run_command
+from bench.command import files_home, parser_of, run_command
 from bench.contenders import Contender, blind, environment, ours_command, s5cmd
 from bench.gostore import GoStore
 from bench.limits import QUICK, Outcome, Row, all_rows, chosen, outcome, shortfalls
@@ -145,11 +145,7 @@ def _wanted(contender: Contender, only: str | None) -> bool:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.throttled",
-        description=(__doc__ or "").partition(": ")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("throttled", __doc__)
     parser.add_argument("--quick", action="store_true", help="three rows, in less than three minutes")
     parser.add_argument("--rows", default="*", help="patterns: 'token-3500-*,fixed-*-5' (all: an hour)")
     parser.add_argument(
@@ -157,7 +153,6 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--repeat", type=int, default=1, help="so many times all over (1)")
     parser.add_argument("--only", metavar="NAMES", help="beside s3-upload only these: blind,s5cmd; '': none")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything measured to FILE")
     return parser.parse_args(argv)
 
 

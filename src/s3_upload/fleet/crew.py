@@ -260,6 +260,10 @@ class Crew:
 
     # --- workers -----------------------------------------------------------------------------------
 
+    def counts(self, count: int) -> None:
+        """So many share what holds for the job as a whole."""
+        self.count = count
+
     def order(self, number: int) -> Begin:
         """What a worker is to do."""
         resume, sees_store = self._given.resume, self.dispenser.home_takes

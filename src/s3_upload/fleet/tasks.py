@@ -105,7 +105,7 @@ class ExecutorTasks:
     async def _count(self) -> None:
         with suppress(Exception):  # a scheduler that is gone; what that means its tasks tell
             self._slots = await self._crew.threads.call(lambda: slots_of(self._executor, 0))
-            self._crew.count = self._slots + 1
+            self._crew.counts(self._slots + 1)
 
     def stop(self, *, at_once: bool) -> None:
         for task in self._tasks.values():
