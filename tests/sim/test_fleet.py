@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import mean
 
 import pytest
 
@@ -14,10 +15,11 @@ SMALL = World(workers=4, prefixes=2, per_s=500.0, objects=12_000, speed=1_000.0,
 
 @pytest.mark.parametrize("keys", ["spread", "apart"])
 def test_a_fleet_gets_what_the_store_allows_and_little_is_refused(keys: Keys) -> None:
-    outcome = Sim(replace(SMALL, keys=keys)).run()
-    assert outcome.accepted_share(SETTLED_S) >= MIN_ACCEPTED
-    assert outcome.refused_share(SETTLED_S) <= MAX_REFUSED + 0.01  # so few requests: chance
-    assert outcome.efficiency >= 0.93
+    outcomes = [Sim(replace(SMALL, keys=keys, seed=seed)).run() for seed in (1, 2, 3)]
+    assert mean(outcome.accepted_share(SETTLED_S) for outcome in outcomes) >= MIN_ACCEPTED
+    # So few requests: in one of them it is chance.
+    assert mean(outcome.refused_share(SETTLED_S) for outcome in outcomes) <= MAX_REFUSED + 0.01
+    assert mean(outcome.efficiency for outcome in outcomes) >= 0.93
 
 
 def test_one_world_is_always_the_same_and_another_seed_is_another() -> None:

@@ -186,6 +186,36 @@ def test_the_share_of_a_worker_that_is_gone_or_silent_is_the_others() -> None:
     assert limits(fleet.told(now=4.0)) == {"b": 300.0}
 
 
+def test_a_worker_that_is_alone_is_told_nothing_and_keeps_to_what_it_learns() -> None:
+    """Whatever it does to its limit, whatever was accepted, and though nothing of it waits."""
+    fleet: FleetRates[str] = FleetRates(FLEET)
+    fleet.report("a", [seen(100.0, accepted=90)], now=1.0)
+    assert fleet.told(now=1.0) == {}
+    fleet.report("a", [seen(20.0, change_per_s=-80.0, cut=True, refused=30)], now=1.25)
+    assert fleet.told(now=1.25) == {}
+    fleet.report("a", [seen(40.0, accepted_per_s=5.0, waits=False)], now=1.5)
+    assert fleet.told(now=1.5) == {}
+
+
+def test_who_comes_to_a_worker_that_was_alone_shares_what_that_had_learned() -> None:
+    fleet: FleetRates[str] = FleetRates(FLEET)
+    for now, limit_per_s in ((1.0, 100.0), (1.25, 60.0)):
+        fleet.report("a", [seen(limit_per_s)], now=now)
+        fleet.told(now=now)
+    assert [told.limit_per_s for told in fleet.begins()] == [30.0]
+
+
+def test_who_is_alone_in_the_end_has_all_and_learns_by_itself() -> None:
+    fleet: FleetRates[str] = FleetRates(FLEET)
+    for worker in "ab":
+        fleet.report(worker, [seen(100.0)], now=1.0)
+    fleet.told(now=1.0)
+    fleet.gone("a")
+    assert fleet.told(now=1.1) == {"b": [Told(EVERYTHING, 200.0, math.inf)]}
+    fleet.report("b", [seen(50.0, change_per_s=-150.0)], now=1.25)
+    assert fleet.told(now=1.25) == {}
+
+
 def test_a_worker_that_begins_has_its_share_before_its_first_request() -> None:
     fleet: FleetRates[str] = FleetRates(FLEET)
     assert fleet.begins() == []

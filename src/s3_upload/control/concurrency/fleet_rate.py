@@ -30,7 +30,9 @@ Theory of operation (names in backticks are fields of `Tuning`).
    `rate.similar`), the store allows less, and they are counted again.  If it is noise, all are told its
    share, and are open again.
 7. *Open again*: no request of the scope waited, and none was refused, for `rate.remember_s`.
-8. A worker that has told nothing for `silent_s` counts no more, and the others have its share.
+8. *Alone*: a worker that has no others in its scope gets the whole budget, and from then on keeps to what it
+   learns itself.  Only what is noise it is told.
+9. A worker that has told nothing for `silent_s` counts no more, and the others have its share.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ class Tuning(msgspec.Struct, frozen=True):
     """Two cuts by all are at least this many seconds apart (step 5): the first has to arrive, and answers to
     requests from before it to end."""
     silent_s: float = 2.0
-    """A worker counts for this many seconds after it has told something (step 8)."""
+    """A worker counts for this many seconds after it has told something (step 9)."""
     rate: rate.Tuning = rate.DEFAULT
     """The constants of one rate, which hold for all together, too."""
 
@@ -116,6 +118,7 @@ class Scope(Generic[WorkerT]):
         self.members: dict[WorkerT, Member] = {}
         self.budget_per_s = math.inf
         self._before_per_s = 0.0  # the budget when it was divided last
+        self._shared = False  # whether it was divided then
         self.noise = 0.0
         self._past = Past()
         self._episode = Share(-math.inf)
@@ -156,6 +159,8 @@ class Scope(Generic[WorkerT]):
                 else tuning.above * one.seen.accepted_per_s
                 for one in self.members.values()
             )
+        if len(self.members) == 1 and not self._shared:
+            return self._alone(*last_second, now)
         floor_per_s = min(self._tuning.floor * last_second[0], self._before_per_s)
         before = self.budget_per_s = max(self.budget_per_s, floor_per_s)
         self._cut_by_all(last_second[0], now)
@@ -165,6 +170,13 @@ class Scope(Generic[WorkerT]):
         self._before_per_s = self.budget_per_s
         return self._divided(min(self.budget_per_s / before, 1.0))
 
+    def _alone(self, accepted: int, refused: int, now: float) -> dict[WorkerT, Told]:
+        """Step 8."""
+        [one] = self.members.values()
+        self.budget_per_s = self._before_per_s = one.seen.limit_per_s
+        one.refused = 0
+        return self._opened() if self._shows_noise(accepted, refused, now) else {}
+
     def _opened(self) -> dict[WorkerT, Told]:
         self.budget_per_s = math.inf
         return {worker: Told(self._name, math.inf, noise=self.noise) for worker in self.members}
@@ -172,6 +184,10 @@ class Scope(Generic[WorkerT]):
     def _divided(self, cut: float) -> dict[WorkerT, Told]:
         """Steps 3 and 4."""
         tuning = self._tuning
+        self._shared = len(self.members) > 1
+        if not self._shared:
+            [worker] = self.members
+            return {worker: Told(self._name, self.budget_per_s, noise=self.noise)}
         found: dict[WorkerT, Told] = {}
         refused = any(one.refused for one in self.members.values())
         left_per_s, left = self.budget_per_s, len(self.members)

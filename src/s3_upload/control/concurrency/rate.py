@@ -32,7 +32,7 @@ Theory of operation (names in backticks are fields of `Tuning`).
    `probe_decay`, down to `min_per_s`.
 5. *Settled*: a success adds `gain` to the limit, a refusal subtracts `gain` / `target`, in requests per
    second.  So the share refused settles at `target`, a little above what the store allows, with a time
-   constant of `target` / `gain` (3.6 s) at any rate.
+   constant of `target` / `gain` (2.4 s) at any rate.
 6. *Growth*: the store allows more than before if nothing was refused for `quiet_s` and two responses, and for
    as long as `quiet_refusals` would take if `target` were refused (at most `max_quiet_s`).  While requests
    wait for their turn, the limit then grows every `growth_s` and two responses, by `growth` at first and
@@ -103,7 +103,7 @@ class Tuning(msgspec.Struct, frozen=True):
     """With fewer requests than this under way a success quadruples it, else it doubles (step 4)."""
     min_per_s: float = 1.0
     """The lowest limit and the lowest held rate."""
-    target: float = 0.018
+    target: float = 0.012
     """The share of the requests refused in the long run (step 5)."""
     gain: float = 0.005
     """Each success adds this to the limit (step 5)."""
@@ -112,8 +112,8 @@ class Tuning(msgspec.Struct, frozen=True):
     seconds and refuse at their ends, so it is more than one."""
     max_quiet_s: float = 5.0
     """The longest wait for a refusal that is due, in seconds (steps 2 and 6)."""
-    quiet_refusals: float = 3.7
-    """This many expected refusals have to be missing (step 6): by chance that happens in exp(-3.7), 2.5 %, of
+    quiet_refusals: float = 2.5
+    """This many expected refusals have to be missing (step 6): by chance that happens in exp(-2.5), 8 %, of
     the cases."""
     growth: float = 0.15
     """The limit grows by this share at first (step 6)."""
