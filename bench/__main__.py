@@ -88,8 +88,11 @@ def _lineup(options: argparse.Namespace) -> list[Contender]:
 def _results(options: argparse.Namespace, lineup: Sequence[Contender]) -> dict[str, Any]:
     """What has been measured before, or the beginning of something new."""
     if options.before is not None:
-        before: dict[str, Any] = json.loads(options.before.read_text())
-        return {**before, "quick": before["quick"] or options.quick}
+        try:
+            before: dict[str, Any] = json.loads(options.before.read_text(encoding="utf-8"))
+            return {**before, "quick": before["quick"] or options.quick, "rows": before["rows"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            raise RunError(f"--from {options.before}: is no file that --json has written") from None
     return {
         "date": time.strftime("%Y-%m-%d"),
         "machine": surroundings(),

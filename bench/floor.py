@@ -57,8 +57,15 @@ def _wrk_s(workload: Workload, target: Target) -> float:
             str(script),
             f"{target.url}/{BUCKET}/x",
         ]
-        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+        said = _run(command)
     return workload.count / requests_per_s(said.stdout)
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{command[0]}: not done after {TIMEOUT_S:.0f} s") from None
 
 
 def requests_per_s(said: str) -> float:
@@ -73,7 +80,7 @@ def requests_per_s(said: str) -> float:
 def _sendfile_s(workload: Workload, target: Target) -> float:
     command = [sys.executable, "-m", "bench.floor", str(workload.directory), target.url]
     told = [str(target.ca_file)] if target.ca_file else []
-    said = subprocess.run([*command, *told], capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    said = _run([*command, *told])
     if said.returncode:
         raise ValueError(f"sendfile: {(said.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
     return float(said.stdout)

@@ -16,6 +16,7 @@ import re
 import shutil
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -61,7 +62,7 @@ class Peak:
         with contextlib.suppress(OSError):  # it has ended
             while found := peak_in(status.read_text(encoding="utf-8")):
                 self.bytes = found
-                threading.Event().wait(LOOK_S)
+                time.sleep(LOOK_S)
 
 
 def peak_in(status: str) -> int:

@@ -202,7 +202,7 @@ class FailureKind(enum.StrEnum):
         return self in _FOREIGN
 
     @property
-    def cuts_window(self) -> bool:
+    def throttles(self) -> bool:
         """The store asks for less: from then on fewer requests begin each second (`concurrency/rate.py`)."""
         return self.fate is Fate.THROTTLE
 

@@ -143,7 +143,7 @@ class Asker:
         return tries < patience.tries and lasted_s < patience.total_s
 
     def _delay_s(self, failure: Failure, tries: int) -> float:
-        base_s = RETRYING.base_throttle_s if failure.kind.cuts_window else RETRYING.base_transient_s
+        base_s = RETRYING.base_throttle_s if failure.kind.throttles else RETRYING.base_transient_s
         jitter_s = full_jitter_s(base_s, tries, RETRYING.cap_s, self._rng)
         return max(jitter_s, min(failure.retry_after_s or 0.0, RETRYING.max_retry_after_s))
 

@@ -195,8 +195,8 @@ class Retry:
                 return STOPPED
             return self._given_up(failed) if is_foreign else GIVEN_UP
         tuning, costs = self._tuning, self.budget.tuning
-        base_s = tuning.base_throttle_s if kind.cuts_window else tuning.base_transient_s
-        cost = costs.cost_throttle if kind.cuts_window else costs.cost_transient
+        base_s = tuning.base_throttle_s if kind.throttles else tuning.base_transient_s
+        cost = costs.cost_throttle if kind.throttles else costs.cost_transient
         # An endpoint that was never reached is found out soon only if its retries do not wait for tokens
         # (step 3).
         cost = 0.0 if unreached else cost
