@@ -21,6 +21,8 @@ from s3_upload.fleet.wire import (
     Ended,
     Finish,
     Frame,
+    GiveBack,
+    GivenBack,
     Item,
     Lease,
     Question,
@@ -101,6 +103,17 @@ def test_all_that_it_is_given_is_uploaded_and_told_before_it_ends(
     assert ended == Ended()
     assert server.model.bodies("bucket") == {"key-0": b"one", "key-1": b"two"}
     assert done(told) == {"key-0": None, "key-1": None}
+
+
+def test_what_it_has_not_begun_it_gives_back_the_last_first_and_does_not_do(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server = fault_server()
+    frames = (work(tmp_path, b"one", b"two", b"three"), GiveBack(2), GiveBack(0), Finish())
+    ended, told = run(order(server), *frames)
+    assert [frame.keys for frame in told if isinstance(frame, GivenBack)] == [["key-2", "key-1"], []]
+    assert (ended, done(told)) == (Ended(), {"key-0": None})
+    assert server.model.bodies("bucket").keys() == {"key-0"}
 
 
 def test_without_work_it_ends_when_there_will_be_none(fault_server: StartFaultServer) -> None:

@@ -2,8 +2,10 @@
 
 Rules:
 
-* All take from one stream, in its order, as they need it: so all end at about the same time, whatever each is
-  capable of.  What one has at a time (`Hand`) is bounded by count and bytes, and is soon done.
+* All take from one stream, in its order, as they need it, whatever each is capable of.  What one has at a
+  time (`Hand`) is bounded by count and bytes, and is soon done.
+* When the stream is over, who has much gives back what it has not begun (`too_many`), for whoever has little:
+  so all end at about the same time.
 * What cannot travel (streams, bytes in memory, what is not to be uploaded) stays in the process that has it.
 * When a process ends before its time, what it had is handed out once more, to other processes of the fleet.
   What was in the hands of two that ended is handed out apart from all else, in ever smaller groups
@@ -34,6 +36,8 @@ AHEAD_FILES = 2
 AHEAD_S = 1.0
 """What one is expected to do in so many seconds it may have in hand, if that is more than AHEAD_COUNT."""
 LOOK_BYTES = 32 << 20
+MIN_BACK = 64
+"""Fewer are not worth the way."""
 MAX_DEATHS = 2
 
 
@@ -119,6 +123,7 @@ class Dispenser(Bunches):
         self._changed = threading.Condition()
         self._stays: deque[Taken] = deque()
         self._back: deque[Taken] = deque()
+        self._given_back: deque[Taken] = deque()
         self._suspects = Suspects()
         self._hands: list[Hand] = []
         self._under_way: dict[str, Taken] = {}
@@ -147,7 +152,7 @@ class Dispenser(Bunches):
     @property
     def left(self) -> bool:
         """Whether there may be something to hand out."""
-        return not self.exhausted or bool(self._back) or bool(self._suspects)
+        return not self.exhausted or bool(self._back or self._given_back or self._suspects)
 
     @property
     def searches(self) -> bool:
@@ -168,8 +173,10 @@ class Dispenser(Bunches):
                 if self._closed or self._is_over:
                     return []
                 room = min(self._room_at_home, count)
-                if self._stays:
-                    taken = [self._stays.popleft() for _ in range(min(room, len(self._stays)))]
+                taken = _first(room, self._stays)
+                if self.home_takes and not taken:
+                    taken = _first(room, self._given_back)
+                if taken:
                     self.home.take(taken)
                     return [one.source for one in taken]
             if sources := self._pulled(self.home, room):
@@ -186,7 +193,7 @@ class Dispenser(Bunches):
         if self._closed or self._is_over:
             return True
         # When all is handed out, what others have may come back.
-        goes_on = bool(self._stays) or (self.home_takes and not self.exhausted)
+        goes_on = bool(self._stays) or (self.home_takes and (not self.exhausted or bool(self._given_back)))
         return goes_on and self._room_at_home > 0
 
     @property
@@ -197,7 +204,8 @@ class Dispenser(Bunches):
 
     @property
     def _is_over(self) -> bool:
-        return self.exhausted and not (self._stays or self._back or self._suspects) and self.idle
+        waits = self._stays or self._back or self._given_back or self._suspects
+        return self.exhausted and not waits and self.idle
 
     def ended_at_home(self, key: str, source: ObjectSource | None) -> None:
         """An object of that key is done here; `source`: if it is known."""
@@ -221,7 +229,7 @@ class Dispenser(Bunches):
                 taken = self._suspects.next()
                 hand.alone = True
             elif room := hand.room:
-                taken = [self._back.popleft() for _ in range(min(room, len(self._back)))]
+                taken = _first(room, self._back) or _first(room, self._given_back)
             else:
                 return []
             if taken or self.exhausted:
@@ -239,6 +247,22 @@ class Dispenser(Bunches):
             if not hand.has:
                 self._changed.notify_all()
             return taken.source
+
+    def too_many(self, hand: Hand) -> int:
+        """How many of what `hand` has would suit whoever has least, now that the stream is over; 0 before."""
+        with self._changed:
+            if self.left or self._held or hand.alone:
+                return 0
+            others = [*([self.home] if self.home_takes else []), *self._hands]
+            least = min((len(one.has) for one in others if one is not hand), default=len(hand.has))
+            over = (len(hand.has) - least) // 2
+            return over if over >= MIN_BACK else 0
+
+    def give_back(self, hand: Hand, keys: list[str]) -> None:
+        """A process has not begun these, and somebody else shall."""
+        with self._changed:
+            self._given_back.extend(taken for key in keys if (taken := hand.end(key)) is not None)
+            self._changed.notify_all()
 
     def lost(self, hand: Hand) -> list[ObjectSource]:
         """A process has ended with what was in its hands, which is handed out again. The culprit, if that is
@@ -343,6 +367,11 @@ class Dispenser(Bunches):
             FailureKind.SAME_KEY,
         )
         return Taken(msgspec.structs.replace(source, problem=problem), 0)
+
+
+def _first(count: int, queue: deque[Taken]) -> list[Taken]:
+    """Takes up to `count`."""
+    return [queue.popleft() for _ in range(min(count, len(queue)))]
 
 
 def _is_sent(source: ObjectSource) -> bool:

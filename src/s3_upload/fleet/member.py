@@ -37,6 +37,8 @@ from s3_upload.fleet.wire import (
     Finish,
     Frame,
     Frames,
+    GiveBack,
+    GivenBack,
     Hold,
     Item,
     Lease,
@@ -84,6 +86,11 @@ class Given(Bunches):
         with self._more:
             self._items.extend(items)
             self._more.notify_all()
+
+    def give_back(self, count: int) -> list[str]:
+        """The keys of up to `count` that nobody has asked for yet, the last first: they are for others."""
+        with self._more:
+            return [self._items.pop()[1] for _ in range(min(count, len(self._items)))]
 
     def end(self) -> None:
         """There will be no more."""
@@ -230,6 +237,8 @@ class Member:
         """Does what it is told."""
         if isinstance(frame, Work):
             self._given.add(frame.items)
+        elif isinstance(frame, GiveBack):
+            self._telling.send(GivenBack(self._given.give_back(frame.count)))
         elif isinstance(frame, Lease):
             self._limit(frame.bytes_per_s)
         elif isinstance(frame, Hold):

@@ -5,6 +5,7 @@ Rules:
 * One that ends before its time is replaced, and what it had is done by others (`Dispenser.lost`).  Where
   MAX_LOSSES in a row have ended without having done anything, or MAX_LOSSES_IN_SEARCH while it is being found
   out which source ends them, there are no more.
+* At the end who has much gives some of it to who has little (`Dispenser.too_many`).
 * "auto" begins with none, and adds one where that pays (`growth.py`).
 """
 
@@ -14,7 +15,7 @@ from s3_upload.errors import ConfigError, S3UploadError
 from s3_upload.fleet.child import Child, check_order
 from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.growth import Growth
-from s3_upload.fleet.wire import Ended, Finish, Frame, Ready, Stop, Told, Work
+from s3_upload.fleet.wire import Ended, Finish, Frame, GiveBack, GivenBack, Ready, Stop, Told, Work
 from s3_upload.fleet.worker import Worker
 from s3_upload.processor import Idle
 
@@ -36,6 +37,8 @@ class OwnProcesses:
         self._growth = Growth(crew.count) if grows else None
         self._children: list[Child] = []
         self._feeding: set[Child] = set()
+        self._asked: set[Child] = set()
+        """To give back what they have not begun, or who had nothing of that kind."""
         self._begun = self._losses = 0
         self._idle = Idle()
         self._free = 0.0
@@ -111,15 +114,29 @@ class OwnProcesses:
             if frame.error is not None:
                 self._crew.fail(frame.error)
             child.close()
+        elif isinstance(frame, GivenBack):
+            if frame.keys:
+                self._asked.discard(child)
+            self._crew.dispenser.give_back(child.hand, frame.keys)
+            self.refill()
         else:
             self._crew.hear(child, frame)
             if isinstance(frame, Told):
                 self._refill(child)
+                self._even_out()
+
+    def _even_out(self) -> None:
+        """At the end of the stream: for whoever has least."""
+        for child in self._children:
+            if child not in self._asked and (count := self._crew.dispenser.too_many(child.hand)):
+                self._asked.add(child)
+                child.send(GiveBack(count))
 
     def _gone(self, child: Child, code: int) -> None:
         """It is no more."""
         crew = self._crew
         self._children.remove(child)
+        self._asked.discard(child)
         crew.gone(child)
         culprits = crew.dispenser.lost(child.hand)
         if crew.stopping or child.ended is not None:

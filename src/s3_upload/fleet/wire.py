@@ -63,6 +63,18 @@ class Work(msgspec.Struct, frozen=True):
     items: list[Item]
 
 
+class GiveBack(msgspec.Struct, frozen=True):
+    """Up to so many that it has not begun are for others now."""
+
+    count: int
+
+
+class GivenBack(msgspec.Struct, frozen=True):
+    """It does not do these: the keys."""
+
+    keys: list[str]
+
+
 class Lease(msgspec.Struct, frozen=True):
     """From now on no more than so many bytes each second; 0.0 for no bound."""
 
@@ -139,6 +151,8 @@ class Ended(msgspec.Struct, frozen=True):
 Frame = (
     Begin
     | Work
+    | GiveBack
+    | GivenBack
     | Lease
     | Hold
     | Answer

@@ -77,6 +77,41 @@ def test_what_was_lost_is_handed_out_again_to_others_and_not_at_home() -> None:
     assert keys(dispenser.next_for(two)) == ["0001"]
 
 
+def test_at_the_end_who_has_much_gives_back_half_of_what_is_more_than_the_least() -> None:
+    dispenser = Dispenser(files(1_000))
+    much, little = joined(dispenser, 900), joined(dispenser, 900)
+    dispenser.next_for(much)
+    assert dispenser.too_many(much) == 0  # the stream may go on
+    end_all(dispenser, dispenser.home)
+    dispenser.next_for(little)
+    assert dispenser.exhausted
+    assert dispenser.too_many(little) == 0
+    assert dispenser.too_many(much) == 450  # the one at home has none
+
+
+def test_what_was_given_back_is_for_whoever_has_room_also_at_home_and_the_end_waits_for_it() -> None:
+    dispenser = Dispenser(files(4))
+    one, two = joined(dispenser, 9), joined(dispenser, 1)
+    dispenser.next_for(one)
+    dispenser.give_back(one, ["0003", "0002", "0001", "unknown"])
+    assert dispenser.ended(one, "0000") is not None
+    assert dispenser.idle
+    assert dispenser.left
+    assert keys(dispenser.next_for(two)) == ["0003"]
+    assert keys(dispenser.next_bunch(9)) == ["0002", "0001"]
+
+
+def test_where_nothing_is_done_at_home_what_was_given_back_waits_for_others() -> None:
+    dispenser = Dispenser(files(200), home_takes=False)
+    one, two = joined(dispenser, 200), joined(dispenser, 200)
+    dispenser.next_for(one)
+    assert dispenser.next_for(two) == []
+    assert dispenser.too_many(one) == 100
+    dispenser.give_back(one, [f"{number:04}" for number in range(100, 200)])
+    assert len(dispenser.next_for(two)) == 100
+    assert dispenser.too_many(one) == 0
+
+
 def test_what_is_taken_for_a_process_that_ends_meanwhile_is_not_lost() -> None:
     dispenser = Dispenser([])
     hand, other = joined(dispenser), joined(dispenser)
