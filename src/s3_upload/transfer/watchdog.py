@@ -172,6 +172,9 @@ class Watchdog:
             self._hedge_if_paid(attempt, now)
         elif action is Action.CUT or (action is Action.CUT_IF_CREDIT and self._budget.take(now=now)):
             attempt.cut(judgement.timer, _reason(attempt, judgement.timer, now))
+        elif action is Action.CUT_IF_CREDIT:
+            # While the store is away hundreds wait for that: all at once, and not each at its own moment.
+            attempt.look_again(LOOK_S * (now // LOOK_S + 1.0))
 
     def _hedge_if_paid(self, attempt: Attempt, now: float) -> None:
         size = len(attempt.request.operation.body)
