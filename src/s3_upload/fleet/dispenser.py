@@ -15,6 +15,7 @@ Rules:
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -229,7 +230,8 @@ class Dispenser(Bunches):
                 taken = self._suspects.next()
                 hand.alone = True
             elif room := hand.room:
-                taken = _first(room, self._back) or _first(room, self._given_back)
+                even = min(room, self._to_even(hand))
+                taken = _first(room, self._back) or _first(even, self._given_back)
             else:
                 return []
             if taken or self.exhausted:
@@ -253,16 +255,28 @@ class Dispenser(Bunches):
         with self._changed:
             if self.left or self._held or hand.alone:
                 return 0
-            others = [*([self.home] if self.home_takes else []), *self._hands]
-            least = min((len(one.has) for one in others if one is not hand), default=len(hand.has))
+            least = min((len(one.has) for one in self._takers if one is not hand), default=len(hand.has))
             over = (len(hand.has) - least) // 2
-            return over if over >= MIN_BACK else 0
+            # What has ended a process is not for the one at home.
+            if over < MIN_BACK or any(one.deaths for one in hand.has.values()):
+                return 0
+            return over
 
     def give_back(self, hand: Hand, keys: list[str]) -> None:
         """A process has not begun these, and somebody else shall."""
         with self._changed:
             self._given_back.extend(taken for key in keys if (taken := hand.end(key)) is not None)
             self._changed.notify_all()
+
+    def _to_even(self, hand: Hand) -> int:
+        """How many bring `hand` up to what all would have: who has just given back takes none of it."""
+        takers = self._takers
+        count = len(self._given_back) + sum(len(one.has) for one in takers)
+        return max(math.ceil(count / len(takers)) - len(hand.has), 0)
+
+    @property
+    def _takers(self) -> list[Hand]:
+        return [self.home, *self._hands] if self.home_takes else self._hands
 
     def lost(self, hand: Hand) -> list[ObjectSource]:
         """A process has ended with what was in its hands, which is handed out again. The culprit, if that is

@@ -128,7 +128,9 @@ class OwnProcesses:
     def _even_out(self) -> None:
         """At the end of the stream: for whoever has least."""
         for child in self._children:
-            if child not in self._asked and (count := self._crew.dispenser.too_many(child.hand)):
+            # One that is being fed has not got yet what it would give back.
+            waits = child in self._asked or child in self._feeding
+            if not waits and (count := self._crew.dispenser.too_many(child.hand)):
                 self._asked.add(child)
                 child.send(GiveBack(count))
 

@@ -112,6 +112,27 @@ def test_where_nothing_is_done_at_home_what_was_given_back_waits_for_others() ->
     assert dispenser.too_many(one) == 0
 
 
+def test_who_has_given_back_is_not_given_that_again_and_nobody_more_than_suits_all() -> None:
+    dispenser = Dispenser(files(900), home_takes=False)
+    much, *others = [joined(dispenser, 900) for _ in range(3)]
+    dispenser.next_for(much)
+    assert dispenser.next_for(others[0]) == []
+    dispenser.give_back(much, [f"{number:04}" for number in range(450, 900)])
+    assert dispenser.next_for(much) == []
+    assert [len(dispenser.next_for(one)) for one in others] == [300, 150]
+
+
+def test_what_has_ended_a_process_is_not_given_back_for_the_one_at_home() -> None:
+    dispenser = Dispenser(files(200))
+    one, two = joined(dispenser, 201), joined(dispenser, 201)
+    dispenser.next_for(one)
+    assert dispenser.exhausted
+    assert dispenser.too_many(one) == 100
+    dispenser.lost(one)
+    assert len(dispenser.next_for(two)) == 200
+    assert dispenser.too_many(two) == 0
+
+
 def test_what_is_taken_for_a_process_that_ends_meanwhile_is_not_lost() -> None:
     dispenser = Dispenser([])
     hand, other = joined(dispenser), joined(dispenser)
