@@ -167,7 +167,16 @@ PREFIXES = pinned(
 )
 
 FLEET = pinned(
-    fleet_rate.Tuning, spare=0.25, near=0.05, most_cut=0.5, floor=0.9, gap_s=0.4, silent_s=2.0, rate=RATE
+    fleet_rate.Tuning,
+    spare=0.25,
+    near=0.05,
+    most_cut=0.5,
+    floor=0.9,
+    gap_s=0.4,
+    silent_s=2.0,
+    lacking=0.5,
+    more=2.0,
+    rate=RATE,
 )
 
 BULK = pinned(

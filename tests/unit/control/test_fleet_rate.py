@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -214,6 +215,48 @@ def test_who_is_alone_in_the_end_has_all_and_learns_by_itself() -> None:
     assert fleet.told(now=1.1) == {"b": [Told(EVERYTHING, 200.0, math.inf)]}
     fleet.report("b", [seen(50.0, change_per_s=-150.0)], now=1.25)
     assert fleet.told(now=1.25) == {}
+
+
+def of_scope(scope: str, limit_per_s: float, **others: Any) -> list[Seen]:
+    return [msgspec.structs.replace(seen(limit_per_s, **others), scope=scope)]
+
+
+def after_two_of_one_store(fleet: FleetRates[str], **last: Any) -> float:
+    """One worker had 600 a second, and the other, at another prefix, 10; that has `last` when the first is
+    through. The limit that the other has a second after that."""
+    for tick in range(8):
+        now = tick / 4
+        fleet.report("a", of_scope("a/", 600.0, accepted=150, accepted_per_s=600.0), now=now)
+        fleet.report("b", of_scope("b/", 10.0, accepted=2, accepted_per_s=10.0), now=now)
+        assert fleet.told(now=now) == {}
+    limit_per_s = 10.0
+    for tick in range(8, 15):
+        now = tick / 4
+        fleet.report("a", of_scope("a/", 600.0, waits=False), now=now)
+        fleet.report("b", of_scope("b/", limit_per_s, accepted=2, **last), now=now)
+        for told in fleet.told(now=now).get("b", []):
+            limit_per_s = told.limit_per_s
+    return limit_per_s
+
+
+def test_who_got_little_beside_others_gets_what_those_had_when_they_are_through() -> None:
+    """The store may count all prefixes together."""
+    assert after_two_of_one_store(FleetRates(FLEET)) == 320.0  # more than half of what there was
+
+
+@pytest.mark.parametrize("last", [{"waits": False}, {"refused": 1}], ids=str)
+def test_who_needs_no_more_or_is_refused_more_keeps_the_little_it_has(last: dict[str, Any]) -> None:
+    assert after_two_of_one_store(FleetRates(FLEET), **last) == 10.0
+
+
+def test_where_refusals_show_what_is_allowed_now_nobody_gets_what_was_before() -> None:
+    fleet: FleetRates[str] = FleetRates(FLEET)
+    fleet.report("a", of_scope("a/", 600.0, accepted=600, accepted_per_s=600.0), now=0.0)
+    fleet.told(now=0.0)
+    fleet.report("a", of_scope("a/", 60.0, accepted=60, refused=540), now=1.0)
+    for tick in range(4, 20):
+        fleet.report("a", of_scope("a/", 60.0, accepted=15), now=tick / 4)
+        assert fleet.told(now=tick / 4) == {}
 
 
 def test_a_worker_that_begins_has_its_share_before_its_first_request() -> None:

@@ -33,6 +33,11 @@ Theory of operation (names in backticks are fields of `Tuning`).
 8. *Alone*: a worker that has no others in its scope gets the whole budget, and from then on keeps to what it
    learns itself.  Only what is noise it is told.
 9. A worker that has told nothing for `silent_s` counts no more, and the others have its share.
+10. *Too little*: a store may count all prefixes together.  Then scopes that the workers of one walk are in
+   take from each other, and one that got little would keep it when the others are through.  So where all
+   scopes together send less than `lacking` of what was accepted before (which counts less and less, for
+   `rate.remember_s`, and no more once refusals show what is allowed), a scope whose requests wait and in
+   which none was refused for a second gets `more` times its budget, again and again.
 """
 
 from __future__ import annotations
@@ -65,6 +70,10 @@ class Tuning(msgspec.Struct, frozen=True):
     requests from before it to end."""
     silent_s: float = 2.0
     """A worker counts for this many seconds after it has told something (step 9)."""
+    lacking: float = 0.5
+    """Below this share of what was accepted before, too little is sent (step 10)."""
+    more: float = 2.0
+    """A budget becomes so many times what it was, where too little is sent (step 10)."""
     rate: rate.Tuning = rate.DEFAULT
     """The constants of one rate, which hold for all together, too."""
 
@@ -143,8 +152,16 @@ class Scope(Generic[WorkerT]):
         if seen.waits or seen.refused:
             self._busy_s = now
 
-    def told(self, now: float) -> dict[WorkerT, Told]:
-        """What to tell whom."""
+    @property
+    def may_send_per_s(self) -> float:
+        """What its workers send at the most."""
+        return sum(
+            min(one.seen.limit_per_s, math.inf if one.seen.waits else one.seen.accepted_per_s)
+            for one in self.members.values()
+        )
+
+    def told(self, now: float, *, lacks: bool = False) -> dict[WorkerT, Told]:
+        """What to tell whom. `lacks`: see step 10."""
         tuning = self._tuning.rate
         last_second = self._past.last_second(now)
         if not any(one.seen.limit_per_s != math.inf for one in self.members.values()):
@@ -159,8 +176,11 @@ class Scope(Generic[WorkerT]):
                 else tuning.above * one.seen.accepted_per_s
                 for one in self.members.values()
             )
+        waits = any(one.seen.waits for one in self.members.values())
+        more = self._tuning.more if lacks and waits and not last_second[1] else 1.0
         if len(self.members) == 1 and not self._shared:
-            return self._alone(*last_second, now)
+            return self._alone(*last_second, more, now)
+        self.budget_per_s *= more
         floor_per_s = min(self._tuning.floor * last_second[0], self._before_per_s)
         before = self.budget_per_s = max(self.budget_per_s, floor_per_s)
         self._cut_by_all(last_second[0], now)
@@ -170,12 +190,14 @@ class Scope(Generic[WorkerT]):
         self._before_per_s = self.budget_per_s
         return self._divided(min(self.budget_per_s / before, 1.0))
 
-    def _alone(self, accepted: int, refused: int, now: float) -> dict[WorkerT, Told]:
-        """Step 8."""
-        [one] = self.members.values()
-        self.budget_per_s = self._before_per_s = one.seen.limit_per_s
+    def _alone(self, accepted: int, refused: int, more: float, now: float) -> dict[WorkerT, Told]:
+        """Step 8. `more`: see step 10."""
+        [(worker, one)] = self.members.items()
+        self.budget_per_s = self._before_per_s = more * one.seen.limit_per_s
         one.refused = 0
-        return self._opened() if self._shows_noise(accepted, refused, now) else {}
+        if self._shows_noise(accepted, refused, now):
+            return self._opened()
+        return {worker: Told(self._name, self.budget_per_s, noise=self.noise)} if more > 1.0 else {}
 
     def _opened(self) -> dict[WorkerT, Told]:
         self.budget_per_s = math.inf
@@ -250,6 +272,8 @@ class FleetRates(Generic[WorkerT]):
     def __init__(self, tuning: Tuning = DEFAULT) -> None:
         self._tuning = tuning
         self._scopes: dict[str, Scope[WorkerT]] = {}
+        self._past = Past()
+        self._most_per_s, self._most_s = 0.0, 0.0  # accepted in a second before, and when that was reckoned
 
     def report(self, worker: WorkerT, seen: Iterable[Seen], *, now: float) -> None:
         """What a worker has seen, of all of its scopes."""
@@ -261,6 +285,7 @@ class FleetRates(Generic[WorkerT]):
             if name not in self._scopes:
                 self._scopes[name] = Scope(name, self._tuning)
             self._scopes[name].report(worker, one, now)
+            self._past.add(one.accepted, one.refused)
 
     def gone(self, worker: WorkerT) -> None:
         """A worker has ended, or is lost."""
@@ -269,17 +294,29 @@ class FleetRates(Generic[WorkerT]):
 
     def told(self, *, now: float) -> dict[WorkerT, list[Told]]:
         """What to tell each worker; who is not in it keeps to what it has."""
-        found: dict[WorkerT, list[Told]] = {}
         for name, scope in tuple(self._scopes.items()):
             for worker, one in tuple(scope.members.items()):
                 if now - one.at_s > self._tuning.silent_s:
                     del scope.members[worker]
             if not scope.members:
                 del self._scopes[name]
-                continue
-            for worker, told in scope.told(now).items():
+        lacks = self._lacks(now)
+        found: dict[WorkerT, list[Told]] = {}
+        for scope in self._scopes.values():
+            for worker, told in scope.told(now, lacks=lacks).items():
                 found.setdefault(worker, []).append(told)
         return found
+
+    def _lacks(self, now: float) -> bool:
+        """Step 10."""
+        tuning = self._tuning.rate
+        accepted, refused = self._past.last_second(now)
+        # Where refusals show what the store allows, it allows no more.
+        told = refused >= max(tuning.min_refusals, tuning.low * (accepted + refused))
+        faded = 0.0 if told else self._most_per_s * math.exp((self._most_s - now) / tuning.remember_s)
+        self._most_per_s, self._most_s = max(accepted, faded), now
+        may_send_per_s = sum(scope.may_send_per_s for scope in self._scopes.values())
+        return may_send_per_s < self._tuning.lacking * self._most_per_s
 
     def begins(self) -> list[Told]:
         """What to tell a worker before its first request: an equal share of the largest budget."""
