@@ -81,7 +81,7 @@ def pipe() -> Iterator[FullPipe]:
 @contextmanager
 def start(server: FaultServer, src: Path, *flags: str, **streams: Any) -> Iterator[subprocess.Popen[bytes]]:
     """The command; one that hangs does not outlive the test."""
-    alone = ("--no-sign-request", "--no-journal", "--grace", "0")
+    alone = ("--no-sign-request", "--no-journal", "--no-progress", "--grace", "0")
     words = [str(src), f"s3://{BUCKET}", "--endpoint-url", server.url, *alone, *flags]
     with subprocess.Popen([COMMAND, *words], **streams) as process:
         try:
