@@ -153,7 +153,7 @@ class JournalFile:
 
     def uploads(self, key: str | None = None) -> list[UploadRow]:
         """Those in parts that are not known to have ended: of one key, or all."""
-        rows = self._rows("SELECT * FROM uploads WHERE ?1 IS NULL OR key = ?1", (key,))
+        rows = self._rows("SELECT * FROM uploads WHERE ? IS NULL OR key = ?", (key, key))
         return [UploadRow(*row) for row in rows]
 
     def parts(self, upload_id: str) -> dict[int, PartRow]:
