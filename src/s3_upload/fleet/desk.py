@@ -71,7 +71,6 @@ class Desk:
         self._seqs: dict[str, int] = {}
         """Of workers' objects that somebody has been told of, by their keys."""
         self._may_go_on_at_home = False
-        self._wants_ends = events.wants(ObjectEnded)
         self._delivery = Delivery(progress, on_error=fail, on_empty=self._delivered)
 
     @property
@@ -157,7 +156,7 @@ class Desk:
         )  # fmt: skip
 
     def report(self, report: UploadReport, at_s: float) -> None:
-        if self._wants_ends:
+        if self._events.wants(ObjectEnded):
             self._events.tell(ObjectEnded(at_s=at_s, report=report))
         self._deliver(report)
 

@@ -121,9 +121,7 @@ class Dispenser(Bunches):
     def __init__(self, files: Iterable[ObjectSource], *, home_takes: bool = True) -> None:
         self._files: Iterator[ObjectSource] = iter(files)
         self._pulling = threading.Lock()
-        # Taken for each object at home: the lock itself is in C, a condition is not.
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._changed = threading.Condition()
         self._stays: deque[Taken] = deque()
         self._back: deque[Taken] = deque()
         self._given_back: deque[Taken] = deque()
@@ -214,7 +212,7 @@ class Dispenser(Bunches):
         """An object of that key is done here; `source`: if it is known."""
         if source is not None and not _is_sent(source):
             return  # nobody had it in hand: another source of that key may be
-        with self._lock:
+        with self._changed:
             self.home.end(key)
             self._under_way.pop(key, None)
             if self.spread:
