@@ -10,6 +10,7 @@ Targets: one file takes at most 1.6 x as long as with s5cmd; 100 files are as fa
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -85,14 +86,20 @@ def _lineup(options: argparse.Namespace) -> list[Contender]:
     return found
 
 
+def _read(file: Path) -> dict[str, Any]:
+    """What --json has written."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and found.keys() >= {"quick", "rows", "skipped"}:
+            return found
+    raise RunError(f"--from {file}: is no file that --json has written")
+
+
 def _results(options: argparse.Namespace, lineup: Sequence[Contender]) -> dict[str, Any]:
     """What has been measured before, or the beginning of something new."""
     if options.before is not None:
-        try:
-            before: dict[str, Any] = json.loads(options.before.read_text(encoding="utf-8"))
-            return {**before, "quick": before["quick"] or options.quick, "rows": before["rows"]}
-        except (OSError, ValueError, KeyError, TypeError):
-            raise RunError(f"--from {options.before}: is no file that --json has written") from None
+        before = _read(options.before)
+        return {**before, "quick": before["quick"] or options.quick}
     return {
         "date": time.strftime("%Y-%m-%d"),
         "machine": surroundings(),

@@ -175,7 +175,7 @@ def test_with_an_empty_budget_nothing_is_cut_until_patience_ends() -> None:
     assert rig.cuts == []
     rig.loop.run_until(70.6)
     assert len(rig.cuts) == 1
-    assert 70.0 <= rig.cuts[0][0] <= 70.3  # RECHECK_S
+    assert 70.0 <= rig.cuts[0][0] <= 70.5  # CREDIT_S
     assert (attempt.timer, rig.credit) == ("response", 0.0)
 
 

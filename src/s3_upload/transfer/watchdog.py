@@ -19,12 +19,14 @@ from collections.abc import Callable, Collection
 
 from s3_upload.control.retrying.budget import SpeculationBudget
 from s3_upload.control.waiting.timeouts import Timeouts
-from s3_upload.control.waiting.verdict import RECHECK_S, Action, Judgement, judge
+from s3_upload.control.waiting.verdict import Action, Judgement, judge
 from s3_upload.s3.operations import Operation
 from s3_upload.transfer.guard import Fail
 from s3_upload.transfer.tries import LOOK_S, Attempt
 
 MIN_SLEEP_S = 0.001
+RECHECK_S = 0.25
+"""How soon to look again at an attempt of which nothing can be judged yet."""
 MOVERS = 4
 """A slow link moves all bodies a little; a frozen store moves at most those that are new."""
 BUFFERED_S = 1.0
@@ -172,9 +174,6 @@ class Watchdog:
             self._hedge_if_paid(attempt, now)
         elif action is Action.CUT or (action is Action.CUT_IF_CREDIT and self._budget.take(now=now)):
             attempt.cut(judgement.timer, _reason(attempt, judgement.timer, now))
-        elif action is Action.CUT_IF_CREDIT:
-            # While the store is away hundreds wait for that: all at once, and not each at its own moment.
-            attempt.look_again(LOOK_S * (now // LOOK_S + 1.0))
 
     def _hedge_if_paid(self, attempt: Attempt, now: float) -> None:
         size = len(attempt.request.operation.body)

@@ -14,7 +14,7 @@ from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.control.waiting.verdict import Action, Judgement, Standing
 from tests.unit.control.constants import VERDICT
 
-RECHECK_S = 0.25
+CREDIT_S = 0.5
 PATIENCE_S = 60.0
 ALLOWED = Timeouts(connect_s=3.0, total_s=300.0, stall_s=5.0, response_s=2.0, hedge_s=0.5, look_s=0.5)
 UNHEDGED = msgspec.structs.replace(ALLOWED, hedge_s=inf, look_s=inf)
@@ -40,7 +40,8 @@ def wait(due_s: float, timer: str = "") -> Judgement:
 
 
 def cut_if_credit(now: float, timer: str) -> Judgement:
-    return Judgement(Action.CUT_IF_CREDIT, now + RECHECK_S, timer)
+    due_s = next(half / 2 for half in range(10_000) if half / 2 > now)
+    return Judgement(Action.CUT_IF_CREDIT, due_s, timer)
 
 
 def cut(now: float, timer: str) -> Judgement:
@@ -121,6 +122,13 @@ def test_waiting_past_response_s_is_cut_if_there_is_credit(now: float, hedged: b
 @pytest.mark.parametrize("now", [80.0, after(80.0)])
 def test_waiting_a_minute_is_cut_in_any_case(now: float) -> None:
     assert judge(ALLOWED, WAITING, now=now) == cut(now, "response")
+
+
+def test_all_that_wait_for_credit_are_due_together_half_a_second_later_at_most() -> None:
+    """While a store is away these are hundreds: one look, and not hundreds, for all."""
+    moments_s = [22.0, 22.01, 22.3, before(22.5)]
+    assert {judge(UNHEDGED, WAITING, now=now).due_s for now in moments_s} == {22.5}
+    assert judge(UNHEDGED, WAITING, now=22.5).due_s == 23.0
 
 
 def test_waiting_as_long_as_patience_lasts_needs_no_credit() -> None:
@@ -210,12 +218,12 @@ def test_every_attempt_ends_and_never_waits_for_a_moment_that_has_passed(
         hedged=hedged,
     )
     now = instants_s[-1]
-    for _ in range(3000):  # 500 s in steps of RECHECK_S and some
+    for _ in range(3000):  # 500 s in steps of CREDIT_S and some
         judgement = judge(timeouts, standing, now=now)
         if judgement.action is Action.CUT:
             break
         assert judgement.due_s > now
-        assert judgement.due_s <= request_s + timeouts.total_s + RECHECK_S
+        assert judgement.due_s <= request_s + timeouts.total_s + CREDIT_S
         now = judgement.due_s
     assert judgement.action is Action.CUT
-    assert now <= max(instants_s[-1], request_s + timeouts.total_s + RECHECK_S)
+    assert now <= max(instants_s[-1], request_s + timeouts.total_s + CREDIT_S)

@@ -119,7 +119,7 @@ class Past:
 
 
 class Scope(Generic[WorkerT]):
-    """Steps 2 to 7 for what is counted together."""
+    """Steps 2 to 8 and 10 for what is counted together."""
 
     def __init__(self, name: str, tuning: Tuning) -> None:
         self._name = name

@@ -27,8 +27,8 @@ from s3_upload.control.waiting.adaptive import (
 )
 from s3_upload.control.waiting.timeouts import NEVER_S, Timeouts
 
-RECHECK_S = 0.25
-"""How soon to look again, in seconds, at an attempt that nothing can be decided about yet."""
+CREDIT_S = 0.5
+"""How often, in seconds, it is asked whether there is credit for a cut by now."""
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -125,5 +125,6 @@ def _silent(due_s: float, patience_due_s: float, timer: str, *, now: float) -> J
     if now >= patience_due_s:
         return Judgement(Action.CUT, now, timer)
     if now >= due_s:
-        return Judgement(Action.CUT_IF_CREDIT, now + RECHECK_S, timer)
+        # While a store is away hundreds wait for that: all are due together, and not each at its own moment.
+        return Judgement(Action.CUT_IF_CREDIT, CREDIT_S * (now // CREDIT_S + 1.0), timer)
     return Judgement(Action.WAIT, due_s, timer)
