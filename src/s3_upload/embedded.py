@@ -21,7 +21,8 @@ Known limits of rclone as a store: keys with `//`, `/./`, `/../` or a leading `/
 a path segment longer than the file system allows gives 500, and so does a key that is the folder of
 others; If-None-Match and `x-amz-checksum-*` are accepted without being checked (Content-MD5 is checked);
 the first letter of metadata names comes back in upper case; a rare 500 when two uploads create the same
-folder at once.
+folder at once.  Of parts that come at once one may be answered after seconds; where it has been sent again
+by then, the whole object is refused (InvalidPart) and has to be begun anew.
 """
 
 from __future__ import annotations
