@@ -21,13 +21,14 @@ Known limits of rclone as a store: keys with `//`, `/./`, `/../` or a leading `/
 a path segment longer than the file system allows gives 500, and so does a key that is the folder of
 others; If-None-Match and `x-amz-checksum-*` are accepted without being checked (Content-MD5 is checked);
 the first letter of metadata names comes back in upper case; a rare 500 when two uploads create the same
-folder at once.  Of parts that come at once one may be answered after seconds; where it has been sent again
-by then, the whole object is refused (InvalidPart) and has to be begun anew.
+folder at once.  On a busy machine one of the parts that come at once may be answered after seconds; where it
+has been sent again by then, the whole object is refused (InvalidPart) and has to be begun anew.
 """
 
 from __future__ import annotations
 
 import contextlib
+import html
 import http.client
 import importlib.metadata
 import os
@@ -53,6 +54,7 @@ _HOST = "127.0.0.1"
 # rclone's own limits (3 and 8 characters at least); `,` separates the pair, `/` the credential scope.
 _ACCESS_KEY = re.compile(r"[A-Za-z0-9_.+@-]{3,128}")
 _SECRET_KEY = re.compile(r"[!-+\--~]{8,128}")
+_SAID = re.compile(r"<(?:Code|Message)>([^<]*)<")
 _READY = re.compile(r"Starting s3 server on \[https?://[^\]]*:(\d+)/?\]")
 # A line asks rclone to end, a second one or the end of the pipe ends it; `wait` leaves no zombie.
 _WATCH = """
@@ -171,7 +173,8 @@ class EmbeddedStore:
         S3SigV4Auth(Credentials(self.access_key, self.secret_key), "s3", REGION).add_auth(request)
         status, text = self._request("PUT", f"/{name}", dict(request.headers), START_TIMEOUT_S)
         if status not in (200, 409):
-            raise S3UploadError(f"embedded store: cannot create the bucket {name!r}: {status} {text}")
+            said = ": ".join(html.unescape(part) for part in _SAID.findall(text)) or text
+            raise S3UploadError(f"embedded store: cannot create the bucket {name!r}: {status} {said}")
 
     def _spawn(self, binary: Path) -> subprocess.Popen[str]:
         command = [str(binary), "serve", "s3", str(self.directory), "--addr", f"{_HOST}:{self._wanted_port}"]

@@ -65,7 +65,12 @@ class StoreSpec:
     """What an answer takes longer to a body of more than BIG_BYTES: a proxy that takes it in whole, and then
     passes it on."""
     slow_share: float = 0.0
-    """Of requests that take SLOW_S more."""
+    """Of requests that take `slow_s` more."""
+    slow_s: float = SLOW_S
+    slow_part_every: int = 0
+    """Every so many parts that come, one takes `slow_s` more; 0: none."""
+    parts_once: bool = False
+    """A part that comes twice spoils its upload: to complete it fails, and it is gone. So does rclone."""
     complete_s: float = 0.0
     """What a CompleteMultipartUpload takes more."""
     capacity_per_s: float = float("inf")
@@ -138,6 +143,8 @@ class SimStore:
         self._buckets: dict[str, tuple[float, float]] = {}
         self._attempts: Counter[tuple[str, str, int]] = Counter()
         self._aborted: dict[str, float] = {}
+        self._n_parts = 0
+        self._spoiled: set[str] = set()
 
     def accept(self, channel: Channel) -> Handler:
         return _Connection(self, channel)
@@ -198,7 +205,7 @@ class SimStore:
     def apply(self, record: Record) -> Answer:
         record.applied_s = self.network.now()
         self._late_part(record.request)
-        answer = self.model.answer(record.request)
+        answer = self._spoiled_upload(record.request) or self.model.answer(record.request)
         record.stored = record.makes_the_object and b"<Error" not in answer.body and answer.status == 200
         if record.request.method == "DELETE" and answer.status == 204:
             self._aborted[record.request.query["uploadId"]] = record.applied_s
@@ -212,6 +219,19 @@ class SimStore:
             self.model.uploads.setdefault(upload_id, Upload(request.bucket, request.key, {}))
             self.counts["late part"] += 1
 
+    def _spoiled_upload(self, request: Request) -> Answer | None:
+        """What a store that takes no part twice says to the completion of an upload that had one."""
+        upload_id = request.query.get("uploadId", "")
+        upload = self.model.uploads.get(upload_id) if self.spec.parts_once else None
+        if upload is None:
+            return None
+        if request.part_number in upload.parts:
+            self._spoiled.add(upload_id)
+        if request.method != "POST" or upload_id not in self._spoiled:
+            return None
+        del self.model.uploads[upload_id]
+        return s3_error(400, "InvalidPart", "One or more of the specified parts could not be found.")
+
     def _choose(self, request: Request) -> tuple[str, Action | None]:
         rng, spec = self._rng, self.spec
         draw = rng.random()
@@ -224,8 +244,10 @@ class SimStore:
                 if draw < share:
                     return name, self._action(name, request)
                 draw -= share
-        if rng.random() < spec.slow_share:
-            return "slow", Delay(SLOW_S)
+        self._n_parts += bool(request.part_number)
+        slow_part = spec.slow_part_every and request.part_number and self._n_parts % spec.slow_part_every == 0
+        if rng.random() < spec.slow_share or slow_part:
+            return "slow", Delay(spec.slow_s)
         return "", Delay(spec.complete_s) if completes and spec.complete_s else None
 
     def _action(self, name: str, request: Request) -> Action:

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_upload.control.waiting.rtt import RttEstimator
+from s3_upload.errors import FailureKind
+from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD
 from tests.unit.control.constants import ADAPTIVE, SLOW_RTT
 from tests.unit.control.reports import RESET, attempt
 from tests.unit.control.timers_rig import (
@@ -83,6 +85,29 @@ def test_step_3_answers_to_small_bodies_are_not_waited_for_longer_since_big_ones
     timeout.observe(answered(130.0, body_bytes=8 * MIB, acked_s=2.0))
     assert allowed(timeout).response_s == 2.0
     assert allowed(timeout, body_bytes=8 * MIB).response_s == 195.0
+
+
+def test_step_3_a_big_body_is_not_sent_again_for_an_answer_that_is_late_by_some_seconds() -> None:
+    timeout = warmed_up(0.01, samples=200)
+    assert allowed(timeout).response_s == 2.0
+    assert allowed(timeout, body_bytes=MIB).response_s == 2.0
+    assert allowed(timeout, body_bytes=MIB + 1).response_s == 10.0
+    assert allowed(timeout, body_bytes=MIB + 1, retries=1).response_s == 15.0
+
+
+def test_step_5_where_a_part_that_was_cut_spoiled_its_upload_parts_are_waited_for() -> None:
+    timeout = warmed_up(0.01, samples=200)
+    refused = attempt(operation=COMPLETE_MULTIPART_UPLOAD, outcome=FailureKind.INVALID_PART)
+    timeout.observe(refused)
+    assert allowed(timeout, body_bytes=8 * MIB).response_s == 10.0, "no part had come twice"
+    timeout.observe(cut("response", body_bytes=8 * MIB))
+    timeout.observe(answered(0.01, body_bytes=8 * MIB, acked_s=2.0))
+    assert allowed(timeout, body_bytes=8 * MIB).response_s < 20.0
+    timeout.observe(refused)
+    for _ in range(100):
+        timeout.observe(answered(0.01, body_bytes=8 * MIB, acked_s=2.0))
+    assert allowed(timeout, body_bytes=8 * MIB).response_s == 60.0
+    assert allowed(timeout).response_s == 2.0
 
 
 def test_step_5_each_cut_has_a_retry_wait_longer_beyond_a_minute_and_an_answer_ends_that() -> None:

@@ -22,7 +22,8 @@ timers (`syn_retry_s` and the like are fields of `Tuning`):
    body at once and passes it on for minutes is therefore waited for from its first answer on.  A first try
    waits for at most PATIENCE_S unless an answer has taken that long, a retry for at most `max_outage_s`.
    Bodies of more than `hedge_max_bytes` have a `slowest` and doublings (step 5) of their own: their answers
-   are often late because of their size, and small answers say nothing about that.
+   are often late because of their size, and small answers say nothing about that.  They are waited for at
+   least `response_initial_s`: to send one again costs store and link more than to wait does.
 
    After `hedge_s` a second copy is sent beside the first (of small bodies, where it is safe); after
    `response_s` the attempt is cut.  Both are speculation and paid from `budget.SpeculationBudget`.  After
@@ -34,6 +35,9 @@ timers (`syn_retry_s` and the like are fields of `Tuning`):
 5. A response timeout is a censored sample: the answer would have taken longer than the attempt was allowed.
    It doubles `response_s` (of a first try up to PATIENCE_S), once for all attempts that were under way at the
    last doubling.  A success halves the number of doublings.
+   Where a part was cut and its upload is then refused for its parts (InvalidPart), the store does not bear a
+   part that comes twice (rclone's: the late one spoils the upload).  From then on a big body is waited for
+   PATIENCE_S at least.
 6. The classic timeout (`timeouts.py`), made wide, is the outer bound on everything:
 
        total_s = max(outer_min_s + bytes / outer_min_bytes_per_s,
@@ -55,6 +59,7 @@ from s3_upload.config import UploadConfig
 from s3_upload.control.waiting import rtt
 from s3_upload.control.waiting.rtt import RttEstimator
 from s3_upload.control.waiting.timeouts import NEVER_S, SpeedEstimate, Timeouts
+from s3_upload.errors import FailureKind
 from s3_upload.report import SUCCESS, AttemptReport
 
 PATIENCE_S = 60.0
@@ -163,6 +168,8 @@ class Answers:
     def __init__(self, tuning: Tuning) -> None:
         self.late = Censored(tuning.max_doublings)
         self.slowest_s = 0.0
+        self.least_s = 0.0  # how long any answer is waited for
+        self.cut = False  # whether one was not waited for
         self._kept = tuning.late_kept
         self._factor = tuning.late_factor
 
@@ -173,7 +180,8 @@ class Answers:
     def bound_s(self, base_s: float) -> float:
         """The longest wait for the answer to a first try: `base_s`, unless cuts or slow answers say more."""
         # A doubling is a guess, so PATIENCE_S bounds it; a slow answer is a fact, so nothing does.
-        return max(min(PATIENCE_S, base_s * self.late.factor), self._factor * self.slowest_s)
+        guess_s = min(PATIENCE_S, base_s * self.late.factor)
+        return max(guess_s, self.least_s, self._factor * self.slowest_s)
 
 
 class AdaptiveTimeout:
@@ -197,6 +205,7 @@ class AdaptiveTimeout:
         )
         self._m = tuning.m_initial
         self._small, self._big = Answers(tuning), Answers(tuning)
+        self._big.least_s = tuning.response_initial_s
         self._longest_s = max(PATIENCE_S, config.max_outage_s)
         self._stalled = Censored(tuning.max_doublings)
         self._compute_limits()
@@ -280,7 +289,11 @@ class AdaptiveTimeout:
         if report.timer == TIMER_CONNECT:
             self._connect.timed_out()
         elif report.timer == TIMER_RESPONSE:
-            self._answers(report).late.add(report)
+            answers = self._answers(report)
+            answers.cut = True
+            answers.late.add(report)
+        elif report.outcome == FailureKind.INVALID_PART and self._big.cut:
+            self._big.least_s = PATIENCE_S
         elif report.timer == TIMER_STALL:
             self._stalled.add(report)
         self._speed.observe(report)
