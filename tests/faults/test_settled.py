@@ -120,6 +120,7 @@ def test_where_it_cannot_be_settled_the_object_fails_by_its_own_cause(
     assert report.error is not None
     assert (report.outcome, report.attempts, len(server.of("HEAD"))) == ("reset", 2, heads)
     assert report.error.message.endswith(remark or "reset by peer")
+    assert (set(summary.causes) == {"reset"}) is (answer is None), "that it is not there is an answer"
     assert stored(server) == {"b": b"x"}
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from s3_upload.errors import FailureKind
 from s3_upload.sources.source import ObjectSource
-from tests.faults.actions import Action, Answer, Request, Reset, Rule, s3_error
+from tests.faults.actions import Action, Answer, Request, Reset, Rule, foreign, s3_error
 from tests.faults.model import S3Model
 from tests.faults.uploads import PART_BYTES, Reports, config, stored
 from tests.faults.uploads import quick_upload as upload
@@ -272,6 +272,26 @@ def test_an_abort_is_repeated_until_no_part_is_left(
     summary = upload(server, [big], settings=SETTINGS)
     assert len(summary.failed) == 1
     assert counts(server)[4:] == (aborts, aborts)
+
+
+def test_that_an_upload_is_gone_after_its_abort_is_no_failed_attempt(
+    fault_server: StartFaultServer, big: ObjectSource
+) -> None:
+    server = fault_server([part(said(403, "AccessDenied"))])
+    summary = upload(server, [big], settings=SETTINGS)
+    assert counts(server)[4:] == (1, 1)
+    assert set(summary.causes) == {"403 AccessDenied"}
+
+
+def test_a_proxy_that_has_no_such_page_does_not_say_that_the_parts_are_gone(
+    fault_server: StartFaultServer, big: ObjectSource
+) -> None:
+    one = b"<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></ListPartsResult>"
+    listings = [Rule(foreign(404), method="GET", nth=1), Rule(Answer(200, {}, one), method="GET", nth=1)]
+    again = Rule(Answer(204), method="DELETE", nth=2)
+    server = fault_server([*listings, again, part(said(403, "AccessDenied"))])
+    upload(server, [big], settings=SETTINGS)
+    assert counts(server)[4:] == (2, 3)
 
 
 # --- streams: what was sent is gone --------------------------------------------------------------------

@@ -12,6 +12,7 @@ from s3_upload.http import Response
 from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.report import SUCCESS, SUPERSEDED, AttemptReport
 from s3_upload.s3.checksum import verify
+from s3_upload.s3.operations import LIST_PARTS, Operation
 from s3_upload.s3.responses import Failure, classify
 from s3_upload.transfer.client import Client
 from s3_upload.transfer.tries import Attempt, Request
@@ -73,14 +74,20 @@ class Attempts:
             attempt.ran_out(error.timer)
         else:
             failure = classify(operation.name, response) or verify(operation, response)
-            # It asks whether an object is there, and this says that it is not.
-            if failure is not None and response.status == 404 and request.may_be_missing:
+            if failure is not None and request.may_be_missing and _says_missing(operation, failure):
                 failure = None
         finally:
             self._watchdog.unwatch(attempt)
             request.in_flight.remove(attempt)
         report = report_of(attempt, response, failure, ended_s=self._now())
         return Outcome(report, response if failure is None else None, failure, trace)
+
+
+def _says_missing(operation: Operation, failure: Failure) -> bool:
+    """Whether what `operation` asks for is not there."""
+    # An upload that is gone the store names. A proxy's 404 while the store is away would leave its parts.
+    stray = operation.name == LIST_PARTS and failure.kind.is_foreign
+    return failure.status == 404 and not stray
 
 
 def report_of(

@@ -30,10 +30,10 @@ ROUNDING_S = 1e-3
 """A shorter rest is a rounding error, and a timer for it would not move the clock."""
 
 
-def question_about(record: Record, sent: Operation) -> Request:
+def question_about(record: Record, sent: Operation, *, may_be_missing: bool = False) -> Request:
     """Asks whether what `sent` makes is there."""
     head = Operation(name=HEAD_OBJECT, bucket=sent.bucket, key=sent.key, fields=sent.fields)
-    return Request(record, head)
+    return Request(record, head, may_be_missing=may_be_missing)
 
 
 def etag_of_sent(sent: Operation) -> str:

@@ -302,7 +302,7 @@ class MultipartUpload:
             # A part that was on its way when its upload was aborted may be stored after that.
             try:
                 await self._requests.make(Request(self.record, abort))
-                left = listed_parts(await self._requests.make(Request(self.record, listing)))
+                left = await self._requests.make(Request(self.record, listing, may_be_missing=True))
             except GivenUp as in_vain:
                 # It is gone: completed after all, or aborted by an attempt whose answer was lost.
                 if in_vain.error.kind is FailureKind.NO_SUCH_UPLOAD:
@@ -310,6 +310,6 @@ class MultipartUpload:
                 if in_vain.error.kind.retried:
                     self._tools.unfinished.try_later(abort)
                 return f"; its parts may still be there ({in_vain.error.message})"
-            if not left.parts:
+            if left.status == 404 or not listed_parts(left).parts:
                 return ""
         return ""

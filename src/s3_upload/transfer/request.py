@@ -325,10 +325,11 @@ class Requests:
         request.carry(HashedBody(b""))  # of which no more is held: others may be read
         self._changed()
         try:
-            found = await self.make(question_about(record, sent))
-        except GivenUp as unanswered:
-            remark = "" if unanswered.error.status == 404 else "; HeadObject could not tell"
-            raise given_up.with_remark(remark) from None
+            found = await self.make(question_about(record, sent, may_be_missing=True))
+        except GivenUp:
+            raise given_up.with_remark("; HeadObject could not tell") from None
+        if found.status == 404:
+            raise given_up
         why_not = why_not_ours(record, sent, etag, found)
         if why_not:
             raise given_up.with_remark(
