@@ -90,7 +90,7 @@ def test_how_much_comes_in_by_stdin_nobody_knows_yet(capsys: pytest.CaptureFixtu
             "--acl: directory buckets",
         ),
         (["s3://b--USE1-az4--x-s3"], "b--USE1-az4--x-s3"),
-        (["s3://bucket", "--region", "no where"], "is no region name"),
+        (["s3://bucket", "--region", "no where"], "--region = 'no where': is no region name"),
     ],
 )
 def test_what_an_upload_would_refuse_before_it_sends_anything_is_refused(

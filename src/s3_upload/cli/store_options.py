@@ -88,6 +88,11 @@ class StoreOptions:
             from s3_upload.s3.endpoint import check_endpoint_url
 
             check_endpoint_url(self.endpoint_url, "--endpoint-url")
+        if self.region:
+            from s3_upload.s3.endpoint import check_region
+
+            # Of any store: an endpoint may come from elsewhere, and without one AWS's names are asked for.
+            check_region(self.region, self.endpoint_url or "", "--region")
         if self.proxy is not None and self.proxy != NONE:
             parse_proxy(self.proxy, "--proxy")
         if self.client_key is not None and self.client_cert is None:
