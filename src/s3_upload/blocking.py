@@ -58,8 +58,8 @@ def _result_in(task: asyncio.Task[Any] | None, thread: LoopThread[T]) -> T:
         try:
             return thread.result(LOOK_S)
         except TimeoutError:
-            if thread.future.done():  # an error of its own
-                raise
+            if thread.future.done():  # in this moment; or it is an error of its own
+                return thread.result()
         if task is not None and task.cancelling() > asked:
             thread.cancel()
             return thread.result()

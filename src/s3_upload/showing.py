@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from s3_upload.observe.events import BytesAcknowledged, Event, Listening, ObjectEnded
 from s3_upload.observe.status import Status
@@ -63,9 +63,11 @@ def _logged() -> Callable[[Status], None]:
 
 
 def _write(text: str) -> None:
-    if sys.stderr is not None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+    # A terminal may be gone, and the upload goes on without.
+    with suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 def _in_notebook() -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from s3_upload.cli.journals import SUFFIX, folder
 from tests.e2e import without_locks
 from tests.faults.actions import Delay, Rule, Stall, s3_error
 from tests.faults.model import Upload
@@ -64,6 +65,10 @@ def run(server: FaultServer, *words: str, beneath: Sequence[str] = ()) -> subpro
         timeout=TIMEOUT_S,
         check=False,
     )
+
+
+def journals() -> list[Path]:
+    return sorted(folder().glob(f"*{SUFFIX}"))
 
 
 def test_the_same_command_again_sends_nothing_and_says_so(fault_server: StartFaultServer, src: Path) -> None:
@@ -174,14 +179,25 @@ def test_a_journal_on_nfs_without_locks_is_none_and_is_said_once(
     assert not Path("mine").exists()
 
 
-def test_no_secret_is_in_a_journal(fault_server: StartFaultServer, src: Path) -> None:
+KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlYyE="
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("--sse-c-key", KEY),
+        (f"--sse-c-key={KEY}",),
+        ("--sse_c_key", KEY),
+        (f"--sse_c_key={KEY}",),
+    ],
+)
+def test_no_secret_is_in_a_journal(fault_server: StartFaultServer, src: Path, said: tuple[str, ...]) -> None:
     server = fault_server()
-    key = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlYyE="
-    words = ("--sse-c", "--sse-c-key", key, "--proxy", "http://user:hunter2@127.0.0.1:9", "--max-outage", "0")
+    words = ("--sse-c", *said, "--proxy", "http://user:hunter2@127.0.0.1:9", "--max-outage", "0")
     run(server, "src", "s3://bucket", "--journal", "j", *words, "--n-retries", "0")
     kept = Path("j").read_bytes()
     assert b"s3://bucket" in kept
-    assert key.encode() not in kept
+    assert KEY.encode() not in kept
     assert b"hunter2" not in kept
 
 
@@ -260,6 +276,48 @@ def test_jobs_lists_shows_resumes_and_prunes(
     assert run(server, "jobs", "resume", name).stdout.startswith("uploaded 1 file")
     assert run(server, "jobs", "prune").stdout.endswith("pruned 1 journal\n")
     assert run(server, "jobs").stdout.startswith("no jobs")
+
+
+def test_jobs_leaves_a_damaged_journal_to_the_run_that_tells_of_it(
+    fault_server: StartFaultServer, src: Path
+) -> None:
+    server = fault_server()
+    assert run(server, "src", "s3://bucket/p").returncode == 0
+    [journal] = journals()
+    journal.write_bytes(journal.read_bytes()[:100] + b"?" * 8_000)
+    name = journal.stem
+    assert run(server, "jobs").stdout == f"{name}  damaged, or of another version\n"
+    assert run(server, "jobs", "prune").stdout == "pruned 0 journals\n"
+    for command in ("show", "resume"):
+        looked = run(server, "jobs", command, name)
+        assert looked.returncode == 2
+        assert "the journal is of no use (damaged)" in looked.stderr
+    again = run(server, "src", "s3://bucket/p")
+    assert ".damaged-" in again.stderr + again.stdout
+
+
+def test_shards_that_are_uploaded_at_once_have_a_journal_each(
+    fault_server: StartFaultServer, src: Path
+) -> None:
+    server = fault_server()
+    for shard in ("1/3", "2/3", "3/3"):
+        assert run(server, "src", "s3://bucket/p", "--shard", shard).returncode == 0
+    assert len(journals()) == 3
+    assert len(server.of("PUT")) == 20
+    run(server, "src", "s3://bucket/p", "--shard", "1/3")
+    assert len(server.of("PUT")) == 20
+
+
+def test_jobs_resume_takes_nothing_in_its_folder_for_a_module(
+    fault_server: StartFaultServer, src: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = fault_server()
+    monkeypatch.chdir(src)
+    put(src / "msgspec.py", b"raise SystemExit('it was run')")
+    assert run(server, ".", "s3://bucket/p").returncode == 0
+    put(src / "new", b"new")
+    name = run(server, "jobs").stdout.split()[0]
+    assert run(server, "jobs", "resume", name).stdout.startswith("uploaded 1 file")
 
 
 def test_a_job_in_a_folder_whose_name_is_no_unicode_is_shown_and_resumed(

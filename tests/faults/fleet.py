@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.leases import children_of
 from s3_upload import Credentials, ObjectSource, RequestFields, upload_async
@@ -52,6 +52,11 @@ def raises_in_child(source: ObjectSource) -> RequestFields | None:
     return None
 
 
+def tells_its_path(source: ObjectSource) -> RequestFields:
+    """Metadata: where programs that this process begins look for modules; and which process it is."""
+    return RequestFields(metadata={"path": os.environ.get("PYTHONPATH", "none"), "child": str(in_child())})
+
+
 class PickyError(Exception):
     """Can be pickled, but not made again of that."""
 
@@ -86,9 +91,10 @@ def run(
     *,
     first_for_child: ObjectSource | None = None,
     told: Callable[[UploadReport], None] = lambda report: None,
+    processes: int | Literal["auto"] = 2,
     **arguments: Any,
 ) -> tuple[UploadSummary, list[UploadReport]]:
-    """By two processes; `told`: called with each report."""
+    """By two processes, if nothing else is said; `told`: called with each report."""
 
     reports: list[UploadReport] = []
 
@@ -99,7 +105,7 @@ def run(
     async def main() -> UploadSummary:
         async with asyncio.timeout(120.0):  # ends a hang, and no run on a busy machine
             return await upload_async(
-                Shared(sources, first_for_child), "s3://bucket", progress=progress, processes=2,
+                Shared(sources, first_for_child), "s3://bucket", progress=progress, processes=processes,
                 **known(url), **SMALL | arguments,
             )  # fmt: skip
 

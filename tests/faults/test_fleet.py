@@ -13,6 +13,8 @@ from bench.leases import children_of
 from s3_upload import ConfigError, Event, ObjectBegun, ObjectEnded, ObjectSource, RunError
 from s3_upload.config import MIB
 from s3_upload.errors import FailureKind
+from s3_upload.fleet import uploading
+from s3_upload.fleet.growth import Growth
 from tests.faults import fleet
 from tests.faults.actions import s3_error
 
@@ -141,6 +143,41 @@ def test_what_a_function_raises_in_a_process_ends_the_job_in_words(
     with pytest.raises(Exception, match="1 and 2"):
         fleet.run(server.url, sources, default_request=fleet.raises_in_child)
     assert capfd.readouterr().err == ""
+
+
+def test_with_auto_a_process_that_cannot_begin_its_work_leaves_it_to_the_first(
+    fault_server: StartFaultServer, sources: list[ObjectSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may lack credentials that somebody has typed in the first one's terminal."""
+    monkeypatch.setattr(Growth, "grows", lambda *_, **__: True)
+    monkeypatch.setattr(uploading, "processors", lambda: 2)
+    server = fault_server()
+    summary, _ = fleet.run(server.url, sources, default_request=fleet.raises_in_child, processes="auto")
+    assert server.model.bodies("bucket") == bodies(sources)
+    assert summary.uploaded == len(sources)
+    [note] = [note for note in summary.notes if "went on alone" in note]
+    assert "another process could not begin" in note
+
+
+@pytest.mark.parametrize("path", [None, "/a:/b"])
+def test_what_a_process_begins_finds_the_modules_that_it_would_find_from_the_first(
+    fault_server: StartFaultServer,
+    sources: list[ObjectSource],
+    monkeypatch: pytest.MonkeyPatch,
+    path: str | None,
+) -> None:
+    """A credential_process, say, in a Python of another version."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if path is not None:
+        monkeypatch.setenv("PYTHONPATH", path)
+    server = fault_server()
+    fleet.run(server.url, sources, default_request=fleet.tells_its_path)
+    sent = {
+        (request.headers["x-amz-meta-child"], request.headers["x-amz-meta-path"])
+        for request in server.of("PUT")
+        if "x-amz-meta-child" in request.headers
+    }
+    assert sent == {("True", path or "none"), ("False", path or "none")}
 
 
 def test_progress_that_raises_ends_the_job_and_all_its_processes(

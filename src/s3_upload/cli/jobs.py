@@ -17,19 +17,21 @@ from s3_upload.cli.journals import COMMAND, CWD, ENDPOINT, SECRET, SOURCES, SUFF
 from s3_upload.cli.output import EXIT_OK, UsageError, emit
 from s3_upload.cli.render import counted
 from s3_upload.errors import ConfigError
-from s3_upload.observe.journal_file import InUseError, JournalFile
+from s3_upload.observe.journal_file import InUseError, JournalFile, UnusableError
 from s3_upload.observe.journal_rows import FAILED, LAST_RUN, TOTAL, Tally
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
+RUNNING = "running now"
+
 
 class _Job(NamedTuple):
-    """What a journal says. `running`: another process has it, and nothing else is known."""
+    """What a journal says. `unknown`: why nothing is known of it."""
 
     path: Path
     about: dict[str, str]
     tally: Tally
-    running: bool = False
+    unknown: str = ""
 
     @property
     def name(self) -> str:
@@ -53,8 +55,8 @@ class _Job(NamedTuple):
             return self.path.stat().st_mtime
 
     def line(self) -> str:
-        if self.running:
-            return f"{self.name}  running now"
+        if self.unknown:
+            return f"{self.name}  {self.unknown}"
         left = "not counted to the end" if self.left is None else f"{self.left:,} left"
         parts = f", {self.tally.uploads:,} in parts begun" if self.tally.uploads else ""
         failed = f", {self.tally.failed:,} failed" if self.tally.failed else ""
@@ -76,7 +78,7 @@ def tell_all() -> int:
 def show(name: str) -> int:
     """All that is known of one. Raises `UsageError`."""
     path = _path_of(name)
-    with closing(JournalFile(str(path))) as file:
+    with closing(_opened(path)) as file:
         job = _Job(path, file.about(), file.tally())
         emit(printable(job.line()))
         about = job.about
@@ -99,7 +101,7 @@ def show(name: str) -> int:
 def resume(name: str) -> int:
     """Runs the command of a job again, where it was run. Raises `UsageError`."""
     path = _path_of(name)
-    with closing(JournalFile(str(path))) as file:
+    with closing(_opened(path)) as file:
         about = file.about()
     try:
         words = [str(word) for word in json.loads(about.get(COMMAND, "[]"))]
@@ -117,7 +119,8 @@ def resume(name: str) -> int:
         raise UsageError(
             f"jobs resume {name}: {where}: {error.strerror}: make it, or type the command"
         ) from error
-    command = [sys.executable, "-m", "s3_upload", *words]
+    # -P: what lies in the folder that is uploaded, perhaps this one, is not taken for modules.
+    command = [sys.executable, "-P", "-m", "s3_upload", *words]
     # On Windows exec would leave the shell without the one it waits for.
     if os.name != "nt":
         # In its place: signals and the exit code are the upload's own.
@@ -130,7 +133,7 @@ def prune(older_than_s: float | None) -> int:
     taken = 0
     for job in _all():
         is_old = older_than_s is not None and time.time() - job.last_run_s >= older_than_s
-        if job.running or not (is_old if older_than_s is not None else job.is_done):
+        if job.unknown == RUNNING or not (is_old if older_than_s is not None else job.is_done):
             continue
         taken += 1
         emit(printable(f"pruned {job.line()}"))
@@ -144,13 +147,20 @@ def _all() -> list[_Job]:
     found = []
     for path in sorted(folder().glob(f"*{SUFFIX}")):
         try:
-            with closing(JournalFile(str(path))) as file:
+            with closing(_opened(path)) as file:
                 found.append(_Job(path, file.about(), file.tally()))
         except InUseError:
-            found.append(_Job(path, {}, Tally(0, 0, 0, 0), running=True))
+            found.append(_Job(path, {}, Tally(0, 0, 0, 0), unknown=RUNNING))
+        except UnusableError:
+            found.append(_Job(path, {}, Tally(0, 0, 0, 0), unknown="damaged, or of another version"))
         except ConfigError:  # no journal: whatever it is, it is not ours to tell of
             continue
     return found
+
+
+def _opened(path: Path) -> JournalFile:
+    """To look: what is of no use stays where it is, for a run to find and to tell of."""
+    return JournalFile(str(path), puts_aside=False)
 
 
 def _path_of(name: str) -> Path:

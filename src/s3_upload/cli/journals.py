@@ -73,7 +73,9 @@ def journal_for(
         return None
     if _are_pipes(paths) or _is_small(options, paths):
         return None
-    name = "\0".join([*map(os.path.abspath, paths), url, endpoint, about["said"]])
+    # Shards are jobs of their own, which run side by side.
+    shard = [options.sources.shard] if options.sources.shard else []
+    name = "\0".join([*map(os.path.abspath, paths), url, endpoint, about["said"], *shard])
     try:
         where = folder()
         where.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,6 +108,7 @@ def without_secrets(words: Sequence[str]) -> list[str]:
 
 
 def _is_secret(flag: str, value: str) -> bool:
+    flag = flag.replace("_", "-").lower()  # as the parser takes it
     return flag == "--sse-c-key" or (flag == "--proxy" and "@" in value)
 
 

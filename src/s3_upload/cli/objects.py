@@ -15,7 +15,7 @@ from s3_upload.cli.output import UsageError
 from s3_upload.errors import AttemptError, ConfigError
 from s3_upload.request_fields import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.s3.fields import field_headers
-from s3_upload.sources.content_type import content_type_by_name
+from s3_upload.sources.content_type import always, content_type_by_name
 from s3_upload.sources.source import ObjectSource, utf8_of
 from s3_upload.text import read_text
 
@@ -156,7 +156,7 @@ class ObjectOptions:
         """What is said of each object. Raises `UsageError` and `ConfigError`."""
         fields = self.request_fields()
         if self.no_guess_mime_type:
-            return lambda source: fields
+            return always(fields)
         try:
             return content_type_by_name(fields, self.content_type_map)
         except ConfigError as error:

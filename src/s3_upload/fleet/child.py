@@ -23,6 +23,7 @@ from s3_upload.fleet.dispenser import Hand
 from s3_upload.fleet.wire import Begin, Frame, check_travels, framed
 from s3_upload.fleet.worker import Ear, Worker
 
+_PATH = "PYTHONPATH"
 CAN_BEGIN = os.name == "posix" and bool(sys.executable) and not getattr(sys, "frozen", False)
 """Whether there is what is needed: descriptors that a new process is given, and an interpreter of its own (a
 program that is one file with it has none)."""
@@ -91,15 +92,17 @@ class Child(Worker):
 
 
 def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
-    # What the job's functions are made of has to be found again.
+    # What the job's functions are made of has to be found again; but not by the programs that it begins
+    # (a credential_process), so it is told what there was before.
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    before = [os.environ[_PATH]] if _PATH in os.environ else []
     return subprocess.Popen(  # noqa: S603 - this program itself
         # -P: what lies in the current directory, the files to upload perhaps, is not taken for modules.
-        [sys.executable, "-P", "-m", "s3_upload.fleet", str(descriptor)],
+        [sys.executable, "-P", "-m", "s3_upload.fleet", str(descriptor), *before],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         pass_fds=(descriptor,),
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, _PATH: path},
         start_new_session=True,
     )
 

@@ -23,6 +23,7 @@ from s3_upload.fleet.kept_uploads import KeptUploads
 from s3_upload.fleet.wire import Ended
 from s3_upload.fleet.worker import Worker
 from s3_upload.observe.events import (
+    SEQ_OF_WORKER,
     Event,
     Events,
     LimitsChanged,
@@ -37,7 +38,6 @@ from s3_upload.report import SummaryFold, UploadReport, UploadSummary
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.progress import Delivery, Progress
 
-SEQ_OF_WORKER = 1_000_000_000
 _UNKNOWN = ""
 """What limits, where nobody says so: workers elsewhere tell at the end of a shard what was."""
 

@@ -278,14 +278,14 @@ class Dispenser(Bunches):
     def _takers(self) -> list[Hand]:
         return [self.home, *self._hands] if self.home_takes else self._hands
 
-    def lost(self, hand: Hand) -> list[ObjectSource]:
+    def lost(self, hand: Hand, *, by_source: bool = True) -> list[ObjectSource]:
         """A process has ended with what was in its hands, which is handed out again. The culprit, if that is
-        found: it is not."""
+        found: it is not.  `by_source`: one of the sources may have ended it."""
         with self._changed:
             self._hands.remove(hand)
             culprits, suspects = list[Taken](), list[Taken]()
             for taken in hand.has.values():
-                taken.deaths += 1
+                taken.deaths += by_source
                 if taken.deaths < MAX_DEATHS:
                     self._back.append(taken)
                 else:

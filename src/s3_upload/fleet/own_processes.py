@@ -4,7 +4,9 @@ Rules:
 
 * One that ends before its time is replaced, and what it had is done by others (`Dispenser.lost`).  Where
   MAX_LOSSES in a row have ended without having done anything, or MAX_LOSSES_IN_SEARCH while it is being found
-  out which source ends them, there are no more.
+  out which source ends them, there are no more.  With "auto" there are no more either where one ends by an
+  error before it has done anything: what it lacks (credentials that somebody has to type, say) the first one
+  has, or finds out by itself.
 * At the end who has much gives some of it to who has little (`Dispenser.too_many`).
 * "auto" begins with none, and adds one where that pays (`growth.py`).
 """
@@ -35,6 +37,7 @@ class OwnProcesses:
     def __init__(self, crew: Crew, *, grows: bool) -> None:
         self._crew = crew
         self._growth = Growth(crew.count) if grows else None
+        self._can_be_alone = grows
         self._children: list[Child] = []
         self._feeding: set[Child] = set()
         self._asked: set[Child] = set()
@@ -111,7 +114,7 @@ class OwnProcesses:
             self._refill(child)
         elif isinstance(frame, Ended):
             self._crew.desk.ended(child, frame)
-            if frame.error is not None:
+            if frame.error is not None and not self._is_its_own(child):
                 self._crew.fail(frame.error)
             child.close()
         elif isinstance(frame, GivenBack):
@@ -140,8 +143,13 @@ class OwnProcesses:
         self._children.remove(child)
         self._asked.discard(child)
         crew.gone(child)
-        culprits = crew.dispenser.lost(child.hand)
-        if crew.stopping or child.ended is not None:
+        ended = child.ended
+        could_not_begin = ended is not None and ended.error is not None and self._is_its_own(child)
+        culprits = crew.dispenser.lost(child.hand, by_source=not could_not_begin)
+        if could_not_begin and ended is not None and not crew.stopping:
+            self._no_more(f"another process could not begin ({ended.error})")
+            self.refill()
+        if crew.stopping or ended is not None:
             return
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         for source in culprits:
@@ -156,9 +164,13 @@ class OwnProcesses:
             self._no_more(f"processes have ended ({how})")
         self.refill()
 
+    def _is_its_own(self, child: Child) -> bool:
+        """Whether an error is that of a process, and not of the job."""
+        return self._can_be_alone and not child.done
+
     def _no_more(self, why: str) -> None:
         """No process is begun any more. Where there is none left, the one at home goes on alone."""
-        crew = self._crew
+        crew, self._growth = self._crew, None
         if self._children:
             return
         crew.desk.notes.append(f"{why}, and the first one went on alone")

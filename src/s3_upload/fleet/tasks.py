@@ -239,6 +239,14 @@ class ExecutorTasks:
             return
         # What it has told over the socket comes before its outcome, but may be read after it.
         await task.is_free.wait()
+        try:
+            await self._read(task, outcome)
+        except BaseException:
+            self._forget(task)  # it has ended, and nobody is to wait for it
+            raise
+        self._end(task)
+
+    async def _read(self, task: Task, outcome: Outcome) -> None:
         crew = self._crew
         for values in outcome.events:
             event = unpacked(values)
@@ -252,7 +260,6 @@ class ExecutorTasks:
         self._per_s += 0.5 * (task.done / elapsed_s - self._per_s)
         self._bytes_per_s += 0.5 * (task.bytes / elapsed_s - self._bytes_per_s)
         self._losses = 0
-        self._end(task)
 
     async def _look_for(self, event: ObjectEnded, host: str) -> None:
         """Raises `RunError` where a worker misses a file that is there."""

@@ -8,7 +8,8 @@ Rules:
 * An event that nobody wants is not made.  So a run without listeners pays an `if` for each.
 * Nothing secret is in an event.
 
-`seq` tells objects apart: it is that of the `UploadReport`.
+`seq` tells objects apart: it is that of the `UploadReport`.  In a job of several processes those of worker n
+begin at n * SEQ_OF_WORKER, and none says where in the stream of sources its object stood.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import get_args
 import msgspec
 
 from s3_upload.report import AttemptReport, UploadReport
+
+SEQ_OF_WORKER = 1_000_000_000
 
 
 class ObjectBegun(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -93,14 +93,20 @@ class UnwritableError(ConfigError):
     """No journal can be kept there: a full disk, say."""
 
 
+class UnusableError(ConfigError):
+    """A journal that is damaged, or of another version."""
+
+
 class JournalFile:
     """An open journal. `aside`: where a file was put that could not be used; "" where there was none.
+    `puts_aside`: not for one who only looks, who gets an `UnusableError`.
 
     Raises `ConfigError` for what is no journal, `UnwritableError` and `InUseError`.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, puts_aside: bool = True) -> None:
         self.path = path
+        self._puts_aside = puts_aside
         self.aside = ""
         self._lock = threading.Lock()
         self._real_path = os.path.realpath(path)
@@ -273,7 +279,7 @@ class JournalFile:
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             return self._connected(path)
         except _UnusableError as unusable:
-            self.aside = _put_aside(path, str(unusable))
+            self._put_aside(path, str(unusable))
         except sqlite3.DatabaseError as error:
             if _is_busy(error):
                 if (why := _lock_trouble(path)) is None:
@@ -283,10 +289,15 @@ class JournalFile:
                 raise _unwritable(path, f"no file can be locked there ({why})") from error
             if not _is_damage(error):
                 raise _unwritable(path, error) from error
-            self.aside = _put_aside(path, "damaged")
+            self._put_aside(path, "damaged")
         except OSError as error:
             raise _unwritable(path, error.strerror) from error
         return self._connected(path)
+
+    def _put_aside(self, path: str, why: str) -> None:
+        if not self._puts_aside:
+            raise UnusableError(f"{path}: the journal is of no use ({why}): the next run begins a new one")
+        self.aside = _put_aside(path, why)
 
     def _connected(self, path: str) -> sqlite3.Connection:
         _refuse_foreign(path)

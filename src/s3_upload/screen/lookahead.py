@@ -5,7 +5,8 @@ Rules:
 * It never delays the upload: it works for SLICE_S at a time, and rests for REST of that.
 * Of each of the first EXACT files the size is looked at, which costs a system call.  Where files are small
   from there on, only every SAMPLE-th is, and the others count as the mean of these, until the upload comes
-  to them (`seen`): so the sum comes right as it goes on.
+  to them (`seen`): so the sum comes right as it goes on.  Where several processes upload, nobody knows which
+  of them it has come to: then all that it has not come to count as the mean.
 * A walk that fails tells nothing more: the upload itself says what is wrong.
 """
 
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from s3_upload.observe.events import SEQ_OF_WORKER
 from s3_upload.observe.status import Total
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import Entry, PlainFiles
@@ -48,10 +50,12 @@ class _Counted(msgspec.Struct, frozen=True):
 
 class _Known:
     """Of those that were guessed, what the upload has come to; `ahead`: big ones to which it came before the
-    walk."""
+    walk.  `all_count`, `all_bytes`: all that it has come to; `unplaced`: of some only that is known."""
 
     def __init__(self) -> None:
         self.count = self.bytes = 0
+        self.all_count = self.all_bytes = 0
+        self.unplaced = False
         self.ahead: dict[int, int] = {}
 
 
@@ -82,14 +86,17 @@ class Lookahead:
     @property
     def total(self) -> Total:
         """What has been counted so far."""
-        complete, found = self._complete, self._counted  # in this order
-        for seq in [seq for seq in self._known.ahead if seq < found.walked]:
-            self.seen(seq, self._known.ahead.pop(seq))
+        complete, found, known = self._complete, self._counted, self._known  # in this order
+        for seq in [seq for seq in known.ahead if seq < found.walked]:
+            self._known_of_guessed(known.ahead.pop(seq))
         mean = found.sampled_bytes / found.samples if found.samples else 0.0
-        guessed = max(0, found.guessed - self._known.count)
+        if known.unplaced and found.guessed:
+            exact, guessed = known.all_bytes, max(0, found.files - known.all_count)
+        else:
+            exact, guessed = found.bytes + known.bytes, max(0, found.guessed - known.count)
         return Total(
             files=found.files * self._times,
-            bytes=(found.bytes + self._known.bytes + round(guessed * mean)) * self._times,
+            bytes=(exact + round(guessed * mean)) * self._times,
             complete=complete,
             estimated=guessed > 0,
         )
@@ -106,13 +113,22 @@ class Lookahead:
 
     def seen(self, seq: int, size: int) -> None:
         """The upload has come to source number `seq`: it has `size` bytes. Once for each."""
-        if seq < self._exact or seq % SAMPLE == 0:
+        known = self._known
+        known.all_count += 1
+        known.all_bytes += size
+        if not 0 <= seq < SEQ_OF_WORKER:
+            known.unplaced = True
+            known.ahead.clear()
+        if known.unplaced or seq < self._exact or seq % SAMPLE == 0:
             return
         if seq < self._counted.walked:
-            self._known.count += 1
-            self._known.bytes += size
+            self._known_of_guessed(size)
         elif size > SMALL_BYTES:
-            self._known.ahead[seq] = size
+            known.ahead[seq] = size
+
+    def _known_of_guessed(self, size: int) -> None:
+        self._known.count += 1
+        self._known.bytes += size
 
     def run(self) -> None:
         """Counts, until all is counted or `stop`."""

@@ -70,7 +70,12 @@ def content_type_by_name(
     `content_types`: types that come before ours, by suffix ({"gcode": "text/x-gcode"}), or the path of a file
     in the format of mime.types."""
     guess = Guess(fields, content_types)
-    return partial(_always, fields) if fields.content_type is not None else guess.by_name
+    return always(fields) if fields.content_type is not None else guess.by_name
+
+
+def always(fields: RequestFields) -> Callable[[ObjectSource], RequestFields]:
+    """The same of each. It can be sent to another process, as a lambda cannot."""
+    return partial(_always, fields)
 
 
 def _always(fields: RequestFields, source: ObjectSource) -> RequestFields:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from s3_upload.errors import SourceError
+from s3_upload.observe.events import SEQ_OF_WORKER
 from s3_upload.observe.status import Total
 from s3_upload.screen.lookahead import BATCH, EXACT, REST, SAMPLE, SLICE_S, Lookahead, size_of
 from s3_upload.sources.source import ObjectSource
@@ -135,6 +136,22 @@ def test_big_ones_that_the_upload_comes_to_first_are_not_guessed_later() -> None
     ahead.seen(big + 1, 1_000)  # a small one may well be guessed
     ahead.run()
     assert ahead.total.bytes == sum(sizes)
+
+
+def test_where_other_processes_upload_too_the_sum_comes_right_and_nothing_is_kept_of_each() -> None:
+    sizes = [1_000] * EXACT + [100_000 if n % 50 else 5_000_000 for n in range(6_000)]
+    ahead = lookahead(sources(*sizes))
+    ahead.run()
+    for seq, size in enumerate(sizes[:2_000]):
+        ahead.seen(seq, size)
+    others = [2 * SEQ_OF_WORKER, SEQ_OF_WORKER, -1, 2_000]  # the last: of the one at home, and no place
+    for number, size in enumerate(sizes[2_000:]):
+        ahead.seen(others[number % 4] + number, size)
+        if number == 1_000:
+            assert ahead.total.estimated
+            assert 0.5 < ahead.total.bytes / sum(sizes) < 2.0
+    assert ahead.total == Total(files=len(sizes), bytes=sum(sizes), complete=True)
+    assert ahead._known.ahead == {}
 
 
 def test_those_whose_size_was_looked_at_do_not_count_twice() -> None:
