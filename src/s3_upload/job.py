@@ -232,6 +232,7 @@ def prepare(
     store |= {"credentials": credentials, "proxy": proxy}
     if client is not None:
         check_client(client, store, any_loop=any_loop)
+    sources = _paths_listed(sources)
     nothing, taken = "", _taken(settings)
     choice = _choice(taken, selection_of(filter, exclude, include), follow_symlinks, in_order=in_order)
     try:
@@ -427,6 +428,20 @@ def _walked(
 ) -> tuple[Iterable[ObjectSource], Walk | None]:
     mapped = Mapped(paths, destination, choice, Listings() if counted else None)
     return mapped.files(), mapped.entries if mapped.can_be_counted else None
+
+
+def _paths_listed(sources: UploadSources) -> UploadSources:
+    """The same; paths that come one by one as a list, for each of them is asked for more than once."""
+    whole = isinstance(sources, str | bytes | os.PathLike | list | tuple) or hasattr(sources, "read")
+    if whole or not isinstance(sources, Iterable):
+        return sources
+    items = iter(sources)
+    first = next(items, None)
+    if first is None:
+        return []
+    if isinstance(first, str | os.PathLike):
+        return [_path(item) for item in (first, *items)]
+    return itertools.chain((first,), items)
 
 
 def _named(sources: UploadSources) -> str:

@@ -209,5 +209,8 @@ class Remover:
     def _is_behind_a_link(self, path: str) -> bool:
         """Looked at for each file: a link may have come in the place of a directory."""
         start = max((len(root) for root in self._roots if path.startswith(root)), default=len(path))
+        # Nobody has said where its tree begins, so no link on its way is known to be meant.
+        if not self._roots:
+            start = 1
         ends = [at for at in range(start, len(path)) if path[at] == os.sep]
         return any(os.path.islink(path[:end]) for end in (*ends, len(path)))  # noqa: PTH114

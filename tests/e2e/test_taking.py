@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload import Credentials, Filter, upload
+from s3_upload import ConfigError, Credentials, Filter, upload
 from tests.e2e.test_cli import (
     account,  # noqa: F401 - fixtures
     env,  # noqa: F401
@@ -97,6 +97,25 @@ def test_the_calls_take_and_remove_alike(store: EmbeddedStore) -> None:  # noqa:
     assert (summary.uploaded, summary.notes) == (1, ("removed 1 file here",))
     assert "mtime" in metadata(store, "called/a.txt")
     assert sorted(path.name for path in Path("src").iterdir()) == ["old", "sub"]
+
+
+def test_of_paths_that_come_one_by_one_nothing_behind_a_link_is_removed_either(
+    store: EmbeddedStore,  # noqa: F811
+) -> None:
+    Path("outside").mkdir()
+    Path("outside/x").write_text("x")
+    Path("src/sub/link").symlink_to("../../outside")
+    where: dict[str, Any] = {
+        "endpoint_url": store.endpoint_url,
+        "region": "us-east-1",
+        "credentials": Credentials(store.access_key, store.secret_key),
+    }
+    with pytest.raises(ConfigError, match="src/sub"):
+        upload(iter([Path("src"), Path("src/sub")]), "s3://bucket/one", remove_source=True, **where)
+    summary = upload(Path().glob("src"), "s3://bucket/one", remove_source=True, **where)
+    assert summary.uploaded == 3
+    assert [path.name for path in Path("src").rglob("*") if path.is_file()] == []
+    assert Path("outside/x").exists()
 
 
 def test_in_shards_each_object_is_uploaded_once(

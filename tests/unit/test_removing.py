@@ -137,6 +137,16 @@ def test_a_source_that_is_itself_a_link_is_the_directory_that_was_named() -> Non
     assert uploaded("src/to_b", remover=Remover(["src/to_b"])).stays == 1
 
 
+def test_of_sources_without_a_root_what_lies_behind_any_link_stays() -> None:
+    """They may come of a walk, which follows links, and nobody says where it began."""
+    Path("outside").mkdir()
+    Path("outside/x").write_text("three")
+    Path("src/d/to_outside").symlink_to("../../outside")
+    remover = uploaded("src/d/to_outside/x", "src/d/c", str(Path("src/a").absolute()), remover=Remover())
+    assert (remover.removed, remover.stays) == (2, 1)
+    assert Path("outside/x").exists()
+
+
 def test_a_directory_that_became_a_link_meanwhile_saves_what_it_leads_to() -> None:
     def replace_directory() -> None:
         Path("src/d").rename("moved")
