@@ -205,6 +205,32 @@ def test_a_missing_bucket_ends_the_job_in_one_line(store: Store, tree: Path, kno
         upload(tree, "s3://there-is-none", executor=executor, **known)
 
 
+class Blind(Elsewhere):
+    """A worker that does not see `path`, which is there for everybody else."""
+
+    path: Path
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        def without(ticket: task.Ticket) -> Any:
+            hidden = self.path.rename(self.path.with_name("hidden"))
+            try:
+                return function(ticket)
+            finally:
+                hidden.rename(self.path)
+
+        return super().submit(without, *arguments, **more)
+
+
+def test_a_worker_that_misses_a_file_ends_the_job_at_once(
+    store: Store, tree: Path, known: dict[str, Any]
+) -> None:
+    with Blind(1) as executor:
+        executor.path = tree / "big"
+        with pytest.raises(RunError, match="does not see it: all workers need") as raised:
+            upload(executor.path, "s3://bucket", executor=executor, **known, **SMALL)
+    assert not any("have not ended" in note for note in raised.value.summary.notes), "it was waited for"
+
+
 def _die(ticket: task.Ticket) -> None:
     os._exit(1)
 

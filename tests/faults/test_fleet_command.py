@@ -119,6 +119,16 @@ def test_ctrl_c_ends_all_processes_in_one_line_and_the_journal_goes_on(command: 
     assert (nothing.returncode, len(server.requests)) == (0, requests)
 
 
+def test_types_that_are_not_guessed_travel_too(
+    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    words = [str(command.src), "s3://bucket", "--endpoint-url", command.server.url, "--no-journal"]
+    assert main([*words, "--processes", "2", "--no-guess-mime-type"]) == 0, capsys.readouterr().err
+    assert len(command.server.model.bodies("bucket")) == FILES
+
+
 def test_when_the_job_is_killed_its_processes_end(command: Command) -> None:
     server = command.server
     server.set_script([Rule(Stall(), method="PUT", nth=range(1, 10**6))])
