@@ -16,7 +16,7 @@ import msgspec
 
 from s3_upload.account.profile import PROFILE_VARIABLES, Profile, profile_not_found, read_profile
 from s3_upload.descriptors import patiently
-from s3_upload.errors import ConfigError, FailureKind, RunError
+from s3_upload.errors import AttemptError, ConfigError, FailureKind, RunError
 from s3_upload.proxy import ProxyRules, parse_proxy
 from s3_upload.s3.credentials import (
     ANONYMOUS,
@@ -157,18 +157,24 @@ class BotocoreCredentials:
                     lambda: patiently(lambda: self._fetch(renew=renew), pause=self._threads.pause)
                 )
         except TimeoutError:
-            raise RunError(
-                f"no credentials within {LOAD_TIMEOUT_S:.0f} s: the place they come from does not answer",
-                FailureKind.CREDENTIALS,
-            ) from None
+            why = f"no credentials within {LOAD_TIMEOUT_S:.0f} s: the place they come from does not answer"
+            raise self._unheard(why, renew=renew) from None
         except Exception as error:
             self._refreshed_s = self._now()
             usable = None if renew else self.current()
             if usable is not None:  # not renewed, but not expired either
                 return usable
+            if _is_silence(error):
+                raise self._unheard(_reason(error), renew=renew) from error
             raise _explain(error, self._profile) from error
         self._credentials, self._source, self._refreshed_s = credentials, source, self._now()
         return credentials
+
+    def _unheard(self, why: str, *, renew: bool) -> RunError | AttemptError:
+        """Where they were loaded before, the network may be away, as after a sleep, and comes back."""
+        if renew or self._source is None:
+            return RunError(why, FailureKind.CREDENTIALS)
+        return AttemptError(FailureKind.CONNECT, f"the credentials could not be renewed: {why}")
 
     def _fetch(self, *, renew: bool) -> tuple[Credentials, Any]:
         """In a thread. `renew` starts from scratch: files are read again, tokens asked for again."""
@@ -240,6 +246,17 @@ def _nothing_found(profile: str | None) -> str:
     )
 
 
+def _is_silence(error: Exception) -> bool:
+    """Whether the place that credentials come from was not reached."""
+    from botocore import exceptions
+
+    return isinstance(error, exceptions.HTTPClientError | exceptions.MetadataRetrievalError)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:MAX_REASON_CHARS]
+
+
 def _explain(error: Exception, profile: str | None) -> RunError | ConfigError:
     """One line on what is wrong with the credentials, and what to do."""
     from botocore import exceptions
@@ -248,7 +265,7 @@ def _explain(error: Exception, profile: str | None) -> RunError | ConfigError:
         return error
     named = profile or next(filter(None, map(os.environ.get, PROFILE_VARIABLES)), None)
     option = f" --profile {named}" if named else ""
-    reason = " ".join(str(error).split())[:MAX_REASON_CHARS]
+    reason = _reason(error)
     if isinstance(error, exceptions.ProfileNotFound):
         return profile_not_found(named or "", os.environ)
     if isinstance(error, exceptions.SSOError | exceptions.TokenRetrievalError):

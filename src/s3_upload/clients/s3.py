@@ -268,7 +268,7 @@ class S3Client:
         if connection is None:
             connection = await target.pool.open(trace)
         if trace.cancelled:
-            target.pool.put_back(connection)
+            connection.keep()
             raise AttemptError(FailureKind.TIMEOUT, "cancelled before its request began")
         return await connection.request(head, operation.body, trace, _NEEDS[operation.name])
 

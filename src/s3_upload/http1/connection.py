@@ -349,7 +349,11 @@ class Connection(asyncio.Protocol):
         status = received.parser.get_status_code()
         parser_waits = received.end_early()
         future, trace = self._future, self._trace
-        if status < 200 or future is None or trace is None:  # 1xx: the real answer follows
+        if future is None or trace is None:
+            return
+        # 1xx: the real answer follows, and what is still to be sent may take long.
+        if status < 200:
+            trace.interim()
             return
         if received.errors_only and status < 400:
             return

@@ -128,6 +128,10 @@ class Trace(msgspec.Struct, eq=False):
         """The first byte of an answer is there."""
         self.first_byte_s = self.now()
 
+    def interim(self) -> None:
+        """What has come was not the answer yet."""
+        self.first_byte_s = 0.0
+
     def broke_idle(self) -> None:
         """See `stale`."""
         self.stale = True

@@ -104,43 +104,51 @@ class Unfinished:
 
 
 async def abort_all(client: Client, now: Callable[[], float], aborts: Iterable[Operation]) -> list[Operation]:
-    """Carries out `aborts`, each until the store has no parts of its upload. Returns those that were not
-    done after ABORT_GRACE_S."""
+    """Carries out `aborts`, each until the store has no parts of its upload. Returns those that were refused,
+    or not done after ABORT_GRACE_S."""
     slots = asyncio.Semaphore(MAX_ABORTS_AT_ONCE)
 
     async def send(operation: Operation) -> Response:
         return await client.send(operation, Trace(SendOptions(ABORT_GRACE_S, fresh=True), now))
 
-    async def abort(operation: Operation) -> None:
+    async def abort(operation: Operation) -> bool:
         async with slots:
             while True:
-                if await _is_gone(operation, send):
-                    return
+                is_gone = await _is_gone(operation, send)
+                if is_gone is not None:
+                    return is_gone
                 await asyncio.sleep(ABORT_AGAIN_S)
 
     tasks = {asyncio.ensure_future(abort(operation)): operation for operation in aborts}
     if not tasks:
         return []
     try:
-        _, late = await asyncio.wait(tasks, timeout=ABORT_GRACE_S)
+        await asyncio.wait(tasks, timeout=ABORT_GRACE_S)
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return [tasks[task] for task in tasks if task in late]
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    # Also what raised: keys that could not be renewed, say.
+    return [tried for tried, outcome in zip(tasks.values(), outcomes, strict=True) if outcome is not True]
 
 
-async def _is_gone(operation: Operation, send: Callable[[Operation], Awaitable[Response]]) -> bool:
-    """Whether nothing is left to abort, or nothing can be done about it."""
+async def _is_gone(operation: Operation, send: Callable[[Operation], Awaitable[Response]]) -> bool | None:
+    """Whether nothing is left to abort, as far as the store tells; False: it refuses. None: not yet."""
     try:
         failure = classify(operation.name, await send(operation))
+        if failure is not None:
+            return True if failure.kind is FailureKind.NO_SUCH_UPLOAD else _never(failure.kind)
         # A part that was on its way may have been stored after the abort.
-        if failure is None:
-            listing = msgspec.structs.replace(operation, name=LIST_PARTS)
-            answer = await send(listing)
-            failure = classify(LIST_PARTS, answer)
-            if failure is None:
-                return not listed_parts(answer).parts
+        listing = msgspec.structs.replace(operation, name=LIST_PARTS)
+        answer = await send(listing)
     except AttemptError as error:
-        return not error.kind.retried
-    return failure.kind is FailureKind.NO_SUCH_UPLOAD or not failure.kind.retried
+        return _never(error.kind)
+    failure = classify(LIST_PARTS, answer)
+    if failure is None:
+        return None if listed_parts(answer).parts else True
+    # Who may not list parts has aborted them all the same.
+    return None if failure.kind.retried else True
+
+
+def _never(kind: FailureKind) -> bool | None:
+    return None if kind.retried else False

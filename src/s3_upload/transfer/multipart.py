@@ -108,7 +108,11 @@ class MultipartUpload:
 
         Raises `GivenUp`, when the store holds nothing of it any more, with what else may help.
         """
-        self._before = await self._take_up(parts)
+        try:
+            self._before = await self._take_up(parts)
+        except GivenUp as unknown:
+            self._requests.forget(self._creation)
+            raise unknown.with_remark("; what the store has of it is kept for the next run") from None
         if self._before is None:
             await self._create(parts)
         # An earlier run has completed it, and was killed before it heard so.

@@ -20,7 +20,11 @@ PULL_COUNT = 256
 Sources = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 
 
-def _begun(files: Sources) -> AsyncIterator[ObjectSource] | Iterator[ObjectSource] | Bunches:
+Begun = AsyncIterator[ObjectSource] | Iterator[ObjectSource] | Bunches
+
+
+def begun(files: Sources) -> Begun:
+    """Raises what an iterable of the caller's raises where it is begun: before anything else is."""
     if isinstance(files, AsyncIterable):
         return aiter(files)
     return files if isinstance(files, Bunches) else iter(files)
@@ -32,7 +36,7 @@ class Pulling:
 
     def __init__(
         self,
-        files: Sources,
+        files: Begun,
         reader: Reader,
         nearby: Nearby,
         existing: Existing,
@@ -43,7 +47,7 @@ class Pulling:
         self.sources: deque[Numbered] = deque()
         self.exhausted = False
         self.under_way = False
-        self._iterator = _begun(files)
+        self._iterator = files
         self._reader = reader
         self._nearby = nearby
         self._existing = existing

@@ -33,7 +33,7 @@ from s3_upload.transfer.progress import Delivery
 from s3_upload.transfer.pulling import Pulling
 from s3_upload.transfer.put import put, way_in_parts, whole_request
 from s3_upload.transfer.senders import Senders
-from s3_upload.transfer.sliced import PartRoom, read_part
+from s3_upload.transfer.sliced import FilePart, PartRoom, read_part
 from s3_upload.transfer.slots import Slots
 from s3_upload.transfer.streams import Streams
 from s3_upload.transfer.tools import Tools
@@ -259,7 +259,7 @@ class ReadAhead:
         plan = parts.take()
         self._reads += 1
         # Where nothing is held one read is always allowed: what does not fit goes in slices if it can.
-        room = min(plan.size, self._room_for_part(parts) or parts.part_size)
+        room = min(plan.size, self._room_for_part(parts) or FilePart.held_bytes)
         self._tools.memory.hold(room)
         self._tools.tasks.start(self._put_part(parts, plan, room))
 

@@ -102,7 +102,10 @@ class Resumption:
     async def take_up(
         self, record: Record, operation: Operation, identity: Identity, max_count: int
     ) -> TakenUp | None:
-        """What there is of the object that `operation` would create. Raises `RunError`."""
+        """What there is of the object that `operation` would create.
+
+        Raises `GivenUp` where the store does not say, and `RunError`.
+        """
         search = Search(self._sides, record, operation, identity, max_count)
         known = KnownUploads(())
         if self._before is not None:
@@ -143,9 +146,8 @@ class Resumption:
                 candidate = Candidate(row.upload_id, row.part_size, row.algorithm, row.checksum_type)
                 found = await search.ours(candidate, parts if is_same else {}, may_be_complete=is_same)
             taken = taken or found
-            if found is None:
-                # Should it be gone, this costs a request, and the store says so.
-                await search.abort(row.upload_id)
+            # Should it be gone, this costs a request, and the store says so.
+            if found is None and await search.abort(row.upload_id):
                 await self._sides.offload(self._before.end_upload, row.upload_id)  # type: ignore[union-attr]
         return taken
 

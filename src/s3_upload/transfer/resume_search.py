@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from s3_upload.errors import SourceError
+from s3_upload.errors import FailureKind, SourceError
 from s3_upload.http import SlicedBody
 from s3_upload.observe.journal_rows import PartRow
 from s3_upload.parts import MAX_PART_BYTES
@@ -72,6 +72,9 @@ class Sides(msgspec.Struct, frozen=True):
     unfinished: Unfinished
 
 
+_REFUSALS = frozenset({FailureKind.ACCESS_DENIED, FailureKind.REJECTED, FailureKind.UNSUPPORTED})
+
+
 class Candidate(msgspec.Struct, frozen=True):
     upload_id: str
     part_size: int
@@ -95,8 +98,11 @@ class Search:
         self, candidate: Candidate, known: Mapping[int, PartRow], *, may_be_complete: bool
     ) -> TakenUp | None:
         """What there is of an upload of ours; None where nothing is, or nothing that could go on.  `known`:
-        parts of this version of the file."""
-        listed = await self.listed(candidate.upload_id)
+        parts of this version of the file.
+
+        Raises `GivenUp` where the store does not answer: then nothing is known of it, and it is to be kept.
+        """
+        listed = await self.listed(candidate.upload_id, needed=True)
         if listed is None or not self._goes_on(candidate):
             return None
         if listed.gone:
@@ -155,8 +161,12 @@ class Search:
         """What an upload came to that the store does not know any more, if it is proven to be the file."""
         head = msgspec.structs.replace(self._operation, name=HEAD_OBJECT, upload_id="", checksum=None)
         try:
-            found = await self._sides.requests.make(Request(self._record, head, may_be_missing=True))
-        except GivenUp:
+            found = await self._sides.requests.make(
+                Request(self._record, head, may_be_missing=True, patient=True)
+            )
+        except GivenUp as given_up:
+            if not _refuses(given_up):
+                raise
             return None
         # Before anything is read.
         if found.status == 404 or found.headers.get("content-length") != str(self.identity.size):
@@ -225,8 +235,9 @@ class Search:
                 etag = await sides.offload(etag_of, body.body)
         return CompletedPart(number, etag, body.checksum, size)
 
-    async def listed(self, upload_id: str) -> ListedParts | None:
-        """All its parts; None where that cannot be known."""
+    async def listed(self, upload_id: str, *, needed: bool = False) -> ListedParts | None:
+        """All its parts; None where that cannot be known. Raises `GivenUp` where the answer is `needed`, and
+        none comes, by which the store refuses to list them."""
         parts: dict[int, CompletedPart] = {}
         behind = 0
         while True:
@@ -234,8 +245,12 @@ class Search:
                 self._operation, name=LIST_PARTS, upload_id=upload_id, part_number=behind, checksum=None
             )
             try:
-                answer = await self._sides.requests.make(Request(self._record, listing, may_be_missing=True))
-            except GivenUp:
+                answer = await self._sides.requests.make(
+                    Request(self._record, listing, may_be_missing=True, patient=needed)
+                )
+            except GivenUp as given_up:
+                if needed and not _refuses(given_up):
+                    raise
                 return None
             if answer.status == 404:
                 return ListedParts({}, None, gone=True)
@@ -258,13 +273,21 @@ class Search:
         found = [upload for upload in listed_uploads(answer).uploads if upload.key == self._record.key]
         return sorted(found, key=lambda upload: -(upload.initiated_s or 0.0))[:MAX_CANDIDATES]
 
-    async def abort(self, upload_id: str) -> None:
-        """As well as it can be done: what is left is found once more, or ended by a rule of the bucket's."""
+    async def abort(self, upload_id: str) -> bool:
+        """As well as it can be done: what is left is found once more, or ended by a rule of the bucket's.
+        Returns whether the store has nothing of it any more."""
         abort = msgspec.structs.replace(
             self._operation, name=ABORT_MULTIPART_UPLOAD, upload_id=upload_id, checksum=None
         )
         try:
             await self._sides.requests.make(Request(self._record, abort))
         except GivenUp as in_vain:
-            if in_vain.error.kind.retried:
-                self._sides.unfinished.try_later(abort)
+            if in_vain.error.kind is not FailureKind.NO_SUCH_UPLOAD:
+                self._sides.unfinished.try_later(abort)  # whose end says what is left
+                return False
+        return True
+
+
+def _refuses(given_up: GivenUp) -> bool:
+    """Whether the store has said that it does not tell, and to ask again would not help."""
+    return given_up.error.kind in _REFUSALS or given_up.error.status in {405, 501}

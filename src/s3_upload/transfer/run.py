@@ -31,7 +31,7 @@ from s3_upload.transfer.observer import Gauges, Observer
 from s3_upload.transfer.parts_line import PartsLine
 from s3_upload.transfer.prepare import Prepare
 from s3_upload.transfer.progress import Delivery
-from s3_upload.transfer.pulling import Pulling, Sources
+from s3_upload.transfer.pulling import Begun, Pulling, Sources, begun
 from s3_upload.transfer.read_ahead import ReadAhead
 from s3_upload.transfer.reading import WholeBodies
 from s3_upload.transfer.reporting import Reporting
@@ -69,6 +69,7 @@ class Run:
     """One run with `client`, of what `given` says. It is made on its loop, and runs once."""
 
     def __init__(self, client: Client, files: Sources, given: Given) -> None:
+        sources = begun(files)
         clock = given.runtime.clock
         epoch_s = clock() if given.runtime.epoch_s is None else given.runtime.epoch_s
         self.now: Callable[[], float] = lambda: clock() - epoch_s
@@ -94,7 +95,7 @@ class Run:
             reports=self._delivery,
         )
         self._sending = sending_of(surroundings)
-        self._join_reading(surroundings, files)
+        self._join_reading(surroundings, sources)
         self._observer = Observer(
             given.events,
             Gauges(given.runtime.busy_s, given.runtime.all_busy_s, given.paced),
@@ -105,7 +106,7 @@ class Run:
             fail=self.fail,
         )
 
-    def _join_reading(self, run: Surroundings, files: Sources) -> None:
+    def _join_reading(self, run: Surroundings, files: Begun) -> None:
         given, client, config, runtime = run.given, run.client, run.given.config, run.given.runtime
         reader = Reader(
             single_limit_bytes=config.multipart_threshold,

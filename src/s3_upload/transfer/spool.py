@@ -15,6 +15,7 @@ Theory of operation.  10,000 parts that all fit into memory are a stream of 300 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import threading
@@ -147,6 +148,7 @@ class Spool:
         self._offload = offload
         self._disk = Memory(MAX_BYTES)
         self._looked = False
+        self._looking = asyncio.Lock()
 
     def room(self, size: int) -> int:
         """How much memory the reading of a block of `size` bytes takes."""
@@ -162,9 +164,10 @@ class Spool:
             hashed: HashedBody = await self._offload(self._reader.hashed, piece)
             return hashed, last
         # Once, before any room is taken: from then on it is counted here.
-        if not self._looked:
-            self._looked = True
-            self._disk = Memory(await self._offload(_limit_bytes))
+        async with self._looking:
+            if not self._looked:
+                self._disk = Memory(await self._offload(_limit_bytes))
+                self._looked = True
         # Room for all of it before any is written: where none is left, streams wait for what is sent.
         await self._disk.room(size)
         try:

@@ -33,7 +33,8 @@ class Request(msgspec.Struct, eq=False):
     """One request until it has succeeded or is given up.
 
     `read`: reads its body once more, None where nothing can.  `may_be_missing`: 404 answers what it asks, and
-    is no failure.  `retries`: tries after the first.  `cost`: what the last one takes of the retry budget.
+    is no failure.  `patient`: see `control/retrying/retry.py` (6).  `retries`: tries after the first that
+    count; `counted`: the last one does.  `cost`: what the last one takes of the retry budget.
     `avoid`: the address of the last failed attempt; the next one goes elsewhere if it can.  `fresh`: the next
     one takes a new connection, though one may be idle.  `corrected`: the kinds of failure after which
     something was put right, one for each time.  `in_flight`: its attempts under way.  `copies`: hedges that
@@ -46,7 +47,9 @@ class Request(msgspec.Struct, eq=False):
     operation: Operation
     read: Read | None = None
     may_be_missing: bool = False
+    patient: bool = False
     retries: int = 0
+    counted: bool = False
     cost: float = 0.0
     avoid: str = ""
     fresh: bool = False
@@ -68,6 +71,7 @@ class Request(msgspec.Struct, eq=False):
     ) -> None:
         """It is tried once more. `counts`: this uses up a try; `corrects`: see `corrected`."""
         self.retries += counts
+        self.counted = counts
         self.cost = cost
         self.avoid, self.fresh = avoid, fresh
         if corrects is not None:
@@ -108,7 +112,8 @@ class Request(msgspec.Struct, eq=False):
 
     def give_back_try(self) -> None:
         """The last try failed because the store was away, and does not count."""
-        self.retries -= 1
+        self.retries -= self.counted
+        self.counted = False
         if not self.asking:
             self.record.retried(-1)
 

@@ -110,6 +110,7 @@ class Verdicts:
                 corrected=request.corrected.count(kind),
                 completing=operation.name == COMPLETE_MULTIPART_UPLOAD,
                 asking=request.asking,
+                patient=request.patient,
                 can_ask=operation.name in MAKES_OBJECT and not asked,
                 outwaited=self._outages.outwaited(outcome.report),
                 object_seq=request.record.seq,

@@ -25,8 +25,9 @@ Theory of operation (`cap_s` and the like are fields of `Tuning`).
 6. Some kinds are tried again fewer times than `n_retries` (`FailureKind.times`), with the body read again.
    A request that only asks or tidies up (HeadObject, ListParts, AbortMultipartUpload) is tried again
    ASK_RETRIES times, whatever `n_retries`.  It never stops a run: it may lack a permission that uploads do
-   not need.  A request whose answer was awaited for the longest time allowed (`Failed.outwaited`) is not
-   tried again.
+   not need.  One on whose answer an object depends (`Failed.patient`: what an earlier run has left) is tried
+   as often as one that sends.  A request whose answer was awaited for the longest time allowed
+   (`Failed.outwaited`) is not tried again.
 7. Before an object is given up there may be another way (`remedy`), once for each cause.
 8. A failure that no other object may survive stops the run, or is tried again elsewhere, or fails its object:
    `refusals.py` has the rules.  Such a retry costs nothing, since an object has two at the most.
@@ -103,9 +104,9 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `retries`: tries of its request before it, the first not counted.  `corrected`: how often its request
     was put right, or tried again elsewhere, after this kind of failure before.  `completing`: it is a
-    CompleteMultipartUpload; `asking`: see step 6.  `can_ask`: HeadObject may know better, and was not asked
-    about this attempt.  `outwaited`: see step 6.  `object_seq`: which object it is of.  `alike`: the same
-    text for refusals that are alike, "" where the store did not refuse it.
+    CompleteMultipartUpload; `asking`, `patient`: see step 6.  `can_ask`: HeadObject may know better, and was
+    not asked about this attempt.  `outwaited`: see step 6.  `object_seq`: which object it is of.  `alike`:
+    the same text for refusals that are alike, "" where the store did not refuse it.
     """
 
     kind: FailureKind
@@ -113,6 +114,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     corrected: int = 0
     completing: bool = False
     asking: bool = False
+    patient: bool = False
     can_ask: bool = False
     outwaited: bool = False
     object_seq: int = 0
@@ -181,7 +183,8 @@ class Retry:
 
     def _may_pass(self, failed: Failed, rng: Rng, *, any_answer: bool) -> Decision:
         """Steps 1 to 3, 6 and 9."""
-        kind, limit = failed.kind, ASK_RETRIES if failed.asking else self._n_retries
+        asks_briefly = failed.asking and not failed.patient
+        kind, limit = failed.kind, ASK_RETRIES if asks_briefly else self._n_retries
         is_foreign = kind.is_foreign and not failed.asking
         # Before any success there may be no store at all behind this endpoint.
         if is_foreign and not self.any_success:
@@ -191,7 +194,7 @@ class Retry:
         unreached = kind is FailureKind.CONNECT and not (any_answer or self.any_success)
         used_up = kind.retried and kind.times is not None and failed.corrected >= kind.times
         if used_up or failed.outwaited or failed.retries >= limit:
-            if unreached and failed.retries >= self._tuning.min_retries_to_stop and not failed.asking:
+            if unreached and failed.retries >= self._tuning.min_retries_to_stop and not asks_briefly:
                 return STOPPED
             return self._given_up(failed) if is_foreign else GIVEN_UP
         tuning, costs = self._tuning, self.budget.tuning
