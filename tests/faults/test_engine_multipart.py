@@ -15,7 +15,7 @@ import pytest
 from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
 from s3_upload.control.retrying.retry import ASK_RETRIES
-from s3_upload.errors import FailureKind, RunError
+from s3_upload.errors import FailureKind, RunError, summary_of
 from s3_upload.report import AttemptReport
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, Operation
@@ -388,6 +388,29 @@ def test_a_run_that_stops_aborts_what_it_began(fault_server: StartFaultServer, b
     run(server, main)
     assert server.model.uploads == {}
     assert sorted(r.key for r in server.of("DELETE")) == ["one", "two"]
+
+
+def test_what_a_run_that_stops_may_not_abort_it_says_is_left(
+    fault_server: StartFaultServer, big: Path
+) -> None:
+    """To abort is a permission of its own; and keys that have expired cannot abort anything."""
+    refused = s3_error(403, "AccessDenied")
+    server = fault_server([Rule(Stall(), query=PART), Rule(refused, method="DELETE")])
+
+    async def main(client: S3Client) -> None:
+        task = asyncio.ensure_future(
+            s3_upload_files(client, BUCKET, [ObjectSource.file(big, "big")], config(grace_s=0.0))
+        )
+        await asyncio.to_thread(server.wait_until, lambda: any(r.part_number == 2 for r in server.requests))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as stopped:
+            await task
+        assert summary_of(stopped.value).notes == (
+            "could not abort the multipart upload of big: parts may be left there",
+        )
+
+    run(server, main)
+    assert len(server.of("DELETE")) == 1
 
 
 def test_the_last_goodbye_is_bounded(

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from s3_upload.api import s3_upload_files
 from s3_upload.errors import FailureKind
 from s3_upload.sources.files import PULL_BUDGET_S
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import files_recursive
 from tests.faults.actions import s3_error
-from tests.faults.uploads import PART_BYTES, Reports, stored, upload
+from tests.faults.uploads import BUCKET, PART_BYTES, Reports, client_of, config, stored, upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -306,6 +307,27 @@ def test_what_an_iterable_raises_stops_the_run(fault_server: StartFaultServer, k
         upload(server, generate() if kind == "plain" else generate_async())
     assert caught.value is error
     assert len(server.requests) <= after
+
+
+class Broken:
+    """Cannot even be begun."""
+
+    def __iter__(self) -> Iterator[ObjectSource]:
+        raise KeyError("mine")
+
+
+def test_an_iterable_that_cannot_be_begun_leaves_no_timer(fault_server: StartFaultServer) -> None:
+    """In a service's loop it would tick for ever."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with client_of(fault_server()) as client:
+            with pytest.raises(KeyError):
+                await s3_upload_files(client, BUCKET, Broken(), config())
+        assert [timer for timer in loop._scheduled if not timer.cancelled()] == []  # type: ignore[attr-defined]
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(main())
 
 
 def test_a_cancellation_inside_an_iterable_does_not_hang_the_run(fault_server: StartFaultServer) -> None:

@@ -10,11 +10,13 @@ import pytest
 
 from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
+from s3_upload.sources.files import Reader
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Early, Reset, Rule, Stall, s3_error
 from tests.faults.uploads import BUCKET, Reports, config, quiet, run, stored, upload
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from s3_upload.clients.s3 import S3Client
@@ -81,3 +83,41 @@ def test_a_part_in_slices_is_sent_again_from_its_begin(
     upload(server, [ObjectSource.file(big, "big")], settings=SLICED)
     assert stored(server) == {"big": BIG}
     assert len([request for request in server.of("PUT") if request.part_number == 2]) == 2
+
+
+def test_where_streams_hold_the_memory_a_big_part_is_not_read_whole(
+    fault_server: StartFaultServer, big: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One part may always be read, so that the run does not stand still; but in slices."""
+    server = fault_server()
+    whole: list[int] = []
+    read_part = Reader.read_part
+
+    def noted(self: Reader, path: str, offset: int, size: int, identity: Any) -> Any:
+        whole.append(size)
+        return read_part(self, path, offset, size, identity)
+
+    monkeypatch.setattr(Reader, "read_part", noted)
+
+    async def main(client: S3Client) -> None:
+        done = asyncio.Event()
+        waits = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            await waits.wait()
+            yield b"x"
+
+        streams = [ObjectSource.stream(slow(), str(number)) for number in range(4)]
+        settings = config(part_size=PART_BYTES, max_in_flight_bytes=16 * MIB, max_in_flight=PARTS)
+        task = asyncio.ensure_future(
+            s3_upload_files(
+                client, BUCKET, [*streams, ObjectSource.file(big, "big")], settings, lambda _: done.set()
+            )
+        )
+        await done.wait()
+        assert list(stored(server)) == ["big"]
+        waits.set()
+        await task
+
+    run(server, main)
+    assert not any(whole)

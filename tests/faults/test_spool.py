@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -138,6 +139,35 @@ def test_many_streams_share_the_disk_that_they_may_have(
     assert summary.uploaded == 5
     assert stored(server) == {str(number): LONG for number in range(5)}
     assert most <= 32 * MIB
+
+
+def test_two_streams_that_begin_at_once_count_the_same_room(
+    fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How much there is has to be looked up once: neither may go on before it is known."""
+    real, looks = spool._limit_bytes, 0
+    both_there = threading.Event()
+
+    def limit() -> int:
+        nonlocal looks
+        looks += 1
+        both_there.wait(0.5)
+        return real()
+
+    kept: list[spool.Spool] = []
+    made = spool.Spool.__init__
+
+    def remembered(self: spool.Spool, *arguments: Any) -> None:
+        made(self, *arguments)
+        kept.append(self)
+
+    monkeypatch.setattr(spool, "_limit_bytes", limit)
+    monkeypatch.setattr(spool.Spool, "__init__", remembered)
+    server = fault_server()
+    assert upload(server, stream("one"), stream("two")).uploaded == 2
+    [spooling] = kept
+    assert looks == 1
+    assert (spooling._disk._held_bytes, spooling._disk._holders) == (0, 0)
 
 
 def test_without_a_place_on_the_disk_the_stream_fails_with_what_to_do(

@@ -9,7 +9,7 @@ import pytest
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http1.received import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES
-from s3_upload.http1.trace import Answer
+from s3_upload.http1.trace import Answer, SendOptions, Trace
 from tests.http1.peers import MIB, OK, answering, connected, read_request, reset, serving, talking, until
 
 if TYPE_CHECKING:
@@ -53,6 +53,41 @@ def test_whole_answers(run: Run, name: str) -> None:
             assert client.connection.usable == reusable
             assert client.unusable != reusable
             assert client.connection.requests == 1
+
+    run(main)
+
+
+class Heard(Trace):
+    """Counts how often an answer seems to begin."""
+
+    times: int = 0
+
+    def answered(self) -> None:
+        super().answered()
+        self.times += 1
+
+
+def test_an_interim_answer_is_not_the_beginning_of_the_answer(run: Run) -> None:
+    """By that a body is judged that is still on its way: it would be cut a minute later."""
+
+    async def main() -> None:
+        ready = asyncio.Event()
+
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+            await ready.wait()
+            await reader.readexactly(8 * MIB)
+            writer.write(OK)
+
+        async with talking(handler) as client:
+            trace = Heard(SendOptions(5.0), asyncio.get_running_loop().time)
+            request = asyncio.ensure_future(client.request(bytes(8 * MIB), trace))
+            await until(lambda: trace.times == 1)
+            assert trace.first_byte_s == 0.0
+            ready.set()
+            await request
+            assert (trace.times, trace.first_byte_s > 0.0) == (2, True)
 
     run(main)
 

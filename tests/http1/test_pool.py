@@ -256,6 +256,22 @@ def test_one_that_the_store_closed_before_it_was_handed_out_is_not_kept(run: Run
     run(main)
 
 
+def test_one_that_the_store_closed_and_nobody_needs_any_more_is_not_kept(run: Run) -> None:
+    """Its request was answered on another one meanwhile."""
+
+    async def rude(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        return
+
+    async def main() -> None:
+        async with pooling(rude) as pool:
+            controlled().before_return = lambda: asyncio.sleep(0.05)
+            connection = await pool.open(trace())
+            connection.keep()
+            assert state(pool) == "open=0 idle=0"
+
+    run(main)
+
+
 def test_one_that_could_not_be_opened_is_not_kept(run: Run) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()

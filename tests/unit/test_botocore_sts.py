@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import botocore.session
@@ -12,6 +13,7 @@ from botocore.utils import JSONFileCache
 
 from s3_upload import S3Client
 from s3_upload.account.botocore import BotocoreCredentials
+from s3_upload.errors import AttemptError, FailureKind, RunError
 from tests.account import services
 from tests.aws_home import Home, home
 
@@ -97,6 +99,27 @@ def test_a_role_that_was_assumed_here_is_good_for_the_aws_cli(home: Home) -> Non
         assert len(account.asked) == 1
     [kept] = (home.path / ".aws" / "cli" / "cache").iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_where_sts_cannot_be_reached_when_a_role_ends_the_network_may_be_away(home: Home) -> None:
+    """As when a laptop wakes: requests wait until it is back, and the run goes on. At the first time it is an
+    error of the run's."""
+    home.config(ROLE)
+    home.credentials(KEYS)
+    home.env(AWS_MAX_ATTEMPTS="1")
+    provider = BotocoreCredentials("r")
+    with services() as account:
+        home.env(AWS_ENDPOINT_URL_STS=account.url)
+        asyncio.run(provider.refresh())
+    [kept] = (home.path / ".aws" / "cli" / "cache").iterdir()
+    kept.unlink()
+    provider._source._expiry_time = datetime.now(UTC) - timedelta(minutes=1)
+    assert provider.current() is None
+    with pytest.raises(AttemptError, match="could not be renewed: Could not connect") as silent:
+        asyncio.run(provider.refresh())
+    assert silent.value.kind is FailureKind.CONNECT
+    with pytest.raises(RunError, match="the credentials could not be loaded: Could not connect"):
+        asyncio.run(BotocoreCredentials("r").refresh())
 
 
 def test_what_the_store_refuses_is_not_taken_from_the_cache_again(home: Home) -> None:

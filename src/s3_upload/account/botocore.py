@@ -158,23 +158,23 @@ class BotocoreCredentials:
                 )
         except TimeoutError:
             why = f"no credentials within {LOAD_TIMEOUT_S:.0f} s: the place they come from does not answer"
-            raise self._unheard(why, renew=renew) from None
+            if self._may_come_back(renew=renew):
+                raise _silent(why) from None
+            raise RunError(why, FailureKind.CREDENTIALS) from None
         except Exception as error:
             self._refreshed_s = self._now()
             usable = None if renew else self.current()
             if usable is not None:  # not renewed, but not expired either
                 return usable
-            if _is_silence(error):
-                raise self._unheard(_reason(error), renew=renew) from error
+            if _is_silence(error) and self._may_come_back(renew=renew):
+                raise _silent(_reason(error)) from error
             raise _explain(error, self._profile) from error
         self._credentials, self._source, self._refreshed_s = credentials, source, self._now()
         return credentials
 
-    def _unheard(self, why: str, *, renew: bool) -> RunError | AttemptError:
-        """Where they were loaded before, the network may be away, as after a sleep, and comes back."""
-        if renew or self._source is None:
-            return RunError(why, FailureKind.CREDENTIALS)
-        return AttemptError(FailureKind.CONNECT, f"the credentials could not be renewed: {why}")
+    def _may_come_back(self, *, renew: bool) -> bool:
+        """Whether the place was reached before: then the network is away, as after a sleep."""
+        return self._source is not None and not renew
 
     def _fetch(self, *, renew: bool) -> tuple[Credentials, Any]:
         """In a thread. `renew` starts from scratch: files are read again, tokens asked for again."""
@@ -250,7 +250,13 @@ def _is_silence(error: Exception) -> bool:
     """Whether the place that credentials come from was not reached."""
     from botocore import exceptions
 
-    return isinstance(error, exceptions.HTTPClientError | exceptions.MetadataRetrievalError)
+    silence = exceptions.ConnectionError | exceptions.HTTPClientError | exceptions.MetadataRetrievalError
+    return isinstance(error, silence)
+
+
+def _silent(why: str) -> AttemptError:
+    """As if the store could not be reached: it is waited for."""
+    return AttemptError(FailureKind.CONNECT, f"the credentials could not be renewed: {why}")
 
 
 def _reason(error: Exception) -> str:
