@@ -142,12 +142,14 @@ def verify_files(
                 print(one.mark, one.key, one.reason)
 
     `compare`: "checksum", by size and by what the store keeps of the objects, as `sync_files` does; "size".
-    `download`: objects are read back, and compared byte by byte.  Other arguments: see `sync_files`.  Raises
-    `ConfigError` at once, and `RunError` while it is read.
+    `download`: objects are read back, and compared byte by byte, which goes with "checksum" alone.  Other
+    arguments: see `sync_files`.  Raises `ConfigError` at once, and `RunError` while it is read.
     """
     arguments = locals()
     by = checked_compare(arguments.pop("compare"))
     must_be("download", arguments.pop("download"), bool, "True or False")
+    if download and by != "checksum":
+        raise ConfigError(f"download and compare={by!r} do not go together: leave one out")
     if download and client is not None and not isinstance(client, S3Client):
         raise ConfigError(
             "download: takes an S3Client, or none: an SDK's client cannot read objects back here"

@@ -47,6 +47,8 @@ class StoredObject:
     modified_s: float = field(default_factory=time.time)
     part_size: int = 0
     """Of an object in parts, where the store tells it."""
+    part_sizes: tuple[int, ...] = ()
+    """Where parts have several."""
 
 
 @dataclass(slots=True)
@@ -159,9 +161,9 @@ class S3Model:
         headers = {**stored.headers, "ETag": f'"{stored.etag}"', "Content-Length": str(stored.size)}
         if request.headers.get("x-amz-checksum-mode") == "ENABLED":
             headers |= stored.checksums
-        if request.query.get("partNumber") == "1" and stored.part_size:
-            headers["Content-Length"] = str(min(stored.part_size, stored.size))
-            headers["x-amz-mp-parts-count"] = str(-(-stored.size // stored.part_size))
+        if "partNumber" in request.query and (sizes := sizes_of_parts(stored)):
+            headers["Content-Length"] = str(sizes[request.part_number - 1])
+            headers["x-amz-mp-parts-count"] = str(len(sizes))
         if (span := _RANGE.fullmatch(request.headers.get("range", ""))) is not None:
             body = stored.body[int(span[1]) : int(span[2]) + 1]
             return Answer(206, {**headers, "Content-Length": str(len(body))}, body)
@@ -254,8 +256,9 @@ class S3Model:
         header, value = checksum_of_parts(upload, parts)
         checksums = {header: value} if header else {}
         size = sum(part.size for part in parts)
+        sizes = tuple(part.size for part in parts)
         self.objects[name] = StoredObject(
-            body, size, etag, upload.headers, checksums, part_size=parts[0].size
+            body, size, etag, upload.headers, checksums, part_size=sizes[0], part_sizes=sizes
         )
         answer = _completed(etag, (header, value))
         self.completed[upload_id] = (name, answer)
@@ -295,6 +298,14 @@ def check_body(request: Request) -> Answer | None:
     if md5 is not None and md5 != base64.b64encode(_md5(body)).decode():
         return s3_error(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
     return None
+
+
+def sizes_of_parts(stored: StoredObject) -> tuple[int, ...]:
+    """In bytes; none where the store does not tell them."""
+    if stored.part_sizes or not stored.part_size:
+        return stored.part_sizes
+    starts = range(0, stored.size, stored.part_size)
+    return tuple(min(stored.part_size, stored.size - start) for start in starts)
 
 
 def checksum_of_parts(upload: Upload, parts: list[StoredObject]) -> tuple[str, str]:

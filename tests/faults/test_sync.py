@@ -203,6 +203,21 @@ def test_bytes_are_compared_by_their_checksum_and_streams_are_sent(fault_server:
     assert server.requests[0].query["start-after"] == "k/"
 
 
+def test_bytes_that_nothing_proves_are_sent(fault_server: StartFaultServer) -> None:
+    model = S3Model()
+    put(model, "k/1", b"other", "no-md5")
+    server = fault_server(model=model)
+    summary = sync(server, [ObjectSource.data(b"bytes", "k/1")], f"s3://{BUCKET}", compare="mtime")
+    assert (sent(server), summary.unchanged, summary.notes) == (["k/1"], 0, ())
+
+
+def test_what_a_list_names_twice_is_sent_once(fault_server: StartFaultServer, tree: Path) -> None:
+    server = fault_server()
+    summary = sync(server, tree, files_from=["d/e", "a", "d", tree / "a", "d/e"])
+    assert sent(server) == ["p/a", "p/d/e", "p/d/f"]
+    assert summary.uploaded == 3
+
+
 def test_sources_out_of_order_are_refused(fault_server: StartFaultServer) -> None:
     server = fault_server()
     sources = (ObjectSource.data(b"", key) for key in ("b", "a"))

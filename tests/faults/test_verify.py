@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload import ConfigError, S3Client, Verified, verify_files
+from s3_upload import ConfigError, ObjectSource, S3Client, Verified, verify_files
 from s3_upload.bucket.etags import Sums
+from s3_upload.bucket.looking import BATCH
 from s3_upload.bucket.sync import Sync
 from s3_upload.cli.main import main
 from s3_upload.config import MIB
@@ -94,6 +95,94 @@ def test_what_cannot_be_read_back_is_no_match(fault_server: StartFaultServer, tr
     assert found["p/a"].mark == "!"
     assert "InvalidObjectState" in found["p/a"].reason
     assert found["p/a.txt"].mark == "="
+
+
+@pytest.mark.parametrize("size", [0, 1, MIB])
+def test_a_file_that_grows_while_its_object_is_read_back_is_no_match(
+    fault_server: StartFaultServer, tmp_path: Path, size: int
+) -> None:
+    """The empty one has grown before: there is nothing to be read back."""
+    path = tmp_path / "big"
+    write(path, bytes(size))
+    model = S3Model()
+    put(model, "big", bytes(size))
+
+    def grows(_: Request) -> None:
+        with path.open("ab") as file:
+            file.write(b"more")
+
+    found = marks(fault_server(grows, model=model), tmp_path, f"s3://{BUCKET}", download=True)["big"]
+    assert found.mark == "!"
+    assert f"its size was {size}, is" in found.reason
+
+
+@pytest.mark.parametrize("compare", ["size", "time", "mtime"])
+def test_what_is_compared_by_less_than_all_bytes_is_not_read_back(tree: Path, compare: Any) -> None:
+    with pytest.raises(ConfigError, match=f"download and compare='{compare}' do not go together"):
+        verify_files(tree, f"s3://{BUCKET}", compare=compare, download=True)
+
+
+def test_bytes_that_nothing_proves_are_no_match(fault_server: StartFaultServer) -> None:
+    model = S3Model()
+    put(model, "k", b"other", "no-md5")
+    found = marks(fault_server(model=model), [ObjectSource.data(b"bytes", "k")], f"s3://{BUCKET}")
+    assert (found["k"].mark, found["k"].reason) == (
+        "*",
+        "not proven to be the same: the store keeps no checksum of them, and their ETags are no MD5s",
+    )
+
+
+def test_beside_one_file_no_other_key_is_told(fault_server: StartFaultServer, tree: Path) -> None:
+    model = S3Model()
+    for key, body in (("p", b"a"), ("p/a", b""), ("pictures", b"")):
+        put(model, key, body)
+    server = fault_server(model=model)
+    assert [(one.key, one.mark) for one in marks(server, tree / "a", f"s3://{BUCKET}/p").values()] == [
+        ("p", "=")
+    ]
+    del model.objects[f"{BUCKET}/p"]
+    assert [(one.key, one.mark) for one in marks(server, tree / "a", f"s3://{BUCKET}/p").values()] == [
+        ("p", "+")
+    ]
+
+
+@pytest.mark.parametrize("exclude", ["", "*"])
+def test_beside_a_folder_of_nothing_only_keys_below_the_prefix_are_told(
+    fault_server: StartFaultServer, tree: Path, exclude: str
+) -> None:
+    (tree.parent / "empty").mkdir()
+    model = S3Model()
+    for key in ("p", "p-2023/a.txt", "p.txt", "p/a.txt"):
+        put(model, key, b"")
+    given = {"exclude": exclude, "include": "*.txt"} if exclude else {}
+    found = marks(fault_server(model=model), tree / "d" if exclude else tree.parent / "empty", **given)
+    assert [(one.key, one.mark) for one in found.values()] == [("p/a.txt", "-")]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "mark"),
+    [
+        ((5, 10, 15), "="),  # parts that grow
+        ((8, 7, 8), "="),
+        ((8, 9, 6), "="),
+        ((5, 1, 9), "="),
+        ((6, 6, 3), "*"),
+        ((6, 3), "*"),
+        ((3, 6), "="),
+    ],
+)
+def test_parts_of_several_sizes_prove_no_difference(
+    fault_server: StartFaultServer, tmp_path: Path, sizes: tuple[int, ...], mark: str
+) -> None:
+    """Bytes of the same size and time, in thousands, are all that is there beside an ETag that no cut into
+    equal parts gives."""
+    write(tmp_path / "big", bytes(1_000 * sum(sizes)))
+    model = S3Model()
+    etag = f"{'0' * 32}-{len(sizes)}"
+    put(model, "big", bytes(1_000 * sum(sizes)), etag, part_sizes=tuple(1_000 * size for size in sizes))
+    found = marks(fault_server(model=model), tmp_path, f"s3://{BUCKET}")["big"]
+    why = "they are in parts of several sizes, which their ETags do not tell"
+    assert (found.mark, found.reason) == (mark, why if mark == "=" else "checksum differs")
 
 
 def test_a_client_of_an_sdk_reads_nothing_back(tree: Path) -> None:
@@ -289,6 +378,15 @@ def test_beside_a_list_nothing_is_told_as_only_in_the_bucket(
     put(server.model, "p/gone", b"")
     assert main(["verify", "tree", f"s3://{BUCKET}/p", "--files-from", "list"]) == 0
     assert capsys.readouterr().out.endswith(" s: 2 same\n")
+
+
+def test_what_a_list_names_several_times_is_compared_once(
+    server: FaultServer, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where all that is looked at in one go is one file."""
+    (tree.parent / "list").write_text("d\nd/e\n" + "a\n" * (2 * BATCH + 1))
+    assert main(["verify", "tree", f"s3://{BUCKET}/p", "--files-from", "list"]) == 0
+    assert capsys.readouterr().out.endswith(" s: 3 same\n")
 
 
 def test_of_several_sources_what_is_left_out_of_one_is_not_told(

@@ -10,6 +10,7 @@ from s3_upload.bucket.compare import (
     LARGER,
     NEW,
     NEWER,
+    NOT_PROVEN,
     SAME,
     SMALLER,
     UNKNOWN,
@@ -93,7 +94,7 @@ def test_the_reason_by_size(ours: Local, theirs: ListedObject | None, reason: st
         (10_500_001_000, 10.5, NEWER),
         (10_499_999_000, 10.5, SAME),
         (10_500_000_000, None, NEWER),
-        (None, 10.5, SAME),
+        (None, 10.5, NOT_PROVEN),
     ],
 )
 def test_the_reason_by_time(mtime_ns: int | None, modified_s: float | None, reason: str) -> None:

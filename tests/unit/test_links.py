@@ -9,11 +9,12 @@ import pytest
 
 from s3_upload import Filter, files_recursive, upload
 from s3_upload.cli.main import main
-from s3_upload.sources.linked import Linked
+from s3_upload.sources.linked import MAX_WAYS, Linked
 from s3_upload.sources.mapping import Destination
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import LINK, Listings, sources_of
 from tests.mapped import map_paths, walk_paths
+from tests.platforms import needs_any_name
 
 LINKS = {"broken", "dir_link", "file_link", "loop"}
 
@@ -165,6 +166,86 @@ def test_a_directory_at_its_own_place_is_walked_whatever_links_lead_to_it() -> N
     Path("src/z_link_to_sub").symlink_to("sub")
     keys = [source.key for source in files_recursive("src") if not (source.problem or source.skip_reason)]
     assert [key for key in keys if "sub/" in key] == ["a_link_to_sub/b", "sub/b"]
+
+
+@pytest.fixture
+def two_links(tmp_path: Path) -> Path:
+    """Two links to a directory with two files; and a file of patterns in the language of .gitignore."""
+    (tmp_path / "there").mkdir()
+    for name in ("f.bin", "g"):
+        (tmp_path / "there" / name).touch()
+    root = tmp_path / "two"
+    root.mkdir()
+    for name in ("a", "b"):
+        (root / name).symlink_to("../there")
+    (root / "rules").write_text("a/*.bin\nrules\n")
+    return root
+
+
+def keys_of(root: Path, filter: Filter) -> list[str]:
+    found = files_recursive(root, filter=filter)
+    return [source.key for source in found if not (source.problem or source.skip_reason)]
+
+
+@pytest.mark.parametrize(
+    ("filter", "behind_a"),
+    [
+        (Filter(exclude=["a/*", "rules"]), []),
+        (Filter(exclude=["a/*.bin", "rules"]), ["a/g"]),
+        (Filter(exclude=["a", "rules"], include="*.bin"), ["a/f.bin"]),
+        (Filter(exclude_from="two/rules"), ["a/g"]),
+        (Filter(ignore_file="rules"), ["a/g"]),
+    ],
+)
+def test_what_patterns_leave_out_behind_the_first_link_is_taken_behind_the_second(
+    two_links: Path, filter: Filter, behind_a: list[str]
+) -> None:
+    assert keys_of(two_links, filter) == [*behind_a, "b/f.bin", "b/g"]
+
+
+@pytest.mark.parametrize("lines", ["", "*.bin\n"])
+def test_what_does_not_depend_on_the_path_is_walked_once(two_links: Path, lines: str) -> None:
+    (two_links / "rules").write_text(f"{lines}rules\n")
+    for filter in (
+        Filter(exclude=["rules", *lines.split()]), Filter(exclude_from="two/rules"),
+        Filter(ignore_file="rules"), Filter(max_size=0, exclude="rules"),
+    ):  # fmt: skip
+        assert [key for key in keys_of(two_links, filter) if key.startswith("b")] == []
+
+
+def test_of_several_files_of_patterns_each_counts_for_its_own_link(two_links: Path) -> None:
+    """Each of the two directories with a link has one, and nothing of the first is lost by the second."""
+    for name in ("a", "b", "rules"):
+        (two_links / name).unlink()
+    for name, lines in (("x", "*.bin"), ("y", "none"), ("z", "*.bin")):
+        (two_links / name).mkdir()
+        (two_links / name / "rules").write_text(f"{lines}\nrules\n")
+        (two_links / name / "link").symlink_to("../../there")
+    assert keys_of(two_links, Filter(ignore_file="rules")) == ["x/link/g", "y/link/f.bin", "y/link/g"]
+
+
+def test_patterns_of_paths_keep_the_walk_of_cross_linked_folders_bounded(tmp_path: Path) -> None:
+    cross_linked(tmp_path / "knot", 8)
+    found = list(files_recursive(tmp_path / "knot", exclude="d0/other"))
+    sent = {source.key for source in found if not (source.problem or source.skip_reason)}
+    assert {f"d{number}/file" for number in range(8)} <= sent
+    assert {f"d{one}/to{other}/file" for one in range(8) for other in range(8) if one != other} <= sent
+    most = 8 + 8 * 7 + 8 * MAX_WAYS
+    assert len(sent) <= most
+    assert len(found) <= 8 * most
+    why = {str(source.problem).partition(": ")[2] for source in found if source.problem}
+    assert why == {
+        "the link leads back to a directory it lies in",
+        "100 links behind links have led to this directory, and with patterns of paths what is taken may "
+        "differ: exclude this link",
+    }
+    assert not any(source.skip_reason for source in found)
+
+
+@needs_any_name
+def test_what_is_behind_a_link_without_a_key_is_uploaded_behind_the_next(two_links: Path) -> None:
+    (two_links / "a").rename(two_links / os.fsdecode(b"a\xff"))
+    assert keys_of(two_links, Filter(exclude="rules")) == ["b/f.bin", "b/g"]
 
 
 def test_files_are_uploaded_under_each_of_their_names() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
+import queue
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,6 +209,28 @@ def test_an_iterable_of_paths_will_do_and_wrong_ones_are_named(tree: Path) -> No
     ):
         with pytest.raises(error, match=message):
             Listed(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs")
+def test_a_fifo_is_opened_once_and_read_to_its_end() -> None:
+    """Whoever writes into one that is closed fails, and who opens it again waits for ever."""
+    os.mkfifo("fifo")
+    paths: queue.Queue[list[str]] = queue.Queue()
+
+    def read() -> None:
+        paths.put([item.path for item in given().items()])
+
+    @functools.cache
+    def given() -> Listed:
+        return Listed("fifo")
+
+    threading.Thread(target=read, daemon=True).start()
+    with open("fifo", "wb") as file:  # noqa: PTH123
+        file.write(b"a\nd/1\n")
+    assert paths.get(timeout=60) == ["a", "d/1"]
+    assert not given().can_be_read_again
+    with pytest.raises(ConfigError, match="files_from fifo: is no file, and has been read: give a file"):
+        list(given().items())
 
 
 # --- manifests ------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ Rules:
 * Different means, as for `aws s3 sync`: there is none ("new"), another size ("larger", "smaller"), or a file
   that was modified after the object was written ("newer").  With "size" the times do not count; what the
   sizes do not decide is a question for `proof.py` with "checksum", and for `kept_times.py` with "mtime".
+* Bytes in memory have no time.  Where no checksum proves that they are the same, they count as different.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ CANNOT_BE_READ = "cannot be read"
 """A file that shows only when it is read that it cannot be."""
 UNKNOWN = "of unknown size"
 """A stream, of which only the upload shows what it is."""
+NOT_PROVEN = "not proven to be the same"
+"""Bytes in memory that no checksum tells about: they have no time that could."""
 
 
 def checked_compare(by: object) -> CompareBy:
@@ -58,8 +61,8 @@ class Pair(NamedTuple):
 class Decision(NamedTuple):
     """What becomes of a pair: `reason` is SAME, or why the source is uploaded.
 
-    `because`: why no checksum tells, where one was asked for, so that size and time have decided; or why the
-    source cannot be read.
+    `because`: why no checksum tells, where one was asked for, so that size and time have decided, or nothing
+    has (NOT_PROVEN); or why the source cannot be read.
     """
 
     local: Local
@@ -82,7 +85,7 @@ def by_size(local: Local, found: ListedObject | None) -> str:
 def by_time(local: Local, found: ListedObject) -> str:
     """The reason by when the object was written."""
     if local.mtime_ns is None:
-        return SAME
+        return NOT_PROVEN
     if found.last_modified_s is None:
         return NEWER
     return NEWER if local.mtime_ns / 1e9 > found.last_modified_s else SAME

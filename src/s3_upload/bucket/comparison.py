@@ -47,7 +47,7 @@ class Compared(NamedTuple):
 
 
 class Comparison:
-    """Compares `batches` with what `lister` has below `prefix`, behind the key `after`.
+    """Compares `batches` with what `lister` has in `span`.
 
     `judge` proves what size and time do not decide.  `whole`: objects behind the last source count too.
     """
@@ -56,17 +56,15 @@ class Comparison:
         self,
         batches: AsyncIterable[Looked],
         lister: Lister,
-        prefix: str,
+        span: Span,
         by: CompareBy,
         judge: Judge,
         *,
-        after: str = "",
         whole: bool = False,
     ) -> None:
         self._batches = aiter(batches)
-        self._after = after
         self._lister = lister
-        self._prefix = prefix
+        self._span = span
         self._by = by
         self._judge = judge
         self._whole = whole
@@ -74,7 +72,7 @@ class Comparison:
 
     async def run(self) -> AsyncGenerator[Compared, None]:
         """All of it, as it is found out. Raises what a listing and sources raise."""
-        pages = fanned(self._lister, Span(self._prefix, self._after))
+        pages = fanned(self._lister, self._span)
         joined = Joined()
         try:
             while not (joined.ended or (joined.local_ended and not self._whole)):

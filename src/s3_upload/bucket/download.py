@@ -64,6 +64,8 @@ class Downloader:
                     piece = await self._threads.call(lambda: next(ours, b""))
                     if await coming.popleft() != piece:
                         return DIFFERS
+                # Behind the last piece it is known that the source has not grown: else this raises.
+                await self._threads.call(lambda: next(ours, b""))
             except Unanswered as unanswered:
                 if unanswered.failure.status == 404:
                     return NEW

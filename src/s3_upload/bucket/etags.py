@@ -3,10 +3,10 @@
 Theory (https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html):
 
 1. The ETag of an object that came in one request is the MD5 of its bytes.
-2. That of an object in parts is the MD5 of the parts' MD5s, "-" and their number N.  All parts but the last
-   have one size p, which the ETag does not tell; but p * (N - 1) < size <= p * N.  So few sizes are possible:
-   those in `USUAL`, and where N leaves only a few whole MiB, these (whoever needs larger parts for a large
-   file takes the next whole MiB, or doubles).
+2. That of an object in parts is the MD5 of the parts' MD5s, "-" and their number N.  Mostly all parts but the
+   last have one size p, which the ETag does not tell; but p * (N - 1) < size <= p * N.  So few sizes are
+   possible: those in `USUAL`, and where N leaves only a few whole MiB, these (whoever needs larger parts for
+   a large file takes the next whole MiB, or doubles).
 3. Where SSE-KMS or SSE-C encrypts, an ETag is no MD5, though it may look like one.  So an ETag that agrees
    proves that the bytes are the same; one that does not agree proves nothing by itself.
 """
@@ -50,6 +50,11 @@ def part_sizes(size: int, count: int, ours: int = 0) -> list[int]:
     whole = [mib * MIB for mib in range(first, last + 1)] if last - first < FEW else []
     likely = [one for one in (ours, *USUAL) if least <= one <= most]
     return list(dict.fromkeys([*likely, *whole]))
+
+
+def is_cut_evenly(size: int, count: int, part_size: int) -> bool:
+    """Whether `size` bytes in parts of `part_size`, but for the last, are `count` parts."""
+    return part_size * (count - 1) < size <= part_size * count
 
 
 class Sums:

@@ -6,6 +6,7 @@ Rules:
 * What cannot be compared (it is gone, or is no file, or is reported as skipped) is put aside for the upload,
   which says what is the matter with it.
 * Sources have to come in the order of their keys.  Those of paths do; whoever makes sources is told.
+* A file that comes twice under one key, as a list may name it, is looked at once.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ BATCH = 1_000
 
 
 class Looked(NamedTuple):
-    """Sources that can be compared, in the order of their keys, and others."""
+    """Sources that can be compared, in the order of their keys, and others. Both may be empty."""
 
     locals: list[Local]
     aside: list[ObjectSource]
@@ -43,6 +44,7 @@ class Looking:
         self._files = aiter(files) if isinstance(files, AsyncIterable) else iter(files)
         self._threads = threads
         self._last: str | None = None
+        self._before: ObjectSource | None = None
 
     async def batches(self) -> AsyncGenerator[Looked, None]:
         """All of them, a batch ahead. Raises `ConfigError` for sources that are out of order."""
@@ -66,9 +68,14 @@ class Looking:
         return await self._threads.call(lambda: self._looked(some))
 
     def _looked(self, some: Iterable[ObjectSource]) -> Looked | None:
-        looked = Looked([], [])
+        looked: Looked | None = None
         for source in some:
-            local = look(checked(source))
+            if looked is None:
+                looked = Looked([], [])
+            before, self._before = self._before, checked(source)
+            if source.is_file and source == before:
+                continue
+            local = look(source)
             if local is None:
                 looked.aside.append(source)
                 continue
@@ -79,7 +86,7 @@ class Looking:
                 )
             self._last = local.key
             looked.locals.append(local)
-        return looked if looked.locals or looked.aside else None
+        return looked
 
 
 def look(source: ObjectSource) -> Local | None:

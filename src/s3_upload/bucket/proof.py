@@ -6,7 +6,10 @@ In this order, until one of them decides:
 2. A checksum of the whole object that the store keeps (HeadObject tells it) is that of the file, or is not.
 3. A checksum of its parts' checksums is that of the file's parts, of some usual size: the same.
 4. Its ETag is certainly made of MD5s (nothing but SSE-S3 encrypts the object), and is not the file's:
-   another.  For an object in parts this takes the exact size of its parts, which HeadObject tells of part 1.
+   another.  For an object in parts this takes the exact size of its parts, which HeadObject tells of part 1,
+   and that all but the last have this size: S3 does not ask for it, and streams may be sent in parts that
+   grow.  So their number has to be that of such parts and, of more than two, the last one what the others
+   leave.
 5. Nothing decides: `Unproven` says why, and size and time decide instead.
 """
 
@@ -18,7 +21,7 @@ from typing import NamedTuple
 
 from s3_upload.bucket.asking import Asker, Unanswered, answer_to
 from s3_upload.bucket.compare import DIFFERS, NEW, SAME, Local
-from s3_upload.bucket.etags import Sums, checksum_of, etag_of, part_sizes, parts_in
+from s3_upload.bucket.etags import Sums, checksum_of, etag_of, is_cut_evenly, part_sizes, parts_in
 from s3_upload.bucket.local_bytes import LocalBytes
 from s3_upload.errors import ConfigError
 from s3_upload.http import Buffer, Response
@@ -30,6 +33,8 @@ from s3_upload.threads import DaemonThreads
 
 _SSE = "x-amz-server-side-encryption"
 PARTS_COUNT = "x-amz-mp-parts-count"
+UNEVEN = "they are in parts of several sizes, which their ETags do not tell"
+"""Why nothing is proven of such objects."""
 
 
 class Unproven(Exception):  # noqa: N818 - named for what is the case
@@ -118,10 +123,16 @@ class Prover:
             raise Unproven("the store keeps no checksum of them, and their ETags are no MD5s")
         if count <= 1:  # of one part the size is known
             return DIFFERS
-        size = await self._part_size(found, count)
+        size = await self._part_size(found, count, 1)
         if not size:
             raise Unproven("they are in parts of a size that the store does not tell")
-        return SAME if found.etag.lower() in await self._etags(local, [size]) else DIFFERS
+        if not is_cut_evenly(local.size, count, size):
+            raise Unproven(UNEVEN)
+        if size not in sizes and found.etag.lower() in await self._etags(local, [size]):
+            return SAME
+        if count > 2 and await self._part_size(found, count, count) != local.size - size * (count - 1):
+            raise Unproven(UNEVEN)
+        return DIFFERS
 
     async def _etags(self, local: Local, sizes: Sequence[int]) -> list[str]:
         """Those that the source would have, in parts of one of these sizes."""
@@ -139,9 +150,9 @@ class Prover:
     ) -> Awaitable[list[tuple[bytes, int]]]:
         return self._threads.call(partial(_digests, self._local_bytes.pieces(local), sizes, algorithm))
 
-    async def _part_size(self, found: ListedObject, count: int) -> int:
-        """In bytes, as HeadObject of part 1 tells it; 0 where the store does not."""
-        head = await head_of(self._asker, self._bucket, found.key, self._fields, part_number=1)
+    async def _part_size(self, found: ListedObject, count: int, number: int) -> int:
+        """Of part `number` of `count`, in bytes, as HeadObject tells it; 0 where the store does not."""
+        head = await head_of(self._asker, self._bucket, found.key, self._fields, part_number=number)
         size = head.headers.get("content-length", "") if head is not None else ""
         told = head.headers.get(PARTS_COUNT, "") if head is not None else ""
         is_part = told == str(count) or (count > 1 and size not in {"", str(found.size)})

@@ -10,9 +10,10 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 import msgspec
 
 from s3_upload.bucket.asking import Asker, Patience
-from s3_upload.bucket.compare import CANNOT_BE_READ, CompareBy
+from s3_upload.bucket.compare import CANNOT_BE_READ, NOT_PROVEN, CompareBy
 from s3_upload.bucket.comparison import Compared, Comparison
 from s3_upload.bucket.download import Downloader
+from s3_upload.bucket.fanning import Span
 from s3_upload.bucket.kept_times import KeptTimes
 from s3_upload.bucket.listing import Lister, refuse_unordered
 from s3_upload.bucket.local_bytes import LocalBytes
@@ -103,14 +104,12 @@ class Sync:
             first = await anext(batches, None)
             if first is None and not self._whole:
                 return
-            prefix, after = self._place(first)
             comparison = Comparison(
                 _chained(first, batches),
                 Lister(asker, bucket, self._fields),
-                prefix,
+                self._span(first),
                 self._by,
                 self._judge(asker, hashes),
-                after=after,
                 whole=self._whole,
             ).run()
             try:
@@ -165,20 +164,20 @@ class Sync:
         self._so_far.count += len(compared.decisions)
         for decision in compared.decisions:
             self.unchanged += not decision.reason
-            if decision.because and decision.reason != CANNOT_BE_READ:
+            if decision.because and decision.reason not in {CANNOT_BE_READ, NOT_PROVEN}:
                 self.unproven[decision.because] = self.unproven.get(decision.because, 0) + 1
 
-    def _place(self, first: Looked | None) -> tuple[str, str]:
-        """What the keys to be listed begin with, and the key behind which they begin to be of interest."""
-        prefix = self._destination.prefix
-        if first is None or not first.locals:
-            return prefix, ""
-        key = first.locals[0].key
-        if prefix and key != prefix and not prefix.endswith("/"):
-            prefix += "/"
+    def _span(self, first: Looked | None) -> Span:
+        """The keys to be listed, from the first that is of interest. `first`: the first sources, if any."""
+        sources = [] if first is None else [*(local.source for local in first.locals), *first.aside]
+        prefix, base = self._destination.prefix, self._destination.base
+        if prefix != base and any(source.key == prefix for source in sources):
+            return Span(prefix, last=prefix)  # one file, which is to have that very key
+        if self._whole or first is None or not first.locals:
+            return Span(base)
         # The last key that comes before it is not known; what it is without its last character comes before.
-        after = key[:-1]
-        return prefix, after if len(after) > len(prefix) and not self._whole else ""
+        after = first.locals[0].key[:-1]
+        return Span(base, after if len(after) > len(base) else "")
 
 
 async def _chained(

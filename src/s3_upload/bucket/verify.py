@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
-from s3_upload.bucket.compare import CANNOT_BE_READ, NEW, Decision
+from s3_upload.bucket.compare import CANNOT_BE_READ, NEW, NOT_PROVEN, Decision
 from s3_upload.bucket.comparison import Compared
 from s3_upload.bucket.sync import Files, Sync
 from s3_upload.s3.operations.list_objects_v2 import ListedObject
@@ -78,11 +78,13 @@ def _mark(decision: Decision, *, downloads: bool) -> Verified:
         return Verified(UNREADABLE, key, name, decision.because)
     if not reason:
         return Verified(SAME, key, name, decision.because)
-    return Verified(ONLY_HERE if reason == NEW else DIFFERENT, key, name, _words(reason))
+    return Verified(ONLY_HERE if reason == NEW else DIFFERENT, key, name, _words(decision))
 
 
-def _words(reason: str) -> str:
-    return "only at the source" if reason == NEW else reason
+def _words(decision: Decision) -> str:
+    if decision.reason == NOT_PROVEN:
+        return f"{NOT_PROVEN}: {decision.because}"
+    return "only at the source" if decision.reason == NEW else decision.reason
 
 
 def _why(source: ObjectSource) -> str:

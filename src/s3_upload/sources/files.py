@@ -268,9 +268,10 @@ class Reader(msgspec.Struct, frozen=True):
 
 
 def pieces_of(path: str, size: int) -> Iterator[bytes]:
-    """The `size` bytes of a file, SUM_BYTES at a time, in a thread that may wait.
+    """The `size` bytes of a file, SUM_BYTES at a time and the rest, in a thread that may wait.
 
-    Raises `SourceError` where it cannot be read, or has another size by now.
+    Raises `SourceError` where it cannot be read, or has another size by now: the latter, for one that has
+    grown, when it is asked for what comes behind the last piece.
     """
     try:
         fd = patiently(lambda: os.open(path, _OPEN_FLAGS))
@@ -279,10 +280,11 @@ def pieces_of(path: str, size: int) -> Iterator[bytes]:
     try:
         left = size
         while left:
-            piece = os.read(fd, min(left, SUM_BYTES))
-            if not piece:
+            wanted = min(left, SUM_BYTES)
+            piece = _read_at(fd, 0, wanted)
+            if len(piece) < wanted:
                 break
-            left -= len(piece)
+            left -= wanted
             yield piece
         if left or os.fstat(fd).st_size != size:
             raise changed(path, f"its size was {size}, is {os.fstat(fd).st_size}")
@@ -297,7 +299,7 @@ class _NotHereError(Exception):
 
 
 def _read_at(fd: int, offset: int, size: int) -> bytes:
-    """Up to `size` bytes from `offset`; fewer only at the end of the file."""
+    """Up to `size` bytes from `offset`, 0 for where it stands; fewer only at the end of the file."""
     if offset:
         os.lseek(fd, offset, os.SEEK_SET)
     chunk = os.read(fd, size)

@@ -63,6 +63,11 @@ class Filters:
                 else "no pattern is given"
             )
 
+    @property
+    def have_paths(self) -> bool:
+        """Whether a pattern is about more than names."""
+        return any(matcher.is_path for matcher in self._matchers)
+
     def __repr__(self) -> str:
         return f"Filters({', '.join(rule.flag for rule in self._rules)})"
 

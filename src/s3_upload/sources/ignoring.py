@@ -35,6 +35,10 @@ class Patterns:
         from pathspec import GitIgnoreSpec  # here: its import takes as long as all else of the command
 
         bodies = [body for line in lines if (body := _body(line))[0]]
+        self.lines = tuple(bodies)
+        """What is in force of them."""
+        self.have_paths = any("/" in body for body, _ in bodies)
+        """Whether a line is about more than names."""
         made = GitIgnoreSpec.from_lines([body for body, _ in bodies]).patterns
         self._last_first = [
             (pattern, only_directories)

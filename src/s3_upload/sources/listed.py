@@ -10,14 +10,15 @@ Rules:
   tells in which it lies.
 * What is not there fails, and stops nothing else.
 * A list is read as the upload goes on, and nothing is kept of it: what is listed twice is uploaded twice.  A
-  manifest is read once before, so that two sources with one key are refused before anything is sent; of each
-  key eight bytes are kept.
+  FIFO (and so what <(command) makes) is opened once, and read once.  A manifest is read once before, so that
+  two sources with one key are refused before anything is sent; of each key eight bytes are kept.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
@@ -71,13 +72,14 @@ class Listed:
         self.has_keys = has_keys
         self._nul = nul
         self._blocks = blocks
+        self._opened: FileIO | None = None
         self._given: str | Iterable[Name]
         if isinstance(given, str | bytes | os.PathLike):
             self._given = os.fsdecode(given)
             self.name = f"{name} {self._given}"
-            self.can_be_read_again = blocks is None and Path(self._given).is_file()
+            self.can_be_read_again = False
             if blocks is None:
-                self._open(self._given).close()
+                self._try_out(self._given)
         else:
             wanted = "the path of a file" if has_keys else "the path of a file, or an iterable of paths"
             must_be(name, given, () if has_keys else Iterable, wanted)
@@ -113,10 +115,29 @@ class Listed:
                     f"{self.name}: {item.path} would overwrite {other}: both have the key {item.key}"
                 )
 
+    def _try_out(self, path: str) -> None:
+        """Raises `ConfigError` for what cannot be opened. What cannot be opened twice is kept: whoever writes
+        into a FIFO that is closed fails, and nobody writes into it again."""
+        file = self._open(path)
+        self.can_be_read_again = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        if self.can_be_read_again or self.has_keys:
+            file.close()
+        else:
+            self._opened = file
+
     def _numbered(self) -> Iterator[tuple[int, bytes]]:
-        assert isinstance(self._given, str)
-        blocks = self._blocks() if self._blocks is not None else _blocks_of(self._open(self._given))
+        blocks = self._blocks() if self._blocks is not None else _blocks_of(self._file())
         return ((n, entry) for n, entry in enumerate(_entries(blocks, self._nul, self.name), 1) if entry)
+
+    def _file(self) -> FileIO:
+        """To be read from its beginning. Raises `ConfigError`."""
+        assert isinstance(self._given, str)
+        if self.can_be_read_again:
+            return self._open(self._given)
+        if self._opened is None:
+            raise ConfigError(f"{self.name}: is no file, and has been read: give a file")
+        file, self._opened = self._opened, None
+        return file
 
     def _open(self, path: str) -> FileIO:
         try:

@@ -21,6 +21,9 @@ from s3_upload.errors import ConfigError
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import Entry, PlainFiles
 
+LATEST_NS = (1 << 63) - 1
+"""In the year 2262. What is dated later or, mirrored, earlier than that is in the order of the walk."""
+
 
 class Shard(msgspec.Struct, frozen=True):
     """The share `number` (from 1 on) of `count`: each key is in one of them, on every machine in the same."""
@@ -126,4 +129,6 @@ class Ordered:
             info = os.stat(source.path)  # noqa: PTH116 - of a million files, a Path each is dear
         except (OSError, ValueError):
             return 0
-        return info.st_size if self._order.by == "size" else info.st_mtime_ns
+        if self._order.by == "size":
+            return info.st_size
+        return max(-LATEST_NS, min(info.st_mtime_ns, LATEST_NS))

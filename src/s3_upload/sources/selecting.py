@@ -208,6 +208,15 @@ class Inside(NamedTuple):
         nearest = tuple(Ignored(patterns, start) for patterns in reversed(found))
         return self._replace(ignored=(*nearest, *self.ignored))
 
+    def tells_apart(self, key: str) -> object:
+        """What decides, beside its contents, what is taken of the directory of that key: that of another way
+        to the same directory is equal only if the same is taken there. Both by one run's selection."""
+        patterns, files = self.selection.patterns, [ignored.patterns for ignored in self.ignored]
+        if (patterns is not None and patterns.have_paths) or any(file.have_paths for file in files):
+            return key
+        above = self.above if patterns is None else self._last_match(patterns, key, is_directory=True)
+        return above, tuple(file.lines for file in files)
+
     def wants(self, key: str, look: Look, *, is_directory: bool, is_file: bool) -> bool:
         """`look` tells of a file its size and times."""
         patterns, limits = self.selection.patterns, self.selection.limits

@@ -69,7 +69,8 @@ def files_recursive(
     A file's key is `key_prefix` (with a "/" between, unless it is empty or ends in one) and its path
     relative to `src_dir`.  Links to files and directories are followed, unless `follow_symlinks` is False:
     then all are reported as skipped, `src_dir` too.  A directory to which several links lead is walked at the
-    first of them, and the others are reported as skipped.  A directory reached again from inside itself is
+    first of them, and the others are reported as skipped; but at each of them where patterns of paths may
+    take something else there.  A directory reached again from inside itself is
     reported as failed (a loop), as are links to nothing and directories that cannot be listed; sockets,
     devices and FIFOs are reported as skipped.  A file is not opened here: whether it can be read turns out
     at its turn.
@@ -370,9 +371,13 @@ def _enter(
     linked = stack[-1].linked or is_symlink
     if linked and any((info.st_dev, info.st_ino) == above.identity for above in stack):
         raise SourceError(f"{path}: the link leads back to a directory it lies in")
-    if is_symlink and way.linked is not None and (first := way.linked.first(path, info)) != path:
-        why = f"leads to the directory that {first} leads to: it is uploaded there"
-        return ObjectSource(key=key, path=path, skip_reason=why)
     taken = stack[-1].taken
+    # What has no key fails, and nothing is uploaded there.
+    if is_symlink and way.linked is not None and (key.isascii() or is_utf8(key)):
+        tells_apart = None if taken is None else taken.tells_apart(key)
+        first = way.linked.first(path, info, tells_apart, is_nested=stack[-1].linked)
+        if first != path:
+            why = f"leads to the directory that {first} leads to: it is uploaded there"
+            return ObjectSource(key=key, path=path, skip_reason=why)
     inside = None if taken is None else taken.below(key, path)
     return patiently(lambda: _list(path, key + "/", info, inside, way, linked=linked))
