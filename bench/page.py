@@ -28,10 +28,11 @@ HOW = """\
 - Contenders take turns within a round. A time is the median of the rounds, a ratio the median of the rounds' own ratios: the other's time by ours, so that above 1 s3-upload is faster.
 - Every run has an empty store of its own, and is checked: every key, every size. After a warm-up round, which does not count, every byte is compared by MD5. Who fails is out of the row, which says so.
 - s3-upload runs with its defaults. Of each other tool's settings a sweep on files of the same kind, mostly on fewer, takes the best; the tables name it. Where there is no sweep, each takes its first setting. Who needs long takes part in as many rounds as fit into two minutes, in two at least: the table says in how many.
-- Which build of Python runs s3-upload counts for small files: two of one version can differ by half. A step of a plain loop tells how fast this one was; one built with profile-guided optimization (Debian's, python.org's, uv's, and not pyenv's default) is what most people have: `make bench PYTHON=/usr/bin/python3` in a fresh clone.
+- Which build of Python runs s3-upload counts for small files: two of one version can differ by half. {loop}One built with profile-guided optimization (Debian's, python.org's, uv's, and not pyenv's default) is what most people have: `make bench PYTHON=/usr/bin/python3` in a fresh clone.
 - Our store in Go keeps keys, sizes and ETags but no bodies, to leave the processor to the uploader: it shares the machine with the tool under test.
 - The floor is what the same takes without an uploader: PUTs of one body by `wrk`, or files by sendfile, nothing hashed, signed or checked. Over TLS sendfile reads and encrypts.
 """  # noqa: E501
+LOOP = "A step of a plain loop (above) tells how fast this one was. "
 HEAD = "| uploader | seconds | min..max | ratio | rate | CPU | peak MiB | rounds | setting |"
 RULE = "|---|---:|---:|---:|---:|---:|---:|---:|---|"
 
@@ -71,7 +72,7 @@ def _parts(results: dict[str, Any]) -> Iterator[str]:
     yield from (f"The row {name!r} is left out: {why}.\n" for name, why in results["skipped"].items())
     yield machine_text(results) + "\n"
     yield "How each of them runs: " + how_text(results) + "\n"
-    yield HOW
+    yield HOW.format(loop=LOOP if "python_ns" in results["machine"] else "")
     for row in rows:
         yield from _section(row)
 

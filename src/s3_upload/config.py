@@ -91,7 +91,8 @@ class UploadConfig:
     )
     timeout: Literal["adaptive", "origin"] = knob(
         "adaptive",
-        "adaptive: three timers (connect, stall, response); origin: one limit, from the upload speed.",
+        "adaptive: three timers (connect, stall, response), and an outer bound of 300 s or more on each "
+        "request; origin: one limit, from the upload speed.",
         choices=("adaptive", "origin"),
     )
     hedge: Literal["auto", "off"] = knob(
@@ -109,23 +110,30 @@ class UploadConfig:
     n_retries: int = knob(8, "Tries after the first one before an object is given up.", low=0, high=100)
     timeout_fraction: float = knob(
         1.5,
-        "A request may take this many times what its size and the speed estimate predict.",
+        "With timeout origin a request may take this many times what its size and the speed estimate "
+        "predict; with adaptive only the outer bound has it.",
         low=1.0,
         high=1_000,
     )
     backoff: float = knob(1.5, "Each retry multiplies the timeout by this.", low=1.0, high=10.0)
     min_timeout: Seconds = knob(
         0.5,
-        "Seconds every request may take beyond the time its bytes need: round trips and service.",
+        "With timeout origin, seconds every request may take beyond the time its bytes need: round trips "
+        "and service; with adaptive only the outer bound has them.",
         low=1e-3,
         high=600,
     )
     expected_upload_speed: float = knob(
-        34.0, "MB/s (10^6 bytes) per request assumed before the first measurement.", low=1e-3, high=1e5
+        34.0,
+        "MB/s (10^6 bytes) per request assumed before the first measurement, for timeout origin; with "
+        "adaptive only the outer bound has it.",
+        low=1e-3,
+        high=1e5,
     )
     avg_power: float = knob(
         0.7,
-        "Weight of the newest speed in the running average; larger means quicker to follow.",
+        "Weight of the newest speed in the running average, for timeout origin; larger means quicker to "
+        "follow. With adaptive only the outer bound has that average.",
         low=1e-3,
         high=1.0,
     )
@@ -163,7 +171,8 @@ class UploadConfig:
         "overwrite",
         "What to do with a file whose object is there already. skip: nothing, and that is no failure; fail: "
         "it fails. Neither ever overwrites: the store is asked before a body is sent, and If-None-Match goes "
-        "with it.",
+        "with it. S3 itself is not asked about files below 64 KiB: these are sent, and it "
+        "refuses those that exist.",
         choices=("overwrite", "skip", "fail"),
     )
     source_check: Literal["version", "size"] = knob(
@@ -181,7 +190,8 @@ class UploadConfig:
     )
     max_bandwidth: str = knob(
         "",
-        "Never more than this: 20MB/s, 100Mbit/s, or 80% of what the link turns out to carry.",
+        "Never more than this: 20MB/s, 100Mbit/s. Or 80%, about so much of what the link carries, which is "
+        "measured without this bound for 3 s at the beginning and every two minutes.",
         parse=parse_bandwidth,
     )
     pacing: Literal["auto", "application"] = knob(

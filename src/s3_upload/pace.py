@@ -15,8 +15,8 @@ class Pace:
     """Give one to `s3_upload_files` to change `max_bandwidth` while it runs, or to watch.
 
     `share`: see `UploadConfig.share`.  `max_bandwidth`: "20MB/s", "100Mbit/s", "80%" (of what the link turns
-    out to carry), or "" for no bound; raises `ConfigError` for anything else.  `latest`: the newest
-    `PaceReport`, None before the first.
+    out to carry: exceeded while that is measured, see `UploadConfig`), or "" for no bound; raises
+    `ConfigError` for anything else.  `latest`: the newest `PaceReport`, None before the first.
     """
 
     def __init__(self, share: Share = "full", max_bandwidth: str = "") -> None:

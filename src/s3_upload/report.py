@@ -93,12 +93,13 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One try of one request.
 
     `timeout_s` is the total time it was allowed, from `request_s` on; `timer` names the timer that
-    cut it, if one did ("connect", "stall", "response", "total").  `connect_s` is how long its
-    handshake took (0.0: the connection was there).  `request_s` (the request began on a connection),
-    `sent_s` (its last byte had left the client), `acked_s` (the other side had all of it, where that
-    is known) and `first_byte_s` are 0.0 where the attempt did not get that far.  `body_bytes` is what
-    it had to send, `sent_bytes` how much of that left this machine, as far as is known.  `hedge`: it was
-    a second copy beside a first; `hedged`: it was such a first.
+    cut it, if one did ("connect", "stall", "response", "total"; "outage": the store had been away
+    meanwhile).  `connect_s` is how long its handshake took (0.0: the connection was there).
+    `request_s` (the request began on a connection), `sent_s` (its last byte had left the client),
+    `acked_s` (the other side had all of it, where that is known) and `first_byte_s` are 0.0 where the
+    attempt did not get that far.  `body_bytes` is what it had to send, `sent_bytes` how much of that
+    left this machine, as far as is known.  `hedge`: it was a second copy beside a first; `hedged`: it was
+    such a first.
     """
 
     operation: str

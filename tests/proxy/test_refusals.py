@@ -317,8 +317,7 @@ def test_socks_without_its_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ConfigError) as caught:
         S3Client()
     assert str(caught.value) == (
-        "HTTPS_PROXY = 'socks5://***@p.test:1080': a SOCKS proxy needs the extra socks: "
-        "pip install 's3-upload[socks]'"
+        "HTTPS_PROXY = 'socks5://***@p.test:1080': a SOCKS proxy needs python-socks: pip install python-socks"
     )
     S3Client(endpoint_url="http://store.test")  # which goes another way
 

@@ -8,10 +8,11 @@ import pytest
 
 from s3_upload.cli.commands import app
 from s3_upload.cli.main import main
+from s3_upload.config import UploadConfig
 from tests.aws_home import Home, home
 
 if TYPE_CHECKING:
-    from s3_upload.config import UploadConfig
+    from inspect import BoundArguments
 
 __all__ = ["home"]
 SECTION = """
@@ -28,8 +29,12 @@ s3 =
 """
 
 
-def tuned(*flags: str) -> UploadConfig:
-    _, bound, _ = app.parse_args(["a", "s3://bucket", *flags])
+def tuned(*flags: str, command: tuple[str, ...] = ()) -> UploadConfig:
+    _, bound, _ = app.parse_args([*command, "a", "s3://bucket", *flags])
+    return _config(bound)
+
+
+def _config(bound: BoundArguments) -> UploadConfig:
     config: UploadConfig = bound.arguments["options"].config()
     return config
 
@@ -42,6 +47,23 @@ def test_the_nested_section_is_in_force(home: Home) -> None:
     assert config.part_size == 32 << 20
     assert config.max_bandwidth == f"{50 << 20}B/s"
     assert config.n_retries == 3
+
+
+def test_sync_heeds_it_as_an_upload_does(home: Home) -> None:
+    home.config(SECTION)
+    assert tuned(command=("sync",)) == tuned()
+    assert tuned("--n-retries", "8", command=("sync",)).n_retries == 8
+
+
+def test_verify_heeds_what_it_has_a_use_for(home: Home) -> None:
+    home.config(SECTION)
+    assert tuned(command=("verify",)) == UploadConfig(n_retries=3, part_size=32 << 20)
+
+
+def test_perf_data_measures_what_its_flags_say(home: Home) -> None:
+    home.config(SECTION)
+    _, bound, _ = app.parse_args(["perf-data", "a", "bucket", "prefix", "--window", "fixed"])
+    assert _config(bound) == UploadConfig(window="fixed")
 
 
 def test_flags_and_our_own_variables_win(home: Home) -> None:

@@ -29,7 +29,7 @@ def executor_of(address: str | None) -> Iterator[Executor | None]:
     try:
         from distributed import Client, LocalCluster
     except ImportError:
-        raise UsageError("--cluster: needs Dask: pip install 's3-upload[cluster]'") from None
+        raise UsageError("--cluster: needs Dask: pip install distributed") from None
     # What its processes do at their end is nothing that a user of ours can do anything about.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with ExitStack() as stack:

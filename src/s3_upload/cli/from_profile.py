@@ -14,6 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3_upload.account.profile import Profile, read_profile
+from s3_upload.cli.flags import all_flags
+from s3_upload.cli.idle import is_idle
 from s3_upload.config import GIB, MIN_PART_BYTES, UploadConfig
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.units import MIN_BYTES_PER_S, parse_size
@@ -29,6 +31,8 @@ _EXPONENT = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _MAX_IN_FLIGHT, _MAX_RETRIES = 10_000, 100
 origins: dict[str, str] = {}
 """Setting -> where it was found, once `s3-upload config` has been parsed."""
+_COMMANDS = frozenset({(), ("sync",), ("verify",), ("config",)})
+"""Those that heed a profile's tuning: an upload is (), and `perf-data` measures what its flags say."""
 _OF_COMMAND = ("processes", "cluster", "no_journal")
 """Settings that have a variable of ours, and are no fields of `UploadConfig`."""
 SOURCE = "profile"
@@ -68,11 +72,11 @@ def apply(_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> N
     """Fills in what the words and our own variables leave unsaid (a `config` of cyclopts).
 
     A profile that cannot be read is left to whoever needs it."""
-    if commands not in {(), ("config",)}:
+    if commands not in _COMMANDS:
         return
     if not _given(arguments, "--embedded"):
-        _fill(arguments)
-    if commands:
+        _fill(arguments, commands[0] if commands else "")
+    if commands == ("config",):
         for name in (*(spec.name for spec in dataclasses.fields(UploadConfig)), *_OF_COMMAND):
             tokens = _argument(arguments, f"--{name.replace('_', '-')}").tokens
             if tokens:
@@ -80,7 +84,7 @@ def apply(_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> N
                 origins[name] = "flag" if where.startswith("-") else where
 
 
-def _fill(arguments: ArgumentCollection) -> None:
+def _fill(arguments: ArgumentCollection, command: str) -> None:
     try:
         profile = read_profile(_given(arguments, "--profile"), os.environ)
     except (ConfigError, RunError):
@@ -90,9 +94,10 @@ def _fill(arguments: ArgumentCollection) -> None:
     memory = UploadConfig.max_in_flight_bytes
     with suppress(ValueError):  # which is told where it is read
         memory = parse_size(_given(arguments, "--max-in-flight-bytes") or str(memory))
+    idle = {flag.field for flag in all_flags() if is_idle(command, flag)}
     for field, found in tuning_of(profile, os.environ, memory).items():
         argument = _argument(arguments, f"--{field.replace('_', '-')}")
-        if not argument.tokens:
+        if not argument.tokens and field not in idle:
             argument.append(Token(keyword=found.origin, value=found.text, source=SOURCE))
 
 

@@ -43,7 +43,7 @@ Where to
   --create-bucket                  make the bucket if there is none
 How much of the link
   --share full|fair|background     all, a fair share, what nobody else wants
-  --max-bandwidth 20MB/s           never more; or 100Mbit/s, 80% of the link
+  --max-bandwidth 20MB/s           at most; or 100Mbit/s, about 80% of the link
 What to say
   --progress auto|bar|plain|none  --quiet  --only-show-errors  -v
   --json  --report FILE.html
@@ -71,7 +71,8 @@ Usage: s3-upload perf-data [-n N] [FLAGS] SRC BUCKET PREFIX
 Uploads the directory SRC N times (-n, default 1) below PREFIX and prints a row
 for each object: attempts, bytes, success_ms, total_ms, MBps and MBps est. The
 store is http://localhost:9000 and the profile "testing", unless flags or the
-environment say otherwise. The flags are those of an upload: s3-upload --help"""
+environment say otherwise. The flags are those of an upload: s3-upload --help
+The tuning in an AWS profile does not count here."""
 
 SYNC = """\
 Usage: s3-upload sync [--compare HOW] [FLAGS] SRC... s3://BUCKET/PREFIX
@@ -118,7 +119,8 @@ Usage: s3-upload jobs                            a line for each, the latest fir
        s3-upload jobs prune [--older-than AGE]   remove journals
 
 An upload keeps a journal, so that the same command again sends what is left. JOB
-is a name as the list has it, the first letters of one, or a journal's file.
+is a name as the list has it, the first letters of one, or a journal's file. Those
+of --journal FILE are not in the list.
 
 prune removes the journals of jobs that are done; with --older-than (30d, 12h) all
 that were last run so long ago, finished or not. The same command uploads all of

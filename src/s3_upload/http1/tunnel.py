@@ -336,7 +336,6 @@ def socks_library(proxy: Proxy) -> tuple[Any, Any]:
         from python_socks.async_.asyncio import Proxy as Client
     except ImportError:
         raise ConfigError(
-            f"{proxy.origin} = {proxy.url!r}: a SOCKS proxy needs the extra socks: "
-            "pip install 's3-upload[socks]'"
+            f"{proxy.origin} = {proxy.url!r}: a SOCKS proxy needs python-socks: pip install python-socks"
         ) from None
     return Client, python_socks

@@ -41,7 +41,7 @@ MOSTLY = 0.5
 
 REMEDIES = {
     FailureKind.ACCESS_DENIED: "the account needs s3:PutObject for these keys",
-    FailureKind.TIMEOUT: "run it again for these, or allow more time: --max-outage, --timeout-fraction",
+    FailureKind.TIMEOUT: "run it again for these, or allow more time: --max-outage",
     FailureKind.THROTTLE: "run it again for these, with --n-retries 20",
     FailureKind.SERVER: "run it again for these",
     FailureKind.RESET: "run it again for these",

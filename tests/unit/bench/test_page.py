@@ -48,6 +48,12 @@ def test_a_floor_that_is_not_there_is_said_to_be_so() -> None:
     assert "No floor: wrk is not installed." in page(results(row(SWEPT, floor=floor)))
 
 
+def test_the_speed_of_python_is_spoken_of_only_where_it_was_measured() -> None:
+    assert page(FOUND).lower().count("a step of a plain loop") == 2
+    machine = {name: value for name, value in FOUND["machine"].items() if name != "python_ns"}
+    assert "step of a plain loop" not in page({**FOUND, "machine": machine})
+
+
 def test_only_a_run_of_all_rows_passes_for_the_suite() -> None:
     whole = results(*(row(SWEPT, name=one.name) for one in ROWS if one.default))
     partly = "This is a part of the suite"

@@ -1,4 +1,4 @@
-"""`max_bandwidth`: a hard bound on the payload's rate. Pure.
+"""`max_bandwidth`: a hard bound on the payload's rate, unless it is a percentage. Pure.
 
 Theory of operation (`settle_s` and the like are fields of `Tuning`).  The kernel keeps each connection to
 its pace.  But connections begin and end between two looks, and headers count, so the sum is a little lower
@@ -13,7 +13,7 @@ Without samples bytes are acknowledged in lumps, a request at a time.  Then the 
 alone keeps it.
 
 A percentage is one of the capacity.  The capacity is the highest rate of RATE_S seen in a measurement of
-`measure_s` without a bound, at the beginning and every `measure_every_s`.
+`measure_s` without a bound, at the beginning and every `measure_every_s`.  So it is exceeded meanwhile.
 """
 
 from __future__ import annotations
