@@ -358,7 +358,7 @@ def test_of_two_who_read_at_once_none_waits_for_ever(fault_server: StartFaultSer
     server = fault_server([Rule(Stall(), key="003")])
 
     async def main() -> None:
-        run = start_upload(objects(4), "s3://bucket", hedge="off", **at(server))
+        run = start_upload(objects(4), "s3://bucket", hedge="off", grace_s=0.2, **at(server))
 
         async def read() -> int:
             return len([None async for event in run if isinstance(event, ObjectEnded)])
@@ -401,7 +401,7 @@ def test_who_reads_no_more_holds_up_nothing(
 
 def stalled(server: FaultServer, count: int = 4, **options: Any) -> running.Running:
     """A run of which all objects are uploaded but the last, whose answer does not come."""
-    run = start_upload(objects(count), "s3://bucket", hedge="off", **at(server), **options)
+    run = start_upload(objects(count), "s3://bucket", hedge="off", grace_s=0.2, **at(server), **options)
     server.wait_until(lambda: server.counts["200"] == count - 1 and server.in_flight == 1)
     for event in run:
         if isinstance(event, ObjectEnded) and run.summary().uploaded == count - 1:
@@ -465,7 +465,9 @@ def test_the_coroutine_that_is_cancelled_tells_what_was_done(fault_server: Start
     server = fault_server([Rule(Stall(), key="003")])
 
     async def main() -> None:
-        task = asyncio.create_task(upload_async(objects(4), "s3://bucket", hedge="off", **at(server)))
+        task = asyncio.create_task(
+            upload_async(objects(4), "s3://bucket", hedge="off", grace_s=0.2, **at(server))
+        )
         stop = asyncio.to_thread(server.wait_until, lambda: server.counts["200"] == 3)
         await stop
         while True:  # the answers are on their way

@@ -98,6 +98,8 @@ INTERRUPTED = """
 import asyncio, sys
 from s3_upload import *
 
+QUICK = dict(hedge="off", grace_s=0.2)
+
 def main():
     try:
         {call}
@@ -108,12 +110,12 @@ def main():
 def call():
     files = (ObjectSource.data(b"x", key) for key in ("1", "2", "stalls"))
     credentials = Credentials("key", "secret")
-    return start_upload(files, "s3://bucket", endpoint_url=sys.argv[1], credentials=credentials, hedge="off")
+    return start_upload(files, "s3://bucket", endpoint_url=sys.argv[1], credentials=credentials, **QUICK)
 
 def upload_all():
     files = (ObjectSource.data(b"x", key) for key in ("1", "2", "stalls"))
     credentials = Credentials("key", "secret")
-    upload(files, "s3://bucket", endpoint_url=sys.argv[1], credentials=credentials, hedge="off")
+    upload(files, "s3://bucket", endpoint_url=sys.argv[1], credentials=credentials, **QUICK)
 
 async def in_a_loop():
     upload_all()

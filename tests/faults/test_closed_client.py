@@ -93,7 +93,7 @@ async def upload_nowhere() -> None:
     async with S3Client(
         endpoint_url="http://dead.name.server", region="us-east-1", credentials=Credentials("k", "s")
     ) as client:
-        await s3_upload_files(client, BUCKET, sources({"a": b"x"}), config())
+        await s3_upload_files(client, BUCKET, sources({"a": b"x"}), config(grace_s=0.2))
 
 
 LOOPS: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.SelectorEventLoop, uvloop.new_event_loop]

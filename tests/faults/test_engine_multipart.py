@@ -376,7 +376,7 @@ def test_a_run_that_stops_aborts_what_it_began(fault_server: StartFaultServer, b
             raise KeyError(how)
 
     async def main(client: S3Client) -> None:
-        task = asyncio.ensure_future(s3_upload_files(client, BUCKET, files(), config(), progress))
+        task = asyncio.ensure_future(s3_upload_files(client, BUCKET, files(), config(grace_s=0.2), progress))
         if how == "cancelled":
             await asyncio.to_thread(server.wait_until, lambda: under_way() and "culprit" in stored(server))
             task.cancel()
@@ -421,7 +421,7 @@ def test_the_last_goodbye_is_bounded(
 
     async def main(client: S3Client) -> None:
         files = [ObjectSource.file(big, "big")]
-        task = asyncio.ensure_future(s3_upload_files(client, BUCKET, files, config()))
+        task = asyncio.ensure_future(s3_upload_files(client, BUCKET, files, config(grace_s=0.2)))
         await asyncio.to_thread(server.wait_until, lambda: any(r.part_number == 2 for r in server.requests))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

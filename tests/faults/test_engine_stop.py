@@ -260,7 +260,7 @@ def test_a_cancelled_run_leaves_nothing(fault_server: StartFaultServer, phase: s
             await asyncio.Event().wait()
 
     async def main(client: S3Client) -> None:
-        settings = config(max_in_flight=4)
+        settings = config(max_in_flight=4, grace_s=0.2)
         running = asyncio.ensure_future(s3_upload_files(client, BUCKET, files(), settings, progress))
         if phase in actions:
             wanted = 1 if phase == "body" else 4

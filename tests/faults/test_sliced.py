@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PARTS, PART_BYTES = 8, 8 * MIB
 BIG = random.Random(41).randbytes(PARTS * PART_BYTES - 5 * MIB + 7)
-SLICED = config(part_size=PART_BYTES, max_in_flight_bytes=16 * MIB, max_in_flight=PARTS)
+SLICED = config(part_size=PART_BYTES, max_in_flight_bytes=16 * MIB, max_in_flight=PARTS, grace_s=0.2)
 """Two parts would fit into this memory."""
 PART_2 = {"partNumber": "2"}
 
