@@ -432,8 +432,8 @@ def _walked(
 
 def _paths_listed(sources: UploadSources) -> UploadSources:
     """The same; paths that come one by one as a list, for each of them is asked for more than once."""
-    whole = isinstance(sources, str | bytes | os.PathLike | list | tuple) or hasattr(sources, "read")
-    if whole or not isinstance(sources, Iterable):
+    whole = isinstance(sources, str | bytes | os.PathLike | list | tuple | AsyncIterable)
+    if whole or hasattr(sources, "read") or not isinstance(sources, Iterable):
         return sources
     items = iter(sources)
     first = next(items, None)

@@ -156,7 +156,7 @@ def test_with_auto_a_process_that_cannot_begin_its_work_leaves_it_to_the_first(
     assert server.model.bodies("bucket") == bodies(sources)
     assert summary.uploaded == len(sources)
     [note] = [note for note in summary.notes if "went on alone" in note]
-    assert "another process could not begin" in note
+    assert "a process ended before it had uploaded anything" in note
 
 
 @pytest.mark.parametrize("path", [None, "/a:/b"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.api import s3_upload_files
-from s3_upload.errors import ConfigError
+from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.observe import journal_file
 from s3_upload.observe.journal import Journal, begin
 from s3_upload.request_fields import RequestFields
@@ -407,7 +407,22 @@ def test_a_store_that_is_busy_for_a_moment_has_the_run_go_on_where_it_was(
     assert server.of("DELETE") == []
 
 
-@pytest.mark.parametrize("answer", [Reset(), s3_error(403, "InvalidAccessKeyId"), s3_error(503, "SlowDown")])
+def test_a_run_that_goes_on_with_the_wrong_keys_stops_as_any_other_does_and_forgets_nothing(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, files, journal = half_sent(fault_server, tmp_path)
+    refused = s3_error(403, "InvalidAccessKeyId")
+    server.set_script([Rule(refused, method="GET"), Rule(refused, method="DELETE")])
+    with pytest.raises(RunError) as stopped:
+        journaled(server, files, journal)
+    assert stopped.value.kind is FailureKind.CREDENTIALS
+    server.set_script(None)
+    before = len(server.requests)
+    assert journaled(server, files, journal).uploaded == 1
+    assert set(parts_sent(server, before)) < {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize("answer", [Reset(), s3_error(503, "SlowDown")])
 def test_what_a_store_that_does_not_answer_may_have_is_kept_for_the_next_run(
     fault_server: StartFaultServer, tmp_path: Path, answer: Action
 ) -> None:
@@ -438,6 +453,7 @@ def test_of_an_upload_that_cannot_be_aborted_the_run_says_that_it_is_left(
     summary = journaled(server, files, journal)
     assert (summary.uploaded, len(server.model.uploads)) == (1, 1)
     assert "could not abort the multipart upload of big" in " ".join(summary.notes)
+    assert len(server.of("DELETE")) == 2, "at once, and at the end"
 
 
 def test_an_upload_whose_id_was_never_heard_is_found_and_leaves_nothing(

@@ -96,7 +96,7 @@ def test_a_part_that_is_never_answered_is_given_up_after_the_longest_wait() -> N
 MANY_PARTS = dataclasses.replace(
     BUFFERING,
     objects=(
-        *(ObjectSpec(f"big-{n}", "file", 15 * MIB, start=n) for n in range(40)),
+        *(ObjectSpec(f"big-{n}", "file", 15 * MIB + 500 * KIB, start=n) for n in range(40)),
         *(ObjectSpec(f"{n:03d}", "file", 4 * KIB, start=n) for n in range(300)),
     ),
     config=UploadConfig(multipart_threshold=6 * MIB, part_size=5 * MIB),
@@ -108,7 +108,7 @@ def test_a_part_that_is_answered_some_seconds_late_is_not_sent_again() -> None:
     """By what small files are answered in, it would be cut after two seconds."""
     outcome = finished(dataclasses.replace(MANY_PARTS, store=StoreSpec(slow_part_every=13)))
     assert {a.retries for a in parts(outcome)} == {0}
-    assert len([a for a in parts(outcome) if a.ended_s - a.acked_s > 5.0]) == 120 // 13
+    assert len([a for a in parts(outcome) if a.ended_s - a.acked_s > 5.0]) == 160 // 13
 
 
 @pytest.mark.parametrize("late_s", [20.0, 50.0])

@@ -256,7 +256,7 @@ class Crew:
             for key, upload_id in self.uploads.left()
         ]
         left = await abort_all(self._client, self.now, aborts)
-        self.desk.notes += [f"parts of {one.key} may be left in the store" for one in left]
+        self.desk.notes += [f"parts of {one.key} may be left in the store" for one in left.all]
 
     # --- workers -----------------------------------------------------------------------------------
 

@@ -290,7 +290,7 @@ class Dispenser(Bunches):
                     self._back.append(taken)
                 else:
                     suspects.append(taken)
-            if hand.alone and len(suspects) == 1:
+            if by_source and hand.alone and len(suspects) == 1:
                 culprits = [suspects.pop()]
             if suspects:
                 self._suspects.add(suspects)

@@ -38,6 +38,7 @@ class OwnProcesses:
         self._crew = crew
         self._growth = Growth(crew.count) if grows else None
         self._can_be_alone = grows
+        self._begins = True
         self._children: list[Child] = []
         self._feeding: set[Child] = set()
         self._asked: set[Child] = set()
@@ -147,7 +148,7 @@ class OwnProcesses:
         could_not_begin = ended is not None and ended.error is not None and self._is_its_own(child)
         culprits = crew.dispenser.lost(child.hand, by_source=not could_not_begin)
         if could_not_begin and ended is not None and not crew.stopping:
-            self._no_more(f"another process could not begin ({ended.error})")
+            self._no_more(f"a process ended before it had uploaded anything ({ended.error})")
             self.refill()
         if crew.stopping or ended is not None:
             return
@@ -158,7 +159,7 @@ class OwnProcesses:
         if not crew.dispenser.left:
             return
         # Whoever ends with suspects has halved them.
-        if self._losses < (MAX_LOSSES_IN_SEARCH if crew.dispenser.searches else MAX_LOSSES):
+        if self._begins and self._losses < (MAX_LOSSES_IN_SEARCH if crew.dispenser.searches else MAX_LOSSES):
             crew.begin(self._add())
         else:
             self._no_more(f"processes have ended ({how})")
@@ -170,8 +171,9 @@ class OwnProcesses:
 
     def _no_more(self, why: str) -> None:
         """No process is begun any more. Where there is none left, the one at home goes on alone."""
-        crew, self._growth = self._crew, None
+        crew, self._growth, self._begins = self._crew, None, False
         if self._children:
+            crew.desk.notes.append(f"{why}, and no other was begun")
             return
         crew.desk.notes.append(f"{why}, and the first one went on alone")
         crew.desk.go_on_at_home()

@@ -63,10 +63,9 @@ class Filters:
                 else "no pattern is given"
             )
 
-    @property
-    def have_paths(self) -> bool:
-        """Whether a pattern is about more than names."""
-        return any(matcher.is_path for matcher in self._matchers)
+    def have_paths_in(self, directory: str) -> bool:
+        """Whether a pattern that is about more than names may match something in `directory`."""
+        return any(matcher.is_path and matcher.may_match_in(directory) for matcher in self._matchers)
 
     def __repr__(self) -> str:
         return f"Filters({', '.join(rule.flag for rule in self._rules)})"

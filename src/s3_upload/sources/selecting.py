@@ -212,7 +212,8 @@ class Inside(NamedTuple):
         """What decides, beside its contents, what is taken of the directory of that key: that of another way
         to the same directory is equal only if the same is taken there. Both by one run's selection."""
         patterns, files = self.selection.patterns, [ignored.patterns for ignored in self.ignored]
-        if (patterns is not None and patterns.have_paths) or any(file.have_paths for file in files):
+        by_path = patterns is not None and patterns.have_paths_in(key[self.start :])
+        if by_path or any(file.have_paths for file in files):
             return key
         above = self.above if patterns is None else self._last_match(patterns, key, is_directory=True)
         return above, tuple(file.lines for file in files)

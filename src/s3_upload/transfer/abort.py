@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import msgspec
 
@@ -31,6 +32,17 @@ LATER_S = 5.0
 """After an abort has failed none is tried for so long, though the store answers."""
 
 
+class NotAborted(NamedTuple):
+    """`late`: not done in time; `refused`: the store does not do it, or nobody may ask it."""
+
+    late: list[Operation]
+    refused: list[Operation]
+
+    @property
+    def all(self) -> list[Operation]:
+        return self.late + self.refused
+
+
 class Unfinished:
     """Multipart uploads that are begun and not ended, and those whose abort has failed.
 
@@ -44,6 +56,7 @@ class Unfinished:
         self._open: list[Operation] = []
         self._resumable: list[Operation] = []
         self._left: list[Operation] = []
+        self._refused: list[Operation] = []
         self._not_before_s = 0.0
         self._trying: asyncio.Task[None] | None = None
         self.completing = 0
@@ -73,6 +86,10 @@ class Unfinished:
         self._left.append(abort)
         self._not_before_s = self._now() + LATER_S
 
+    def try_at_end(self, abort: Operation) -> None:
+        """The store has refused `abort`: it is tried once more, and the run says what it came to."""
+        self._refused.append(abort)
+
     def answered(self) -> None:
         """The store serves requests: perhaps it takes aborts again."""
         if not self._left or self._now() < self._not_before_s:
@@ -92,20 +109,20 @@ class Unfinished:
         if self._trying is not None:
             self._trying.cancel()
             await asyncio.gather(self._trying, return_exceptions=True)
-        left = await abort_all(self._client, self._now, [*self._left, *self._open])
-        return [abort.key for abort in left]
+        left = await abort_all(self._client, self._now, [*self._left, *self._refused, *self._open])
+        return [abort.key for abort in left.all]
 
     async def _try_again(self) -> None:
         tried = tuple(self._left)
         left = await abort_all(self._client, self._now, tried)
         # Others may have been added meanwhile.
-        self._left = [abort for abort in self._left if abort not in tried or abort in left]
+        self._left = [abort for abort in self._left if abort not in tried or abort in left.late]
+        self._refused += left.refused
         self._not_before_s = self._now() + LATER_S
 
 
-async def abort_all(client: Client, now: Callable[[], float], aborts: Iterable[Operation]) -> list[Operation]:
-    """Carries out `aborts`, each until the store has no parts of its upload. Returns those that were refused,
-    or not done after ABORT_GRACE_S."""
+async def abort_all(client: Client, now: Callable[[], float], aborts: Iterable[Operation]) -> NotAborted:
+    """Carries out `aborts`, each until the store has no parts of its upload, for ABORT_GRACE_S at most."""
     slots = asyncio.Semaphore(MAX_ABORTS_AT_ONCE)
 
     async def send(operation: Operation) -> Response:
@@ -121,15 +138,17 @@ async def abort_all(client: Client, now: Callable[[], float], aborts: Iterable[O
 
     tasks = {asyncio.ensure_future(abort(operation)): operation for operation in aborts}
     if not tasks:
-        return []
+        return NotAborted([], [])
     try:
-        await asyncio.wait(tasks, timeout=ABORT_GRACE_S)
+        _, late = await asyncio.wait(tasks, timeout=ABORT_GRACE_S)
     finally:
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    ended = zip(tasks.items(), outcomes, strict=True)
     # Also what raised: keys that could not be renewed, say.
-    return [tried for tried, outcome in zip(tasks.values(), outcomes, strict=True) if outcome is not True]
+    refused = [operation for (task, operation), outcome in ended if task not in late and outcome is not True]
+    return NotAborted([tasks[task] for task in tasks if task in late], refused)
 
 
 async def _is_gone(operation: Operation, send: Callable[[Operation], Awaitable[Response]]) -> bool | None:

@@ -111,7 +111,7 @@ class Existing:
                     key=source.key,
                     fields=tools.prepare.fields_of(source),
                 )
-                request = Request(record, head, may_be_missing=True)
+                request = Request(record, head, may_be_missing=True, expendable=True)
                 tools.requests.begin(request)
                 self.under_way += 1
                 tools.tasks.start(self._ask(tools, request, goes_on))

@@ -106,13 +106,16 @@ class MultipartUpload:
     async def put(self, parts: Parts) -> str:
         """Sends the object and returns its ETag.
 
-        Raises `GivenUp`, when the store holds nothing of it any more, with what else may help.
+        Raises `GivenUp`, with what else may help: the store holds nothing of it any more, or what it holds is
+        kept for the next run.
         """
         try:
             self._before = await self._take_up(parts)
         except GivenUp as unknown:
             self._requests.forget(self._creation)
-            raise unknown.with_remark("; what the store has of it is kept for the next run") from None
+            keeps = self._tools.resumption is not None and self._tools.resumption.keeps
+            kept = "; what the store has of it is kept for the next run" if keeps else ""
+            raise unknown.with_remark(kept) from None
         if self._before is None:
             await self._create(parts)
         # An earlier run has completed it, and was killed before it heard so.

@@ -14,7 +14,8 @@ Rules:
   journal says that an upload was asked for whose ID it never got: then one without parts is ours, too.  The
   store may come to that request when its process is long dead, and the next one has looked: so it is looked
   for once more when the object is complete.
-* What cannot be found out costs nothing but the resumption: the object is sent as any other is.
+* What the store refuses to tell costs nothing but the resumption: the object is sent as any other is.  Where
+  it does not answer, the object fails, and what the store may have is kept for the next run.
 """
 
 from __future__ import annotations

@@ -246,7 +246,7 @@ class Search:
             )
             try:
                 answer = await self._sides.requests.make(
-                    Request(self._record, listing, may_be_missing=True, patient=needed)
+                    Request(self._record, listing, may_be_missing=True, patient=needed, expendable=not needed)
                 )
             except GivenUp as given_up:
                 if needed and not _refuses(given_up):
@@ -267,7 +267,8 @@ class Search:
         )
         try:
             # Some stores have no list where nothing was ever sent in parts.
-            answer = await self._sides.requests.make(Request(self._record, listing, may_be_missing=True))
+            request = Request(self._record, listing, may_be_missing=True, expendable=True)
+            answer = await self._sides.requests.make(request)
         except GivenUp:
             return ()
         found = [upload for upload in listed_uploads(answer).uploads if upload.key == self._record.key]
@@ -282,9 +283,11 @@ class Search:
         try:
             await self._sides.requests.make(Request(self._record, abort))
         except GivenUp as in_vain:
-            if in_vain.error.kind is not FailureKind.NO_SUCH_UPLOAD:
-                self._sides.unfinished.try_later(abort)  # whose end says what is left
-                return False
+            if in_vain.error.kind is FailureKind.NO_SUCH_UPLOAD:
+                return True
+            unfinished = self._sides.unfinished
+            (unfinished.try_later if in_vain.error.kind.retried else unfinished.try_at_end)(abort)
+            return False
         return True
 
 

@@ -33,8 +33,9 @@ class Request(msgspec.Struct, eq=False):
     """One request until it has succeeded or is given up.
 
     `read`: reads its body once more, None where nothing can.  `may_be_missing`: 404 answers what it asks, and
-    is no failure.  `patient`: see `control/retrying/retry.py` (6).  `retries`: tries after the first that
-    count; `counted`: the last one does.  `cost`: what the last one takes of the retry budget.
+    is no failure.  `patient`: see `control/retrying/retry.py` (6).  `expendable`: its object goes on without
+    an answer.  `retries`: tries after the first that count; `counted`: the last one does.  `cost`: what the
+    last one takes of the retry budget.
     `avoid`: the address of the last failed attempt; the next one goes elsewhere if it can.  `fresh`: the next
     one takes a new connection, though one may be idle.  `corrected`: the kinds of failure after which
     something was put right, one for each time.  `in_flight`: its attempts under way.  `copies`: hedges that
@@ -48,6 +49,7 @@ class Request(msgspec.Struct, eq=False):
     read: Read | None = None
     may_be_missing: bool = False
     patient: bool = False
+    expendable: bool = False
     retries: int = 0
     counted: bool = False
     cost: float = 0.0

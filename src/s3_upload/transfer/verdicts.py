@@ -99,8 +99,8 @@ class Verdicts:
         assert failure is not None
         kind, operation = failure.kind, request.operation
         # Where the store accepts nothing at all, that says nothing of this request, so it uses up no try.
-        # A question whether an object exists does use them up: its upload may be what is accepted.
-        spared = kind.throttles and not request.may_be_missing and self._rate.blocked(operation.key)
+        # A question that can be done without does use them up: its upload may be what is accepted.
+        spared = kind.throttles and not request.expendable and self._rate.blocked(operation.key)
         # Objects that are refused alike, one after the other, stop the run; a 5xx is no refusal.
         refused = kind.is_foreign or 300 <= failure.status < 500
         decision = self._retry.decide(

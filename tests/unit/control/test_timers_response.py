@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from s3_upload.control.waiting.rtt import RttEstimator
 from s3_upload.errors import FailureKind
-from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD
+from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, UPLOAD_PART
 from tests.unit.control.constants import ADAPTIVE, SLOW_RTT
 from tests.unit.control.reports import RESET, attempt
 from tests.unit.control.timers_rig import (
@@ -93,6 +93,8 @@ def test_step_3_a_big_body_is_not_sent_again_for_an_answer_that_is_late_by_some_
     assert allowed(timeout, body_bytes=MIB).response_s == 2.0
     assert allowed(timeout, body_bytes=MIB + 1).response_s == 10.0
     assert allowed(timeout, body_bytes=MIB + 1, retries=1).response_s == 15.0
+    last_part = allowed(timeout, operation=UPLOAD_PART, body_bytes=1000)
+    assert (last_part.response_s, last_part.hedge_s) == (10.0, inf)
 
 
 def test_step_5_where_a_part_that_was_cut_spoiled_its_upload_parts_are_waited_for() -> None:
@@ -100,7 +102,7 @@ def test_step_5_where_a_part_that_was_cut_spoiled_its_upload_parts_are_waited_fo
     refused = attempt(operation=COMPLETE_MULTIPART_UPLOAD, outcome=FailureKind.INVALID_PART)
     timeout.observe(refused)
     assert allowed(timeout, body_bytes=8 * MIB).response_s == 10.0, "no part had come twice"
-    timeout.observe(cut("response", body_bytes=8 * MIB))
+    timeout.observe(cut("response", operation=UPLOAD_PART, body_bytes=1000))
     timeout.observe(answered(0.01, body_bytes=8 * MIB, acked_s=2.0))
     assert allowed(timeout, body_bytes=8 * MIB).response_s < 20.0
     timeout.observe(refused)

@@ -267,6 +267,20 @@ def test_while_it_is_held_nothing_is_begun_at_home() -> None:
     assert keys(taken) == ["0001", "0002"]
 
 
+def test_one_that_ended_for_another_reason_is_no_proof_against_what_it_had_alone() -> None:
+    """Nobody would report it, and nobody have it any more."""
+    dispenser = Dispenser(files(2))
+    for _ in range(2):
+        hand = joined(dispenser, 2)
+        dispenser.next_for(hand)
+        assert dispenser.lost(hand) == []
+    alone = joined(dispenser, 2)
+    assert len(dispenser.next_for(alone)) == 1
+    assert dispenser.lost(alone, by_source=False) == []
+    assert dispenser.left
+    assert sorted(keys(dispenser.take_home())) == ["0000", "0001"]
+
+
 def test_where_there_are_no_others_any_more_it_is_done_at_home_but_for_suspects() -> None:
     dispenser = Dispenser(files(6), home_takes=False)
     for most in (2, 4):  # the first two are lost twice

@@ -216,7 +216,9 @@ class Retry:
         # The caller has closed the client, so no request can be sent any more.
         if failed.kind is FailureKind.CLIENT_CLOSED:
             return STOPPED
-        if failed.asking:
+        # Wrong keys, say, are the run's own. To list may be a permission that uploads do not need.
+        is_own = failed.patient and failed.kind is not FailureKind.ACCESS_DENIED
+        if failed.asking and not is_own:
             return GIVEN_UP
         if not self.any_success:
             return STOPPED

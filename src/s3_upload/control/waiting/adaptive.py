@@ -23,7 +23,8 @@ timers (`syn_retry_s` and the like are fields of `Tuning`):
    waits for at most PATIENCE_S unless an answer has taken that long, a retry for at most `max_outage_s`.
    Bodies of more than `hedge_max_bytes` have a `slowest` and doublings (step 5) of their own: their answers
    are often late because of their size, and small answers say nothing about that.  They are waited for at
-   least `response_initial_s`: to send one again costs store and link more than to wait does.
+   least `response_initial_s`: to send one again costs store and link more than to wait does.  A part of an
+   object counts as big, also where it is the small last one.
 
    After `hedge_s` a second copy is sent beside the first (of small bodies, where it is safe); after
    `response_s` the attempt is cut.  Both are speculation and paid from `budget.SpeculationBudget`.  After
@@ -73,6 +74,7 @@ TIMER_RESPONSE = "response"
 TIMER_TOTAL = "total"
 
 _NO_RESPONSE_TIMER = frozenset({"CompleteMultipartUpload"})
+_PART = "UploadPart"
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -257,7 +259,7 @@ class AdaptiveTimeout:
         total_s = max(total_s, tuning.outer_factor * longer * expected_s)
         connect_s, stall_s, response_s, hedge_s, big_response_s = self._limits
         hedge_max_bytes = tuning.hedge_max_bytes
-        if body_bytes > hedge_max_bytes:
+        if body_bytes > hedge_max_bytes or operation == _PART:
             response_s, hedge_s = big_response_s, NEVER_S
         # The path may have become slower than the samples say, so each retry gets more time.
         if retries:
@@ -327,4 +329,5 @@ class AdaptiveTimeout:
                 self._successes = tuning.limits_kept
 
     def _answers(self, report: AttemptReport) -> Answers:
-        return self._big if report.body_bytes > self._tuning.hedge_max_bytes else self._small
+        is_big = report.body_bytes > self._tuning.hedge_max_bytes or report.operation == _PART
+        return self._big if is_big else self._small
