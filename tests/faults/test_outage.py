@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from s3_upload.errors import AttemptError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations import HEAD_OBJECT
 from s3_upload.sources.source import ObjectSource
-from tests.faults.actions import Reset, Rule, Stall, s3_error
+from tests.faults.actions import Delay, Reset, Rule, Stall, s3_error
 from tests.faults.directory import BUCKET as DIRECTORY
 from tests.faults.directory import LIFE_S, Directory, DirectoryModel
 from tests.faults.uploads import BUCKET, PART_BYTES, config, quiet, run, sources, stored, upload
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from s3_upload.config import UploadConfig
     from s3_upload.http import Response
     from s3_upload.http1.trace import Trace
-    from s3_upload.report import UploadSummary
+    from s3_upload.report import UploadReport, UploadSummary
     from s3_upload.s3.operations import Operation
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
@@ -290,3 +291,18 @@ def test_a_listener_is_told_that_the_store_only_answers_with_errors(fault_server
     assert upload(server, SMALL, settings=settings, notice=listen).uploaded == len(SMALL)
     assert said[0].startswith(f"{server.url} has answered with errors only for ")
     assert said[0].endswith("the last: 503 SlowDown)")
+
+
+def test_a_run_whose_process_stood_still_for_longer_than_an_outage_may_last_goes_on(
+    fault_server: StartFaultServer,
+) -> None:
+    """Ctrl-Z, lunch, fg. Here a callback holds the loop up; the answer comes meanwhile, and nobody reads it."""
+    server = fault_server([Rule(Delay(1.0), key="late")])
+
+    def progress(report: UploadReport) -> None:
+        if report.key == "now":
+            time.sleep(3.5)
+
+    settings = config(max_in_flight=2, max_outage_s=1.2)
+    summary = upload(server, {"late": b"l", "now": b"n"}, settings=settings, progress=progress)
+    assert summary.uploaded == 2

@@ -112,6 +112,7 @@ class Outages:
         self._moved_s = 0.0  # until then bodies were being taken in, or nothing was waited for
         self._held: list[Held] = []
         self._tick = self._timers.later(TICK_S, self._look)
+        self._looked_s = now()
 
     @property
     def away(self) -> bool:
@@ -179,6 +180,10 @@ class Outages:
         """Looks for signs of life."""
         self._tick = self._timers.later(TICK_S, self._look)
         now = self._timers.now()
+        # This process stood still (Ctrl-Z, a debugger): in that time nobody was silent, it has not listened.
+        if (late_s := now - self._looked_s - TICK_S) > TICK_S:
+            self._outage.stood_still(late_s, now=now)
+        self._looked_s = now
         # An answer since the last look is sign enough: no socket has to be asked.
         if now - self._outage.answered_s < TICK_S:
             alive_s, waits_for = self._outage.answered_s, None

@@ -321,3 +321,15 @@ def test_step_4_a_queue_that_does_not_go_is_somebody_elses() -> None:
     assert rig.state == "draining"
     rig.looks(0.15, queue_ms=20.0, acked=10 * MB)
     assert rig.state == "yielding"
+
+
+def test_a_gap_before_anything_is_known_is_waited_for_and_ends_nothing() -> None:
+    """A link that is gone for a third of a second, and comes back: nothing is divided by what it carried."""
+    rig = Rig()
+    rig.looks(1.0)
+    rig.looks(0.5, acked=0.0, loss=0.5)
+    for _ in range(10):
+        rig.looks(1.0, acked=0.0)
+    before = rig.looks(1.0)
+    assert rig.looks(5.0) > before
+    assert rig.state == "growing"

@@ -61,3 +61,13 @@ def test_a_share_is_of_the_highest_rate_that_was_measured() -> None:
     assert cap.rate(share, look(acked), now=CAP.measure_s + CAP.measure_every_s) == UNBOUNDED, (
         "it measures anew"
     )
+
+
+def test_a_first_measurement_in_which_nothing_was_sent_goes_on() -> None:
+    """While all is compared or read, say: else there would be no bound for two minutes."""
+    cap, share = Cap(tuning=CAP), Bandwidth(share=0.5)
+    for now in range(10):
+        assert cap.rate(share, look(), now=float(now)) == UNBOUNDED
+    assert cap.rate(share, look(MB, 10.0 * MB), now=10.0) == UNBOUNDED
+    later_s = 10.0 + CAP.measure_s
+    assert cap.rate(share, look(MB, 10.0 * MB), now=later_s) <= 6.25 * MB

@@ -63,6 +63,15 @@ def test_step_4_the_slowest_is_remembered_for_a_minute() -> None:
     assert courtesy.slowed_s(1000) < slowest / 2.0
 
 
+def test_step_4_a_pace_that_is_lifted_is_forgotten_after_a_minute() -> None:
+    courtesy = Courtesy("full", FixedWindow(10), tuning=COURTESY)
+    courtesy.decide([sample(1, waiting=True)], Bandwidth(bytes_per_s=1e5), now=0.0)
+    assert courtesy.slowed_s(1000) > 0.0
+    for at_s in range(1, 75):
+        courtesy.decide([sample(1, waiting=True)], None, now=float(at_s))
+    assert courtesy.slowed_s(1000) == 0.0
+
+
 def test_step_4_a_small_body_may_take_its_pace_longer_to_be_answered() -> None:
     courtesy = Courtesy("full", FixedWindow(1000), tuning=COURTESY)
     courtesy.decide([sample(n) for n in range(500)], Bandwidth(bytes_per_s=16_000.0), now=0.0)

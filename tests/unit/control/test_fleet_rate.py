@@ -97,6 +97,23 @@ def test_what_one_worker_is_refused_slows_all_within_two_seconds() -> None:
     assert all(limit < 0.95 * PER_S for limit in job.limits)
 
 
+@pytest.mark.parametrize("change_per_s", [-100.0, -1_000.0, -1e9])
+def test_while_all_is_refused_workers_that_cut_more_than_there_is_keep_the_least(change_per_s: float) -> None:
+    """Each cuts by itself what all together have cut already."""
+    fleet: FleetRates[str] = FleetRates(FLEET)
+    for tick in range(20):
+        now = tick * REPORT_S
+        told = {}
+        for worker in ("a", "b"):
+            last = seen(100.0, accepted=25, accepted_per_s=100.0)
+            if tick >= 4:
+                last = seen(50.0, refused=25, change_per_s=change_per_s, blocked=True)
+            fleet.report(worker, [last], now=now)
+        told = fleet.told(now=now)
+    assert all(per_s >= FLEET.rate.min_per_s for per_s in limits(told).values())
+    assert set(told) == {"a", "b"}
+
+
 def test_it_grows_again_when_the_store_allows_more_and_no_worker_stays_below() -> None:
     store = TokenBucket(((0.0, 400.0), (20.0, 4_000.0)), 0.0)
     job = Job(4, lambda number, now: store.allows(now))

@@ -338,6 +338,16 @@ def test_time_in_which_nothing_is_waited_for_does_not_count() -> None:
     assert state.is_overdue(now=1300.0)
 
 
+def test_time_in_which_this_process_stood_still_is_nobodys_silence() -> None:
+    """Ctrl-Z, five minutes, fg: answers may be there, and nobody has looked."""
+    state = answered_at(10.0)
+    state.look(alive_s=11.0, now=12.0)
+    state.stood_still(400.0, now=412.0)
+    state.look(alive_s=11.0, now=412.0)
+    assert not state.is_overdue(now=412.0)
+    assert state.is_overdue(now=411.0 + 300.0)
+
+
 def test_zero_switches_all_of_it_off() -> None:
     state = outage(0.0)
     state.answered(answer(9.0, 9.1))

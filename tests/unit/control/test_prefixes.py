@@ -60,6 +60,21 @@ def test_too_many_prefixes_are_not_told_apart() -> None:
     assert len({id(rates.of(key)) for key in keys}) == 1
 
 
+def test_a_folder_that_is_done_is_forgotten() -> None:
+    """A walk through hundreds of hot folders would else leave as many rates behind, and judge no more."""
+    rates = AcceptedRates(PREFIXES)
+    run(rates, ["a/1", "b/1"], {"a/1"}, from_s=0.0, until_s=4.0)
+    assert rates.of("a/1").limited
+    run(rates, ["b/1", "c/1"], {"c/1"}, from_s=4.0, until_s=8.0)
+    assert rates.of("c/1").limited
+    assert rates.of("a/1").limited, "it may come again"
+    run(
+        rates, ["b/1", "c/1"], {"c/1"}, from_s=8.0, until_s=8.0 + PREFIXES.forget_s + PREFIXES.rate.remember_s
+    )
+    assert not rates.of("a/1").limited
+    assert rates.of("c/1").limited
+
+
 def test_when_a_prefix_is_free_again_it_falls_under_the_rate_of_all() -> None:
     rates = AcceptedRates(PREFIXES)
     run(rates, ["a/1", "b/1"], {"a/1"}, from_s=0.0, until_s=4.0)

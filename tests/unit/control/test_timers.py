@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from s3_upload.control.waiting.verdict import stall_limit_s
 from s3_upload.report import AttemptReport
-from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, UPLOAD_PART
+from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, PUT_OBJECT
 from tests.unit.control.constants import VERDICT
 from tests.unit.control.reports import RESET, any_attempt, attempt
 from tests.unit.control.timers_rig import (
@@ -173,7 +173,7 @@ def test_step_7_completing_a_multipart_upload_may_take_minutes() -> None:
     timeouts = allowed(timeout, operation=COMPLETE_MULTIPART_UPLOAD)
     assert (timeouts.response_s, timeouts.hedge_s) == (inf, inf)
     assert (timeouts.stall_s, timeouts.total_s) == (8.0, 301.0)
-    assert allowed(timeout, operation=UPLOAD_PART).response_s == 2.0
+    assert allowed(timeout, operation=PUT_OBJECT).response_s == 2.0
 
 
 def test_step_7_its_answers_are_no_samples() -> None:

@@ -1,6 +1,6 @@
 """How many requests with big bodies at once: as few as fill the link. Pure.
 
-A big body (at least BULK_BYTES; its request is called bulk) is sent for many round trips.  One or two such
+A big body (more than BULK_BYTES; its request is called bulk) is sent for many round trips.  One or two such
 requests fill a short link, a few dozen a long or a lossy one.  More of them make the queue longer for
 everybody, and nothing faster.  The ends of such requests are too rare to learn from (64 parts of 5 MiB take
 27 s on 100 Mbit/s).  So this looks at the connections.  It applies where only the link and TCP hold requests
@@ -38,7 +38,7 @@ import msgspec
 from s3_upload.control.share.link import FRESH_TRIPS, REACTION_S, Look, Recent, fresh_connections
 
 BULK_BYTES = 1 << 20
-"""A body of at least this size is bulk."""
+"""A body of more than this is bulk."""
 
 
 class Tuning(msgspec.Struct, frozen=True):

@@ -182,7 +182,9 @@ class Scope(Generic[WorkerT]):
             return self._alone(*last_second, more, now)
         self.budget_per_s *= more
         floor_per_s = min(self._tuning.floor * last_second[0], self._before_per_s)
-        before = self.budget_per_s = max(self.budget_per_s, floor_per_s)
+        # What its workers have cut while everything was refused may come to more than there was.
+        least_per_s = max(floor_per_s, tuning.min_per_s * len(self.members))
+        before = self.budget_per_s = max(self.budget_per_s, least_per_s)
         self._cut_by_all(last_second[0], now)
         if self._shows_noise(*last_second, now):
             return self._opened()

@@ -18,6 +18,7 @@ Theory of operation (names in backticks are fields of `Tuning`).
    accepted there, and the rate for all is open again.
 4. Without such a result the counts begin again after `forget_s`.  With more than `max_prefixes` at a time no
    prefix is judged.
+5. A rate of its own is forgotten when nothing of its prefix was answered for `remember_s` (a folder is done).
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class AcceptedRates:
         self._tuning = tuning
         self._all = self._new_rate()
         self._apart: dict[str, AcceptedRate] = {}
+        self._met_s: dict[str, float] = {}  # when something of theirs was answered last
+        self._drop_s = 0.0
         self._counts: dict[str, Count] = {}
         self._since_s = -math.inf  # when the counts were begun
         self._judge_s = 0.0
@@ -90,6 +93,16 @@ class AcceptedRates:
                 del self._apart[prefix]
         return self._all
 
+    def _meets(self, key: str, now: float) -> None:
+        """Step 5."""
+        self._met_s[prefix_of(key)] = now
+        if now < self._drop_s:
+            return
+        self._drop_s = now + self._tuning.forget_s
+        old_s = now - self._tuning.rate.remember_s
+        self._met_s = {prefix: at_s for prefix, at_s in self._met_s.items() if at_s >= old_s}
+        self._apart = {prefix: one for prefix, one in self._apart.items() if prefix in self._met_s}
+
     def accepted(self, key: str, *, sent_s: float, now: float) -> None:
         """A request for `key` that began at `sent_s` has succeeded."""
         # A run that meets no limit counts nothing and pays nothing.
@@ -97,12 +110,16 @@ class AcceptedRates:
             count = self._count_of(key)
             count.accepted += 1
             count.since_last += 1
+        if self._apart:
+            self._meets(key, now)
         self.of(key).accepted(sent_s=sent_s, now=now)
 
     def refused(self, key: str, *, sent_s: float, now: float) -> None:
         """A request for `key` that began at `sent_s` was refused for its rate."""
         if self._all.limited:
             self._count_refusal(key, now)
+        if self._apart:
+            self._meets(key, now)
         self.of(key).refused(sent_s=sent_s, now=now)
 
     def _new_rate(self, limit_per_s: float = math.inf) -> AcceptedRate:
@@ -151,6 +168,7 @@ class AcceptedRates:
         for prefix, count in hit.items():
             per_s = count.accepted / max(now - self._since_s, tuning.judge_s)
             self._apart[prefix] = self._new_rate(per_s)
+            self._met_s[prefix] = now
         if hit:
             self._all = self._new_rate()
             self._counts = {}

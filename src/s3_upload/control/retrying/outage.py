@@ -263,6 +263,10 @@ class Outage:
         self.reach, self.room = Reach.AWAY, 0
         return Change.GONE
 
+    def stood_still(self, late_s: float, *, now: float) -> None:
+        """For so long nobody has listened, and nothing of that was silence."""
+        self._signs.alive_s = min(self.alive_s + late_s, now)
+
     def is_overdue(self, *, now: float) -> bool:
         """Whether there was no sign of life for so long that the run is to be given up."""
         return now - max(self.alive_s, self._signs.heard_s) >= self.max_s > 0.0

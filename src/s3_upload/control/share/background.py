@@ -313,6 +313,9 @@ class BackgroundShare:
                 if self.rate >= tuning.doubted_from * self.capacity and patient:
                     self.capacity = max(look.bytes_per_s, tuning.kept_growing * self.capacity)
                 self._yield(look, now)
+            # Nothing goes through: that is a gap, and says nothing of what the link carries.
+            elif not look.bytes_per_s:
+                self._yield(look, now)
             else:
                 self.capacity = look.bytes_per_s
                 self._probe_after_s = tuning.first_probe_after_s

@@ -85,8 +85,12 @@ class Cap:
         if now < self._measure_until_s:
             self._measured = max(self._measured, look.bytes_per_s)
             return UNBOUNDED
+        # Nothing was sent yet: the first measurement begins with what is.
+        if not (self._measured or self._capacity):
+            self._measure_until_s = now + self._tuning.measure_s
+            return UNBOUNDED
         # The measurement sent more than the cap; that is not made up for.
         if self._measured:
             self._capacity, self._measured = self._measured, 0.0
             self._ahead = 0.0
-        return bandwidth.share * self._capacity if self._capacity else UNBOUNDED
+        return bandwidth.share * self._capacity

@@ -91,6 +91,7 @@ class Divided:
 
     def paces(self, samples: Sequence[ConnectionSample], *, heedless: bool) -> Paces:
         if self.rate == UNBOUNDED:
+            self._slowest.add(UNBOUNDED, now=self.at_s, over_s=self._over_s)
             return Paces()
         each, apart = self.division.divide(self.rate, samples)
         self._slowest.add(min(apart.values(), default=each), now=self.at_s, over_s=self._over_s)

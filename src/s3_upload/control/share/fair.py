@@ -47,6 +47,8 @@ import msgspec
 from s3_upload.control.share.link import FLOOR_CONNECTION_BYTES_PER_S, RATE_S, REACTION_S, Look, Recent
 
 SEGMENT_BYTES = 1448
+MAX_STEPS = 100.0
+"""After a long pause of this process a look covers thousands of steps, of which the power would be 0."""
 """The payload of a full segment on Ethernet, with timestamps."""
 
 
@@ -298,7 +300,7 @@ class FairShare:
             bound = min(self._bound, rate / tuning.own)
             self._bound = max(carries / 2.0, bound * (1.0 - tuning.give) ** steps)
         else:
-            self._bound /= (1.0 - tuning.give) ** steps
+            self._bound /= (1.0 - tuning.give) ** min(steps, MAX_STEPS)
             # A bound so far above L has no effect; without it the next one starts from the rate again.
             if self._bound > 2.0 * carries:
                 self._bound = math.inf
