@@ -27,7 +27,7 @@ from bench.gostore import GoStore
 from bench.measure import RunError, Workload, run_process
 from bench.received import Received, looking_at
 from bench.table import Columns
-from s3_upload.fleet.desk import SEQ_OF_WORKER
+from s3_upload.observe.events import SEQ_OF_WORKER
 from s3_upload.observe.records import UploadRecord, read_records
 
 if TYPE_CHECKING:

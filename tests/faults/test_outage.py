@@ -296,7 +296,7 @@ def test_a_listener_is_told_that_the_store_only_answers_with_errors(fault_server
 def test_a_run_whose_process_stood_still_for_longer_than_an_outage_may_last_goes_on(
     fault_server: StartFaultServer,
 ) -> None:
-    """Ctrl-Z, lunch, fg. Here a callback holds the loop up; the answer comes meanwhile, and nobody reads it."""
+    """Ctrl-Z, lunch, fg. Here a callback holds the loop up, and an answer comes meanwhile."""
     server = fault_server([Rule(Delay(1.0), key="late")])
 
     def progress(report: UploadReport) -> None:
