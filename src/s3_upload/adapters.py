@@ -276,7 +276,13 @@ def _error_response(error: Any) -> Response:
     status, headers = _status_and_headers(error.response)
     if not status:
         raise AttemptError(FailureKind.MALFORMED, _text(error))
-    tags = {name: text for name, text in error.response.get("Error", {}).items() if isinstance(text, str)}
+    said = error.response.get("Error", {})
+    code = said.get("Code")
+    # The SDK's own words for a body that is no error of S3's: the status as its code or, where a page happens
+    # to be XML, nothing.  To pass them on would make a proxy's answer the store's.
+    if code == str(status) or (code == "" and not said.get("Message")):
+        return Response(status, headers, b"")
+    tags = {name: text for name, text in said.items() if isinstance(text, str)}
     return Response(status, headers, element("Error", tags))
 
 
