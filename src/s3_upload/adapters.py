@@ -30,6 +30,7 @@ import functools
 import io
 import socket
 import ssl
+import traceback
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -42,7 +43,7 @@ from s3_upload.http1.trace import Trace
 from s3_upload.parts import StoreParts
 from s3_upload.request_fields import NO_FIELDS
 from s3_upload.s3.checksum import Digests
-from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments
+from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments, not_unicode
 from s3_upload.s3.operations import OPERATIONS, Operation
 from s3_upload.s3.responses import Failure
 from s3_upload.s3.xml import element
@@ -125,6 +126,8 @@ class _SdkClient(ABC):
                 if not kind.ambiguous:  # nobody got it
                     trace.ends(0)
                 raise AttemptError(kind, _text(error)) from error
+            elif _is_unreadable(error):
+                raise AttemptError(FailureKind.MALFORMED, _text(error)) from error
             else:
                 raise
         else:
@@ -216,6 +219,10 @@ def _arguments(operation: Operation) -> dict[str, Any]:
     kind = OPERATIONS[operation.name]
     arguments: dict[str, Any] = {"Bucket": operation.bucket, **kind.sdk.arguments(operation)}
     if kind.names_key:
+        try:
+            operation.key.encode()
+        except UnicodeEncodeError as error:  # which the SDK would raise as it is
+            raise not_unicode("the key") from error
         arguments["Key"] = operation.key
     if kind.carries_data:
         arguments["Body"] = _sdk_body(operation.body)
@@ -290,6 +297,19 @@ def _status_and_headers(answer: Mapping[str, Any]) -> tuple[int, dict[str, str]]
     meta = answer.get("ResponseMetadata", {})
     headers = {name.lower(): value for name, value in meta.get("HTTPHeaders", {}).items()}
     return meta.get("HTTPStatusCode", 0), headers
+
+
+def _is_unreadable(error: Exception) -> bool:
+    """Whether the SDK could not read the answer. Of a number or date that is none it raises what Python does."""
+    from botocore.parsers import ResponseParserError
+
+    if isinstance(error, ResponseParserError):
+        return True
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") in _PARSERS for frame, _ in frames)
+
+
+_PARSERS = ("botocore.parsers", "aiobotocore.parsers")
 
 
 def _text(error: Exception) -> str:

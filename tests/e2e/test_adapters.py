@@ -26,6 +26,7 @@ from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
+    LIST_PARTS,
     PUT_OBJECT,
     UPLOAD_PART,
     CompletedPart,
@@ -266,6 +267,31 @@ def test_an_error_of_s3s_is_one_whatever_it_lacks(sdk: str, fault_server: StartF
     answer = foreign(404, "<Error><Code></Code><Message>who knows</Message></Error>")
     failure = failure_of(sdk, put(), endpoint_url=fault_server([Rule(answer)]).url)
     assert (failure.kind, failure.message) == (FailureKind.REJECTED, "who knows")
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (201, "<html><br>Log in first</html>"),
+        (201, '{"welcome": "to the hotel"}'),
+        (206, "<ListPartsResult><Part><PartNumber>1</Part"),
+        (200, "<ListPartsResult><Part><PartNumber>one</PartNumber></Part></ListPartsResult>"),
+    ],
+)
+def test_an_answer_that_the_sdk_cannot_read_is_one_failed_attempt(
+    sdk: str, fault_server: StartFaultServer, status: int, text: str
+) -> None:
+    operation = Operation(name=LIST_PARTS, bucket="photos", key="a", upload_id="1")
+    error = error_of(sdk, operation, endpoint_url=fault_server([Rule(foreign(status, text))]).url)
+    assert error.kind is FailureKind.MALFORMED
+
+
+def test_a_key_that_is_no_unicode_fails_that_object_alone(sdk: str, store: Store) -> None:
+    error = error_of(sdk, put(key="\udcff"), **keys_of(store))
+    assert (error.kind, error.message) == (
+        FailureKind.REJECTED,
+        "the key is not valid Unicode, which S3 requires",
+    )
 
 
 def test_the_sdks_own_read_timeout(sdk: str) -> None:
