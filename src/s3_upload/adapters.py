@@ -20,7 +20,8 @@ Rules:
   when the whole answer (a few hundred bytes) was there; `sent_bytes` is the whole body, unless it is
   clear that nobody got any of it.
 * What the SDK raises becomes what our own client would have given: an answer of the store is a
-  `Response`, whatever its status; the rest has a `FailureKind`.
+  `Response`, whatever its status; the rest has a `FailureKind`.  What is wrong with the client itself (no
+  region, say) is a `ConfigError`, which ends the run: no object would fare better.
 """
 
 from __future__ import annotations
@@ -300,7 +301,7 @@ def _status_and_headers(answer: Mapping[str, Any]) -> tuple[int, dict[str, str]]
 
 
 def _is_unreadable(error: Exception) -> bool:
-    """Whether the SDK could not read the answer. Of a number or date that is none it raises what Python does."""
+    """Whether the SDK could not read the answer. Of a number that is none it raises what Python does."""
     from botocore.parsers import ResponseParserError
 
     if isinstance(error, ResponseParserError):
@@ -318,17 +319,24 @@ def _text(error: Exception) -> str:
 
 @functools.cache
 def _kinds() -> tuple[tuple[type[Exception], FailureKind], ...]:
-    """The SDK's exceptions in the order to be asked: a subclass before its base."""
+    """The SDK's exceptions in the order to be asked: a subclass before its base. What is none of these has
+    to do with the client or its bucket."""
     from botocore import exceptions as e
 
+    login_error = getattr(e, "LoginError", e.SSOError)  # older ones have none
+    credentials = (
+        e.NoCredentialsError, e.PartialCredentialsError, e.CredentialRetrievalError,
+        e.RefreshWithMFAUnsupportedError, e.NoAuthTokenError, e.TokenRetrievalError, e.SSOError, login_error,
+        # What is wrong with the profile that they are to come from, which is read when they are needed.
+        e.UnknownCredentialError, e.UnknownTokenProviderError, e.ProfileNotFound, e.ConfigNotFound,
+        e.ConfigParseError, e.InvalidConfigError, e.MetadataRetrievalError,
+    )  # fmt: skip
+    # A parameter or a body that this object alone may have.
+    of_object = (
+        e.ParamValidationError, e.UnseekableStreamError, e.AwsChunkedWrapperError, e.FlexibleChecksumError,
+    )  # fmt: skip
     return (
-        (e.NoCredentialsError, FailureKind.CREDENTIALS),
-        (e.PartialCredentialsError, FailureKind.CREDENTIALS),
-        (e.CredentialRetrievalError, FailureKind.CREDENTIALS),
-        (e.RefreshWithMFAUnsupportedError, FailureKind.CREDENTIALS),
-        (e.NoAuthTokenError, FailureKind.CREDENTIALS),
-        (e.TokenRetrievalError, FailureKind.CREDENTIALS),
-        (e.SSOError, FailureKind.CREDENTIALS),
+        *((kind, FailureKind.CREDENTIALS) for kind in credentials),
         (e.ConnectTimeoutError, FailureKind.CONNECT),
         (e.ReadTimeoutError, FailureKind.TIMEOUT),
         (e.ConnectionClosedError, FailureKind.RESET),
@@ -336,11 +344,15 @@ def _kinds() -> tuple[tuple[type[Exception], FailureKind], ...]:
         (e.IncompleteReadError, FailureKind.RESET),
         (e.ConnectionError, FailureKind.CONNECT),
         (e.HTTPClientError, FailureKind.RESET),
+        *((kind, FailureKind.REJECTED) for kind in of_object),
     )
 
 
 def _kind(error: Exception) -> FailureKind:
-    """What lies beneath decides first: the SDKs call a lost connection and an unknown host alike."""
+    """What lies beneath decides first: the SDKs call a lost connection and an unknown host alike.
+
+    Raises `ConfigError` where the client can send nothing at all.
+    """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return FailureKind.CERTIFICATE
@@ -350,8 +362,10 @@ def _kind(error: Exception) -> FailureKind:
             return FailureKind.HOST_UNKNOWN
         if isinstance(cause, ConnectionResetError | BrokenPipeError):
             return FailureKind.RESET
-    # What is left was refused before anything was sent: a parameter this object alone may have.
-    return next((kind for known, kind in _kinds() if isinstance(error, known)), FailureKind.REJECTED)
+    found = next((kind for known, kind in _kinds() if isinstance(error, known)), None)
+    if found is None:
+        raise ConfigError(f"this SDK client cannot send: {_text(error)}") from error
+    return found
 
 
 # OpenSSL's words for an answer that is no TLS; which one depends on its version and the bytes.
