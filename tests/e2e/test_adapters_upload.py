@@ -12,7 +12,7 @@ from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.sources.source import ObjectSource
-from tests.faults.actions import Request, Reset, Rule, s3_error
+from tests.faults.actions import Action, Request, Reset, Rule, foreign, s3_error
 from tests.sdk import with_client
 
 if TYPE_CHECKING:
@@ -143,6 +143,29 @@ def test_an_sdk_asks_what_became_of_a_lost_request(
     # Answers that are lost look like an outage, too: its probes ask for what was answered last.
     assert {"big", "small"} <= {request.key for request in server.of("HEAD")}
     assert [request.key for request in server.of("GET")] == ["parts"]
+
+
+@pytest.mark.parametrize("sdk", ["aiobotocore", "boto3"])
+def test_a_store_behind_an_ingress_is_waited_for(sdk: str, fault_server: StartFaultServer) -> None:
+    """It is back when a few probes have found it away."""
+
+    def script(request: Request) -> Action | None:
+        away = request.number > 2 and len(server.of("HEAD")) < 4
+        return foreign(502, "") if away else None
+
+    server = fault_server(script)
+    contents = {f"{number}": b"x" for number in range(6)}
+    files = [ObjectSource.data(body, key) for key, body in contents.items()]
+    settings = UploadConfig(max_in_flight=2, window="fixed", hedge="off", n_retries=10)
+    summary: UploadSummary = with_client(
+        sdk,
+        lambda client: s3_upload_files(client, "bucket", files, settings),
+        endpoint_url=server.url,
+        access_key="key",
+        secret_key="secret",
+    )
+    summary.raise_for_failures()
+    assert server.model.bodies("bucket") == contents
 
 
 SLICED = UploadConfig(
