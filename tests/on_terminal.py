@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 TIMEOUT_S = 60.0
 
@@ -19,6 +21,7 @@ def on_terminal(
     When `until` is on the screen, `then` lets the run go on: it returns all of stdin.
     """
     terminal, stderr = pty.openpty()
+    decoder = codecs.getincrementaldecoder("utf-8")()  # a character may come in two pieces
     shown = ""
     with subprocess.Popen(
         words,
@@ -31,14 +34,15 @@ def on_terminal(
         try:
             while until not in shown:
                 assert select.select([terminal], [], [], TIMEOUT_S)[0], shown
-                shown += os.read(terminal, 1 << 16).decode()
+                shown += decoder.decode(os.read(terminal, 1 << 16))
             stdout, _ = process.communicate(then(), timeout=TIMEOUT_S)
         except BaseException:
             process.kill()
             raise
-    while select.select([terminal], [], [], 0.0)[0]:
-        shown += os.read(terminal, 1 << 16).decode()
+    os.close(stderr)  # the last one: behind what was written comes the end, as an error or as nothing
+    with suppress(OSError):
+        while data := os.read(terminal, 1 << 16):
+            shown += decoder.decode(data)
     os.close(terminal)
-    os.close(stderr)
     assert process.returncode == 0
     return shown, stdout

@@ -20,7 +20,8 @@ Rules:
   when the whole answer (a few hundred bytes) was there; `sent_bytes` is the whole body, unless it is
   clear that nobody got any of it.
 * What the SDK raises becomes what our own client would have given: an answer of the store is a
-  `Response`, whatever its status; the rest has a `FailureKind`.
+  `Response`, whatever its status; the rest has a `FailureKind`.  What is wrong with the client itself (no
+  region, say) is a `ConfigError`, which ends the run: no object would fare better.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import functools
 import io
 import socket
 import ssl
+import traceback
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -42,7 +44,7 @@ from s3_upload.http1.trace import Trace
 from s3_upload.parts import StoreParts
 from s3_upload.request_fields import NO_FIELDS
 from s3_upload.s3.checksum import Digests
-from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments
+from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments, not_unicode
 from s3_upload.s3.operations import OPERATIONS, Operation
 from s3_upload.s3.responses import Failure
 from s3_upload.s3.xml import element
@@ -125,6 +127,8 @@ class _SdkClient(ABC):
                 if not kind.ambiguous:  # nobody got it
                     trace.ends(0)
                 raise AttemptError(kind, _text(error)) from error
+            elif _is_unreadable(error):
+                raise AttemptError(FailureKind.MALFORMED, _text(error)) from error
             else:
                 raise
         else:
@@ -216,6 +220,10 @@ def _arguments(operation: Operation) -> dict[str, Any]:
     kind = OPERATIONS[operation.name]
     arguments: dict[str, Any] = {"Bucket": operation.bucket, **kind.sdk.arguments(operation)}
     if kind.names_key:
+        try:
+            operation.key.encode()
+        except UnicodeEncodeError as error:  # which the SDK would raise as it is
+            raise not_unicode("the key") from error
         arguments["Key"] = operation.key
     if kind.carries_data:
         arguments["Body"] = _sdk_body(operation.body)
@@ -276,7 +284,13 @@ def _error_response(error: Any) -> Response:
     status, headers = _status_and_headers(error.response)
     if not status:
         raise AttemptError(FailureKind.MALFORMED, _text(error))
-    tags = {name: text for name, text in error.response.get("Error", {}).items() if isinstance(text, str)}
+    said = error.response.get("Error", {})
+    code = said.get("Code")
+    # The SDK's own words for a body that is no error of S3's: the status as its code or, where a page happens
+    # to be XML, nothing.  To pass them on would make a proxy's answer the store's.
+    if code == str(status) or (code == "" and not said.get("Message")):
+        return Response(status, headers, b"")
+    tags = {name: text for name, text in said.items() if isinstance(text, str)}
     return Response(status, headers, element("Error", tags))
 
 
@@ -286,23 +300,43 @@ def _status_and_headers(answer: Mapping[str, Any]) -> tuple[int, dict[str, str]]
     return meta.get("HTTPStatusCode", 0), headers
 
 
+def _is_unreadable(error: Exception) -> bool:
+    """Whether the SDK could not read the answer. Of a number that is none it raises what Python does."""
+    from botocore.parsers import ResponseParserError
+
+    if isinstance(error, ResponseParserError):
+        return True
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") in _PARSERS for frame, _ in frames)
+
+
+_PARSERS = ("botocore.parsers", "aiobotocore.parsers")
+
+
 def _text(error: Exception) -> str:
     return " ".join(str(error).split())[:MAX_TEXT_CHARS] or type(error).__name__
 
 
 @functools.cache
 def _kinds() -> tuple[tuple[type[Exception], FailureKind], ...]:
-    """The SDK's exceptions in the order to be asked: a subclass before its base."""
+    """The SDK's exceptions in the order to be asked: a subclass before its base. What is none of these has
+    to do with the client or its bucket."""
     from botocore import exceptions as e
 
+    login_error = getattr(e, "LoginError", e.SSOError)  # older ones have none
+    credentials = (
+        e.NoCredentialsError, e.PartialCredentialsError, e.CredentialRetrievalError,
+        e.RefreshWithMFAUnsupportedError, e.NoAuthTokenError, e.TokenRetrievalError, e.SSOError, login_error,
+        # What is wrong with the profile that they are to come from, which is read when they are needed.
+        e.UnknownCredentialError, e.UnknownTokenProviderError, e.ProfileNotFound, e.ConfigNotFound,
+        e.ConfigParseError, e.InvalidConfigError, e.MetadataRetrievalError,
+    )  # fmt: skip
+    # A parameter or a body that this object alone may have.
+    of_object = (
+        e.ParamValidationError, e.UnseekableStreamError, e.AwsChunkedWrapperError, e.FlexibleChecksumError,
+    )  # fmt: skip
     return (
-        (e.NoCredentialsError, FailureKind.CREDENTIALS),
-        (e.PartialCredentialsError, FailureKind.CREDENTIALS),
-        (e.CredentialRetrievalError, FailureKind.CREDENTIALS),
-        (e.RefreshWithMFAUnsupportedError, FailureKind.CREDENTIALS),
-        (e.NoAuthTokenError, FailureKind.CREDENTIALS),
-        (e.TokenRetrievalError, FailureKind.CREDENTIALS),
-        (e.SSOError, FailureKind.CREDENTIALS),
+        *((kind, FailureKind.CREDENTIALS) for kind in credentials),
         (e.ConnectTimeoutError, FailureKind.CONNECT),
         (e.ReadTimeoutError, FailureKind.TIMEOUT),
         (e.ConnectionClosedError, FailureKind.RESET),
@@ -310,11 +344,15 @@ def _kinds() -> tuple[tuple[type[Exception], FailureKind], ...]:
         (e.IncompleteReadError, FailureKind.RESET),
         (e.ConnectionError, FailureKind.CONNECT),
         (e.HTTPClientError, FailureKind.RESET),
+        *((kind, FailureKind.REJECTED) for kind in of_object),
     )
 
 
 def _kind(error: Exception) -> FailureKind:
-    """What lies beneath decides first: the SDKs call a lost connection and an unknown host alike."""
+    """What lies beneath decides first: the SDKs call a lost connection and an unknown host alike.
+
+    Raises `ConfigError` where the client can send nothing at all.
+    """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return FailureKind.CERTIFICATE
@@ -324,8 +362,10 @@ def _kind(error: Exception) -> FailureKind:
             return FailureKind.HOST_UNKNOWN
         if isinstance(cause, ConnectionResetError | BrokenPipeError):
             return FailureKind.RESET
-    # What is left was refused before anything was sent: a parameter this object alone may have.
-    return next((kind for known, kind in _kinds() if isinstance(error, known)), FailureKind.REJECTED)
+    found = next((kind for known, kind in _kinds() if isinstance(error, known)), None)
+    if found is None:
+        raise ConfigError(f"this SDK client cannot send: {_text(error)}") from error
+    return found
 
 
 # OpenSSL's words for an answer that is no TLS; which one depends on its version and the bytes.

@@ -26,11 +26,13 @@ from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
     CREATE_MULTIPART_UPLOAD,
+    LIST_PARTS,
     PUT_OBJECT,
     UPLOAD_PART,
     CompletedPart,
     Operation,
 )
+from tests.faults.actions import Answer, Rule, foreign
 from tests.sdk import arguments, with_client
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from s3_upload.http import Body, Buffer, Response
     from s3_upload.transfer.client import Client
+    from tests.conftest import StartFaultServer
     from tests.store import Store
 
 PART_BYTES = 5 * 1024 * 1024
@@ -235,6 +238,60 @@ def test_an_answer_that_the_sdk_would_retry_comes_back_whole(sdk: str) -> None:
     assert failure.message == "less, <please> & soon"
     assert (failure.status, failure.code, failure.request_id) == (503, "SlowDown", "R1")
     assert failure.retry_after_s == 7.0
+
+
+NGINX_404 = "<html>\r\n<body>\r\n<h1>404 Not Found</h1>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (foreign(404), FailureKind.NOT_S3),
+        (foreign(404, NGINX_404), FailureKind.NOT_S3),
+        (foreign(404, ""), FailureKind.NOT_S3),
+        (foreign(405), FailureKind.NOT_S3),
+        (foreign(502), FailureKind.SERVER),
+        (foreign(502, ""), FailureKind.SERVER),
+        (foreign(503), FailureKind.THROTTLE),
+    ],
+)
+def test_what_is_no_answer_of_s3s_does_not_look_like_one(
+    sdk: str, fault_server: StartFaultServer, answer: Answer, kind: FailureKind
+) -> None:
+    failure = failure_of(sdk, put(), endpoint_url=fault_server([Rule(answer)]).url)
+    assert (failure.kind, failure.status) == (kind, answer.status)
+    assert (failure.code, failure.message, failure.request_id) == ("", "", "")
+
+
+def test_an_error_of_s3s_is_one_whatever_it_lacks(sdk: str, fault_server: StartFaultServer) -> None:
+    answer = foreign(404, "<Error><Code></Code><Message>who knows</Message></Error>")
+    failure = failure_of(sdk, put(), endpoint_url=fault_server([Rule(answer)]).url)
+    assert (failure.kind, failure.message) == (FailureKind.REJECTED, "who knows")
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (201, "<html><br>Log in first</html>"),
+        (201, '{"welcome": "to the hotel"}'),
+        (206, "<ListPartsResult><Part><PartNumber>1</Part"),
+        (200, "<ListPartsResult><Part><PartNumber>one</PartNumber></Part></ListPartsResult>"),
+    ],
+)
+def test_an_answer_that_the_sdk_cannot_read_is_one_failed_attempt(
+    sdk: str, fault_server: StartFaultServer, status: int, text: str
+) -> None:
+    operation = Operation(name=LIST_PARTS, bucket="photos", key="a", upload_id="1")
+    error = error_of(sdk, operation, endpoint_url=fault_server([Rule(foreign(status, text))]).url)
+    assert error.kind is FailureKind.MALFORMED
+
+
+def test_a_key_that_is_no_unicode_fails_that_object_alone(sdk: str, store: Store) -> None:
+    error = error_of(sdk, put(key="\udcff"), **keys_of(store))
+    assert (error.kind, error.message) == (
+        FailureKind.REJECTED,
+        "the key is not valid Unicode, which S3 requires",
+    )
 
 
 def test_the_sdks_own_read_timeout(sdk: str) -> None:

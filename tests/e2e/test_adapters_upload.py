@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore import exceptions
 
 from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB, UploadConfig
-from s3_upload.errors import FailureKind, RunError
+from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.sources.source import ObjectSource
-from tests.faults.actions import Request, Reset, Rule, s3_error
+from tests.faults.actions import Action, Request, Reset, Rule, foreign, s3_error
 from tests.sdk import with_client
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from s3_upload.report import UploadSummary
     from tests.conftest import StartFaultServer
+    from tests.faults.server import FaultServer
     from tests.store import Store
 
 
@@ -48,6 +50,66 @@ def test_no_such_bucket_stops_the_run(sdk: str, store: Store) -> None:
     with pytest.raises(RunError) as caught:
         upload(sdk, store, "no-such-bucket-anywhere", {"a": b"x"})
     assert caught.value.kind is FailureKind.NO_SUCH_BUCKET
+
+
+def with_failing(sdk: str, server: FaultServer, error: Exception, n_files: int) -> UploadSummary:
+    """Uploads by an SDK's client that raises `error` before it sends an object."""
+
+    def fail(**_: object) -> None:
+        raise error
+
+    async def main(client: Any) -> UploadSummary:
+        client._client.meta.events.register_first("before-call.s3.PutObject", fail)
+        files = [ObjectSource.data(b"x", f"{number}") for number in range(n_files)]
+        return await s3_upload_files(client, "bucket", files, UploadConfig(max_in_flight=1))
+
+    return with_client(sdk, main, endpoint_url=server.url, access_key="key", secret_key="secret")
+
+
+@pytest.mark.parametrize("sdk", ["aiobotocore", "boto3"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        getattr(exceptions, "LoginRefreshRequired", exceptions.SSOTokenLoadError)(error_msg="log in"),
+        exceptions.InvalidConfigError(error_msg="The source profile does not exist"),
+        exceptions.ProfileNotFound(profile="nobody"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_sdk_without_credentials_stops_the_run_at_once(
+    sdk: str, fault_server: StartFaultServer, error: Exception
+) -> None:
+    with pytest.raises(RunError) as caught:
+        with_failing(sdk, fault_server(), error, n_files=3)
+    assert caught.value.kind is FailureKind.CREDENTIALS
+    assert str(error) in str(caught.value)
+
+
+@pytest.mark.parametrize("sdk", ["aiobotocore", "boto3"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.NoRegionError(),
+        exceptions.UnknownSignatureVersionError(signature_version="v5"),
+        exceptions.MissingDependencyException(msg="pip install botocore[crt]"),
+        exceptions.EndpointResolutionError(msg="FIPS is not supported with a custom endpoint"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_sdk_that_can_send_nothing_stops_the_run_at_once(
+    sdk: str, fault_server: StartFaultServer, error: Exception
+) -> None:
+    with pytest.raises(ConfigError, match=r"^this SDK client cannot send: ") as caught:
+        with_failing(sdk, fault_server(), error, n_files=3)
+    assert str(error) in str(caught.value)
+
+
+@pytest.mark.parametrize("sdk", ["aiobotocore", "boto3"])
+def test_what_an_sdk_refuses_of_an_object_fails_that_alone(sdk: str, fault_server: StartFaultServer) -> None:
+    refused = exceptions.ParamValidationError(report="too long")
+    summary = with_failing(sdk, fault_server(), refused, n_files=3)
+    kinds = [report.error.kind for report in summary.failed if report.error]
+    assert kinds == [FailureKind.REJECTED] * 3
 
 
 @pytest.mark.parametrize("sdk", ["aiobotocore", "boto3"])
@@ -81,6 +143,29 @@ def test_an_sdk_asks_what_became_of_a_lost_request(
     # Answers that are lost look like an outage, too: its probes ask for what was answered last.
     assert {"big", "small"} <= {request.key for request in server.of("HEAD")}
     assert [request.key for request in server.of("GET")] == ["parts"]
+
+
+@pytest.mark.parametrize("sdk", ["aiobotocore", "boto3"])
+def test_a_store_behind_an_ingress_is_waited_for(sdk: str, fault_server: StartFaultServer) -> None:
+    """It is back when a few probes have found it away."""
+
+    def script(request: Request) -> Action | None:
+        away = request.number > 2 and len(server.of("HEAD")) < 4
+        return foreign(502, "") if away else None
+
+    server = fault_server(script)
+    contents = {f"{number}": b"x" for number in range(6)}
+    files = [ObjectSource.data(body, key) for key, body in contents.items()]
+    settings = UploadConfig(max_in_flight=2, window="fixed", hedge="off", n_retries=10)
+    summary: UploadSummary = with_client(
+        sdk,
+        lambda client: s3_upload_files(client, "bucket", files, settings),
+        endpoint_url=server.url,
+        access_key="key",
+        secret_key="secret",
+    )
+    summary.raise_for_failures()
+    assert server.model.bodies("bucket") == contents
 
 
 SLICED = UploadConfig(

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import pytest
 
 from s3_upload.cli.journals import SUFFIX, folder
 from tests.e2e import without_locks
-from tests.faults.actions import Delay, Rule, Stall, s3_error
+from tests.faults.actions import Held, Rule, Stall, s3_error
 from tests.faults.model import Upload
 
 if TYPE_CHECKING:
@@ -206,13 +207,18 @@ def test_a_first_signal_lets_what_is_under_way_end(
     fault_server: StartFaultServer, src: Path, number: signal.Signals
 ) -> None:
     """And begins nothing new."""
-    server = fault_server([Rule(Delay(1.0), method="PUT", nth=range(1, 5))])
+    let_go = threading.Event()
+    server = fault_server([Rule(Held(let_go), method="PUT", nth=range(1, 5))])
     words = [COMMAND, "src", "s3://bucket", "--max-in-flight", "4", "--window", "fixed", "--json"]
+    words += ["--min-timeout", "500", "--grace", "60"]
     with subprocess.Popen(
         words, env=environment(server), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         server.wait_until(lambda: len(server.of("PUT")) == 4, TIMEOUT_S)
         process.send_signal(number)
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("s3-upload: stopping: ")  # it has heard of it
+        let_go.set()
         out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 128 + number
     assert json.loads(out.splitlines()[-1])["uploaded"] == 4

@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 BIN = str(Path(sys.executable).parent)
 HANG_S = 25.0
 """Less than a request about buckets may take, and far more than somebody who types waits."""
+PATIENT_S = 100.0
+PATIENT = f"""#!{sys.executable}
+from s3_upload.cli import buckets
+from s3_upload.cli.main import run
+
+buckets.TIMEOUT_S = {PATIENT_S}
+run()
+"""
+"""The command as somebody has it who waits for an answer: a busy machine may be late, which is no silence."""
 BREAKS = " \t\n\"'><=;|&(:"
 """readline's own."""
 
@@ -42,6 +51,8 @@ def account(store: Store) -> dict[str, str]:
 def offered(tmp_path: Path, env: dict[str, str], line: str, words: list[str], breaks: str = BREAKS) -> str:
     """What bash offers at the end of `line`, which it has split into `words`."""
     (tmp_path / "script").write_text(script("bash", command_names()))
+    (tmp_path / "s3-upload").write_text(PATIENT)
+    (tmp_path / "s3-upload").chmod(0o755)
     code = (
         f"source ./script; COMP_WORDBREAKS={shlex.quote(breaks)}; COMP_LINE={shlex.quote(line)}; "
         f'COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}; compopt() {{ echo "$*"; }}; '
@@ -50,8 +61,8 @@ def offered(tmp_path: Path, env: dict[str, str], line: str, words: list[str], br
     clean = {name: os.environ[name] for name in os.environ if name.startswith("AWS_") or name == "HOME"}
     done = subprocess.run(
         ["bash", "-eu", "-c", code],
-        cwd=tmp_path, env=clean | env | {"PATH": f"{BIN}:/usr/bin:/bin"},
-        capture_output=True, text=True, timeout=HANG_S, check=True,
+        cwd=tmp_path, env=clean | env | {"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=PATIENT_S + HANG_S, check=True,
     )  # fmt: skip
     assert done.stderr == ""
     assert done.stdout.startswith("-o nospace +o default +o bashdefault\n")
@@ -59,11 +70,21 @@ def offered(tmp_path: Path, env: dict[str, str], line: str, words: list[str], br
 
 
 def asked(env: dict[str, str], line: str) -> subprocess.CompletedProcess[str]:
-    command = [f"{BIN}/s3-upload", "completion-buckets", line]
+    return told([f"{BIN}/s3-upload"], env, line, HANG_S)
+
+
+def asked_patiently(env: dict[str, str], line: str) -> subprocess.CompletedProcess[str]:
+    return told([sys.executable, "-c", PATIENT], env, line, PATIENT_S + HANG_S)
+
+
+def told(
+    command: list[str], env: dict[str, str], line: str, timeout_s: float
+) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("S3_UPLOAD_")}
     return subprocess.run(
-        command, env=clean | env, capture_output=True, text=True, timeout=HANG_S, check=False
-    )
+        [*command, "completion-buckets", line],
+        env=clean | env, capture_output=True, text=True, timeout=timeout_s, check=False,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("first", ["photos", "a b/c"])
@@ -97,10 +118,10 @@ def test_flags_on_the_line_name_the_store(account: dict[str, str], store: Store,
         f"s3-upload a s3:// --endpoint-url {store.endpoint_url} --create-bucket",
         's3-upload "a b" --endpoint-url=$URL "s3://',
     ):
-        done = asked(nowhere, line)
+        done = asked_patiently(nowhere, line)
         assert f"s3://{bucket}/" in done.stdout.splitlines()
         assert (done.stderr, done.returncode) == ("", 0)
-    assert asked(account, "s3-upload --endpoint-url $(only the shell knows) a s3://").stdout == ""
+    assert asked_patiently(account, "s3-upload --endpoint-url $(only the shell knows) a s3://").stdout == ""
 
 
 def test_the_profile_on_the_line_names_the_account(tmp_path: Path, store: Store, bucket: str) -> None:
@@ -113,7 +134,7 @@ def test_the_profile_on_the_line_names_the_account(tmp_path: Path, store: Store,
         "AWS_ACCESS_KEY_ID": "another",
         "AWS_SECRET_ACCESS_KEY": "another-secret",
     }
-    assert f"s3://{bucket}/" in asked(env, "s3-upload --profile me a s3://").stdout.splitlines()
+    assert f"s3://{bucket}/" in asked_patiently(env, "s3-upload --profile me a s3://").stdout.splitlines()
 
 
 def test_all_flags_of_the_store_count() -> None:

@@ -8,6 +8,7 @@ means `Serve()`: behave like S3.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -103,6 +104,14 @@ class Delay(Action):
     """Waits `seconds` after the body was received, then does `then` (None: behave like S3)."""
 
     seconds: float
+    then: Action | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Action):
+    """Waits, after the body was received, until the test sets `let_go`; then does `then`, as `Delay`."""
+
+    let_go: threading.Event
     then: Action | None = None
 
 

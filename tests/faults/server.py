@@ -37,6 +37,7 @@ from tests.faults.actions import (
     Delay,
     Early,
     Garbage,
+    Held,
     Request,
     Reset,
     Rule,
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 _VIRTUAL_HOSTS = re.compile(r"(.+)\.localhost(:\d+)?")
+HELD_S = 0.01
+"""Between two looks whether an answer that is held may go."""
 _LINGER_0 = struct.pack("ii", 1, 0)
 
 
@@ -384,6 +387,10 @@ class _Connection(asyncio.Protocol):
                 self._answer(action)
             case Delay(seconds, then):
                 self.timer = self.server._loop.call_later(seconds, self._act, then)
+            case Held(let_go, then):
+                self.timer = self.server._loop.call_later(
+                    HELD_S, self._act, then if let_go.is_set() else action
+                )
             case _:
                 self._fault(action)
 

@@ -11,7 +11,7 @@ from s3_upload.control.retrying.retry import ASK_RETRIES
 from s3_upload.errors import FailureKind, UploadsFailed
 from s3_upload.request_fields import RequestFields
 from tests.faults.actions import Action, Answer, Early, Garbage, Reset, Rule, Serve, Stall, Torn, s3_error
-from tests.faults.uploads import Reports, config, stored, upload
+from tests.faults.uploads import Reports, config, quick_upload, stored, upload
 
 if TYPE_CHECKING:
     from s3_upload.sources.source import ObjectSource
@@ -80,7 +80,11 @@ def test_a_store_that_stops_answering_is_left_when_the_time_is_up(
     stall = Stall(after, stored=stored_all_the_same and after is None)
     server = fault_server([Rule(stall, key="bad", attempt=1)], receive_buffer_bytes=4096)
     reports = Reports()
-    upload(server, CONTENTS, settings=config(min_timeout=0.5), progress=reports)
+
+    def stalls(_operation: str, body_bytes: int, retries: int) -> bool:
+        return body_bytes == len(CONTENTS["bad"]) and retries == 0
+
+    quick_upload(server, CONTENTS, stalls=stalls, progress=reports)
     assert stored(server) == CONTENTS
     first, *_ = reports.of("bad").attempt_reports
     assert (first.outcome, first.status) == ("timeout", 0)
@@ -89,9 +93,14 @@ def test_a_store_that_stops_answering_is_left_when_the_time_is_up(
 
 def test_a_store_that_accepts_and_never_reads(fault_server: StartFaultServer) -> None:
     server = fault_server(on_connect={1: Stall(), 2: Stall()}.get)
-    summary = upload(server, CONTENTS, settings=config(min_timeout=0.5, max_in_flight=2))
-    assert stored(server) == CONTENTS
-    assert summary.attempts == 8
+    contents = {"0": b"first", "1": b"first"} | CONTENTS
+
+    def stalls(_operation: str, body_bytes: int, retries: int) -> bool:
+        return body_bytes == len(b"first") and retries == 0
+
+    summary = quick_upload(server, contents, settings=config(max_in_flight=2), stalls=stalls)
+    assert stored(server) == contents
+    assert summary.attempts == len(contents) + 2
 
 
 def test_an_idle_connection_that_the_store_closes_costs_no_object(fault_server: StartFaultServer) -> None:

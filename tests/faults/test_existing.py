@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload import FailureKind, RunError
-from s3_upload.observe.events import AttemptEnded, Event, ObjectBegun
+from s3_upload.observe.events import AttemptEnded, Event, ObjectBegun, events_for
 from s3_upload.report import SKIPPED
+from s3_upload.s3.operations import HEAD_OBJECT
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.progress import MAX_BACKLOG
 from tests.faults.actions import Answer, Garbage, Request, Reset, Rule, Stall, s3_error
-from tests.faults.uploads import PART_BYTES, Reports, config, stored, upload
+from tests.faults.uploads import PART_BYTES, Reports, config, quick_upload, stored, upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -192,9 +193,15 @@ def test_a_question_in_trouble_is_asked_again_and_counted(
     server.requests.clear()
     server.set_script([Rule(trouble, method="HEAD", attempt=1)])
     reports, events = Reports(), list[Event]()
-    settings = config(if_exists="skip", min_timeout=0.5)
+
+    def stalls(operation: str, _body_bytes: int, retries: int) -> bool:
+        return isinstance(trouble, Stall) and operation == HEAD_OBJECT and retries == 0
+
+    settings = config(if_exists="skip")
     files = {"there": BIG[1:], "new": b"new", "big": BIG}
-    summary = upload(server, files, settings=settings, progress=reports, events=events.append)
+    summary = quick_upload(
+        server, files, settings=settings, stalls=stalls, progress=reports, events=events_for(events.append)
+    )
     assert stored(server) == {"there": BIG, "new": b"new", "big": BIG}
     assert [request.method for request in server.requests if request.key == "there"] == ["HEAD", "HEAD"]
     assert (summary.causes, summary.attempts) == ({cause: 3}, 2)

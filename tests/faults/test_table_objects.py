@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload.config import UploadConfig
 from s3_upload.errors import FailureKind, Remedy, RunError
 from s3_upload.report import SUCCESS
 from tests.faults.actions import (
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 K = FailureKind
 BODY = bytes(range(256)) * 4000
 SETTINGS = config(n_retries=1, max_in_flight=1)
-IMPATIENT = config(n_retries=1, max_in_flight=1, min_timeout=0.3, expected_upload_speed=1000.0)
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,15 @@ class Row:
     puts: int
     words: str
     asks: bool = False
-    settings: UploadConfig = SETTINGS
+
+    def stalls(self, body_bytes: int) -> bool:
+        """Whether it leaves that body without an answer."""
+        return isinstance(self.action, Stall) and body_bytes == len(BODY)
 
 
-def again(action: Action, kind: FailureKind, words: str, *, settings: UploadConfig = SETTINGS) -> Row:
+def again(action: Action, kind: FailureKind, words: str) -> Row:
     """Tried again, then the object fails."""
-    return Row(action, kind, 2, words, kind.ambiguous, settings)
+    return Row(action, kind, 2, words, kind.ambiguous)
 
 
 def never(action: Action, kind: FailureKind, words: str) -> Row:
@@ -85,7 +86,7 @@ RETRIED = {
     "broken pipe": again(Reset(0), K.RESET, "the connection broke"),
     "EOF": again(Torn(b""), K.RESET, "the store closed the connection"),
     "torn answer": again(Torn(), K.RESET, "the store closed the connection"),
-    "our own timeout": again(Stall(), K.TIMEOUT, "not done within", settings=IMPATIENT),
+    "our own timeout": again(Stall(), K.TIMEOUT, "not done within"),
     "500 InternalError": said(500, "InternalError", K.SERVER),
     "502": again(Answer(502, body=b"<html>"), K.SERVER, "answered 502"),
     "504": again(Answer(504), K.SERVER, "answered 504"),
@@ -171,7 +172,12 @@ def test_once_it_is_tried_again(fault_server: StartFaultServer, signal: str) -> 
     row = RETRIED[signal]
     server = fault_server([Rule(row.action, method="PUT", key="bad", attempt=1)])
     reports = Reports()
-    summary = upload(server, {"good": b"x", "bad": BODY}, settings=row.settings, progress=reports)
+    files = {"good": b"x", "bad": BODY}
+
+    def stalls(_operation: str, body_bytes: int, retries: int) -> bool:
+        return retries == 0 and row.stalls(body_bytes)
+
+    summary = upload(server, files, settings=SETTINGS, stalls=stalls, progress=reports)
     assert stored(server) == {"good": b"x", "bad": BODY}
     first, second = server.of("PUT", "bad")
     assert (first.connection != second.connection) == row.kind.doubts_connection
@@ -187,7 +193,10 @@ def test_for_ever_it_fails_its_object_alone(fault_server: StartFaultServer, sign
     row = (RETRIED | FAILS)[signal]
     server = fault_server([Rule(row.action, method="PUT", key="bad")])
     first = {"0": b""} if row.kind is K.NOT_S3 else {}  # that it is an S3 has to be seen
-    summary = upload(server, first | {"bad": BODY, "good": b"x"}, settings=row.settings)
+    files = first | {"bad": BODY, "good": b"x"}
+    summary = upload(
+        server, files, settings=SETTINGS, stalls=lambda _, body_bytes, __: row.stalls(body_bytes)
+    )
     del server.requests[: len(first)]
     server.model.objects.pop("bucket/0", None)
     assert stored(server) == {"good": b"x"}

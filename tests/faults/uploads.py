@@ -15,13 +15,14 @@ from s3_upload.clients.s3 import S3Client
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.control.retrying.retry import Retry
 from s3_upload.control.retrying.retry import Tuning as RetryTuning
+from s3_upload.control.waiting.timeouts import Timeout, Timeouts
 from s3_upload.s3.credentials import Credentials
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.given import Controls
 from tests.faults.actions import Stall
 
 if TYPE_CHECKING:
-    from s3_upload.report import UploadReport, UploadSummary
+    from s3_upload.report import AttemptReport, UploadReport, UploadSummary
     from tests.faults.server import FaultServer
 
 T = TypeVar("T")
@@ -29,6 +30,8 @@ T = TypeVar("T")
 BUCKET = "bucket"
 PART_BYTES = 5 * MIB
 HANG_S = 60.0
+STALL_S = 0.5
+"""How long what stalls is waited for, where a test says what does."""
 
 
 def config(**changes: Any) -> UploadConfig:
@@ -106,20 +109,50 @@ def quick(controls: Controls, settings: UploadConfig) -> Controls:
     return msgspec.structs.replace(controls, retry=Retry(settings.n_retries, tuning=tuning))
 
 
+Stalls = Callable[[str, int, int], bool]
+"""Whether the store leaves an attempt without an answer, by operation, bytes of the body and retries."""
+
+
+class Impatient:
+    """A timeout algorithm that gives up soon what stalls. All other attempts have the time of `usual`, or a
+    busy machine would cut one that the store answers, and requests could not be counted."""
+
+    def __init__(self, usual: Timeout, stalls: Stalls) -> None:
+        self._usual = usual
+        self._stalls = stalls
+
+    @property
+    def est_MBps(self) -> float:
+        return self._usual.est_MBps
+
+    def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
+        usual = self._usual.timeouts(operation=operation, body_bytes=body_bytes, retries=retries)
+        if self._stalls(operation, body_bytes, retries):
+            return msgspec.structs.replace(usual, total_s=STALL_S)
+        return usual
+
+    def observe(self, report: AttemptReport) -> None:
+        self._usual.observe(report)
+
+
 def quick_upload(
     server: FaultServer,
     files: Any,
     *,
     settings: UploadConfig | None = None,
+    stalls: Stalls | None = None,
     tls: dict[str, Any] | None = None,
     **arguments: Any,
 ) -> UploadSummary:
-    """As `upload`, with `quick` retries."""
+    """As `upload`, with `quick` retries; what `stalls` is given up soon (see `Impatient`)."""
     chosen = settings or config()
 
     async def main(client: S3Client) -> UploadSummary:
         runtime = real_runtime(chosen)
         controls = quick(controls_for(chosen), chosen)
+        if stalls is not None:
+            timeout = Impatient(controls.timeout, stalls)
+            controls = msgspec.structs.replace(controls, timeout=timeout)
         given = sources(files) if isinstance(files, dict) else files
         try:
             return await run_upload(

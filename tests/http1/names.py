@@ -18,11 +18,13 @@ HOST = "localhost"
 
 
 class Controlled:
-    """Mixed into a loop class. `answers`: what the next look-ups give (the last one again and again)."""
+    """Mixed into a loop class. `answers`: what the next look-ups give (the last one again and again).
+    `made`: the protocols of the connections made, before `before_return` is awaited."""
 
     answers: list[list[str] | Exception]
     lookups: int
     dialled: list[str]
+    made: list[Any]
     skip_s: float
     gate: asyncio.Event | None
     before_return: Callable[[], Any] | None
@@ -31,6 +33,7 @@ class Controlled:
         self.answers = [["127.0.0.1"]]
         self.lookups = 0
         self.dialled = []
+        self.made = []
         self.skip_s = 0.0
         self.gate = None
         self.before_return = None
@@ -50,6 +53,7 @@ class Controlled:
     async def create_connection(self, factory: Any, address: str, port: int, **options: Any) -> Any:
         self.dialled.append(address)
         made = await super().create_connection(factory, address, port, **options)  # type: ignore[misc]
+        self.made.append(made[1])
         if self.before_return is not None:
             await self.before_return()
         return made

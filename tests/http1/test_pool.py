@@ -239,13 +239,18 @@ def test_one_that_the_store_closed_is_forgotten(run: Run) -> None:
     run(main)
 
 
+async def until_closed() -> None:
+    """The end of the connection that was made last has been seen."""
+    await until(lambda: not controlled().made[-1].usable)
+
+
 def test_one_that_the_store_closed_before_it_was_handed_out_is_not_kept(run: Run) -> None:
     async def rude(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         return
 
     async def main() -> None:
         async with pooling(rude) as pool:
-            controlled().before_return = lambda: asyncio.sleep(0.05)  # it is long closed by then
+            controlled().before_return = until_closed
             connection = await pool.open(trace())
             assert not connection.usable
             with pytest.raises(AttemptError) as caught:
@@ -264,7 +269,7 @@ def test_one_that_the_store_closed_and_nobody_needs_any_more_is_not_kept(run: Ru
 
     async def main() -> None:
         async with pooling(rude) as pool:
-            controlled().before_return = lambda: asyncio.sleep(0.05)
+            controlled().before_return = until_closed
             connection = await pool.open(trace())
             connection.keep()
             assert state(pool) == "open=0 idle=0"

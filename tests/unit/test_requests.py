@@ -278,7 +278,8 @@ def test_the_list_of_parts_is_xml() -> None:
 
 @pytest.mark.parametrize("encoder", [UNSIGNED, signed()], ids=["unsigned", "signed"])
 def test_a_percent_sign_stays_one(encoder: RequestEncoder) -> None:
-    fields = RequestFields(cache_control="%s", metadata={"a": "100 %d"}, content_type="%")
+    metadata = {"a": "100 %d", "50%": "b", "x%s": "c", "%%d": "%s"}
+    fields = RequestFields(cache_control="%s", metadata=metadata, content_type="%")
     head = encoder.head(
         operation(key="k%s", fields=fields, checksum=Checksum("CRC32", "%s==")), AT_S
     ).decode()
@@ -286,6 +287,9 @@ def test_a_percent_sign_stays_one(encoder: RequestEncoder) -> None:
     for line in (
         "cache-control: %s",
         "x-amz-meta-a: 100 %d",
+        "x-amz-meta-50%: b",
+        "x-amz-meta-x%s: c",
+        "x-amz-meta-%%d: %s",
         "content-type: %",
         "x-amz-checksum-crc32: %s==",
     ):

@@ -220,6 +220,10 @@ def random_keys(count: int, rng: random.Random) -> list[str]:
     ]
 
 
+PERCENT_SIGNS = dict.fromkeys(["50%", "a%b", "x%s", "a%%b", "a%!", "%d", "%"], "%s")
+"""Metadata with the sign by which Python formats, in names and values."""
+
+
 def operations(key: str, rng: random.Random) -> list[Operation]:
     """One of each kind, with things in their headers that are signed."""
     body = rng.randbytes(rng.randint(0, 64))
@@ -228,7 +232,7 @@ def operations(key: str, rng: random.Random) -> list[Operation]:
         content_type=rng.choice(["text/plain; charset=utf-8", "a/b", "  padded   value "]),
         cache_control="no-cache",
         acl="private",
-        metadata={"Number": str(rng.random()), "x-y_z": "  two  spaces ", "a": "b"},
+        metadata={"Number": str(rng.random()), "x-y_z": "  two  spaces ", "a": "b", **PERCENT_SIGNS},
         tags={"a b": "c&d", "é": "+"},
     )
     given: list[tuple[str, dict[str, Any]]] = [
@@ -277,6 +281,8 @@ def test_a_thousand_odd_keys_are_signed_as_botocore_signs_them(frozen: str) -> N
             assert target.partition("?")[0] == path
             assert headers["authorization"] == botocore_authorization(theirs, real, host), name
             assert headers["x-amz-security-token"] == token
+            for sign, value in PERCENT_SIGNS.items() if operation.fields.metadata else ():
+                assert headers[f"x-amz-meta-{sign}"] == value
             checked += 1
     assert checked == 7_000
 

@@ -30,7 +30,7 @@ PERMISSION = "listing takes the permission s3:ListBucket"
 MAX_KEYS = 1_000
 """Of a page: S3 gives no more."""
 SMALL_PAGE_KEYS = 200
-"""Of a page where keys are so long that an answer with more would be larger than an answer may be."""
+"""Of a page that is not larger than an answer may be (`http1/received.py`), however long its keys are."""
 
 
 def refuse_unordered(bucket: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from s3_upload.bucket.asking import Asker, Unanswered, answer_to, run_error
+from s3_upload.bucket.listing import SMALL_PAGE_KEYS
 from s3_upload.errors import FailureKind
 from s3_upload.http import Response
 from s3_upload.request_fields import NO_FIELDS, RequestFields
@@ -32,7 +33,8 @@ class Unfinished:
 
     async def below(self, prefix: str) -> AsyncIterator[ListedUpload]:
         """Those whose keys begin with `prefix`, in the order of keys. Raises `RunError`."""
-        page: Page | None = Page(prefix)
+        # Small at once, whatever the keys: each upload takes questions of its own, so a page more is no loss.
+        page: Page | None = Page(prefix, max_keys=SMALL_PAGE_KEYS)
         while page is not None:
             operation = Operation(
                 name=LIST_MULTIPART_UPLOADS, bucket=self._bucket, key="", page=page, fields=self._fields

@@ -211,7 +211,7 @@ class RequestEncoder:
             said.update(kind.headers_of(operation))
         if checksum is not None:
             said |= self._checksum_headers(checksum)
-        headers = {name: value.replace("%", "%%") for name, value in said.items()}
+        headers = {name.replace("%", "%%"): value.replace("%", "%%") for name, value in said.items()}
         if checksum is not None and checksum.value:
             headers[header_of(checksum.algorithm)] = "%s"
         signed: list[tuple[str, str]] = []
@@ -231,7 +231,7 @@ class RequestEncoder:
         return _Shape(
             f"{method} {self._first_lines}content-length: %d\r\n{lines}\r\n",
             canonical_request(method, "%s", "%s", signed, "%s"),
-            signed_names(signed),
+            signed_names(signed) % (),  # given as it is: metadata may have a "%" in its name
             operation.fields,
         )
 
