@@ -232,8 +232,7 @@ def prepare(
     store |= {"credentials": credentials, "proxy": proxy}
     if client is not None:
         check_client(client, store, any_loop=any_loop)
-    sources = _paths_listed(sources)
-    nothing, taken = "", _taken(settings)
+    sources, nothing, taken = _paths_listed(sources), "", _taken(settings)
     choice = _choice(taken, selection_of(filter, exclude, include), follow_symlinks, in_order=in_order)
     try:
         files, walk = _files(sources, place, choice, counted=progress is True)

@@ -38,7 +38,7 @@ from tests.faults.actions import Rule, Stall, s3_error
 from tests.store import boto3_client as plain_boto3_client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
@@ -486,20 +486,6 @@ def test_a_listening_says_which_events_are_wanted(store: Store, bucket: str, src
     found: list[Event] = []
     upload(src, f"s3://{bucket}", events=Listening(found.append, frozenset({ObjectEnded})), **account(store))
     assert [type(event) for event in found] == [ObjectEnded] * 2
-
-
-class Both:
-    """Sources in a loop; who reads them otherwise waits for ever."""
-
-    def __iter__(self) -> Iterator[ObjectSource]:
-        raise AssertionError("read without its loop")
-
-    async def __aiter__(self) -> AsyncIterator[ObjectSource]:
-        yield ObjectSource.data(b"x", "both")
-
-
-def test_what_can_be_read_in_a_loop_is_read_in_it(store: Store, bucket: str) -> None:
-    assert upload(Both(), f"s3://{bucket}", **account(store)).uploaded == 1
 
 
 async def chunks() -> AsyncIterator[bytes]:

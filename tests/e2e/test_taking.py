@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload import ConfigError, Credentials, Filter, upload
+from s3_upload import ConfigError, Credentials, Filter, ObjectSource, upload
 from tests.e2e.test_cli import (
     account,  # noqa: F401 - fixtures
     env,  # noqa: F401
@@ -21,6 +21,8 @@ from tests.e2e.test_cli import (
 from tests.store import boto3_client
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
     from s3_upload.embedded import EmbeddedStore
 
 pytestmark = pytest.mark.usefixtures("src")
@@ -116,6 +118,22 @@ def test_of_paths_that_come_one_by_one_nothing_behind_a_link_is_removed_either(
     assert summary.uploaded == 3
     assert [path.name for path in Path("src").rglob("*") if path.is_file()] == []
     assert Path("outside/x").exists()
+
+
+class Both:
+    """Sources in a loop; who reads them otherwise waits for ever."""
+
+    def __iter__(self) -> Iterator[ObjectSource]:
+        raise AssertionError("read without its loop")
+
+    async def __aiter__(self) -> AsyncIterator[ObjectSource]:
+        yield ObjectSource.data(b"x", "both")
+
+
+def test_what_can_be_read_in_a_loop_is_read_in_it(store: EmbeddedStore) -> None:  # noqa: F811
+    keys = Credentials(store.access_key, store.secret_key)
+    where = {"endpoint_url": store.endpoint_url, "region": "us-east-1"}
+    assert upload(Both(), "s3://bucket", credentials=keys, **where).uploaded == 1
 
 
 def test_in_shards_each_object_is_uploaded_once(

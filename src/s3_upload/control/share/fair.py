@@ -47,9 +47,9 @@ import msgspec
 from s3_upload.control.share.link import FLOOR_CONNECTION_BYTES_PER_S, RATE_S, REACTION_S, Look, Recent
 
 SEGMENT_BYTES = 1448
+"""The payload of a full segment on Ethernet, with timestamps."""
 MAX_STEPS = 100.0
 """After a long pause of this process a look covers thousands of steps, of which the power would be 0."""
-"""The payload of a full segment on Ethernet, with timestamps."""
 
 
 class Tuning(msgspec.Struct, frozen=True):

@@ -1,0 +1,87 @@
+"""What an earlier run left in the store, where the next one is not answered: it is kept, and gone on with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3_upload.errors import FailureKind, RunError
+from tests.faults.actions import Reset, Rule, foreign, s3_error
+from tests.faults.test_journal import BIG, half_sent, journaled, parts_sent
+from tests.faults.uploads import config, stored
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import StartFaultServer
+    from tests.faults.actions import Action
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [s3_error(503, "SlowDown"), Reset(), foreign(404), foreign(502)],
+    ids=["slow down", "reset", "404", "502"],
+)
+def test_a_store_that_is_busy_for_a_moment_has_the_run_go_on_where_it_was(
+    fault_server: StartFaultServer, tmp_path: Path, answer: Action
+) -> None:
+    server, files, journal = half_sent(fault_server, tmp_path)
+    [known] = server.model.uploads.values()
+    had = set(known.parts)
+    server.set_script([Rule(answer, method="GET", nth=range(1, 7))])
+    before = len(server.requests)
+    summary = journaled(server, files, journal, settings=config(n_retries=8))
+    assert (summary.uploaded, stored(server)) == (1, {"big": BIG})
+    assert server.model.uploads == {}
+    assert not had & set(parts_sent(server, before))
+    assert server.of("DELETE") == []
+
+
+def test_a_run_that_goes_on_with_the_wrong_keys_stops_as_any_other_does_and_forgets_nothing(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, files, journal = half_sent(fault_server, tmp_path)
+    refused = s3_error(403, "InvalidAccessKeyId")
+    server.set_script([Rule(refused, method="GET"), Rule(refused, method="DELETE")])
+    with pytest.raises(RunError) as stopped:
+        journaled(server, files, journal)
+    assert stopped.value.kind is FailureKind.CREDENTIALS
+    server.set_script(None)
+    before = len(server.requests)
+    assert journaled(server, files, journal).uploaded == 1
+    assert set(parts_sent(server, before)) < {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize("answer", [Reset(), s3_error(503, "SlowDown")])
+def test_what_a_store_that_does_not_answer_may_have_is_kept_for_the_next_run(
+    fault_server: StartFaultServer, tmp_path: Path, answer: Action
+) -> None:
+    """It was restarted, or it is the wrong profile: nothing says that the upload is gone."""
+    server, files, journal = half_sent(fault_server, tmp_path)
+    server.set_script([Rule(answer, method="GET"), Rule(answer, method="DELETE")])
+    before = len(server.requests)
+    [known] = server.model.uploads.values()
+    had = set(known.parts)
+    summary = journaled(server, files, journal, settings=config(n_retries=1))
+    [failed] = summary.failed
+    assert "kept for the next run" in str(failed.error)
+    assert len(server.model.uploads) == 1
+    assert parts_sent(server, before) == []
+    server.set_script(None)
+    before = len(server.requests)
+    assert journaled(server, files, journal).uploaded == 1
+    assert stored(server) == {"big": BIG}
+    assert not had & set(parts_sent(server, before))
+
+
+def test_of_an_upload_that_cannot_be_aborted_the_run_says_that_it_is_left(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, files, journal = half_sent(fault_server, tmp_path)
+    (tmp_path / "files" / "big").write_bytes(BIG + b"more")
+    server.set_script([Rule(s3_error(403, "AccessDenied"), method="DELETE")])
+    summary = journaled(server, files, journal)
+    assert (summary.uploaded, len(server.model.uploads)) == (1, 1)
+    assert "could not abort the multipart upload of big" in " ".join(summary.notes)
+    assert len(server.of("DELETE")) == 2, "at once, and at the end"
