@@ -98,7 +98,7 @@ def verify(
     from s3_upload.cli.verifying import verify as compare
 
     paths, destination = _compared_paths(words)
-    uploading.check_embedded(options, paths)
+    uploading.check_files(options, paths, how.combined)
     if options.output.json:
         require_stdout("--json")
     mapped = Mapped(paths, destination, in_order_of_keys(options.choice()))
@@ -183,7 +183,7 @@ def perf_data(
         raise UsageError("-: what comes in by stdin can be read once: give a directory")
     check_bucket(bucket, bucket)
     destination = Destination.below(bucket, utf8_of(prefix), prefix)
-    uploading.check_embedded(options, (src,))
+    uploading.check_files(options, (src,))
     if not Path(src).is_dir():
         walk_tree(src, destination.prefix)  # which tells what it is instead
     mapped = Mapped((src,), destination, options.choice())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from s3_upload import __version__
 from s3_upload.cli.output import UsageError, emit, error_line
+from s3_upload.cli.overwriting import refuse_same
 from s3_upload.cli.stdin import STDIN
 from s3_upload.errors import RunError, S3UploadError, summary_of
 from s3_upload.text import printable
@@ -106,6 +107,7 @@ def report(source: str, target: str) -> int:
     """Makes a page of the records in `source` ("-": of those that come in by stdin)."""
     from s3_upload.observe.records import BadRecord, read_records
 
+    refuse_same([("-o", target)], [("the records", source)])
     page = PageFile(target, "stdin" if source == "-" else Path(source).name, flag="-o")
     history = page.history
     try:
