@@ -12,8 +12,9 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
-from s3_upload.cli.journals import COMMAND, CWD, ENDPOINT, SECRET, SOURCES, SUFFIX, URL, folder
+from s3_upload.cli.journals import COMMAND, CWD, ENDPOINT, SECRET, SOURCES, SUFFIX, URL, came_by_stdin, folder
 from s3_upload.cli.output import EXIT_OK, UsageError, emit
 from s3_upload.cli.render import counted
 from s3_upload.errors import ConfigError
@@ -23,6 +24,8 @@ from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
 RUNNING = "running now"
+AWS_IN = "S3 in "
+"""How a client calls S3 itself, before the region."""
 
 
 class _Job(NamedTuple):
@@ -112,6 +115,11 @@ def resume(name: str) -> int:
     if any(SECRET in (word, word.partition("=")[2]) for word in words):
         shown = _shown(about[COMMAND])
         raise UsageError(f"jobs resume {name}: its command has a secret, which is not kept: type it: {shown}")
+    if source := came_by_stdin(words):
+        shown = _shown(about[COMMAND])
+        raise UsageError(
+            f"jobs resume {name}: {source} is what came in then, and is not kept: type it: {shown}"
+        )
     try:
         os.chdir(_folder_of(about))
     except OSError as error:
@@ -121,11 +129,25 @@ def resume(name: str) -> int:
         ) from error
     # -P: what lies in the folder that is uploaded, perhaps this one, is not taken for modules.
     command = [sys.executable, "-P", "-m", "s3_upload", *words]
+    environment = {**os.environ, **_to_the_same_store(about.get(ENDPOINT, ""))}
     # On Windows exec would leave the shell without the one it waits for.
     if os.name != "nt":
         # In its place: signals and the exit code are the upload's own.
-        os.execv(sys.executable, command)  # noqa: S606 - as the user typed it before
-    return subprocess.call(command)  # noqa: S603
+        os.execve(sys.executable, command, environment)  # noqa: S606 - as the user typed it before
+    return subprocess.call(command, env=environment)  # noqa: S603
+
+
+def _to_the_same_store(endpoint: str) -> dict[str, str]:
+    """Variables that lead to where a job went, whatever those of this shell or its profile name. A flag in
+    the job's command counts more."""
+    if urlsplit(endpoint).netloc:
+        return {"AWS_ENDPOINT_URL_S3": endpoint, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"}
+    if not endpoint.startswith(AWS_IN):
+        return {}
+    return {
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+        "AWS_REGION": endpoint.removeprefix(AWS_IN),
+    }
 
 
 def prune(older_than_s: float | None) -> int:

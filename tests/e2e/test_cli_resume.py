@@ -1,0 +1,73 @@
+"""`jobs resume`: a job run again from another shell, with what that no longer has."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3_upload.cli.jobs import _to_the_same_store
+from s3_upload.cli.journals import came_by_stdin
+from tests.e2e.test_cli_journal import COMMAND, TIMEOUT_S, environment, put, run, src  # noqa: F401 - a fixture
+
+if TYPE_CHECKING:
+    from tests.conftest import StartFaultServer
+
+
+@pytest.mark.parametrize("words", [("--files-from", "-"), ("--files_from=-",)])
+def test_a_job_whose_list_came_by_stdin_is_to_be_typed_again(
+    fault_server: StartFaultServer,
+    src: Path,  # noqa: F811
+    words: tuple[str, ...],
+) -> None:
+    server = fault_server()
+    begun = subprocess.run(
+        [COMMAND, "src", "s3://bucket/p", *words],
+        env=environment(server),
+        input=b"00.txt\n01.txt\n",
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    assert begun.returncode == 0
+    name = run(server, "jobs").stdout.split()[0]
+    result = run(server, "jobs", "resume", name)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"{' '.join(words)} is what came in then, and is not kept: type it: s3-upload src" in result.stderr
+    assert "2 done, 0 left" in run(server, "jobs").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("src s3://bucket --files-from -", "--files-from -"),
+        ("src s3://bucket --files-from=/dev/stdin", "--files-from=/dev/stdin"),
+        ("src s3://bucket --manifest /dev/fd/63", "--manifest /dev/fd/63"),
+        ("src s3://bucket --exclude-from /dev/stdin", "--exclude-from /dev/stdin"),
+        ("src s3://bucket --files-from list --exclude - --content-type a-b", ""),
+    ],
+)
+def test_what_a_command_reads_of_its_shell_is_known(words: str, found: str) -> None:
+    assert came_by_stdin(words.split()) == found
+
+
+def test_a_job_that_is_resumed_goes_to_the_store_of_then(
+    fault_server: StartFaultServer,
+    src: Path,  # noqa: F811
+) -> None:
+    server, other = fault_server(), fault_server()
+    assert run(server, "src", "s3://bucket/p").returncode == 0
+    put(src / "new", b"new")
+    name = run(server, "jobs").stdout.split()[0]
+    assert run(other, "jobs", "resume", name).stdout.startswith("uploaded 1 file")
+    assert [request.key for request in server.of("PUT")][-1] == "p/new"
+    assert not other.requests
+
+
+def test_a_job_at_aws_goes_there_again_whatever_store_the_environment_names() -> None:
+    assert _to_the_same_store("S3 in eu-west-1") == {
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+        "AWS_REGION": "eu-west-1",
+    }
+    assert _to_the_same_store("") == {}
