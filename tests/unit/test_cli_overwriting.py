@@ -75,6 +75,31 @@ def test_a_list_that_comes_by_stdin_is_a_file_too(tree: Path, capsys: pytest.Cap
     assert (tree / "list").read_text() == "list\tx\n"
 
 
+@pytest.mark.parametrize("words", ["src s3://bkt --failed-to", "verify src s3://bkt --combined"])
+def test_what_is_written_as_the_run_goes_on_is_a_file_of_its_own(
+    capfd: pytest.CaptureFixture[str], words: str
+) -> None:
+    """Neither a pipe, on which the event loop would wait, nor what stdout overwrites."""
+    os.mkfifo("pipe")
+    for path, why in (
+        ("pipe", "is no file: give the name of one"),
+        ("/dev/stdout", "is where stdout goes: give another file"),
+        ("/dev/fd/2", "is where stderr goes: give another file"),
+    ):
+        assert main([*shlex.split(words), path]) == EXIT_USAGE
+        assert f"{path}: {why}" in capfd.readouterr().err
+
+
+def test_a_page_on_stdout_is_whole(capfd: pytest.CaptureFixture[str]) -> None:
+    """Here a file, as with > page.html."""
+    Path("none.jsonl").write_text("")
+    os.write(1, b"before\n")
+    assert main(["report", "none.jsonl", "-o", "/dev/stdout"]) == 0
+    out = capfd.readouterr().out
+    assert out.startswith("before\n<!")
+    assert out.rstrip().endswith("</html>")
+
+
 def test_what_keeps_nothing_may_be_both() -> None:
     null = "/dev/null"
     refuse_same([("--failed-to", null), ("--report", null)], [("the file of --files-from", null)])

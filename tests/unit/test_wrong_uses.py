@@ -161,7 +161,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("photos s3://bkt --part-size -",
      "--part-size -: is no size: give bytes, or a number and kB, MB, GB, KiB, MiB or GiB"),
     ("photos s3://bkt --frobnicate -", "--frobnicate: no such flag. s3-upload --help-all lists them."),
-    ("perf-data photos bkt x --failed-to -", "--failed-to: give the name of a file (/dev/stdout is stdout)"),
+    ("perf-data photos bkt x --failed-to -", "--failed-to: give the name of a file"),
     ("perf-data photos bkt x --report -", "--report: give the name of a file (/dev/stdout is stdout)"),
     ("perf-data photos bkt x --ca-bundle -", "--ca-bundle -: no such file"),
     ("perf-data photos bkt x -n -", "-n -: must be a whole number"),

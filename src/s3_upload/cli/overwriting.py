@@ -77,3 +77,27 @@ def _identity(path: str) -> tuple[int, int] | str | None:
     except (OSError, ValueError):
         return None
     return (info.st_dev, info.st_ino) if stat.S_ISREG(info.st_mode) else None
+
+
+def require_file(flag: str, path: str) -> None:
+    """Raises `UsageError` where `path` is no file of its own.  The event loop writes there: a pipe or device
+    would hold it up.  Where stdout or stderr go, lines would be written over each other."""
+    try:
+        info = os.stat(path)  # noqa: PTH116 - a text
+    except (OSError, ValueError):  # which is told when it is opened
+        return
+    if stat.S_ISDIR(info.st_mode) or path == os.devnull:
+        return
+    if not stat.S_ISREG(info.st_mode):
+        raise UsageError(f"{flag} {path}: is no file: give the name of one")
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if is_open_as(number, path):
+            raise UsageError(f"{flag} {path}: is where {name} goes: give another file")
+
+
+def is_open_as(number: int, path: str) -> bool:
+    """Whether the file descriptor of that number is `path`."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(number))  # noqa: PTH116 - a text
+    except (OSError, ValueError):
+        return False

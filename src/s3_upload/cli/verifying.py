@@ -19,6 +19,7 @@ from s3_upload.cli.output import (
     require_stdout,
     room,
 )
+from s3_upload.cli.overwriting import require_file
 from s3_upload.cli.render import json_line
 from s3_upload.cli.watching import run_shown
 from s3_upload.errors import S3UploadError
@@ -127,6 +128,7 @@ def opened(path: str | None) -> Iterator[Callable[[str], None] | None]:
             require_stdout("--combined -")
         yield None if path is None else emit
         return
+    require_file("--combined", path)
     try:
         file = Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     except OSError as error:
