@@ -1,16 +1,20 @@
-"""`jobs resume`: a job run again from another shell, with what that no longer has."""
+"""`jobs resume`: a job run again from another shell, with what that no longer has. `clean`, and clocks."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload.cli.jobs import _to_the_same_store
+from s3_upload.cli import clean
+from s3_upload.cli.jobs import to_the_same_store
 from s3_upload.cli.journals import came_by_stdin
+from s3_upload.cli.main import main
 from tests.e2e.test_cli_journal import COMMAND, TIMEOUT_S, environment, put, run, src  # noqa: F401 - a fixture
+from tests.faults.model import Upload
 
 if TYPE_CHECKING:
     from tests.conftest import StartFaultServer
@@ -66,8 +70,23 @@ def test_a_job_that_is_resumed_goes_to_the_store_of_then(
 
 
 def test_a_job_at_aws_goes_there_again_whatever_store_the_environment_names() -> None:
-    assert _to_the_same_store("S3 in eu-west-1") == {
+    assert to_the_same_store("S3 in eu-west-1") == {
         "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
         "AWS_REGION": "eu-west-1",
     }
-    assert _to_the_same_store("") == {}
+    assert to_the_same_store("") == {}
+
+
+def test_clean_without_an_age_compares_no_clocks(
+    fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else what was begun within the difference of the clocks would be left out."""
+    server = fault_server()
+    server.model.uploads["u"] = Upload("bucket", "p/a", {})
+    monkeypatch.setattr(clean, "time", SimpleNamespace(time=lambda: 0.0))  # ours is far behind
+    for name, value in environment(server).items():
+        monkeypatch.setenv(name, value)
+    assert main(["clean", "s3://bucket/p/"]) == 0
+    assert "1 unfinished upload," in capsys.readouterr().out
+    assert main(["clean", "s3://bucket/p/", "--older-than", "1s"]) == 0
+    assert capsys.readouterr().out == "no unfinished uploads\n"

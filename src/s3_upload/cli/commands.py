@@ -148,7 +148,9 @@ def clean(
     place: Annotated[str, Parameter(name="s3://BUCKET/PREFIX", help="Below which they are.")],
     /,
     *,
-    older_than: Annotated[float, age("Only those that were begun so long ago (7d, 12h).")] = 0.0,
+    older_than: Annotated[
+        float | None, age("Only those that were begun so long ago (7d, 12h), by this machine's clock.")
+    ] = None,
     yes: Annotated[bool, flag("Abort them: also those that somebody is sending now.")] = False,
     store: Annotated[StoreOptions, Parameter(name="*")] = _NO_STORE,
 ) -> int:

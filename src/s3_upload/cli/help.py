@@ -132,7 +132,7 @@ Usage: s3-upload clean [FLAGS] s3://BUCKET/PREFIX
 Lists the unfinished uploads in parts below PREFIX, whoever began them, with what
 they hold: it costs money until they are ended. Whole objects are left alone.
 
-  --older-than AGE  only those that were begun so long ago (7d, 12h)
+  --older-than AGE  only those begun so long ago (7d, 12h), by the clock here
   --yes             abort them: also those that somebody is sending now
 The exit code is 1 where the store still has parts of one that was aborted."""
 

@@ -129,7 +129,7 @@ def resume(name: str) -> int:
         ) from error
     # -P: what lies in the folder that is uploaded, perhaps this one, is not taken for modules.
     command = [sys.executable, "-P", "-m", "s3_upload", *words]
-    environment = {**os.environ, **_to_the_same_store(about.get(ENDPOINT, ""))}
+    environment = {**os.environ, **to_the_same_store(about.get(ENDPOINT, ""))}
     # On Windows exec would leave the shell without the one it waits for.
     if os.name != "nt":
         # In its place: signals and the exit code are the upload's own.
@@ -137,7 +137,7 @@ def resume(name: str) -> int:
     return subprocess.call(command, env=environment)  # noqa: S603
 
 
-def _to_the_same_store(endpoint: str) -> dict[str, str]:
+def to_the_same_store(endpoint: str) -> dict[str, str]:
     """Variables that lead to where a job went, whatever those of this shell or its profile name. A flag in
     the job's command counts more."""
     if urlsplit(endpoint).netloc:
