@@ -90,3 +90,27 @@ def test_clean_without_an_age_compares_no_clocks(
     assert "1 unfinished upload," in capsys.readouterr().out
     assert main(["clean", "s3://bucket/p/", "--older-than", "1s"]) == 0
     assert capsys.readouterr().out == "no unfinished uploads\n"
+
+
+def test_a_dry_run_leaves_out_what_the_journal_has_as_done(
+    fault_server: StartFaultServer,
+    src: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    server = fault_server()
+    for name, value in environment(server).items():
+        monkeypatch.setenv(name, value)
+    assert main(["src", "s3://bucket/p"]) == 0
+    put(src / "07.txt", b"another size")
+    capsys.readouterr()
+    for _ in range(2):  # to look changes nothing
+        assert main(["src", "s3://bucket/p", "--dryrun"]) == 0
+        assert capsys.readouterr().out.splitlines() == [
+            "(dryrun) upload: src/07.txt to s3://bucket/p/07.txt",
+            "(dryrun) would upload 1 file, 12 B; 19 done by earlier runs",
+        ]
+    assert main(["src", "s3://bucket/p", "--dryrun", "--acl", "private", "--quiet", "--json"]) == 0
+    assert '"files":20' in capsys.readouterr().out.splitlines()[-1]  # which is another job
+    assert main(["src", "s3://bucket/p"]) == 0
+    assert "uploaded 1 file" in capsys.readouterr().out

@@ -83,9 +83,10 @@ def journal_for(
     name = "\0".join([*map(os.path.abspath, paths), url, endpoint, about["said"], *shard])
     try:
         where = folder()
-        where.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(where, os.W_OK | os.X_OK):
-            raise PermissionError(13, os.strerror(13))
+        if not options.output.dryrun:  # which makes nothing
+            where.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(where, os.W_OK | os.X_OK):
+                raise PermissionError(13, os.strerror(13))
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
         why = getattr(error, "strerror", None) or error
         tell(no_journal(str(why)))
