@@ -18,12 +18,13 @@ from s3_upload.cli.journals import COMMAND, CWD, ENDPOINT, SECRET, SOURCES, SUFF
 from s3_upload.cli.output import EXIT_OK, UsageError, emit
 from s3_upload.cli.render import counted
 from s3_upload.errors import ConfigError
-from s3_upload.observe.journal_file import InUseError, JournalFile, UnusableError
+from s3_upload.observe.journal_file import InUseError, JournalFile, UnusableError, UnwritableError
 from s3_upload.observe.journal_rows import FAILED, LAST_RUN, TOTAL, Tally
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
 RUNNING = "running now"
+CLOSED = "cannot be opened"
 AWS_IN = "S3 in "
 """How a client calls S3 itself, before the region."""
 
@@ -155,7 +156,9 @@ def prune(older_than_s: float | None) -> int:
     taken = 0
     for job in _all():
         is_old = older_than_s is not None and time.time() - job.last_run_s >= older_than_s
-        if job.unknown == RUNNING or not (is_old if older_than_s is not None else job.is_done):
+        if job.unknown.startswith((RUNNING, CLOSED)) or not (
+            is_old if older_than_s is not None else job.is_done
+        ):
             continue
         taken += 1
         emit(printable(f"pruned {job.line()}"))
@@ -167,7 +170,7 @@ def prune(older_than_s: float | None) -> int:
 
 def _all() -> list[_Job]:
     found = []
-    for path in sorted(folder().glob(f"*{SUFFIX}")):
+    for path in _files():
         try:
             with closing(_opened(path)) as file:
                 found.append(_Job(path, file.about(), file.tally()))
@@ -175,9 +178,26 @@ def _all() -> list[_Job]:
             found.append(_Job(path, {}, Tally(0, 0, 0, 0), unknown=RUNNING))
         except UnusableError:
             found.append(_Job(path, {}, Tally(0, 0, 0, 0), unknown="damaged, or of another version"))
+        except UnwritableError as error:
+            why = str(error).removeprefix(f"{path}: the journal {CLOSED}: ")
+            found.append(_Job(path, {}, Tally(0, 0, 0, 0), unknown=f"{CLOSED}: {why}"))
         except ConfigError:  # no journal: whatever it is, it is not ours to tell of
             continue
     return found
+
+
+def _files() -> list[Path]:
+    """Raises `UsageError` where nobody can tell whether there are any."""
+    try:
+        where = folder()
+        names = os.listdir(where)  # noqa: PTH208 - names
+    except FileNotFoundError:
+        return []
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
+        raise UsageError(
+            f"jobs: where journals are kept: {getattr(error, 'strerror', None) or error}"
+        ) from error
+    return sorted(where / name for name in names if name.endswith(SUFFIX))
 
 
 def _opened(path: Path) -> JournalFile:
