@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from s3_upload import __version__
-from s3_upload.cli.names import BUCKETS, COMMANDS
+from s3_upload.cli.names import BUCKETS, COMMANDS, OF_UPLOADS
 from s3_upload.cli.output import (
     EXIT_PIPE,
     EXIT_RUN,
@@ -114,7 +114,10 @@ def main(words: list[str]) -> int:
 
 
 def _asks_for_silence(words: list[str]) -> bool:
-    """Whether --quiet is among the flags, which holds for what is wrong with the others, too."""
+    """Whether --quiet is among the flags, which holds for what is wrong with the others, too; but not of a
+    command that has no such flag."""
+    if words and words[0] in COMMANDS and words[0] not in OF_UPLOADS:
+        return False
     flags = words[: words.index("--")] if "--" in words else words
     letters = [set(word[1:]) for word in flags if word[:1] == "-"]
     return "--quiet" in flags or any("q" in found and found <= _LETTERS for found in letters)
@@ -178,5 +181,10 @@ def _parsed(words: list[str]) -> int:
     except CycloptsError as error:
         from s3_upload.cli.mistakes import parser_error
 
-        raise parser_error(error, [name for flag in all_flags() for name in flag.names]) from error
+        of_uploads = [name for flag in all_flags() for name in flag.names]
+        command = words[0] if words and words[0] in COMMANDS and words[0] not in OF_UPLOADS else ""
+        own = app[command].assemble_argument_collection() if command else ()
+        raise parser_error(
+            error, of_uploads, command, [name for argument in own for name in argument.names]
+        ) from error
     return code if isinstance(code, int) else 0

@@ -6,5 +6,7 @@ COMMANDS = (
     "sync", "verify", "jobs", "clean", "perf-data", "report", "serve", "config", "completion"
 )  # fmt: skip
 """Known here, since the parser is not loaded for every word."""
+OF_UPLOADS = frozenset({"sync", "verify", "perf-data", "config"})
+"""Those that are said with the flags of an upload."""
 BUCKETS = "completion-buckets"
 """What the scripts for completion call: no help names it."""

@@ -17,7 +17,7 @@ from s3_upload import __version__
 from s3_upload.cli.outlet import write_all
 from s3_upload.cli.output import UsageError, emit, error_line
 from s3_upload.cli.overwriting import is_open_as, refuse_same
-from s3_upload.cli.stdin import STDIN
+from s3_upload.cli.stdin import STDIN, stdin_fd
 from s3_upload.errors import RunError, S3UploadError, summary_of
 from s3_upload.text import printable
 
@@ -114,6 +114,8 @@ def report(source: str, target: str) -> int:
     from s3_upload.observe.records import BadRecord, read_records
 
     refuse_same([("-o", target)], [("the records", source)])
+    if source == "-":
+        stdin_fd()
     page = PageFile(target, "stdin" if source == "-" else Path(source).name, flag="-o")
     history = page.history
     try:
