@@ -25,6 +25,7 @@ from s3_upload import (
     files_recursive,
     s3_upload_files,
 )
+from s3_upload.cli.flags import all_flags
 from s3_upload.cli.main import main
 from s3_upload.cli.output import EXIT_USAGE
 
@@ -229,6 +230,15 @@ def test_a_wrong_variable_is_named(
     monkeypatch.setenv(variable, value)
     assert main(["photos", "s3://bkt", "--dryrun"]) == EXIT_USAGE
     assert capsys.readouterr() == ("", f"s3-upload: error: {variable}={value}: {line}\n")
+
+
+@pytest.mark.parametrize("words", ["photos s3://bkt --dryrun", "config"])
+def test_empty_variables_of_ours_count_as_unset(
+    words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in {name for flag in all_flags() for name in flag.variables if name.startswith("S3_")}:
+        monkeypatch.setenv(variable, "")
+    assert main(words.split()) == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

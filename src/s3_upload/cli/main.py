@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from s3_upload import __version__
-from s3_upload.cli.names import BUCKETS, COMMANDS, OF_UPLOADS
+from s3_upload.cli.names import BUCKETS, COMMANDS, OF_UPLOADS, OWN_VARIABLES
 from s3_upload.cli.output import (
     EXIT_PIPE,
     EXIT_RUN,
@@ -40,6 +40,8 @@ from s3_upload.errors import ConfigError, S3UploadError, SourceError
 
 _LETTERS = frozenset("0qrv")
 """Flags without a value, which may stand together behind one hyphen."""
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""Which `serve` takes for its flags."""
 _COLLECT_EVERY = 100_000
 """From the start until a run says how often (`session.py`). Modules are no garbage, and looking for it among
 them takes 9 % of the time of a small upload."""
@@ -92,6 +94,7 @@ def _flush() -> None:
 
 def main(words: list[str]) -> int:
     """Runs the command with these words and returns its exit code."""
+    _forget_empty_variables(words)
     be_silent(_asks_for_silence(words))
     try:
         return _dispatch(words)
@@ -111,6 +114,15 @@ def main(words: list[str]) -> int:
             raise
         error_line(f"unexpected {type(error).__name__}: {error} (PYTHONDEVMODE=1 shows where)")
         return EXIT_RUN
+
+
+def _forget_empty_variables(words: list[str]) -> None:
+    """An empty variable that says what a flag says counts as unset, as those of AWS do where they are read:
+    `export S3_UPLOAD_CLUSTER=` asks for no cluster."""
+    keys = _KEYS if words[:1] == ["serve"] else ()
+    for name in [name for name in os.environ if name.startswith(OWN_VARIABLES) or name in keys]:
+        if not os.environ[name]:
+            del os.environ[name]
 
 
 def _asks_for_silence(words: list[str]) -> bool:
