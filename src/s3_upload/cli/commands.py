@@ -101,6 +101,8 @@ def verify(
     uploading.check_files(options, paths, how.combined)
     if options.output.json:
         require_stdout("--json")
+        if how.combined == "-":
+            raise UsageError("--json and --combined - do not go together: give a file, or leave one out")
     mapped = Mapped(paths, destination, in_order_of_keys(options.choice()))
     shown = uploading.shown(options, shows_rows=options.output.json)
     show = partial(Display, shown, paths, words[-1])

@@ -106,7 +106,7 @@ one. Keys are those of an upload (s3-upload --help).
   --download        read the objects back, and compare every byte
   --one-way         what only the bucket has is no difference
   --combined FILE   write a line for every key: its mark, a blank and the key
-                    (-: to stdout)
+                    (-: to stdout, in place of the line for each difference)
   =  the same   *  different    +  only at the source   -  only in the bucket
   !  cannot be read
 Checksums are those that the store keeps (s3-upload sync --help). It takes the

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Named = tuple[str, str]
 """How the command line calls a file, and its path."""
 
+_NEVER_WAIT = frozenset({os.devnull, "/dev/full"})
+"""Devices that may be written to like files."""
+
 
 def refuse_overwriting(paths: Sequence[str], options: UploadOptions, combined: str | None = None) -> None:
     """Raises `UsageError` where a flag's output is one of the sources at `paths`, or a file that another flag
@@ -86,7 +89,7 @@ def require_file(flag: str, path: str) -> None:
         info = os.stat(path)  # noqa: PTH116 - a text
     except (OSError, ValueError):  # which is told when it is opened
         return
-    if stat.S_ISDIR(info.st_mode) or path == os.devnull:
+    if stat.S_ISDIR(info.st_mode) or path in _NEVER_WAIT:
         return
     if not stat.S_ISREG(info.st_mode):
         raise UsageError(f"{flag} {path}: is no file: give the name of one")

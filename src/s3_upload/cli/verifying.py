@@ -46,7 +46,8 @@ OUTCOMES = {
 
 
 class Telling:
-    """Tells what is found out, and counts it. `combined` takes a line for each key."""
+    """Tells what is found out, and counts it. `combined` takes a line for each key; where that is stdout, it
+    has no other line for a key."""
 
     def __init__(self, bucket: str, output: OutputOptions, combined: Callable[[str], None] | None) -> None:
         self.counts = dict.fromkeys(OUTCOMES, 0)
@@ -63,7 +64,7 @@ class Telling:
             emit_json(json_line({"type": "verify", "mark": one.mark, "outcome": OUTCOMES[one.mark], **said}))
         elif one.mark == UNREADABLE and not self._output.quiet:
             note(printable(f"failed: {one.reason}"))
-        elif one.mark != SAME and not self._output.quiet:
+        elif one.mark != SAME and not self._output.quiet and self._combined is not emit:
             emit(printable(f"{one.mark} s3://{self._bucket}/{one.key}: {one.reason}"))
 
     def end(self, sync: Sync, took_s: float) -> int:
