@@ -205,7 +205,8 @@ class EmbeddedStore:
 
     def _wait_for_port(self, process: subprocess.Popen[str]) -> int:
         assert process.stderr is not None
-        log = self._log = deque(maxlen=20)
+        log: deque[str] = deque(maxlen=20)
+        self._log = log
         ports: queue.SimpleQueue[int] = queue.SimpleQueue()
         arguments = (process.stderr, log, ports)
         self._follower = threading.Thread(target=_follow, args=arguments, name="embedded-store", daemon=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,10 @@ import pytest
 
 from s3_upload.cli import clean
 from s3_upload.cli.jobs import to_the_same_store
-from s3_upload.cli.journals import came_by_stdin
+from s3_upload.cli.journals import COMMAND as COMMAND_OF
+from s3_upload.cli.journals import came_by_stdin, how_to_go_on
 from s3_upload.cli.main import main
+from s3_upload.observe.journal import Journal
 from tests.e2e.test_cli_journal import COMMAND, TIMEOUT_S, environment, put, run, src  # noqa: F401 - a fixture
 from tests.faults.model import Upload
 
@@ -54,6 +57,14 @@ def test_a_job_whose_list_came_by_stdin_is_to_be_typed_again(
 )
 def test_what_a_command_reads_of_its_shell_is_known(words: str, found: str) -> None:
     assert came_by_stdin(words.split()) == found
+
+
+@pytest.mark.parametrize(("words", "can"), [("--files-from -", False), ("--files-from list", True)])
+def test_who_interrupts_a_job_whose_list_came_by_stdin_is_not_told_to_resume_it(
+    words: str, *, can: bool
+) -> None:
+    journal = Journal("j", {COMMAND_OF: json.dumps(["src", "s3://bucket", *words.split()])})
+    assert ("jobs resume j" in how_to_go_on(journal)) is can
 
 
 def test_a_job_that_is_resumed_goes_to_the_store_of_then(

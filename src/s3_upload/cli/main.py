@@ -195,8 +195,8 @@ def _parsed(words: list[str]) -> int:
 
         of_uploads = [name for flag in all_flags() for name in flag.names]
         command = words[0] if words and words[0] in COMMANDS and words[0] not in OF_UPLOADS else ""
-        own = app[command].assemble_argument_collection() if command else ()
-        raise parser_error(
-            error, of_uploads, command, [name for argument in own for name in argument.names]
-        ) from error
+        own: list[str] = []
+        if command:
+            own = [name for each in app[command].assemble_argument_collection() for name in each.names]
+        raise parser_error(error, of_uploads, command, own) from error
     return code if isinstance(code, int) else 0

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Named = tuple[str, str]
 """How the command line calls a file, and its path."""
+_Identity = tuple[int, int] | str
 
 _NEVER_WAIT = frozenset({os.devnull, "/dev/full"})
 """Devices that may be written to like files."""
@@ -43,13 +44,16 @@ def refuse_overwriting(paths: Sequence[str], options: UploadOptions, combined: s
 
 def refuse_same(outputs: Iterable[Named], inputs: Iterable[Named]) -> None:
     """The same of any. Raises `UsageError`."""
-    taken = {identity: flag for flag, path in inputs if (identity := _identity(path)) is not None}
+    taken: dict[_Identity, str] = {}
+    for name, path in inputs:
+        if (identity := _identity(path)) is not None:
+            taken[identity] = name
     for flag, path in outputs:
-        identity = _identity(path)
+        if path in {"-", STDIN} or (identity := _identity(path)) is None:
+            continue
         if identity in taken:
             raise UsageError(f"{flag} {path}: would overwrite {taken[identity]}: give another name")
-        if identity is not None:
-            taken[identity] = f"the file of {flag}"
+        taken[identity] = f"the file of {flag}"
 
 
 def _inputs(paths: Sequence[str], options: UploadOptions) -> Iterator[Named]:
@@ -71,7 +75,7 @@ def _inputs(paths: Sequence[str], options: UploadOptions) -> Iterator[Named]:
             yield f"the file of {flag}", value
 
 
-def _identity(path: str) -> tuple[int, int] | str | None:
+def _identity(path: str) -> _Identity | None:
     """What tells a file from others; None for what keeps nothing, or is nobody's."""
     try:
         info = os.fstat(0) if path in {"-", STDIN} else os.stat(path)  # noqa: PTH116 - a text
