@@ -78,6 +78,7 @@ ARROWS: dict[str, set[str]] = {
         "clients",
         "embedded",
         "fleet",
+        "journaled",
         "moved",
         "observe",
         "removing",

@@ -105,6 +105,7 @@ class EmbeddedStore:
         self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[str] | None = None
         self._follower: threading.Thread | None = None
+        self._log: deque[str] = deque()
         self._port = 0
 
     @property
@@ -160,6 +161,15 @@ class EmbeddedStore:
             print("kill", file=watch, flush=True)
         process.wait()
 
+    def wait(self) -> str:
+        """Returns when rclone has ended, by itself or by somebody else: the last line that it said."""
+        if self._follower is not None:
+            self._follower.join()
+        return self._last_words()
+
+    def _last_words(self) -> str:
+        return self._log[-1].replace(self.secret_key, "***") if self._log else "it said nothing"
+
     def create_bucket(self, name: str) -> None:
         """Makes the bucket `name`; one that exists already will do.
 
@@ -196,6 +206,7 @@ class EmbeddedStore:
     def _wait_for_port(self, process: subprocess.Popen[str]) -> int:
         assert process.stderr is not None
         log: deque[str] = deque(maxlen=20)
+        self._log = log
         ports: queue.SimpleQueue[int] = queue.SimpleQueue()
         arguments = (process.stderr, log, ports)
         self._follower = threading.Thread(target=_follow, args=arguments, name="embedded-store", daemon=True)
@@ -206,7 +217,7 @@ class EmbeddedStore:
             raise S3UploadError(f"embedded store: not ready after {self._start_timeout_s:g} s") from None
         if port:
             return port
-        last = log[-1].replace(self.secret_key, "***") if log else "it said nothing"
+        last = self._last_words()
         if "address already in use" in last:
             raise S3UploadError(f"embedded store: port {self._wanted_port} is taken: choose another, or 0")
         raise S3UploadError(f"embedded store: rclone ended at once: {last}")

@@ -269,6 +269,15 @@ def test_differences_are_told_and_end_with_1(server: FaultServer, capsys: pytest
     assert said == ["* p/a", "- p/other", "= p/a-b/c", "= p/a.txt", "= p/d/e", "= p/d/f", "= p/ä b+%"]
 
 
+def test_with_all_keys_on_stdout_no_difference_is_told_there_twice(
+    server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(server.model, "p/a", b"A")
+    assert main(["verify", "tree", f"s3://{BUCKET}/p", "--combined", "-"]) == 1
+    *lines, _ = capsys.readouterr().out.splitlines()
+    assert sorted(lines) == ["* p/a", "= p/a-b/c", "= p/a.txt", "= p/d/e", "= p/d/f", "= p/ä b+%"]
+
+
 def test_what_only_the_bucket_has_need_not_count(server: FaultServer) -> None:
     put(server.model, "p/other", b"")
     assert main(["verify", "tree", f"s3://{BUCKET}/p", "--one-way"]) == 0
@@ -320,6 +329,7 @@ def test_the_line_for_every_key_may_go_to_stdout_and_one_that_is_full_is_told(se
     ("words", "why"),
     [
         (["--combined", "no/where"], "--combined no/where: No such file or directory"),
+        (["--json", "--combined", "-"], "--json and --combined - do not go together: give a file"),
         (["--size-only", "--download"], "--size-only and --download do not go together: leave one out"),
     ],
 )

@@ -38,9 +38,9 @@ def page(read: Mapping[str, Pair], version: str) -> str:
         "",
         "## Tuning",
         "",
-        "What no request shows. A setting counts where neither a flag nor `S3_UPLOAD_*` says it. An upload, "
-        "`sync` and `config` take all of them, `verify` the tries and the size of a part. `perf-data` takes "
-        "none: it measures what its flags and `S3_UPLOAD_*` say.",
+        "What no request shows. A setting counts where neither a flag nor `S3_UPLOAD_*` says it. An empty "
+        "`S3_UPLOAD_*` says nothing. An upload, `sync` and `config` take all of them, `verify` the tries and "
+        "the size of a part. `perf-data` takes none: it measures what its flags and `S3_UPLOAD_*` say.",
         "",
         "| setting | the AWS CLI | s3-upload |",
         "| --- | --- | --- |",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from s3_upload.cli.journals import folder
 from s3_upload.cli.main import main
 
 
@@ -82,6 +83,25 @@ def test_how_much_comes_in_by_stdin_nobody_knows_yet(capsys: pytest.CaptureFixtu
     ]
 
 
+def test_a_dry_run_makes_no_folder_for_journals() -> None:
+    assert main(["src", "s3://bkt/p", "--dryrun"]) == 0
+    assert not folder().exists()
+
+
+def test_what_stdin_and_a_journal_have_to_do_with_each_other_a_dry_run_knows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Path("src/a").open() as stdin, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", stdin)
+        assert main(["-", "s3://bkt/key", "--dryrun", "--journal", "j"]) == 2
+    assert "--journal: what comes in by stdin can be read once" in capsys.readouterr().err
+
+
+def test_of_a_sync_and_a_journal_a_dry_run_knows_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sync", "src", "s3://bkt/key", "--dryrun", "--journal", "j"]) == 2
+    assert "--journal: sync asks the store" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -91,6 +111,7 @@ def test_how_much_comes_in_by_stdin_nobody_knows_yet(capsys: pytest.CaptureFixtu
         ),
         (["s3://b--USE1-az4--x-s3"], "b--USE1-az4--x-s3"),
         (["s3://bucket", "--region", "no where"], "--region = 'no where': is no region name"),
+        (["s3://bucket", "--journal", "src/a"], "src/a: is no journal of s3-upload"),
     ],
 )
 def test_what_an_upload_would_refuse_before_it_sends_anything_is_refused(

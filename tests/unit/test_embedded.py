@@ -20,6 +20,8 @@ import botocore.exceptions
 import pytest
 
 from s3_upload import embedded
+from s3_upload.cli.main import main
+from s3_upload.cli.output import EXIT_RUN
 from s3_upload.cli.store import open_store
 from s3_upload.cli.store_options import StoreOptions
 from s3_upload.embedded import EmbeddedStore, find_rclone
@@ -302,3 +304,25 @@ def test_the_command_signs_for_it_what_its_flag_says(
 ) -> None:
     with open_store(StoreOptions(embedded=str(tmp_path), payload_signing=signing), "bucket") as connect:
         assert connect().digests.sha256 is signs
+
+
+def test_serve_ends_when_its_rclone_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spawned: list[subprocess.Popen[str]] = []
+    spawn = EmbeddedStore._spawn
+
+    def spawn_and_tell(self: EmbeddedStore, binary: Path) -> subprocess.Popen[str]:
+        spawned.append(spawn(self, binary))
+        return spawned[0]
+
+    def kill(*_: object) -> list[str]:
+        os.killpg(spawned[0].pid, signal.SIGKILL)
+        return []
+
+    monkeypatch.setattr(EmbeddedStore, "_spawn", spawn_and_tell)
+    monkeypatch.setattr("s3_upload.cli.serve.how_to_reach", kill)
+    assert main(["serve", str(tmp_path)]) == EXIT_RUN
+    err = capsys.readouterr().err
+    assert err.startswith("s3-upload: error: embedded store: rclone ended: ")
+    assert err.count("\n") == 1

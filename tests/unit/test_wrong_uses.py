@@ -25,6 +25,7 @@ from s3_upload import (
     files_recursive,
     s3_upload_files,
 )
+from s3_upload.cli.flags import all_flags
 from s3_upload.cli.main import main
 from s3_upload.cli.output import EXIT_USAGE
 
@@ -161,7 +162,7 @@ COMMANDS: list[tuple[str, str]] = [
     ("photos s3://bkt --part-size -",
      "--part-size -: is no size: give bytes, or a number and kB, MB, GB, KiB, MiB or GiB"),
     ("photos s3://bkt --frobnicate -", "--frobnicate: no such flag. s3-upload --help-all lists them."),
-    ("perf-data photos bkt x --failed-to -", "--failed-to: give the name of a file (/dev/stdout is stdout)"),
+    ("perf-data photos bkt x --failed-to -", "--failed-to: give the name of a file"),
     ("perf-data photos bkt x --report -", "--report: give the name of a file (/dev/stdout is stdout)"),
     ("perf-data photos bkt x --ca-bundle -", "--ca-bundle -: no such file"),
     ("perf-data photos bkt x -n -", "-n -: must be a whole number"),
@@ -229,6 +230,15 @@ def test_a_wrong_variable_is_named(
     monkeypatch.setenv(variable, value)
     assert main(["photos", "s3://bkt", "--dryrun"]) == EXIT_USAGE
     assert capsys.readouterr() == ("", f"s3-upload: error: {variable}={value}: {line}\n")
+
+
+@pytest.mark.parametrize("words", ["photos s3://bkt --dryrun", "config"])
+def test_empty_variables_of_ours_count_as_unset(
+    words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in {name for flag in all_flags() for name in flag.variables if name.startswith("S3_")}:
+        monkeypatch.setenv(variable, "")
+    assert main(words.split()) == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     arn_region: bool = True
     express_sessions: bool = True
 
+    @property
+    def store(self) -> str:
+        """Which one it is, for people and journals."""
+        return self.endpoint_url or f"S3 in {self.region}"
+
     def hashes_payload(self, *, tls: bool) -> bool:
         """Whether the body's hash is signed; else TLS guards it on its way, or a checksum alone does."""
         return self.payload_signing == "always" or (self.payload_signing == "auto" and not tls)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from s3_upload.sources.mapping import Destination
 
 
-def clean(options: StoreOptions, place: Destination, older_than_s: float, *, yes: bool) -> int:
+def clean(options: StoreOptions, place: Destination, older_than_s: float | None, *, yes: bool) -> int:
     """Returns the exit code. Raises `RunError`."""
     counts = _Counts()
 
@@ -29,7 +29,7 @@ def clean(options: StoreOptions, place: Destination, older_than_s: float, *, yes
         async with connect() as client:
             unfinished = Unfinished(Asker(client), place.bucket)
             async for upload in unfinished.below(place.prefix):
-                if upload.initiated_s is None or time.time() - upload.initiated_s >= older_than_s:
+                if _is_old(upload.initiated_s, older_than_s):
                     await _one(unfinished, place.bucket, upload, counts, yes=yes)
 
     with (
@@ -55,6 +55,12 @@ async def _one(
     what = f"{parts:,} {'part' if parts == 1 else 'parts'}, {show_bytes(size)}"
     done = "unfinished" if not yes else "aborted" if gone else "still has parts"
     emit(printable(f"{done}: s3://{bucket}/{upload.key} (begun {begun}, {what})"))
+
+
+def _is_old(begun_s: float | None, older_than_s: float | None) -> bool:
+    """The store's clock says when it was begun, ours what time it is: these are compared only where an age is
+    given."""
+    return begun_s is None or older_than_s is None or time.time() - begun_s >= older_than_s
 
 
 class _Counts:

@@ -98,9 +98,11 @@ def verify(
     from s3_upload.cli.verifying import verify as compare
 
     paths, destination = _compared_paths(words)
-    uploading.check_embedded(options, paths)
+    uploading.check_files(options, paths, how.combined)
     if options.output.json:
         require_stdout("--json")
+        if how.combined == "-":
+            raise UsageError("--json and --combined - do not go together: give a file, or leave one out")
     mapped = Mapped(paths, destination, in_order_of_keys(options.choice()))
     shown = uploading.shown(options, shows_rows=options.output.json)
     show = partial(Display, shown, paths, words[-1])
@@ -148,7 +150,9 @@ def clean(
     place: Annotated[str, Parameter(name="s3://BUCKET/PREFIX", help="Below which they are.")],
     /,
     *,
-    older_than: Annotated[float, age("Only those that were begun so long ago (7d, 12h).")] = 0.0,
+    older_than: Annotated[
+        float | None, age("Only those that were begun so long ago (7d, 12h), by this machine's clock.")
+    ] = None,
     yes: Annotated[bool, flag("Abort them: also those that somebody is sending now.")] = False,
     store: Annotated[StoreOptions, Parameter(name="*")] = _NO_STORE,
 ) -> int:
@@ -183,7 +187,7 @@ def perf_data(
         raise UsageError("-: what comes in by stdin can be read once: give a directory")
     check_bucket(bucket, bucket)
     destination = Destination.below(bucket, utf8_of(prefix), prefix)
-    uploading.check_embedded(options, (src,))
+    uploading.check_files(options, (src,))
     if not Path(src).is_dir():
         walk_tree(src, destination.prefix)  # which tells what it is instead
     mapped = Mapped((src,), destination, options.choice())

@@ -1,13 +1,15 @@
 """`--dryrun`: says what would be uploaded where and how much that is, as lines or as JSON lines.
 
-Nothing is sent and nobody is asked, not even for credentials.  Files are looked at, not read: one that is
-gone, or that may not be read, is told as failed, as it would be by the run.
+Nothing is sent and nobody is asked, not even for credentials.  What the journal has as done is left out,
+as the run leaves it out, and counted.  Files are looked at, not read: one that is gone, or that may not be
+read, is told as failed, as it would be by the run.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from s3_upload.cli.output import EXIT_FILES_FAILED, EXIT_OK, emit, emit_json, note
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from s3_upload.cli.options import OutputOptions
+    from s3_upload.observe.journal import Journal
+    from s3_upload.observe.journal_look import Look
     from s3_upload.sources.source import ObjectSource
 
 WOULD_UPLOAD = "would-upload"
@@ -34,14 +38,34 @@ def dry_run(
     nothing: str = "",
     *,
     removes: bool = False,
+    look: Look | None = None,
 ) -> int:
     """Returns the exit code that the run would have for what is known of its sources. `nothing`: why there
-    are none; `removes`: files that are uploaded are removed."""
+    are none; `removes`: files that are uploaded are removed; `look`: what the journal knows."""
     counts = Counts(removes=removes)
     for sources in passes:
-        for source in sources:
+        for source in sources if look is None else look.left(sources):
             tell(bucket, source, counts, output)
+    if look is not None:
+        counts.done = look.done
+        if look.problem and not (output.quiet or output.only_show_errors):
+            note(printable(f"s3-upload: note: {look.problem}"))
     return tell_counts(bucket, counts, output, nothing)
+
+
+@contextmanager
+def left_by(
+    journal: Journal | None, endpoint: str, bucket: str, default_request: object
+) -> Iterator[Look | None]:
+    """What the journal knows; None where there is none. Raises `ConfigError` as the run does."""
+    if journal is None or not endpoint:
+        yield None
+        return
+    from s3_upload.journaled import job_of
+    from s3_upload.observe.journal_look import looked_into
+
+    with looked_into(journal, job_of(endpoint, bucket, default_request)) as look:
+        yield look
 
 
 def tell_counts(bucket: str, counts: Counts, output: OutputOptions, nothing: str) -> int:
@@ -61,6 +85,8 @@ class Counts:
         self.files = self.bytes = self.streams = self.failed = self.skipped = 0
         self.unchanged: int | None = None
         """Of a sync."""
+        self.done = 0
+        """By earlier runs, as the journal has it."""
         self.notes: list[str] = []
         """Of a sync, too: what is to be known of how was compared."""
 
@@ -71,10 +97,13 @@ class Counts:
         if self.failed:
             text += f"; {self.failed:,} would fail"
         text += f"; {self.skipped:,} skipped" if self.skipped else ""
+        text += f"; {self.done:,} done by earlier runs" if self.done else ""
         return text + (f"; {self.unchanged:,} unchanged" if self.unchanged else "")
 
     def record(self) -> dict[str, Any]:
         counted = {"files": self.files, "bytes": self.bytes, "failed": self.failed, "skipped": self.skipped}
+        if self.done:
+            counted["done_before"] = self.done
         if self.unchanged is None:
             return counted
         return {**counted, "unchanged": self.unchanged, "notes": self.notes}

@@ -1,6 +1,7 @@
 """`--failed-to FILE`: the sources that failed, one a line, which `--files-from FILE` takes once more.
 
-Rules: that the file can be written is found out before the run begins; a source is written when it fails, so
+Rules: that the file can be written is found out before the run begins, and it is one: no pipe, and not where
+stdout goes.  A source is written when it fails, so
 that a run that is killed has told of those before.  Paths are absolute, so that they tell in which of several
 sources they lie, and written as the bytes that they are.  What failed of a manifest is a manifest again.
 What has no path, as stdin, cannot be listed.
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError, note
+from s3_upload.cli.overwriting import require_file
 from s3_upload.cli.stdin import STDIN
 from s3_upload.errors import S3UploadError
 from s3_upload.report import SKIPPED, SUCCESS
@@ -35,7 +37,8 @@ class FailedTo:
         self._here = os.getcwd()  # noqa: PTH109 - a text
         self._odd = False
         if path in {"", "-", STDIN}:  # stdin would be emptied, were it a file
-            raise UsageError("--failed-to: give the name of a file (/dev/stdout is stdout)")
+            raise UsageError("--failed-to: give the name of a file")
+        require_file("--failed-to", path)
         try:
             self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115 - for as long as the run lasts
         except (OSError, ValueError) as error:

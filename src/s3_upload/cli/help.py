@@ -106,7 +106,7 @@ one. Keys are those of an upload (s3-upload --help).
   --download        read the objects back, and compare every byte
   --one-way         what only the bucket has is no difference
   --combined FILE   write a line for every key: its mark, a blank and the key
-                    (-: to stdout)
+                    (-: to stdout, in place of the line for each difference)
   =  the same   *  different    +  only at the source   -  only in the bucket
   !  cannot be read
 Checksums are those that the store keeps (s3-upload sync --help). It takes the
@@ -132,7 +132,7 @@ Usage: s3-upload clean [FLAGS] s3://BUCKET/PREFIX
 Lists the unfinished uploads in parts below PREFIX, whoever began them, with what
 they hold: it costs money until they are ended. Whole objects are left alone.
 
-  --older-than AGE  only those that were begun so long ago (7d, 12h)
+  --older-than AGE  only those begun so long ago (7d, 12h), by the clock here
   --yes             abort them: also those that somebody is sending now
 The exit code is 1 where the store still has parts of one that was aborted."""
 

@@ -12,17 +12,21 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
-from s3_upload.cli.journals import COMMAND, CWD, ENDPOINT, SECRET, SOURCES, SUFFIX, URL, folder
+from s3_upload.cli.journals import COMMAND, CWD, ENDPOINT, SECRET, SOURCES, SUFFIX, URL, came_by_stdin, folder
 from s3_upload.cli.output import EXIT_OK, UsageError, emit
 from s3_upload.cli.render import counted
 from s3_upload.errors import ConfigError
-from s3_upload.observe.journal_file import InUseError, JournalFile, UnusableError
+from s3_upload.observe.journal_file import InUseError, JournalFile, UnusableError, UnwritableError
 from s3_upload.observe.journal_rows import FAILED, LAST_RUN, TOTAL, Tally
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
 RUNNING = "running now"
+CLOSED = "cannot be opened"
+AWS_IN = "S3 in "
+"""How a client calls S3 itself, before the region."""
 
 
 class _Job(NamedTuple):
@@ -112,6 +116,11 @@ def resume(name: str) -> int:
     if any(SECRET in (word, word.partition("=")[2]) for word in words):
         shown = _shown(about[COMMAND])
         raise UsageError(f"jobs resume {name}: its command has a secret, which is not kept: type it: {shown}")
+    if source := came_by_stdin(words):
+        shown = _shown(about[COMMAND])
+        raise UsageError(
+            f"jobs resume {name}: {source} is what came in then, and is not kept: type it: {shown}"
+        )
     try:
         os.chdir(_folder_of(about))
     except OSError as error:
@@ -121,11 +130,25 @@ def resume(name: str) -> int:
         ) from error
     # -P: what lies in the folder that is uploaded, perhaps this one, is not taken for modules.
     command = [sys.executable, "-P", "-m", "s3_upload", *words]
+    environment = {**os.environ, **to_the_same_store(about.get(ENDPOINT, ""))}
     # On Windows exec would leave the shell without the one it waits for.
     if os.name != "nt":
         # In its place: signals and the exit code are the upload's own.
-        os.execv(sys.executable, command)  # noqa: S606 - as the user typed it before
-    return subprocess.call(command)  # noqa: S603
+        os.execve(sys.executable, command, environment)  # noqa: S606 - as the user typed it before
+    return subprocess.call(command, env=environment)  # noqa: S603
+
+
+def to_the_same_store(endpoint: str) -> dict[str, str]:
+    """Variables that lead to where a job went, whatever those of this shell or its profile name. A flag in
+    the job's command counts more."""
+    if urlsplit(endpoint).netloc:
+        return {"AWS_ENDPOINT_URL_S3": endpoint, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"}
+    if not endpoint.startswith(AWS_IN):
+        return {}
+    return {
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+        "AWS_REGION": endpoint.removeprefix(AWS_IN),
+    }
 
 
 def prune(older_than_s: float | None) -> int:
@@ -133,7 +156,9 @@ def prune(older_than_s: float | None) -> int:
     taken = 0
     for job in _all():
         is_old = older_than_s is not None and time.time() - job.last_run_s >= older_than_s
-        if job.unknown == RUNNING or not (is_old if older_than_s is not None else job.is_done):
+        if job.unknown.startswith((RUNNING, CLOSED)) or not (
+            is_old if older_than_s is not None else job.is_done
+        ):
             continue
         taken += 1
         emit(printable(f"pruned {job.line()}"))
@@ -145,7 +170,7 @@ def prune(older_than_s: float | None) -> int:
 
 def _all() -> list[_Job]:
     found = []
-    for path in sorted(folder().glob(f"*{SUFFIX}")):
+    for path in _files():
         try:
             with closing(_opened(path)) as file:
                 found.append(_Job(path, file.about(), file.tally()))
@@ -153,9 +178,26 @@ def _all() -> list[_Job]:
             found.append(_Job(path, {}, Tally(0, 0, 0, 0), unknown=RUNNING))
         except UnusableError:
             found.append(_Job(path, {}, Tally(0, 0, 0, 0), unknown="damaged, or of another version"))
+        except UnwritableError as error:
+            why = str(error).removeprefix(f"{path}: the journal {CLOSED}: ")
+            found.append(_Job(path, {}, Tally(0, 0, 0, 0), unknown=f"{CLOSED}: {why}"))
         except ConfigError:  # no journal: whatever it is, it is not ours to tell of
             continue
     return found
+
+
+def _files() -> list[Path]:
+    """Raises `UsageError` where nobody can tell whether there are any."""
+    try:
+        where = folder()
+        names = os.listdir(where)  # noqa: PTH208 - names
+    except FileNotFoundError:
+        return []
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
+        raise UsageError(
+            f"jobs: where journals are kept: {getattr(error, 'strerror', None) or error}"
+        ) from error
+    return sorted(where / name for name in names if name.endswith(SUFFIX))
 
 
 def _opened(path: Path) -> JournalFile:

@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,10 @@ SUFFIX = ".journal"
 NAME_CHARS = 12
 SECRET = "..."  # noqa: S105 - what stands in its place
 COMMAND, CWD, SOURCES, URL, ENDPOINT = "command", "cwd", "sources", "url", "endpoint"
+
+_LISTS = frozenset({"--files-from", "--manifest"})
+_DESCRIPTOR = re.compile(r"(?:fileb?://)?(?:/dev/stdin|/(?:dev|proc/self)/fd/\d+)")
+"""Also what a shell makes of <(command)."""
 
 
 def folder() -> Path:
@@ -78,9 +83,10 @@ def journal_for(
     name = "\0".join([*map(os.path.abspath, paths), url, endpoint, about["said"], *shard])
     try:
         where = folder()
-        where.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(where, os.W_OK | os.X_OK):
-            raise PermissionError(13, os.strerror(13))
+        if not options.output.dryrun:  # which makes nothing
+            where.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(where, os.W_OK | os.X_OK):
+                raise PermissionError(13, os.strerror(13))
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
         why = getattr(error, "strerror", None) or error
         tell(no_journal(str(why)))
@@ -90,9 +96,24 @@ def journal_for(
 
 def how_to_go_on(journal: Journal) -> str:
     """In words, for whoever has interrupted a run."""
+    again = "to go on, run the same command again"
+    if came_by_stdin(json.loads(journal.about.get(COMMAND, "[]"))):
+        return again
     path = Path(journal.path)
     name = path.stem if path.suffix == SUFFIX and path.parent == folder() else journal.path
-    return f"to go on, run the same command again, or: s3-upload jobs resume {name}"
+    return f"{again}, or: s3-upload jobs resume {name}"
+
+
+def came_by_stdin(words: Sequence[str]) -> str:
+    """The word that has the command read what only its own shell gave it; "" where there is none."""
+    for number, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if not equals:
+            name, value = words[number - 1] if number else "", word
+        is_list = name.replace("_", "-").lower() in _LISTS
+        if (value == "-" and is_list) or _DESCRIPTOR.fullmatch(value):
+            return word if equals else f"{name} {value}"
+    return ""
 
 
 def without_secrets(words: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from s3_upload import __version__
-from s3_upload.cli.names import BUCKETS, COMMANDS
+from s3_upload.cli.names import BUCKETS, COMMANDS, OF_UPLOADS, OWN_VARIABLES
 from s3_upload.cli.output import (
     EXIT_PIPE,
     EXIT_RUN,
@@ -40,6 +40,8 @@ from s3_upload.errors import ConfigError, S3UploadError, SourceError
 
 _LETTERS = frozenset("0qrv")
 """Flags without a value, which may stand together behind one hyphen."""
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""Which `serve` takes for its flags."""
 _COLLECT_EVERY = 100_000
 """From the start until a run says how often (`session.py`). Modules are no garbage, and looking for it among
 them takes 9 % of the time of a small upload."""
@@ -92,6 +94,7 @@ def _flush() -> None:
 
 def main(words: list[str]) -> int:
     """Runs the command with these words and returns its exit code."""
+    _forget_empty_variables(words)
     be_silent(_asks_for_silence(words))
     try:
         return _dispatch(words)
@@ -113,8 +116,20 @@ def main(words: list[str]) -> int:
         return EXIT_RUN
 
 
+def _forget_empty_variables(words: list[str]) -> None:
+    """An empty variable that says what a flag says counts as unset, as those of AWS do where they are read:
+    `export S3_UPLOAD_CLUSTER=` asks for no cluster."""
+    keys = _KEYS if words[:1] == ["serve"] else ()
+    for name in [name for name in os.environ if name.startswith(OWN_VARIABLES) or name in keys]:
+        if not os.environ[name]:
+            del os.environ[name]
+
+
 def _asks_for_silence(words: list[str]) -> bool:
-    """Whether --quiet is among the flags, which holds for what is wrong with the others, too."""
+    """Whether --quiet is among the flags, which holds for what is wrong with the others, too; but not of a
+    command that has no such flag."""
+    if words and words[0] in COMMANDS and words[0] not in OF_UPLOADS:
+        return False
     flags = words[: words.index("--")] if "--" in words else words
     letters = [set(word[1:]) for word in flags if word[:1] == "-"]
     return "--quiet" in flags or any("q" in found and found <= _LETTERS for found in letters)
@@ -178,5 +193,10 @@ def _parsed(words: list[str]) -> int:
     except CycloptsError as error:
         from s3_upload.cli.mistakes import parser_error
 
-        raise parser_error(error, [name for flag in all_flags() for name in flag.names]) from error
+        of_uploads = [name for flag in all_flags() for name in flag.names]
+        command = words[0] if words and words[0] in COMMANDS and words[0] not in OF_UPLOADS else ""
+        own: list[str] = []
+        if command:
+            own = [name for each in app[command].assemble_argument_collection() for name in each.names]
+        raise parser_error(error, of_uploads, command, own) from error
     return code if isinstance(code, int) else 0

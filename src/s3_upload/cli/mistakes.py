@@ -145,18 +145,24 @@ def _did_you_mean(rest: str) -> str:
     return f"the destination begins with s3://. Did you mean s3://{rest}?"
 
 
-def parser_error(error: CycloptsError, flags: Iterable[str]) -> UsageError:
-    """What the parser says, in the form of our other lines. `flags`: those that there are."""
-    return UsageError(
-        _told(error, [*flags, "--help", "--help-all", "--version"]) or " ".join(str(error).split())
-    )
-
-
-def _told(error: CycloptsError, flags: Iterable[str]) -> str:
+def parser_error(
+    error: CycloptsError, flags: Iterable[str], command: str = "", own: Iterable[str] = ()
+) -> UsageError:
+    """What the parser says, in the form of our other lines. `flags`: those of uploads; `command`: one with
+    its `own` instead."""
     from cyclopts import exceptions
 
-    if isinstance(error, exceptions.UnknownOptionError):
-        return _unknown_flag(error.token.keyword or error.token.value, flags)
+    if not isinstance(error, exceptions.UnknownOptionError):
+        return UsageError(_told(error) or " ".join(str(error).split()))
+    word = error.token.keyword or error.token.value
+    if command:
+        return UsageError(_foreign_flag(word, flags, command, own))
+    return UsageError(_unknown_flag(word, [*flags, "--help", "--help-all", "--version"]))
+
+
+def _told(error: CycloptsError) -> str:
+    from cyclopts import exceptions
+
     if isinstance(error, exceptions.CoercionError):
         return _wrong_value(error)
     if isinstance(error, exceptions.RepeatArgumentError):
@@ -184,6 +190,19 @@ def _wrong_value(error: CoercionError) -> str:
 def _parts(kind: object) -> Iterator[object]:
     """Those of a union that are a Literal."""
     return (part for part in (kind, *get_args(kind)) if get_origin(part) is Literal)
+
+
+def _foreign_flag(word: str, flags: Iterable[str], command: str, own: Iterable[str]) -> str:
+    name = word.partition("=")[0]
+    meant = name.replace("_", "-").lower()
+    similar = difflib.get_close_matches(
+        meant, [each for each in own if each.startswith("-")], n=1, cutoff=0.7
+    )
+    did_you_mean = f" Did you mean {similar[0]}?" if similar else ""
+    if meant in flags:
+        return f"{name}: is no flag of s3-upload {command}.{did_you_mean}"
+    did_you_mean = did_you_mean or f" s3-upload {command} --help lists them."
+    return f"{name}: no such flag.{did_you_mean}"
 
 
 def _unknown_flag(word: str, flags: Iterable[str]) -> str:

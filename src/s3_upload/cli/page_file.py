@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_upload import __version__
+from s3_upload.cli.outlet import write_all
 from s3_upload.cli.output import UsageError, emit, error_line
-from s3_upload.cli.stdin import STDIN
+from s3_upload.cli.overwriting import is_open_as, refuse_same
+from s3_upload.cli.stdin import STDIN, stdin_fd
 from s3_upload.errors import RunError, S3UploadError, summary_of
 from s3_upload.text import printable
 
@@ -35,6 +37,7 @@ class PageFile:
 
         self.path = path
         self.history = History()
+        self.is_stdout = sys.stdout is not None and is_open_as(1, path)
         self._title = title
         self._flag = flag
         if path in {"", "-", STDIN}:
@@ -61,7 +64,11 @@ class PageFile:
 
         text = page_html(self.history, self._title, FOOTER, ending)
         try:
-            Path(self.path).write_bytes(text.encode())
+            if self.is_stdout:  # opened once more, it would be written from its beginning
+                sys.stdout.flush()
+                write_all(1, text.encode())
+            else:
+                Path(self.path).write_bytes(text.encode())
         except OSError as error:
             raise S3UploadError(f"{self._flag} {self.path}: {error.strerror}") from error
 
@@ -106,6 +113,9 @@ def report(source: str, target: str) -> int:
     """Makes a page of the records in `source` ("-": of those that come in by stdin)."""
     from s3_upload.observe.records import BadRecord, read_records
 
+    refuse_same([("-o", target)], [("the records", source)])
+    if source == "-":
+        stdin_fd()
     page = PageFile(target, "stdin" if source == "-" else Path(source).name, flag="-o")
     history = page.history
     try:
@@ -117,5 +127,7 @@ def report(source: str, target: str) -> int:
     except (OSError, ValueError) as error:
         raise UsageError(f"{source}: {getattr(error, 'strerror', None) or error}") from error
     page.write()
-    emit(printable(f"wrote {target}: {history.totals.uploaded:,} uploaded, {history.totals.failed:,} failed"))
+    if not page.is_stdout:
+        totals = history.totals
+        emit(printable(f"wrote {target}: {totals.uploaded:,} uploaded, {totals.failed:,} failed"))
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3_upload.account.profile import read_profile
 from s3_upload.cli.from_profile import tuning_of
-from s3_upload.cli.names import COMMANDS
+from s3_upload.cli.names import COMMANDS, OWN_VARIABLES
 from s3_upload.cli.objects import ObjectOptions
 from s3_upload.cli.options import JournalOptions, OutputOptions, SourceOptions, UploadOptions
 from s3_upload.cli.store_options import StoreOptions
@@ -21,8 +21,6 @@ from s3_upload.errors import ConfigError, RunError, S3UploadError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-OWN_VARIABLES = "S3_UPLOAD_"
-"""What variables that say what flags say begin with."""
 GROUPS = {
     "sources": SourceOptions,
     "store": StoreOptions,

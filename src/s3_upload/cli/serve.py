@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-import threading
 
 from s3_upload.cli.output import EXIT_OK, UsageError, emit, note
 from s3_upload.embedded import REGION, EmbeddedStore
+from s3_upload.errors import S3UploadError
 
 
 def serve(directory: str, port: int, access_key: str | None, secret_key: str | None) -> int:
     """Serves `directory` on loopback until SIGINT, SIGTERM or SIGHUP, which raise KeyboardInterrupt here.
 
-    Raises `UsageError` for half a pair of keys or an impossible port.
+    Raises `UsageError` for half a pair of keys or an impossible port, and `S3UploadError` when rclone ends.
     """
     if (access_key is None) != (secret_key is None):
         raise UsageError("--access-key and --secret-key go together: give both or neither")
@@ -25,7 +25,7 @@ def serve(directory: str, port: int, access_key: str | None, secret_key: str | N
                 store.endpoint_url, store.access_key, None if given else store.secret_key
             ):
                 emit(line)
-            threading.Event().wait()
+            raise S3UploadError(f"embedded store: rclone ended: {store.wait()}")
     except KeyboardInterrupt:
         note("s3-upload: the store has stopped")
     return EXIT_OK

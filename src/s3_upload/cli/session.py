@@ -96,20 +96,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 def run(job: Job) -> int:
     """Does the job and returns the exit code. Raises `S3UploadError`s where there is none to return."""
     if job.options.output.dryrun:
-        job.options.config(), job.options.objects.default_request()
-        from s3_upload.cli.dryrun import dry_run
-        from s3_upload.cli.store import check_destination
-
-        if not job.rendering.nothing:  # then nobody is asked, whatever the destination
-            check_destination(job.options.store, job.bucket, job.options.objects.request_fields())
-        if job.sync is not None and not job.rendering.nothing:
-            from s3_upload.cli.comparing import dry_run as compare
-
-            return compare(
-                job.bucket, job.passes, job.options, job.sync, job.rendering.nothing, display=job.display
-            )
-        removes = job.options.sources.remove_source
-        return dry_run(job.bucket, job.passes, job.options.output, job.rendering.nothing, removes=removes)
+        return _dry_run(job)
     began_s = time.monotonic()
     with in_background():
         try:
@@ -134,6 +121,26 @@ def run(job: Job) -> int:
             raise InterruptedRun("interrupted") from error
     stays = job.remover is not None and job.remover.failed
     return EXIT_FILES_FAILED if stays or job.rendering.fold.counts.failed else EXIT_OK
+
+
+def _dry_run(job: Job) -> int:
+    """Refuses what an upload refuses before it sends anything, and tells what that would do."""
+    from s3_upload.cli.dryrun import dry_run, left_by
+    from s3_upload.cli.store import check_destination
+
+    options, nothing = job.options, job.rendering.nothing
+    options.config()
+    guess, endpoint = options.objects.default_request(), ""
+    if not nothing:  # then nobody is asked, whatever the destination
+        endpoint = check_destination(options.store, job.bucket, options.objects.request_fields())
+    journal = job.journal(endpoint, lambda why: None)
+    if job.sync is not None and not nothing:
+        from s3_upload.cli.comparing import dry_run as compare
+
+        return compare(job.bucket, job.passes, options, job.sync, nothing, display=job.display)
+    with left_by(journal, endpoint, job.bucket, guess) as look:
+        removes = options.sources.remove_source
+        return dry_run(job.bucket, job.passes, options.output, nothing, removes=removes, look=look)
 
 
 def _upload_and_tell(job: Job, began_s: float) -> None:

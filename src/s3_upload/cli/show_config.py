@@ -10,13 +10,12 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from s3_upload.account.botocore import chain_provider, credentials_from_environment, credentials_from_files
 from s3_upload.account.profile import config_paths, read_profile, set_variables
 from s3_upload.account.settings import Settings, resolve_settings
 from s3_upload.cli import from_profile
 from s3_upload.cli.output import EXIT_OK, emit, emit_json, require_stdout
+from s3_upload.cli.render import json_line
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.proxy import parse_proxy
@@ -55,7 +54,7 @@ def show(options: UploadOptions) -> int:
     if options.output.json:
         require_stdout("--json")
         for row in rows:
-            emit_json(msgspec.json.encode(row._asdict()).decode())
+            emit_json(json_line(row._asdict()))
         return EXIT_OK
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for row in rows:

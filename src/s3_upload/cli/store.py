@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from s3_upload.request_fields import RequestFields
 
 
-def check_destination(options: StoreOptions, bucket: str, fields: RequestFields) -> None:
-    """Raises `ConfigError` where no request for `bucket` can be made, as an upload does before it begins."""
-    if options.embedded is None:
-        endpoint = resolve_settings(**options.settings()).endpoint(bucket)
-        refuse_unknown(fields, directory=endpoint.service == S3_EXPRESS)
+def check_destination(options: StoreOptions, bucket: str, fields: RequestFields) -> str:
+    """What the store is called, as `S3Client.endpoint`; "" of an embedded one. Raises `ConfigError` where no
+    request for `bucket` can be made, as an upload does before it begins."""
+    if options.embedded is not None:
+        return ""
+    settings = resolve_settings(**options.settings())
+    refuse_unknown(fields, directory=settings.endpoint(bucket).service == S3_EXPRESS)
+    return settings.store
 
 
 @contextmanager

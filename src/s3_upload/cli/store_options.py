@@ -75,7 +75,10 @@ class StoreOptions:
     create_bucket: Annotated[bool, flag("Make the bucket if there is none of that name.")] = False
     embedded: Annotated[
         str | None,
-        flag("Upload to a store that is run for this command, and keeps its buckets in this directory."),
+        flag(
+            "Upload to a store that is run for this command, and keeps its buckets in this directory: both "
+            "are made where they are not there, also to compare with."
+        ),
     ] = None
 
     @property

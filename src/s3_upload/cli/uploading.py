@@ -12,6 +12,7 @@ from s3_upload.cli.journals import journal_for
 from s3_upload.cli.names import COMMANDS
 from s3_upload.cli.options import UploadOptions, in_order_of_keys
 from s3_upload.cli.output import require_stdout
+from s3_upload.cli.overwriting import refuse_overwriting
 from s3_upload.cli.page_file import PageFile
 from s3_upload.cli.sources import refuse_overlap, split_words, stdin_source
 from s3_upload.cli.stdin import STDIN
@@ -33,7 +34,7 @@ def upload(words: Sequence[str], options: UploadOptions) -> int:
     paths, destination = split_words(words, COMMANDS)
     if STDIN not in paths:
         return session.run(paths_job(paths, destination, words[-1], options))
-    check_embedded(options, paths)
+    check_files(options, paths)
     sources = iter((stdin_source(paths, destination),))
     return session.run(job(paths, destination, words[-1], options, sources))
 
@@ -46,7 +47,7 @@ def paths_job(
     compared: Sync | None = None,
 ) -> session.Job:
     """The upload of what lies at `paths`; of a sync, of what is different by `compared`."""
-    check_embedded(options, paths)
+    check_files(options, paths)
     choice = options.choice()
     if compared is not None:
         choice = in_order_of_keys(choice)
@@ -92,9 +93,11 @@ def job(  # noqa: PLR0917 - as they are joined
     )
 
 
-def check_embedded(options: UploadOptions, paths: list[str] | tuple[str, ...]) -> None:
+def check_files(options: UploadOptions, paths: Sequence[str], combined: str | None = None) -> None:
+    """Raises `UsageError` where what is written would be read. `combined`: that of verify."""
     if options.store.embedded is not None:
         refuse_overlap(paths, options.store.embedded)
+    refuse_overwriting(paths, options, combined)
 
 
 def page(options: UploadOptions, paths: Iterable[str], destination: str) -> PageFile | None:

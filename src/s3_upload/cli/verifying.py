@@ -19,6 +19,7 @@ from s3_upload.cli.output import (
     require_stdout,
     room,
 )
+from s3_upload.cli.overwriting import require_file
 from s3_upload.cli.render import json_line
 from s3_upload.cli.watching import run_shown
 from s3_upload.errors import S3UploadError
@@ -45,7 +46,8 @@ OUTCOMES = {
 
 
 class Telling:
-    """Tells what is found out, and counts it. `combined` takes a line for each key."""
+    """Tells what is found out, and counts it. `combined` takes a line for each key; where that is stdout, it
+    has no other line for a key."""
 
     def __init__(self, bucket: str, output: OutputOptions, combined: Callable[[str], None] | None) -> None:
         self.counts = dict.fromkeys(OUTCOMES, 0)
@@ -62,7 +64,7 @@ class Telling:
             emit_json(json_line({"type": "verify", "mark": one.mark, "outcome": OUTCOMES[one.mark], **said}))
         elif one.mark == UNREADABLE and not self._output.quiet:
             note(printable(f"failed: {one.reason}"))
-        elif one.mark != SAME and not self._output.quiet:
+        elif one.mark != SAME and not self._output.quiet and self._combined is not emit:
             emit(printable(f"{one.mark} s3://{self._bucket}/{one.key}: {one.reason}"))
 
     def end(self, sync: Sync, took_s: float) -> int:
@@ -127,6 +129,7 @@ def opened(path: str | None) -> Iterator[Callable[[str], None] | None]:
             require_stdout("--combined -")
         yield None if path is None else emit
         return
+    require_file("--combined", path)
     try:
         file = Path(path).open("w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     except OSError as error:

@@ -224,7 +224,7 @@ class S3Client:
 
     @property
     def endpoint(self) -> str:
-        return self._settings.endpoint_url or f"S3 in {self._settings.region}"
+        return self._settings.store
 
     @property
     def is_aws(self) -> bool:

@@ -232,10 +232,10 @@ class JournalOfRun:
                 yield entry
             elif isinstance(entry, PlainFiles):
                 base, prefix, names = entry
-                left = [name for name in names if not _knows(lookup, prefix + name, base + name)]
+                left = [name for name in names if not knows(lookup, prefix + name, base + name)]
                 if left:
                     yield PlainFiles(base, prefix, left)
-            elif not (entry.is_file and _knows(lookup, entry.key, entry.path)):
+            elif not (entry.is_file and knows(lookup, entry.key, entry.path)):
                 yield entry
 
     def close(self) -> None:
@@ -280,12 +280,10 @@ class JournalOfRun:
 
     def _begin(self, about: Mapping[str, str]) -> set[str]:
         was = self._file.about()
-        where, there = about.get("destination", ""), was.get("destination", "")
-        if there and there != where:
-            raise ConfigError(f"{self.path}: is the journal of another job, to {there}: give another name")
+        check_job(self.path, was, about)
         about = {"said": "", **about}
         self._known = self._file.has_objects()
-        if was and was.get("said", "") != about["said"]:
+        if is_said_otherwise(was, about):
             self._file.forget_objects()
             self._known = False
         self._file.forget_failed()
@@ -385,7 +383,19 @@ class JournalOfRun:
             self._heard.parts.append(row_of_part(event))
 
 
-def _knows(lookup: Lookup, key: str, path: str) -> State | None:
+def check_job(path: str, was: Mapping[str, str], about: Mapping[str, str]) -> None:
+    """Raises `ConfigError` where the journal at `path` `was` that of another job than `about`."""
+    where, there = about.get("destination", ""), was.get("destination", "")
+    if there and there != where:
+        raise ConfigError(f"{path}: is the journal of another job, to {there}: give another name")
+
+
+def is_said_otherwise(was: Mapping[str, str], about: Mapping[str, str]) -> bool:
+    """Whether other things are said of objects than before, so that all are sent again."""
+    return bool(was) and was.get("said", "") != about["said"]
+
+
+def knows(lookup: Lookup, key: str, path: str) -> State | None:
     """What a journal says of the object of that key, if that is done and the file still is what was sent."""
     found = _state(lookup, key)
     return found if found is not None and _is_same(found, path) else None

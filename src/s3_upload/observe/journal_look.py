@@ -1,0 +1,67 @@
+"""What a journal says is done, for one who only looks: of the job nothing is noted, and no file is made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from s3_upload.observe.journal import Journal
+from s3_upload.observe.journal_file import JournalFile, Lookup, UnusableError, UnwritableError
+from s3_upload.observe.journal_of_run import check_job, is_said_otherwise, knows
+from s3_upload.sources.source import ObjectSource
+
+
+class Look:
+    """`done`: how many sources a run would leave out so far. `problem`: why nothing is known of any."""
+
+    def __init__(self, lookup: Lookup | None, problem: str = "") -> None:
+        self.done = 0
+        self.problem = problem
+        self._lookup = lookup
+
+    def left(self, sources: Iterator[ObjectSource]) -> Iterator[ObjectSource]:
+        """Those that are not done."""
+        for source in sources:
+            if self._lookup is None or not self._is_done(self._lookup, source):
+                yield source
+            else:
+                self.done += 1
+
+    @staticmethod
+    def _is_done(lookup: Lookup, source: ObjectSource) -> bool:
+        if not source.is_file or source.problem or source.skip_reason:
+            return False
+        return knows(lookup, source.key, source.path) is not None
+
+
+@contextmanager
+def looked_into(journal: Journal, about: Mapping[str, str]) -> Iterator[Look]:
+    """Within, what there is in `journal` can be looked up. `about`: what the job is.
+
+    Raises `ConfigError` as a run does that begins with it.
+    """
+    try:
+        there = os.path.getsize(journal.path) > 0  # noqa: PTH202 - a text
+    except OSError:  # none yet, or a run will tell
+        there = False
+    if not there:
+        yield Look(None)
+        return
+    try:
+        file = JournalFile(journal.path, puts_aside=False)
+    except UnusableError as error:
+        yield Look(None, str(error))
+        return
+    except UnwritableError as error:
+        if not journal.is_optional:
+            raise
+        yield Look(None, str(error))
+        return
+    try:
+        was, now = file.about(), {"said": "", **journal.about, **about}
+        check_job(journal.path, was, now)
+        known = file.has_objects() and not is_said_otherwise(was, now)
+        yield Look(Lookup(file) if known else None)
+    finally:
+        file.close()

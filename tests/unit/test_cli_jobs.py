@@ -1,0 +1,35 @@
+"""What `jobs` says of journals that it cannot read. tests/e2e/test_cli_journal.py has those that it can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from s3_upload.cli.jobs import CLOSED
+from s3_upload.cli.journals import SUFFIX, folder
+from s3_upload.cli.main import main
+
+
+@pytest.fixture
+def journals() -> Path:
+    folder().mkdir(parents=True)
+    return folder()
+
+
+def test_a_journal_that_cannot_be_opened_is_no_reason_to_say_that_there_is_none(
+    journals: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (journals / f"abc{SUFFIX}").mkdir()  # may be read by nobody as a file
+    assert main(["jobs"]) == 0
+    assert capsys.readouterr().out.startswith(f"abc  {CLOSED}: Is a directory")
+    assert main(["jobs", "prune", "--older-than", "0s"]) == 0
+    assert capsys.readouterr().out == "pruned 0 journals\n"
+    assert (journals / f"abc{SUFFIX}").exists()
+
+
+def test_a_folder_that_cannot_be_read_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    folder().parent.mkdir(parents=True)
+    folder().write_text("")
+    assert main(["jobs"]) == 2
+    assert capsys.readouterr().err == "s3-upload: error: jobs: where journals are kept: Not a directory\n"
