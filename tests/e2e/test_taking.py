@@ -132,7 +132,7 @@ class Both:
 
 def test_what_can_be_read_in_a_loop_is_read_in_it(store: EmbeddedStore) -> None:  # noqa: F811
     keys = Credentials(store.access_key, store.secret_key)
-    where = {"endpoint_url": store.endpoint_url, "region": "us-east-1"}
+    where: dict[str, Any] = {"endpoint_url": store.endpoint_url, "region": "us-east-1"}
     assert upload(Both(), "s3://bucket", credentials=keys, **where).uploaded == 1
 
 

@@ -24,7 +24,7 @@ MEANT = [
     [],
     *([name] for name in plain.SWITCHES),
     *([name, "text"] for name in plain.TEXTS if name != "--endpoint-url"),
-    *([f"{name}=a=b"] for name in plain.TEXTS if name not in {"--endpoint-url", "--profile"}),
+    *([f"{name}=a=b"] for name in plain.TEXTS if name not in {"--endpoint-url", "--profile", "--region"}),
     ["--endpoint-url", "http://127.0.0.1:9000", "--profile", "me", "--json", "--quiet"],
 ]
 LEFT = [
