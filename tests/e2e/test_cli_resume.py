@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_upload.cli import clean
-from s3_upload.cli.jobs import to_the_same_store
+from s3_upload.cli.jobs import with_journal
 from s3_upload.cli.journals import COMMAND as COMMAND_OF
-from s3_upload.cli.journals import came_by_stdin, how_to_go_on
+from s3_upload.cli.journals import SUFFIX, came_by_stdin, folder, how_to_go_on
 from s3_upload.cli.main import main
 from s3_upload.observe.journal import Journal
+from s3_upload.observe.journal_file import JournalFile
+from s3_upload.observe.journal_look import looked_into
 from tests.e2e.test_cli_journal import COMMAND, TIMEOUT_S, environment, put, run, src  # noqa: F401 - a fixture
 from tests.faults.model import Upload
 
@@ -67,7 +70,7 @@ def test_who_interrupts_a_job_whose_list_came_by_stdin_is_not_told_to_resume_it(
     assert ("jobs resume j" in how_to_go_on(journal)) is can
 
 
-def test_a_job_that_is_resumed_goes_to_the_store_of_then(
+def test_a_job_is_not_resumed_at_another_store_than_then(
     fault_server: StartFaultServer,
     src: Path,  # noqa: F811
 ) -> None:
@@ -75,17 +78,25 @@ def test_a_job_that_is_resumed_goes_to_the_store_of_then(
     assert run(server, "src", "s3://bucket/p").returncode == 0
     put(src / "new", b"new")
     name = run(server, "jobs").stdout.split()[0]
-    assert run(other, "jobs", "resume", name).stdout.startswith("uploaded 1 file")
-    assert [request.key for request in server.of("PUT")][-1] == "p/new"
+    refused = run(other, "jobs", "resume", name)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"another job, to s3://bucket at {server.url}, and this one is to s3://bucket" in refused.stderr
     assert not other.requests
+    for _ in range(2):  # its command has its journal now
+        assert run(server, "jobs", "resume", name).returncode == 0
+    assert [request.key for request in server.of("PUT")].count("p/new") == 1
 
 
-def test_a_job_at_aws_goes_there_again_whatever_store_the_environment_names() -> None:
-    assert to_the_same_store("S3 in eu-west-1") == {
-        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
-        "AWS_REGION": "eu-west-1",
-    }
-    assert to_the_same_store("") == {}
+def test_the_journal_stands_before_what_are_no_flags() -> None:
+    here = Path("j").absolute()
+    assert with_journal(["a", "--", "-b", "s3://b"], Path("j")) == [
+        "a",
+        f"--journal={here}",
+        "--",
+        "-b",
+        "s3://b",
+    ]
+    assert with_journal(["a", "s3://b", "--journal", "k"], Path("j")) == ["a", "s3://b", "--journal", "k"]
 
 
 def test_clean_without_an_age_compares_no_clocks(
@@ -125,3 +136,32 @@ def test_a_dry_run_leaves_out_what_the_journal_has_as_done(
     assert '"files":20' in capsys.readouterr().out.splitlines()[-1]  # which is another job
     assert main(["src", "s3://bucket/p"]) == 0
     assert "uploaded 1 file" in capsys.readouterr().out
+
+
+def test_a_dry_run_beside_an_upload_of_the_same_job_neither_fails_nor_holds_it_up(
+    fault_server: StartFaultServer,
+    src: Path,  # noqa: F811
+) -> None:
+    server = fault_server()
+    assert run(server, "src", "s3://bucket/p").returncode == 0
+    [path] = folder().glob(f"*{SUFFIX}")
+    with closing(JournalFile(str(path))) as file:  # an upload is under way
+        about = file.about()
+        beside = run(server, "src", "s3://bucket/p", "--dryrun")
+    assert beside.returncode == 0
+    assert "would upload 20 files" in beside.stdout
+    assert "at work with this journal" in beside.stderr
+    with looked_into(Journal(path), about) as look:
+        assert look.problem == ""
+        JournalFile(str(path)).close()
+
+
+def test_what_a_move_would_remove_is_seen_in_its_dry_run(
+    fault_server: StartFaultServer,
+    src: Path,  # noqa: F811
+) -> None:
+    """Also what an earlier run has uploaded."""
+    server = fault_server()
+    assert run(server, "src", "s3://bucket/p").returncode == 0
+    told = run(server, "src", "s3://bucket/p", "--remove-source", "--dryrun").stdout
+    assert told.count("(dryrun) move: ") == 20

@@ -6,16 +6,11 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
-
 from s3_upload import ObjectSource, S3Client, s3_upload_files
-from s3_upload.config import MIB
-from tests.faults.actions import Action, Request, Rule, Stall
+from tests.faults.actions import Action, Request, Stall
 from tests.faults.uploads import BUCKET, config, run
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from s3_upload.report import UploadReport, UploadSummary
     from tests.conftest import StartFaultServer
 
@@ -55,25 +50,3 @@ def test_idle_workers_hold_no_body(fault_server: StartFaultServer) -> None:
 
     server = fault_server(script)
     assert run(server, main)[1:] == unused[1:]
-
-
-def test_small_files_fill_the_window_also_where_one_in_one_request_may_take_all_the_memory(
-    fault_server: StartFaultServer, tmp_path: Path
-) -> None:
-    """A batch of small files is read while the one before is still under way."""
-    server = fault_server([Rule(Stall(), method="PUT")])
-    for number in range(100):
-        (tmp_path / f"{number:03}").write_bytes(b"x")
-    files = [ObjectSource.file(path, path.name) for path in sorted(tmp_path.iterdir())]
-    settings = config(
-        max_in_flight=64, max_in_flight_bytes=16 * MIB, multipart_threshold=16 * MIB, grace_s=0.0
-    )
-
-    async def main(client: S3Client) -> None:
-        uploading = asyncio.create_task(s3_upload_files(client, BUCKET, files, settings))
-        await asyncio.to_thread(server.wait_until, lambda: len(server.requests) == 64)
-        uploading.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await uploading
-
-    run(server, main)

@@ -317,7 +317,11 @@ def test_serve_ends_when_its_rclone_does(
         return spawned[0]
 
     def kill(*_: object) -> list[str]:
-        os.killpg(spawned[0].pid, signal.SIGKILL)
+        children = Path(f"/proc/{spawned[0].pid}/task/{spawned[0].pid}/children")
+        if children.exists():
+            os.kill(int(children.read_text()), signal.SIGKILL)
+        else:  # with the shell that watches it
+            os.killpg(spawned[0].pid, signal.SIGKILL)
         return []
 
     monkeypatch.setattr(EmbeddedStore, "_spawn", spawn_and_tell)

@@ -12,7 +12,6 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from s3_upload.cli.journals import COMMAND, CWD, ENDPOINT, SECRET, SOURCES, SUFFIX, URL, came_by_stdin, folder
 from s3_upload.cli.output import EXIT_OK, UsageError, emit
@@ -25,8 +24,6 @@ from s3_upload.units import show_bytes
 
 RUNNING = "running now"
 CLOSED = "cannot be opened"
-AWS_IN = "S3 in "
-"""How a client calls S3 itself, before the region."""
 
 
 class _Job(NamedTuple):
@@ -129,26 +126,21 @@ def resume(name: str) -> int:
             f"jobs resume {name}: {where}: {error.strerror}: make it, or type the command"
         ) from error
     # -P: what lies in the folder that is uploaded, perhaps this one, is not taken for modules.
-    command = [sys.executable, "-P", "-m", "s3_upload", *words]
-    environment = {**os.environ, **to_the_same_store(about.get(ENDPOINT, ""))}
+    command = [sys.executable, "-P", "-m", "s3_upload", *with_journal(words, path)]
     # On Windows exec would leave the shell without the one it waits for.
     if os.name != "nt":
         # In its place: signals and the exit code are the upload's own.
-        os.execve(sys.executable, command, environment)  # noqa: S606 - as the user typed it before
-    return subprocess.call(command, env=environment)  # noqa: S603
+        os.execv(sys.executable, command)  # noqa: S606 - as the user typed it before
+    return subprocess.call(command)  # noqa: S603
 
 
-def to_the_same_store(endpoint: str) -> dict[str, str]:
-    """Variables that lead to where a job went, whatever those of this shell or its profile name. A flag in
-    the job's command counts more."""
-    if urlsplit(endpoint).netloc:
-        return {"AWS_ENDPOINT_URL_S3": endpoint, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"}
-    if not endpoint.startswith(AWS_IN):
-        return {}
-    return {
-        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
-        "AWS_REGION": endpoint.removeprefix(AWS_IN),
-    }
+def with_journal(words: list[str], path: Path) -> list[str]:
+    """The same command, with that very journal: a run that would go to another store, as this shell's
+    variables or its profile have it, is refused by it."""
+    if any(word.partition("=")[0] == "--journal" for word in words):
+        return words
+    end = words.index("--") if "--" in words else len(words)
+    return [*words[:end], f"--journal={path.absolute()}", *words[end:]]
 
 
 def prune(older_than_s: float | None) -> int:

@@ -171,9 +171,11 @@ class OwnProcesses:
 
     def _no_more(self, why: str) -> None:
         """No process is begun any more. Where there is none left, the one at home goes on alone."""
-        crew, self._growth, self._begins = self._crew, None, False
+        crew, begins = self._crew, self._begins
+        self._growth, self._begins = None, False
         if self._children:
-            crew.desk.notes.append(f"{why}, and no other was begun")
+            if begins:
+                crew.desk.notes.append(f"{why}, and no other was begun")
             return
         crew.desk.notes.append(f"{why}, and the first one went on alone")
         crew.desk.go_on_at_home()

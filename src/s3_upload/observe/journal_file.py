@@ -27,7 +27,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +186,11 @@ class JournalFile:
         return Tally(done, done_bytes, failed, uploads)
 
     # --- what is written ---------------------------------------------------------------------------
+
+    def copy_to(self, path: str) -> None:
+        """Makes a journal of the same content there. Raises `sqlite3.Error`, as where the disk is full."""
+        with self._lock, closing(sqlite3.connect(path)) as copy:
+            self._connection.backup(copy)
 
     def set_about(self, about: Mapping[str, str]) -> None:
         """Says what the job is; what was said before of other things stays."""

@@ -387,7 +387,10 @@ def check_job(path: str, was: Mapping[str, str], about: Mapping[str, str]) -> No
     """Raises `ConfigError` where the journal at `path` `was` that of another job than `about`."""
     where, there = about.get("destination", ""), was.get("destination", "")
     if there and there != where:
-        raise ConfigError(f"{path}: is the journal of another job, to {there}: give another name")
+        raise ConfigError(
+            f"{path}: is the journal of another job, to {there}, and this one is to {where}: name that store "
+            "(--endpoint-url, --region, --profile), or another journal"
+        )
 
 
 def is_said_otherwise(was: Mapping[str, str], about: Mapping[str, str]) -> bool:

@@ -66,9 +66,7 @@ class ReadAhead:
     ) -> None:
         self._tools = tools
         self._reader_threads = config.reader_threads
-        # Not all of a small memory, or a batch would wait until all of the one before is sent.
-        reserve_bytes = BATCH_BYTES + config.multipart_threshold
-        self._batch_reserve_bytes = min(reserve_bytes, config.max_in_flight_bytes // 2)
+        self._batch_reserve_bytes = BATCH_BYTES + config.multipart_threshold
         self._part_room = PartRoom(config.max_in_flight_bytes)
         self._pulling = pulling
         self._existing = existing
