@@ -88,15 +88,24 @@ def test_a_job_is_not_resumed_at_another_store_than_then(
 
 
 def test_the_journal_stands_before_what_are_no_flags() -> None:
-    here = Path("j").absolute()
-    assert with_journal(["a", "--", "-b", "s3://b"], Path("j")) == [
-        "a",
-        f"--journal={here}",
-        "--",
-        "-b",
-        "s3://b",
-    ]
-    assert with_journal(["a", "s3://b", "--journal", "k"], Path("j")) == ["a", "s3://b", "--journal", "k"]
+    here, flag = Path("/j"), "--journal=/j"
+    assert with_journal(["a", "--", "-b", "s3://b"], here) == ["a", flag, "--", "-b", "s3://b"]
+    for before in (["--journal", "k"], ["--journal=k"]):
+        assert with_journal(["a", *before, "s3://b"], here) == ["a", "s3://b", flag]
+
+
+def test_a_job_is_resumed_by_a_file_that_is_named_from_another_folder(
+    fault_server: StartFaultServer,
+    src: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = fault_server()
+    assert run(server, "src", "s3://bucket/p").returncode == 0
+    put(src / "new", b"new")
+    [path] = folder().glob(f"*{SUFFIX}")
+    monkeypatch.chdir(path.parent)
+    assert run(server, "jobs", "resume", path.name).stdout.startswith("uploaded 1 file")
+    assert len(server.of("PUT")) == 21
 
 
 def test_clean_without_an_age_compares_no_clocks(

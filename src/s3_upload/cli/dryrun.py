@@ -44,7 +44,8 @@ def dry_run(
     are none; `removes`: files that are uploaded are removed; `look`: what the journal knows."""
     counts = Counts(removes=removes)
     for sources in passes:
-        for source in sources if look is None else look.left(sources):
+        # What is done a move looks at once more, and removes: that is to be seen.
+        for source in sources if look is None or removes else look.left(sources):
             tell(bucket, source, counts, output)
     if look is not None:
         counts.done = look.done

@@ -101,7 +101,7 @@ def show(name: str) -> int:
 
 def resume(name: str) -> int:
     """Runs the command of a job again, where it was run. Raises `UsageError`."""
-    path = _path_of(name)
+    path = _path_of(name).absolute()  # it goes elsewhere in a moment
     with closing(_opened(path)) as file:
         about = file.about()
     try:
@@ -137,10 +137,13 @@ def resume(name: str) -> int:
 def with_journal(words: list[str], path: Path) -> list[str]:
     """The same command, with that very journal: a run that would go to another store, as this shell's
     variables or its profile have it, is refused by it."""
-    if any(word.partition("=")[0] == "--journal" for word in words):
-        return words
     end = words.index("--") if "--" in words else len(words)
-    return [*words[:end], f"--journal={path.absolute()}", *words[end:]]
+    flags = [
+        word
+        for number, word in enumerate(words[:end])
+        if not (word.startswith("--journal=") or "--journal" in words[max(number - 1, 0) : number + 1])
+    ]
+    return [*flags, f"--journal={path}", *words[end:]]
 
 
 def prune(older_than_s: float | None) -> int:

@@ -140,9 +140,7 @@ def _dry_run(job: Job) -> int:
         return compare(job.bucket, job.passes, options, job.sync, nothing, display=job.display)
     with left_by(journal, endpoint, job.bucket, guess) as look:
         removes = options.sources.remove_source
-        # A run looks once more at what is done, and removes it: that is to be seen.
-        known = None if removes else look
-        return dry_run(job.bucket, job.passes, options.output, nothing, removes=removes, look=known)
+        return dry_run(job.bucket, job.passes, options.output, nothing, removes=removes, look=look)
 
 
 def _upload_and_tell(job: Job, began_s: float) -> None:

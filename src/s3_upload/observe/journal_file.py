@@ -122,6 +122,17 @@ class JournalFile:
             self.close()
             raise _unwritable(path, error) from error
 
+    @classmethod
+    def copied(cls, path: str) -> JournalFile:
+        """What the journal at `path` says, in memory: the file itself is anybody's again."""
+        copy = cls.__new__(cls)
+        copy.path, copy.aside = path, ""
+        copy._puts_aside, copy._lock, copy._real_path, copy._identity = False, threading.Lock(), "", None
+        with closing(cls(path, puts_aside=False)) as file:
+            copy._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            file._connection.backup(copy._connection)
+        return copy
+
     def close(self) -> None:
         """The end of the file has all that was written, and nobody has it any more."""
         with self._lock, _open_here_lock:
@@ -186,11 +197,6 @@ class JournalFile:
         return Tally(done, done_bytes, failed, uploads)
 
     # --- what is written ---------------------------------------------------------------------------
-
-    def copy_to(self, path: str) -> None:
-        """Makes a journal of the same content there. Raises `sqlite3.Error`, as where the disk is full."""
-        with self._lock, closing(sqlite3.connect(path)) as copy:
-            self._connection.backup(copy)
 
     def set_about(self, about: Mapping[str, str]) -> None:
         """Says what the job is; what was said before of other things stays."""

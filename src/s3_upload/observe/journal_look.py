@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from tempfile import TemporaryDirectory
 
 from s3_upload.observe.journal import Journal
 from s3_upload.observe.journal_file import InUseError, JournalFile, Lookup, UnusableError, UnwritableError
@@ -50,25 +48,19 @@ def looked_into(journal: Journal, about: Mapping[str, str]) -> Iterator[Look]:
     if not there:
         yield Look(None)
         return
-    with TemporaryDirectory() as folder:
-        copy = os.path.join(folder, "journal")  # noqa: PTH118 - a text
-        try:
-            # Of a copy, so that no upload is held up for as long as somebody reads.
-            with closing(JournalFile(journal.path, puts_aside=False)) as file:
-                file.copy_to(copy)
-        except UnusableError as error:
-            yield Look(None, str(error))
-            return
-        except (UnwritableError, InUseError) as error:
-            if not journal.is_optional:
-                raise
-            yield Look(None, str(error))
-            return
-        except sqlite3.Error as error:  # no room for a copy
-            yield Look(None, f"{journal.path}: cannot be looked into: {error}")
-            return
-        with closing(JournalFile(copy)) as file:
-            was, now = file.about(), {"said": "", **journal.about, **about}
-            check_job(journal.path, was, now)
-            known = file.has_objects() and not is_said_otherwise(was, now)
-            yield Look(Lookup(file) if known else None)
+    try:
+        # Of a copy, so that no upload is held up for as long as somebody reads.
+        copy = JournalFile.copied(journal.path)
+    except UnusableError as error:
+        yield Look(None, str(error))
+        return
+    except (UnwritableError, InUseError) as error:
+        if not journal.is_optional:
+            raise
+        yield Look(None, str(error))
+        return
+    with closing(copy) as file:
+        was, now = file.about(), {"said": "", **journal.about, **about}
+        check_job(journal.path, was, now)
+        known = file.has_objects() and not is_said_otherwise(was, now)
+        yield Look(Lookup(file) if known else None)

@@ -135,6 +135,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     in_a_row: int = 0
 
 
+_LACKING = frozenset({FailureKind.ACCESS_DENIED, FailureKind.UNSUPPORTED})
 GIVEN_UP = Decision(Verdict.FAIL_FILE)
 STOPPED = Decision(Verdict.STOP_RUN)
 
@@ -216,8 +217,9 @@ class Retry:
         # The caller has closed the client, so no request can be sent any more.
         if failed.kind is FailureKind.CLIENT_CLOSED:
             return STOPPED
-        # Wrong keys, say, are the run's own. To list may be a permission that uploads do not need.
-        is_own = failed.patient and failed.kind is not FailureKind.ACCESS_DENIED
+        # Wrong keys, say, are the run's own. To list may be a permission that uploads do not need, or nothing
+        # that this store has.
+        is_own = failed.patient and not (failed.kind.is_foreign or failed.kind in _LACKING)
         if failed.asking and not is_own:
             return GIVEN_UP
         if not self.any_success:
