@@ -418,8 +418,9 @@ def _files(
     files: Iterable[Any] = itertools.chain((checked(first),), items)
     if choice.order == BY_KEY and isinstance(sources, list | tuple):
         files = sorted(map(checked, files), key=lambda source: source.key)
-    again = partial(iter, sources) if isinstance(sources, list | tuple) else None
-    return _whole_keys(files, destination, choice), again
+    # A stream of no known size makes no sum.
+    counts = isinstance(sources, list | tuple) and all(one.is_file or one.size is not None for one in sources)
+    return _whole_keys(files, destination, choice), partial(iter, sources) if counts else None
 
 
 def _walked(

@@ -274,7 +274,12 @@ def test_a_last_line_that_was_cut_short_is_passed_over(capfdbinary: Any) -> None
     assert len(list(read_records([*lines[:2], lines[2][:40]]))) == 2
 
 
-@pytest.mark.parametrize("line", [b"hello", b'{"type":1}', b'{"type":"upload","seq":0}', b'"\xff"', b"[]"])
+HUGE = b'{"type":"upload","seq":0,"source":"a","bytes":%s,"outcome":"success"}' % (b"9" * 400)
+
+
+@pytest.mark.parametrize(
+    "line", [b"hello", b'{"type":1}', b'{"type":"upload","seq":0}', b'"\xff"', b"[]", HUGE]
+)
 def test_a_line_that_is_no_record_is_named(line: bytes) -> None:
     with pytest.raises(BadRecord, match="line 2 is no record of a run: "):
         list(read_records([b"\n", line + b"\n"]))

@@ -9,10 +9,11 @@ from weakref import WeakSet
 
 import pytest
 
-from s3_upload import Filter, Rule
+from s3_upload import Filter, Rule, job
 from s3_upload.errors import ConfigError, SourceError
 from s3_upload.sources import mapping
-from s3_upload.sources.mapping import Destination
+from s3_upload.sources.mapping import Destination, Mapped
+from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import Entry, PlainFiles, walk_tree
 from tests.mapped import map_paths
 from tests.unit.paths import null_in_path
@@ -265,3 +266,20 @@ def test_what_is_merged_is_not_kept(tree: Path, monkeypatch: pytest.MonkeyPatch)
 )
 def test_destinations(url: str, bucket: str, prefix: str) -> None:
     assert Destination.parse(url) == Destination(bucket, prefix)
+
+
+def test_a_pipe_among_the_sources_makes_no_sum(tmp_path: Path) -> None:
+    """What has come would be all that there is: 99 %, and no time left, from the first second on."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    at = Destination("b", "k/")
+    assert Mapped([str(tmp_path / "file")], at, mapping.Choice()).can_be_counted
+    both = [str(tmp_path / "file"), str(tmp_path / "pipe")]
+    assert not Mapped(both, at, mapping.Choice()).can_be_counted
+
+
+@pytest.mark.parametrize(("size", "counts"), [(None, False), (3, True)])
+def test_of_streams_those_of_a_known_size_make_a_sum(size: int | None, *, counts: bool) -> None:
+    sources = [ObjectSource.data(b"x", "a"), ObjectSource.stream([b"abc"], "b", size)]
+    _, walk = job._files(sources, Destination("b", ""), mapping.Choice(), counted=True)
+    assert (walk is not None) is counts

@@ -8,10 +8,14 @@ run.  Any other line that cannot be read is a `BadRecord`, which names it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Annotated
 
 import msgspec
 
 from s3_upload.report import AttemptReport, PaceReport
+
+MAX_BYTES = 2**63 - 1
+"""An object has no more: what does would be no figure either."""
 
 
 class BadRecord(ValueError):  # noqa: N818 - the record is bad
@@ -29,7 +33,7 @@ class UploadRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     seq: int
     source: str
-    bytes: int
+    bytes: Annotated[int, msgspec.Meta(le=MAX_BYTES)]
     outcome: str
     total_time_s: float = 0.0
     success_time_s: float = 0.0

@@ -101,4 +101,6 @@ class Watch:
 
 def _size_of(report: UploadReport) -> int:
     """What was counted of an object that is not uploaded: it may have ended before anybody knew its size."""
+    if report.object is not None and report.object.size is not None:
+        return report.object.size
     return report.bytes or (size_of(report.object) if report.object is not None else 0)

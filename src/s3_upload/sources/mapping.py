@@ -165,8 +165,10 @@ class Mapped:
 
     @property
     def can_be_counted(self) -> bool:
-        """Whether `entries` gives something."""
+        """Whether `entries` gives something, and sizes come to a sum: a pipe tells its own at its end."""
         listed = self._choice.listed
+        if any(lane.kind is _Kind.STREAM for lane in self._lanes()):
+            return False
         return listed is None or listed.can_be_read_again or self._order is not None
 
     def entries(self) -> Iterator[Entry]:

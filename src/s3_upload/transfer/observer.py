@@ -20,6 +20,7 @@ from s3_upload.http1.trace import Transfer
 from s3_upload.observe.events import BytesAcknowledged, Events, LimitsChanged
 from s3_upload.observe.limits import ANSWERS, AWAY, LINK, READING, SILENT_S, Shares, Standing, limited_by
 from s3_upload.report import PaceReport
+from s3_upload.s3.operations import CARRIES_DATA
 from s3_upload.transfer.guard import Fail, Timers
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.tries import Attempt, transfer_of
@@ -111,7 +112,8 @@ class BytesTeller:
         before = self._acknowledged
         found: dict[Record, int] = {}
         for attempt in in_flight:
-            body_bytes = len(attempt.request.operation.body)
+            operation = attempt.request.operation
+            body_bytes = len(operation.body) if operation.name in CARRIES_DATA else 0
             # A copy sends the bytes of its original, which count once.
             if body_bytes < BIG_BYTES or attempt.hedge or attempt.request.settled:
                 continue
