@@ -66,6 +66,13 @@ class Command:
         self._begun.append(begun)
         return begun
 
+    def run_here(self, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
+        """The exit code, of a command without a journal in this process."""
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        words = [str(self.src), "s3://bucket", "--endpoint-url", self.server.url, "--no-journal"]
+        return main([*words, "--processes", "2", *more])
+
     def close(self) -> None:
         for begun in self._begun:
             begun.kill()
@@ -123,10 +130,7 @@ def test_ctrl_c_ends_all_processes_in_one_line_and_the_journal_goes_on(command: 
 def test_types_that_are_not_guessed_travel_too(
     command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    words = [str(command.src), "s3://bucket", "--endpoint-url", command.server.url, "--no-journal"]
-    assert main([*words, "--processes", "2", "--no-guess-mime-type"]) == 0, capsys.readouterr().err
+    assert command.run_here(monkeypatch, "--no-guess-mime-type") == 0, capsys.readouterr().err
     assert len(command.server.model.bodies("bucket")) == FILES
 
 
@@ -144,9 +148,6 @@ def test_when_the_job_is_killed_its_processes_end(command: Command) -> None:
 def test_what_one_process_alone_can_do_is_refused_by_the_name_of_the_flag(
     command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    words = [str(command.src), "s3://bucket", "--endpoint-url", command.server.url, "--no-journal"]
-    assert main([*words, "--processes", "2", "--share", "fair"]) == 2
+    assert command.run_here(monkeypatch, "--share", "fair") == 2
     assert capsys.readouterr().err.startswith("s3-upload: error: --processes 2: what leaves room to others ")
     assert command.server.requests == []

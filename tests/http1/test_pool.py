@@ -244,10 +244,11 @@ async def until_closed() -> None:
     await until(lambda: not controlled().made[-1].usable)
 
 
-def test_one_that_the_store_closed_before_it_was_handed_out_is_not_kept(run: Run) -> None:
-    async def rude(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        return
+async def rude(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Closes at once."""
 
+
+def test_one_that_the_store_closed_before_it_was_handed_out_is_not_kept(run: Run) -> None:
     async def main() -> None:
         async with pooling(rude) as pool:
             controlled().before_return = until_closed
@@ -263,9 +264,6 @@ def test_one_that_the_store_closed_before_it_was_handed_out_is_not_kept(run: Run
 
 def test_one_that_the_store_closed_and_nobody_needs_any_more_is_not_kept(run: Run) -> None:
     """Its request was answered on another one meanwhile."""
-
-    async def rude(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        return
 
     async def main() -> None:
         async with pooling(rude) as pool:

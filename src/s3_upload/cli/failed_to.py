@@ -1,10 +1,9 @@
 """`--failed-to FILE`: the sources that failed, one a line, which `--files-from FILE` takes once more.
 
 Rules: that the file can be written is found out before the run begins, and it is one: no pipe, and not where
-stdout goes.  A source is written when it fails, so
-that a run that is killed has told of those before.  Paths are absolute, so that they tell in which of several
-sources they lie, and written as the bytes that they are.  What failed of a manifest is a manifest again.
-What has no path, as stdin, cannot be listed.
+stdout goes.  A source is written when it fails, so that a run that is killed has told of those before.  Paths
+are absolute, so that they tell in which of several sources they lie, and written as the bytes that they are.
+What failed of a manifest is a manifest again.  What has no path, as stdin, cannot be listed.
 """
 
 from __future__ import annotations

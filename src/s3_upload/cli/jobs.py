@@ -22,17 +22,18 @@ from s3_upload.observe.journal_rows import FAILED, LAST_RUN, TOTAL, Tally
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
-RUNNING = "running now"
 CLOSED = "cannot be opened"
+NOTHING = Tally(0, 0, 0, 0)
 
 
 class _Job(NamedTuple):
-    """What a journal says. `unknown`: why nothing is known of it."""
+    """What a journal says. `unknown`: why nothing is known of it; `stays`: so it is not taken away."""
 
     path: Path
     about: dict[str, str]
     tally: Tally
     unknown: str = ""
+    stays: bool = False
 
     @property
     def name(self) -> str:
@@ -151,9 +152,7 @@ def prune(older_than_s: float | None) -> int:
     taken = 0
     for job in _all():
         is_old = older_than_s is not None and time.time() - job.last_run_s >= older_than_s
-        if job.unknown.startswith((RUNNING, CLOSED)) or not (
-            is_old if older_than_s is not None else job.is_done
-        ):
+        if job.stays or not (is_old if older_than_s is not None else job.is_done):
             continue
         taken += 1
         emit(printable(f"pruned {job.line()}"))
@@ -170,12 +169,12 @@ def _all() -> list[_Job]:
             with closing(_opened(path)) as file:
                 found.append(_Job(path, file.about(), file.tally()))
         except InUseError:
-            found.append(_Job(path, {}, Tally(0, 0, 0, 0), unknown=RUNNING))
+            found.append(_Job(path, {}, NOTHING, unknown="running now", stays=True))
         except UnusableError:
-            found.append(_Job(path, {}, Tally(0, 0, 0, 0), unknown="damaged, or of another version"))
+            found.append(_Job(path, {}, NOTHING, unknown="damaged, or of another version"))
         except UnwritableError as error:
             why = str(error).removeprefix(f"{path}: the journal {CLOSED}: ")
-            found.append(_Job(path, {}, Tally(0, 0, 0, 0), unknown=f"{CLOSED}: {why}"))
+            found.append(_Job(path, {}, NOTHING, unknown=f"{CLOSED}: {why}", stays=True))
         except ConfigError:  # no journal: whatever it is, it is not ours to tell of
             continue
     return found

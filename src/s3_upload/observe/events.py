@@ -22,6 +22,7 @@ import msgspec
 from s3_upload.report import AttemptReport, UploadReport
 
 SEQ_OF_WORKER = 1_000_000_000
+"""More objects than one process comes to."""
 
 
 class ObjectBegun(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -27,7 +27,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,54 +97,16 @@ class UnusableError(ConfigError):
     """A journal that is damaged, or of another version."""
 
 
-class JournalFile:
-    """An open journal. `aside`: where a file was put that could not be used; "" where there was none.
-    `puts_aside`: not for one who only looks, who gets an `UnusableError`.
+class JournalContent:
+    """What a journal says, over a connection to its tables."""
 
-    Raises `ConfigError` for what is no journal, `UnwritableError` and `InUseError`.
-    """
-
-    def __init__(self, path: str, *, puts_aside: bool = True) -> None:
-        self.path = path
-        self._puts_aside = puts_aside
-        self.aside = ""
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
         self._lock = threading.Lock()
-        self._real_path = os.path.realpath(path)
-        with _open_here_lock:
-            if self._real_path in _open_here:
-                raise InUseError(f"{path}: another run of this process is at work with this journal")
-            self._connection = self._opened(path)
-            self._identity = _identity(path)
-            _open_here.add(self._real_path)
-        try:
-            self.sort_in()
-        except sqlite3.Error as error:
-            self.close()
-            raise _unwritable(path, error) from error
-
-    @classmethod
-    def copied(cls, path: str) -> JournalFile:
-        """What the journal at `path` says, in memory: the file itself is anybody's again."""
-        copy = cls.__new__(cls)
-        copy.path, copy.aside = path, ""
-        copy._puts_aside, copy._lock, copy._real_path, copy._identity = False, threading.Lock(), "", None
-        with closing(cls(path, puts_aside=False)) as file:
-            copy._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-            file._connection.backup(copy._connection)
-        return copy
 
     def close(self) -> None:
-        """The end of the file has all that was written, and nobody has it any more."""
-        with self._lock, _open_here_lock:
+        with self._lock:
             self._connection.close()
-            _open_here.discard(self._real_path)
-
-    @property
-    def is_there(self) -> bool:
-        """Whether it is still at its path: it may be removed, or another put in its place."""
-        return _identity(self.path) == self._identity
-
-    # --- what it says ------------------------------------------------------------------------------
 
     def about(self) -> dict[str, str]:
         """What was said by `set_about`."""
@@ -195,6 +157,53 @@ class JournalFile:
         [(failed,)] = self._rows("SELECT count(*) FROM objects WHERE state = ?", (FAILED,))
         [(uploads,)] = self._rows("SELECT count(*) FROM uploads")
         return Tally(done, done_bytes, failed, uploads)
+
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(query, values).fetchall()
+
+
+class JournalFile(JournalContent):
+    """An open journal. `aside`: where a file was put that could not be used; "" where there was none.
+    `puts_aside`: not for one who only looks, who gets an `UnusableError`.
+
+    Raises `ConfigError` for what is no journal, `UnwritableError` and `InUseError`.
+    """
+
+    def __init__(self, path: str, *, puts_aside: bool = True) -> None:
+        self.path = path
+        self._puts_aside = puts_aside
+        self.aside = ""
+        self._real_path = os.path.realpath(path)
+        with _open_here_lock:
+            if self._real_path in _open_here:
+                raise InUseError(f"{path}: another run of this process is at work with this journal")
+            super().__init__(self._opened(path))
+            self._identity = _identity(path)
+            _open_here.add(self._real_path)
+        try:
+            self.sort_in()
+        except sqlite3.Error as error:
+            self.close()
+            raise _unwritable(path, error) from error
+
+    def close(self) -> None:
+        """The end of the file has all that was written, and nobody has it any more."""
+        with self._lock, _open_here_lock:
+            self._connection.close()
+            _open_here.discard(self._real_path)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is still at its path: it may be removed, or another put in its place."""
+        return _identity(self.path) == self._identity
+
+    def copied(self) -> JournalContent:
+        """What it says now, in memory: the file itself may be closed."""
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        with self._lock:
+            self._connection.backup(copy)
+        return JournalContent(copy)
 
     # --- what is written ---------------------------------------------------------------------------
 
@@ -281,16 +290,12 @@ class JournalFile:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
 
-    def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._connection.execute(query, values).fetchall()
-
     def _opened(self, path: str) -> sqlite3.Connection:
         try:
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             return self._connected(path)
         except _UnusableError as unusable:
-            self._put_aside(path, str(unusable))
+            self._give_way(path, str(unusable))
         except sqlite3.DatabaseError as error:
             if _is_busy(error):
                 if (why := _lock_trouble(path)) is None:
@@ -300,12 +305,13 @@ class JournalFile:
                 raise _unwritable(path, f"no file can be locked there ({why})") from error
             if not _is_damage(error):
                 raise _unwritable(path, error) from error
-            self._put_aside(path, "damaged")
+            self._give_way(path, "damaged")
         except OSError as error:
             raise _unwritable(path, error.strerror) from error
         return self._connected(path)
 
-    def _put_aside(self, path: str, why: str) -> None:
+    def _give_way(self, path: str, why: str) -> None:
+        """A file that is of no use makes room for a new one."""
         if not self._puts_aside:
             raise UnusableError(f"{path}: the journal is of no use ({why}): the next run begins a new one")
         self.aside = _put_aside(path, why)
@@ -346,7 +352,7 @@ class Lookup:
     most need no query of their own.
     """
 
-    def __init__(self, file: JournalFile) -> None:
+    def __init__(self, file: JournalContent) -> None:
         self._file = file
         self._ahead = 1
         self._first = self._last = ""

@@ -50,7 +50,8 @@ def looked_into(journal: Journal, about: Mapping[str, str]) -> Iterator[Look]:
         return
     try:
         # Of a copy, so that no upload is held up for as long as somebody reads.
-        copy = JournalFile.copied(journal.path)
+        with closing(JournalFile(journal.path, puts_aside=False)) as file:
+            content = file.copied()
     except UnusableError as error:
         yield Look(None, str(error))
         return
@@ -59,8 +60,8 @@ def looked_into(journal: Journal, about: Mapping[str, str]) -> Iterator[Look]:
             raise
         yield Look(None, str(error))
         return
-    with closing(copy) as file:
-        was, now = file.about(), {"said": "", **journal.about, **about}
+    with closing(content):
+        was, now = content.about(), {"said": "", **journal.about, **about}
         check_job(journal.path, was, now)
-        known = file.has_objects() and not is_said_otherwise(was, now)
-        yield Look(Lookup(file) if known else None)
+        known = content.has_objects() and not is_said_otherwise(was, now)
+        yield Look(Lookup(content) if known else None)

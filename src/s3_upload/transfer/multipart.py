@@ -319,4 +319,4 @@ class MultipartUpload:
                 return f"; its parts may still be there ({in_vain.error.message})"
             if left.status == 404 or not listed_parts(left).parts:
                 return ""
-        return ""
+        return "; its parts may still be there (they come back after each abort)"

@@ -72,6 +72,7 @@ class Sides(msgspec.Struct, frozen=True):
     unfinished: Unfinished
 
 
+# By which a store says that it does not tell.
 _REFUSALS = frozenset({FailureKind.ACCESS_DENIED, FailureKind.REJECTED, FailureKind.UNSUPPORTED})
 
 

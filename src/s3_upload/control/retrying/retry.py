@@ -135,6 +135,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     in_a_row: int = 0
 
 
+# What an account or a store may lack for asking alone.
 _LACKING = frozenset({FailureKind.ACCESS_DENIED, FailureKind.UNSUPPORTED})
 GIVEN_UP = Decision(Verdict.FAIL_FILE)
 STOPPED = Decision(Verdict.STOP_RUN)
