@@ -151,7 +151,8 @@ class AttemptReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     """One source, done with: uploaded, failed or skipped.
 
-    `source` is a path, "data" or "stream".  `attempts` is 1 plus the retries (for a multipart upload:
+    `source` is a path, "data" or "stream".  `bytes` is the size of the object, of which an earlier run had
+    sent `resumed_bytes`.  `attempts` is 1 plus the retries (for a multipart upload:
     the retries of all its requests), 0 where nothing was tried; sending again after a region, a clock or a
     token was put right is no retry, nor is asking (HeadObject, ListParts).  `total_time_s` spans all tries
     and the waits between them; `success_time_s` is the last try alone (for a multipart upload: from its
@@ -168,6 +169,7 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     bytes: int
     outcome: str
+    resumed_bytes: int = 0
     total_time_s: float = 0.0
     success_time_s: float = 0.0
     attempts: int = 0
@@ -201,14 +203,16 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def MBps(self) -> float:  # noqa: N802 - the unit's spelling
-        """Speed of the successful try; 0.0 for a failed or empty upload."""
-        return self.bytes / 1e6 / self.success_time_s if self.success_time_s > 0 else 0.0
+        """Speed of the successful try, by what this run has sent; 0.0 for a failed or empty upload."""
+        sent_bytes = self.bytes - self.resumed_bytes
+        return sent_bytes / 1e6 / self.success_time_s if self.success_time_s > 0 else 0.0
 
 
 class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The whole run.
 
-    `sources = uploaded + len(failed) + len(skipped)`.  `bytes` counts acknowledged payload only;
+    `sources = uploaded + len(failed) + len(skipped)`.  `bytes` counts acknowledged payload only, of which
+    earlier runs had sent `resumed_bytes`;
     `wasted_bytes` are body bytes that left in attempts that failed or were superseded.  `hedges` counts
     the second copies sent beside a slow first.  `budget_wait_s` is for how much of the run's time some
     retry waited for want of a retry budget: above 0 the store had trouble and the run was slowed.
@@ -240,6 +244,7 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
     median_s: float = 0.0
     p99_s: float = 0.0
     unchanged: int = 0
+    resumed_bytes: int = 0
 
     def __str__(self) -> str:
         files = "1 object" if self.uploaded == 1 else f"{self.uploaded:,} objects"
@@ -258,8 +263,9 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def goodput_MBps(self) -> float:  # noqa: N802 - the unit's spelling
-        """Acknowledged payload per second of wall time, in 10^6 bytes."""
-        return self.bytes / 1e6 / self.wall_time_s if self.wall_time_s > 0 else 0.0
+        """Acknowledged payload that this run has sent, per second of wall time, in 10^6 bytes."""
+        sent_bytes = self.bytes - self.resumed_bytes
+        return sent_bytes / 1e6 / self.wall_time_s if self.wall_time_s > 0 else 0.0
 
     def raise_for_failures(self) -> None:
         """Raises `UploadsFailed` if any object failed."""
@@ -308,7 +314,7 @@ class SummaryFold:
 
     def __init__(self) -> None:
         self._uploaded = 0
-        self._bytes = 0
+        self._bytes = self._resumed_bytes = 0
         self._attempts = 0
         self._wasted_bytes = 0
         self._hedges = 0
@@ -323,6 +329,7 @@ class SummaryFold:
         if report.outcome == SUCCESS:
             self._uploaded += 1
             self._bytes += report.bytes
+            self._resumed_bytes += report.resumed_bytes
             durations = self._durations
             durations.until_next -= 1
             if not durations.until_next:
@@ -385,4 +392,5 @@ class SummaryFold:
             causes=dict(sorted(self._causes.items(), key=lambda item: -item[1])),
             median_s=self._durations.quantile(0.5),
             p99_s=self._durations.quantile(0.99),
+            resumed_bytes=self._resumed_bytes,
         )

@@ -313,6 +313,8 @@ def test_a_file_in_parts_goes_on_where_it_was_broken_off(
     assert set(parts_sent(server, before)) == {1, 2, 3, 4, 5} - had
     assert server.model.uploads == {}
     assert any(note.startswith("went on with an upload in parts") for note in summary.notes)
+    sent = sum(len(BIG[(number - 1) * PART_BYTES :][:PART_BYTES]) for number in {1, 2, 3, 4, 5} - had)
+    assert (summary.bytes, summary.resumed_bytes) == (len(BIG), len(BIG) - sent)
     assert journaled(server, files, journal).uploaded == 0
 
 

@@ -164,6 +164,7 @@ def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "median_s": 1.25,
         "p99_s": 1.25,
         "unchanged": 0,
+        "resumed_bytes": 0,
         "failed": 1,
         "skipped": 1,
         "goodput_MBps": 1.25,

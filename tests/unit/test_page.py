@@ -8,6 +8,7 @@ import json
 import re
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 
 from s3_upload.cli.page import page_html, shown, time_text
@@ -158,6 +159,12 @@ def test_there_is_a_place_for_each_chart_that_has_something_to_show(name: str, i
 def test_the_verdict_is_one_line(name: str, ending: str, verdict: str) -> None:
     text = page_of(RUNS[name], wall_time_s=1.0, ending=ending)
     assert f'<p class="verdict">{verdict}</p>' in text
+
+
+def test_the_rate_is_of_what_this_run_has_sent() -> None:
+    report = msgspec.structs.replace(uploaded(0, attempt(0.0, 9.0, 80_000_000)), resumed_bytes=60_000_000)
+    tiles = re.sub(r"<[^>]*>", " ", page_of([report], wall_time_s=10.0))
+    assert re.search(r"Rate, mean\s+2\s+MB/s", tiles), tiles
 
 
 def test_records_that_end_before_the_run_are_told_to_be_so() -> None:

@@ -188,6 +188,14 @@ def test_every_source_is_counted_once() -> None:
     assert summary.goodput_MBps == pytest.approx(10.0)
 
 
+def test_what_an_earlier_run_had_sent_of_an_object_is_no_speed_of_this_one() -> None:
+    whole = msgspec.structs.replace(uploaded(100_000_000), success_time_s=2.0)
+    report = msgspec.structs.replace(whole, resumed_bytes=90_000_000)
+    assert (whole.MBps, report.MBps) == (50.0, 5.0)
+    summary = fold(report, wall_time_s=4.0)
+    assert (summary.bytes, summary.resumed_bytes, summary.goodput_MBps) == (100_000_000, 90_000_000, 2.5)
+
+
 def test_wasted_is_what_all_attempts_sent_that_did_not_succeed() -> None:
     summary = fold(
         uploaded(100, attempt("timeout"), attempt("throttle"), attempt()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 
 from s3_upload.errors import FailureKind, UploadError
@@ -153,6 +154,27 @@ def test_the_rate_is_known_from_the_first_frame_on_and_never_below_nothing() -> 
     assert fold.status(0.2).rate_bytes_per_s == pytest.approx(10 * MB)
     fold.hear(acknowledged(0, 0, None), 0.3)
     assert fold.status(6.0).rate_bytes_per_s == 0.0
+
+
+def test_what_an_earlier_run_had_sent_has_arrived_but_is_no_rate() -> None:
+    fold = StatusFold()
+    total = Total(1, 1_000 * MB, complete=True)
+    left_s = None
+    for frame in range(1, 46):  # nine seconds
+        now = frame * FRAME_S
+        sent = msgspec.structs.replace(
+            acknowledged(0, 900 * MB + 10 * MB * now, 1_000 * MB), resumed_bytes=900 * MB
+        )
+        fold.hear(sent, now)
+        status = fold.status(now, total)
+        assert status.bytes == sent.bytes
+        assert status.rate_bytes_per_s == pytest.approx(10 * MB, rel=0.01)
+        left_s = status.left_s if status.left_s is not None else left_s
+        if status.left_s is not None:
+            assert status.left_s == pytest.approx(10.0 - now, abs=0.5)
+    assert left_s is not None
+    ended(fold, msgspec.structs.replace(report(0, 1_000 * MB), resumed_bytes=900 * MB))
+    assert fold.status(10.0, total).rate_bytes_per_s == pytest.approx(10 * MB, rel=0.1)
 
 
 def test_files_have_a_rate_too() -> None:

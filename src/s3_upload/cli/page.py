@@ -256,7 +256,7 @@ def _tiles(history: History) -> Iterable[str]:
     yield _tile("Files", f"{totals.uploaded:,}", f"{totals.failed:,} failed" if totals.failed else "")
     yield _tile("Stored", _unit(show_bytes(totals.bytes)))
     yield _tile("Time", _unit(time_text(span_s) if span_s else "0 s"))
-    rate = totals.bytes / 1e6 / span_s if span_s else 0.0
+    rate = (totals.bytes - totals.resumed_bytes) / 1e6 / span_s if span_s else 0.0
     yield _tile("Rate, mean", _unit(f"{rate:.3g} MB/s"), _files_per_s(totals.uploaded, span_s))
     if history.object_s:
         yield _tile(

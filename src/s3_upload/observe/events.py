@@ -71,13 +71,15 @@ class PartStored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class BytesAcknowledged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How much of an object with a big body has arrived: parts that are stored, and what the other side has
     acknowledged of the bodies under way, where that can be known, else what has left.  At most ten times a
-    second for each object, when it has changed.  It can shrink: an attempt may fail."""
+    second for each object, when it has changed.  It can shrink: an attempt may fail.  Of `bytes` an earlier
+    run had sent `resumed_bytes`."""
 
     at_s: float
     seq: int
     key: str
     bytes: int
     size: int | None
+    resumed_bytes: int = 0
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -75,10 +75,12 @@ class Allowed(msgspec.Struct):
 
 
 class Totals(msgspec.Struct):
-    """How many objects ended in which way; `again`: attempts beyond the first of each."""
+    """How many objects ended in which way; `resumed_bytes`: what earlier runs had sent of `bytes`; `again`:
+    attempts beyond the first of each."""
 
     uploaded: int = 0
     bytes: int = 0
+    resumed_bytes: int = 0
     failed: int = 0
     skipped: int = 0
     again: int = 0
@@ -347,6 +349,7 @@ class History:
         if report.outcome == SUCCESS:
             self.totals.uploaded += 1
             self.totals.bytes += report.bytes
+            self.totals.resumed_bytes += report.resumed_bytes
             self.object_s.add(report.total_time_s)
         else:
             self.totals.failed += 1

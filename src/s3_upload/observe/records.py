@@ -35,6 +35,7 @@ class UploadRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     bytes: Annotated[int, msgspec.Meta(le=MAX_BYTES)]
     outcome: str
+    resumed_bytes: int = 0
     total_time_s: float = 0.0
     success_time_s: float = 0.0
     attempts: int = 0

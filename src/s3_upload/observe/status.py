@@ -5,7 +5,7 @@ Theory of operation.
 1. *Bytes* that have arrived: of objects that have ended, and of those with big bodies what was acknowledged,
    or what the parts have that are stored: these may come and go between two looks.
    What failed, or is skipped since the store has it, is done with: its bytes are taken off the total.
-2. *Rate*: what arrived over the last RATE_S.
+2. *Rate*: what arrived over the last RATE_S; not what an earlier run had sent of an object.
 3. *Work* is bytes and, since a small file costs about as much as FILE_BYTES, so much for each file.
 4. *Time left*: the work that is left over its rate, which is the mean of the middle half of the last
    SAMPLES_S seconds: neither a pause nor a burst moves it far.  Of few seconds at least two at each end are
@@ -72,13 +72,14 @@ class Comparing(msgspec.Struct, frozen=True):
 
 
 class Moving(msgspec.Struct, frozen=True):
-    """An object on its way. `size`: None where nobody knows."""
+    """An object on its way. `size`: None where nobody knows; `resumed_bytes`: sent by an earlier run."""
 
     seq: int
     key: str
     bytes: int
     size: int | None
     since_s: float
+    resumed_bytes: int = 0
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +136,7 @@ class _Counts:
 
     def __init__(self) -> None:
         self.files = self.bytes = self.failed = self.skipped = self.retried = 0
-        self.existing = self.lost_bytes = 0
+        self.existing = self.lost_bytes = self.resumed_bytes = 0
         self.last_failure: UploadReport | None = None
 
     @property
@@ -146,6 +147,7 @@ class _Counts:
         if report.outcome == SUCCESS:
             self.files += 1
             self.bytes += report.bytes
+            self.resumed_bytes += report.resumed_bytes
             if report.attempts > 1:
                 self.retried += 1
         elif report.outcome == SKIPPED:
@@ -251,7 +253,7 @@ class StatusFold:
         if isinstance(event, ObjectEnded):
             self.report(event.report, event.report.bytes)
         elif isinstance(event, BytesAcknowledged):
-            self._move(event.seq, event.key, event.bytes, event.size, now)
+            self._move(event.seq, event.key, event.bytes, event.size, now, event.resumed_bytes)
         elif isinstance(event, UploadCreated):
             self._stored[event.seq] = 0  # perhaps once more
         elif isinstance(event, PartStored):
@@ -273,16 +275,17 @@ class StatusFold:
         elif self._silent_since_s is not None:
             self._silent_since_s, self._resumes = None, True
 
-    def _move(self, seq: int, key: str, count: int, size: int | None, now: float) -> None:
+    def _move(self, seq: int, key: str, count: int, size: int | None, now: float, resumed: int) -> None:
         begun = self._moving.get(seq)
-        self._moving[seq] = Moving(seq, key, count, size, now if begun is None else begun.since_s)
+        since_s = now if begun is None else begun.since_s
+        self._moving[seq] = Moving(seq, key, count, size, since_s, resumed)
 
     def _store(self, event: PartStored, now: float) -> None:
         stored = self._stored[event.seq] = self._stored.get(event.seq, 0) + event.bytes
         begun = self._moving.get(event.seq)
-        size = begun.size if begun is not None else None
+        size, resumed = (begun.size, begun.resumed_bytes) if begun is not None else (None, 0)
         if begun is None or begun.bytes < stored <= (size or stored):
-            self._move(event.seq, event.key, stored, size, now)
+            self._move(event.seq, event.key, stored, size, now, resumed)
 
     def report(self, report: UploadReport, size: int) -> None:
         """An object has ended. `size`: what was counted of it, should it not be uploaded."""
@@ -295,12 +298,13 @@ class StatusFold:
         """How it stands `now`, in seconds since the run began; `now` only grows."""
         counts, limit = self._counts, self._limits.last
         count = counts.bytes + sum(moving.bytes for moving in self._moving.values())
-        done, work = counts.done, _work(count, counts.done)
+        sent = count - counts.resumed_bytes - sum(moving.resumed_bytes for moving in self._moving.values())
+        done, work = counts.done, _work(sent, counts.done)
         if self._resumes:
             self._resumes = False
             self._recent.clear()
             self._left.resume(work, now)
-        self._recent.append((now, count, counts.files))
+        self._recent.append((now, sent, counts.files))
         while len(self._recent) > 2 and self._recent[1][0] <= now - RATE_S:
             self._recent.popleft()
         since_s, bytes_then, files_then = self._recent[0]
@@ -319,7 +323,7 @@ class StatusFold:
             skipped=counts.skipped,
             retried=counts.retried,
             done=done,
-            rate_bytes_per_s=max(0.0, (count - bytes_then) / span_s),
+            rate_bytes_per_s=max(0.0, (sent - bytes_then) / span_s),
             rate_files_per_s=(counts.files - files_then) / span_s,
             total=total,
             whole_bytes=whole,

@@ -191,6 +191,7 @@ class MultipartUpload:
         self._begun(parts, taken.upload_id, taken.checksum_type)
         for number, part in taken.stored.items():
             self._has(part, tells=number not in taken.known)
+            self.record.resumed(part.size)
         return taken
 
     async def _create(self, parts: Parts) -> None:
@@ -278,7 +279,10 @@ class MultipartUpload:
                 break
             behind = listed.next_marker
         for number in lost:
-            self.record.stored(-self._stored.pop(number).size)
+            size = self._stored.pop(number).size
+            self.record.stored(-size)
+            if self._before is not None and number in self._before.stored:
+                self.record.resumed(-size)
         return tuple(lost)
 
     def _is_kept(self, given_up: GivenUp) -> bool:

@@ -123,7 +123,12 @@ class BytesTeller:
             if before.get(record) != count:
                 self._events.tell(
                     BytesAcknowledged(
-                        at_s=now, seq=record.seq, key=record.key, bytes=count, size=record.known_size
+                        at_s=now,
+                        seq=record.seq,
+                        key=record.key,
+                        bytes=count,
+                        size=record.known_size,
+                        resumed_bytes=record.resumed_bytes,
                     )
                 )
         self._acknowledged = found

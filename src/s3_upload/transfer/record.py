@@ -17,7 +17,8 @@ class Record(msgspec.Struct, eq=False):
     a stream, and its size shows at its end.  `started_s`, `est_MBps`: the clock and the estimated speed when
     it began.  `attempt_reports`: of every request.  `retries`: tries that did not count as the first.
     `tried`: the kinds of failure after which it was sent in another way.  `stored_bytes`: of parts that the
-    store has.  `mtime_ns`, `checksum`: of the version that is sent, as far as they are known.
+    store has, of which an earlier run had sent `resumed_bytes`.  `mtime_ns`, `checksum`: of the version that
+    is sent, as far as they are known.
     """
 
     seq: int
@@ -30,6 +31,7 @@ class Record(msgspec.Struct, eq=False):
     retries: int = 0
     tried: tuple[FailureKind, ...] = ()
     stored_bytes: int = 0
+    resumed_bytes: int = 0
     mtime_ns: int = 0
     checksum: Checksum | None = None
 
@@ -53,9 +55,13 @@ class Record(msgspec.Struct, eq=False):
         """The store has a part of `size` bytes; negative: it does not have it after all."""
         self.stored_bytes += size
 
+    def resumed(self, size: int) -> None:
+        """So much of what is stored an earlier run had sent; negative: the store does not have it after all."""
+        self.resumed_bytes += size
+
     def sized(self, size: int, mtime_ns: int, checksum: Checksum | None = None) -> None:
         """It is sent as it is now: what it was sent as before does not count."""
-        self.size, self.stored_bytes = size, 0
+        self.size, self.stored_bytes, self.resumed_bytes = size, 0, 0
         self.mtime_ns, self.checksum = mtime_ns, checksum
 
     def summed(self, checksum: Checksum | None) -> None:
@@ -84,6 +90,7 @@ class Record(msgspec.Struct, eq=False):
             key=self.source.key,
             source=self.source.name,
             bytes=self.size,
+            resumed_bytes=self.resumed_bytes,
             outcome=outcome,
             reason=reason,
             total_time_s=now_s - self.started_s,
