@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.leases import children_of
-from s3_upload import ConfigError, Event, ObjectBegun, ObjectEnded, ObjectSource, RunError
+from s3_upload import ConfigError, Event, ObjectBegun, ObjectEnded, ObjectSource, PartStored, RunError
 from s3_upload.config import MIB
 from s3_upload.errors import FailureKind
 from s3_upload.fleet import uploading
 from s3_upload.fleet.growth import Growth
 from tests.faults import fleet
-from tests.faults.actions import s3_error
+from tests.faults.actions import Rule, Stall, s3_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,6 +94,30 @@ def test_a_process_that_is_killed_costs_nothing(
     begun = [event.seq for event in events if isinstance(event, ObjectBegun)]
     ended = [event.report.seq for event in events if isinstance(event, ObjectEnded)]
     assert sorted(begun) == sorted(ended) == sorted(set(ended))
+
+
+def test_what_a_process_that_was_killed_has_begun_is_aborted_though_nobody_could_ask_for_it(
+    fault_server: StartFaultServer, sources: list[ObjectSource], tmp_path: Path
+) -> None:
+    """The one that was given the file was not told which parts there are, so the file failed."""
+    stalls = Rule(Stall(), query={"partNumber": "2"}, nth=1)
+    server = fault_server([stalls, Rule(s3_error(500, "InternalError"), method="GET")])
+    (tmp_path / "big").write_bytes(os.urandom(12 * MIB))
+    kill = [fleet.kill_children]
+
+    def hear(event: Event) -> None:
+        if isinstance(event, PartStored) and kill:
+            kill.pop()()
+
+    def told(report: UploadReport) -> None:
+        if report.key == "big":
+            server.set_script(None)
+
+    big = ObjectSource.file(tmp_path / "big", "big")
+    summary, _ = fleet.run(server.url, sources, first_for_child=big, told=told, events=hear, n_retries=1)
+    assert not kill
+    assert [report.key for report in summary.failed] == ["big"]
+    assert server.model.uploads == {}
 
 
 def test_a_file_that_ends_each_process_fails_and_the_others_are_uploaded(

@@ -13,6 +13,7 @@ import msgspec
 
 from s3_upload.observe.events import Event, ObjectEnded, PartStored, UploadCreated
 from s3_upload.observe.journal_rows import KnownUploads, PartRow, UploadRow, row_of_part, row_of_upload
+from s3_upload.report import SUCCESS
 from s3_upload.transfer.resume import UploadsBefore
 
 
@@ -67,7 +68,9 @@ class KeptUploads:
                 begun.parts[event.part_number] = row_of_part(event)
         elif type(event) is ObjectEnded:
             self._creating_s.pop(event.report.key, None)
-            self._begun.pop(event.report.key, None)
+            # Of one that failed the store may have what nobody could ask it for.
+            if event.report.outcome == SUCCESS:
+                self._begun.pop(event.report.key, None)
 
     def left(self) -> list[tuple[str, str]]:
         """Keys and IDs of the uploads that nobody has ended."""

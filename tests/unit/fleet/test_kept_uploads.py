@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from s3_upload.errors import ConfigError
@@ -17,6 +18,7 @@ CREATED = UploadCreated(
 )  # fmt: skip
 STORED = PartStored(at_s=1.0, seq=1, key="k", upload_id="u", part_number=1, bytes=5, etag="e", checksum="c")
 ENDED = ObjectEnded(at_s=2.0, report=UploadReport(seq=1, key="k", source="s", bytes=9, outcome="success"))
+FAILED = ObjectEnded(at_s=2.0, report=msgspec.structs.replace(ENDED.report, outcome="timeout"))
 ROW = UploadRow("u", "k", 5, 9, 3, 4, "CRC32", "FULL_OBJECT")
 
 
@@ -58,6 +60,13 @@ def test_what_is_ended_is_not_left() -> None:
     kept.end_upload("u")
     assert kept.left() == []
     assert not kept.works
+
+
+def test_what_a_failed_object_may_have_in_the_store_is_left() -> None:
+    kept = KeptUploads(None)
+    kept.hear(CREATED)
+    kept.hear(FAILED)
+    assert kept.left() == [("k", "u")]
 
 
 def test_a_journal_is_asked_and_told_too_and_what_is_newer_counts() -> None:
