@@ -484,7 +484,7 @@ def test_without_a_journal_no_unfinished_upload_is_left(
 def test_a_journal_that_has_stopped_leaves_no_upload_that_nobody_knows_of(
     fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(journal_file.JournalFile, "write", full)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from s3_upload.api import s3_upload_files
+from s3_upload.observe.journal_file import JournalFile
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Rule, Stall, s3_error
 from tests.faults.model import StoredObject, Upload
@@ -67,6 +69,34 @@ def test_parts_keep_their_size_when_another_is_asked_for(
     assert stored(server) == {"big": BIG}
     assert 3 not in parts_sent(server, asked)
     assert server.model.uploads == {}
+
+
+def test_what_the_store_has_of_a_file_that_goes_in_one_request_now_is_removed(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, files, journal = half_sent(fault_server, tmp_path)
+    tree(tmp_path / "files", {"big": b"small now"})
+    assert journaled(server, files, journal).uploaded == 1
+    assert stored(server) == {"big": b"small now"}
+    assert server.model.uploads == {}
+    with closing(JournalFile(str(journal))) as file:
+        assert file.uploads() == []
+
+
+def test_where_that_could_not_be_removed_the_next_run_does_so(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, files, journal = half_sent(fault_server, tmp_path)
+    tree(tmp_path / "files", {"big": b"small now"})
+    server.set_script([Rule(s3_error(403, "AccessDenied"), method="DELETE")])
+    summary = journaled(server, files, journal)
+    assert "could not abort the multipart upload of big" in " ".join(summary.notes)
+    server.set_script(None)
+    assert journaled(server, files, journal).uploaded == 0
+    assert server.model.uploads == {}
+    asked = len(server.requests)
+    journaled(server, files, journal)
+    assert len(server.requests) == asked, "it knows of none any more"
 
 
 @pytest.mark.parametrize("options", [{"checksum_algorithm": "SHA256"}, {"checksum": "off"}])

@@ -6,7 +6,8 @@ Rules:
   now: its number and size fit, and the journal knows its ETag of this very version of the file; or else its
   bytes were read, and their checksum or MD5 is that which the store has.  All others are sent.
 * What the journal knows is ours.  Of several uploads one is taken up, and the others are aborted, as is that
-  of a file whose size has changed.
+  of a file whose size has changed.  Where it has shrunk so far that it goes in one request nobody asks: such
+  uploads are aborted at the end of the run.
 * One that the store does not know any more may be complete: its process was killed before it knew.  Then the
   object proves it (HeadObject), by the parts that the journal knows and those that the file has now.
 * What only the store knows (ListMultipartUploads) may be somebody else's.  It is taken up if all its parts
@@ -20,14 +21,13 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from s3_upload.observe.journal_rows import KnownUploads
-from s3_upload.s3.operations import (
-    Operation,
-)
+from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, Operation
 from s3_upload.s3.operations.list_multipart_uploads import ListedUpload
 from s3_upload.sources.files import Reader
 from s3_upload.sources.version import Identity
@@ -44,13 +44,17 @@ CLOCK_ERROR_S = 900.0
 
 
 class UploadsBefore(Protocol):
-    """What is known of earlier runs. Blocking. `works`: whether what this one does is known to the next."""
+    """What is known of earlier runs. Blocking, but for the last two. `works`: whether what this one does is
+    known to the next.  `outlived`: keys and IDs of uploads that nobody goes on with, since their objects are
+    complete in one request; `freed`: the store has nothing of such a one any more."""
 
     @property
     def works(self) -> bool: ...
     def known_uploads(self, key: str) -> KnownUploads: ...
     def begin_creating(self, key: str) -> None: ...
     def end_upload(self, upload_id: str) -> None: ...
+    def outlived(self) -> Sequence[tuple[str, str]]: ...
+    def freed(self, upload_id: str) -> None: ...
 
 
 class Resume(msgspec.Struct, frozen=True):
@@ -134,6 +138,19 @@ class Resumption:
                 listed = await search.listed(upload.upload_id)
                 if listed is not None and not listed.parts and not listed.gone:
                     await search.abort(upload.upload_id)
+
+    def outlived(self, bucket: str) -> list[Operation]:
+        """What aborts the uploads that nobody goes on with."""
+        return [
+            Operation(name=ABORT_MULTIPART_UPLOAD, bucket=bucket, key=key, upload_id=upload_id)
+            for key, upload_id in (() if self._before is None else self._before.outlived())
+        ]
+
+    def freed(self, aborts: Iterable[Operation]) -> None:
+        """Of these that `outlived` gave the store has nothing any more."""
+        for abort in aborts:
+            if self._before is not None:
+                self._before.freed(abort.upload_id)
 
     async def _of_journal(self, search: Search, known: KnownUploads) -> TakenUp | None:
         assert self._before is not None or not known.uploads
