@@ -7,8 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from s3_upload import ObjectSource, S3Client, s3_upload_files
-from tests.faults.actions import Action, Request, Stall
-from tests.faults.uploads import BUCKET, config, run
+from s3_upload.config import MIB
+from tests.faults.actions import Action, Delay, Request, Reset, Rule, Stall
+from tests.faults.uploads import BUCKET, config, run, upload
 
 if TYPE_CHECKING:
     from s3_upload.report import UploadReport, UploadSummary
@@ -50,3 +51,18 @@ def test_idle_workers_hold_no_body(fault_server: StartFaultServer) -> None:
 
     server = fault_server(script)
     assert run(server, main)[1:] == unused[1:]
+
+
+def test_bodies_of_which_it_is_asked_whether_they_have_arrived_are_bounded_with_the_others(
+    fault_server: StartFaultServer,
+) -> None:
+    """A store that takes each and loses its answer; what is asked then takes longer than to read the next."""
+    server = fault_server([Rule(Reset(stored=True), method="PUT"), Rule(Delay(0.3), method="HEAD")])
+    settings = config(n_retries=0, max_in_flight=64, max_in_flight_bytes=16 * MIB, multipart_threshold=MIB)
+    bodies = dict.fromkeys(map(str, range(32)), bytes(MIB))
+    assert upload(server, bodies, settings=settings).uploaded == 32
+    # Some come twice: on a connection that was waiting its reset is no failure.
+    begun_s = {put.key: put.started_s for put in reversed(server.of("PUT"))}
+    settled_s = {asked.key: asked.answered_s for asked in server.of("HEAD")}
+    held = [sum(begun_s[key] <= now_s < settled_s[key] for key in bodies) for now_s in begun_s.values()]
+    assert max(held) <= 16
