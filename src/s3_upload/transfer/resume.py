@@ -16,7 +16,9 @@ Rules:
   store may come to that request when its process is long dead, and the next one has looked: so it is looked
   for once more when the object is complete.
 * What the store refuses to tell costs nothing but the resumption: the object is sent as any other is.  Where
-  it does not answer, the object fails, and what the store may have is kept for the next run.
+  it does not answer, the object fails, and what the store may have is kept for the next run.  Where something
+  else answers for it that an upload is gone (a web server's own 404 page), the object is sent as any other,
+  and that upload is aborted only when it is complete: then the store was there.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ from s3_upload.transfer.memory import Memory
 from s3_upload.transfer.reading import Offload
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.request import Requests
-from s3_upload.transfer.resume_search import Candidate, Search, Sides, TakenUp
+from s3_upload.transfer.resume_search import Candidate, Search, Sides, TakenUp, is_hearsay
+from s3_upload.transfer.verdicts import GivenUp
 from s3_upload.units import show_bytes
 
 CLOCK_ERROR_S = 900.0
@@ -81,6 +84,8 @@ class Resumption:
         self._asks_store = resume.asks_store
         self._sides = Sides(reader, offload, memory, requests, unfinished)
         self._asked_for_s: dict[str, float] = {}
+        self._hearsay: dict[str, list[str]] = {}
+        """IDs of uploads of which only something else says that they are gone, by their keys."""
         self.uploads = self.bytes = 0
 
     @property
@@ -128,11 +133,16 @@ class Resumption:
     async def completed(
         self, record: Record, operation: Operation, identity: Identity, max_count: int
     ) -> None:
-        """The object is complete: what an earlier run has asked for, and the store came to only now, ends."""
-        since_s = self._asked_for_s.pop(record.key, None)
-        if since_s is None:
+        """The object is complete: what an earlier run has asked for, and the store came to only now, ends;
+        so does what may be gone."""
+        since_s, hearsay = self._asked_for_s.pop(record.key, None), self._hearsay.pop(record.key, ())
+        if since_s is None and not hearsay:
             return
         search = Search(self._sides, record, operation, identity, max_count)
+        for upload_id in hearsay:
+            await search.abort(upload_id)
+        if since_s is None:
+            return
         for upload in await search.in_store():
             if _is_since(upload, since_s):
                 listed = await search.listed(upload.upload_id)
@@ -162,7 +172,13 @@ class Resumption:
                 # Of another version each part is read and compared.
                 is_same = (row.mtime_ns, row.ctime_ns) == (search.identity.mtime_ns, search.identity.ctime_ns)
                 candidate = Candidate(row.upload_id, row.part_size, row.algorithm, row.checksum_type)
-                found = await search.ours(candidate, parts if is_same else {}, may_be_complete=is_same)
+                try:
+                    found = await search.ours(candidate, parts if is_same else {}, may_be_complete=is_same)
+                except GivenUp as given_up:
+                    if not is_hearsay(given_up):
+                        raise
+                    self._hearsay.setdefault(row.key, []).append(row.upload_id)
+                    continue
             taken = taken or found
             # Should it be gone, this costs a request, and the store says so.
             if found is None and await search.abort(row.upload_id):
