@@ -14,7 +14,7 @@ import pytest
 from s3_upload.api import s3_upload_files
 from s3_upload.errors import ConfigError
 from s3_upload.observe import journal_file
-from s3_upload.observe.journal import Journal, begin
+from s3_upload.observe.journal import Journal
 from s3_upload.request_fields import RequestFields
 from s3_upload.sources.content_type import Guess
 from s3_upload.sources.source import ObjectSource
@@ -189,16 +189,6 @@ def test_an_async_iterable_of_sources_is_resumed_too(fault_server: StartFaultSer
 
 
 # --- the file --------------------------------------------------------------------------------------------
-
-
-def test_a_journal_that_another_run_has_is_refused(fault_server: StartFaultServer, tmp_path: Path) -> None:
-    server, journal = fault_server(), tmp_path / "journal"
-    files = tree(tmp_path / "files", SMALL)
-    of_run = begin(Journal(journal), {})
-    assert of_run is not None
-    with of_run, pytest.raises(ConfigError, match="at work with this journal"):
-        journaled(server, files, journal)
-    assert server.requests == []
 
 
 def test_a_damaged_journal_is_put_aside_and_all_goes_again(
