@@ -28,6 +28,16 @@ def test_a_journal_that_cannot_be_opened_is_no_reason_to_say_that_there_is_none(
     assert (journals / f"abc{SUFFIX}").exists()
 
 
+def test_a_journal_that_is_a_link_to_nowhere_is_told_of_and_stays(
+    journals: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (journals / f"abc{SUFFIX}").symlink_to("/nowhere/x")
+    assert main(["jobs"]) == 0
+    assert capsys.readouterr().out == f"abc  {CLOSED}: No such file or directory\n"
+    assert main(["jobs", "prune", "--older-than", "0s"]) == 0
+    assert capsys.readouterr().out == "pruned 0 journals\n"
+
+
 def test_a_folder_that_cannot_be_read_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
     folder().parent.mkdir(parents=True)
     folder().write_text("")
