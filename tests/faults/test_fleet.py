@@ -159,6 +159,19 @@ def test_with_auto_a_process_that_cannot_begin_its_work_leaves_it_to_the_first(
     assert "a process ended before it had uploaded anything" in note
 
 
+def test_with_auto_what_cannot_travel_leaves_all_to_the_first_and_a_note_says_why(
+    fault_server: StartFaultServer, sources: list[ObjectSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Growth, "grows", lambda *_, **__: True)
+    monkeypatch.setattr(uploading, "processors", lambda: 2)
+    server = fault_server()
+    few = sources[:16]  # each comes 0.15 s after the one before: `Shared`
+    summary, _ = fleet.run(server.url, few, default_request=lambda source: None, processes="auto")
+    assert server.model.bodies("bucket") == bodies(few)
+    [note] = summary.notes
+    assert note.startswith("one process uploaded all: default_request cannot be sent to another process (")
+
+
 @pytest.mark.parametrize("path", [None, "/a:/b"])
 def test_what_a_process_begins_finds_the_modules_that_it_would_find_from_the_first(
     fault_server: StartFaultServer,
