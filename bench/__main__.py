@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import page, sinks
-from bench.command import files_home, run_command
+from bench.command import Findings, check_patterns, files_home, output_file, run_command
 from bench.contenders import ROOT, Contender, contenders
-from bench.figures import RowData, cells, floor_text, lines, misses_target, target_text, verdict
+from bench.figures import MISSED, UNJUDGED, RowData, cells, floor_text, lines, standing, target_text, verdict
 from bench.measure import RunError
 from bench.rows import QUICK_PEERS, ROWS, chosen, is_complete
 from bench.suite import RowRun
@@ -42,16 +42,16 @@ COLUMNS = Columns(
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = options_of(argv)
-    return run_command(lambda: measure_all(options), None)
+    return run_command(lambda findings: measure_all(options, findings), None)
 
 
-def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+def measure_all(options: argparse.Namespace, findings: Findings) -> None:
     """Measures, printing as it goes and writing the JSON after each row. Raises `SinkError`, `RunError`."""
     lineup = _lineup(options)
     results = _results(options, lineup)
     rows = [] if options.rows == NOTHING else chosen(options.rows, quick=options.quick, huge=options.huge)
-    if not rows and options.rows != NOTHING:
-        raise RunError(f"--rows {options.rows}: there are {', '.join(row.name for row in ROWS)}")
+    if options.rows not in {"", NOTHING}:
+        check_patterns("--rows", options.rows, [row.name for row in ROWS])
     planned = {row["name"] for row in results["rows"]} | {row.name for row in rows} | set(results["skipped"])
     if options.write == DOCS and (results["quick"] or not is_complete(planned)):
         raise RunError("--write: a quick run, or not all rows: name a folder for this page, not docs")
@@ -70,7 +70,9 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
             options.json.write_text(json.dumps(results, indent=1) + "\n")
     if options.write is not None:
         print(f"\nwrote {page.write(results, options.write)}")
-    return {"missed": sum(misses_target(row) for row in results["rows"])}
+    ends = [standing(row) for row in results["rows"]]
+    findings.missed, findings.unjudged = ends.count(MISSED), ends.count(UNJUDGED)
+    findings.judged = len(ends) - findings.unjudged - ends.count("")
 
 
 def _lineup(options: argparse.Namespace) -> list[Contender]:
@@ -150,7 +152,9 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer rows, files, rounds and uploaders")
     parser.add_argument("--rounds", type=int, help="counted, after a warm-up (5; quick: 3)")
     parser.add_argument("--only", metavar="NAMES", help="beside s3-upload only these: s5cmd,aws; '': none")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write everything measured, after each row")
+    parser.add_argument(
+        "--json", metavar="FILE", type=output_file, help="write everything measured, after each row"
+    )
     parser.add_argument("--from", metavar="FILE", type=Path, dest="before", help="go on from such a file")
     parser.add_argument(
         "--write",
@@ -165,8 +169,6 @@ def options_of(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--rounds must be at least 1")
     if options.before is not None and not options.before.is_file():
         parser.error(f"--from {options.before}: there is no such file")
-    if options.json is not None and not options.json.parent.is_dir():
-        parser.error(f"--json {options.json}: its folder is missing")
     return options
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from bench import __main__, sinks
 from bench.__main__ import measure_all, options_of
+from bench.command import Findings
 from bench.measure import RunError
 from bench.rows import ROWS
 from tests.unit.bench.made_up import contender, results, row
@@ -23,7 +24,9 @@ def test_the_page_of_an_earlier_run_is_made_without_measuring(tmp_path: Path) ->
     before = tmp_path / "before.json"
     before.write_text(json.dumps(results(MISSED)))
     told = ["--rows", "none", "--from", str(before), "--write", str(tmp_path)]
-    assert measure_all(options_of(told)) == {"missed": 1}
+    findings = Findings()
+    measure_all(options_of(told), findings)
+    assert (findings.judged, findings.missed, findings.unjudged) == (1, 1, 0)
     assert "**s5cmd wins**: s3-upload takes 2.00 x as long." in (tmp_path / "benchmarks.md").read_text()
 
 
@@ -37,8 +40,8 @@ def test_a_page_with_rows_of_a_quick_run_says_so_and_is_not_for_docs(
         (tmp_path / name).write_text(json.dumps({**whole, "quick": quick}))
     for told in (["--from", str(tmp_path / "whole"), "--quick"], ["--from", str(tmp_path / "quick")]):
         with pytest.raises(RunError, match=r"^--write: a quick run"):
-            measure_all(options_of(["--rows", "none", *told, "--write"]))
-        measure_all(options_of(["--rows", "none", *told, "--write", str(tmp_path)]))
+            measure_all(options_of(["--rows", "none", *told, "--write"]), Findings())
+        measure_all(options_of(["--rows", "none", *told, "--write", str(tmp_path)]), Findings())
         assert "This is a part of the suite" in (tmp_path / "benchmarks.md").read_text()
 
 
@@ -48,7 +51,7 @@ def test_a_row_that_cannot_be_measured_is_left_out_in_the_json_too(
     monkeypatch.setattr(sinks, "missing", lambda kind: f"no {kind}")
     before, after = tmp_path / "before.json", tmp_path / "after.json"
     before.write_text(json.dumps(results(MISSED)))
-    measure_all(options_of(["--rows", "minio", "--from", str(before), "--json", str(after)]))
+    measure_all(options_of(["--rows", "minio", "--from", str(before), "--json", str(after)]), Findings())
     assert json.loads(after.read_text()) == results(MISSED, skipped={"minio": "no MinIO"})
 
 
@@ -56,6 +59,7 @@ def test_a_row_that_cannot_be_measured_is_left_out_in_the_json_too(
     ("words", "said"),
     [
         ("--rows lots", "--rows lots: there are small, small-tls, medium,"),
+        ("--rows small,lots", "--rows lots: there are small, small-tls, medium,"),
         ("--only rsync", "--only rsync: there are s3-upload, s5cmd, obstore,"),
         (
             "--rows one --write",
@@ -65,7 +69,7 @@ def test_a_row_that_cannot_be_measured_is_left_out_in_the_json_too(
 )
 def test_what_cannot_be_measured_is_refused(words: str, said: str) -> None:
     with pytest.raises(RunError, match=f"^{said}"):
-        measure_all(options_of(words.split()))
+        measure_all(options_of(words.split()), Findings())
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,7 @@ def test_what_cannot_be_measured_is_refused(words: str, said: str) -> None:
     [
         ("--rounds 0", "--rounds must be at least 1"),
         ("--from /nowhere.json", "--from /nowhere.json: there is no such file"),
-        ("--json /nowhere/x.json", "--json /nowhere/x.json: its folder is missing"),
+        ("--json /nowhere/x.json", "argument --json: /nowhere/x.json: its folder is missing"),
     ],
 )
 def test_a_wrong_use_is_one_line(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
