@@ -20,11 +20,22 @@ from typing import TYPE_CHECKING, Any
 from bench import page, sinks
 from bench.command import Findings, check_patterns, files_home, output_file, run_command
 from bench.contenders import ROOT, Contender, contenders
-from bench.figures import MISSED, UNJUDGED, RowData, cells, floor_text, lines, standing, target_text, verdict
+from bench.figures import (
+    MISSED,
+    NOT_ASKED,
+    UNJUDGED,
+    RowData,
+    cells,
+    floor_text,
+    lines,
+    standing,
+    target_text,
+    verdict,
+)
 from bench.measure import RunError
 from bench.rows import QUICK_PEERS, ROWS, chosen, is_complete
 from bench.suite import RowRun
-from bench.table import Columns, surroundings
+from bench.table import Columns, is_same, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def measure_all(options: argparse.Namespace, findings: Findings) -> None:
     """Measures, printing as it goes and writing the JSON after each row. Raises `SinkError`, `RunError`."""
-    lineup = _lineup(options)
-    results = _results(options, lineup)
+    everyone = contenders()
+    lineup = _lineup(options, everyone)
+    now = _now(lineup)
+    results = _results(options, now)
     rows = [] if options.rows == NOTHING else chosen(options.rows, quick=options.quick, huge=options.huge)
     if options.rows not in {"", NOTHING}:
         check_patterns("--rows", options.rows, [row.name for row in ROWS])
@@ -64,7 +77,8 @@ def measure_all(options: argparse.Namespace, findings: Findings) -> None:
             with files_home() as home:
                 measured = RowRun(row, home, _say).measure(lineup, rounds)
             results["skipped"].pop(row.name, None)
-            results["rows"] = _in_order([*results["rows"], measured])
+            measured["left_out"] |= {one.name: NOT_ASKED for one in everyone if one not in lineup}
+            _join(results, measured, now)
             print("\n" + as_text(measured), flush=True)
         if options.json is not None:
             options.json.write_text(json.dumps(results, indent=1) + "\n")
@@ -75,8 +89,7 @@ def measure_all(options: argparse.Namespace, findings: Findings) -> None:
     findings.judged = len(ends) - findings.unjudged - ends.count("")
 
 
-def _lineup(options: argparse.Namespace) -> list[Contender]:
-    everyone = contenders()
+def _lineup(options: argparse.Namespace, everyone: Sequence[Contender]) -> list[Contender]:
     wanted = [one.name for one in everyone] if not options.quick else list(QUICK_PEERS)
     if options.only is not None:
         wanted = [name for name in options.only.split(",") if name]
@@ -97,22 +110,54 @@ def _read(file: Path) -> dict[str, Any]:
     raise RunError(f"--from {file}: is no file that --json has written")
 
 
-def _results(options: argparse.Namespace, lineup: Sequence[Contender]) -> dict[str, Any]:
+def _now(lineup: Sequence[Contender]) -> dict[str, Any]:
+    """When, where and with whom this run measures."""
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": surroundings(),
+        "contenders": [
+            {"name": one.name, "version": one.version, "missing": one.missing, "how": one.how}
+            for one in lineup
+        ],
+    }
+
+
+def _results(options: argparse.Namespace, now: dict[str, Any]) -> dict[str, Any]:
     """What has been measured before, or the beginning of something new."""
     if options.before is not None:
         before = _read(options.before)
         return {**before, "quick": before["quick"] or options.quick}
     return {
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": surroundings(),
-        "quick": options.quick,
-        "contenders": [
-            {"name": one.name, "version": one.version, "missing": one.missing, "how": one.how}
-            for one in lineup
-        ],
-        "rows": [],
-        "skipped": {},
-    }
+        "date": now["date"], "machine": now["machine"], "quick": options.quick,
+        "contenders": now["contenders"], "rows": [], "skipped": {},
+    }  # fmt: skip
+
+
+def _join(results: dict[str, Any], measured: RowData, now: dict[str, Any]) -> None:
+    """Puts a row among those before it, which may be of another day, machine and versions."""
+    known = {one["name"]: one for one in results["contenders"]}
+    for one in now["contenders"]:
+        if known.setdefault(one["name"], one)["missing"]:
+            known[one["name"]] = one
+    results["contenders"] = [*known.values()]
+    if own := own_of(measured, now, results):
+        measured["own"] = own
+    results["rows"] = _in_order([*results["rows"], measured])
+
+
+def own_of(row: RowData, now: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
+    """What of a row measured `now` is not as the head of its results says for all."""
+    own = {}
+    if now["date"] != head["date"]:
+        own["date"] = now["date"]
+    if not is_same(now["machine"], head["machine"]):
+        own["machine"] = now["machine"]
+    took_part = {one["name"] for one in row["contenders"]}
+    said = {one["name"]: one["version"] for one in head["contenders"]}
+    versions = {one["name"]: one["version"] for one in now["contenders"] if one["name"] in took_part}
+    if others := {name: version for name, version in versions.items() if version != said[name]}:
+        own["versions"] = others
+    return own
 
 
 def _in_order(rows: Sequence[RowData]) -> list[RowData]:
@@ -129,7 +174,8 @@ def as_text(row: RowData) -> str:
             said.append(f"{line.name}: failed: {line.failed}")
             continue
         said.append(COLUMNS.line([*cells(row, line), line.setting]))
-    said += [f"{name} takes no part: {why}" for name, why in row["left_out"].items()]
+    left_out = row["left_out"].items()
+    said += [f"{name} takes no part: {why}" for name, why in left_out if why != NOT_ASKED]
     return "\n".join([*said, *filter(None, (floor_text(row), verdict(row), target_text(row)))])
 
 
