@@ -23,7 +23,7 @@ from lab.tables import detail_tables, page, picture
 from lab.targets import verdicts
 from lab.traffic import missing
 from lab.uploaders import environment
-from tests.unit.lab.test_page import BACKGROUND, EMULATOR, SERIES, figures_of, results_of
+from tests.unit.lab.made_up import BACKGROUND, EMULATOR, SERIES, figures_of, results_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
