@@ -114,7 +114,7 @@ def measured_again(
     monkeypatch.setattr(__main__, "RowRun", Rows)
     monkeypatch.setattr(__main__, "files_home", contextlib.nullcontext)
     monkeypatch.setattr(__main__, "surroundings", lambda: results()["machine"])
-    monkeypatch.setattr("bench.__main__.time.strftime", lambda _: "2026-01-02")
+    monkeypatch.setattr("bench.__main__.time.strftime", lambda *_: "2026-01-02")
     (tmp_path / "before.json").write_text(json.dumps(before))
     told = ["--from", str(tmp_path / "before.json"), "--rows", "one", "--only", "s5cmd"]
     measure_all(options_of([*told, "--json", str(tmp_path / "after.json")]), Findings())
