@@ -19,7 +19,7 @@ import threading
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.command import Findings, files_home, parser_of, run_command
 from bench.contenders import environment, ours_command

@@ -49,7 +49,8 @@ def figures(trace: Trace, scenario: Scenario) -> Figures:
     }
     if not trace.end_s:
         return found
-    return found | chunk_figures(trace.chunks, trace.missing) | {
+    found |= chunk_figures(trace.chunks, trace.missing)
+    return found | {
         "received_Mbps": received_Mbps(trace.received, begin, end),
         "received_late_Mbps": received_Mbps(trace.received, middle, end),
         "beside_share": share(rows, UP, middle, end, link),

@@ -186,5 +186,5 @@ def test_a_row_or_a_name_that_is_not_there_is_refused(
 
 def test_processes_without_the_command_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "ours_command", lambda: replace(ours_command(), missing="it is not there"))
-    with pytest.raises(RunError, match="^it is not there$"):
+    with pytest.raises(RunError, match=r"^it is not there$"):
         processes.measure_all(argparse.Namespace(**PROCESSES), Findings())

@@ -7,7 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-
 import pytest
 
 from bench import screen
@@ -15,7 +14,6 @@ from bench.measure import Ended, FailedUploadError, Run, run_process
 from bench.received import Received
 from bench.screen import Frame, check, frames_of, judge, on_a_terminal
 from tests.unit.bench.made_up import store
-
 
 SHOWN = (
     "\x1b[?2026h\r\x1b[1ma → s3://b at h\x1b[0m\x1b[K\r\n"
