@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import ssl
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +41,7 @@ def pytest_collection_finish() -> None:
     each time, and for that reason come seldom, while whole stores and their bodies are left in circles."""
     gc.collect()
     gc.freeze()
+    gc.collect()  # which counts anew what there is: nothing, or it would come as seldom as before
 
 
 _FOREIGN = ("AWS_", "S3_UPLOAD_", "RCLONE_", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
@@ -76,10 +77,22 @@ class StartFaultServer(Protocol):
     def __call__(self, script: Any = None, **options: Any) -> FaultServer: ...
 
 
+@contextmanager
+def fault_servers() -> Iterator[StartFaultServer]:
+    with ExitStack() as stack:
+
+        def start(script: Any = None, **options: Any) -> FaultServer:
+            server = FaultServer(script, **options)
+            stack.callback(server.forget)  # after its end
+            return stack.enter_context(server)
+
+        yield start
+
+
 @pytest.fixture
 def fault_server() -> Iterator[StartFaultServer]:
-    with ExitStack() as stack:
-        yield lambda script=None, **options: stack.enter_context(FaultServer(script, **options))
+    with fault_servers() as start:
+        yield start
 
 
 @dataclass(frozen=True)
