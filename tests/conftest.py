@@ -117,9 +117,10 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test sees the developer's settings, credentials or proxies, nor asks a metadata server; nor does it
-    matter that CI runs them, of which the command shows less.  The collector's settings stay the tests': what
-    one command freezes would be kept for all that follow."""
-    monkeypatch.setattr(own_process, "collect_rarely", lambda: None)
+    matter that CI runs them, of which the command shows less.  How the collector and the C library are set
+    stays the tests' own: what one command freezes, or does not give back, would be kept for all that follow."""
+    for setting in ("collect_rarely", "keep_freed_memory"):
+        monkeypatch.setattr(own_process, setting, lambda: None)
     for name in os.environ:
         if name.startswith(_FOREIGN) or name.lower() in _PROXIES or name == "CI":
             monkeypatch.delenv(name)
