@@ -299,10 +299,10 @@ def test_what_a_server_was_sent_is_not_kept_beyond_its_test(connect: Any) -> Non
     assert not any((server.requests, server.model.objects, server.model.uploads, server.model.completed))
 
 
-def test_twenty_thousand_puts_of_which_one_in_a_hundred_is_not_answered(
+def test_five_thousand_puts_of_which_one_in_a_hundred_is_not_answered(
     fault_server: StartFaultServer,
 ) -> None:
-    n_objects, n_connections, body = 20_000, 128, random.Random(1).randbytes(4096)
+    n_objects, n_connections, body = 5_000, 128, random.Random(1).randbytes(4096)
     server = fault_server(
         [Rule(Stall(), nth=range(100, n_objects + 1, 100))], record=False, keep_bodies=False
     )

@@ -56,8 +56,11 @@ def test_as_many_parts_are_in_flight_as_requests_may_be_whatever_their_size(
     assert server.model.uploads == {}
 
 
-@pytest.mark.parametrize("options", [{}, {"checksum": "off"}, {"checksum_algorithm": "SHA256"}], ids=str)
-@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize(
+    ("options", "secure"),
+    [({}, False), ({}, True), ({"checksum": "off"}, False), ({"checksum_algorithm": "SHA256"}, True)],
+    ids=str,
+)
 def test_what_is_sent_in_slices_is_what_is_in_the_file(
     fault_server: StartFaultServer, tls: Tls, big: Path, options: dict[str, Any], secure: bool
 ) -> None:

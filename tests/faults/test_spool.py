@@ -68,8 +68,11 @@ def stream(key: str = "long", data: bytes | None = None) -> ObjectSource:
     return ObjectSource.stream(chunks(long_noise() if data is None else data), key)
 
 
-@pytest.mark.parametrize("options", [{}, {"checksum": "off"}, {"checksum_algorithm": "SHA256"}], ids=str)
-@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize(
+    ("options", "secure"),
+    [({}, False), ({}, True), ({"checksum": "off"}, False), ({"checksum_algorithm": "SHA256"}, True)],
+    ids=str,
+)
 def test_what_waited_on_the_disk_is_what_came(
     fault_server: StartFaultServer,
     tls: Tls,
