@@ -118,7 +118,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test sees the developer's settings, credentials or proxies, nor asks a metadata server; nor does it
     matter that CI runs them, of which the command shows less.  How the collector and the C library are set
-    stays the tests' own: what one command freezes, or does not give back, would be kept for all that follow."""
+    stays the tests' own: what one command freezes, or does not give back, would be kept for all to come."""
     for setting in ("collect_rarely", "keep_freed_memory"):
         monkeypatch.setattr(own_process, setting, lambda: None)
     for name in os.environ:

@@ -1,4 +1,4 @@
-"""The bytes of big objects: made when they are asked for, and once in a process that has more tests of them."""
+"""The bytes of big objects: made when they are asked for, once in a process, however many tests do."""
 
 from __future__ import annotations
 
