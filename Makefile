@@ -103,8 +103,12 @@ sim-fleet: $(VENV)/for-test ## Simulate 1 to 256 workers on one job, at a store 
 check: $(VENV)/for-check ## Lint, formatting, types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/basedpyright
+	@echo "$(BIN)/mypy beside $(BIN)/basedpyright"
+	@$(BIN)/basedpyright >$(VENV)/basedpyright.txt 2>&1 & beside=$$!; \
+	$(BIN)/mypy; mypy=$$?; \
+	wait $$beside; basedpyright=$$?; \
+	cat $(VENV)/basedpyright.txt; \
+	exit $$((mypy | basedpyright))
 
 .PHONY: bench
 bench: $(VENV)/for-test $(VENV)/for-peers ## Measure beside six other uploaders, an hour; needs Go and a RAM disk (ARGS="--help")

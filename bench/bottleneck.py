@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -26,21 +25,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.command import files_home, parser_of, run_command
+from bench.command import Findings, files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore, Link
-from bench.measure import RunError, Workload, run_process
+from bench.measure import RunError, Workload, last_record, run_process
 from bench.nginx import BUCKET
+from bench.sinks import wrong_sizes
 from bench.slowfs import SlowFiles, Tree
 from bench.table import Columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 SLOW_BYTES_PER_S = 20_000_000
 BUFFER_BYTES = 32 << 10
 """What the link takes in of a connection. With more, small bodies have left us and wait for their answers."""
 DISK_BYTES_PER_S = 10_000_000
+PIPED_BLOCKS = 800
+"""Of a hundredth of a second each."""
 DELAY_MS, MAX_IN_FLIGHT = 200, 16
 REFUSED_ABOVE_PER_S = 200
 LIST_S = 0.1
@@ -105,17 +107,24 @@ def shortfalls(found: Found) -> list[str]:
     return said
 
 
+class Source(NamedTuple):
+    """What is uploaded, and of what size each object is to be that comes of it."""
+
+    path: Path
+    sizes: Mapping[str, int]
+
+
 class Files:
     """Files on the RAM disk, each kind made when first asked for."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self._known: dict[Kind, Path] = {}
+        self._known: dict[Kind, Source] = {}
 
-    def of(self, kind: Kind) -> Path:
+    def of(self, kind: Kind) -> Source:
         if kind not in self._known:
-            at = self.home / f"{kind.files}x{kind.size}"
-            self._known[kind] = Workload("files", *kind, at).create().directory
+            made = Workload("files", *kind, self.home / f"{kind.files}x{kind.size}").create()
+            self._known[kind] = Source(made.directory, dict(made.sizes_by_key()))
         return self._known[kind]
 
 
@@ -136,16 +145,17 @@ class Ran(NamedTuple):
 
 
 def run(
-    source: Path | str,
-    url: str,
+    source: Source,
+    store: GoStore,
     home: Path,
     *options: str,
+    url: str = "",
     before: Sequence[str] = (),
     stdin: int | None = None,
 ) -> Ran:
-    """The command; `before` is what starts it."""
+    """The command; `before` is what starts it, and `url` the way to the store where that is another."""
     output = home / "run.json"
-    argv = [*before, *ours_command("--json", *options).command("", Path(source), url)]
+    argv = [*before, *ours_command("--json", *options).command("", source.path, url or store.url)]
     if stdin is not None:
         argv[argv.index(f"s3://{BUCKET}/")] = f"s3://{BUCKET}/stdin"
     with output.open("wb") as stdout:
@@ -156,13 +166,12 @@ def run(
             stdout=stdout,
             stdin=subprocess.DEVNULL if stdin is None else stdin,
         )
-    problem = ""
+    problem = wrong_sizes(source.sizes, store.objects())
     if ended.late:
         problem = f"not done after {TIMEOUT_S:.0f} s"
     elif ended.returncode:
         problem = f"exit {ended.returncode}: {(ended.complaint.splitlines() or [''])[-1][:120]}"
-    lines = output.read_bytes().splitlines()[-1:]
-    return Ran(json.loads(lines[0]) if lines else {}, problem)
+    return Ran(last_record(output.read_text()), problem)
 
 
 # --- the rows -------------------------------------------------------------------------------------
@@ -175,7 +184,7 @@ def at_store(
 
     def upload(files: Files) -> Ran:
         with GoStore(*store) as there:
-            return run(files.of(kind), there.url, files.home, *options, before=before)
+            return run(files.of(kind), there, files.home, *options, before=before)
 
     return upload
 
@@ -183,7 +192,7 @@ def at_store(
 def through_link(kind: Kind) -> Callable[[Files], Ran]:
     def upload(files: Files) -> Ran:
         with GoStore() as store, Link(store, SLOW_BYTES_PER_S, BUFFER_BYTES) as link:
-            return run(files.of(kind), link.url, files.home)
+            return run(files.of(kind), store, files.home, url=link.url)
 
     return upload
 
@@ -192,7 +201,7 @@ def from_disk(tree: Tree, bytes_per_s: float = 0.0, list_s: float = 0.0) -> Call
     def upload(files: Files) -> Ran:
         at = files.home / "slow"
         with GoStore() as store, SlowFiles(at, tree, bytes_per_s=bytes_per_s, list_s=list_s):
-            return run(at, store.url, files.home)
+            return run(Source(at, tree.sizes()), store, files.home)
 
     return upload
 
@@ -200,20 +209,22 @@ def from_disk(tree: Tree, bytes_per_s: float = 0.0, list_s: float = 0.0) -> Call
 def from_pipe(files: Files) -> Ran:
     """Something that writes DISK_BYTES_PER_S to our stdin."""
     read_end, write_end = os.pipe()
+    block = bytes(DISK_BYTES_PER_S // 100)
 
     def write() -> None:
-        block, started = bytes(DISK_BYTES_PER_S // 100), time.monotonic()
+        started = time.monotonic()
         with os.fdopen(write_end, "wb", buffering=0) as pipe, contextlib.suppress(BrokenPipeError):
-            for number in range(800):
+            for number in range(PIPED_BLOCKS):
                 time.sleep(max(0.0, started + number / 100 - time.monotonic()))
                 for at in range(0, len(block), 1 << 14):
                     pipe.write(block[at : at + (1 << 14)])
 
     writer = threading.Thread(target=write)
     writer.start()
+    source = Source(Path("-"), {"stdin": PIPED_BLOCKS * len(block)})
     try:
         with GoStore() as store:
-            return run("-", store.url, files.home, stdin=read_end)
+            return run(source, store, files.home, stdin=read_end)
     finally:
         os.close(read_end)
         writer.join()
@@ -235,7 +246,7 @@ def hogs(core: str) -> Iterator[None]:
 def beside_hogs(files: Files) -> Ran:
     core = str(max(os.sched_getaffinity(0)))
     with GoStore() as store, hogs(core):
-        return run(files.of(SMALL), store.url, files.home, before=("taskset", "-c", core))
+        return run(files.of(SMALL), store, files.home, before=("taskset", "-c", core))
 
 
 def while_away(kind: str, away_s: float) -> Callable[[Files], Ran]:
@@ -250,7 +261,7 @@ def while_away(kind: str, away_s: float) -> Callable[[Files], Ran]:
             for cut in cuts:
                 cut.start()
             try:
-                return run(files.of(BIG), link.url, files.home)
+                return run(files.of(BIG), store, files.home, url=link.url)
             finally:
                 for cut in cuts:
                     cut.cancel()
@@ -310,39 +321,36 @@ def line(found: Found, said: Sequence[str]) -> str:
     return COLUMNS.line(cells)
 
 
-def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+def measure_all(options: argparse.Namespace, findings: Findings) -> None:
     """Measures, printing as it goes. Raises `SinkError`, `RunError`."""
     if problem := ours_command().missing:
         raise RunError(problem)
-    wanted = [
-        row for row in rows() if not options.row or any(row.name.startswith(one) for one in options.row)
-    ]
-    if not wanted:
-        raise RunError(f"no such row: {', '.join(options.row)}")
+    everything, begins = rows(), options.row or [""]
+    for one in begins:
+        if not any(row.name.startswith(one) for row in everything):
+            raise RunError(f"--row {one}: there are {'; '.join(row.name for row in everything)}")
+    wanted = [row for row in everything if any(row.name.startswith(one) for one in begins)]
     print(COLUMNS.head, flush=True)
-    missed = 0
-    measured = []
     with files_home() as home:
         files = Files(home)
         for row in wanted:
             if row.needs_disk and SlowFiles.missing:
+                findings.unjudged += 1
                 print(
                     COLUMNS.line([row.name, row.expected, "", "", "left out", SlowFiles.missing]), flush=True
                 )
                 continue
             found = measure(row, files)
             said = shortfalls(found)
-            missed += bool(said)
-            measured.append({**dataclasses.asdict(found), "shortfalls": said})
+            findings.add("rows", {**dataclasses.asdict(found), "shortfalls": said}, missed=bool(said))
             print(line(found, said), flush=True)
-    return {"rows": measured, "missed": missed}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = parser_of("bottleneck", __doc__)
     parser.add_argument("--row", action="append", metavar="NAME", help="only rows whose names begin so")
     options = parser.parse_args(argv)
-    return run_command(lambda: measure_all(options), options.json)
+    return run_command(lambda findings: measure_all(options, findings), options.json)
 
 
 if __name__ == "__main__":

@@ -19,16 +19,16 @@ import threading
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bench.command import files_home, parser_of, run_command
+from bench.command import Findings, files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore
 from bench.measure import RunError, Workload, run_process
 from bench.table import Columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 FILES, FILE_BYTES, DELAY_MS = 40_000, 1 << 10, 5
 OPEN_FILES, FAILING = 1_024, 0.05
@@ -165,23 +165,20 @@ def line(failing: float, used: Used) -> str:
     )  # fmt: skip
 
 
-def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+def measure_all(options: argparse.Namespace, findings: Findings) -> None:
     """Measures, printing as it goes: without faults, and with. Raises `SinkError`, `RunError`."""
     if problem := ours_command().missing:
         raise RunError(problem)
     if not Path("/proc/self/fd").is_dir():
         raise RunError("the open files of a process are counted in /proc, which is not there")
     print(COLUMNS.head, flush=True)
-    rows: list[Mapping[str, Any]] = []
-    missed = 0
     with files_home() as home:
         files = Workload("small files", options.files, FILE_BYTES, home / "files").create()
         for failing in (0.0, options.failing):
             used = upload(files, options, failing)
-            missed += len(shortfalls(used))
-            rows.append({"failing": failing, **asdict(used), "shortfalls": shortfalls(used)})
+            said = shortfalls(used)
+            findings.add("rows", {"failing": failing, **asdict(used), "shortfalls": said}, missed=len(said))
             print(line(failing, used), flush=True)
-    return {"rows": rows, "missed": missed}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -193,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if min(options.files, options.open_files) < 1 or options.delay_ms < 0 or not 0 <= options.failing < 1:
         parser.error("--files and --open-files must be at least 1, --delay-ms at least 0, --failing below 1")
-    return run_command(lambda: measure_all(options), options.json)
+    return run_command(lambda findings: measure_all(options, findings), options.json)
 
 
 if __name__ == "__main__":

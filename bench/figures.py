@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-OURS = "s3-upload"
+OURS, PEER = "s3-upload", "s5cmd"
+REACHED, MISSED, UNJUDGED = "reached", "missed", "not judged"
+NOT_ASKED = "not measured this time"
 MIB, GIB = 1 << 20, 1 << 30
 SMALL_BYTES = MIB
 """Files smaller than this in the mean cost processor time by the object, larger ones by the byte."""
@@ -119,7 +121,7 @@ def floor_text(row: RowData) -> str:
 
 def verdict(row: RowData) -> str:
     """Who is fastest, in words. A ratio on whose side of 1 the rounds do not agree decides nothing."""
-    failed = next((line.failed for line in lines(row) if line.name == OURS and line.failed), "")
+    failed = _our_failure(row)
     if failed:
         return f"s3-upload failed: {failed}."
     others = peers(row)
@@ -150,24 +152,55 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), words[-1]])
 
 
+def standing(row: RowData) -> str:
+    """What became of a row's target: one of the words above, or "" where it has none and ours did not fail.
+
+    Ours that failed misses any. Who asks for no comparison with s5cmd gets no verdict; where it was to be
+    compared and could not, the target is missed, or a peer that breaks would turn every miss into none.
+    """
+    if _our_failure(row):
+        return MISSED
+    if row["at_least"] is None:
+        return ""
+    ratio = _ratio(row)
+    if ratio is None:
+        return MISSED if _peer_asked(row) else UNJUDGED
+    return REACHED if ratio >= row["at_least"] else MISSED
+
+
 def target_text(row: RowData) -> str:
     """What of its target a row reaches, "" without one."""
-    found = _against_target(row)
-    if found is None:
+    goal, ratio = row["at_least"], _ratio(row)
+    if goal is None:
         return ""
-    goal, ratio = found
-    reached = "reached" if ratio >= goal else "missed"
+    least = f"at least {goal:.1f} x as fast as s5cmd"
     if goal < 1:
-        return f"Target: at most {1 / goal:.1f} x the time of s5cmd. It takes {1 / ratio:.2f} x: {reached}."
-    return f"Target: at least {goal:.1f} x as fast as s5cmd. It is {ratio:.2f} x: {reached}."
+        least = f"at most {1 / goal:.1f} x the time of s5cmd"
+    if ratio is None:
+        return f"Target: {least}: {standing(row)}, {_why_no_ratio(row)}."
+    takes = f"It takes {1 / ratio:.2f} x" if goal < 1 else f"It is {ratio:.2f} x"
+    return f"Target: {least}. {takes}: {standing(row)}."
 
 
-def misses_target(row: RowData) -> bool:
-    found = _against_target(row)
-    return found is not None and found[1] < found[0]
+def _ratio(row: RowData) -> float | None:
+    """To s5cmd, which targets are about."""
+    return next((line.ratio for line in peers(row) if line.name == PEER), None)
 
 
-def _against_target(row: RowData) -> tuple[float, float] | None:
-    """The ratio to s5cmd that a row has to reach, and the one that it has."""
-    ratio = next((line.ratio for line in peers(row) if line.name == "s5cmd"), None)
-    return None if row["at_least"] is None or ratio is None else (row["at_least"], ratio)
+def _our_failure(row: RowData) -> str:
+    return next((line.failed for line in lines(row) if line.name == OURS and line.failed), "")
+
+
+def _peer_asked(row: RowData) -> bool:
+    """Whether s5cmd was to take part."""
+    named = any(one["name"] == PEER for one in row["contenders"])
+    return named or row["left_out"].get(PEER, NOT_ASKED) != NOT_ASKED
+
+
+def _why_no_ratio(row: RowData) -> str:
+    if _our_failure(row):
+        return "s3-upload failed"
+    failed = next((line.failed for line in lines(row) if line.name == PEER), "")
+    if failed:
+        return f"s5cmd failed: {failed}"
+    return f"s5cmd took no part: {row['left_out'].get(PEER, NOT_ASKED)}"

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from bench.command import files_home, parser_of, run_command
+from bench.command import Findings, files_home, parser_of, run_command
 from bench.contenders import Contender, environment, ours_command, s5cmd
 from bench.gostore import GoStore
-from bench.measure import RunError, Workload, run_process
+from bench.measure import FailedUploadError, RunError, Workload, run_process
 from bench.table import Columns
 
 if TYPE_CHECKING:
@@ -90,13 +90,14 @@ def run_once(series: Series, contender: Contender, setting: str, files: Workload
     if ended.returncode or {key for key, one in objects.items() if one.size == files.size} != files.keys:
         last = (ended.complaint.splitlines() or ["it said nothing"])[-1]
         missing = len(files.keys - objects.keys())
-        raise RunError(f"{series.name}: exit {ended.returncode}, {missing} objects missing: {last[:200]}")
+        kind = FailedUploadError if contender.ours else RunError
+        raise kind(f"{series.name}: exit {ended.returncode}, {missing} objects missing: {last[:200]}")
     series.walls_s.append(ended.run.wall_s)
     series.cpus_s.append(ended.run.cpu_s)
     series.in_flight.append(stats["max_in_flight"])
 
 
-def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+def measure_all(options: argparse.Namespace, findings: Findings) -> None:
     """Measures, printing as it goes. Raises `SinkError`, `RunError`."""
     ours, peer = ours_command(), s5cmd()
     if problem := ours.missing or peer.missing:
@@ -107,6 +108,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         for workers in WORKERS:
             trials[workers] = Series(f"s5cmd, {workers} workers")
             run_once(trials[workers], peer, f"--numworkers {workers}", files, options.delay_ms)
+        findings.data["trials_s"] = {workers: series.walls_s[0] for workers, series in trials.items()}
         best = min(trials, key=lambda workers: trials[workers].walls_s[0])
         lineup = [(Series("s3-upload"), ours, "")]
         lineup += [
@@ -116,6 +118,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         for number in range(options.runs):
             for series, contender, setting in lineup:
                 run_once(series, contender, setting, files, options.delay_ms)
+            findings.data["series"] = [series.as_data() for series, _, _ in lineup]
             print(f"  round {number + 1} of {options.runs} done", file=sys.stderr, flush=True)
     first, *others = (series for series, _, _ in lineup)
     print(COLUMNS.head)
@@ -124,11 +127,8 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     for other in others:
         print(f"{ratio(first, other):.2f} x {other.name}")
     print("MISSED: " + ", ".join(missed) if missed else "reached")
-    return {
-        "series": [series.as_data() for series in (first, *others)],
-        "trials_s": {workers: series.walls_s[0] for workers, series in trials.items()},
-        "missed": len(missed),
-    }
+    findings.judged, findings.missed = 1, len(missed)
+    findings.unjudged += options.runs < 2  # one run is like itself
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if min(options.runs, options.files) < 1 or min(options.bytes, options.delay_ms) < 0:
         parser.error("--runs and --files must be at least 1, --bytes and --delay-ms at least 0")
-    return run_command(lambda: measure_all(options), options.json)
+    return run_command(lambda findings: measure_all(options, findings), options.json)
 
 
 if __name__ == "__main__":

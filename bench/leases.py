@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.command import files_home, parser_of, run_command
+from bench.command import Findings, files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore
 from bench.measure import RunError, Workload, run_process
@@ -37,6 +37,8 @@ PROCESSES, MB_PER_S, FILE_BYTES, SECONDS = 4, 20.0, 50_000, 20.0
 WITHIN = {"undisturbed": 0.03, "one is killed": 0.05}
 EDGE_S = 2.0
 """Of the run's begin and of its end, which do not count."""
+SHORTEST_S = 2 * EDGE_S + 1.0
+"""Of a run that has a middle."""
 KILL_AT = 0.4
 """Of the time that the run should take."""
 PATIENCE = 3.0
@@ -179,16 +181,18 @@ def measure(run: str, files: Workload, seconds: float) -> dict[str, Any]:
     return {"run": run, "missed": missed, **vars(found)}
 
 
-def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+def measure_all(options: argparse.Namespace, findings: Findings) -> None:
     """Measures, printing as it goes. Raises `SinkError`, `RunError`."""
     if problem := ours_command().missing:
         raise RunError(problem)
+    findings.data["seconds"] = options.seconds
     print(COLUMNS.head, flush=True)
     with files_home() as home:
         count = int(options.seconds * MB_PER_S * 1e6 / FILE_BYTES)
         files = Workload("files", count, FILE_BYTES, home / "files").create()
-        rows = [measure(run, files, options.seconds) for _ in range(options.rounds) for run in WITHIN]
-    return {"seconds": options.seconds, "rows": rows, "missed": sum(len(row["missed"]) for row in rows)}
+        for run in [*WITHIN] * options.rounds:
+            row = measure(run, files, options.seconds)
+            findings.add("rows", row, missed=len(row["missed"]))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -196,7 +200,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of a run ({SECONDS:g})")
     parser.add_argument("--rounds", type=int, default=1, help="of both runs (1)")
     options = parser.parse_args(argv)
-    return run_command(lambda: measure_all(options), options.json)
+    if options.rounds < 1 or options.seconds <= SHORTEST_S:
+        parser.error(f"--rounds must be at least 1, --seconds more than {SHORTEST_S:g}")
+    return run_command(lambda findings: measure_all(options, findings), options.json)
 
 
 if __name__ == "__main__":

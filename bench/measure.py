@@ -19,7 +19,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +30,10 @@ PIECE_BYTES = 1 << 20
 
 class RunError(Exception):
     """A contender failed or uploaded something wrong; the message is for the user."""
+
+
+class FailedUploadError(RunError):
+    """It was s3-upload that failed, or that stored something wrong: a target that is missed, the gravest."""
 
 
 @dataclass(frozen=True)
@@ -112,22 +116,25 @@ def run_process(
     *,
     stdout: int | IO[bytes] = subprocess.DEVNULL,
     stdin: int = subprocess.DEVNULL,
+    stderr: int = subprocess.PIPE,
     on_start: Callable[[int], None] = lambda pid: None,
     session: bool = False,
 ) -> Ended:
     """One process from fork to exit; `on_start` is told its process ID.
 
-    With `session` it has one of its own, and all that it has started ends with it.
+    With `session` it has one of its own, and all that it has started ends with it. Where its `stderr` goes
+    elsewhere, there is no complaint.
     """
     late = threading.Event()
     with contextlib.ExitStack() as stack:
-        # A journal of an earlier run, whose store had the same port, would leave nothing to do.
+        # A journal of an earlier run, whose store had the same port, would leave nothing to do; and the
+        # user's own folder, which XDG_STATE_HOME may name as well, is not to fill with ours.
         state = stack.enter_context(tempfile.TemporaryDirectory())
         started = time.perf_counter()
         process = stack.enter_context(
             subprocess.Popen(
-                argv, env={"XDG_STATE_HOME": state, **env}, stdin=stdin, stdout=stdout,
-                stderr=subprocess.PIPE, start_new_session=session,
+                argv, env={**env, "XDG_STATE_HOME": state}, stdin=stdin, stdout=stdout,
+                stderr=stderr, start_new_session=session,
             )
         )  # fmt: skip
 
@@ -144,10 +151,10 @@ def run_process(
 
         watchdog = threading.Timer(timeout_s, end_late)
         watchdog.start()
-        on_start(process.pid)
-        assert process.stderr is not None
         try:
-            complaint = process.stderr.read().decode(errors="replace").strip()
+            on_start(process.pid)
+            said = b"" if process.stderr is None else process.stderr.read()
+            complaint = said.decode(errors="replace").strip()
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
             end()
@@ -167,3 +174,12 @@ def run_apart(argv: Sequence[str], env: Mapping[str, str], timeout_s: float, hom
     ended = run_process([*spawn, *argv], env, timeout_s, session=True)
     took = json.loads(result.read_text()) if result.exists() else {"wall_s": 0.0, "cpu_s": 0.0}
     return Ended(Run(**took), ended.returncode, ended.complaint, ended.late)
+
+
+def last_record(output: str) -> dict[str, Any]:
+    """The last line that the command wrote with --json; {} where there is none, or it was cut off."""
+    with contextlib.suppress(IndexError, ValueError):
+        found = json.loads(output.splitlines()[-1])
+        if isinstance(found, dict):
+            return found
+    return {}

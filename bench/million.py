@@ -2,8 +2,9 @@
 
 The s3-upload command uploads 10,000, 100,000 and 1,000,000 files of 16 bytes, which lie in folders of 1,000
 on a RAM disk, to a discarding store; with one process and with two.  A time is that of the whole command,
-with its journal.  The memory is that of the first process alone: it walks, hands out, keeps the journal and
-sums up, so what grows with the number of files grows there.
+with its journal; what a file takes of it is without the start-up (a run of one file), which among 10,000
+files is a tenth and would hide as much.  The memory is that of the first process alone: it walks, hands out,
+keeps the journal and sums up, so what grows with the number of files grows there.
 
 Targets: a file takes at most 10 % longer than with 10,000, and the memory has 150 MB at most.
 """
@@ -22,10 +23,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from bench.command import files_home, parser_of, run_command
+from bench.command import Findings, files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore
-from bench.measure import RunError, Workload, run_process
+from bench.measure import FailedUploadError, RunError, Workload, run_process
 from bench.table import Columns
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 FILE_BYTES, PER_FOLDER = 16, 1_000
 ROUNDS = {10_000: 5, 100_000: 3, 1_000_000: 1}
 """How many of each number of files: few are soon done, and what one of them takes says little."""
+START_UPS = 5
+LEAST_FILES = 1_000
+"""With fewer, the start-up is nearly all that is measured."""
 PROCESSES = (1, 2)
 MAX_TIMES, MAX_PEAK_BYTES = 1.1, 150_000_000
 PATIENCE_S_PER_FILE, START_UP_S = 2e-3, 60.0
@@ -73,20 +77,24 @@ def peak_in(status: str) -> int:
 
 @dataclass
 class Series:
-    """The runs with one number of files and one of processes."""
+    """The runs with one number of files and one of processes. `start_up_s`: how much of each is no file's."""
 
     files: int
     processes: int
     walls_s: list[float] = field(default_factory=list)
     cpus_s: list[float] = field(default_factory=list)
     peaks: list[int] = field(default_factory=list)
+    start_up_s: float = 0.0
 
     @property
     def us_per_file(self) -> float:
-        return 1e6 * median(self.walls_s) / self.files
+        return self._each_us(median(self.walls_s))
+
+    def _each_us(self, wall_s: float) -> float:
+        return 1e6 * (wall_s - self.start_up_s) / self.files
 
     def line(self, fewest: Series) -> str:
-        missed, each_us = shortfalls(self, fewest), [1e6 * wall_s / self.files for wall_s in self.walls_s]
+        missed, each_us = shortfalls(self, fewest), [self._each_us(wall_s) for wall_s in self.walls_s]
         return COLUMNS.line(
             [
                 f"{self.files:,}", str(self.processes), f"{median(self.walls_s):.1f}",
@@ -109,7 +117,7 @@ def shortfalls(series: Series, fewest: Series) -> list[str]:
 
 
 def run_once(series: Series, files: Workload) -> None:
-    """Raises `RunError` if an object is missing."""
+    """Raises `FailedUploadError` if an object is missing."""
     peak = Peak()
     with GoStore() as store:
         argv = ours_command().command("", files.directory, store.url)
@@ -123,38 +131,50 @@ def run_once(series: Series, files: Workload) -> None:
     if ended.returncode or (stats["objects"], stats["bytes"]) != (files.count, files.total_bytes):
         last = (ended.complaint.splitlines() or ["it said nothing"])[-1]
         missing = files.count - stats["objects"]
-        raise RunError(f"exit {ended.returncode}, {missing:,} objects are not there: {last[:200]}")
+        raise FailedUploadError(f"exit {ended.returncode}, {missing:,} objects are not there: {last[:200]}")
     series.walls_s.append(ended.run.wall_s)
     series.cpus_s.append(ended.run.cpu_s)
     series.peaks.append(peak.bytes)
 
 
-def measure(count: int, processes: Sequence[int], rounds: int, home: Path) -> list[Series]:
-    """So many files."""
+def measure(all_series: Sequence[Series], rounds: int, home: Path) -> None:
+    """All with one number of files, in turns."""
+    count = all_series[0].files
     files = Workload("files", count, FILE_BYTES, home / str(count), per_folder=PER_FOLDER).create()
-    all_series = [Series(count, number) for number in processes]
     for _ in range(rounds):
         for series in all_series:
             run_once(series, files)
     shutil.rmtree(files.directory)
-    return all_series
 
 
-def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+def start_up_s(home: Path) -> float:
+    """What one file takes with one process. A second process begins while the first is at work already."""
+    series = Series(1, 1)
+    measure([series], START_UPS, home)
+    return median(series.walls_s)
+
+
+def measure_all(options: argparse.Namespace, findings: Findings) -> None:
     """Measures, printing as it goes. Raises `SinkError`, `RunError`."""
     if problem := ours_command().missing:
         raise RunError(problem)
     fewest: dict[int, Series] = {}
-    found: list[Series] = []
-    print(COLUMNS.head, flush=True)
+    counts = sorted(set(options.files or ROUNDS))
+    kept: list[dict[str, Any]] = []
+    findings.data["series"] = kept
     with files_home() as home:
-        for count in sorted(options.files or ROUNDS):
-            rounds = options.rounds or ROUNDS.get(count, 1)
-            for series in measure(count, options.processes or PROCESSES, rounds, home):
-                found.append(series)
-                print(series.line(fewest.setdefault(series.processes, series)), flush=True)
-    missed = sum(len(shortfalls(series, fewest[series.processes])) for series in found)
-    return {"series": [vars(series) for series in found], "missed": missed}
+        before_s = start_up_s(home)
+        print(f"start-up, {before_s:.2f} s, is no part of what a file takes\n{COLUMNS.head}", flush=True)
+        for count in counts:
+            all_series = [Series(count, one, start_up_s=before_s) for one in options.processes or PROCESSES]
+            kept += map(vars, all_series)  # as they fill: a run that fails leaves those before it
+            measure(all_series, options.rounds or ROUNDS.get(count, 1), home)
+            for series in all_series:
+                least = fewest.setdefault(series.processes, series)
+                findings.judged += 1
+                findings.missed += len(shortfalls(series, least))
+                findings.unjudged += len(counts) == 1  # whether it takes longer than with fewer
+                print(series.line(least), flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -167,7 +187,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, default=0, help="of each (5, 3 and 1)")
     options = parser.parse_args(argv)
-    return run_command(lambda: measure_all(options), options.json)
+    if options.rounds < 0 or min(options.processes or (1,)) < 1:
+        parser.error("--rounds must be at least 0, --processes at least 1")
+    if min(options.files or ROUNDS) < LEAST_FILES:
+        parser.error(f"--files must be at least {LEAST_FILES:,}")
+    return run_command(lambda findings: measure_all(options, findings), options.json)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import random
 import sys
 import threading
@@ -22,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.command import files_home, parser_of, run_command
+from bench.command import Findings, files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore, Link, Stored
-from bench.measure import RunError, etag_of, run_process
+from bench.measure import FailedUploadError, RunError, etag_of, last_record, run_process
 from bench.table import Columns
 
 if TYPE_CHECKING:
@@ -145,10 +144,10 @@ def upload(files: Files, cut: Cut | None, timeout_s: float) -> Uploaded:
 
 def retries(output: str) -> int:
     """Of a run, by what it wrote with --json; -1 where it wrote no summary."""
-    records = [json.loads(line) for line in output.splitlines()[-1:]]
-    if not records or records[0].get("type") != "summary":
+    summary = last_record(output)
+    if summary.get("type") != "summary":
         return -1
-    return int(records[0]["attempts"]) - int(records[0]["sources"])
+    return int(summary["attempts"]) - int(summary["sources"])
 
 
 def shortfalls(without_s: float, outage_s: float, found: Uploaded) -> list[str]:
@@ -173,10 +172,10 @@ def limit_s(without_s: float) -> float:
 
 
 def measure(files: Files, kind: str, outage_s: float) -> dict[str, Any]:
-    """A run without an outage, and one with. Raises `RunError` if even the first fails."""
+    """A run without an outage, and one with. Raises `FailedUploadError` if even the first fails."""
     whole = upload(files, None, PATIENCE_S)
     if whole.problem or whole.stored != whole.expected:
-        raise RunError(f"without an outage: {whole.problem or 'objects are missing'}")
+        raise FailedUploadError(f"without an outage: {whole.problem or 'objects are missing'}")
     patience_s = whole.took_s + outage_s + PATIENCE_S
     cut = upload(files, Cut(kind, CUT_AT * whole.took_s, outage_s), patience_s)
     return {
@@ -203,21 +202,20 @@ def line(row: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
-def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+def measure_all(options: argparse.Namespace, findings: Findings) -> None:
     """Measures, printing as it goes. Raises `SinkError`, `RunError`."""
     if problem := ours_command().missing:
         raise RunError(problem)
     print(COLUMNS.head, flush=True)
-    rows = []
     with files_home() as home:
         for name in options.files or OUTAGES_S:
             files = create(home, name)
             usual = OUTAGES_S[name][:1] if options.quick else OUTAGES_S[name]
             for outage_s in options.seconds or usual:
                 for kind in options.kind or KINDS:
-                    rows.append(measure(files, kind, outage_s))
-                    print(line(rows[-1]), flush=True)
-    return {"rows": rows, "missed": sum(bool(row["shortfalls"]) for row in rows)}
+                    row = measure(files, kind, outage_s)
+                    findings.add("rows", row, missed=bool(row["shortfalls"]))
+                    print(line(row), flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -229,7 +227,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--files", choices=[*OUTAGES_S], action="append", help="only these")
     parser.add_argument("--kind", choices=KINDS, action="append", help="only this kind")
     options = parser.parse_args(argv)
-    return run_command(lambda: measure_all(options), options.json)
+    if min(options.seconds or (1,)) <= 0:
+        parser.error("--seconds must be more than 0")
+    return run_command(lambda findings: measure_all(options, findings), options.json)
 
 
 if __name__ == "__main__":

@@ -79,21 +79,37 @@ def _parts(results: dict[str, Any]) -> Iterator[str]:
 
 def machine_text(results: dict[str, Any]) -> str:
     """What it was measured on, and with which versions."""
-    about = results["machine"]
     versions = ", ".join(f"{one['name']} {one['version']}" for one in results["contenders"] if one["version"])
     missing = [
         f"{one['name']} took no part: {one['missing']}." for one in results["contenders"] if one["missing"]
     ]
-    # What was measured before the bench looked at this does not say it.
-    loop = f" ({about['python_ns']:.0f} ns for a step of a plain loop)" if "python_ns" in about else ""
     return " ".join(
         (
-            f"Measured on {results['date']}: {about['usable_cores']} cores ({about['processor']}),",
-            f"{about['memory_GiB']:.0f} GiB, {about['system']}, load {about['load_average']:.1f} before,",
-            f"Python {about['python']}{loop}; {versions}.",
+            f"Measured on {results['date']}: {_machine(results['machine'])}; {versions}.",
             *missing,
         )
     )
+
+
+def _machine(about: dict[str, Any]) -> str:
+    # What was measured before the bench looked at this does not say it.
+    loop = f" ({about['python_ns']:.0f} ns for a step of a plain loop)" if "python_ns" in about else ""
+    return (
+        f"{about['usable_cores']} cores ({about['processor']}), {about['memory_GiB']:.0f} GiB, "
+        f"{about['system']}, load {about['load_average']:.1f} before, Python {about['python']}{loop}"
+    )
+
+
+def _apart(row: RowData) -> str:
+    """Where a row is of another day, machine or version than the page says for all; "" where it is not."""
+    own = row.get("own", {})
+    versions = ", ".join(f"{name} {version}" for name, version in own.get("versions", {}).items())
+    said = [
+        *([f"on {own['date']}"] if "date" in own else []),
+        *([f"with {versions}"] if versions else []),
+        *([f"on {_machine(own['machine'])}"] if "machine" in own else []),
+    ]
+    return f"Measured apart from the other rows: {', '.join(said)}." if said else ""
 
 
 def how_text(results: dict[str, Any]) -> str:
@@ -103,7 +119,7 @@ def how_text(results: dict[str, Any]) -> str:
 def _section(row: RowData) -> Iterator[str]:
     yield f'<a id="{row["name"]}"></a>\n\n### {row["title"]}\n'
     yield f"![Seconds of each]({FOLDER}/{row['name']}.svg)\n"
-    said = verdict(row), target_text(row), f"To {NAMES[row['sink']]}.", floor_text(row)
+    said = verdict(row), target_text(row), f"To {NAMES[row['sink']]}.", floor_text(row), _apart(row)
     yield " ".join(filter(None, said)) + "\n"
     yield HEAD
     yield RULE

@@ -18,10 +18,11 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from bench.command import files_home, parser_of, run_command
+from bench.command import Findings, check_patterns, files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore
-from bench.measure import RunError, run_process
+from bench.measure import FailedUploadError, RunError, run_process
+from bench.rows import ROWS as SUITE
 from bench.rows import chosen
 from bench.sinks import STORE
 from bench.table import Columns
@@ -57,7 +58,7 @@ class Series:
 
 
 def run_once(series: Series, processes: str, files: Workload, delay_ms: int) -> None:
-    """Raises `RunError` if an object is missing."""
+    """Raises `FailedUploadError` if an object is missing."""
     with GoStore("--delay", f"{delay_ms}ms") as store:
         argv = [*ours_command().command("", files.directory, store.url), "--processes", processes]
         ended = run_process(argv, environment(None))
@@ -65,8 +66,8 @@ def run_once(series: Series, processes: str, files: Workload, delay_ms: int) -> 
     wrong = [key for key, size in files.sizes_by_key() if key not in objects or objects[key].size != size]
     if ended.returncode or wrong:
         last = (ended.complaint.splitlines() or ["it said nothing"])[-1]
-        raise RunError(
-            f"{processes}: exit {ended.returncode}, {len(wrong)} objects are not there: {last[:200]}"
+        raise FailedUploadError(
+            f"with {processes}: exit {ended.returncode}, {len(wrong)} objects are not there: {last[:200]}"
         )
     series.walls_s.append(ended.run.wall_s)
     series.cpus_s.append(ended.run.cpu_s)
@@ -113,19 +114,19 @@ def measure(row: Row, rounds: int, home: Path) -> dict[str, Any]:
     return {"row": row.name, "missed": missed, "runs": {name: vars(one) for name, one in runs.items()}}
 
 
-def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+def measure_all(options: argparse.Namespace, findings: Findings) -> None:
     """Measures, printing as it goes. Raises `SinkError`, `RunError`."""
-    rows = [
-        row
-        for row in chosen(options.rows, quick=options.quick, huge=False)
-        if row.sink == STORE and not row.tls
-    ]
+    if problem := ours_command().missing:
+        raise RunError(problem)
+    able = [row.name for row in SUITE if row.sink == STORE and not row.tls]
+    check_patterns("--rows", options.rows, able)
+    findings.data["cores"] = os.cpu_count()
     print(COLUMNS.head, flush=True)
-    results = []
-    for row in rows:
-        with files_home() as home:
-            results.append(measure(row, options.rounds, home))
-    return {"cores": os.cpu_count(), "rows": results, "missed": sum(len(one["missed"]) for one in results)}
+    for row in chosen(options.rows, quick=options.quick, huge=False):
+        if row.name in able:
+            with files_home() as home:
+                measured = measure(row, options.rounds, home)
+            findings.add("rows", measured, missed=len(measured["missed"]))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,7 +135,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"after a warm-up ({ROUNDS})")
     parser.add_argument("--quick", action="store_true", help="fewer files")
     options = parser.parse_args(argv)
-    return run_command(lambda: measure_all(options), options.json)
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    return run_command(lambda findings: measure_all(options, findings), options.json)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import os
 import pty
 import re
 import struct
-import subprocess
 import sys
 import termios
 import threading
@@ -28,14 +27,15 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from bench.command import files_home, parser_of, run_command
+from bench.command import Findings, files_home, parser_of, run_command
 from bench.contenders import environment, ours_command
 from bench.gostore import GoStore, Link
-from bench.measure import RunError, Workload
+from bench.measure import RUN_TIMEOUT_S, Ended, FailedUploadError, RunError, Workload, run_process
 from bench.received import Received, looking_at
+from bench.sinks import wrong_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 BIG_FILES, BIG_BYTES = 4, 500_000_000
 LINK_BYTES_PER_S = 100_000_000
@@ -107,15 +107,10 @@ def judge(frames: Sequence[Frame], sink: Received, end_s: float) -> dict[str, fl
     }
 
 
-def on_a_terminal(argv: Sequence[str], shown: list[tuple[float, str]]) -> tuple[int, float]:
-    """Runs a command whose stderr is a terminal, and takes down what it writes there. Its exit code, and its
-    processor time."""
+def on_a_terminal(argv: Sequence[str], shown: list[tuple[float, str]]) -> Ended:
+    """Runs a command whose stderr is a terminal, and takes down what it writes there."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    process = subprocess.Popen(
-        argv, env=environment(None) | {"TERM": "xterm"}, stdout=subprocess.DEVNULL, stderr=theirs
-    )
-    os.close(theirs)
 
     def read() -> None:
         while True:
@@ -127,80 +122,95 @@ def on_a_terminal(argv: Sequence[str], shown: list[tuple[float, str]]) -> tuple[
 
     reader = threading.Thread(target=read)
     reader.start()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    reader.join()
-    os.close(ours)
-    return process.returncode, usage.ru_utime + usage.ru_stime
+    try:
+        # With a session of its own: who is left of one that was ended would keep the terminal open.
+        return run_process(argv, environment(None) | {"TERM": "xterm"}, stderr=theirs, session=True)
+    finally:
+        os.close(theirs)
+        reader.join()
+        os.close(ours)
+
+
+def check(ended: Ended, said: str, expected: Mapping[str, int], store: GoStore) -> None:
+    """Raises `FailedUploadError` unless it is through, and all is stored."""
+    problem = wrong_sizes(expected, store.objects())
+    if ended.late:
+        problem = f"not done after {RUN_TIMEOUT_S:.0f} s"
+    elif ended.returncode:
+        problem = f"exit {ended.returncode}: {said[-200:] or 'it said nothing'}"
+    if problem:
+        raise FailedUploadError(f"s3-upload: {problem}")
 
 
 def truth(home: Path) -> dict[str, float]:
     """The big files, once."""
     folder = home / "big"
     folder.mkdir()
-    for number in range(BIG_FILES):
-        with (folder / f"model-{number}.bin").open("wb") as file:
-            file.truncate(BIG_BYTES)
+    sizes = {f"model-{number}.bin": BIG_BYTES for number in range(BIG_FILES)}
+    for name, size in sizes.items():
+        with (folder / name).open("wb") as file:
+            file.truncate(size)
     shown: list[tuple[float, str]] = []
-    with (
-        GoStore("--delay", "20ms") as store,
-        Link(store, LINK_BYTES_PER_S) as link,
-        looking_at(store) as sink,
-    ):
-        argv = ours_command("--progress", "bar").command("", folder, link.url)
-        code, _ = on_a_terminal(argv, shown)
-        end_s = time.monotonic()
-    if code:
-        raise RunError(f"s3-upload: exit {code}: {shown[-1][1][-200:] if shown else 'it said nothing'}")
+    with GoStore("--delay", "20ms") as store, Link(store, LINK_BYTES_PER_S) as link:
+        with looking_at(store) as sink:
+            argv = ours_command("--progress", "bar").command("", folder, link.url)
+            ended = on_a_terminal(argv, shown)
+            end_s = time.monotonic()
+        check(ended, shown[-1][1] if shown else "", sizes, store)
     return judge(frames_of(shown), sink, end_s)
 
 
 def cost(home: Path, rounds: int) -> dict[str, Any]:
     """The small files, with the screen and without in turns."""
     files = Workload("small files", SMALL_FILES, SMALL_BYTES, home / "small").create()
+    sizes = dict(files.sizes_by_key())
     spent: dict[str, list[float]] = {"none": [], "bar": []}
     for number in range(rounds + 1):
         for kind in ("none", "bar") if number % 2 else ("bar", "none"):
+            shown: list[tuple[float, str]] = []
             with GoStore() as store:
                 argv = ours_command("--progress", kind).command("", files.directory, store.url)
-                code, cpu_s = on_a_terminal(argv, [])
-            if code:
-                raise RunError(f"s3-upload --progress {kind}: exit {code}")
+                ended = on_a_terminal(argv, shown)
+                check(ended, shown[-1][1] if shown else "", sizes, store)
             if number:  # the first round warms up
-                spent[kind].append(cpu_s)
+                spent[kind].append(ended.run.cpu_s)
     ratios = [bar / none for bar, none in zip(spent["bar"], spent["none"], strict=True)]
     return {"cpus_s": spent, "cost": median(ratios)}
 
 
-def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+def measure_all(options: argparse.Namespace, findings: Findings) -> None:
     """Measures, printing as it goes. Raises `SinkError`, `RunError`."""
     if problem := ours_command().missing:
         raise RunError(problem)
-    missed = 0
 
     def tell(what: str, figure: str, *, reached: bool) -> None:
-        nonlocal missed
-        missed += not reached
+        findings.judged += 1
+        findings.missed += not reached
         print(f"{what:52} {figure:>8}  {'reached' if reached else 'MISSED'}", flush=True)
 
     with files_home() as home:
-        found: dict[str, Any] = truth(home)
+        found = truth(home)
+        findings.data |= found
         first_s, rate, left = found["first_s"], found["rate_error"], found["left_error"]
         tell("bytes move after the first has arrived", f"{first_s:.2f} s", reached=first_s <= MAX_FIRST_S)
         tell("the rate is off the store's, at worst", f"{rate:.1%}", reached=rate <= MAX_RATE_ERROR)
         tell("the time left is off, at worst", f"{left:.1%}", reached=left <= MAX_LEFT_ERROR)
         if options.rounds:
-            found |= cost(home, options.rounds)
-            more = found["cost"]
+            spent = cost(home, options.rounds)
+            findings.data |= spent
+            more = spent["cost"]
             tell("processor time with the screen, of that without", f"{more:.3f}", reached=more <= MAX_COST)
-    return {**found, "missed": missed}
+        else:
+            findings.unjudged += 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = parser_of("screen", __doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of the cost ({ROUNDS}; 0: not measured)")
     options = parser.parse_args(argv)
-    return run_command(lambda: measure_all(options), options.json)
+    if options.rounds < 0:
+        parser.error("--rounds must be at least 0")
+    return run_command(lambda findings: measure_all(options, findings), options.json)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.gostore import GoStore, Stored
 from bench.measure import Workload, etag_of
@@ -74,25 +74,47 @@ def _files(folder: Path) -> dict[str, Stored]:
 def _minio(home: Path) -> Iterator[Target]:
     from tests.stores import servers
 
-    folder = Path(tempfile.mkdtemp(prefix="minio-", dir=home)) / "data"
-    folder.mkdir()
-    try:
-        with servers.minio(folder) as store:
-            store.client.create_bucket(Bucket=BUCKET)
+    # It keeps all that it is sent, on the RAM disk: the next run needs the room.
+    with tempfile.TemporaryDirectory(prefix="minio-", dir=home, ignore_cleanup_errors=True) as mine:
+        folder = Path(mine, "data")
+        folder.mkdir()
+        try:
+            with servers.minio(folder) as store:
+                store.client.create_bucket(Bucket=BUCKET)
+                keys = (store.access_key, store.secret_key)
+                yield Target(store.endpoint_url, None, keys, _lister(store.client))
+        except servers.Missing as problem:
+            raise SinkError(f"MinIO {problem}") from None
 
-            def objects() -> dict[str, Stored]:
-                pages = store.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
-                entries = (entry for page in pages for entry in page.get("Contents", ()))
-                return {entry["Key"]: Stored(entry["Size"], entry["ETag"].strip('"'), 0) for entry in entries}
 
-            yield Target(store.endpoint_url, None, (store.access_key, store.secret_key), objects)
-    except servers.Missing as problem:
-        raise SinkError(f"MinIO {problem}") from None
+def _lister(client: Any) -> Callable[[], Mapping[str, Stored]]:
+    """Of what its bucket holds."""
+
+    def objects() -> dict[str, Stored]:
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        entries = (entry for page in pages for entry in page.get("Contents", ()))
+        return {entry["Key"]: Stored(entry["Size"], entry["ETag"].strip('"'), 0) for entry in entries}
+
+    return objects
 
 
 def wrong(workload: Workload, found: Mapping[str, Stored], *, contents: bool) -> str:
     """How what a store holds differs from the files: keys, sizes, with `contents` MD5s; "" if nothing."""
-    expected = dict(workload.sizes_by_key())
+    if problem := wrong_sizes(dict(workload.sizes_by_key()), found):
+        return problem
+    if contents:
+        others = [
+            key
+            for key, object_ in found.items()
+            if object_.etag != etag_of(workload.directory / key, object_.part_bytes)
+        ]
+        if others:
+            return f"{len(others):,} object(s) with wrong bytes, the first is {min(others)}"
+    return ""
+
+
+def wrong_sizes(expected: Mapping[str, int], found: Mapping[str, Stored]) -> str:
+    """How what a store holds differs from the sizes by key that it should hold; "" if in nothing."""
     for keys, what in (
         (expected.keys() - found.keys(), "missing"),
         (found.keys() - expected.keys(), "not asked for"),
@@ -103,12 +125,4 @@ def wrong(workload: Workload, found: Mapping[str, Stored], *, contents: bool) ->
     ):
         if keys:
             return f"{len(keys):,} object(s) {what}, the first is {min(keys)}"
-    if contents:
-        others = [
-            key
-            for key, object_ in found.items()
-            if object_.etag != etag_of(workload.directory / key, object_.part_bytes)
-        ]
-        if others:
-            return f"{len(others):,} object(s) with wrong bytes, the first is {min(others)}"
     return ""

@@ -74,6 +74,11 @@ class Tree(NamedTuple):
             return [f"d{index:06}" for index in range(self.directories)]
         return [f"f{index:06}" for index in range(self.files)]
 
+    def sizes(self) -> dict[str, int]:
+        """Of its files, by path."""
+        paths = (f"{folder}/{file}" for folder in self.names(ROOT) for file in self.names(ROOT + 1))
+        return dict.fromkeys(paths, self.size)
+
     def attributes(self, number: int) -> bytes:
         directory = self.is_directory(number)
         mode = stat.S_IFDIR | 0o555 if directory else stat.S_IFREG | 0o444

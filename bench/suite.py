@@ -152,8 +152,8 @@ class RowRun:
         """One upload into an empty store. Raises `RunError`."""
         with self._target(md5=contents) as target, tempfile.TemporaryDirectory() as home:
             env = environment(target.ca_file, target.keys)
-            # What a tool keeps (a journal, for one) it keeps here: on the disk, as at its users'.
-            env |= {"HOME": home, "XDG_STATE_HOME": home, **contender.extra(setting, Path(home))}
+            # What a tool keeps at home it keeps here: on the disk, as at its users'.
+            env |= {"HOME": home, **contender.extra(setting, Path(home))}
             argv = contender.command(setting, workload.directory, target.url)
             ended = run_apart(argv, env, TIMEOUT_S, Path(home))
             if ended.late:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 GIB = 1 << 30
 LOOP_STEPS, LOOP_TURNS = 200_000, 7
+OTHER_BUILD = 1.25
+"""Two builds of one Python differ by so much, and one from day to day by less."""
 
 
 class Columns:
@@ -43,6 +45,18 @@ def surroundings() -> dict[str, Any]:
         "python": platform.python_version(),
         "python_ns": _python_ns(),
     }
+
+
+def is_same(machine: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether both are one machine with one Python, as far as its speed tells; the load is of a moment."""
+    names = ("usable_cores", "processor", "system", "python")
+    if any(machine[name] != other[name] for name in names):
+        return False
+    if round(machine["memory_GiB"]) != round(other["memory_GiB"]):
+        return False
+    # What was measured before the bench looked at this does not say it.
+    ours, theirs = machine.get("python_ns", 0.0), other.get("python_ns", 0.0)
+    return not ours or not theirs or max(ours, theirs) <= OTHER_BUILD * min(ours, theirs)
 
 
 def _python_ns() -> float:

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.command import files_home, parser_of, run_command
+from bench.command import Findings, check_patterns, files_home, parser_of, run_command
 from bench.contenders import Contender, blind, environment, ours_command, s5cmd
 from bench.gostore import GoStore
 from bench.limits import QUICK, Outcome, Row, all_rows, chosen, outcome, shortfalls
@@ -119,25 +119,25 @@ def _percent(share: float) -> str:
     return f"{share * 100:.1f}"
 
 
-def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+def measure_all(options: argparse.Namespace, findings: Findings) -> None:
     """Measures, printing as it goes. Raises `SinkError`, `RunError`."""
+    if unknown := sorted(set(filter(None, (options.only or "").split(","))) - WORKERS.keys()):
+        raise RunError(f"--only {unknown[0]}: there are {', '.join(WORKERS)}")
+    pattern = ",".join(QUICK) if options.quick else options.rows
+    check_patterns("--rows", pattern, [row.name for row in all_rows()])
     lineup = [one for one in (ours_command(), blind(), s5cmd()) if _wanted(one, options.only)]
     if missing := [one.missing for one in lineup if one.missing]:
         raise RunError(missing[0])
-    rows = chosen(",".join(QUICK) if options.quick else options.rows)
-    if not rows:
-        names = ", ".join(row.name for row in all_rows())
-        raise RunError(f"--rows {options.rows}: matches no row; there are {names}")
     seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
+    findings.data["seconds"] = seconds
     print(COLUMNS.head, flush=True)
-    results = []
     with files_home() as home:
         files = Files(home)
-        for row in rows * options.repeat:
-            results.append(measure(row, lineup, files, seconds))
-            print(line(results[-1]), flush=True)
-    missed = sum(len(result["shortfalls"]) for result in results)
-    return {"seconds": seconds, "rows": results, "missed": missed}
+        for row in chosen(pattern) * options.repeat:
+            result = measure(row, lineup, files, seconds)
+            findings.add("rows", result, missed=len(result["shortfalls"]))
+            findings.unjudged += not lineup[1:]  # no slower than whom?
+            print(line(result), flush=True)
 
 
 def _wanted(contender: Contender, only: str | None) -> bool:
@@ -153,12 +153,15 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--repeat", type=int, default=1, help="so many times all over (1)")
     parser.add_argument("--only", metavar="NAMES", help="beside s3-upload only these: blind,s5cmd; '': none")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.repeat < 1 or options.seconds < 0:
+        parser.error("--repeat must be at least 1, --seconds at least 0")
+    return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
-    return run_command(lambda: measure_all(options), options.json)
+    return run_command(lambda findings: measure_all(options, findings), options.json)
 
 
 if __name__ == "__main__":

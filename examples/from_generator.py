@@ -1,4 +1,4 @@
-"""Uploads bytes that are made as they are sent: no file, no size known, no more memory than one part.
+"""Uploads bytes as they are made: no file, no size known, no more memory than `max_in_flight_bytes`.
 
 python examples/from_generator.py BUCKET KEY
 """

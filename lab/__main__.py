@@ -24,6 +24,8 @@ DOCUMENT = ROOT / "docs" / "shared-network.md"
 RESULTS = ROOT / "docs" / "shared-network" / "results.json"
 FOREGROUNDS = (*BULK, VIDEO, NOTHING)
 QUICK_RUNS = 1
+MISSED = 3
+"""The exit code where an upload of ours failed, as of the bench."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,14 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # so that the namespaces go, too
         signal.signal(number, _stop)
     try:
-        run(options)
+        failed = run(options)
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("lab: interrupted; what is measured so far is kept", file=sys.stderr)
         return 130
-    return 0
+    return MISSED if failed else 0
 
 
 def unable() -> str:
@@ -55,8 +57,8 @@ def unable() -> str:
     return ""
 
 
-def run(options: argparse.Namespace) -> None:
-    """Raises `LabError`."""
+def run(options: argparse.Namespace) -> bool:
+    """Whether an upload of ours failed. Raises `LabError`."""
     results = Results(None if options.quick else options.results)
     scenarios = [] if options.render else chosen(options)
     runs = QUICK_RUNS if options.quick else options.runs
@@ -67,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
         needed_h = duration_s(scenarios, runs) / 3600
         _say(f"{len(scenarios)} scenarios, {runs} run(s) each: at most {needed_h:.2f} h")
     if options.dry_run:
-        return
+        return False
     if not options.render:
         sweep()
     if options.all and not options.resume:
@@ -80,6 +82,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"\n{summary(results)}")
     else:
         write_page(results, options.document)
+    return any(results.failed(scenario) for scenario in scenarios if scenario.is_ours)
 
 
 def write_page(results: Results, document: Path) -> None:

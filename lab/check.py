@@ -17,8 +17,9 @@ from typing import Any
 
 from lab.emulator import LinkPlan
 from lab.link import MTU, OVERHEAD_BYTES
+from lab.matrix import MAX_INVALID
 from lab.metrics import quantile, received_Mbps
-from lab.network import ADDRESS, GATEWAY, Hosts, Network, ask, device_of, inside, name_of, run
+from lab.network import ADDRESS, GATEWAY, Hosts, LabError, Network, ask, device_of, inside, name_of, run
 
 BURST_BYTES = 2 * (MTU + OVERHEAD_BYTES)
 RATES_MBPS = (10.0, 100.0)
@@ -68,9 +69,20 @@ def check(algorithm: str, rate_Mbps: float, runs: int) -> Agreement:
     for seed in range(runs):
         with TbfPath(bits_per_s, queue_bytes) as path:
             tbf.append(_measure(path, algorithm))
-        with Network(LinkPlan(bits_per_s, 0.0, queue_bytes, seed=seed)) as network:
-            emulator.append(_measure(network, algorithm))
+        emulator.append(_emulated(LinkPlan(bits_per_s, 0.0, queue_bytes, seed=seed), algorithm))
     return Agreement(rate_Mbps, algorithm, _medians(tbf), _medians(emulator))
+
+
+def _emulated(plan: LinkPlan, algorithm: str) -> dict[str, float]:
+    """Again where the emulator did not keep up, as in the runs that this vouches for. Raises `LabError`."""
+    complaint = ""
+    for _ in range(MAX_INVALID):
+        with Network(plan) as network:
+            found = _measure(network, algorithm)
+            complaint = network.stop().overload()
+        if not complaint:
+            return found
+    raise LabError(f"the check was invalid {MAX_INVALID} times: {complaint}")
 
 
 def _measure(hosts: Hosts, algorithm: str) -> dict[str, float]:

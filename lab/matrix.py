@@ -1,4 +1,4 @@
-"""Which scenarios are run, and the runs themselves: what fails is repeated, what is done is kept."""
+"""Which scenarios are run, and the runs themselves: what says nothing is repeated, what is done is kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lab.metrics import figures, series
 from lab.network import algorithms
-from lab.run import InvalidRunError, run_once, workload
+from lab.run import FailedRunError, InvalidRunError, run_once, workload
 from lab.scenario import BULK, FILE_BYTES, FILES, NOTHING, VIDEO, Scenario, with_baselines
 from lab.targets import CAPS_MBPS
 from lab.uploaders import MODES, NOBODY, PEERS, uploader
@@ -97,8 +97,8 @@ def run_matrix(
     resume: bool = False,
 ) -> None:
     """Runs every scenario `runs` times, round by round, so that a busy spell of the machine does not hit one
-    scenario alone. `resume`: only what `results` lacks; for the foreground alone that is always so, since
-    others are compared with it, too. Raises `LabError`."""
+    scenario alone. `resume`: only what `results` lacks. For the foreground alone that is always so, since
+    others are compared with it, too, unless it was measured on another machine. Raises `LabError`."""
     able = []
     for scenario in scenarios:
         if why := missing(scenario):
@@ -106,11 +106,11 @@ def run_matrix(
             say(f"{scenario.key}: skipped: {why}")
             continue
         able.append(scenario)
-        if not resume and scenario.uploader != NOBODY:
+        if not resume and (scenario.uploader != NOBODY or results.is_from_elsewhere(scenario)):
             results.forget(scenario)
     for number in range(runs):
         for scenario in able:
-            if results.count(scenario) <= number:
+            if results.tried(scenario) <= number:
                 _run_valid(scenario, seed + number, results, say)
 
 
@@ -127,6 +127,10 @@ def _run_valid(scenario: Scenario, seed: int, results: Results, say: Callable[[s
         try:
             with workload(scenario.files, scenario.file_bytes) as folder:
                 trace = run_once(scenario, seed, folder)
+        except FailedRunError as reason:
+            results.fail(scenario, str(reason))
+            say(f"{scenario.key}, seed {seed}: the upload failed: {reason}")
+            return
         except InvalidRunError as reason:
             results.invalid(scenario, str(reason))
             say(f"{scenario.key}, seed {seed}: invalid: {reason}")

@@ -49,9 +49,7 @@ def figures(trace: Trace, scenario: Scenario) -> Figures:
     }
     if not trace.end_s:
         return found
-    if trace.chunks:
-        late = sorted(took for _, took in trace.chunks)
-        found |= {"chunk_p50_ms": quantile(late, 0.5) * 1e3, "chunk_p95_ms": quantile(late, 0.95) * 1e3}
+    found |= chunk_figures(trace.chunks, trace.missing)
     return found | {
         "received_Mbps": received_Mbps(trace.received, begin, end),
         "received_late_Mbps": received_Mbps(trace.received, middle, end),
@@ -125,6 +123,17 @@ def probe_figures(when: str, probes: Sequence[Sequence[float]], begin: float, en
         f"probe_{when}_p50_ms": quantile(took, 0.5) * 1e3,
         f"probe_{when}_p95_ms": quantile(took, 0.95) * 1e3,
     }
+
+
+def chunk_figures(chunks: Sequence[Sequence[float]], missing: Sequence[Sequence[float]]) -> Figures:
+    """Of a live stream. A chunk that never came took at least as long as it had; where that are half of all,
+    or more, the stream stood still."""
+    took = sorted(seconds for _, seconds in [*chunks, *missing])
+    if not took:
+        return {}
+    if 2 * len(missing) >= len(took):
+        return {"chunk_p50_ms": None, "chunk_p95_ms": None}
+    return {"chunk_p50_ms": quantile(took, 0.5) * 1e3, "chunk_p95_ms": quantile(took, 0.95) * 1e3}
 
 
 def received_Mbps(received: Sequence[Sequence[float]], begin: float, end: float) -> float:  # noqa: N802

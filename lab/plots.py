@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from lab.scenario import BULK, Scenario
-from lab.tables import upload_name
+from lab.tables import picture, upload_name
 from lab.uploaders import NOBODY
 
 if TYPE_CHECKING:
@@ -36,10 +36,8 @@ def draw(results: Results, folder: Path) -> dict[str, str]:
     pictures = {}
     folder.mkdir(parents=True, exist_ok=True)
     for alone, panels in groups.items():
-        queue = "drr-" if alone.fair_queue else ""
-        path = folder / f"{alone.foreground}-{queue}{alone.rtt_ms:g}ms.svg"
-        beside = f"beside one {alone.foreground.upper()} flow, {alone.rtt_ms:g} ms"
-        title = f"Uploads {beside}{', fair queueing' if alone.fair_queue else ''}"
+        title, name = picture(alone)
+        path = folder / name
         _picture(title, panels, alone.queue_ms, path)
         pictures[title] = f"{folder.name}/{path.name}"
     return pictures

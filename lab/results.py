@@ -26,6 +26,8 @@ class Results:
         self.data: dict[str, Any] = {"machine": {}, "check": [], "scenarios": {}}
         if path is not None and path.exists():
             self.data = json.loads(path.read_text(encoding="utf-8"))
+        for entry in self.data["scenarios"].values():
+            entry.setdefault("failed", [])  # of before it was written down
 
     def entries(self) -> Iterator[tuple[Scenario, dict[str, Any]]]:
         """In the order in which they were first run."""
@@ -40,11 +42,37 @@ class Results:
     def count(self, scenario: Scenario) -> int:
         return len(self._entry(scenario)["runs"])
 
+    def tried(self, scenario: Scenario) -> int:
+        """How many runs there are, also of those in which the upload failed."""
+        return self.count(scenario) + len(self.failed(scenario))
+
+    def failed(self, scenario: Scenario) -> list[str]:
+        """Why uploads failed, one reason for each run."""
+        failed: list[str] = self._entry(scenario)["failed"]
+        return failed
+
+    def machines(self) -> list[dict[str, Any]]:
+        """On which the runs were, each once."""
+        head, entries = self.data["machine"], self.data["scenarios"].values()
+        found = [run.get("machine", head) for entry in entries for run in entry["runs"]]
+        return [one for number, one in enumerate(found) if one not in found[:number]]
+
+    def versions(self) -> list[str]:
+        """Of the uploaders whose runs there are."""
+        entries = self.data["scenarios"].values()
+        found = {run.get("version", entry["version"]) for entry in entries for run in entry["runs"]}
+        return sorted(found - {""})
+
+    def is_from_elsewhere(self, scenario: Scenario) -> bool:
+        """Whether a run of it was on another machine than this."""
+        here, head = machine(), self.data["machine"]
+        return any(run.get("machine", head) != here for run in self._entry(scenario)["runs"])
+
     def forget(self, scenario: Scenario) -> None:
         self.data["scenarios"].pop(scenario.key, None)
 
     def forget_all(self) -> None:
-        self.data |= {"check": [], "scenarios": {}}
+        self.data |= {"machine": {}, "check": [], "scenarios": {}}
 
     def skip(self, scenario: Scenario, why: str) -> None:
         self._entry(scenario)["skipped"] = why
@@ -54,6 +82,11 @@ class Results:
         self._entry(scenario)["invalid"].append(why)
         self._save()
 
+    def fail(self, scenario: Scenario, why: str) -> None:
+        """A run in which the upload failed: no figures, and no reason to try again."""
+        self._entry(scenario)["failed"].append(why)
+        self._save()
+
     def add(
         self, scenario: Scenario, seed: int, found: Figures, series: dict[str, Any], emulator: dict[str, Any]
     ) -> None:
@@ -61,8 +94,17 @@ class Results:
         entry["skipped"] = ""
         if not entry["runs"]:
             entry["series"] = series
-        self.data["machine"] = machine()
-        entry["runs"].append({"seed": seed, "figures": _rounded(found), "emulator": _rounded(emulator)})
+        run: dict[str, Any] = {
+            "seed": seed, "figures": _rounded(found), "emulator": _rounded(emulator),
+        }  # fmt: skip
+        # Said once for all that are alike; a later run may be of another version, or on another machine.
+        here, version = machine(), _version(scenario)
+        self.data["machine"] = self.data["machine"] or here
+        if here != self.data["machine"]:
+            run["machine"] = here
+        if version != entry["version"]:
+            run["version"] = version
+        entry["runs"].append(run)
         self._save()
 
     def check(self, agreements: list[dict[str, Any]]) -> None:
@@ -77,6 +119,7 @@ class Results:
                 "version": _version(scenario),
                 "skipped": "",
                 "invalid": [],
+                "failed": [],
                 "runs": [],
                 "series": {},
             },

@@ -1,8 +1,9 @@
 """One run of a scenario: builds the network, starts everybody in turn, returns a `Trace`.
 
 All times in a trace are seconds since the upload was started (without an uploader: since the probes
-were).  A run that says nothing (the emulator came too late, the machine had no time left, an uploader
-gave up) raises `InvalidRunError`, and is repeated by `lab.matrix`.
+were).  A run that says nothing (the emulator came too late, the machine had no time left) raises
+`InvalidRunError`, and is repeated by `lab.matrix`; one whose upload ended before its time raises
+`FailedRunError`, and is kept as what it is.
 """
 
 from __future__ import annotations
@@ -35,11 +36,16 @@ class InvalidRunError(Exception):
     """This run measured something else than the link; why."""
 
 
+class FailedRunError(Exception):
+    """The upload ended, though it had more than it could send; why."""
+
+
 @dataclass
 class Trace:
     """`rows`: [time, bytes of the upload, of the foreground, queue in s, drops], sums since the start, bytes
     as on the link.  `received`: [time, bytes] of the bulk flow at its sink; `stored`: of bodies at the
-    store.  `probes`, `chunks`: [start, seconds].  `connections`: [time, how many] of the uploader."""
+    store.  `probes`, `chunks`: [start, seconds]; `missing`: of chunks that never came, how long they took so
+    far.  `connections`: [time, how many] of the uploader."""
 
     begin_s: float = 0.0
     end_s: float = 0.0
@@ -48,6 +54,7 @@ class Trace:
     stored: list[list[float]] = field(default_factory=list)
     probes: list[list[float]] = field(default_factory=list)
     chunks: list[list[float]] = field(default_factory=list)
+    missing: list[list[float]] = field(default_factory=list)
     connections: list[list[float]] = field(default_factory=list)
     emulator: dict[str, Any] = field(default_factory=dict)
 
@@ -63,18 +70,22 @@ def workload(count: int, size: int) -> Iterator[Path]:
 
 
 def run_once(scenario: Scenario, seed: int, folder: Path) -> Trace:
-    """Raises `InvalidRunError`, `LabError`."""
+    """Raises `InvalidRunError`, `FailedRunError`, `LabError`."""
     who = None if scenario.uploader == NOBODY else uploader(scenario.uploader, folder)
     if who is not None and who.missing:
         raise LabError(who.missing)
-    with Network(scenario.plan(seed), algorithms={"up": scenario.algorithm}) as network:
-        return _Run(scenario, network).through(who)
+    with (
+        tempfile.TemporaryDirectory() as state,
+        Network(scenario.plan(seed), algorithms={"up": scenario.algorithm}) as network,
+    ):
+        return _Run(scenario, network, Path(state)).through(who)
 
 
 class _Run:
-    def __init__(self, scenario: Scenario, network: Network) -> None:
+    def __init__(self, scenario: Scenario, network: Network, state: Path) -> None:
         self._scenario = scenario
         self._network = network
+        self._state = state
         self._trace = Trace()
         self._zero = 0.0
         self._upload: subprocess.Popen[bytes] | None = None
@@ -88,7 +99,7 @@ class _Run:
         self._zero = time.monotonic()
         if who is not None:
             self._upload = self._network.spawn(
-                "up", [*NICE, *who.argv], env=environment(), stdin=subprocess.DEVNULL,
+                "up", [*NICE, *who.argv], env=environment(self._state), stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             )  # fmt: skip
         self._watch(scenario.alone_s if who else IDLE_S)
@@ -102,6 +113,7 @@ class _Run:
         trace.received = self._shifted(received["bulk"])
         trace.stored = self._shifted(stored["received"])
         trace.chunks = self._shifted(chunks.get("chunks", []))
+        trace.missing = self._shifted(chunks.get("missing", []))
         trace.emulator = {
             "cpu_share": recording.cpu_share, "packets": recording.packets, "priority": recording.priority,
             "late_ms": recording.late_s() * 1e3, "idle_share": idle_share,
@@ -121,7 +133,7 @@ class _Run:
         return said
 
     def _watch(self, seconds: float) -> None:
-        """Waits, and counts the uploader's connections. Raises `InvalidRunError` if the upload ends."""
+        """Waits, and counts the uploader's connections. Raises `FailedRunError` if the upload ends."""
         until = time.monotonic() + seconds
         while (left_s := until - time.monotonic()) > 0:
             time.sleep(min(LOOK_S, left_s))
@@ -129,8 +141,9 @@ class _Run:
                 continue
             if self._upload.poll() is not None:
                 _, complaint = self._upload.communicate()
-                why = complaint.decode(errors="replace").strip()[-MAX_COMPLAINT:]
-                raise InvalidRunError(f"the upload ended early: {why}")
+                why = " ".join(complaint.decode(errors="replace").split())[-MAX_COMPLAINT:]
+                code = self._upload.returncode
+                raise FailedRunError(f"exit {code}, early: {why or 'it said nothing'}")
             self._trace.connections.append([time.monotonic() - self._zero, connections_of(self._upload.pid)])
 
     def _judge(self, recording: Recording, failed_probes: list[str], idle_share: float) -> None:

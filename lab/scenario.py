@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from lab.emulator import LinkPlan
 from lab.link import MTU, OVERHEAD_BYTES
-from lab.uploaders import NOBODY
+from lab.uploaders import MODES, NOBODY
 
 BULK = ("cubic", "bbr")
 VIDEO = "video"
@@ -58,6 +58,11 @@ class Scenario:
         if (self.files, self.file_bytes) == (FILES, FILE_BYTES):
             return ""
         return f"{self.files:,} files of {self.file_bytes >> 10:,} KiB"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is s3-upload that uploads."""
+        return self.uploader.partition(" ")[0] in MODES
 
     @property
     def alone(self) -> Scenario:

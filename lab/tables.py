@@ -43,6 +43,7 @@ def page(results: Results, plots: Mapping[str, str]) -> str:
         _section("What a bulk flow keeps beside an upload", keeps_table(results)),
         *(_section(title, table) for title, table in detail_tables(results)),
         *(f"![{title}]({path})\n" for title, path in plots.items()),
+        failures(results),
         problems(results),
     ]
     return "\n".join(section for section in sections if section)
@@ -51,7 +52,7 @@ def page(results: Results, plots: Mapping[str, str]) -> str:
 def summary(results: Results) -> str:
     """For a terminal: the tables without the page around them."""
     sections = [f"{title}\n\n{table}" for title, table in detail_tables(results)]
-    return "\n".join([*sections, problems(results)])
+    return "\n".join([*sections, failures(results), problems(results)])
 
 
 def write(document: Path, text: str) -> None:
@@ -65,17 +66,18 @@ def write(document: Path, text: str) -> None:
 
 
 def about(results: Results) -> str:
-    machine = results.data["machine"]
     entries = [entry for _, entry in results.entries() if entry["runs"]]
     if not entries:
         return "Nothing is measured yet.\n"
+    on = " and on ".join(
+        f"{one['cores']} cores, {one['system']}, Python {one['python']}" for one in results.machines()
+    )
     counts = sorted({len(entry["runs"]) for entry in entries})
     seeds = sorted({run["seed"] for entry in entries for run in entry["runs"]})
     emulators = [run["emulator"] for entry in entries for run in entry["runs"]]
-    versions = sorted({entry["version"] for entry in entries if entry["version"]})
     return (
-        f"Measured on {machine['cores']} cores, {machine['system']}, Python {machine['python']}; "
-        f"{'; '.join(versions)}. Medians of {' to '.join(map(str, counts))} runs with seeds from "
+        f"Measured on {on}; "
+        f"{'; '.join(results.versions())}. Medians of {' to '.join(map(str, counts))} runs with seeds from "
         f"{seeds[0]} to {seeds[-1]}. The emulator ran with {emulators[-1]['priority']}, took at most "
         f"{max(run['cpu_share'] for run in emulators):.0%} of one core and was at most "
         f"{max(run['late_ms'] for run in emulators):.1f} ms late in a valid run.\n"
@@ -186,7 +188,7 @@ def _columns(results: Results, foreground: str) -> list[tuple[str, bool, Callabl
             ("later by s", True, lambda s, _: _time(delay_s(results, s))),
         ]
     if foreground == VIDEO:
-        columns.append(("chunk p50/p95 ms", False, lambda _, f: _pair(f, "chunk_p50_ms", "chunk_p95_ms")))
+        columns.append(("chunk p50/p95 ms", False, lambda _, f: _chunks(f)))
     if foreground != NOTHING:
         columns += [
             ("reclaims s", True, lambda _, f: _time(f.get("reclaim_s"))),
@@ -197,6 +199,17 @@ def _columns(results: Results, foreground: str) -> list[tuple[str, bool, Callabl
             ),
         ]
     return columns
+
+
+def failures(results: Results) -> str:
+    """In which runs the upload itself failed."""
+    lines = [
+        f"- {scenario.key}: {len(entry['failed'])} of {results.tried(scenario)} failed: "
+        f"{'; '.join(dict.fromkeys(entry['failed']))}\n"
+        for scenario, entry in results.entries()
+        if entry["failed"]
+    ]
+    return _section("Uploads that failed", "".join(lines))
 
 
 def problems(results: Results) -> str:
@@ -253,3 +266,23 @@ def _time(value: float | str | None) -> str:
 
 def _pair(figures: Figures, first: str, second: str) -> str:
     return f"{_number(figures.get(first), 0)} / {_number(figures.get(second), 0)}"
+
+
+def _chunks(figures: Figures) -> str:
+    """None is what never came, as of moments."""
+    if figures.get("chunk_p50_ms", 0.0) is None:
+        return "never"
+    return _pair(figures, "chunk_p50_ms", "chunk_p95_ms")
+
+
+def picture(alone: Scenario) -> tuple[str, str]:
+    """The title and the file name of the picture of all uploads on that link, beside that flow."""
+    title = f"Uploads beside one {alone.foreground.upper()} flow, {alone.rtt_ms:g} ms"
+    words = [alone.foreground]
+    if alone.fair_queue:
+        title += ", fair queueing"
+        words.append("drr")
+    if alone.loss:
+        title += f", {alone.loss * 100:g} % loss"
+        words.append(f"loss{alone.loss * 100:g}")
+    return title, f"{'-'.join([*words, f'{alone.rtt_ms:g}ms'])}.svg"

@@ -83,9 +83,10 @@ async def video(address: str, algorithm: str) -> None:
     flow = _connect(address, VIDEO_PORT, algorithm)
     reader, writer = await asyncio.open_connection(sock=flow)
     took: list[tuple[float, float]] = []
+    due = time.monotonic()
 
     async def send() -> None:
-        due = time.monotonic()
+        nonlocal due
         while True:
             writer.write(bytes(CHUNK_BYTES))
             await reader.readexactly(1)
@@ -97,7 +98,16 @@ async def video(address: str, algorithm: str) -> None:
     print("ready", flush=True)
     await _stdin_ends()
     task.cancel()
-    _tell({"chunks": took})
+    _tell({"chunks": took, "missing": missing(due, time.monotonic())})
+
+
+def missing(due: float, now: float) -> list[tuple[float, float]]:
+    """The chunks that are not through, of which the first was `due`, with their ages so far.
+
+    One whose next is not due yet is none of them: it is not late, so its age says nothing.
+    """
+    moments = (due + number * CHUNK_S for number in range(max(0, int((now - due) / CHUNK_S))))
+    return [(moment, now - moment) for moment in moments]
 
 
 async def sinks(address: str) -> None:

@@ -36,12 +36,13 @@ class Uploader:
     ours: bool = False
 
 
-def environment() -> dict[str, str]:
-    """Of every uploader: nothing of the user's own settings gets through."""
+def environment(state: Path) -> dict[str, str]:
+    """Of every uploader: nothing of the user's own settings gets through, and journals go below `state`."""
     env = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RCLONE_", "S3_"))
     }
     return env | {
+        "XDG_STATE_HOME": str(state),
         "AWS_ACCESS_KEY_ID": "laboratory",
         "AWS_SECRET_ACCESS_KEY": "laboratory-secret",
         "AWS_REGION": "us-east-1",

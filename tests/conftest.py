@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import ssl
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +41,7 @@ def pytest_collection_finish() -> None:
     each time, and for that reason come seldom, while whole stores and their bodies are left in circles."""
     gc.collect()
     gc.freeze()
+    gc.collect()  # which counts anew what there is: nothing, or it would come as seldom as before
 
 
 _FOREIGN = ("AWS_", "S3_UPLOAD_", "RCLONE_", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
@@ -76,10 +77,22 @@ class StartFaultServer(Protocol):
     def __call__(self, script: Any = None, **options: Any) -> FaultServer: ...
 
 
+@contextmanager
+def fault_servers() -> Iterator[StartFaultServer]:
+    with ExitStack() as stack:
+
+        def start(script: Any = None, **options: Any) -> FaultServer:
+            server = FaultServer(script, **options)
+            stack.callback(server.forget)  # after its end
+            return stack.enter_context(server)
+
+        yield start
+
+
 @pytest.fixture
 def fault_server() -> Iterator[StartFaultServer]:
-    with ExitStack() as stack:
-        yield lambda script=None, **options: stack.enter_context(FaultServer(script, **options))
+    with fault_servers() as start:
+        yield start
 
 
 @dataclass(frozen=True)
@@ -104,9 +117,10 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test sees the developer's settings, credentials or proxies, nor asks a metadata server; nor does it
-    matter that CI runs them, of which the command shows less.  The collector's settings stay the tests': what
-    one command freezes would be kept for all that follow."""
-    monkeypatch.setattr(own_process, "collect_rarely", lambda: None)
+    matter that CI runs them, of which the command shows less.  How the collector and the C library are set
+    stays the tests' own: what one command freezes, or does not give back, would be kept for all to come."""
+    for setting in ("collect_rarely", "keep_freed_memory"):
+        monkeypatch.setattr(own_process, setting, lambda: None)
     for name in os.environ:
         if name.startswith(_FOREIGN) or name.lower() in _PROXIES or name == "CI":
             monkeypatch.delenv(name)

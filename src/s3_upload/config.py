@@ -161,7 +161,7 @@ class UploadConfig:
     multipart_threshold: Size = knob(16 * MIB, "Larger files go as multipart uploads.", low=1, high=5 * GIB)
     part_size: Size = knob(
         AUTO,
-        "Bytes of one part (S3: at least 5 MiB); 0: 5 MiB, up to 16 MiB where max_in_flight is below 20. "
+        "Bytes of one part (S3: at least 5 MiB); 0: 5 MiB, up to 16 MiB where max_in_flight is below 17. "
         "Grows where a file would need more than 10,000, and in the second half of a stream.",
         low=MIN_PART_BYTES,
         high=5 * GIB,

@@ -419,7 +419,9 @@ def _files(
     if choice.order == BY_KEY and isinstance(sources, list | tuple):
         files = sorted(map(checked, files), key=lambda source: source.key)
     # A stream of no known size makes no sum.
-    counts = isinstance(sources, list | tuple) and all(one.is_file or one.size is not None for one in sources)
+    counts = isinstance(sources, list | tuple) and all(
+        one.is_file or one.size is not None for one in map(checked, sources)
+    )
     return _whole_keys(files, destination, choice), partial(iter, sources) if counts else None
 
 

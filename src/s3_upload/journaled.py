@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -91,6 +92,7 @@ async def _opened(journal: Journal, about: Mapping[str, str]) -> AsyncIterator[J
     """Opened and closed in a thread, where SQLite may wait for its disk. None where none can be kept."""
     threads = DaemonThreads(1, "s3-upload-journal")
     opened: list[JournalOfRun | None] = []
+    over = threading.Event()
 
     def close() -> None:
         for each in opened:
@@ -98,9 +100,10 @@ async def _opened(journal: Journal, about: Mapping[str, str]) -> AsyncIterator[J
                 each.close()
 
     try:
-        await threads.call(lambda: opened.append(begin(journal, about)))
+        await threads.call(lambda: opened.append(begin(journal, about, over.wait)))
         yield opened[0]
     finally:
+        over.set()  # who waits for the journal need not
         # Behind the opening, where somebody was cancelled during that.
         await undisturbed(_settled(threads.call(close)))
         threads.close()

@@ -72,10 +72,11 @@ class PaceReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How much of the link a run takes at one moment, and why.
 
     `state`: "growing", "cruising", "probing", "draining", "wary" (others may be coming) or "yielding" (to
-    others) in the shares "background" and "fair", "full" else.  `queue_s`: how long a packet waits for the
-    link, as far as the connections tell; `base_s`: the round trip without that.  `pace_bytes_per_s`: what all
-    connections together may send (0.0: as much as they like); `acked_bytes_per_s`: what was acknowledged of
-    late.  `requests`: how many may be in flight (0: as many as the window says).
+    others) in the shares "background" and "fair", "full" else; "capped" in all of them where `max_bandwidth`
+    allows less than the share does.  `queue_s`: how long a packet waits for the link, as far as the
+    connections tell; `base_s`: the round trip without that.  `pace_bytes_per_s`: what all connections
+    together may send (0.0: as much as they like); `acked_bytes_per_s`: what was acknowledged of late.
+    `requests`: how many may be in flight (0: as many as the window says).
     """
 
     at_s: float

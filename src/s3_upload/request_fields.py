@@ -59,7 +59,8 @@ class RequestFields(msgspec.Struct, frozen=True, kw_only=True):
     they travel with.  `metadata` becomes `x-amz-meta-*`: any text, which comes back encoded by RFC 2047
     unless it is plain ASCII with single spaces.  Other fields are ASCII.  `tags` becomes `x-amz-tagging`;
     `sse_kms_encryption_context` is given in plain.  `sse_customer_key` (SSE-C) goes over https only.
-    `if_none_match="*"` does not overwrite: an object that exists fails with the kind EXISTS.
+    `if_none_match="*"` is a header and no more: where the store heeds it, an object that exists fails with
+    the kind EXISTS; a store that ignores it overwrites.  `if_exists="fail"` of a call asks the store first.
     `request_payer="requester"` and `expected_bucket_owner` (12 digits) go with every request.
     Times are a `datetime` (UTC if it has no zone) or text that is sent as it is.
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html

@@ -1,17 +1,17 @@
 """Uploads tiny objects from a generator and prints the process's peak memory in bytes.
 
-python memory_probe.py ENDPOINT_URL COUNT
+python -m tests.e2e.memory_probe ENDPOINT_URL COUNT
 """
 
 from __future__ import annotations
 
 import asyncio
-import resource
 import sys
 
 import uvloop
 
 from s3_upload import Credentials, ObjectSource, S3Client, s3_upload_files
+from tests.e2e.peak import peak_bytes
 
 
 async def main(endpoint_url: str, count: int) -> None:
@@ -30,8 +30,7 @@ async def main(endpoint_url: str, count: int) -> None:
         summary = await s3_upload_files(client, "bucket", files, progress=progress)
     assert summary.uploaded == seen == count
     assert summary.failed == ()
-    unit = 1 if sys.platform == "darwin" else 1024
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    print(peak_bytes())
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
 """Uploads streams and prints the process's peak memory in bytes.
 
-python stream_probe.py ENDPOINT_URL COUNT STREAM_BYTES CHUNK_BYTES MAX_IN_FLIGHT_BYTES
+python -m tests.e2e.stream_probe ENDPOINT_URL COUNT STREAM_BYTES CHUNK_BYTES MAX_IN_FLIGHT_BYTES
 """
 
 from __future__ import annotations
 
 import asyncio
-import resource
 import sys
 from collections.abc import AsyncIterator
 
 import uvloop
 
 from s3_upload import Credentials, ObjectSource, S3Client, UploadConfig, s3_upload_files
+from tests.e2e.peak import peak_bytes
 
 
 async def chunks(size: int, chunk_bytes: int) -> AsyncIterator[bytes]:
@@ -31,8 +31,7 @@ async def main(endpoint_url: str, *numbers: int) -> None:
     ) as client:
         summary = await s3_upload_files(client, "bucket", files, config)
     assert (summary.uploaded, summary.bytes) == (count, count * size)
-    unit = 1 if sys.platform == "darwin" else 1024
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    print(peak_bytes())
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ WITHOUT_LOCKS = (sys.executable, without_locks.__file__)
 TIMEOUT_S = 60
 OLD_NS = 1_600_000_000_123_456_789
 PARTS = ("--multipart-threshold", "5MiB", "--part-size", "5MiB")
-BIG = b"".join(bytes([n]) * (5 << 20) for n in range(6))
 
 
 @pytest.fixture
@@ -246,7 +245,8 @@ def test_a_second_signal_waits_for_nothing_under_way(fault_server: StartFaultSer
 
 def test_a_killed_upload_in_parts_goes_on(fault_server: StartFaultServer, src: Path) -> None:
     server = fault_server([Rule(Stall(), query={"partNumber": "5"}, nth=1)])
-    put(src / "big", BIG)
+    big = b"".join(bytes([n]) * (5 << 20) for n in range(6))
+    put(src / "big", big)
     words = [COMMAND, "src", "s3://bucket", *PARTS, "--max-in-flight", "2", "--window", "fixed", "-q"]
 
     def parts() -> list[int]:
@@ -261,7 +261,7 @@ def test_a_killed_upload_in_parts_goes_on(fault_server: StartFaultServer, src: P
     assert run(server, "src", "s3://bucket", *PARTS).returncode == 0
     sent = {r.part_number for r in server.requests[before:] if r.part_number and r.method == "PUT"}
     assert not sent & had
-    assert server.model.bodies("bucket")["big"] == BIG
+    assert server.model.bodies("bucket")["big"] == big
     assert server.model.uploads == {}
 
 

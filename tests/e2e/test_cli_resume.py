@@ -119,8 +119,9 @@ def test_clean_without_an_age_compares_no_clocks(
         monkeypatch.setenv(name, value)
     assert main(["clean", "s3://bucket/p/"]) == 0
     assert "1 unfinished upload," in capsys.readouterr().out
-    assert main(["clean", "s3://bucket/p/", "--older-than", "1s"]) == 0
-    assert capsys.readouterr().out == "no unfinished uploads\n"
+    for age in ("1s", "2w", "1d12h"):
+        assert main(["clean", "s3://bucket/p/", "--older-than", age]) == 0
+        assert capsys.readouterr().out == "no unfinished uploads\n"
 
 
 def test_a_dry_run_leaves_out_what_the_journal_has_as_done(

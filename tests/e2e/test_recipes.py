@@ -8,6 +8,7 @@ import gzip
 import inspect
 import json
 import re
+import runpy
 import subprocess
 import sys
 import time
@@ -88,6 +89,14 @@ def test_what_failed_once_is_tried_once_more(
     assert "1 failed, the first: p/a.txt: the store answered 400 InvalidRequest" in first
     assert second.startswith("once more: uploaded 1 object, 3.0 kB in ")
     assert [request.key for request in server.requests].count("p/a.txt") == 2
+
+
+@pytest.mark.parametrize(
+    "named", ["b", "arn:aws:s3:eu-west-1:1:accesspoint/n", "arn:aws:s3:eu-west-1:1:accesspoint:n"]
+)
+def test_what_failed_goes_to_the_same_bucket_once_more(named: str) -> None:
+    bucket_of = runpy.run_path(str(ROOT / "examples" / "failed_once_more.py"))["bucket_of"]
+    assert [bucket_of(f"s3://{named}{rest}") for rest in ("", "/", "/p/q")] == [named] * 3
 
 
 def test_a_generator_of_bytes(store: Store, bucket: str) -> None:

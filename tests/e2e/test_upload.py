@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-import subprocess
-import sys
 from email.header import decode_header, make_header
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,9 +17,12 @@ from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import files_recursive
+from tests.e2e.peak import peak_of
 from tests.faults.actions import Answer, Rule, s3_error
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from s3_upload.report import UploadReport, UploadSummary
     from tests.conftest import StartFaultServer
     from tests.store import Store
@@ -35,6 +35,7 @@ ODD_NAMES = [
 ]  # fmt: skip
 MEMORY_OBJECTS = 30_000
 MEMORY_GROWTH_BYTES = 5_000_000
+HELD_BYTES = 100_000_000
 
 
 def upload(store: Store, bucket: str, files: Any, **arguments: Any) -> UploadSummary:
@@ -185,18 +186,13 @@ def test_a_missing_bucket_and_a_wrong_key_stop_the_run(store: Store, bucket: str
 
 def test_memory_does_not_grow_with_the_number_of_objects(fault_server: StartFaultServer) -> None:
     server = fault_server(lambda _: Answer(200, {"ETag": '"e"'}), record=False, keep_bodies=False)
-    probe = str(Path(__file__).with_name("memory_probe.py"))
-
-    def peak_bytes(count: int) -> int:
-        done = subprocess.run(
-            [sys.executable, probe, server.url, str(count)],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        return int(done.stdout)
-
-    few, many = peak_bytes(1_000), peak_bytes(MEMORY_OBJECTS)
+    few, many = (peak_of("memory_probe", server.url, str(count)) for count in (1_000, MEMORY_OBJECTS))
     assert server.counts["200"] >= 1_000 + MEMORY_OBJECTS
     assert many - few < MEMORY_GROWTH_BYTES, f"{few / 1e6:.0f} MB for 1,000 objects, {many / 1e6:.0f} MB"
+
+
+def test_a_probe_of_memory_does_not_say_what_its_parent_holds() -> None:
+    """Else it would say the same of many objects as of few."""
+    held = b"x" * HELD_BYTES
+    assert peak_of("peak") < HELD_BYTES
+    del held

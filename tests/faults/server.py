@@ -187,6 +187,14 @@ class FaultServer:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
+    def forget(self) -> None:
+        """Lets go of what it was sent, after its end: it is part of a circle, which stays until the collector
+        looks through all there is."""
+        self.requests.clear()
+        self.model.objects.clear()
+        self.model.uploads.clear()
+        self.model.completed.clear()
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -283,6 +291,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.muted = True
+        self.parser = None  # a circle, which would keep the last body
         if self.timer:
             self.timer.cancel()
         if self.request:

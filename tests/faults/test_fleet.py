@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.leases import children_of
-from s3_upload import ConfigError, Event, ObjectBegun, ObjectEnded, ObjectSource, RunError
+from s3_upload import ConfigError, Event, ObjectBegun, ObjectEnded, ObjectSource, PartStored, RunError
 from s3_upload.config import MIB
 from s3_upload.errors import FailureKind
 from s3_upload.fleet import uploading
 from s3_upload.fleet.growth import Growth
 from tests.faults import fleet
-from tests.faults.actions import s3_error
+from tests.faults.actions import Rule, Stall, s3_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +96,30 @@ def test_a_process_that_is_killed_costs_nothing(
     assert sorted(begun) == sorted(ended) == sorted(set(ended))
 
 
+def test_what_a_process_that_was_killed_has_begun_is_aborted_though_nobody_could_ask_for_it(
+    fault_server: StartFaultServer, sources: list[ObjectSource], tmp_path: Path
+) -> None:
+    """The one that was given the file was not told which parts there are, so the file failed."""
+    stalls = Rule(Stall(), query={"partNumber": "2"}, nth=1)
+    server = fault_server([stalls, Rule(s3_error(500, "InternalError"), method="GET")])
+    (tmp_path / "big").write_bytes(os.urandom(12 * MIB))
+    kill = [fleet.kill_children]
+
+    def hear(event: Event) -> None:
+        if isinstance(event, PartStored) and kill:
+            kill.pop()()
+
+    def told(report: UploadReport) -> None:
+        if report.key == "big":
+            server.set_script(None)
+
+    big = ObjectSource.file(tmp_path / "big", "big")
+    summary, _ = fleet.run(server.url, sources, first_for_child=big, told=told, events=hear, n_retries=1)
+    assert not kill
+    assert [report.key for report in summary.failed] == ["big"]
+    assert server.model.uploads == {}
+
+
 def test_a_file_that_ends_each_process_fails_and_the_others_are_uploaded(
     fault_server: StartFaultServer, sources: list[ObjectSource], tmp_path: Path
 ) -> None:
@@ -157,6 +181,19 @@ def test_with_auto_a_process_that_cannot_begin_its_work_leaves_it_to_the_first(
     assert summary.uploaded == len(sources)
     [note] = [note for note in summary.notes if "went on alone" in note]
     assert "a process ended before it had uploaded anything" in note
+
+
+def test_with_auto_what_cannot_travel_leaves_all_to_the_first_and_a_note_says_why(
+    fault_server: StartFaultServer, sources: list[ObjectSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Growth, "grows", lambda *_, **__: True)
+    monkeypatch.setattr(uploading, "processors", lambda: 2)
+    server = fault_server()
+    few = sources[:16]  # each comes 0.15 s after the one before: `Shared`
+    summary, _ = fleet.run(server.url, few, default_request=lambda source: None, processes="auto")
+    assert server.model.bodies("bucket") == bodies(few)
+    [note] = summary.notes
+    assert note.startswith("one process uploaded all: default_request cannot be sent to another process (")
 
 
 @pytest.mark.parametrize("path", [None, "/a:/b"])

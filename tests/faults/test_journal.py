@@ -14,13 +14,13 @@ import pytest
 from s3_upload.api import s3_upload_files
 from s3_upload.errors import ConfigError
 from s3_upload.observe import journal_file
-from s3_upload.observe.journal import Journal, begin
+from s3_upload.observe.journal import Journal
 from s3_upload.request_fields import RequestFields
 from s3_upload.sources.content_type import Guess
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Answer, Rule, Stall, s3_error
 from tests.faults.model import StoredObject, Upload
-from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored, upload
+from tests.faults.uploads import BUCKET, PART_BYTES, big, config, run, stored, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 OLD_NS = 1_600_000_000_123_456_789
 SMALL = {f"{n}.txt": f"body {n}".encode() for n in range(20)}
-BIG = b"".join(bytes([n]) * PART_BYTES for n in range(4)) + b"end"
 
 
 def tree(root: Path, contents: dict[str, bytes]) -> list[ObjectSource]:
@@ -81,7 +80,7 @@ def broken_off(
 def half_sent(fault_server: StartFaultServer, tmp_path: Path, **how: Any) -> tuple[FaultServer, Any, Path]:
     """A file in five parts, of which the store has two or three; and the journal that knows of them."""
     server = fault_server([Rule(Stall(), query={"partNumber": "4"}, nth=1)])
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    files, journal = tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
     broken_off(server, files, journal, after="partNumber=3", **how)
     server.set_script(None)  # that part may not have been asked for
     return server, files, journal
@@ -191,16 +190,6 @@ def test_an_async_iterable_of_sources_is_resumed_too(fault_server: StartFaultSer
 # --- the file --------------------------------------------------------------------------------------------
 
 
-def test_a_journal_that_another_run_has_is_refused(fault_server: StartFaultServer, tmp_path: Path) -> None:
-    server, journal = fault_server(), tmp_path / "journal"
-    files = tree(tmp_path / "files", SMALL)
-    of_run = begin(Journal(journal), {})
-    assert of_run is not None
-    with of_run, pytest.raises(ConfigError, match="at work with this journal"):
-        journaled(server, files, journal)
-    assert server.requests == []
-
-
 def test_a_damaged_journal_is_put_aside_and_all_goes_again(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
@@ -302,19 +291,19 @@ def test_a_file_in_parts_goes_on_where_it_was_broken_off(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
     server = fault_server([Rule(Stall(), query={"partNumber": "3"}, nth=1)])
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    files, journal = tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
     broken_off(server, files, journal, after="partNumber=2")
     [upload_id] = server.model.uploads
     had = set(server.model.uploads[upload_id].parts)
     assert had
     before = len(server.requests)
     summary = journaled(server, files, journal)
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
     assert set(parts_sent(server, before)) == {1, 2, 3, 4, 5} - had
     assert server.model.uploads == {}
     assert any(note.startswith("went on with an upload in parts") for note in summary.notes)
-    sent = sum(len(BIG[(number - 1) * PART_BYTES :][:PART_BYTES]) for number in {1, 2, 3, 4, 5} - had)
-    assert (summary.bytes, summary.resumed_bytes) == (len(BIG), len(BIG) - sent)
+    sent = sum(len(big()[(number - 1) * PART_BYTES :][:PART_BYTES]) for number in {1, 2, 3, 4, 5} - had)
+    assert (summary.bytes, summary.resumed_bytes) == (len(big()), len(big()) - sent)
     assert journaled(server, files, journal).uploaded == 0
 
 
@@ -323,14 +312,14 @@ def test_a_file_in_parts_of_which_something_else_is_said_now_begins_again(
 ) -> None:
     """Its storage class and encryption are those that were said when the upload was created."""
     server = fault_server([Rule(Stall(), query={"partNumber": "3"}, nth=1)])
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    files, journal = tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
     broken_off(server, files, journal, after="partNumber=2")
     before, said = len(server.requests), Guess(RequestFields(storage_class="GLACIER"))
     journaled(server, files, journal, default_request=said)
     assert set(parts_sent(server, before)) == {1, 2, 3, 4, 5}
     [created] = [r for r in server.requests[before:] if r.method == "POST" and "?uploads" in r.target]
     assert created.headers["x-amz-storage-class"] == "GLACIER"
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
     assert server.model.uploads == {}
 
 
@@ -343,7 +332,7 @@ def test_a_part_that_the_store_lost_meanwhile_is_sent_again(
     del upload_.parts[lost]
     before = len(server.requests)
     journaled(server, files, journal)
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
     assert lost in parts_sent(server, before)
 
 
@@ -352,7 +341,7 @@ def test_another_version_of_the_file_is_not_mixed_with_the_first(
 ) -> None:
     """Of the same size: the parts are read and compared, and those that differ are sent."""
     server, files, journal = half_sent(fault_server, tmp_path)
-    changed = b"!" + BIG[1:]
+    changed = b"!" + big()[1:]
     (tmp_path / "files" / "big").write_bytes(changed)
     before = len(server.requests)
     journaled(server, files, journal)
@@ -365,9 +354,9 @@ def test_an_upload_of_a_file_that_has_another_size_now_is_aborted(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
     server, files, journal = half_sent(fault_server, tmp_path)
-    (tmp_path / "files" / "big").write_bytes(BIG + b"more")
+    (tmp_path / "files" / "big").write_bytes(big() + b"more")
     journaled(server, files, journal)
-    assert stored(server) == {"big": BIG + b"more"}
+    assert stored(server) == {"big": big() + b"more"}
     assert server.model.uploads == {}
 
 
@@ -377,7 +366,7 @@ def test_an_upload_that_the_store_has_ended_meanwhile_begins_again(
     server, files, journal = half_sent(fault_server, tmp_path)
     server.model.uploads.clear()
     assert journaled(server, files, journal).uploaded == 1
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
 
 
 def test_who_may_not_list_parts_uploads_from_the_beginning(
@@ -386,7 +375,7 @@ def test_who_may_not_list_parts_uploads_from_the_beginning(
     server, files, journal = half_sent(fault_server, tmp_path)
     server.set_script([Rule(s3_error(403, "AccessDenied"), method="GET")])
     assert journaled(server, files, journal).uploaded == 1
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
 
 
 def test_an_upload_whose_id_was_never_heard_is_found_and_leaves_nothing(
@@ -394,11 +383,11 @@ def test_an_upload_whose_id_was_never_heard_is_found_and_leaves_nothing(
 ) -> None:
     """The process was killed while it waited for the answer to Create."""
     server = fault_server([Rule(Stall(stored=True), method="POST", query={"uploads": None}, nth=1)])
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    files, journal = tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
     broken_off(server, files, journal, after="?uploads")
     assert len(server.model.uploads) == 1
     assert journaled(server, files, journal).uploaded == 1
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
     assert server.model.uploads == {}
 
 
@@ -420,22 +409,22 @@ def slices(body: bytes, size: int = PART_BYTES) -> dict[int, bytes]:
 
 
 def test_a_big_file_goes_on_from_the_store_alone(fault_server: StartFaultServer, tmp_path: Path) -> None:
-    server, files = fault_server(), tree(tmp_path / "files", {"big": BIG})
-    parts = slices(BIG)
+    server, files = fault_server(), tree(tmp_path / "files", {"big": big()})
+    parts = slices(big())
     begun_elsewhere(server, {n: parts[n] for n in (1, 2, 4)})
     summary = upload(server, files, resume_multipart=True)
     assert summary.uploaded == 1
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
     assert parts_sent(server) == [3, 5]
     assert server.model.uploads == {}
 
 
 def test_with_parts_of_another_size_too(fault_server: StartFaultServer, tmp_path: Path) -> None:
-    server, files = fault_server(), tree(tmp_path / "files", {"big": BIG})
-    parts = slices(BIG, 8 << 20)
+    server, files = fault_server(), tree(tmp_path / "files", {"big": big()})
+    parts = slices(big(), 8 << 20)
     begun_elsewhere(server, {n: parts[n] for n in (1, 2)})
     upload(server, files, resume_multipart=True)
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
     assert parts_sent(server) == [3]
 
 
@@ -443,8 +432,8 @@ def test_with_parts_of_another_size_too(fault_server: StartFaultServer, tmp_path
 def test_an_upload_that_is_not_ours_is_left_alone(
     fault_server: StartFaultServer, tmp_path: Path, whose: str
 ) -> None:
-    server, files = fault_server(), tree(tmp_path / "files", {"big": BIG})
-    parts = slices(BIG)
+    server, files = fault_server(), tree(tmp_path / "files", {"big": big()})
+    parts = slices(big())
     theirs = {
         "another file": {1: parts[1], 2: b"!" * PART_BYTES},
         "another key": parts,
@@ -453,7 +442,7 @@ def test_an_upload_that_is_not_ours_is_left_alone(
     }[whose]
     begun_elsewhere(server, theirs, key="bigger" if whose == "another key" else "big")
     upload(server, files, resume_multipart=True)
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
     assert list(server.model.uploads) == ["elsewhere"]
     assert parts_sent(server) == [1, 2, 3, 4, 5]
 
@@ -462,16 +451,16 @@ def test_who_may_not_list_uploads_uploads_from_the_beginning(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
     server = fault_server([Rule(s3_error(403, "AccessDenied"), method="GET")])
-    summary = upload(server, tree(tmp_path / "files", {"big": BIG}), resume_multipart=True)
+    summary = upload(server, tree(tmp_path / "files", {"big": big()}), resume_multipart=True)
     assert summary.uploaded == 1
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
 
 
 def test_a_store_that_lists_no_uploads_takes_them_all_the_same(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
     server = fault_server([Rule(Answer(501), method="GET")])
-    summary = upload(server, tree(tmp_path / "files", {"big": BIG}), resume_multipart=True)
+    summary = upload(server, tree(tmp_path / "files", {"big": big()}), resume_multipart=True)
     assert summary.uploaded == 1
 
 
@@ -479,24 +468,24 @@ def test_without_a_journal_no_unfinished_upload_is_left(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
     server = fault_server([Rule(Stall(), query={"partNumber": "3"})])
-    broken_off(server, tree(tmp_path / "files", {"big": BIG}), None, after="partNumber=2")
+    broken_off(server, tree(tmp_path / "files", {"big": big()}), None, after="partNumber=2")
     assert server.model.uploads == {}
 
 
 def test_a_journal_that_has_stopped_leaves_no_upload_that_nobody_knows_of(
     fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(journal_file.JournalFile, "write", full)
     server = fault_server([Rule(Stall(), query={"partNumber": "3"})])
-    files = tree(tmp_path / "files", {"big": BIG})
+    files = tree(tmp_path / "files", {"big": big()})
     broken_off(server, files, tmp_path / "journal", after="partNumber=2")
     assert server.model.uploads == {}
 
 
 def test_to_ask_for_what_is_not_there_is_no_failure(fault_server: StartFaultServer, tmp_path: Path) -> None:
     server = fault_server([Rule(s3_error(404, "NoSuchUpload"), method="GET")])
-    summary = upload(server, tree(tmp_path / "files", {"big": BIG}), resume_multipart=True)
+    summary = upload(server, tree(tmp_path / "files", {"big": big()}), resume_multipart=True)
     assert (summary.uploaded, summary.causes) == (1, {})

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from s3_upload.api import s3_upload_files
+from s3_upload.observe.journal_file import JournalFile
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Rule, Stall, s3_error
 from tests.faults.model import StoredObject, Upload
-from tests.faults.test_journal import BIG, SMALL, broken_off, half_sent, journaled, parts_sent, tree
-from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored
+from tests.faults.test_journal import SMALL, broken_off, half_sent, journaled, parts_sent, tree
+from tests.faults.uploads import BUCKET, PART_BYTES, big, config, run, stored
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from s3_upload.clients.s3 import S3Client
     from s3_upload.report import UploadReport, UploadSummary
@@ -64,9 +66,37 @@ def test_parts_keep_their_size_when_another_is_asked_for(
     server.set_script(None)
     asked = len(server.requests)
     journaled(server, files, journal, settings=config(part_size=PART_BYTES + (1 << 20)))
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
     assert 3 not in parts_sent(server, asked)
     assert server.model.uploads == {}
+
+
+def test_what_the_store_has_of_a_file_that_goes_in_one_request_now_is_removed(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, files, journal = half_sent(fault_server, tmp_path)
+    tree(tmp_path / "files", {"big": b"small now"})
+    assert journaled(server, files, journal).uploaded == 1
+    assert stored(server) == {"big": b"small now"}
+    assert server.model.uploads == {}
+    with closing(JournalFile(str(journal))) as file:
+        assert file.uploads() == []
+
+
+def test_where_that_could_not_be_removed_the_next_run_does_so(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, files, journal = half_sent(fault_server, tmp_path)
+    tree(tmp_path / "files", {"big": b"small now"})
+    server.set_script([Rule(s3_error(403, "AccessDenied"), method="DELETE")])
+    summary = journaled(server, files, journal)
+    assert "could not abort the multipart upload of big" in " ".join(summary.notes)
+    server.set_script(None)
+    assert journaled(server, files, journal).uploaded == 0
+    assert server.model.uploads == {}
+    asked = len(server.requests)
+    journaled(server, files, journal)
+    assert len(server.requests) == asked, "it knows of none any more"
 
 
 @pytest.mark.parametrize("options", [{"checksum_algorithm": "SHA256"}, {"checksum": "off"}])
@@ -82,7 +112,7 @@ def test_a_file_in_parts_whose_checksums_are_others_now_begins_again_and_leaves_
 
     assert run(server, main, **options).uploaded == 1
     assert parts_sent(server, asked) == [1, 2, 3, 4, 5]
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
     assert server.model.uploads == {}
 
 
@@ -94,7 +124,7 @@ def test_who_cancels_twice_goes_on_where_it_was_broken_off(
     asked = len(server.requests)
     assert journaled(server, files, journal).uploaded == 1
     assert 3 not in parts_sent(server, asked)
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
     assert server.model.uploads == {}
 
 
@@ -138,11 +168,11 @@ def test_an_upload_that_the_store_begins_when_its_process_is_long_dead_is_found_
         return None
 
     server = fault_server(script)
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    files, journal = tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
     broken_off(server, files, journal, after="?uploads")
     assert server.model.uploads == {}
     assert journaled(server, files, journal).uploaded == 1
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
     assert heard == ["create", "create", "late"]
     assert server.model.uploads == {}
 
@@ -155,9 +185,9 @@ def killed_at_the_end(
 ) -> tuple[FaultServer, list[ObjectSource], Path]:
     """A file in five parts that the store completed, though nobody heard of it."""
     server = fault_server([Rule(Stall(stored=True), method="POST", query={"uploadId": None}, nth=1)])
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    files, journal = tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
     broken_off(server, files, journal, after="?uploadId=", options=options)
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
     return server, files, journal
 
 
@@ -180,19 +210,22 @@ def test_what_was_complete_when_its_process_died_is_proven_and_not_sent_again(
     assert [request.method for request in server.requests[asked:]] == ["GET", "HEAD"]
 
 
-@pytest.mark.parametrize("there", [b"!" + BIG[1:], b"another", None])
+@pytest.mark.parametrize(
+    "make", [lambda: b"!" + big()[1:], lambda: b"another", None], ids=["a byte", "all", "gone"]
+)
 def test_what_is_there_and_is_not_the_file_is_sent_again(
-    fault_server: StartFaultServer, tmp_path: Path, there: bytes | None
+    fault_server: StartFaultServer, tmp_path: Path, make: Callable[[], bytes] | None
 ) -> None:
     server, files, journal = killed_at_the_end(fault_server, tmp_path)
-    if there is None:
+    if make is None:
         del server.model.objects[f"{BUCKET}/big"]
     else:
+        there = make()
         server.model.objects[f"{BUCKET}/big"] = StoredObject(there, len(there), "0" * 32 + "-5")
     asked = len(server.requests)
     assert journaled(server, files, journal).uploaded == 1
     assert parts_sent(server, asked) == [1, 2, 3, 4, 5]
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
 
 
 def test_what_is_completed_while_the_next_run_looks_is_not_sent_again(
@@ -211,11 +244,11 @@ def test_what_is_completed_while_the_next_run_looks_is_not_sent_again(
         return None
 
     server = fault_server(script)
-    files, journal = tree(tmp_path / "files", {"big": BIG}), tmp_path / "journal"
+    files, journal = tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
     broken_off(server, files, journal, after="?uploadId=")
     assert not stored(server)
     before = len(server.requests)
     assert journaled(server, files, journal).uploaded == 1
     assert parts_sent(server, before) == []
     assert len(asked) == 2
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}

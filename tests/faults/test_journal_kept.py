@@ -8,8 +8,8 @@ import pytest
 
 from s3_upload.errors import FailureKind, RunError
 from tests.faults.actions import Reset, Rule, foreign, s3_error
-from tests.faults.test_journal import BIG, half_sent, journaled, parts_sent
-from tests.faults.uploads import config, stored
+from tests.faults.test_journal import half_sent, journaled, parts_sent
+from tests.faults.uploads import big, config, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def test_a_store_that_is_busy_for_a_moment_has_the_run_go_on_where_it_was(
     server.set_script([Rule(answer, method="GET", nth=range(1, 7))])
     before = len(server.requests)
     summary = journaled(server, files, journal, settings=config(n_retries=8))
-    assert (summary.uploaded, stored(server)) == (1, {"big": BIG})
+    assert (summary.uploaded, stored(server)) == (1, {"big": big()})
     assert server.model.uploads == {}
     assert not had & set(parts_sent(server, before))
     assert server.of("DELETE") == []
@@ -71,7 +71,35 @@ def test_what_a_store_that_does_not_answer_may_have_is_kept_for_the_next_run(
     server.set_script(None)
     before = len(server.requests)
     assert journaled(server, files, journal).uploaded == 1
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": big()}
+    assert not had & set(parts_sent(server, before))
+
+
+def test_an_upload_that_is_gone_by_a_404_that_is_not_the_stores_fails_no_run(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """A web server before it has error pages of its own: the object failed in each run."""
+    server, files, journal = half_sent(fault_server, tmp_path)
+    server.set_script([Rule(foreign(404), method="GET")])
+    summary = journaled(server, files, journal, settings=config(n_retries=1))
+    assert (summary.uploaded, stored(server)) == (1, {"big": big()})
+    assert server.model.uploads == {}
+
+
+def test_where_a_404_that_is_not_the_stores_answers_everything_what_it_may_have_is_kept(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, files, journal = half_sent(fault_server, tmp_path)
+    [known] = server.model.uploads.values()
+    had = set(known.parts)
+    server.set_script(lambda _: foreign(404))
+    with pytest.raises(RunError):
+        journaled(server, files, journal, settings=config(n_retries=1))
+    assert len(server.model.uploads) == 1
+    server.set_script(None)
+    before = len(server.requests)
+    assert journaled(server, files, journal).uploaded == 1
+    assert stored(server) == {"big": big()}
     assert not had & set(parts_sent(server, before))
 
 
@@ -79,7 +107,7 @@ def test_of_an_upload_that_cannot_be_aborted_the_run_says_that_it_is_left(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
     server, files, journal = half_sent(fault_server, tmp_path)
-    (tmp_path / "files" / "big").write_bytes(BIG + b"more")
+    (tmp_path / "files" / "big").write_bytes(big() + b"more")
     server.set_script([Rule(s3_error(403, "AccessDenied"), method="DELETE")])
     summary = journaled(server, files, journal)
     assert (summary.uploaded, len(server.model.uploads)) == (1, 1)

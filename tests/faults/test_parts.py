@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ from s3_upload.parts import PartRules
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Answer, Request, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored
+from tests.noise import LONG_BYTES, long_noise
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from s3_upload.report import UploadSummary
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
-
-LONG = random.Random(14).randbytes(60 * MIB + 1)
 
 
 async def chunks(data: bytes) -> AsyncIterator[bytes]:
@@ -53,10 +51,10 @@ def part_mib(server: FaultServer) -> list[float]:
 
 def test_the_parts_of_a_long_stream_grow(fault_server: StartFaultServer) -> None:
     server = fault_server()
-    summary = upload_by(server, ObjectSource.stream(chunks(LONG), "long"), PartRules(max_count=8))
-    assert stored(server) == {"long": LONG}
+    summary = upload_by(server, ObjectSource.stream(chunks(long_noise()), "long"), PartRules(max_count=8))
+    assert stored(server) == {"long": long_noise()}
     assert part_mib(server) == [5, 5, 5, 5, 10, 20, 10 + 1 / MIB]
-    assert (summary.uploaded, summary.bytes) == (1, len(LONG))
+    assert (summary.uploaded, summary.bytes) == (1, LONG_BYTES)
 
 
 @pytest.mark.parametrize("rules", [PartRules(max_count=4), PartRules(max_count=4, alike=True)], ids=str)
@@ -64,8 +62,8 @@ def test_a_stream_that_says_its_size_has_parts_large_enough_for_it(
     fault_server: StartFaultServer, rules: PartRules
 ) -> None:
     server = fault_server()
-    upload_by(server, ObjectSource.stream(chunks(LONG), "long", len(LONG)), rules)
-    assert stored(server) == {"long": LONG}
+    upload_by(server, ObjectSource.stream(chunks(long_noise()), "long", LONG_BYTES), rules)
+    assert stored(server) == {"long": long_noise()}
     assert part_mib(server) == [16, 16, 16, 12 + 1 / MIB]
 
 
@@ -74,7 +72,7 @@ def test_a_stream_longer_than_a_store_takes_fails_with_what_to_do_and_leaves_not
 ) -> None:
     server = fault_server()
     rules = PartRules(max_count=8, alike=True)
-    summary = upload_by(server, ObjectSource.stream(chunks(LONG), "long"), rules)
+    summary = upload_by(server, ObjectSource.stream(chunks(long_noise()), "long"), rules)
     [report] = summary.failed
     assert report.outcome == FailureKind.SOURCE
     said = str(report.error)
@@ -103,10 +101,10 @@ def test_what_is_larger_than_a_store_takes_fails_before_anything_is_sent(
 
 def test_a_file_has_as_few_parts_as_a_store_takes(fault_server: StartFaultServer, tmp_path: Path) -> None:
     path = tmp_path / "long"
-    path.write_bytes(LONG)
+    path.write_bytes(long_noise())
     server = fault_server()
     upload_by(server, ObjectSource.file(path, "long"), PartRules(max_count=4))
-    assert stored(server) == {"long": LONG}
+    assert stored(server) == {"long": long_noise()}
     assert part_mib(server) == [16, 16, 16, 12 + 1 / MIB]
     assert PART_BYTES == 5 * MIB
 
@@ -131,7 +129,7 @@ def test_a_file_that_has_too_many_parts_for_the_store_is_begun_again_with_larger
 ) -> None:
     """And the files after it, of all runs of the client, have such from the start."""
     path = tmp_path / "long"
-    path.write_bytes(LONG)
+    path.write_bytes(long_noise())
     server = fault_server(few_parts(*WORDS[words]))
 
     async def main(client: S3Client) -> list[UploadSummary]:
@@ -142,7 +140,7 @@ def test_a_file_that_has_too_many_parts_for_the_store_is_begun_again_with_larger
 
     for summary in run(server, main):
         assert summary.failed == ()
-    assert stored(server) == dict.fromkeys(("one", "two", "three"), LONG)
+    assert stored(server) == dict.fromkeys(("one", "two", "three"), long_noise())
     assert server.model.uploads == {}
     refused = [request for request in server.of("PUT") if request.part_number > TAKES]
     assert {request.key for request in refused} == {"one"}
@@ -158,8 +156,11 @@ def test_a_stream_that_has_too_many_parts_for_the_store_fails_with_what_to_do(
 
     async def main(client: S3Client) -> list[UploadSummary]:
         return [
-            await s3_upload_files(client, BUCKET, [ObjectSource.stream(chunks(LONG), key, size)], config())
-            for key, size in (("one", None), ("two", len(LONG)))
+            await s3_upload_files(client, BUCKET, [source], config())
+            for source in (
+                ObjectSource.stream(chunks(long_noise()), "one"),
+                ObjectSource.stream(chunks(long_noise()), "two", LONG_BYTES),
+            )
         ]
 
     failed, succeeded = run(server, main)
@@ -169,7 +170,7 @@ def test_a_stream_that_has_too_many_parts_for_the_store_fails_with_what_to_do(
     assert "400 InvalidArgument: Part number must be an integer between 1 and 4, inclusive" in said
     assert "it takes 4 parts: start again with a part_size (--part-size) of at least the whole" in said
     assert "\n" not in said
-    assert (succeeded.uploaded, stored(server)) == (1, {"two": LONG})
+    assert (succeeded.uploaded, stored(server)) == (1, {"two": long_noise()})
     assert server.model.uploads == {}
 
 
@@ -177,7 +178,7 @@ def test_a_store_that_refuses_every_part_is_not_asked_for_ever(
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "long"
-    path.write_bytes(LONG)
+    path.write_bytes(long_noise())
     server = fault_server(lambda request: s3_error(400, "InvalidPartNumber") if request.part_number else None)
     summary = upload_by(server, ObjectSource.file(path, "k"), PartRules())
     [report] = summary.failed

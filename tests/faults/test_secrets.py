@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import gc
 import logging
 import os
 import re
@@ -34,6 +33,7 @@ from s3_upload import (
 from s3_upload.cli.render import JsonLines, Table, Text
 from tests.faults.actions import Action, Answer, Request, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config
+from tests.living import reprs_of_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,7 +52,11 @@ SECRETS = {
     "customer key in base64": CUSTOMER_KEY_BASE64,
     "password": PASSWORD,
 }
-FIELDS = RequestFields(sse_customer_key=CustomerKey(CUSTOMER_KEY), metadata={"m": "v"})
+
+
+def fields() -> RequestFields:
+    """New ones: what there is before the tests begin is not searched."""
+    return RequestFields(sse_customer_key=CustomerKey(CUSTOMER_KEY), metadata={"m": "v"})
 
 
 def found_in(text: str, server: FaultServer | None = None) -> set[str]:
@@ -110,7 +114,7 @@ def test_logs_reprs_reports_and_errors(  # noqa: PLR0917 - fixtures
 ) -> None:
     caplog.set_level(logging.DEBUG)
     server = fault_server(SCRIPTS[name], tls=tls.server_context)
-    reports, told = Reports(), []
+    reports, told, said = Reports(), [], fields()
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -120,14 +124,14 @@ def test_logs_reprs_reports_and_errors(  # noqa: PLR0917 - fixtures
             endpoint_url=server.url, region="r", credentials=credentials, verify=str(tls.ca_file)
         ) as client:
             upload = s3_upload_files(
-                client, BUCKET, files, config(n_retries=3), reports, default_request=lambda _: FIELDS
+                client, BUCKET, files, config(n_retries=3), reports, default_request=lambda _: said
             )
             try:
                 told.append(repr(summary := await upload))
                 told.append(msgspec.json.encode(summary, enc_hook=repr).decode())
             except RunError as error:
                 told.append(f"{error!r} {error} {error.__cause__!r}")
-            told.append(_reprs_of_ours())
+            told.append(reprs_of_ours(Credentials, CustomerKey))
 
     with asyncio.Runner(debug=True, loop_factory=factory) as runner:
         runner.run(main())
@@ -142,15 +146,6 @@ def test_logs_reprs_reports_and_errors(  # noqa: PLR0917 - fixtures
     assert "Executing <" in caplog.text
     assert all(TOKEN in str(request.headers) for request in server.requests)
     assert found_in("\n".join(told), server) == set()
-
-
-def _reprs_of_ours() -> str:
-    """Of every living object of a class of ours."""
-    return "\n".join(
-        repr(thing)
-        for thing in gc.get_objects()
-        if str(type(thing).__module__).startswith("s3_upload") and not isinstance(thing, type)
-    )
 
 
 def test_the_search_finds_what_is_there(fault_server: StartFaultServer) -> None:
@@ -244,7 +239,7 @@ def test_headers_are_in_no_repr(fault_server: StartFaultServer, tls: Tls) -> Non
         )
         async with client:
             files = [ObjectSource.data(b"a", "a")]
-            await s3_upload_files(client, BUCKET, files, config(), default_request=lambda _: FIELDS)
+            await s3_upload_files(client, BUCKET, files, config(), default_request=lambda _: fields())
             (target,) = client._targets.values()
             assert target.encoder is not None
             (shape,) = target.encoder._shapes.values()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,7 @@ from s3_upload.sources.files import Reader
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Early, Reset, Rule, Stall, s3_error
 from tests.faults.uploads import BUCKET, Reports, config, quiet, run, stored, upload
+from tests.noise import LONG_BYTES, long_noise
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tests.conftest import StartFaultServer, Tls
 
 PARTS, PART_BYTES = 8, 8 * MIB
-BIG = random.Random(41).randbytes(PARTS * PART_BYTES - 5 * MIB + 7)
 SLICED = config(part_size=PART_BYTES, max_in_flight_bytes=16 * MIB, max_in_flight=PARTS, grace_s=0.2)
 """Two parts would fit into this memory."""
 PART_2 = {"partNumber": "2"}
@@ -33,7 +32,7 @@ PART_2 = {"partNumber": "2"}
 def big(tmp_path: Path) -> Path:
     """A file of eight parts, the last of them an odd one."""
     path = tmp_path / "big.bin"
-    path.write_bytes(BIG)
+    path.write_bytes(long_noise())
     return path
 
 
@@ -57,8 +56,11 @@ def test_as_many_parts_are_in_flight_as_requests_may_be_whatever_their_size(
     assert server.model.uploads == {}
 
 
-@pytest.mark.parametrize("options", [{}, {"checksum": "off"}, {"checksum_algorithm": "SHA256"}], ids=str)
-@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize(
+    ("options", "secure"),
+    [({}, False), ({}, True), ({"checksum": "off"}, False), ({"checksum_algorithm": "SHA256"}, True)],
+    ids=str,
+)
 def test_what_is_sent_in_slices_is_what_is_in_the_file(
     fault_server: StartFaultServer, tls: Tls, big: Path, options: dict[str, Any], secure: bool
 ) -> None:
@@ -66,8 +68,8 @@ def test_what_is_sent_in_slices_is_what_is_in_the_file(
     options = {**options, "verify": str(tls.ca_file)} if secure else options
     reports = Reports()
     summary = upload(server, [ObjectSource.file(big, "big")], settings=SLICED, progress=reports, tls=options)
-    assert stored(server) == {"big": BIG}
-    assert (summary.uploaded, summary.bytes, reports.of("big").bytes) == (1, len(BIG), len(BIG))
+    assert stored(server) == {"big": long_noise()}
+    assert (summary.uploaded, summary.bytes, reports.of("big").bytes) == (1, LONG_BYTES, LONG_BYTES)
     assert reports.of("big").etag.strip('"') == server.model.objects[f"{BUCKET}/big"].etag
 
 
@@ -81,7 +83,7 @@ def test_a_part_in_slices_is_sent_again_from_its_begin(
 ) -> None:
     server = fault_server([Rule(action, query=PART_2, attempt=1)])
     upload(server, [ObjectSource.file(big, "big")], settings=SLICED)
-    assert stored(server) == {"big": BIG}
+    assert stored(server) == {"big": long_noise()}
     assert len([request for request in server.of("PUT") if request.part_number == 2]) == 2
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from s3_upload.transfer import spool
 from s3_upload.transfer.spool import SpooledPart
 from tests.faults.actions import Action, Early, Reset, Rule, s3_error
 from tests.faults.uploads import BUCKET, config, run, stored
+from tests.noise import LONG_BYTES, long_noise
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from tests.conftest import StartFaultServer, Tls
     from tests.faults.server import FaultServer
 
-LONG = random.Random(15).randbytes(60 * MIB + 1)
 LITTLE = config(max_in_flight_bytes=16 * MIB)
 GROWING = PartRules(max_count=10)
 SIZES_MIB = [5, 5, 5, 5, 5, 10, 20, 5 + 1 / MIB]
-"""Of LONG's parts by these rules: the sixth and the seventh do not fit into that memory three times."""
+"""Of parts of LONG_BYTES by these rules: the sixth and seventh do not fit into that memory three times."""
 
 
 @pytest.fixture(autouse=True)
@@ -65,12 +64,15 @@ def upload(server: FaultServer, *sources: ObjectSource, **options: Any) -> Uploa
     return run(server, main, **options)
 
 
-def stream(key: str = "long", data: bytes = LONG, size: int | None = None) -> ObjectSource:
-    return ObjectSource.stream(chunks(data), key, size)
+def stream(key: str = "long", data: bytes | None = None) -> ObjectSource:
+    return ObjectSource.stream(chunks(long_noise() if data is None else data), key)
 
 
-@pytest.mark.parametrize("options", [{}, {"checksum": "off"}, {"checksum_algorithm": "SHA256"}], ids=str)
-@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize(
+    ("options", "secure"),
+    [({}, False), ({}, True), ({"checksum": "off"}, False), ({"checksum_algorithm": "SHA256"}, True)],
+    ids=str,
+)
 def test_what_waited_on_the_disk_is_what_came(
     fault_server: StartFaultServer,
     tls: Tls,
@@ -81,8 +83,8 @@ def test_what_waited_on_the_disk_is_what_came(
     server = fault_server(tls=tls.server_context if secure else None)
     options = {**options, "verify": str(tls.ca_file)} if secure else options
     summary = upload(server, stream(), **options)
-    assert stored(server) == {"long": LONG}
-    assert (summary.uploaded, summary.bytes) == (1, len(LONG))
+    assert stored(server) == {"long": long_noise()}
+    assert (summary.uploaded, summary.bytes) == (1, LONG_BYTES)
     parts = sorted((request.part_number, len(request.body)) for request in server.of("PUT"))
     assert [size / MIB for _, size in parts] == SIZES_MIB
     assert [len(part) for part in spooled] == [10 * MIB, 20 * MIB, 5 * MIB + 1]
@@ -96,7 +98,7 @@ def test_what_waited_on_the_disk_is_what_came(
 def test_a_part_on_the_disk_is_sent_again(fault_server: StartFaultServer, action: Action) -> None:
     server = fault_server([Rule(action, query={"partNumber": "7"}, attempt=1)])
     upload(server, stream())
-    assert stored(server) == {"long": LONG}
+    assert stored(server) == {"long": long_noise()}
 
 
 def test_a_stream_that_fails_leaves_nothing_on_the_disk(fault_server: StartFaultServer) -> None:
@@ -113,11 +115,11 @@ def test_a_short_stream_of_which_much_was_expected_stays_in_memory(
 
     async def main(client: S3Client) -> UploadSummary:
         settings = config(max_in_flight_bytes=16 * MIB, part_size=300 * MIB)
-        return await s3_upload_files(client, BUCKET, [stream(data=b"short"), stream("l2", LONG)], settings)
+        return await s3_upload_files(client, BUCKET, [stream(data=b"short"), stream("l2")], settings)
 
     assert run(server, main).uploaded == 2
-    assert stored(server) == {"long": b"short", "l2": LONG}
-    assert [len(part) for part in spooled] == [len(LONG)]
+    assert stored(server) == {"long": b"short", "l2": long_noise()}
+    assert [len(part) for part in spooled] == [LONG_BYTES]
     assert [request.part_number for request in server.of("PUT")] == [0, 0]
 
 
@@ -135,9 +137,9 @@ def test_many_streams_share_the_disk_that_they_may_have(
     monkeypatch.setattr(spool, "MAX_BYTES", 32 * MIB)
     monkeypatch.setattr(SpooledPart, "append", append)
     server = fault_server()
-    summary = upload(server, *(stream(str(number)) for number in range(5)))
-    assert summary.uploaded == 5
-    assert stored(server) == {str(number): LONG for number in range(5)}
+    summary = upload(server, *(stream(str(number)) for number in range(3)))
+    assert summary.uploaded == 3
+    assert stored(server) == {str(number): long_noise() for number in range(3)}
     assert most <= 32 * MIB
 
 

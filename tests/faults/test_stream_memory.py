@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +11,12 @@ from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.streams import MAX_STREAMS
+from tests.e2e.peak import peak_of
 from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored, upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from s3_upload.clients.s3 import S3Client
     from s3_upload.report import UploadSummary
@@ -166,18 +165,10 @@ def test_a_file_goes_while_streams_give_nothing(fault_server: StartFaultServer, 
 
 def test_the_peak_memory_of_many_streams_is_that_of_the_bound(fault_server: StartFaultServer) -> None:
     server = fault_server(record=False, keep_bodies=False)
-    probe = str(Path(__file__).parents[1] / "e2e" / "stream_probe.py")
 
     def peak_bytes(count: int) -> int:
         numbers = (str(number) for number in (count, 6_000_000, 1_000_000, LIMIT_BYTES))
-        done = subprocess.run(
-            [sys.executable, probe, server.url, *numbers],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        return int(done.stdout)
+        return peak_of("stream_probe", server.url, *numbers)
 
     one, many = peak_bytes(1), peak_bytes(60)
     assert many - one < 3 * LIMIT_BYTES, f"{one / 1e6:.0f} MB for one stream, {many / 1e6:.0f} MB for 60"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -166,6 +167,12 @@ def quick_upload(
 
 def sources(contents: dict[str, bytes]) -> list[ObjectSource]:
     return [ObjectSource.data(body, key) for key, body in contents.items()]
+
+
+@cache
+def big() -> bytes:
+    """Five parts, of which the last is an odd one."""
+    return b"".join(bytes([n]) * PART_BYTES for n in range(4)) + b"end"
 
 
 def stored(server: FaultServer) -> dict[str, bytes]:

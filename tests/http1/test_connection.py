@@ -92,6 +92,18 @@ def test_an_interim_answer_is_not_the_beginning_of_the_answer(run: Run) -> None:
     run(main)
 
 
+def test_an_answer_that_comes_together_with_an_interim_one_has_a_beginning(run: Run) -> None:
+    """Else it would count as having taken no time at all, by which timeouts are set."""
+
+    async def main() -> None:
+        async with talking(answering(b"HTTP/1.1 102 Processing\r\n\r\n" + OK)) as client:
+            trace = client.trace()
+            await client.request(b"body", trace)
+            assert trace.first_byte_s >= trace.sent_s > 0.0
+
+    run(main)
+
+
 def test_an_answer_in_single_bytes(run: Run) -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,9 @@ import pytest
 import uvloop
 
 from s3_upload import Credentials, ObjectSource, RunError, S3Client, s3_upload_files
+from s3_upload.proxy import Proxy
 from tests.faults.uploads import BUCKET, Reports, config
+from tests.living import reprs_of_ours
 from tests.proxy.forward import ForwardProxy
 from tests.proxy.socks import SocksProxy
 from tests.proxy.test_ways import HOST, NAMES, url_of
@@ -67,7 +68,7 @@ def test_logs_reprs_reports_and_errors(  # noqa: PLR0917 - fixtures
             except RunError as error:
                 stopped.append(error)
                 told.extend((str(error), repr(error), repr(error.__cause__), repr(error.summary)))
-            told.append(_all_reprs())
+            told.append(reprs_of_ours(Credentials, Proxy))
 
     with proxy:
         monkeypatch.setenv("ALL_PROXY", f"{kind}://{USER}:{PASSWORD}@127.0.0.1:{proxy.port}")
@@ -81,12 +82,6 @@ def test_logs_reprs_reports_and_errors(  # noqa: PLR0917 - fixtures
     ]
     assert [str(error).count("does not accept") for error in stopped] == [1] * (login != LOGIN)
     assert not [secret for secret in SECRETS if secret in "\n".join(told)]
-
-
-def _all_reprs() -> str:
-    """Of all objects of ours that there are."""
-    ours = [one for one in gc.get_objects() if str(type(one).__module__).startswith("s3_upload")]
-    return "\n".join([repr(one) for one in ours])
 
 
 def test_nothing_of_a_settings_repr(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,8 @@ def page(read: Mapping[str, Pair], version: str) -> str:
         "",
         "What no request shows. A setting counts where neither a flag nor `S3_UPLOAD_*` says it. An empty "
         "`S3_UPLOAD_*` says nothing. An upload, `sync` and `config` take all of them, `verify` the tries and "
-        "the size of a part. `perf-data` takes none: it measures what its flags and `S3_UPLOAD_*` say.",
+        "the size of a part. `perf-data` takes none: it measures what its flags and `S3_UPLOAD_*` say. "
+        "With `--embedded` none counts.",
         "",
         "| setting | the AWS CLI | s3-upload |",
         "| --- | --- | --- |",

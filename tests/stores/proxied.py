@@ -31,7 +31,7 @@ def _ours(_: Path) -> Iterator[str]:
 
 
 STORES_THROUGH = ("MinIO", "MinIO over TLS")
-FILES = argparse.Namespace(sparse=0, files=2000, largest=10_000, seed=1)
+FILES = argparse.Namespace(sparse=0, files=500, largest=10_000, seed=1)
 MOST_MEMORY = 400_000_000
 PROXIES: dict[str, Callable[[Path], contextlib.AbstractContextManager[str]]] = {
     "our proxy": _ours,

@@ -248,3 +248,14 @@ def _version_of(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def main() -> None:
+    """Builds what can be built, and says what cannot; whoever ends this ends the compilers too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for name, problem in build(STORES).items():
+        print(f"{name}: {problem}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -11,10 +11,10 @@ import asyncio
 import base64
 import hashlib
 import json
-import random
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from email.header import decode_header, make_header
+from functools import cache
 from typing import Any
 
 import awscrt.checksums
@@ -28,14 +28,13 @@ from s3_upload.report import UploadSummary
 from s3_upload.request_fields import CUSTOMER_KEY_BYTES, CustomerKey, RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.sources.source import ObjectSource
+from tests.noise import noise
 from tests.store import REGION, Store
 
 PART = 5 * MIB
 THRESHOLD = 8 * MIB
 CONFIG = UploadConfig(part_size=PART, multipart_threshold=THRESHOLD, n_retries=4)
-NOISE = random.Random(20).randbytes(40 * MIB)
-SMALL, BIG = b"small", NOISE[: THRESHOLD + 1]
-TWO = {"single": SMALL, "multipart": BIG}
+SMALL = b"small"
 NOT_ASKED = "not asked"
 DIGESTS: dict[str, Callable[[bytes], bytes]] = {
     "CRC32": lambda body: zlib.crc32(body).to_bytes(4, "big"),
@@ -45,6 +44,16 @@ DIGESTS: dict[str, Callable[[bytes], bytes]] = {
     "SHA256": lambda body: hashlib.sha256(body).digest(),
 }
 STREAM_PIECE_BYTES = 999_983
+
+
+def big_body() -> bytes:
+    return noise(40 * MIB)
+
+
+@cache
+def two() -> dict[str, bytes]:
+    """One by a single PUT, one in parts."""
+    return {"single": SMALL, "multipart": big_body()[: THRESHOLD + 1]}
 
 
 class Different(Exception):  # noqa: N818 - named for what it says of a store
@@ -109,8 +118,8 @@ class Context:
 
     def both(self, fields: RequestFields, name: str, expected: object) -> None:
         """A field of a single PUT and of a multipart upload, as `name` in boto3's answer."""
-        self.put(TWO, fields)
-        for key in TWO:
+        self.put(two(), fields)
+        for key in two():
             found = self.get(key).get(name)
             if found != expected:
                 raise Different(f"{key}: {found!r} came back")
@@ -118,16 +127,17 @@ class Context:
 
 def sizes(context: Context) -> None:
     counts = (0, 1, PART, PART + 1, THRESHOLD, THRESHOLD + 1, 2 * PART)
-    context.put({f"size {count}": NOISE[:count] for count in counts})
+    context.put({f"size {count}": big_body()[:count] for count in counts})
 
 
 def forty_mib(context: Context) -> None:
-    context.put({"big": NOISE})
+    context.put({"big": big_body()})
 
 
 def stream(context: Context) -> None:
     """Of unknown size; one that ends on a part's border, one that is empty."""
-    bodies = {"long": NOISE[: 13 * MIB + 1], "border": NOISE[: 2 * PART], "empty": b"", "short": SMALL}
+    big = big_body()
+    bodies = {"long": big[: 13 * MIB + 1], "border": big[: 2 * PART], "empty": b"", "short": SMALL}
     files = [ObjectSource.stream(_pieces(body), key) for key, body in bodies.items()]
     context.upload(files).raise_for_failures()
     context.compare(bodies)
@@ -159,8 +169,8 @@ def content_disposition(context: Context) -> None:
 def metadata(context: Context) -> None:
     """Names are compared without regard to case, which HTTP does not keep."""
     wanted = {"origin": "lab 3", "sum": "a=b&c+d"}
-    context.put(TWO, RequestFields(metadata=wanted))
-    for key in TWO:
+    context.put(two(), RequestFields(metadata=wanted))
+    for key in two():
         found = {name.lower(): value for name, value in context.get(key)["Metadata"].items()}
         if {name: found.get(name) for name in wanted} != wanted:
             raise Different(f"{key}: {found!r} came back")
@@ -172,8 +182,8 @@ def metadata_of_any_text(context: Context) -> None:
         "umlauts": "Zoë 日本", "wide-space": "\u3000x", "hard-space": "a\u00a0b", "ends": " a ",
         "runs": "a  b", "tab": "a\tb", "long": "🙂" * 40,
     }  # fmt: skip
-    context.put(TWO, RequestFields(metadata=wanted))
-    for key in TWO:
+    context.put(two(), RequestFields(metadata=wanted))
+    for key in two():
         shown = context.get(key)["Metadata"]
         found = {name.lower(): str(make_header(decode_header(value))) for name, value in shown.items()}
         if {name: found.get(name) for name in wanted} != wanted:
@@ -189,8 +199,8 @@ def tags(wanted: Mapping[str, str]) -> Callable[[Context], None]:
 
 
 def _tags(context: Context, wanted: Mapping[str, str]) -> None:
-    context.put(TWO, RequestFields(tags=wanted))
-    for key in TWO:
+    context.put(two(), RequestFields(tags=wanted))
+    for key in two():
         try:
             answer = context.store.client.get_object_tagging(Bucket=context.bucket, Key=key)
         except botocore.exceptions.ClientError as error:
@@ -206,8 +216,8 @@ def checksums(algorithm: str) -> Callable[[Context], None]:
 
 def _checksums(context: Context, algorithm: str) -> None:
     """The store keeps the whole object's or, in parts, that of the parts' (which ends in their number)."""
-    context.put(TWO, checksum_algorithm=algorithm)
-    for key, body in TWO.items():
+    context.put(two(), checksum_algorithm=algorithm)
+    for key, body in two().items():
         found = context.get(key, ChecksumMode="ENABLED").get(f"Checksum{algorithm}", "")
         parts = [body[start : start + PART] for start in range(0, len(body), PART)]
         of_parts = DIGESTS[algorithm](b"".join(DIGESTS[algorithm](part) for part in parts))
@@ -220,13 +230,13 @@ def _checksums(context: Context, algorithm: str) -> None:
 
 def if_none_match(context: Context) -> None:
     """What is there stays, whether the second upload is a PUT or comes in parts."""
-    context.put(TWO)
-    files = [ObjectSource.data(NOISE[-len(body) :], key) for key, body in TWO.items()]
+    context.put(two())
+    files = [ObjectSource.data(big_body()[-len(body) :], key) for key, body in two().items()]
     summary = context.upload(files, RequestFields(if_none_match="*"))
     outcomes = {report.key: report.outcome for report in summary.failed}
-    if outcomes != dict.fromkeys(TWO, FailureKind.EXISTS):
+    if outcomes != dict.fromkeys(two(), FailureKind.EXISTS):
         raise Different(f"{outcomes or 'both overwritten'}")
-    context.compare(TWO)
+    context.compare(two())
 
 
 def unsigned(context: Context) -> None:
@@ -249,18 +259,19 @@ def unsigned(context: Context) -> None:
         context.store.client.put_bucket_policy(Bucket=context.bucket, Policy=policy)
     except botocore.exceptions.ClientError as error:
         raise Different(f"takes no bucket policy: {error.response['Error']['Code']}") from None
-    context.put(TWO, RequestFields(content_type="text/x-odd"), credentials=None, sign=False)
+    context.put(two(), RequestFields(content_type="text/x-odd"), credentials=None, sign=False)
 
 
 def customer_key(context: Context) -> None:
     """The store encrypts with a key that goes along with each request, and gives nothing back without."""
     if not context.store.endpoint_url.startswith("https"):
         raise NotAsked
-    key = CustomerKey(NOISE[:CUSTOMER_KEY_BYTES])
-    files = [ObjectSource.data(body, name) for name, body in TWO.items()]
+    secret = big_body()[:CUSTOMER_KEY_BYTES]
+    key = CustomerKey(secret)
+    files = [ObjectSource.data(body, name) for name, body in two().items()]
     context.upload(files, RequestFields(sse_customer_key=key)).raise_for_failures()
-    for name, body in TWO.items():
-        answer = context.get(name, SSECustomerAlgorithm="AES256", SSECustomerKey=NOISE[:CUSTOMER_KEY_BYTES])
+    for name, body in two().items():
+        answer = context.get(name, SSECustomerAlgorithm="AES256", SSECustomerKey=secret)
         if answer["Body"].read() != body:
             raise Different(f"{name} came back with another body")
         try:
@@ -272,9 +283,9 @@ def customer_key(context: Context) -> None:
 
 def overwriting(context: Context) -> None:
     """The second upload replaces body and fields, whichever way each was sent."""
-    bodies = {"a": SMALL, "b": BIG}
+    bodies = {"a": SMALL, "b": two()["multipart"]}
     context.put(bodies, RequestFields(content_type="text/first", metadata={"first": "1"}))
-    context.put({"a": BIG, "b": SMALL}, RequestFields(content_type="text/second"))
+    context.put({"a": two()["multipart"], "b": SMALL}, RequestFields(content_type="text/second"))
     for key in bodies:
         answer = context.get(key)
         if answer["ContentType"] != "text/second" or answer["Metadata"]:
@@ -292,7 +303,7 @@ def missing_bucket(context: Context) -> None:
 
 def failed_multipart(context: Context) -> None:
     """A stream that breaks after two parts were sent leaves neither an object nor parts."""
-    summary = context.upload([ObjectSource.stream(_pieces(NOISE[: 12 * MIB], breaks=True), "broken")])
+    summary = context.upload([ObjectSource.stream(_pieces(big_body()[: 12 * MIB], breaks=True), "broken")])
     if [report.outcome for report in summary.failed] != [FailureKind.SOURCE]:
         raise Different(f"{summary.failed} instead of a failed source")
     context.compare({})

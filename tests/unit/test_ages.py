@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_upload.sources.ages import WANTED, moment_ns
+from s3_upload.sources.ages import WANTED, moment_ns, parse_age_s
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOW_NS = int(NOW.timestamp()) * 10**9
@@ -32,6 +32,7 @@ NOW_NS = int(NOW.timestamp()) * 10**9
 )
 def test_an_age_counts_back_from_now(text: str, ago: timedelta) -> None:
     assert moment_ns(text, NOW_NS) == moment_ns(ago, NOW_NS) == moment_ns(NOW - ago, NOW_NS)
+    assert parse_age_s(text) == ago.total_seconds()
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,8 @@ def test_what_is_neither_is_refused_with_what_to_give(text: str) -> None:
     with pytest.raises(ValueError, match="is no age and no date") as caught:
         moment_ns(text, NOW_NS)
     assert str(caught.value).endswith(WANTED)
+    with pytest.raises(ValueError, match="is no age: give a number and its unit"):
+        parse_age_s(text)
 
 
 @given(st.datetimes(timezones=st.just(UTC)))

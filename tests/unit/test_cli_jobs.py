@@ -28,6 +28,28 @@ def test_a_journal_that_cannot_be_opened_is_no_reason_to_say_that_there_is_none(
     assert (journals / f"abc{SUFFIX}").exists()
 
 
+def test_a_journal_that_is_a_link_to_nowhere_is_told_of_and_stays(
+    journals: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (journals / f"abc{SUFFIX}").symlink_to("/nowhere/x")
+    assert main(["jobs"]) == 0
+    assert capsys.readouterr().out == f"abc  {CLOSED}: No such file or directory\n"
+    assert main(["jobs", "prune", "--older-than", "0s"]) == 0
+    assert capsys.readouterr().out == "pruned 0 journals\n"
+
+
+@pytest.mark.parametrize("words", [["jobs", "prune"], ["clean", "s3://bucket/p/", "--yes"]])
+def test_an_age_without_a_unit_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "--older-than", "7"]) == 2
+    told = "--older-than 7: is no age: give a number and its unit, such as 36h, 7d or 1d12h"
+    assert capsys.readouterr() == ("", f"s3-upload: error: {told}\n")
+
+
+@pytest.mark.parametrize("age", ["2w", "1d12h"])
+def test_prune_reads_an_age_as_an_upload_does(age: str) -> None:
+    assert main(["jobs", "prune", "--older-than", age]) == 0
+
+
 def test_a_folder_that_cannot_be_read_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
     folder().parent.mkdir(parents=True)
     folder().write_text("")

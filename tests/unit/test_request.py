@@ -77,6 +77,8 @@ class Rig:
         self.errors: list[BaseException] = []
         self.tasks = Tasks(self.errors.append, lambda: None)
         self.memory = Memory(1 << 20)
+        self.alive_at_changes: list[int] = []
+        """How many requests were alive whenever others might be begun."""
         config = UploadConfig()
         self.outage = Outage(0.0)
         controls = Controls(AdaptiveTimeout(config), Retry(0), FixedWindow(WINDOW), outage=self.outage)
@@ -94,7 +96,7 @@ class Rig:
             self.memory,
             Unfinished(client, loop.time),
             fail=self.errors.append,
-            changed=lambda: None,
+            changed=lambda: self.alive_at_changes.append(self.sending.requests.alive),
             more_room=lambda: None,
             reports=Delivery(None, on_error=self.errors.append, on_empty=lambda: None),
         )
@@ -277,6 +279,28 @@ def test_a_cancelled_request_gives_everything_back(stage: str) -> None:
         assert rig.memory.fits(1 << 20)
         await rig.sending.close()
         rig.sending.watchdog.close()
+
+    run(main)
+
+
+def test_while_it_is_asked_whether_a_body_has_arrived_that_counts_as_held() -> None:
+    """What has failed still has it, and where nothing were alive another would be read beside it."""
+
+    async def main(rig: Rig) -> None:
+        await rig.under_way(1)
+        await rig.fail(0)
+        given_up = await rig.result
+        assert isinstance(given_up, GivenUp)
+        rig.alive_at_changes.clear()
+        asked = asyncio.ensure_future(rig.sending.requests.confirm(rig.request, given_up))
+        await rig.under_way(2)
+        assert rig.memory.fits((1 << 20) - 4)
+        assert not rig.memory.fits((1 << 20) - 3)
+        assert rig.alive_at_changes == [1]
+        rig.store.answers[1].set_result(Response(404, {}))
+        with pytest.raises(GivenUp):
+            await asked
+        assert await rig.end() is given_up
 
     run(main)
 

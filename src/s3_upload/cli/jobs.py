@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -51,10 +51,12 @@ class _Job(NamedTuple):
 
     @property
     def last_run_s(self) -> float:
-        try:
+        """0.0 where nobody knows: a link that leads nowhere has no time either."""
+        with suppress(KeyError, ValueError):
             return float(self.about[LAST_RUN])
-        except (KeyError, ValueError):
+        with suppress(OSError):
             return self.path.stat().st_mtime
+        return 0.0
 
     def line(self) -> str:
         if self.unknown:

@@ -28,6 +28,7 @@ from s3_upload.descriptors import read_some
 from s3_upload.errors import ConfigError
 from s3_upload.fleet.processes import MAX_PROCESSES, Processes
 from s3_upload.parts import MAX_PART_BYTES, MAX_PARTS, part_size_for
+from s3_upload.sources.ages import parse_age_s
 from s3_upload.sources.filters import Rule
 from s3_upload.sources.listed import Listed
 from s3_upload.sources.mapping import Choice
@@ -296,7 +297,7 @@ def _converter(read: Read, spec: dataclasses.Field[Any] | None = None, show: Sho
 
 def age(help_text: str) -> Parameter:
     """A flag for how long ago something was."""
-    return parameter(help=help_text, converter=_converter(parse_time_s), negative=(), show_default=False)
+    return parameter(help=help_text, converter=_converter(parse_age_s), negative=(), show_default=False)
 
 
 def _processes(text: str) -> Processes:

@@ -130,7 +130,7 @@ class Dispenser(Bunches):
         self._under_way: dict[str, Taken] = {}
         """Handed out since there are others, or about to be, and not done yet."""
         self._problem: BaseException | None = None
-        self._closed = self._held = False
+        self._closed = self._held = self._is_home_alone = False
         self.home_takes = home_takes
         self.home = Hand()
         self.exhausted = False
@@ -300,7 +300,7 @@ class Dispenser(Bunches):
         """There will be no other processes any more: what they had stays here, but for what has ended two of
         them, which is returned."""
         with self._changed:
-            self.home_takes = True
+            self.home_takes = self._is_home_alone = True
             self._stays.extend(self._back)
             self._back.clear()
             suspects = list[Taken]()
@@ -363,8 +363,8 @@ class Dispenser(Bunches):
         if hand is self.home or hand in self._hands:
             hand.take(goes)
             return [one.source for one in goes]
-        # Its process has ended meanwhile.
-        self._back.extend(goes)
+        # Its process has ended meanwhile, and where it was the last, only the one at home is left.
+        (self._stays if self._is_home_alone else self._back).extend(goes)
         return []
 
     def _told_apart(self, taken: Taken) -> Taken:

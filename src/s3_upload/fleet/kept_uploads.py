@@ -7,12 +7,21 @@ Where there is a journal, that knows the same and more, and is asked, too.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from s3_upload.observe.events import Event, ObjectEnded, PartStored, UploadCreated
-from s3_upload.observe.journal_rows import KnownUploads, PartRow, UploadRow, row_of_part, row_of_upload
+from s3_upload.observe.journal_rows import (
+    KnownUploads,
+    PartRow,
+    UploadRow,
+    row_of_part,
+    row_of_upload,
+    went_whole,
+)
+from s3_upload.report import SUCCESS
 from s3_upload.transfer.resume import UploadsBefore
 
 
@@ -56,6 +65,13 @@ class KeptUploads:
         if self._before is not None:
             self._before.end_upload(upload_id)
 
+    def outlived(self) -> Sequence[tuple[str, str]]:
+        return () if self._before is None else self._before.outlived()
+
+    def freed(self, upload_id: str) -> None:
+        if self._before is not None:
+            self._before.freed(upload_id)
+
     def hear(self, event: Event) -> None:
         """Of another process."""
         if type(event) is UploadCreated:
@@ -66,8 +82,12 @@ class KeptUploads:
             if begun is not None:
                 begun.parts[event.part_number] = row_of_part(event)
         elif type(event) is ObjectEnded:
-            self._creating_s.pop(event.report.key, None)
-            self._begun.pop(event.report.key, None)
+            report = event.report
+            self._creating_s.pop(report.key, None)
+            # Of one that failed the store may have what nobody could ask it for, and of one that went in one
+            # request what the file was before.
+            if report.key in self._begun and report.outcome == SUCCESS and not went_whole(report):
+                del self._begun[report.key]
 
     def left(self) -> list[tuple[str, str]]:
         """Keys and IDs of the uploads that nobody has ended."""

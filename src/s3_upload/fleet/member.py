@@ -125,6 +125,13 @@ class Asked:
     def end_upload(self, upload_id: str) -> None:
         self._ask("end_upload", upload_id)
 
+    def outlived(self) -> tuple[()]:
+        """The job sees to these at its own end."""
+        return ()
+
+    def freed(self, upload_id: str) -> None:
+        """Of none that it was not told of."""
+
     def answered(self, answer: Answer) -> None:
         self._waiting.pop(answer.number).set_result(answer.answer)
 

@@ -6,7 +6,8 @@ Rules:
   MAX_LOSSES in a row have ended without having done anything, or MAX_LOSSES_IN_SEARCH while it is being found
   out which source ends them, there are no more.  With "auto" there are no more either where one ends by an
   error before it has done anything: what it lacks (credentials that somebody has to type, say) the first one
-  has, or finds out by itself.
+  has, or finds out by itself.  What cannot be sent to another process, which "auto" finds out when it would
+  begin one, leaves all to the first.
 * At the end who has much gives some of it to who has little (`Dispenser.too_many`).
 * "auto" begins with none, and adds one where that pays (`growth.py`).
 """
@@ -104,7 +105,10 @@ class OwnProcesses:
             self._children.remove(child)
             self._crew.dispenser.lost(child.hand)
             self._growth, self._losses = None, MAX_LOSSES_IN_SEARCH
-            if not isinstance(error, ConfigError):
+            if isinstance(error, ConfigError):
+                why = str(error).removeprefix("processes: ")
+                self._crew.desk.notes.append(f"one process uploaded all: {why}")
+            else:
                 self._no_more(str(error))
             return
         self._crew.cut()

@@ -357,6 +357,8 @@ class Connection(asyncio.Protocol):
             return
         if received.errors_only and status < 400:
             return
+        if trace.first_byte_s == 0.0:
+            trace.answered()  # it came in one read with an interim answer
         received.read_trailer()
         early = self._unsent != len(self._body) or self._paused
         response = Response(status, received.headers, received.body(), early)

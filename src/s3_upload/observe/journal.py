@@ -6,15 +6,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from s3_upload.checks import must_be
 
 if TYPE_CHECKING:
+    from s3_upload.observe.journal_file import JournalFile
     from s3_upload.observe.journal_of_run import JournalOfRun
     from s3_upload.observe.journal_rows import Revisit
     from s3_upload.sources.walk import Entry
+
+MAX_TRIES = 50
+TRY_EVERY_S = 0.1
+"""Who only looks (a dry run, `jobs`) has a journal for a moment, or for seconds where it tells of a million
+objects: a run that begins meanwhile tries for five."""
 
 
 class Journal:
@@ -58,23 +65,38 @@ def no_journal(why: str) -> str:
     return f"no journal is kept, so another run sends everything again: {why}"
 
 
-def begin(journal: Journal, about: Mapping[str, str]) -> JournalOfRun | None:
+def begin(
+    journal: Journal, about: Mapping[str, str], pause: Callable[[float], bool | None] = time.sleep
+) -> JournalOfRun | None:
     """Opens it for one run. `about`: what the job is. None where it is optional, and cannot be kept.
 
-    Raises `ConfigError` where another process has it, where it is that of another job, and for a file
+    `pause` waits so many seconds, and returns True where nobody wants the journal any more.
+    Raises `ConfigError` where another run keeps it, where it is that of another job, and for a file
     that is no journal.
     """
     # Here: SQLite takes time to load, and few runs need it.
-    from s3_upload.observe.journal_file import JournalFile, UnwritableError
+    from s3_upload.observe.journal_file import UnwritableError
     from s3_upload.observe.journal_of_run import JournalOfRun
 
     try:
-        journal.of_run = JournalOfRun(JournalFile(journal.path), {**journal.about, **about})
+        journal.of_run = JournalOfRun(_opened(journal.path, pause), {**journal.about, **about})
     except UnwritableError as error:
         if not journal.is_optional:
             raise
         journal.of_run, journal.unkept = None, str(error)
     return journal.of_run
+
+
+def _opened(path: str, pause: Callable[[float], bool | None]) -> JournalFile:
+    from s3_upload.observe.journal_file import InUseError, JournalFile
+
+    for _ in range(MAX_TRIES - 1):
+        try:
+            return JournalFile(path)
+        except InUseError:
+            if pause(TRY_EVERY_S):
+                raise
+    return JournalFile(path)
 
 
 def revisit_by(journal: Journal, revisit: Revisit | None) -> None:

@@ -218,7 +218,7 @@ class JournalFile(JournalContent):
         with self._writing() as connection:
             connection.execute("DELETE FROM objects")
             connection.execute("DELETE FROM log")
-            # Parts of no size: nobody adds to them, and who looks for them aborts them.
+            # Parts of no size: nobody adds to them, and who looks for them, or a run at its end, aborts them.
             connection.execute("UPDATE uploads SET part_size = 0")
 
     def forget_failed(self) -> None:
@@ -243,13 +243,16 @@ class JournalFile(JournalContent):
         uploads: Sequence[UploadRow] = (),
         parts: Sequence[PartRow] = (),
         ended: Collection[str] = (),
+        *,
+        outlived: Collection[str] = (),
+        freed: Collection[str] = (),
     ) -> None:
         """Adds rows, in one transaction. `ended`: keys of objects that are complete, so that their uploads
-        are no more."""
+        are no more; `outlived`: of those whose uploads nobody has ended yet; `freed`: IDs of uploads."""
         log = _encode(objects) if objects else b""
         # Nearly always.  Each statement more has the threads change places: 11,500 times, not 2,900,
         # in 20,000 objects (perf stat -e context-switches).
-        if log and not (uploads or parts or ended):
+        if log and not (uploads or parts or ended or outlived or freed):
             with self._lock:
                 self._connection.execute("INSERT INTO log (objects) VALUES (?)", (log,))
             return
@@ -270,6 +273,11 @@ class JournalFile(JournalContent):
             )
             connection.executemany("DELETE FROM uploads WHERE key = ?", keys)
             connection.executemany("DELETE FROM creating WHERE key = ?", keys)
+            keys = [(key,) for key in outlived]
+            connection.executemany("UPDATE uploads SET part_size = 0 WHERE key = ?", keys)
+            ids = [(upload_id,) for upload_id in freed]
+            connection.executemany("DELETE FROM parts WHERE upload_id = ?", ids)
+            connection.executemany("DELETE FROM uploads WHERE upload_id = ?", ids)
 
     # --- the file ----------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ Rules:
 * What the store has of files in parts is known by the IDs of the uploads, the parts and their checksums.
   That an upload is about to be created is written before it is asked for: if the answer is lost, the next
   run looks for the upload.
+* An upload of whose key an object is complete in one request is outlived: nobody goes on with it, and the end
+  of a run aborts it.
 * A journal that cannot be written any more (a full disk) ends, and says so; the run goes on without.
 """
 
@@ -56,8 +58,9 @@ from s3_upload.observe.journal_rows import (
     UploadRow,
     row_of_part,
     row_of_upload,
+    went_whole,
 )
-from s3_upload.report import SKIPPED, SUCCESS
+from s3_upload.report import SKIPPED, SUCCESS, UploadReport
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import Entry, PlainFiles
 from s3_upload.text import unicode_of
@@ -88,6 +91,8 @@ class Heard:
         self.uploads: deque[UploadRow] = deque()
         self.parts: deque[PartRow] = deque()
         self.ended: deque[str] = deque()
+        self.outlived: deque[str] = deque()
+        self.freed: deque[str] = deque()
 
 
 class Writer:
@@ -123,11 +128,11 @@ class Writer:
         heard = self._heard
         with self._lock:
             # In this order: what came before any of these is taken with it.
-            objects, ended = _taken(heard.objects), _taken(heard.ended)
-            parts, uploads = _taken(heard.parts), _taken(heard.uploads)
-            if (objects or uploads or parts or ended) and not self.problem:
+            objects, ended, outlived = _taken(heard.objects), _taken(heard.ended), _taken(heard.outlived)
+            parts, uploads, freed = _taken(heard.parts), _taken(heard.uploads), _taken(heard.freed)
+            if (objects or uploads or parts or ended or outlived or freed) and not self.problem:
                 try:
-                    self._file.write(objects, uploads, parts, ended)
+                    self._file.write(objects, uploads, parts, ended, outlived=outlived, freed=freed)
                 # Whatever it is: who waits for room would wait for ever.
                 except Exception as error:
                     self.problem = f"{error}; what is uploaded from now on is not in it"
@@ -155,6 +160,8 @@ class JournalOfRun:
         self._seen = self._skipped = 0
         self._walk_ended = False
         self._twice: set[str] = set()
+        self._outlived: dict[str, str] = {}
+        """Keys of uploads, by their IDs."""
         self._revisiting: Future[Sequence[ObjectSource]] | None = None
         try:
             self._in_parts = self._begin(about)
@@ -273,12 +280,25 @@ class JournalOfRun:
 
     def end_upload(self, upload_id: str) -> None:
         """The store has nothing of it any more, or it is not ours."""
+        self._outlived.pop(upload_id, None)
         with suppress(sqlite3.Error):
             self._file.end_upload(upload_id)
 
+    # --- of those that are outlived; on the loop -----------------------------------------------------
+
+    def outlived(self) -> Sequence[tuple[str, str]]:
+        """Keys and IDs of uploads that nobody goes on with."""
+        return [(key, upload_id) for upload_id, key in tuple(self._outlived.items())]
+
+    def freed(self, upload_id: str) -> None:
+        """The store has nothing of that upload any more."""
+        self._outlived.pop(upload_id, None)
+        self._heard.freed.append(upload_id)
+
     # --- what is done --------------------------------------------------------------------------------
 
-    def _begin(self, about: Mapping[str, str]) -> set[str]:
+    def _begin(self, about: Mapping[str, str]) -> dict[str, set[str]]:
+        """Returns the IDs of the uploads that there are of each key."""
         was = self._file.about()
         check_job(self.path, was, about)
         about = {"said": "", **about}
@@ -288,7 +308,12 @@ class JournalOfRun:
             self._known = False
         self._file.forget_failed()
         self._file.set_about({**about, TOTAL: TOTAL_UNKNOWN, LAST_RUN: f"{time.time():.0f}"})
-        return {row.key for row in self._file.uploads()}
+        found: dict[str, set[str]] = {}
+        for row in self._file.uploads():
+            found.setdefault(row.key, set()).add(row.upload_id)
+            if not row.part_size:
+                self._outlived[row.upload_id] = row.key
+        return found
 
     def _left(
         self, files: Iterable[ObjectSource], settle: Callable[[list[Done]], Sequence[ObjectSource]]
@@ -366,8 +391,7 @@ class JournalOfRun:
                     )
                 )  # fmt: skip
                 if report.key in self._in_parts:
-                    self._in_parts.discard(report.key)
-                    self._heard.ended.append(report.key)
+                    self._is_complete(report)
             elif report.outcome == SKIPPED:
                 self._skipped += 1
             else:
@@ -375,12 +399,24 @@ class JournalOfRun:
                 why = unicode_of(str(report.error or report.reason or report.outcome))
                 self._heard.objects.append(ObjectRow(key, source, report.bytes, 0, FAILED, why=why))
         elif type(event) is UploadCreated:
-            self._in_parts.add(event.key)
+            self._in_parts.setdefault(event.key, set()).add(event.upload_id)
             self._heard.uploads.append(row_of_upload(event))
             # An upload that nobody knows of costs its owner money.
             self._writer.wake()
         elif type(event) is PartStored:
             self._heard.parts.append(row_of_part(event))
+
+    def _is_complete(self, report: UploadReport) -> None:
+        """An object of whose key there are uploads in parts."""
+        upload_ids = self._in_parts.pop(report.key)
+        if went_whole(report):
+            # They are of what the file was before, and the store still has them.
+            self._outlived |= dict.fromkeys(upload_ids, report.key)
+            self._heard.outlived.append(report.key)
+            return
+        for upload_id in upload_ids:
+            self._outlived.pop(upload_id, None)
+        self._heard.ended.append(report.key)
 
 
 def check_job(path: str, was: Mapping[str, str], about: Mapping[str, str]) -> None:

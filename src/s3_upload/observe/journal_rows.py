@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from s3_upload.observe.events import PartStored, UploadCreated
+from s3_upload.report import UploadReport
 from s3_upload.sources.source import ObjectSource
 
 DONE, FAILED = "done", "failed"
@@ -87,6 +88,16 @@ class Tally(msgspec.Struct, frozen=True):
     done_bytes: int
     failed: int
     uploads: int
+
+
+_OF_WHOLE = frozenset({"HeadObject", "PutObject"})
+
+
+def went_whole(report: UploadReport) -> bool:
+    """Whether an object went in one request from the first: so nobody has looked for uploads in parts of its
+    key."""
+    reports = report.attempt_reports
+    return bool(reports) and all(attempt.operation in _OF_WHOLE for attempt in reports)
 
 
 def row_of_upload(event: UploadCreated) -> UploadRow:

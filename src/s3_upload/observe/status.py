@@ -253,7 +253,7 @@ class StatusFold:
         if isinstance(event, ObjectEnded):
             self.report(event.report, event.report.bytes)
         elif isinstance(event, BytesAcknowledged):
-            self._move(event.seq, event.key, event.bytes, event.size, now, event.resumed_bytes)
+            self._move(Moving(event.seq, event.key, event.bytes, event.size, now, event.resumed_bytes))
         elif isinstance(event, UploadCreated):
             self._stored[event.seq] = 0  # perhaps once more
         elif isinstance(event, PartStored):
@@ -275,17 +275,18 @@ class StatusFold:
         elif self._silent_since_s is not None:
             self._silent_since_s, self._resumes = None, True
 
-    def _move(self, seq: int, key: str, count: int, size: int | None, now: float, resumed: int) -> None:
-        begun = self._moving.get(seq)
-        since_s = now if begun is None else begun.since_s
-        self._moving[seq] = Moving(seq, key, count, size, since_s, resumed)
+    def _move(self, moving: Moving) -> None:
+        begun = self._moving.get(moving.seq)
+        if begun is not None:
+            moving = msgspec.structs.replace(moving, since_s=begun.since_s)
+        self._moving[moving.seq] = moving
 
     def _store(self, event: PartStored, now: float) -> None:
         stored = self._stored[event.seq] = self._stored.get(event.seq, 0) + event.bytes
         begun = self._moving.get(event.seq)
         size, resumed = (begun.size, begun.resumed_bytes) if begun is not None else (None, 0)
         if begun is None or begun.bytes < stored <= (size or stored):
-            self._move(event.seq, event.key, stored, size, now, resumed)
+            self._move(Moving(event.seq, event.key, stored, size, now, resumed))
 
     def report(self, report: UploadReport, size: int) -> None:
         """An object has ended. `size`: what was counted of it, should it not be uploaded."""

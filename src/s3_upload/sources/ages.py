@@ -1,4 +1,4 @@
-"""Ages and dates of files as people write them: `newer_than`, `older_than`.
+"""Ages and dates as people write them: `newer_than`, `older_than`, also of `clean` and `jobs`.
 
 A duration counts back from the moment at which the run begins.  A date without a zone is that of the clock on
 the wall, as for `find -newermt` and rclone.
@@ -7,6 +7,7 @@ the wall, as for `find -newermt` and rclone.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 _PIECE = r"(\d+(?:\.\d+)?)\s*(ms|min|mo|s|m|h|d|w|y)\s*"
@@ -38,8 +39,8 @@ def moment_ns(when: When, now_ns: int) -> int:
     if isinstance(when, datetime):
         return _ns_of(when)
     text = when.strip()
-    if (seconds := _age_s(text)) is not None and seconds < MAX_AGE_S:
-        return now_ns - round(seconds * 1e9)
+    with suppress(ValueError):
+        return now_ns - round(parse_age_s(text) * 1e9)
     if re.fullmatch(r"@\d+(\.\d+)?", text):  # as `date -d` has it
         return round(float(text[1:]) * 1e9)
     try:
@@ -48,12 +49,14 @@ def moment_ns(when: When, now_ns: int) -> int:
         raise ValueError(f"{text or repr(text)} is no age and no date: {WANTED}") from None
 
 
-def _age_s(text: str) -> float | None:
-    """Seconds, of "90s", "1.5h" or "1d12h"; None where it is no age. A number alone is none: 2026 would be 34
-    minutes."""
-    if not re.fullmatch(rf"(?:{_PIECE})+", text):
-        return None
-    return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PIECE, text))
+def parse_age_s(text: str) -> float:
+    """Seconds, of "90s", "1.5h" or "1d12h". A number alone is none: 2026 would be 34 minutes. Raises
+    `ValueError`."""
+    if re.fullmatch(rf"(?:{_PIECE})+", text.strip()):
+        seconds = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PIECE, text))
+        if seconds < MAX_AGE_S:
+            return seconds
+    raise ValueError(f"{text} is no age: give a number and its unit, such as 36h, 7d or 1d12h")
 
 
 def _ns_of(when: datetime) -> int:

@@ -56,7 +56,7 @@ class Record(msgspec.Struct, eq=False):
         self.stored_bytes += size
 
     def resumed(self, size: int) -> None:
-        """So much of what is stored an earlier run had sent; negative: the store does not have it after all."""
+        """So much of what is stored an earlier run had sent; negative: the store has lost it."""
         self.resumed_bytes += size
 
     def sized(self, size: int, mtime_ns: int, checksum: Checksum | None = None) -> None:

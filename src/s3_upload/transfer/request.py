@@ -322,12 +322,20 @@ class Requests:
         """What HeadObject shows of an object whose `request` was given up, though the store may have carried
         it out.  Raises `GivenUp` where it shows nothing, or another."""
         record, sent, etag = request.record, request.operation, etag_of_sent(request.operation)
-        request.carry(HashedBody(b""))  # of which no more is held: others may be read
+        question = question_about(record, sent, may_be_missing=True)
+        # What was given up keeps its body until this has an answer, so it counts: at once, as others wait for
+        # room. A question waits for none, so nobody can wait for each other.
+        size = held_bytes(sent.body)
+        self._memory.hold(size)
+        self.begin(question)
+        request.carry(HashedBody(b""))
         self._changed()
         try:
-            found = await self.make(question_about(record, sent, may_be_missing=True))
+            found = await self.carry_out(question, Place.FIRST)
         except GivenUp:
             raise given_up.with_remark("; HeadObject could not tell") from None
+        finally:
+            self._memory.release(size)
         if found.status == 404:
             raise given_up
         why_not = why_not_ours(record, sent, etag, found)

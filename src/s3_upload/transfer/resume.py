@@ -6,7 +6,8 @@ Rules:
   now: its number and size fit, and the journal knows its ETag of this very version of the file; or else its
   bytes were read, and their checksum or MD5 is that which the store has.  All others are sent.
 * What the journal knows is ours.  Of several uploads one is taken up, and the others are aborted, as is that
-  of a file whose size has changed.
+  of a file whose size has changed.  Where it has shrunk so far that it goes in one request nobody asks: such
+  uploads are aborted at the end of the run.
 * One that the store does not know any more may be complete: its process was killed before it knew.  Then the
   object proves it (HeadObject), by the parts that the journal knows and those that the file has now.
 * What only the store knows (ListMultipartUploads) may be somebody else's.  It is taken up if all its parts
@@ -15,19 +16,20 @@ Rules:
   store may come to that request when its process is long dead, and the next one has looked: so it is looked
   for once more when the object is complete.
 * What the store refuses to tell costs nothing but the resumption: the object is sent as any other is.  Where
-  it does not answer, the object fails, and what the store may have is kept for the next run.
+  it does not answer, the object fails, and what the store may have is kept for the next run.  Where something
+  else answers for it that an upload is gone (a web server's own 404 page), the object is sent as any other,
+  and that upload is aborted only when it is complete: then the store was there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from s3_upload.observe.journal_rows import KnownUploads
-from s3_upload.s3.operations import (
-    Operation,
-)
+from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, Operation
 from s3_upload.s3.operations.list_multipart_uploads import ListedUpload
 from s3_upload.sources.files import Reader
 from s3_upload.sources.version import Identity
@@ -36,7 +38,8 @@ from s3_upload.transfer.memory import Memory
 from s3_upload.transfer.reading import Offload
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.request import Requests
-from s3_upload.transfer.resume_search import Candidate, Search, Sides, TakenUp
+from s3_upload.transfer.resume_search import Candidate, Search, Sides, TakenUp, is_hearsay
+from s3_upload.transfer.verdicts import GivenUp
 from s3_upload.units import show_bytes
 
 CLOCK_ERROR_S = 900.0
@@ -44,13 +47,17 @@ CLOCK_ERROR_S = 900.0
 
 
 class UploadsBefore(Protocol):
-    """What is known of earlier runs. Blocking. `works`: whether what this one does is known to the next."""
+    """What is known of earlier runs. Blocking, but for the last two. `works`: whether what this one does is
+    known to the next.  `outlived`: keys and IDs of uploads that nobody goes on with, since their objects are
+    complete in one request; `freed`: the store has nothing of such a one any more."""
 
     @property
     def works(self) -> bool: ...
     def known_uploads(self, key: str) -> KnownUploads: ...
     def begin_creating(self, key: str) -> None: ...
     def end_upload(self, upload_id: str) -> None: ...
+    def outlived(self) -> Sequence[tuple[str, str]]: ...
+    def freed(self, upload_id: str) -> None: ...
 
 
 class Resume(msgspec.Struct, frozen=True):
@@ -77,6 +84,8 @@ class Resumption:
         self._asks_store = resume.asks_store
         self._sides = Sides(reader, offload, memory, requests, unfinished)
         self._asked_for_s: dict[str, float] = {}
+        self._hearsay: dict[str, list[str]] = {}
+        """IDs of uploads of which only something else says that they are gone, by their keys."""
         self.uploads = self.bytes = 0
 
     @property
@@ -124,16 +133,34 @@ class Resumption:
     async def completed(
         self, record: Record, operation: Operation, identity: Identity, max_count: int
     ) -> None:
-        """The object is complete: what an earlier run has asked for, and the store came to only now, ends."""
-        since_s = self._asked_for_s.pop(record.key, None)
-        if since_s is None:
+        """The object is complete: what an earlier run has asked for, and the store came to only now, ends;
+        so does what may be gone."""
+        since_s, hearsay = self._asked_for_s.pop(record.key, None), self._hearsay.pop(record.key, ())
+        if since_s is None and not hearsay:
             return
         search = Search(self._sides, record, operation, identity, max_count)
+        for upload_id in hearsay:
+            await search.abort(upload_id)
+        if since_s is None:
+            return
         for upload in await search.in_store():
             if _is_since(upload, since_s):
                 listed = await search.listed(upload.upload_id)
                 if listed is not None and not listed.parts and not listed.gone:
                     await search.abort(upload.upload_id)
+
+    def outlived(self, bucket: str) -> list[Operation]:
+        """What aborts the uploads that nobody goes on with."""
+        return [
+            Operation(name=ABORT_MULTIPART_UPLOAD, bucket=bucket, key=key, upload_id=upload_id)
+            for key, upload_id in (() if self._before is None else self._before.outlived())
+        ]
+
+    def freed(self, aborts: Iterable[Operation]) -> None:
+        """Of these that `outlived` gave the store has nothing any more."""
+        for abort in aborts:
+            if self._before is not None:
+                self._before.freed(abort.upload_id)
 
     async def _of_journal(self, search: Search, known: KnownUploads) -> TakenUp | None:
         assert self._before is not None or not known.uploads
@@ -145,7 +172,13 @@ class Resumption:
                 # Of another version each part is read and compared.
                 is_same = (row.mtime_ns, row.ctime_ns) == (search.identity.mtime_ns, search.identity.ctime_ns)
                 candidate = Candidate(row.upload_id, row.part_size, row.algorithm, row.checksum_type)
-                found = await search.ours(candidate, parts if is_same else {}, may_be_complete=is_same)
+                try:
+                    found = await search.ours(candidate, parts if is_same else {}, may_be_complete=is_same)
+                except GivenUp as given_up:
+                    if not is_hearsay(given_up):
+                        raise
+                    self._hearsay.setdefault(row.key, []).append(row.upload_id)
+                    continue
             taken = taken or found
             # Should it be gone, this costs a request, and the store says so.
             if found is None and await search.abort(row.upload_id):

@@ -295,3 +295,8 @@ class Search:
 def _refuses(given_up: GivenUp) -> bool:
     """Whether the store has said that it does not tell, and to ask again would not help."""
     return given_up.error.kind in _REFUSALS or given_up.error.status in {405, 501}
+
+
+def is_hearsay(given_up: GivenUp) -> bool:
+    """Whether something else than the store has said, each time, that an upload is not there."""
+    return given_up.error.kind is FailureKind.NOT_S3 and given_up.error.status == 404

@@ -51,7 +51,8 @@ STOP_TICK_S = 0.05
 class Leftovers:
     """Uploads in parts that the run, or one before it, has begun and not ended."""
 
-    def __init__(self, unfinished: Unfinished) -> None:
+    def __init__(self, bucket: str, unfinished: Unfinished) -> None:
+        self._bucket = bucket
         self.unfinished = unfinished
         self.resumption: Resumption | None = None
         """Where some are gone on with."""
@@ -62,7 +63,14 @@ class Leftovers:
     async def finish(self) -> Sequence[str]:
         """Aborts those that nobody will go on with; what is left."""
         resumption = self.resumption
-        return await self.unfinished.finish(keeps=resumption is not None and resumption.keeps)
+        if resumption is None:
+            return await self.unfinished.finish()
+        outlived = resumption.outlived(self._bucket)
+        for abort in outlived:
+            self.unfinished.try_at_end(abort)
+        left = await self.unfinished.finish(keeps=resumption.keeps)
+        resumption.freed(abort for abort in outlived if abort.key not in left)
+        return left
 
 
 class Run:
@@ -79,7 +87,7 @@ class Run:
         self._tasks = Tasks(self.fail, self._changed)
         self._delivery = Delivery(given.progress, on_error=self.fail, on_empty=self._reports_are_out)
         self._grace_s = given.config.grace_s
-        self._leftovers = Leftovers(Unfinished(client, self.now))
+        self._leftovers = Leftovers(given.bucket, Unfinished(client, self.now))
         surroundings = Surroundings(
             client,
             given,

@@ -1,8 +1,13 @@
-"""Rows of the suite as its JSON has them, made up."""
+"""Rows of the suite as its JSON has them, and stores, made up."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+from bench.gostore import Stored
+
+if TYPE_CHECKING:
+    from bench.gostore import GoStore
 
 
 def contender(name: str, *walls_s: float, **given: Any) -> dict[str, Any]:
@@ -32,3 +37,18 @@ def results(*rows: dict[str, Any], **given: Any) -> dict[str, Any]:
         ],
         **given,
     }  # fmt: skip
+
+
+class _Store:
+    url = "http://127.0.0.1:1"
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        self._sizes = sizes
+
+    def objects(self) -> dict[str, Stored]:
+        return {key: Stored(size, "", 0) for key, size in self._sizes.items()}
+
+
+def store(**sizes: int) -> GoStore:
+    """One that holds objects of these sizes."""
+    return cast("GoStore", _Store(sizes))

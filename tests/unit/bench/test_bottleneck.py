@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import errno
+import json
 import struct
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from bench import slowfs
-from bench.bottleneck import Found, rows, shortfalls
+from bench import bottleneck, slowfs
+from bench.bottleneck import Found, Source, rows, shortfalls
+from bench.measure import Ended, Run
 from bench.slowfs import ANSWER, ENTRY, REQUEST, ROOT, Slow, Tree
 from s3_upload.observe.limits import NAMES
+from tests.unit.bench.made_up import store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.gostore import GoStore
 
 TREE = Tree(directories=2, files=3, size=10_000)
 FIRST, LAST_FILE = ROOT + 1, ROOT + 8
@@ -93,3 +101,31 @@ def test_what_is_not_there_is_not_found(name: bytes) -> None:
 
 def test_what_is_not_served_is_said_to_be_so() -> None:
     assert Disk().ask(99, ROOT) == (errno.ENOSYS, b"")
+
+
+def test_a_slow_disk_has_the_files_that_are_to_be_uploaded() -> None:
+    sizes = TREE.sizes()
+    assert len(sizes) == TREE.directories * TREE.files
+    assert set(sizes.values()) == {TREE.size}
+    nodes = [TREE.number(TREE.number(ROOT, name[:7]), name[8:]) for name in sizes]
+    assert nodes == list(range(LAST_FILE - 5, LAST_FILE + 1))
+
+
+@pytest.mark.parametrize(
+    ("there", "problem"),
+    [
+        (store(a=3, b=5), ""),
+        (store(a=3), "1 object(s) missing, the first is b"),
+        (store(a=3, b=4), "1 object(s) of wrong size, the first is b"),
+    ],
+)
+def test_what_is_stored_is_asked_of_the_store_and_not_of_us(
+    there: GoStore, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*_: Any, stdout: IO[bytes], **__: Any) -> Ended:
+        stdout.write(json.dumps({"sources": 2, "uploaded": 2}).encode())
+        return Ended(Run(1.0, 1.0), 0, "")
+
+    monkeypatch.setattr(bottleneck, "run_process", ended)
+    ran = bottleneck.run(Source(tmp_path, {"a": 3, "b": 5}), there, tmp_path)
+    assert ran == ({"sources": 2, "uploaded": 2}, problem)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from bench.figures import cpu_text, lines, misses_target, peers, rate_text, seconds, target_text, verdict
+from bench.figures import (
+    MISSED,
+    REACHED,
+    cpu_text,
+    lines,
+    peers,
+    rate_text,
+    seconds,
+    standing,
+    target_text,
+    verdict,
+)
 from tests.unit.bench.made_up import contender, row
 
 OURS = contender("s3-upload", 1.0, 2.0, 4.0)
@@ -59,25 +72,45 @@ def test_the_verdict_names_who_wins(others: list[dict[str, object]], said: str) 
 
 
 @pytest.mark.parametrize(
-    ("at_least", "theirs", "missed", "said"),
+    ("at_least", "theirs", "said"),
     [
-        (None, 2.0, False, ""),
-        (1.0, 1.5, False, "Target: at least 1.0 x as fast as s5cmd. It is 1.50 x: reached."),
-        (1.0, 0.5, True, "Target: at least 1.0 x as fast as s5cmd. It is 0.50 x: missed."),
-        (1 / 1.6, 0.8, False, "Target: at most 1.6 x the time of s5cmd. It takes 1.25 x: reached."),
-        (1 / 1.6, 0.5, True, "Target: at most 1.6 x the time of s5cmd. It takes 2.00 x: missed."),
+        (None, 2.0, ("", "")),
+        (1.0, 1.5, (REACHED, "Target: at least 1.0 x as fast as s5cmd. It is 1.50 x: reached.")),
+        (1.0, 0.5, (MISSED, "Target: at least 1.0 x as fast as s5cmd. It is 0.50 x: missed.")),
+        (1 / 1.6, 0.8, (REACHED, "Target: at most 1.6 x the time of s5cmd. It takes 1.25 x: reached.")),
+        (1 / 1.6, 0.5, (MISSED, "Target: at most 1.6 x the time of s5cmd. It takes 2.00 x: missed.")),
     ],
 )
-def test_a_target_is_reached_or_missed(
-    at_least: float | None, theirs: float, missed: bool, said: str
-) -> None:
+def test_a_target_is_reached_or_missed(at_least: float | None, theirs: float, said: tuple[str, str]) -> None:
     found = row(contender("s3-upload", 1.0), contender("s5cmd", theirs), at_least=at_least)
-    assert (misses_target(found), target_text(found)) == (missed, said)
+    assert (standing(found), target_text(found)) == said
 
 
-def test_a_target_without_s5cmd_is_neither() -> None:
-    found = row(OURS, contender("s5cmd", failed="killed"), at_least=1.0)
-    assert (misses_target(found), target_text(found)) == (False, "")
+@pytest.mark.parametrize("at_least", [None, 1.0])
+def test_ours_that_failed_misses_every_target(at_least: float | None) -> None:
+    failed = contender("s3-upload", 1.0, failed="1 object(s) missing")
+    found = row(failed, contender("s5cmd", 3.0), at_least=at_least)
+    assert standing(found) == MISSED
+    said = "Target: at least 1.0 x as fast as s5cmd: missed, s3-upload failed." if at_least else ""
+    assert target_text(found) == said
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (row(OURS, contender("s5cmd", failed="killed"), at_least=1.0), "missed, s5cmd failed: killed."),
+        (
+            row(OURS, left_out={"s5cmd": "is not there"}, at_least=1.0),
+            "missed, s5cmd took no part: is not there.",
+        ),
+        (row(OURS, at_least=1.0), "not judged, s5cmd took no part: not measured this time."),
+    ],
+)
+def test_a_target_without_s5cmd_is_missed_unless_nobody_asked_for_it(
+    found: dict[str, Any], said: str
+) -> None:
+    assert target_text(found) == f"Target: at least 1.0 x as fast as s5cmd: {said}"
+    assert said.startswith(standing(found))
 
 
 def test_small_files_cost_by_the_object_and_large_ones_by_the_byte() -> None:

@@ -25,6 +25,14 @@ def test_a_target_that_is_missed_is_named(series: Series, said: list[str]) -> No
     assert shortfalls(series, FEWEST) == said
 
 
+def test_the_start_up_of_a_run_hides_nothing_of_what_its_files_take() -> None:
+    """By the whole time these are 250 and 225 µs a file, and by what the files took 200 and 224."""
+    fewest = Series(10_000, 1, [2.5], [2.5], [10], start_up_s=0.5)
+    most = Series(1_000_000, 1, [225.0], [225.0], [10], start_up_s=0.5)
+    assert shortfalls(most, fewest) == ["1.12 x the time"]
+    assert shortfalls(Series(1_000_000, 1, [219.0], [219.0], [10], start_up_s=0.5), fewest) == []
+
+
 def test_a_line_shows_the_time_of_one_file() -> None:
     cells = Series(1_000_000, 2, [260.0], [300.0], [60_000_000]).line(FEWEST).split()
     assert cells == ["1,000,000", "2", "260.0", "260", "260..260", "1.04", "300", "60", "reached"]

@@ -86,3 +86,13 @@ def test_the_page_is_written_with_all_that_it_shows(tmp_path: Path) -> None:
     names = sorted(path.name for path in (tmp_path / "benchmarks").iterdir())
     assert names == ["overview.svg", "results.json", "small.svg"]
     assert json.loads((tmp_path / "benchmarks" / "results.json").read_text()) == FOUND
+
+
+def test_a_row_of_another_day_machine_or_version_says_so() -> None:
+    assert "Measured apart" not in page(FOUND)
+    machine = {**FOUND["machine"], "usable_cores": 64}
+    own = {"date": "2026-03-04", "machine": machine, "versions": {"s3-upload": "0.2.0"}}
+    text = page(results(row(SWEPT, own=own)))
+    apart = "Measured apart from the other rows: on 2026-03-04, with s3-upload 0.2.0, on 64 cores "
+    assert apart in text
+    assert "Measured on 2026-01-02: 2 cores (Made-up 1), 8 GiB, Linux 6 x86_64, load 0.1 before, " in text

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bench import contenders as lineup
+from bench import sinks
 from bench.floor import requests_per_s
 from bench.gostore import Stored
-from bench.measure import Workload, run_apart
+from bench.measure import Workload, last_record, run_apart, run_process
 from bench.rows import MIX_RANGE, ROWS, chosen, is_complete, mix
 from bench.sinks import wrong
 from bench.suite import rounds_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -107,6 +111,33 @@ def test_a_run_tells_its_end_and_the_peak_of_its_own_memory(tmp_path: Path) -> N
     ended = run_apart([sys.executable, "-I", "-S", "-c", code], os.environ, 60.0, tmp_path)
     assert (ended.returncode, ended.complaint, ended.late) == (3, "no store", False)
     assert 0 < ended.run.peak_bytes < len(held)
+
+
+def test_a_run_has_a_folder_for_its_state_whatever_the_user_has_set(tmp_path: Path) -> None:
+    code = "import os, sys; sys.stderr.write(os.environ['XDG_STATE_HOME'])"
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    ended = run_process([sys.executable, "-I", "-S", "-c", code], env)
+    assert ended.complaint not in {"", str(tmp_path)}
+
+
+def test_what_minio_keeps_goes_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.contextmanager
+    def minio(folder: Path) -> Iterator[SimpleNamespace]:
+        (folder / "kept").write_bytes(b"x")
+        folder.with_name("certificates").mkdir()
+        client = SimpleNamespace(create_bucket=lambda Bucket: None)
+        yield SimpleNamespace(client=client, endpoint_url="", access_key="", secret_key="")
+
+    monkeypatch.setattr("tests.stores.servers.minio", minio)
+    with sinks.target(sinks.MINIO, tmp_path, tls=False, delay_ms=0, md5=False):
+        assert [path.name for path in tmp_path.rglob("kept")] == ["kept"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_last_line_that_was_cut_off_is_no_record() -> None:
+    assert last_record('{"type": "upload"}\n{"type": "summary", "sources": 3}\n')["sources"] == 3
+    assert last_record('{"type": "upload"}\n{"type": "summ') == {}
+    assert last_record("") == last_record("[1]") == {}
 
 
 def test_a_peer_that_is_not_installed_says_what_to_do(

@@ -252,7 +252,9 @@ def test_the_gap_between_probes_grows_with_the_outage_with_jitter_up_to_a_bound(
 
 
 def test_no_gap_goes_beyond_the_end_of_patience() -> None:
-    assert away(10.0).gap_s(now=308.0, rng=Rng(1.0)) == pytest.approx(2.0)
+    state = away(10.0)
+    state.look(alive_s=10.0, now=10.2)
+    assert state.gap_s(now=308.0, rng=Rng(1.0)) == pytest.approx(2.0)
 
 
 def test_every_other_probe_has_a_short_handshake_so_that_syns_are_never_far_apart() -> None:
@@ -346,6 +348,13 @@ def test_time_in_which_this_process_stood_still_is_nobodys_silence() -> None:
     state.look(alive_s=11.0, now=412.0)
     assert not state.is_overdue(now=412.0)
     assert state.is_overdue(now=411.0 + 300.0)
+
+
+def test_while_it_stood_still_patience_did_not_end_and_probes_keep_their_distance() -> None:
+    state = away(10.0)
+    state.look(alive_s=11.0, now=12.0)
+    state.stood_still(400.0, now=412.0)
+    assert state.gap_s(now=412.0, rng=Rng(0.0)) >= TUNING.first_gap_s / 2
 
 
 def test_zero_switches_all_of_it_off() -> None:

@@ -147,6 +147,22 @@ def test_what_is_taken_for_a_process_that_ends_meanwhile_is_not_lost() -> None:
     assert keys(dispenser.next_for(other)) == ["a", "b"]
 
 
+def test_what_is_taken_for_the_last_process_that_ends_meanwhile_is_done_at_home() -> None:
+    dispenser = Dispenser([], home_takes=False)
+    hand = joined(dispenser)
+
+    def stream() -> Iterator[ObjectSource]:
+        yield file("a")
+        dispenser.lost(hand)
+        dispenser.take_home()
+        yield file("b")
+
+    dispenser._files = stream()
+    assert dispenser.next_for(hand) == []
+    assert not dispenser._back, "nobody would ever take it"
+    assert keys(dispenser.next_bunch(9)) == ["a", "b"]
+
+
 def test_nobody_is_told_the_end_while_somebody_is_being_given_the_last() -> None:
     """The process at home looks at the very moment in which the stream ends."""
     dispenser = Dispenser([])

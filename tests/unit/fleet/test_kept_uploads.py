@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from s3_upload.errors import ConfigError
@@ -10,6 +11,7 @@ from s3_upload.fleet.processes import MAX_PROCESSES, Spread, check_processes
 from s3_upload.observe.events import ObjectEnded, PartStored, UploadCreated
 from s3_upload.observe.journal_rows import KnownUploads, PartRow, UploadRow
 from s3_upload.report import UploadReport
+from tests.unit.reports import attempt
 
 CREATED = UploadCreated(
     at_s=0.0, seq=1, key="k", upload_id="u", part_size=5, size=9, mtime_ns=3, ctime_ns=4,
@@ -17,7 +19,14 @@ CREATED = UploadCreated(
 )  # fmt: skip
 STORED = PartStored(at_s=1.0, seq=1, key="k", upload_id="u", part_number=1, bytes=5, etag="e", checksum="c")
 ENDED = ObjectEnded(at_s=2.0, report=UploadReport(seq=1, key="k", source="s", bytes=9, outcome="success"))
+FAILED = ObjectEnded(at_s=2.0, report=msgspec.structs.replace(ENDED.report, outcome="timeout"))
 ROW = UploadRow("u", "k", 5, 9, 3, 4, "CRC32", "FULL_OBJECT")
+
+
+def ended_by(*operations: str) -> ObjectEnded:
+    """The same, by these requests."""
+    attempts = tuple(attempt(0.0, 1.0, 9, operation=name) for name in operations)
+    return ObjectEnded(at_s=2.0, report=msgspec.structs.replace(ENDED.report, attempt_reports=attempts))
 
 
 class Before:
@@ -28,6 +37,7 @@ class Before:
     def __init__(self) -> None:
         self.creating: list[str] = []
         self.ended: list[str] = []
+        self.was_freed: list[str] = []
 
     def known_uploads(self, key: str) -> KnownUploads:
         return KnownUploads(((UploadRow("old", key, 5, 9, 3, 4), {}), (ROW, {})), 7.0)
@@ -38,6 +48,12 @@ class Before:
     def end_upload(self, upload_id: str) -> None:
         self.ended.append(upload_id)
 
+    def outlived(self) -> list[tuple[str, str]]:
+        return [("k", "old")]
+
+    def freed(self, upload_id: str) -> None:
+        self.was_freed.append(upload_id)
+
 
 def test_what_one_has_begun_another_knows_with_its_parts() -> None:
     kept = KeptUploads(None)
@@ -47,7 +63,7 @@ def test_what_one_has_begun_another_knows_with_its_parts() -> None:
     kept.hear(STORED)
     assert kept.known_uploads("k") == KnownUploads(((ROW, {1: PartRow("u", 1, 5, "e", "c")}),))
     assert kept.left() == [("k", "u")]
-    kept.hear(ENDED)
+    kept.hear(ended_by("ListParts", "UploadPart", "CompleteMultipartUpload"))
     assert kept.known_uploads("k") == KnownUploads(())
     assert kept.left() == []
 
@@ -58,6 +74,20 @@ def test_what_is_ended_is_not_left() -> None:
     kept.end_upload("u")
     assert kept.left() == []
     assert not kept.works
+
+
+def test_what_a_failed_object_may_have_in_the_store_is_left() -> None:
+    kept = KeptUploads(None)
+    kept.hear(CREATED)
+    kept.hear(FAILED)
+    assert kept.left() == [("k", "u")]
+
+
+def test_what_an_object_that_went_in_one_request_has_left_of_a_larger_file_is_left() -> None:
+    kept = KeptUploads(None)
+    kept.hear(CREATED)
+    kept.hear(ended_by("HeadObject", "PutObject"))
+    assert kept.left() == [("k", "u")]
 
 
 def test_a_journal_is_asked_and_told_too_and_what_is_newer_counts() -> None:
@@ -71,6 +101,9 @@ def test_a_journal_is_asked_and_told_too_and_what_is_newer_counts() -> None:
     kept.answer("begin_creating", "k")
     kept.answer("end_upload", "u")
     assert (before.creating, before.ended, kept.works) == (["k"], ["u"], True)
+    assert kept.outlived() == [("k", "old")]
+    kept.freed("old")
+    assert before.was_freed == ["old"]
 
 
 @pytest.mark.parametrize("given", [1, 2, MAX_PROCESSES, "auto"])

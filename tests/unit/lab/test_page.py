@@ -16,37 +16,10 @@ from lab.scenario import NOTHING, Scenario, with_baselines
 from lab.tables import BEGIN, END, check_table, detail_tables, keeps, keeps_table, page, summary, write
 from lab.targets import verdicts
 from lab.uploaders import MODES, NOBODY, PEERS
+from tests.unit.lab.made_up import BACKGROUND, EMULATOR, SERIES, figures_of, results_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-EMULATOR = {
-    "cpu_share": 0.25,
-    "packets": 1,
-    "priority": "real-time priority",
-    "late_ms": 1.5,
-    "idle_share": 0.5,
-}
-SERIES = {"step_s": 0.5, "upload": [100], "foreground": [0], "queue_ms": [5], "begin_s": 20.0, "end_s": 50.0}
-BACKGROUND = Scenario("background", "cubic", 20.0)
-
-
-def figures_of(**given: float | None) -> Figures:
-    names = (
-        "alone_share", "alone_Mbps", "to_full_s", "queue_alone_ms", "connections", "probe_alone_p50_ms",
-        "probe_alone_p95_ms", "received_Mbps", "received_late_Mbps", "beside_share",
-        "foreground_share", "ramp_s", "reclaim_s", "queue_beside_ms", "probe_beside_p50_ms",
-        "probe_beside_p95_ms",
-    )  # fmt: skip
-    return dict.fromkeys(names, 0.5) | given
-
-
-def results_of(background: Figures | None = None, path: Path | None = None) -> Results:
-    results = Results(path)
-    nobody = figures_of(received_Mbps=90.0, received_late_Mbps=95.0, ramp_s=1.0, probe_alone_p95_ms=21.0)
-    results.add(BACKGROUND.alone, 1, nobody, SERIES, EMULATOR)
-    results.add(BACKGROUND, 1, figures_of(**(background or {})), SERIES, EMULATOR)
-    return results
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:

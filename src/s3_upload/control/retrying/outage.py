@@ -269,7 +269,11 @@ class Outage:
 
     def is_overdue(self, *, now: float) -> bool:
         """Whether there was no sign of life for so long that the run is to be given up."""
-        return now - max(self.alive_s, self._signs.heard_s) >= self.max_s > 0.0
+        return self._unheard_s(now) >= self.max_s > 0.0
+
+    def _unheard_s(self, now: float) -> float:
+        """What counts of an outage: not what this process slept through."""
+        return now - max(self.alive_s, self._signs.heard_s)
 
     def silent_s(self, *, now: float) -> float:
         """Since the last sign of life, which is looked for now and then only; where the store is away and was
@@ -302,7 +306,7 @@ class Outage:
         """The time from one probe to the next."""
         tuning, away_s = self._tuning, now - self.since_s
         gap_s = min(tuning.max_gap_s, max(tuning.first_gap_s, tuning.gap_share * away_s))
-        return min(rng.uniform(0.5, 1.0) * gap_s, max(self.max_s - away_s, 0.0))
+        return min(rng.uniform(0.5, 1.0) * gap_s, max(self.max_s - self._unheard_s(now), 0.0))
 
     def _suspect(
         self, cause: str, now: float, *, merely_silent: bool = False, foreign_status: int = 0
