@@ -169,12 +169,18 @@ def test_what_a_function_raises_in_a_process_ends_the_job_in_words(
     assert capfd.readouterr().err == ""
 
 
-def test_with_auto_a_process_that_cannot_begin_its_work_leaves_it_to_the_first(
-    fault_server: StartFaultServer, sources: list[ObjectSource], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It may lack credentials that somebody has typed in the first one's terminal."""
+@pytest.fixture
+def auto_begins_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, and one alone."""
     monkeypatch.setattr(Growth, "grows", lambda *_, **__: True)
     monkeypatch.setattr(uploading, "processors", lambda: 2)
+
+
+@pytest.mark.usefixtures("auto_begins_another")
+def test_with_auto_a_process_that_cannot_begin_its_work_leaves_it_to_the_first(
+    fault_server: StartFaultServer, sources: list[ObjectSource]
+) -> None:
+    """It may lack credentials that somebody has typed in the first one's terminal."""
     server = fault_server()
     summary, _ = fleet.run(server.url, sources, default_request=fleet.raises_in_child, processes="auto")
     assert server.model.bodies("bucket") == bodies(sources)
@@ -183,11 +189,10 @@ def test_with_auto_a_process_that_cannot_begin_its_work_leaves_it_to_the_first(
     assert "a process ended before it had uploaded anything" in note
 
 
+@pytest.mark.usefixtures("auto_begins_another")
 def test_with_auto_what_cannot_travel_leaves_all_to_the_first_and_a_note_says_why(
-    fault_server: StartFaultServer, sources: list[ObjectSource], monkeypatch: pytest.MonkeyPatch
+    fault_server: StartFaultServer, sources: list[ObjectSource]
 ) -> None:
-    monkeypatch.setattr(Growth, "grows", lambda *_, **__: True)
-    monkeypatch.setattr(uploading, "processors", lambda: 2)
     server = fault_server()
     few = sources[:16]  # each comes 0.15 s after the one before: `Shared`
     summary, _ = fleet.run(server.url, few, default_request=lambda source: None, processes="auto")

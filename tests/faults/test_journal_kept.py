@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
     from tests.conftest import StartFaultServer
     from tests.faults.actions import Action
+    from tests.faults.server import FaultServer
+
+
+def assert_goes_on(server: FaultServer, files: Any, journal: Path, had: set[int]) -> None:
+    """The store is well again: the next run sends but the parts that it does not have."""
+    server.set_script(None)
+    before = len(server.requests)
+    assert journaled(server, files, journal).uploaded == 1
+    assert stored(server) == {"big": big()}
+    assert not had & set(parts_sent(server, before))
 
 
 @pytest.mark.parametrize(
@@ -68,11 +78,7 @@ def test_what_a_store_that_does_not_answer_may_have_is_kept_for_the_next_run(
     assert "kept for the next run" in str(failed.error)
     assert len(server.model.uploads) == 1
     assert parts_sent(server, before) == []
-    server.set_script(None)
-    before = len(server.requests)
-    assert journaled(server, files, journal).uploaded == 1
-    assert stored(server) == {"big": big()}
-    assert not had & set(parts_sent(server, before))
+    assert_goes_on(server, files, journal, had)
 
 
 def test_an_upload_that_is_gone_by_a_404_that_is_not_the_stores_fails_no_run(
@@ -96,11 +102,7 @@ def test_where_a_404_that_is_not_the_stores_answers_everything_what_it_may_have_
     with pytest.raises(RunError):
         journaled(server, files, journal, settings=config(n_retries=1))
     assert len(server.model.uploads) == 1
-    server.set_script(None)
-    before = len(server.requests)
-    assert journaled(server, files, journal).uploaded == 1
-    assert stored(server) == {"big": big()}
-    assert not had & set(parts_sent(server, before))
+    assert_goes_on(server, files, journal, had)
 
 
 def test_of_an_upload_that_cannot_be_aborted_the_run_says_that_it_is_left(

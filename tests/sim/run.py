@@ -100,8 +100,10 @@ def run_world(world: World, meddling: Meddling | None = None) -> Outcome:
     outcome.complaints = loop.complaints
     outcome.records = store.records
     outcome.injected = store.counts + network.counts
-    outcome.injected["link down"] += len(world.down)
-    outcome.injected["file changes"] += sum(spec.changes_s > 0 for spec in world.objects)
+    # What was planned for later than the end was not injected.
+    ended_s = outcome.virtual_s
+    outcome.injected["link down"] += sum(begins_s < ended_s for begins_s, _ in world.down)
+    outcome.injected["file changes"] += sum(0.0 < spec.changes_s < ended_s for spec in world.objects)
     outcome.cuts = network.cuts
     outcome.wire_bytes = network.link.sent_bytes
     outcome.trace = trace.hexdigest()

@@ -1,7 +1,8 @@
 """Named worlds, and how three algorithms do in them: `python -m tests.sim.scenarios`.
 
-*ideal*: what no algorithm can beat in that world: its bytes over the link's rate, or its requests
-over what the store takes, whichever is longer, and one round trip and service.
+*ideal*: the world's bytes over the link's rate, or its requests over what the store takes, whichever
+is longer, and two round trips (to connect, and to ask) and service.
+What a store takes at once when a run begins, a second's worth, is not in it: less than 1 can come out.
 *false timeouts*: attempts cut by a timer though nothing had been injected that kept their answer
 back, of all attempts (no more than were cut at all, and no more than were ended for no such reason).
 *hedges*: second copies, of all attempts.  *refused*: attempts answered by 503 SlowDown.

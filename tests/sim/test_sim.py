@@ -49,6 +49,13 @@ def test_any_storm(first: int) -> None:
         assert not found, f"stormy seed {seed}:\n" + "\n".join(found)
 
 
+def test_what_was_planned_for_later_than_the_end_does_not_count_as_injected() -> None:
+    calm = calm_world()
+    changing = tuple(dataclasses.replace(one, changes_s=1e5) for one in calm.objects)
+    outcome = run_world(dataclasses.replace(calm, objects=changing, down=((1e5, 1e5 + 1.0),)))
+    assert (outcome.injected["link down"], outcome.injected["file changes"]) == (0, 0)
+
+
 def test_parts_that_come_after_the_abort_of_a_stopped_run_are_aborted_too() -> None:
     """Where the program could know of them: some come after its last look."""
     late = left = 0

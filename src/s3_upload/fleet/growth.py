@@ -21,7 +21,7 @@ class Tuning(msgspec.Struct, frozen=True):
     free: float = 0.5
     """So much of a processor has to be free.  With 0.8, and a second of being busy, a run of 20,000 small
     files on two cores, with the store on them, never got a second process, though two are 1.2 times as fast:
-    it took 1.30 times as long as with two, and takes 1.02 to 1.12 times (make bench-processes)."""
+    it took 1.30 times as long as with two, and takes 1.18 times (make bench-processes)."""
     wait_s: float = 2.0
     """From one new process to the next, in seconds."""
 
