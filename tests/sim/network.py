@@ -37,8 +37,8 @@ MAX_SEND_BUFFER_BYTES = 4 << 20
 class Cuts:
     """Connections that the program closed while a request was on its way.
 
-    `false`: nothing had been injected that kept the answer back; it would have come.  `false_bytes`
-    is what the kernel had of them by then, and sends in vain.
+    `false`: nothing had been injected that kept the answer back for good; it would have come, be it late.
+    `false_bytes` is what the kernel had of them by then, and sends in vain.
     """
 
     false: int = 0

@@ -71,6 +71,8 @@ class World:
     rates: tuple[tuple[float, float], ...]
     queue_bytes: int
     loss: float = 0.0
+    overwrites: float = 0.0
+    """The share of keys under which there is an object already: see `before`."""
     down: tuple[tuple[float, float], ...] = ()
     """When the link is down: nothing passes, and nobody says so."""
     restarts: tuple[tuple[float, float], ...] = ()
@@ -190,6 +192,7 @@ def random_world(seed: int) -> World:
         rates=tuple(rates),
         queue_bytes=max(30_000, int(rate * rng.choice((0.02, 0.1, 0.5)))),
         loss=rng.choice((0.0, 0.0, 0.0, 0.0005, 0.005, 0.02)),
+        overwrites=random.Random(f"{seed} overwrites").choice((0.0, 0.3, 1.0)),
         down=tuple(down),
         store=_store(rng),
         faults=_faults(rng, end_s),
