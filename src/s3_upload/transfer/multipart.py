@@ -312,15 +312,20 @@ class MultipartUpload:
         for _ in range(MAX_ABORTS):
             # A part that was on its way when its upload was aborted may be stored after that.
             try:
-                await self._requests.make(Request(self.record, abort))
+                await self._abort_once(abort)
                 left = await self._requests.make(Request(self.record, listing, may_be_missing=True))
             except GivenUp as in_vain:
-                # It is gone: completed after all, or aborted by an attempt whose answer was lost.
-                if in_vain.error.kind is FailureKind.NO_SUCH_UPLOAD:
-                    return ""
                 if in_vain.error.kind.retried:
                     self._tools.unfinished.try_later(abort)
                 return f"; its parts may still be there ({in_vain.error.message})"
             if left.status == 404 or not listed_parts(left).parts:
                 return ""
         return "; its parts may still be there (they come back after each abort)"
+
+    async def _abort_once(self, abort: Operation) -> None:
+        try:
+            await self._requests.make(Request(self.record, abort))
+        except GivenUp as in_vain:
+            # It is gone: completed after all, or aborted by an attempt whose answer was lost.
+            if in_vain.error.kind is not FailureKind.NO_SUCH_UPLOAD:
+                raise
