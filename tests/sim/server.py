@@ -44,7 +44,7 @@ BIG_BYTES = 1 << 20
 SLOW_DOWN = s3_error(503, "SlowDown", "Please reduce your request rate.")
 BAD_GATEWAY = foreign(502)
 SILENCE = s3_error(400, "RequestTimeout", "Your socket connection was not read from or written to.")
-KEEP_THE_ANSWER = {"unanswered", "unheard", "stalled_body", "torn", "reset", "garbage", "slow"}
+KEEP_THE_ANSWER = {"unanswered", "unheard", "stalled_body", "frozen", "torn", "reset", "garbage", "slow"}
 """Faults after which no answer comes, or none in time."""
 
 
@@ -100,6 +100,8 @@ class Faults:
     """Of CompleteMultipartUploads: they take effect, and their answers are lost."""
     ingress: float = 0.0
     """A load balancer answers for a store that is away."""
+    frozen: float = 0.0
+    """Of bodies of more than BIG_BYTES: the store reads less than half of one, and no more."""
 
     def names(self) -> list[str]:
         return [name for name in self.__slots__ if name not in ("begin_s", "end_s", "accept_reset")]
@@ -138,6 +140,8 @@ class SimStore:
         self.records: list[Record] = []
         self.counts: Counter[str] = Counter()
         """Faults injected, by kind."""
+        self.heard: Callable[[Request], None] = lambda request: None
+        """Is told of each request, at its headers."""
         self._rng = rng
         self._slot_s = 0.0
         self._buckets: dict[str, tuple[float, float]] = {}
@@ -181,6 +185,7 @@ class SimStore:
         if record.fault:
             self.counts[record.fault] += 1
         self.network.trace("request", connection, method, target, record.fault)
+        self.heard(request)
         return record
 
     def service_s(self, action: Action | None) -> float:
@@ -239,7 +244,7 @@ class SimStore:
         if self.faults.begin_s <= self.network.now() < self.faults.end_s:
             for name in self.faults.names():
                 share = getattr(self.faults, name)
-                if name == "unheard" and not completes:
+                if (name == "unheard" and not completes) or (name == "frozen" and not _is_big(request)):
                     continue
                 if draw < share:
                     return name, self._action(name, request)
@@ -251,9 +256,10 @@ class SimStore:
         return "", Delay(spec.complete_s) if completes and spec.complete_s else None
 
     def _action(self, name: str, request: Request) -> Action:
-        rng = self._rng
+        rng, length = self._rng, _body_bytes(request)
+        if name == "frozen":
+            return Stall(after_body_bytes=int(length * rng.uniform(0.0, 0.5)))
         stored = rng.random() < 0.5
-        length = int(request.headers.get("content-length", "0"))
         cut = rng.choice((None, 0, length // 2))
         error = s3_error(500, "InternalError", close=stored)
         actions: dict[str, Action] = {
@@ -270,6 +276,14 @@ class SimStore:
             "ingress": BAD_GATEWAY,
         }
         return actions[name]
+
+
+def _body_bytes(request: Request) -> int:
+    return int(request.headers.get("content-length", "0"))
+
+
+def _is_big(request: Request) -> bool:
+    return _body_bytes(request) > BIG_BYTES
 
 
 class _Connection:

@@ -12,7 +12,9 @@ Theory of operation.  As Linux does it, without its refinements: slow start unti
 delay grows (HyStart, RFC 9406), CUBIC (RFC 9438) with its Reno-friendly region from then on; loss is
 told by later segments having been acknowledged (RACK, RFC 8985: links here keep the order) or by the
 RTO (RFC 6298, with Linux's 200 ms), which doubles each time; after `MAX_TIMEOUTS` the connection is
-dead.  A link is a FIFO with a rate and a bounded queue; what does not fit is dropped.
+dead.  The receiver has room for twice what comes in a round trip, as long as its program reads
+(tcp_rcv_space_adjust): the buffer of one that stops is soon full, and nothing is acknowledged from then on.
+A link is a FIFO with a rate and a bounded queue; what does not fit is dropped.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ INITIAL_PACKETS = 10
 MIN_RTO_S = 0.2
 MAX_RTO_S = 120.0
 MAX_TIMEOUTS = 15
-RECEIVE_BUFFER_BYTES = 4 << 20
+RECEIVE_BUFFER_BYTES = 256 << 10
+MAX_RECEIVE_BUFFER_BYTES = 4 << 20
 CUBIC_C = 0.4
 CUBIC_BETA = 0.7
 
@@ -157,7 +160,7 @@ class Sender:
         self.stopped = False
         self._arrived_to = 0
         self._early: dict[int, int] = {}
-        self._edge = RECEIVE_BUFFER_BYTES
+        self._edge = self._receive_buffer = RECEIVE_BUFFER_BYTES
         self._sent: deque[tuple[int, Segment]] = deque()
         self._lost: deque[Segment] = deque()
         self._orders = 0
@@ -259,7 +262,11 @@ class Sender:
             self._early[segment.start] = segment.size
         back_s = self.path.back()
         if back_s is not None and not self.stopped:
-            edge = self._arrived_to + RECEIVE_BUFFER_BYTES - self.unread
+            room = self._receive_buffer
+            if room < MAX_RECEIVE_BUFFER_BYTES and not self.unread:
+                room = max(room, min(int(2 * self.cwnd), MAX_RECEIVE_BUFFER_BYTES))
+                self._receive_buffer = room
+            edge = self._arrived_to + room - self.unread
             self._loop.at(back_s, self._acknowledged, segment, order, self._arrived_to, edge)
 
     # --- acknowledgements --------------------------------------------------------------------------
