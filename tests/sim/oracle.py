@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from s3_upload.errors import FailureKind, Fate
+from s3_upload.errors import FailureKind, Fate, RunError
 from s3_upload.report import SKIPPED, SUCCESS, UploadReport
 from s3_upload.s3.operations import HEAD_OBJECT
 from tests.sim.run import BUCKET, Outcome, Run
@@ -19,6 +19,10 @@ from tests.sim.server import Record
 from tests.sim.world import ObjectSpec
 
 NOT_TRIED = {FailureKind.SOURCE, FailureKind.SOURCE_CHANGED}
+WRITTEN_S = 1.0
+"""By then what a process has heard is in its journal, and what it had sent before it was killed has come."""
+SPOILED = {FailureKind.INVALID_PART, FailureKind.NO_SUCH_UPLOAD}
+"""What a store says that takes no part twice."""
 
 
 def violations(outcome: Outcome) -> list[str]:
@@ -30,10 +34,11 @@ def violations(outcome: Outcome) -> list[str]:
         found += _reports(outcome, run)
         if run.summary is not None:
             found += _sums(outcome, run)
-        elif run.error is not None:
+        elif run.error is not None and not _is_due(outcome, run):
             found.append(f"the run failed: {run.error!r}")
     found += _bucket(outcome)
     found += _left_behind(outcome)
+    found += _sent_twice(outcome)
     return found
 
 
@@ -49,6 +54,18 @@ def ambiguous(outcome: Outcome) -> list[str]:
 def orphans(outcome: Outcome) -> list[str]:
     """Multipart uploads that the store still holds at the end."""
     return sorted(outcome.model.uploads)
+
+
+def _is_due(outcome: Outcome, run: Run) -> bool:
+    """Whether the run had to end by its error: the store was not to be found or reached before it had
+    answered anything."""
+    error, world = run.error, outcome.world
+    first_s = 0.0 if run is outcome.runs[0] else outcome.runs[0].ended_s
+    if any(first_s < record.delivered_s <= run.ended_s for record in outcome.records):
+        return False
+    away = {FailureKind.HOST_UNKNOWN: world.resolver_fails, FailureKind.CONNECT: world.restarts}
+    spans = away.get(error.kind, ()) if isinstance(error, RunError) else ()
+    return any(begins_s < run.ended_s and ends_s > first_s for begins_s, ends_s in spans)
 
 
 def _failed_keys(run: Run) -> set[str]:
@@ -81,7 +98,10 @@ def _left_behind(outcome: Outcome) -> Iterator[str]:
     begun = {record.request.key for record in creates if record.status == 200 and record.delivered_s}
     # Where the answer to one of several did not come (a kill), what is left may be of that one.
     begun -= {record.request.key for record in creates if not record.delivered_s}
+    kept = _kept(outcome)
     for upload_id, upload in outcome.model.uploads.items():
+        if upload.key in kept:
+            continue
         of_it = [record for record in outcome.records if record.request.query.get("uploadId") == upload_id]
         aborts = [record for record in of_it if record.request.method == "DELETE"]
         looks = [r for r in of_it if r.request.method == "GET" and r.status == 200 and r.delivered_s]
@@ -90,6 +110,36 @@ def _left_behind(outcome: Outcome) -> Iterator[str]:
             yield f"{upload.key}: a multipart upload was left at the store"
         elif looks and upload.parts and parts[-1].applied_s < looks[-1].applied_s and len(aborts) < 2:
             yield f"{upload.key}: parts of {upload_id} were found after its abort, and left"
+
+
+def _kept(outcome: Outcome) -> set[str]:
+    """Keys of those whose parts the last run has kept for one that does not come."""
+    last = outcome.runs[-1]
+    if not outcome.world.journal:
+        return set()
+    if last.summary is None:
+        return {spec.key for spec in outcome.world.objects}
+    return {r.key for r in last.reports if r.error and "kept for the next run" in str(r.error)}
+
+
+def _sent_twice(outcome: Outcome) -> Iterator[str]:
+    """Parts that were known to be stored before a process was killed, of files that have not changed."""
+    world, killed_s = outcome.world, outcome.runs[0].ended_s
+    if not world.crash or world.store.parts_once or len(outcome.runs) < 2:
+        return
+    files = {spec.key for spec in world.objects if spec.kind == "file" and not spec.changes_s}
+    parts = [r for r in outcome.records if r.request.part_number and r.request.key in files]
+    known = {
+        (r.request.key, r.request.part_number): r.request.query["uploadId"]
+        for r in parts
+        if r.status == 200 and 0.0 < r.delivered_s < killed_s - WRITTEN_S
+    }
+    aborted = {r.request.query["uploadId"] for r in outcome.records if r.request.method == "DELETE"}
+    for record in parts:
+        request = record.request
+        upload_id = known.get((request.key, request.part_number))
+        if request.started_s > killed_s + WRITTEN_S and upload_id and upload_id not in aborted:
+            yield f"{request.key}: part {request.part_number} was known to be stored, and sent again"
 
 
 def _reports(outcome: Outcome, run: Run) -> Iterator[str]:
@@ -137,7 +187,8 @@ def _failure(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec)
         yield from _unsettled(outcome, run, report, spec)
         return
     if error.kind.fate not in (Fate.RETRY, Fate.THROTTLE):
-        yield f"given up for good: {error}"
+        if not _spoiled(outcome, run, report, spec):
+            yield f"given up for good: {error}"
     elif report.attempts < outcome.world.config.n_retries + 1:
         yield f"given up after {report.attempts} attempts: {error}"
     elif outcome.world.calm and outcome.world.store.prefix_rate_per_s > 1e9:
@@ -145,6 +196,20 @@ def _failure(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec)
     if _received_success(outcome, run, report.key):
         yield "failed, though the answer that it is there was received"
     yield from _unsettled(outcome, run, report, spec)
+
+
+def _spoiled(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec) -> bool:
+    """Whether a store that takes no part twice had one twice, also after the object was begun again."""
+    if not outcome.world.store.parts_once or report.error is None or report.error.kind not in SPOILED:
+        return False
+    first_s = 0.0 if run is outcome.runs[0] else outcome.runs[0].ended_s
+    came = Counter(
+        (record.request.query["uploadId"], record.request.part_number)
+        for record in outcome.records
+        if record.request.key == report.key and record.request.part_number and record.applied_s >= first_s
+    )
+    spoiled = {upload_id for (upload_id, _), times in came.items() if times > 1}
+    return len(spoiled) >= (1 if spec.kind == "stream" else 2)
 
 
 def _unsettled(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec) -> Iterator[str]:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import hashlib
+import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from s3_upload.api import controls_for, run_upload
 from s3_upload.clients.s3 import S3Client
-from s3_upload.observe.events import Events
+from s3_upload.observe.events import Events, Listening
 from s3_upload.report import UploadReport, UploadSummary
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.transfer.client import Client
 from s3_upload.transfer.given import Controls, Runtime
+from s3_upload.transfer.pulling import Sources
 from tests.faults.model import S3Model
 from tests.sim.disk import SimDisk
 from tests.sim.handshake import Address
+from tests.sim.journal import ProcessJournal
+from tests.sim.kills import Kills
 from tests.sim.loop import START_S, SimLoop, Stuck
 from tests.sim.network import Cuts, Network
 from tests.sim.server import Record, SimStore
@@ -88,7 +94,7 @@ def run_world(world: World, meddling: Meddling | None = None) -> Outcome:
     loop = SimLoop(limit_s + SETTLE_S)
     outcome = Outcome(world)
     network, store, trace = _surroundings(world, loop, outcome.model)
-    main = _main(world, meddling, loop, network, outcome)
+    main = _main(world, meddling, loop, store, outcome)
     try:
         loop.run_until_complete(main)
     except Stuck as stuck:
@@ -96,6 +102,7 @@ def run_world(world: World, meddling: Meddling | None = None) -> Outcome:
         outcome.virtual_s = network.now()
     finally:
         outcome.steps = loop.steps
+        network.is_gone = True
         _tear_down(loop)
     outcome.complaints = loop.complaints
     outcome.records = store.records
@@ -124,7 +131,7 @@ def _surroundings(world: World, loop: SimLoop, model: S3Model) -> tuple[Network,
     ]
     for killed_s, _ in world.restarts:
         loop.at(START_S + killed_s, network.reset_all)
-    network.resolver_fails_until_s = world.resolver_fails_until_s
+    network.resolver_fails = world.resolver_fails
     network.half_empty_info = world.half_empty_info
     store = SimStore(network, world.store, world.faults, world.rng("store"), model)
     network.store = store
@@ -132,7 +139,8 @@ def _surroundings(world: World, loop: SimLoop, model: S3Model) -> tuple[Network,
     return network, store, digest
 
 
-async def _main(world: World, meddling: Meddling, loop: SimLoop, network: Network, outcome: Outcome) -> None:
+async def _main(world: World, meddling: Meddling, loop: SimLoop, store: SimStore, outcome: Outcome) -> None:
+    network = store.network
     disk = SimDisk(
         world.files(),
         call_s=world.disk_call_s,
@@ -141,26 +149,56 @@ async def _main(world: World, meddling: Meddling, loop: SimLoop, network: Networ
         now=network.now,
     )
     runtime = Runtime(loop.time, world.rng("jitter"), disk.offload, disk.offload)
-    killed = True
-    while killed:
-        client = _client(world, loop)
-        run = Run()
-        outcome.runs.append(run)
-        task = loop.create_task(_run(world, meddling, client, runtime, run))
-        if world.kill_step and len(outcome.runs) == 1:
-            kill_step = loop.steps + world.kill_step
-            loop.interrupt_at = (kill_step, kill_step + world.kill_again)
-            loop.interrupt = task.cancel
-        await asyncio.wait([task])
-        loop.interrupt_at = ()
-        run.killed = killed = task.cancelled()
-        run.error = None if killed else task.exception()
-        run.ended_s = outcome.virtual_s = network.now()
-        await client.aclose()
-        others = [t for t in asyncio.all_tasks(loop) if t is not asyncio.current_task()]
-        run.leaks = [f"task {t!r}" for t in others] + [f"timer {t}" for t in loop.live_timers()]
-        run.leaks += [f"connection {number}" for number in network.open]
+    this = asyncio.current_task(loop)
+    assert this is not None
+    with tempfile.TemporaryDirectory() if world.journal else nullcontext() as folder:
+        killed = True
+        while killed:
+            client = _client(world, loop)
+            run = Run()
+            outcome.runs.append(run)
+            journal = ProcessJournal(f"{folder}/journal", loop) if folder else None
+            task = loop.create_task(_run(world, meddling, client, runtime, run, journal=journal))
+            await _ended(world if len(outcome.runs) == 1 else None, task, store, loop, journal)
+            run.killed = killed = not task.done() or task.cancelled()
+            # What was killed ends in the end, too, and is not to be heard then.
+            outcome.runs[-1] = run = dataclasses.replace(run, reports=list(run.reports))
+            run.error = None if killed else task.exception()
+            run.ended_s = outcome.virtual_s = network.now()
+            if task.done():
+                await client.aclose()
+            if journal is not None:
+                journal.close()
+            others = asyncio.all_tasks(loop) - {this, *loop.dead}
+            run.leaks = [f"task {t!r}" for t in others] + [f"timer {t}" for t in loop.live_timers()]
+            run.leaks += [f"connection {number}" for number in network.open]
     await asyncio.sleep(SETTLE_S)
+
+
+async def _ended(
+    world: World | None,
+    task: asyncio.Task[None],
+    store: SimStore,
+    loop: SimLoop,
+    journal: ProcessJournal | None,
+) -> None:
+    """Waits until the run has ended, which `world` cancels, or whose process it kills."""
+    this, died = asyncio.current_task(loop), loop.create_future()
+    assert this is not None
+
+    def crash() -> None:
+        if task.done() or died.done():
+            return
+        store.network.process_killed()
+        if journal is not None:
+            journal.die()
+        loop.forget(this)
+        died.set_result(None)
+
+    kills = Kills(world.kills if world else (), loop, crash if world and world.crash else task.cancel)
+    store.heard = kills.heard
+    await asyncio.wait([task, died], return_when=asyncio.FIRST_COMPLETED)
+    kills.over()
 
 
 def _client(world: World, loop: SimLoop) -> S3Client:
@@ -175,7 +213,15 @@ def _client(world: World, loop: SimLoop) -> S3Client:
     )
 
 
-async def _run(world: World, meddling: Meddling, client: S3Client, runtime: Runtime, run: Run) -> None:
+async def _run(
+    world: World,
+    meddling: Meddling,
+    client: S3Client,
+    runtime: Runtime,
+    run: Run,
+    *,
+    journal: ProcessJournal | None,
+) -> None:
     def progress(report: UploadReport) -> None:
         kept = meddling.report(report)
         if kept is not None:
@@ -185,22 +231,29 @@ async def _run(world: World, meddling: Meddling, client: S3Client, runtime: Runt
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SimLoop)
     meddling.started(loop, controls)
+    files: Sources = world.lazy_sources() if world.lazy else world.sources()
+    events = meddling.events or Events()
+    if journal is not None:
+        files = journal.of_run.left(files)
+        events = Events([Listening(events.tell, events.kinds), journal.listening])
     run.summary = await run_upload(
         meddling.client(client),
         BUCKET,
-        world.lazy_sources() if world.lazy else world.sources(),
+        files,
         config=world.config,
         progress=progress,
         default_request=(lambda _: ONLY_NEW) if world.only_new else None,
         controls=controls,
         runtime=runtime,
-        events=meddling.events,
+        events=events,
+        resume=journal.resume if journal is not None else None,
     )
 
 
 def _tear_down(loop: SimLoop) -> None:
     """Ends what a stuck run left, so that nothing of it complains later."""
     complaints = list(loop.complaints)
+    loop.bury()
     tasks = asyncio.all_tasks(loop)
     for task in sorted(tasks, key=hash):
         task.cancel()
