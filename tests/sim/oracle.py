@@ -119,11 +119,18 @@ def _kept(outcome: Outcome) -> set[str]:
         return set()
     if last.summary is None:
         return {spec.key for spec in outcome.world.objects}
-    return {r.key for r in last.reports if r.error and "kept for the next run" in str(r.error)}
+    return {report.key for report in last.reports if _is_kept(report)}
+
+
+def _is_kept(report: UploadReport) -> bool:
+    return "kept for the next run" in str(report.error)
 
 
 def _sent_twice(outcome: Outcome) -> Iterator[str]:
-    """Parts that were known to be stored before a process was killed, of files that have not changed."""
+    """Parts that were known to be stored before a process was killed, of files that have not changed.
+
+    Unless the whole was complete by then: the journal looks for real files, and finds none of these.
+    """
     world, killed_s = outcome.world, outcome.runs[0].ended_s
     if not world.crash or world.store.parts_once or len(outcome.runs) < 2:
         return
@@ -134,11 +141,15 @@ def _sent_twice(outcome: Outcome) -> Iterator[str]:
         for r in parts
         if r.status == 200 and 0.0 < r.delivered_s < killed_s - WRITTEN_S
     }
-    aborted = {r.request.query["uploadId"] for r in outcome.records if r.request.method == "DELETE"}
+    over = {
+        r.request.query.get("uploadId", "")
+        for r in outcome.records
+        if r.request.method == "DELETE" or (r.makes_the_object and 0.0 < r.delivered_s <= killed_s)
+    }
     for record in parts:
         request = record.request
         upload_id = known.get((request.key, request.part_number))
-        if request.started_s > killed_s + WRITTEN_S and upload_id and upload_id not in aborted:
+        if request.started_s > killed_s + WRITTEN_S and upload_id and upload_id not in over:
             yield f"{request.key}: part {request.part_number} was known to be stored, and sent again"
 
 
@@ -189,13 +200,18 @@ def _failure(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec)
     if error.kind.fate not in (Fate.RETRY, Fate.THROTTLE):
         if not _spoiled(outcome, run, report, spec):
             yield f"given up for good: {error}"
-    elif report.attempts < outcome.world.config.n_retries + 1:
+    # What only asks, and for an answer that is needed, counts as no attempt of the object's.
+    elif max(report.attempts, _is_kept(report) and len(report.attempt_reports)) < _tries(outcome):
         yield f"given up after {report.attempts} attempts: {error}"
     elif outcome.world.calm and outcome.world.store.prefix_rate_per_s > 1e9:
         yield f"failed although nothing was wrong: {error}"
     if _received_success(outcome, run, report.key):
         yield "failed, though the answer that it is there was received"
     yield from _unsettled(outcome, run, report, spec)
+
+
+def _tries(outcome: Outcome) -> int:
+    return outcome.world.config.n_retries + 1
 
 
 def _spoiled(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec) -> bool:
