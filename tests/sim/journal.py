@@ -7,11 +7,13 @@ from typing import Any
 from unittest.mock import patch
 
 from s3_upload.observe import journal_of_run
-from s3_upload.observe.events import Event, Listening
+from s3_upload.observe.events import Event, Listening, UploadCreated
 from s3_upload.observe.journal_file import JournalFile
 from s3_upload.observe.journal_of_run import WRITE_EVERY_S, JournalOfRun, Writer
 from s3_upload.transfer.resume import Resume
 from tests.sim.loop import SimLoop
+
+WAKES_S = 0.001
 
 
 class SimWriter(Writer):
@@ -62,7 +64,10 @@ class ProcessJournal:
 
     def _hear(self, event: Event) -> None:
         self.of_run.listening.listener(event)
-        if not self._planned:
+        # An upload that was created wakes the writer.
+        if type(event) is UploadCreated:
+            self._loop.at(self._loop.time() + WAKES_S, self._write)
+        elif not self._planned:
             self._planned = True
             self._loop.at(self._loop.time() + WRITE_EVERY_S, self._write)
 

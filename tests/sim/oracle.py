@@ -98,6 +98,9 @@ def _left_behind(outcome: Outcome) -> Iterator[str]:
     begun = {record.request.key for record in creates if record.status == 200 and record.delivered_s}
     # Where the answer to one of several did not come (a kill), what is left may be of that one.
     begun -= {record.request.key for record in creates if not record.delivered_s}
+    # Of a stream no journal says that an upload is asked for.
+    if outcome.world.crash:
+        begun -= {spec.key for spec in outcome.world.objects if spec.kind == "stream"}
     kept = _kept(outcome)
     for upload_id, upload in outcome.model.uploads.items():
         if upload.key in kept:

@@ -19,6 +19,7 @@ from s3_upload.errors import RunError, SourceError
 from s3_upload.http1.connection import Connection
 from s3_upload.http1.resolve import Addresses
 from s3_upload.http1.trace import Transfer
+from s3_upload.observe.journal_file import JournalFile
 from s3_upload.sources.stream import BlockStream
 from s3_upload.transfer import multipart, run
 from s3_upload.transfer.abort import Unfinished
@@ -253,3 +254,18 @@ def test_the_next_run_goes_on_with_what_a_killed_one_has_left(monkeypatch: Any) 
 
     monkeypatch.setattr(Resumption, "take_up", finds_nothing)
     assert any(wrong(world) for world in worlds)
+
+
+def test_what_a_killed_process_has_sent_of_a_stream_is_removed_by_the_next_one(monkeypatch: Any) -> None:
+    """Nobody can go on with it.  The mutant forgets it when the stream is complete by another upload."""
+    objects = tuple(ObjectSpec(f"{n}", "stream", 14 * MIB, start=n, sized=n > 0) for n in range(2))
+    world = dataclasses.replace(
+        BIG, objects=objects, crash=True, journal=True, kill_step=1, kill_from=(PART, 5)
+    )
+    outcome = sound(world)
+    assert outcome.model.uploads == {}
+    [_, resumed] = outcome.runs
+    assert resumed.summary is not None
+    assert resumed.summary.uploaded == 2
+    monkeypatch.setattr(JournalFile, "outlive_streams", lambda _: None)
+    assert wrong(world)

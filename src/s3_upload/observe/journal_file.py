@@ -221,6 +221,11 @@ class JournalFile(JournalContent):
             # Parts of no size: nobody adds to them, and who looks for them, or a run at its end, aborts them.
             connection.execute("UPDATE uploads SET part_size = 0")
 
+    def outlive_streams(self) -> None:
+        """Nobody goes on with what earlier runs have sent of streams, of which no size is known."""
+        with self._writing() as connection:
+            connection.execute("UPDATE uploads SET part_size = 0 WHERE size = 0")
+
     def forget_failed(self) -> None:
         """What failed is tried again, where it is still there."""
         with self._writing() as connection:
@@ -248,7 +253,8 @@ class JournalFile(JournalContent):
         freed: Collection[str] = (),
     ) -> None:
         """Adds rows, in one transaction. `ended`: keys of objects that are complete, so that their uploads
-        are no more; `outlived`: of those whose uploads nobody has ended yet; `freed`: IDs of uploads."""
+        are no more, but for outlived ones; `outlived`: of those whose uploads nobody has ended yet; `freed`:
+        IDs of uploads."""
         log = _encode(objects) if objects else b""
         # Nearly always.  Each statement more has the threads change places: 11,500 times, not 2,900,
         # in 20,000 objects (perf stat -e context-switches).
@@ -269,9 +275,11 @@ class JournalFile(JournalContent):
                 connection.executemany("INSERT OR REPLACE INTO parts VALUES (?,?,?,?,?)", rows)
             keys = [(key,) for key in ended]
             connection.executemany(
-                "DELETE FROM parts WHERE upload_id IN (SELECT upload_id FROM uploads WHERE key = ?)", keys
+                "DELETE FROM parts WHERE upload_id IN"
+                " (SELECT upload_id FROM uploads WHERE key = ? AND part_size > 0)",
+                keys,
             )
-            connection.executemany("DELETE FROM uploads WHERE key = ?", keys)
+            connection.executemany("DELETE FROM uploads WHERE key = ? AND part_size > 0", keys)
             connection.executemany("DELETE FROM creating WHERE key = ?", keys)
             keys = [(key,) for key in outlived]
             connection.executemany("UPDATE uploads SET part_size = 0 WHERE key = ?", keys)

@@ -10,7 +10,7 @@ Rules:
   That an upload is about to be created is written before it is asked for: if the answer is lost, the next
   run looks for the upload.
 * An upload of whose key an object is complete in one request is outlived: nobody goes on with it, and the end
-  of a run aborts it.
+  of a run aborts it.  So is that of a stream, once its run is over.
 * A journal that cannot be written any more (a full disk) ends, and says so; the run goes on without.
 """
 
@@ -309,8 +309,11 @@ class JournalOfRun:
         self._file.forget_failed()
         self._file.set_about({**about, TOTAL: TOTAL_UNKNOWN, LAST_RUN: f"{time.time():.0f}"})
         found: dict[str, set[str]] = {}
+        self._file.outlive_streams()
         for row in self._file.uploads():
-            found.setdefault(row.key, set()).add(row.upload_id)
+            # Of a stream it is no upload of the object that is sent now, and ends by itself.
+            if row.size:
+                found.setdefault(row.key, set()).add(row.upload_id)
             if not row.part_size:
                 self._outlived[row.upload_id] = row.key
         return found
