@@ -12,8 +12,8 @@ Theory of operation.  As Linux does it, without its refinements: slow start unti
 delay grows (HyStart, RFC 9406), CUBIC (RFC 9438) with its Reno-friendly region from then on; loss is
 told by later segments having been acknowledged (RACK, RFC 8985: links here keep the order) or by the
 RTO (RFC 6298, with Linux's 200 ms), which doubles each time; after `MAX_TIMEOUTS` the connection is
-dead.  The receiver has room for twice what comes in a round trip, as long as its program reads
-(tcp_rcv_space_adjust): the buffer of one that stops is soon full, and nothing is acknowledged from then on.
+dead.  The receiver has room for RECEIVE_BUFFER_BYTES as long as its program reads; one that stops has
+soon taken in STOPPED_BUFFER_BYTES more, and nothing is acknowledged from then on.
 A link is a FIFO with a rate and a bounded queue; what does not fit is dropped.
 """
 
@@ -33,8 +33,9 @@ INITIAL_PACKETS = 10
 MIN_RTO_S = 0.2
 MAX_RTO_S = 120.0
 MAX_TIMEOUTS = 15
-RECEIVE_BUFFER_BYTES = 256 << 10
-MAX_RECEIVE_BUFFER_BYTES = 4 << 20
+RECEIVE_BUFFER_BYTES = 4 << 20
+STOPPED_BUFFER_BYTES = 256 << 10
+"""Of a program that reads no more: what its kernel still takes in."""
 CUBIC_C = 0.4
 CUBIC_BETA = 0.7
 
@@ -160,7 +161,7 @@ class Sender:
         self.stopped = False
         self._arrived_to = 0
         self._early: dict[int, int] = {}
-        self._edge = self._receive_buffer = RECEIVE_BUFFER_BYTES
+        self._edge = RECEIVE_BUFFER_BYTES
         self._sent: deque[tuple[int, Segment]] = deque()
         self._lost: deque[Segment] = deque()
         self._orders = 0
@@ -262,10 +263,7 @@ class Sender:
             self._early[segment.start] = segment.size
         back_s = self.path.back()
         if back_s is not None and not self.stopped:
-            room = self._receive_buffer
-            if room < MAX_RECEIVE_BUFFER_BYTES and not self.unread:
-                room = max(room, min(int(2 * self.cwnd), MAX_RECEIVE_BUFFER_BYTES))
-                self._receive_buffer = room
+            room = STOPPED_BUFFER_BYTES if self.unread else RECEIVE_BUFFER_BYTES
             edge = self._arrived_to + room - self.unread
             self._loop.at(back_s, self._acknowledged, segment, order, self._arrived_to, edge)
 
@@ -277,7 +275,7 @@ class Sender:
         now_s = self._loop.time()
         self.acks += 1
         self.max_rate = self.next_rate
-        self._edge = max(self._edge, edge)
+        self._edge = max(edge, self.next)
         if segment.order >= 0:
             if segment.flying:
                 self.in_flight -= segment.size
