@@ -411,6 +411,39 @@ def test_of_several_sources_what_is_left_out_of_one_is_not_told(
     assert not {f"//{BUCKET}/p/d/x", f"//{BUCKET}/p/tree/d/x"} & told
 
 
+@pytest.fixture
+def beside(server: FaultServer, tree: Path) -> FaultServer:
+    """Sources `x/a.txt`, which is old, and `tree/d`, in a place that has other files of keys' names."""
+    write(tree.parent / "x" / "a.txt", b"old")
+    os.utime(tree.parent / "x" / "a.txt", (1, 1))
+    write(tree.parent / "README.md", b"")
+    (tree.parent / ".gitignore").write_text("*.log\n")
+    server.model.objects.clear()
+    for name in ("d/e", "d/f"):
+        put(server.model, f"p/{name}", name.encode())
+    return server
+
+
+@pytest.mark.parametrize(
+    ("name", "sources", "code"),
+    [
+        ("p/a.txt", ["x/a.txt", "tree/d"], 0),
+        ("p/a.txt", ["x/a.txt"], 0),
+        ("p/README.md", ["x/a.txt", "tree/d"], 1),
+        ("p/x.log", ["x/a.txt", "tree/d", "--ignore-file", ".gitignore"], 1),
+    ],
+)
+def test_a_file_that_was_left_out_is_looked_for_at_the_sources_and_not_in_the_current_directory(
+    beside: FaultServer, capsys: pytest.CaptureFixture[str], name: str, sources: list[str], code: int
+) -> None:
+    if "tree/d" not in sources:
+        beside.model.objects.clear()
+    put(beside.model, name, b"old")
+    assert main(["verify", *sources, f"s3://{BUCKET}/p/", "--newer-than", "7d"]) == code
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("- ")]
+    assert told == ([f"- s3://{BUCKET}/{name}: only in the bucket"] if code else [])
+
+
 def test_from_python_what_a_filter_leaves_out_is_not_told(fault_server: StartFaultServer, tree: Path) -> None:
     model = holding(tree)
     put(model, "p/d/gone", b"")

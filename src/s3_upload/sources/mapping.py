@@ -181,15 +181,21 @@ class Mapped:
         choice = self._choice
         if choice == Choice(order=choice.order):
             return None
-        roots = [
-            Root(lane.path, lane.root, lane.filters) for lane in self._lanes() if lane.kind in _DIRECTORIES
-        ]
-        if len(self._paths) > 1:  # what a pattern leaves out of several sources
-            roots.append(Root("", self._destination.base, choice.filters))
+        lanes = self._all_lanes()
+        trees = [lane for lane in lanes if lane.kind in _DIRECTORIES]
+        roots = [Root(lane.path, lane.root, lane.filters) for lane in trees if lane.is_taken]
+        if len(lanes) > 1 or not roots:  # what a pattern leaves out beside directories
+            names_alone = None if choice.filters is None else choice.filters._replace(ignore_names=())
+            roots.append(Root(None, self._destination.base, names_alone))
+        given = frozenset(lane.root for lane in lanes if lane.kind not in _DIRECTORIES)
         follows, is_list = choice.follow_symlinks, choice.listed is not None
-        return WouldTake(roots, choice.shard, follows=follows, is_list=is_list).takes
+        return WouldTake(roots, choice.shard, given, follows=follows, is_list=is_list).takes
 
     def _lanes(self) -> list[_Lane]:
+        """Of what is taken."""
+        return [lane for lane in self._all_lanes() if lane.is_taken]
+
+    def _all_lanes(self) -> list[_Lane]:
         choice = self._choice
         follows = choice.follow_symlinks
         return _lanes(self._paths, self._destination, choice.filters, follow_symlinks=follows)
@@ -217,10 +223,8 @@ def _lanes(
     base = destination.base
     kinds = [_kind(path, follow_symlinks=follow_symlinks) for path in paths]
     if len(paths) == 1:
-        lanes = [_only_lane(paths[0], kinds[0], destination.prefix, base, filters)]
-    else:
-        lanes = [_lane(path, kind, base, filters) for path, kind in zip(paths, kinds, strict=True)]
-    return [lane for lane in lanes if lane.is_taken] if filters is not None else lanes
+        return [_only_lane(paths[0], kinds[0], destination.prefix, base, filters)]
+    return [_lane(path, kind, base, filters) for path, kind in zip(paths, kinds, strict=True)]
 
 
 class _Kind(Enum):
