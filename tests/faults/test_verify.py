@@ -411,6 +411,59 @@ def test_of_several_sources_what_is_left_out_of_one_is_not_told(
     assert not {f"//{BUCKET}/p/d/x", f"//{BUCKET}/p/tree/d/x"} & told
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_what_lies_below_a_link_that_was_passed_over_is_not_told_and_the_link_is(
+    server: FaultServer, tree: Path, capsys: pytest.CaptureFixture[str], *, first: bool
+) -> None:
+    """Also where it comes before all that is compared."""
+    other, names = tree.parent / "other", ("b1", "b2") if first else ("y1", "y2")
+    write(other / "x", b"x")
+    for name in names:
+        (tree / name).symlink_to(other)
+        put(server.model, f"p/{name}/x", b"x")
+    put(server.model, f"p/{names[1]}-gone/x", b"")
+    assert main(["verify", "tree", f"s3://{BUCKET}/p"]) == 1
+    out, err = capsys.readouterr()
+    assert [line for line in out.splitlines() if "s3://" in line] == [
+        f"- s3://{BUCKET}/p/{names[1]}-gone/x: only in the bucket"
+    ]
+    assert err == (
+        f"s3-upload: note: 1 source was passed over, and nothing is told of its keys: tree/{names[1]}: leads "
+        f"to the directory that tree/{names[0]} leads to: it is uploaded there\n"
+    )
+
+
+def test_links_that_are_not_followed_are_told_once(
+    server: FaultServer, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("l1", "l2"):
+        (tree / name).symlink_to(tree / "d")
+        put(server.model, f"p/{name}/not-in-d", b"")
+    assert main(["verify", "tree", f"s3://{BUCKET}/p", "--no-follow-symlinks", "--json"]) == 0
+    *_, summary = map(json.loads, capsys.readouterr().out.splitlines())
+    (note,) = summary["notes"]
+    assert note.startswith(
+        "2 sources were passed over, and nothing is told of their keys; the first: tree/l1:"
+    )
+
+
+def test_what_lies_below_a_directory_that_cannot_be_listed_is_not_told_as_only_in_the_bucket(
+    fault_server: StartFaultServer, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To root, who may list everything, the system is made to say no."""
+    model, scandir = holding(tree), os.scandir
+    put(model, "p/z", b"")
+
+    def refuses(path: Any) -> Any:
+        if str(path) == str(tree / "d"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuses)
+    found = marks(fault_server(model=model), tree)
+    assert {key: one.mark for key, one in found.items() if one.mark != "="} == {"p/d": "!", "p/z": "-"}
+
+
 @pytest.fixture
 def beside(server: FaultServer, tree: Path) -> FaultServer:
     """Sources `x/a.txt`, which is old, and `tree/d`, in a place that has other files of keys' names."""
