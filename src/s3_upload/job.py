@@ -348,6 +348,8 @@ def _taken(settings: Keywords) -> Taken:
 def _choice(taken: Taken, filters: Selection | None, follow_symlinks: bool, *, in_order: bool) -> Choice:
     shard, order = taken.get("shard"), taken.get("order")
     ordered = None if order is None else Order.parse(order)
+    if in_order and ordered not in {None, BY_KEY}:
+        raise ConfigError(f"order {order}: what is compared goes in the order of its keys: leave it out")
     return Choice(
         filters=filters,
         follow_symlinks=follow_symlinks,

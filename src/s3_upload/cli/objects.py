@@ -149,6 +149,8 @@ class ObjectOptions:
     ] = None
 
     def __post_init__(self) -> None:
+        if self.no_clobber and self.if_none_match:
+            raise UsageError("--no-clobber and --if-none-match do not go together: leave one out")
         if self.no_guess_mime_type and self.content_type_map is not None:
             raise UsageError("--no-guess-mime-type and --content-type-map do not go together: leave one out")
 
