@@ -282,22 +282,31 @@ class _Lane(NamedTuple):
 def _only_lane(path: str, kind: _Kind, prefix: str, base: str, filters: Selection | None) -> _Lane:
     if kind in _DIRECTORIES:
         return _Lane(path, base, kind, filters)
-    lane = _lane(path, kind, base, filters)
-    return lane._replace(root=prefix) if prefix and not prefix.endswith("/") else lane
+    if not prefix or prefix.endswith("/"):
+        return _lane(path, kind, base, filters)
+    return _Lane(path, prefix, kind, None, _takes(path, kind, filters))  # its own name is in no key
+
+
+def _takes(path: str, kind: _Kind, filters: Selection | None) -> bool:
+    """Whether what is no directory is taken."""
+    look = partial(os.stat, path) if kind is _Kind.FILE else None
+    return filters is None or filters.takes_file(_name_of(path), look)
+
+
+def _name_of(path: str) -> str:
+    return utf8_of(os.path.basename(path.rstrip(_SEPARATORS)))  # noqa: PTH119 - Path drops a last "."
 
 
 def _lane(path: str, kind: _Kind, base: str, filters: Selection | None) -> _Lane:
     """One of several. Raises `ConfigError` for what cannot be uploaded."""
     is_directory = kind in _DIRECTORIES
-    name = utf8_of(os.path.basename(path.rstrip(_SEPARATORS)))  # noqa: PTH119 - Path drops a last "."
+    name = _name_of(path)
     if is_directory and name in {"", ".", ".."}:
         return _Lane(path, base, kind, filters)
     if not is_utf8(name):
         raise ConfigError(f"{path}: the name is not UTF-8, which S3 requires of keys: rename it")
     if not is_directory:
-        look = partial(os.stat, path) if kind is _Kind.FILE else None
-        taken = filters is None or filters.takes_file(name, look)
-        return _Lane(path, base + name, kind, None, taken)
+        return _Lane(path, base + name, kind, None, _takes(path, kind, filters))
     inside = None if filters is None else filters.inside(name)
     return _Lane(path, f"{base}{name}/", kind, inside, filters is None or inside is not None)
 
