@@ -52,10 +52,13 @@ if TYPE_CHECKING:
     from s3_upload.cli.failed_to import FailedTo
     from s3_upload.cli.options import UploadOptions
     from s3_upload.clients.s3 import S3Client
+    from s3_upload.config import UploadConfig
     from s3_upload.observe.changes import Changes
     from s3_upload.observe.journal import Journal
+    from s3_upload.pace import Pace
     from s3_upload.removing import Remover
     from s3_upload.report import Counts, UploadReport, UploadSummary
+    from s3_upload.request_fields import RequestFields
     from s3_upload.sources.preserving import Files
     from s3_upload.sources.source import ObjectSource
 
@@ -129,8 +132,8 @@ def _dry_run(job: Job) -> int:
     from s3_upload.cli.store import check_destination
 
     options, nothing = job.options, job.rendering.nothing
-    options.config()
-    guess, endpoint = options.objects.default_request(), ""
+    _, guess, _ = _checked(options)
+    endpoint = ""
     if not nothing:  # then nobody is asked, whatever the destination
         endpoint = check_destination(options.store, job.bucket, options.objects.request_fields())
     journal = job.journal(endpoint, lambda why: None)
@@ -223,14 +226,9 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     from s3_upload.fleet.processes import Spread
     from s3_upload.fleet.uploading import upload_files
     from s3_upload.observe.events import joined
-    from s3_upload.pace import Pace
 
-    config, guess = job.options.config(), job.options.objects.default_request()
+    config, guess, pace = _checked(job.options)
     settle()
-    raise_limit()
-    _refuse_too_few_files()
-    held_back = config.share != "full" or config.max_bandwidth
-    pace = Pace(config.share, config.max_bandwidth) if held_back else None
 
     progress: Callable[[UploadReport], Awaitable[None] | None] = job.rendering.add
     for other in (job.page, job.failed_to, job.remover):
@@ -276,6 +274,30 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
         runner.run(upload(executor))
     for number, handler in handlers.items():  # which the loop's end has lost
         signal.signal(number, handler)
+
+
+def _checked(
+    options: UploadOptions,
+) -> tuple[UploadConfig, Callable[[ObjectSource], RequestFields], Pace | None]:
+    """Of a run and of its dry run: what is refused before there is a client. Raises `UsageError` and
+    `ConfigError`."""
+    from s3_upload.fleet.processes import Spread
+    from s3_upload.fleet.uploading import check_spread
+    from s3_upload.pace import Pace
+
+    config, guess = options.config(), options.objects.default_request()
+    raise_limit()
+    _refuse_too_few_files()
+    held_back = config.share != "full" or config.max_bandwidth
+    pace = Pace(config.share, config.max_bandwidth) if held_back else None
+    processes = options.processes
+    if options.cluster is not None:
+        from s3_upload.cli.cluster import check_address
+
+        check_address(options.cluster)
+        processes = 2  # of whatever workers there will be: more than one
+    check_spread(Spread(processes, said=options.said_who), config, pace)
+    return config, guess, pace
 
 
 def workers(cluster: str | None) -> AbstractContextManager[Executor | None]:
