@@ -12,6 +12,8 @@ Rules:
 * New connections go to the address with the fewest open ones, so that load spreads over all of a
   store's front ends; an address that refused or was too slow is left alone for `PENALTY_S`, unless
   nothing else is left.
+* Behind the best comes an address that took a connection when last tried, or else one of the other family
+  (IPv4, IPv6) than the best: however many are dead, their order does not hide one that lives.
 """
 
 from __future__ import annotations
@@ -53,10 +55,18 @@ class _Record:
     def __init__(self) -> None:
         self._open: dict[str, int] = {}
         self._penalized_until_s: dict[str, float] = {}
+        self._worked: set[str] = set()  # when last tried
 
     def badness(self, address: str, avoid: str, now_s: float) -> tuple[bool, bool, int]:
         penalized = self._penalized_until_s.get(address, 0.0) > now_s
         return penalized, address == avoid, self._open.get(address, 0)
+
+    def likely(self, ranked: list[str]) -> str | None:
+        """Which of `ranked`, but the first, works where the first does not; None where nothing says so."""
+        rest = ranked[1:]
+        used = (address for address in rest if address in self._worked)
+        is_ipv6 = ":" in ranked[0]
+        return next(used, None) or next((one for one in rest if (":" in one) != is_ipv6), None)
 
     def opened(self, address: str) -> None:
         """A connection to `address` was begun."""
@@ -69,10 +79,12 @@ class _Record:
     def penalize(self, address: str, until_s: float) -> None:
         """`address` refused or was too slow."""
         self._penalized_until_s[address] = until_s
+        self._worked.discard(address)
 
     def works(self, address: str) -> None:
         """`address` took a connection."""
         self._penalized_until_s.pop(address, None)
+        self._worked.add(address)
 
 
 class Addresses:
@@ -105,6 +117,11 @@ class Addresses:
             await self._resolve()
         record = self._record
         ranked = sorted(self._known.addresses, key=lambda address: record.badness(address, avoid, now_s))
+        if len(ranked) > MAX_CANDIDATES:
+            likely = record.likely(ranked)
+            if likely is not None:
+                ranked.remove(likely)
+                ranked.insert(1, likely)
         return ranked[:MAX_CANDIDATES]
 
     def opened(self, address: str) -> None:
