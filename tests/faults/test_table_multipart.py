@@ -161,6 +161,11 @@ ENDS_BADLY: dict[str, tuple[Sequence[Rule], tuple[int, ...], FailureKind, str]] 
     "Complete 400 InvalidPart": (
         [complete(said(400, "InvalidPart"))], (1, 3, 2, 0, 1, 2), K.INVALID_PART, "400 InvalidPart: Why",
     ),
+    "Complete 400 InvalidPart, and ListParts 403 AccessDenied": (
+        [complete(said(400, "InvalidPart")), Rule(said(403, "AccessDenied"), method="GET", nth=1)],
+        (1, 3, 1, 0, 1, 2), K.INVALID_PART,
+        "400 InvalidPart: Why.*; which parts it has cannot be asked .*403 AccessDenied",
+    ),
     "Complete 400 BadDigest": (
         [complete(said(400, "BadDigest"))], (2, 6, 2, 0, 2, 2), K.DIGEST, "corrupted on its way: .* BadDig",
     ),

@@ -271,7 +271,15 @@ class MultipartUpload:
         # All pages: what no page lists is lost.
         while True:
             listing = msgspec.structs.replace(self._operation, name=LIST_PARTS, part_number=behind)
-            listed = listed_parts(await self._requests.make(Request(self.record, listing)))
+            try:
+                listed = listed_parts(await self._requests.make(Request(self.record, listing)))
+            except GivenUp as in_vain:
+                refused = in_vain.error.kind
+                # Then it is sent from its beginning, or by the next run, which asks again.
+                if refused is FailureKind.NO_SUCH_UPLOAD or refused.retried:
+                    raise
+                remark = f"; which parts it has cannot be asked ({in_vain.error.message})"
+                raise given_up.with_remark(remark) from in_vain
             for number, part in listed.parts.items():
                 if number in lost and same_etag(lost[number].etag, part.etag):
                     del lost[number]
