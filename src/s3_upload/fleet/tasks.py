@@ -25,7 +25,7 @@ from contextlib import suppress
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.dispenser import AHEAD_BYTES, Hand
-from s3_upload.fleet.task import Outcome, Ticket, work
+from s3_upload.fleet.task import ELSEWHERE, Outcome, Ticket, work
 from s3_upload.fleet.wire import Finish, Frame, Hello, Lease, Stop, Work, framed, unpacked
 from s3_upload.fleet.worker import Ear, Worker
 from s3_upload.observe.events import ObjectEnded
@@ -141,7 +141,7 @@ class ExecutorTasks:
             crew.dispenser.join(task.hand)
             sources = await crew.threads.call(lambda: crew.dispenser.next_for(task.hand))
             if not sources or crew.stopping:
-                crew.dispenser.lost(task.hand)
+                crew.dispenser.lost(task.hand, by_source=False)
                 return
             task.bytes = task.hand.bytes
             self._tasks[task.number] = task
@@ -152,6 +152,8 @@ class ExecutorTasks:
                 self._go_home(task, error)
                 return
             task.future.add_done_callback(lambda future: self._over_from_thread(task, future))
+            if crew.stopping:  # `stop` could not cancel it yet
+                task.future.cancel()
         finally:
             self._submitting = False
         self.refill()
@@ -177,8 +179,9 @@ class ExecutorTasks:
             assert ear.transport is not None
             if isinstance(frame, Hello):
                 task = self._tasks.get(frame.number)
-                # The executor has begun it once more, and it is over, or another worker has it.
-                if task is None or task.number in self._connected:
+                # The executor has begun it once more, and it is over, or another worker has it; or it has
+                # begun it only now: what an executor calls running, though it waits, cannot be cancelled.
+                if task is None or task.number in self._connected or self._crew.stopping:
                     ear.transport.write(framed(Stop()))
                     return
                 caller.append(task)
@@ -244,7 +247,10 @@ class ExecutorTasks:
         except BaseException:
             self._forget(task)  # it has ended, and nobody is to wait for it
             raise
-        self._end(task)
+        if outcome.misses_job:
+            # Another host of this name, or a worker with a /tmp of its own.
+            self._address = ELSEWHERE
+        self._end(task, by_source=not outcome.misses_job)
 
     async def _read(self, task: Task, outcome: Outcome) -> None:
         crew = self._crew
@@ -272,19 +278,21 @@ class ExecutorTasks:
                 FailureKind.SOURCE,
             )
 
-    def _end(self, task: Task) -> None:
-        for source in self._forget(task):
+    def _end(self, task: Task, *, by_source: bool = True) -> None:
+        # One that is stopped has ended of that.
+        for source in self._forget(task, by_source=by_source and not self._crew.stopping):
             self._crew.desk.give_up(source, "each worker that uploads it ends", self._crew.now())
         self.refill()
 
-    def _forget(self, task: Task) -> list[ObjectSource]:
-        """It is over; what it has not done is handed out again."""
+    def _forget(self, task: Task, *, by_source: bool = True) -> list[ObjectSource]:
+        """It is over; what it has not done is handed out again, but for what ends each worker, which is
+        returned. `by_source`: one of its sources may have ended its worker."""
         self._tasks.pop(task.number, None)
         # A worker that still has it, whom the executor believes to be gone, must not go on with it.
         if task.transport is not None:
             task.transport.abort()
         self._crew.gone(task)
-        culprits = self._crew.dispenser.lost(task.hand)
+        culprits = self._crew.dispenser.lost(task.hand, by_source=by_source)
         self._done.set()
         return culprits
 

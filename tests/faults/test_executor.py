@@ -1,0 +1,120 @@
+"""A job whose work an executor does, where that executor does not do as it should, or the job ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload import ObjectSource, start_upload
+from s3_upload.fleet.task import Ticket, work
+from s3_upload.fleet.tasks import FIRST
+from tests.faults import test_member
+from tests.faults.actions import Delay
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import StartFaultServer
+    from tests.faults.server import FaultServer
+
+TIMEOUT_S = 60.0  # bounds a hang
+
+
+@pytest.fixture(autouse=True)
+def _workers_look_up_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+def at(server: FaultServer) -> dict[str, Any]:
+    return {"endpoint_url": server.url, "region": "us-east-1", "proxy": "none", "hedge": "off"}
+
+
+def files(folder: Path, count: int) -> list[ObjectSource]:
+    made = []
+    for number in range(count):
+        path = folder / f"{number:04}"
+        path.write_bytes(b"%d" % number)
+        made.append(ObjectSource.file(path, path.name))
+    return made
+
+
+class Recording(ProcessPoolExecutor):
+    """One worker. `shards`: the keys of each that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__(1, mp_context=multiprocessing.get_context("spawn"))
+        self.shards: list[set[str]] = []
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        (ticket,) = arguments
+        self.shards.append({key for _, key, _ in ticket.items})
+        return super().submit(function, *arguments, **more)
+
+
+def test_of_a_shard_that_was_not_begun_nothing_is_sent_after_cancel(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """Though the executor calls it running, and it cannot be cancelled."""
+    server = fault_server(lambda request: Delay(0.5))
+    with Recording() as executor:
+        run = start_upload(
+            files(tmp_path, FIRST + 40), "s3://bucket", executor=executor, max_in_flight=8, **at(server)
+        )
+        server.wait_until(lambda: len(server.requests) > 0 and len(executor.shards) == 2)
+        run.cancel()
+        run.wait(TIMEOUT_S)
+    sent = {request.key for request in server.requests}
+    assert sent & executor.shards[0]
+    assert not sent & executor.shards[1]
+
+
+def ticket(server: FaultServer, folder: Path, **given: Any) -> Ticket:
+    plain: dict[str, Any] = {
+        "number": 1,
+        "order": test_member.order(server),
+        "items": test_member.work(folder, b"a", b"b").items,
+        "host": socket.gethostname(),
+        "address": str(folder / "job"),
+        "epoch_wall_s": time.time(),
+        "lease_per_s": 0.0,
+    }
+    return Ticket(**plain | given)
+
+
+def test_a_shard_whose_job_is_gone_is_not_sent(fault_server: StartFaultServer, tmp_path: Path) -> None:
+    server = fault_server()
+    outcome = work(ticket(server, tmp_path))
+    assert (outcome.refused, outcome.events) == (True, [])
+    with socket.socket(socket.AF_UNIX) as left:  # by a job that was killed
+        left.bind(str(tmp_path / "job"))
+    assert work(ticket(server, tmp_path)).refused
+    assert server.requests == []
+
+
+class OwnTmp(Recording):
+    """Its worker is on this host, and does not see the job's socket."""
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        (ticket,) = arguments
+        changed = {name: getattr(ticket, name) for name in Ticket.__struct_fields__}
+        if ticket.address:
+            changed["address"] += "-not-seen"
+        return super().submit(function, Ticket(**changed), **more)
+
+
+def test_workers_of_this_host_that_do_not_see_the_jobs_socket_upload_all_the_same(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """In a container, or where a service has a /tmp of its own."""
+    server = fault_server()
+    sources = files(tmp_path, FIRST + 40)
+    with OwnTmp() as executor:
+        summary = start_upload(sources, "s3://bucket", executor=executor, **at(server)).wait(TIMEOUT_S)
+    assert (summary.uploaded, summary.failed) == (len(sources), ())
+    assert summary.notes == ()
