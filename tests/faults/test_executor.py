@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import socket
 import time
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +17,7 @@ from tests.faults import test_member
 from tests.faults.actions import Delay
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import StartFaultServer
@@ -118,3 +119,56 @@ def test_workers_of_this_host_that_do_not_see_the_jobs_socket_upload_all_the_sam
         summary = start_upload(sources, "s3://bucket", executor=executor, **at(server)).wait(TIMEOUT_S)
     assert (summary.uploaded, summary.failed) == (len(sources), ())
     assert summary.notes == ()
+
+
+class Fake(Executor):
+    """Nobody works: `ends` says what becomes of each task, the last of all further ones."""
+
+    _max_workers = 1
+
+    def __init__(self, *ends: Callable[[Future[Any]], object]) -> None:
+        self._ends = list(ends)
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        end = self._ends.pop(0) if len(self._ends) > 1 else self._ends[0]
+        end(future)
+        return future
+
+
+def fails(future: Future[Any]) -> None:
+    future.set_exception(RuntimeError("a worker has ended"))
+
+
+def breaks(future: Future[Any]) -> None:
+    future.set_exception(BrokenExecutor("for good"))
+
+
+def is_closed(future: Future[Any]) -> None:
+    raise RuntimeError("cannot schedule new futures after shutdown")
+
+
+def is_cancelled(future: Future[Any]) -> None:
+    future.cancel()
+    future.set_running_or_notify_cancel()
+
+
+@pytest.mark.parametrize("third", [breaks, is_closed, is_cancelled], ids=lambda one: one.__name__)
+def test_a_file_that_has_ended_two_workers_is_reported_whatever_the_executor_then_does(
+    fault_server: StartFaultServer, tmp_path: Path, third: Callable[[Future[Any]], object]
+) -> None:
+    executor = Fake(fails, fails, third)
+    run = start_upload(files(tmp_path, 1), "s3://bucket", executor=executor, **at(fault_server()))
+    summary = run.wait(TIMEOUT_S)
+    assert (summary.uploaded, [report.key for report in summary.failed]) == (0, ["0000"])
+    assert any("this process went on alone" in note for note in summary.notes)
+
+
+@pytest.mark.parametrize("end", [breaks, is_closed, is_cancelled], ids=lambda one: one.__name__)
+def test_what_an_executor_does_not_do_is_done_here(
+    fault_server: StartFaultServer, tmp_path: Path, end: Callable[[Future[Any]], object]
+) -> None:
+    sources = files(tmp_path, FIRST + 40)
+    run = start_upload(sources, "s3://bucket", executor=Fake(end), **at(fault_server()))
+    summary = run.wait(TIMEOUT_S)
+    assert (summary.uploaded, summary.failed) == (len(sources), ())

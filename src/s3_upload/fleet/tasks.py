@@ -72,6 +72,7 @@ class ExecutorTasks:
         self._tasks: dict[int, Task] = {}
         self._connected: dict[int, Task] = {}
         self._begun = self._losses = 0
+        self._cancelled_s = 0.0
         self._submitting = False
         self._broken = False
         self._per_s = self._bytes_per_s = 0.0
@@ -149,7 +150,7 @@ class ExecutorTasks:
             try:
                 task.future = await crew.threads.call(lambda: self._executor.submit(work, ticket))
             except (BrokenExecutor, RuntimeError) as error:  # closed, or its workers are gone
-                self._go_home(task, error)
+                self._go_home(task, error, by_source=False)
                 return
             task.future.add_done_callback(lambda future: self._over_from_thread(task, future))
             if crew.stopping:  # `stop` could not cancel it yet
@@ -223,8 +224,8 @@ class ExecutorTasks:
         crew = self._crew
         try:
             outcome = future.result(0)
-        except (CancelledError, asyncio.CancelledError):
-            self._forget(task)
+        except (CancelledError, asyncio.CancelledError) as error:
+            self._cancelled(task, error)
         except BrokenExecutor as error:
             self._go_home(task, error)
         except Exception as error:
@@ -244,8 +245,8 @@ class ExecutorTasks:
         await task.is_free.wait()
         try:
             await self._read(task, outcome)
-        except BaseException:
-            self._forget(task)  # it has ended, and nobody is to wait for it
+        except BaseException as error:
+            self._part_with(task, _last(error), by_source=False)  # it has ended: nobody is to wait for it
             raise
         if outcome.misses_job:
             # Another host of this name, or a worker with a /tmp of its own.
@@ -279,44 +280,60 @@ class ExecutorTasks:
             )
 
     def _end(self, task: Task, *, by_source: bool = True) -> None:
-        # One that is stopped has ended of that.
-        for source in self._forget(task, by_source=by_source and not self._crew.stopping):
-            self._crew.desk.give_up(source, "each worker that uploads it ends", self._crew.now())
+        self._part_with(task, "each worker that uploads it ends", by_source=by_source)
         self.refill()
 
-    def _forget(self, task: Task, *, by_source: bool = True) -> list[ObjectSource]:
-        """It is over; what it has not done is handed out again, but for what ends each worker, which is
-        returned. `by_source`: one of its sources may have ended its worker."""
+    def _part_with(self, task: Task, why: str, *, by_source: bool = True) -> None:
+        """It is over: what it has not done is handed out again, but for what ends each worker, of which `why`
+        is said. `by_source`: one of its sources may have ended its worker."""
+        crew = self._crew
         self._tasks.pop(task.number, None)
         # A worker that still has it, whom the executor believes to be gone, must not go on with it.
         if task.transport is not None:
             task.transport.abort()
-        self._crew.gone(task)
-        culprits = self._crew.dispenser.lost(task.hand, by_source=by_source)
+        crew.gone(task)
+        # One that is stopped has ended of that.
+        culprits = crew.dispenser.lost(task.hand, by_source=by_source and not crew.stopping)
+        if self._broken and not crew.stopping:
+            culprits += crew.dispenser.take_home()
+        for source in culprits:
+            crew.desk.give_up(source, why, crew.now())
         self._done.set()
-        return culprits
 
     def _fail(self, task: Task, error: BaseException) -> None:
         """A worker has ended with it, or has raised what is not for an upload to raise."""
         crew = self._crew
         if isinstance(error, ConfigError):
             crew.fail(error)
-        for source in self._forget(task):
-            crew.desk.give_up(source, f"each worker that uploads it ends (the last: {error!r})", crew.now())
+        self._part_with(task, _last(error))
         self._losses = 0 if task.done else self._losses + 1
         if self._losses >= MAX_LOSSES:
             crew.fail(RunError(f"the executor's workers fail: {error!r}", FailureKind.SOURCE))
 
-    def _go_home(self, task: Task, error: BaseException) -> None:
+    def _cancelled(self, task: Task, error: BaseException) -> None:
+        """By us, or by somebody who clears the executor, of all that it has at once: that counts once."""
+        stopping = self._crew.stopping
+        if not stopping and task.begun_s > self._cancelled_s:
+            self._cancelled_s = time.monotonic()
+            self._losses += 1
+        if not stopping and self._losses >= MAX_LOSSES:
+            self._go_home(task, error, by_source=False)
+        else:
+            self._part_with(task, _last(error), by_source=False)
+
+    def _go_home(self, task: Task, error: BaseException, *, by_source: bool = True) -> None:
         """There is no executor any more."""
         crew = self._crew
-        self._forget(task)
         if not self._broken:
             self._broken = True
             crew.desk.notes.append(f"the executor is broken ({error!r}), and this process went on alone")
             crew.desk.go_on_at_home()
-        for source in crew.dispenser.take_home():
-            crew.desk.give_up(source, f"each worker that uploads it ends (the last: {error!r})", crew.now())
+        self._part_with(task, _last(error), by_source=by_source)
+
+
+def _last(error: BaseException) -> str:
+    """Why a source was given up, after `error`."""
+    return f"each worker that uploads it ends (the last: {error!r})"
 
 
 def slots_of(executor: Executor, wanted: int) -> int:
