@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
+import re
 import socket
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
@@ -10,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload import ObjectSource, start_upload
+from s3_upload import ConfigError, ObjectSource, start_upload
+from s3_upload.fleet import tasks
 from s3_upload.fleet.task import Ticket, work
 from s3_upload.fleet.tasks import FIRST
 from tests.faults import test_member
@@ -164,7 +167,11 @@ def test_a_file_that_has_ended_two_workers_is_reported_whatever_the_executor_the
     assert any("this process went on alone" in note for note in summary.notes)
 
 
-@pytest.mark.parametrize("end", [breaks, is_closed, is_cancelled], ids=lambda one: one.__name__)
+def is_away(future: Future[Any]) -> None:
+    raise OSError("Timed out trying to connect to tcp://scheduler:8786")
+
+
+@pytest.mark.parametrize("end", [breaks, is_closed, is_cancelled, is_away], ids=lambda one: one.__name__)
 def test_what_an_executor_does_not_do_is_done_here(
     fault_server: StartFaultServer, tmp_path: Path, end: Callable[[Future[Any]], object]
 ) -> None:
@@ -172,3 +179,31 @@ def test_what_an_executor_does_not_do_is_done_here(
     run = start_upload(sources, "s3://bucket", executor=Fake(end), **at(fault_server()))
     summary = run.wait(TIMEOUT_S)
     assert (summary.uploaded, summary.failed) == (len(sources), ())
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (TypeError("cannot pickle 'lock'"), "ConfigError: .*cannot pickle 'lock'.*default_request"),
+        (pickle.PicklingError("Can't pickle f"), "ConfigError: .*Can't pickle f.*default_request"),
+        (ValueError("unforeseen"), "ValueError: unforeseen"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_what_submit_raises_ends_the_job_at_once(
+    fault_server: StartFaultServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: Exception,
+    said: str,
+) -> None:
+    """There is no task to wait for."""
+    monkeypatch.setattr(tasks, "END_S", 2 * TIMEOUT_S)
+
+    def refuse(future: Future[Any]) -> None:
+        raise raised
+
+    run = start_upload(files(tmp_path, 1), "s3://bucket", executor=Fake(refuse), **at(fault_server()))
+    with pytest.raises((ConfigError, ValueError)) as caught:
+        run.wait(TIMEOUT_S)
+    assert re.match(said, f"{type(caught.value).__name__}: {caught.value}")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import shutil
 import socket
 import tempfile
@@ -42,6 +43,8 @@ COUNT_S = 2.0
 MAX_LOSSES = 3
 """After so many tasks in a row that failed and had done nothing, the job ends."""
 END_S = 30.0
+_CANNOT_TRAVEL = (pickle.PicklingError, TypeError, AttributeError)
+"""What pickle raises of what it cannot pack."""
 
 
 class Task(Worker):
@@ -149,9 +152,18 @@ class ExecutorTasks:
             ticket = self._ticket(task, sources)
             try:
                 task.future = await crew.threads.call(lambda: self._executor.submit(work, ticket))
-            except (BrokenExecutor, RuntimeError) as error:  # closed, or its workers are gone
+            # Closed, its workers are gone, or its scheduler is.
+            except (BrokenExecutor, RuntimeError, OSError) as error:
                 self._go_home(task, error, by_source=False)
                 return
+            except Exception as error:
+                self._part_with(task, _last(error), by_source=False)
+                if isinstance(error, _CANNOT_TRAVEL):
+                    raise ConfigError(
+                        f"executor: what is to be done cannot be sent to its workers ({error}): make "
+                        "default_request a function of a module"
+                    ) from error
+                raise
             task.future.add_done_callback(lambda future: self._over_from_thread(task, future))
             if crew.stopping:  # `stop` could not cancel it yet
                 task.future.cancel()
