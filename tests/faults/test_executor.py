@@ -6,8 +6,9 @@ import multiprocessing
 import pickle
 import re
 import socket
+import tempfile
 import time
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -207,3 +208,20 @@ def test_what_submit_raises_ends_the_job_at_once(
     with pytest.raises((ConfigError, ValueError)) as caught:
         run.wait(TIMEOUT_S)
     assert re.match(said, f"{type(caught.value).__name__}: {caught.value}")
+
+
+@pytest.mark.parametrize("place", ["there is none", "long" * 30])
+def test_without_a_place_for_a_socket_all_is_uploaded_and_a_note_says_so(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    sources = files(tmp_path, FIRST + 40)
+    temporary = tmp_path / place
+    if place.startswith("long"):
+        temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with ThreadPoolExecutor(2) as executor:
+        run = start_upload(sources, "s3://bucket", executor=executor, **at(fault_server()))
+        summary = run.wait(TIMEOUT_S)
+    assert (summary.uploaded, summary.failed) == (len(sources), ())
+    assert ["no socket in TMPDIR" in note for note in summary.notes] == [True]
+    assert not temporary.exists() or not list(temporary.iterdir())

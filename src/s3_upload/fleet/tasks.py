@@ -4,7 +4,8 @@ Rules:
 
 * Each task is a shard.  The first ones are small, so that all workers have something soon; later ones take
   about AIM_S each.  There are never more than AHEAD times as many as are done at a time.
-* Tasks on this machine talk to the job over a socket in a folder that is the user's alone (`task.py`).
+* Tasks on this machine talk to the job over a socket in a folder that is the user's alone (`task.py`).  Where
+  none can be made they are as those elsewhere.
 * A shard whose worker ended is done by others; the executor may have seen to that already.  An executor that
   is broken for good leaves its work to the process at home.
 * What a worker cannot read that this process can says that they do not share a file system: the job ends.
@@ -79,8 +80,10 @@ class ExecutorTasks:
         self._submitting = False
         self._broken = False
         self._per_s = self._bytes_per_s = 0.0
-        self._folder = tempfile.mkdtemp(prefix="s3-upload-")
-        self._address = os.path.join(self._folder, "job")  # noqa: PTH118 - a text for a socket
+        self._begins = False
+        """Whether there is a socket for tasks is known, and they may be submitted."""
+        self._folder: str | None = None
+        self._address = ELSEWHERE
         self._server: asyncio.Server | None = None
         self._done = asyncio.Event()
 
@@ -95,7 +98,7 @@ class ExecutorTasks:
     def refill(self) -> None:
         crew = self._crew
         wanted = len(self._tasks) < AHEAD * self._slots and crew.dispenser.left
-        if self._server is None or self._submitting or self._broken or crew.full or not wanted:
+        if not self._begins or self._submitting or self._broken or crew.full or not wanted:
             return
         self._submitting = True
         crew.begin(self._submit())
@@ -127,12 +130,23 @@ class ExecutorTasks:
         finally:
             if self._server is not None:
                 self._server.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     # --- shards ------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        self._server = await self._loop.create_unix_server(self._ear, self._address)
+        try:
+            self._folder = tempfile.mkdtemp(prefix="s3-upload-")
+            address = os.path.join(self._folder, "job")  # noqa: PTH118 - a text for a socket
+            self._server = await self._loop.create_unix_server(self._ear, address)
+        except OSError as error:  # TMPDIR is not writable, or too long for a socket
+            self._crew.desk.notes.append(
+                f"the workers told what they did at the end of each shard: no socket in TMPDIR ({error})"
+            )
+        else:
+            self._address = address
+        self._begins = True
         self.refill()
 
     async def _submit(self) -> None:
