@@ -46,7 +46,7 @@ from s3_upload.observe.journal_rows import (
     DONE,
     FAILED,
     LAST_RUN,
-    TOTAL,
+    LEFT,
     Done,
     KnownUploads,
     ObjectRow,
@@ -73,7 +73,7 @@ MAX_REVISITED = 64
 """Sources that are done and about which the store is asked at a time."""
 T = TypeVar("T")
 Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
-TOTAL_UNKNOWN = ""
+LEFT_UNKNOWN = ""
 
 
 class Before(msgspec.Struct, frozen=True):
@@ -157,7 +157,7 @@ class JournalOfRun:
         self.before = Before()
         self._file = file
         self._heard = Heard()
-        self._seen = self._skipped = 0
+        self._seen = self._ended = 0
         self._walk_ended = False
         self._twice: set[str] = set()
         self._outlived: dict[str, str] = {}
@@ -257,9 +257,8 @@ class JournalOfRun:
                 self._writer.problem or "its file was removed or replaced; another run sends all again"
             )
         try:
-            # What was skipped is nothing that another run would upload.
-            total = str(self._seen - self._skipped) if self._walk_ended else TOTAL_UNKNOWN
-            self._file.set_about({TOTAL: total})
+            left = self._seen - self.before.files - self._ended
+            self._file.set_about({LEFT: str(left) if self._walk_ended else LEFT_UNKNOWN})
         except sqlite3.Error as error:
             self._writer.problem = self._writer.problem or str(error)
         self._file.close()
@@ -307,7 +306,7 @@ class JournalOfRun:
             self._file.forget_objects()
             self._known = False
         self._file.forget_failed()
-        self._file.set_about({**about, TOTAL: TOTAL_UNKNOWN, LAST_RUN: f"{time.time():.0f}"})
+        self._file.set_about({**about, LEFT: LEFT_UNKNOWN, LAST_RUN: f"{time.time():.0f}"})
         found: dict[str, set[str]] = {}
         for row in self._file.uploads():
             found.setdefault(row.key, set()).add(row.upload_id)
@@ -382,6 +381,8 @@ class JournalOfRun:
     def _hear(self, event: Event) -> None:
         if type(event) is ObjectEnded:
             report = event.report
+            # What failed is told apart; what was skipped is nothing that another run would upload.
+            self._ended += 1
             if report.outcome == SUCCESS:
                 # An `ObjectRow`, as a plain tuple: there are many, and each is only written.
                 self._heard.objects.append(
@@ -392,9 +393,7 @@ class JournalOfRun:
                 )  # fmt: skip
                 if report.key in self._in_parts:
                     self._is_complete(report)
-            elif report.outcome == SKIPPED:
-                self._skipped += 1
-            else:
+            elif report.outcome != SKIPPED:
                 key, source = unicode_of(report.key), unicode_of(report.source)
                 why = unicode_of(str(report.error or report.reason or report.outcome))
                 self._heard.objects.append(ObjectRow(key, source, report.bytes, 0, FAILED, why=why))

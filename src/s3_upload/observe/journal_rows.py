@@ -12,9 +12,10 @@ from s3_upload.report import UploadReport
 from s3_upload.sources.source import ObjectSource
 
 DONE, FAILED = "done", "failed"
-LAST_RUN, TOTAL = "last_run_s", "total"
-"""What is said about a job: when it was last begun, in seconds since the epoch, and how many sources that run
-came to and did not skip, "" where it was broken off."""
+LAST_RUN, LEFT = "last_run_s", "left"
+"""What is said about a job: when it was last begun, in seconds since the epoch, and how many of its sources
+that run left for another one, "" where it did not get to know. Rows do not tell: there are some of files that
+are gone by now, or were sent as they were before."""
 
 
 State = tuple[str, int, int, str, str]
