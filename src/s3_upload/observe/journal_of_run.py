@@ -5,7 +5,7 @@ Rules:
 * It is a fold over the events of a run.  A thread writes what they tell, WRITE_EVERY_S at the latest, so that
   the event loop never waits for a disk; where MAX_WAITING rows wait for a slow one, the run does too.
 * A source is done when its object was proven to be in the store and the file is still that version: the
-  same path, size and time of modification.  The store is not asked.
+  same path, from whichever directory it is named, size and time of modification.  The store is not asked.
 * What the store has of files in parts is known by the IDs of the uploads, the parts and their checksums.
   That an upload is about to be created is written before it is asked for: if the answer is lost, the next
   run looks for the upload.
@@ -48,6 +48,7 @@ from s3_upload.observe.journal_rows import (
     LAST_RUN,
     LEFT,
     Done,
+    Here,
     KnownUploads,
     ObjectRow,
     PartRow,
@@ -157,6 +158,7 @@ class JournalOfRun:
         self.before = Before()
         self._file = file
         self._heard = Heard()
+        self._here = Here()
         self._seen = self._ended = 0
         self._walk_ended = False
         self._twice: set[str] = set()
@@ -233,16 +235,16 @@ class JournalOfRun:
 
     def left_of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Those of a walk that are not done; nothing is counted."""
-        lookup = Lookup(self._file)
+        lookup, here = Lookup(self._file), self._here
         for entry in entries:
             if not self._known:
                 yield entry
             elif isinstance(entry, PlainFiles):
                 base, prefix, names = entry
-                left = [name for name in names if not knows(lookup, prefix + name, base + name)]
+                left = [name for name in names if not knows(lookup, prefix + name, base + name, here)]
                 if left:
                     yield PlainFiles(base, prefix, left)
-            elif not (entry.is_file and knows(lookup, entry.key, entry.path)):
+            elif not (entry.is_file and knows(lookup, entry.key, entry.path, here)):
                 yield entry
 
     def close(self) -> None:
@@ -361,7 +363,7 @@ class JournalOfRun:
         found = _state(lookup, source.key)
         if found is None:
             return None
-        if _is_same(found, source.path):
+        if _is_same(found, self._here.whole(source.path)):
             return Done(source, found[1], found[4])
         # Of two sources with one key the journal knows the last. Were that skipped when its turn comes, the
         # first would have overwritten it.
@@ -384,10 +386,11 @@ class JournalOfRun:
             # What failed is told apart; what was skipped is nothing that another run would upload.
             self._ended += 1
             if report.outcome == SUCCESS:
+                source = self._here.whole(report.source) if report.mtime_ns else report.source
                 # An `ObjectRow`, as a plain tuple: there are many, and each is only written.
                 self._heard.objects.append(
                     (
-                        report.key, unicode_of(report.source), report.bytes, report.mtime_ns, DONE,
+                        report.key, unicode_of(source), report.bytes, report.mtime_ns, DONE,
                         report.etag, report.checksum_algorithm, report.checksum, "",
                     )
                 )  # fmt: skip
@@ -433,10 +436,10 @@ def is_said_otherwise(was: Mapping[str, str], about: Mapping[str, str]) -> bool:
     return bool(was) and was.get("said", "") != about["said"]
 
 
-def knows(lookup: Lookup, key: str, path: str) -> State | None:
+def knows(lookup: Lookup, key: str, path: str, here: Here) -> State | None:
     """What a journal says of the object of that key, if that is done and the file still is what was sent."""
     found = _state(lookup, key)
-    return found if found is not None and _is_same(found, path) else None
+    return found if found is not None and _is_same(found, here.whole(path)) else None
 
 
 def _state(lookup: Lookup, key: str) -> State | None:
@@ -448,7 +451,7 @@ def _state(lookup: Lookup, key: str) -> State | None:
 
 
 def _is_same(found: State, path: str) -> bool:
-    """Whether the file at `path` is done as it is now, by what a journal says of its key."""
+    """Whether the file at the whole `path` is done as it is now, by what a journal says of its key."""
     was_at, size, mtime_ns, state, _ = found
     if state != DONE or not mtime_ns:
         return False
