@@ -155,6 +155,8 @@ class Job:
             return await self._run((*self.listening, screen), pace)
 
     async def _run(self, listening: tuple[Listening, ...], pace: Pace | None) -> UploadSummary:
+        if self.journal is not None:
+            self.journal.keeps_times = self.preserve
         async with self.opened() as client:
             removes_what_is_done(
                 self.journal,

@@ -39,6 +39,7 @@ _GRANTS = {
     "writeacl": "grant_write_acp",
     "full": "grant_full_control",
 }
+FILE = "file://"
 _PAIR = r"""(?x)\s*(?P<key>[^=,]*?)\s*=[ \t]*
     (?: "(?P<double>(?:[^"\\]|\\.)*)" | '(?P<single>[^']*)' | (?P<plain>[^,]*?) )
     [ \t]*(?:,|\Z)"""
@@ -248,8 +249,8 @@ def parse_pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for given in texts:
         where, text = f"{option} {given}", utf8_of(given)
-        if text.startswith("file://"):
-            text = _content(where, given.removeprefix("file://")).strip()
+        if text.startswith(FILE):
+            text = _content(where, given.removeprefix(FILE)).strip()
         read = _json_pairs if text.lstrip().startswith("{") else _short_pairs
         for key, value in read(where, text):
             if key in pairs:

@@ -56,8 +56,12 @@ if TYPE_CHECKING:
     from s3_upload.observe.journal import Journal
     from s3_upload.removing import Remover
     from s3_upload.report import Counts, UploadReport, UploadSummary
+    from s3_upload.request_fields import RequestFields
     from s3_upload.sources.preserving import Files
     from s3_upload.sources.source import ObjectSource
+
+    Guess = Callable[[ObjectSource], RequestFields]
+    JournalOf = Callable[[str, Callable[[str], object], Guess], Journal | None]
 
 LONG_S = 5.0
 """A shorter run, in which nothing failed, speaks for itself."""
@@ -70,7 +74,7 @@ MIN_OPEN_FILES = 20
 class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What to do: the sources of `passes` one after the other into `bucket`, told by `rendering` and, at the
     end, by `page`.  `sync`: only of what is different there.  `journal`: gives that of the job, for the
-    endpoint of the store.  `notes`: what is to be said at its end."""
+    endpoint of the store and for what is said of objects.  `notes`: what is to be said at its end."""
 
     bucket: str
     passes: Iterable[Iterator[ObjectSource]]
@@ -81,7 +85,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     failed_to: FailedTo | None = None
     sync: Sync | None = None
     remover: Remover | None = None
-    journal: Callable[[str, Callable[[str], object]], Journal | None] = lambda endpoint, tell: None
+    journal: JournalOf = lambda endpoint, tell, guess: None
     notes: list[str] = []
 
     @cached_property
@@ -133,7 +137,7 @@ def _dry_run(job: Job) -> int:
     guess, endpoint = options.objects.default_request(), ""
     if not nothing:  # then nobody is asked, whatever the destination
         endpoint = check_destination(options.store, job.bucket, options.objects.request_fields())
-    journal = job.journal(endpoint, lambda why: None)
+    journal = job.journal(endpoint, lambda why: None, guess)
     if job.sync is not None and not nothing:
         from s3_upload.cli.comparing import dry_run as compare
 
@@ -239,7 +243,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     async def upload(executor: Executor | None) -> None:
         _stop_on_signals(config.grace_s)
         async with connect() as client:
-            journal = job.journal(client.endpoint, job.notes.append)
+            journal = job.journal(client.endpoint, job.notes.append, guess)
             job.display.shows_what_is_left_by(journal)
             if job.remover is not None:
                 from s3_upload.moved import removes_what_is_done
