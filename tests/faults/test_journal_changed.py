@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -115,6 +116,31 @@ def test_a_file_in_parts_whose_checksums_are_others_now_begins_again_and_leaves_
     assert parts_sent(server, asked) == [1, 2, 3, 4, 5]
     assert stored(server) == {"big": big()}
     assert server.model.uploads == {}
+
+
+def test_a_part_of_an_earlier_version_of_the_file_is_never_believed(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """The run that saw that the store had another part was killed before it had sent its own: the next one
+    took the part that was there for this version's."""
+    server = fault_server([Rule(Stall(), query={"partNumber": None}, nth=range(3, 99))])
+    files, journal = tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
+    # There are two at a time: two more are asked for when the first two are stored, and known to be.
+    broken_off(server, files, journal, after="partNumber=", count=4)
+    [upload] = server.model.uploads.values()
+    kept, number = sorted(upload.parts)
+    changed = bytearray(big())
+    changed[(number - 1) * PART_BYTES] ^= 1
+    (tmp_path / "files" / "big").write_bytes(changed)
+    os.utime(tmp_path / "files" / "big", ns=(OLD_NS + 1, OLD_NS + 1))
+    server.set_script([Rule(Stall(), query={"partNumber": f"{number}"})])
+    broken_off(server, files, journal, after=f"partNumber={number}")
+    server.set_script(None)
+    asked = len(server.requests)
+    assert journaled(server, files, journal).uploaded == 1
+    assert stored(server) == {"big": bytes(changed)}
+    sent = parts_sent(server, asked)
+    assert (number in sent, kept in sent) == (True, False)
 
 
 def test_who_cancels_twice_goes_on_where_it_was_broken_off(

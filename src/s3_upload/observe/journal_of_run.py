@@ -7,6 +7,7 @@ Rules:
 * A source is done when its object was proven to be in the store and the file is still that version: the
   same path, from whichever directory it is named, size and time of modification.  The store is not asked.
 * What the store has of files in parts is known by the IDs of the uploads, the parts and their checksums.
+  These are parts of one version of the file: when it is another, all that are not told again are forgotten.
   That an upload is about to be created is written before it is asked for: if the answer is lost, the next
   run looks for the upload.
 * An upload of whose key an object is complete in one request is outlived: nobody goes on with it, and the end
@@ -89,8 +90,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.objects: deque[Row] = deque()
-        self.uploads: deque[UploadRow] = deque()
-        self.parts: deque[PartRow] = deque()
+        self.in_parts: deque[UploadRow | PartRow] = deque()
         self.ended: deque[str] = deque()
         self.outlived: deque[str] = deque()
         self.freed: deque[str] = deque()
@@ -130,10 +130,10 @@ class Writer:
         with self._lock:
             # In this order: what came before any of these is taken with it.
             objects, ended, outlived = _taken(heard.objects), _taken(heard.ended), _taken(heard.outlived)
-            parts, uploads, freed = _taken(heard.parts), _taken(heard.uploads), _taken(heard.freed)
-            if (objects or uploads or parts or ended or outlived or freed) and not self.problem:
+            in_parts, freed = _taken(heard.in_parts), _taken(heard.freed)
+            if (objects or in_parts or ended or outlived or freed) and not self.problem:
                 try:
-                    self._file.write(objects, uploads, parts, ended, outlived=outlived, freed=freed)
+                    self._file.write(objects, in_parts, ended, outlived=outlived, freed=freed)
                 # Whatever it is: who waits for room would wait for ever.
                 except Exception as error:
                     self.problem = f"{error}; what is uploaded from now on is not in it"
@@ -402,11 +402,11 @@ class JournalOfRun:
                 self._heard.objects.append(ObjectRow(key, source, report.bytes, 0, FAILED, why=why))
         elif type(event) is UploadCreated:
             self._in_parts.setdefault(event.key, set()).add(event.upload_id)
-            self._heard.uploads.append(row_of_upload(event))
+            self._heard.in_parts.append(row_of_upload(event))
             # An upload that nobody knows of costs its owner money.
             self._writer.wake()
         elif type(event) is PartStored:
-            self._heard.parts.append(row_of_part(event))
+            self._heard.in_parts.append(row_of_part(event))
 
     def _is_complete(self, report: UploadReport) -> None:
         """An object of whose key there are uploads in parts."""
