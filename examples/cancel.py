@@ -17,8 +17,10 @@ def main() -> int:
     with start_upload(sources, destination) as running:
         timer = threading.Timer(seconds, running.cancel)
         timer.start()
-        summary = running.wait()
-        timer.cancel()
+        try:
+            summary = running.wait()
+        finally:
+            timer.cancel()
     print(f"{'cancelled' if running.cancelled else 'done'}: {summary}")
     return 1 if running.cancelled or summary.failed else 0
 

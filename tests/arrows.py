@@ -51,12 +51,14 @@ ARROWS: dict[str, set[str]] = {
     "removing": {"errors", "report", "sources", "threads"},
     "moved": LEAVES | {"api", "bucket", "observe", "removing", "sources", "transfer"},
     "showing": LEAVES | {"observe", "screen", "sources"},
+    "given": {"checks", "errors", "showing", "sources"},
     "job": LEAVES
     | {
         "account",
         "api",
         "clients",
         "fleet",
+        "given",
         "moved",
         "observe",
         "removing",
@@ -65,9 +67,9 @@ ARROWS: dict[str, set[str]] = {
         "sources",
         "transfer",
     },
-    "syncing": LEAVES | {"api", "bucket", "clients", "job", "observe", "s3", "sources", "transfer"},
+    "syncing": LEAVES | {"api", "bucket", "clients", "given", "job", "observe", "s3", "sources", "transfer"},
     "running": LEAVES | {"blocking", "job", "observe"},
-    "calls": LEAVES | {"api", "blocking", "job", "observe", "running", "s3", "sources", "transfer"},
+    "calls": LEAVES | {"api", "blocking", "given", "job", "observe", "running", "s3", "sources", "transfer"},
     "cli": LEAVES
     | {
         "__init__",
@@ -88,8 +90,8 @@ ARROWS: dict[str, set[str]] = {
     },
     "__main__": {"cli"},
     "__init__": LEAVES
-    | {"account", "api", "bucket", "calls", "clients", "http1", "job", "observe", "running", "s3", "sources"}
-    | {"syncing", "transfer"},
+    | {"account", "api", "bucket", "calls", "clients", "given", "http1", "job", "observe", "running", "s3"}
+    | {"sources", "syncing", "transfer"},
 }
 """What each folder or module of the package may import of the package, types included."""
 

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
         UploadError,
         UploadsFailed,
     )
+    from s3_upload.given import UploadSources
     from s3_upload.http1.resolve import LookUp
     from s3_upload.http1.tls import ClientCertificate
-    from s3_upload.job import Keywords, Settings, Taken, UploadSources
+    from s3_upload.job import Keywords, Settings, Taken
     from s3_upload.observe.events import (
         AttemptEnded,
         BytesAcknowledged,
@@ -150,7 +151,8 @@ _NAMES_IN = {
     ),
     "sources.filters": ("Rule",),
     "sources.selecting": ("Filter",),
-    "job": ("Keywords", "Settings", "Taken", "UploadSources",),
+    "given": ("UploadSources",),
+    "job": ("Keywords", "Settings", "Taken"),
     "observe.events": (
         "AttemptEnded", "BytesAcknowledged", "Event", "LimitsChanged", "Listener", "Listening",
         "ObjectBegun", "ObjectEnded", "PartStored", "StoreAway", "StoreBack", "UploadCreated",

@@ -172,7 +172,8 @@ def with_journal(
     if isinstance(client, LoopBound):
         client.enter_loop()
     plain = Journaled(files, events_for(events, log_lines()))
-    about = job_of(client.endpoint, bucket, default_request)
+    keeps_times = isinstance(journal, Journal) and journal.keeps_times
+    about = job_of(client.endpoint, bucket, default_request, keeps_times=keeps_times)
     return journaled(journal, about, plain, resume_multipart=resume_multipart)
 
 

@@ -13,7 +13,8 @@ from s3_upload import blocking
 from s3_upload.api import DefaultRequest
 from s3_upload.config import UploadConfig
 from s3_upload.errors import attach_summary, summary_of
-from s3_upload.job import Keywords, Progress, UploadSources, prepare
+from s3_upload.given import UploadSources
+from s3_upload.job import Keywords, Progress, prepare
 from s3_upload.observe.events import Listener, Listening
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import RequestFields
@@ -117,9 +118,10 @@ def start_upload(
             running.limit("20MB/s")
 
     Leaving the `with` waits for the end; leaving it by an exception cancels the run.  What is given is called
-    in the run's thread.
+    in the run's threads.  So is an iterable that is neither a list nor a tuple, which may wait for its first
+    source: what is wrong with it, `wait` raises.
     """
-    job = prepare(**locals(), any_loop=True)
+    job = prepare(**locals(), any_loop=True, in_thread=True)
     return Running(job)
 
 

@@ -191,7 +191,8 @@ class UploadConfig:
     max_bandwidth: str = knob(
         "",
         "Never more than this: 20MB/s, 100Mbit/s. Or 80%, about so much of what the link carries, which is "
-        "measured without this bound for 3 s at the beginning and every two minutes.",
+        "measured without this bound for 3 s at the beginning and every two minutes. Less than before counts "
+        "only where the link had enough to do.",
         parse=parse_bandwidth,
     )
     pacing: Literal["auto", "application"] = knob(

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import itertools
-import os
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
@@ -19,12 +17,22 @@ from typing import Any, Literal, TypedDict
 import msgspec
 
 from s3_upload.api import DefaultRequest, fields_of
-from s3_upload.checks import must_be, must_be_callable, must_be_listener, wrong_type
+from s3_upload.checks import must_be, must_be_callable, must_be_listener
 from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.fleet.processes import ALONE, Processes, Spread, check_processes
 from s3_upload.fleet.uploading import upload_files
+from s3_upload.given import (
+    Files,
+    Path,
+    UploadSources,
+    come_one_by_one,
+    files_of,
+    given_paths,
+    named,
+    paths_listed,
+)
 from s3_upload.moved import removes_what_is_done
 from s3_upload.observe.events import Events, Listener, Listening
 from s3_upload.observe.journal import Journal, journal_of, left_of
@@ -41,13 +49,9 @@ from s3_upload.sources.mapping import Choice, Destination, Mapped, NothingToUplo
 from s3_upload.sources.ordering import BY_KEY, Order, Shard
 from s3_upload.sources.preserving import check_preserve
 from s3_upload.sources.selecting import Filter, Selection, selection_of
-from s3_upload.sources.source import ObjectSource, checked
-from s3_upload.sources.walk import Listings
+from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.client import Client
 
-Path = str | os.PathLike[str]
-UploadSources = Path | ObjectSource | Iterable[Path | ObjectSource] | AsyncIterable[ObjectSource]
-"""What `upload` takes: a path, several, or an iterable of `ObjectSource`, plain or async."""
 ListOfFiles = Path | Iterable[Path]
 """The path of a file with paths in its lines, or an iterable of paths."""
 Progress = Callable[[UploadReport], object]
@@ -115,7 +119,6 @@ class Keywords(Settings, Taken, total=False):
     """What all calls take beside their own arguments."""
 
 
-Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 Sift = Callable[[Client, Files], Files]
 """What is left of files, as far as a store tells."""
 
@@ -125,10 +128,11 @@ class Job:
     """What to do. `client`: the caller's, who closes it; else `own_client` is ours.  `shows`: on a screen,
     under `title` (from where, to where).  `walk`: the files once more, None where they cannot be known
     twice.  `nothing`: why there are none.  `sift`: says which of the files are uploaded.  `journal`,
-    `resume_multipart`: as for `s3_upload_files`.  `would_take`: as for `verified`."""
+    `resume_multipart`: as for `s3_upload_files`.  `would_take`: as for `verified`.  `later`: the fields that
+    the sources say, where these are not looked at before it runs."""
 
     destination: Destination
-    files: Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+    files: Files = ()
     config: UploadConfig
     progress: Progress | None
     shows: bool
@@ -137,7 +141,7 @@ class Job:
     client: Client | None
     own_client: S3Client | None
     title: tuple[str, str]
-    walk: Walk | None
+    walk: Walk | None = None
     nothing: str = ""
     sift: Sift | None = None
     preserve: bool = False
@@ -146,15 +150,27 @@ class Job:
     resume_multipart: bool = False
     spread: Spread = ALONE
     would_take: Callable[[str], bool] | None = None
+    later: Callable[[], dict[str, Any]] | None = None
 
     async def run(self, *, pace: Pace | None = None) -> UploadSummary:
         """Does it."""
+        if self.later is not None:
+            return await (await self._with_sources(self.later)).run(pace=pace)
         if not self.shows:
             return await self._run(self.listening, pace)
         async with show_progress(self.title, self._walk_of_what_is_left()) as screen:
             return await self._run((*self.listening, screen), pace)
 
+    async def _with_sources(self, later: Callable[[], dict[str, Any]]) -> Job:
+        threads = DaemonThreads(1, "s3-upload-prepare")  # the first source may be long in coming
+        try:
+            return dataclasses.replace(self, later=None, **await threads.call(later))
+        finally:
+            threads.close()
+
     async def _run(self, listening: tuple[Listening, ...], pace: Pace | None) -> UploadSummary:
+        if self.journal is not None:
+            self.journal.keeps_times = self.preserve
         async with self.opened() as client:
             removes_what_is_done(
                 self.journal,
@@ -222,9 +238,10 @@ def prepare(
     settings: Keywords,
     any_loop: bool,
     in_order: bool = False,
+    in_thread: bool = False,
 ) -> Job:
     """The job that the arguments of a call ask for; lists directories and reads settings. `any_loop`: it runs
-    in a loop of its own."""
+    in a loop of its own.  `in_thread`: sources that come one by one are first looked at when it runs."""
     _check_given(destination, progress, events, follow_symlinks)
     default_request = _said(fields, default_request, content_types)
     place = Destination.parse(destination)
@@ -232,25 +249,20 @@ def prepare(
     store |= {"credentials": credentials, "proxy": proxy}
     if client is not None:
         check_client(client, store, any_loop=any_loop)
-    sources, nothing, taken = _paths_listed(sources), "", _taken(settings)
+    taken, upload_config = _taken(settings), _config(config, settings)
     choice = _choice(taken, selection_of(filter, exclude, include), follow_symlinks, in_order=in_order)
-    try:
-        files, walk = _files(sources, place, choice, counted=progress is True)
-    except NothingToUpload as reason:  # a folder that is empty today is no mistake
-        files, walk, nothing = (), None, str(reason)
-    upload_config = _config(config, settings)
+    look = partial(
+        _of_sources, sources, destination, choice, upload_config, removes=_removes(taken),
+        counted=progress is True, in_order=in_order,
+    )  # fmt: skip
+    later = in_thread and come_one_by_one(sources)
+    of_sources = {"later": look, "title": ("objects", destination)} if later else look()
     return Job(
         preserve=check_preserve(taken.get("preserve")),
-        remover=_remover(taken, sources, upload_config),
         journal=_journal(taken, compares=in_order),
         resume_multipart=_resumes(taken),
         spread=_spread(taken),
-        would_take=Mapped(_given_paths(sources), place, choice).would_take() if in_order else None,
         destination=place,
-        files=files,
-        walk=walk,
-        nothing=nothing,
-        title=(_named(sources), str(destination)),
         config=upload_config,
         progress=None if isinstance(progress, bool) else progress,
         shows=progress is True,
@@ -258,7 +270,34 @@ def prepare(
         default_request=default_request,
         client=client,
         own_client=own_client(store) if client is None else None,
+        **of_sources,
     )
+
+
+def _of_sources(
+    sources: UploadSources,
+    destination: str,
+    choice: Choice,
+    config: UploadConfig,
+    *,
+    removes: bool,
+    counted: bool,
+    in_order: bool,
+) -> dict[str, Any]:
+    """The fields of a `Job` that the sources say. Lists directories, and takes the first of an iterable."""
+    sources, nothing, place = paths_listed(sources), "", Destination.parse(destination)
+    try:
+        files, walk = files_of(sources, place, choice, counted=counted)
+    except NothingToUpload as reason:  # a folder that is empty today is no mistake
+        files, walk, nothing = (), None, str(reason)
+    return {
+        "files": files,
+        "walk": walk,
+        "nothing": nothing,
+        "remover": _remover(sources, config) if removes else None,
+        "title": (named(sources), destination),
+        "would_take": Mapped(given_paths(sources), place, choice).would_take() if in_order else None,
+    }
 
 
 def _check_given(destination: object, progress: object, events: object, follow_symlinks: object) -> None:
@@ -348,6 +387,8 @@ def _taken(settings: Keywords) -> Taken:
 def _choice(taken: Taken, filters: Selection | None, follow_symlinks: bool, *, in_order: bool) -> Choice:
     shard, order = taken.get("shard"), taken.get("order")
     ordered = None if order is None else Order.parse(order)
+    if in_order and ordered not in {None, BY_KEY}:
+        raise ConfigError(f"order {order}: what is compared goes in the order of its keys: leave it out")
     return Choice(
         filters=filters,
         follow_symlinks=follow_symlinks,
@@ -365,12 +406,14 @@ def _listed(files_from: ListOfFiles | None, manifest: Path | None) -> Listed | N
     return None if files_from is None else Listed(files_from)
 
 
-def _remover(taken: Taken, sources: object, config: UploadConfig) -> Remover | None:
+def _removes(taken: Taken) -> bool:
     remove_source = taken.get("remove_source", False)
     must_be("remove_source", remove_source, bool, "True or False")
-    if not remove_source:
-        return None
-    paths = _given_paths(sources)
+    return remove_source
+
+
+def _remover(sources: object, config: UploadConfig) -> Remover:
+    paths = given_paths(sources)
     refuse_overlap(paths)
     return Remover(paths, config.source_check)
 
@@ -392,91 +435,3 @@ def _spread(taken: Taken) -> Spread:
     executor = taken.get("executor")
     must_be("executor", executor, (Executor, NoneType), "a concurrent.futures.Executor or None")
     return Spread(check_processes(taken.get("processes", 1)), executor)
-
-
-def _files(
-    sources: UploadSources, destination: Destination, choice: Choice, *, counted: bool
-) -> tuple[Files, Walk | None]:
-    """To upload, and to count."""
-    if isinstance(sources, ObjectSource):
-        sources = [sources]
-    if isinstance(sources, str | os.PathLike):
-        return _walked([os.fspath(sources)], destination, choice, counted=counted)
-    if isinstance(sources, AsyncIterable):
-        return _whole_keys(sources, destination, choice), None
-    if isinstance(sources, bytes) or not isinstance(sources, Iterable):
-        raise wrong_type("sources", sources, "a path, several, or an iterable of ObjectSource")
-    if hasattr(sources, "read"):
-        hint = "ObjectSource.stream(file, key) makes a source of a binary file"
-        raise wrong_type("sources", sources, "a path, several, or an iterable of ObjectSource", hint)
-    items = iter(sources)
-    first = next(items, None)
-    if isinstance(first, str | os.PathLike):
-        return _walked([_path(item) for item in (first, *items)], destination, choice, counted=counted)
-    if first is None:
-        raise ConfigError("sources: there are none: give paths, or ObjectSources")
-    files: Iterable[Any] = itertools.chain((checked(first),), items)
-    if choice.order == BY_KEY and isinstance(sources, list | tuple):
-        files = sorted(map(checked, files), key=lambda source: source.key)
-    # A stream of no known size makes no sum.
-    counts = isinstance(sources, list | tuple) and all(
-        one.is_file or one.size is not None for one in map(checked, sources)
-    )
-    return _whole_keys(files, destination, choice), partial(iter, sources) if counts else None
-
-
-def _walked(
-    paths: list[str], destination: Destination, choice: Choice, *, counted: bool
-) -> tuple[Iterable[ObjectSource], Walk | None]:
-    mapped = Mapped(paths, destination, choice, Listings() if counted else None)
-    return mapped.files(), mapped.entries if mapped.can_be_counted else None
-
-
-def _paths_listed(sources: UploadSources) -> UploadSources:
-    """The same; paths that come one by one as a list, for each of them is asked for more than once."""
-    whole = isinstance(sources, str | bytes | os.PathLike | list | tuple | AsyncIterable)
-    if whole or hasattr(sources, "read") or not isinstance(sources, Iterable):
-        return sources
-    items = iter(sources)
-    first = next(items, None)
-    if first is None:
-        return []
-    if isinstance(first, str | os.PathLike):
-        return [_path(item) for item in (first, *items)]
-    return itertools.chain((first,), items)
-
-
-def _named(sources: UploadSources) -> str:
-    """For people."""
-    if isinstance(sources, str | os.PathLike):
-        return os.fspath(sources)
-    if isinstance(sources, list | tuple) and len(sources) <= 3:
-        return ", ".join(
-            os.fspath(one) if isinstance(one, str | os.PathLike) else one.name for one in sources
-        )
-    return "objects"
-
-
-def _given_paths(sources: object) -> list[str]:
-    given = [sources] if isinstance(sources, str | os.PathLike) else sources
-    paths = given if isinstance(given, list | tuple) else []
-    return [os.fsdecode(path) for path in paths if isinstance(path, str | os.PathLike)]
-
-
-def _path(item: object) -> str:
-    must_be("an item of sources", item, (str, os.PathLike), "a path, as the first is")
-    return os.fspath(item)  # type: ignore[call-overload,no-any-return]
-
-
-def _whole_keys(sources: Files, destination: Destination, choice: Choice) -> Files:
-    """Sources that have their keys already: a prefix before these would be there twice when what failed is
-    tried once more."""
-    if destination.prefix:
-        raise ConfigError(
-            f"s3://{destination.bucket}/{destination.prefix}: an ObjectSource has its whole key: give "
-            f"s3://{destination.bucket}, and the prefix in the keys"
-        )
-    of_paths = choice.filters or choice.listed or choice.shard or choice.order not in {None, BY_KEY}
-    if of_paths:
-        raise ConfigError("filter, exclude, order, …: for paths only; an iterable gives what is wanted")
-    return sources

@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from s3_upload.observe.journal_of_run import JournalOfRun
 
 
-def job_of(endpoint: str, bucket: str, default_request: object) -> dict[str, str]:
-    """What tells a job from others: where to, and what is said of objects beside their bytes."""
+def job_of(
+    endpoint: str, bucket: str, default_request: object, *, keeps_times: bool = False
+) -> dict[str, str]:
+    """What tells a job from others: where to, and what is said of objects beside their bytes.  `keeps_times`:
+    that of the files, too."""
     said = default_request.said if isinstance(default_request, Guess) else ""
+    said += " and their times" if keeps_times else ""
     digest = hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16] if said else ""
     about = {"destination": f"s3://{bucket} at {endpoint}"}
     return about | {"said": digest} if digest else about

@@ -142,14 +142,23 @@ def parse_proxy(url: str, origin: str) -> Proxy:
     if port and (not _PORT.fullmatch(port) or not 0 < int(port) < 65536):
         raise wrong("the port must be from 1 to 65535")
     user, _, password = userinfo.partition(":")
+    try:
+        login = _decoded(user), _decoded(password)
+    except UnicodeEncodeError:  # its text holds the password
+        raise wrong("user or password hold what is no character") from None
     return Proxy(
         scheme=scheme,
         host=host,
         port=int(port) if port else PORTS[scheme],
         origin=origin,
-        user=unquote_to_bytes(user) if at else None,
-        password=unquote_to_bytes(password),
+        user=login[0] if at else None,
+        password=login[1],
     )
+
+
+def _decoded(text: str) -> bytes:
+    """Without percent encoding; what is no UTF-8 in the environment are the bytes that stand there."""
+    return unquote_to_bytes(text.encode(errors="surrogateescape"))
 
 
 def host_and_port(host: str, port: int) -> str:

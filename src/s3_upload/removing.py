@@ -6,6 +6,9 @@ Rules:
   had when it was found.
 * Never a file that changed meanwhile.  Each is looked at before it is read, and compared when it is uploaded,
   as readers compare versions (`sources/version.py`).
+* Two writes within one tick of a file system's clock leave the same times.  So a file that was written to
+  just now is looked at again when that tick is over, and read after that.  One that is written to even then
+  may change unseen, and stays.
 * A link stays, and so does what was found behind one: neither is the file that the source names.
 * Of a file that is under way to several keys, the last to end removes it, if all are there; a path in two
   spellings is one file.  Sources that lie in one another are refused: what is removed cannot go again.
@@ -18,7 +21,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache, partial
 from inspect import isawaitable
 from typing import Any
@@ -29,12 +34,13 @@ from s3_upload.errors import ConfigError, SourceError
 from s3_upload.report import SUCCESS, UploadReport
 from s3_upload.sources.preserving import FieldsOf, Files, preserving
 from s3_upload.sources.source import ObjectSource
-from s3_upload.sources.version import Identity, Versions
+from s3_upload.sources.version import COARSE_TICK_NS, Identity, Versions
 from s3_upload.threads import DaemonThreads
 
 Progress = Callable[[UploadReport], Any]
 MAX_TOLD = 20
 """What stays is told by name up to here."""
+JUST_WRITTEN = "it was written to just before it was read"
 
 
 def looked_at(files: Files, preserves_beside: FieldsOf | None, remover: Remover | None) -> Files:
@@ -59,10 +65,11 @@ def refuse_overlap(paths: Sequence[str]) -> None:
 
 
 class _Found(msgspec.Struct):
-    """A file that was found: what it was first, its name and all spellings of its path, how many of its
-    uploads have not ended, and whether all that have are proved."""
+    """A file that was found: what it was first, and when that was seen; its name and all spellings of its
+    path, how many of its uploads have not ended, and whether all that have are proved."""
 
     identity: Identity
+    seen_ns: int
     name: str
     paths: list[str] = []
     uploads: int = 0
@@ -78,14 +85,15 @@ class _Files:
         self._directory = lru_cache(256)(os.path.realpath)
         self._lock = threading.Lock()
 
-    def note(self, path: str, identity: Identity) -> None:
+    def note(self, path: str, identity: Identity, seen_ns: int) -> None:
         """It is to be uploaded, once more if it is there already. May block."""
         directory, name = os.path.split(path)
         real = os.path.join(self._directory(directory), name)  # noqa: PTH118 - quicker
         with self._lock:
             found = self._by_path.get(path)
             if found is None:
-                found = self._by_path[path] = self._by_name.setdefault(real, _Found(identity, real))
+                first = _Found(identity, seen_ns, real)
+                found = self._by_path[path] = self._by_name.setdefault(real, first)
                 found.paths.append(path)
             found.uploads += 1
 
@@ -113,7 +121,8 @@ class Remover:
         self.stays = 0
         """Files that were uploaded, and not removed."""
         self.failed = 0
-        """Those of them that changed, or could not be removed."""
+        """Those of them that changed, or may have, or could not be removed."""
+        self._just_written = 0
         self._roots = [root.rstrip(os.sep) + os.sep for root in roots]
         self._versions = Versions(check)
         self._found = _Files()
@@ -145,8 +154,16 @@ class Remover:
 
     def notes(self) -> list[str]:
         """What is to be known at the end."""
-        more = self.stays - len(self._told)
+        just = self._just_written
         notes = [f"removed {self.removed:,} {'file' if self.removed == 1 else 'files'} here"]
+        if just == 1:
+            notes.append(f"1 file stays, though it is uploaded: {JUST_WRITTEN}: the next run removes it")
+        elif just:
+            notes.append(
+                f"{just:,} files stay, though they are uploaded: they were written to just before they were "
+                "read: the next run removes them"
+            )
+        more = self.stays - just - len(self._told)
         return [*notes, *self._told, *([f"{more:,} more stay"] if more else [])]
 
     def close(self) -> None:
@@ -169,10 +186,24 @@ class Remover:
         if not source.is_file or source.problem is not None or source.skip_reason:
             return
         try:
-            identity = self._versions.identity(os.stat(source.path))  # noqa: PTH116 - quicker
+            identity, seen_ns = self._look(source.path)
         except (OSError, ValueError):  # its report will tell
             return
-        self._found.note(source.path, identity)
+        self._found.note(source.path, identity, seen_ns)
+
+    def _look(self, path: str) -> tuple[Identity, int]:
+        """What the file is, and when that was seen. Waits for the end of the tick in which it was written."""
+        seen_ns = time.time_ns()
+        identity = self._versions.identity(os.stat(path))  # noqa: PTH116 - quicker
+        wait_ns = self._versions.settles_ns(identity, seen_ns)
+        if not 0 <= wait_ns <= COARSE_TICK_NS:  # longer: its times are those of another clock
+            return identity, seen_ns
+        time.sleep((wait_ns + 1_000) / 1e9)
+        seen_ns, info = time.time_ns(), os.stat(path)  # noqa: PTH116
+        # Finds out where times are made up: there each file would be waited for.
+        with suppress(SourceError):
+            self._versions.verify(path, identity, info, partial(os.stat, path))
+        return self._versions.identity(info), seen_ns
 
     # --- after ----------------------------------------------------------------------------------------
 
@@ -185,7 +216,9 @@ class Remover:
             return
         self.stays += 1
         self.failed += is_failure
-        if len(self._told) < MAX_TOLD:
+        if why == JUST_WRITTEN:
+            self._just_written += 1
+        elif len(self._told) < MAX_TOLD:
             self._told.append(f"stays, though it is uploaded: {why}")
 
     def _remove(self, found: _Found, sent_bytes: int) -> tuple[str, bool]:
@@ -199,6 +232,8 @@ class Remover:
             if sent_bytes != found.identity.size:
                 return f"{path}: changed before it was read", True
             self._versions.verify(path, found.identity, os.stat(path), partial(os.stat, path))  # noqa: PTH116
+            if self._versions.settles_ns(found.identity, found.seen_ns) >= 0:
+                return JUST_WRITTEN, True
             os.unlink(path)  # noqa: PTH108
         except SourceError as error:
             return str(error).replace("source changed while it was read", "changed meanwhile"), True

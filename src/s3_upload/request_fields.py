@@ -42,6 +42,11 @@ class CustomerKey:
             raise ConfigError("SSE-C key: is no base64") from None
         return cls(key)
 
+    @property
+    def mark(self) -> str:
+        """What tells it from other keys, where it may not be kept itself: a hash made with it."""
+        return hashlib.blake2b(b"s3-upload: which key", key=self.base64.encode(), digest_size=16).hexdigest()
+
     def __repr__(self) -> str:
         return "CustomerKey(***)"
 
@@ -103,6 +108,12 @@ class RequestFields(msgspec.Struct, frozen=True, kw_only=True):
         for name in _MAPPINGS:
             if texts := getattr(self, name):
                 must_be_texts(name, texts)
+
+
+def said_in(fields: RequestFields) -> str:
+    """All of it as a text that may be kept: of a key, what tells it from others."""
+    key = fields.sse_customer_key
+    return repr(fields) if key is None else f"{fields!r} {key.mark}"
 
 
 _RIGHT_TYPES: set[tuple[type, ...]] = set()

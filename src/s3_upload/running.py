@@ -2,6 +2,10 @@
 
 The run's events wait here until they are read.  Nobody has to read them: then the newest `MAX_UNREAD` are
 kept.  While somebody reads, none is lost: the run waits for a reader who is so far behind.
+
+Somebody reads from the first event that is asked for to the end of the iteration: a `break` is one, unless
+the iterator is kept.  The end of the thread or task that reads is one, too, and nobody reads while waiting
+for the run.
 """
 
 from __future__ import annotations
@@ -11,8 +15,8 @@ import dataclasses
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from inspect import isawaitable
 from types import TracebackType
@@ -26,6 +30,8 @@ from s3_upload.pace import Pace
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
 
 MAX_UNREAD = 10_000
+LOOK_S = 0.5
+"""A run that waits for its readers looks so often whether there still are any."""
 
 
 class Running:
@@ -33,8 +39,9 @@ class Running:
 
     A context manager, plain and async: leaving it waits for the end, and raises what stopped the run; leaving
     it by an exception cancels the run.  Iterating over it, plain or async, gives the events of the run
-    until it ends (where several read, each event goes to one of them).  `await running` is `wait` for
-    coroutines.
+    until it ends (where several read, each event goes to one of them).  The run waits for a reader that is
+    far behind: a thread that reads no more, while another one waits for the run, closes its iterator.
+    `await running` is `wait` for coroutines.
     """
 
     def __init__(self, job: Job) -> None:
@@ -90,7 +97,7 @@ class Running:
         Raises what stopped the run (`RunError`, …), and `TimeoutError` when `timeout_s` is over first.
         Ctrl-C cancels the run.
         """
-        self._unread.nobody_reads()
+        self._unread.waits()
         try:
             return self._thread.result(timeout_s)
         except asyncio.CancelledError:
@@ -104,7 +111,7 @@ class Running:
         return self._wait().__await__()
 
     async def _wait(self) -> UploadSummary:
-        self._unread.nobody_reads()
+        self._unread.waits(asyncio.current_task())
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._thread.future.add_done_callback(lambda _: _call_soon(loop, ended.set))
@@ -121,7 +128,7 @@ class Running:
             self.wait()
             return
         self.cancel()
-        self._unread.nobody_reads()
+        self._unread.waits()
         self._thread.future.exception()
 
     async def __aenter__(self) -> Self:
@@ -141,31 +148,25 @@ class Running:
 
     def __iter__(self) -> Iterator[Event]:
         unread = self._unread
-        unread.somebody_reads()
-        try:
-            while (event := unread.take()) is not _END:
+        with unread.reading() as reader:
+            while (event := unread.take(reader)) is not _END:
                 if event is not None:
                     yield event  # type: ignore[misc]
                 else:
                     arrived = threading.Event()
                     if unread.call_on_arrival(arrived.set):
                         arrived.wait()
-        finally:
-            unread.nobody_reads()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         loop, unread = asyncio.get_running_loop(), self._unread
-        unread.somebody_reads()
-        try:
-            while (event := unread.take()) is not _END:
+        with unread.reading() as reader:
+            while (event := unread.take(reader)) is not _END:
                 if event is not None:
                     yield event  # type: ignore[misc]
                 else:
                     arrived = asyncio.Event()
                     if unread.call_on_arrival(partial(_call_soon, loop, arrived.set)):
                         await arrived.wait()
-        finally:
-            unread.nobody_reads()
 
     # --- in the run's thread -----------------------------------------------------------------------
 
@@ -180,28 +181,20 @@ class Running:
 
         def progress(report: UploadReport) -> object:
             returned = None if given is None else given(report)
-            room = self._unread.room()
-            if room is None:
-                return returned
-            return _both(returned, room)
+            return _both(returned, self._unread) if self._unread.full else returned
 
         return progress
 
 
-async def _both(returned: object, room: Awaitable[None]) -> None:
+async def _both(returned: object, unread: _Unread) -> None:
     if isawaitable(returned):
         await returned
-    await room
+    await unread.room()
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
     with suppress(RuntimeError):  # the loop is closed: nobody waits in it
         loop.call_soon_threadsafe(function)
-
-
-def _resolve(room: asyncio.Future[None]) -> None:
-    if not room.done():
-        room.set_result(None)
 
 
 class _End:
@@ -211,19 +204,47 @@ class _End:
 _END = _End()
 
 
+class _Reader:
+    """Who iterates: the thread and the task that took the last event. `waits`: for the run, and takes nothing
+    meanwhile."""
+
+    def __init__(self) -> None:
+        self.takes()
+
+    def takes(self) -> None:
+        """An event, here and now."""
+        self.thread = threading.current_thread()
+        self.task = _current_task()
+        self.waits = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether it may take another event."""
+        has_ended = not self.thread.is_alive() or (self.task is not None and self.task.done())
+        return not (self.waits or has_ended)
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs here
+        return None
+
+
 class _Unread:
     """Events between the run's thread, which puts them, and its readers. It takes no lock: an event is put
     before its readers are looked for, and a reader looks once more when it has said whom to call."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
-        self._is_read = self._ended = False
+        self._ended = False
+        self._readers: set[_Reader] = set()
         self._on_arrival: deque[Callable[[], object]] = deque()
         self._on_room: Callable[[], object] | None = None
 
     def put(self, event: Event) -> None:
         self._events.append(event)
-        if not self._is_read and len(self._events) > MAX_UNREAD:
+        if len(self._events) > MAX_UNREAD and not self._is_read:
             self._events.popleft()
         self._call_readers()
 
@@ -231,26 +252,51 @@ class _Unread:
         self._ended = True
         self._call_readers()
 
-    def room(self) -> Awaitable[None] | None:
-        """What to await before there are more events; None where there is room."""
-        if not self._is_read or len(self._events) < MAX_UNREAD:
-            return None
+    @property
+    def full(self) -> bool:
+        """Whether those who read are so far behind that there are to be no more events."""
+        return len(self._events) >= MAX_UNREAD and self._is_read
+
+    async def room(self) -> None:
+        """Waits while that is so."""
         loop = asyncio.get_running_loop()
-        room: asyncio.Future[None] = loop.create_future()
-        self._on_room = partial(_call_soon, loop, partial(_resolve, room))
-        if not self._is_read:
+        while True:
+            room = asyncio.Event()
+            self._on_room = partial(_call_soon, loop, room.set)
+            if not self.full:
+                return
+            # A thread or a task that ends does not say so.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await room.wait()
+
+    @contextmanager
+    def reading(self) -> Iterator[_Reader]:
+        """Somebody reads, for as long as that."""
+        reader = _Reader()
+        self._readers.add(reader)
+        try:
+            yield reader
+        finally:
+            self._readers.discard(reader)
             self._call_writer()
-        return room
 
-    def somebody_reads(self) -> None:
-        self._is_read = True
-
-    def nobody_reads(self) -> None:
-        self._is_read = False
+    def waits(self, task: asyncio.Task[Any] | None = None) -> None:
+        """This thread waits for the run, or only this task of it: it reads nothing meanwhile."""
+        thread = threading.current_thread()
+        for reader in tuple(self._readers):
+            # What was begun outside of all tasks is read by none of the others.
+            if reader.thread is thread and (task is None or reader.task in (None, task)):
+                reader.waits = True
         self._call_writer()
 
-    def take(self) -> Event | _End | None:
+    @property
+    def _is_read(self) -> bool:
+        return any(reader.reads for reader in tuple(self._readers))
+
+    def take(self, reader: _Reader) -> Event | _End | None:
         """The next event, None where there is none yet."""
+        reader.takes()
         ended = self._ended  # before the look: what is put before the end is taken
         try:
             event = self._events.popleft()

@@ -18,7 +18,8 @@ from s3_upload.checks import must_be
 from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError
-from s3_upload.job import Job, Progress, Settings, UploadSources, check_client, own_client, prepare
+from s3_upload.given import UploadSources
+from s3_upload.job import Job, Progress, Settings, check_client, own_client, prepare
 from s3_upload.observe.events import Listener, Listening
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import RequestFields

@@ -410,6 +410,17 @@ def test_names_that_are_no_unicode(account: dict[str, str], src: Path) -> None:
     assert failed.startswith(r"failed: src/\xff.txt: the name is not UTF-8")
 
 
+@needs_any_name
+def test_a_name_that_is_no_unicode_is_no_matter_where_the_key_is_given(
+    account: dict[str, str], src: Path, store: EmbeddedStore
+) -> None:
+    (src / os.fsdecode(b"caf\xe9.txt")).write_bytes(b"x")
+    for flags in (["--dryrun"], []):
+        result = s3_upload(account, b"src/caf\xe9.txt", "s3://bucket/cafe.txt", *flags)
+        assert (result.returncode, result.stderr) == (0, "")
+    assert (store.directory / "bucket" / "cafe.txt").read_bytes() == b"x"
+
+
 def test_keys_and_metadata_are_those_of_any_other_locale(
     account: dict[str, str], src: Path, store: EmbeddedStore
 ) -> None:

@@ -17,7 +17,6 @@ import pytest
 from s3_upload.cli.journals import SUFFIX, folder
 from tests.e2e import without_locks
 from tests.faults.actions import Held, Rule, Stall, s3_error
-from tests.faults.model import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -410,38 +409,3 @@ def test_a_job_with_a_secret_in_its_command_is_to_be_typed_again(
     assert result.returncode == 2
     assert "a secret, which is not kept: type it: s3-upload src s3://bucket" in result.stderr
     assert key not in result.stderr
-
-
-def test_clean_lists_unfinished_uploads_and_aborts_them_where_it_is_told_to(
-    fault_server: StartFaultServer, src: Path
-) -> None:
-    server = fault_server()
-    for number, key in enumerate(("p/a", "p/ü +&", "q/b")):
-        server.model.uploads[f"u{number}"] = Upload("bucket", key, {})
-    listed = run(server, "clean", "s3://bucket/p/")
-    assert listed.returncode == 0
-    assert listed.stdout.splitlines()[-1].startswith("2 unfinished uploads")
-    assert "s3://bucket/p/ü +& (begun 20" in listed.stdout
-    assert "--yes does that" in listed.stderr
-    assert len(server.model.uploads) == 3
-    assert "no unfinished uploads" in run(server, "clean", "s3://bucket/p/", "--older-than", "1h").stdout
-    assert run(server, "clean", "s3://bucket/p/", "--yes").stdout.endswith(
-        "aborted 2 unfinished uploads, 0 B\n"
-    )
-    assert list(server.model.uploads) == ["u2"]
-
-
-def test_clean_of_a_store_that_knows_of_no_upload_finds_none(
-    fault_server: StartFaultServer, src: Path
-) -> None:
-    server = fault_server([Rule(s3_error(404, "NoSuchUpload"))])
-    done = run(server, "clean", "s3://bucket/p/")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "no unfinished uploads\n", "")
-
-
-def test_clean_reads_all_pages(fault_server: StartFaultServer, src: Path) -> None:
-    server = fault_server()
-    for number in range(1_100):
-        server.model.uploads[f"u{number:04}"] = Upload("bucket", f"k{number % 7}", {})
-    result = run(server, "clean", "s3://bucket")
-    assert result.stdout.splitlines()[-1].startswith("1,100 unfinished uploads")

@@ -146,6 +146,12 @@ def test_a_run_that_is_not_cancelled_ends(bucket: str, src: Path) -> None:
     assert re.fullmatch(f"done: {UPLOADED}\n", done.stdout)
 
 
+def test_an_upload_that_raises_ends_at_once_whenever_it_would_be_cancelled(src: Path) -> None:
+    done = run("examples/cancel.py", "600", src, "s3://there-is-none")
+    assert done.returncode == 1
+    assert "no such bucket" in done.stderr
+
+
 def ask(method: str, url: str) -> tuple[int, Any]:
     """The status and the JSON of an answer."""
     try:

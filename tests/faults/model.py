@@ -143,11 +143,20 @@ class S3Model:
         return StoredObject(body, len(request.body), etag, _object_headers(request), checksums)
 
     def _put(self, request: Request) -> Answer:
-        name = f"{request.bucket}/{request.key}"
-        if request.headers.get("if-none-match") == "*" and name in self.objects:
-            return s3_error(412, "PreconditionFailed", "At least one of the preconditions did not hold")
-        self.objects[name] = stored = self._stored(request)
+        refusal = self._overwrites(request)
+        if refusal is not None:
+            return refusal
+        self.objects[f"{request.bucket}/{request.key}"] = stored = self._stored(request)
         return Answer(200, {"ETag": f'"{stored.etag}"', **stored.checksums})
+
+    def _overwrites(self, request: Request) -> Answer | None:
+        """The refusal of what would overwrite an object and is not to."""
+        if (
+            request.headers.get("if-none-match") != "*"
+            or f"{request.bucket}/{request.key}" not in self.objects
+        ):
+            return None
+        return s3_error(412, "PreconditionFailed", "At least one of the preconditions did not hold")
 
     def _create_bucket(self, request: Request) -> Answer:
         if self.buckets is not None:
@@ -247,7 +256,8 @@ class S3Model:
         if not wanted or len(wanted) != len(named):
             return s3_error(400, "MalformedXML", "The XML you provided was not well-formed")
         parts = [upload.parts[n] for n, _ in wanted if n in upload.parts]
-        refusal = self._refusal(upload, wanted) or check_whole(upload, parts, request)
+        refusal = self._overwrites(request) or self._refusal(upload, wanted)
+        refusal = refusal or check_whole(upload, parts, request)
         if refusal is not None:
             return refusal
         digest = hashlib.md5(b"".join(bytes.fromhex(p.etag) for p in parts), usedforsecurity=False)

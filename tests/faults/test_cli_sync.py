@@ -219,6 +219,19 @@ def test_a_bucket_that_is_not_there_is_one_line(
         assert "bucket 'none': its objects cannot be listed: 404 NoSuchBucket" in err
 
 
+def test_a_dry_run_takes_a_bucket_that_the_run_would_create_for_an_empty_one(
+    server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.model.buckets = set()
+    assert main(["sync", "src", "s3://none/p", "--dryrun", "--create-bucket"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    *files, last = out.splitlines()
+    assert files == [f"(dryrun) upload: src/{name} to s3://none/p/{name} (new)" for name in sorted(FILES)]
+    assert last == "(dryrun) would upload 5 files, 5 B"
+    assert server.model.buckets == set()
+
+
 def test_lists_and_shares_are_compared_and_what_went_up_may_be_removed(
     server: FaultServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from bench.leases import children_of
 from s3_upload import ConfigError, Event, ObjectBegun, ObjectEnded, ObjectSource, PartStored, RunError
 from s3_upload.config import MIB
 from s3_upload.errors import FailureKind
-from s3_upload.fleet import uploading
+from s3_upload.fleet import child, uploading
 from s3_upload.fleet.growth import Growth
 from tests.faults import fleet
 from tests.faults.actions import Rule, Stall, s3_error
@@ -220,6 +221,28 @@ def test_what_a_process_begins_finds_the_modules_that_it_would_find_from_the_fir
         if "x-amz-meta-child" in request.headers
     }
     assert sent == {("True", path or "none"), ("False", path or "none")}
+
+
+def test_what_is_no_text_in_the_path_of_modules_does_no_harm(
+    fault_server: StartFaultServer, sources: list[ObjectSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python itself passes over it."""
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/x")])
+    server = fault_server()
+    _, reports = fleet.run(server.url, sources)
+    assert server.model.bodies("bucket") == bodies(sources)
+    assert any(report.seq >= fleet.OF_WORKER for report in reports)
+
+
+def test_what_is_raised_while_a_process_is_begun_ends_the_job(
+    fault_server: StartFaultServer, sources: list[ObjectSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise ValueError("unforeseen")
+
+    monkeypatch.setattr(child, "_spawn", fail)
+    with pytest.raises(ValueError, match="unforeseen"):
+        fleet.run(fault_server().url, sources)
 
 
 def test_progress_that_raises_ends_the_job_and_all_its_processes(

@@ -53,15 +53,20 @@ def broken_off(
     path: Path | None,
     *,
     after: str,
+    count: int = 1,
     then: Callable[[], None] = lambda: None,
     grace_s: float = 0.0,
     cancels: int = 1,
     options: dict[str, str] | None = None,
 ) -> None:
-    """Begins an upload. When the server had a request with `after` in its target: calls `then`, cancels."""
+    """Begins an upload. When the server had `count` requests with `after` in their target: calls `then`,
+    cancels."""
+
+    before = len(server.requests)
 
     def had() -> bool:
-        return any(after in request.target and request.complete for request in server.requests)
+        asked = server.requests[before:]
+        return sum(after in request.target and request.complete for request in asked) >= count
 
     async def main(client: S3Client) -> None:
         settings = config(grace_s=grace_s, max_in_flight=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 
 from s3_upload.api import s3_upload_files
 from s3_upload.observe.journal_file import JournalFile
+from s3_upload.observe.journal_rows import DONE, ObjectRow
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Rule, Stall, s3_error
 from tests.faults.model import StoredObject, Upload
-from tests.faults.test_journal import SMALL, broken_off, half_sent, journaled, parts_sent, tree
+from tests.faults.test_journal import OLD_NS, SMALL, broken_off, half_sent, journaled, parts_sent, tree
 from tests.faults.uploads import BUCKET, PART_BYTES, big, config, run, stored
 
 if TYPE_CHECKING:
@@ -114,6 +116,31 @@ def test_a_file_in_parts_whose_checksums_are_others_now_begins_again_and_leaves_
     assert parts_sent(server, asked) == [1, 2, 3, 4, 5]
     assert stored(server) == {"big": big()}
     assert server.model.uploads == {}
+
+
+def test_a_part_of_an_earlier_version_of_the_file_is_never_believed(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """The run that saw that the store had another part was killed before it had sent its own: the next one
+    took the part that was there for this version's."""
+    server = fault_server([Rule(Stall(), query={"partNumber": None}, nth=range(3, 99))])
+    files, journal = tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
+    # There are two at a time: two more are asked for when the first two are stored, and known to be.
+    broken_off(server, files, journal, after="partNumber=", count=4)
+    [upload] = server.model.uploads.values()
+    kept, number = sorted(upload.parts)
+    changed = bytearray(big())
+    changed[(number - 1) * PART_BYTES] ^= 1
+    (tmp_path / "files" / "big").write_bytes(changed)
+    os.utime(tmp_path / "files" / "big", ns=(OLD_NS + 1, OLD_NS + 1))
+    server.set_script([Rule(Stall(), query={"partNumber": f"{number}"})])
+    broken_off(server, files, journal, after=f"partNumber={number}")
+    server.set_script(None)
+    asked = len(server.requests)
+    assert journaled(server, files, journal).uploaded == 1
+    assert stored(server) == {"big": bytes(changed)}
+    sent = parts_sent(server, asked)
+    assert (number in sent, kept in sent) == (True, False)
 
 
 def test_who_cancels_twice_goes_on_where_it_was_broken_off(
@@ -252,3 +279,31 @@ def test_what_is_completed_while_the_next_run_looks_is_not_sent_again(
     assert parts_sent(server, before) == []
     assert len(asked) == 2
     assert stored(server) == {"big": big()}
+
+
+def test_a_relative_path_is_another_file_in_another_directory_and_a_file_the_same_from_wherever_it_is_named(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, journal = fault_server(), tmp_path / "journal"
+    for name in ("one", "two"):
+        tree(tmp_path / name, {"a": name.encode()})
+        monkeypatch.chdir(tmp_path / name)
+        assert journaled(server, [ObjectSource.file("a", "a")], journal).uploaded == 1
+        assert stored(server) == {"a": name.encode()}
+    monkeypatch.chdir(tmp_path)
+    for path in ("two/a", "./one/../two/a", tmp_path / "two" / "a"):
+        assert journaled(server, [ObjectSource.file(path, "a")], journal).uploaded == 0
+
+
+def test_a_journal_of_relative_paths_whose_directory_it_does_not_say_has_them_sent_again(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was written when rows had them as they were typed."""
+    server, journal = fault_server(), tmp_path / "journal"
+    tree(tmp_path, {"a": b"body"})
+    monkeypatch.chdir(tmp_path)
+    files = [ObjectSource.file("a", "a")]
+    journaled(server, files, journal)
+    with closing(JournalFile(str(journal))) as file:
+        file.write([ObjectRow("a", "a", 4, OLD_NS, DONE, "e")])
+    assert [journaled(server, files, journal).uploaded for _ in range(2)] == [1, 0]

@@ -11,8 +11,9 @@ import pytest
 from s3_upload import FailureKind, RunError
 from s3_upload.cli.main import main
 from s3_upload.control.retrying.refusals import MAX_IN_A_ROW, STRAY_RETRIES
+from s3_upload.observe.events import AttemptEnded, Event, events_for
 from s3_upload.sources.source import ObjectSource
-from tests.faults.actions import Answer, Early, Request, Rule, foreign
+from tests.faults.actions import Answer, Early, Request, Reset, Rule, foreign
 from tests.faults.model import S3Model
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, stored
 from tests.faults.uploads import quick_upload as upload
@@ -167,6 +168,21 @@ def test_a_question_that_fails_itself_is_no_answer(fault_server: StartFaultServe
     server = fault_server([Rule(Answer(500), method="HEAD", nth=1)], model=Spare((ETAG, CRC)))
     assert upload(server, {"a": b"x"}, settings=ONE_AT_ONCE).uploaded == 1
     assert (len(server.of("PUT")), len(server.of("HEAD"))) == (2, 2)
+
+
+@pytest.mark.parametrize("nth", [None, 1], ids=["answered", "its connection had been closed"])
+def test_each_question_is_in_the_objects_report_and_in_an_event(
+    fault_server: StartFaultServer, nth: int | None
+) -> None:
+    rules = [Rule(Reset(), method="HEAD", nth=nth)] if nth else []
+    server = fault_server(rules, model=Spare((ETAG, CRC)))
+    reports, events = Reports(), list[Event]()
+    upload(server, {"a": b"x"}, settings=ONE_AT_ONCE, progress=reports, events=events_for(events.append))
+    told = [event.report for event in events if isinstance(event, AttemptEnded)]
+    assert (
+        [report.operation for report in told].count("HeadObject") == len(server.of("HEAD")) == (nth or 0) + 1
+    )
+    assert told == list(reports.of("a").attempt_reports)
 
 
 # --- in the middle of a run -------------------------------------------------------------------------

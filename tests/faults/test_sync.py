@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from typing import TYPE_CHECKING, Any
@@ -216,6 +217,13 @@ def test_what_a_list_names_twice_is_sent_once(fault_server: StartFaultServer, tr
     summary = sync(server, tree, files_from=["d/e", "a", "d", tree / "a", "d/e"])
     assert sent(server) == ["p/a", "p/d/e", "p/d/f"]
     assert summary.uploaded == 3
+
+
+@pytest.mark.parametrize("order", ["size,desc", "mtime", "name,desc"])
+def test_an_order_other_than_that_of_the_keys_is_refused(tmp_path: Path, order: Any) -> None:
+    given: Any = {"order": order}
+    with pytest.raises(ConfigError, match=f"order {order}: what is compared goes in the order of its keys"):
+        asyncio.run(sync_files(tmp_path, f"s3://{BUCKET}", **given))
 
 
 def test_sources_out_of_order_are_refused(fault_server: StartFaultServer) -> None:

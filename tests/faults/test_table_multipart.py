@@ -73,6 +73,7 @@ def stream(chunk_bytes: int = 1 << 20, body: bytes = BIG) -> ObjectSource:
 
 
 LOST = Reset(stored=True)
+ONE_PART = b"<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></ListPartsResult>"
 ENDS_WELL: dict[str, tuple[Sequence[Rule], tuple[int, ...]]] = {
     "UploadPart 200 without ETag": ([part(Answer(200), nth=1)], (1, 4, 1, 0, 0, 0)),
     "UploadPart 400 BadDigest": ([part(said(400, "BadDigest"), nth=1)], (1, 4, 1, 0, 0, 0)),
@@ -104,13 +105,13 @@ ENDS_WELL: dict[str, tuple[Sequence[Rule], tuple[int, ...]]] = {
     "Complete 404 NoSuchUpload, unasked": ([complete(said(404, "NoSuchUpload"), nth=1)], (2, 6, 2, 0, 1, 1)),
     "Complete 404 NoSuchUpload after an ambiguous one that was done": (
         [complete(LOST, nth=1), complete(said(404, "NoSuchUpload"), nth=1)],
-        (1, 3, 2, 1, 1, 0),
+        (1, 3, 2, 1, 1, 1),
     ),
     "Complete 404 NoSuchUpload after an ambiguous one that was not": (
         [complete(Reset(), nth=1), complete(said(404, "NoSuchUpload"), nth=1)],
         (2, 6, 3, 1, 1, 1),
     ),
-    "Complete is lost for ever and was done": ([complete(LOST)], (1, 3, 2, 1, 1, 0)),
+    "Complete is lost for ever and was done": ([complete(LOST)], (1, 3, 2, 1, 1, 1)),
     "Complete 400 InvalidPart, and no part is missing": (
         [complete(said(400, "InvalidPart"), nth=1)],
         (1, 3, 2, 0, 0, 1),
@@ -160,6 +161,11 @@ ENDS_BADLY: dict[str, tuple[Sequence[Rule], tuple[int, ...], FailureKind, str]] 
     ),
     "Complete 400 InvalidPart": (
         [complete(said(400, "InvalidPart"))], (1, 3, 2, 0, 1, 2), K.INVALID_PART, "400 InvalidPart: Why",
+    ),
+    "Complete 400 InvalidPart, and ListParts 403 AccessDenied": (
+        [complete(said(400, "InvalidPart")), Rule(said(403, "AccessDenied"), method="GET", nth=1)],
+        (1, 3, 1, 0, 1, 2), K.INVALID_PART,
+        "400 InvalidPart: Why.*; which parts it has cannot be asked .*403 AccessDenied",
     ),
     "Complete 400 BadDigest": (
         [complete(said(400, "BadDigest"))], (2, 6, 2, 0, 2, 2), K.DIGEST, "corrupted on its way: .* BadDig",
@@ -265,8 +271,7 @@ def test_an_abort_is_repeated_until_no_part_is_left(
     fault_server: StartFaultServer, big: ObjectSource, late: int, aborts: int
 ) -> None:
     """A part that was under way when the abort came is stored after it: here it shows `late` times."""
-    one = b"<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></ListPartsResult>"
-    listing = Rule(Answer(200, {}, one), method="GET", nth=range(1, late + 1))
+    listing = Rule(Answer(200, {}, ONE_PART), method="GET", nth=range(1, late + 1))
     again = Rule(Answer(204), method="DELETE", nth=range(2, 100))
     server = fault_server([listing, again, part(said(403, "AccessDenied"))])
     summary = upload(server, [big], settings=SETTINGS)
@@ -284,11 +289,22 @@ def test_that_an_upload_is_gone_after_its_abort_is_no_failed_attempt(
     assert set(summary.causes) == {"403 AccessDenied"}
 
 
+def test_after_an_abort_whose_answer_was_lost_parts_are_looked_for(
+    fault_server: StartFaultServer, big: ObjectSource
+) -> None:
+    """The next abort is told that the upload is gone; a part that was on its way came after the first one."""
+    lost = Rule(Reset(stored=True), method="DELETE", nth=1)
+    again = Rule(Answer(204), method="DELETE", nth=3)
+    late = Rule(Answer(200, {}, ONE_PART), method="GET", nth=1)
+    server = fault_server([lost, again, late, part(said(403, "AccessDenied"))])
+    upload(server, [big], settings=SETTINGS)
+    assert counts(server)[4:] == (3, 2)
+
+
 def test_a_proxy_that_has_no_such_page_does_not_say_that_the_parts_are_gone(
     fault_server: StartFaultServer, big: ObjectSource
 ) -> None:
-    one = b"<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></ListPartsResult>"
-    listings = [Rule(foreign(404), method="GET", nth=1), Rule(Answer(200, {}, one), method="GET", nth=1)]
+    listings = [Rule(foreign(404), method="GET", nth=1), Rule(Answer(200, {}, ONE_PART), method="GET", nth=1)]
     again = Rule(Answer(204), method="DELETE", nth=2)
     server = fault_server([*listings, again, part(said(403, "AccessDenied"))])
     upload(server, [big], settings=SETTINGS)

@@ -11,22 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload import ConfigError, ObjectSource, S3Client, Verified, verify_files
-from s3_upload.bucket.etags import Sums
 from s3_upload.bucket.looking import BATCH
-from s3_upload.bucket.sync import Sync
 from s3_upload.cli.main import main
 from s3_upload.config import MIB
-from s3_upload.sources.mapping import Destination
 from tests.faults.actions import Rule, s3_error
 from tests.faults.model import S3Model
 from tests.faults.test_sync import holding, put, write
-from tests.faults.uploads import BUCKET, config, run
-from tests.mapped import map_paths
+from tests.faults.uploads import BUCKET, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from s3_upload.http import Buffer
     from tests.conftest import StartFaultServer
     from tests.faults.actions import Request
     from tests.faults.server import FaultServer
@@ -193,40 +188,6 @@ def test_a_client_of_an_sdk_reads_nothing_back(tree: Path) -> None:
 
     with pytest.raises(ConfigError, match="download"):
         verify_files(tree, f"s3://{BUCKET}", client=Foreign(), download=True)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("downloads", [False, True])
-def test_a_big_file_shows_how_far_it_is_read_while_it_is_compared(
-    fault_server: StartFaultServer, tmp_path: Path, *, downloads: bool
-) -> None:
-    """Looked at whenever a piece of the object is asked for, or one of the file is added to its sum."""
-    body = bytes(7 * MIB)
-    write(tmp_path / "big", body)
-    model = S3Model()
-    put(model, "big", body)
-    sync = Sync(Destination(BUCKET), "checksum", config(), downloads=downloads)
-    seen: list[tuple[int, int]] = []
-    add = Sums.add
-
-    def looking(sums: Sums, piece: Buffer) -> None:
-        seen.append(sync.so_far())
-        add(sums, piece)
-
-    def asked(request: Request) -> None:
-        if request.method == "GET" and not request.query:
-            seen.append(sync.so_far())
-
-    async def compare(client: S3Client) -> None:
-        async for _ in sync.compared(client, map_paths([str(tmp_path)], Destination(BUCKET))):
-            pass
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Sums, "add", looking)
-        run(fault_server(asked, model=model), compare)
-    assert {objects for objects, _ in seen} == {0}
-    far = {size // MIB for _, size in seen}
-    assert max(far) >= 3 if downloads else far == set(range(1, 8))
-    assert sync.so_far() == (1, 7 * MIB)
 
 
 # --- the command -------------------------------------------------------------------------------------------
@@ -409,6 +370,92 @@ def test_of_several_sources_what_is_left_out_of_one_is_not_told(
     told = {line.split(":")[1] for line in capsys.readouterr().out.splitlines() if line.startswith("- ")}
     assert {f"//{BUCKET}/p/tree/x", f"//{BUCKET}/p/elsewhere/x"} <= told
     assert not {f"//{BUCKET}/p/d/x", f"//{BUCKET}/p/tree/d/x"} & told
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_lies_below_a_link_that_was_passed_over_is_not_told_and_the_link_is(
+    server: FaultServer, tree: Path, capsys: pytest.CaptureFixture[str], *, first: bool
+) -> None:
+    """Also where it comes before all that is compared."""
+    other, names = tree.parent / "other", ("b1", "b2") if first else ("y1", "y2")
+    write(other / "x", b"x")
+    for name in names:
+        (tree / name).symlink_to(other)
+        put(server.model, f"p/{name}/x", b"x")
+    put(server.model, f"p/{names[1]}-gone/x", b"")
+    assert main(["verify", "tree", f"s3://{BUCKET}/p"]) == 1
+    out, err = capsys.readouterr()
+    assert [line for line in out.splitlines() if "s3://" in line] == [
+        f"- s3://{BUCKET}/p/{names[1]}-gone/x: only in the bucket"
+    ]
+    assert err == (
+        f"s3-upload: note: 1 source was passed over, and nothing is told of its keys: tree/{names[1]}: leads "
+        f"to the directory that tree/{names[0]} leads to: it is uploaded there\n"
+    )
+
+
+def test_links_that_are_not_followed_are_told_once(
+    server: FaultServer, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("l1", "l2"):
+        (tree / name).symlink_to(tree / "d")
+        put(server.model, f"p/{name}/not-in-d", b"")
+    assert main(["verify", "tree", f"s3://{BUCKET}/p", "--no-follow-symlinks", "--json"]) == 0
+    *_, summary = map(json.loads, capsys.readouterr().out.splitlines())
+    (note,) = summary["notes"]
+    assert note.startswith(
+        "2 sources were passed over, and nothing is told of their keys; the first: tree/l1:"
+    )
+
+
+def test_what_lies_below_a_directory_that_cannot_be_listed_is_not_told_as_only_in_the_bucket(
+    fault_server: StartFaultServer, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To root, who may list everything, the system is made to say no."""
+    model, scandir = holding(tree), os.scandir
+    put(model, "p/z", b"")
+
+    def refuses(path: Any) -> Any:
+        if str(path) == str(tree / "d"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuses)
+    found = marks(fault_server(model=model), tree)
+    assert {key: one.mark for key, one in found.items() if one.mark != "="} == {"p/d": "!", "p/z": "-"}
+
+
+@pytest.fixture
+def beside(server: FaultServer, tree: Path) -> FaultServer:
+    """Sources `x/a.txt`, which is old, and `tree/d`, in a place that has other files of keys' names."""
+    write(tree.parent / "x" / "a.txt", b"old")
+    os.utime(tree.parent / "x" / "a.txt", (1, 1))
+    write(tree.parent / "README.md", b"")
+    (tree.parent / ".gitignore").write_text("*.log\n")
+    server.model.objects.clear()
+    for name in ("d/e", "d/f"):
+        put(server.model, f"p/{name}", name.encode())
+    return server
+
+
+@pytest.mark.parametrize(
+    ("name", "sources", "code"),
+    [
+        ("p/a.txt", ["x/a.txt", "tree/d"], 0),
+        ("p/a.txt", ["x/a.txt"], 0),
+        ("p/README.md", ["x/a.txt", "tree/d"], 1),
+        ("p/x.log", ["x/a.txt", "tree/d", "--ignore-file", ".gitignore"], 1),
+    ],
+)
+def test_a_file_that_was_left_out_is_looked_for_at_the_sources_and_not_in_the_current_directory(
+    beside: FaultServer, capsys: pytest.CaptureFixture[str], name: str, sources: list[str], code: int
+) -> None:
+    if "tree/d" not in sources:
+        beside.model.objects.clear()
+    put(beside.model, name, b"old")
+    assert main(["verify", *sources, f"s3://{BUCKET}/p/", "--newer-than", "7d"]) == code
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("- ")]
+    assert told == ([f"- s3://{BUCKET}/{name}: only in the bucket"] if code else [])
 
 
 def test_from_python_what_a_filter_leaves_out_is_not_told(fault_server: StartFaultServer, tree: Path) -> None:

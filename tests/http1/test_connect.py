@@ -152,6 +152,31 @@ def test_where_all_refuse_a_few_are_tried_and_the_message_names_the_last(run: Ru
     run(main)
 
 
+def test_however_many_addresses_are_dead_they_do_not_hide_one_that_works(run: Run) -> None:
+    async def main() -> None:
+        async with opener(A) as made:
+            await made.open()
+            dead = [f"127.0.1.{n}" for n in range(MAX_CANDIDATES + 1)]
+            controlled().answers = [[*dead, A]]
+            controlled().skip_s += DNS_TTL_S + 1
+            for _ in range(3):
+                assert (await made.open()).address == A
+                controlled().skip_s += PENALTY_S + 1
+
+    run(main)
+
+
+def test_of_many_addresses_one_of_the_other_family_is_tried_second(run: Run) -> None:
+    async def main() -> None:
+        async with opener(A) as made:
+            dead = [f"::{n}" for n in range(2, MAX_CANDIDATES + 3)]
+            controlled().answers = [[*dead, A]]
+            assert (await made.open()).address == A
+            assert controlled().dialled == [dead[0], A]
+
+    run(main)
+
+
 # --- one address beside the other (RFC 8305) -----------------------------------------------------------
 
 

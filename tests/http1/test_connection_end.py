@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -283,6 +284,60 @@ def test_head_and_body_stay_two_buffers(run: Run, size: int) -> None:
             assert max(map(len, slices)) <= SLICE_BYTES
             # The very bytes that were given, or views of them: nothing is copied.
             assert all(piece is body or piece.obj is body for piece in slices)
+
+    run(main)
+
+
+class _Silent(_Spy):
+    """`writelines` as in CPython 3.12.1 and 3.13.0: it does not say that bytes remain."""
+
+    def writelines(self, buffers: Any) -> None:
+        if isinstance(self._transport, asyncio.Transport):
+            self._transport._maybe_pause_protocol = lambda: None  # type: ignore[attr-defined]
+            super().writelines(buffers)
+            del self._transport._maybe_pause_protocol  # type: ignore[attr-defined]
+        else:
+            super().writelines(buffers)
+
+
+class Narrow(Connection):
+    """The kernel takes in little."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        self._transport = _Silent(transport, [])  # type: ignore[assignment]
+
+
+def test_an_answer_before_the_whole_of_a_small_body_was_sent_is_early(run: Run) -> None:
+    answered = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(OK)
+        await answered.wait()
+
+    async def main() -> None:
+        async with talking(handler, connection_type=Narrow) as client:
+            trace = client.trace()
+            response = await client.request(bytes(SLICE_BYTES), trace)
+            answered.set()
+            assert response.early
+            assert client.unusable
+            assert trace.sent_s == 0.0
+            assert trace.sent_bytes < SLICE_BYTES
+
+    run(main)
+
+
+def test_what_takes_its_time_to_leave_is_sent_in_the_end(run: Run) -> None:
+    async def main() -> None:
+        async with talking(answering(OK), connection_type=Narrow) as client:
+            trace = client.trace()
+            assert not (await client.request(bytes(SLICE_BYTES), trace)).early
+            assert trace.sent_s > 0.0
+            assert client.connection.usable
 
     run(main)
 

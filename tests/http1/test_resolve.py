@@ -101,6 +101,27 @@ def test_a_resolver_that_falls_silent_later_does_not_stop_a_run(
     run(main)
 
 
+def test_while_a_look_up_is_silent_connections_go_to_the_addresses_known_and_later_to_those_found(
+    run: Run,
+) -> None:
+    async def main() -> None:
+        async with opener(A, B) as made:
+            controlled().answers = [[A], [B]]
+            await made.open()
+            gate = controlled().gate = asyncio.Event()
+            controlled().skip_s += DNS_TTL_S + 1
+            async with asyncio.timeout(5.0):  # without skipping, a look-up may take DNS_TIMEOUT_S
+                for _ in range(100):
+                    assert (await made.open()).address == A
+                assert controlled().lookups == 2
+                gate.set()
+                await asyncio.sleep(0.01)
+                assert (await made.open()).address == B
+                assert controlled().lookups == 2
+
+    run(main)
+
+
 def test_many_who_need_a_name_look_it_up_once(run: Run) -> None:
     async def main() -> None:
         async with opener(A) as made:

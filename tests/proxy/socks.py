@@ -10,16 +10,20 @@ from tests.proxy.relay import Relay, both_ways
 
 NO_LOGIN, LOGIN, NONE_OF_THEM = 0, 2, 0xFF
 IPV4, NAME, IPV6 = 1, 3, 4
-REFUSED_BY_RULE, HOST_UNREACHABLE = 2, 4
+REFUSED_BY_RULE, HOST_UNREACHABLE, NO_SUCH_FAMILY = 2, 4, 8
 
 
 class SocksProxy(Relay):
-    """`login`: "user:password", which it insists on. `reply`: what it says to every CONNECT, 0 for yes."""
+    """`login`: "user:password", which it insists on. `reply`: what it says to every CONNECT, 0 for yes;
+    `unreachable`: to one that it cannot carry out."""
 
-    def __init__(self, *, login: str = "", reply: int = 0, **options: Any) -> None:
+    def __init__(
+        self, *, login: str = "", reply: int = 0, unreachable: int = HOST_UNREACHABLE, **options: Any
+    ) -> None:
         super().__init__(**options)
         self._login = login
         self._reply = reply
+        self._unreachable = unreachable
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not await self._may(reader, writer):
@@ -35,7 +39,7 @@ class SocksProxy(Relay):
             try:
                 far = await self.reach(host, port)
             except OSError:
-                reply = HOST_UNREACHABLE
+                reply = self._unreachable
         writer.write(bytes([5, reply, 0, IPV4, 127, 0, 0, 1, 0, 0]))
         if not reply:
             await both_ways(reader, writer, *far)

@@ -14,7 +14,7 @@ from s3_upload import Credentials, ObjectSource, S3Client, s3_upload_files
 from s3_upload.http1 import tcp_info
 from tests.faults.uploads import BUCKET, PART_BYTES, config, stored
 from tests.proxy.forward import ForwardProxy
-from tests.proxy.socks import SocksProxy
+from tests.proxy.socks import HOST_UNREACHABLE, NO_SUCH_FAMILY, SocksProxy
 from tests.proxy.tiny import TINYPROXY, tinyproxy
 
 if TYPE_CHECKING:
@@ -145,3 +145,32 @@ def test_the_way_to_the_proxy_is_seen(
     ):  # else it is tinyproxy, which closes it soon or at once
         assert len(samples) == (1 if tcp_info.works() else 0)
     assert all(sample.acked_bytes > 100_000 for sample in samples)
+
+
+@pytest.mark.parametrize("reply", [HOST_UNREACHABLE, NO_SUCH_FAMILY])
+@pytest.mark.parametrize("dead", ["127.0.0.9", "::9"])
+def test_an_address_that_the_proxy_cannot_reach_is_not_the_only_one_it_is_asked_for(
+    fault_server: StartFaultServer, dead: str, reply: int
+) -> None:
+    async def look_up(host: str, _port: int) -> list[str]:
+        return [dead, "127.0.0.1"] if host == HOST else [host]
+
+    server = fault_server()
+    with SocksProxy(unreachable=reply) as proxy:
+        way = f"socks5://127.0.0.1:{proxy.port}"
+        summary = upload(url_of(server, HOST), BODIES, proxy=way, look_up=look_up)
+    assert not summary.failed
+    assert stored(server) == BODIES
+    assert len([place for place in proxy.places if place.startswith(dead)]) <= 8, "once for each at a time"
+
+
+def test_a_store_without_an_address_is_a_failed_attempt(fault_server: StartFaultServer) -> None:
+    async def look_up(host: str, _port: int) -> list[str]:
+        return [] if host == HOST else [host]
+
+    url = url_of(fault_server(), HOST)
+    with SocksProxy() as proxy:
+        options: dict[str, Any] = {"proxy": f"socks5://127.0.0.1:{proxy.port}", "look_up": look_up}
+        summary = upload(url, {"a": b"x"}, settings={"n_retries": 0}, **options)
+    [failed] = summary.failed
+    assert f"{HOST}: has no address" in str(failed.error)

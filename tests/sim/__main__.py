@@ -106,8 +106,11 @@ def _show(outcome: Outcome) -> None:
     )
     print(f"  {world.config}\n  {world.store}\n  {world.faults}")
     print(
-        f"  {world.addresses} rates {world.rates} loss {world.loss} down {world.down} kill {world.kill_step}"
+        f"  {world.addresses} rates {world.rates} loss {world.loss} down {world.down}"
+        f" restarts {world.restarts} no names {world.resolver_fails} half-empty {world.half_empty_info}"
     )
+    if world.kills:
+        print(f"  {'killed' if world.crash else 'cancelled'} {world.kills} journal {world.journal}")
     for run in outcome.runs:
         what = "killed" if run.killed else run.error or run.summary
         print(f"  ended at {run.ended_s:.3f} s: {str(what)[:600]}")

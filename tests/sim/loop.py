@@ -75,6 +75,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self.interrupt: Callable[[], object] = lambda: None
         self.complaints: list[str] = []
         """What asyncio gave its exception handler: exceptions that nobody saw."""
+        self.dead: list[asyncio.Task[Any]] = []
+        """Those of a program that was killed."""
+        self._dead_ready: list[asyncio.Handle] = []
         self._numbers = 0
         self._steps_now = 0
         self.set_task_factory(self._new_task)
@@ -139,6 +142,19 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """Nobody calls from another thread."""
+
+    def forget(self, *spared: asyncio.Task[Any]) -> None:
+        """The program is killed: nothing of it runs any more, but for what is `spared`. Its tasks are kept: a
+        collector would wake them once more."""
+        self.dead += [task for task in asyncio.all_tasks(self) if task not in (*spared, *self.dead)]
+        self._dead_ready += self._ready
+        self._ready.clear()
+        self._scheduled.clear()
+
+    def bury(self) -> None:
+        """What was killed may end, when nobody looks any more: first by what it would have done next."""
+        self._ready.extend(self._dead_ready)
+        self._dead_ready.clear()
 
     def advance(self, timeout_s: float | None) -> None:
         """One turn: lets the outside world act until the program has something to do."""

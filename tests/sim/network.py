@@ -37,8 +37,8 @@ MAX_SEND_BUFFER_BYTES = 4 << 20
 class Cuts:
     """Connections that the program closed while a request was on its way.
 
-    `false`: nothing had been injected that kept the answer back; it would have come.  `false_bytes`
-    is what the kernel had of them by then, and sends in vain.
+    `false`: nothing had been injected that kept the answer back for good; it would have come, be it late.
+    `false_bytes` is what the kernel had of them by then, and sends in vain.
     """
 
     false: int = 0
@@ -74,13 +74,16 @@ class Network:
         self.trace = trace
         self.store: Store
         self.names: dict[str, list[Address]] = {}
-        self.resolver_fails_until_s = 0.0
+        self.resolver_fails: tuple[tuple[float, float], ...] = ()
         self.half_empty_info = False
         self.cuts = Cuts()
         self.counts: Counter[str] = Counter()
         self.open: dict[int, SimTransport] = {}
         self.closes_at_once = False
         """Whether a socket is closed already before `connection_lost` is told, and not only after it."""
+        self.is_gone = False
+        """Nothing is looked at any more, and no connection can be made."""
+        self._handshakes: list[Handshake] = []
         self._numbers = 0
 
     def now(self) -> float:
@@ -92,11 +95,19 @@ class Network:
         for transport in tuple(self.open.values()):
             transport.killed()
 
+    def process_killed(self) -> None:
+        """The program's process is killed: its kernel sends what it has, and hangs up."""
+        for transport in tuple(self.open.values()):
+            transport.orphaned()
+        for handshake in self._handshakes:
+            handshake.over = True
+        self._handshakes.clear()
+
     async def resolve(self, host: str, port: int) -> list[tuple[Any, ...]]:
         await asyncio.sleep(0.002)
         if host not in self.names:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        if self.now() < self.resolver_fails_until_s:
+        if any(first <= self.now() < last for first, last in self.resolver_fails):
             self.counts["resolver failed"] += 1
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         family = socket.AF_INET
@@ -105,12 +116,15 @@ class Network:
     async def connect(
         self, factory: Callable[[], asyncio.BaseProtocol], host: str, port: int, *, tls: bool
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        if self.is_gone:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
         address = next(a for group in self.names.values() for a in group if a.ip == host)
         path = Path(self.link, address.delay_s, self.loss, self.rng)
         established: asyncio.Future[float] = self.loop.create_future()
         handshake = Handshake(
             self.now, self.counts, path, address, established, TLS_ROUND_TRIPS if tls else 0
         )
+        self._handshakes.append(handshake)
         handshake.send()
         started_s = self.loop.time()
         try:
@@ -120,6 +134,8 @@ class Network:
             if not (address.dead_until_s > self.now() or self.link.was_down_since(started_s)):
                 self.cuts.false_connects += 1
             raise
+        finally:
+            self._handshakes = [other for other in self._handshakes if other is not handshake]
         self._numbers += 1
         self.trace("open", self._numbers, host)
         protocol = cast("asyncio.Protocol", factory())
@@ -219,6 +235,14 @@ class SimTransport(asyncio.Transport):
         if self.request_bytes:
             self._book_cut()
         self._close(None)
+        self._channel.close_when_sent()
+
+    def orphaned(self) -> None:
+        """Its process is gone."""
+        self._closing = True
+        self._buffer.clear()
+        del self.network.open[self.number]
+        self.network.trace("close", self.number)
         self._channel.close_when_sent()
 
     def _book_cut(self) -> None:

@@ -11,14 +11,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from s3_upload.errors import FailureKind, Fate
+from s3_upload.errors import FailureKind, Fate, RunError
 from s3_upload.report import SKIPPED, SUCCESS, UploadReport
 from s3_upload.s3.operations import HEAD_OBJECT
+from tests.sim.left_behind import is_kept, left_behind
 from tests.sim.run import BUCKET, Outcome, Run
 from tests.sim.server import Record
 from tests.sim.world import ObjectSpec
 
 NOT_TRIED = {FailureKind.SOURCE, FailureKind.SOURCE_CHANGED}
+EXISTS_STATUS = 412
+WRITTEN_S = 1.0
+"""By then what a process has heard is in its journal, and what it had sent before it was killed has come."""
+SPOILED = {FailureKind.INVALID_PART, FailureKind.NO_SUCH_UPLOAD}
+"""What a store says that takes no part twice."""
 
 
 def violations(outcome: Outcome) -> list[str]:
@@ -28,12 +34,13 @@ def violations(outcome: Outcome) -> list[str]:
     for run in outcome.runs:
         found += [f"left running: {leak}" for leak in run.leaks]
         found += _reports(outcome, run)
-        if run.summary is not None:
-            found += _sums(outcome, run)
-        elif run.error is not None:
+        found += _acknowledged(outcome, run)
+        found += _sums(outcome, run)
+        if run.error is not None and not _is_due(outcome, run):
             found.append(f"the run failed: {run.error!r}")
     found += _bucket(outcome)
-    found += _left_behind(outcome)
+    found += left_behind(outcome)
+    found += _sent_twice(outcome)
     return found
 
 
@@ -43,12 +50,25 @@ def ambiguous(outcome: Outcome) -> list[str]:
     No violation where no answer said so, not even one to HeadObject: see `_unsettled`.
     """
     names = {f"{BUCKET}/{key}" for run in outcome.runs[-1:] for key in _failed_keys(run)}
-    return sorted(names & outcome.model.objects.keys())
+    made = {name for name, stored in outcome.model.objects.items() if stored is not outcome.before.get(name)}
+    return sorted(names & made)
 
 
 def orphans(outcome: Outcome) -> list[str]:
     """Multipart uploads that the store still holds at the end."""
     return sorted(outcome.model.uploads)
+
+
+def _is_due(outcome: Outcome, run: Run) -> bool:
+    """Whether the run had to end by its error: the store was not to be found or reached before it had
+    answered anything."""
+    error, world = run.error, outcome.world
+    first_s = 0.0 if run is outcome.runs[0] else outcome.runs[0].ended_s
+    if any(first_s < record.delivered_s <= run.ended_s for record in outcome.records):
+        return False
+    away = {FailureKind.HOST_UNKNOWN: world.resolver_fails, FailureKind.CONNECT: world.restarts}
+    spans = away.get(error.kind, ()) if isinstance(error, RunError) else ()
+    return any(begins_s < run.ended_s and ends_s > first_s for begins_s, ends_s in spans)
 
 
 def _failed_keys(run: Run) -> set[str]:
@@ -64,6 +84,8 @@ def _bucket(outcome: Outcome) -> Iterator[str]:
         spec = specs.get(name)
         if spec is None:
             yield f"{name}: nobody asked for this object"
+        elif stored is outcome.before.get(name):
+            continue  # it was acknowledged by nobody, or `_acknowledged` says so
         elif not any(stored.body == bytes(body) for body in spec.bodies()):  # a view compares byte by byte
             yield f"{name}: the object is wrong or a mix ({stored.size} bytes instead of {spec.size})"
     for run in outcome.runs:
@@ -72,24 +94,31 @@ def _bucket(outcome: Outcome) -> Iterator[str]:
                 yield f"{report.key}: acknowledged, and not in the bucket"
 
 
-def _left_behind(outcome: Outcome) -> Iterator[str]:
-    """Every multipart upload that the program knew of is ended, and nothing of it is left.
+def _sent_twice(outcome: Outcome) -> Iterator[str]:
+    """Parts that were known to be stored before a process was killed, of files that have not changed.
 
-    Unless its abort was never answered, or one of its parts came after the last look.
+    Unless the whole was complete by then: the journal looks for real files, and finds none of these.
     """
-    creates = [record for record in outcome.records if "uploads" in record.request.query]
-    begun = {record.request.key for record in creates if record.status == 200 and record.delivered_s}
-    # Where the answer to one of several did not come (a kill), what is left may be of that one.
-    begun -= {record.request.key for record in creates if not record.delivered_s}
-    for upload_id, upload in outcome.model.uploads.items():
-        of_it = [record for record in outcome.records if record.request.query.get("uploadId") == upload_id]
-        aborts = [record for record in of_it if record.request.method == "DELETE"]
-        looks = [r for r in of_it if r.request.method == "GET" and r.status == 200 and r.delivered_s]
-        parts = [record for record in of_it if record.request.part_number and record.applied_s]
-        if not aborts and (parts or (outcome.world.calm and upload.key in begun)):
-            yield f"{upload.key}: a multipart upload was left at the store"
-        elif looks and upload.parts and parts[-1].applied_s < looks[-1].applied_s and len(aborts) < 2:
-            yield f"{upload.key}: parts of {upload_id} were found after its abort, and left"
+    world, killed_s = outcome.world, outcome.runs[0].ended_s
+    if not world.crash or world.store.parts_once or len(outcome.runs) < 2:
+        return
+    files = {spec.key for spec in world.objects if spec.kind == "file" and not spec.changes_s}
+    parts = [r for r in outcome.records if r.request.part_number and r.request.key in files]
+    known = {
+        (r.request.key, r.request.part_number): r.request.query["uploadId"]
+        for r in parts
+        if r.status == 200 and 0.0 < r.delivered_s < killed_s - WRITTEN_S
+    }
+    over = {
+        r.request.query.get("uploadId", "")
+        for r in outcome.records
+        if r.request.method == "DELETE" or (r.makes_the_object and 0.0 < r.delivered_s <= killed_s)
+    }
+    for record in parts:
+        request = record.request
+        upload_id = known.get((request.key, request.part_number))
+        if request.started_s > killed_s + WRITTEN_S and upload_id and upload_id not in over:
+            yield f"{request.key}: part {request.part_number} was known to be stored, and sent again"
 
 
 def _reports(outcome: Outcome, run: Run) -> Iterator[str]:
@@ -105,6 +134,18 @@ def _reports(outcome: Outcome, run: Run) -> Iterator[str]:
             known = [t for t in times if t] + [attempt.ended_s]
             if known != sorted(known) and attempt.outcome == SUCCESS:
                 yield f"{report.key}: times go backwards: {times} {attempt.ended_s}"
+
+
+def _acknowledged(outcome: Outcome, run: Run) -> Iterator[str]:
+    """What is told as a success was made by then, in the form that the report names, and not only later."""
+    made: dict[str, list[Record]] = {}
+    for record in outcome.records:
+        if record.stored:
+            made.setdefault(record.request.key, []).append(record)
+    for report, told_s in zip(run.reports, run.told_s, strict=True):
+        etags = {r.etag for r in made.get(report.key, ()) if 0.0 < r.applied_s <= told_s}
+        if report.succeeded and report.etag.strip('"') not in etags:
+            yield f"{report.key}: acknowledged at {told_s:.3f} s, before the store had it"
 
 
 def _report(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec) -> Iterator[str]:
@@ -134,17 +175,47 @@ def _failure(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec)
             yield f"failed for its source, which is sound: {error}"
         return
     if error.kind is FailureKind.EXISTS and outcome.world.only_new:
+        yield from _said_to_exist(outcome, run, report)
         yield from _unsettled(outcome, run, report, spec)
         return
+    if outcome.world.only_new and _last_answer(outcome, run, report.key) == EXISTS_STATUS:
+        yield f"failed, and not for what the store said, that it exists: {error}"
     if error.kind.fate not in (Fate.RETRY, Fate.THROTTLE):
-        yield f"given up for good: {error}"
-    elif report.attempts < outcome.world.config.n_retries + 1:
+        if not _spoiled(outcome, run, report, spec):
+            yield f"given up for good: {error}"
+    # What only asks, and for an answer that is needed, counts as no attempt of the object's.
+    elif max(report.attempts, is_kept(report) and len(report.attempt_reports)) < _tries(outcome):
         yield f"given up after {report.attempts} attempts: {error}"
     elif outcome.world.calm and outcome.world.store.prefix_rate_per_s > 1e9:
         yield f"failed although nothing was wrong: {error}"
-    if _received_success(outcome, run, report.key):
+    if any(record.status == 200 for record in _answered(outcome, run, report.key)):
         yield "failed, though the answer that it is there was received"
     yield from _unsettled(outcome, run, report, spec)
+
+
+def _said_to_exist(outcome: Outcome, run: Run, report: UploadReport) -> Iterator[str]:
+    """It was there before, or is there by a try of ours of which nothing was heard."""
+    ours = (r for r in outcome.records if r.stored and r.request.key == report.key)
+    if f"{BUCKET}/{report.key}" not in outcome.before and all(r.applied_s > run.ended_s for r in ours):
+        yield "failed as one that exists, which it does not"
+
+
+def _tries(outcome: Outcome) -> int:
+    return outcome.world.config.n_retries + 1
+
+
+def _spoiled(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec) -> bool:
+    """Whether a store that takes no part twice had one twice, also after the object was begun again."""
+    if not outcome.world.store.parts_once or report.error is None or report.error.kind not in SPOILED:
+        return False
+    first_s = 0.0 if run is outcome.runs[0] else outcome.runs[0].ended_s
+    came = Counter(
+        (record.request.query["uploadId"], record.request.part_number)
+        for record in outcome.records
+        if record.request.key == report.key and record.request.part_number and record.applied_s >= first_s
+    )
+    spoiled = {upload_id for (upload_id, _), times in came.items() if times > 1}
+    return len(spoiled) >= (1 if spec.kind == "stream" else 2)
 
 
 def _unsettled(outcome: Outcome, run: Run, report: UploadReport, spec: ObjectSpec) -> Iterator[str]:
@@ -183,23 +254,35 @@ def _asked(report: UploadReport, heads: list[Record], first_s: float) -> list[Re
     return found
 
 
-def _received_success(outcome: Outcome, run: Run, key: str) -> bool:
-    """Whether a whole PUT's or Complete's 200 reached the program during this run."""
+def _answered(outcome: Outcome, run: Run, key: str) -> list[Record]:
+    """The whole PUTs and Completes whose answers reached the program during this run, as they came."""
     first_s = 0.0 if run is outcome.runs[0] else outcome.runs[0].ended_s
-    for record in outcome.records:
-        request = record.request
-        in_time = first_s <= request.started_s and 0.0 < record.delivered_s <= run.ended_s
-        if request.key == key and record.makes_the_object and record.status == 200 and in_time:
-            return True
-    return False
+    found = [
+        record
+        for record in outcome.records
+        if record.request.key == key
+        and record.makes_the_object
+        and first_s <= record.request.started_s
+        and 0.0 < record.delivered_s <= run.ended_s
+    ]
+    return sorted(found, key=lambda record: record.delivered_s)
+
+
+def _last_answer(outcome: Outcome, run: Run, key: str) -> int:
+    """The status of the last of these; 0 for none."""
+    return next((record.status for record in reversed(_answered(outcome, run, key))), 0)
 
 
 def _sums(outcome: Outcome, run: Run) -> Iterator[str]:
-    summary, reports = run.summary, run.reports
-    assert summary is not None
+    """Also those that come with the exception of a run that was stopped; these need not have all sources."""
+    summary, reports = run.summary or run.partial, run.reports
+    if summary is None:
+        if reports and not (outcome.stuck or outcome.world.crash):
+            yield "the run was stopped, and did not say what it had done"
+        return
     seen = Counter(report.seq for report in reports)
     missing = sorted(set(range(len(outcome.world.objects))) - seen.keys())
-    if missing:
+    if missing and run.summary is not None:
         yield f"no report of sources {missing[:5]} ({len(missing)} of them)"
     if any(count > 1 for count in seen.values()):
         yield f"reported more than once: {[seq for seq, count in seen.items() if count > 1][:5]}"

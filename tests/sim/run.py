@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import hashlib
+import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from s3_upload.api import controls_for, run_upload
 from s3_upload.clients.s3 import S3Client
-from s3_upload.observe.events import Events
+from s3_upload.errors import summary_of
+from s3_upload.observe.events import Events, Listening
 from s3_upload.report import UploadReport, UploadSummary
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.transfer.client import Client
 from s3_upload.transfer.given import Controls, Runtime
-from tests.faults.model import S3Model
+from s3_upload.transfer.pulling import Sources
+from tests.faults.model import S3Model, StoredObject
+from tests.sim.before import objects_before
 from tests.sim.disk import SimDisk
 from tests.sim.handshake import Address
+from tests.sim.journal import ProcessJournal
+from tests.sim.kills import Kills
 from tests.sim.loop import START_S, SimLoop, Stuck
 from tests.sim.network import Cuts, Network
-from tests.sim.server import Record, SimStore
+from tests.sim.server import EPOCH_UTC_S, Record, SimStore
 from tests.sim.tcp import Link
 from tests.sim.world import HOST, World
 
 BUCKET = "bucket"
 SETTLE_S = 120.0
 """Virtual time after a run in which what it left at the store takes effect."""
-EPOCH_UTC_S = 1.7e9
+WHOLE_COLLECTION_EVERY = 10
+"""Of so many seeds, for one all garbage of its world is collected at its end, and not only what is new."""
 ONLY_NEW = RequestFields(if_none_match="*")
 
 
@@ -38,7 +47,11 @@ class Run:
     """One call of `run_upload`. `error` None and `summary` None: it was killed."""
 
     reports: list[UploadReport] = field(default_factory=list)
+    told_s: list[float] = field(default_factory=list)
+    """When each of them came, in the world's time."""
     summary: UploadSummary | None = None
+    partial: UploadSummary | None = None
+    """What came with the exception that ended it."""
     error: BaseException | None = None
     killed: bool = False
     leaks: list[str] = field(default_factory=list)
@@ -55,6 +68,8 @@ class Outcome:
     stuck: str = ""
     complaints: list[str] = field(default_factory=list)
     model: S3Model = field(default_factory=S3Model)
+    before: dict[str, StoredObject] = field(default_factory=dict)
+    """What was in the bucket already, by "bucket/key"."""
     records: list[Record] = field(default_factory=list)
     injected: Counter[str] = field(default_factory=Counter)
     cuts: Cuts = field(default_factory=Cuts)
@@ -87,8 +102,10 @@ def run_world(world: World, meddling: Meddling | None = None) -> Outcome:
     limit_s = meddling.limit_s or (2 if world.kill_step else 1) * world.limit_s
     loop = SimLoop(limit_s + SETTLE_S)
     outcome = Outcome(world)
+    outcome.before = {f"{BUCKET}/{key}": stored for key, stored in objects_before(world).items()}
+    outcome.model.objects |= outcome.before
     network, store, trace = _surroundings(world, loop, outcome.model)
-    main = _main(world, meddling, loop, network, outcome)
+    main = _main(world, meddling, loop, store, outcome)
     try:
         loop.run_until_complete(main)
     except Stuck as stuck:
@@ -96,7 +113,8 @@ def run_world(world: World, meddling: Meddling | None = None) -> Outcome:
         outcome.virtual_s = network.now()
     finally:
         outcome.steps = loop.steps
-        _tear_down(loop)
+        network.is_gone = True
+        _tear_down(loop, world.seed)
     outcome.complaints = loop.complaints
     outcome.records = store.records
     outcome.injected = store.counts + network.counts
@@ -124,7 +142,7 @@ def _surroundings(world: World, loop: SimLoop, model: S3Model) -> tuple[Network,
     ]
     for killed_s, _ in world.restarts:
         loop.at(START_S + killed_s, network.reset_all)
-    network.resolver_fails_until_s = world.resolver_fails_until_s
+    network.resolver_fails = world.resolver_fails
     network.half_empty_info = world.half_empty_info
     store = SimStore(network, world.store, world.faults, world.rng("store"), model)
     network.store = store
@@ -132,7 +150,8 @@ def _surroundings(world: World, loop: SimLoop, model: S3Model) -> tuple[Network,
     return network, store, digest
 
 
-async def _main(world: World, meddling: Meddling, loop: SimLoop, network: Network, outcome: Outcome) -> None:
+async def _main(world: World, meddling: Meddling, loop: SimLoop, store: SimStore, outcome: Outcome) -> None:
+    network = store.network
     disk = SimDisk(
         world.files(),
         call_s=world.disk_call_s,
@@ -141,26 +160,56 @@ async def _main(world: World, meddling: Meddling, loop: SimLoop, network: Networ
         now=network.now,
     )
     runtime = Runtime(loop.time, world.rng("jitter"), disk.offload, disk.offload)
-    killed = True
-    while killed:
-        client = _client(world, loop)
-        run = Run()
-        outcome.runs.append(run)
-        task = loop.create_task(_run(world, meddling, client, runtime, run))
-        if world.kill_step and len(outcome.runs) == 1:
-            kill_step = loop.steps + world.kill_step
-            loop.interrupt_at = (kill_step, kill_step + world.kill_again)
-            loop.interrupt = task.cancel
-        await asyncio.wait([task])
-        loop.interrupt_at = ()
-        run.killed = killed = task.cancelled()
-        run.error = None if killed else task.exception()
-        run.ended_s = outcome.virtual_s = network.now()
-        await client.aclose()
-        others = [t for t in asyncio.all_tasks(loop) if t is not asyncio.current_task()]
-        run.leaks = [f"task {t!r}" for t in others] + [f"timer {t}" for t in loop.live_timers()]
-        run.leaks += [f"connection {number}" for number in network.open]
+    this = asyncio.current_task(loop)
+    assert this is not None
+    with tempfile.TemporaryDirectory() if world.journal else nullcontext() as folder:
+        killed = True
+        while killed:
+            client = _client(world, loop)
+            run = Run()
+            outcome.runs.append(run)
+            journal = ProcessJournal(f"{folder}/journal", loop) if folder else None
+            task = loop.create_task(_run(world, meddling, client, runtime, run, journal=journal))
+            await _ended(world if len(outcome.runs) == 1 else None, task, store, loop, journal)
+            run.killed = killed = not task.done() or task.cancelled()
+            # What was killed ends in the end, too, and is not to be heard then.
+            outcome.runs[-1] = run = dataclasses.replace(run, reports=[*run.reports], told_s=[*run.told_s])
+            run.error = None if killed else task.exception()
+            run.ended_s = outcome.virtual_s = network.now()
+            if task.done():
+                await client.aclose()
+            if journal is not None:
+                journal.close()
+            others = asyncio.all_tasks(loop) - {this, *loop.dead}
+            run.leaks = [f"task {t!r}" for t in others] + [f"timer {t}" for t in loop.live_timers()]
+            run.leaks += [f"connection {number}" for number in network.open]
     await asyncio.sleep(SETTLE_S)
+
+
+async def _ended(
+    world: World | None,
+    task: asyncio.Task[None],
+    store: SimStore,
+    loop: SimLoop,
+    journal: ProcessJournal | None,
+) -> None:
+    """Waits until the run has ended, which `world` cancels, or whose process it kills."""
+    this, died = asyncio.current_task(loop), loop.create_future()
+    assert this is not None
+
+    def crash() -> None:
+        if task.done() or died.done():
+            return
+        store.network.process_killed()
+        if journal is not None:
+            journal.die()
+        loop.forget(this)
+        died.set_result(None)
+
+    kills = Kills(world.kills if world else (), loop, crash if world and world.crash else task.cancel)
+    store.heard = kills.heard
+    await asyncio.wait([task, died], return_when=asyncio.FIRST_COMPLETED)
+    kills.over()
 
 
 def _client(world: World, loop: SimLoop) -> S3Client:
@@ -175,32 +224,53 @@ def _client(world: World, loop: SimLoop) -> S3Client:
     )
 
 
-async def _run(world: World, meddling: Meddling, client: S3Client, runtime: Runtime, run: Run) -> None:
+async def _run(
+    world: World,
+    meddling: Meddling,
+    client: S3Client,
+    runtime: Runtime,
+    run: Run,
+    *,
+    journal: ProcessJournal | None,
+) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimLoop)
+
     def progress(report: UploadReport) -> None:
         kept = meddling.report(report)
         if kept is not None:
             run.reports.append(kept)
+            run.told_s.append(loop.time() - START_S)
 
     controls = meddling.controls(world)
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, SimLoop)
     meddling.started(loop, controls)
-    run.summary = await run_upload(
-        meddling.client(client),
-        BUCKET,
-        world.lazy_sources() if world.lazy else world.sources(),
-        config=world.config,
-        progress=progress,
-        default_request=(lambda _: ONLY_NEW) if world.only_new else None,
-        controls=controls,
-        runtime=runtime,
-        events=meddling.events,
-    )
+    files: Sources = world.lazy_sources() if world.lazy else world.sources()
+    events = meddling.events or Events()
+    if journal is not None:
+        files = journal.of_run.left(files)
+        events = Events([Listening(events.tell, events.kinds), journal.listening])
+    try:
+        run.summary = await run_upload(
+            meddling.client(client),
+            BUCKET,
+            files,
+            config=world.config,
+            progress=progress,
+            default_request=(lambda _: ONLY_NEW) if world.only_new else None,
+            controls=controls,
+            runtime=runtime,
+            events=events,
+            resume=journal.resume if journal is not None else None,
+        )
+    except BaseException as error:
+        run.partial = summary_of(error)
+        raise
 
 
-def _tear_down(loop: SimLoop) -> None:
+def _tear_down(loop: SimLoop, seed: int) -> None:
     """Ends what a stuck run left, so that nothing of it complains later."""
     complaints = list(loop.complaints)
+    loop.bury()
     tasks = asyncio.all_tasks(loop)
     for task in sorted(tasks, key=hash):
         task.cancel()
@@ -210,5 +280,7 @@ def _tear_down(loop: SimLoop) -> None:
         loop.complaints = complaints
     loop.run_until_complete(loop.shutdown_asyncgens())
     if not tasks:
-        gc.collect(0)  # exceptions that nobody saw complain when they are collected
+        # Exceptions that nobody saw complain when they are collected; those in old circles only by a whole
+        # collection, which takes longer than most worlds.
+        gc.collect(0 if seed % WHOLE_COLLECTION_EVERY else 2)
     loop.close()

@@ -3,11 +3,12 @@
 *ideal*: the world's bytes over the link's rate, or its requests over what the store takes, whichever
 is longer, and two round trips (to connect, and to ask) and service.
 What a store takes at once when a run begins, a second's worth, is not in it: less than 1 can come out.
-*false timeouts*: attempts cut by a timer though nothing had been injected that kept their answer
-back, of all attempts (no more than were cut at all, and no more than were ended for no such reason).
+*false timeouts*: attempts cut by a timer whose answers would have come, be it late (nothing had been
+injected that kept them back for good), of all attempts (no more than were cut at all, and no more than
+were ended for no such reason).
 *hedges*: second copies, of all attempts.  *refused*: attempts answered by 503 SlowDown.
 *re-sent*: bytes given to the network by attempts, cut or superseded, that nothing injected had kept
-from an answer, of the payload.  *window*: its limit over time.
+from an answer for good, of the payload.  *window*: its limit over time.
 
 Ours: `controls_for(UploadConfig())`.  Origin: its estimator, 20 requests at once.  Plain: 256 at once
 and no timeout at all, what a naive program does.

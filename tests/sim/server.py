@@ -13,6 +13,8 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -33,10 +35,11 @@ from tests.faults.actions import (
     render,
     s3_error,
 )  # fmt: skip
-from tests.faults.model import S3Model, Upload
+from tests.faults.model import S3Model, StoredObject, Upload
 from tests.sim.network import Channel, Handler, Network
 
-DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
+EPOCH_UTC_S = 1.7e9
+"""The time of day when the loop's clock was at 0."""
 REQUEST_TIMEOUT_S = 20.0
 """How long S3 waits for more of a body."""
 SLOW_S = 5.0
@@ -44,8 +47,8 @@ BIG_BYTES = 1 << 20
 SLOW_DOWN = s3_error(503, "SlowDown", "Please reduce your request rate.")
 BAD_GATEWAY = foreign(502)
 SILENCE = s3_error(400, "RequestTimeout", "Your socket connection was not read from or written to.")
-KEEP_THE_ANSWER = {"unanswered", "unheard", "stalled_body", "torn", "reset", "garbage", "slow"}
-"""Faults after which no answer comes, or none in time."""
+KEEP_THE_ANSWER = {"unanswered", "unheard", "stalled_body", "frozen", "torn", "reset", "garbage"}
+"""Faults after which no answer comes, or none in time; one that is slow does come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class Faults:
     """Of CompleteMultipartUploads: they take effect, and their answers are lost."""
     ingress: float = 0.0
     """A load balancer answers for a store that is away."""
+    frozen: float = 0.0
+    """Of bodies of more than BIG_BYTES: the store reads less than half of one, and no more."""
 
     def names(self) -> list[str]:
         return [name for name in self.__slots__ if name not in ("begin_s", "end_s", "accept_reset")]
@@ -114,6 +119,10 @@ class Record:
     applied_s: float = 0.0
     stored: bool = False
     """It made an object."""
+    etag: str = ""
+    """Of that object."""
+    made_upload_id: str = ""
+    """It began an object in parts."""
     status: int = 0
     delivered_s: float = 0.0
     """The program was given the whole answer."""
@@ -123,6 +132,11 @@ class Record:
         """Whether it is a PutObject or a CompleteMultipartUpload."""
         query, method = self.request.query, self.request.method
         return (method == "PUT" and not query) or (method == "POST" and "uploadId" in query)
+
+    @property
+    def upload_id(self) -> str:
+        """Of the object in parts that it begins or is about, "" for none."""
+        return self.request.query.get("uploadId", self.made_upload_id)
 
 
 class SimStore:
@@ -138,6 +152,8 @@ class SimStore:
         self.records: list[Record] = []
         self.counts: Counter[str] = Counter()
         """Faults injected, by kind."""
+        self.heard: Callable[[Request], None] = lambda request: None
+        """Is told of each request, at its headers."""
         self._rng = rng
         self._slot_s = 0.0
         self._buckets: dict[str, tuple[float, float]] = {}
@@ -145,6 +161,10 @@ class SimStore:
         self._aborted: dict[str, float] = {}
         self._n_parts = 0
         self._spoiled: set[str] = set()
+
+    def utc_s(self) -> float:
+        """The time of day, by the clock of all its machines."""
+        return EPOCH_UTC_S + self.network.loop.time()
 
     def accept(self, channel: Channel) -> Handler:
         return _Connection(self, channel)
@@ -181,6 +201,7 @@ class SimStore:
         if record.fault:
             self.counts[record.fault] += 1
         self.network.trace("request", connection, method, target, record.fault)
+        self.heard(request)
         return record
 
     def service_s(self, action: Action | None) -> float:
@@ -205,11 +226,31 @@ class SimStore:
     def apply(self, record: Record) -> Answer:
         record.applied_s = self.network.now()
         self._late_part(record.request)
+        before = self._object_of(record.request)
         answer = self._spoiled_upload(record.request) or self.model.answer(record.request)
-        record.stored = record.makes_the_object and b"<Error" not in answer.body and answer.status == 200
+        if answer.status == 200 and b"<Error" not in answer.body:
+            answer = self._done(record, answer, before)
         if record.request.method == "DELETE" and answer.status == 204:
             self._aborted[record.request.query["uploadId"]] = record.applied_s
         self.network.trace("apply", record.request.number, answer.status)
+        return answer
+
+    def _object_of(self, request: Request) -> StoredObject | None:
+        return self.model.objects.get(f"{request.bucket}/{request.key}")
+
+    def _done(self, record: Record, answer: Answer, before: StoredObject | None) -> Answer:
+        """Keeps what a request has come to, and dates it. `before`: what was under its key until then."""
+        stored, method = self._object_of(record.request), record.request.method
+        if record.makes_the_object and stored is not None:
+            record.stored, record.etag = True, stored.etag
+            # A Complete that comes twice is answered as the first, and makes nothing.
+            if stored is not before:
+                stored.modified_s = self.utc_s()
+        elif method == "POST":
+            record.made_upload_id = next(reversed(self.model.uploads))
+        elif method == "HEAD" and stored is not None:
+            headers = {"Last-Modified": _date(int(stored.modified_s)), **answer.headers}
+            return dataclasses.replace(answer, headers=headers)
         return answer
 
     def _late_part(self, request: Request) -> None:
@@ -239,7 +280,7 @@ class SimStore:
         if self.faults.begin_s <= self.network.now() < self.faults.end_s:
             for name in self.faults.names():
                 share = getattr(self.faults, name)
-                if name == "unheard" and not completes:
+                if (name == "unheard" and not completes) or (name == "frozen" and not _is_big(request)):
                     continue
                 if draw < share:
                     return name, self._action(name, request)
@@ -251,9 +292,10 @@ class SimStore:
         return "", Delay(spec.complete_s) if completes and spec.complete_s else None
 
     def _action(self, name: str, request: Request) -> Action:
-        rng = self._rng
+        rng, length = self._rng, _body_bytes(request)
+        if name == "frozen":
+            return Stall(after_body_bytes=int(length * rng.uniform(0.0, 0.5)))
         stored = rng.random() < 0.5
-        length = int(request.headers.get("content-length", "0"))
         cut = rng.choice((None, 0, length // 2))
         error = s3_error(500, "InternalError", close=stored)
         actions: dict[str, Action] = {
@@ -270,6 +312,14 @@ class SimStore:
             "ingress": BAD_GATEWAY,
         }
         return actions[name]
+
+
+def _body_bytes(request: Request) -> int:
+    return int(request.headers.get("content-length", "0"))
+
+
+def _is_big(request: Request) -> bool:
+    return _body_bytes(request) > BIG_BYTES
 
 
 class _Connection:
@@ -393,7 +443,8 @@ class _Connection:
         self._served += 1
         bound = self._store.spec.requests_per_connection
         close = close or bool(bound and self._served >= bound)
-        dated = dataclasses.replace(answer, headers={"Date": DATE, **answer.headers})
+        date = _date(int(self._store.utc_s()))
+        dated = dataclasses.replace(answer, headers={"Date": date, **answer.headers})
         head = record.request.method == "HEAD"
         self._channel.send(render(dated, close=close, head=head), lambda: self._taken(record))
         self._record = None
@@ -436,3 +487,8 @@ class _Connection:
             self._answer(record, SILENCE, close=True)
         else:
             self._later(REQUEST_TIMEOUT_S - quiet_s, self._watch_body, record)
+
+
+@lru_cache(maxsize=1000)
+def _date(utc_s: int) -> str:
+    return formatdate(utc_s, usegmt=True)

@@ -28,8 +28,8 @@ from tests.sim.disk import PATTERN, SimDisk
 from tests.sim.handshake import Address
 from tests.sim.loop import START_S, SimLoop
 from tests.sim.network import Network
-from tests.sim.run import BUCKET, EPOCH_UTC_S
-from tests.sim.server import Faults, SimStore, StoreSpec
+from tests.sim.run import BUCKET
+from tests.sim.server import EPOCH_UTC_S, Faults, SimStore, StoreSpec
 from tests.sim.tcp import PACKET_BYTES, Link, Path, Sender
 from tests.sim.world import HOST, MIB
 

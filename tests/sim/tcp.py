@@ -12,7 +12,9 @@ Theory of operation.  As Linux does it, without its refinements: slow start unti
 delay grows (HyStart, RFC 9406), CUBIC (RFC 9438) with its Reno-friendly region from then on; loss is
 told by later segments having been acknowledged (RACK, RFC 8985: links here keep the order) or by the
 RTO (RFC 6298, with Linux's 200 ms), which doubles each time; after `MAX_TIMEOUTS` the connection is
-dead.  A link is a FIFO with a rate and a bounded queue; what does not fit is dropped.
+dead.  The receiver has room for RECEIVE_BUFFER_BYTES as long as its program reads; one that stops has
+soon taken in STOPPED_BUFFER_BYTES more, and nothing is acknowledged from then on.
+A link is a FIFO with a rate and a bounded queue; what does not fit is dropped.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ MIN_RTO_S = 0.2
 MAX_RTO_S = 120.0
 MAX_TIMEOUTS = 15
 RECEIVE_BUFFER_BYTES = 4 << 20
+STOPPED_BUFFER_BYTES = 256 << 10
+"""Of a program that reads no more: what its kernel still takes in."""
 CUBIC_C = 0.4
 CUBIC_BETA = 0.7
 
@@ -259,7 +263,8 @@ class Sender:
             self._early[segment.start] = segment.size
         back_s = self.path.back()
         if back_s is not None and not self.stopped:
-            edge = self._arrived_to + RECEIVE_BUFFER_BYTES - self.unread
+            room = STOPPED_BUFFER_BYTES if self.unread else RECEIVE_BUFFER_BYTES
+            edge = self._arrived_to + room - self.unread
             self._loop.at(back_s, self._acknowledged, segment, order, self._arrived_to, edge)
 
     # --- acknowledgements --------------------------------------------------------------------------
@@ -270,7 +275,7 @@ class Sender:
         now_s = self._loop.time()
         self.acks += 1
         self.max_rate = self.next_rate
-        self._edge = max(self._edge, edge)
+        self._edge = max(edge, self.next)
         if segment.order >= 0:
             if segment.flying:
                 self.in_flight -= segment.size

@@ -38,8 +38,7 @@ from tests.faults.model import S3Model
 from tests.sim.handshake import Address
 from tests.sim.loop import START_S, SimLoop, Stuck
 from tests.sim.network import Network, SimTransport
-from tests.sim.run import EPOCH_UTC_S
-from tests.sim.server import Faults, SimStore, StoreSpec
+from tests.sim.server import EPOCH_UTC_S, Faults, SimStore, StoreSpec
 from tests.sim.tcp import Link
 from tests.sim.world import HOST
 

@@ -13,12 +13,15 @@ import math
 import random
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from s3_upload.config import UploadConfig
+from s3_upload.control.waiting.adaptive import DEFAULT
 from s3_upload.errors import SourceError
 from s3_upload.sources.source import ObjectSource
 from tests.sim.disk import PATTERN, SimFile
-from tests.sim.server import Faults, StoreSpec
+from tests.sim.kills import ABORT, ANY, COMPLETE, CREATE, Moment
+from tests.sim.server import BIG_BYTES, Faults, StoreSpec
 
 KIB, MIB = 1 << 10, 1 << 20
 HOST = "store.sim"
@@ -28,8 +31,8 @@ HOST = "store.sim"
 class ObjectSpec:
     """One source. `kind`: data, file, stream, unreadable, problem, skip. `start`: where in PATTERN.
 
-    `changes_s`: when a file becomes another one of the same size (0.0: never).  `fails`: a stream
-    that raises halfway.
+    `changes_s`: when a file becomes another one of the same size (0.0: never).  `sized`: it is known
+    how long a stream is.  `fails`: a stream that raises halfway, or ends there though it was to be longer.
     """
 
     key: str
@@ -38,6 +41,7 @@ class ObjectSpec:
     start: int
     changes_s: float = 0.0
     fails: bool = False
+    sized: bool = True
 
     def bodies(self) -> list[memoryview]:
         """What may be found in the bucket."""
@@ -71,13 +75,16 @@ class World:
     rates: tuple[tuple[float, float], ...]
     queue_bytes: int
     loss: float = 0.0
+    overwrites: float = 0.0
+    """The share of keys under which there is an object already: see `before`."""
     down: tuple[tuple[float, float], ...] = ()
     """When the link is down: nothing passes, and nobody says so."""
     restarts: tuple[tuple[float, float], ...] = ()
     """When the store is not running: connections are reset at the beginning, and refused."""
     store: StoreSpec = field(default_factory=StoreSpec)
     faults: Faults = field(default_factory=Faults)
-    resolver_fails_until_s: float = 0.0
+    resolver_fails: tuple[tuple[float, float], ...] = ()
+    """When names are not resolved."""
     disk_call_s: float = 50e-6
     disk_rate: float = 2e9
     tls: bool = False
@@ -88,9 +95,21 @@ class World:
     only_new: bool = False
     """Objects are not to be overwritten (If-None-Match)."""
     kill_step: int = 0
-    """The turn of the loop at which the run is cancelled; 0: never."""
+    """The run is cancelled so many turns of the loop after `kill_from`; 0: never."""
+    kill_from: tuple[str, int] = ("", 0)
+    """Kind and number of a request, as in `kills.Moment`."""
     kill_again: int = 0
-    """So many turns later it is cancelled once more (an impatient user); 0: not."""
+    """So many turns after `kill_again_from` it is cancelled once more (an impatient user); 0: not."""
+    kill_again_from: tuple[str, int] = ("", 0)
+    crash: bool = False
+    """It is not cancelled: its process is killed."""
+    journal: bool = False
+    """The runs have a journal, in a file."""
+
+    @property
+    def kills(self) -> tuple[Moment, ...]:
+        moments = (self.kill_step, self.kill_from), (self.kill_again, self.kill_again_from)
+        return tuple(Moment(turns, *since) for turns, since in moments if turns) if self.kill_step else ()
 
     def rng(self, part: str) -> random.Random:
         return random.Random(f"{self.seed} {part}")
@@ -107,6 +126,8 @@ class World:
         slowest_rate = min(self.store.capacity_per_s, self.store.prefix_rate_per_s)
         one_s = max(a.rtt_s for a in self.addresses) * 10 + self.store.service_s * 10
         ideal_s = self.total_bytes / rate + requests * (one_s + 1 / slowest_rate)
+        big = sum(-(-o.size // (5 * MIB)) for o in self.objects if o.size > BIG_BYTES)
+        ideal_s += big * (self.store.big_body_s + self.store.complete_s)
         if self.store.slow_share:
             ideal_s += 10 * requests * self.store.slow_share
         bad_until_s = max((end for _, end in (*self.down, *self.restarts)), default=0.0)
@@ -118,7 +139,8 @@ class World:
         shares = sum(getattr(self.faults, name) for name in self.faults.names())
         dead = any(a.dead_until_s or a.refuses_until_s for a in self.addresses)
         quiet = not (shares or self.faults.accept_reset or self.down or self.restarts or dead)
-        return quiet and not self.resolver_fails_until_s
+        # Who waits longer for the first answer than the program does has bad luck, until it knows.
+        return quiet and not self.resolver_fails and self.store.big_body_s < DEFAULT.response_initial_s
 
     def files(self) -> dict[str, SimFile]:
         return {_path(o): o.file() for o in self.objects if o.kind in ("file", "unreadable")}
@@ -143,7 +165,7 @@ def _source(spec: ObjectSpec) -> ObjectSource:
         case "data":
             return ObjectSource.data(PATTERN[spec.start : spec.start + spec.size], spec.key)
         case "stream":
-            return ObjectSource.stream(_chunks(spec), spec.key, None if spec.fails else spec.size)
+            return ObjectSource.stream(_chunks(spec), spec.key, spec.size if spec.sized else None)
         case "problem":
             return ObjectSource(key=spec.key, path=_path(spec), problem=SourceError(f"{spec.key}: a loop"))
         case "skip":
@@ -156,6 +178,8 @@ async def _chunks(spec: ObjectSpec) -> AsyncIterator[bytes]:
     sent = 0
     while sent < spec.size:
         if spec.fails and sent >= spec.size // 2:
+            if spec.sized and spec.start % 2:
+                return
             raise ValueError("the stream broke")
         size = min(rng.randint(1, max(1, spec.size // 2)), spec.size - sent)
         await asyncio.sleep(rng.expovariate(50))
@@ -168,6 +192,10 @@ async def _chunks(spec: ObjectSpec) -> AsyncIterator[bytes]:
 
 def random_world(seed: int) -> World:
     """The world of a seed."""
+    return _rare(_usual_world(seed))
+
+
+def _usual_world(seed: int) -> World:
     rng = random.Random(seed)
     end_s = 10 ** rng.uniform(0, 2)
     rtt_s = 10 ** rng.uniform(-3, -0.45)
@@ -190,16 +218,15 @@ def random_world(seed: int) -> World:
         rates=tuple(rates),
         queue_bytes=max(30_000, int(rate * rng.choice((0.02, 0.1, 0.5)))),
         loss=rng.choice((0.0, 0.0, 0.0, 0.0005, 0.005, 0.02)),
+        overwrites=random.Random(f"{seed} overwrites").choice((0.0, 0.3, 1.0)),
         down=tuple(down),
         store=_store(rng),
         faults=_faults(rng, end_s),
-        resolver_fails_until_s=rng.choice((0.0, 0.0, 0.0, 0.3)),
+        resolver_fails=rng.choice(((), (), (), ((0.0, 0.3),))),
         disk_call_s=rng.choice((20e-6, 50e-6, 5e-3, 0.1)),
         disk_rate=rng.choice((2e9, 2e8, 5e6)),
         tls=tls,
         lazy=rng.random() < 0.3,
-        kill_step=int(10 ** rng.uniform(0.5, 2.8)) if rng.random() < 0.3 else 0,
-        kill_again=rng.choice((0, 0, 1, 2, 5)),
     )
 
 
@@ -276,7 +303,80 @@ def _store(rng: random.Random) -> StoreSpec:
 def _faults(rng: random.Random, end_s: float) -> Faults:
     if rng.random() < 0.2:
         return Faults()
-    names = [*Faults().names(), "accept_reset"]
+    names = [name for name in (*Faults().names(), "accept_reset") if name != "frozen"]
     chosen = rng.sample(names, rng.randint(1, 4))
     shares = {name: 10 ** rng.uniform(-2.3, -0.7) for name in chosen}
     return Faults(end_s=end_s, **shares)
+
+
+def _rare(world: World) -> World:
+    """The same, now and then with what most worlds do not have.
+
+    By a generator of its own: what is added at its end leaves all else as it is.
+    """
+    rng = world.rng("rare")
+    end_s = 10 ** rng.uniform(0, 2)
+    objects = tuple(
+        dataclasses.replace(o, sized=rng.random() < 0.5) if o.kind == "stream" else o for o in world.objects
+    )
+    store, faults = world.store, world.faults
+    if rng.random() < 0.15:
+        store = dataclasses.replace(store, parts_once=True)
+    if rng.random() < 0.1:
+        store = dataclasses.replace(store, complete_s=rng.choice((3.0, 90.0)))
+    if rng.random() < 0.1:
+        store = dataclasses.replace(store, big_body_s=rng.choice((3.0, 8.0, 40.0)))
+    if rng.random() < 0.2:
+        faults = dataclasses.replace(
+            faults, end_s=max(end_s, faults.end_s), frozen=10 ** rng.uniform(-1, -0.2)
+        )
+    return dataclasses.replace(
+        world,
+        objects=objects,
+        store=store,
+        faults=faults,
+        restarts=tuple(_restarts(rng, end_s)),
+        resolver_fails=_resolver_fails(rng, end_s) or world.resolver_fails,
+        half_empty_info=rng.random() < 0.1,
+        **_kills(rng, world),
+    )
+
+
+def _restarts(rng: random.Random, end_s: float) -> Iterator[tuple[float, float]]:
+    if rng.random() < 0.1:
+        begins_s = rng.uniform(0, end_s)
+        yield begins_s, begins_s + 10 ** rng.uniform(-1, 1.3)
+
+
+def _resolver_fails(rng: random.Random, end_s: float) -> tuple[tuple[float, float], ...]:
+    begins_s = rng.choice((0.0, rng.uniform(0, end_s), rng.uniform(0, end_s)))
+    lasts_s = rng.choice((math.inf, rng.uniform(0, end_s)))
+    return ((begins_s, begins_s + lasts_s),) if rng.random() < 0.06 else ()
+
+
+def _kills(rng: random.Random, world: World) -> dict[str, Any]:
+    """A third of them soon after the beginning; the others at any time, or while an object in parts ends."""
+    part_size, threshold = world.config.part_size, world.config.multipart_threshold
+    parts = [-(-o.size // part_size) + 2 for o in world.objects if o.size > threshold]
+    requests = len(world.objects) - len(parts) + sum(parts)
+    soon = int(10 ** rng.uniform(0.5, 2.8))
+    moments: list[tuple[int, tuple[str, int]]] = [
+        (soon, ("", 0)),
+        (rng.randint(1, 40), (ANY, rng.randint(1, requests))),
+        (int(10 ** rng.uniform(0, 2)), (rng.choice((CREATE, COMPLETE, COMPLETE, ABORT)), 1)),
+    ]
+    turns, since = rng.choice(moments if parts else moments[:2])
+    again = rng.choice((0, 0, 0, 1, 2, 5, 50))
+    again_since = rng.choice((("", 0), ("", 0), (ABORT, 1)))
+    if rng.random() >= 0.3:
+        return {}
+    # An async iterable is looked up in a real thread.
+    journal = not world.lazy and rng.random() < 0.5
+    return {
+        "kill_step": turns,
+        "kill_from": since,
+        "kill_again": again,
+        "kill_again_from": again_since,
+        "crash": journal and rng.random() < 0.7,
+        "journal": journal,
+    }

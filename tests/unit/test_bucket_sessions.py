@@ -139,6 +139,19 @@ async def test_what_the_store_rejects_is_used_no_more_though_there_is_no_other_y
 
 
 @on_a_loop
+async def test_closing_waits_for_no_session_and_whoever_does_hears_why() -> None:
+    store = Store()
+    store.gate.clear()
+    waiting = [asyncio.create_task(store.key()) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    assert store.asked == 1
+    async with asyncio.timeout(5.0):
+        await store.sessions.close()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [getattr(result, "kind", result) for result in results] == [FailureKind.CLIENT_CLOSED] * 3
+
+
+@on_a_loop
 async def test_no_repr_shows_a_secret() -> None:
     store = Store()
     await store.key()

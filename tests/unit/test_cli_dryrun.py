@@ -121,3 +121,26 @@ def test_what_an_upload_would_refuse_before_it_sends_anything_is_refused(
     told, real = capsys.readouterr().err.splitlines()
     assert why.removeprefix("--") in told
     assert told == real
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["--processes", "2", "--share", "fair"], "--processes 2: what leaves room to others on the link"),
+        (["--processes", "2", "--max-bandwidth", "50%"], "--processes 2: a share of what the link carries"),
+        (["--cluster", "local:0"], "--cluster"),
+        (["--client-cert", "none.pem", "--endpoint-url", "https://127.0.0.1:9"], "none.pem"),
+    ],
+)
+def test_what_the_run_refuses_is_refused(
+    capsys: pytest.CaptureFixture[str], flags: list[str], why: str
+) -> None:
+    """In the same words, and with the same exit code."""
+    said = []
+    for more in (["--dryrun"], []):
+        assert main(["src", "s3://bkt", "--no-journal", "--no-sign-request", *flags, *more]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        said.append(err)
+    assert said[0] == said[1]
+    assert why in said[0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from s3_upload.cli import commands, session
+from s3_upload.cli import commands, session, uploading
 from s3_upload.cli.main import main
 from s3_upload.cli.objects import parse_pairs
 from s3_upload.cli.options import OutputOptions
@@ -241,6 +241,46 @@ def test_not_to_overwrite_has_the_names_of_other_tools(jobs: list[session.Job], 
     assert main([src, "s3://b", name]) == 0
     assert jobs[0].options.config() == UploadConfig(if_exists="skip")
     assert jobs[0].options.objects.request_fields() is NO_FIELDS
+
+
+@pytest.mark.parametrize("other", ["--if-none-match", "--if-exists=fail"])
+def test_to_skip_and_to_fail_do_not_go_together(
+    jobs: list[session.Job], src: str, capsys: pytest.CaptureFixture[str], other: str
+) -> None:
+    assert main([src, "s3://b", "--no-clobber", other]) == EXIT_USAGE
+    said = other.replace("=", " ")
+    assert f"--no-clobber and {said} do not go together: leave one out" in capsys.readouterr().err
+    assert jobs == []
+
+
+def test_to_skip_counts_more_than_what_the_environment_says(
+    jobs: list[session.Job], src: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3_UPLOAD_IF_EXISTS", "fail")
+    assert main([src, "s3://b", "--no-clobber"]) == 0
+    assert jobs[0].options.config() == UploadConfig(if_exists="skip")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--files-from", "-"], ["--manifest", "m"], ["--shard", "x"], ["--order", "size"], ["--exclude", "a"],
+        ["--include", "a"], ["--exclude-from", "none"], ["--ignore-file", "a"], ["--min-size", "x"],
+        ["--max-size", "1"], ["--newer-than", "7d"], ["--older-than", "7d"], ["--remove-source"],
+    ],
+)  # fmt: skip
+def test_what_selects_files_is_refused_of_stdin(
+    jobs: list[session.Job],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    flags: list[str],
+) -> None:
+    monkeypatch.setattr(uploading, "stdin_source", lambda *_: None)
+    assert main(["-", "s3://b/k", *flags]) == EXIT_USAGE
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert f"{flags[0]}: is about files, and stdin (-) goes as one object: leave it out" in err
+    assert jobs == []
 
 
 def test_to_fail_where_something_exists_has_the_name_that_the_api_gives_it(

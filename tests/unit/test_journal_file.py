@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_upload.observe.journal_file import JournalFile, Lookup
-from s3_upload.observe.journal_rows import DONE, ObjectRow, State
+from s3_upload.observe.journal_rows import DONE, ObjectRow, PartRow, State, UploadRow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,3 +52,26 @@ def test_a_walk_in_order_needs_few_queries(path: str, monkeypatch: pytest.Monkey
         for key in KEYS:
             assert lookup.state_of(key) is not None
     assert len(queries) <= 12, "1, 2, 4, 8, … objects at a time"
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one transaction", "in two"])
+def test_parts_are_those_of_the_version_that_was_told_last(tmp_path: Path, at_once: bool) -> None:
+    first, second = (UploadRow("u", "k", 5, 9, mtime_ns, 4) for mtime_ns in (1, 2))
+    before: list[UploadRow | PartRow] = [first, PartRow("u", 1, 5, "a"), PartRow("u", 2, 4, "b")]
+    part = PartRow("u", 1, 5, "c")
+    with closing(JournalFile(str(tmp_path / "journal"))) as file:
+        if at_once:
+            file.write([], [*before, second, part])
+        else:
+            file.write([], before)
+            file.write([], [second, part])
+        assert file.known_uploads("k").uploads == ((second, {1: part}),)
+
+
+def test_of_the_same_version_what_is_known_stays(tmp_path: Path) -> None:
+    """Who goes on with an upload tells of no part that the journal has."""
+    upload, part = UploadRow("u", "k", 5, 9, 1, 4), PartRow("u", 1, 5, "a")
+    with closing(JournalFile(str(tmp_path / "journal"))) as file:
+        file.write([], [upload, part])
+        file.write([], [upload, PartRow("u", 2, 4, "b")])
+        assert file.parts("u").keys() == {1, 2}

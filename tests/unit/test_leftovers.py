@@ -88,3 +88,23 @@ def test_a_try_that_is_under_way_at_the_end_is_begun_anew() -> None:
 
     tries = [(ABORT_MULTIPART_UPLOAD, "a"), (ABORT_MULTIPART_UPLOAD, "a"), (LIST_PARTS, "a")]
     assert run(main).sent == tries
+
+
+def test_after_an_abort_whose_answer_was_lost_parts_are_looked_for() -> None:
+    """The next abort is told that the upload is gone; a part that was on its way came after the first one."""
+    one = b"<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></ListPartsResult>"
+    answers = [Response(500, {}, b""), GONE, Response(200, {}, one), Response(204, {}, b""), GONE]
+
+    class Loses(Store):
+        async def send(self, operation: Operation, _: object) -> Response:
+            self.sent.append((operation.name, operation.key))
+            return answers.pop(0)
+
+    async def main() -> list[str]:
+        store = Loses()
+        unfinished = Unfinished(cast("Client", store), store.now)
+        unfinished.begin(abort("a"))
+        return await unfinished.finish()
+
+    assert asyncio.run(main()) == []
+    assert answers == []

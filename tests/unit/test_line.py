@@ -67,3 +67,13 @@ def test_where_nothing_is_begun_any_more_only_what_was_tried_before_goes() -> No
     line.add(stander(PUT_OBJECT))
     line.put_back(stander(UPLOAD_PART, 2))
     assert order(line) == [complete]
+
+
+def test_nor_goes_what_had_to_wait_elsewhere_and_was_never_tried() -> None:
+    """For the rate that the store accepts, say: a run that was cancelled began it."""
+    line, complete = Line(), stander(COMPLETE_MULTIPART_UPLOAD)
+    for one in (stander(PUT_OBJECT), complete, stander(UPLOAD_PART, 1), stander(CREATE_MULTIPART_UPLOAD)):
+        line.put_back(one)
+    line.only_first()
+    assert line.length == 1
+    assert order(line) == [complete]

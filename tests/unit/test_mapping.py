@@ -9,8 +9,9 @@ from weakref import WeakSet
 
 import pytest
 
-from s3_upload import Filter, Rule, job
+from s3_upload import Filter, Rule
 from s3_upload.errors import ConfigError, SourceError
+from s3_upload.given import files_of
 from s3_upload.sources import mapping
 from s3_upload.sources.mapping import Destination, Mapped
 from s3_upload.sources.source import ObjectSource
@@ -281,5 +282,5 @@ def test_a_pipe_among_the_sources_makes_no_sum(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("size", "counts"), [(None, False), (3, True)])
 def test_of_streams_those_of_a_known_size_make_a_sum(size: int | None, *, counts: bool) -> None:
     sources = [ObjectSource.data(b"x", "a"), ObjectSource.stream([b"abc"], "b", size)]
-    _, walk = job._files(sources, Destination("b", ""), mapping.Choice(), counted=True)
+    _, walk = files_of(sources, Destination("b", ""), mapping.Choice(), counted=True)
     assert (walk is not None) is counts

@@ -163,6 +163,7 @@ def test_urls_as_people_write_them(url: str, scheme: str, name: str) -> None:
         ("user:p@ss/w#rd?", b"user:p@ss/w#rd?"),  # as nobody should write it
         ("user:%C3%BC", "user:ü".encode()),
         ("user:100%", b"user:100%"),
+        ("us\udce4r:p\udce4ss", b"us\xe4r:p\xe4ss"),  # no UTF-8 in the environment
         ("DOMAIN\\user:x", b"DOMAIN\\user:x"),
     ],
 )
@@ -181,6 +182,7 @@ def test_user_and_password_are_decoded_and_shown_nowhere(userinfo: str, decoded:
         ("ftp://u:s3cr3t@p.test", "begins with http://, https://, socks5:// or socks5h://"),
         ("socks4://u:s3cr3t@p.test", "begins with http://, https://, socks5:// or socks5h://"),
         ("http://u:s3cr3t@", "names no host"),
+        ("http://u:s3cr3t\ud800@p.test", "what is no character"),
         ("http://u:s3cr3t@p.test:x", "the port must be"),
         ("http://u:s3cr3t@p.test:0", "the port must be"),
         ("http://u:s3cr3t@p.test:65536", "the port must be"),

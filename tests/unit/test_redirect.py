@@ -85,11 +85,39 @@ def test_nothing_else_is(url: str, location: str) -> None:
         ("https://bkt.s3-fips.eu-west-1.amazonaws.com/k", False),
         ("https://bkt.s3.cn-north-1.amazonaws.com.cn/k", False),
         ("https://ec2.amazonaws.com/bkt/k", False),
+        ("https://s3.eu-west-1.amazonaws.com/k", False),
+        ("https://s3-other.s3.eu-west-1.amazonaws.com/k", False),
     ],
 )
 def test_of_aws(location: str, followed: bool) -> None:
     used = endpoint_for(BUCKET, "us-east-1")
     assert (redirected(used, location, bucket=BUCKET, key="k") is not None) == followed
+
+
+@pytest.mark.parametrize(
+    ("location", "there"),
+    [
+        ("//minio.eu.example.com", "https://minio.eu.example.com/minio"),
+        ("https://minio.eu.example.com/minio/k", "https://minio.eu.example.com/minio"),
+        ("//minio.minio.eu.example.com", "https://minio.minio.eu.example.com"),
+        ("//minio.s3.eu.minio.example.com", "https://minio.s3.eu.minio.example.com"),
+        ("https://minio.eu.example.com/k", ""),
+        ("https://login.example.com/minio/k", ""),
+    ],
+)
+def test_a_bucket_of_the_hosts_own_name_is_still_named(location: str, there: str) -> None:
+    found = redirected(
+        endpoint_for("minio", "r", "https://minio.example.com", "path"), location, bucket="minio", key="k"
+    )
+    assert (found.url if found is not None else "") == there
+
+
+def test_an_access_point_keeps_its_name_and_no_other_takes_its_place() -> None:
+    arn = "arn:aws:s3:us-east-1:123456789012:accesspoint/ap"
+    used = endpoint_for(arn, "us-east-1")
+    for front, followed in (("ap-123456789012.", True), ("other-123456789012.", False), ("", False)):
+        location = f"https://{front}s3-accesspoint.eu-west-1.amazonaws.com/k"
+        assert (redirected(used, location, bucket=arn, key="k") is not None) == followed
 
 
 def test_https_at_the_same_place_is_for_the_user_to_choose() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from s3_upload import ConfigError, ObjectSource, UploadReport
 from s3_upload.removing import MAX_TOLD, Remover, refuse_overlap
 from s3_upload.report import SKIPPED, SUCCESS
+from s3_upload.sources.version import TICK_NS, Identity, Versions
 
 REMOVED_NONE = "removed 0 files here"
 
@@ -103,6 +106,73 @@ def test_what_changed_meanwhile_stays_and_is_told(change: Callable[[], None]) ->
     assert Path("src/a").exists()
     assert (remover.removed, remover.stays, remover.failed) == (0, 1, 1)
     assert remover.notes()[1].startswith("stays, though it is uploaded: src/a: changed meanwhile: its ")
+
+
+def clock(monkeypatch: pytest.MonkeyPatch, *, goes: bool) -> list[float]:
+    """The machine's clock stands at the time of the files, and goes on in naps alone, which are returned."""
+    now_ns, naps = Path("src/d/c").stat().st_ctime_ns, list[float]()
+
+    def nap(seconds: float) -> None:
+        nonlocal now_ns
+        naps.append(seconds)
+        now_ns += round(seconds * 1e9) if goes else 0
+
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns)
+    monkeypatch.setattr(time, "sleep", nap)
+    return naps
+
+
+def test_what_is_written_twice_within_a_tick_stays_and_goes_with_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By its times nobody can tell it from what was uploaded."""
+    tick_ns = Path("src/d/c").stat().st_ctime_ns
+    with monkeypatch.context() as patched:
+        clock(patched, goes=False)
+        patched.setattr(Versions, "identity", lambda _, info: Identity(info.st_size, tick_ns, tick_ns))
+        remover = uploaded("src/a", "src/b", meanwhile=write)
+    assert Path("src/a").read_text() == "other"
+    assert (remover.removed, remover.stays, remover.failed) == (0, 2, 2)
+    why = "they were written to just before they were read: the next run removes them"
+    assert remover.notes() == [REMOVED_NONE, f"2 files stay, though they are uploaded: {why}"]
+    assert uploaded("src/a", "src/b").notes() == ["removed 2 files here"]
+
+
+def test_what_was_written_a_moment_ago_is_looked_at_when_its_tick_is_over_and_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    naps = clock(monkeypatch, goes=True)
+    assert uploaded("src/a", "src/b", "src/d/c").removed == 3
+    assert 0 < sum(naps) < 2 * TICK_NS / 1e9, "not for each file anew"
+
+
+def test_where_the_time_of_change_is_made_up_not_each_file_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    naps, looks = clock(monkeypatch, goes=True), itertools.count(Path("src/d/c").stat().st_ctime_ns)
+    monkeypatch.setattr(Versions, "identity", lambda _, info: Identity(info.st_size, 1, next(looks)))
+    assert uploaded("src/a", "src/b", "src/d/c").removed == 3
+    assert len(naps) == 1
+
+
+@pytest.mark.parametrize(
+    ("mtime_ns", "ctime_ns", "settles_ns"),
+    [
+        (1, 10**18 + 1, TICK_NS + 1),
+        (10**18 - 1, 1, TICK_NS - 1),
+        (1, 10**18 - TICK_NS - 1, -1),
+        (1, 10**18, 2 * 10**9),
+        (10**18, 10**18 - TICK_NS - 1, 2 * 10**9),
+        (2 * 10**18, 10**18 - TICK_NS - 1, -1),
+    ],
+    ids=["ctime", "mtime", "neither", "whole seconds", "of modification", "a time to come that was set"],
+)
+def test_times_settle_when_a_tick_of_the_file_system_is_over(
+    mtime_ns: int, ctime_ns: int, settles_ns: int
+) -> None:
+    was = Identity(5, mtime_ns, ctime_ns)
+    assert Versions().settles_ns(was, 10**18) == settles_ns
+    assert Versions("size").settles_ns(was, 10**18) < 0
 
 
 def test_what_has_another_size_than_was_sent_stays() -> None:

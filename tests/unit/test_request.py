@@ -187,6 +187,35 @@ def test_where_all_fail_the_last_failure_decides() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("first", [0, 1], ids=["original", "copy"])
+def test_what_the_store_refuses_counts_more_than_the_silence_of_the_other_copy(first: int) -> None:
+    """The object was reported as one without an answer, though it was known why it failed."""
+
+    async def main(rig: Rig) -> None:
+        await rig.under_way(1)
+        await rig.hedge()
+        rig.store.answers[first].set_result(REFUSED)
+        await rig.settle()
+        await rig.fail(1 - first, FailureKind.TIMEOUT)
+        given_up = await rig.end()
+        assert isinstance(given_up, GivenUp)
+        assert given_up.error.kind is FailureKind.REJECTED
+
+    run(main)
+
+
+def test_a_copy_that_succeeds_makes_up_for_a_refusal() -> None:
+    async def main(rig: Rig) -> None:
+        await rig.under_way(1)
+        await rig.hedge()
+        rig.store.answers[1].set_result(REFUSED)
+        await rig.settle()
+        rig.store.answers[0].set_result(DONE)
+        assert await rig.end() == DONE
+
+    run(main)
+
+
 def test_an_original_that_has_failed_leaves_its_slot_to_its_copy() -> None:
     """After an outage there are few slots: originals that kept theirs waited for copies that had none."""
 

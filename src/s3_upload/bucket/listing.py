@@ -44,10 +44,13 @@ def refuse_unordered(bucket: str) -> None:
 
 class Lister:
     """Lists the objects of one bucket, all of whose listings share `asker`. `fields`: who pays, whose bucket
-    it is."""
+    it is; `may_be_missing`: a bucket that is not there has no objects."""
 
-    def __init__(self, asker: Asker, bucket: str, fields: RequestFields = NO_FIELDS) -> None:
+    def __init__(
+        self, asker: Asker, bucket: str, fields: RequestFields = NO_FIELDS, *, may_be_missing: bool = False
+    ) -> None:
         refuse_unordered(bucket)
+        self._may_be_missing = may_be_missing
         self._fields = fields
         self._asker = asker
         self._bucket = bucket
@@ -96,6 +99,8 @@ class Lister:
                 if kind in final:
                     self._max_keys = SMALL_PAGE_KEYS
                     continue
+                if self._may_be_missing and unanswered.failure.code == "NoSuchBucket":
+                    return ListedPage([], [], "")
                 what = "its objects cannot be listed"
                 if kind is FailureKind.ACCESS_DENIED:
                     what = f"{what} ({PERMISSION})"

@@ -54,7 +54,7 @@ class Sync:
 
     `by`: what counts as different (`compare.py`).  `fields`: what requests have to say (who pays, the key of
     SSE-C).  `whole`: what only the bucket has is told, too.  `downloads`: what has the same size is read
-    back, whatever the store keeps of it.
+    back, whatever the store keeps of it.  `may_be_missing`: a bucket that is not there has no objects.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Sync:
         patience: Patience | None = None,
         whole: bool = False,
         downloads: bool = False,
+        may_be_missing: bool = False,
     ) -> None:
         refuse_unordered(destination.bucket)
         self._destination = destination
@@ -75,6 +76,7 @@ class Sync:
         self._fields = fields
         self._patience = patience or Patience.of(config)
         self._whole = whole
+        self._may_be_missing = may_be_missing
         self.downloads = downloads
         self._so_far = _SoFar()
         self.unchanged = 0
@@ -106,7 +108,7 @@ class Sync:
                 return
             comparison = Comparison(
                 _chained(first, batches),
-                Lister(asker, bucket, self._fields),
+                Lister(asker, bucket, self._fields, may_be_missing=self._may_be_missing),
                 self._span(first),
                 self._by,
                 self._judge(asker, hashes),

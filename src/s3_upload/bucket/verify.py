@@ -1,8 +1,15 @@
-"""Whether a bucket has what is at the source: a mark for every key, as `rclone check` writes them."""
+"""Whether a bucket has what is at the source: a mark for every key, as `rclone check` writes them.
+
+Rules:
+
+* Nothing is known of what lies at, and below, a source that was passed over (a link, a pipe) or that could
+  not be looked at (a directory that cannot be listed): what the bucket has there is not told as its alone.
+* Such a source comes before, or right where, the keys below it come, since both sides are in order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -36,18 +43,60 @@ class Verified(NamedTuple):
     reason: str = ""
 
 
+class Unseen:
+    """Sources of which nothing could be compared, and what lies below them."""
+
+    def __init__(self) -> None:
+        self._keys: set[str] = set()
+        self._passed_over = 0
+        self._first = ""
+
+    def add(self, sources: Iterable[ObjectSource]) -> None:
+        for source in sources:
+            self._keys.add(source.key.removesuffix("/"))
+            if source.skip_reason:
+                self._passed_over += 1
+                self._first = self._first or f"{source.name}: {source.skip_reason}"
+
+    def hides(self, key: str) -> bool:
+        """Whether the key is one of theirs, or lies below."""
+        if not self._keys:
+            return False
+        steps = (at for at, char in enumerate(key) if char == "/")
+        return key in self._keys or "" in self._keys or any(key[:at] in self._keys for at in steps)
+
+    def notes(self) -> list[str]:
+        """What is to be known of those that have no mark."""
+        if not self._passed_over:
+            return []
+        count = self._passed_over
+        whose = "source was passed over, and nothing is told of its keys: "
+        if count > 1:
+            whose = "sources were passed over, and nothing is told of their keys; the first: "
+        return [f"{count:,} {whose}{self._first}"]
+
+
 async def verified(
-    sync: Sync, client: Client, files: Files, would_take: Callable[[str], bool] | None = None
+    sync: Sync,
+    client: Client,
+    files: Files,
+    would_take: Callable[[str], bool] | None = None,
+    unseen: Unseen | None = None,
 ) -> AsyncGenerator[Verified, None]:
     """All of it, as it is found out: in the order of the keys, but for what takes longer to find out.
 
     `would_take`: says of a key that only the bucket has whether it had been selected; may block.
+    `unseen`: learns of sources without a mark.
     """
+    unseen = unseen or Unseen()
     found, threads = sync.compared(client, files), DaemonThreads(1, "s3-upload-select")
     try:
         async for compared in found:
-            if would_take is not None and compared.only_there:
-                objects, takes = compared.only_there, would_take
+            unseen.add(compared.aside)
+            seen = [one for one in compared.only_there if not unseen.hides(one.key)]
+            compared = compared._replace(only_there=seen)  # noqa: PLW2901
+            if would_take is not None and seen:
+                objects, takes = seen, would_take
                 selected = await threads.call(partial(_selected, objects, takes))
                 compared = compared._replace(only_there=selected)  # noqa: PLW2901
             for one in _marks(compared, downloads=sync.downloads):

@@ -1,4 +1,8 @@
-"""`clean`: lists unfinished uploads in parts below a prefix, and ends them if that is asked for."""
+"""`clean`: lists unfinished uploads in parts below a prefix, and ends them if that is asked for.
+
+Below s3://BUCKET/a lie a and a/b, as an upload to it would name them, and not ab.  Where an age is asked for,
+what has none is left alone.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,11 @@ def clean(options: StoreOptions, place: Destination, older_than_s: float | None,
         async with connect() as client:
             unfinished = Unfinished(Asker(client), place.bucket)
             async for upload in unfinished.below(place.prefix):
-                if _is_old(upload.initiated_s, older_than_s):
+                if upload.key != place.prefix and not upload.key.startswith(place.base):
+                    continue
+                if older_than_s is not None and upload.initiated_s is None:
+                    counts.undated += 1
+                elif _is_old(upload.initiated_s, older_than_s):
                     await _one(unfinished, place.bucket, upload, counts, yes=yes)
 
     with (
@@ -40,6 +48,9 @@ def clean(options: StoreOptions, place: Destination, older_than_s: float | None,
     emit(counts.said(yes=yes))
     if counts.uploads and not yes:
         note("s3-upload: note: nothing was aborted: --yes does that")
+    if counts.undated:
+        left = "1 more is" if counts.undated == 1 else f"{counts.undated:,} more are"
+        note(f"s3-upload: note: {left} left alone: the store does not say when it was begun")
     return EXIT_FILES_FAILED if counts.left else EXIT_OK
 
 
@@ -65,7 +76,7 @@ def _is_old(begun_s: float | None, older_than_s: float | None) -> bool:
 
 class _Counts:
     def __init__(self) -> None:
-        self.uploads = self.bytes = self.left = 0
+        self.uploads = self.bytes = self.left = self.undated = 0
 
     def said(self, *, yes: bool) -> str:
         uploads = "1 unfinished upload" if self.uploads == 1 else f"{self.uploads:,} unfinished uploads"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError
@@ -19,6 +20,15 @@ _LOCAL = re.compile(r"local:(\d{1,3})")
 CONNECT_S = 10.0
 
 
+def check_address(address: str) -> None:
+    """Raises `UsageError` for what can be no cluster, and where there is no Dask."""
+    if find_spec("distributed") is None:
+        raise UsageError("--cluster: needs Dask: pip install distributed")
+    local = _LOCAL.fullmatch(address)
+    if address.startswith("local:") and (local is None or not 1 <= int(local[1]) <= MAX_PROCESSES):
+        raise UsageError(f"--cluster {address}: must be local:N, N from 1 to {MAX_PROCESSES}, or an address")
+
+
 @contextmanager
 def executor_of(address: str | None) -> Iterator[Executor | None]:
     """That of the cluster at `address` ("tcp://HOST:8786", or "local:4" for four processes of this machine),
@@ -26,18 +36,13 @@ def executor_of(address: str | None) -> Iterator[Executor | None]:
     if address is None:
         yield None
         return
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError:
-        raise UsageError("--cluster: needs Dask: pip install distributed") from None
+    check_address(address)
+    from distributed import Client, LocalCluster
+
     # What its processes do at their end is nothing that a user of ours can do anything about.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         local = _LOCAL.fullmatch(address)
-        if address.startswith("local:") and (local is None or not 1 <= int(local[1]) <= MAX_PROCESSES):
-            raise UsageError(
-                f"--cluster {address}: must be local:N, N from 1 to {MAX_PROCESSES}, or an address"
-            )
         try:
             if local is not None:
                 cluster = LocalCluster(

@@ -32,7 +32,9 @@ def sync_with(destination: Destination, how: CompareOptions, options: UploadOpti
             f"--metadata {MTIME}=... and --compare mtime do not go together: each run would upload all again"
         )
     fields = asking_fields(said)
-    return Sync(destination, how.by, options.config(), fields=fields)
+    # A dry run makes no bucket, and the run would have made it before it compares.
+    creates = options.output.dryrun and options.store.create_bucket
+    return Sync(destination, how.by, options.config(), fields=fields, may_be_missing=creates)
 
 
 def dry_run(

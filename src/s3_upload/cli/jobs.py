@@ -18,7 +18,7 @@ from s3_upload.cli.output import EXIT_OK, UsageError, emit
 from s3_upload.cli.render import counted
 from s3_upload.errors import ConfigError
 from s3_upload.observe.journal_file import InUseError, JournalFile, UnusableError, UnwritableError
-from s3_upload.observe.journal_rows import FAILED, LAST_RUN, TOTAL, Tally
+from s3_upload.observe.journal_rows import FAILED, LAST_RUN, LEFT, Tally
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
@@ -42,8 +42,8 @@ class _Job(NamedTuple):
     @property
     def left(self) -> int | None:
         """How many files are neither done nor failed; None where the last run did not get to know."""
-        total = self.about.get(TOTAL, "")
-        return max(0, int(total) - self.tally.done - self.tally.failed) if total.isdigit() else None
+        left = self.about.get(LEFT, "")
+        return int(left) if left.isdigit() else None
 
     @property
     def is_done(self) -> bool:

@@ -4,7 +4,8 @@ said of the objects.
 Rules: there is none for what comes by stdin or pipes alone, for one small file, or for an embedded store.
 Where none can be kept (a home that cannot be written) the upload goes on without, and says so once.  No
 secret is in one: of the command line that is kept to run the job again, keys and the URLs of proxies with a
-password are left out.
+password are left out.  What a flag names (a file of metadata or of types, a key) counts as it is found there,
+so that another content of it is another job.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from s3_upload.cli.objects import FILE
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN
 from s3_upload.observe.journal import Journal, no_journal
+from s3_upload.sources.content_type import said_by
 from s3_upload.sources.source import utf8_of
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
     from s3_upload.cli.objects import ObjectOptions
     from s3_upload.cli.options import UploadOptions
+    from s3_upload.request_fields import RequestFields
+    from s3_upload.sources.source import ObjectSource
 
 SUFFIX = ".journal"
 NAME_CHARS = 12
@@ -46,17 +51,19 @@ def folder() -> Path:
     return user_state_path("s3-upload", appauthor=False) / "jobs"
 
 
-def journal_for(
+def journal_for(  # noqa: PLR0917 - as they are joined
     options: UploadOptions,
     paths: Sequence[str],
     url: str,
     endpoint: str,
     tell: Callable[[str], object],
+    guess: Callable[[ObjectSource], RequestFields],
     *,
     compares: bool = False,
 ) -> Journal | None:
     """The journal of the upload of `paths` to `url`, None for none: what is compared with the store needs
-    none.  `tell` is told why none can be kept.  Raises `UsageError`."""
+    none.  `tell` is told why none can be kept; `guess` is what the flags say of objects, which may be found
+    once only.  Raises `UsageError`."""
     chosen = options.journal
     if compares:
         if chosen.journal is not None:
@@ -68,7 +75,7 @@ def journal_for(
         ENDPOINT: endpoint,
         CWD: json.dumps(utf8_of(os.getcwd())),  # noqa: PTH109 - a text, perhaps not Unicode
         COMMAND: json.dumps(without_secrets(sys.argv[1:])),
-        "said": _digest(repr(_said(options.objects))),
+        "said": _digest(_said(options.objects, guess)),
     }
     if chosen.journal is not None:
         if STDIN in paths:
@@ -133,9 +140,14 @@ def _is_secret(flag: str, value: str) -> bool:
     return flag == "--sse-c-key" or (flag == "--proxy" and "@" in value)
 
 
-def _said(objects: ObjectOptions) -> list[tuple[str, Any]]:
+def _said(objects: ObjectOptions, guess: Callable[[ObjectSource], RequestFields]) -> str:
     """All that is said of objects, but for secrets."""
-    return [(spec.name, getattr(objects, spec.name)) for spec in dataclasses.fields(objects) if spec.repr]
+    flags = [(spec.name, getattr(objects, spec.name)) for spec in dataclasses.fields(objects) if spec.repr]
+    pairs = (*objects.metadata, *objects.tags, *objects.sse_kms_encryption_context)
+    is_elsewhere = any(text.startswith(FILE) for text in pairs)
+    if is_elsewhere or objects.content_type_map or objects.sse_c_key:
+        return f"{flags!r} {said_by(guess)}"
+    return repr(flags)
 
 
 def _digest(text: str) -> str:

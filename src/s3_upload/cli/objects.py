@@ -39,6 +39,7 @@ _GRANTS = {
     "writeacl": "grant_write_acp",
     "full": "grant_full_control",
 }
+FILE = "file://"
 _PAIR = r"""(?x)\s*(?P<key>[^=,]*?)\s*=[ \t]*
     (?: "(?P<double>(?:[^"\\]|\\.)*)" | '(?P<single>[^']*)' | (?P<plain>[^,]*?) )
     [ \t]*(?:,|\Z)"""
@@ -149,6 +150,8 @@ class ObjectOptions:
     ] = None
 
     def __post_init__(self) -> None:
+        if self.no_clobber and self.if_none_match:
+            raise UsageError("--no-clobber and --if-none-match do not go together: leave one out")
         if self.no_guess_mime_type and self.content_type_map is not None:
             raise UsageError("--no-guess-mime-type and --content-type-map do not go together: leave one out")
 
@@ -248,8 +251,8 @@ def parse_pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for given in texts:
         where, text = f"{option} {given}", utf8_of(given)
-        if text.startswith("file://"):
-            text = _content(where, given.removeprefix("file://")).strip()
+        if text.startswith(FILE):
+            text = _content(where, given.removeprefix(FILE)).strip()
         read = _json_pairs if text.lstrip().startswith("{") else _short_pairs
         for key, value in read(where, text):
             if key in pairs:

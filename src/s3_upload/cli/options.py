@@ -143,6 +143,18 @@ class SourceOptions:
         ),
     ] = False
 
+    def refuse_selecting(self) -> None:
+        """Raises `UsageError` where something is said that means nothing of what comes in by stdin."""
+        usual = SourceOptions()
+        for spec in dataclasses.fields(self):
+            name = spec.name
+            if name in {"recursive", "follow_symlinks"} or getattr(self, name) == getattr(usual, name):
+                continue
+            said = name.replace("_", "-")
+            if name == "rules":
+                said = "include" if self.rules[0].include else "exclude"
+            raise UsageError(f"--{said}: is about files, and stdin (-) goes as one object: leave it out")
+
     def choice(self, *, nul: bool = False) -> Choice:
         """`nul`: lists have NULs. Raises `UsageError`."""
         try:
@@ -240,6 +252,7 @@ def in_order_of_keys(choice: Choice) -> Choice:
 
 
 NO_JOURNAL = "S3_UPLOAD_NO_JOURNAL"
+IF_EXISTS = "S3_UPLOAD_IF_EXISTS"
 
 
 @options_class(frozen=True, kw_only=True)
@@ -399,6 +412,10 @@ class UploadOptions:
     ] = None
 
     def __post_init__(self) -> None:
+        # What the environment says is no flag: --no-clobber counts more.
+        fails = self.tuning.if_exists == "fail" and os.environ.get(IF_EXISTS) != "fail"
+        if self.objects.no_clobber and fails:
+            raise UsageError("--no-clobber and --if-exists fail do not go together: leave one out")
         if self.cluster is not None and self.store.embedded is not None:
             raise UsageError(
                 "--cluster and --embedded do not go together: the keys of an embedded store stay here"

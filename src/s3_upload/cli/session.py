@@ -52,12 +52,18 @@ if TYPE_CHECKING:
     from s3_upload.cli.failed_to import FailedTo
     from s3_upload.cli.options import UploadOptions
     from s3_upload.clients.s3 import S3Client
+    from s3_upload.config import UploadConfig
     from s3_upload.observe.changes import Changes
     from s3_upload.observe.journal import Journal
+    from s3_upload.pace import Pace
     from s3_upload.removing import Remover
     from s3_upload.report import Counts, UploadReport, UploadSummary
+    from s3_upload.request_fields import RequestFields
     from s3_upload.sources.preserving import Files
     from s3_upload.sources.source import ObjectSource
+
+    Guess = Callable[[ObjectSource], RequestFields]
+    JournalOf = Callable[[str, Callable[[str], object], Guess], Journal | None]
 
 LONG_S = 5.0
 """A shorter run, in which nothing failed, speaks for itself."""
@@ -70,7 +76,7 @@ MIN_OPEN_FILES = 20
 class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What to do: the sources of `passes` one after the other into `bucket`, told by `rendering` and, at the
     end, by `page`.  `sync`: only of what is different there.  `journal`: gives that of the job, for the
-    endpoint of the store.  `notes`: what is to be said at its end."""
+    endpoint of the store and for what is said of objects.  `notes`: what is to be said at its end."""
 
     bucket: str
     passes: Iterable[Iterator[ObjectSource]]
@@ -81,7 +87,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     failed_to: FailedTo | None = None
     sync: Sync | None = None
     remover: Remover | None = None
-    journal: Callable[[str, Callable[[str], object]], Journal | None] = lambda endpoint, tell: None
+    journal: JournalOf = lambda endpoint, tell, guess: None
     notes: list[str] = []
 
     @cached_property
@@ -129,11 +135,11 @@ def _dry_run(job: Job) -> int:
     from s3_upload.cli.store import check_destination
 
     options, nothing = job.options, job.rendering.nothing
-    options.config()
-    guess, endpoint = options.objects.default_request(), ""
+    _, guess, _ = _checked(options)
+    endpoint = ""
     if not nothing:  # then nobody is asked, whatever the destination
         endpoint = check_destination(options.store, job.bucket, options.objects.request_fields())
-    journal = job.journal(endpoint, lambda why: None)
+    journal = job.journal(endpoint, lambda why: None, guess)
     if job.sync is not None and not nothing:
         from s3_upload.cli.comparing import dry_run as compare
 
@@ -223,14 +229,9 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     from s3_upload.fleet.processes import Spread
     from s3_upload.fleet.uploading import upload_files
     from s3_upload.observe.events import joined
-    from s3_upload.pace import Pace
 
-    config, guess = job.options.config(), job.options.objects.default_request()
+    config, guess, pace = _checked(job.options)
     settle()
-    raise_limit()
-    _refuse_too_few_files()
-    held_back = config.share != "full" or config.max_bandwidth
-    pace = Pace(config.share, config.max_bandwidth) if held_back else None
 
     progress: Callable[[UploadReport], Awaitable[None] | None] = job.rendering.add
     for other in (job.page, job.failed_to, job.remover):
@@ -239,7 +240,7 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     async def upload(executor: Executor | None) -> None:
         _stop_on_signals(config.grace_s)
         async with connect() as client:
-            journal = job.journal(client.endpoint, job.notes.append)
+            journal = job.journal(client.endpoint, job.notes.append, guess)
             job.display.shows_what_is_left_by(journal)
             if job.remover is not None:
                 from s3_upload.moved import removes_what_is_done
@@ -276,6 +277,30 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
         runner.run(upload(executor))
     for number, handler in handlers.items():  # which the loop's end has lost
         signal.signal(number, handler)
+
+
+def _checked(
+    options: UploadOptions,
+) -> tuple[UploadConfig, Callable[[ObjectSource], RequestFields], Pace | None]:
+    """Of a run and of its dry run: what is refused before there is a client. Raises `UsageError` and
+    `ConfigError`."""
+    from s3_upload.fleet.processes import Spread
+    from s3_upload.fleet.uploading import check_spread
+    from s3_upload.pace import Pace
+
+    config, guess = options.config(), options.objects.default_request()
+    raise_limit()
+    _refuse_too_few_files()
+    held_back = config.share != "full" or config.max_bandwidth
+    pace = Pace(config.share, config.max_bandwidth) if held_back else None
+    processes = options.processes
+    if options.cluster is not None:
+        from s3_upload.cli.cluster import check_address
+
+        check_address(options.cluster)
+        processes = 2  # of whatever workers there will be: more than one
+    check_spread(Spread(processes, said=options.said_who), config, pace)
+    return config, guess, pace
 
 
 def workers(cluster: str | None) -> AbstractContextManager[Executor | None]:

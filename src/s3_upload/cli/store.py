@@ -25,30 +25,38 @@ def check_destination(options: StoreOptions, bucket: str, fields: RequestFields)
         return ""
     settings = resolve_settings(**options.settings())
     refuse_unknown(fields, directory=settings.endpoint(bucket).service == S3_EXPRESS)
+    _client_maker(options)()  # which reads certificates, and looks for what computes checksums
     return settings.store
+
+
+def _client_maker(options: StoreOptions) -> Callable[..., S3Client]:
+    """Of a store that is not embedded."""
+    from s3_upload.clients.s3 import S3Client
+
+    return partial(
+        S3Client,
+        checksum_algorithm=options.checksum_algorithm,
+        **options.settings(),
+        client_certificate=options.client_certificate,
+        sign=not options.no_sign_request,
+    )
 
 
 @contextmanager
 def open_store(options: StoreOptions, bucket: str) -> Iterator[Callable[..., S3Client]]:
     """Gives what makes a client of the store. An embedded store runs until the block is left."""
-    from s3_upload.clients.s3 import S3Client
-
-    make = partial(S3Client, checksum_algorithm=options.checksum_algorithm)
     if options.embedded is None:
-        yield partial(
-            make,
-            **options.settings(),
-            client_certificate=options.client_certificate,
-            sign=not options.no_sign_request,
-        )
+        yield _client_maker(options)
         return
+    from s3_upload.clients.s3 import S3Client
     from s3_upload.embedded import REGION, EmbeddedStore
     from s3_upload.s3.credentials import Credentials
 
     with EmbeddedStore(options.embedded) as store:
         store.create_bucket(bucket)
         yield partial(
-            make,
+            S3Client,
+            checksum_algorithm=options.checksum_algorithm,
             endpoint_url=store.endpoint_url,
             region=REGION,
             credentials=Credentials(store.access_key, store.secret_key),

@@ -36,6 +36,7 @@ def upload(words: Sequence[str], options: UploadOptions) -> int:
         return session.run(paths_job(paths, destination, words[-1], options))
     check_files(options, paths)
     sources = iter((stdin_source(paths, destination),))
+    options.sources.refuse_selecting()
     return session.run(job(paths, destination, words[-1], options, sources))
 
 

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_upload.bucket.sync import Sync, asking_fields
-from s3_upload.bucket.verify import DIFFERENT, ONLY_HERE, ONLY_THERE, SAME, UNREADABLE, Verified, verified
+from s3_upload.bucket.verify import (
+    DIFFERENT,
+    ONLY_HERE,
+    ONLY_THERE,
+    SAME,
+    UNREADABLE,
+    Unseen,
+    Verified,
+    verified,
+)
 from s3_upload.cli.output import (
     EXIT_FILES_FAILED,
     EXIT_OK,
@@ -27,7 +36,7 @@ from s3_upload.sources.source import utf8_of
 from s3_upload.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from s3_upload.cli.compare_options import VerifyOptions
     from s3_upload.cli.display import Display
@@ -67,17 +76,17 @@ class Telling:
         elif one.mark != SAME and not self._output.quiet and self._combined is not emit:
             emit(printable(f"{one.mark} s3://{self._bucket}/{one.key}: {one.reason}"))
 
-    def end(self, sync: Sync, took_s: float) -> int:
-        """Says what all come to, and returns the exit code."""
+    def end(self, notes: Sequence[str], took_s: float) -> int:
+        """Says what all come to, and what is to be known of it, and returns the exit code."""
         different = any(count for mark, count in self.counts.items() if mark != SAME)
         if self._output.json:
             counts = {OUTCOMES[mark].replace(" ", "_"): count for mark, count in self.counts.items()}
-            said = {"bucket": self._bucket, "wall_time_s": took_s, "notes": sync.notes()}
+            said = {"bucket": self._bucket, "wall_time_s": took_s, "notes": notes}
             emit_json(json_line({"type": "summary", "verify": True, **counts, **said}))
         elif not (self._output.quiet or self._output.only_show_errors):
             others = [f"{count:,} {OUTCOMES[mark]}" for mark, count in self.counts.items() if count]
             emit(f"compared in {took_s:.2f} s: {', '.join(others) or 'nothing'}")
-            for text in sync.notes():
+            for text in notes:
                 note(printable(f"s3-upload: note: {text}"))
         return EXIT_FILES_FAILED if different else EXIT_OK
 
@@ -104,10 +113,10 @@ def verify(
     )
     display = show(compared=sync.so_far)
     with opened(how.combined) as combined:
-        telling = Telling(destination.bucket, options.output, combined)
+        telling, unseen = Telling(destination.bucket, options.output, combined), Unseen()
 
         async def compare(client: S3Client) -> None:
-            async with aclosing(verified(sync, client, sources, would_take)) as found:
+            async with aclosing(verified(sync, client, sources, would_take, unseen)) as found:
                 async for one in found:
                     if not (how.one_way and one.mark == ONLY_THERE):
                         telling.tell(one)
@@ -115,7 +124,7 @@ def verify(
                         await waiting
 
         run_shown(options.store, destination.bucket, display, compare)
-    return telling.end(sync, time.monotonic() - began_s)
+    return telling.end([*sync.notes(), *unseen.notes()], time.monotonic() - began_s)
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from s3_upload.http1.connection import client_closed
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -32,6 +34,7 @@ class BucketSessions:
         self._credentials: Credentials | None = None
         self._renew_s = self._end_s = 0.0
         self._creating: asyncio.Task[Credentials] | None = None
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"BucketSessions({self._credentials!r})"
@@ -46,17 +49,32 @@ class BucketSessions:
         return self._credentials
 
     async def refresh(self, rejected: Credentials | None = None) -> Credentials:
-        """See `CredentialProvider`. Raises `AttemptError` where there is no session to be had."""
+        """See `CredentialProvider`. Raises `AttemptError` where there is no session to be had, or the client
+        is closed."""
         current = self._credentials
         if rejected is not None and current is not None:
             if current != rejected:
                 return current
             self._renew_s = self._end_s = 0.0  # whatever becomes of the next, this one is used no more
         # A caller that is cancelled leaves the others their session.
-        return await asyncio.shield(self._begin())
+        creating = self._begin()
+        try:
+            return await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            if self._closed and creating.cancelled():
+                raise client_closed() from None
+            raise
+
+    async def close(self) -> None:
+        """Ends what is under way: it may wait minutes for the account's own credentials, whose end no
+        connection brings about.  Whoever waits for a session hears that the client is closed."""
+        self._closed = True
+        if self._creating is not None:
+            self._creating.cancel()
+        await self.ended()
 
     async def ended(self) -> None:
-        """Returns once nothing is under way: when connections are closed, soon."""
+        """Returns once nothing is under way."""
         if self._creating is not None:
             await asyncio.wait((self._creating,))
 

@@ -211,7 +211,7 @@ class S3Client:
         for pool in pools:
             await pool.close()
         for sessions in self._sessions.values():
-            await sessions.ended()
+            await sessions.close()
 
     # --- transfer.client.Client --------------------------------------------------------------------
 

@@ -94,7 +94,8 @@ class Child(Worker):
 def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
     # What the job's functions are made of has to be found again; but not by the programs that it begins
     # (a credential_process), so it is told what there was before.
-    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    # What is no text (a `Path`) Python itself does not look at.
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path if isinstance(entry, str))
     before = [os.environ[_PATH]] if _PATH in os.environ else []
     return subprocess.Popen(  # noqa: S603 - this program itself
         # -P: what lies in the current directory, the files to upload perhaps, is not taken for modules.

@@ -101,9 +101,13 @@ class OwnProcesses:
         self._crew.dispenser.join(child.hand)
         try:
             await child.begin(self._crew.order(child.number))
-        except S3UploadError as error:
+        except Exception as error:
+            # Nobody is to wait for one that was not begun.
+            child.kill()
             self._children.remove(child)
-            self._crew.dispenser.lost(child.hand)
+            self._crew.dispenser.lost(child.hand, by_source=False)
+            if not isinstance(error, S3UploadError):
+                raise
             self._growth, self._losses = None, MAX_LOSSES_IN_SEARCH
             if isinstance(error, ConfigError):
                 why = str(error).removeprefix("processes: ")

@@ -5,6 +5,7 @@ Rules:
 * Where the job runs on the same machine, the task finds its socket: it is told what is left of its shard (it
   may have been begun before, by a worker that is gone), tells all that happens as it happens, and keeps to
   leases.  Elsewhere it does the whole shard by the lease it was given, and tells all at its end.
+* Where the job's socket should be and is not, the job is gone, and nothing is sent that nobody would know of.
 * It never ends its process, which belongs to the executor.
 """
 
@@ -13,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -22,10 +22,14 @@ from s3_upload.blocking import loop_factory
 from s3_upload.fleet.member import Line, Member, travelling
 from s3_upload.fleet.wire import Begin, Ended, Finish, Frame, Hello, Item, Lease, Stop, Told, Work
 
+ELSEWHERE = ""
+"""The address of a job that no worker can talk to."""
+
 
 class Ticket(msgspec.Struct, frozen=True):
-    """A shard, and how to upload it. `address`: the job's socket on `host`; `epoch_wall_s`: when the job
-    began, in seconds since the epoch; `lease_per_s`: of the bandwidth, in bytes, 0.0 for no bound."""
+    """A shard, and how to upload it. `address`: the job's socket on `host`, or ELSEWHERE; `epoch_wall_s`:
+    when the job began, in seconds since the epoch; `lease_per_s`: of the bandwidth, in bytes, 0.0 for no
+    bound."""
 
     number: int
     order: Begin
@@ -37,12 +41,14 @@ class Ticket(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of it, and the events not told before. `refused`: another worker has it, or had it."""
+    """What became of it, and the events not told before. `refused`: it was not begun here: another worker has
+    it, or had it, or the job ends; `misses_job`: or there is no job where it should be."""
 
     host: str
     ended: Ended
     events: list[tuple[Any, ...]]
     refused: bool = False
+    misses_job: bool = False
 
 
 def work(ticket: Ticket) -> Outcome:
@@ -56,9 +62,14 @@ async def _work(ticket: Ticket) -> Outcome:
     # Clocks of other machines begin elsewhere.
     epoch_s = time.monotonic() - (time.time() - ticket.epoch_wall_s)
     order = msgspec.structs.replace(ticket.order, epoch_s=epoch_s)
-    if host == ticket.host:
-        with suppress(OSError):
+    if host == ticket.host and ticket.address != ELSEWHERE:
+        try:
             ended = await _connected(ticket, order)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return Outcome(host, Ended(), [], refused=True, misses_job=True)
+        except OSError:  # it is there, and for another user
+            pass
+        else:
             return Outcome(host, ended or Ended(), [], refused=ended is None)
     told: list[tuple[Any, ...]] = []
 
@@ -73,7 +84,8 @@ async def _work(ticket: Ticket) -> Outcome:
 
 
 async def _connected(ticket: Ticket, order: Begin) -> Ended | None:
-    """None where another worker has the shard, or had it. Raises `OSError` where there is no such socket."""
+    """None where another worker has the shard, or had it, or the job ends. Raises `OSError` where there is no
+    such socket."""
     members: list[Member] = []
 
     def lost() -> None:
@@ -87,7 +99,7 @@ async def _connected(ticket: Ticket, order: Begin) -> Ended | None:
     try:
         line.send(Hello(ticket.number))
         left = await line.first
-        # The executor has begun it once more.
+        # The executor has begun it once more, or too late.
         if isinstance(left, Stop):
             return None
         member = Member(order, line.send)

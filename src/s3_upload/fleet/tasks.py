@@ -4,7 +4,8 @@ Rules:
 
 * Each task is a shard.  The first ones are small, so that all workers have something soon; later ones take
   about AIM_S each.  There are never more than AHEAD times as many as are done at a time.
-* Tasks on this machine talk to the job over a socket in a folder that is the user's alone (`task.py`).
+* Tasks on this machine talk to the job over a socket in a folder that is the user's alone (`task.py`).  Where
+  none can be made they are as those elsewhere.
 * A shard whose worker ended is done by others; the executor may have seen to that already.  An executor that
   is broken for good leaves its work to the process at home.
 * What a worker cannot read that this process can says that they do not share a file system: the job ends.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import shutil
 import socket
 import tempfile
@@ -25,7 +27,7 @@ from contextlib import suppress
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.dispenser import AHEAD_BYTES, Hand
-from s3_upload.fleet.task import Outcome, Ticket, work
+from s3_upload.fleet.task import ELSEWHERE, Outcome, Ticket, work
 from s3_upload.fleet.wire import Finish, Frame, Hello, Lease, Stop, Work, framed, unpacked
 from s3_upload.fleet.worker import Ear, Worker
 from s3_upload.observe.events import ObjectEnded
@@ -42,6 +44,8 @@ COUNT_S = 2.0
 MAX_LOSSES = 3
 """After so many tasks in a row that failed and had done nothing, the job ends."""
 END_S = 30.0
+_CANNOT_TRAVEL = (pickle.PicklingError, TypeError, AttributeError)
+"""What pickle raises of what it cannot pack."""
 
 
 class Task(Worker):
@@ -72,11 +76,14 @@ class ExecutorTasks:
         self._tasks: dict[int, Task] = {}
         self._connected: dict[int, Task] = {}
         self._begun = self._losses = 0
+        self._cancelled_s = 0.0
         self._submitting = False
         self._broken = False
         self._per_s = self._bytes_per_s = 0.0
-        self._folder = tempfile.mkdtemp(prefix="s3-upload-")
-        self._address = os.path.join(self._folder, "job")  # noqa: PTH118 - a text for a socket
+        self._begins = False
+        """Whether there is a socket for tasks is known, and they may be submitted."""
+        self._folder: str | None = None
+        self._address = ELSEWHERE
         self._server: asyncio.Server | None = None
         self._done = asyncio.Event()
 
@@ -91,7 +98,7 @@ class ExecutorTasks:
     def refill(self) -> None:
         crew = self._crew
         wanted = len(self._tasks) < AHEAD * self._slots and crew.dispenser.left
-        if self._server is None or self._submitting or self._broken or crew.full or not wanted:
+        if not self._begins or self._submitting or self._broken or crew.full or not wanted:
             return
         self._submitting = True
         crew.begin(self._submit())
@@ -123,12 +130,23 @@ class ExecutorTasks:
         finally:
             if self._server is not None:
                 self._server.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     # --- shards ------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        self._server = await self._loop.create_unix_server(self._ear, self._address)
+        try:
+            self._folder = tempfile.mkdtemp(prefix="s3-upload-")
+            address = os.path.join(self._folder, "job")  # noqa: PTH118 - a text for a socket
+            self._server = await self._loop.create_unix_server(self._ear, address)
+        except OSError as error:  # TMPDIR is not writable, or too long for a socket
+            self._crew.desk.notes.append(
+                f"the workers told what they did at the end of each shard: no socket in TMPDIR ({error})"
+            )
+        else:
+            self._address = address
+        self._begins = True
         self.refill()
 
     async def _submit(self) -> None:
@@ -141,17 +159,28 @@ class ExecutorTasks:
             crew.dispenser.join(task.hand)
             sources = await crew.threads.call(lambda: crew.dispenser.next_for(task.hand))
             if not sources or crew.stopping:
-                crew.dispenser.lost(task.hand)
+                crew.dispenser.lost(task.hand, by_source=False)
                 return
             task.bytes = task.hand.bytes
             self._tasks[task.number] = task
             ticket = self._ticket(task, sources)
             try:
                 task.future = await crew.threads.call(lambda: self._executor.submit(work, ticket))
-            except (BrokenExecutor, RuntimeError) as error:  # closed, or its workers are gone
-                self._go_home(task, error)
+            # Closed, its workers are gone, or its scheduler is.
+            except (BrokenExecutor, RuntimeError, OSError) as error:
+                self._go_home(task, error, by_source=False)
                 return
+            except Exception as error:
+                self._part_with(task, _last(error), by_source=False)
+                if isinstance(error, _CANNOT_TRAVEL):
+                    raise ConfigError(
+                        f"executor: what is to be done cannot be sent to its workers ({error}): make "
+                        "default_request a function of a module"
+                    ) from error
+                raise
             task.future.add_done_callback(lambda future: self._over_from_thread(task, future))
+            if crew.stopping:  # `stop` could not cancel it yet
+                task.future.cancel()
         finally:
             self._submitting = False
         self.refill()
@@ -177,8 +206,9 @@ class ExecutorTasks:
             assert ear.transport is not None
             if isinstance(frame, Hello):
                 task = self._tasks.get(frame.number)
-                # The executor has begun it once more, and it is over, or another worker has it.
-                if task is None or task.number in self._connected:
+                # The executor has begun it once more, and it is over, or another worker has it; or it has
+                # begun it only now: what an executor calls running, though it waits, cannot be cancelled.
+                if task is None or task.number in self._connected or self._crew.stopping:
                     ear.transport.write(framed(Stop()))
                     return
                 caller.append(task)
@@ -220,8 +250,8 @@ class ExecutorTasks:
         crew = self._crew
         try:
             outcome = future.result(0)
-        except (CancelledError, asyncio.CancelledError):
-            self._forget(task)
+        except (CancelledError, asyncio.CancelledError) as error:
+            self._cancelled(task, error)
         except BrokenExecutor as error:
             self._go_home(task, error)
         except Exception as error:
@@ -241,10 +271,13 @@ class ExecutorTasks:
         await task.is_free.wait()
         try:
             await self._read(task, outcome)
-        except BaseException:
-            self._forget(task)  # it has ended, and nobody is to wait for it
+        except BaseException as error:
+            self._part_with(task, _last(error), by_source=False)  # it has ended: nobody is to wait for it
             raise
-        self._end(task)
+        if outcome.misses_job:
+            # Another host of this name, or a worker with a /tmp of its own.
+            self._address = ELSEWHERE
+        self._end(task, by_source=not outcome.misses_job)
 
     async def _read(self, task: Task, outcome: Outcome) -> None:
         crew = self._crew
@@ -272,43 +305,61 @@ class ExecutorTasks:
                 FailureKind.SOURCE,
             )
 
-    def _end(self, task: Task) -> None:
-        for source in self._forget(task):
-            self._crew.desk.give_up(source, "each worker that uploads it ends", self._crew.now())
+    def _end(self, task: Task, *, by_source: bool = True) -> None:
+        self._part_with(task, "each worker that uploads it ends", by_source=by_source)
         self.refill()
 
-    def _forget(self, task: Task) -> list[ObjectSource]:
-        """It is over; what it has not done is handed out again."""
+    def _part_with(self, task: Task, why: str, *, by_source: bool = True) -> None:
+        """It is over: what it has not done is handed out again, but for what ends each worker, of which `why`
+        is said. `by_source`: one of its sources may have ended its worker."""
+        crew = self._crew
         self._tasks.pop(task.number, None)
         # A worker that still has it, whom the executor believes to be gone, must not go on with it.
         if task.transport is not None:
             task.transport.abort()
-        self._crew.gone(task)
-        culprits = self._crew.dispenser.lost(task.hand)
+        crew.gone(task)
+        # One that is stopped has ended of that.
+        culprits = crew.dispenser.lost(task.hand, by_source=by_source and not crew.stopping)
+        if self._broken and not crew.stopping:
+            culprits += crew.dispenser.take_home()
+        for source in culprits:
+            crew.desk.give_up(source, why, crew.now())
         self._done.set()
-        return culprits
 
     def _fail(self, task: Task, error: BaseException) -> None:
         """A worker has ended with it, or has raised what is not for an upload to raise."""
         crew = self._crew
         if isinstance(error, ConfigError):
             crew.fail(error)
-        for source in self._forget(task):
-            crew.desk.give_up(source, f"each worker that uploads it ends (the last: {error!r})", crew.now())
+        self._part_with(task, _last(error))
         self._losses = 0 if task.done else self._losses + 1
         if self._losses >= MAX_LOSSES:
             crew.fail(RunError(f"the executor's workers fail: {error!r}", FailureKind.SOURCE))
 
-    def _go_home(self, task: Task, error: BaseException) -> None:
+    def _cancelled(self, task: Task, error: BaseException) -> None:
+        """By us, or by somebody who clears the executor, of all that it has at once: that counts once."""
+        stopping = self._crew.stopping
+        if not stopping and task.begun_s > self._cancelled_s:
+            self._cancelled_s = time.monotonic()
+            self._losses += 1
+        if not stopping and self._losses >= MAX_LOSSES:
+            self._go_home(task, error, by_source=False)
+        else:
+            self._part_with(task, _last(error), by_source=False)
+
+    def _go_home(self, task: Task, error: BaseException, *, by_source: bool = True) -> None:
         """There is no executor any more."""
         crew = self._crew
-        self._forget(task)
         if not self._broken:
             self._broken = True
             crew.desk.notes.append(f"the executor is broken ({error!r}), and this process went on alone")
             crew.desk.go_on_at_home()
-        for source in crew.dispenser.take_home():
-            crew.desk.give_up(source, f"each worker that uploads it ends (the last: {error!r})", crew.now())
+        self._part_with(task, _last(error), by_source=by_source)
+
+
+def _last(error: BaseException) -> str:
+    """Why a source was given up, after `error`."""
+    return f"each worker that uploads it ends (the last: {error!r})"
 
 
 def slots_of(executor: Executor, wanted: int) -> int:

@@ -47,9 +47,8 @@ async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
     config = config or UploadConfig()
     count = count_for(spread, config)
     alone = count == 1 and spread.executor is None
-    why_not = "" if alone else _why_alone(client, files, config, pace)
-    if why_not and not spread.grows:
-        raise ConfigError(f"{spread.name}: {why_not}: leave it out")
+    why_not = "" if alone else _why_alone(client, files) or _why_one_has_to(config, pace)
+    _refuse(spread, why_not)
     if why_not or alone:
         return await s3_upload_files(
             client, bucket, files, config, progress, default_request, pace, notice, events,
@@ -65,6 +64,17 @@ async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
         job = JobOfMany(given, config, progress, default_request, pace, notice)
         summary = await _run(job, client, bucket, count, spread)
     return given.noted(summary)
+
+
+def check_spread(spread: Spread, config: UploadConfig, pace: Pace | None) -> None:
+    """What can be said before there is a client. Raises `ConfigError` where others cannot take part."""
+    if spread.executor is not None or count_for(spread, config) > 1:
+        _refuse(spread, _why_one_has_to(config, pace))
+
+
+def _refuse(spread: Spread, why_not: str) -> None:
+    if why_not and not spread.grows:
+        raise ConfigError(f"{spread.name}: {why_not}: leave it out")
 
 
 async def _run(job: JobOfMany, client: Client, bucket: str, count: int, spread: Spread) -> UploadSummary:
@@ -107,16 +117,21 @@ def count_for(spread: Spread, config: UploadConfig) -> int:
 _USUAL = UploadConfig().max_in_flight, UploadConfig().max_in_flight_bytes
 
 
-def _why_alone(client: object, files: object, config: UploadConfig, pace: Pace | None) -> str:
-    """Why there can be one process only; "" where there can be more."""
-    from s3_upload.fleet.child import CAN_BEGIN
-
-    if not CAN_BEGIN:
-        return "this system cannot give a socket to a new process"
+def _why_alone(client: object, files: object) -> str:
+    """Why what is given keeps it in one process; "" where there can be more."""
     if not hasattr(client, "recipe"):
         return "each process makes an S3Client of its own, and this is another client"
     if isinstance(files, AsyncIterable):
         return "an async iterable is uploaded by the process that has it"
+    return ""
+
+
+def _why_one_has_to(config: UploadConfig, pace: Pace | None) -> str:
+    """Why one process only can do what is asked; "" where there can be more."""
+    from s3_upload.fleet.child import CAN_BEGIN
+
+    if not CAN_BEGIN:
+        return "this system cannot give a socket to a new process"
     if (config.share if pace is None else pace.share) != "full":
         return "what leaves room to others on the link has to see all of its own connections"
     bandwidth = pace.bandwidth if pace is not None else Pace("full", config.max_bandwidth).bandwidth

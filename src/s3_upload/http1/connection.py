@@ -49,11 +49,12 @@ class Holder(Protocol):
 
 class _Made:
     """How it was made. `way`: for the end of what is said of one that broke: which proxy reads what is
-    sent."""
+    sent.  `by_asyncio`: its transport is asyncio's."""
 
     def __init__(self) -> None:
         self.handshake_s = 0.0
         self.way = ""
+        self.by_asyncio = False
 
 
 class Connection(asyncio.Protocol):
@@ -212,6 +213,9 @@ class Connection(asyncio.Protocol):
         elif size <= SLICE_BYTES:
             self._body, self._unsent = body, size
             transport.writelines((head, body) if size else (head,))
+            # asyncio's `writelines` of Python 3.12 and 3.13 does not say that bytes remain: it does so now.
+            if self._made.by_asyncio and not self._paused and transport.get_write_buffer_size():
+                transport.set_write_buffer_limits(high=1, low=0)
             if not self._paused and self._trace is not None:
                 self._trace.all_sent()
         else:
@@ -278,6 +282,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._made.by_asyncio = isinstance(transport, asyncio.Transport)  # uvloop's is none by its class
         if self._closed:  # while its handshake was under way
             self._transport.abort()
             return

@@ -3,7 +3,8 @@
 Rules:
 
 * A name is resolved again at most every `DNS_TTL_S`; when that fails later on, the addresses known
-  are kept: a resolver's bad minute must not stop a run.
+  are kept: a resolver's bad minute must not stop a run.  Nor may it hold one up: where addresses are known,
+  a look-up is waited for `LOOK_S` from its beginning, and what it finds later is for those who come then.
 * Look-ups run in daemon threads: one that hangs on a dead name server keeps nobody waiting, least of all
   the end of the loop or of the program.  (The loop's own `getaddrinfo` does both, asyncio's in its default
   executor, uvloop's in a pool of libuv's.)  A numeric address needs none.
@@ -12,6 +13,8 @@ Rules:
 * New connections go to the address with the fewest open ones, so that load spreads over all of a
   store's front ends; an address that refused or was too slow is left alone for `PENALTY_S`, unless
   nothing else is left.
+* Behind the best comes an address that took a connection when last tried, or else one of the other family
+  (IPv4, IPv6) than the best: however many are dead, their order does not hide one that lives.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ from s3_upload.threads import DaemonThreads
 DNS_TTL_S = 60.0
 DNS_TIMEOUT_S = 20.0
 """What the usual resolver takes for two silent name servers: two tries of 5 s each."""
+LOOK_S = 0.25
+"""Far more than a name server takes that is there."""
 PENALTY_S = 30.0
 FIRST_RESOLVE_TRIES = 3
 RESOLVE_PAUSE_S = 0.25
@@ -40,11 +45,13 @@ LookUp = Callable[[str, int], Awaitable[list[str]]]
 
 
 class _Known:
-    """What was found. `at_s`: when somebody last looked."""
+    """What was found. `at_s`: when somebody last looked; `asked_s`: when the look-up began that is under
+    way."""
 
     def __init__(self) -> None:
         self.addresses: list[str] = []
         self.at_s = float("-inf")
+        self.asked_s = 0.0
 
 
 class _Record:
@@ -53,10 +60,18 @@ class _Record:
     def __init__(self) -> None:
         self._open: dict[str, int] = {}
         self._penalized_until_s: dict[str, float] = {}
+        self._worked: set[str] = set()  # when last tried
 
     def badness(self, address: str, avoid: str, now_s: float) -> tuple[bool, bool, int]:
         penalized = self._penalized_until_s.get(address, 0.0) > now_s
         return penalized, address == avoid, self._open.get(address, 0)
+
+    def likely(self, ranked: list[str]) -> str | None:
+        """Which of `ranked`, but the first, works where the first does not; None where nothing says so."""
+        rest = ranked[1:]
+        used = (address for address in rest if address in self._worked)
+        is_ipv6 = ":" in ranked[0]
+        return next(used, None) or next((one for one in rest if (":" in one) != is_ipv6), None)
 
     def opened(self, address: str) -> None:
         """A connection to `address` was begun."""
@@ -69,10 +84,12 @@ class _Record:
     def penalize(self, address: str, until_s: float) -> None:
         """`address` refused or was too slow."""
         self._penalized_until_s[address] = until_s
+        self._worked.discard(address)
 
     def works(self, address: str) -> None:
         """`address` took a connection."""
         self._penalized_until_s.pop(address, None)
+        self._worked.add(address)
 
 
 class Addresses:
@@ -102,9 +119,14 @@ class Addresses:
         """Addresses to try, best first. Raises `AttemptError` (HOST_UNKNOWN, CLIENT_CLOSED)."""
         now_s = self._loop.time()
         if now_s - self._known.at_s > DNS_TTL_S:
-            await self._resolve()
+            await (self._resolve_beside() if self._known.addresses else self._resolve())
         record = self._record
         ranked = sorted(self._known.addresses, key=lambda address: record.badness(address, avoid, now_s))
+        if len(ranked) > MAX_CANDIDATES:
+            likely = record.likely(ranked)
+            if likely is not None:
+                ranked.remove(likely)
+                ranked.insert(1, likely)
         return ranked[:MAX_CANDIDATES]
 
     def opened(self, address: str) -> None:
@@ -130,18 +152,31 @@ class Addresses:
             self._resolving.cancel()
         self._threads.close()
 
+    async def _resolve_beside(self) -> None:
+        """Resolves, and returns soon: there are addresses to go on with."""
+        resolving = self._begin()
+        patience_s = self._known.asked_s + LOOK_S - self._loop.time()
+        if patience_s > 0.0:
+            await asyncio.wait((resolving,), timeout=patience_s)
+        if self._closed:
+            raise client_closed()
+
     async def _resolve(self) -> None:
         """Resolves once for all who wait."""
-        if self._resolving is None:
-            self._resolving = self._loop.create_task(self._until_known())
-            self._resolving.add_done_callback(self._resolved)
-        resolving = self._resolving
+        resolving = self._begin()
         try:
             await asyncio.shield(resolving)
         except asyncio.CancelledError:
             if self._closed and resolving.cancelled():  # by `close`, before its first step
                 raise client_closed() from None
             raise
+
+    def _begin(self) -> asyncio.Task[None]:
+        if self._resolving is None:
+            self._known.asked_s = self._loop.time()
+            self._resolving = self._loop.create_task(self._until_known())
+            self._resolving.add_done_callback(self._resolved)
+        return self._resolving
 
     def _resolved(self, task: asyncio.Task[None]) -> None:
         self._resolving = None

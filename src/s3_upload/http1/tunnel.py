@@ -6,7 +6,8 @@
   resolves (RFC 9110, section 9.3.6); TLS with the store goes through that, inside of the TLS with the
   proxy where it is an https:// one.
 * `Socks`: SOCKS5, for both; spoken by python-socks (the extra `socks`).  socks5h:// has the proxy resolve
-  the store's name, socks5:// resolves it here.
+  the store's name, socks5:// resolves it here: an address that the proxy could not reach is left alone for a
+  while, and the next try goes to another.
 
 What is measured, and whose addresses are chosen, is the way to the proxy.  A proxy that cannot be reached,
 or that cannot reach the store, counts as a store that cannot be reached (`FailureKind.CONNECT`): it is tried
@@ -41,6 +42,8 @@ MAX_SOCKS_CHARS = 255
 _NOT_ALLOWED = 2
 _SOCKS_UNREACHABLE = frozenset({1, 3, 4, 5, 6})
 """Replies (RFC 1928, section 6) that are about the way from the proxy to the store."""
+_NO_SUCH_FAMILY = 8
+"""The proxy has no IPv6, say: another address may do."""
 
 
 def setting_of(proxy: Proxy) -> str:
@@ -199,12 +202,10 @@ class Socks:
     async def lead(self, connection: Connection, address: str, timeout_s: float) -> None:
         """See `dial.Way`."""
         peer = _peer(self._proxy, address)
-        sock = None
+        sock, target = None, ""
         try:
             async with asyncio.timeout(timeout_s):
-                target = self._store.host
-                if self._addresses is not None:
-                    target = (await self._addresses.candidates(""))[0]
+                target = await self._target()
                 sock = await self._client(
                     self._errors.ProxyType.SOCKS5,
                     address,
@@ -222,15 +223,36 @@ class Socks:
         except BaseException as error:
             if sock is not None and connection.socket is None:
                 sock.close()
-            if isinstance(error, self._errors.ProxyError):
-                raise self._refused(error) from None
-            if isinstance(error, self._errors.ProxyConnectionError):
-                raise peer.failed(error) from None
-            if isinstance(error, TimeoutError | self._errors.ProxyTimeoutError):
-                raise peer.too_late(timeout_s) from None
-            if isinstance(error, OSError):
-                raise peer.failed(error) from error
-            raise
+            failure = self._failure(error, peer, timeout_s)
+            if failure is None:
+                raise
+            # One that could not reach the proxy itself says nothing of the store's address.
+            if target and not isinstance(error, self._errors.ProxyConnectionError):
+                self._is_bad(target, failure)
+            raise failure from error
+        if self._addresses is not None:
+            self._addresses.works(target)
+
+    async def _target(self) -> str:
+        """What the proxy is to lead to: a name, or the address that is tried next. Raises `AttemptError`."""
+        if self._addresses is None:
+            return self._store.host
+        candidates = await self._addresses.candidates("")
+        if not candidates:
+            raise AttemptError(FailureKind.CONNECT, f"{self._store.host}: has no address")
+        return candidates[0]
+
+    def _is_bad(self, target: str, failure: AttemptError) -> None:
+        if self._addresses is not None and failure.kind is FailureKind.CONNECT:
+            self._addresses.penalize(target)
+
+    def _failure(self, error: BaseException, peer: Peer, timeout_s: float) -> AttemptError | None:
+        """What `error` means; None where it is nothing of this module's."""
+        if isinstance(error, self._errors.ProxyError):
+            return self._refused(error)
+        if isinstance(error, TimeoutError | self._errors.ProxyTimeoutError):
+            return peer.too_late(timeout_s)
+        return peer.failed(error) if isinstance(error, OSError) else None
 
     def close(self) -> None:
         """See `dial.Way`."""
@@ -239,7 +261,7 @@ class Socks:
 
     def _refused(self, error: Any) -> AttemptError:
         code, said = getattr(error, "error_code", None), printable(str(error))[:MAX_REASON_CHARS]
-        if code in _SOCKS_UNREACHABLE:
+        if code in _SOCKS_UNREACHABLE or (code == _NO_SUCH_FAMILY and self._addresses is not None):
             message = f"{named(self._proxy)} cannot reach {self._store.place}: {said}"
             return AttemptError(FailureKind.CONNECT, message)
         if code is None and type(error.__cause__).__name__ == "IncompleteReadError":

@@ -50,6 +50,8 @@ class Journal:
         """That of the last run which began."""
         self.revisit: Revisit | None = None
         """What the next run does with sources that are done; None: nothing."""
+        self.keeps_times = False
+        """Whether the next run says of each object when its file was modified."""
 
     def __repr__(self) -> str:
         return f"Journal({self.path!r})"

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from s3_upload.observe.journal import Journal
 from s3_upload.observe.journal_file import InUseError, JournalFile, Lookup, UnusableError, UnwritableError
 from s3_upload.observe.journal_of_run import check_job, is_said_otherwise, knows
+from s3_upload.observe.journal_rows import Here
 from s3_upload.sources.source import ObjectSource
 
 
@@ -19,6 +20,7 @@ class Look:
         self.done = 0
         self.problem = problem
         self._lookup = lookup
+        self._here = Here()
 
     def left(self, sources: Iterator[ObjectSource]) -> Iterator[ObjectSource]:
         """Those that are not done."""
@@ -28,11 +30,10 @@ class Look:
             else:
                 self.done += 1
 
-    @staticmethod
-    def _is_done(lookup: Lookup, source: ObjectSource) -> bool:
+    def _is_done(self, lookup: Lookup, source: ObjectSource) -> bool:
         if not source.is_file or source.problem or source.skip_reason:
             return False
-        return knows(lookup, source.key, source.path) is not None
+        return knows(lookup, source.key, source.path, self._here) is not None
 
 
 @contextmanager

@@ -5,12 +5,13 @@ Rules:
 * It is a fold over the events of a run.  A thread writes what they tell, WRITE_EVERY_S at the latest, so that
   the event loop never waits for a disk; where MAX_WAITING rows wait for a slow one, the run does too.
 * A source is done when its object was proven to be in the store and the file is still that version: the
-  same path, size and time of modification.  The store is not asked.
+  same path, from whichever directory it is named, size and time of modification.  The store is not asked.
 * What the store has of files in parts is known by the IDs of the uploads, the parts and their checksums.
+  These are parts of one version of the file: when it is another, all that are not told again are forgotten.
   That an upload is about to be created is written before it is asked for: if the answer is lost, the next
   run looks for the upload.
 * An upload of whose key an object is complete in one request is outlived: nobody goes on with it, and the end
-  of a run aborts it.
+  of a run aborts it.  So is that of a stream, once its run is over.
 * A journal that cannot be written any more (a full disk) ends, and says so; the run goes on without.
 """
 
@@ -46,8 +47,9 @@ from s3_upload.observe.journal_rows import (
     DONE,
     FAILED,
     LAST_RUN,
-    TOTAL,
+    LEFT,
     Done,
+    Here,
     KnownUploads,
     ObjectRow,
     PartRow,
@@ -73,7 +75,7 @@ MAX_REVISITED = 64
 """Sources that are done and about which the store is asked at a time."""
 T = TypeVar("T")
 Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
-TOTAL_UNKNOWN = ""
+LEFT_UNKNOWN = ""
 
 
 class Before(msgspec.Struct, frozen=True):
@@ -88,8 +90,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.objects: deque[Row] = deque()
-        self.uploads: deque[UploadRow] = deque()
-        self.parts: deque[PartRow] = deque()
+        self.in_parts: deque[UploadRow | PartRow] = deque()
         self.ended: deque[str] = deque()
         self.outlived: deque[str] = deque()
         self.freed: deque[str] = deque()
@@ -129,10 +130,10 @@ class Writer:
         with self._lock:
             # In this order: what came before any of these is taken with it.
             objects, ended, outlived = _taken(heard.objects), _taken(heard.ended), _taken(heard.outlived)
-            parts, uploads, freed = _taken(heard.parts), _taken(heard.uploads), _taken(heard.freed)
-            if (objects or uploads or parts or ended or outlived or freed) and not self.problem:
+            in_parts, freed = _taken(heard.in_parts), _taken(heard.freed)
+            if (objects or in_parts or ended or outlived or freed) and not self.problem:
                 try:
-                    self._file.write(objects, uploads, parts, ended, outlived=outlived, freed=freed)
+                    self._file.write(objects, in_parts, ended, outlived=outlived, freed=freed)
                 # Whatever it is: who waits for room would wait for ever.
                 except Exception as error:
                     self.problem = f"{error}; what is uploaded from now on is not in it"
@@ -157,7 +158,8 @@ class JournalOfRun:
         self.before = Before()
         self._file = file
         self._heard = Heard()
-        self._seen = self._skipped = 0
+        self._here = Here()
+        self._seen = self._ended = 0
         self._walk_ended = False
         self._twice: set[str] = set()
         self._outlived: dict[str, str] = {}
@@ -233,16 +235,16 @@ class JournalOfRun:
 
     def left_of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Those of a walk that are not done; nothing is counted."""
-        lookup = Lookup(self._file)
+        lookup, here = Lookup(self._file), self._here
         for entry in entries:
             if not self._known:
                 yield entry
             elif isinstance(entry, PlainFiles):
                 base, prefix, names = entry
-                left = [name for name in names if not knows(lookup, prefix + name, base + name)]
+                left = [name for name in names if not knows(lookup, prefix + name, base + name, here)]
                 if left:
                     yield PlainFiles(base, prefix, left)
-            elif not (entry.is_file and knows(lookup, entry.key, entry.path)):
+            elif not (entry.is_file and knows(lookup, entry.key, entry.path, here)):
                 yield entry
 
     def close(self) -> None:
@@ -257,9 +259,8 @@ class JournalOfRun:
                 self._writer.problem or "its file was removed or replaced; another run sends all again"
             )
         try:
-            # What was skipped is nothing that another run would upload.
-            total = str(self._seen - self._skipped) if self._walk_ended else TOTAL_UNKNOWN
-            self._file.set_about({TOTAL: total})
+            left = self._seen - self.before.files - self._ended
+            self._file.set_about({LEFT: str(left) if self._walk_ended else LEFT_UNKNOWN})
         except sqlite3.Error as error:
             self._writer.problem = self._writer.problem or str(error)
         self._file.close()
@@ -307,10 +308,13 @@ class JournalOfRun:
             self._file.forget_objects()
             self._known = False
         self._file.forget_failed()
-        self._file.set_about({**about, TOTAL: TOTAL_UNKNOWN, LAST_RUN: f"{time.time():.0f}"})
+        self._file.set_about({**about, LEFT: LEFT_UNKNOWN, LAST_RUN: f"{time.time():.0f}"})
         found: dict[str, set[str]] = {}
+        self._file.outlive_streams()
         for row in self._file.uploads():
-            found.setdefault(row.key, set()).add(row.upload_id)
+            # Of a stream it is no upload of the object that is sent now, and ends by itself.
+            if row.size:
+                found.setdefault(row.key, set()).add(row.upload_id)
             if not row.part_size:
                 self._outlived[row.upload_id] = row.key
         return found
@@ -362,7 +366,7 @@ class JournalOfRun:
         found = _state(lookup, source.key)
         if found is None:
             return None
-        if _is_same(found, source.path):
+        if _is_same(found, self._here.whole(source.path)):
             return Done(source, found[1], found[4])
         # Of two sources with one key the journal knows the last. Were that skipped when its turn comes, the
         # first would have overwritten it.
@@ -382,29 +386,30 @@ class JournalOfRun:
     def _hear(self, event: Event) -> None:
         if type(event) is ObjectEnded:
             report = event.report
+            # What failed is told apart; what was skipped is nothing that another run would upload.
+            self._ended += 1
             if report.outcome == SUCCESS:
+                source = self._here.whole(report.source) if report.mtime_ns else report.source
                 # An `ObjectRow`, as a plain tuple: there are many, and each is only written.
                 self._heard.objects.append(
                     (
-                        report.key, unicode_of(report.source), report.bytes, report.mtime_ns, DONE,
+                        report.key, unicode_of(source), report.bytes, report.mtime_ns, DONE,
                         report.etag, report.checksum_algorithm, report.checksum, "",
                     )
                 )  # fmt: skip
                 if report.key in self._in_parts:
                     self._is_complete(report)
-            elif report.outcome == SKIPPED:
-                self._skipped += 1
-            else:
+            elif report.outcome != SKIPPED:
                 key, source = unicode_of(report.key), unicode_of(report.source)
                 why = unicode_of(str(report.error or report.reason or report.outcome))
                 self._heard.objects.append(ObjectRow(key, source, report.bytes, 0, FAILED, why=why))
         elif type(event) is UploadCreated:
             self._in_parts.setdefault(event.key, set()).add(event.upload_id)
-            self._heard.uploads.append(row_of_upload(event))
+            self._heard.in_parts.append(row_of_upload(event))
             # An upload that nobody knows of costs its owner money.
             self._writer.wake()
         elif type(event) is PartStored:
-            self._heard.parts.append(row_of_part(event))
+            self._heard.in_parts.append(row_of_part(event))
 
     def _is_complete(self, report: UploadReport) -> None:
         """An object of whose key there are uploads in parts."""
@@ -434,10 +439,10 @@ def is_said_otherwise(was: Mapping[str, str], about: Mapping[str, str]) -> bool:
     return bool(was) and was.get("said", "") != about["said"]
 
 
-def knows(lookup: Lookup, key: str, path: str) -> State | None:
+def knows(lookup: Lookup, key: str, path: str, here: Here) -> State | None:
     """What a journal says of the object of that key, if that is done and the file still is what was sent."""
     found = _state(lookup, key)
-    return found if found is not None and _is_same(found, path) else None
+    return found if found is not None and _is_same(found, here.whole(path)) else None
 
 
 def _state(lookup: Lookup, key: str) -> State | None:
@@ -449,7 +454,7 @@ def _state(lookup: Lookup, key: str) -> State | None:
 
 
 def _is_same(found: State, path: str) -> bool:
-    """Whether the file at `path` is done as it is now, by what a journal says of its key."""
+    """Whether the file at the whole `path` is done as it is now, by what a journal says of its key."""
     was_at, size, mtime_ns, state, _ = found
     if state != DONE or not mtime_ns:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,9 +13,10 @@ from s3_upload.report import UploadReport
 from s3_upload.sources.source import ObjectSource
 
 DONE, FAILED = "done", "failed"
-LAST_RUN, TOTAL = "last_run_s", "total"
-"""What is said about a job: when it was last begun, in seconds since the epoch, and how many sources that run
-came to and did not skip, "" where it was broken off."""
+LAST_RUN, LEFT = "last_run_s", "left"
+"""What is said about a job: when it was last begun, in seconds since the epoch, and how many of its sources
+that run left for another one, "" where it did not get to know. Rows do not tell: there are some of files that
+are gone by now, or were sent as they were before."""
 
 
 State = tuple[str, int, int, str, str]
@@ -24,7 +26,8 @@ Row = tuple[str, str, int, int, str, str, str, str, str]
 
 
 class ObjectRow(NamedTuple):
-    """What became of a source. `mtime_ns`: 0 where a later change of the file need not show.  `checksum`:
+    """What became of a source. `source`: of a file that is done its whole path, since a relative one is
+    another file elsewhere.  `mtime_ns`: 0 where a later change of the file need not show.  `checksum`:
     base64, by `algorithm`; `why` it failed."""
 
     key: str
@@ -88,6 +91,20 @@ class Tally(msgspec.Struct, frozen=True):
     done_bytes: int
     failed: int
     uploads: int
+
+
+class Here:
+    """Where relative paths begin: the working directory of now."""
+
+    def __init__(self) -> None:
+        try:
+            self._base = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118 - a text
+        except OSError:  # it was removed, and nothing lies in it
+            self._base = ""
+
+    def whole(self, path: str) -> str:
+        """The path from the root on, with its dots; of a million files, `os.path.abspath` of each is dear."""
+        return path if os.path.isabs(path) else self._base + path  # noqa: PTH117 - a text
 
 
 _OF_WHOLE = frozenset({"HeadObject", "PutObject"})

@@ -4,7 +4,9 @@ A request is signed for its host and carries what the user uploads, so it follow
 of this holds:
 
 1. The scheme is the same.  From http to https the user may go himself; from https to http nobody goes.
-2. The place is that of the same bucket and key, with no user and password in it.
+2. The place is that of the same bucket and key, with no user and password in it.  It names the bucket: at
+   the end of the path before the key, or in front of the host, where the bucket is there already or what
+   follows is a host like the one in use (minio.eu.example.com names no bucket "minio").
 3. The host is the same, at whatever port; or lies below it; or it serves the same (the first label is the
    same, or both are S3's: "s3", "s3-…") at the same end: its last two labels or, where the last but one is
    no name of anybody's ("co.uk"), three.  The bucket's name before either does not count.  So
@@ -33,16 +35,16 @@ def redirected(used: Endpoint, location: str, *, bucket: str, key: str) -> Endpo
     A `location` that is "//" and a host has no scheme and path of its own: an <Endpoint> in an answer.
     """
     if location.startswith("//"):
-        base = "" if location[2:].startswith(f"{bucket}.") else f"/{bucket}"
+        base = "" if _is_in_host(used, location[2:], bucket) else f"/{bucket}"
         location = f"{used.scheme}:{location}{base}/{encode_path(key)}"
     place = _parsed(location)
     if place is None:
         return None
     host, base_path = place.hostname or "", _base_path(place.path, key)
-    if place.scheme != used.scheme or base_path is None or not _is_same_store(used.host, host, bucket):
+    in_host = _is_in_host(used, host, bucket)
+    if place.scheme != used.scheme or base_path is None or not _is_same_store(used, host, bucket, in_host):
         return None
-    in_host = base_path == "" and host.startswith(f"{bucket}.")
-    if base_path != used.base_path and not in_host and not base_path.endswith(f"/{bucket}"):
+    if not base_path.endswith(f"/{bucket}") and not (in_host and base_path in ("", used.base_path)):
         return None
     port = place.port or DEFAULT_PORTS[place.scheme]
     found = Endpoint(
@@ -79,8 +81,21 @@ def _base_path(path: str, key: str) -> str | None:
     return "/".join(base) if base and unquote("/".join(last)) == key else None
 
 
-def _is_same_store(ours: str, theirs: str, bucket: str) -> bool:
-    ours, theirs = (host.lower().rstrip(".").removeprefix(f"{bucket}.") for host in (ours, theirs))
+def _is_in_host(used: Endpoint, host: str, bucket: str) -> bool:
+    """Whether the bucket, or its access point, stands in front of `host`."""
+    name, front = used.host, f"{bucket}."
+    if not used.base_path.endswith(f"/{bucket}"):  # it stands in front of the host in use
+        return host.startswith(front if name.startswith(front) else f"{_first(name)}.")
+    rest = host.removeprefix(front)
+    return rest != host and _service(_first(rest)) in ("s3", _service(_first(name)))
+
+
+def _is_same_store(used: Endpoint, host: str, bucket: str, in_host: bool) -> bool:
+    ours, theirs = used.host.lower().rstrip("."), host.lower().rstrip(".")
+    if not used.base_path.endswith(f"/{bucket}"):
+        ours = ours.removeprefix(f"{bucket}.")
+    if in_host:
+        theirs = theirs.removeprefix(f"{bucket}.")
     if ours == theirs:
         return True
     if is_ip(ours) or is_ip(theirs) or ("fips" in ours) != ("fips" in theirs):
@@ -94,3 +109,7 @@ def _is_same_store(ours: str, theirs: str, bucket: str) -> bool:
 
 def _service(label: str) -> str:
     return "s3" if label.startswith("s3-") else label
+
+
+def _first(host: str) -> str:
+    return host.partition(".")[0]

@@ -25,7 +25,7 @@ from functools import lru_cache, partial
 import msgspec
 
 from s3_upload.checks import must_be
-from s3_upload.request_fields import NO_FIELDS, RequestFields
+from s3_upload.request_fields import NO_FIELDS, RequestFields, said_in
 from s3_upload.sources.content_types import ContentTypes, content_types_of, own_types
 from s3_upload.sources.source import ObjectSource
 
@@ -43,8 +43,8 @@ class Guess:
         must_be("fields", fields, RequestFields, "RequestFields", "RequestFields(**...) makes one of a dict")
         self._types = content_types_of(content_types)
         self._fields = fields
-        self.said = f"{fields!r} {sorted(self._types.items())!r}"
-        """All that decides about what is said, as a text."""
+        self.said = f"{said_in(fields)} {sorted(self._types.items())!r}"
+        """All that decides about what is said, as a text without secrets."""
         # Of millions of files there are few suffixes.
         self._of_suffix = lru_cache(maxsize=1024)(partial(_with_guess, self._types, fields))
 
@@ -76,6 +76,14 @@ def content_type_by_name(
 def always(fields: RequestFields) -> Callable[[ObjectSource], RequestFields]:
     """The same of each. It can be sent to another process, as a lambda cannot."""
     return partial(_always, fields)
+
+
+def said_by(default_request: Callable[[ObjectSource], RequestFields]) -> str:
+    """All that decides about what one of `always` or `content_type_by_name` says, as `Guess.said`."""
+    if isinstance(default_request, partial):
+        return said_in(default_request.args[0])
+    guess = getattr(default_request, "__self__", None)
+    return guess.said if isinstance(guess, Guess) else ""
 
 
 def _always(fields: RequestFields, source: ObjectSource) -> RequestFields:

@@ -181,15 +181,21 @@ class Mapped:
         choice = self._choice
         if choice == Choice(order=choice.order):
             return None
-        roots = [
-            Root(lane.path, lane.root, lane.filters) for lane in self._lanes() if lane.kind in _DIRECTORIES
-        ]
-        if len(self._paths) > 1:  # what a pattern leaves out of several sources
-            roots.append(Root("", self._destination.base, choice.filters))
+        lanes = self._all_lanes()
+        trees = [lane for lane in lanes if lane.kind in _DIRECTORIES]
+        roots = [Root(lane.path, lane.root, lane.filters) for lane in trees if lane.is_taken]
+        if len(lanes) > 1 or not roots:  # what a pattern leaves out beside directories
+            names_alone = None if choice.filters is None else choice.filters._replace(ignore_names=())
+            roots.append(Root(None, self._destination.base, names_alone))
+        given = frozenset(lane.root for lane in lanes if lane.kind not in _DIRECTORIES)
         follows, is_list = choice.follow_symlinks, choice.listed is not None
-        return WouldTake(roots, choice.shard, follows=follows, is_list=is_list).takes
+        return WouldTake(roots, choice.shard, given, follows=follows, is_list=is_list).takes
 
     def _lanes(self) -> list[_Lane]:
+        """Of what is taken."""
+        return [lane for lane in self._all_lanes() if lane.is_taken]
+
+    def _all_lanes(self) -> list[_Lane]:
         choice = self._choice
         follows = choice.follow_symlinks
         return _lanes(self._paths, self._destination, choice.filters, follow_symlinks=follows)
@@ -217,10 +223,8 @@ def _lanes(
     base = destination.base
     kinds = [_kind(path, follow_symlinks=follow_symlinks) for path in paths]
     if len(paths) == 1:
-        lanes = [_only_lane(paths[0], kinds[0], destination.prefix, base, filters)]
-    else:
-        lanes = [_lane(path, kind, base, filters) for path, kind in zip(paths, kinds, strict=True)]
-    return [lane for lane in lanes if lane.is_taken] if filters is not None else lanes
+        return [_only_lane(paths[0], kinds[0], destination.prefix, base, filters)]
+    return [_lane(path, kind, base, filters) for path, kind in zip(paths, kinds, strict=True)]
 
 
 class _Kind(Enum):
@@ -278,22 +282,31 @@ class _Lane(NamedTuple):
 def _only_lane(path: str, kind: _Kind, prefix: str, base: str, filters: Selection | None) -> _Lane:
     if kind in _DIRECTORIES:
         return _Lane(path, base, kind, filters)
-    lane = _lane(path, kind, base, filters)
-    return lane._replace(root=prefix) if prefix and not prefix.endswith("/") else lane
+    if not prefix or prefix.endswith("/"):
+        return _lane(path, kind, base, filters)
+    return _Lane(path, prefix, kind, None, _takes(path, kind, filters))  # its own name is in no key
+
+
+def _takes(path: str, kind: _Kind, filters: Selection | None) -> bool:
+    """Whether what is no directory is taken."""
+    look = partial(os.stat, path) if kind is _Kind.FILE else None
+    return filters is None or filters.takes_file(_name_of(path), look)
+
+
+def _name_of(path: str) -> str:
+    return utf8_of(os.path.basename(path.rstrip(_SEPARATORS)))  # noqa: PTH119 - Path drops a last "."
 
 
 def _lane(path: str, kind: _Kind, base: str, filters: Selection | None) -> _Lane:
     """One of several. Raises `ConfigError` for what cannot be uploaded."""
     is_directory = kind in _DIRECTORIES
-    name = utf8_of(os.path.basename(path.rstrip(_SEPARATORS)))  # noqa: PTH119 - Path drops a last "."
+    name = _name_of(path)
     if is_directory and name in {"", ".", ".."}:
         return _Lane(path, base, kind, filters)
     if not is_utf8(name):
         raise ConfigError(f"{path}: the name is not UTF-8, which S3 requires of keys: rename it")
     if not is_directory:
-        look = partial(os.stat, path) if kind is _Kind.FILE else None
-        taken = filters is None or filters.takes_file(name, look)
-        return _Lane(path, base + name, kind, None, taken)
+        return _Lane(path, base + name, kind, None, _takes(path, kind, filters))
     inside = None if filters is None else filters.inside(name)
     return _Lane(path, f"{base}{name}/", kind, inside, filters is None or inside is not None)
 

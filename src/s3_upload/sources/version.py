@@ -72,6 +72,20 @@ class Versions:
                 return
         raise changed(path, self._difference(was, seen))
 
+    def settles_ns(self, was: Identity, now_ns: int) -> int:
+        """How long it takes from `now_ns` on, when the file `was` that, until whoever changes it gives it
+        other times.  Negative: that is so by now, or no time counts."""
+        end_ns = 0
+        if not self._only_size:
+            has_ctime = was.device not in self._no_ctime
+            if has_ctime:
+                end_ns = _settled_ns(was.ctime_ns)
+            # Who changes it puts an end to a time to come that somebody has set; nobody sets a ctime.
+            is_set = was.mtime_ns > now_ns and has_ctime
+            if was.device not in self._no_mtime and not is_set:
+                end_ns = max(end_ns, _settled_ns(was.mtime_ns))
+        return end_ns - now_ns
+
     def _agree(self, was: Identity, seen: Identity) -> bool:
         if self._only_size:
             return was.size == seen.size
@@ -113,8 +127,12 @@ def told_apart(mtime_ns: int) -> int:
     A change within the tick in which the last one came leaves the time as it is (what git calls racy:
     https://git-scm.com/docs/racy-git).
     """
-    tick_ns = TICK_NS if mtime_ns % 1_000_000_000 else COARSE_TICK_NS
-    return mtime_ns if time.time_ns() - mtime_ns > tick_ns else 0
+    return mtime_ns if time.time_ns() > _settled_ns(mtime_ns) else 0
+
+
+def _settled_ns(time_ns: int) -> int:
+    """The end of the tick in which a file got that time."""
+    return time_ns + (TICK_NS if time_ns % 1_000_000_000 else COARSE_TICK_NS)
 
 
 def changed(path: str, how: str) -> SourceError:

@@ -5,7 +5,8 @@ Rules:
 * Shares go by the key, patterns by the key's path below its source's root, as for files that are there.
 * Sizes and times of a file that is not there are unknown, so its key counts as taken.  A file that is there
   was left out by them: had it been taken, its key would be that of a source.  The same goes for links that
-  are not followed.
+  are not followed.  Whether a file is there is looked up below the directory whose keys lie there, and
+  nowhere else; files that are sources are there.
 * What else a list might have named is unknown: it takes nothing.
 * Blocking: files of patterns are read, and files looked for.
 """
@@ -13,7 +14,7 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,21 +27,30 @@ MAX_DIRECTORIES = 1_024
 
 
 class Root(NamedTuple):
-    """A directory that is a source, at `path`: its keys begin with `prefix`."""
+    """A directory that is a source, at `path`: its keys begin with `prefix`. Without a path: keys that lie
+    below no such directory, about which patterns alone decide."""
 
-    path: str
+    path: str | None
     prefix: str
     filters: Selection | None
 
 
 class WouldTake:
-    """See the module's text. `roots`: the last of them that a key lies below counts."""
+    """See the module's text. `roots`: the last of them that a key lies below counts; `given`: the keys of
+    files that are sources, also of those that are left out."""
 
     def __init__(
-        self, roots: Sequence[Root], shard: Shard | None, *, follows: bool = True, is_list: bool = False
+        self,
+        roots: Sequence[Root],
+        shard: Shard | None,
+        given: Container[str] = (),
+        *,
+        follows: bool = True,
+        is_list: bool = False,
     ) -> None:
         self._roots = sorted(roots, key=lambda root: -len(root.prefix))
         self._shard = shard
+        self._given = given
         self._follows = follows
         self._is_list = is_list
         self._inside = lru_cache(MAX_DIRECTORIES)(self._found_inside)
@@ -48,6 +58,8 @@ class WouldTake:
     def takes(self, key: str) -> bool:
         """Whether it would."""
         if self._is_list or (self._shard is not None and not self._shard.has(key)):
+            return False
+        if key in self._given:
             return False
         root = next((root for root in self._roots if key.startswith(root.prefix)), None)
         if root is None:
@@ -69,18 +81,21 @@ class WouldTake:
                 not name or inside.wants(path, _look, is_directory=False, is_file=False)
             ):
                 return False
+        if root.path is None:
+            return True
         is_looked_for = not self._follows or (filters is not None and filters.limits is not None)
         return not (is_looked_for and os.path.lexists(os.path.join(root.path, path)))  # noqa: PTH118
 
     def _found_inside(self, root: Root, directory: str) -> Inside | None:
         """What is taken in a directory; None where it is left out. Raises `SourceError`."""
         assert root.filters is not None
+        at = root.path or ""  # where there is none, no files of patterns are looked for
         if not directory:
-            return root.filters.at_root(root.path, 0, follows=self._follows)
+            return root.filters.at_root(at, 0, follows=self._follows)
         above = self._inside(root, directory.rpartition("/")[0])
         if above is None or not above.wants(directory, _look, is_directory=True, is_file=False):
             return None
-        return above.below(directory, os.path.join(root.path, directory))  # noqa: PTH118
+        return above.below(directory, os.path.join(at, directory))  # noqa: PTH118
 
 
 def _look() -> os.stat_result:

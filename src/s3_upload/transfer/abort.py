@@ -155,8 +155,9 @@ async def _is_gone(operation: Operation, send: Callable[[Operation], Awaitable[R
     """Whether nothing is left to abort, as far as the store tells; False: it refuses. None: not yet."""
     try:
         failure = classify(operation.name, await send(operation))
-        if failure is not None:
-            return True if failure.kind is FailureKind.NO_SUCH_UPLOAD else _never(failure.kind)
+        # That it is gone may be the doing of an abort before this one, of which no answer came.
+        if failure is not None and failure.kind is not FailureKind.NO_SUCH_UPLOAD:
+            return _never(failure.kind)
         # A part that was on its way may have been stored after the abort.
         listing = msgspec.structs.replace(operation, name=LIST_PARTS)
         answer = await send(listing)

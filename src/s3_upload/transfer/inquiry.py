@@ -8,6 +8,7 @@ Rules:
   an answer that was lost on the way never comes.
 * Where a request is given up that the store may have carried out (`Request.ambiguous`), the store is asked by
   a request like any other.
+* Each such question is an attempt of its object's: in its report, and told of as one.
 * What is proven (`s3/proof.py`) is a success.  Anything else leaves all as it was.
 """
 
@@ -22,6 +23,7 @@ from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, HEAD_OBJECT, Oper
 from s3_upload.s3.proof import disproof, etag_of, etag_of_parts
 from s3_upload.transfer.attempt import Attempts
 from s3_upload.transfer.record import Record
+from s3_upload.transfer.teller import Teller
 from s3_upload.transfer.tries import Request
 
 ASK_AFTER_S = 8.0
@@ -61,11 +63,16 @@ class Inquiries:
     """See the module's rules. `learn` is told of each answer."""
 
     def __init__(
-        self, attempts: Attempts, now: Callable[[], float], learn: Callable[[Request, AttemptReport], None]
+        self,
+        attempts: Attempts,
+        now: Callable[[], float],
+        learn: Callable[[Request, AttemptReport], None],
+        tell: Teller,
     ) -> None:
         self._attempts = attempts
         self._now = now
         self._learn = learn
+        self._tell = tell
 
     async def ask(self, request: Request) -> tuple[Response | None, str]:
         """What proves that what `request` sent is there; or None, and why nothing does."""
@@ -74,17 +81,23 @@ class Inquiries:
         answer = await self._attempts.make(question, hedge=False)
         # The store had closed an idle connection: that says nothing of the object, and is no try.
         if answer.trace.stale:
+            self._record(request, answer.report)
             question.goes_elsewhere(fresh=True)
             answer = await self._attempts.make(question, hedge=False)
         self._learn(request, answer.report)
-        # What ends after the request has no place in its object's report.
-        if not request.settled:
-            record.attempted(answer.report)
+        self._record(request, answer.report)
         if answer.response is not None:
             why_not = why_not_ours(record, sent, etag_of_sent(sent), answer.response)
             return (None, why_not) if why_not else (Response(200, answer.response.headers), "")
         assert answer.failure is not None
         return None, f"it answered {answer.failure.status}" if answer.failure.status else "no answer"
+
+    def _record(self, request: Request, report: AttemptReport) -> None:
+        # What ends after the request has no place in its object's report.
+        if not request.settled:
+            request.record.attempted(report)
+            if self._tell.attempts:
+                self._tell.attempt(request.record, report)
 
     async def ask_beside(self, request: Request) -> Response:
         """Asks whenever `request` has waited for long, until what it sent is proven to be there."""

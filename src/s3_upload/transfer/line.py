@@ -60,6 +60,10 @@ class Line:
         self._only_first = True
         self._parts.clear()
         self._new.clear()
+        # Some have only been put back.
+        stay = [stander for stander in self._first if stander.place is Place.FIRST]
+        self._first.clear()
+        self._first.extend(stay)
         self.length = len(self._first)
 
     def pop(self) -> Stander:

@@ -271,7 +271,15 @@ class MultipartUpload:
         # All pages: what no page lists is lost.
         while True:
             listing = msgspec.structs.replace(self._operation, name=LIST_PARTS, part_number=behind)
-            listed = listed_parts(await self._requests.make(Request(self.record, listing)))
+            try:
+                listed = listed_parts(await self._requests.make(Request(self.record, listing)))
+            except GivenUp as in_vain:
+                refused = in_vain.error.kind
+                # Then it is sent from its beginning, or by the next run, which asks again.
+                if refused is FailureKind.NO_SUCH_UPLOAD or refused.retried:
+                    raise
+                remark = f"; which parts it has cannot be asked ({in_vain.error.message})"
+                raise given_up.with_remark(remark) from in_vain
             for number, part in listed.parts.items():
                 if number in lost and same_etag(lost[number].etag, part.etag):
                     del lost[number]
@@ -312,15 +320,20 @@ class MultipartUpload:
         for _ in range(MAX_ABORTS):
             # A part that was on its way when its upload was aborted may be stored after that.
             try:
-                await self._requests.make(Request(self.record, abort))
+                await self._abort_once(abort)
                 left = await self._requests.make(Request(self.record, listing, may_be_missing=True))
             except GivenUp as in_vain:
-                # It is gone: completed after all, or aborted by an attempt whose answer was lost.
-                if in_vain.error.kind is FailureKind.NO_SUCH_UPLOAD:
-                    return ""
                 if in_vain.error.kind.retried:
                     self._tools.unfinished.try_later(abort)
                 return f"; its parts may still be there ({in_vain.error.message})"
             if left.status == 404 or not listed_parts(left).parts:
                 return ""
         return "; its parts may still be there (they come back after each abort)"
+
+    async def _abort_once(self, abort: Operation) -> None:
+        try:
+            await self._requests.make(Request(self.record, abort))
+        except GivenUp as in_vain:
+            # It is gone: completed after all, or aborted by an attempt whose answer was lost.
+            if in_vain.error.kind is not FailureKind.NO_SUCH_UPLOAD:
+                raise

@@ -14,7 +14,7 @@ import msgspec
 
 from s3_upload.control.retrying.outage import by_ingress
 from s3_upload.control.retrying.retry import Decision, Verdict
-from s3_upload.errors import RunError, SourceError
+from s3_upload.errors import Fate, RunError, SourceError
 from s3_upload.http import Response, held_bytes
 from s3_upload.report import AttemptReport
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, CREATE_MULTIPART_UPLOAD, NOT_TWICE
@@ -166,8 +166,8 @@ class Requests:
     # --- one attempt, and its copies -----------------------------------------------------------------
 
     async def _last_copy(self, request: Request, outcome: Outcome, then: Next) -> tuple[Outcome, Next]:
-        """While copies of a failed attempt are under way these decide: the first success, or the last
-        failure."""
+        """While copies of a failed attempt are under way these decide: the first success, a refusal or
+        the last failure (`Request.decisive`)."""
         while request.copies and not request.settled:
             ended, _ = await asyncio.wait(tuple(request.copies), return_when=asyncio.FIRST_COMPLETED)
             for copy in ended:
@@ -227,6 +227,8 @@ class Requests:
         # What never got a connection cannot have been carried out.
         if outcome.failure.kind.ambiguous and report.request_s:
             request.may_be_done()
+        if outcome.failure.kind.fate is Fate.FILE:
+            request.refused(outcome)
         return Next.HOLD if away else Next.JUDGE
 
     def _may_have_been_closed(self, request: Request, report: AttemptReport) -> bool:
@@ -260,6 +262,7 @@ class Requests:
 
     async def _judge(self, request: Request, outcome: Outcome) -> Decision | None:
         """How `request` is tried again; None: at once, or it has succeeded. Raises like `Verdicts.on`."""
+        outcome = request.decisive(outcome)
         decision = self._verdicts.on(request, outcome)
         if decision.verdict is Verdict.ASK:
             return await self._ask(request, outcome)

@@ -132,7 +132,7 @@ def sending_of(run: Surroundings) -> Sending:
         verdicts=verdicts,
         lessons=lessons,
         hedges=Hedges(budget, enabled=run.given.config.hedge == "auto"),
-        inquiries=Inquiries(attempts, now, learn),
+        inquiries=Inquiries(attempts, now, learn, run.tell),
         tell=run.tell,
         tasks=run.tasks,
         now=now,

@@ -42,6 +42,7 @@ class Request(msgspec.Struct, eq=False):
     wait for their slot or are under way.  `ambiguous`: the store may have done what it asks though no attempt
     has succeeded.  `answer`: what it succeeded with.  `settled`: it has succeeded or is given up, and what is
     still under way does not count.  `has_slot`: that of its success, still.
+    `refusal`: how an attempt ended that the store has refused for good, until it is judged.
     """
 
     record: Record
@@ -62,6 +63,7 @@ class Request(msgspec.Struct, eq=False):
     answer: Response | None = None
     settled: bool = False
     has_slot: bool = False
+    refusal: Any = None
 
     @property
     def asking(self) -> bool:
@@ -89,6 +91,15 @@ class Request(msgspec.Struct, eq=False):
         """Its next try takes a new connection (`fresh`), or another address than `avoid`."""
         self.fresh = self.fresh or fresh
         self.avoid = avoid or self.avoid
+
+    def refused(self, outcome: Any) -> None:
+        """An attempt ended by `outcome`: the store does not do it. Another may still wait for its answer."""
+        self.refusal = outcome
+
+    def decisive(self, last: Any) -> Any:
+        """What is judged of how its attempts ended: a refusal, rather than a silence that came `last`."""
+        refusal, self.refusal = self.refusal, None
+        return refusal or last
 
     def may_be_done(self) -> None:
         """The store may have carried it out."""

@@ -304,6 +304,7 @@ CAP = pinned(
     least=0.1,
     measure_s=3.0,
     measure_every_s=120.0,
+    standing=0.5,
 )
 
 IN_FLIGHT = pinned(

@@ -124,7 +124,7 @@ class Courtesy:
         """Decides for the time until the next tick."""
         look = self._finished.look(now=now) if self._blind else self._view.look(samples, now=now)
         share_rate = self._share.decide(look, now=now)
-        cap_rate = self._cap.rate(bandwidth, look, now=now)
+        cap_rate = self._cap.rate(bandwidth, look, now=now, held=share_rate < UNBOUNDED)
         rate = min(share_rate, cap_rate)
         if self._blind:
             bound = 1 if self.share != "full" else None

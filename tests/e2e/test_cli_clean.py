@@ -1,0 +1,78 @@
+"""`clean`: which unfinished uploads it lists and aborts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.test_cli_journal import (
+    run,
+    src,  # noqa: F401 - a fixture
+)
+from tests.faults.actions import Rule, s3_error
+from tests.faults.model import Upload
+
+if TYPE_CHECKING:
+    from tests.conftest import StartFaultServer
+
+pytestmark = pytest.mark.usefixtures("src")
+
+
+def test_clean_lists_unfinished_uploads_and_aborts_them_where_it_is_told_to(
+    fault_server: StartFaultServer,
+) -> None:
+    server = fault_server()
+    for number, key in enumerate(("p/a", "p/ü +&", "q/b")):
+        server.model.uploads[f"u{number}"] = Upload("bucket", key, {})
+    listed = run(server, "clean", "s3://bucket/p/")
+    assert listed.returncode == 0
+    assert listed.stdout.splitlines()[-1].startswith("2 unfinished uploads")
+    assert "s3://bucket/p/ü +& (begun 20" in listed.stdout
+    assert "--yes does that" in listed.stderr
+    assert len(server.model.uploads) == 3
+    assert "no unfinished uploads" in run(server, "clean", "s3://bucket/p/", "--older-than", "1h").stdout
+    assert run(server, "clean", "s3://bucket/p/", "--yes").stdout.endswith(
+        "aborted 2 unfinished uploads, 0 B\n"
+    )
+    assert list(server.model.uploads) == ["u2"]
+
+
+def test_clean_of_a_store_that_knows_of_no_upload_finds_none(fault_server: StartFaultServer) -> None:
+    server = fault_server([Rule(s3_error(404, "NoSuchUpload"))])
+    done = run(server, "clean", "s3://bucket/p/")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "no unfinished uploads\n", "")
+
+
+def test_clean_reads_all_pages(fault_server: StartFaultServer) -> None:
+    server = fault_server()
+    for number in range(1_100):
+        server.model.uploads[f"u{number:04}"] = Upload("bucket", f"k{number % 7}", {})
+    result = run(server, "clean", "s3://bucket")
+    assert result.stdout.splitlines()[-1].startswith("1,100 unfinished uploads")
+
+
+@pytest.mark.parametrize(
+    ("url", "stay"),
+    [("s3://bucket/p", ["p2/a", "pa"]), ("s3://bucket/p/", ["p", "p2/a", "pa"]), ("s3://bucket", [])],
+)
+def test_clean_aborts_what_an_upload_to_the_same_url_would_name_and_no_neighbour(
+    fault_server: StartFaultServer, url: str, stay: list[str]
+) -> None:
+    server = fault_server()
+    for key in ("p/a", "p", "p2/a", "pa"):
+        server.model.uploads[key] = Upload("bucket", key, {})
+    assert run(server, "clean", url, "--yes").returncode == 0
+    assert list(server.model.uploads) == stay
+
+
+def test_clean_leaves_alone_what_has_no_age_where_one_is_asked_for(fault_server: StartFaultServer) -> None:
+    server = fault_server()
+    for key, initiated in (("p/old", "2020-01-01T00:00:00.000Z"), ("p/undated", "")):
+        server.model.uploads[key] = Upload("bucket", key, {}, initiated=initiated)
+    done = run(server, "clean", "s3://bucket/p", "--older-than", "1d", "--yes")
+    assert "aborted 1 unfinished upload," in done.stdout
+    assert done.stderr.endswith("note: 1 more is left alone: the store does not say when it was begun\n")
+    assert list(server.model.uploads) == ["p/undated"]
+    run(server, "clean", "s3://bucket/p", "--yes")
+    assert not server.model.uploads

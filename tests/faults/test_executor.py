@@ -1,0 +1,227 @@
+"""A job whose work an executor does, where that executor does not do as it should, or the job ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import re
+import socket
+import tempfile
+import time
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload import ConfigError, ObjectSource, start_upload
+from s3_upload.fleet import tasks
+from s3_upload.fleet.task import Ticket, work
+from s3_upload.fleet.tasks import FIRST
+from tests.faults import test_member
+from tests.faults.actions import Delay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import StartFaultServer
+    from tests.faults.server import FaultServer
+
+TIMEOUT_S = 60.0  # bounds a hang
+
+
+@pytest.fixture(autouse=True)
+def _workers_look_up_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+def at(server: FaultServer) -> dict[str, Any]:
+    return {"endpoint_url": server.url, "region": "us-east-1", "proxy": "none", "hedge": "off"}
+
+
+def files(folder: Path, count: int) -> list[ObjectSource]:
+    made = []
+    for number in range(count):
+        path = folder / f"{number:04}"
+        path.write_bytes(b"%d" % number)
+        made.append(ObjectSource.file(path, path.name))
+    return made
+
+
+class Recording(ProcessPoolExecutor):
+    """One worker. `shards`: the keys of each that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__(1, mp_context=multiprocessing.get_context("spawn"))
+        self.shards: list[set[str]] = []
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        (ticket,) = arguments
+        self.shards.append({key for _, key, _ in ticket.items})
+        return super().submit(function, *arguments, **more)
+
+
+def test_of_a_shard_that_was_not_begun_nothing_is_sent_after_cancel(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """Though the executor calls it running, and it cannot be cancelled."""
+    server = fault_server(lambda request: Delay(0.5))
+    with Recording() as executor:
+        run = start_upload(
+            files(tmp_path, FIRST + 40), "s3://bucket", executor=executor, max_in_flight=8, **at(server)
+        )
+        server.wait_until(lambda: len(server.requests) > 0 and len(executor.shards) == 2)
+        run.cancel()
+        run.wait(TIMEOUT_S)
+    sent = {request.key for request in server.requests}
+    assert sent & executor.shards[0]
+    assert not sent & executor.shards[1]
+
+
+def ticket(server: FaultServer, folder: Path, **given: Any) -> Ticket:
+    plain: dict[str, Any] = {
+        "number": 1,
+        "order": test_member.order(server),
+        "items": test_member.work(folder, b"a", b"b").items,
+        "host": socket.gethostname(),
+        "address": str(folder / "job"),
+        "epoch_wall_s": time.time(),
+        "lease_per_s": 0.0,
+    }
+    return Ticket(**plain | given)
+
+
+def test_a_shard_whose_job_is_gone_is_not_sent(fault_server: StartFaultServer, tmp_path: Path) -> None:
+    server = fault_server()
+    outcome = work(ticket(server, tmp_path))
+    assert (outcome.refused, outcome.events) == (True, [])
+    with socket.socket(socket.AF_UNIX) as left:  # by a job that was killed
+        left.bind(str(tmp_path / "job"))
+    assert work(ticket(server, tmp_path)).refused
+    assert server.requests == []
+
+
+class OwnTmp(Recording):
+    """Its worker is on this host, and does not see the job's socket."""
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        (ticket,) = arguments
+        changed = {name: getattr(ticket, name) for name in Ticket.__struct_fields__}
+        if ticket.address:
+            changed["address"] += "-not-seen"
+        return super().submit(function, Ticket(**changed), **more)
+
+
+def test_workers_of_this_host_that_do_not_see_the_jobs_socket_upload_all_the_same(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """In a container, or where a service has a /tmp of its own."""
+    server = fault_server()
+    sources = files(tmp_path, FIRST + 40)
+    with OwnTmp() as executor:
+        summary = start_upload(sources, "s3://bucket", executor=executor, **at(server)).wait(TIMEOUT_S)
+    assert (summary.uploaded, summary.failed) == (len(sources), ())
+    assert summary.notes == ()
+
+
+class Fake(Executor):
+    """Nobody works: `ends` says what becomes of each task, the last of all further ones."""
+
+    _max_workers = 1
+
+    def __init__(self, *ends: Callable[[Future[Any]], object]) -> None:
+        self._ends = list(ends)
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        end = self._ends.pop(0) if len(self._ends) > 1 else self._ends[0]
+        end(future)
+        return future
+
+
+def fails(future: Future[Any]) -> None:
+    future.set_exception(RuntimeError("a worker has ended"))
+
+
+def breaks(future: Future[Any]) -> None:
+    future.set_exception(BrokenExecutor("for good"))
+
+
+def is_closed(future: Future[Any]) -> None:
+    raise RuntimeError("cannot schedule new futures after shutdown")
+
+
+def is_cancelled(future: Future[Any]) -> None:
+    future.cancel()
+    future.set_running_or_notify_cancel()
+
+
+@pytest.mark.parametrize("third", [breaks, is_closed, is_cancelled], ids=lambda one: one.__name__)
+def test_a_file_that_has_ended_two_workers_is_reported_whatever_the_executor_then_does(
+    fault_server: StartFaultServer, tmp_path: Path, third: Callable[[Future[Any]], object]
+) -> None:
+    executor = Fake(fails, fails, third)
+    run = start_upload(files(tmp_path, 1), "s3://bucket", executor=executor, **at(fault_server()))
+    summary = run.wait(TIMEOUT_S)
+    assert (summary.uploaded, [report.key for report in summary.failed]) == (0, ["0000"])
+    assert any("this process went on alone" in note for note in summary.notes)
+
+
+def is_away(future: Future[Any]) -> None:
+    raise OSError("Timed out trying to connect to tcp://scheduler:8786")
+
+
+@pytest.mark.parametrize("end", [breaks, is_closed, is_cancelled, is_away], ids=lambda one: one.__name__)
+def test_what_an_executor_does_not_do_is_done_here(
+    fault_server: StartFaultServer, tmp_path: Path, end: Callable[[Future[Any]], object]
+) -> None:
+    sources = files(tmp_path, FIRST + 40)
+    run = start_upload(sources, "s3://bucket", executor=Fake(end), **at(fault_server()))
+    summary = run.wait(TIMEOUT_S)
+    assert (summary.uploaded, summary.failed) == (len(sources), ())
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (TypeError("cannot pickle 'lock'"), "ConfigError: .*cannot pickle 'lock'.*default_request"),
+        (pickle.PicklingError("Can't pickle f"), "ConfigError: .*Can't pickle f.*default_request"),
+        (ValueError("unforeseen"), "ValueError: unforeseen"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_what_submit_raises_ends_the_job_at_once(
+    fault_server: StartFaultServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: Exception,
+    said: str,
+) -> None:
+    """There is no task to wait for."""
+    monkeypatch.setattr(tasks, "END_S", 2 * TIMEOUT_S)
+
+    def refuse(future: Future[Any]) -> None:
+        raise raised
+
+    run = start_upload(files(tmp_path, 1), "s3://bucket", executor=Fake(refuse), **at(fault_server()))
+    with pytest.raises((ConfigError, ValueError)) as caught:
+        run.wait(TIMEOUT_S)
+    assert re.match(said, f"{type(caught.value).__name__}: {caught.value}")
+
+
+@pytest.mark.parametrize("place", ["there is none", "long" * 30])
+def test_without_a_place_for_a_socket_all_is_uploaded_and_a_note_says_so(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    sources = files(tmp_path, FIRST + 40)
+    temporary = tmp_path / place
+    if place.startswith("long"):
+        temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with ThreadPoolExecutor(2) as executor:
+        run = start_upload(sources, "s3://bucket", executor=executor, **at(fault_server()))
+        summary = run.wait(TIMEOUT_S)
+    assert (summary.uploaded, summary.failed) == (len(sources), ())
+    assert ["no socket in TMPDIR" in note for note in summary.notes] == [True]
+    assert not temporary.exists() or not list(temporary.iterdir())

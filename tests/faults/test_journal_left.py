@@ -1,0 +1,86 @@
+"""What a journal says is left of a job, where its files are others than before."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from s3_upload.api import s3_upload_files
+from s3_upload.cli.journals import SUFFIX, folder
+from s3_upload.cli.main import main
+from s3_upload.errors import summary_of
+from s3_upload.observe.journal_file import JournalFile
+from s3_upload.report import UploadSummary
+from tests.faults.test_journal import journaled, tree
+from tests.faults.uploads import BUCKET, config, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from s3_upload.clients.s3 import S3Client
+    from s3_upload.sources.source import ObjectSource
+    from tests.conftest import StartFaultServer
+    from tests.faults.server import FaultServer
+
+COUNT = 200
+
+
+def stopped_after_ten(server: FaultServer, files: list[ObjectSource], journal: Path) -> int:
+    """How many were uploaded."""
+
+    async def upload(client: S3Client) -> int:
+        reports = 0
+
+        def progress(_: object) -> None:
+            nonlocal reports
+            reports += 1
+            if reports == 10:
+                task.cancel()
+
+        settings = config(max_in_flight=2, grace_s=60.0)
+        task = asyncio.create_task(
+            s3_upload_files(client, BUCKET, files, settings, progress, journal=journal)
+        )
+        with pytest.raises(asyncio.CancelledError) as stopped:
+            await task
+        summary = summary_of(stopped.value)
+        assert isinstance(summary, UploadSummary)
+        return summary.uploaded
+
+    return run(server, upload)
+
+
+def test_what_is_left_of_a_job_whose_files_were_replaced_by_others_is_told_and_its_journal_stays(
+    fault_server: StartFaultServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server, journal = fault_server(), folder() / f"abc{SUFFIX}"
+    assert (
+        journaled(server, tree(tmp_path, {f"old{n}": b"x" for n in range(COUNT)}), journal).uploaded == COUNT
+    )
+    others = tree(tmp_path, {f"new{n}": b"x" for n in range(COUNT)})
+    uploaded = stopped_after_ten(server, others, journal)
+    assert 10 <= uploaded < COUNT / 2
+    assert main(["jobs"]) == 0
+    assert f"{COUNT + uploaded} done, {COUNT - uploaded} left  " in capsys.readouterr().out
+    assert main(["jobs", "prune"]) == 0
+    assert capsys.readouterr().out == "pruned 0 journals\n"
+    assert journaled(server, others, journal).uploaded == COUNT - uploaded
+    assert main(["jobs", "prune"]) == 0
+    assert capsys.readouterr().out.endswith("pruned 1 journal\n")
+
+
+def test_of_a_journal_that_does_not_say_what_is_left_nobody_says_that_it_is_done(
+    fault_server: StartFaultServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that was written before they said so."""
+    journal = folder() / f"abc{SUFFIX}"
+    journaled(fault_server(), tree(tmp_path, {"a": b"x"}), journal)
+    with closing(JournalFile(str(journal))) as file:
+        file.set_about({"left": "", "total": "1"})
+    assert main(["jobs"]) == 0
+    assert "1 done, not counted to the end" in capsys.readouterr().out
+    assert main(["jobs", "prune"]) == 0
+    assert capsys.readouterr().out == "pruned 0 journals\n"
