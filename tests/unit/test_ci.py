@@ -17,18 +17,17 @@ pytestmark = pytest.mark.skipif(MISSING, reason="needs bash and make")
 
 MAKE = """
 case "$1" in
-    .venv/*) ;;
     check) for _ in $(seq 1000); do [ -e begun ] && break; sleep 0.01; done ;;
-    test-page) touch looked ;;
-    *) [ -e over ] || { echo "$1 is not alone"; exit 1; } ;;
+    test) touch tested ;;
+    test-stores) [ -e over ] || { echo "$1 is not alone"; exit 1; } ;;
 esac
 echo "$1"
 [ "$1" != "$FAILS" ]
 """
-"""Whatever comes behind the page runs alone."""
+"""The stores are tested alone."""
 BUILDS = {
-    "well": "touch begun; until [ -e looked ]; do sleep 0.01; done; touch over",
-    "in vain": "touch begun; until [ -e looked ]; do sleep 0.01; done; touch over; exit 1",
+    "well": "touch begun; until [ -e tested ]; do sleep 0.01; done; touch over",
+    "in vain": "touch begun; until [ -e tested ]; do sleep 0.01; done; touch over; exit 1",
     "for ever": "trap 'touch over; exit 1' TERM; touch begun; while :; do sleep 0.01; done",
 }
 
@@ -58,18 +57,20 @@ def ci(folder: Path, builds: str, fails: str = "") -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("builds", ["well", "in vain"])
-def test_builds_beside_the_first_targets_fail_nothing_and_are_over_before_the_others(
+def test_builds_beside_the_tests_fail_nothing_and_are_over_before_the_stores_are_tested(
     tmp_path: Path, builds: str
 ) -> None:
-    code, (_, *targets) = ci(tmp_path, builds)
-    assert targets == ["check", "test-page", "test-settings", "test-stores", "test"]
+    code, (_, *targets, closing_line) = ci(tmp_path, builds)
+    assert targets == ["check", "test-page", "test-settings", "test", "test-stores"]
+    assert closing_line == "test", "what the tests ended with"
     assert code == 0
 
 
-def test_a_target_that_fails_ends_the_builds(tmp_path: Path) -> None:
-    code, (_, *targets) = ci(tmp_path, "for ever", fails="check")
-    assert code == 1
-    assert targets == ["check"]
+@pytest.mark.parametrize("target", ["check", "test"])
+def test_a_target_that_fails_ends_all_and_the_builds(tmp_path: Path, target: str) -> None:
+    code, (_, *targets) = ci(tmp_path, "for ever", fails=target)
+    assert code
+    assert targets[-1] == target
     assert (tmp_path / "over").exists()
 
 
