@@ -66,6 +66,16 @@ def test_clean_aborts_what_an_upload_to_the_same_url_would_name_and_no_neighbour
     assert list(server.model.uploads) == stay
 
 
+def test_clean_finds_what_a_store_lists_by_whole_keys_alone(fault_server: StartFaultServer) -> None:
+    """As MinIO does: below a prefix it lists nothing."""
+    server = fault_server()
+    server.model.lists_whole_keys = True
+    for key in ("p/a", "p2/a", "q"):
+        server.model.uploads[key] = Upload("bucket", key, {})
+    assert "aborted 1 unfinished upload," in run(server, "clean", "s3://bucket/p", "--yes").stdout
+    assert list(server.model.uploads) == ["p2/a", "q"]
+
+
 def test_clean_leaves_alone_what_has_no_age_where_one_is_asked_for(fault_server: StartFaultServer) -> None:
     server = fault_server()
     for key, initiated in (("p/old", "2020-01-01T00:00:00.000Z"), ("p/undated", "")):

@@ -89,6 +89,8 @@ class S3Model:
         self.min_part_bytes = min_part_bytes
         self.objects: dict[str, StoredObject] = {}
         self.uploads: dict[str, Upload] = {}
+        self.lists_whole_keys = False
+        """Whether a prefix of uploads is taken for a whole key, as by MinIO."""
         self.completed: dict[str, tuple[str, Answer]] = {}
         """Upload ID -> (bucket/key, answer): S3 answers a repeated Complete with success."""
         self._upload_ids = 0
@@ -225,7 +227,10 @@ class S3Model:
         query = request.query
         behind = (query.get("key-marker", ""), query.get("upload-id-marker", ""))
         found = sorted((upload.key, upload_id) for upload_id, upload in self.uploads.items())
-        found = [one for one in found if one[0].startswith(query.get("prefix", "")) and one > behind]
+        prefix = query.get("prefix", "")
+        if self.lists_whole_keys and prefix:
+            found = [one for one in found if one[0] == prefix]
+        found = [one for one in found if one[0].startswith(prefix) and one > behind]
         page = found[: int(query.get("max-uploads", "1000"))]
         uploads = "".join(
             f"<Upload><Key>{quote_plus(key, safe='/')}</Key><UploadId>{upload_id}</UploadId>"

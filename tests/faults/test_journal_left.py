@@ -14,7 +14,7 @@ from s3_upload.cli.main import main
 from s3_upload.errors import summary_of
 from s3_upload.observe.journal_file import JournalFile
 from s3_upload.report import UploadSummary
-from tests.faults.test_journal import journaled, tree
+from tests.faults.test_journal import half_sent, journaled, tree
 from tests.faults.uploads import BUCKET, config, run
 
 if TYPE_CHECKING:
@@ -70,6 +70,21 @@ def test_what_is_left_of_a_job_whose_files_were_replaced_by_others_is_told_and_i
     assert journaled(server, others, journal).uploaded == COUNT - uploaded
     assert main(["jobs", "prune"]) == 0
     assert capsys.readouterr().out.endswith("pruned 1 journal\n")
+
+
+def test_of_parts_of_a_file_that_is_gone_a_note_tells(fault_server: StartFaultServer, tmp_path: Path) -> None:
+    server, files, journal = half_sent(fault_server, tmp_path)
+    others = tree(tmp_path, {"other": b"x"})
+    for _ in range(2):
+        notes = " ".join(journaled(server, others, journal).notes)
+        assert (
+            "parts of 1 file that is not among the sources any more may be left in the store (big)" in notes
+        )
+        assert len(server.model.uploads) == 1
+    both = journaled(server, [*files, *others], journal)
+    assert "not among the sources" not in " ".join(both.notes)
+    assert "went on with an upload in parts" in " ".join(both.notes)
+    assert server.model.uploads == {}
 
 
 def test_of_a_journal_that_does_not_say_what_is_left_nobody_says_that_it_is_done(

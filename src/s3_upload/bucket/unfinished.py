@@ -33,6 +33,19 @@ class Unfinished:
 
     async def below(self, prefix: str) -> AsyncIterator[ListedUpload]:
         """Those whose keys begin with `prefix`, in the order of keys. Raises `RunError`."""
+        found = False
+        async for upload in self._listed(prefix):
+            found = True
+            yield upload
+        if found or not prefix:
+            return
+        # MinIO takes a prefix for a whole key, and so finds nothing below it.
+        async for upload in self._listed(""):
+            if upload.key.startswith(prefix):
+                yield upload
+
+    async def _listed(self, prefix: str) -> AsyncIterator[ListedUpload]:
+        """What the store lists of that prefix."""
         # Small at once, whatever the keys: each upload takes questions of its own, so a page more is no loss.
         page: Page | None = Page(prefix, max_keys=SMALL_PAGE_KEYS)
         while page is not None:

@@ -164,6 +164,8 @@ class JournalOfRun:
         self._twice: set[str] = set()
         self._outlived: dict[str, str] = {}
         """Keys of uploads, by their IDs."""
+        self._unmet: set[str] = set()
+        """Keys of files of which earlier runs have left parts, and that are not among the sources so far."""
         self._revisiting: Future[Sequence[ObjectSource]] | None = None
         try:
             self._in_parts = self._begin(about)
@@ -203,6 +205,12 @@ class JournalOfRun:
         if self.before.files:
             count = "1 file was" if self.before.files == 1 else f"{self.before.files:,} files were"
             notes.append(f"{count} uploaded by earlier runs (journal: {self.path})")
+        if self._walk_ended and self._unmet:
+            whose = "1 file that is" if len(self._unmet) == 1 else f"{len(self._unmet):,} files that are"
+            notes.append(
+                f"parts of {whose} not among the sources any more may be left in the store "
+                f"({min(self._unmet)}): s3-upload clean lists and removes them"
+            )
         if self._writer.problem:
             notes.append(f"the journal {self.path} has stopped: {self._writer.problem}")
         return tuple(notes)
@@ -317,6 +325,8 @@ class JournalOfRun:
                 found.setdefault(row.key, set()).add(row.upload_id)
             if not row.part_size:
                 self._outlived[row.upload_id] = row.key
+            elif row.size:
+                self._unmet.add(row.key)
         return found
 
     def _left(
@@ -324,7 +334,7 @@ class JournalOfRun:
     ) -> Iterator[ObjectSource]:
         lookup, done = Lookup(self._file), list[Done]()
         for source in files:
-            self._seen += 1
+            self._meet(source)
             # In a thread, which may wait.
             while self._writer.full:
                 time.sleep(WRITE_EVERY_S)
@@ -345,7 +355,7 @@ class JournalOfRun:
         threads, lookup = DaemonThreads(1, "s3-upload-source"), Lookup(self._file)
         try:
             async for source in files:
-                self._seen += 1
+                self._meet(source)
                 while self._writer.full:  # noqa: ASYNC110 - a thread's
                     await asyncio.sleep(WRITE_EVERY_S)
                 found = await threads.call(partial(self._done, lookup, source)) if self._known else None
@@ -357,6 +367,11 @@ class JournalOfRun:
         finally:
             threads.close()
         self._walk_ended = True
+
+    def _meet(self, source: ObjectSource) -> None:
+        self._seen += 1
+        if self._unmet and isinstance(source, ObjectSource):
+            self._unmet.discard(source.key)
 
     def _done(self, lookup: Lookup, source: ObjectSource) -> Done | None:
         if not isinstance(source, ObjectSource) or not source.is_file or source.problem or source.skip_reason:
