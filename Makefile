@@ -29,14 +29,15 @@ run: $(VENV)/for-run ## Upload src three times to an embedded store in .s3, and 
 	@rm -rf .s3/test-bucket/lala
 	$(BIN)/s3-upload perf-data -n 3 ./src test-bucket lala --embedded .s3
 
+# Tests of the simulator take seconds each and stand together: who is done steals some of them (worksteal).
 .PHONY: test
 test: $(VENV)/for-test ## Run all tests (ARGS="-k name" goes to pytest)
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 # Apart from `test`, which it slows down. ARGS="tests/unit --cov-fail-under=0" measures a part.
 .PHONY: coverage
 coverage: $(VENV)/for-coverage ## Run all tests, and say which branches of src none of them takes; less than 94 % fails
-	@$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term $(ARGS)
 
 # In a place of its own, beside the newest versions. Only uv can choose the lowest.
 .PHONY: test-lowest
@@ -45,7 +46,7 @@ test-lowest: $(VENV)/for-test ## Run all tests with the lowest versions that pyp
 	@$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct \
 		-e '.[embedded,adapters,crt,socks]' --group test
 	@$(VENV)/lowest/bin/python -m tests.lowest
-	@$(VENV)/lowest/bin/python -m pytest -n auto $(ARGS)
+	@$(VENV)/lowest/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 .PHONY: screens
 screens: $(VENV)/for-test ## Show what a terminal shows of made-up runs (ARGS=--write keeps it)
