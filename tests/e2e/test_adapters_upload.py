@@ -111,7 +111,7 @@ def test_an_sdk_asks_what_became_of_a_lost_request(
     sdk: str, fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
     """HeadObject after PutObject and CompleteMultipartUpload whose answers never came; ListParts after
-    an InvalidPart."""
+    an InvalidPart, and after the abort of what turns out to be complete."""
     lost = Reset(stored=True)
     server = fault_server(
         [
@@ -136,7 +136,7 @@ def test_an_sdk_asks_what_became_of_a_lost_request(
     assert server.model.bodies("bucket") == {"small": b"x", "big": body, "parts": body}
     # Answers that are lost look like an outage, too: its probes ask for what was answered last.
     assert {"big", "small"} <= {request.key for request in server.of("HEAD")}
-    assert [request.key for request in server.of("GET")] == ["parts"]
+    assert sorted(request.key for request in server.of("GET")) == ["big", "parts"]
 
 
 @pytest.mark.parametrize("sdk", ["aiobotocore", "boto3"])
