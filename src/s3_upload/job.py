@@ -252,7 +252,7 @@ def prepare(
     taken, upload_config = _taken(settings), _config(config, settings)
     choice = _choice(taken, selection_of(filter, exclude, include), follow_symlinks, in_order=in_order)
     look = partial(
-        _of_sources, sources, destination, choice, upload_config, removes=_removes(taken),
+        _of_sources, sources, place, choice, upload_config, url=destination, removes=_removes(taken),
         counted=progress is True, in_order=in_order,
     )  # fmt: skip
     later = in_thread and come_one_by_one(sources)
@@ -276,16 +276,17 @@ def prepare(
 
 def _of_sources(
     sources: UploadSources,
-    destination: str,
+    place: Destination,
     choice: Choice,
     config: UploadConfig,
     *,
+    url: str,
     removes: bool,
     counted: bool,
     in_order: bool,
 ) -> dict[str, Any]:
     """The fields of a `Job` that the sources say. Lists directories, and takes the first of an iterable."""
-    sources, nothing, place = paths_listed(sources), "", Destination.parse(destination)
+    sources, nothing = paths_listed(sources), ""
     try:
         files, walk = files_of(sources, place, choice, counted=counted)
     except NothingToUpload as reason:  # a folder that is empty today is no mistake
@@ -295,7 +296,7 @@ def _of_sources(
         "walk": walk,
         "nothing": nothing,
         "remover": _remover(sources, config) if removes else None,
-        "title": (named(sources), destination),
+        "title": (named(sources), url),
         "would_take": Mapped(given_paths(sources), place, choice).would_take() if in_order else None,
     }
 

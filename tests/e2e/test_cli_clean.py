@@ -70,10 +70,11 @@ def test_clean_finds_what_a_store_lists_by_whole_keys_alone(fault_server: StartF
     """As MinIO does: below a prefix it lists nothing."""
     server = fault_server()
     server.model.lists_whole_keys = True
-    for key in ("p/a", "p2/a", "q"):
+    for key in ("p", "p/a", "p2/a", "q"):
         server.model.uploads[key] = Upload("bucket", key, {})
-    assert "aborted 1 unfinished upload," in run(server, "clean", "s3://bucket/p", "--yes").stdout
+    assert "aborted 2 unfinished uploads," in run(server, "clean", "s3://bucket/p", "--yes").stdout
     assert list(server.model.uploads) == ["p2/a", "q"]
+    assert run(server, "clean", "s3://bucket/p").stdout == "no unfinished uploads\n"
 
 
 def test_clean_leaves_alone_what_has_no_age_where_one_is_asked_for(fault_server: StartFaultServer) -> None:

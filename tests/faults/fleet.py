@@ -16,6 +16,7 @@ from s3_upload.config import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from s3_upload import UploadReport, UploadSummary
 
@@ -27,6 +28,16 @@ OF_WORKER = 1_000_000_000
 def known(url: str) -> dict[str, Any]:
     keys = Credentials("key", "secret")
     return {"endpoint_url": url, "credentials": keys, "region": "us-east-1", "proxy": "none"}
+
+
+def small_files(folder: Path, count: int) -> list[ObjectSource]:
+    """Each says its number."""
+    made = []
+    for number in range(count):
+        path = folder / f"{number:04}"
+        path.write_bytes(b"%d" % number)
+        made.append(ObjectSource.file(path, path.name))
+    return made
 
 
 def kill_children() -> None:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload import ConfigError, ObjectSource, start_upload
+from s3_upload import ConfigError, start_upload
 from s3_upload.fleet import tasks
 from s3_upload.fleet.task import Ticket, work
 from s3_upload.fleet.tasks import FIRST
 from tests.faults import test_member
 from tests.faults.actions import Delay
+from tests.faults.fleet import small_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,15 +39,6 @@ def _workers_look_up_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def at(server: FaultServer) -> dict[str, Any]:
     return {"endpoint_url": server.url, "region": "us-east-1", "proxy": "none", "hedge": "off"}
-
-
-def files(folder: Path, count: int) -> list[ObjectSource]:
-    made = []
-    for number in range(count):
-        path = folder / f"{number:04}"
-        path.write_bytes(b"%d" % number)
-        made.append(ObjectSource.file(path, path.name))
-    return made
 
 
 class Recording(ProcessPoolExecutor):
@@ -69,7 +61,7 @@ def test_of_a_shard_that_was_not_begun_nothing_is_sent_after_cancel(
     server = fault_server(lambda request: Delay(0.5))
     with Recording() as executor:
         run = start_upload(
-            files(tmp_path, FIRST + 40), "s3://bucket", executor=executor, max_in_flight=8, **at(server)
+            small_files(tmp_path, FIRST + 40), "s3://bucket", executor=executor, max_in_flight=8, **at(server)
         )
         server.wait_until(lambda: len(server.requests) > 0 and len(executor.shards) == 2)
         run.cancel()
@@ -118,7 +110,7 @@ def test_workers_of_this_host_that_do_not_see_the_jobs_socket_upload_all_the_sam
 ) -> None:
     """In a container, or where a service has a /tmp of its own."""
     server = fault_server()
-    sources = files(tmp_path, FIRST + 40)
+    sources = small_files(tmp_path, FIRST + 40)
     with OwnTmp() as executor:
         summary = start_upload(sources, "s3://bucket", executor=executor, **at(server)).wait(TIMEOUT_S)
     assert (summary.uploaded, summary.failed) == (len(sources), ())
@@ -162,7 +154,7 @@ def test_a_file_that_has_ended_two_workers_is_reported_whatever_the_executor_the
     fault_server: StartFaultServer, tmp_path: Path, third: Callable[[Future[Any]], object]
 ) -> None:
     executor = Fake(fails, fails, third)
-    run = start_upload(files(tmp_path, 1), "s3://bucket", executor=executor, **at(fault_server()))
+    run = start_upload(small_files(tmp_path, 1), "s3://bucket", executor=executor, **at(fault_server()))
     summary = run.wait(TIMEOUT_S)
     assert (summary.uploaded, [report.key for report in summary.failed]) == (0, ["0000"])
     assert any("this process went on alone" in note for note in summary.notes)
@@ -176,7 +168,7 @@ def is_away(future: Future[Any]) -> None:
 def test_what_an_executor_does_not_do_is_done_here(
     fault_server: StartFaultServer, tmp_path: Path, end: Callable[[Future[Any]], object]
 ) -> None:
-    sources = files(tmp_path, FIRST + 40)
+    sources = small_files(tmp_path, FIRST + 40)
     run = start_upload(sources, "s3://bucket", executor=Fake(end), **at(fault_server()))
     summary = run.wait(TIMEOUT_S)
     assert (summary.uploaded, summary.failed) == (len(sources), ())
@@ -204,7 +196,7 @@ def test_what_submit_raises_ends_the_job_at_once(
     def refuse(future: Future[Any]) -> None:
         raise raised
 
-    run = start_upload(files(tmp_path, 1), "s3://bucket", executor=Fake(refuse), **at(fault_server()))
+    run = start_upload(small_files(tmp_path, 1), "s3://bucket", executor=Fake(refuse), **at(fault_server()))
     with pytest.raises((ConfigError, ValueError)) as caught:
         run.wait(TIMEOUT_S)
     assert re.match(said, f"{type(caught.value).__name__}: {caught.value}")
@@ -214,7 +206,7 @@ def test_what_submit_raises_ends_the_job_at_once(
 def test_without_a_place_for_a_socket_all_is_uploaded_and_a_note_says_so(
     fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    sources = files(tmp_path, FIRST + 40)
+    sources = small_files(tmp_path, FIRST + 40)
     temporary = tmp_path / place
     if place.startswith("long"):
         temporary.mkdir()

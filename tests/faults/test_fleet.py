@@ -30,12 +30,7 @@ SMALL_FILES = 400
 
 @pytest.fixture
 def sources(tmp_path: Path) -> list[ObjectSource]:
-    made = []
-    for number in range(SMALL_FILES):
-        path = tmp_path / f"{number:04}"
-        path.write_bytes(b"%d" % number)
-        made.append(ObjectSource.file(path, path.name))
-    return made
+    return fleet.small_files(tmp_path, SMALL_FILES)
 
 
 @pytest.fixture(autouse=True)

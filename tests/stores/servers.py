@@ -38,7 +38,7 @@ ACCESS_KEY = "conformance"
 SECRET_KEY = "not-a-secret/+only=tests"
 BIN = Path(sys.prefix) / "stores-bin"
 BUILD_BUDGET_S = 1_200.0
-"""For all builds of a run: five times what two idle cores need, since `.ci/run` tests beside them."""
+"""For all builds of a run, beside which `.ci/run` tests."""
 START_TIMEOUT_S = 60
 HOST = "127.0.0.1"
 MODULES = {

@@ -33,15 +33,15 @@ class Unfinished:
 
     async def below(self, prefix: str) -> AsyncIterator[ListedUpload]:
         """Those whose keys begin with `prefix`, in the order of keys. Raises `RunError`."""
-        found = False
+        is_whole_key = bool(prefix)
         async for upload in self._listed(prefix):
-            found = True
+            is_whole_key &= upload.key == prefix
             yield upload
-        if found or not prefix:
+        if not is_whole_key:
             return
         # MinIO takes a prefix for a whole key, and so finds nothing below it.
         async for upload in self._listed(""):
-            if upload.key.startswith(prefix):
+            if upload.key.startswith(prefix) and upload.key != prefix:
                 yield upload
 
     async def _listed(self, prefix: str) -> AsyncIterator[ListedUpload]:
