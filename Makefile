@@ -12,6 +12,8 @@ SCHEDULES ?= 10000
 
 # Bytecode goes beside the packages, not into src: `make run` uploads src and compares.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+# Containers like to set it, and then each command that a test starts compiles all of src.
+unexport PYTHONDONTWRITEBYTECODE
 # uv then trusts what the system trusts: a company's proxy, for one.
 export UV_SYSTEM_CERTS ?= true
 
