@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload.cli.journals import journal_for
-from s3_upload.cli.objects import ObjectOptions
-from s3_upload.cli.options import JournalOptions, UploadOptions
+from s3_upload.cli.options.objects import ObjectOptions
+from s3_upload.cli.options.upload import JournalOptions, UploadOptions
 from tests.e2e.test_cli_journal import (
     COMMAND,
     TIMEOUT_S,

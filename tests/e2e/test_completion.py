@@ -16,7 +16,7 @@ import pytest
 from s3_upload.cli.buckets import TIMEOUT_S, store_options
 from s3_upload.cli.commands import command_names
 from s3_upload.cli.completion import script
-from s3_upload.cli.store_options import StoreOptions
+from s3_upload.cli.options.store import StoreOptions
 from tests.faults.actions import Answer, Rule, Stall, s3_error
 
 if TYPE_CHECKING:

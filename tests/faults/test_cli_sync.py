@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_upload.cli import commands, uploading
-from s3_upload.cli.display import Display
 from s3_upload.cli.main import main
+from s3_upload.cli.views.display import Display
 from s3_upload.observe.status import Comparing
 from tests.faults.model import S3Model
 from tests.faults.test_sync import THEN_S, put, sent, write

@@ -30,7 +30,7 @@ from s3_upload import (
     S3Client,
     s3_upload_files,
 )
-from s3_upload.cli.render import JsonLines, Table, Text
+from s3_upload.cli.views.render import JsonLines, Table, Text
 from tests.faults.actions import Action, Answer, Request, s3_error
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config
 from tests.living import reprs_of_ours

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from functools import cache
 
-from s3_upload.cli.page import page_html
+from s3_upload.cli.views.page import page_html
 from s3_upload.config import UploadConfig
 from s3_upload.observe.events import Events, LimitsChanged, Listening, StoreBack
 from s3_upload.observe.history import History

@@ -13,8 +13,8 @@ import pytest
 from s3_upload import Credentials, RunError
 from s3_upload import upload as upload_call
 from s3_upload.cli.main import main
+from s3_upload.cli.options.store import StoreOptions
 from s3_upload.cli.output import EXIT_USAGE
-from s3_upload.cli.store_options import StoreOptions
 from tests.faults.uploads import BUCKET, stored
 from tests.proxy.forward import ForwardProxy
 from tests.proxy.test_ways import HOST, NAMES, upload, url_of

@@ -13,9 +13,9 @@ from botocore.utils import parse_to_aware_datetime
 from s3_upload import ConfigError
 from s3_upload.cli import help, session
 from s3_upload.cli.main import main
-from s3_upload.cli.objects import parse_pairs
+from s3_upload.cli.options.aws_words import for_parser
+from s3_upload.cli.options.objects import parse_pairs
 from s3_upload.cli.output import EXIT_USAGE, UsageError
-from s3_upload.cli.words import for_parser
 from s3_upload.request_fields import NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.s3.fields import field_headers
 from s3_upload.sources import content_types

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from s3_upload.cli.display import Display, Kind, kind_of
 from s3_upload.cli.stdin import STDIN
+from s3_upload.cli.views.display import Display, Kind, kind_of
 from s3_upload.screen import terminal
 from s3_upload.screen.frame import Frame
 from tests.screens.terminal import Terminal

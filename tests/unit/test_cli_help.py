@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload.cli import flags, help
+from s3_upload.cli import help
 from s3_upload.cli.commands import command_names
 from s3_upload.cli.completion import script
 from s3_upload.cli.main import main
 from s3_upload.cli.names import COMMANDS
+from s3_upload.cli.options import flags
 from s3_upload.config import UploadConfig
 
 if TYPE_CHECKING:

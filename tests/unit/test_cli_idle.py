@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from s3_upload.cli import flags, help
-from s3_upload.cli.idle import is_idle
+from s3_upload.cli import help
 from s3_upload.cli.main import main
+from s3_upload.cli.options import flags
+from s3_upload.cli.options.idle import is_idle
 
 FLAGS = list(flags.all_flags())
 PLACES = {

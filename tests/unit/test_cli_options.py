@@ -11,8 +11,8 @@ import pytest
 
 from s3_upload.cli import commands, session, uploading
 from s3_upload.cli.main import main
-from s3_upload.cli.objects import parse_pairs
-from s3_upload.cli.options import OutputOptions
+from s3_upload.cli.options.objects import parse_pairs
+from s3_upload.cli.options.upload import OutputOptions
 from s3_upload.cli.output import EXIT_USAGE, UsageError
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.request_fields import NO_FIELDS, CustomerKey, RequestFields

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload.cli import plain, uploading
+from s3_upload.cli import uploading
 from s3_upload.cli.commands import app
+from s3_upload.cli.options import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from s3_upload.cli.options import UploadOptions
+    from s3_upload.cli.options.upload import UploadOptions
 
 WORDS = ["photos", "docs", "s3://b/p"]
 MEANT = [

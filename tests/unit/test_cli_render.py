@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from s3_upload.cli import output
-from s3_upload.cli.render import JsonLines, Table, Text
+from s3_upload.cli.views.render import JsonLines, Table, Text
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import AttemptReport, UploadReport, UploadSummary
 from s3_upload.sources.source import ObjectSource

@@ -21,9 +21,9 @@ import pytest
 
 from s3_upload import embedded
 from s3_upload.cli.main import main
+from s3_upload.cli.options.store import StoreOptions
 from s3_upload.cli.output import EXIT_RUN
 from s3_upload.cli.store import open_store
-from s3_upload.cli.store_options import StoreOptions
 from s3_upload.embedded import EmbeddedStore, find_rclone
 from s3_upload.errors import ConfigError, S3UploadError
 from tests.store import boto3_client

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload.cli.page import chart_data, page_html
-from s3_upload.cli.render import JsonLines
+from s3_upload.cli.views.page import chart_data, page_html
+from s3_upload.cli.views.render import JsonLines
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.observe.changes import Changes
 from s3_upload.observe.events import Event, LimitsChanged, StoreAway, StoreBack

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from s3_upload.cli.page import page_html, shown, time_text
+from s3_upload.cli.views.page import page_html, shown, time_text
 from s3_upload.errors import FailureKind
 from s3_upload.observe.events import LimitsChanged
 from s3_upload.observe.history import Ending, History

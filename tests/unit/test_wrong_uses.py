@@ -25,8 +25,8 @@ from s3_upload import (
     files_recursive,
     s3_upload_files,
 )
-from s3_upload.cli.flags import all_flags
 from s3_upload.cli.main import main
+from s3_upload.cli.options.flags import all_flags
 from s3_upload.cli.output import EXIT_USAGE
 
 if TYPE_CHECKING:

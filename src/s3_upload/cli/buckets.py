@@ -14,13 +14,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from s3_upload.account.botocore import credentials_from_environment, credentials_from_files
-from s3_upload.cli.flags import all_flags
+from s3_upload.cli.options.flags import all_flags
 from s3_upload.cli.output import EXIT_OK, emit
 from s3_upload.errors import ConfigError
 from s3_upload.sources.mapping import check_bucket
 
 if TYPE_CHECKING:
-    from s3_upload.cli.store_options import StoreOptions
+    from s3_upload.cli.options.store import StoreOptions
     from s3_upload.s3.credentials import Credentials
 
 TIMEOUT_S = 1.5
@@ -44,7 +44,7 @@ def tell_buckets(line: str) -> int:
 
 def store_options(line: str) -> StoreOptions:
     """Which store the flags in `line` name. Raises `ValueError` where only the shell knows, and others."""
-    from s3_upload.cli.store_options import StoreOptions
+    from s3_upload.cli.options.store import StoreOptions
 
     flags = {name: flag for flag in all_flags() if flag.topic == "store" for name in flag.names}
     words = iter(_words(line))

@@ -20,7 +20,7 @@ from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:
-    from s3_upload.cli.store_options import StoreOptions
+    from s3_upload.cli.options.store import StoreOptions
     from s3_upload.s3.operations.list_multipart_uploads import ListedUpload
     from s3_upload.sources.mapping import Destination
 

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from s3_upload.cli import from_profile, render, session, uploading
-from s3_upload.cli.compare_options import CompareOptions, VerifyOptions
-from s3_upload.cli.display import Display
+from s3_upload.cli import session, uploading
 from s3_upload.cli.names import COMMANDS
-from s3_upload.cli.objects import flag
-from s3_upload.cli.options import UploadOptions, age, in_order_of_keys
+from s3_upload.cli.options import from_profile
+from s3_upload.cli.options.compare import CompareOptions, VerifyOptions
+from s3_upload.cli.options.objects import flag
+from s3_upload.cli.options.store import StoreOptions
+from s3_upload.cli.options.upload import UploadOptions, age, in_order_of_keys
 from s3_upload.cli.output import UsageError, emit, require_stdout
 from s3_upload.cli.sources import split_words
 from s3_upload.cli.stdin import STDIN
-from s3_upload.cli.store_options import StoreOptions
+from s3_upload.cli.views import render
+from s3_upload.cli.views.display import Display
 from s3_upload.sources.mapping import Destination, Mapped, check_bucket
 from s3_upload.sources.source import utf8_of
 from s3_upload.sources.walk import sources_of, walk_tree
@@ -222,7 +224,7 @@ def report(
     output: Annotated[str, Parameter(name=("-o", "--output"), help="The page to write.")],
 ) -> int:
     """Make a page about a run, with charts, of what --json said of it."""
-    from s3_upload.cli.page_file import report as write_report
+    from s3_upload.cli.views.page_file import report as write_report
 
     return write_report("-" if records == STDIN else records, output)
 

@@ -16,9 +16,9 @@ from s3_upload.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from s3_upload.cli.compare_options import CompareOptions
-    from s3_upload.cli.display import Display
-    from s3_upload.cli.options import UploadOptions
+    from s3_upload.cli.options.compare import CompareOptions
+    from s3_upload.cli.options.upload import UploadOptions
+    from s3_upload.cli.views.display import Display
     from s3_upload.clients.s3 import S3Client
     from s3_upload.sources.mapping import Destination
     from s3_upload.sources.source import ObjectSource

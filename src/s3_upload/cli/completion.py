@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3_upload.cli.flags import all_flags
 from s3_upload.cli.names import BUCKETS
+from s3_upload.cli.options.flags import all_flags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from s3_upload.cli.flags import Flag
+    from s3_upload.cli.options.flags import Flag
 
 SHELLS = ("bash", "zsh", "fish")
 _PROFILES = r"""{ sed -n 's/^\[profile  *\(.*\)\]$/\1/p; s/^\[\(default\)\]$/\1/p' \

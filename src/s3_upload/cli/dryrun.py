@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from s3_upload.cli.output import EXIT_FILES_FAILED, EXIT_OK, emit, emit_json, note
-from s3_upload.cli.render import counted, json_line
+from s3_upload.cli.views.render import counted, json_line
 from s3_upload.errors import FailureKind
 from s3_upload.report import SKIPPED
 from s3_upload.sources.source import utf8_of
@@ -23,7 +23,7 @@ from s3_upload.units import show_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from s3_upload.cli.options import OutputOptions
+    from s3_upload.cli.options.upload import OutputOptions
     from s3_upload.observe.journal import Journal
     from s3_upload.observe.journal_look import Look
     from s3_upload.sources.source import ObjectSource

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from s3_upload.cli.flags import all_flags
-from s3_upload.cli.idle import is_idle
+from s3_upload.cli.options.flags import all_flags
+from s3_upload.cli.options.idle import is_idle
 from s3_upload.cli.output import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from s3_upload.cli.flags import Flag
+    from s3_upload.cli.options.flags import Flag
 
 SHORT = """\
 Usage: s3-upload [FLAGS] SRC... s3://BUCKET/PREFIX/    files and directories

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from s3_upload.cli.journals import COMMAND, CWD, ENDPOINT, SECRET, SOURCES, SUFFIX, URL, came_by_stdin, folder
 from s3_upload.cli.output import EXIT_OK, UsageError, emit
-from s3_upload.cli.render import counted
+from s3_upload.cli.views.render import counted
 from s3_upload.errors import ConfigError
 from s3_upload.observe.journal_file import InUseError, JournalFile, UnusableError, UnwritableError
 from s3_upload.observe.journal_rows import FAILED, LAST_RUN, LEFT, Tally

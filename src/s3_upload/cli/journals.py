@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from s3_upload.cli.objects import FILE
+from s3_upload.cli.options.objects import FILE
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN
 from s3_upload.observe.journal import Journal, no_journal
@@ -29,8 +29,8 @@ from s3_upload.sources.source import utf8_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from s3_upload.cli.objects import ObjectOptions
-    from s3_upload.cli.options import UploadOptions
+    from s3_upload.cli.options.objects import ObjectOptions
+    from s3_upload.cli.options.upload import UploadOptions
     from s3_upload.request_fields import RequestFields
     from s3_upload.sources.source import ObjectSource
 

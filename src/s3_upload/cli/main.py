@@ -163,7 +163,7 @@ def _dispatch(words: list[str]) -> int:
     if (text := help.asked_for(words, COMMANDS)) is not None:
         emit(text)
         return 0
-    from s3_upload.cli import plain
+    from s3_upload.cli.options import plain
 
     if (usual := plain.read(words, os.environ)) is not None:
         from s3_upload.cli.uploading import upload
@@ -175,13 +175,13 @@ def _dispatch(words: list[str]) -> int:
 def _parsed(words: list[str]) -> int:
     from cyclopts import CycloptsError
 
-    from s3_upload.cli import words as aws_words
     from s3_upload.cli.commands import app
-    from s3_upload.cli.flags import all_flags
+    from s3_upload.cli.options import aws_words
+    from s3_upload.cli.options.flags import all_flags
 
     words = aws_words.for_parser(words)
     if words and words[0] in COMMANDS:
-        from s3_upload.cli.idle import refuse_idle
+        from s3_upload.cli.options.idle import refuse_idle
 
         refuse_idle(words[0], words)
     if "-" in words:

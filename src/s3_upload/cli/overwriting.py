@@ -17,7 +17,7 @@ from s3_upload.cli.stdin import STDIN
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from s3_upload.cli.options import UploadOptions
+    from s3_upload.cli.options.upload import UploadOptions
 
 Named = tuple[str, str]
 """How the command line calls a file, and its path."""

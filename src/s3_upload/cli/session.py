@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from s3_upload.blocking import loop_factory
-from s3_upload.cli.display import Display
 from s3_upload.cli.output import (
     EXIT_FILES_FAILED,
     EXIT_OK,
@@ -34,9 +33,10 @@ from s3_upload.cli.output import (
     in_background,
     note,
 )
-from s3_upload.cli.page_file import PageFile, written_at_the_end
-from s3_upload.cli.render import JsonLines, Text, counted
 from s3_upload.cli.store import open_store
+from s3_upload.cli.views.display import Display
+from s3_upload.cli.views.page_file import PageFile, written_at_the_end
+from s3_upload.cli.views.render import JsonLines, Text, counted
 from s3_upload.cli.watching import watching
 from s3_upload.descriptors import limit, raise_limit
 from s3_upload.errors import RunError, attach_summary, summary_of
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from s3_upload.bucket.sync import Sync
     from s3_upload.cli.failed_to import FailedTo
-    from s3_upload.cli.options import UploadOptions
+    from s3_upload.cli.options.upload import UploadOptions
     from s3_upload.clients.s3 import S3Client
     from s3_upload.config import UploadConfig
     from s3_upload.observe.changes import Changes

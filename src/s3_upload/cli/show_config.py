@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from s3_upload.account.botocore import chain_provider, credentials_from_environment, credentials_from_files
 from s3_upload.account.profile import config_paths, read_profile, set_variables
 from s3_upload.account.settings import Settings, resolve_settings
-from s3_upload.cli import from_profile
+from s3_upload.cli.options import from_profile
 from s3_upload.cli.output import EXIT_OK, emit, emit_json, require_stdout
-from s3_upload.cli.render import json_line
+from s3_upload.cli.views.render import json_line
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.proxy import parse_proxy
@@ -25,8 +25,8 @@ from s3_upload.units import show_size, show_time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from s3_upload.cli.options import UploadOptions
-    from s3_upload.cli.store_options import StoreOptions
+    from s3_upload.cli.options.store import StoreOptions
+    from s3_upload.cli.options.upload import UploadOptions
     from s3_upload.s3.credentials import Credentials
 
 DEFAULT = "default"

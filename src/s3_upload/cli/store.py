@@ -13,7 +13,7 @@ from s3_upload.s3.requests import refuse_unknown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from s3_upload.cli.store_options import StoreOptions
+    from s3_upload.cli.options.store import StoreOptions
     from s3_upload.clients.s3 import S3Client
     from s3_upload.request_fields import RequestFields
 

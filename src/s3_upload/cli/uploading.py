@@ -6,16 +6,17 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from s3_upload.cli import render, session
-from s3_upload.cli.display import Display, Kind, kind_of
+from s3_upload.cli import session
 from s3_upload.cli.journals import journal_for
 from s3_upload.cli.names import COMMANDS
-from s3_upload.cli.options import UploadOptions, in_order_of_keys
+from s3_upload.cli.options.upload import UploadOptions, in_order_of_keys
 from s3_upload.cli.output import require_stdout
 from s3_upload.cli.overwriting import refuse_overwriting
-from s3_upload.cli.page_file import PageFile
 from s3_upload.cli.sources import refuse_overlap, split_words, stdin_source
 from s3_upload.cli.stdin import STDIN
+from s3_upload.cli.views import render
+from s3_upload.cli.views.display import Display, Kind, kind_of
+from s3_upload.cli.views.page_file import PageFile
 from s3_upload.sources.mapping import Destination, Mapped, NothingToUpload
 from s3_upload.sources.walk import Listings
 

@@ -29,7 +29,7 @@ from s3_upload.cli.output import (
     room,
 )
 from s3_upload.cli.overwriting import require_file
-from s3_upload.cli.render import json_line
+from s3_upload.cli.views.render import json_line
 from s3_upload.cli.watching import run_shown
 from s3_upload.errors import S3UploadError
 from s3_upload.sources.source import utf8_of
@@ -38,9 +38,9 @@ from s3_upload.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from s3_upload.cli.compare_options import VerifyOptions
-    from s3_upload.cli.display import Display
-    from s3_upload.cli.options import OutputOptions, UploadOptions
+    from s3_upload.cli.options.compare import VerifyOptions
+    from s3_upload.cli.options.upload import OutputOptions, UploadOptions
+    from s3_upload.cli.views.display import Display
     from s3_upload.clients.s3 import S3Client
     from s3_upload.sources.mapping import Destination
     from s3_upload.sources.source import ObjectSource

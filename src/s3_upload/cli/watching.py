@@ -13,8 +13,8 @@ from s3_upload.cli.store import open_store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from s3_upload.cli.display import Display
-    from s3_upload.cli.store_options import StoreOptions
+    from s3_upload.cli.options.store import StoreOptions
+    from s3_upload.cli.views.display import Display
     from s3_upload.clients.s3 import S3Client
     from s3_upload.observe.events import Listening
 

@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from s3_upload.account.profile import Profile, read_profile
-from s3_upload.cli.flags import all_flags
-from s3_upload.cli.idle import is_idle
+from s3_upload.cli.options.flags import all_flags
+from s3_upload.cli.options.idle import is_idle
 from s3_upload.config import GIB, MIN_PART_BYTES, UploadConfig
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.units import MIN_BYTES_PER_S, parse_size

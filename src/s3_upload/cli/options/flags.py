@@ -52,7 +52,7 @@ def all_flags() -> Iterator[Flag]:
     """Of all topics, in their order."""
     import dataclasses
 
-    from s3_upload.cli.options import UploadOptions
+    from s3_upload.cli.options.upload import UploadOptions
 
     hints = get_type_hints(UploadOptions, include_extras=True)
     for spec in dataclasses.fields(UploadOptions):

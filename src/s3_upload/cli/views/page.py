@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from s3_upload.cli.render import counted
+from s3_upload.cli.views.render import counted
 from s3_upload.observe import limits
 from s3_upload.observe.history import SIZES_PER_DECADE
 from s3_upload.report import SUCCESS, SUPERSEDED
@@ -91,7 +91,7 @@ def time_text(seconds: float) -> str:
 
 
 def _asset(name: str) -> str:
-    return resources.files("s3_upload.cli").joinpath("assets", name).read_text(encoding="utf-8")
+    return resources.files("s3_upload.cli.views").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def _policy(*scripts: str) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from s3_upload.cli.options_class import options_class
+from s3_upload.cli.options.classes import options_class
 from s3_upload.cli.output import UsageError
 from s3_upload.errors import AttemptError, ConfigError
 from s3_upload.request_fields import CUSTOMER_KEY_BYTES, NO_FIELDS, CustomerKey, RequestFields

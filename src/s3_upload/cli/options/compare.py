@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from s3_upload.bucket.compare import CompareBy
-from s3_upload.cli.objects import flag
-from s3_upload.cli.options_class import options_class
+from s3_upload.cli.options.classes import options_class
+from s3_upload.cli.options.objects import flag
 from s3_upload.cli.output import UsageError
 
 

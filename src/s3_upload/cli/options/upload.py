@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import msgspec
 
-from s3_upload.cli.objects import ObjectOptions, flag, parameter, texts
-from s3_upload.cli.options_class import options_class
+from s3_upload.cli.options.classes import options_class
+from s3_upload.cli.options.objects import ObjectOptions, flag, parameter, texts
+from s3_upload.cli.options.store import StoreOptions
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN, stdin_fd
-from s3_upload.cli.store_options import StoreOptions
 from s3_upload.config import GIB, UploadConfig, complaint
 from s3_upload.descriptors import read_some
 from s3_upload.errors import ConfigError

@@ -6,8 +6,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from s3_upload.cli.objects import flag
-from s3_upload.cli.options_class import options_class
+from s3_upload.cli.options.classes import options_class
+from s3_upload.cli.options.objects import flag
 from s3_upload.cli.output import UsageError
 from s3_upload.proxy import NONE, parse_proxy
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from s3_upload.cli.flags import all_flags
+from s3_upload.cli.options.flags import all_flags
 from s3_upload.cli.output import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from s3_upload.cli.flags import Flag
+    from s3_upload.cli.options.flags import Flag
 
 _OF_BODIES = frozenset({"checksum", "checksum_algorithm", "payload_signing"})
 _VERIFY_TAKES = frozenset({

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from s3_upload.account.profile import read_profile
-from s3_upload.cli.from_profile import tuning_of
 from s3_upload.cli.names import COMMANDS, OWN_VARIABLES
-from s3_upload.cli.objects import ObjectOptions
-from s3_upload.cli.options import JournalOptions, OutputOptions, SourceOptions, UploadOptions
-from s3_upload.cli.store_options import StoreOptions
+from s3_upload.cli.options.from_profile import tuning_of
+from s3_upload.cli.options.objects import ObjectOptions
+from s3_upload.cli.options.store import StoreOptions
+from s3_upload.cli.options.upload import JournalOptions, OutputOptions, SourceOptions, UploadOptions
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError, RunError, S3UploadError
 

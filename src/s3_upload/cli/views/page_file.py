@@ -60,7 +60,7 @@ class PageFile:
 
     def write(self, ending: str = "") -> None:
         """Raises `S3UploadError` if that fails."""
-        from s3_upload.cli.page import page_html
+        from s3_upload.cli.views.page import page_html
 
         text = page_html(self.history, self._title, FOOTER, ending)
         try:
