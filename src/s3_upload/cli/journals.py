@@ -98,7 +98,9 @@ def journal_for(  # noqa: PLR0917 - as they are joined
         why = getattr(error, "strerror", None) or error
         tell(no_journal(str(why)))
         return None
-    return Journal(where / (_digest(name) + SUFFIX), about, is_optional=True)
+    journal = Journal(where / (_digest(name) + SUFFIX), about, is_optional=True)
+    journal.is_ours = True
+    return journal
 
 
 def how_to_go_on(journal: Journal) -> str:

@@ -18,10 +18,13 @@ file would cost more than reading it, hence the batches.
 
 from __future__ import annotations
 
+import msgspec
+
 from s3_upload.config import UploadConfig
 from s3_upload.errors import SourceError
 from s3_upload.sources.files import BigFile, HashedBody, UnsizedFile
 from s3_upload.sources.local_disk import Nearby
+from s3_upload.sources.own_journals import WHY, OwnJournalError
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.unsized import as_stream
 from s3_upload.sources.version import told_apart
@@ -217,6 +220,8 @@ class ReadAhead:
                 self._begin_in_parts(seq, source, result)
             elif isinstance(result, BigFile | UnsizedFile):
                 later.append((seq, source if isinstance(result, BigFile) else as_stream(source)))
+            elif isinstance(result, OwnJournalError):
+                tools.reporting.unread(seq, msgspec.structs.replace(source, skip_reason=WHY), None)
             else:
                 tools.reporting.unread(seq, source, result)
         self._pulling.sources.extendleft(reversed(later))
