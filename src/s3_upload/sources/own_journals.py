@@ -49,7 +49,7 @@ class Parts:
 
     def passed_over(self, source: ObjectSource) -> ObjectSource:
         """The same; one that is skipped where it is one of these."""
-        if isinstance(source, ObjectSource) and source.is_file and self.has(source.path):
+        if isinstance(source, ObjectSource) and self.has(source.path) and source.is_file:
             return msgspec.structs.replace(source, skip_reason=WHY)
         return source
 
