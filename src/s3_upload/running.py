@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from s3_upload.blocking import LoopThread
-from s3_upload.errors import attach_summary, summary_of
+from s3_upload.errors import attach_summary, foreign, summary_of
 from s3_upload.job import Job, Progress
 from s3_upload.observe.events import Event, Listening, ObjectEnded
 from s3_upload.pace import Pace
@@ -50,7 +50,6 @@ class Running:
         self._fold = SummaryFold()
         self._fold_lock = threading.Lock()
         self._started_s = time.monotonic()
-        self._cancelled = False
         job = dataclasses.replace(job, listening=(*job.listening, Listening(self._hear)))
         job = dataclasses.replace(job, progress=self._progress(job.progress))
         self._thread = LoopThread(lambda: job.run(pace=self._pace))
@@ -67,7 +66,7 @@ class Running:
     @property
     def cancelled(self) -> bool:
         """Whether it was cancelled, by `cancel` or by an exception that left the `with`."""
-        return self._cancelled
+        return self._thread.cancelled
 
     def limit(self, max_bandwidth: str | None) -> None:
         """From now on no more than "20MB/s", "100Mbit/s" or "80%"; "" or None: as much as there is. Raises
@@ -76,9 +75,7 @@ class Running:
 
     def cancel(self) -> None:
         """Has the run end as soon as it can; `wait` then returns what was done by then."""
-        if not self.done:
-            self._cancelled = True
-            self._thread.cancel()
+        self._thread.cancel()
 
     def summary(self) -> UploadSummary:
         """What has been done so far; of a run that has ended, all."""
@@ -100,10 +97,11 @@ class Running:
         self._unread.waits()
         try:
             return self._thread.result(timeout_s)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if not self.cancelled:
+                raise foreign(error) from error
             return self.summary()
         except KeyboardInterrupt as interrupt:
-            self._cancelled = True
             attach_summary(interrupt, self.summary())
             raise
 

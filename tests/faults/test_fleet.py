@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections import Counter
@@ -240,15 +241,16 @@ def test_what_is_raised_while_a_process_is_begun_ends_the_job(
         fleet.run(fault_server().url, sources)
 
 
+@pytest.mark.parametrize("error", [ValueError("enough"), StopIteration(), asyncio.CancelledError()])
 def test_progress_that_raises_ends_the_job_and_all_its_processes(
-    fault_server: StartFaultServer, sources: list[ObjectSource]
+    fault_server: StartFaultServer, sources: list[ObjectSource], error: BaseException
 ) -> None:
     server = fault_server()
 
     def fail() -> None:
-        raise ValueError("enough")
+        raise error
 
-    with pytest.raises(ValueError, match="enough") as raised:
+    with pytest.raises((ValueError, RuntimeError), match="enough|StopIteration|CancelledError") as raised:
         fleet.run(server.url, sources, told=once(fail))
     assert 0 < raised.value.summary.uploaded < SMALL_FILES  # type: ignore[attr-defined]
 

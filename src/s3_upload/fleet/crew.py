@@ -25,7 +25,7 @@ from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.control.concurrency.fleet_rate import FleetRates
 from s3_upload.control.concurrency.worker_rates import WorkerRates
-from s3_upload.errors import attach_summary, summary_of
+from s3_upload.errors import attach_summary, foreign, summary_of
 from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.job_of_many import JobOfMany
@@ -159,7 +159,7 @@ class Crew:
     def fail(self, error: BaseException) -> None:
         """Ends the job: `run` raises the first error that there is."""
         if not self._failed.done():
-            self._failed.set_exception(error)
+            self._failed.set_exception(foreign(error))
             self._failed.exception()  # or the loop says that nobody has looked at it, where nobody does
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:

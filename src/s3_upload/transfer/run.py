@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from s3_upload.errors import attach_summary
+from s3_upload.errors import attach_summary, foreign
 from s3_upload.observe.limits import Standing
 from s3_upload.report import UploadSummary
 from s3_upload.sources.files import Reader
@@ -298,12 +298,8 @@ class Run:
         self._sending.slots.close()
         if error is None:
             self._end.set_result(None)
-        elif isinstance(error, StopIteration):  # which no future takes, as no generator does (PEP 479)
-            wrapped = RuntimeError("something of the caller's raised StopIteration")
-            wrapped.__cause__ = error
-            self._end.set_exception(wrapped)
         else:
-            self._end.set_exception(error)
+            self._end.set_exception(foreign(error))
         if error is not None:
             self._end.exception()  # looked at, or the loop prints it where the run is cancelled meanwhile
 
