@@ -1,7 +1,9 @@
 """`Running`: the handle of an upload that goes on in a thread of its own.
 
 The run's events wait here until they are read.  Nobody has to read them: then the newest `MAX_UNREAD` are
-kept.  While somebody reads, none is lost: the run waits for a reader who is so far behind.
+kept.  While somebody reads and is so far behind, none is lost but those that are said anew soon (`PASSING`),
+and the run waits from the end of the next object on, as for any slow `progress`.  What is under way tells two
+events for each of its parts all the same.
 
 Somebody reads from the first event that is asked for to the end of the iteration: a `break` is one, unless
 the iterator is kept.  The end of the thread or task that reads is one, too, and nobody reads while waiting
@@ -25,11 +27,12 @@ from typing import Any, Self
 from s3_upload.blocking import LoopThread
 from s3_upload.errors import attach_summary, foreign, summary_of
 from s3_upload.job import Job, Progress
-from s3_upload.observe.events import Event, Listening, ObjectEnded
+from s3_upload.observe.events import BytesAcknowledged, Event, LimitsChanged, Listening, ObjectEnded
 from s3_upload.pace import Pace
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
 
 MAX_UNREAD = 10_000
+PASSING = (BytesAcknowledged, LimitsChanged)
 LOOK_S = 0.5
 """A run that waits for its readers looks so often whether there still are any."""
 
@@ -241,6 +244,9 @@ class _Unread:
         self._on_room: Callable[[], object] | None = None
 
     def put(self, event: Event) -> None:
+        # One big object tells these ten times a second for hours before it ends, and the run would wait.
+        if type(event) in PASSING and self.full:
+            return
         self._events.append(event)
         if len(self._events) > MAX_UNREAD and not self._is_read:
             self._events.popleft()
