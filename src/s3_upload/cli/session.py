@@ -113,12 +113,14 @@ def run(job: Job) -> int:
                 signal.signal(number, end_at_once)
             from s3_upload.screen.words import interrupted
 
-            keeps, status = job.display.kept is not None, job.display.stands(job.rendering.fold.counts)
+            kept, status = job.display.kept, job.display.stands(job.rendering.fold.counts)
+            is_stream = any(moving.size is None for moving in status.moving)
+            keeps = kept is not None or (job.options.journal.resume_multipart and not is_stream)
             note(f"s3-upload: {interrupted(status, keeps=keeps)}")
-            if job.display.kept is not None:
+            if kept is not None:
                 from s3_upload.cli.journals import how_to_go_on
 
-                note(printable(f"s3-upload: {how_to_go_on(job.display.kept)}"))
+                note(printable(f"s3-upload: {how_to_go_on(kept)}"))
             with suppress(StdoutError):
                 job.rendering.break_off(error, time.monotonic() - began_s)
                 if not flush(LAST_WORDS_S):
