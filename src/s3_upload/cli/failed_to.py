@@ -17,6 +17,7 @@ from s3_upload.cli.overwriting import require_file
 from s3_upload.cli.stdin import STDIN
 from s3_upload.errors import S3UploadError
 from s3_upload.report import SKIPPED, SUCCESS
+from s3_upload.sources.source import Here
 from s3_upload.text import printable
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class FailedTo:
         self._path = path
         self._ends_with = ends_with
         self._manifest_below = manifest_below
-        self._here = os.getcwd()  # noqa: PTH109 - a text
+        self._here = Here()
         self._odd = False
         if path in {"", "-", STDIN}:  # stdin would be emptied, were it a file
             raise UsageError("--failed-to: give the name of a file")
@@ -62,7 +63,7 @@ class FailedTo:
         path = report.object.path if report.object is not None else ""
         if not path:
             return
-        name = os.fsencode(os.path.join(self._here, path))  # noqa: PTH118 - Path drops a "."
+        name = os.fsencode(self._here.whole(path))
         if self._ends_with in name and not self._odd:
             self._odd = True
             note(printable(f"s3-upload: note: {path} has a line break in its name: use -0 for --failed-to"))

@@ -9,8 +9,7 @@ from contextlib import closing, contextmanager
 from s3_upload.observe.journal import Journal
 from s3_upload.observe.journal_file import InUseError, JournalFile, Lookup, UnusableError, UnwritableError
 from s3_upload.observe.journal_of_run import check_job, is_said_otherwise, knows
-from s3_upload.observe.journal_rows import Here
-from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.source import Here, ObjectSource
 
 
 class Look:

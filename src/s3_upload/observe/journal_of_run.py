@@ -49,7 +49,6 @@ from s3_upload.observe.journal_rows import (
     LAST_RUN,
     LEFT,
     Done,
-    Here,
     KnownUploads,
     ObjectRow,
     PartRow,
@@ -63,7 +62,7 @@ from s3_upload.observe.journal_rows import (
     went_whole,
 )
 from s3_upload.report import SKIPPED, SUCCESS, UploadReport
-from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.source import Here, ObjectSource
 from s3_upload.sources.walk import Entry, PlainFiles
 from s3_upload.text import unicode_of
 from s3_upload.threads import DaemonThreads

@@ -104,6 +104,22 @@ class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
         return "data" if self.body is not None else "stream"
 
 
+class Here:
+    """Where relative paths begin: the working directory of now. `directory`: "" where it was removed, and
+    nothing lies in it."""
+
+    def __init__(self) -> None:
+        try:
+            self.directory = os.getcwd()  # noqa: PTH109 - a text, perhaps not Unicode
+        except OSError:
+            self.directory = ""
+        self._base = os.path.join(self.directory, "")  # noqa: PTH118 - a text
+
+    def whole(self, path: str) -> str:
+        """The path from the root on, with its dots; of a million files, `os.path.abspath` of each is dear."""
+        return path if os.path.isabs(path) else self._base + path  # noqa: PTH117 - a text
+
+
 def utf8_of(name: str) -> str:
     """The bytes that Python read as `name` (of a file, on the command line), read as UTF-8.
 

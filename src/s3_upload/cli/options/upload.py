@@ -420,6 +420,11 @@ class UploadOptions:
             raise UsageError(
                 "--cluster and --embedded do not go together: the keys of an embedded store stay here"
             )
+        if self.journal.journal is not None and self.store.embedded is not None:
+            raise UsageError(
+                "--journal and --embedded do not go together: an embedded store has another address in each "
+                "run, and a journal is of one"
+            )
         lists = (self.output.failed_to, self.sources.files_from, self.sources.manifest)
         if self.output.null and lists == (None, None, None):
             raise UsageError("-0 is for --failed-to, --files-from and --manifest: give one of them, too")
