@@ -412,10 +412,13 @@ class UploadOptions:
     ] = None
 
     def __post_init__(self) -> None:
-        # What the environment says is no flag: --no-clobber counts more.
+        # What the environment says is no flag: these two count more.
         fails = self.tuning.if_exists == "fail" and os.environ.get(IF_EXISTS) != "fail"
         if self.objects.no_clobber and fails:
             raise UsageError("--no-clobber and --if-exists fail do not go together: leave one out")
+        skips = self.tuning.if_exists == "skip" and os.environ.get(IF_EXISTS) != "skip"
+        if self.objects.if_none_match and skips:
+            raise UsageError("--if-none-match and --if-exists skip do not go together: leave one out")
         if self.cluster is not None and self.store.embedded is not None:
             raise UsageError(
                 "--cluster and --embedded do not go together: the keys of an embedded store stay here"
@@ -459,4 +462,4 @@ class UploadOptions:
         if self.objects.no_clobber:
             return "skip"
         # Some stores take If-None-Match and overwrite all the same: with "fail" they are asked before.
-        return "fail" if self.objects.if_none_match and said == "overwrite" else said
+        return "fail" if self.objects.if_none_match else said
