@@ -1,5 +1,5 @@
-"""A CancelledError that nobody asked for: something of the caller's that an upload awaits was cancelled.  It is
-an error like any other, and no end of an upload that was asked for."""
+"""A CancelledError that nobody asked for: something of the caller's that an upload awaits was cancelled.  It
+is an error like any other, and no end of an upload that was asked for."""
 
 from __future__ import annotations
 

@@ -45,8 +45,10 @@ def interrupted(server: FaultServer, *words: str, before: Callable[[], None] = l
         text=True,
     ) as process:
         server.wait_until(
-            lambda: sum(r.part_number in {1, 2} and r.status == 200 for r in server.requests) == 2
-            and any(r.part_number == 3 for r in server.requests),
+            lambda: (
+                sum(r.part_number in {1, 2} and r.status == 200 for r in server.requests) == 2
+                and any(r.part_number == 3 for r in server.requests)
+            ),
             TIMEOUT_S,
         )
         before()
@@ -111,8 +113,6 @@ def test_parts_that_a_run_stopped_by_the_store_could_not_remove_are_named(
 
 
 @pytest.mark.parametrize("flag", ["--quiet", "--only-show-errors"])
-def test_who_wants_to_hear_less_hears_no_notes(
-    fault_server: StartFaultServer, big: Path, flag: str
-) -> None:
+def test_who_wants_to_hear_less_hears_no_notes(fault_server: StartFaultServer, big: Path, flag: str) -> None:
     server = fault_server([ONE_IS_HELD, NO_ABORT])
     assert "note: " not in interrupted(server, "--no-journal", flag)

@@ -250,7 +250,7 @@ def test_progress_that_raises_ends_the_job_and_all_its_processes(
     def fail() -> None:
         raise error
 
-    with pytest.raises((ValueError, RuntimeError), match="enough|StopIteration|CancelledError") as raised:
+    with pytest.raises((ValueError, RuntimeError), match=r"enough|StopIteration|CancelledError") as raised:
         fleet.run(server.url, sources, told=once(fail))
     assert 0 < raised.value.summary.uploaded < SMALL_FILES  # type: ignore[attr-defined]
 

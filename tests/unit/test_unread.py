@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from s3_upload import running
@@ -41,9 +43,7 @@ def test_beside_a_reader_who_stands_still_what_is_said_anew_soon_is_bounded_and_
         parts = [stored(number) for number in range(MANY)]
         for event in parts:
             unread.put(event)
-        held = []
-        while (event := unread.take(reader)) is not None:
-            held.append(event)
+        held = list(iter(partial(unread.take, reader), None))
     assert held[:FEW] == [event for at_s in range(FEW // 2) for event in passing(at_s)]
     assert held[FEW:] == parts
 

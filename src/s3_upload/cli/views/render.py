@@ -97,8 +97,8 @@ class Text:
             note(printable(f"s3-upload: note: {text}"))
 
     def break_off(self, error: BaseException, wall_time_s: float) -> None:
-        """The run has ended by `error`, which is told elsewhere. What its summary notes is told here: of parts
-        that may be left at the store, say."""
+        """The run has ended by `error`, which is told elsewhere. Here are the notes of its summary: parts may
+        be left at the store, say."""
         partial: UploadSummary | None = summary_of(error)
         if partial is not None and not self.quiet and not self.only_errors:
             self._tell(partial.notes, ())
