@@ -12,12 +12,12 @@ import pytest
 
 from s3_upload.config import UploadConfig
 from s3_upload.control.concurrency.window import FixedWindow
-from s3_upload.control.retrying.outage import Outage
+from s3_upload.control.retrying.outage import Outage, Reach
 from s3_upload.control.retrying.retry import Retry
 from s3_upload.control.waiting.adaptive import AdaptiveTimeout
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http import Response
-from s3_upload.observe.events import Events
+from s3_upload.observe.events import Events, Listening, StoreBack
 from s3_upload.parts import StoreParts
 from s3_upload.s3.checksum import Digests
 from s3_upload.s3.operations import PUT_OBJECT, Operation
@@ -71,7 +71,7 @@ class Store:
 
 
 class Rig:
-    def __init__(self) -> None:
+    def __init__(self, events: Events | None = None) -> None:
         self.store = Store()
         loop = asyncio.get_running_loop()
         self.errors: list[BaseException] = []
@@ -83,7 +83,7 @@ class Rig:
         self.outage = Outage(0.0)
         controls = Controls(AdaptiveTimeout(config), Retry(0), FixedWindow(WINDOW), outage=self.outage)
         runtime = Runtime(loop.time, random.Random(1), cast("Any", None), cast("Any", None))
-        events = Events()
+        events = events or Events()
         given = Given("bucket", config, controls, runtime, cast("Any", None), None, None, events)
         client = cast("Client", self.store)
         surroundings = Surroundings(
@@ -92,7 +92,7 @@ class Rig:
             loop,
             loop.time,
             self.tasks,
-            Teller(events, loop.time),
+            Teller(events, loop.time, self.errors.append),
             self.memory,
             Unfinished(client, loop.time),
             fail=self.errors.append,
@@ -161,6 +161,24 @@ def test_the_first_success_counts_and_ends_the_others() -> None:
         assert outcomes == [("superseded", False), ("success", True)]
 
     run(main)
+
+
+def test_a_listener_that_raises_when_the_store_is_back_takes_no_answer_with_it() -> None:
+    """Of a Create, that would be the only one who knows of the upload."""
+
+    def listener(_: object) -> None:
+        raise KeyError("mine")
+
+    async def main() -> None:
+        rig = Rig(Events([Listening(listener, frozenset({StoreBack}))]))
+        await rig.under_way(1)
+        rig.outage.reach = Reach.AWAY
+        rig.store.answers[0].set_result(DONE)
+        assert await rig.result == DONE
+        assert [str(error) for error in rig.errors] == ["'mine'"]
+        await rig.sending.close()
+
+    asyncio.run(main())
 
 
 def test_a_failure_leaves_the_decision_to_the_copy() -> None:

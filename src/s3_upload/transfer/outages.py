@@ -221,7 +221,9 @@ class Outages:
                 # If it was a probe that was answered, no request knows: without this, silence goes on.
                 self._moved_s = self._timers.now()
                 if self._events.wants(StoreBack):
-                    self._events.tell(StoreBack(at_s=self._timers.now(), since_s=self._outage.since_s))
+                    back = StoreBack(at_s=self._timers.now(), since_s=self._outage.since_s)
+                    # What a listener raises must not take with it the answer by which the store is back.
+                    self._timers.guard(self._events.tell)(back)
                 self._watchdog.cut_silent(self._outage.since_s, TIMER_OUTAGE)
                 self._let_go()
                 # In the next turn of the loop: what was held then stands first in line.

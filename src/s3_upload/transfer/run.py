@@ -94,7 +94,7 @@ class Run:
             loop,
             self.now,
             self._tasks,
-            Teller(given.events, self.now),
+            Teller(given.events, self.now, self.fail),
             Memory(given.config.max_in_flight_bytes),
             self._leftovers.unfinished,
             fail=self.fail,
