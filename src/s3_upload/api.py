@@ -219,7 +219,7 @@ def check_arguments(  # noqa: PLR0917 - in the order of `s3_upload_files`
     events: object,
 ) -> None:
     """Raises `TypeError`, before anything is begun."""
-    if isinstance(client, type) or not (hasattr(client, "send") and hasattr(client, "digests")):
+    if isinstance(client, type) or not all(hasattr(client, name) for name in ("send", "digests", "parts")):
         found, hint = type(client).__module__.partition(".")[0], ""
         if found in ("botocore", "aiobotocore"):
             adapter = "boto3_client" if found == "botocore" else "aiobotocore_client"

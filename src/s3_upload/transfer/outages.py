@@ -111,8 +111,12 @@ class Outages:
         )
         self._moved_s = 0.0  # until then bodies were being taken in, or nothing was waited for
         self._held: list[Held] = []
-        self._tick = self._timers.later(TICK_S, self._look)
+        self._tick: asyncio.TimerHandle | None = None
         self._looked_s = now()
+
+    def start(self) -> None:
+        """Looks for signs of life from now on, until it is closed."""
+        self._tick = self._timers.later(TICK_S, self._look)
 
     @property
     def away(self) -> bool:
@@ -171,14 +175,14 @@ class Outages:
     async def close(self) -> None:
         """Nothing is held or probed any more."""
         self._held.clear()
-        self._tick.cancel()
+        if self._tick is not None:
+            self._tick.cancel()
         await self._prober.close()
 
     # --- what follows ---------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Looks for signs of life."""
-        self._tick = self._timers.later(TICK_S, self._look)
+        self.start()
         now = self._timers.now()
         # This process stood still (Ctrl-Z, a debugger): in that time nobody was silent, it has not listened.
         if (late_s := now - self._looked_s - TICK_S) > TICK_S:

@@ -192,6 +192,8 @@ class Run:
         pacer = self._sending.pacer
         if pacer is not None:
             pacer.start()
+        # Not before: of a run that cannot be made no timer is left.
+        self._sending.outages.start()
         self._reading.top_up()
         try:
             try:
