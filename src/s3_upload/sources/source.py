@@ -79,8 +79,8 @@ class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
     ) -> ObjectSource:
         """Bytes that come as they come: from an iterable of them, plain or async, or from a binary file.
 
-        Plain ones and files are read in a thread, so that they may block.  `size`, if given, is checked
-        against what came.
+        Plain ones and files are read in a thread, so that they may block.  A generator is closed when no more
+        of it is wanted, a file is not.  `size`, if given, is checked against what came.
         """
         must_be_chunks("chunks", chunks)
         return cls(key=key, chunks=chunks, size=size, fields=fields)
