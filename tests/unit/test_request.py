@@ -330,8 +330,8 @@ def test_a_cancelled_request_gives_everything_back(stage: str) -> None:
     run(main)
 
 
-def test_while_it_is_asked_whether_a_body_has_arrived_that_counts_as_held() -> None:
-    """What has failed still has it, and where nothing were alive another would be read beside it."""
+def test_while_it_is_asked_whether_a_body_has_arrived_it_is_not_held_nor_counted() -> None:
+    """It is asked by what was computed of it before."""
 
     async def main(rig: Rig) -> None:
         await rig.under_way(1)
@@ -341,8 +341,8 @@ def test_while_it_is_asked_whether_a_body_has_arrived_that_counts_as_held() -> N
         rig.alive_at_changes.clear()
         asked = asyncio.ensure_future(rig.sending.requests.confirm(rig.request, given_up))
         await rig.under_way(2)
-        assert rig.memory.fits((1 << 20) - 4)
-        assert not rig.memory.fits((1 << 20) - 3)
+        assert rig.memory.fits(1 << 20)
+        assert rig.request.operation.body == b""
         assert rig.alive_at_changes == [1]
         rig.store.answers[1].set_result(Response(404, {}))
         with pytest.raises(GivenUp):

@@ -82,8 +82,8 @@ class BlockStream:
         return block, last
 
     async def close(self) -> None:
-        """No more of it is wanted. A read that is under way, which nobody waits for any more, closes it at its
-        end.  What a generator raises then is not told: its object has failed before that, and says why."""
+        """No more of it is wanted. A read that is under way, for which nobody waits any more, closes it when
+        it ends.  What a generator raises then is not told: its object has failed before, and says why."""
         if self._closed:
             return
         self._closed = True
