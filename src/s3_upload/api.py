@@ -272,6 +272,7 @@ async def run_upload(
         events=events or Events(),
         pace=pace,
         resume=resume,
+        said=default_request.fields if isinstance(default_request, Guess) else NO_FIELDS,
     )
     return await Run(client, files, given).run()
 

@@ -51,8 +51,8 @@ STOP_TICK_S = 0.05
 class Leftovers:
     """Uploads in parts that the run, or one before it, has begun and not ended."""
 
-    def __init__(self, bucket: str, unfinished: Unfinished) -> None:
-        self._bucket = bucket
+    def __init__(self, given: Given, unfinished: Unfinished) -> None:
+        self._given = given
         self.unfinished = unfinished
         self.resumption: Resumption | None = None
         """Where some are gone on with."""
@@ -65,7 +65,7 @@ class Leftovers:
         resumption = self.resumption
         if resumption is None:
             return await self.unfinished.finish()
-        outlived = resumption.outlived(self._bucket)
+        outlived = resumption.outlived(self._given.bucket, self._given.said)
         for abort in outlived:
             self.unfinished.try_at_end(abort)
         left = await self.unfinished.finish(keeps=resumption.keeps)
@@ -87,7 +87,7 @@ class Run:
         self._tasks = Tasks(self.fail, self._changed)
         self._delivery = Delivery(given.progress, on_error=self.fail, on_empty=self._reports_are_out)
         self._grace_s = given.config.grace_s
-        self._leftovers = Leftovers(given.bucket, Unfinished(client, self.now))
+        self._leftovers = Leftovers(given, Unfinished(client, self.now))
         surroundings = Surroundings(
             client,
             given,
