@@ -206,6 +206,44 @@ def test_a_stream_that_is_being_read_when_the_run_stops_is_closed_by_its_own_thr
     run(server, main)
 
 
+@pytest.mark.parametrize("kind", ["generator", "async generator"])
+def test_a_generator_that_does_not_come_to_its_end_holds_up_no_run_that_stops(
+    fault_server: StartFaultServer, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3_upload.transfer.streams.CLOSE_S", 0.05)
+    server, goes_on, ended = fault_server(lambda r: Stall() if r.part_number else None), threading.Event(), []
+
+    def hangs() -> Iterator[bytes]:
+        try:
+            while True:
+                yield PIECE
+        finally:
+            goes_on.wait()
+            ended.append("closed")
+
+    async def hangs_async() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield PIECE
+        finally:
+            await asyncio.get_running_loop().create_future()
+
+    stream = ObjectSource.stream(hangs() if kind == "generator" else hangs_async(), "k")
+
+    async def main(client: S3Client) -> None:
+        task = asyncio.ensure_future(s3_upload_files(client, BUCKET, [stream], LITTLE_MEMORY))
+        await asyncio.to_thread(
+            server.wait_until, lambda: any(r.part_number == MANY for r in server.requests)
+        )
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended == []
+        goes_on.set()
+
+    run(server, main)
+
+
 def test_a_pipe_of_which_no_more_is_wanted_is_closed(fault_server: StartFaultServer, tmp_path: Path) -> None:
     """Who writes to it hears of that, and no descriptor is left open."""
     server, path, heard = fault_server(WAYS["a part is refused"]), tmp_path / "fifo", threading.Event()
