@@ -390,7 +390,7 @@ class _HomePace(Pace):
         self.whole = whole
 
     def lease(self, bytes_per_s: float) -> None:
-        self.limit(as_bandwidth(bytes_per_s))
+        self.bandwidth = as_bandwidth(bytes_per_s)
 
     def tell(self, report: PaceReport) -> None:
         super().tell(report)

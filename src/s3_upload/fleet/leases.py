@@ -14,7 +14,7 @@ from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
 from s3_upload.config import UploadConfig
-from s3_upload.units import MIN_BYTES_PER_S
+from s3_upload.units import MIN_BYTES_PER_S, Bandwidth
 
 Name = TypeVar("Name", bound=Hashable)
 MIN_IN_FLIGHT_BYTES = 16 << 20
@@ -27,9 +27,15 @@ def cut(budget_per_s: float, busy: Mapping[Name, bool]) -> dict[Name, float]:
     return {name: busy_per_s if has_work else idle_per_s for name, has_work in busy.items()}
 
 
-def as_bandwidth(bytes_per_s: float) -> str:
-    """As `max_bandwidth` has it; "" for 0.0, no bound."""
-    return f"{max(int(bytes_per_s), MIN_BYTES_PER_S)}B/s" if bytes_per_s else ""
+def as_bandwidth(bytes_per_s: float) -> Bandwidth | None:
+    """As a `Pace` has it; None for 0.0, no bound.  However little it is: with the least that somebody may ask
+    for, many leases together would be more than the budget."""
+    return Bandwidth(bytes_per_s) if bytes_per_s else None
+
+
+def most_of(budget_per_s: float) -> int:
+    """How many may take part: each has at least what keeps a few connections alive."""
+    return max(int(budget_per_s / (4 * MIN_BYTES_PER_S)), 1)
 
 
 def share_of(config: UploadConfig, count: int) -> UploadConfig:

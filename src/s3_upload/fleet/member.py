@@ -263,7 +263,7 @@ class Member:
 
     def _limit(self, bytes_per_s: float) -> None:
         if self._pace is not None:
-            self._pace.limit(as_bandwidth(bytes_per_s))
+            self._pace.bandwidth = as_bandwidth(bytes_per_s)
 
     async def _run(self) -> UploadSummary:
         begin = self._begin
