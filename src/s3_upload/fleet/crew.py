@@ -30,7 +30,7 @@ from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.job_of_many import JobOfMany
 from s3_upload.fleet.kept_uploads import KeptUploads
-from s3_upload.fleet.leases import as_bandwidth, cut, share_of
+from s3_upload.fleet.leases import as_bandwidth, cut, left_for_home, share_of
 from s3_upload.fleet.wire import (
     Answer,
     Begin,
@@ -71,6 +71,10 @@ class Staff(Protocol):
 
     @property
     def workers(self) -> list[Worker]: ...
+    @property
+    def held_per_s(self) -> float:
+        """Of the bandwidth, by others whom nobody can tell a new lease."""
+
     def start(self) -> None:
         """The job begins."""
 
@@ -359,10 +363,11 @@ class Crew:
         pace = self._pace
         return pace is not None and pace.whole.bandwidth is not None and bool(pace.whole.bandwidth.share)
 
-    def part_of_budget(self, count: int) -> float:
-        """An even part for one of `count`, in bytes a second; 0.0 where there is no bound."""
+    @property
+    def budget_per_s(self) -> float:
+        """The bandwidth of all together, in bytes; 0.0 where there is no bound."""
         whole = None if self._pace is None else self._pace.whole.bandwidth
-        return 0.0 if whole is None else whole.bytes_per_s / count
+        return 0.0 if whole is None else whole.bytes_per_s
 
     def cut(self) -> None:
         """The bandwidth, anew. Whoever gets less is told first."""
@@ -376,7 +381,10 @@ class Crew:
                 worker.lease(0.0)
             return
         busy = {worker.number: bool(worker.hand.has) for worker in workers}
-        leases = cut(whole.bytes_per_s, busy | {0: bool(self.dispenser.home.has)})
+        # Those elsewhere may hold more than all, where the bound has been lowered since.
+        least_per_s = left_for_home(whole.bytes_per_s, self.count, has_work=False)
+        left_per_s = max(whole.bytes_per_s - self._staff.held_per_s, least_per_s)
+        leases = cut(left_per_s, busy | {0: self.dispenser.home_has_work})
         for worker in sorted(workers, key=lambda one: leases[one.number] - one.lease_per_s):
             worker.lease(leases[worker.number])
         pace.lease(leases[0])

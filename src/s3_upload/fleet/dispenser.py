@@ -161,6 +161,11 @@ class Dispenser(Bunches):
         return bool(self._suspects)
 
     @property
+    def home_has_work(self) -> bool:
+        """Whether the process at home has something to do, or soon will."""
+        return bool(self.home.has or self._stays)
+
+    @property
     def idle(self) -> bool:
         """Whether all that was handed out to others is done."""
         return not any(hand.has for hand in self._hands)

@@ -5,6 +5,9 @@ something.  Who has nothing sends nothing; its lease is an even part of all, wit
 next cut.  (It is not less: what a connection has queued at a low pace leaves at that pace, whatever comes
 after.  And how much each has used of late is no guide: it is known too late and comes in bursts, and leases
 that went by it swung until nothing moved.)
+
+A worker elsewhere has the lease of its ticket until it is through, and nobody can tell it another.  So what
+tickets hold is no part of what is cut, and there are no more of them than the budget has room for.
 """
 
 from __future__ import annotations
@@ -25,6 +28,17 @@ def cut(budget_per_s: float, busy: Mapping[Name, bool]) -> dict[Name, float]:
     idle_per_s = budget_per_s / len(busy)
     busy_per_s = budget_per_s / (sum(busy.values()) or 1)
     return {name: busy_per_s if has_work else idle_per_s for name, has_work in busy.items()}
+
+
+def of_ticket(budget_per_s: float, slots: int, *, home_has_work: bool) -> float:
+    """The lease of one of `slots` tickets: an even part of what home leaves."""
+    return (budget_per_s - left_for_home(budget_per_s, slots, has_work=home_has_work)) / slots
+
+
+def left_for_home(budget_per_s: float, slots: int, *, has_work: bool) -> float:
+    """What tickets leave for the process at home; without work it needs no more than to begin."""
+    even_per_s = budget_per_s / (slots + 1)
+    return even_per_s if has_work else min(even_per_s, MIN_BYTES_PER_S)
 
 
 def as_bandwidth(bytes_per_s: float) -> Bandwidth | None:

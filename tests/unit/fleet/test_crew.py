@@ -18,6 +18,8 @@ from s3_upload.observe.events import Events
 class Two:
     """A staff of two workers, who have nothing to do and say something of the store."""
 
+    held_per_s = 0.0
+
     def __init__(self, crew: Crew) -> None:
         self.workers = [Worker(1, Hand()), Worker(2, Hand())]
         self._crew = crew
