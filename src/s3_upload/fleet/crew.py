@@ -58,6 +58,7 @@ from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, Operation
 from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.abort import abort_all
 from s3_upload.transfer.resume import Resume
+from s3_upload.units import MIN_BYTES_PER_S, Bandwidth
 
 TICK_S = 0.25
 WANTED = frozenset({ObjectEnded, UploadCreated, PartStored, LimitsChanged})
@@ -375,10 +376,13 @@ class Crew:
         if pace is None or self._staff is None:
             return
         whole, workers = pace.whole.bandwidth, self._staff.workers
-        if whole is None or self._whole_link:
-            pace.limit(pace.whole.max_bandwidth)
+        if whole is None:
+            pace.lease(0.0)
             for worker in workers:
                 worker.lease(0.0)
+            return
+        if whole.share:
+            self._cut_share(pace, whole.share, workers)
             return
         busy = {worker.number: bool(worker.hand.has) for worker in workers}
         # Those elsewhere may hold more than all, where the bound has been lowered since.
@@ -388,6 +392,18 @@ class Crew:
         for worker in sorted(workers, key=lambda one: leases[one.number] - one.lease_per_s):
             worker.lease(leases[worker.number])
         pace.lease(leases[0])
+
+    def _cut_share(self, pace: _HomePace, share: float, workers: list[Worker]) -> None:
+        """Of what the link carries, which home finds out: all that is left is for it.  Each of the others has
+        as much as home for what is in its hands."""
+        self.dispenser.take_part()
+        busy = sum(bool(worker.hand.has) for worker in workers)
+        pace.bandwidth = Bandwidth(share=share / (busy + 1))
+        per_s = 0.0 if pace.latest is None else pace.latest.pace_bytes_per_s
+        # While home measures the others are not to be in the way; if it has nothing to send, nobody measures.
+        if per_s or self.dispenser.home_has_work:
+            for worker in workers:
+                worker.lease(per_s or MIN_BYTES_PER_S)
 
 
 class _HomePace(Pace):

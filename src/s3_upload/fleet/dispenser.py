@@ -145,6 +145,12 @@ class Dispenser(Bunches):
         """Others will take part."""
         self.spread = True
 
+    def take_part(self) -> None:
+        """The process at home takes of everything from now on."""
+        if not self.home_takes:
+            self.home_takes = True
+            self.wake()
+
     def wake(self) -> None:
         """Who waits looks again."""
         with self._changed:

@@ -58,8 +58,10 @@ class Shelf(Executor):
 class Job:
     """One whose executor has `slots` workers, and with `budget` a second for all."""
 
-    def __init__(self, crew: Crew, tasks: ExecutorTasks, shelf: Shelf, pace: Pace) -> None:
-        self.crew, self.tasks, self.shelf, self.pace = crew, tasks, shelf, pace
+    def __init__(
+        self, crew: Crew, tasks: ExecutorTasks, shelf: Shelf, pace: Pace, reported: asyncio.Event
+    ) -> None:
+        self.crew, self.tasks, self.shelf, self.pace, self.reported = crew, tasks, shelf, pace, reported
         self.writers: list[asyncio.StreamWriter] = []
 
     def home_per_s(self) -> float:
@@ -94,12 +96,15 @@ def run(test: Callable[[Job], Awaitable[None]], *, slots: int = SLOTS, bound: st
         ) as client:
             files = [ObjectSource(key=f"{n}", path=f"/nowhere/{n}", size=1) for n in range(40 * FIRST)]
             pace = Pace("full", bound)
-            job = JobOfMany(Journaled(files, Events(), None), UploadConfig(), pace=pace)
+            reported = asyncio.Event()
+            job = JobOfMany(
+                Journaled(files, Events(), None), UploadConfig(), lambda report: reported.set(), pace=pace
+            )
             crew = Crew(client, "bucket", job, count=slots + 1, from_start=True, home_takes=False)
             shelf = Shelf()
             tasks = ExecutorTasks(crew, shelf, slots, may_change=False)
             running = asyncio.create_task(crew.run(tasks))
-            of_test = Job(crew, tasks, shelf, pace)
+            of_test = Job(crew, tasks, shelf, pace, reported)
             try:
                 await test(of_test)
             finally:
@@ -174,6 +179,18 @@ def test_no_more_tickets_are_out_than_can_be_held_to_their_parts() -> None:
         assert job.of_all() <= 130_000.0
 
     run(test, slots=256, bound="130kB/s")
+
+
+def test_a_share_of_the_link_has_home_do_what_is_left() -> None:
+    """It alone finds out what that is; the others would wait for ever."""
+
+    async def test(job: Job) -> None:
+        await job.shelf.has(SLOTS)
+        job.pace.limit("10%")
+        async with asyncio.timeout(30.0):  # bounds a hang
+            await job.reported.wait()
+
+    run(test)
 
 
 def test_home_has_an_even_part_where_it_has_work_and_little_where_it_has_none() -> None:
