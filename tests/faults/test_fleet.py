@@ -16,6 +16,7 @@ from s3_upload.config import MIB
 from s3_upload.errors import FailureKind
 from s3_upload.fleet import child, uploading
 from s3_upload.fleet.growth import Growth
+from s3_upload.request_fields import RequestFields
 from tests.faults import fleet
 from tests.faults.actions import Rule, Stall, s3_error
 
@@ -95,7 +96,8 @@ def test_a_process_that_is_killed_costs_nothing(
 def test_what_a_process_that_was_killed_has_begun_is_aborted_though_nobody_could_ask_for_it(
     fault_server: StartFaultServer, sources: list[ObjectSource], tmp_path: Path
 ) -> None:
-    """The one that was given the file was not told which parts there are, so the file failed."""
+    """The one that was given the file was not told which parts there are, so the file failed.  The abort says
+    who pays, too."""
     stalls = Rule(Stall(), query={"partNumber": "2"}, nth=1)
     server = fault_server([stalls, Rule(s3_error(500, "InternalError"), method="GET")])
     (tmp_path / "big").write_bytes(os.urandom(12 * MIB))
@@ -109,9 +111,10 @@ def test_what_a_process_that_was_killed_has_begun_is_aborted_though_nobody_could
         if report.key == "big":
             server.set_script(None)
 
-    big = ObjectSource.file(tmp_path / "big", "big")
+    big = ObjectSource.file(tmp_path / "big", "big", fields=RequestFields(request_payer="requester"))
     summary, _ = fleet.run(server.url, sources, first_for_child=big, told=told, events=hear, n_retries=1)
     assert not kill
+    assert {request.headers.get("x-amz-request-payer") for request in server.of("DELETE")} == {"requester"}
     assert [report.key for report in summary.failed] == ["big"]
     assert server.model.uploads == {}
 

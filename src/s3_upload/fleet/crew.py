@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from s3_upload.api import upload_given
+from s3_upload.api import fields_of, upload_given
 from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.control.concurrency.fleet_rate import FleetRates
@@ -54,6 +54,7 @@ from s3_upload.observe.events import (
 )
 from s3_upload.pace import Pace
 from s3_upload.report import PaceReport, UploadSummary
+from s3_upload.request_fields import NO_FIELDS
 from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, Operation
 from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.abort import abort_all
@@ -256,9 +257,16 @@ class Crew:
         """What processes that ended before their time have left in the store, and no journal knows of."""
         if self.uploads.works:
             return
+        said = fields_of(self._job.default_request)
         aborts = [
-            Operation(name=ABORT_MULTIPART_UPLOAD, bucket=self._bucket, key=key, upload_id=upload_id)
-            for key, upload_id in self.uploads.left()
+            Operation(
+                name=ABORT_MULTIPART_UPLOAD,
+                bucket=self._bucket,
+                key=begun.row.key,
+                upload_id=begun.row.upload_id,
+                fields=NO_FIELDS if begun.source is None else said(begun.source),
+            )
+            for begun in self.uploads.left()
         ]
         left = await abort_all(self._client, self.now, aborts)
         self.desk.notes += [f"parts of {one.key} may be left in the store" for one in left.all]

@@ -32,6 +32,7 @@ from s3_upload.observe.events import (
     ObjectEnded,
     StoreAway,
     StoreBack,
+    UploadCreated,
 )
 from s3_upload.observe.limits import ANSWERS, LISTING, Shares
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
@@ -104,7 +105,8 @@ class Desk:
         if type(event) is StoreAway or type(event) is StoreBack:
             self._hear_of_store(worker, event)
             return
-        self._uploads.hear(event)
+        taken = worker.hand.has.get(event.key) if type(event) is UploadCreated else None
+        self._uploads.hear(event, None if taken is None else taken.source)
         seq_before = SEQ_OF_WORKER * worker.number
         if type(event) is ObjectEnded:
             report = event.report
