@@ -30,7 +30,7 @@ from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.dispenser import AHEAD_BYTES, Hand
 from s3_upload.fleet.leases import left_for_home, most_of, of_ticket
 from s3_upload.fleet.task import ELSEWHERE, Outcome, Ticket, work
-from s3_upload.fleet.wire import Finish, Frame, Hello, Lease, Stop, Work, framed, unpacked
+from s3_upload.fleet.wire import Begin, Finish, Frame, Hello, Lease, Stop, Work, framed, unpacked
 from s3_upload.fleet.worker import Ear, Worker
 from s3_upload.observe.events import ObjectEnded
 from s3_upload.sources.source import ObjectSource
@@ -208,10 +208,7 @@ class ExecutorTasks:
             except Exception as error:
                 self._part_with(task, _last(error), by_source=False)
                 if isinstance(error, _CANNOT_TRAVEL):
-                    raise ConfigError(
-                        f"executor: what is to be done cannot be sent to its workers ({error}): make "
-                        "default_request a function of a module"
-                    ) from error
+                    raise _cannot_travel(_unsent(ticket.order) or "what is to be done", error) from error
                 raise
             task.future.add_done_callback(lambda future: self._over_from_thread(task, future))
             if crew.stopping:  # `stop` could not cancel it yet
@@ -366,6 +363,9 @@ class ExecutorTasks:
         crew = self._crew
         if isinstance(error, ConfigError):
             crew.fail(error)
+        # An executor may pack it in a thread of its own, and has no other way to say so.
+        elif isinstance(error, _CANNOT_TRAVEL) and (what := _unsent(crew.order(task.number))):
+            crew.fail(_cannot_travel(what, error))
         self._part_with(task, _last(error))
         self._losses = 0 if task.done else self._losses + 1
         if self._losses >= MAX_LOSSES:
@@ -395,6 +395,24 @@ class ExecutorTasks:
 def _last(error: BaseException) -> str:
     """Why a source was given up, after `error`."""
     return f"each worker that uploads it ends (the last: {error!r})"
+
+
+def _unsent(order: Begin) -> str:
+    """What of it cannot be packed; "" where all can."""
+    arguments = {f"the client's {name}": value for name, value in order.recipe.items()}
+    for name, value in {"default_request": order.default_request, **arguments}.items():
+        try:
+            pickle.dumps(value)
+        except Exception:
+            return name
+    return ""
+
+
+def _cannot_travel(what: str, error: Exception) -> ConfigError:
+    remedy = (
+        "leave it out" if what.startswith("the client") else "make default_request a function of a module"
+    )
+    return ConfigError(f"executor: {what} cannot be sent to its workers ({error}): {remedy}")
 
 
 def slots_of(executor: Executor, wanted: int) -> int:
