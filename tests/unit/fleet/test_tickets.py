@@ -11,6 +11,7 @@ import pytest
 from s3_upload import Credentials, ObjectSource, S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.fleet.crew import Crew
+from s3_upload.fleet.dispenser import Taken
 from s3_upload.fleet.job_of_many import JobOfMany
 from s3_upload.fleet.leases import left_for_home
 from s3_upload.fleet.task import Outcome, Ticket
@@ -136,6 +137,9 @@ def test_who_is_connected_divides_what_those_elsewhere_do_not_hold() -> None:
         await job.connect(1)
         # An idle home has a lease, and sends nothing.
         assert job.of_all() - job.home_per_s() <= BUDGET
+        job.crew.dispenser.home.take([Taken(ObjectSource.data(b"x", "x"), 1)])
+        job.crew.cut()
+        assert job.of_all() == pytest.approx(BUDGET)
 
     run(test)
 
