@@ -198,6 +198,7 @@ BULK = pinned(
     max_hold_s=60.0,
     enough=0.95,
     best_s=10.0,
+    pause_s=1.0,
 )
 
 LINK = pinned(
