@@ -327,7 +327,8 @@ class BackgroundShare:
             return
         growth = self._growth(look, now)
         if look.base_s > 0.0:
-            self.rate *= growth ** (elapsed_s / self._step(look))
+            # Only what looks have seen may grow: this process may have stood still for seconds.
+            self.rate *= growth ** min(1.0, elapsed_s / self._step(look))
         if self.capacity and self.rate >= tuning.headroom * self.capacity:
             self._made_sure = False
             self._enter(State.CRUISING, tuning.headroom * self.capacity, now)
