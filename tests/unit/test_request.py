@@ -36,6 +36,7 @@ from s3_upload.transfer.verdicts import GivenUp
 
 if TYPE_CHECKING:
     from s3_upload.http1.trace import Trace
+    from s3_upload.pace import Pace
     from s3_upload.transfer.client import Client
 
 DONE = Response(200, {"etag": '"e"'})
@@ -70,37 +71,57 @@ class Store:
         return ""
 
 
+def surroundings(
+    client: Client,
+    controls: Controls,
+    *,
+    fail: Callable[[BaseException], None],
+    changed: Callable[[], None] = lambda: None,
+    tasks: Tasks | None = None,
+    memory: Memory | None = None,
+    pace: Pace | None = None,
+) -> Surroundings:
+    """Those of a run with that client on the running loop."""
+    loop, events = asyncio.get_running_loop(), Events()
+    runtime = Runtime(loop.time, random.Random(1), cast("Any", None), cast("Any", None))
+    given = Given(
+        "bucket", UploadConfig(), controls, runtime, cast("Any", None), None, None, events, pace=pace
+    )
+    return Surroundings(
+        client,
+        given,
+        loop,
+        loop.time,
+        Tasks(fail, lambda: None) if tasks is None else tasks,
+        Teller(events, loop.time),
+        Memory(1 << 20) if memory is None else memory,
+        Unfinished(client, loop.time),
+        fail=fail,
+        changed=changed,
+        more_room=lambda: None,
+        reports=Delivery(None, on_error=fail, on_empty=lambda: None),
+    )
+
+
 class Rig:
     def __init__(self) -> None:
         self.store = Store()
-        loop = asyncio.get_running_loop()
         self.errors: list[BaseException] = []
         self.tasks = Tasks(self.errors.append, lambda: None)
         self.memory = Memory(1 << 20)
         self.alive_at_changes: list[int] = []
         """How many requests were alive whenever others might be begun."""
-        config = UploadConfig()
         self.outage = Outage(0.0)
-        controls = Controls(AdaptiveTimeout(config), Retry(0), FixedWindow(WINDOW), outage=self.outage)
-        runtime = Runtime(loop.time, random.Random(1), cast("Any", None), cast("Any", None))
-        events = Events()
-        given = Given("bucket", config, controls, runtime, cast("Any", None), None, None, events)
-        client = cast("Client", self.store)
-        surroundings = Surroundings(
-            client,
-            given,
-            loop,
-            loop.time,
-            self.tasks,
-            Teller(events, loop.time),
-            self.memory,
-            Unfinished(client, loop.time),
+        timeout = AdaptiveTimeout(UploadConfig())
+        around = surroundings(
+            cast("Client", self.store),
+            Controls(timeout, Retry(0), FixedWindow(WINDOW), outage=self.outage),
             fail=self.errors.append,
             changed=lambda: self.alive_at_changes.append(self.sending.requests.alive),
-            more_room=lambda: None,
-            reports=Delivery(None, on_error=self.errors.append, on_empty=lambda: None),
+            tasks=self.tasks,
+            memory=self.memory,
         )
-        self.sending: Sending = sending_of(surroundings)
+        self.sending: Sending = sending_of(around)
         record = Record(0, ObjectSource.data(b"body", "key"), 4, 0.0, 1.0, [])
         operation = Operation(name=PUT_OBJECT, bucket="bucket", key="key", body=b"body")
         self.request = Request(record, operation)

@@ -136,7 +136,7 @@ def test_step_6_one_while_growing_only_near_it(rate: float, yields: int, capacit
 @pytest.mark.parametrize("base_s", [0.02, 0.1, 0.4])
 @pytest.mark.parametrize("link", [2 * MB, 1 * MB, 0.3 * MB, 0.06 * MB])
 def test_step_6_a_link_that_became_much_slower_is_found_out(link: float, base_s: float) -> None:
-    """10 MB/s before, and nobody else on it: what is sent above its rate is a queue, of 200 ms at the most."""
+    """10 MB/s before, and nobody else on it: what is sent above its rate is a queue, of at most 200 ms."""
     rig = settled(base_s)
     queue_s, acked = 0.0, list[float]()
     for _ in range(round(600.0 / 0.05)):
