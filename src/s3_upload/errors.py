@@ -122,8 +122,9 @@ class FailureKind(enum.StrEnum):
     attempt that was ambiguous."""
     TOO_LARGE = ("too-large", Fate.FILE, Remedy.IN_PARTS, 1)
     """The store does not take an object of this size; a file that went in one request, perhaps in parts."""
-    NO_SUCH_UPLOAD = ("no-such-upload", Fate.FILE, Remedy.NEW_UPLOAD, 1)
-    """404 NoSuchUpload: the multipart upload is gone, aborted by somebody or already completed."""
+    NO_SUCH_UPLOAD = ("no-such-upload", Fate.FILE, Remedy.NEW_UPLOAD, 3)
+    """404 NoSuchUpload: the multipart upload is gone, aborted by somebody or already completed. A store that
+    keeps uploads in memory loses them at each of its restarts, of which a long upload may meet several."""
     INVALID_PART = ("invalid-part", Fate.FILE, Remedy.RESEND_PARTS, 1)
     """The store does not have the parts that CompleteMultipartUpload names."""
     TOO_MANY_PARTS = ("too-many-parts", Fate.FILE, Remedy.FEWER_PARTS, 1)

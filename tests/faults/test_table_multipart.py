@@ -103,6 +103,10 @@ ENDS_WELL: dict[str, tuple[Sequence[Rule], tuple[int, ...]]] = {
         (2, 3, 1, 0, 0, 0),
     ),
     "Complete 404 NoSuchUpload, unasked": ([complete(said(404, "NoSuchUpload"), nth=1)], (2, 6, 2, 0, 1, 1)),
+    "Complete 404 NoSuchUpload three times: a store that restarts, and forgets": (
+        [complete(said(404, "NoSuchUpload"), nth=1) for _ in range(3)],
+        (4, 12, 4, 0, 3, 3),
+    ),
     "Complete 404 NoSuchUpload after an ambiguous one that was done": (
         [complete(LOST, nth=1), complete(said(404, "NoSuchUpload"), nth=1)],
         (1, 3, 2, 1, 1, 1),
@@ -174,7 +178,7 @@ ENDS_BADLY: dict[str, tuple[Sequence[Rule], tuple[int, ...], FailureKind, str]] 
         [complete(said(409, "OperationAborted"))], (2, 6, 2, 0, 2, 2), K.CONFLICT, "409 OperationAborted",
     ),
     "Complete 404 NoSuchUpload": (
-        [complete(said(404, "NoSuchUpload"))], (2, 6, 2, 0, 2, 2), K.NO_SUCH_UPLOAD, "404 NoSuchUpload: Why",
+        [complete(said(404, "NoSuchUpload"))], (4, 12, 4, 0, 4, 4), K.NO_SUCH_UPLOAD, "404 NoSuchUpload: Why",
     ),
     "Complete 200 with <Error> InternalError": (
         [complete(inside("InternalError"))], (1, 3, 2, 1, 1, 1), K.SERVER, "answered 200 InternalError: Why",

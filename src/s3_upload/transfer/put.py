@@ -39,7 +39,7 @@ async def put(tools: Tools, record: Record, way: Way) -> None:
         else:
             tools.reporting.ended(record, etag=etag)
             return
-        # With the same record: what was tried before is in its report, and no remedy is tried twice.
+        # With the same record: what was tried before is in its report, and limits what is tried again.
         try:
             way = await read_again(tools, record, remedy)
         except SourceError as problem:

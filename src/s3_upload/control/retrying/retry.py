@@ -28,7 +28,7 @@ Theory of operation (`cap_s` and the like are fields of `Tuning`).
    not need.  One on whose answer an object depends (`Failed.patient`: what an earlier run has left) is tried
    as often as one that sends, and stops a run as that does, but for want of a permission.  A request whose
    answer was awaited for the longest time allowed (`Failed.outwaited`) is not tried again.
-7. Before an object is given up there may be another way (`remedy`), once for each cause.
+7. Before an object is given up there may be another way (`remedy`): once for each cause, or `times`.
 8. A failure that no other object may survive stops the run, or is tried again elsewhere, or fails its object:
    `refusals.py` has the rules.  Such a retry costs nothing, since an object has two at the most.
 9. Answers that are not S3's (`FailureKind.is_foreign`) mean a store that is away.  They are tried again like
@@ -40,7 +40,7 @@ Theory of operation (`cap_s` and the like are fields of `Tuning`).
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -252,10 +252,10 @@ def full_jitter_s(base_s: float, retries: int, cap_s: float, rng: Rng) -> float:
     return rng.uniform(0.0, min(cap_s, base_s * 2.0 ** min(retries, 30)))
 
 
-def remedy(kind: FailureKind, *, completing: bool, tried: Collection[FailureKind]) -> Remedy:
+def remedy(kind: FailureKind, *, completing: bool, tried: Sequence[FailureKind]) -> Remedy:
     """What else there is to try before an object fails by `kind`; `tried`: the kinds for which that was
-    done before."""
-    if kind in tried:
+    done before, each as often as it was."""
+    if tried.count(kind) >= (kind.times or 1):
         return Remedy.NONE
     if completing and kind.on_complete is not Remedy.NONE:
         return kind.on_complete
