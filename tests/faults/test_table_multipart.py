@@ -180,6 +180,10 @@ ENDS_BADLY: dict[str, tuple[Sequence[Rule], tuple[int, ...], FailureKind, str]] 
     "Complete 404 NoSuchUpload": (
         [complete(said(404, "NoSuchUpload"))], (4, 12, 4, 0, 4, 4), K.NO_SUCH_UPLOAD, "404 NoSuchUpload: Why",
     ),
+    "Complete 403 AccessDenied, of which the message says no more": (
+        [complete(s3_error(403, "AccessDenied", "AccessDenied"))], (1, 3, 2, 0, 1, 1), K.ACCESS_DENIED,
+        "answered 403 AccessDenied(?!:)",
+    ),
     "Complete 200 with <Error> InternalError": (
         [complete(inside("InternalError"))], (1, 3, 2, 1, 1, 1), K.SERVER, "answered 200 InternalError: Why",
     ),

@@ -58,7 +58,7 @@ def _what_happened(failure: Failure) -> str:
     if not failure.status or failure.kind is FailureKind.UNPROVEN:
         return failure.message
     code = f" {failure.code}" if failure.code else ""
-    message = f": {failure.message}" if failure.message else ""
+    message = f": {failure.message}" if failure.message not in {"", failure.code} else ""
     who = "a proxy" if failure.kind is FailureKind.PROXY else "the store"
     return f"{who} answered {failure.status}{code}{message}"
 
