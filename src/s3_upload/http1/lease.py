@@ -33,8 +33,6 @@ class _Member(msgspec.Struct, frozen=True, gc=False):
 
 
 class Lease:
-    """See the module's rules."""
-
     sees = True
 
     def __init__(self) -> None:

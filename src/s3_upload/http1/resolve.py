@@ -93,8 +93,6 @@ class _Record:
 
 
 class Addresses:
-    """See the module's rules."""
-
     def __init__(
         self,
         host: str,

@@ -177,8 +177,6 @@ class _Store(NamedTuple):
 
 
 class Socks:
-    """See the module's text."""
-
     def __init__(
         self,
         proxy: Proxy,

@@ -13,8 +13,6 @@ from s3_upload.sources.source import ObjectSource
 
 
 class Keys:
-    """See the module's text."""
-
     def __init__(self) -> None:
         self._taken: dict[str, ObjectSource] = {}
 

@@ -47,8 +47,6 @@ MAX_CREATES = 8
 
 
 class ReadAhead:
-    """See the module's rules."""
-
     def __init__(
         self,
         tools: Tools,

@@ -58,8 +58,6 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 
 class Sending(msgspec.Struct, frozen=True):
-    """See the module's text."""
-
     slots: Slots
     rate: RateLine
     bulk: BulkLine

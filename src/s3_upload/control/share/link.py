@@ -153,7 +153,6 @@ class LinkView:
         self._medians_s: deque[float] = deque(maxlen=tuning.base_looks)
 
     def look(self, samples: Iterable[ConnectionSample], *, now: float) -> Look:
-        """See the module's theory."""
         samples = list(samples)
         before_retransmits = self._retransmits
         trips = [trip_s for sample in samples if (trip_s := self._advance(sample)) is not None]
