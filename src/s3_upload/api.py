@@ -1,11 +1,4 @@
-"""`s3_upload_files`: joins the flow.
-
-files ──► ReadAhead ──► put, multipart ──► Requests ──► Attempts ──► client ──► S3
-                                               ▲             │
-                               timeout · retry · window ◄── AttemptReport
-                                │
-                          UploadReport ──► progress · UploadSummary
-"""
+"""`s3_upload_files`: joins the flow."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from s3_upload.s3.operations import (
     Page,
 )
 from s3_upload.s3.operations.list_multipart_uploads import ListedUpload, listed_uploads
-from s3_upload.s3.responses import listed_parts
+from s3_upload.s3.operations.list_parts import listed_parts
 
 MAX_ABORTS = 3
 """A part that was on its way when its upload was aborted may be stored after that."""

@@ -29,7 +29,8 @@ from s3_upload.crc import crc32
 from s3_upload.errors import ConfigError, FailureKind
 from s3_upload.http import Buffer, Response
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, Checksum, CompletedPart, Operation
-from s3_upload.s3.responses import Failure, completed_checksum
+from s3_upload.s3.operations.complete_multipart_upload import completed_checksum
+from s3_upload.s3.responses import Failure
 
 FULL_OBJECT = "FULL_OBJECT"
 COMPOSITE = "COMPOSITE"

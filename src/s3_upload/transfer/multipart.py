@@ -37,9 +37,10 @@ from s3_upload.s3.operations import (
     CompletedPart,
     Operation,
 )
+from s3_upload.s3.operations.complete_multipart_upload import complete_body, completed_etag
+from s3_upload.s3.operations.create_multipart_upload import upload_id
+from s3_upload.s3.operations.list_parts import listed_parts
 from s3_upload.s3.proof import same_etag
-from s3_upload.s3.requests import complete_body
-from s3_upload.s3.responses import completed_etag, listed_parts, upload_id
 from s3_upload.sources.files import HashedBody
 from s3_upload.sources.version import Identity
 from s3_upload.transfer.line import Place

@@ -26,9 +26,8 @@ from s3_upload.s3.operations import (
     Page,
 )
 from s3_upload.s3.operations.list_multipart_uploads import ListedUpload, listed_uploads
-from s3_upload.s3.operations.list_parts import ListedParts
+from s3_upload.s3.operations.list_parts import ListedParts, listed_parts
 from s3_upload.s3.proof import disproof, etag_of, etag_of_parts, same_etag
-from s3_upload.s3.responses import listed_parts
 from s3_upload.sources.files import Reader
 from s3_upload.sources.version import Identity
 from s3_upload.transfer.abort import Unfinished
