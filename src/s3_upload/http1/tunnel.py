@@ -229,7 +229,7 @@ class Socks:
                 self._is_bad(target, failure)
             raise failure from error
         if self._addresses is not None:
-            self._addresses.works(target)
+            self._addresses.record.works(target)
 
     async def _target(self) -> str:
         """What the proxy is to lead to: a name, or the address that is tried next. Raises `AttemptError`."""

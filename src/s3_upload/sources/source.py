@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from s3_upload.checks import as_bytes, must_be, must_be_bytes, wrong_type
-from s3_upload.errors import ConfigError, SourceError
+from s3_upload.errors import ConfigError, FailureKind, SourceError
 from s3_upload.request_fields import RequestFields
 
 
@@ -120,6 +120,34 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_sent(source: ObjectSource) -> bool:
+    """Whether it is to be uploaded at all."""
+    return source.problem is None and not source.skip_reason
+
+
+def size_of(source: ObjectSource) -> int:
+    """Bytes, as far as can be known at once; 0 of what cannot be looked at: who reads it tells what is wrong.
+    Blocking."""
+    if source.size is not None:
+        return source.size
+    return size_at(source.path) if source.path and source.problem is None else 0
+
+
+def size_at(path: str) -> int:
+    """Of a file; 0 where that cannot be known. Blocking."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - of a million files, a Path each is dear
+    except (OSError, ValueError):
+        return 0
+
+
+def same_key(source: ObjectSource, first: ObjectSource) -> SourceError:
+    """Why `source` fails while `first` is under way."""
+    return SourceError(
+        f"{source.name}: {first.name} has the same key and is still being uploaded", FailureKind.SAME_KEY
+    )
 
 
 def _check(source: ObjectSource) -> None:
