@@ -158,7 +158,9 @@ class Desk:
     def report(self, report: UploadReport, at_s: float) -> None:
         if self._events.wants(ObjectEnded):
             self._events.tell(ObjectEnded(at_s=at_s, report=report))
-        self._deliver(report)
+        self._fold.add(report)
+        self._delivery.deliver(report)
+        self._dispenser.hold(self._delivery.full)
 
     def look(self, now: float) -> None:
         """What limits the job since the last look; called from time to time."""
@@ -225,11 +227,6 @@ class Desk:
             rate_per_s=sum(one.rate_per_s for one in all_of),
             bytes_per_s=sum(one.bytes_per_s for one in all_of),
         )
-
-    def _deliver(self, report: UploadReport) -> None:
-        self._fold.add(report)
-        self._delivery.deliver(report)
-        self._dispenser.hold(self._delivery.full)
 
     def _delivered(self) -> None:
         self._dispenser.hold(False)
