@@ -273,7 +273,7 @@ class MultipartUpload:
         while True:
             listing = msgspec.structs.replace(self._operation, name=LIST_PARTS, part_number=behind)
             try:
-                listed = listed_parts(await self._requests.make(Request(self.record, listing)))
+                listed = listed_parts(await self._requests.make(Request(self.record, listing)), behind)
             except GivenUp as in_vain:
                 refused = in_vain.error.kind
                 # Then it is sent from its beginning, or by the next run, which asks again.
@@ -284,7 +284,7 @@ class MultipartUpload:
             for number, part in listed.parts.items():
                 if number in lost and same_etag(lost[number].etag, part.etag):
                     del lost[number]
-            if listed.next_marker is None or listed.next_marker <= behind:
+            if listed.next_marker is None:
                 break
             behind = listed.next_marker
         for number in lost:
