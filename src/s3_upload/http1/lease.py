@@ -42,9 +42,6 @@ class Lease:
         self._kernel_paces = True  # as long as nothing shows that it does not
         self._ended = False
 
-    def __repr__(self) -> str:
-        return f"<Lease {len(self._members)} connections{' ended' if self._ended else ''}>"
-
     def join(self, connection: Connection) -> None:
         """A request of the run takes `connection`."""
         if self._ended:  # what still tidies up for the run is not held back
