@@ -20,8 +20,6 @@ from s3_upload.report import SKIPPED, SUCCESS
 from s3_upload.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from s3_upload.report import UploadReport
 
 
@@ -43,24 +41,10 @@ class FailedTo:
         except (OSError, ValueError) as error:
             raise UsageError(f"--failed-to {path}: {getattr(error, 'strerror', None) or error}") from error
 
-    def beside(
-        self, progress: Callable[[UploadReport], Awaitable[None] | None]
-    ) -> Callable[[UploadReport], Awaitable[None] | None]:
-        """`progress`, and what failed is written."""
-
-        def both(report: UploadReport) -> Awaitable[None] | None:
-            if report.outcome not in {SUCCESS, SKIPPED}:
-                self._write(report)
-            return progress(report)
-
-        return both
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _write(self, report: UploadReport) -> None:
+    def add(self, report: UploadReport) -> None:
+        """What failed is written."""
         path = report.object.path if report.object is not None else ""
-        if not path:
+        if not path or report.outcome in {SUCCESS, SKIPPED}:
             return
         name = os.fsencode(os.path.join(self._here, path))  # noqa: PTH118 - Path drops a "."
         if self._ends_with in name and not self._odd:
@@ -72,3 +56,6 @@ class FailedTo:
             self._file.write(name + self._ends_with)
         except OSError as error:
             raise S3UploadError(f"--failed-to {self._path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        self._file.close()

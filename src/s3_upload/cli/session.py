@@ -98,6 +98,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         keep = [] if self.page is None else [self.page.history.add_event]
         return Changes(*keep, *([self.rendering.tell] if isinstance(self.rendering, JsonLines) else []))
 
+    def told(self, report: UploadReport) -> Awaitable[None] | None:
+        """Tells of an object."""
+        if self.failed_to is not None:
+            self.failed_to.add(report)
+        if self.page is not None:
+            self.page.history.add(report)
+        return self.rendering.add(report)
+
 
 def run(job: Job) -> int:
     """Does the job and returns the exit code. Raises `S3UploadError`s where there is none to return."""
@@ -233,9 +241,8 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     config, guess, pace = _checked(job.options)
     settle()
 
-    progress: Callable[[UploadReport], Awaitable[None] | None] = job.rendering.add
-    for other in (job.page, job.failed_to, job.remover):
-        progress = other.beside(progress) if other is not None else progress
+    told = job.rendering.add if job.page is None and job.failed_to is None else job.told
+    progress = told if job.remover is None else job.remover.beside(told)
 
     async def upload(executor: Executor | None) -> None:
         _stop_on_signals(config.grace_s)
