@@ -25,9 +25,8 @@ from s3_upload.transfer.client import Client
 from s3_upload.transfer.existing import Existing
 from s3_upload.transfer.given import Given
 from s3_upload.transfer.guard import undisturbed
-from s3_upload.transfer.keys import Keys
 from s3_upload.transfer.memory import Memory
-from s3_upload.transfer.observer import Gauges, Observer
+from s3_upload.transfer.observer import Observer
 from s3_upload.transfer.parts_line import PartsLine
 from s3_upload.transfer.prepare import Prepare
 from s3_upload.transfer.progress import Delivery
@@ -105,8 +104,7 @@ class Run:
         self._sending = sending_of(surroundings)
         self._join_reading(surroundings, sources)
         self._observer = Observer(
-            given.events,
-            Gauges(given.runtime.busy_s, given.runtime.all_busy_s, given.paced),
+            given,
             self._sending.watchdog,
             now=self.now,
             stand=self._standing,
@@ -131,10 +129,9 @@ class Run:
             fields_of=given.fields_of,
             tell=run.tell,
         )
-        keys, nearby = Keys(), Nearby(runtime.local_devices)
+        nearby = Nearby(runtime.local_devices)
         self._reporting = Reporting(
             now=self.now,
-            keys=keys,
             prepare=prepare,
             tell=run.tell,
             delivery=self._delivery,
@@ -169,7 +166,6 @@ class Run:
             nearby=nearby,
             senders=Senders(tools, self._sending.slots, self._changed),
             streams=Streams(tools, spool, runtime.offload_source, self._changed),
-            keys=keys,
             slots=self._sending.slots,
             bulk=self._sending.bulk,
             delivery=self._delivery,
@@ -247,23 +243,18 @@ class Run:
         )
 
     def _standing(self) -> Standing:
-        slots, outages, rate, bulk = (
-            self._sending.slots,
-            self._sending.outages,
-            self._sending.rate,
-            self._sending.bulk,
-        )
+        sending, slots = self._sending, self._sending.slots
         return Standing(
             requests=slots.in_use,
-            max_requests=int(min(slots.capacity, bulk.max_requests)),
+            max_requests=int(min(slots.capacity, sending.bulk.max_requests)),
             ready=slots.anybody_stands,
             listing=self._reading.listing,
             reading=self._reading.reading,
-            away=outages.away,
-            throttled=rate.waits,
-            rate_per_s=rate.per_s,
-            retries=len(self._sending.waiting),
-            silent_s=outages.silent_s,
+            away=sending.outages.away,
+            throttled=sending.rate.waits,
+            rate_per_s=sending.rate.per_s,
+            retries=len(sending.waiting),
+            silent_s=sending.outages.silent_s,
         )
 
     # --- what follows from what has ended ----------------------------------------------------------------
