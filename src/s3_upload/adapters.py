@@ -48,7 +48,7 @@ from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments, not_unicode
 from s3_upload.s3.operations import OPERATIONS, Operation
 from s3_upload.s3.responses import Failure
 from s3_upload.s3.xml import element
-from s3_upload.threads import DaemonThreads
+from s3_upload.threads import DaemonThreads, seen
 from s3_upload.transfer.client import Client
 
 MAX_TEXT_CHARS = 300
@@ -205,14 +205,8 @@ async def _abortable(call: asyncio.Future[dict[str, Any]], trace: Trace, size: i
         trace.ends(size)
         aborted.cancel()
         if not call.done():
-            call.add_done_callback(_seen)
+            call.add_done_callback(seen)
             call.cancel()
-
-
-def _seen(call: asyncio.Future[Any]) -> None:
-    """Takes note of an abandoned call's end, which asyncio would else report as never retrieved."""
-    if not call.cancelled():
-        call.exception()
 
 
 def _arguments(operation: Operation) -> dict[str, Any]:

@@ -1,11 +1,4 @@
-"""`s3_upload_files`: joins the flow.
-
-files ──► ReadAhead ──► put, multipart ──► Requests ──► Attempts ──► client ──► S3
-                                               ▲             │
-                               timeout · retry · window ◄── AttemptReport
-                                │
-                          UploadReport ──► progress · UploadSummary
-"""
+"""`s3_upload_files`: joins the flow."""
 
 from __future__ import annotations
 
@@ -219,7 +212,7 @@ def check_arguments(  # noqa: PLR0917 - in the order of `s3_upload_files`
     events: object,
 ) -> None:
     """Raises `TypeError`, before anything is begun."""
-    if isinstance(client, type) or not (hasattr(client, "send") and hasattr(client, "digests")):
+    if isinstance(client, type) or not all(hasattr(client, name) for name in ("send", "digests", "parts")):
         found, hint = type(client).__module__.partition(".")[0], ""
         if found in ("botocore", "aiobotocore"):
             adapter = "boto3_client" if found == "botocore" else "aiobotocore_client"
@@ -272,6 +265,7 @@ async def run_upload(
         events=events or Events(),
         pace=pace,
         resume=resume,
+        said=default_request.fields if isinstance(default_request, Guess) else NO_FIELDS,
     )
     return await Run(client, files, given).run()
 

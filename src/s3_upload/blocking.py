@@ -72,7 +72,7 @@ class LoopThread(Generic[T]):
     def __init__(self, main: Main[T]) -> None:
         self._main = main
         self._lock = threading.Lock()
-        self._cancelled = False
+        self.cancelled = False
         self._task: asyncio.Task[T] | None = None
         self.future: Future[T] = Future()
         """What `main()` returns or raises; `asyncio.CancelledError` where it was cancelled."""
@@ -81,7 +81,9 @@ class LoopThread(Generic[T]):
     def cancel(self) -> None:
         """Has the task end, as soon as it can; nothing where it has."""
         with self._lock:
-            self._cancelled = True
+            if self.future.done():
+                return
+            self.cancelled = True
             if self._task is not None:
                 with suppress(RuntimeError):  # the loop is closed
                     self._task.get_loop().call_soon_threadsafe(self._task.cancel)
@@ -107,6 +109,6 @@ class LoopThread(Generic[T]):
     async def _begin(self) -> T:
         with self._lock:
             self._task = asyncio.current_task()
-            if self._cancelled:
+            if self.cancelled:
                 raise asyncio.CancelledError
         return await self._main()

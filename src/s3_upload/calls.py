@@ -22,7 +22,7 @@ from s3_upload.running import Running
 from s3_upload.s3.credentials import Credentials
 from s3_upload.sources.content_types import ContentTypes
 from s3_upload.sources.selecting import Filter
-from s3_upload.threads import DaemonThreads
+from s3_upload.threads import in_a_thread
 from s3_upload.transfer.client import Client
 
 
@@ -152,9 +152,6 @@ async def upload_async(
     When it is cancelled, the `summary` of the `CancelledError` tells what was done.
     """
     arguments = locals()
-    threads = DaemonThreads(1, "s3-upload-prepare")  # directories may take their time
-    try:
-        job = await threads.call(lambda: prepare(**arguments, any_loop=False))
-    finally:
-        threads.close()
+    # Directories may take their time.
+    job = await in_a_thread("s3-upload-prepare", lambda: prepare(**arguments, any_loop=False))
     return await job.run()

@@ -6,9 +6,9 @@ zlib-ng takes 0.3 ms for 4 MiB where zlib takes 1.2 ms:
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from functools import cache
+from zlib import crc32 as _of_zlib
 
 from s3_upload.http import Buffer
 
@@ -18,7 +18,7 @@ LARGE_BYTES = 256 << 10
 
 def crc32(body: Buffer, value: int = 0) -> int:
     """That of `body` behind what has the CRC `value`. Other threads go on meanwhile."""
-    return (zlib.crc32 if len(body) < LARGE_BYTES else _fastest())(body, value)
+    return (_of_zlib if len(body) < LARGE_BYTES else _fastest())(body, value)
 
 
 @cache
@@ -26,5 +26,5 @@ def _fastest() -> Callable[[Buffer, int], int]:
     try:
         from zlib_ng import zlib_ng
     except ImportError:  # there is no wheel for this machine
-        return zlib.crc32
+        return _of_zlib
     return zlib_ng.crc32

@@ -332,6 +332,19 @@ def attach_summary(error: BaseException, summary: Any) -> None:
         error.summary = summary  # type: ignore[attr-defined]
 
 
+def foreign(error: BaseException) -> BaseException:
+    """What something of the caller's raised, as it may leave us. No future takes a StopIteration, as no
+    generator does (PEP 479); and whoever did not cancel us (a `TaskGroup`, say) would take a CancelledError
+    for an end that was asked for, and go on as if all were uploaded."""
+    from asyncio import CancelledError  # here, or every start of the command would pay for it
+
+    if not isinstance(error, StopIteration | CancelledError):
+        return error
+    wrapped = RuntimeError(f"something of the caller's raised {type(error).__name__}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
 def summary_of(error: BaseException | None) -> Any:
     """What `attach_summary` attached to `error`, or to what it came from: a task that is cancelled raises an
     exception of its own in place of the one that ended it. None where there is none."""

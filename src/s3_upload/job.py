@@ -34,7 +34,7 @@ from s3_upload.given import (
     paths_listed,
 )
 from s3_upload.moved import removes_what_is_done
-from s3_upload.observe.events import Events, Listener, Listening
+from s3_upload.observe.events import Listener, Listening, joined
 from s3_upload.observe.journal import Journal, journal_of, left_of
 from s3_upload.pace import Pace
 from s3_upload.removing import Remover, looked_at, refuse_overlap
@@ -49,7 +49,7 @@ from s3_upload.sources.mapping import Choice, Destination, Mapped, NothingToUplo
 from s3_upload.sources.ordering import BY_KEY, Order, Shard
 from s3_upload.sources.preserving import check_preserve
 from s3_upload.sources.selecting import Filter, Selection, selection_of
-from s3_upload.threads import DaemonThreads
+from s3_upload.threads import in_a_thread
 from s3_upload.transfer.client import Client
 
 ListOfFiles = Path | Iterable[Path]
@@ -162,11 +162,9 @@ class Job:
             return await self._run((*self.listening, screen), pace)
 
     async def _with_sources(self, later: Callable[[], dict[str, Any]]) -> Job:
-        threads = DaemonThreads(1, "s3-upload-prepare")  # the first source may be long in coming
-        try:
-            return dataclasses.replace(self, later=None, **await threads.call(later))
-        finally:
-            threads.close()
+        # The first source may be long in coming.
+        of_sources = await in_a_thread("s3-upload-prepare", later)
+        return dataclasses.replace(self, later=None, **of_sources)
 
     async def _run(self, listening: tuple[Listening, ...], pace: Pace | None) -> UploadSummary:
         if self.journal is not None:
@@ -188,7 +186,7 @@ class Job:
                 self.progress if self.remover is None else self.remover.beside(self.progress),
                 self.default_request,
                 pace,
-                events=together(listening),
+                events=joined(*listening),
                 journal=self.journal,
                 resume_multipart=self.resume_multipart,
                 spread=self.spread,
@@ -251,8 +249,9 @@ def prepare(
         check_client(client, store, any_loop=any_loop)
     taken, upload_config = _taken(settings), _config(config, settings)
     choice = _choice(taken, selection_of(filter, exclude, include), follow_symlinks, in_order=in_order)
+    removes = _switch("remove_source", taken.get("remove_source", False))
     look = partial(
-        _of_sources, sources, place, choice, upload_config, url=destination, removes=_removes(taken),
+        _of_sources, sources, place, choice, upload_config, url=destination, removes=removes,
         counted=progress is True, in_order=in_order,
     )  # fmt: skip
     later = in_thread and come_one_by_one(sources)
@@ -260,13 +259,13 @@ def prepare(
     return Job(
         preserve=check_preserve(taken.get("preserve")),
         journal=_journal(taken, compares=in_order),
-        resume_multipart=_resumes(taken),
+        resume_multipart=_switch("resume_multipart", taken.get("resume_multipart", False)),
         spread=_spread(taken),
         destination=place,
         config=upload_config,
         progress=None if isinstance(progress, bool) else progress,
         shows=progress is True,
-        listening=() if events is None else (_listening(events),),
+        listening=() if events is None else (events if isinstance(events, Listening) else Listening(events),),
         default_request=default_request,
         client=client,
         own_client=own_client(store) if client is None else None,
@@ -325,17 +324,6 @@ def _said(
     if default_request is not None:
         return default_request
     return Guess(NO_FIELDS if fields is None else fields, content_types)
-
-
-def together(listening: tuple[Listening, ...]) -> Listening | None:
-    """All as one, None for none."""
-    if len(listening) < 2:
-        return listening[0] if listening else None
-    return Listening(Events(listening).tell, frozenset().union(*(one.kinds for one in listening)))
-
-
-def _listening(events: Listener | Listening) -> Listening:
-    return events if isinstance(events, Listening) else Listening(events)
 
 
 def _config(config: UploadConfig | None, keywords: Keywords) -> UploadConfig:
@@ -407,10 +395,9 @@ def _listed(files_from: ListOfFiles | None, manifest: Path | None) -> Listed | N
     return None if files_from is None else Listed(files_from)
 
 
-def _removes(taken: Taken) -> bool:
-    remove_source = taken.get("remove_source", False)
-    must_be("remove_source", remove_source, bool, "True or False")
-    return remove_source
+def _switch(name: str, given: bool) -> bool:
+    must_be(name, given, bool, "True or False")
+    return given
 
 
 def _remover(sources: object, config: UploadConfig) -> Remover:
@@ -424,12 +411,6 @@ def _journal(taken: Taken, *, compares: bool) -> Journal | None:
     if given is not None and compares:
         raise ConfigError("journal: sync_files asks the store what is there, and needs none: leave it out")
     return None if given is None else journal_of(given)
-
-
-def _resumes(taken: Taken) -> bool:
-    resume_multipart = taken.get("resume_multipart", False)
-    must_be("resume_multipart", resume_multipart, bool, "True or False")
-    return resume_multipart
 
 
 def _spread(taken: Taken) -> Spread:

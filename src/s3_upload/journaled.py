@@ -79,7 +79,8 @@ async def journaled(
             else:
                 kept = Journaled(
                     journal.left(run.files, handle.revisit),
-                    Events([Listening(run.events.tell, run.events.kinds), journal.listening]),
+                    # First: what others raise ends the run, and the object is there all the same.
+                    Events([journal.listening, Listening(run.events.tell, run.events.kinds)]),
                     Resume(journal, resume_multipart),
                     journal,
                 )

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from s3_upload.api import DefaultRequest, fields_of
 from s3_upload.bucket.asking import Asker, Patience
-from s3_upload.bucket.proof import Unproven, head_of
+from s3_upload.bucket.proof import Bucket, Unproven
 from s3_upload.bucket.sync import asking_fields
 from s3_upload.config import UploadConfig
 from s3_upload.observe.journal import Journal, revisit_by
@@ -72,7 +72,7 @@ class Moved:
     async def _is_there(self, one: Done) -> bool:
         fields = asking_fields(self._fields_of(one.source))
         try:
-            head = await head_of(self._asker, self._bucket, one.source.key, fields)
+            head = await Bucket(self._asker, self._bucket, fields).head(one.source.key)
         except Unproven:
             return False
         if head is None or not one.etag:

@@ -23,7 +23,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from s3_upload.errors import ConfigError
-from s3_upload.urls import is_host, shown
+from s3_upload.urls import address_of, is_host, shown
 
 PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 """The schemes of proxies; the ports where a URL names none."""
@@ -180,7 +180,7 @@ def _split(place: str) -> tuple[str, str]:
 def _is_excepted(no_proxy: str, host: str, port: int) -> bool:
     """Whether NO_PROXY names the host. An entry that means nothing excepts nothing."""
     host = host.lower().rstrip(".")
-    address = _address(host)
+    address = address_of(host)
     for entry in no_proxy.lower().replace(",", " ").split():
         if entry == "*":
             return True
@@ -188,20 +188,13 @@ def _is_excepted(no_proxy: str, host: str, port: int) -> bool:
         if of_port and of_port != str(port):
             continue
         if address is not None:
-            if _address(name) == address or ("/" in name and _lies_in(address, name)):
+            if address_of(name) == address or ("/" in name and _lies_in(address, name)):
                 return True
             continue
         domain = name.removeprefix("*").strip(".")
         if domain and (host == domain or host.endswith(f".{domain}")):
             return True
     return False
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
 
 
 def _lies_in(address: ipaddress.IPv4Address | ipaddress.IPv6Address, entry: str) -> bool:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from inspect import isawaitable
@@ -33,9 +33,9 @@ import msgspec
 from s3_upload.errors import ConfigError, SourceError
 from s3_upload.report import SUCCESS, UploadReport
 from s3_upload.sources.preserving import FieldsOf, Files, preserving
-from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.source import ObjectSource, is_sent
 from s3_upload.sources.version import COARSE_TICK_NS, Identity, Versions
-from s3_upload.threads import DaemonThreads
+from s3_upload.threads import DaemonThreads, each
 
 Progress = Callable[[UploadReport], Any]
 MAX_TOLD = 20
@@ -131,7 +131,7 @@ class Remover:
 
     def noting(self, files: Files) -> Files:
         """The same files; what they are before they are read is noted."""
-        return self._each_async(files) if isinstance(files, AsyncIterable) else self._each(files)
+        return each(files, self._noted, "s3-upload-look")
 
     def beside(self, progress: Progress | None) -> Progress:
         """`progress`, and then what was uploaded is removed."""
@@ -172,24 +172,11 @@ class Remover:
 
     # --- before ---------------------------------------------------------------------------------------
 
-    def _each(self, files: Iterable[ObjectSource]) -> Iterator[ObjectSource]:
-        for source in files:
-            self._note(source)
-            yield source
-
-    async def _each_async(self, files: AsyncIterable[ObjectSource]) -> AsyncIterator[ObjectSource]:
-        async for source in files:
-            await self._threads.call(partial(self._note, source))
-            yield source
-
-    def _note(self, source: ObjectSource) -> None:
-        if not source.is_file or source.problem is not None or source.skip_reason:
-            return
-        try:
-            identity, seen_ns = self._look(source.path)
-        except (OSError, ValueError):  # its report will tell
-            return
-        self._found.note(source.path, identity, seen_ns)
+    def _noted(self, source: ObjectSource) -> ObjectSource:
+        if source.is_file and is_sent(source):
+            with suppress(OSError, ValueError):  # its report will tell
+                self._found.note(source.path, *self._look(source.path))
+        return source
 
     def _look(self, path: str) -> tuple[Identity, int]:
         """What the file is, and when that was seen. Waits for the end of the tick in which it was written."""

@@ -1,7 +1,9 @@
 """`Running`: the handle of an upload that goes on in a thread of its own.
 
 The run's events wait here until they are read.  Nobody has to read them: then the newest `MAX_UNREAD` are
-kept.  While somebody reads, none is lost: the run waits for a reader who is so far behind.
+kept.  While somebody reads and is so far behind, none is lost but those that are said anew soon (`PASSING`),
+and the run waits from the end of the next object on, as for any slow `progress`.  What is under way tells two
+events for each of its parts all the same.
 
 Somebody reads from the first event that is asked for to the end of the iteration: a `break` is one, unless
 the iterator is kept.  The end of the thread or task that reads is one, too, and nobody reads while waiting
@@ -23,13 +25,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from s3_upload.blocking import LoopThread
-from s3_upload.errors import attach_summary, summary_of
+from s3_upload.errors import attach_summary, foreign, summary_of
 from s3_upload.job import Job, Progress
-from s3_upload.observe.events import Event, Listening, ObjectEnded
+from s3_upload.observe.events import BytesAcknowledged, Event, LimitsChanged, Listening, ObjectEnded
 from s3_upload.pace import Pace
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
 
 MAX_UNREAD = 10_000
+PASSING = (BytesAcknowledged, LimitsChanged)
 LOOK_S = 0.5
 """A run that waits for its readers looks so often whether there still are any."""
 
@@ -50,7 +53,6 @@ class Running:
         self._fold = SummaryFold()
         self._fold_lock = threading.Lock()
         self._started_s = time.monotonic()
-        self._cancelled = False
         job = dataclasses.replace(job, listening=(*job.listening, Listening(self._hear)))
         job = dataclasses.replace(job, progress=self._progress(job.progress))
         self._thread = LoopThread(lambda: job.run(pace=self._pace))
@@ -67,7 +69,7 @@ class Running:
     @property
     def cancelled(self) -> bool:
         """Whether it was cancelled, by `cancel` or by an exception that left the `with`."""
-        return self._cancelled
+        return self._thread.cancelled
 
     def limit(self, max_bandwidth: str | None) -> None:
         """From now on no more than "20MB/s", "100Mbit/s" or "80%"; "" or None: as much as there is. Raises
@@ -76,9 +78,7 @@ class Running:
 
     def cancel(self) -> None:
         """Has the run end as soon as it can; `wait` then returns what was done by then."""
-        if not self.done:
-            self._cancelled = True
-            self._thread.cancel()
+        self._thread.cancel()
 
     def summary(self) -> UploadSummary:
         """What has been done so far; of a run that has ended, all."""
@@ -100,10 +100,11 @@ class Running:
         self._unread.waits()
         try:
             return self._thread.result(timeout_s)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if not self.cancelled:
+                raise foreign(error) from error
             return self.summary()
         except KeyboardInterrupt as interrupt:
-            self._cancelled = True
             attach_summary(interrupt, self.summary())
             raise
 
@@ -243,6 +244,9 @@ class _Unread:
         self._on_room: Callable[[], object] | None = None
 
     def put(self, event: Event) -> None:
+        # One big object tells these ten times a second for hours before it ends, and the run would wait.
+        if type(event) in PASSING and self.full:
+            return
         self._events.append(event)
         if len(self._events) > MAX_UNREAD and not self._is_read:
             self._events.popleft()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, nullcontext
+from functools import partial
 from typing import Any, Literal, Unpack
 
 from s3_upload.api import DefaultRequest
@@ -28,7 +29,7 @@ from s3_upload.s3.operations.list_objects_v2 import ListedObject
 from s3_upload.sources.content_types import ContentTypes
 from s3_upload.sources.mapping import Destination
 from s3_upload.sources.selecting import Filter
-from s3_upload.threads import DaemonThreads
+from s3_upload.threads import in_a_thread
 from s3_upload.transfer.client import Client, LoopBound
 
 
@@ -108,11 +109,8 @@ async def sync_files(
     """
     arguments = locals()
     by = checked_compare(arguments.pop("compare"))
-    threads = DaemonThreads(1, "s3-upload-prepare")  # directories may take their time
-    try:
-        job = await threads.call(lambda: prepare(**arguments, any_loop=False, in_order=True))
-    finally:
-        threads.close()
+    # Directories may take their time.
+    job = await in_a_thread("s3-upload-prepare", partial(prepare, **arguments, any_loop=False, in_order=True))
     sync = Sync(job.destination, by, job.config, fields=asking_fields(fields))
     preserve = job.preserve or sync.keeps_times
     summary = await dataclasses.replace(job, sift=sync.changed, walk=None, preserve=preserve).run()
@@ -178,9 +176,7 @@ async def _objects(
     async with nullcontext(given) if given is not None else own_client(store) as client:
         if isinstance(client, LoopBound):
             client.enter_loop()
-        objects = objects_of(Lister(Asker(client, patience), place.bucket), place.prefix)
-        try:
+        lister = Lister(Asker(client, patience), place.bucket)
+        async with aclosing(objects_of(lister, place.prefix)) as objects:
             async for found in objects:
                 yield found
-        finally:
-            await objects.aclose()

@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -91,6 +92,42 @@ class DaemonThreads:
                 self._queued -= 1
             _run(*work)
             del work  # it may hold much, and the next call may be long in coming
+
+
+async def in_a_thread(name: str, function: Callable[[], T]) -> T:
+    """What `function` returns, called in a thread of its own."""
+    threads = DaemonThreads(1, name)
+    try:
+        return await threads.call(function)
+    finally:
+        threads.close()
+
+
+def each(
+    items: Iterable[T] | AsyncIterable[T], change: Callable[[T], T], thread: str
+) -> Iterator[T] | AsyncIterator[T]:
+    """`items`, changed. `change` may block: for those that come on a loop it is called in a `thread`."""
+    return _each_async(items, change, thread) if isinstance(items, AsyncIterable) else _each(items, change)
+
+
+def _each(items: Iterable[T], change: Callable[[T], T]) -> Iterator[T]:
+    for item in items:
+        yield change(item)
+
+
+async def _each_async(items: AsyncIterable[T], change: Callable[[T], T], thread: str) -> AsyncIterator[T]:
+    threads = DaemonThreads(1, thread)
+    try:
+        async for item in items:
+            yield await threads.call(partial(change, item))
+    finally:
+        threads.close()
+
+
+def seen(abandoned: asyncio.Future[Any]) -> None:
+    """Takes note of how it ended, which asyncio would otherwise report as never retrieved."""
+    if not abandoned.cancelled():
+        abandoned.exception()
 
 
 def _run(future: Future[Any], function: Callable[[], Any]) -> None:

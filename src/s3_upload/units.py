@@ -13,7 +13,7 @@ _NUMBER = r"\d+(?:\.\d+)?"
 _PERCENT = r"(\d+(?:\.\d+)?)\s*%"
 _BITS = r"(?i)(\d+(?:\.\d+)?)\s*([kmgt]?)bit/s"
 _TIME = r"(?i)(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|min|h|d)?"
-_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 MIN_BYTES_PER_S = 16_000
 """Below that a handful of connections could not all be kept from their server's timeouts."""
 NO_BANDWIDTH = "must be a bandwidth such as 20MB/s, 100Mbit/s or 80%"
@@ -72,14 +72,14 @@ def parse_time_s(text: str) -> float:
     match = re.fullmatch(_TIME, text.strip())
     if match is None:
         raise ValueError(f"{text} is no time: give seconds, or a number and ms, s, m, h or d")
-    return float(match[1]) * _SECONDS[(match[2] or "s").lower()]
+    return float(match[1]) * SECONDS[(match[2] or "s").lower()]
 
 
 def show_time(seconds: float) -> str:
     """The shortest exact spelling that `parse_time_s` reads: 300 is 5m, 90 is 90s."""
     for unit in ("d", "h", "m"):
-        if seconds and seconds % _SECONDS[unit] == 0.0:
-            return f"{seconds / _SECONDS[unit]:g}{unit}"
+        if seconds and seconds % SECONDS[unit] == 0.0:
+            return f"{seconds / SECONDS[unit]:g}{unit}"
     return f"{seconds:g}s"
 
 

@@ -31,6 +31,8 @@ from s3_upload.s3.operations import (
     UPLOAD_PART,
     CompletedPart,
     Operation,
+    complete_multipart_upload,
+    create_multipart_upload,
 )
 from tests.faults.actions import Answer, Rule, foreign
 from tests.sdk import arguments, with_client
@@ -112,7 +114,7 @@ def test_multipart(sdk: str, store: Store, bucket: str) -> None:
             assert responses.classify(name, response) is None
             return response
 
-        upload_id = responses.upload_id(await send(CREATE_MULTIPART_UPLOAD, fields=FIELDS))
+        upload_id = create_multipart_upload.upload_id(await send(CREATE_MULTIPART_UPLOAD, fields=FIELDS))
         parts = []
         for number, body in enumerate(bodies, 1):
             part = await send(UPLOAD_PART, upload_id=upload_id, part_number=number, body=body)
@@ -123,14 +125,14 @@ def test_multipart(sdk: str, store: Store, bucket: str) -> None:
     answer = store.client.get_object(Bucket=bucket, Key=key)
     assert answer["Body"].read() == b"".join(bodies)
     digests = b"".join(hashlib.md5(body).digest() for body in bodies)
-    assert responses.completed_etag(completed) == f'"{hashlib.md5(digests).hexdigest()}-2"'
+    assert complete_multipart_upload.completed_etag(completed) == f'"{hashlib.md5(digests).hexdigest()}-2"'
     assert answer["ContentType"] == "text/x-test"
 
 
 def test_abort_multipart(sdk: str, store: Store, bucket: str) -> None:
     async def use(client: Client) -> tuple[Response, Response]:
         create = Operation(name=CREATE_MULTIPART_UPLOAD, bucket=bucket, key="never")
-        upload_id = responses.upload_id(await client.send(create, trace()))
+        upload_id = create_multipart_upload.upload_id(await client.send(create, trace()))
         known: dict[str, Any] = {"bucket": bucket, "key": "never", "upload_id": upload_id}
         aborted = await client.send(Operation(name=ABORT_MULTIPART_UPLOAD, **known), trace())
         late = Operation(name=UPLOAD_PART, part_number=1, body=b"x", **known)

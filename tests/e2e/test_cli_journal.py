@@ -158,6 +158,46 @@ def test_a_home_that_cannot_be_written_means_no_journal_and_is_said_once(
     assert result.stderr.count("no journal is kept") == 1
 
 
+def test_a_named_journal_and_an_embedded_store_do_not_go_together(
+    fault_server: StartFaultServer, src: Path
+) -> None:
+    """It worked once: the store has another port in each run, and so was another one for the journal."""
+    result = run(fault_server(), "src", "s3://bucket", "--embedded", "store", "--journal", "j")
+    assert result.returncode == 2
+    assert result.stderr.startswith("s3-upload: error: --journal and --embedded do not go together: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert [path.name for path in Path.cwd().iterdir()] == ["src"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no working directory can be removed there")
+@pytest.mark.parametrize("journal", ["of its own", "named", "none"])
+def test_whole_paths_are_uploaded_from_a_working_directory_that_was_removed(
+    fault_server: StartFaultServer, src: Path, journal: str
+) -> None:
+    server, here = fault_server(), src.parent
+    flags = {"of its own": [], "named": [f"--journal={here}/j"], "none": ["--no-journal"]}[journal]
+    (here / "list").write_text(f"{src}/00.txt\n{src}/01.txt\n")
+    flags += [f"--files-from={here}/list", f"--failed-to={here}/failed", f"--report={here}/page.html"]
+    beneath = ["sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh"]
+    result = run(server, str(src), "s3://bucket/p", *flags, beneath=beneath)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("uploaded 2 files")
+    for name in [Path(f"{here}/j")] if journal == "named" else journals():
+        again = run(server, "jobs", "resume", str(name))
+        assert again.returncode == 2
+        assert "where it was run: No such file or directory: make it, or type the command" in again.stderr
+
+
+def test_what_lies_in_a_working_directory_that_was_removed_is_said_in_words(
+    fault_server: StartFaultServer, src: Path
+) -> None:
+    beneath = ["sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh"]
+    for words in (["."], ["src"], [".", "--report", "page.html"], [str(src), "--files-from", "list"]):
+        result = run(fault_server(), *words, "s3://bucket", beneath=beneath)
+        assert result.returncode in {0, 2}
+        assert "unexpected" not in result.stderr
+
+
 @pytest.mark.skipif(not without_locks.CAN, reason="needs seccomp, and the number of fcntl")
 def test_a_journal_on_nfs_without_locks_is_none_and_is_said_once(
     fault_server: StartFaultServer, src: Path

@@ -13,8 +13,12 @@ import uvloop
 
 from s3_upload.api import s3_upload_files
 from s3_upload.clients.s3 import S3Client
-from s3_upload.errors import FailureKind, RunError
+from s3_upload.errors import AttemptError, FailureKind, RunError
+from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3.credentials import Credentials
+from s3_upload.s3.operations import HEAD_OBJECT, Operation
+from s3_upload.s3.responses import Failure
+from s3_upload.syncing import list_objects, sync_files, verify_files
 from tests.faults.actions import Delay, Serve, Stall
 from tests.faults.uploads import BUCKET, config, quiet, run, sources
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from tests.conftest import StartFaultServer
 
 MANY = {f"{n}": b"%d" % n for n in range(2_000)}
+ONE = {"a": b"x"}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +66,51 @@ def test_a_closed_client_opens_no_connection(fault_server: StartFaultServer) -> 
 
     run(server, main)
     assert server.counts["connections"] == 0
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        S3Client.list_buckets,
+        lambda client: sync_files(sources(ONE), f"s3://{BUCKET}/", client=client),
+        lambda client: anext(verify_files(sources(ONE), f"s3://{BUCKET}/", client=client)),
+        lambda client: anext(list_objects(f"s3://{BUCKET}/", client=client)),
+    ],
+    ids=["list_buckets", "sync", "verify", "list"],
+)
+def test_whatever_is_asked_of_a_closed_client_is_a_run_error(
+    fault_server: StartFaultServer, ask: Any
+) -> None:
+    async def main(client: S3Client) -> None:
+        await client.aclose()
+        with pytest.raises(RunError, match="the client was closed"):
+            await ask(client)
+
+    run(fault_server(), main)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure(FailureKind.MOVED, 307, location="http://127.0.0.1:9/elsewhere/a"),
+        Failure(FailureKind.REGION, 301, region="eu-west-1"),
+        Failure(FailureKind.EXPIRED_TOKEN, 400),
+    ],
+    ids=lambda failure: failure.kind,
+)
+def test_what_a_closed_client_is_to_put_right_its_next_request_explains(
+    fault_server: StartFaultServer, failure: Failure
+) -> None:
+    async def main(client: S3Client) -> None:
+        operation = Operation(name=HEAD_OBJECT, bucket=BUCKET, key="a")
+        trace = Trace(SendOptions(30.0), asyncio.get_running_loop().time)
+        await client.send(operation, trace)
+        await client.aclose()
+        assert await client.correct(operation, failure, trace)
+        with pytest.raises(AttemptError, match="the client was closed"):
+            await client.send(operation, trace)
+
+    run(fault_server(), main)
 
 
 class NeverResolves:

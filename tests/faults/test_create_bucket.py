@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_upload import FailureKind, RunError
-from s3_upload.s3.requests import create_bucket_body
+from s3_upload.s3.operations.create_bucket import create_bucket_body
 from tests.faults.actions import Answer, Reset, Rule, s3_error
 from tests.faults.model import S3Model
 from tests.faults.uploads import run, stored, upload

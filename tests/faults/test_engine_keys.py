@@ -117,6 +117,19 @@ def test_of_many_with_one_key_in_one_list_the_first_is_stored(fault_server: Star
     assert stored(server) == {"k": b"0"}
 
 
+def test_the_very_same_source_goes_once_at_a_time(fault_server: StartFaultServer) -> None:
+    held, reports = Held(), Told()
+    server = fault_server(held)
+
+    def progress(report: UploadReport) -> None:
+        reports(report)
+        held.let_go.set()
+
+    source = ObjectSource.data(b"1", "k")
+    upload(server, [source, source], progress=progress)
+    assert [report.outcome for report in reports] == [SAME_KEY, "success"]
+
+
 def one_after_the_other(reports: Told, *sources: ObjectSource) -> AsyncIterator[ObjectSource]:
     async def files() -> AsyncIterator[ObjectSource]:
         for source in sources:

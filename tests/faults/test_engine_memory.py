@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Self
 
 from s3_upload import ObjectSource, S3Client, own_process, s3_upload_files
 from s3_upload.cli.main import main
 from s3_upload.config import MIB
-from tests.faults.actions import Action, Delay, Request, Reset, Rule, Stall
-from tests.faults.uploads import BUCKET, config, run, stored, upload
+from s3_upload.sources.files import HashedBody, Reader
+from tests.faults.actions import Action, Held, Request, Reset, Stall, s3_error
+from tests.faults.uploads import BUCKET, PART_BYTES, config, run, stored, upload
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     import pytest
@@ -58,19 +61,114 @@ def test_idle_workers_hold_no_body(fault_server: StartFaultServer) -> None:
     assert run(server, idle)[1:] == unused[1:]
 
 
-def test_bodies_of_which_it_is_asked_whether_they_have_arrived_are_bounded_with_the_others(
-    fault_server: StartFaultServer,
+class Bodies:
+    """How many bytes of bodies there are that were read, and at most have been."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.most = self.now = 0
+        self._lock = threading.Lock()
+        hashed = Reader.hashed
+
+        def counted(reader: Reader, body: bytes, *rest: int) -> HashedBody:
+            self._count(len(body))
+            return hashed(reader, Counted(body, lambda: self._count(-len(body))), *rest)
+
+        monkeypatch.setattr(Reader, "hashed", counted)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self.now += change
+            self.most = max(self.most, self.now)
+
+
+class Counted(bytes):
+    """Bytes that tell of their end."""
+
+    ended: Callable[[], None]
+
+    def __new__(cls, body: bytes, ended: Callable[[], None]) -> Self:
+        counted = super().__new__(cls, body)
+        counted.ended = ended
+        return counted
+
+    def __del__(self) -> None:
+        self.ended()
+
+
+LITTLE_MEMORY = config(max_in_flight=64, max_in_flight_bytes=16 * MIB, n_retries=0)
+
+
+def files_of(tmp_path: Path, count: int, size: int) -> list[ObjectSource]:
+    for number in range(count):
+        (tmp_path / str(number)).write_bytes(bytes(size))
+    return [ObjectSource.file(tmp_path / str(number), str(number)) for number in range(count)]
+
+
+def test_a_body_of_which_it_is_asked_whether_it_has_arrived_is_not_held(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that takes each and loses its answer; what is asked then takes longer than to read the next."""
-    server = fault_server([Rule(Reset(stored=True), method="PUT"), Rule(Delay(0.3), method="HEAD")])
-    settings = config(n_retries=0, max_in_flight=64, max_in_flight_bytes=16 * MIB, multipart_threshold=MIB)
-    bodies = dict.fromkeys(map(str, range(32)), bytes(MIB))
-    assert upload(server, bodies, settings=settings).uploaded == 32
-    # Some come twice: on a connection that was waiting its reset is no failure.
-    begun_s = {put.key: put.started_s for put in reversed(server.of("PUT"))}
-    settled_s = {asked.key: asked.answered_s for asked in server.of("HEAD")}
-    held = [sum(begun_s[key] <= now_s < settled_s[key] for key in bodies) for now_s in begun_s.values()]
-    assert max(held) <= 16
+    """A store that takes each and loses its answer; it tells nothing before all have come."""
+    bodies, files, let_go = Bodies(monkeypatch), files_of(tmp_path, 32, MIB), threading.Event()
+
+    def script(request: Request) -> Action:
+        if request.method == "HEAD":
+            return Held(let_go)
+        if len({put.key for put in server.of("PUT")}) == len(files):
+            let_go.set()
+        return Reset(stored=True)
+
+    server = fault_server(script)
+    assert upload(server, files, settings=LITTLE_MEMORY).uploaded == len(files)
+    assert bodies.most <= 16 * MIB
+
+
+def test_a_body_whose_object_goes_in_parts_instead_is_not_held(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store, or a proxy before it, that takes no more than 1 MiB in one request: each stays for a while."""
+    bodies, files, let_go = Bodies(monkeypatch), files_of(tmp_path, 8, 2 * MIB), threading.Event()
+
+    def script(request: Request) -> Action | None:
+        if request.method == "PUT" and not request.part_number:
+            return s3_error(400, "EntityTooLarge")
+        if request.part_number and len(server.of("POST")) >= 6:
+            let_go.set()
+        return Held(let_go) if request.part_number else None
+
+    server = fault_server(script)
+    assert upload(server, files, settings=LITTLE_MEMORY).uploaded == len(files)
+    assert bodies.most <= 16 * MIB
+
+
+def test_a_part_that_was_refused_is_not_held_while_the_others_come_to_their_ends(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies, [big] = Bodies(monkeypatch), files_of(tmp_path, 1, 2 * PART_BYTES)
+    both_came, let_go, held = threading.Event(), threading.Event(), list[int]()
+
+    def script(request: Request) -> Action | None:
+        if request.part_number == 2:
+            both_came.set()
+            return Held(let_go)
+        return Held(both_came, s3_error(400, "InvalidArgument")) if request.part_number else None
+
+    server = fault_server(script)
+
+    def one_is_refused() -> bool:
+        return {r.status for r in server.requests if r.part_number} == {0, 400}
+
+    async def files() -> AsyncIterator[ObjectSource]:
+        yield big
+        await asyncio.to_thread(server.wait_until, one_is_refused)
+        yield ObjectSource.data(b"", "after")
+
+    def progress(report: UploadReport) -> None:
+        if report.key == "after":
+            held.append(bodies.now)
+            let_go.set()
+
+    assert len(upload(server, files(), progress=progress).failed) == 1
+    assert held == [PART_BYTES]
 
 
 def test_a_command_in_the_tests_own_process_has_it_give_freed_memory_back(

@@ -16,6 +16,7 @@ from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
 from s3_upload.control.retrying.retry import ASK_RETRIES
 from s3_upload.errors import FailureKind, RunError, summary_of
+from s3_upload.observe.events import AttemptEnded, UploadCreated
 from s3_upload.report import AttemptReport
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, Operation
@@ -388,6 +389,22 @@ def test_a_run_that_stops_aborts_what_it_began(fault_server: StartFaultServer, b
     run(server, main)
     assert server.model.uploads == {}
     assert sorted(r.key for r in server.of("DELETE")) == ["one", "two"]
+
+
+@pytest.mark.parametrize("kind", [AttemptEnded, UploadCreated])
+def test_a_listener_that_raises_when_an_upload_is_begun_leaves_none(
+    fault_server: StartFaultServer, big: Path, kind: type
+) -> None:
+    server = fault_server()
+
+    def listener(event: object) -> None:
+        if type(event) is kind:
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        upload(server, [ObjectSource.file(big, "big")], events=listener)
+    assert server.model.uploads == {}
+    assert [r.key for r in server.of("DELETE")] == ["big"]
 
 
 def test_what_a_run_that_stops_may_not_abort_it_says_is_left(

@@ -6,12 +6,14 @@ import asyncio
 import os
 import random
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from s3_upload.api import s3_upload_files
+from s3_upload.api import controls_for, real_runtime, run_upload, s3_upload_files
 from s3_upload.errors import FailureKind
+from s3_upload.s3.checksum import Digests
 from s3_upload.sources.files import PULL_BUDGET_S
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import files_recursive
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from s3_upload.http import Response
+    from s3_upload.transfer.client import Client
     from tests.conftest import StartFaultServer
 
 KEYS = [
@@ -330,6 +334,30 @@ def test_an_iterable_that_cannot_be_begun_leaves_no_timer(fault_server: StartFau
         runner.run(main())
 
 
+class LacksParts:
+    """Of a client of somebody's own what was asked for before anything is begun."""
+
+    endpoint = "http://127.0.0.1:1"
+    digests = Digests()
+
+    async def send(self, *_: object) -> Response:
+        raise AssertionError
+
+
+def test_a_client_that_lacks_something_is_refused_and_leaves_no_timer() -> None:
+    async def main() -> None:
+        loop, client, settings = asyncio.get_running_loop(), cast("Client", LacksParts()), config()
+        with pytest.raises(TypeError, match="client: must be an S3Client or an adapter's client"):
+            await s3_upload_files(client, BUCKET, [], settings)
+        controls = controls_for(settings)
+        with closing(real_runtime(settings)) as runtime, pytest.raises(AttributeError):
+            await run_upload(client, BUCKET, [], config=settings, controls=controls, runtime=runtime)
+        assert [timer for timer in loop._scheduled if not timer.cancelled()] == []  # type: ignore[attr-defined]
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(main())
+
+
 def test_a_cancellation_inside_an_iterable_does_not_hang_the_run(fault_server: StartFaultServer) -> None:
     server = fault_server()
 
@@ -339,7 +367,7 @@ def test_a_cancellation_inside_an_iterable_does_not_hang_the_run(fault_server: S
         doomed.cancel()
         await doomed
 
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(RuntimeError, match="CancelledError"):
         upload(server, generate())
 
 

@@ -202,6 +202,22 @@ def test_what_submit_raises_ends_the_job_at_once(
     assert re.match(said, f"{type(caught.value).__name__}: {caught.value}")
 
 
+def test_what_cannot_be_packed_in_a_thread_of_the_executors_is_said_in_one_line(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """It comes as if a worker had raised it, and no worker has."""
+    server = fault_server()
+    with Recording() as executor:
+        run = start_upload(
+            small_files(tmp_path, FIRST + 40), "s3://bucket", executor=executor,
+            default_request=lambda source: None, **at(server),
+        )  # fmt: skip
+        with pytest.raises(ConfigError) as caught:
+            run.wait(TIMEOUT_S)
+    assert re.fullmatch("executor: default_request cannot be sent .*lambda.*of a module", str(caught.value))
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("place", ["there is none", "long" * 30])
 def test_without_a_place_for_a_socket_all_is_uploaded_and_a_note_says_so(
     fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str

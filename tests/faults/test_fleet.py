@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections import Counter
@@ -16,6 +17,7 @@ from s3_upload.config import MIB
 from s3_upload.errors import FailureKind
 from s3_upload.fleet import child, uploading
 from s3_upload.fleet.growth import Growth
+from s3_upload.request_fields import RequestFields
 from tests.faults import fleet
 from tests.faults.actions import Rule, Stall, s3_error
 
@@ -95,7 +97,8 @@ def test_a_process_that_is_killed_costs_nothing(
 def test_what_a_process_that_was_killed_has_begun_is_aborted_though_nobody_could_ask_for_it(
     fault_server: StartFaultServer, sources: list[ObjectSource], tmp_path: Path
 ) -> None:
-    """The one that was given the file was not told which parts there are, so the file failed."""
+    """The one that was given the file was not told which parts there are, so the file failed.  The abort says
+    who pays, too."""
     stalls = Rule(Stall(), query={"partNumber": "2"}, nth=1)
     server = fault_server([stalls, Rule(s3_error(500, "InternalError"), method="GET")])
     (tmp_path / "big").write_bytes(os.urandom(12 * MIB))
@@ -109,9 +112,10 @@ def test_what_a_process_that_was_killed_has_begun_is_aborted_though_nobody_could
         if report.key == "big":
             server.set_script(None)
 
-    big = ObjectSource.file(tmp_path / "big", "big")
+    big = ObjectSource.file(tmp_path / "big", "big", fields=RequestFields(request_payer="requester"))
     summary, _ = fleet.run(server.url, sources, first_for_child=big, told=told, events=hear, n_retries=1)
     assert not kill
+    assert {request.headers.get("x-amz-request-payer") for request in server.of("DELETE")} == {"requester"}
     assert [report.key for report in summary.failed] == ["big"]
     assert server.model.uploads == {}
 
@@ -240,15 +244,16 @@ def test_what_is_raised_while_a_process_is_begun_ends_the_job(
         fleet.run(fault_server().url, sources)
 
 
+@pytest.mark.parametrize("error", [ValueError("enough"), StopIteration(), asyncio.CancelledError()])
 def test_progress_that_raises_ends_the_job_and_all_its_processes(
-    fault_server: StartFaultServer, sources: list[ObjectSource]
+    fault_server: StartFaultServer, sources: list[ObjectSource], error: BaseException
 ) -> None:
     server = fault_server()
 
     def fail() -> None:
-        raise ValueError("enough")
+        raise error
 
-    with pytest.raises(ValueError, match="enough") as raised:
+    with pytest.raises((ValueError, RuntimeError), match=r"enough|StopIteration|CancelledError") as raised:
         fleet.run(server.url, sources, told=once(fail))
     assert 0 < raised.value.summary.uploaded < SMALL_FILES  # type: ignore[attr-defined]
 

@@ -276,8 +276,8 @@ def test_a_disk_that_is_full_before_it_begins_ends_only_a_run_that_was_to_have_a
 class _Full(journal_file.JournalFile):
     """On a disk that takes no more."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
+    def __init__(self, path: str, **how: bool) -> None:
+        super().__init__(path, **how)
         self.set_about({"destination": "", "said": ""})
         [(pages,)] = self._connection.execute("PRAGMA page_count").fetchall()
         self._connection.execute(f"PRAGMA max_page_count = {pages}")

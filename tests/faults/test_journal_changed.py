@@ -14,6 +14,8 @@ import pytest
 from s3_upload.api import s3_upload_files
 from s3_upload.observe.journal_file import JournalFile
 from s3_upload.observe.journal_rows import DONE, ObjectRow
+from s3_upload.request_fields import RequestFields
+from s3_upload.sources.content_type import Guess
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Rule, Stall, s3_error
 from tests.faults.model import StoredObject, Upload
@@ -83,6 +85,16 @@ def test_what_the_store_has_of_a_file_that_goes_in_one_request_now_is_removed(
     assert server.model.uploads == {}
     with closing(JournalFile(str(journal))) as file:
         assert file.uploads() == []
+
+
+def test_who_pays_is_said_where_that_is_removed_too(fault_server: StartFaultServer, tmp_path: Path) -> None:
+    """A bucket whose requests are paid for by who makes them refuses those that do not say so."""
+    server, files, journal = half_sent(fault_server, tmp_path)
+    tree(tmp_path / "files", {"big": b"small now"})
+    asked, said = len(server.requests), Guess(RequestFields(request_payer="requester"))
+    assert journaled(server, files, journal, default_request=said).uploaded == 1
+    payers = [(r.method, r.headers.get("x-amz-request-payer")) for r in server.requests[asked:]]
+    assert payers == [("PUT", "requester"), ("DELETE", "requester"), ("GET", "requester")]
 
 
 def test_where_that_could_not_be_removed_the_next_run_does_so(

@@ -12,6 +12,7 @@ from s3_upload.api import s3_upload_files
 from s3_upload.cli.journals import SUFFIX, folder
 from s3_upload.cli.main import main
 from s3_upload.errors import summary_of
+from s3_upload.observe.events import ObjectEnded
 from s3_upload.observe.journal_file import JournalFile
 from s3_upload.report import UploadSummary
 from tests.faults.test_journal import half_sent, journaled, tree
@@ -99,3 +100,19 @@ def test_of_a_journal_that_does_not_say_what_is_left_nobody_says_that_it_is_done
     assert "1 done, not counted to the end" in capsys.readouterr().out
     assert main(["jobs", "prune"]) == 0
     assert capsys.readouterr().out == "pruned 0 journals\n"
+
+
+def test_what_a_listener_raises_hides_no_object_from_the_journal(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, journal = fault_server(), tmp_path / "journal"
+    files = tree(tmp_path / "files", {"a": b"a"})
+
+    def listen(event: object) -> None:
+        if isinstance(event, ObjectEnded):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        journaled(server, files, journal, events=listen)
+    summary = journaled(server, files, journal, settings=config(if_exists="fail"))
+    assert (summary.sources, summary.failed) == (0, ())

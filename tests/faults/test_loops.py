@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload import ConfigError, ObjectSource, S3Client, s3_upload_files
+from s3_upload import ConfigError, Credentials, ObjectSource, S3Client, s3_upload_files
+from s3_upload.account.botocore import BotocoreCredentials
 from tests.faults.actions import Rule, Stall
 from tests.faults.uploads import BUCKET, config, stored
 
@@ -86,3 +87,32 @@ def test_after_a_fork_a_client_is_refused_in_one_sentence(
     monkeypatch.setattr(os, "getpid", lambda: parent + 1)
     with pytest.raises(ConfigError, match="before this process was forked: make one in each process"):
         asyncio.run(put(client, "b"))
+
+
+def test_credentials_that_were_being_loaded_when_a_loop_ended_are_loaded_on_the_next(
+    fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a program that makes its loops itself, and cancels nothing at their ends."""
+    server, goes_on, asked = fault_server(), threading.Event(), threading.Event()
+
+    def fetch(_: BotocoreCredentials, *, renew: bool) -> tuple[Credentials, None]:
+        asked.set()
+        assert goes_on.wait(30.0)
+        return Credentials("key", "secret"), None
+
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    monkeypatch.setattr(BotocoreCredentials, "_fetch", fetch)
+    client = S3Client(endpoint_url=server.url)
+
+    async def cancelled() -> None:
+        uploading = asyncio.ensure_future(put(client, "a"))
+        await asyncio.to_thread(asked.wait, 30.0)
+        uploading.cancel()
+        await asyncio.wait((uploading,))
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(cancelled())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    goes_on.set()
+    assert asyncio.run(put(client, "b")).uploaded == 1

@@ -14,7 +14,7 @@ import pytest
 
 from s3_upload import ObjectEnded, UploadConfig
 from s3_upload.config import MIB
-from s3_upload.fleet.member import Line, Member
+from s3_upload.fleet.member import TICK_S, Line, Member
 from s3_upload.fleet.wire import (
     Answer,
     Begin,
@@ -26,6 +26,7 @@ from s3_upload.fleet.wire import (
     Item,
     Lease,
     Question,
+    Rates,
     Ready,
     Stop,
     Told,
@@ -35,7 +36,7 @@ from s3_upload.fleet.wire import (
     unpacked,
 )
 from s3_upload.observe.journal_rows import KnownUploads
-from tests.faults.actions import s3_error
+from tests.faults.actions import Delay, Rule, s3_error
 from tests.faults.fleet import SMALL, known
 
 if TYPE_CHECKING:
@@ -137,6 +138,15 @@ def test_stopped_it_ends_without_an_error(
     ended, told = run(order(server), work(tmp_path, b"one"), Stop(at_once=at_once))
     assert ended == Ended()
     assert server.model.bodies("bucket").keys() == {key for key, error in done(told).items() if error is None}
+
+
+def test_what_it_sends_it_tells_though_nothing_is_refused(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """Or it would not slow down with the others before something of its own is refused."""
+    server = fault_server([Rule(Delay(2 * TICK_S), key="key-1")])
+    _, told = run(order(server), work(tmp_path, b"a", b"b"), Finish())
+    assert any(one.accepted for frame in told if isinstance(frame, Rates) for one in frame.seen)
 
 
 def test_a_bound_may_be_set_and_lifted(fault_server: StartFaultServer, tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ from s3_upload.http1.connection import Connection
 from s3_upload.http1.received import MAX_HEADER_BYTES, MAX_RESPONSE_BODY_BYTES
 from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3 import operations
-from s3_upload.s3.responses import MAX_ID_CHARS, MAX_MESSAGE_CHARS, Failure, classify, upload_id
+from s3_upload.s3.operations.create_multipart_upload import upload_id
+from s3_upload.s3.responses import MAX_MESSAGE_CHARS, Failure, classify
+from s3_upload.s3.xml import MAX_ID_CHARS
 from tests.fuzz.answers import Answer
 
 REQUEST = b"PUT /b/k HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\n\r\n"

@@ -325,6 +325,7 @@ CHECKS: dict[str, Callable[[Context], None]] = {
     ),
     "keys with a leading dot": keys(".hidden", "folder/.hidden", ".folder/a"),
     "keys with `//`": keys("a//b"),
+    "keys with a leading `/`": keys("/a"),
     "keys with `/../`": keys("a/../b"),
     "content type": content_type,
     "cache control": cache_control,

@@ -16,21 +16,25 @@ ANYONE = "takes what is not signed, into any bucket"
 KNOWN: dict[str, dict[str, str]] = {
     "MinIO": {
         "keys with `//`": REFUSED,
+        "keys with a leading `/`": NORMALIZED,
         "keys with `/../`": REFUSED,
         "tags outside ASCII": "refuses them, though S3 takes all letters; the file is reported as failed",
     },
     "MinIO over TLS": {
         "keys with `//`": REFUSED,
+        "keys with a leading `/`": NORMALIZED,
         "keys with `/../`": REFUSED,
         "tags outside ASCII": "as over http",
     },
     "VersityGW": {
         "keys with `//`": NORMALIZED,
+        "keys with a leading `/`": NORMALIZED,
         "keys with `/../`": NORMALIZED,
         "storage class": "has one class only, and does not say so when asked for another",
     },
     "rclone": {
         "keys with `//`": REFUSED,
+        "keys with a leading `/`": REFUSED,
         "keys with `/../`": REFUSED,
         "tags": "keeps no tags, and does not say so",
         "tags outside ASCII": "keeps no tags, and does not say so",

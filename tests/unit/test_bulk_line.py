@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any
 
-from s3_upload.control.concurrency.big_bodies import BulkBound
+import pytest
+
+from s3_upload.config import UploadConfig
+from s3_upload.control.concurrency.big_bodies import BULK_BYTES, BulkBound
+from s3_upload.control.concurrency.window import FixedWindow
+from s3_upload.control.retrying.retry import Retry
+from s3_upload.control.waiting.adaptive import AdaptiveTimeout
 from s3_upload.http import Response
+from s3_upload.pace import Pace
 from s3_upload.parts import StoreParts
 from s3_upload.report import ConnectionSample, Paces
 from s3_upload.s3.checksum import Digests
+from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.transfer.bulk import TICK_S, BulkLine
 from s3_upload.transfer.client import Client, PacedClient
+from s3_upload.transfer.given import Controls
+from s3_upload.transfer.line import Place
+from s3_upload.transfer.sending import sending_of
+from tests.unit.test_request import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from s3_upload.http1.trace import Trace
-    from s3_upload.s3.operations import Operation
     from s3_upload.s3.responses import Failure
 
 
@@ -81,7 +93,9 @@ class Timer:
 class Line:
     """A line, what it let in, and how often it said that there is room."""
 
-    def __init__(self, monkeypatch: Any, client: Client, bound: BulkBound | None) -> None:
+    def __init__(
+        self, monkeypatch: Any, client: Client, bound: BulkBound | None, paced: Callable[[], bool] = bool
+    ) -> None:
         self.timer = Timer()
         monkeypatch.setattr(asyncio, "get_running_loop", lambda: self.timer)
         self.now = 0.0
@@ -92,6 +106,7 @@ class Line:
             client,
             bound,
             lambda: self.now,
+            paced=paced,
             put_back=self.went.extend,
             room=self._room,
             fail=self.errors.append,
@@ -177,6 +192,71 @@ def test_a_look_that_fails_ends_the_run_and_not_in_the_loops_handler(monkeypatch
     made.timer.tick()
     assert [str(error) for error in made.errors] == ["out of order"]
     assert len(made.timer.due) == 1
+
+
+def test_while_the_pace_is_bounded_there_is_no_bound_and_nothing_is_looked_at(monkeypatch: Any) -> None:
+    client, pace = Seen(), Pace()
+    made = Line(monkeypatch, client, BulkBound(256), paced=lambda: pace.bandwidth is not None)
+    made.admit(*range(8))
+    assert made.line.full
+    pace.limit("1MB/s")
+    made.timer.tick()
+    assert (made.went, made.rooms, made.line.full) == ([4, 5, 6, 7], 1, False)
+    assert made.admit(4, 5, 6, 7, 8) == [True] * 5
+    assert made.line.max_requests == math.inf
+    made.timer.tick()
+    assert client.looks == 0
+    pace.limit("")
+    for _ in range(5):
+        made.line.leave()
+    assert made.admit(9) == [False], "4 are left, of 4"
+    made.timer.tick()
+    assert client.looks == 1
+
+
+@pytest.mark.parametrize(("pace", "went"), [(None, 4), (Pace(), 4), (Pace("full", "80%"), 6)], ids=repr)
+def test_a_run_that_could_be_held_back_and_is_not_has_the_bound_too(pace: Pace | None, went: int) -> None:
+    async def main() -> None:
+        errors: list[BaseException] = []
+        controls = Controls(AdaptiveTimeout(UploadConfig()), Retry(0), FixedWindow(32), BulkBound(256))
+        sending = sending_of(surroundings(Seen(), controls, fail=errors.append, pace=pace))
+        if sending.pacer is not None:
+            sending.pacer.start()
+        operation = Operation(name=PUT_OBJECT, bucket="b", key="k", body=bytes(BULK_BYTES + 1))
+        for _ in range(6):
+            sending.slots.stand(operation, lambda: True, Place.NEW)
+        assert (sending.slots.in_use, errors) == (went, [])
+        await sending.close()
+        sending.watchdog.close()
+        if sending.pacer is not None:
+            sending.pacer.stop()
+
+    asyncio.run(main())
+
+
+def test_who_waits_for_the_pace_is_not_counted_among_the_big() -> None:
+    """Counted each time that it comes back, it would take the place of another for ever."""
+
+    async def main() -> None:
+        controls = Controls(AdaptiveTimeout(UploadConfig()), Retry(0), FixedWindow(32), BulkBound(256))
+        errors: list[BaseException] = []
+        client, pace = Seen(), Pace("full", "1MB/s")  # which it does not keep: they wait at the gate
+        sending = sending_of(surroundings(client, controls, fail=errors.append, pace=pace))
+        assert sending.pacer is not None
+        sending.pacer.start()
+        operation = Operation(name=PUT_OBJECT, bucket="b", key="k", body=bytes(BULK_BYTES + 1))
+        for _ in range(3):
+            sending.slots.stand(operation, lambda: True, Place.NEW)
+        assert (sending.slots.in_use, sending.pacer.waits) == (1, True)
+        pace.limit("")
+        sending.pacer.stop()
+        sending.pacer.max_requests = math.inf
+        sending.slots.leave(operation)
+        assert sending.bulk.max_requests == math.inf, "none is under way"
+        await sending.close()
+        sending.watchdog.close()
+
+    asyncio.run(main())
 
 
 class Broken(Seen):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from s3_upload.cli.jobs import CLOSED
 from s3_upload.cli.journals import SUFFIX, folder
 from s3_upload.cli.main import main
+from s3_upload.observe.journal import Journal, begin
+from s3_upload.observe.journal_file import JournalFile
+from s3_upload.observe.journal_rows import LEFT
 
 
 @pytest.fixture
@@ -55,3 +61,47 @@ def test_a_folder_that_cannot_be_read_is_one_clear_line(capsys: pytest.CaptureFi
     folder().write_text("")
     assert main(["jobs"]) == 2
     assert capsys.readouterr().err == "s3-upload: error: jobs: where journals are kept: Not a directory\n"
+
+
+def test_prune_leaves_the_journal_of_a_run_that_begins_meanwhile(
+    journals: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It begins as soon as it may."""
+    path, close, begun = journals / f"abc{SUFFIX}", JournalFile.close, list[JournalFile]()
+
+    def closes(file: JournalFile) -> None:
+        close(file)
+        if not begun:
+            begun.append(JournalFile(str(path)))
+            begun[0].set_about({LEFT: ""})
+
+    with closing(JournalFile(str(path))) as file:
+        file.set_about({LEFT: "0"})
+    monkeypatch.setattr(JournalFile, "close", closes)
+    assert main(["jobs", "prune"]) == 0
+    with closing(begun[0]) as run:
+        assert run.is_there
+        assert run.about() == {LEFT: ""}
+    assert capsys.readouterr().out.endswith("pruned 1 journal\n")
+    assert path.exists()
+
+
+def test_a_journal_that_is_removed_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By jobs prune, which had it until then."""
+    path, connect, tries = tmp_path / "journal", sqlite3.connect, list[str]()
+
+    def connects(database: str, **how: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(database, **how)
+        tries.append(database)
+        if len(tries) == 1:
+            path.unlink()
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connects)
+    of_run = begin(Journal(path), {}, lambda _: None)
+    assert of_run is not None
+    with of_run:
+        assert of_run.works
+    assert len(tries) == 2

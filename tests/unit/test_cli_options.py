@@ -243,22 +243,30 @@ def test_not_to_overwrite_has_the_names_of_other_tools(jobs: list[session.Job], 
     assert jobs[0].options.objects.request_fields() is NO_FIELDS
 
 
-@pytest.mark.parametrize("other", ["--if-none-match", "--if-exists=fail"])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("--no-clobber", "--if-none-match"),
+        ("--no-clobber", "--if-exists=fail"),
+        ("--if-none-match", "--if-exists=skip"),
+    ],
+)
 def test_to_skip_and_to_fail_do_not_go_together(
-    jobs: list[session.Job], src: str, capsys: pytest.CaptureFixture[str], other: str
+    jobs: list[session.Job], src: str, capsys: pytest.CaptureFixture[str], one: str, other: str
 ) -> None:
-    assert main([src, "s3://b", "--no-clobber", other]) == EXIT_USAGE
+    assert main([src, "s3://b", one, other]) == EXIT_USAGE
     said = other.replace("=", " ")
-    assert f"--no-clobber and {said} do not go together: leave one out" in capsys.readouterr().err
+    assert f"{one} and {said} do not go together: leave one out" in capsys.readouterr().err
     assert jobs == []
 
 
-def test_to_skip_counts_more_than_what_the_environment_says(
-    jobs: list[session.Job], src: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("flag", "does"), [("--no-clobber", "skip"), ("--if-none-match", "fail")])
+def test_to_skip_or_to_fail_counts_more_than_what_the_environment_says(
+    jobs: list[session.Job], src: str, monkeypatch: pytest.MonkeyPatch, flag: str, does: str
 ) -> None:
-    monkeypatch.setenv("S3_UPLOAD_IF_EXISTS", "fail")
-    assert main([src, "s3://b", "--no-clobber"]) == 0
-    assert jobs[0].options.config() == UploadConfig(if_exists="skip")
+    monkeypatch.setenv("S3_UPLOAD_IF_EXISTS", {"skip": "fail", "fail": "skip"}[does])
+    assert main([src, "s3://b", flag]) == 0
+    assert jobs[0].options.config().if_exists == does
 
 
 @pytest.mark.parametrize(

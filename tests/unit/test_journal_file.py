@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload.observe.journal_file import JournalFile, Lookup
+from s3_upload.observe.journal_content import Lookup
+from s3_upload.observe.journal_file import JournalFile
 from s3_upload.observe.journal_rows import DONE, ObjectRow, PartRow, State, UploadRow
 
 if TYPE_CHECKING:

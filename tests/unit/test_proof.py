@@ -14,6 +14,7 @@ from s3_upload.request_fields import NO_FIELDS, CustomerKey, RequestFields
 from s3_upload.s3.checksum import checksum_of
 from s3_upload.s3.fields import FIELDS, METADATA, field_headers
 from s3_upload.s3.operations import HEAD_OBJECT, PUT_OBJECT, Checksum, CompletedPart
+from s3_upload.s3.operations.list_parts import ListedParts, listed_parts
 from s3_upload.s3.proof import (
     AGE_SLACK_S,
     SHOWN,
@@ -23,7 +24,6 @@ from s3_upload.s3.proof import (
     etag_of_parts,
     missing_field,
 )
-from s3_upload.s3.responses import ListedParts, listed_parts
 
 BODY = b"0123456789"
 MD5 = hashlib.md5(BODY).hexdigest()

@@ -12,12 +12,12 @@ import pytest
 
 from s3_upload.config import UploadConfig
 from s3_upload.control.concurrency.window import FixedWindow
-from s3_upload.control.retrying.outage import Outage
+from s3_upload.control.retrying.outage import Outage, Reach
 from s3_upload.control.retrying.retry import Retry
 from s3_upload.control.waiting.adaptive import AdaptiveTimeout
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http import Response
-from s3_upload.observe.events import Events
+from s3_upload.observe.events import Events, Listening, StoreBack
 from s3_upload.parts import StoreParts
 from s3_upload.s3.checksum import Digests
 from s3_upload.s3.operations import PUT_OBJECT, Operation
@@ -36,6 +36,7 @@ from s3_upload.transfer.verdicts import GivenUp
 
 if TYPE_CHECKING:
     from s3_upload.http1.trace import Trace
+    from s3_upload.pace import Pace
     from s3_upload.transfer.client import Client
 
 DONE = Response(200, {"etag": '"e"'})
@@ -70,37 +71,59 @@ class Store:
         return ""
 
 
+def surroundings(
+    client: Client,
+    controls: Controls,
+    *,
+    fail: Callable[[BaseException], None],
+    changed: Callable[[], None] = lambda: None,
+    tasks: Tasks | None = None,
+    memory: Memory | None = None,
+    pace: Pace | None = None,
+    events: Events | None = None,
+) -> Surroundings:
+    """Those of a run with that client on the running loop."""
+    loop, events = asyncio.get_running_loop(), events or Events()
+    runtime = Runtime(loop.time, random.Random(1), cast("Any", None), cast("Any", None))
+    given = Given(
+        "bucket", UploadConfig(), controls, runtime, cast("Any", None), None, None, events, pace=pace
+    )
+    return Surroundings(
+        client,
+        given,
+        loop,
+        loop.time,
+        Tasks(fail, lambda: None) if tasks is None else tasks,
+        Teller(events, loop.time, fail),
+        Memory(1 << 20) if memory is None else memory,
+        Unfinished(client, loop.time),
+        fail=fail,
+        changed=changed,
+        more_room=lambda: None,
+        reports=Delivery(None, on_error=fail, on_empty=lambda: None),
+    )
+
+
 class Rig:
-    def __init__(self) -> None:
+    def __init__(self, events: Events | None = None) -> None:
         self.store = Store()
-        loop = asyncio.get_running_loop()
         self.errors: list[BaseException] = []
         self.tasks = Tasks(self.errors.append, lambda: None)
         self.memory = Memory(1 << 20)
         self.alive_at_changes: list[int] = []
         """How many requests were alive whenever others might be begun."""
-        config = UploadConfig()
         self.outage = Outage(0.0)
-        controls = Controls(AdaptiveTimeout(config), Retry(0), FixedWindow(WINDOW), outage=self.outage)
-        runtime = Runtime(loop.time, random.Random(1), cast("Any", None), cast("Any", None))
-        events = Events()
-        given = Given("bucket", config, controls, runtime, cast("Any", None), None, None, events)
-        client = cast("Client", self.store)
-        surroundings = Surroundings(
-            client,
-            given,
-            loop,
-            loop.time,
-            self.tasks,
-            Teller(events, loop.time),
-            self.memory,
-            Unfinished(client, loop.time),
+        timeout = AdaptiveTimeout(UploadConfig())
+        around = surroundings(
+            cast("Client", self.store),
+            Controls(timeout, Retry(0), FixedWindow(WINDOW), outage=self.outage),
             fail=self.errors.append,
             changed=lambda: self.alive_at_changes.append(self.sending.requests.alive),
-            more_room=lambda: None,
-            reports=Delivery(None, on_error=self.errors.append, on_empty=lambda: None),
+            tasks=self.tasks,
+            memory=self.memory,
+            events=events,
         )
-        self.sending: Sending = sending_of(surroundings)
+        self.sending: Sending = sending_of(around)
         record = Record(0, ObjectSource.data(b"body", "key"), 4, 0.0, 1.0, [])
         operation = Operation(name=PUT_OBJECT, bucket="bucket", key="key", body=b"body")
         self.request = Request(record, operation)
@@ -161,6 +184,24 @@ def test_the_first_success_counts_and_ends_the_others() -> None:
         assert outcomes == [("superseded", False), ("success", True)]
 
     run(main)
+
+
+def test_a_listener_that_raises_when_the_store_is_back_takes_no_answer_with_it() -> None:
+    """Of a Create, that would be the only one who knows of the upload."""
+
+    def listener(_: object) -> None:
+        raise KeyError("mine")
+
+    async def main() -> None:
+        rig = Rig(Events([Listening(listener, frozenset({StoreBack}))]))
+        await rig.under_way(1)
+        rig.outage.reach = Reach.AWAY
+        rig.store.answers[0].set_result(DONE)
+        assert await rig.result == DONE
+        assert [str(error) for error in rig.errors] == ["'mine'"]
+        await rig.sending.close()
+
+    asyncio.run(main())
 
 
 def test_a_failure_leaves_the_decision_to_the_copy() -> None:
@@ -312,8 +353,8 @@ def test_a_cancelled_request_gives_everything_back(stage: str) -> None:
     run(main)
 
 
-def test_while_it_is_asked_whether_a_body_has_arrived_that_counts_as_held() -> None:
-    """What has failed still has it, and where nothing were alive another would be read beside it."""
+def test_while_it_is_asked_whether_a_body_has_arrived_it_is_not_held_nor_counted() -> None:
+    """It is asked by what was computed of it before."""
 
     async def main(rig: Rig) -> None:
         await rig.under_way(1)
@@ -323,8 +364,8 @@ def test_while_it_is_asked_whether_a_body_has_arrived_that_counts_as_held() -> N
         rig.alive_at_changes.clear()
         asked = asyncio.ensure_future(rig.sending.requests.confirm(rig.request, given_up))
         await rig.under_way(2)
-        assert rig.memory.fits((1 << 20) - 4)
-        assert not rig.memory.fits((1 << 20) - 3)
+        assert rig.memory.fits(1 << 20)
+        assert rig.request.operation.body == b""
         assert rig.alive_at_changes == [1]
         rig.store.answers[1].set_result(Response(404, {}))
         with pytest.raises(GivenUp):

@@ -31,7 +31,8 @@ from s3_upload.s3.operations import (
     CompletedPart,
     Operation,
 )
-from s3_upload.s3.requests import RequestEncoder, complete_body
+from s3_upload.s3.operations.complete_multipart_upload import complete_body
+from s3_upload.s3.requests import RequestEncoder
 from s3_upload.s3.sigv4 import UNSIGNED_PAYLOAD, Signer
 
 AT_S = 1_440_938_160.5  # 2015-08-30 12:36:00 UTC

@@ -11,13 +11,9 @@ from s3_upload.http import Response
 from s3_upload.s3.operations import (
     PUT_OBJECT,
 )
-from s3_upload.s3.responses import (
-    MAX_MESSAGE_CHARS,
-    Failure,
-    classify,
-    completed_etag,
-    upload_id,
-)
+from s3_upload.s3.operations.complete_multipart_upload import completed_etag
+from s3_upload.s3.operations.create_multipart_upload import upload_id
+from s3_upload.s3.responses import MAX_MESSAGE_CHARS, Failure, classify
 from tests.unit.answers import OPERATIONS, bad, error_body
 
 

@@ -14,7 +14,9 @@ from s3_upload.s3.operations import (
     PUT_OBJECT,
     UPLOAD_PART,
 )
-from s3_upload.s3.responses import classify, completed_etag, upload_id
+from s3_upload.s3.operations.complete_multipart_upload import completed_etag
+from s3_upload.s3.operations.create_multipart_upload import upload_id
+from s3_upload.s3.responses import classify
 from tests.unit.answers import error_body, failure
 
 

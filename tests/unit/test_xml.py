@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from s3_upload.errors import FailureKind
 from s3_upload.http import Response
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, CREATE_MULTIPART_UPLOAD, PUT_OBJECT
-from s3_upload.s3.responses import classify, completed_etag, listed_parts, upload_id
+from s3_upload.s3.operations.complete_multipart_upload import completed_etag
+from s3_upload.s3.operations.create_multipart_upload import upload_id
+from s3_upload.s3.operations.list_parts import listed_parts
+from s3_upload.s3.responses import classify
 from s3_upload.s3.xml import MAX_PAGE_BYTES, MAX_PAGE_TAGS, MAX_TEXT_BYTES, plain_body, scan
 from tests.unit.answers import bad, error_body
 

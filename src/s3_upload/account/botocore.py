@@ -134,7 +134,8 @@ class BotocoreCredentials:
         current = self.current()
         if rejected is not None and current is not None and current != rejected:
             return current
-        if self._loading is None:
+        # One that was under way when its loop ended never comes to its end.
+        if self._loading is None or self._loading.get_loop() is not asyncio.get_running_loop():
             self._loading = asyncio.create_task(self._load(renew=rejected is not None))
             self._loading.add_done_callback(self._loaded)
         # A caller that is cancelled leaves the others their refresh.
@@ -146,7 +147,8 @@ class BotocoreCredentials:
         return credentials
 
     def _loaded(self, task: asyncio.Task[Credentials]) -> None:
-        self._loading = None
+        if self._loading is task:
+            self._loading = None
         if not task.cancelled():
             task.exception()  # seen: whoever still waits gets it, and nobody may wait any longer
 

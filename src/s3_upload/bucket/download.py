@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from s3_upload.bucket.asking import Asker, Unanswered, answer_to
+from s3_upload.bucket.asking import Unanswered, answer_to
 from s3_upload.bucket.compare import DIFFERS, NEW, SAME, Local
 from s3_upload.bucket.local_bytes import LocalBytes
-from s3_upload.bucket.proof import Unproven
-from s3_upload.request_fields import NO_FIELDS, RequestFields
+from s3_upload.bucket.proof import Bucket, Unproven
 from s3_upload.s3.operations import GET_OBJECT, Operation
 from s3_upload.s3.operations.list_objects_v2 import ListedObject
 from s3_upload.sources.files import SUM_BYTES
@@ -26,22 +25,12 @@ AHEAD = 4
 
 
 class Downloader:
-    """Reads back what is in one bucket. `local_bytes` reads what is here. `fields`: what requests have to say
-    (who pays, the key of SSE-C)."""
+    """Reads back what is `there`. `local_bytes` reads what is here."""
 
-    def __init__(
-        self,
-        asker: Asker,
-        bucket: str,
-        threads: DaemonThreads,
-        local_bytes: LocalBytes,
-        fields: RequestFields = NO_FIELDS,
-    ) -> None:
-        self._asker = asker
-        self._bucket = bucket
+    def __init__(self, there: Bucket, threads: DaemonThreads, local_bytes: LocalBytes) -> None:
+        self._there = there
         self._threads = threads
         self._local_bytes = local_bytes
-        self._fields = fields
         self._room = asyncio.Semaphore(OBJECTS)
 
     async def reason(self, local: Local, found: ListedObject) -> str:
@@ -77,5 +66,6 @@ class Downloader:
         return SAME
 
     async def _piece(self, key: str, span: tuple[int, int]) -> bytes:
-        operation = Operation(name=GET_OBJECT, bucket=self._bucket, key=key, fields=self._fields, span=span)
-        return (await self._asker.ask(operation, answer_to(operation))).body
+        asker, bucket, fields = self._there
+        operation = Operation(name=GET_OBJECT, bucket=bucket, key=key, fields=fields, span=span)
+        return (await asker.ask(operation, answer_to(operation))).body

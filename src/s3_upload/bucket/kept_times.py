@@ -6,10 +6,8 @@ a difference, also an older one; what has the same time is the same, whatever it
 
 from __future__ import annotations
 
-from s3_upload.bucket.asking import Asker
 from s3_upload.bucket.compare import NEW, NEWER, OLDER, SAME, Local
-from s3_upload.bucket.proof import Judge, Unproven, head_of
-from s3_upload.request_fields import NO_FIELDS, RequestFields
+from s3_upload.bucket.proof import Bucket, Judge, Unproven
 from s3_upload.s3.operations.list_objects_v2 import ListedObject
 from s3_upload.sources.preserving import MTIME, time_ns_of
 
@@ -17,15 +15,11 @@ HEADER = f"x-amz-meta-{MTIME}"
 
 
 class KeptTimes:
-    """Decides for one bucket; `otherwise` does for what has no time of modification: bytes in memory."""
+    """Decides for what is `there`; `otherwise` does for what has no time of modification: bytes in memory."""
 
-    def __init__(
-        self, asker: Asker, bucket: str, otherwise: Judge, fields: RequestFields = NO_FIELDS
-    ) -> None:
-        self._asker = asker
-        self._bucket = bucket
+    def __init__(self, there: Bucket, otherwise: Judge) -> None:
+        self._there = there
         self._otherwise = otherwise
-        self._fields = fields
 
     async def reason(self, local: Local, found: ListedObject) -> str:
         """SAME, NEWER, OLDER or, where it has gone meanwhile, NEW. Both have the same size.
@@ -34,7 +28,7 @@ class KeptTimes:
         """
         if local.mtime_ns is None:
             return await self._otherwise(local, found)
-        head = await head_of(self._asker, self._bucket, found.key, self._fields)
+        head = await self._there.head(found.key)
         if head is None:
             return NEW
         kept_ns = time_ns_of(head.headers.get(HEADER, ""))

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from s3_upload.bucket.compare import Local
 from s3_upload.errors import ConfigError
-from s3_upload.sources.source import ObjectSource, checked
+from s3_upload.sources.source import ObjectSource, checked, is_sent
 from s3_upload.text import printable
 from s3_upload.threads import DaemonThreads
 
@@ -91,7 +91,7 @@ class Looking:
 
 def look(source: ObjectSource) -> Local | None:
     """The source with its size and time; None for what only an upload can tell about."""
-    if source.problem is not None or source.skip_reason:
+    if not is_sent(source):
         return None
     if not source.is_file:
         return Local(source.key, source.size if source.body is not None else None, None, source)

@@ -25,7 +25,7 @@ from s3_upload.bucket.etags import Sums, checksum_of, etag_of, is_cut_evenly, pa
 from s3_upload.bucket.local_bytes import LocalBytes
 from s3_upload.errors import ConfigError
 from s3_upload.http import Buffer, Response
-from s3_upload.request_fields import NO_FIELDS, RequestFields
+from s3_upload.request_fields import RequestFields
 from s3_upload.s3.checksum import ALGORITHMS, COMPOSITE, MD5, check_algorithm, header_of, running
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
 from s3_upload.s3.operations.list_objects_v2 import ListedObject
@@ -77,26 +77,38 @@ def etag_is_md5(headers: Mapping[str, str]) -> bool:
     return headers.get(_SSE, "AES256") == "AES256" and f"{_SSE}-customer-algorithm" not in headers
 
 
+class Bucket(NamedTuple):
+    """Whom to ask. `fields`: what requests have to say (who pays, the key of SSE-C)."""
+
+    asker: Asker
+    name: str
+    fields: RequestFields
+
+    async def head(self, key: str, part_number: int = 0) -> Response | None:
+        """What HeadObject tells; None: no such object. Raises `Unproven` where it does not answer."""
+        operation = Operation(
+            name=HEAD_OBJECT, bucket=self.name, key=key, fields=self.fields, part_number=part_number
+        )
+        try:
+            return await self.asker.ask(operation, answer_to(operation))
+        except Unanswered as unanswered:
+            status = unanswered.failure.status
+            if status == 404:
+                return None
+            answered = f"answered with {status}" if status else "not answered"
+            raise Unproven(f"the listing does not tell, and HeadObject was {answered}") from unanswered
+
+
 class Prover:
-    """Decides for one bucket. `local_bytes` reads. `ours`: the size of our own parts. `fields`: what requests
-    have to say (who pays, the key of SSE-C)."""
+    """Decides for what is `there`. `local_bytes` reads. `ours`: the size of our own parts."""
 
     def __init__(
-        self,
-        asker: Asker,
-        bucket: str,
-        threads: DaemonThreads,
-        local_bytes: LocalBytes,
-        *,
-        ours: int = 0,
-        fields: RequestFields = NO_FIELDS,
+        self, there: Bucket, threads: DaemonThreads, local_bytes: LocalBytes, *, ours: int = 0
     ) -> None:
-        self._asker = asker
-        self._bucket = bucket
+        self._there = there
         self._threads = threads
         self._local_bytes = local_bytes
         self._ours = ours
-        self._fields = fields
 
     async def reason(self, local: Local, found: ListedObject) -> str:
         """SAME, DIFFERS or, where it has gone meanwhile, NEW. Both have the same size.
@@ -112,7 +124,7 @@ class Prover:
             and found.etag.lower() in await self._etags(local, sizes)
         ):
             return SAME
-        head = await head_of(self._asker, self._bucket, found.key, self._fields)
+        head = await self._there.head(found.key)
         if head is None:
             return NEW
         for kept in kept_in(head.headers):
@@ -152,26 +164,11 @@ class Prover:
 
     async def _part_size(self, found: ListedObject, count: int, number: int) -> int:
         """Of part `number` of `count`, in bytes, as HeadObject tells it; 0 where the store does not."""
-        head = await head_of(self._asker, self._bucket, found.key, self._fields, part_number=number)
+        head = await self._there.head(found.key, number)
         size = head.headers.get("content-length", "") if head is not None else ""
         told = head.headers.get(PARTS_COUNT, "") if head is not None else ""
         is_part = told == str(count) or (count > 1 and size not in {"", str(found.size)})
         return int(size) if is_part and size.isascii() and size.isdigit() else 0
-
-
-async def head_of(
-    asker: Asker, bucket: str, key: str, fields: RequestFields, part_number: int = 0
-) -> Response | None:
-    """What HeadObject tells; None: no such object. Raises `Unproven` where it does not answer."""
-    operation = Operation(name=HEAD_OBJECT, bucket=bucket, key=key, fields=fields, part_number=part_number)
-    try:
-        return await asker.ask(operation, answer_to(operation))
-    except Unanswered as unanswered:
-        status = unanswered.failure.status
-        if status == 404:
-            return None
-        answered = f"answered with {status}" if status else "not answered"
-        raise Unproven(f"the listing does not tell, and HeadObject was {answered}") from unanswered
 
 
 def _digests(pieces: Iterator[Buffer], sizes: Sequence[int], algorithm: str) -> list[tuple[bytes, int]]:

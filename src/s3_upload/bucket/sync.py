@@ -6,6 +6,7 @@ What is the same is counted, and not kept.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
 
 import msgspec
 
@@ -18,7 +19,7 @@ from s3_upload.bucket.kept_times import KeptTimes
 from s3_upload.bucket.listing import Lister, refuse_unordered
 from s3_upload.bucket.local_bytes import LocalBytes
 from s3_upload.bucket.looking import Looked, Looking
-from s3_upload.bucket.proof import Judge, Prover
+from s3_upload.bucket.proof import Bucket, Judge, Prover
 from s3_upload.config import UploadConfig
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import NO_FIELDS, RequestFields
@@ -42,13 +43,6 @@ def asking_fields(fields: RequestFields | None) -> RequestFields:
     return NO_FIELDS if asking == NO_FIELDS else asking
 
 
-class _SoFar(msgspec.Struct):
-    """Sources that are compared, and what has read of them for it."""
-
-    count: int = 0
-    local_bytes: LocalBytes = msgspec.field(default_factory=LocalBytes)
-
-
 class Sync:
     """One comparison of sources with what is below `destination`.
 
@@ -64,7 +58,6 @@ class Sync:
         config: UploadConfig,
         *,
         fields: RequestFields = NO_FIELDS,
-        patience: Patience | None = None,
         whole: bool = False,
         downloads: bool = False,
         may_be_missing: bool = False,
@@ -74,11 +67,11 @@ class Sync:
         self._by: CompareBy = by
         self._config = config
         self._fields = fields
-        self._patience = patience or Patience.of(config)
         self._whole = whole
         self._may_be_missing = may_be_missing
         self.downloads = downloads
-        self._so_far = _SoFar()
+        self._compared = 0
+        self._local_bytes = LocalBytes()
         self.unchanged = 0
         """Sources whose objects are as they are."""
         self.unproven: dict[str, int] = {}
@@ -86,7 +79,7 @@ class Sync:
 
     def so_far(self) -> tuple[int, int]:
         """Sources that are compared, and bytes that were read of sources for it."""
-        return self._so_far.count, self._so_far.local_bytes.read_bytes
+        return self._compared, self._local_bytes.read_bytes
 
     @property
     def keeps_times(self) -> bool:
@@ -100,7 +93,7 @@ class Sync:
         config, bucket = self._config, self._destination.bucket
         looks = DaemonThreads(1, "s3-upload-look")
         hashes = DaemonThreads(config.reader_threads, "s3-upload-hash")
-        asker = Asker(client, self._patience)
+        asker = Asker(client, Patience.of(config))
         batches = Looking(files, looks).batches()
         try:
             first = await anext(batches, None)
@@ -114,39 +107,31 @@ class Sync:
                 self._judge(asker, hashes),
                 whole=self._whole,
             ).run()
-            try:
+            async with aclosing(comparison):
                 async for compared in comparison:
                     self._count(compared)
                     yield compared
-            finally:
-                await comparison.aclose()
         finally:
             await batches.aclose()
             looks.close()
             hashes.close()
 
     def _judge(self, asker: Asker, threads: DaemonThreads) -> Judge:
-        bucket = self._destination.bucket
+        there = Bucket(asker, self._destination.bucket, self._fields)
         if self.downloads:
-            return Downloader(asker, bucket, threads, self._so_far.local_bytes, self._fields).reason
-        ours = self._config.part_size
-        prover = Prover(asker, bucket, threads, self._so_far.local_bytes, ours=ours, fields=self._fields)
-        if self.keeps_times:
-            return KeptTimes(asker, bucket, prover.reason, self._fields).reason
-        return prover.reason
+            return Downloader(there, threads, self._local_bytes).reason
+        prover = Prover(there, threads, self._local_bytes, ours=self._config.part_size)
+        return KeptTimes(there, prover.reason).reason if self.keeps_times else prover.reason
 
     async def changed(self, client: Client, files: Files) -> AsyncGenerator[ObjectSource, None]:
         """The sources that are to be uploaded."""
-        found = self.compared(client, files)
-        try:
+        async with aclosing(self.compared(client, files)) as found:
             async for compared in found:
                 for source in compared.aside:
                     yield source
                 for decision in compared.decisions:
                     if decision.reason:
                         yield decision.local.source
-        finally:
-            await found.aclose()
 
     def told(self, summary: UploadSummary) -> UploadSummary:
         """The summary of what was uploaded, with what was not."""
@@ -163,7 +148,7 @@ class Sync:
         ]
 
     def _count(self, compared: Compared) -> None:
-        self._so_far.count += len(compared.decisions)
+        self._compared += len(compared.decisions)
         for decision in compared.decisions:
             self.unchanged += not decision.reason
             if decision.because and decision.reason not in {CANNOT_BE_READ, NOT_PROVEN}:

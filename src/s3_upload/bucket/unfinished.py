@@ -17,7 +17,7 @@ from s3_upload.s3.operations import (
     Page,
 )
 from s3_upload.s3.operations.list_multipart_uploads import ListedUpload, listed_uploads
-from s3_upload.s3.responses import listed_parts
+from s3_upload.s3.operations.list_parts import listed_parts
 
 MAX_ABORTS = 3
 """A part that was on its way when its upload was aborted may be stored after that."""
@@ -62,17 +62,14 @@ class Unfinished:
 
     async def size(self, upload: ListedUpload) -> tuple[int, int]:
         """How many parts it has, and of how many bytes. Raises `RunError`."""
-        parts = size = behind = 0
-        while True:
-            answer = await self._of(LIST_PARTS, upload, behind)
-            if answer is None:
-                return parts, size
-            listed = listed_parts(answer)
+        parts = size = 0
+        behind: int | None = 0
+        while behind is not None and (answer := await self._of(LIST_PARTS, upload, behind)) is not None:
+            listed = listed_parts(answer, behind)
             parts += len(listed.parts)
             size += sum(part.size for part in listed.parts.values())
-            if listed.next_marker is None or listed.next_marker <= behind:
-                return parts, size
             behind = listed.next_marker
+        return parts, size
 
     async def abort(self, upload: ListedUpload) -> bool:
         """Ends it; whether the store has nothing of it any more. Raises `RunError`."""

@@ -113,7 +113,7 @@ def _selected(objects: Sequence[ListedObject], takes: Callable[[str], bool]) -> 
 def _marks(compared: Compared, *, downloads: bool) -> Iterator[Verified]:
     for source in compared.aside:
         if not source.skip_reason:
-            yield Verified(UNREADABLE, source.key, source.name, _why(source))
+            yield Verified(UNREADABLE, source.key, source.name, str(source.problem or "cannot be read"))
     for decision in compared.decisions:
         yield _mark(decision, downloads=downloads)
     for found in compared.only_there:
@@ -134,7 +134,3 @@ def _words(decision: Decision) -> str:
     if decision.reason == NOT_PROVEN:
         return f"{NOT_PROVEN}: {decision.because}"
     return "only at the source" if decision.reason == NEW else decision.reason
-
-
-def _why(source: ObjectSource) -> str:
-    return str(source.problem) if source.problem is not None else "cannot be read"

@@ -30,12 +30,9 @@ def check_address(address: str) -> None:
 
 
 @contextmanager
-def executor_of(address: str | None) -> Iterator[Executor | None]:
+def executor_of(address: str) -> Iterator[Executor]:
     """That of the cluster at `address` ("tcp://HOST:8786", or "local:4" for four processes of this machine),
-    until the block is left; None for None.  Raises `UsageError` and `ConfigError`."""
-    if address is None:
-        yield None
-        return
+    until the block is left.  Raises `UsageError` and `ConfigError`."""
     check_address(address)
     from distributed import Client, LocalCluster
 

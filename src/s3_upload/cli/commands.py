@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import msgspec
 from cyclopts import App, Parameter
 
 from s3_upload.cli import session, uploading
@@ -195,25 +196,11 @@ def perf_data(
     mapped = Mapped((src,), destination, options.choice())
     first, nothing = uploading.found(mapped.files)
     again = (sources_of(mapped.entries()) for _ in range(n - 1))
-    kind = render.JsonLines if options.output.json else render.Table
-    job = session.Job(
-        bucket=destination.bucket,
-        passes=itertools.chain((first,), again),
-        remover=uploading.remover(options, (src,)),
-        options=dataclasses.replace(options, store=_perf_store(options.store)),
-        rendering=uploading.rendering(kind, destination, options, nothing),
-        display=Display(
-            uploading.shown(options, shows_rows=True),
-            (src,),
-            f"s3://{bucket}/{prefix}",
-            mapped.entries if mapped.can_be_counted else None,
-            times=n,
-            bandwidth=options.tuning.max_bandwidth,
-        ),
-        page=uploading.page(options, (src,), f"s3://{bucket}/{prefix}"),
-        failed_to=uploading.failed_to(options, destination),
-    )
-    return session.run(job)
+    options = dataclasses.replace(options, store=_perf_store(options.store))
+    url, walk = f"s3://{bucket}/{prefix}", mapped.entries if mapped.can_be_counted else None
+    job = uploading.job([src], destination, url, options, first, nothing, walk, text=render.Table, times=n)
+    passes = itertools.chain((first,), again)
+    return session.run(msgspec.structs.replace(job, passes=passes, journal=lambda *about: None))
 
 
 @app.command

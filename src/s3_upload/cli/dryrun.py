@@ -44,8 +44,11 @@ def dry_run(
     are none; `removes`: files that are uploaded are removed; `look`: what the journal knows."""
     counts = Counts(removes=removes)
     for sources in passes:
-        # What is done a move looks at once more, and removes: that is to be seen.
-        for source in sources if look is None or removes else look.left(sources):
+        left: Iterable[ObjectSource] = sources
+        if look is not None:
+            # What is done a move looks at once more, and removes: that is to be seen.
+            left = look.taken(sources) if removes else look.left(sources)
+        for source in left:
             tell(bucket, source, counts, output)
     if look is not None:
         counts.done = look.done

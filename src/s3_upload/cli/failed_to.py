@@ -17,11 +17,10 @@ from s3_upload.cli.overwriting import require_file
 from s3_upload.cli.stdin import STDIN
 from s3_upload.errors import S3UploadError
 from s3_upload.report import SKIPPED, SUCCESS
+from s3_upload.sources.source import Here
 from s3_upload.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from s3_upload.report import UploadReport
 
 
@@ -33,7 +32,7 @@ class FailedTo:
         self._path = path
         self._ends_with = ends_with
         self._manifest_below = manifest_below
-        self._here = os.getcwd()  # noqa: PTH109 - a text
+        self._here = Here()
         self._odd = False
         if path in {"", "-", STDIN}:  # stdin would be emptied, were it a file
             raise UsageError("--failed-to: give the name of a file")
@@ -43,26 +42,12 @@ class FailedTo:
         except (OSError, ValueError) as error:
             raise UsageError(f"--failed-to {path}: {getattr(error, 'strerror', None) or error}") from error
 
-    def beside(
-        self, progress: Callable[[UploadReport], Awaitable[None] | None]
-    ) -> Callable[[UploadReport], Awaitable[None] | None]:
-        """`progress`, and what failed is written."""
-
-        def both(report: UploadReport) -> Awaitable[None] | None:
-            if report.outcome not in {SUCCESS, SKIPPED}:
-                self._write(report)
-            return progress(report)
-
-        return both
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _write(self, report: UploadReport) -> None:
+    def add(self, report: UploadReport) -> None:
+        """What failed is written."""
         path = report.object.path if report.object is not None else ""
-        if not path:
+        if not path or report.outcome in {SUCCESS, SKIPPED}:
             return
-        name = os.fsencode(os.path.join(self._here, path))  # noqa: PTH118 - Path drops a "."
+        name = os.fsencode(self._here.whole(path))
         if self._ends_with in name and not self._odd:
             self._odd = True
             note(printable(f"s3-upload: note: {path} has a line break in its name: use -0 for --failed-to"))
@@ -72,3 +57,6 @@ class FailedTo:
             self._file.write(name + self._ends_with)
         except OSError as error:
             raise S3UploadError(f"--failed-to {self._path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        self._file.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +18,14 @@ from s3_upload.cli.journals import COMMAND, CWD, ENDPOINT, SECRET, SOURCES, SUFF
 from s3_upload.cli.output import EXIT_OK, UsageError, emit
 from s3_upload.cli.views.render import counted
 from s3_upload.errors import ConfigError
-from s3_upload.observe.journal_file import InUseError, JournalFile, UnusableError, UnwritableError
+from s3_upload.observe.journal_file import InUseError, JournalFile, UnwritableError
 from s3_upload.observe.journal_rows import FAILED, LAST_RUN, LEFT, Tally
+from s3_upload.sources.own_journals import ENDS
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
 CLOSED = "cannot be opened"
+DAMAGED = "damaged, or of another version"
 NOTHING = Tally(0, 0, 0, 0)
 
 
@@ -43,7 +46,7 @@ class _Job(NamedTuple):
     def left(self) -> int | None:
         """How many files are neither done nor failed; None where the last run did not get to know."""
         left = self.about.get(LEFT, "")
-        return int(left) if left.isdigit() else None
+        return int(left) if left.isascii() and left.isdigit() else None
 
     @property
     def is_done(self) -> bool:
@@ -52,8 +55,8 @@ class _Job(NamedTuple):
     @property
     def last_run_s(self) -> float:
         """0.0 where nobody knows: a link that leads nowhere has no time either."""
-        with suppress(KeyError, ValueError):
-            return float(self.about[LAST_RUN])
+        with suppress(KeyError, ValueError, OverflowError, OSError):  # a time that no calendar has
+            return datetime.fromtimestamp(float(self.about[LAST_RUN])).timestamp()
         with suppress(OSError):
             return self.path.stat().st_mtime
         return 0.0
@@ -71,7 +74,11 @@ class _Job(NamedTuple):
 
 def tell_all() -> int:
     """A line for each, the latest first."""
-    jobs = sorted(_all(), key=lambda job: -job.last_run_s)
+    jobs = []
+    for path in _files():
+        with _looked_at(path) as job:
+            jobs.append(job)
+    jobs.sort(key=lambda job: -job.last_run_s)
     for job in jobs:
         emit(printable(job.line()))
     if not jobs:
@@ -83,23 +90,29 @@ def show(name: str) -> int:
     """All that is known of one. Raises `UsageError`."""
     path = _path_of(name)
     with closing(_opened(path)) as file:
-        job = _Job(path, file.about(), file.tally())
-        emit(printable(job.line()))
-        about = job.about
-        for title, text in (
-            ("command", _shown(about.get(COMMAND, ""))),
-            ("in", _folder_of(about)),
-            ("store", about.get(ENDPOINT, "")),
-            ("done", f"{counted(job.tally.done)}, {show_bytes(job.tally.done_bytes)}"),
-            ("journal", str(path)),
-        ):
-            emit(printable(f"  {title:8} {text}"))
-        for row in file.objects(FAILED):
-            emit(printable(f"  failed   {row.source}: {row.why}"))
-        for upload in file.uploads():
-            sent = sum(part.size for part in file.parts(upload.upload_id).values())
-            emit(printable(f"  begun    {upload.key}: {show_bytes(sent)} of {show_bytes(upload.size)}"))
+        try:
+            _tell(_Job(path, file.about(), file.tally()), file)
+        except sqlite3.Error as error:
+            raise UsageError(f"jobs show {name}: the journal is damaged: {error}") from error
     return EXIT_OK
+
+
+def _tell(job: _Job, file: JournalFile) -> None:
+    emit(printable(job.line()))
+    about = job.about
+    for title, text in (
+        ("command", _shown(about.get(COMMAND, ""))),
+        ("in", _folder_of(about)),
+        ("store", about.get(ENDPOINT, "")),
+        ("done", f"{counted(job.tally.done)}, {show_bytes(job.tally.done_bytes)}"),
+        ("journal", str(job.path)),
+    ):
+        emit(printable(f"  {title:8} {text}"))
+    for row in file.objects(FAILED):
+        emit(printable(f"  failed   {row.source}: {row.why}"))
+    for upload in file.uploads():
+        sent = sum(part.size for part in file.parts(upload.upload_id).values())
+        emit(printable(f"  begun    {upload.key}: {show_bytes(sent)} of {show_bytes(upload.size)}"))
 
 
 def resume(name: str) -> int:
@@ -109,7 +122,7 @@ def resume(name: str) -> int:
         about = file.about()
     try:
         words = [str(word) for word in json.loads(about.get(COMMAND, "[]"))]
-    except ValueError:
+    except (ValueError, TypeError):
         words = []
     if not words:
         raise UsageError(f"jobs resume {name}: its journal names no command: it is a program's")
@@ -152,34 +165,56 @@ def with_journal(words: list[str], path: Path) -> list[str]:
 def prune(older_than_s: float | None) -> int:
     """Takes away the journals of jobs that are done; with an age, of all that were last run so long ago."""
     taken = 0
-    for job in _all():
-        is_old = older_than_s is not None and time.time() - job.last_run_s >= older_than_s
-        if job.stays or not (is_old if older_than_s is not None else job.is_done):
+    for path in _files():
+        with _looked_at(path) as job:
+            is_old = older_than_s is not None and time.time() - job.last_run_s >= older_than_s
+            goes = not job.stays and (is_old if older_than_s is not None else job.is_done)
+            line = job.line()
+            # While it is open: a run that begins meanwhile waits, and finds none.
+            if goes and os.name != "nt":
+                _remove(path)
+        if not goes:
             continue
+        if os.name == "nt":
+            try:
+                _remove(path)
+            except PermissionError:  # nobody removes what is open there: a run has it by now
+                continue
         taken += 1
-        emit(printable(f"pruned {job.line()}"))
-        for end in ("", "-wal", "-journal"):
-            Path(f"{job.path}{end}").unlink(missing_ok=True)
+        emit(printable(f"pruned {line}"))
     emit(f"pruned {taken:,} {'journal' if taken == 1 else 'journals'}")
     return EXIT_OK
 
 
-def _all() -> list[_Job]:
-    found = []
-    for path in _files():
+def _remove(path: Path) -> None:
+    # The file itself last: who begins a new one takes what is beside it for its own.
+    for end in reversed(ENDS):
+        Path(f"{path}{end}").unlink(missing_ok=True)
+
+
+@contextmanager
+def _looked_at(path: Path) -> Iterator[_Job]:
+    """Within, nobody else has the journal, unless nothing is known of it."""
+    try:
+        file = _opened(path)
+    except ConfigError as error:
+        stays = isinstance(error, InUseError | UnwritableError)
+        yield _Job(path, {}, NOTHING, _why_unknown(path, error), stays)
+        return
+    with closing(file):
         try:
-            with closing(_opened(path)) as file:
-                found.append(_Job(path, file.about(), file.tally()))
-        except InUseError:
-            found.append(_Job(path, {}, NOTHING, unknown="running now", stays=True))
-        except UnusableError:
-            found.append(_Job(path, {}, NOTHING, unknown="damaged, or of another version"))
-        except UnwritableError as error:
-            why = str(error).removeprefix(f"{path}: the journal {CLOSED}: ")
-            found.append(_Job(path, {}, NOTHING, unknown=f"{CLOSED}: {why}", stays=True))
-        except ConfigError:  # no journal: whatever it is, it is not ours to tell of
-            continue
-    return found
+            job = _Job(path, file.about(), file.tally())
+        except sqlite3.Error:
+            job = _Job(path, {}, NOTHING, DAMAGED)
+        yield job
+
+
+def _why_unknown(path: Path, error: ConfigError) -> str:
+    if isinstance(error, InUseError):
+        return "running now"
+    if isinstance(error, UnwritableError):
+        return f"{CLOSED}: {str(error).removeprefix(f'{path}: the journal {CLOSED}: ')}"
+    return DAMAGED
 
 
 def _files() -> list[Path]:
@@ -198,7 +233,7 @@ def _files() -> list[Path]:
 
 def _opened(path: Path) -> JournalFile:
     """To look: what is of no use stays where it is, for a run to find and to tell of."""
-    return JournalFile(str(path), puts_aside=False)
+    return JournalFile(str(path), puts_aside=False, is_ours=path.parent == folder())
 
 
 def _path_of(name: str) -> Path:
@@ -215,7 +250,10 @@ def _path_of(name: str) -> Path:
 
 
 def _folder_of(about: Mapping[str, str]) -> str:
-    return str(json.loads(about.get(CWD, '"."')))
+    try:
+        return str(json.loads(about.get(CWD, '"."')))
+    except ValueError:
+        return "?"
 
 
 def _shown(command: str) -> str:

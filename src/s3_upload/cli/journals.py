@@ -16,6 +16,7 @@ import json
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN
 from s3_upload.observe.journal import Journal, no_journal
 from s3_upload.sources.content_type import said_by
-from s3_upload.sources.source import utf8_of
+from s3_upload.sources.source import Here, utf8_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 SUFFIX = ".journal"
 NAME_CHARS = 12
 SECRET = "..."  # noqa: S105 - what stands in its place
+REMOVED = "(removed)"
+"""The working directory, where there is none any more."""
 COMMAND, CWD, SOURCES, URL, ENDPOINT = "command", "cwd", "sources", "url", "endpoint"
 
 _LISTS = frozenset({"--files-from", "--manifest"})
@@ -45,10 +48,15 @@ _DESCRIPTOR = re.compile(r"(?:fileb?://)?(?:/dev/stdin|/(?:dev|proc/self)/fd/\d+
 
 
 def folder() -> Path:
-    """Where journals are that nobody named."""
+    """Where journals are that nobody named. Raises `RuntimeError` where there is no home."""
     from platformdirs import user_state_path
 
-    return user_state_path("s3-upload", appauthor=False) / "jobs"
+    where = user_state_path("s3-upload", appauthor=False) / "jobs"
+    # Of an older platformdirs: "~" itself, where there is no home, and whatever XDG_STATE_HOME says. It would
+    # be made in the working directory.
+    if not where.is_absolute():
+        raise RuntimeError(f"{where}: is no whole path")
+    return where
 
 
 def journal_for(  # noqa: PLR0917 - as they are joined
@@ -69,36 +77,39 @@ def journal_for(  # noqa: PLR0917 - as they are joined
         if chosen.journal is not None:
             raise UsageError("--journal: sync asks the store what is there, and needs no journal")
         return None
+    if chosen.journal is None:
+        if chosen.no_journal or STDIN in paths or options.store.embedded is not None:
+            return None
+        if _are_pipes(paths) or _is_small(options, paths):
+            return None
+    elif STDIN in paths:
+        raise UsageError("--journal: what comes in by stdin can be read once, and no journal helps")
     about = {
         SOURCES: ", ".join(map(utf8_of, paths)),
         URL: url,
         ENDPOINT: endpoint,
-        CWD: json.dumps(utf8_of(os.getcwd())),  # noqa: PTH109 - a text, perhaps not Unicode
+        CWD: json.dumps(utf8_of(Here().directory or REMOVED)),
         COMMAND: json.dumps(without_secrets(sys.argv[1:])),
         "said": _digest(_said(options.objects, guess)),
     }
     if chosen.journal is not None:
-        if STDIN in paths:
-            raise UsageError("--journal: what comes in by stdin can be read once, and no journal helps")
         return Journal(chosen.journal, about)
-    if chosen.no_journal or STDIN in paths or options.store.embedded is not None:
-        return None
-    if _are_pipes(paths) or _is_small(options, paths):
-        return None
     # Shards are jobs of their own, which run side by side.
     shard = [options.sources.shard] if options.sources.shard else []
-    name = "\0".join([*map(os.path.abspath, paths), url, endpoint, about["said"], *shard])
     try:
+        name = "\0".join([*map(os.path.abspath, paths), url, endpoint, about["said"], *shard])
         where = folder()
         if not options.output.dryrun:  # which makes nothing
             where.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(where, os.W_OK | os.X_OK):
                 raise PermissionError(13, os.strerror(13))
-    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home, OSError: no working directory
         why = getattr(error, "strerror", None) or error
         tell(no_journal(str(why)))
         return None
-    return Journal(where / (_digest(name) + SUFFIX), about, is_optional=True)
+    journal = Journal(where / (_digest(name) + SUFFIX), about, is_optional=True)
+    journal.is_ours = True
+    return journal
 
 
 def how_to_go_on(journal: Journal) -> str:
@@ -106,8 +117,9 @@ def how_to_go_on(journal: Journal) -> str:
     again = "to go on, run the same command again"
     if came_by_stdin(json.loads(journal.about.get(COMMAND, "[]"))):
         return again
-    path = Path(journal.path)
-    name = path.stem if path.suffix == SUFFIX and path.parent == folder() else journal.path
+    path, name = Path(journal.path), journal.path
+    with suppress(RuntimeError):  # there is no home, and the journal was named
+        name = path.stem if path.suffix == SUFFIX and path.parent == folder() else name
     return f"{again}, or: s3-upload jobs resume {name}"
 
 

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, TextIO
 
 from s3_upload.cli.outlet import Outlet, Write, write_all
@@ -48,23 +49,18 @@ class InterruptedRun(S3UploadError):  # noqa: N818 - no error: someone wanted it
     """SIGINT, SIGTERM or SIGHUP stopped the run, and that was said."""
 
 
-class _Heard:
-    """The last signal that was to end the process."""
-
-    number = int(signal.SIGINT)
-
-
-_heard = _Heard()
+_state = SimpleNamespace(signal=int(signal.SIGINT), silent=False)
+"""The last signal that was to end the process, and whether `note` and `error_line` say nothing."""
 
 
 def hear(number: int) -> None:
     """`number` is to end the process."""
-    _heard.number = number
+    _state.signal = number
 
 
 def exit_code() -> int:
     """That of a process which a signal ended: 128 and its number, as a shell has it."""
-    return 128 + _heard.number
+    return 128 + int(_state.signal)
 
 
 def interrupt(number: int, frame: object = None) -> None:
@@ -81,16 +77,9 @@ class StdoutError(S3UploadError):
         self.gone = isinstance(error, BrokenPipeError)
 
 
-class _Voice:
-    silent = False
-
-
-_voice = _Voice()
-
-
 def be_silent(silent: bool) -> None:
     """From now on, whether `note` and `error_line` say nothing."""
-    _voice.silent = silent
+    _state.silent = silent
 
 
 def emit(line: str) -> None:
@@ -116,7 +105,7 @@ def require_stdout(flag: str) -> None:
 def note(line: str) -> None:
     """Writes one line to stderr, at once or in the background, unless that is to be silent. If that fails,
     nobody is left to tell."""
-    if _voice.silent:
+    if _state.silent:
         return
     channel = _channels.get("stderr")
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError
@@ -80,7 +81,9 @@ def _identity(path: str) -> _Identity | None:
     try:
         info = os.fstat(0) if path in {"-", STDIN} else os.stat(path)  # noqa: PTH116 - a text
     except FileNotFoundError:
-        return os.path.realpath(path)
+        with suppress(OSError):  # the working directory was removed
+            return os.path.realpath(path)
+        return None
     except (OSError, ValueError):
         return None
     return (info.st_dev, info.st_ino) if stat.S_ISREG(info.st_mode) else None

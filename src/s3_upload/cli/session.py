@@ -98,6 +98,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         keep = [] if self.page is None else [self.page.history.add_event]
         return Changes(*keep, *([self.rendering.tell] if isinstance(self.rendering, JsonLines) else []))
 
+    def told(self, report: UploadReport) -> Awaitable[None] | None:
+        """Tells of an object."""
+        if self.failed_to is not None:
+            self.failed_to.add(report)
+        if self.page is not None:
+            self.page.history.add(report)
+        return self.rendering.add(report)
+
 
 def run(job: Job) -> int:
     """Does the job and returns the exit code. Raises `S3UploadError`s where there is none to return."""
@@ -113,12 +121,14 @@ def run(job: Job) -> int:
                 signal.signal(number, end_at_once)
             from s3_upload.screen.words import interrupted
 
-            keeps, status = job.display.kept is not None, job.display.stands(job.rendering.fold.counts)
+            kept, status = job.display.kept, job.display.stands(job.rendering.fold.counts)
+            is_stream = any(moving.size is None for moving in status.moving)
+            keeps = kept is not None or (job.options.journal.resume_multipart and not is_stream)
             note(f"s3-upload: {interrupted(status, keeps=keeps)}")
-            if job.display.kept is not None:
+            if kept is not None:
                 from s3_upload.cli.journals import how_to_go_on
 
-                note(printable(f"s3-upload: {how_to_go_on(job.display.kept)}"))
+                note(printable(f"s3-upload: {how_to_go_on(kept)}"))
             with suppress(StdoutError):
                 job.rendering.break_off(error, time.monotonic() - began_s)
                 if not flush(LAST_WORDS_S):
@@ -233,9 +243,8 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     config, guess, pace = _checked(job.options)
     settle()
 
-    progress: Callable[[UploadReport], Awaitable[None] | None] = job.rendering.add
-    for other in (job.page, job.failed_to, job.remover):
-        progress = other.beside(progress) if other is not None else progress
+    told = job.rendering.add if job.page is None and job.failed_to is None else job.told
+    progress = told if job.remover is None else job.remover.beside(told)
 
     async def upload(executor: Executor | None) -> None:
         _stop_on_signals(config.grace_s)

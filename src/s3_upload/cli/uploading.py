@@ -70,21 +70,23 @@ def job(  # noqa: PLR0917 - as they are joined
     nothing: str = "",
     walk: Callable[[], Iterator[Entry]] | None = None,
     compared: Sync | None = None,
+    *,
+    text: type[render.Text] = render.Text,
+    times: int = 1,
 ) -> session.Job:
-    kind = shown(options, shows_rows=options.output.json)
+    kind = shown(options, shows_rows=options.output.json or text.lists_all)
     return session.Job(
         bucket=destination.bucket,
         passes=(sources,),
         remover=remover(options, paths),
         options=options,
-        rendering=rendering(
-            render.JsonLines if options.output.json else render.Text, destination, options, nothing
-        ),
+        rendering=rendering(render.JsonLines if options.output.json else text, destination, options, nothing),
         display=Display(
             kind,
             paths,
             url,
             walk,
+            times=times,
             bandwidth=options.tuning.max_bandwidth,
             compared=None if compared is None else compared.so_far,
         ),

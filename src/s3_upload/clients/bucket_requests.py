@@ -108,9 +108,10 @@ async def create_bucket(send: Send, bucket: str, *, endpoint: str, aws_region: s
     raise RunError(f"{endpoint}: {why}", failure.kind)
 
 
-async def list_buckets(send: Send, endpoint: str) -> list[str]:
-    """See `S3Client.list_buckets`."""
+async def list_buckets(send: Send, endpoint: str, begin: Callable[[], object]) -> list[str]:
+    """See `S3Client.list_buckets`. `begin` has `send` know where to."""
     try:
+        begin()
         answer = await ask(send, LIST_BUCKETS, ALL)
     except AttemptError as error:
         raise RunError(f"{endpoint}: {error.message}", error.kind) from error

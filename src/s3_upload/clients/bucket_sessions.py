@@ -12,6 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from s3_upload.http1.connection import client_closed
+from s3_upload.threads import seen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -86,8 +87,7 @@ class BucketSessions:
 
     def _made(self, task: asyncio.Task[Credentials]) -> None:
         self._creating = None
-        if not task.cancelled():
-            task.exception()  # seen: whoever waits gets it, and of a renewal nobody may wait
+        seen(task)  # whoever waits gets it, and of a renewal nobody may wait
 
     async def _make(self) -> Credentials:
         self._renew_s = min(self._now() + RETRY_S, self._end_s)  # one that has ended is used no more

@@ -289,9 +289,10 @@ class S3Client:
         """The names of the account's buckets: one page of them, at S3 up to 10,000. Raises `RunError`."""
         self.enter_loop()
         settings = self._settings
-        self._add_target(ALL, service_endpoint(settings.region, settings.endpoint_url, settings.variant))
+        where = service_endpoint(settings.region, settings.endpoint_url, settings.variant)
+        begin = partial(self._add_target, ALL, where)
         try:
-            return await bucket_requests.list_buckets(self.send, self.endpoint)
+            return await bucket_requests.list_buckets(self.send, self.endpoint, begin)
         finally:
             self._targets.pop(ALL, None)  # what names no bucket by mistake is refused, as ever
 
@@ -321,8 +322,8 @@ class S3Client:
     async def correct(self, operation: Operation, failure: Failure, trace: Trace) -> bool:
         """See `transfer.client.Client`."""
         used = trace.note
-        if not isinstance(used, _Signing):
-            return False
+        if self._closed or not isinstance(used, _Signing):
+            return self._closed  # the next request will say so
         if failure.kind is FailureKind.EXPIRED_TOKEN:
             with suppress(AttemptError):  # of a session: the next request waits for another, and says so
                 await used.provider.refresh(rejected=used.credentials)
@@ -366,8 +367,6 @@ class S3Client:
             return True  # since this request was made
         if region in ("", used):
             return False
-        if self._closed:
-            return True  # the next request will say so
         try:
             found = self._new_target(bucket, region)
         except ConfigError:  # no name that a host could have

@@ -20,17 +20,17 @@ from typing import Any, Protocol
 
 import msgspec
 
-from s3_upload.api import upload_given
+from s3_upload.api import fields_of, upload_given
 from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.control.concurrency.fleet_rate import FleetRates
 from s3_upload.control.concurrency.worker_rates import WorkerRates
-from s3_upload.errors import attach_summary, summary_of
+from s3_upload.errors import attach_summary, foreign, summary_of
 from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.job_of_many import JobOfMany
 from s3_upload.fleet.kept_uploads import KeptUploads
-from s3_upload.fleet.leases import as_bandwidth, cut, share_of
+from s3_upload.fleet.leases import as_bandwidth, cut, left_for_home, share_of
 from s3_upload.fleet.wire import (
     Answer,
     Begin,
@@ -54,10 +54,12 @@ from s3_upload.observe.events import (
 )
 from s3_upload.pace import Pace
 from s3_upload.report import PaceReport, UploadSummary
+from s3_upload.request_fields import NO_FIELDS
 from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, Operation
 from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.abort import abort_all
 from s3_upload.transfer.resume import Resume
+from s3_upload.units import MIN_BYTES_PER_S, Bandwidth
 
 TICK_S = 0.25
 WANTED = frozenset({ObjectEnded, UploadCreated, PartStored, LimitsChanged})
@@ -71,6 +73,10 @@ class Staff(Protocol):
 
     @property
     def workers(self) -> list[Worker]: ...
+    @property
+    def held_per_s(self) -> float:
+        """Of the bandwidth, by others whom nobody can tell a new lease."""
+
     def start(self) -> None:
         """The job begins."""
 
@@ -159,7 +165,7 @@ class Crew:
     def fail(self, error: BaseException) -> None:
         """Ends the job: `run` raises the first error that there is."""
         if not self._failed.done():
-            self._failed.set_exception(error)
+            self._failed.set_exception(foreign(error))
             self._failed.exception()  # or the loop says that nobody has looked at it, where nobody does
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -251,9 +257,16 @@ class Crew:
         """What processes that ended before their time have left in the store, and no journal knows of."""
         if self.uploads.works:
             return
+        said = fields_of(self._job.default_request)
         aborts = [
-            Operation(name=ABORT_MULTIPART_UPLOAD, bucket=self._bucket, key=key, upload_id=upload_id)
-            for key, upload_id in self.uploads.left()
+            Operation(
+                name=ABORT_MULTIPART_UPLOAD,
+                bucket=self._bucket,
+                key=begun.row.key,
+                upload_id=begun.row.upload_id,
+                fields=NO_FIELDS if begun.source is None else said(begun.source),
+            )
+            for begun in self.uploads.left()
         ]
         left = await abort_all(self._client, self.now, aborts)
         self.desk.notes += [f"parts of {one.key} may be left in the store" for one in left.all]
@@ -359,10 +372,11 @@ class Crew:
         pace = self._pace
         return pace is not None and pace.whole.bandwidth is not None and bool(pace.whole.bandwidth.share)
 
-    def part_of_budget(self, count: int) -> float:
-        """An even part for one of `count`, in bytes a second; 0.0 where there is no bound."""
+    @property
+    def budget_per_s(self) -> float:
+        """The bandwidth of all together, in bytes; 0.0 where there is no bound."""
         whole = None if self._pace is None else self._pace.whole.bandwidth
-        return 0.0 if whole is None else whole.bytes_per_s / count
+        return 0.0 if whole is None else whole.bytes_per_s
 
     def cut(self) -> None:
         """The bandwidth, anew. Whoever gets less is told first."""
@@ -370,16 +384,34 @@ class Crew:
         if pace is None or self._staff is None:
             return
         whole, workers = pace.whole.bandwidth, self._staff.workers
-        if whole is None or self._whole_link:
-            pace.limit(pace.whole.max_bandwidth)
+        if whole is None:
+            pace.lease(0.0)
             for worker in workers:
                 worker.lease(0.0)
             return
+        if whole.share:
+            self._cut_share(pace, whole.share, workers)
+            return
         busy = {worker.number: bool(worker.hand.has) for worker in workers}
-        leases = cut(whole.bytes_per_s, busy | {0: bool(self.dispenser.home.has)})
+        # Those elsewhere may hold more than all, where the bound has been lowered since.
+        least_per_s = left_for_home(whole.bytes_per_s, self.count, has_work=False)
+        left_per_s = max(whole.bytes_per_s - self._staff.held_per_s, least_per_s)
+        leases = cut(left_per_s, busy | {0: self.dispenser.home_has_work})
         for worker in sorted(workers, key=lambda one: leases[one.number] - one.lease_per_s):
             worker.lease(leases[worker.number])
         pace.lease(leases[0])
+
+    def _cut_share(self, pace: _HomePace, share: float, workers: list[Worker]) -> None:
+        """Of what the link carries, which home finds out: all that is left is for it.  Each of the others has
+        as much as home for what is in its hands."""
+        self.dispenser.take_part()
+        busy = sum(bool(worker.hand.has) for worker in workers)
+        pace.bandwidth = Bandwidth(share=share / (busy + 1))
+        per_s = 0.0 if pace.latest is None else pace.latest.pace_bytes_per_s
+        # While home measures the others are not to be in the way; if it has nothing to send, nobody measures.
+        if per_s or self.dispenser.home_has_work:
+            for worker in workers:
+                worker.lease(per_s or MIN_BYTES_PER_S)
 
 
 class _HomePace(Pace):
@@ -390,7 +422,7 @@ class _HomePace(Pace):
         self.whole = whole
 
     def lease(self, bytes_per_s: float) -> None:
-        self.limit(as_bandwidth(bytes_per_s))
+        self.bandwidth = as_bandwidth(bytes_per_s)
 
     def tell(self, report: PaceReport) -> None:
         super().tell(report)

@@ -32,6 +32,7 @@ from s3_upload.observe.events import (
     ObjectEnded,
     StoreAway,
     StoreBack,
+    UploadCreated,
 )
 from s3_upload.observe.limits import ANSWERS, LISTING, Shares
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
@@ -104,7 +105,8 @@ class Desk:
         if type(event) is StoreAway or type(event) is StoreBack:
             self._hear_of_store(worker, event)
             return
-        self._uploads.hear(event)
+        taken = worker.hand.has.get(event.key) if type(event) is UploadCreated else None
+        self._uploads.hear(event, None if taken is None else taken.source)
         seq_before = SEQ_OF_WORKER * worker.number
         if type(event) is ObjectEnded:
             report = event.report
@@ -158,7 +160,9 @@ class Desk:
     def report(self, report: UploadReport, at_s: float) -> None:
         if self._events.wants(ObjectEnded):
             self._events.tell(ObjectEnded(at_s=at_s, report=report))
-        self._deliver(report)
+        self._fold.add(report)
+        self._delivery.deliver(report)
+        self._dispenser.hold(self._delivery.full)
 
     def look(self, now: float) -> None:
         """What limits the job since the last look; called from time to time."""
@@ -225,11 +229,6 @@ class Desk:
             rate_per_s=sum(one.rate_per_s for one in all_of),
             bytes_per_s=sum(one.bytes_per_s for one in all_of),
         )
-
-    def _deliver(self, report: UploadReport) -> None:
-        self._fold.add(report)
-        self._delivery.deliver(report)
-        self._dispenser.hold(self._delivery.full)
 
     def _delivered(self) -> None:
         self._dispenser.hold(False)

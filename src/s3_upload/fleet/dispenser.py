@@ -16,7 +16,6 @@ Rules:
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 from collections import deque
@@ -25,10 +24,9 @@ from itertools import islice
 
 import msgspec
 
-from s3_upload.errors import FailureKind, SourceError
 from s3_upload.sources.bunches import Bunches
 from s3_upload.sources.files import PULL_BUDGET_S
-from s3_upload.sources.source import ObjectSource, checked
+from s3_upload.sources.source import ObjectSource, checked, is_sent, same_key, size_of
 
 AHEAD_BYTES = 128 << 20
 AHEAD_COUNT, MAX_AHEAD_COUNT = 1_024, 16_384
@@ -82,7 +80,7 @@ class Hand:
     def take(self, taken: list[Taken]) -> None:
         for one in taken:
             # What is not to be uploaded is reported at once, and may have the key of what is.
-            if _is_sent(one.source):
+            if is_sent(one.source):
                 self.has[one.source.key] = one
                 self.bytes += one.size
 
@@ -145,6 +143,12 @@ class Dispenser(Bunches):
         """Others will take part."""
         self.spread = True
 
+    def take_part(self) -> None:
+        """The process at home takes of everything from now on."""
+        if not self.home_takes:
+            self.home_takes = True
+            self.wake()
+
     def wake(self) -> None:
         """Who waits looks again."""
         with self._changed:
@@ -159,6 +163,11 @@ class Dispenser(Bunches):
     def searches(self) -> bool:
         """Whether it is being found out which source ends every process that has it."""
         return bool(self._suspects)
+
+    @property
+    def home_has_work(self) -> bool:
+        """Whether the process at home has something to do, or soon will."""
+        return bool(self.home.has or self._stays)
 
     @property
     def idle(self) -> bool:
@@ -210,7 +219,7 @@ class Dispenser(Bunches):
 
     def ended_at_home(self, key: str, source: ObjectSource | None) -> None:
         """An object of that key is done here; `source`: if it is known."""
-        if source is not None and not _is_sent(source):
+        if source is not None and not is_sent(source):
             return  # nobody had it in hand: another source of that key may be
         with self._changed:
             self.home.end(key)
@@ -346,7 +355,7 @@ class Dispenser(Bunches):
         """What comes next, not many more bytes than one should take at once; and whether that is all."""
         pulled, size, until_s = list[Taken](), 0, time.monotonic() + PULL_BUDGET_S
         for source in islice(self._files, count):
-            taken = Taken(checked(source), _size_of(source) if self.spread else 0)
+            taken = Taken(checked(source), size_of(source) if self.spread else 0)
             pulled.append(taken)
             size += taken.size
             if size >= LOOK_BYTES or time.monotonic() > until_s:
@@ -370,17 +379,13 @@ class Dispenser(Bunches):
     def _told_apart(self, taken: Taken) -> Taken:
         """Of two objects of one key only one is sent at a time."""
         source = taken.source
-        if not _is_sent(source):
+        if not is_sent(source):
             return taken
         first = self._under_way.get(source.key) or self.home.has.get(source.key)
         if first is None:
             self._under_way[source.key] = taken
             return taken
-        problem = SourceError(
-            f"{source.name}: {first.source.name} has the same key and is still being uploaded",
-            FailureKind.SAME_KEY,
-        )
-        return Taken(msgspec.structs.replace(source, problem=problem), 0)
+        return Taken(msgspec.structs.replace(source, problem=same_key(source, first.source)), 0)
 
 
 def _first(count: int, queue: deque[Taken]) -> list[Taken]:
@@ -388,20 +393,5 @@ def _first(count: int, queue: deque[Taken]) -> list[Taken]:
     return [queue.popleft() for _ in range(min(count, len(queue)))]
 
 
-def _is_sent(source: ObjectSource) -> bool:
-    """Whether it is to be uploaded at all."""
-    return source.problem is None and not source.skip_reason
-
-
 def _travels(source: ObjectSource) -> bool:
-    return source.is_file and source.body is None and _is_sent(source)
-
-
-def _size_of(source: ObjectSource) -> int:
-    """Blocking. What cannot be looked at counts nothing: whoever reads it tells what is wrong."""
-    if source.size is not None:
-        return source.size
-    try:
-        return os.stat(source.path).st_size  # noqa: PTH116 - there are many
-    except (OSError, ValueError):
-        return 0
+    return source.is_file and source.body is None and is_sent(source)

@@ -14,8 +14,6 @@ from s3_upload.observe.limits import CPU
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """The constants of the module's theory."""
-
     busy_s: float = 0.5
     """The processor has to be what limits for so many seconds in a row."""
     free: float = 0.5

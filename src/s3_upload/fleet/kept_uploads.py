@@ -22,13 +22,15 @@ from s3_upload.observe.journal_rows import (
     went_whole,
 )
 from s3_upload.report import SUCCESS
+from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.resume import UploadsBefore
 
 
 class Begun(msgspec.Struct):
-    """An upload that a process of this fleet has created, and its parts."""
+    """An upload that a process of this fleet has created of `source`, and its parts."""
 
     row: UploadRow
+    source: ObjectSource | None
     parts: dict[int, PartRow] = msgspec.field(default_factory=dict)
 
 
@@ -72,11 +74,11 @@ class KeptUploads:
         if self._before is not None:
             self._before.freed(upload_id)
 
-    def hear(self, event: Event) -> None:
-        """Of another process."""
+    def hear(self, event: Event, source: ObjectSource | None = None) -> None:
+        """Of another process. `source`: what it is about, where that is known."""
         if type(event) is UploadCreated:
             self._creating_s.pop(event.key, None)
-            self._begun.setdefault(event.key, {})[event.upload_id] = Begun(row_of_upload(event))
+            self._begun.setdefault(event.key, {})[event.upload_id] = Begun(row_of_upload(event), source)
         elif type(event) is PartStored:
             begun = self._begun.get(event.key, {}).get(event.upload_id)
             if begun is not None:
@@ -89,9 +91,9 @@ class KeptUploads:
             if report.key in self._begun and report.outcome == SUCCESS and not went_whole(report):
                 del self._begun[report.key]
 
-    def left(self) -> list[tuple[str, str]]:
-        """Keys and IDs of the uploads that nobody has ended."""
-        return [(key, upload_id) for key, uploads in self._begun.items() for upload_id in uploads]
+    def left(self) -> list[Begun]:
+        """The uploads that nobody has ended."""
+        return [begun for uploads in self._begun.values() for begun in uploads.values()]
 
     def answer(self, name: str, argument: str) -> Any:
         """What the method of that name says."""

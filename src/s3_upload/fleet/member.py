@@ -263,7 +263,7 @@ class Member:
 
     def _limit(self, bytes_per_s: float) -> None:
         if self._pace is not None:
-            self._pace.limit(as_bandwidth(bytes_per_s))
+            self._pace.bandwidth = as_bandwidth(bytes_per_s)
 
     async def _run(self) -> UploadSummary:
         begin = self._begin
@@ -285,13 +285,14 @@ class Member:
         self._telling.send(Noticed(line))
 
     async def _tick_on(self) -> None:
-        limited = False
+        counts = False
         while True:
             await asyncio.sleep(TICK_S)
             seen = self._rates.seen(now=self._now())
-            # Where nothing is refused there is nothing to share; that it is over has to be said.
-            was, limited = limited, self._rates.limited or any(one.refused for one in seen)
-            if limited or was:
+            # Also where nothing is refused: who is not known would not be held back with the others.  That it
+            # is over has to be said.
+            did, counts = counts, self._rates.limited or any(one.accepted or one.refused for one in seen)
+            if counts or did:
                 self._telling.send(Rates(seen))
 
 

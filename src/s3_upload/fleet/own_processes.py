@@ -35,6 +35,8 @@ STOPPED_S = 8.0
 class OwnProcesses:
     """See the module's rules, and `crew.Staff`. `grows`: "auto"."""
 
+    held_per_s = 0.0
+
     def __init__(self, crew: Crew, *, grows: bool) -> None:
         self._crew = crew
         self._growth = Growth(crew.count) if grows else None

@@ -3,7 +3,8 @@
 Rules:
 
 * Each task is a shard.  The first ones are small, so that all workers have something soon; later ones take
-  about AIM_S each.  There are never more than AHEAD times as many as are done at a time.
+  about AIM_S each.  There are never more than AHEAD times as many as are done at a time; with a bound on the
+  bandwidth no more than these, since each has its part of it, whether it has begun or not.
 * Tasks on this machine talk to the job over a socket in a folder that is the user's alone (`task.py`).  Where
   none can be made they are as those elsewhere.
 * A shard whose worker ended is done by others; the executor may have seen to that already.  An executor that
@@ -27,8 +28,9 @@ from contextlib import suppress
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.dispenser import AHEAD_BYTES, Hand
+from s3_upload.fleet.leases import left_for_home, most_of, of_ticket
 from s3_upload.fleet.task import ELSEWHERE, Outcome, Ticket, work
-from s3_upload.fleet.wire import Finish, Frame, Hello, Lease, Stop, Work, framed, unpacked
+from s3_upload.fleet.wire import Begin, Finish, Frame, Hello, Lease, Stop, Work, framed, unpacked
 from s3_upload.fleet.worker import Ear, Worker
 from s3_upload.observe.events import ObjectEnded
 from s3_upload.sources.source import ObjectSource
@@ -49,12 +51,14 @@ _CANNOT_TRAVEL = (pickle.PicklingError, TypeError, AttributeError)
 
 
 class Task(Worker):
-    """One shard. `bytes`: of all its sources; `is_free`: no worker is connected that has it."""
+    """One shard. `bytes`: of all its sources; `is_free`: no worker is connected that has it; `ticket_per_s`:
+    the bandwidth of one elsewhere that has it."""
 
     def __init__(self, number: int, hand: Hand) -> None:
         super().__init__(number, hand)
         self.begun_s = time.monotonic()
         self.bytes = 0
+        self.ticket_per_s = 0.0
         self.is_free = asyncio.Event()
         self.is_free.set()
         self.future: Future[Outcome] | None = None
@@ -91,17 +95,46 @@ class ExecutorTasks:
     def workers(self) -> list[Worker]:
         return list(self._connected.values())
 
+    @property
+    def held_per_s(self) -> float:
+        return sum(task.ticket_per_s for task in self._tasks.values() if task.transport is None)
+
     def start(self) -> None:
         self._crew.dispenser.spread_out()
         self._crew.begin(self._listen())
 
     def refill(self) -> None:
         crew = self._crew
-        wanted = len(self._tasks) < AHEAD * self._slots and crew.dispenser.left
+        wanted = self._has_room and crew.dispenser.left
         if not self._begins or self._submitting or self._broken or crew.full or not wanted:
             return
         self._submitting = True
         crew.begin(self._submit())
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether one more task may be submitted."""
+        budget_per_s = self._crew.budget_per_s
+        if not budget_per_s:
+            return len(self._tasks) < AHEAD * self._slots
+        # Those that are out may have larger parts, of a time when there were fewer.
+        home = left_for_home(budget_per_s, self._paced_slots, has_work=self._crew.dispenser.home_has_work)
+        held_per_s = home + self.held_per_s + self._ticket_per_s
+        return len(self._tasks) < self._paced_slots and held_per_s < budget_per_s * (1.0 + 1e-9)
+
+    @property
+    def _paced_slots(self) -> int:
+        """How many tasks there are at most with a bound on the bandwidth."""
+        return min(self._slots, most_of(self._crew.budget_per_s))
+
+    @property
+    def _ticket_per_s(self) -> float:
+        """The lease of one of them."""
+        crew = self._crew
+        if not crew.budget_per_s:
+            return 0.0
+        has_work = crew.dispenser.home_has_work
+        return of_ticket(crew.budget_per_s, self._paced_slots, home_has_work=has_work)
 
     def tick(self) -> None:
         now = self._crew.now()
@@ -162,7 +195,9 @@ class ExecutorTasks:
                 crew.dispenser.lost(task.hand, by_source=False)
                 return
             task.bytes = task.hand.bytes
+            task.ticket_per_s = self._ticket_per_s
             self._tasks[task.number] = task
+            crew.cut()  # before it begins
             ticket = self._ticket(task, sources)
             try:
                 task.future = await crew.threads.call(lambda: self._executor.submit(work, ticket))
@@ -173,10 +208,7 @@ class ExecutorTasks:
             except Exception as error:
                 self._part_with(task, _last(error), by_source=False)
                 if isinstance(error, _CANNOT_TRAVEL):
-                    raise ConfigError(
-                        f"executor: what is to be done cannot be sent to its workers ({error}): make "
-                        "default_request a function of a module"
-                    ) from error
+                    raise _cannot_travel(_unsent(ticket.order) or "what is to be done", error) from error
                 raise
             task.future.add_done_callback(lambda future: self._over_from_thread(task, future))
             if crew.stopping:  # `stop` could not cancel it yet
@@ -194,7 +226,7 @@ class ExecutorTasks:
             host=socket.gethostname(),
             address=self._address,
             epoch_wall_s=time.time() - crew.now(),
-            lease_per_s=crew.part_of_budget(self._slots),
+            lease_per_s=task.ticket_per_s,
         )
 
     # --- the socket --------------------------------------------------------------------------------
@@ -331,6 +363,9 @@ class ExecutorTasks:
         crew = self._crew
         if isinstance(error, ConfigError):
             crew.fail(error)
+        # An executor may pack it in a thread of its own, and has no other way to say so.
+        elif isinstance(error, _CANNOT_TRAVEL) and (what := _unsent(crew.order(task.number))):
+            crew.fail(_cannot_travel(what, error))
         self._part_with(task, _last(error))
         self._losses = 0 if task.done else self._losses + 1
         if self._losses >= MAX_LOSSES:
@@ -360,6 +395,24 @@ class ExecutorTasks:
 def _last(error: BaseException) -> str:
     """Why a source was given up, after `error`."""
     return f"each worker that uploads it ends (the last: {error!r})"
+
+
+def _unsent(order: Begin) -> str:
+    """What of it cannot be packed; "" where all can."""
+    arguments = {f"the client's {name}": value for name, value in order.recipe.items()}
+    for name, value in {"default_request": order.default_request, **arguments}.items():
+        try:
+            pickle.dumps(value)
+        except Exception:
+            return name
+    return ""
+
+
+def _cannot_travel(what: str, error: Exception) -> ConfigError:
+    remedy = (
+        "leave it out" if what.startswith("the client") else "make default_request a function of a module"
+    )
+    return ConfigError(f"executor: {what} cannot be sent to its workers ({error}): {remedy}")
 
 
 def slots_of(executor: Executor, wanted: int) -> int:

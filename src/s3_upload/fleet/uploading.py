@@ -9,6 +9,7 @@ from s3_upload.api import DefaultRequest, check_arguments, s3_upload_files, with
 from s3_upload.config import UploadConfig
 from s3_upload.errors import ConfigError
 from s3_upload.fleet.job_of_many import JobOfMany
+from s3_upload.fleet.leases import most_of
 from s3_upload.fleet.processes import ALONE, MOST, Spread
 from s3_upload.observe.events import Listener, Listening
 from s3_upload.observe.journal import Journal
@@ -19,7 +20,7 @@ from s3_upload.transfer.client import Client
 from s3_upload.transfer.outages import Notice
 from s3_upload.transfer.progress import Progress
 from s3_upload.transfer.pulling import Sources
-from s3_upload.units import MIN_BYTES_PER_S, parse_bandwidth
+from s3_upload.units import Bandwidth
 
 
 async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
@@ -45,7 +46,7 @@ async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
     cannot take part.
     """
     config = config or UploadConfig()
-    count = count_for(spread, config)
+    count = count_for(spread, config, pace)
     alone = count == 1 and spread.executor is None
     why_not = "" if alone else _why_alone(client, files) or _why_one_has_to(config, pace)
     _refuse(spread, why_not)
@@ -68,7 +69,7 @@ async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
 
 def check_spread(spread: Spread, config: UploadConfig, pace: Pace | None) -> None:
     """What can be said before there is a client. Raises `ConfigError` where others cannot take part."""
-    if spread.executor is not None or count_for(spread, config) > 1:
+    if spread.executor is not None or count_for(spread, config, pace) > 1:
         _refuse(spread, _why_one_has_to(config, pace))
 
 
@@ -95,7 +96,7 @@ async def _run(job: JobOfMany, client: Client, bucket: str, count: int, spread: 
     return await crew.run(ExecutorTasks(crew, spread.executor, count, may_change=not spread.wanted))
 
 
-def count_for(spread: Spread, config: UploadConfig) -> int:
+def count_for(spread: Spread, config: UploadConfig, pace: Pace | None = None) -> int:
     """How many take part at most."""
     processes = spread.processes
     if spread.executor is not None:
@@ -103,10 +104,9 @@ def count_for(spread: Spread, config: UploadConfig) -> int:
 
         return slots_of(spread.executor, spread.wanted)
     most = config.max_in_flight
-    bandwidth = parse_bandwidth(config.max_bandwidth)
+    bandwidth = _bandwidth(config, pace)
     if bandwidth is not None and bandwidth.bytes_per_s:
-        # Below MIN_BYTES_PER_S no process can be held.
-        most = min(most, max(int(bandwidth.bytes_per_s / (4 * MIN_BYTES_PER_S)), 1))
+        most = min(most, most_of(bandwidth.bytes_per_s))
     if processes != "auto":
         return min(processes, most)
     # Bounds that somebody has set hold for all together: cut from the start, they would slow the first.
@@ -134,7 +134,11 @@ def _why_one_has_to(config: UploadConfig, pace: Pace | None) -> str:
         return "this system cannot give a socket to a new process"
     if (config.share if pace is None else pace.share) != "full":
         return "what leaves room to others on the link has to see all of its own connections"
-    bandwidth = pace.bandwidth if pace is not None else Pace("full", config.max_bandwidth).bandwidth
+    bandwidth = _bandwidth(config, pace)
     if bandwidth is not None and bandwidth.share:
         return "a share of what the link carries can be found out by one process only"
     return ""
+
+
+def _bandwidth(config: UploadConfig, pace: Pace | None) -> Bandwidth | None:
+    return (pace or Pace("full", config.max_bandwidth)).bandwidth

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -36,7 +36,11 @@ Item = tuple[str, str, RequestFields | None]
 """A file to upload: its path, its key, and what is said of it alone."""
 
 
-class Begin(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True):
+    """What goes at once."""
+
+
+class Begin(Frame, frozen=True):
     """How to upload. `recipe`: the arguments of the `S3Client`; `wanted`: the kinds of events, by number;
     `epoch_s`: when the clock of all stood at 0; `keeps`: whether uploads in parts that are left unfinished
     are known to the next run, and `asks_store` where unknown ones are looked for; `paced`: there is, or may
@@ -57,70 +61,70 @@ class Begin(msgspec.Struct, frozen=True):
     speaks: bool = False
 
 
-class Work(msgspec.Struct, frozen=True):
+class Work(Frame, frozen=True):
     """More to upload."""
 
     items: list[Item]
 
 
-class GiveBack(msgspec.Struct, frozen=True):
+class GiveBack(Frame, frozen=True):
     """Up to so many that it has not begun are for others now."""
 
     count: int
 
 
-class GivenBack(msgspec.Struct, frozen=True):
+class GivenBack(Frame, frozen=True):
     """It does not do these: the keys."""
 
     keys: list[str]
 
 
-class Lease(msgspec.Struct, frozen=True):
+class Lease(Frame, frozen=True):
     """From now on no more than so many bytes each second; 0.0 for no bound."""
 
     bytes_per_s: float
 
 
-class Hold(msgspec.Struct, frozen=True):
+class Hold(Frame, frozen=True):
     """What is known now of the rate that the store accepts, and this one's share of it."""
 
     rates: list[RateTold]
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(Frame, frozen=True):
     """To the question of that number."""
 
     number: int
     answer: Any
 
 
-class Finish(msgspec.Struct, frozen=True):
+class Finish(Frame, frozen=True):
     """There will be no more work."""
 
 
-class Stop(msgspec.Struct, frozen=True):
+class Stop(Frame, frozen=True):
     """Begin nothing new, and end when what is under way has; or `at_once`."""
 
     at_once: bool = False
 
 
-class Ready(msgspec.Struct, frozen=True):
+class Ready(Frame, frozen=True):
     """It has begun, and may be given work."""
 
 
-class Hello(msgspec.Struct, frozen=True):
+class Hello(Frame, frozen=True):
     """It is the task of that number, and may be told what is left of its work."""
 
     number: int
 
 
-class Told(msgspec.Struct, frozen=True):
+class Told(Frame, frozen=True):
     """Events, each packed."""
 
     events: list[tuple[Any, ...]]
 
 
-class Question(msgspec.Struct, frozen=True):
+class Question(Frame, frozen=True):
     """What `name` of `UploadsBefore` says to `argument`, a key or the ID of an upload."""
 
     number: int
@@ -128,44 +132,24 @@ class Question(msgspec.Struct, frozen=True):
     argument: str
 
 
-class Rates(msgspec.Struct, frozen=True):
+class Rates(Frame, frozen=True):
     """What it has seen of the rate that the store accepts."""
 
     seen: list[Seen]
 
 
-class Noticed(msgspec.Struct, frozen=True):
+class Noticed(Frame, frozen=True):
     """What there is to say of the store: a line of plain English."""
 
     line: str
 
 
-class Ended(msgspec.Struct, frozen=True):
+class Ended(Frame, frozen=True):
     """The run is over: what there is to say of it, or what has stopped it."""
 
     notes: tuple[str, ...] = ()
     budget_wait_s: float = 0.0
     error: BaseException | None = None
-
-
-Frame = (
-    Begin
-    | Work
-    | GiveBack
-    | GivenBack
-    | Lease
-    | Hold
-    | Answer
-    | Finish
-    | Stop
-    | Ready
-    | Hello
-    | Told
-    | Question
-    | Rates
-    | Noticed
-    | Ended
-)
 
 
 def framed(frame: Frame) -> bytes:
@@ -242,21 +226,18 @@ def unpacked(values: tuple[Any, ...]) -> Event:
     if kind is ObjectEnded:
         return ObjectEnded(at_s=fields[0], report=_report(fields[1]))
     if kind is AttemptEnded:
-        fields[-1] = _attempt(fields[-1])
+        fields[-1] = _made(AttemptReport, fields[-1])
     made: Event = _made(kind, fields)
     return made
 
 
 def _report(fields: list[Any]) -> UploadReport:
-    named = dict(zip(_REPORT_FIELDS, fields, strict=True))
-    return UploadReport(**named | {"attempt_reports": tuple(map(_attempt, fields[_ATTEMPTS]))})
+    attempts = tuple(_made(AttemptReport, one) for one in fields[_ATTEMPTS])
+    report: UploadReport = _made(UploadReport, fields)
+    return msgspec.structs.replace(report, attempt_reports=attempts)
 
 
-def _attempt(fields: tuple[Any, ...]) -> AttemptReport:
-    return AttemptReport(**dict(zip(AttemptReport.__struct_fields__, fields, strict=True)))
-
-
-def _made(kind: Any, fields: list[Any]) -> Any:
+def _made(kind: Any, fields: Sequence[Any]) -> Any:
     return kind(**dict(zip(kind.__struct_fields__, fields, strict=True)))
 
 

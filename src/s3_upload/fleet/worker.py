@@ -12,7 +12,7 @@ from s3_upload.fleet.wire import Ended, Frame, Frames, Lease, framed
 class Worker:
     """`number` tells it from others; `hand`: what it has to do; `done`: objects it has done.  `ready`: it may
     be given work (one that is still being begun holds up none).  `ended`: what it came to, when it has said
-    so."""
+    so.  `transport`: how it is told something."""
 
     def __init__(self, number: int, hand: Hand) -> None:
         self.number = number
@@ -20,19 +20,15 @@ class Worker:
         self.done = 0
         self.ready = False
         self.ended: Ended | None = None
-        self._lease_per_s = 0.0
+        self.lease_per_s = 0.0
+        self.transport: asyncio.Transport | None = None
         self._done_before = 0
-        self._transport: asyncio.Transport | None = None
-
-    @property
-    def lease_per_s(self) -> float:
-        return self._lease_per_s
 
     def lease(self, bytes_per_s: float) -> None:
         """So much of the bandwidth is its own from now on; 0.0: all there is."""
         # One that is not connected yet was not told, and would never be: what does not change is not sent.
-        if self._transport is not None and bytes_per_s != self._lease_per_s:
-            self._lease_per_s = bytes_per_s
+        if self.transport is not None and bytes_per_s != self.lease_per_s:
+            self.lease_per_s = bytes_per_s
             self.send(Lease(bytes_per_s))
 
     def measure(self, seconds: float) -> None:
@@ -41,19 +37,14 @@ class Worker:
         self._done_before = self.done
         self.hand.per_s += 0.5 * (per_s - self.hand.per_s)
 
-    @property
-    def transport(self) -> asyncio.Transport | None:
-        """How it is told something."""
-        return self._transport
-
     def connect(self, transport: asyncio.Transport | None) -> None:
         """That is how from now on; None: it cannot be told anything."""
-        self._transport = transport
+        self.transport = transport
 
     def send(self, frame: Frame) -> None:
         """Nothing, where it cannot be told anything."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(framed(frame))
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(framed(frame))
 
 
 class Ear(asyncio.Protocol):

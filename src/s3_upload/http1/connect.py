@@ -61,12 +61,12 @@ class Connector:
         """A new connection, busy for nobody yet. Raises `AttemptError`."""
 
         def closed(connection: Connection) -> None:
-            self._addresses.closed(connection.address)
+            self._addresses.record.closed(connection.address)
             on_closed(connection)
 
         def begin(address: str) -> asyncio.Task[Connection]:
             trace.dials(address)
-            self._addresses.opened(address)
+            self._addresses.record.opened(address)
             connection = Connection(loop=self._loop, address=address, on_idle=on_idle, on_closed=closed)
             handshake = self._loop.create_task(self._handshake(connection, trace))
             self._handshakes.add(handshake)
@@ -117,7 +117,7 @@ class Connector:
         for task, address in tuple(racing.items()):
             if task is winner:
                 slower = False
-                self._addresses.works(address)
+                self._addresses.record.works(address)
             elif task.done() and not task.exception():
                 del racing[task]
                 task.result().keep()

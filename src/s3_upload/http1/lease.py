@@ -33,8 +33,6 @@ class _Member(msgspec.Struct, frozen=True, gc=False):
 
 
 class Lease:
-    """See the module's rules."""
-
     sees = True
 
     def __init__(self) -> None:
@@ -43,9 +41,6 @@ class Lease:
         self._usual = b""  # their algorithm, once it matters
         self._kernel_paces = True  # as long as nothing shows that it does not
         self._ended = False
-
-    def __repr__(self) -> str:
-        return f"<Lease {len(self._members)} connections{' ended' if self._ended else ''}>"
 
     def join(self, connection: Connection) -> None:
         """A request of the run takes `connection`."""

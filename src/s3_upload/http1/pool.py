@@ -38,8 +38,6 @@ FILES_PAUSE_S = 0.05
 
 
 class Pool:
-    """See the module's rules."""
-
     def __init__(self, connector: Connector, loop: asyncio.AbstractEventLoop) -> None:
         self._connector = connector
         self._loop = loop

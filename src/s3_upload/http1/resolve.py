@@ -26,7 +26,7 @@ from collections.abc import Awaitable, Callable
 from s3_upload.descriptors import PATIENCE_S, none_left
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http1.connection import client_closed, plain_text
-from s3_upload.threads import DaemonThreads
+from s3_upload.threads import DaemonThreads, seen
 
 DNS_TTL_S = 60.0
 DNS_TIMEOUT_S = 20.0
@@ -93,8 +93,6 @@ class _Record:
 
 
 class Addresses:
-    """See the module's rules."""
-
     def __init__(
         self,
         host: str,
@@ -113,14 +111,14 @@ class Addresses:
         self._closed = False
         self._known = _Known()
         self._resolving: asyncio.Task[None] | None = None
-        self._record = _Record()
+        self.record = _Record()
 
     async def candidates(self, avoid: str) -> list[str]:
         """Addresses to try, best first. Raises `AttemptError` (HOST_UNKNOWN, CLIENT_CLOSED)."""
         now_s = self._loop.time()
         if now_s - self._known.at_s > DNS_TTL_S:
             await (self._resolve_beside() if self._known.addresses else self._resolve())
-        record = self._record
+        record = self.record
         ranked = sorted(self._known.addresses, key=lambda address: record.badness(address, avoid, now_s))
         if len(ranked) > MAX_CANDIDATES:
             likely = record.likely(ranked)
@@ -129,21 +127,9 @@ class Addresses:
                 ranked.insert(1, likely)
         return ranked[:MAX_CANDIDATES]
 
-    def opened(self, address: str) -> None:
-        """A connection to `address` was begun."""
-        self._record.opened(address)
-
-    def closed(self, address: str) -> None:
-        """A connection to `address` has ended."""
-        self._record.closed(address)
-
     def penalize(self, address: str) -> None:
         """`address` refused or was too slow."""
-        self._record.penalize(address, self._loop.time() + PENALTY_S)
-
-    def works(self, address: str) -> None:
-        """`address` took a connection."""
-        self._record.works(address)
+        self.record.penalize(address, self._loop.time() + PENALTY_S)
 
     def close(self) -> None:
         """Ends a resolution under way; whoever waits for it is told that the client is closed."""
@@ -180,8 +166,7 @@ class Addresses:
 
     def _resolved(self, task: asyncio.Task[None]) -> None:
         self._resolving = None
-        if not task.cancelled():
-            task.exception()  # those who waited have it; with nobody waiting it is of no interest
+        seen(task)  # those who waited have it; with nobody waiting it is of no interest
 
     async def _until_known(self) -> None:
         try:

@@ -55,10 +55,8 @@ class TcpInfo(msgspec.Struct, frozen=True, gc=False):
     rtt_s: float
     rttvar_s: float
     min_rtt_s: float
-    cwnd: int
     bytes_acked: int
     notsent_bytes: int
-    delivery_rate: int
 
 
 @functools.cache
@@ -95,11 +93,9 @@ def read(sock: Any) -> TcpInfo | None:
         last_ack_age_s=values[12] / 1e3,
         rtt_s=values[15] / 1e6,
         rttvar_s=values[16] / 1e6,
-        cwnd=values[18],
         bytes_acked=values[_BYTES_ACKED],
         notsent_bytes=values[30],
         min_rtt_s=values[31] / 1e6,
-        delivery_rate=values[34],
     )
 
 

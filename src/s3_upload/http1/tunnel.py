@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from s3_upload.errors import AttemptError, ConfigError, FailureKind
 from s3_upload.http1.connection import TLS_ALERT, Connection, plain_text
@@ -39,7 +39,6 @@ _HTTP = b"HTTP/1"
 _END = re.compile(rb"\r?\n\r?\n")
 MAX_SOCKS_CHARS = 255
 """Of a user, and of a password (RFC 1929)."""
-_NOT_ALLOWED = 2
 _SOCKS_UNREACHABLE = frozenset({1, 3, 4, 5, 6})
 """Replies (RFC 1928, section 6) that are about the way from the proxy to the store."""
 _NO_SUCH_FAMILY = 8
@@ -85,8 +84,25 @@ class Forwarded(Straight):
         connection.goes_through(f"; the way leads through {named(self._proxy)}")
 
 
-class Connected:
-    """See the module's text. `host` and `port` here are the proxy's."""
+class _Tunnel:
+    """By `proxy` to a port of the host `store`. `host` and `port` here are the proxy's."""
+
+    def __init__(self, proxy: Proxy, store: str, port: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.host = proxy.host
+        self.port = proxy.port
+        self.whose = f"of the proxy ({setting_of(proxy)})"
+        self._proxy = proxy
+        self._store = store
+        self._store_port = port
+        self._place = host_and_port(store, port)
+        self._loop = loop
+
+    def _through(self) -> Peer:
+        return _through(self._proxy, self._store, self._place)
+
+
+class Connected(_Tunnel):
+    """See the module's text."""
 
     def __init__(
         self,
@@ -98,15 +114,9 @@ class Connected:
         tls: ssl.SSLContext,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.host = proxy.host
-        self.port = proxy.port
-        self.whose = f"of the proxy ({setting_of(proxy)})"
-        self._proxy = proxy
+        super().__init__(proxy, host, port, loop)
         self._proxy_tls = proxy_tls
-        self._store = host
-        self._place = host_and_port(host, port)
         self._tls = tls
-        self._loop = loop
         authorization = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
         self._request = (
             f"CONNECT {self._place} HTTP/1.1\r\nHost: {self._place}\r\nUser-Agent: s3-upload\r\n"
@@ -147,9 +157,6 @@ class Connected:
     def close(self) -> None:
         """See `dial.Way`."""
 
-    def _through(self) -> Peer:
-        return _through(self._proxy, self._store, self._place)
-
     def _check(self, answer: _Answer) -> None:
         status, said = answer
         if status in (401, 407):  # the first against the rules, as tinyproxy says it
@@ -165,20 +172,7 @@ class Connected:
             )
 
 
-class _Store(NamedTuple):
-    """Where the way leads."""
-
-    host: str
-    port: int
-
-    @property
-    def place(self) -> str:
-        return host_and_port(self.host, self.port)
-
-
-class Socks:
-    """See the module's text."""
-
+class Socks(_Tunnel):
     def __init__(
         self,
         proxy: Proxy,
@@ -189,14 +183,9 @@ class Socks:
         loop: asyncio.AbstractEventLoop,
         look_up: LookUp | None,
     ) -> None:
-        self.host = proxy.host
-        self.port = proxy.port
-        self.whose = f"of the proxy ({setting_of(proxy)})"
-        self._proxy = proxy
+        super().__init__(proxy, host, port, loop)
         self._client, self._errors = socks_library(proxy)
-        self._store = _Store(host, port)
         self._tls = tls
-        self._loop = loop
         self._addresses = Addresses(host, port, loop, look_up) if proxy.scheme == "socks5" else None
 
     async def lead(self, connection: Connection, address: str, timeout_s: float) -> None:
@@ -212,13 +201,13 @@ class Socks:
                     self.port,
                     *_socks_login(self._proxy),
                     rdns=True,
-                ).connect(target, self._store.port, timeout_s)
-                peer = _through(self._proxy, self._store.host, self._store.place)
+                ).connect(target, self._store_port, timeout_s)
+                peer = self._through()
                 await self._loop.create_connection(
                     lambda: connection,
                     sock=sock,
                     ssl=self._tls,
-                    server_hostname=server_name(self._store.host) if self._tls else None,
+                    server_hostname=server_name(self._store) if self._tls else None,
                 )
         except BaseException as error:
             if sock is not None and connection.socket is None:
@@ -231,15 +220,15 @@ class Socks:
                 self._is_bad(target, failure)
             raise failure from error
         if self._addresses is not None:
-            self._addresses.works(target)
+            self._addresses.record.works(target)
 
     async def _target(self) -> str:
         """What the proxy is to lead to: a name, or the address that is tried next. Raises `AttemptError`."""
         if self._addresses is None:
-            return self._store.host
+            return self._store
         candidates = await self._addresses.candidates("")
         if not candidates:
-            raise AttemptError(FailureKind.CONNECT, f"{self._store.host}: has no address")
+            raise AttemptError(FailureKind.CONNECT, f"{self._store}: has no address")
         return candidates[0]
 
     def _is_bad(self, target: str, failure: AttemptError) -> None:
@@ -262,16 +251,14 @@ class Socks:
     def _refused(self, error: Any) -> AttemptError:
         code, said = getattr(error, "error_code", None), printable(str(error))[:MAX_REASON_CHARS]
         if code in _SOCKS_UNREACHABLE or (code == _NO_SUCH_FAMILY and self._addresses is not None):
-            message = f"{named(self._proxy)} cannot reach {self._store.place}: {said}"
+            message = f"{named(self._proxy)} cannot reach {self._place}: {said}"
             return AttemptError(FailureKind.CONNECT, message)
         if code is None and type(error.__cause__).__name__ == "IncompleteReadError":
-            message = f"{named(self._proxy)} closed the connection instead of leading to {self._store.place}"
+            message = f"{named(self._proxy)} closed the connection instead of leading to {self._place}"
             return AttemptError(FailureKind.CONNECT, message)
         if code is None and "authentication" in said.lower():
             return AttemptError(FailureKind.PROXY, f"{unauthorized(self._proxy)} ({said})")
-        return AttemptError(
-            FailureKind.PROXY, f"{_refuses(self._proxy, self._store.place)}: {said}; {_WHAT_TO_DO}"
-        )
+        return AttemptError(FailureKind.PROXY, f"{_refuses(self._proxy, self._place)}: {said}; {_WHAT_TO_DO}")
 
 
 _Answer = tuple[int, str]

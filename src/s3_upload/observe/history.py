@@ -193,7 +193,7 @@ class Told:
         self.away: Course[tuple[float, float]] = Course(MAX_AWAY)
         self.since_s: float | None = None
 
-    def hear(self, event: Event | LimitsRecord | AwayRecord | BackRecord, offset_s: float) -> None:
+    def hear(self, event: Event | LimitsRecord | AwayRecord, offset_s: float) -> None:
         """`offset_s`: when its run began."""
         if isinstance(event, StoreBack | BackRecord):
             self.away.add((offset_s + event.since_s, offset_s + event.at_s))
@@ -294,7 +294,7 @@ class History:
         self.totals.again += max(0, report.attempts - 1)
         self._add_object(report)
 
-    def add_event(self, event: Event | LimitsRecord | AwayRecord | BackRecord) -> None:
+    def add_event(self, event: Event | LimitsRecord | AwayRecord) -> None:
         """Of the events it wants those that `observe.changes` keeps."""
         if self._clock.another_tells(event.at_s):
             self.told.end(self._clock.offset_s)

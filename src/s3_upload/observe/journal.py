@@ -44,6 +44,8 @@ class Journal:
         self.path = os.fspath(path)
         self.about = about or {}
         self.is_optional = is_optional
+        self.is_ours = False
+        """Whether nobody has named it but this program: what is there, however damaged, was a journal."""
         self.unkept = ""
         """Why none is kept."""
         self.of_run: JournalOfRun | None = None
@@ -81,7 +83,7 @@ def begin(
     from s3_upload.observe.journal_of_run import JournalOfRun
 
     try:
-        journal.of_run = JournalOfRun(_opened(journal.path, pause), {**journal.about, **about})
+        journal.of_run = JournalOfRun(_opened(journal, pause), {**journal.about, **about})
     except UnwritableError as error:
         if not journal.is_optional:
             raise
@@ -89,16 +91,16 @@ def begin(
     return journal.of_run
 
 
-def _opened(path: str, pause: Callable[[float], bool | None]) -> JournalFile:
+def _opened(journal: Journal, pause: Callable[[float], bool | None]) -> JournalFile:
     from s3_upload.observe.journal_file import InUseError, JournalFile
 
     for _ in range(MAX_TRIES - 1):
         try:
-            return JournalFile(path)
+            return JournalFile(journal.path, is_ours=journal.is_ours)
         except InUseError:
             if pause(TRY_EVERY_S):
                 raise
-    return JournalFile(path)
+    return JournalFile(journal.path, is_ours=journal.is_ours)
 
 
 def revisit_by(journal: Journal, revisit: Revisit | None) -> None:

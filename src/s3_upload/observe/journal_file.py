@@ -4,11 +4,13 @@ Rules:
 
 * What is written is in the file when the call returns: nothing is lost if this process is killed.  A machine
   that loses its power may lose the last moments; what the store has of them is found out again.
-* One process has the file, as long as it is open.  Another one is told so at once.
+* One process has the file, as long as it is open, and in it one run.  Another one is told so at once.
 * A name that is not valid Unicode is kept with its bytes escaped (`\\xff`), since neither SQLite nor
   MessagePack takes it.
 * A file that is damaged, or of another version of this program, is put aside under another name, and an empty
-  one takes its place.  A file that is no journal is left alone, and refused.
+  one takes its place.  A file that is no journal is left alone, and refused; but where its name is of our own
+  making, it was one.
+* What a run reads at its beginning is read when the file is opened: so damage shows while there is a way out.
 
 Theory of operation.  In WAL mode (https://sqlite.org/wal.html) a transaction is one sequential write, and
 with synchronous=NORMAL none waits for the disk.  locking_mode=EXCLUSIVE keeps the lock between transactions;
@@ -24,41 +26,23 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
-import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from s3_upload.errors import ConfigError
-from s3_upload.observe.journal_rows import (
-    DONE,
-    FAILED,
-    KnownUploads,
-    ObjectRow,
-    PartRow,
-    Row,
-    State,
-    Tally,
-    UploadRow,
-)
+from s3_upload.observe.journal_content import JournalContent
+from s3_upload.observe.journal_rows import FAILED, PartRow, Row, UploadRow
+from s3_upload.sources import own_journals
 from s3_upload.text import unicode_of
 
 APPLICATION_ID = 0x73337570
 """ "s3up", in the file's head: it is a journal."""
 VERSION = 1
-MAX_AHEAD = 1_000
-"""Objects that a `Lookup` reads at a time, at most."""
-END = "\U0010ffff" * 256
-"""Behind all keys: none is longer (1,024 bytes)."""
-
-# A process that closes any descriptor of a file loses its locks on it (fcntl(2)): so none of ours looks at
-# one that another of ours has open.
-_open_here: set[str] = set()
-_open_here_lock = threading.Lock()
+MAGIC = b"SQLite format 3\0"
 
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -83,6 +67,8 @@ CREATE TABLE creating (key TEXT PRIMARY KEY, since_s REAL NOT NULL) WITHOUT ROWI
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Row]).decode
+_ABOUT = list[tuple[str, str]]
+_UPLOADS = list[tuple[str, str, int, int, int, int, str, str]]
 
 
 class InUseError(ConfigError):
@@ -97,106 +83,40 @@ class UnusableError(ConfigError):
     """A journal that is damaged, or of another version."""
 
 
-class JournalContent:
-    """What a journal says, over a connection to its tables."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-
-    def about(self) -> dict[str, str]:
-        """What was said by `set_about`."""
-        return dict(self._rows("SELECT name, value FROM about"))
-
-    def states_from(self, key: str, count: int) -> dict[str, State]:
-        """Those of the first objects from that key on, in the order of keys."""
-        rows = self._rows(
-            "SELECT key, source, size, mtime_ns, state, etag FROM objects"
-            " WHERE key >= ? ORDER BY key LIMIT ?",
-            (key, count),
-        )
-        return {row[0]: row[1:] for row in rows}
-
-    def objects(self, state: str) -> Iterator[ObjectRow]:
-        """Those in that state, in the order of their keys."""
-        last = ""
-        while rows := self._rows(
-            "SELECT * FROM objects WHERE state = ? AND key > ? ORDER BY key LIMIT 1000", (state, last)
-        ):
-            yield from (ObjectRow(*row) for row in rows)
-            last = rows[-1][0]
-
-    def uploads(self, key: str | None = None) -> list[UploadRow]:
-        """Those in parts that are not known to have ended: of one key, or all."""
-        rows = self._rows("SELECT * FROM uploads WHERE ? IS NULL OR key = ?", (key, key))
-        return [UploadRow(*row) for row in rows]
-
-    def parts(self, upload_id: str) -> dict[int, PartRow]:
-        """Those that the store was known to have, by their numbers."""
-        rows = self._rows("SELECT * FROM parts WHERE upload_id = ?", (upload_id,))
-        return {row[1]: PartRow(*row) for row in rows}
-
-    def known_uploads(self, key: str) -> KnownUploads:
-        """Those of one key, with their parts."""
-        known = tuple((row, self.parts(row.upload_id)) for row in self.uploads(key))
-        creating = self._rows("SELECT since_s FROM creating WHERE key = ?", (key,))
-        return KnownUploads(known, creating[0][0] if creating else None)
-
-    def has_objects(self) -> bool:
-        """Whether it tells of any object."""
-        return bool(self._rows("SELECT 1 FROM objects LIMIT 1"))
-
-    def tally(self) -> Tally:
-        [(done, done_bytes)] = self._rows(
-            "SELECT count(*), coalesce(sum(size), 0) FROM objects WHERE state = ?", (DONE,)
-        )
-        [(failed,)] = self._rows("SELECT count(*) FROM objects WHERE state = ?", (FAILED,))
-        [(uploads,)] = self._rows("SELECT count(*) FROM uploads")
-        return Tally(done, done_bytes, failed, uploads)
-
-    def _rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._connection.execute(query, values).fetchall()
-
-
 class JournalFile(JournalContent):
     """An open journal. `aside`: where a file was put that could not be used; "" where there was none.
-    `puts_aside`: not for one who only looks, who gets an `UnusableError`.
+    `puts_aside`: not for one who only looks, who gets an `UnusableError`.  `is_ours`: whatever is there was a
+    journal.
 
     Raises `ConfigError` for what is no journal, `UnwritableError` and `InUseError`.
     """
 
-    def __init__(self, path: str, *, puts_aside: bool = True) -> None:
+    def __init__(self, path: str, *, puts_aside: bool = True, is_ours: bool = False) -> None:
         self.path = path
         self._puts_aside = puts_aside
+        self._is_ours = is_ours
         self.aside = ""
         self._real_path = os.path.realpath(path)
-        with _open_here_lock:
-            if self._real_path in _open_here:
-                raise InUseError(f"{path}: another run of this process is at work with this journal")
-            super().__init__(self._opened(path))
-            self._identity = _identity(path)
-            _open_here.add(self._real_path)
+        if not own_journals.take(self._real_path):
+            raise InUseError(f"{path}: another run of this process is at work with this journal")
         try:
-            self.sort_in()
-        except sqlite3.Error as error:
-            self.close()
-            raise _unwritable(path, error) from error
+            super().__init__(self._opened(path))
+        except BaseException:
+            own_journals.leave(self._real_path)
+            raise
+        self._identity = own_journals.identity_of(path)
 
     def close(self) -> None:
         """The end of the file has all that was written, and nobody has it any more."""
-        with self._lock, _open_here_lock:
-            self._connection.close()
-            _open_here.discard(self._real_path)
+        try:
+            super().close()
+        finally:
+            own_journals.leave(self._real_path)
 
     @property
     def is_there(self) -> bool:
         """Whether it is still at its path: it may be removed, or another put in its place."""
-        return _identity(self.path) == self._identity
+        return own_journals.identity_of(self.path) == self._identity
 
     def copied(self) -> JournalContent:
         """What it says now, in memory: the file itself may be closed."""
@@ -288,13 +208,8 @@ class JournalFile(JournalContent):
 
     def sort_in(self) -> None:
         """What was logged takes its place in the table."""
-        while log := self._rows("SELECT number, objects FROM log ORDER BY number LIMIT 100"):
-            with self._writing() as connection:
-                for _, objects in log:
-                    connection.executemany(
-                        "INSERT OR REPLACE INTO objects VALUES (?,?,?,?,?,?,?,?,?)", _decode(objects)
-                    )
-                connection.execute("DELETE FROM log WHERE number <= ?", (log[-1][0],))
+        with self._lock:
+            _sort_in(self._connection)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -306,22 +221,22 @@ class JournalFile(JournalContent):
     def _opened(self, path: str) -> sqlite3.Connection:
         try:
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                return self._connected(path)
+            except _UnusableError as unusable:
+                why = str(unusable)
+            except sqlite3.Error as error:
+                if not _is_damage(error):
+                    raise
+                why = "damaged"
+            self._give_way(path, why)
             return self._connected(path)
-        except _UnusableError as unusable:
-            self._give_way(path, str(unusable))
-        except sqlite3.DatabaseError as error:
-            if _is_busy(error):
-                if (why := _lock_trouble(path)) is None:
-                    raise InUseError(f"{path}: another s3-upload is at work with this journal") from None
-                if Path(path).stat().st_size == 0:
-                    Path(path).unlink()  # made just now, and it would tell of a job that there is not
-                raise _unwritable(path, f"no file can be locked there ({why})") from error
-            if not _is_damage(error):
-                raise _unwritable(path, error) from error
-            self._give_way(path, "damaged")
+        except _UnusableError as unusable:  # there is another by now
+            raise _unwritable(path, unusable) from unusable
+        except sqlite3.Error as error:
+            raise _not_opened(path, error) from error
         except OSError as error:
             raise _unwritable(path, error.strerror) from error
-        return self._connected(path)
 
     def _give_way(self, path: str, why: str) -> None:
         """A file that is of no use makes room for a new one."""
@@ -329,10 +244,28 @@ class JournalFile(JournalContent):
             raise UnusableError(f"{path}: the journal is of no use ({why}): the next run begins a new one")
         self.aside = _put_aside(path, why)
 
+    def _refuse_foreign(self, path: str) -> None:
+        """Raises `ConfigError` for a file that is not ours: nothing of it may be lost.
+
+        The head of a SQLite file: https://sqlite.org/fileformat2.html
+        """
+        try:
+            with Path(path).open("rb") as file:
+                head = file.read(100)
+        except FileNotFoundError:
+            return
+        # Of a journal that was never written to its end the head may be empty yet.
+        if not head or (head[:16] == MAGIC and head[68:72] == APPLICATION_ID.to_bytes(4, "big")):
+            return
+        if self._is_ours:
+            raise _UnusableError("damaged")
+        raise ConfigError(f"{path}: is no journal of s3-upload: give the name of a new file")
+
     def _connected(self, path: str) -> sqlite3.Connection:
-        _refuse_foreign(path)
+        self._refuse_foreign(path)
         # Names of sources and destinations are nobody else's business.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+        own_journals.found(self._real_path)
         connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -348,57 +281,39 @@ class JournalFile(JournalContent):
             elif version != VERSION:
                 raise _UnusableError(f"version-{version}")
             connection.execute("COMMIT")
+            _refuse_removed(path)
             connection.execute("PRAGMA journal_mode = WAL")
-            [(said,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
-            if said != "ok":
-                raise _UnusableError("damaged")
+            _check(connection)
         except BaseException:
             connection.close()
+            _refuse_removed(path)
             raise
         return connection
-
-
-class Lookup:
-    """Looks up what a journal says of objects, for one thread.
-
-    Walks come in the order of keys: so it reads ahead, twice as far each time as long as they do, and
-    most need no query of their own.
-    """
-
-    def __init__(self, file: JournalContent) -> None:
-        self._file = file
-        self._ahead = 1
-        self._first = self._last = ""
-        self._states: dict[str, State] = {}
-
-    def state_of(self, key: str) -> State | None:
-        """None where the journal says nothing of it. Raises `sqlite3.Error` and `UnicodeEncodeError`."""
-        if not self._first <= key <= self._last:
-            self._read_from(key)
-        return self._states.get(key)
-
-    def _read_from(self, key: str) -> None:
-        self._ahead = min(2 * self._ahead, MAX_AHEAD) if key > self._last else 1
-        self._states = self._file.states_from(key, self._ahead)
-        is_all = len(self._states) < self._ahead
-        self._first, self._last = key, END if is_all else next(reversed(self._states))
 
 
 class _UnusableError(Exception):
     """A journal, but none that can be used; why, as a part of a file's name."""
 
 
-def _identity(path: str) -> tuple[int, int] | None:
-    """Which file is at `path`; None: there is none. It is not opened: see `_open_here`."""
-    try:
-        info = Path(path).stat()
-    except OSError:
-        return None
-    return info.st_dev, info.st_ino
+def _refuse_removed(path: str) -> None:
+    """Raises `InUseError` where who had the file until now has removed it: it would be nobody's."""
+    if not os.path.exists(path):  # noqa: PTH110 - a text
+        raise InUseError(f"{path}: another s3-upload has just removed this journal")
 
 
 def _unwritable(path: str, why: object) -> UnwritableError:
     return UnwritableError(f"{path}: the journal cannot be opened: {why}")
+
+
+def _not_opened(path: str, error: sqlite3.Error) -> ConfigError:
+    if not _is_busy(error):
+        return _unwritable(path, error)
+    if (why := _lock_trouble(path)) is None:
+        return InUseError(f"{path}: another s3-upload is at work with this journal")
+    with suppress(OSError):
+        if Path(path).stat().st_size == 0:
+            Path(path).unlink()  # made just now, and it would tell of a job that there is not
+    return _unwritable(path, f"no file can be locked there ({why})")
 
 
 def _lock_trouble(path: str) -> str | None:
@@ -432,36 +347,51 @@ def _add_upload(connection: sqlite3.Connection, row: UploadRow) -> None:
     connection.execute("DELETE FROM creating WHERE key = ?", (row.key,))
 
 
-def _is_busy(error: sqlite3.DatabaseError) -> bool:
-    return error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-    # An error in the schema: tables are missing.
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
-
-
-def _refuse_foreign(path: str) -> None:
-    """Raises `ConfigError` for a file that is not ours: nothing of it may be lost.
-
-    The head of a SQLite file: https://sqlite.org/fileformat2.html
-    """
+def _check(connection: sqlite3.Connection) -> None:
+    """Sorts in what was logged. Raises `_UnusableError` for what no run can read, and `sqlite3.Error`."""
+    [(said,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
+    if said != "ok":
+        raise _UnusableError("damaged")
+    # That looks at pages, and not at what is written in them.
     try:
-        with Path(path).open("rb") as file:
-            head = file.read(100)
-    except FileNotFoundError:
-        return
-    ours = head[:16] == b"SQLite format 3\0" and head[68:72] == APPLICATION_ID.to_bytes(4, "big")
-    # Of a journal that was never written to its end the head may be empty yet.
-    if head and not ours:
-        raise ConfigError(f"{path}: is no journal of s3-upload: give the name of a new file")
+        _sort_in(connection)
+        msgspec.convert(connection.execute("SELECT * FROM about").fetchall(), _ABOUT)
+        msgspec.convert(connection.execute("SELECT * FROM uploads").fetchall(), _UPLOADS)
+    except (msgspec.DecodeError, OverflowError) as error:  # OverflowError: a number that SQLite cannot keep
+        raise _UnusableError("damaged") from error
+
+
+def _sort_in(connection: sqlite3.Connection) -> None:
+    # As bytes, whatever has become of them.
+    query = "SELECT number, CAST(objects AS BLOB) FROM log ORDER BY number LIMIT 100"
+    while log := connection.execute(query).fetchall():
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for _, objects in log:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO objects VALUES (?,?,?,?,?,?,?,?,?)", _decode(objects)
+                )
+            connection.execute("DELETE FROM log WHERE number <= ?", (log[-1][0],))
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    # An error in the schema: tables are missing.
+    return _code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+
+def _code(error: sqlite3.Error) -> int:
+    """That of SQLite. What Python itself says, of text that is no UTF-8, has none."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
 
 
 def _put_aside(path: str, why: str) -> str:
     """Gives the file another name, and returns that."""
     aside = f"{path}.{why}-{time.strftime('%Y%m%d-%H%M%S')}"
-    for end in ("", "-wal"):
+    for end in own_journals.ENDS:
         with suppress(FileNotFoundError):
             Path(path + end).replace(aside + end)
     return aside

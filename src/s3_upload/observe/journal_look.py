@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
 from s3_upload.observe.journal import Journal
-from s3_upload.observe.journal_file import InUseError, JournalFile, Lookup, UnusableError, UnwritableError
+from s3_upload.observe.journal_content import Lookup
+from s3_upload.observe.journal_file import InUseError, JournalFile, UnusableError, UnwritableError
 from s3_upload.observe.journal_of_run import check_job, is_said_otherwise, knows
-from s3_upload.observe.journal_rows import Here
-from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.own_journals import Parts
+from s3_upload.sources.source import Here, ObjectSource
 
 
 class Look:
     """`done`: how many sources a run would leave out so far. `problem`: why nothing is known of any."""
 
-    def __init__(self, lookup: Lookup | None, problem: str = "") -> None:
+    def __init__(self, journal: Journal, lookup: Lookup | None = None, problem: str = "") -> None:
         self.done = 0
         self.problem = problem
+        self._parts = Parts(journal.path)
         self._lookup = lookup
         self._here = Here()
 
-    def left(self, sources: Iterator[ObjectSource]) -> Iterator[ObjectSource]:
+    def taken(self, sources: Iterable[ObjectSource]) -> Iterator[ObjectSource]:
+        """The same; the journal itself is skipped."""
+        return map(self._parts.passed_over, sources)
+
+    def left(self, sources: Iterable[ObjectSource]) -> Iterator[ObjectSource]:
         """Those that are not done."""
-        for source in sources:
+        for source in self.taken(sources):
             if self._lookup is None or not self._is_done(self._lookup, source):
                 yield source
             else:
@@ -47,22 +53,22 @@ def looked_into(journal: Journal, about: Mapping[str, str]) -> Iterator[Look]:
     except OSError:  # none yet, or a run will tell
         there = False
     if not there:
-        yield Look(None)
+        yield Look(journal)
         return
     try:
         # Of a copy, so that no upload is held up for as long as somebody reads.
-        with closing(JournalFile(journal.path, puts_aside=False)) as file:
+        with closing(JournalFile(journal.path, puts_aside=False, is_ours=journal.is_ours)) as file:
             content = file.copied()
     except UnusableError as error:
-        yield Look(None, str(error))
+        yield Look(journal, problem=str(error))
         return
     except (UnwritableError, InUseError) as error:
         if not journal.is_optional:
             raise
-        yield Look(None, str(error))
+        yield Look(journal, problem=str(error))
         return
     with closing(content):
         was, now = content.about(), {"said": "", **journal.about, **about}
         check_job(journal.path, was, now)
         known = content.has_objects() and not is_said_otherwise(was, now)
-        yield Look(Lookup(content) if known else None)
+        yield Look(journal, Lookup(content) if known else None)

@@ -12,6 +12,7 @@ Rules:
   run looks for the upload.
 * An upload of whose key an object is complete in one request is outlived: nobody goes on with it, and the end
   of a run aborts it.  So is that of a stream, once its run is over.
+* It is no source itself: where it lies among them, it and what SQLite keeps beside it are skipped.
 * A journal that cannot be written any more (a full disk) ends, and says so; the run goes on without.
 """
 
@@ -42,14 +43,14 @@ import msgspec
 
 from s3_upload.errors import ConfigError
 from s3_upload.observe.events import Event, Listening, ObjectEnded, PartStored, UploadCreated
-from s3_upload.observe.journal_file import JournalFile, Lookup, UnwritableError
+from s3_upload.observe.journal_content import Lookup
+from s3_upload.observe.journal_file import JournalFile, UnwritableError
 from s3_upload.observe.journal_rows import (
     DONE,
     FAILED,
     LAST_RUN,
     LEFT,
     Done,
-    Here,
     KnownUploads,
     ObjectRow,
     PartRow,
@@ -63,7 +64,8 @@ from s3_upload.observe.journal_rows import (
     went_whole,
 )
 from s3_upload.report import SKIPPED, SUCCESS, UploadReport
-from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.own_journals import Parts
+from s3_upload.sources.source import Here, ObjectSource
 from s3_upload.sources.walk import Entry, PlainFiles
 from s3_upload.text import unicode_of
 from s3_upload.threads import DaemonThreads
@@ -159,6 +161,7 @@ class JournalOfRun:
         self._file = file
         self._heard = Heard()
         self._here = Here()
+        self._parts = Parts(file.path)
         self._seen = self._ended = 0
         self._walk_ended = False
         self._twice: set[str] = set()
@@ -244,7 +247,7 @@ class JournalOfRun:
     def left_of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Those of a walk that are not done; nothing is counted."""
         lookup, here = Lookup(self._file), self._here
-        for entry in entries:
+        for entry in map(self._parts.left_of, entries):
             if not self._known:
                 yield entry
             elif isinstance(entry, PlainFiles):
@@ -333,7 +336,7 @@ class JournalOfRun:
         self, files: Iterable[ObjectSource], settle: Callable[[list[Done]], Sequence[ObjectSource]]
     ) -> Iterator[ObjectSource]:
         lookup, done = Lookup(self._file), list[Done]()
-        for source in files:
+        for source in map(self._parts.passed_over, files):
             self._meet(source)
             # In a thread, which may wait.
             while self._writer.full:
@@ -354,7 +357,8 @@ class JournalOfRun:
     ) -> AsyncIterator[ObjectSource]:
         threads, lookup = DaemonThreads(1, "s3-upload-source"), Lookup(self._file)
         try:
-            async for source in files:
+            async for given in files:
+                source = self._parts.passed_over(given)
                 self._meet(source)
                 while self._writer.full:  # noqa: ASYNC110 - a thread's
                     await asyncio.sleep(WRITE_EVERY_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -91,20 +90,6 @@ class Tally(msgspec.Struct, frozen=True):
     done_bytes: int
     failed: int
     uploads: int
-
-
-class Here:
-    """Where relative paths begin: the working directory of now."""
-
-    def __init__(self) -> None:
-        try:
-            self._base = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118 - a text
-        except OSError:  # it was removed, and nothing lies in it
-            self._base = ""
-
-    def whole(self, path: str) -> str:
-        """The path from the root on, with its dots; of a million files, `os.path.abspath` of each is dear."""
-        return path if os.path.isabs(path) else self._base + path  # noqa: PTH117 - a text
 
 
 _OF_WHOLE = frozenset({"HeadObject", "PutObject"})

@@ -72,7 +72,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def limited_by(now: Standing) -> str:
-    """See the module's theory."""
     return _from_outside(now) or _from_here(now) or (LINK if now.sending_share >= SENDING else ANSWERS)
 
 

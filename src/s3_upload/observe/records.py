@@ -69,11 +69,8 @@ class AwayRecord(msgspec.Struct, frozen=True, kw_only=True):
     since_s: float
 
 
-class BackRecord(msgspec.Struct, frozen=True, kw_only=True):
+class BackRecord(AwayRecord, frozen=True):
     """A `StoreBack`."""
-
-    at_s: float
-    since_s: float
 
 
 class _Kind(msgspec.Struct):

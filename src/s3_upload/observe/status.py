@@ -125,12 +125,6 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return min(1.0, _work(self.bytes, self.done) / whole) if whole else 1.0
 
 
-class _Away(msgspec.Struct, frozen=True):
-    since_s: float
-    next_try_s: float
-    cause: str
-
-
 class _Counts:
     """Of objects that have ended. `lost_bytes`: of those that failed or exist."""
 
@@ -242,7 +236,7 @@ class StatusFold:
         self._moving: dict[int, Moving] = {}
         self._stored: dict[int, int] = {}  # bytes of parts
         self._limits = _Limits()
-        self._away: _Away | None = None
+        self._away: StoreAway | None = None
         self._silent_since_s: float | None = None
         self._resumes = False  # after a time that does not count
         self._recent: deque[tuple[float, int, int]] = deque([(0.0, 0, 0)])  # when, bytes, files
@@ -262,8 +256,9 @@ class StatusFold:
             self._change(event, now)
         elif isinstance(event, StoreAway):
             ago_s = now - event.at_s
-            self._away = _Away(event.since_s + ago_s, event.next_try_s + ago_s, event.cause)
-            self._left.take_back(self._away.since_s)
+            since_s, next_try_s = event.since_s + ago_s, event.next_try_s + ago_s
+            self._away = msgspec.structs.replace(event, since_s=since_s, next_try_s=next_try_s)
+            self._left.take_back(since_s)
         elif isinstance(event, StoreBack):
             self._away, self._resumes = None, True
 

@@ -17,17 +17,20 @@ is imported when one of them is asked for.
 
 from __future__ import annotations
 
-import base64
 import hashlib
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from s3_upload.crc import crc32
 from s3_upload.errors import ConfigError, FailureKind
 from s3_upload.http import Buffer, Response
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, Checksum, CompletedPart, Operation
-from s3_upload.s3.responses import Failure, completed_checksum
+from s3_upload.s3.operations.complete_multipart_upload import completed_checksum
+from s3_upload.s3.responses import Failure
 
 FULL_OBJECT = "FULL_OBJECT"
 COMPOSITE = "COMPOSITE"
@@ -84,40 +87,6 @@ def _power(crc: Crc, count: int) -> int:
     return result
 
 
-def _crc32(body: Buffer) -> bytes:
-    return crc32(body).to_bytes(4, "big")
-
-
-def _crc32c(body: Buffer) -> bytes:
-    from awscrt import checksums
-
-    value: int = checksums.crc32c(body)
-    return value.to_bytes(4, "big")
-
-
-def _crc64nvme(body: Buffer) -> bytes:
-    from awscrt import checksums
-
-    value: int = checksums.crc64nvme(body)
-    return value.to_bytes(8, "big")
-
-
-def _sha1(body: Buffer) -> bytes:
-    return hashlib.sha1(body, usedforsecurity=False).digest()
-
-
-def _sha256(body: Buffer) -> bytes:
-    return hashlib.sha256(body).digest()
-
-
-def _sha512(body: Buffer) -> bytes:
-    return hashlib.sha512(body).digest()
-
-
-def _md5(body: Buffer) -> bytes:
-    return hashlib.md5(body, usedforsecurity=False).digest()
-
-
 class Running(Protocol):
     """A checksum of what comes in pieces; those of `hashlib` are some."""
 
@@ -125,45 +94,50 @@ class Running(Protocol):
     def digest(self) -> bytes: ...
 
 
-class _RunningCrc:
-    """`step`: the CRC of a piece, from that of what came before it."""
+class _RunningCrc(msgspec.Struct, eq=False, gc=False):
+    """`step`: the CRC of a piece, from that of what came before it. Each small body has one, so it is
+    a struct: other classes take longer to make."""
 
-    def __init__(self, step: Callable[[Buffer, int], int], size: int) -> None:
-        self._step = step
-        self._size = size
-        self._value = 0
+    value: int
+    size: int = 4
+    step: Callable[[Buffer, int], int] = crc32
 
     def update(self, data: Buffer, /) -> None:
-        self._value = self._step(data, self._value)
+        self.value = self.step(data, self.value)
 
     def digest(self) -> bytes:
-        return self._value.to_bytes(self._size, "big")
+        return self.value.to_bytes(self.size, "big")
 
 
-def _running_crc32() -> Running:
-    return _RunningCrc(crc32, 4)
+def _crc32(body: Buffer) -> Running:
+    return _RunningCrc(crc32(body))
 
 
-def _running_crc32c() -> Running:
+def _crc_of_crt(name: str, size: int, body: Buffer) -> Running:
     from awscrt import checksums
 
-    return _RunningCrc(checksums.crc32c, 4)
+    step = getattr(checksums, name)
+    return _RunningCrc(step(body), size, step)
 
 
-def _running_crc64nvme() -> Running:
-    from awscrt import checksums
+# A Python that keeps to FIPS refuses these two but for what is no security.
+def _sha1(body: Buffer) -> Running:
+    return hashlib.sha1(body, usedforsecurity=False)
 
-    return _RunningCrc(checksums.crc64nvme, 8)
+
+def _md5(body: Buffer) -> Running:
+    return hashlib.md5(body, usedforsecurity=False)
 
 
 class _RunningXxHash:
     """`name`: what awscrt calls the hash, which takes `bytes` alone and tells its digest once."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, body: Buffer) -> None:
         from awscrt.checksums import XXHash
 
         self._hash = getattr(XXHash, f"new_{name}")()
         self._digest = b""
+        self.update(body)
 
     def update(self, data: Buffer, /) -> None:
         view = memoryview(data)
@@ -175,42 +149,34 @@ class _RunningXxHash:
         return self._digest
 
 
-def _xxhash(name: str, body: Buffer) -> bytes:
-    summed = _RunningXxHash(name)
-    summed.update(body)
-    return summed.digest()
-
-
 class _Algorithm(NamedTuple):
-    digest: Callable[[Buffer], bytes]
-    running: Callable[[], Running]
+    """`begin`: its checksum of a body, to which more may come."""
+
+    begin: Callable[[Buffer], Running]
     header: str
     crc: Crc | None = None
     types: tuple[str, ...] = (COMPOSITE,)
     needs_crt: bool = False
 
 
-def _xxhash_algorithm(name: str, header: str) -> _Algorithm:
-    return _Algorithm(partial(_xxhash, name), partial(_RunningXxHash, name), header, needs_crt=True)
+def _xxhash(name: str, header: str) -> _Algorithm:
+    return _Algorithm(partial(_RunningXxHash, name), header, needs_crt=True)
 
 
 _BOTH = (FULL_OBJECT, COMPOSITE)
 _CRC64 = Crc(0x9A6C9329AC4BC9B5, 64)
+_crc32c, _crc64nvme = partial(_crc_of_crt, "crc32c", 4), partial(_crc_of_crt, "crc64nvme", 8)
 _TABLE = {
-    "CRC32": _Algorithm(_crc32, _running_crc32, "x-amz-checksum-crc32", Crc(0xEDB88320, 32), _BOTH),
-    "CRC32C": _Algorithm(
-        _crc32c, _running_crc32c, "x-amz-checksum-crc32c", Crc(0x82F63B78, 32), _BOTH, needs_crt=True
-    ),
-    "CRC64NVME": _Algorithm(
-        _crc64nvme, _running_crc64nvme, "x-amz-checksum-crc64nvme", _CRC64, (FULL_OBJECT,), needs_crt=True
-    ),
-    "SHA1": _Algorithm(_sha1, hashlib.sha1, "x-amz-checksum-sha1"),
-    "SHA256": _Algorithm(_sha256, hashlib.sha256, "x-amz-checksum-sha256"),
-    "SHA512": _Algorithm(_sha512, hashlib.sha512, "x-amz-checksum-sha512"),
-    "XXHASH64": _xxhash_algorithm("xxhash64", "x-amz-checksum-xxhash64"),
-    "XXHASH3": _xxhash_algorithm("xxhash3_64", "x-amz-checksum-xxhash3"),
-    "XXHASH128": _xxhash_algorithm("xxhash3_128", "x-amz-checksum-xxhash128"),
-    MD5: _Algorithm(_md5, hashlib.md5, "content-md5"),  # for requests alone: S3 keeps none
+    "CRC32": _Algorithm(_crc32, "x-amz-checksum-crc32", Crc(0xEDB88320, 32), _BOTH),
+    "CRC32C": _Algorithm(_crc32c, "x-amz-checksum-crc32c", Crc(0x82F63B78, 32), _BOTH, needs_crt=True),
+    "CRC64NVME": _Algorithm(_crc64nvme, "x-amz-checksum-crc64nvme", _CRC64, (FULL_OBJECT,), needs_crt=True),
+    "SHA1": _Algorithm(_sha1, "x-amz-checksum-sha1"),
+    "SHA256": _Algorithm(hashlib.sha256, "x-amz-checksum-sha256"),
+    "SHA512": _Algorithm(hashlib.sha512, "x-amz-checksum-sha512"),
+    "XXHASH64": _xxhash("xxhash64", "x-amz-checksum-xxhash64"),
+    "XXHASH3": _xxhash("xxhash3_64", "x-amz-checksum-xxhash3"),
+    "XXHASH128": _xxhash("xxhash3_128", "x-amz-checksum-xxhash128"),
+    MD5: _Algorithm(_md5, "content-md5"),  # for requests alone: S3 keeps none
 }
 ALGORITHMS = tuple(name for name in _TABLE if name != MD5)
 """What may be asked for."""
@@ -231,18 +197,18 @@ def check_algorithm(name: str) -> str:
 
 def checksum_of(algorithm: str, body: Buffer) -> Checksum:
     """The checksum of `body` by `algorithm`, one of `ALGORITHMS` that `check_algorithm` has passed."""
-    return Checksum(algorithm, base64.b64encode(_TABLE[algorithm].digest(body)).decode())
+    # `checksum_from` in place: for a small body a call tells.
+    return Checksum(algorithm, b2a_base64(_TABLE[algorithm].begin(body).digest(), newline=False).decode())
 
 
 def running(algorithm: str) -> Running:
     """A checksum by `algorithm` of what is to come."""
-    return _TABLE[algorithm].running()
+    return _TABLE[algorithm].begin(b"")
 
 
 def checksum_from(algorithm: str, summed: Running) -> Checksum:
     """The checksum of what came, as S3 writes it."""
-    digest = summed.digest()
-    return Checksum(algorithm, base64.b64encode(digest).decode())
+    return Checksum(algorithm, b2a_base64(summed.digest(), newline=False).decode())
 
 
 def header_of(algorithm: str) -> str:
@@ -265,7 +231,7 @@ def agreed_type(algorithm: str, created: Response) -> str:
 
 def whole(algorithm: str, kind: str, parts: Sequence[CompletedPart]) -> Checksum | None:
     """The checksum of an object in `parts`, in their order; None if one of them has none."""
-    values = [base64.b64decode(part.checksum.value) for part in parts if part.checksum is not None]
+    values = [a2b_base64(part.checksum.value) for part in parts if part.checksum is not None]
     if len(values) != len(parts):
         return None
     crc = _TABLE[algorithm].crc
@@ -276,7 +242,7 @@ def whole(algorithm: str, kind: str, parts: Sequence[CompletedPart]) -> Checksum
     for part, digest in zip(parts, values, strict=True):
         combined = crc.combine(combined, int.from_bytes(digest, "big"), part.size)
     digest = combined.to_bytes(crc.bits // 8, "big")
-    return Checksum(algorithm, base64.b64encode(digest).decode(), FULL_OBJECT)
+    return Checksum(algorithm, b2a_base64(digest, newline=False).decode(), FULL_OBJECT)
 
 
 def verify(operation: Operation, response: Response) -> Failure | None:

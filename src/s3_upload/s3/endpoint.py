@@ -119,7 +119,7 @@ def endpoint_for(
         if endpoint_url is None:
             _check_virtual(bucket)
         host = f"{bucket}.{host.rstrip('.')}"
-    return _endpoint(base, host, path if virtual else f"{path}/{bucket}", region)
+    return endpoint_at(base, host, path if virtual else f"{path}/{bucket}", region)
 
 
 def _at_place(bucket: str, place: Place, endpoint_url: str | None) -> Endpoint:
@@ -138,7 +138,7 @@ def _at_place(bucket: str, place: Place, endpoint_url: str | None) -> Endpoint:
     else:
         check_bucket(bucket)
         path = f"/{bucket}{path.removesuffix(f'/{bucket}')}"
-    return _endpoint(base, host, path, place.region, place.service, session=place.session)
+    return endpoint_at(base, host, path, place.region, place.service, session=place.session)
 
 
 def service_endpoint(region: str, endpoint_url: str | None = None, variant: Variant = STANDARD) -> Endpoint:
@@ -146,10 +146,10 @@ def service_endpoint(region: str, endpoint_url: str | None = None, variant: Vari
     check_region(region, endpoint_url)
     standard = msgspec.structs.replace(variant, accelerate=False)
     base = check_endpoint_url(endpoint_url or f"https://{standard.of_region(region)}")
-    return _endpoint(base, base.hostname or "", base.path.rstrip("/"), region)
+    return endpoint_at(base, base.hostname or "", base.path.rstrip("/"), region)
 
 
-def _endpoint(
+def endpoint_at(
     base: SplitResult, host: str, base_path: str, region: str, service: str = S3, *, session: bool = False
 ) -> Endpoint:
     port = base.port or DEFAULT_PORTS[base.scheme]

@@ -21,14 +21,14 @@ show what it was asked for, nothing is proven, and the object counts as failed.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 
 from s3_upload.http import Buffer, Response
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.checksum import header_of
-from s3_upload.s3.dates import date_s
+from s3_upload.s3.dates import date_s, iso_time_s
 from s3_upload.s3.fields import METADATA, field_headers
 from s3_upload.s3.operations import PUT_OBJECT, Checksum, CompletedPart
 
@@ -152,19 +152,13 @@ def _same_key(said: str, shown: str) -> bool:
 
 
 def _same_time(said: str, shown: str) -> bool:
-    return said == shown or ((then := _time(said)) is not None and then == _time(shown))
+    return said == shown or ((then := _second(said)) is not None and then == _second(shown))
 
 
-def _time(text: str) -> datetime | None:
-    """To the second: stores cut what is below."""
-    seconds = date_s(text)
-    if seconds is not None:
-        return datetime.fromtimestamp(seconds, UTC)
-    try:
-        when = datetime.fromisoformat(text)
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
-    except (ValueError, OverflowError):
-        return None
+def _second(text: str) -> int | None:
+    """Stores cut what is below."""
+    time_s = date_s(text) or iso_time_s(text)
+    return None if time_s is None else math.floor(time_s)
 
 
 TAG_COUNT = "x-amz-tagging-count"

@@ -21,7 +21,7 @@ from __future__ import annotations
 from urllib.parse import SplitResult, unquote
 
 from s3_upload.errors import ConfigError
-from s3_upload.s3.endpoint import DEFAULT_PORTS, Endpoint, check_endpoint_url, host_header
+from s3_upload.s3.endpoint import Endpoint, check_endpoint_url, endpoint_at
 from s3_upload.s3.sigv4 import encode_path
 from s3_upload.urls import is_ip
 
@@ -46,17 +46,7 @@ def redirected(used: Endpoint, location: str, *, bucket: str, key: str) -> Endpo
         return None
     if not base_path.endswith(f"/{bucket}") and not (in_host and base_path in ("", used.base_path)):
         return None
-    port = place.port or DEFAULT_PORTS[place.scheme]
-    found = Endpoint(
-        scheme=place.scheme,
-        host=host,
-        port=port,
-        host_header=host_header(place.scheme, host, port),
-        base_path=base_path,
-        region=used.region,
-        service=used.service,
-        session=used.session,
-    )
+    found = endpoint_at(place, host, base_path, used.region, used.service, session=used.session)
     return None if found == used else found
 
 

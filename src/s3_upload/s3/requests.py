@@ -35,8 +35,6 @@ from s3_upload.s3.fields import (
     wants_checksum,
 )
 from s3_upload.s3.operations import CARRIES_DATA, OPERATIONS, Checksum, Operation, OperationKind
-from s3_upload.s3.operations.complete_multipart_upload import complete_body
-from s3_upload.s3.operations.create_bucket import create_bucket_body
 from s3_upload.s3.sigv4 import (
     EMPTY_SHA256,
     UNSIGNED_PAYLOAD,
@@ -45,11 +43,6 @@ from s3_upload.s3.sigv4 import (
     encode_path,
     signed_names,
 )
-
-__all__ = [
-    "MAX_SHAPES", "USER_AGENT", "ChecksumsTold", "RequestEncoder", "complete_body", "create_bucket_body",
-    "refuse_unknown",
-]  # fmt: skip
 
 USER_AGENT = "s3-upload"
 MAX_SHAPES = 1024

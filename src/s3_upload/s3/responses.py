@@ -16,17 +16,7 @@ from s3_upload.errors import FailureKind
 from s3_upload.http import Response
 from s3_upload.s3.dates import date_s
 from s3_upload.s3.operations import BEGINS_OBJECT, BODILESS, CARRIES_DATA, MAKES_OBJECT, OPERATIONS
-from s3_upload.s3.operations.complete_multipart_upload import completed_checksum, completed_etag
-from s3_upload.s3.operations.create_multipart_upload import upload_id
-from s3_upload.s3.operations.list_buckets import bucket_names
-from s3_upload.s3.operations.list_parts import MAX_LISTED_PARTS, ListedParts, listed_parts
-from s3_upload.s3.xml import MAX_ID_CHARS, Xml, identifier, plain_body, read
-
-__all__ = [
-    "KIND_OF_CODE", "KIND_OF_STATUS", "MAX_ID_CHARS", "MAX_LISTED_PARTS", "MAX_MESSAGE_CHARS", "Failure",
-    "ListedParts", "bucket_names", "classify", "completed_checksum", "completed_etag", "date_s",
-    "listed_parts", "upload_id",
-]  # fmt: skip
+from s3_upload.s3.xml import Xml, identifier, plain_body, read
 
 MAX_MESSAGE_CHARS = 300
 _SORT_CHARS = 60

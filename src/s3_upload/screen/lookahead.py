@@ -12,7 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -23,7 +22,7 @@ import msgspec
 
 from s3_upload.observe.events import SEQ_OF_WORKER
 from s3_upload.observe.status import Total
-from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.source import ObjectSource, size_at, size_of
 from s3_upload.sources.walk import Entry, PlainFiles
 
 SLICE_S, REST = 0.004, 4.0
@@ -199,7 +198,7 @@ class _Names(NamedTuple):
         return len(self.items)
 
     def sizes(self, chosen: slice) -> list[int]:
-        return [_size_at(self.base + name) for name in self.items[chosen]]
+        return [size_at(self.base + name) for name in self.items[chosen]]
 
     def part(self, start: int, end: int) -> _Names:
         return _Names(self.items[start:end], self.base)
@@ -222,19 +221,3 @@ class _Sources(NamedTuple):
 
 
 _Batch = _Names | _Sources
-
-
-def size_of(source: ObjectSource) -> int:
-    """Bytes, as far as can be known at once; 0 of what cannot be uploaded."""
-    if source.size is not None:
-        return source.size
-    if not source.path or source.problem is not None:
-        return 0
-    return _size_at(source.path)
-
-
-def _size_at(path: str) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116 - quicker
-    except OSError:
-        return 0

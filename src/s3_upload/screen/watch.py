@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from s3_upload.observe.events import BytesAcknowledged, Event, Listening, ObjectEnded
 from s3_upload.observe.status import WANTED, Comparing, Status, StatusFold
 from s3_upload.report import SUCCESS, UploadReport
-from s3_upload.screen.lookahead import size_of
+from s3_upload.sources.source import size_of
 
 if TYPE_CHECKING:
     from s3_upload.screen.lookahead import Lookahead

@@ -10,18 +10,10 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from s3_upload.units import SECONDS
+
 _PIECE = r"(\d+(?:\.\d+)?)\s*(ms|min|mo|s|m|h|d|w|y)\s*"
-_SECONDS = {
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "min": 60.0,
-    "h": 3_600.0,
-    "d": 86_400.0,
-    "w": 7 * 86_400.0,
-    "mo": 30 * 86_400.0,
-    "y": 365 * 86_400.0,
-}
+_SECONDS = SECONDS | {"w": 7 * 86_400.0, "mo": 30 * 86_400.0, "y": 365 * 86_400.0}
 """A month has 30 days and a year 365, as in rclone."""
 MAX_AGE_S = 1e12
 """Some 30,000 years: what is older was mistyped."""

@@ -42,7 +42,7 @@ class Guess:
     def __init__(self, fields: RequestFields = NO_FIELDS, content_types: ContentTypes | None = None) -> None:
         must_be("fields", fields, RequestFields, "RequestFields", "RequestFields(**...) makes one of a dict")
         self._types = content_types_of(content_types)
-        self._fields = fields
+        self.fields = fields
         self.said = f"{said_in(fields)} {sorted(self._types.items())!r}"
         """All that decides about what is said, as a text without secrets."""
         # Of millions of files there are few suffixes.
@@ -50,7 +50,7 @@ class Guess:
 
     def __reduce__(self) -> tuple[type[Guess], tuple[RequestFields, Mapping[str, str]]]:
         """For another process: made anew there, of the same."""
-        return Guess, (self._fields, self._types)
+        return Guess, (self.fields, self._types)
 
     def __call__(self, source: ObjectSource) -> RequestFields:
         if source.fields is None:

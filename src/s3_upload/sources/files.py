@@ -9,6 +9,7 @@ Rules:
 * No mmap: a file truncated under a map kills the process.
 * Opening never blocks: a FIFO or device that slipped in is refused, not waited for.  But where there is no
   file descriptor left, it waits for one (`descriptors.py`).
+* A journal that this process has open is not read, and not closed (`own_journals.py`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from s3_upload.errors import FailureKind, SourceError
 from s3_upload.http import Body, Buffer
 from s3_upload.s3.checksum import Digests, Running, checksum_from, checksum_of, running
 from s3_upload.s3.operations import Checksum
+from s3_upload.sources import own_journals
 from s3_upload.sources.bunches import Bunches
 from s3_upload.sources.source import ObjectSource, checked
 from s3_upload.sources.version import Identity, Versions, changed, told_apart
@@ -194,9 +196,8 @@ class Reader(msgspec.Struct, frozen=True):
         if source.body is not None:
             return self.hashed(source.body)
         path = source.path
-        fd = self._open(path, flags)
+        fd, before = self._opened(path, flags)
         try:
-            before = self._regular(fd, path)
             size = before.st_size
             if size > self.single_limit_bytes:
                 return BigFile(self.versions.identity(before))
@@ -213,13 +214,13 @@ class Reader(msgspec.Struct, frozen=True):
         except OSError as error:
             raise _unreadable(path, error) from error
         finally:
-            os.close(fd)
+            own_journals.close(fd, before)
         return self.hashed(body, told_apart(before.st_mtime_ns))
 
     def _read_version(self, path: str, offset: int, size: int, identity: Identity) -> bytes:
-        fd = self._open(path)
+        fd, before = self._opened(path)
         try:
-            self._verify(path, identity, self._regular(fd, path))
+            self._verify(path, identity, before)
             body = _read_at(fd, offset, size)
             self._verify(path, identity, self.versions.stat(fd))
             if len(body) != size:
@@ -227,18 +228,21 @@ class Reader(msgspec.Struct, frozen=True):
         except OSError as error:
             raise _unreadable(path, error) from error
         finally:
-            os.close(fd)
+            own_journals.close(fd, before)
         return body
 
     def _verify(self, path: str, identity: Identity, info: os.stat_result, flags: int = 0) -> None:
         self.versions.verify(path, identity, info, lambda: self._look(path, flags))
 
     def _look(self, path: str, flags: int) -> os.stat_result:
+        fd, info = self._opened(path, flags)
+        own_journals.close(fd, info)
+        return info
+
+    def _opened(self, path: str, flags: int = 0) -> tuple[int, os.stat_result]:
+        """An open file, and what it is at the moment. Raises `SourceError`."""
         fd = self._open(path, flags)
-        try:
-            return self._regular(fd, path)
-        finally:
-            os.close(fd)
+        return fd, _looked_at(fd, path, self.versions.stat)
 
     def _open(self, path: str, flags: int = 0) -> int:
         try:
@@ -258,14 +262,6 @@ class Reader(msgspec.Struct, frozen=True):
         except OSError as error:
             raise _unreadable(path, error) from error
 
-    def _regular(self, fd: int, path: str) -> os.stat_result:
-        """What the file is at the moment. Raises `SourceError` for what is no regular file."""
-        info = self.versions.stat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            what = "is a directory" if stat.S_ISDIR(info.st_mode) else "is not a regular file"
-            raise SourceError(f"{path}: {what}")
-        return info
-
 
 def pieces_of(path: str, size: int) -> Iterator[bytes]:
     """The `size` bytes of a file, SUM_BYTES at a time and the rest, in a thread that may wait.
@@ -277,6 +273,7 @@ def pieces_of(path: str, size: int) -> Iterator[bytes]:
         fd = patiently(lambda: os.open(path, _OPEN_FLAGS))
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+    info = _looked_at(fd, path, os.fstat)
     try:
         left = size
         while left:
@@ -291,7 +288,7 @@ def pieces_of(path: str, size: int) -> Iterator[bytes]:
     except OSError as error:
         raise _unreadable(path, error) from error
     finally:
-        os.close(fd)
+        own_journals.close(fd, info)
 
 
 class _NotHereError(Exception):
@@ -311,6 +308,22 @@ def _read_at(fd: int, offset: int, size: int) -> bytes:
         chunks.append(chunk)
         missing -= len(chunk)
     return b"".join(chunks)
+
+
+def _looked_at(fd: int, path: str, look: Callable[[int], os.stat_result]) -> os.stat_result:
+    """What a file is that was just opened. Closes what is not read, and raises `SourceError`."""
+    try:
+        info = look(fd)
+    except OSError as error:
+        os.close(fd)
+        raise _unreadable(path, error) from error
+    if stat.S_ISREG(info.st_mode) and not own_journals.is_one(info):
+        return info
+    own_journals.close(fd, info)
+    if stat.S_ISREG(info.st_mode):
+        raise own_journals.OwnJournalError(f"{path}: {own_journals.WHY}")
+    what = "is a directory" if stat.S_ISDIR(info.st_mode) else "is not a regular file"
+    raise SourceError(f"{path}: {what}")
 
 
 def _is_of_sysfs(info: os.stat_result) -> bool:

@@ -33,7 +33,7 @@ import msgspec
 from s3_upload.checks import must_be
 from s3_upload.errors import ConfigError, FailureKind, SourceError
 from s3_upload.sources.selecting import Selection
-from s3_upload.sources.source import ObjectSource, utf8_of
+from s3_upload.sources.source import Here, ObjectSource, utf8_of
 from s3_upload.sources.walk import LINK, Directory, Entry, Way, entries_at, is_link, with_key_that_fits
 
 FIRST_BYTES = 1 << 16
@@ -177,7 +177,7 @@ class Finder:
         self._way = way
         self._base = base
         self._has_keys = has_keys
-        here = os.getcwd()  # noqa: PTH109 - a text
+        here = Here()
         self._roots = sorted(
             ((root, place) for place in places for root in _spellings(here, place.path)),
             key=lambda found: -len(found[0]),
@@ -290,9 +290,11 @@ def _names(path: str, given: str) -> tuple[str, ...]:
     return names
 
 
-def _spellings(here: str, path: str) -> set[str]:
+def _spellings(here: Here, path: str) -> set[str]:
     """The absolute paths that lead to what `path` names, as they are compared."""
-    whole = os.path.join(here, path)  # noqa: PTH118 - Path drops a "."
+    whole = here.whole(path)
+    if not os.path.isabs(whole):  # noqa: PTH117 - of a working directory that was removed
+        return set()
     return {whole, os.path.normpath(whole), os.path.realpath(whole)}
 
 

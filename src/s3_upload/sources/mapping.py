@@ -31,7 +31,7 @@ from s3_upload.sources.linked import Linked
 from s3_upload.sources.listed import Finder, Listed, Place
 from s3_upload.sources.ordering import BY_KEY, Order, Ordered, Shard
 from s3_upload.sources.selecting import Selection
-from s3_upload.sources.source import ObjectSource, is_utf8, utf8_of
+from s3_upload.sources.source import ObjectSource, is_sent, is_utf8, utf8_of
 from s3_upload.sources.unsized import stream_at
 from s3_upload.sources.walk import (
     LINK,
@@ -316,14 +316,12 @@ def _refuse_same_keys(lanes: Sequence[_Lane], base: str) -> None:
 
     Only where that can be is anything walked: roots other than `base` are `base` and one name.
     """
-    by_root: dict[str, list[_Lane]] = {}
-    for lane in lanes:
-        by_root.setdefault(lane.root, []).append(lane)
+    by_root = _by_root(lanes)
     if base not in by_root:
         lanes = [lane for group in by_root.values() if len(group) > 1 for lane in group]
     last = None
     for source in _in_key_order(lanes, base):
-        if source.problem is not None or source.skip_reason:
+        if not is_sent(source):
             continue
         if last is not None and source.key == last.key:
             if _is_same(source.path, last.path):
@@ -339,13 +337,18 @@ def _in_key_order(lanes: Sequence[_Lane], base: str, linked: Linked | None = Non
 
     Keys of roots that differ do not mix, but with those of `base`, in which all roots are.
     """
-    by_root: dict[str, list[_Lane]] = {}
-    for lane in lanes:
-        by_root.setdefault(lane.root, []).append(lane)
+    by_root = _by_root(lanes)
     around = by_root.pop(base, [])
     named = (_merged([lane.sources(linked) for lane in by_root[root]]) for root in sorted(by_root))
     walks = [itertools.chain.from_iterable(named)] if by_root else []
     return _merged([*walks, *(lane.sources(linked) for lane in around)])
+
+
+def _by_root(lanes: Sequence[_Lane]) -> dict[str, list[_Lane]]:
+    found: dict[str, list[_Lane]] = {}
+    for lane in lanes:
+        found.setdefault(lane.root, []).append(lane)
+    return found
 
 
 def _is_same(path: str, other: str) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 
 from s3_upload.checks import must_be
 from s3_upload.errors import ConfigError
-from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.source import ObjectSource, is_sent
 from s3_upload.sources.walk import Entry, PlainFiles
 
 LATEST_NS = (1 << 63) - 1
@@ -123,7 +123,7 @@ class Ordered:
     def _value(self, number: int) -> int:
         """0 for what has none."""
         source = self._entry(number)
-        if not source.is_file or source.problem is not None or source.skip_reason:
+        if not source.is_file or not is_sent(source):
             return 0
         try:
             info = os.stat(source.path)  # noqa: PTH116 - of a million files, a Path each is dear

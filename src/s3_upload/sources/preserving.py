@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable
 from functools import partial
 
 import msgspec
 
 from s3_upload.errors import ConfigError
 from s3_upload.request_fields import NO_FIELDS, RequestFields
-from s3_upload.sources.source import ObjectSource
-from s3_upload.threads import DaemonThreads
+from s3_upload.sources.source import ObjectSource, is_sent
+from s3_upload.threads import each
 
 Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
 FieldsOf = Callable[[ObjectSource], RequestFields | None]
@@ -35,27 +35,11 @@ def check_preserve(preserve: str | None) -> bool:
 
 def preserving(files: Files, fields_of: FieldsOf) -> Files:
     """The same files, whose fields tell when they were modified. `fields_of`: what else is said of each."""
-    if isinstance(files, AsyncIterable):
-        return _each_async(files, fields_of)
-    return _each(files, fields_of)
+    return each(files, partial(_with_mtime, fields_of), "s3-upload-look")
 
 
-def _each(files: Iterable[ObjectSource], fields_of: FieldsOf) -> Iterator[ObjectSource]:
-    for source in files:
-        yield _with_mtime(source, fields_of)
-
-
-async def _each_async(files: AsyncIterable[ObjectSource], fields_of: FieldsOf) -> AsyncIterator[ObjectSource]:
-    threads = DaemonThreads(1, "s3-upload-look")
-    try:
-        async for source in files:
-            yield await threads.call(partial(_with_mtime, source, fields_of))
-    finally:
-        threads.close()
-
-
-def _with_mtime(source: ObjectSource, fields_of: FieldsOf) -> ObjectSource:
-    if not source.is_file or source.problem is not None or source.skip_reason:
+def _with_mtime(fields_of: FieldsOf, source: ObjectSource) -> ObjectSource:
+    if not source.is_file or not is_sent(source):
         return source
     try:
         mtime_ns = os.stat(source.path).st_mtime_ns  # noqa: PTH116 - of a million files, a Path each is dear

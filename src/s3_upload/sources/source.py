@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from s3_upload.checks import as_bytes, must_be, must_be_bytes, wrong_type
-from s3_upload.errors import ConfigError, SourceError
+from s3_upload.errors import ConfigError, FailureKind, SourceError
 from s3_upload.request_fields import RequestFields
 
 
@@ -79,8 +79,8 @@ class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
     ) -> ObjectSource:
         """Bytes that come as they come: from an iterable of them, plain or async, or from a binary file.
 
-        Plain ones and files are read in a thread, so that they may block.  `size`, if given, is checked
-        against what came.
+        Plain ones and files are read in a thread, so that they may block.  A generator is closed when no more
+        of it is wanted, a file is not.  `size`, if given, is checked against what came.
         """
         must_be_chunks("chunks", chunks)
         return cls(key=key, chunks=chunks, size=size, fields=fields)
@@ -104,6 +104,22 @@ class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
         return "data" if self.body is not None else "stream"
 
 
+class Here:
+    """Where relative paths begin: the working directory of now. `directory`: "" where it was removed, and
+    nothing lies in it."""
+
+    def __init__(self) -> None:
+        try:
+            self.directory = os.getcwd()  # noqa: PTH109 - a text, perhaps not Unicode
+        except OSError:
+            self.directory = ""
+        self._base = os.path.join(self.directory, "")  # noqa: PTH118 - a text
+
+    def whole(self, path: str) -> str:
+        """The path from the root on, with its dots; of a million files, `os.path.abspath` of each is dear."""
+        return path if os.path.isabs(path) else self._base + path  # noqa: PTH117 - a text
+
+
 def utf8_of(name: str) -> str:
     """The bytes that Python read as `name` (of a file, on the command line), read as UTF-8.
 
@@ -120,6 +136,34 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_sent(source: ObjectSource) -> bool:
+    """Whether it is to be uploaded at all."""
+    return source.problem is None and not source.skip_reason
+
+
+def size_of(source: ObjectSource) -> int:
+    """Bytes, as far as can be known at once; 0 of what cannot be looked at: who reads it tells what is wrong.
+    Blocking."""
+    if source.size is not None:
+        return source.size
+    return size_at(source.path) if source.path and source.problem is None else 0
+
+
+def size_at(path: str) -> int:
+    """Of a file; 0 where that cannot be known. Blocking."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - of a million files, a Path each is dear
+    except (OSError, ValueError):
+        return 0
+
+
+def same_key(source: ObjectSource, first: ObjectSource) -> SourceError:
+    """Why `source` fails while `first` is under way."""
+    return SourceError(
+        f"{source.name}: {first.name} has the same key and is still being uploaded", FailureKind.SAME_KEY
+    )
 
 
 def _check(source: ObjectSource) -> None:

@@ -11,12 +11,16 @@ Rules:
   a block at a time.
 * What a stream raises is a `SourceError` of its object alone; a chunk that is not bytes is a `TypeError`:
   a mistake in the program that calls, and not of this object.
+* When no more is wanted before its end, a generator is closed where it is read, never while it is: what it
+  has open would stay open for as long as somebody keeps its source.  A file stays whose it is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -24,6 +28,7 @@ import msgspec
 from s3_upload.checks import as_view
 from s3_upload.errors import SourceError
 from s3_upload.sources.source import Chunks
+from s3_upload.sources.unsized import OpenedFile
 
 _END = object()
 
@@ -51,6 +56,9 @@ class BlockStream:
         self._offload = offload
         self._asked: AsyncIterator[Any] | None = None
         self._read: Callable[[int], Any] | None = None
+        self._opened: Generator[Any] | OpenedFile | None = None
+        self._in_use = threading.Lock()
+        self._closed = False
         self._block = _Block()
         self.taken = 0
 
@@ -73,6 +81,21 @@ class BlockStream:
         self.taken += len(block)
         return block, last
 
+    async def close(self) -> None:
+        """No more of it is wanted. A read that is under way, for which nobody waits any more, closes it when
+        it ends.  What a generator raises then is not told: its object has failed before, and says why."""
+        if self._closed:
+            return
+        self._closed = True
+        if not isinstance(self._chunks, AsyncIterable):
+            await self._offload(self._close_in_thread)
+        elif isinstance(self._asked, AsyncGenerator):
+            try:
+                await self._asked.aclose()
+            except (Exception, asyncio.CancelledError) as error:
+                if _are_we_cancelled(error):
+                    raise
+
     async def _fill(self, chunks: AsyncIterable[Any], size: int) -> bool:
         """Fills the block; whether it is the last."""
         while not self._block.fill(size):
@@ -81,19 +104,35 @@ class BlockStream:
                     self._asked = aiter(chunks)
                 chunk = await anext(self._asked, _END)
             except (Exception, asyncio.CancelledError) as error:
-                task = asyncio.current_task()
-                if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                    raise  # it is we who are cancelled, not something of the stream's own
+                if _are_we_cancelled(error):
+                    raise
                 raise self._failed(error) from error
             if self._ends_with(chunk):
                 return True
         return False
 
     def _fill_in_thread(self, size: int) -> bool:
+        try:
+            with self._in_use:
+                return self._closed or self._fill_here(size)
+        finally:
+            if self._closed:
+                self._close_in_thread()
+
+    def _close_in_thread(self) -> None:
+        if self._in_use.acquire(blocking=False):
+            try:
+                with suppress(Exception, asyncio.CancelledError):
+                    if self._opened is not None:
+                        self._opened.close()
+            finally:
+                self._in_use.release()
+
+    def _fill_here(self, size: int) -> bool:
         while not self._block.fill(size):
             try:
                 if self._read is None:
-                    self._read = _read_function(self._chunks)
+                    self._read, self._opened = _begun(self._chunks)
                 chunk = self._read(size + 1 - self._block.size)
             except (Exception, asyncio.CancelledError) as error:
                 raise self._failed(error) from error
@@ -107,6 +146,8 @@ class BlockStream:
         length, expected = self.taken + self.held_bytes, self._expected_size
         if expected is not None and (length > expected or (chunk is _END and length < expected)):
             raise SourceError(f"{self._name}: the stream gave {length} bytes instead of {expected}")
+        if chunk is _END:
+            self._closed = True  # nothing is left to be closed
         return chunk is _END
 
     def _failed(self, error: BaseException) -> SourceError:
@@ -159,16 +200,22 @@ class _Block:
         return block
 
 
-def _read_function(chunks: Any) -> Callable[[int], Any]:
-    """Called with how many bytes are wanted, it gives a chunk, or _END. May block."""
+def _are_we_cancelled(error: BaseException) -> bool:
+    """And not something of the stream's own."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def _begun(chunks: Any) -> tuple[Callable[[int], Any], Generator[Any] | OpenedFile | None]:
+    """What gives a chunk or _END, called with how many bytes are wanted; what is to be closed. May block."""
     read = getattr(chunks, "read", None)
     if read is None:
         iterator = iter(chunks)
-        return lambda _: next(iterator, _END)
+        return lambda _: next(iterator, _END), iterator if isinstance(iterator, Generator) else None
 
     def read_some(size: int) -> Any:
         chunk = read(size)
         is_end = chunk is not None and not isinstance(chunk, str) and not chunk
         return _END if is_end else chunk
 
-    return read_some
+    return read_some, chunks if isinstance(chunks, OpenedFile) else None

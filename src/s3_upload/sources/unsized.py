@@ -18,17 +18,17 @@ _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 def stream_at(path: str, key: str) -> ObjectSource:
     """What can be read at `path`, as a stream that reports call by that path."""
-    return ObjectSource(key=key, path=path, chunks=_Opened(path))
+    return ObjectSource(key=key, path=path, chunks=OpenedFile(path))
 
 
 def as_stream(source: ObjectSource) -> ObjectSource:
     """The same file, as a stream."""
-    return msgspec.structs.replace(source, chunks=_Opened(source.path))
+    return msgspec.structs.replace(source, chunks=OpenedFile(source.path))
 
 
-class _Opened:
+class OpenedFile:
     """A binary file that is opened when it is first read, which may take until somebody writes to it, and is
-    closed at its end."""
+    closed at its end, or when no more of it is wanted: it is nobody else's."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -43,14 +43,15 @@ class _Opened:
         except OSError as error:
             raise SourceError(f"{self._path}: {error.strerror or error}") from error
         if not chunk and size:
-            self._close()
+            self.close()
         return chunk
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Read once more, it is opened anew."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             with suppress(OSError):
                 os.close(fd)
 
     def __del__(self) -> None:
-        self._close()  # of a run that was stopped
+        self.close()  # of a run that was stopped

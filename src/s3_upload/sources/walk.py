@@ -245,11 +245,16 @@ def _listing(path: str, prefix: str, taken: Inside | None, *, follows: bool) -> 
     others: set[str] = set()
     with os.scandir(path) as entries:
         for entry in entries:
-            if taken is not None and not _wanted(taken, prefix + utf8_of(entry.name), entry, follows=follows):
-                continue
             name = entry.name
+            if taken is not None and not taken.wants(
+                prefix + utf8_of(name),
+                entry.stat,
+                is_directory=_tells(entry.is_dir, follows),
+                is_file=_tells(entry.is_file, follows),
+            ):
+                continue
             if not entry.is_file(follow_symlinks=False):  # known from the listing: costs no system call
-                if _is_directory(entry, follows=follows):
+                if _tells(entry.is_dir, follows):
                     name += "/"
                 others.add(name)
             names.append(name)
@@ -257,26 +262,10 @@ def _listing(path: str, prefix: str, taken: Inside | None, *, follows: bool) -> 
     return Listing(names, frozenset(others))
 
 
-def _wanted(taken: Inside, key: str, entry: os.DirEntry[str], *, follows: bool) -> bool:
-    return taken.wants(
-        key,
-        entry.stat,
-        is_directory=_is_directory(entry, follows=follows),
-        is_file=_is_file(entry, follows=follows),
-    )
-
-
-def _is_file(entry: os.DirEntry[str], *, follows: bool) -> bool:
+def _tells(what: Callable[..., bool], follows: bool) -> bool:
+    """Of an entry. What it is turns out when it is looked at: here only where it belongs among the others."""
     try:
-        return entry.is_file(follow_symlinks=follows)
-    except OSError:
-        return False
-
-
-def _is_directory(entry: os.DirEntry[str], *, follows: bool) -> bool:
-    """What it is turns out when it is looked at: here only where it belongs among the others."""
-    try:
-        return entry.is_dir(follow_symlinks=follows)
+        return what(follow_symlinks=follows)
     except OSError:
         return False
 

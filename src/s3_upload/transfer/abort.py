@@ -20,7 +20,8 @@ from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http import Response
 from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3.operations import LIST_PARTS, Operation
-from s3_upload.s3.responses import classify, listed_parts
+from s3_upload.s3.operations.list_parts import listed_parts
+from s3_upload.s3.responses import classify
 from s3_upload.transfer.client import Client
 
 ABORT_GRACE_S = 5.0

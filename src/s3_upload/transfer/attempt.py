@@ -72,6 +72,9 @@ class Attempts:
             failure = Failure(kind=error.kind, message=error.message)
             # A timer of ours may have ended it before: then that is the one to report.
             attempt.ran_out(error.timer)
+            # A client's future has the error, the error its frames, and one of these the future and the body:
+            # they would hold each other until the collector comes.
+            error.__traceback__ = None
         else:
             failure = classify(operation.name, response) or verify(operation, response)
             if failure is not None and request.may_be_missing and _says_missing(operation, failure):

@@ -15,7 +15,6 @@ Rules:
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ import msgspec
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import EXISTS
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
+from s3_upload.sources.source import is_sent, size_of
 from s3_upload.transfer.line import Place
 from s3_upload.transfer.tries import Request
 from s3_upload.transfer.verdicts import GivenUp
@@ -90,7 +90,7 @@ class Existing:
         self._next_seq += len(numbered)
         if not self.asks:
             return numbered
-        asked = [source.problem is None and not source.skip_reason for source in sources]
+        asked = list(map(is_sent, sources))
         # Sizes matter where small bodies go unasked; to look at files blocks, so a thread does it.
         if self._ask_from_bytes and any(asked):
             sizes = await self._offload(_sizes_of, sources)
@@ -98,12 +98,11 @@ class Existing:
         self.waiting.extend(one for one, ask in zip(numbered, asked, strict=True) if ask)
         return [one for one, ask in zip(numbered, asked, strict=True) if not ask]
 
-    def ask(self, tools: Tools, max_requests: int, take: Numbering, goes_on: Numbering) -> None:
-        """Asks as much as may be asked at once. `take`: takes the key of a source, False if it cannot;
-        `goes_on`: an object is not there, as far as is known."""
+    def ask(self, tools: Tools, max_requests: int, goes_on: Numbering) -> None:
+        """Asks as much as may be asked at once. `goes_on`: an object is not there, as far as is known."""
         while self.waiting and self.under_way < AHEAD * max_requests:
             seq, source = self.waiting.popleft()
-            if take(seq, source):
+            if tools.reporting.takes_key(seq, source):
                 record = tools.prepare.question(seq, source)
                 head = Operation(
                     name=HEAD_OBJECT,
@@ -135,16 +134,8 @@ class Existing:
 
 
 def _sizes_of(sources: Sequence[ObjectSource]) -> list[int]:
-    """Blocking."""
-    return [_size_of(source) for source in sources]
-
-
-def _size_of(source: ObjectSource) -> int:
-    # To ask is always less than to read a stream of unknown size.
-    if not source.is_file:
-        return ASK_FROM_BYTES if source.size is None else source.size
-    try:
-        return os.stat(source.path).st_size  # noqa: PTH116 - of a million files, a Path each is dear
-    # What is wrong turns out when it is read.
-    except (OSError, ValueError):
-        return 0
+    """Blocking. To ask is always less than to read a stream of unknown size."""
+    return [
+        ASK_FROM_BYTES if source.size is None and not source.is_file else size_of(source)
+        for source in sources
+    ]

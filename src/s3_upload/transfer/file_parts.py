@@ -32,15 +32,7 @@ class FileParts:
 
     async def look_once_more(self, upload: MultipartUpload) -> None:
         try:
-            await read_part(
-                self._tools.reader,
-                self._tools.offload,
-                upload.record.source.path,
-                self.version,
-                offset=0,
-                size=0,
-                in_slices=False,
-            )
+            await self._read(upload.record, PartPlan(0, 0, 0), in_slices=False)
         except SourceError as problem:
             raise GivenUp.by_source(problem, upload.record) from None
 
@@ -83,14 +75,10 @@ class FileParts:
         in_slices = isinstance(part.body, SlicedBody)
 
         async def read(_: Request) -> HashedBody:
-            return await read_part(
-                self._tools.reader,
-                self._tools.offload,
-                record.source.path,
-                self.version,
-                offset=plan.offset,
-                size=plan.size,
-                in_slices=in_slices,
-            )
+            return await self._read(record, plan, in_slices=in_slices)
 
         return read
+
+    async def _read(self, record: Record, plan: PartPlan, *, in_slices: bool) -> HashedBody:
+        tools, path = self._tools, record.source.path
+        return await read_part(tools.reader, tools.offload, path, self.version, plan, in_slices=in_slices)

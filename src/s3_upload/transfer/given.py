@@ -17,7 +17,7 @@ from s3_upload.control.waiting.timeouts import Timeout
 from s3_upload.observe.events import Events
 from s3_upload.pace import Pace
 from s3_upload.report import PaceReport
-from s3_upload.request_fields import RequestFields
+from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.outages import Notice
 from s3_upload.transfer.progress import Progress
@@ -59,8 +59,8 @@ class Runtime(msgspec.Struct, frozen=True):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """See the module's text. `fields_of`: what is said of an object; `pace`: of a run that is held back;
-    `resume`: how uploads of earlier runs are gone on with."""
+    """See the module's text. `fields_of`: what is said of an object; `said`: of all, as far as that is known
+    without one; `pace`: of a run that is held back; `resume`: how earlier runs' uploads are gone on with."""
 
     bucket: str
     config: UploadConfig
@@ -72,6 +72,7 @@ class Given(msgspec.Struct, frozen=True):
     events: Events
     pace: Pace | None = None
     resume: Resume | None = None
+    said: RequestFields = NO_FIELDS
 
     def paced(self) -> PaceReport | None:
         """The newest report of the pace."""

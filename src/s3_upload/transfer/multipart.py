@@ -37,9 +37,10 @@ from s3_upload.s3.operations import (
     CompletedPart,
     Operation,
 )
+from s3_upload.s3.operations.complete_multipart_upload import complete_body, completed_etag
+from s3_upload.s3.operations.create_multipart_upload import upload_id
+from s3_upload.s3.operations.list_parts import listed_parts
 from s3_upload.s3.proof import same_etag
-from s3_upload.s3.requests import complete_body
-from s3_upload.s3.responses import completed_etag, listed_parts, upload_id
 from s3_upload.sources.files import HashedBody
 from s3_upload.sources.version import Identity
 from s3_upload.transfer.line import Place
@@ -272,7 +273,7 @@ class MultipartUpload:
         while True:
             listing = msgspec.structs.replace(self._operation, name=LIST_PARTS, part_number=behind)
             try:
-                listed = listed_parts(await self._requests.make(Request(self.record, listing)))
+                listed = listed_parts(await self._requests.make(Request(self.record, listing)), behind)
             except GivenUp as in_vain:
                 refused = in_vain.error.kind
                 # Then it is sent from its beginning, or by the next run, which asks again.
@@ -283,7 +284,7 @@ class MultipartUpload:
             for number, part in listed.parts.items():
                 if number in lost and same_etag(lost[number].etag, part.etag):
                     del lost[number]
-            if listed.next_marker is None or listed.next_marker <= behind:
+            if listed.next_marker is None:
                 break
             behind = listed.next_marker
         for number in lost:

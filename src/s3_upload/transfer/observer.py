@@ -21,6 +21,7 @@ from s3_upload.observe.events import BytesAcknowledged, Events, LimitsChanged
 from s3_upload.observe.limits import ANSWERS, AWAY, LINK, READING, SILENT_S, Shares, Standing, limited_by
 from s3_upload.report import PaceReport
 from s3_upload.s3.operations import CARRIES_DATA
+from s3_upload.transfer.given import Given, Runtime
 from s3_upload.transfer.guard import Fail, Timers
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.tries import Attempt, transfer_of
@@ -35,29 +36,17 @@ BIG_BYTES = 256 << 10
 """For bodies of this size and more it is told how far they have come."""
 
 
-class Gauges(msgspec.Struct, frozen=True):
-    """What an observer reads that is not the run's own.
-
-    `busy_s`: for how long the loop's thread has been on a processor or waited for one; `all_busy_s`: all
-    threads, as a share of `processors`.  `pace`: the newest report, None where nothing holds the run back.
-    """
-
-    busy_s: Callable[[], float]
-    all_busy_s: Callable[[], float]
-    pace: Callable[[], PaceReport | None]
-
-
 class Processors:
     """How busy they are, between two looks."""
 
-    def __init__(self, gauges: Gauges) -> None:
-        self._gauges = gauges
-        self._busy_s = gauges.busy_s()
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._busy_s = runtime.busy_s()
         self._all_busy_s: float | None = None  # at the last look, if files were what was waited for
 
     def busy_share(self, elapsed_s: float) -> float:
         """Of the loop's thread."""
-        before, self._busy_s = self._busy_s, self._gauges.busy_s()
+        before, self._busy_s = self._busy_s, self._runtime.busy_s()
         return (self._busy_s - before) / elapsed_s
 
     def limited_by(self, standing: Standing, elapsed_s: float) -> str:
@@ -67,7 +56,7 @@ class Processors:
         # To look at all threads costs too much for every look.
         if name != READING:
             return name
-        self._all_busy_s = self._gauges.all_busy_s()
+        self._all_busy_s = self._runtime.all_busy_s()
         if before is None:
             return name
         share = (self._all_busy_s - before) / elapsed_s
@@ -139,8 +128,7 @@ class Observer:
 
     def __init__(
         self,
-        events: Events,
-        gauges: Gauges,
+        given: Given,
         watchdog: Watchdog,
         *,
         now: Callable[[], float],
@@ -151,10 +139,10 @@ class Observer:
         self._watchdog = watchdog
         self._timers = Timers(loop, now, fail)
         self._stand = stand
-        self._pace = gauges.pace
-        self._processors = Processors(gauges)
-        self._limits = LimitsTeller(events)
-        self._bytes = BytesTeller(events)
+        self._pace = given.paced
+        self._processors = Processors(given.runtime)
+        self._limits = LimitsTeller(given.events)
+        self._bytes = BytesTeller(given.events)
         self._shares = Shares()
         self._looked_s = 0.0
         self._timer: asyncio.TimerHandle | None = self._timers.later(TICK_S, self._act)

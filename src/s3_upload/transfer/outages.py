@@ -111,8 +111,12 @@ class Outages:
         )
         self._moved_s = 0.0  # until then bodies were being taken in, or nothing was waited for
         self._held: list[Held] = []
-        self._tick = self._timers.later(TICK_S, self._look)
+        self._tick: asyncio.TimerHandle | None = None
         self._looked_s = now()
+
+    def start(self) -> None:
+        """Looks for signs of life from now on, until it is closed."""
+        self._tick = self._timers.later(TICK_S, self._look)
 
     @property
     def away(self) -> bool:
@@ -171,14 +175,14 @@ class Outages:
     async def close(self) -> None:
         """Nothing is held or probed any more."""
         self._held.clear()
-        self._tick.cancel()
+        if self._tick is not None:
+            self._tick.cancel()
         await self._prober.close()
 
     # --- what follows ---------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Looks for signs of life."""
-        self._tick = self._timers.later(TICK_S, self._look)
+        self.start()
         now = self._timers.now()
         # This process stood still (Ctrl-Z, a debugger): in that time nobody was silent, it has not listened.
         if (late_s := now - self._looked_s - TICK_S) > TICK_S:
@@ -221,7 +225,9 @@ class Outages:
                 # If it was a probe that was answered, no request knows: without this, silence goes on.
                 self._moved_s = self._timers.now()
                 if self._events.wants(StoreBack):
-                    self._events.tell(StoreBack(at_s=self._timers.now(), since_s=self._outage.since_s))
+                    back = StoreBack(at_s=self._timers.now(), since_s=self._outage.since_s)
+                    # What a listener raises must not take with it the answer by which the store is back.
+                    self._timers.guard(self._events.tell)(back)
                 self._watchdog.cut_silent(self._outage.since_s, TIMER_OUTAGE)
                 self._let_go()
                 # In the next turn of the loop: what was held then stands first in line.

@@ -2,7 +2,9 @@
 
 Rules:
 
-* A run that is not held back has no pacer, and pays nothing for it.
+* A run that cannot be held back has no pacer, and pays nothing for it.  One that could be, but is not
+  (share "full", no `max_bandwidth`), is looked at and not paced: its big bodies are bounded as those of any
+  other run (`bulk.py`).
 * When a body begins, the rate is divided again at once: until the next tick one too many would send.
 * What the kernel does not pace waits at the `Gate` instead (see there).
 * It looks at the connections of its own run and paces only those (`Lease`).  After the run they are as
@@ -124,6 +126,11 @@ class Pacer:
         # The connections outlive the run, and belong to whoever takes them next.
         self.lease.end()
         self._gate.close()
+
+    @property
+    def bounds(self) -> bool:
+        """Whether it bounds the requests now, or measures what of the link they may have."""
+        return self._pace.bandwidth is not None or self.max_requests < math.inf
 
     @property
     def waits(self) -> bool:

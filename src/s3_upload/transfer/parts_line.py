@@ -52,7 +52,7 @@ class PartsUnderWay:
     def fail(self, given_up: GivenUp) -> None:
         """One is given up; the first says why."""
         if self.given_up is None:
-            self.given_up = given_up
+            self.given_up = given_up.with_traceback(None)  # or it keeps the part for as long as others go on
 
     async def through(self) -> None:
         """Waits until all are begun and through. Raises `GivenUp` where one was."""

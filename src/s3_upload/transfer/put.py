@@ -63,6 +63,8 @@ async def in_doubt(tools: Tools, request: Request, given_up: GivenUp) -> str:
             raise given_up
         return (await tools.requests.confirm(request, given_up)).etag
     except GivenUp as in_the_end:
+        # Its object may go another way for minutes, with a body that is read for that.
+        request.let_go()
         raise second_chance(in_the_end, request.record, ANOTHER_WAY) from None
 
 

@@ -18,16 +18,18 @@ file would cost more than reading it, hence the batches.
 
 from __future__ import annotations
 
+import msgspec
+
 from s3_upload.config import UploadConfig
 from s3_upload.errors import SourceError
 from s3_upload.sources.files import BigFile, HashedBody, UnsizedFile
 from s3_upload.sources.local_disk import Nearby
+from s3_upload.sources.own_journals import WHY, OwnJournalError
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.unsized import as_stream
 from s3_upload.sources.version import told_apart
 from s3_upload.transfer.bulk import BulkLine
 from s3_upload.transfer.existing import Existing, Numbered
-from s3_upload.transfer.keys import Keys
 from s3_upload.transfer.parts_line import PartPlan, PartsToRead
 from s3_upload.transfer.progress import Delivery
 from s3_upload.transfer.pulling import Pulling
@@ -47,8 +49,6 @@ MAX_CREATES = 8
 
 
 class ReadAhead:
-    """See the module's rules."""
-
     def __init__(
         self,
         tools: Tools,
@@ -59,7 +59,6 @@ class ReadAhead:
         nearby: Nearby,
         streams: Streams,
         senders: Senders,
-        keys: Keys,
         slots: Slots,
         bulk: BulkLine,
         delivery: Delivery,
@@ -73,7 +72,6 @@ class ReadAhead:
         self._nearby = nearby
         self._streams = streams
         self._senders = senders
-        self._keys = keys
         self._slots = slots
         self._bulk = bulk
         self._delivery = delivery
@@ -109,7 +107,7 @@ class ReadAhead:
         # Sources that end unread make reports: in here the backlog may become full.
         while not self._delivery.full:
             if self._existing.waiting:
-                self._existing.ask(self._tools, self._slots.window_limit, self._takes_key, self._goes_on)
+                self._existing.ask(self._tools, self._slots.window_limit, self._goes_on)
             # While the others are read: a walk waits for its disk, too.
             if self._pulling.due:
                 self._tools.tasks.start(self._pulling.pull())
@@ -155,18 +153,9 @@ class ReadAhead:
         self._catching_up = False
         self._slots.let_in()
 
-    def _takes_key(self, seq: int, source: ObjectSource) -> bool:
-        """Whether `source` has its key now; else it is reported."""
-        try:
-            self._keys.take(source)
-        except SourceError as problem:
-            self._tools.reporting.unread(seq, source, problem)
-            return False
-        return True
-
     def _goes_on(self, seq: int, source: ObjectSource) -> None:
         """The object of `source`, which was asked about, does not exist, as far as is known."""
-        self._keys.free(source.key)
+        self._tools.reporting.frees_key(source)
         self._pulling.sources.append((seq, source))
 
     # --- whole objects ---------------------------------------------------------------------------
@@ -217,12 +206,14 @@ class ReadAhead:
                 self._begin_in_parts(seq, source, result)
             elif isinstance(result, BigFile | UnsizedFile):
                 later.append((seq, source if isinstance(result, BigFile) else as_stream(source)))
+            elif isinstance(result, OwnJournalError):
+                tools.reporting.unread(seq, msgspec.structs.replace(source, skip_reason=WHY), None)
             else:
                 tools.reporting.unread(seq, source, result)
         self._pulling.sources.extendleft(reversed(later))
 
     def _begin_whole(self, seq: int, source: ObjectSource, hashed: HashedBody) -> None:
-        if not self._takes_key(seq, source):
+        if not self._tools.reporting.takes_key(seq, source):
             return
         tools = self._tools
         record = tools.prepare.record(
@@ -239,7 +230,7 @@ class ReadAhead:
         except SourceError as problem:
             tools.reporting.unread(seq, source, problem)
             return
-        if self._takes_key(seq, source):
+        if self._tools.reporting.takes_key(seq, source):
             record = tools.prepare.record(
                 seq, source, file.identity.size, mtime_ns=told_apart(file.identity.mtime_ns)
             )
@@ -247,7 +238,7 @@ class ReadAhead:
 
     def _begin_stream(self, seq: int, source: ObjectSource) -> None:
         # Its key comes before its bytes: a stream cannot be read twice.
-        if self._takes_key(seq, source):
+        if self._tools.reporting.takes_key(seq, source):
             try:
                 self._streams.begin(seq, source)
             except SourceError as problem:
@@ -272,8 +263,7 @@ class ReadAhead:
                 self._tools.offload,
                 parts.record.source.path,
                 parts.identity,
-                offset=plan.offset,
-                size=plan.size,
+                plan,
                 in_slices=room < plan.size,
             )
             request = parts.begin_request(plan, part)

@@ -1,4 +1,10 @@
-"""Reports what is done with: each source once, when its key is free again."""
+"""Reports what is done with: each source once, when its key is free again.
+
+Two objects of one key are never under way at a time.  A store keeps the object whose request came last, and
+of two that are under way at once that is chance.  So the second source of a key fails, with the name of the
+first.  One that comes when the first is done and reported overwrites it, as the last writer does in S3.  A
+run may be told to upload a key again, and to remember all keys would cost memory for every file.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +14,7 @@ import msgspec
 
 from s3_upload.errors import SourceError, UploadError
 from s3_upload.report import SKIPPED, SummaryFold, UploadReport
-from s3_upload.sources.source import ObjectSource
-from s3_upload.transfer.keys import Keys
+from s3_upload.sources.source import ObjectSource, same_key
 from s3_upload.transfer.prepare import Prepare
 from s3_upload.transfer.progress import Delivery
 from s3_upload.transfer.record import Record
@@ -24,7 +29,6 @@ class Reporting:
         self,
         *,
         now: Callable[[], float],
-        keys: Keys,
         prepare: Prepare,
         tell: Teller,
         delivery: Delivery,
@@ -32,20 +36,33 @@ class Reporting:
     ) -> None:
         self.summary = SummaryFold()
         self._now = now
-        self._keys = keys
+        self._by_key: dict[str, ObjectSource] = {}  # under way
         self._prepare = prepare
         self._tell = tell
         self._delivery = delivery
         self._skips_existing = skips_existing
 
+    def takes_key(self, seq: int, source: ObjectSource) -> bool:
+        """Whether `source` has its key from now on; else it has failed."""
+        first = self._by_key.get(source.key)
+        if first is not None:
+            self.unread(seq, source, same_key(source, first))
+            return False
+        self._by_key[source.key] = source
+        return True
+
+    def frees_key(self, source: ObjectSource) -> None:
+        """It is not under way any more."""
+        del self._by_key[source.key]
+
     def ended(self, record: Record, *, etag: str = "", error: UploadError | None = None) -> None:
         """An object was sent, with its ETag, or failed."""
-        self._keys.free(record.source.key)
+        self.frees_key(record.source)
         self._report(record.report(self._now(), etag=etag, error=error, skips_existing=self._skips_existing))
 
     def exists(self, record: Record, error: UploadError) -> None:
         """An object was not sent since the store has it."""
-        self._keys.free(record.source.key)
+        self.frees_key(record.source)
         report = record.report(self._now(), error=error, skips_existing=self._skips_existing)
         self._report(msgspec.structs.replace(report, attempts=0))
 
@@ -55,7 +72,7 @@ class Reporting:
         """A source failed before its first attempt or, without a problem, was skipped. `has_key`: its key was
         taken."""
         if has_key:
-            self._keys.free(source.key)
+            self.frees_key(source)
         error = UploadError(str(problem), key=source.key, kind=problem.kind) if problem else None
         self._report(
             UploadReport(

@@ -124,6 +124,10 @@ class Requests:
                 if decision is not None:
                     await self._wait(request, outcome, decision)
                 await self._slots.take(request.operation, Place.FIRST)
+        except GivenUp as given_up:
+            # Whoever keeps it would keep the frames that it came through, and what was sent with them.
+            given_up.__traceback__ = None
+            raise
         finally:
             if asking is not None:
                 self._tasks.cancel(asking)
@@ -324,21 +328,16 @@ class Requests:
     async def confirm(self, request: Request, given_up: GivenUp) -> Response:
         """What HeadObject shows of an object whose `request` was given up, though the store may have carried
         it out.  Raises `GivenUp` where it shows nothing, or another."""
-        record, sent, etag = request.record, request.operation, etag_of_sent(request.operation)
+        record, etag = request.record, etag_of_sent(request.operation)
+        request.let_go()
+        sent = request.operation
         question = question_about(record, sent, may_be_missing=True)
-        # What was given up keeps its body until this has an answer, so it counts: at once, as others wait for
-        # room. A question waits for none, so nobody can wait for each other.
-        size = held_bytes(sent.body)
-        self._memory.hold(size)
         self.begin(question)
-        request.carry(HashedBody(b""))
         self._changed()
         try:
             found = await self.carry_out(question, Place.FIRST)
         except GivenUp:
             raise given_up.with_remark("; HeadObject could not tell") from None
-        finally:
-            self._memory.release(size)
         if found.status == 404:
             raise given_up
         why_not = why_not_ours(record, sent, etag, found)

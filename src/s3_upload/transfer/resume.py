@@ -29,6 +29,7 @@ from typing import Protocol
 import msgspec
 
 from s3_upload.observe.journal_rows import KnownUploads
+from s3_upload.request_fields import RequestFields
 from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, Operation
 from s3_upload.s3.operations.list_multipart_uploads import ListedUpload
 from s3_upload.sources.files import Reader
@@ -149,10 +150,10 @@ class Resumption:
                 if listed is not None and not listed.parts and not listed.gone:
                     await search.abort(upload.upload_id)
 
-    def outlived(self, bucket: str) -> list[Operation]:
-        """What aborts the uploads that nobody goes on with."""
+    def outlived(self, bucket: str, fields: RequestFields) -> list[Operation]:
+        """What aborts the uploads that nobody goes on with. `fields` say who pays, for one."""
         return [
-            Operation(name=ABORT_MULTIPART_UPLOAD, bucket=bucket, key=key, upload_id=upload_id)
+            Operation(name=ABORT_MULTIPART_UPLOAD, bucket=bucket, key=key, upload_id=upload_id, fields=fields)
             for key, upload_id in (() if self._before is None else self._before.outlived())
         ]
 

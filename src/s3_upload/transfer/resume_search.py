@@ -26,13 +26,13 @@ from s3_upload.s3.operations import (
     Page,
 )
 from s3_upload.s3.operations.list_multipart_uploads import ListedUpload, listed_uploads
-from s3_upload.s3.operations.list_parts import ListedParts
+from s3_upload.s3.operations.list_parts import ListedParts, listed_parts
 from s3_upload.s3.proof import disproof, etag_of, etag_of_parts, same_etag
-from s3_upload.s3.responses import listed_parts
 from s3_upload.sources.files import Reader
 from s3_upload.sources.version import Identity
 from s3_upload.transfer.abort import Unfinished
 from s3_upload.transfer.memory import Memory
+from s3_upload.transfer.parts_line import PartPlan
 from s3_upload.transfer.reading import Offload
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.request import Requests
@@ -221,13 +221,13 @@ class Search:
         """That part as the file has it; None where it cannot be read.  Its ETag only where `by_etag`, which
         gets the part's checksum, asks for it: MD5 is slow."""
         sides, size = self._sides, self._size(number, part_size)
-        in_slices = not sides.memory.fits(size)
+        plan, in_slices = PartPlan(number, (number - 1) * part_size, size), not sides.memory.fits(size)
         async with sides.memory.holding(0 if in_slices else size):
             try:
+                path = self._record.source.path
                 body = await read_part(
-                    sides.reader, sides.offload, self._record.source.path, self.identity,
-                    offset=(number - 1) * part_size, size=size, in_slices=in_slices,
-                )  # fmt: skip
+                    sides.reader, sides.offload, path, self.identity, plan, in_slices=in_slices
+                )
             except SourceError:
                 return None
             etag = ""
@@ -255,9 +255,9 @@ class Search:
                 return None
             if answer.status == 404:
                 return ListedParts({}, None, gone=True)
-            page = listed_parts(answer)
+            page = listed_parts(answer, behind)
             parts |= page.parts
-            if page.next_marker is None or page.next_marker <= behind:
+            if page.next_marker is None:
                 return msgspec.structs.replace(page, parts=parts)
             behind = page.next_marker
 

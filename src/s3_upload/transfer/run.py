@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from s3_upload.errors import attach_summary
+from s3_upload.errors import attach_summary, foreign
 from s3_upload.observe.limits import Standing
 from s3_upload.report import UploadSummary
 from s3_upload.sources.files import Reader
@@ -25,9 +25,8 @@ from s3_upload.transfer.client import Client
 from s3_upload.transfer.existing import Existing
 from s3_upload.transfer.given import Given
 from s3_upload.transfer.guard import undisturbed
-from s3_upload.transfer.keys import Keys
 from s3_upload.transfer.memory import Memory
-from s3_upload.transfer.observer import Gauges, Observer
+from s3_upload.transfer.observer import Observer
 from s3_upload.transfer.parts_line import PartsLine
 from s3_upload.transfer.prepare import Prepare
 from s3_upload.transfer.progress import Delivery
@@ -51,8 +50,8 @@ STOP_TICK_S = 0.05
 class Leftovers:
     """Uploads in parts that the run, or one before it, has begun and not ended."""
 
-    def __init__(self, bucket: str, unfinished: Unfinished) -> None:
-        self._bucket = bucket
+    def __init__(self, given: Given, unfinished: Unfinished) -> None:
+        self._given = given
         self.unfinished = unfinished
         self.resumption: Resumption | None = None
         """Where some are gone on with."""
@@ -65,7 +64,7 @@ class Leftovers:
         resumption = self.resumption
         if resumption is None:
             return await self.unfinished.finish()
-        outlived = resumption.outlived(self._bucket)
+        outlived = resumption.outlived(self._given.bucket, self._given.said)
         for abort in outlived:
             self.unfinished.try_at_end(abort)
         left = await self.unfinished.finish(keeps=resumption.keeps)
@@ -87,14 +86,14 @@ class Run:
         self._tasks = Tasks(self.fail, self._changed)
         self._delivery = Delivery(given.progress, on_error=self.fail, on_empty=self._reports_are_out)
         self._grace_s = given.config.grace_s
-        self._leftovers = Leftovers(given.bucket, Unfinished(client, self.now))
+        self._leftovers = Leftovers(given, Unfinished(client, self.now))
         surroundings = Surroundings(
             client,
             given,
             loop,
             self.now,
             self._tasks,
-            Teller(given.events, self.now),
+            Teller(given.events, self.now, self.fail),
             Memory(given.config.max_in_flight_bytes),
             self._leftovers.unfinished,
             fail=self.fail,
@@ -105,8 +104,7 @@ class Run:
         self._sending = sending_of(surroundings)
         self._join_reading(surroundings, sources)
         self._observer = Observer(
-            given.events,
-            Gauges(given.runtime.busy_s, given.runtime.all_busy_s, given.paced),
+            given,
             self._sending.watchdog,
             now=self.now,
             stand=self._standing,
@@ -131,10 +129,9 @@ class Run:
             fields_of=given.fields_of,
             tell=run.tell,
         )
-        keys, nearby = Keys(), Nearby(runtime.local_devices)
+        nearby = Nearby(runtime.local_devices)
         self._reporting = Reporting(
             now=self.now,
-            keys=keys,
             prepare=prepare,
             tell=run.tell,
             delivery=self._delivery,
@@ -169,7 +166,6 @@ class Run:
             nearby=nearby,
             senders=Senders(tools, self._sending.slots, self._changed),
             streams=Streams(tools, spool, runtime.offload_source, self._changed),
-            keys=keys,
             slots=self._sending.slots,
             bulk=self._sending.bulk,
             delivery=self._delivery,
@@ -192,6 +188,8 @@ class Run:
         pacer = self._sending.pacer
         if pacer is not None:
             pacer.start()
+        # Not before: of a run that cannot be made no timer is left.
+        self._sending.outages.start()
         self._reading.top_up()
         try:
             try:
@@ -247,23 +245,18 @@ class Run:
         )
 
     def _standing(self) -> Standing:
-        slots, outages, rate, bulk = (
-            self._sending.slots,
-            self._sending.outages,
-            self._sending.rate,
-            self._sending.bulk,
-        )
+        sending, slots = self._sending, self._sending.slots
         return Standing(
             requests=slots.in_use,
-            max_requests=int(min(slots.capacity, bulk.max_requests)),
+            max_requests=int(min(slots.capacity, sending.bulk.max_requests)),
             ready=slots.anybody_stands,
             listing=self._reading.listing,
             reading=self._reading.reading,
-            away=outages.away,
-            throttled=rate.waits,
-            rate_per_s=rate.per_s,
-            retries=len(self._sending.waiting),
-            silent_s=outages.silent_s,
+            away=sending.outages.away,
+            throttled=sending.rate.waits,
+            rate_per_s=sending.rate.per_s,
+            retries=len(sending.waiting),
+            silent_s=sending.outages.silent_s,
         )
 
     # --- what follows from what has ended ----------------------------------------------------------------
@@ -298,12 +291,8 @@ class Run:
         self._sending.slots.close()
         if error is None:
             self._end.set_result(None)
-        elif isinstance(error, StopIteration):  # which no future takes, as no generator does (PEP 479)
-            wrapped = RuntimeError("something of the caller's raised StopIteration")
-            wrapped.__cause__ = error
-            self._end.set_exception(wrapped)
         else:
-            self._end.set_exception(error)
+            self._end.set_exception(foreign(error))
         if error is not None:
             self._end.exception()  # looked at, or the loop prints it where the run is cancelled meanwhile
 

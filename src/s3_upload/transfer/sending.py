@@ -58,8 +58,6 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 
 class Sending(msgspec.Struct, frozen=True):
-    """See the module's text."""
-
     slots: Slots
     rate: RateLine
     bulk: BulkLine
@@ -102,9 +100,7 @@ def sending_of(run: Surroundings) -> Sending:
 
     pacer = _pacer_of(run, put_back)
     rate = RateLine(controls.rates, now, run.loop, put_back, fail)
-    # Where the pace is bounded, that bounds them all.
-    bound = controls.bulk if pacer is None else None
-    bulk = BulkLine(client, bound, now, put_back=put_back, room=run.more_room, fail=fail)
+    bulk = _bulk_of(run, pacer, put_back)
     waiting = Waiting(controls.retry, now, run.loop, fail)
     watchdog = Watchdog(
         run.loop,
@@ -149,6 +145,19 @@ def _pacer_of(run: Surroundings, put_back: Callable[[list[Stander]], None]) -> P
     lease = lease_of(run.client, given.config.pacing)
     courtesy = Courtesy(pace.share, given.controls.window, blind=not lease.sees)
     return Pacer(lease, courtesy, Gate(put_back), pace, run.now, room=run.more_room, fail=run.fail)
+
+
+def _bulk_of(run: Surroundings, pacer: Pacer | None, put_back: Callable[[list[Stander]], None]) -> BulkLine:
+    return BulkLine(
+        # What is in a lease the client does not tell of.
+        pacer.lease if pacer is not None and pacer.lease.sees else run.client,
+        run.given.controls.bulk,
+        run.now,
+        paced=lambda: pacer is not None and pacer.bounds,
+        put_back=put_back,
+        room=run.more_room,
+        fail=run.fail,
+    )
 
 
 def _outages_of(

@@ -23,15 +23,17 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from s3_upload.http import SlicedBody, Slices
 from s3_upload.sources.files import HashedBody, Reader
 from s3_upload.sources.version import Identity, changed
+from s3_upload.threads import seen
 from s3_upload.transfer.guard import guarded
 from s3_upload.transfer.memory import Memory
+from s3_upload.transfer.parts_line import PartPlan
 
 SLICE_BYTES = 1 << 20
 SLICES_HELD = 2
@@ -50,13 +52,34 @@ Offload = Callable[..., Awaitable[Any]]
 """`await offload(function, *arguments)` runs a blocking function off the loop."""
 
 
-class FilePart(SlicedBody):
+class InSlices(SlicedBody):
+    """A body that gives its slices one after the other, by calls of `_offload`. Abstract."""
+
+    held_bytes = SLICES_HELD * SLICE_BYTES
+    _offload: Offload
+
+    async def read(self, start: int, crc: int) -> tuple[bytes, int]:
+        """The slice from `start`, and the CRC-32 up to its end; `crc`: that up to `start`.
+
+        Raises `SourceError`, also where the last slice shows that this is not what was hashed.
+        """
+        raise NotImplementedError
+
+    def slices(self, ready: Callable[[], None]) -> Slices:
+        return FileSlices(self, ready)
+
+    async def md5_base64(self) -> str:
+        md5 = hashlib.md5(usedforsecurity=False)
+        for start in range(0, len(self), SLICE_BYTES):
+            md5.update(await self._offload(self.read_at, start, SLICE_BYTES))
+        return base64.b64encode(md5.digest()).decode()
+
+
+class FilePart(InSlices):
     """`size` bytes from `offset` of the version of the file at `path` that `identity` names.
 
     `crc`: their CRC-32 when they were hashed, None where they were not.
     """
-
-    held_bytes = SLICES_HELD * SLICE_BYTES
 
     def __init__(
         self, reader: Reader, offload: Offload, path: str, identity: Identity, *, offset: int, size: int
@@ -71,9 +94,6 @@ class FilePart(SlicedBody):
 
     def __len__(self) -> int:
         return self._size
-
-    def __repr__(self) -> str:
-        return f"<FilePart {self._path} {self._offset}+{self._size}>"
 
     async def hashed(self) -> HashedBody:
         """This, and what the client needs to know of it beforehand. Raises `SourceError`."""
@@ -92,10 +112,6 @@ class FilePart(SlicedBody):
         return sums.of(self)
 
     async def read(self, start: int, crc: int) -> tuple[bytes, int]:
-        """The slice from `start`, and the CRC-32 up to its end; `crc`: that up to `start`.
-
-        Raises `SourceError`, also where the last slice shows that this is not what was hashed.
-        """
         size = min(SLICE_BYTES, self._size - start)
         piece, crc = await self._offload(
             self._reader.read_slice, self._path, self._offset + start, size, self._identity, crc
@@ -105,18 +121,9 @@ class FilePart(SlicedBody):
             raise changed(self._path, "its bytes are not those that were hashed before they were sent")
         return piece, crc
 
-    def slices(self, ready: Callable[[], None]) -> Slices:
-        return FileSlices(self, ready)
-
     def read_at(self, offset: int, size: int) -> bytes:
         size = max(0, min(size, self._size - offset))
         return self._reader.read_slice(self._path, self._offset + offset, size, self._identity, 0)[0]
-
-    async def md5_base64(self) -> str:
-        md5 = hashlib.md5(usedforsecurity=False)
-        for start in range(0, self._size, SLICE_BYTES):
-            md5.update(await self._offload(self.read_at, start, SLICE_BYTES))
-        return base64.b64encode(md5.digest()).decode()
 
 
 class PartRoom(msgspec.Struct, frozen=True):
@@ -146,32 +153,24 @@ async def read_part(
     offload: Offload,
     path: str,
     identity: Identity,
+    plan: PartPlan,
     *,
-    offset: int,
-    size: int,
     in_slices: bool,
 ) -> HashedBody:
     """A part of a file: all of it in memory, or ready to be sent `in_slices` where it is too big for that.
 
     Raises `SourceError`.
     """
-    if in_slices and size > FilePart.held_bytes:
-        return await FilePart(reader, offload, path, identity, offset=offset, size=size).hashed()
-    part: HashedBody = await offload(reader.read_part, path, offset, size, identity)
+    if in_slices and plan.size > FilePart.held_bytes:
+        return await FilePart(reader, offload, path, identity, offset=plan.offset, size=plan.size).hashed()
+    part: HashedBody = await offload(reader.read_part, path, plan.offset, plan.size, identity)
     return part
 
 
-class Part(Protocol):
-    """A body that gives its slices one after the other."""
-
-    def __len__(self) -> int: ...
-    async def read(self, start: int, crc: int) -> tuple[bytes, int]: ...
-
-
 class FileSlices(Slices):
-    """One sending of a `Part`; reads one slice ahead."""
+    """One sending of a part; reads one slice ahead."""
 
-    def __init__(self, part: Part, ready: Callable[[], None]) -> None:
+    def __init__(self, part: InSlices, ready: Callable[[], None]) -> None:
         self._part = part
         self._ready = ready
         self._start = 0  # of the slice that is read next
@@ -197,7 +196,7 @@ class FileSlices(Slices):
         if read is not None:
             # Nobody wants what it still reads, so `ready` must not be called for it.
             read.remove_done_callback(self._there)
-            read.add_done_callback(guarded(self._lost, _seen))
+            read.add_done_callback(guarded(self._lost, seen))
             read.cancel()
 
     def _read_next(self) -> None:
@@ -212,9 +211,3 @@ class FileSlices(Slices):
 
     def _done(self, _read: asyncio.Future[tuple[bytes, int]]) -> None:
         self._ready()
-
-
-def _seen(read: asyncio.Future[Any]) -> None:
-    """Retrieves an abandoned read's error, which asyncio would otherwise report as never retrieved."""
-    if not read.cancelled():
-        read.exception()

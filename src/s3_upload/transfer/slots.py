@@ -146,8 +146,11 @@ class Slots:
         if limited and not rate.admit(stander):
             return False
         pacer, big = self._pacer, len(stander.operation.body) > BULK_BYTES
-        if (not big or self._bulk.admit(stander)) and (pacer is None or pacer.admit(stander)):
-            return True
+        if pacer is None or pacer.admit(stander):
+            if not big or self._bulk.admit(stander):
+                return True
+            if pacer is not None:
+                pacer.give_back(stander.operation)
         if limited:
             rate.give_back(stander.operation.key)
         return False

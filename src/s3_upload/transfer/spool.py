@@ -16,8 +16,6 @@ Theory of operation.  10,000 parts that all fit into memory are a stream of 300 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import threading
 from collections.abc import Awaitable, Callable
 from typing import BinaryIO
@@ -25,11 +23,10 @@ from typing import BinaryIO
 from s3_upload.crc import crc32
 from s3_upload.descriptors import patiently
 from s3_upload.errors import SourceError
-from s3_upload.http import SlicedBody, Slices
 from s3_upload.parts import MAX_PART_BYTES
 from s3_upload.sources.files import HashedBody, Reader, Sums
 from s3_upload.transfer.memory import Memory
-from s3_upload.transfer.sliced import SLICE_BYTES, SLICES_HELD, FileSlices, Offload
+from s3_upload.transfer.sliced import SLICE_BYTES, InSlices, Offload
 
 WHOLE_PARTS = 3
 PIECE_BYTES = 4 << 20
@@ -39,13 +36,11 @@ ReadBlock = Callable[[int], Awaitable[tuple[bytes, bool]]]
 """`await read(size)` gives the next bytes of a stream, fewer only at its end, and whether that is it."""
 
 
-class SpooledPart(SlicedBody):
+class SpooledPart(InSlices):
     """A part in a temporary file of its own, which has `reserved_bytes` of the disk.
 
     `crc`: the CRC-32 of what came.
     """
-
-    held_bytes = SLICES_HELD * SLICE_BYTES
 
     def __init__(self, reader: Reader, offload: Offload, key: str, reserved_bytes: int) -> None:
         """Blocking. Raises `SourceError`."""
@@ -69,9 +64,6 @@ class SpooledPart(SlicedBody):
     def __len__(self) -> int:
         return self._size
 
-    def __repr__(self) -> str:
-        return f"<SpooledPart of {self._key}: {self._size}>"
-
     def append(self, piece: bytes, sums: Sums) -> None:
         """Blocking. Raises `SourceError`."""
         assert self._file is not None
@@ -94,11 +86,7 @@ class SpooledPart(SlicedBody):
         if self._file is not None:
             self._file.close()
 
-    def slices(self, ready: Callable[[], None]) -> Slices:
-        return FileSlices(self, ready)
-
     async def read(self, start: int, crc: int) -> tuple[bytes, int]:
-        """See `FilePart.read`."""
         piece, crc = await self._offload(self._read_slice, start, crc)
         if start + len(piece) == self._size and crc != self.crc:
             raise SourceError(f"{self._key}: what came by it was changed in {_place()}")
@@ -120,12 +108,6 @@ class SpooledPart(SlicedBody):
         if missing:
             raise SourceError(f"{self._key}: what came by it was cut short in {_place()}")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    async def md5_base64(self) -> str:
-        md5 = hashlib.md5(usedforsecurity=False)
-        for start in range(0, self._size, SLICE_BYTES):
-            md5.update(await self._offload(self.read_at, start, SLICE_BYTES))
-        return base64.b64encode(md5.digest()).decode()
 
     def _read_slice(self, start: int, crc: int) -> tuple[bytes, int]:
         piece = self.read_at(start, SLICE_BYTES)

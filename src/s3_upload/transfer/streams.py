@@ -8,11 +8,14 @@ Rules:
 * If the first block is all, it goes as a PutObject.  Else it goes in parts, each read when the one before it
   is begun and there is room.
 * A block that is too large for the memory waits in a temporary file until it is through (`spool.py`).
+* One that fails is closed before others are begun; at the end of a run that is waited for CLOSE_S at most.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from s3_upload.errors import SourceError
@@ -33,6 +36,8 @@ from s3_upload.transfer.verdicts import GivenUp
 
 MAX_STREAMS = 128
 """Streams that are begun and not yet read to their end: each may hold a thread, and something of its own."""
+CLOSE_S = 1.0
+"""For what a caller's generator does at its end, where a run ends before it."""
 
 
 class Streams:
@@ -72,11 +77,22 @@ class Streams:
     async def _put(
         self, seq: int, source: ObjectSource, stream: BegunStream, sizes: PartSizes, room: int
     ) -> None:
+        try:
+            await self._send(seq, source, stream, sizes, room)
+        except BaseException:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await stream.blocks.close()
+            raise
+
+    async def _send(
+        self, seq: int, source: ObjectSource, stream: BegunStream, sizes: PartSizes, room: int
+    ) -> None:
         tools = self._tools
         try:
             first, is_all = await self.read_block(stream, sizes.first)
         except SourceError as problem:
-            self.end(stream, room)
+            await self.end(stream, room)
             tools.reporting.unread(seq, source, problem, has_key=True)
             return
         # How long a stream is shows at its end: only one that has ended can go in one request.
@@ -91,7 +107,7 @@ class Streams:
         request = whole_request(tools, record, first)
         # Its bytes are counted twice for a moment, and not for a moment not at all.
         tools.requests.begin(request)
-        self.end(stream, room)
+        await self.end(stream, room)
         # Of a body in memory nothing is held here, while HeadObject is asked, say.
         spooled = first.body if isinstance(first.body, SpooledPart) else b""
         del first
@@ -115,12 +131,13 @@ class Streams:
         """How much memory the reading of a block of `size` bytes takes."""
         return self._spool.room(size)
 
-    def end(self, stream: BegunStream, room: int | None) -> None:
+    async def end(self, stream: BegunStream, room: int | None) -> None:
         """It is read to its end, or no more of it is wanted. `room`: what is still held for a block of it."""
-        self.begun -= 1
         self._tools.memory.read_ahead(-stream.ahead_bytes)
         if room is not None:
             self._tools.memory.release(room)
+        await stream.blocks.close()
+        self.begun -= 1
         self._changed()
 
     async def drop(self, body: Body) -> None:
@@ -175,7 +192,7 @@ class StreamParts:
         """No more of the stream is wanted."""
         if self._open:
             self._open = False
-            self._streams.end(self._stream, self._room)
+            await self._streams.end(self._stream, self._room)
         if self._first is not None:
             first, self._first = self._first, None
             await self._streams.drop(first.body)

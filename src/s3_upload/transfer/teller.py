@@ -1,4 +1,8 @@
-"""Makes events of what a run does, where somebody wants them."""
+"""Makes events of what a run does, where somebody wants them.
+
+What a listener raises ends the run.  Who tells goes on for the moment: what it has just heard from the store
+(the ID of an upload, say) is not lost.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +19,16 @@ from s3_upload.observe.events import (
 from s3_upload.report import AttemptReport, UploadReport
 from s3_upload.s3.operations import Checksum, CompletedPart
 from s3_upload.sources.version import Identity
+from s3_upload.transfer.guard import Fail, guarded
 from s3_upload.transfer.record import Record
 
 
 class Teller:
     """`objects`, `attempts`, `parts`, `ends`: whether anybody wants such events; only then its methods are
-    called."""
+    called.  `fail` ends the run."""
 
-    def __init__(self, events: Events, now: Callable[[], float]) -> None:
-        self._events = events
+    def __init__(self, events: Events, now: Callable[[], float], fail: Fail) -> None:
+        self._tell = guarded(fail, events.tell)
         self._now = now
         self.objects = events.wants(ObjectBegun)
         self.ends = events.wants(ObjectEnded)
@@ -33,7 +38,7 @@ class Teller:
     def begun(self, record: Record) -> None:
         """The first request of an object is about to be sent."""
         source = record.source
-        self._events.tell(
+        self._tell(
             ObjectBegun(
                 at_s=self._now(),
                 seq=record.seq,
@@ -45,14 +50,14 @@ class Teller:
 
     def attempt(self, record: Record, report: AttemptReport) -> None:
         """An attempt of an object has ended."""
-        self._events.tell(AttemptEnded(at_s=self._now(), seq=record.seq, key=record.key, report=report))
+        self._tell(AttemptEnded(at_s=self._now(), seq=record.seq, key=record.key, report=report))
 
     def created(
         self, record: Record, upload_id: str, part_size: int, version: Identity | None, kept: Checksum
     ) -> None:
         """The store takes parts of an object: of `version` of its file, None for a stream. `kept`: which
         checksum it keeps of the whole."""
-        self._events.tell(
+        self._tell(
             UploadCreated(
                 at_s=self._now(),
                 seq=record.seq,
@@ -69,7 +74,7 @@ class Teller:
 
     def stored(self, record: Record, upload_id: str, part: CompletedPart) -> None:
         """The store has a part."""
-        self._events.tell(
+        self._tell(
             PartStored(
                 at_s=self._now(),
                 seq=record.seq,
@@ -84,4 +89,4 @@ class Teller:
 
     def ended(self, report: UploadReport) -> None:
         """An object is done with."""
-        self._events.tell(ObjectEnded(at_s=self._now(), report=report))
+        self._tell(ObjectEnded(at_s=self._now(), report=report))

@@ -25,8 +25,6 @@ from s3_upload.transfer.verdicts import GivenUp
 
 
 class Tools(msgspec.Struct, frozen=True):
-    """See the module's text."""
-
     bucket: str
     reader: Reader
     whole_bodies: WholeBodies

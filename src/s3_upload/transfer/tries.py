@@ -130,6 +130,10 @@ class Request(msgspec.Struct, eq=False):
         if not self.asking:
             self.record.retried(-1)
 
+    def let_go(self) -> None:
+        """It is given up, and what it has sent is not needed any more: nothing counts it."""
+        self.operation = msgspec.structs.replace(self.operation, body=b"")
+
     def carry(self, hashed: HashedBody) -> None:
         """From now on it sends `hashed`."""
         self.operation = msgspec.structs.replace(

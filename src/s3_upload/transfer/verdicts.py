@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import msgspec
+
 from s3_upload.control.retrying.retry import Decision, Failed, Retry, Rng, Verdict
 from s3_upload.errors import FailureKind, Remedy, SourceError, UploadError
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, MAKES_OBJECT, Operation
@@ -22,8 +24,9 @@ from s3_upload.transfer.waiting import Waiting
 class GivenUp(Exception):  # noqa: N818 - it is how a request may end
     """A request, or a way to send an object, is not tried again.
 
-    `error` is what the object fails by, if nothing else helps.  `operation`: what was to be done, None where
-    the source could not be read.  `remedy`: by which the object is sent in another way.
+    `error` is what the object fails by, if nothing else helps.  `operation`: what was to be done, without its
+    body, which nothing counts any more; None where the source could not be read.  `remedy`: by which the
+    object is sent in another way.
     """
 
     def __init__(
@@ -123,7 +126,7 @@ class Verdicts:
         if decision.verdict is Verdict.STOP_RUN:
             raise run_error(self._client, request, failure, outcome.trace, decision.in_a_row)
         if decision.verdict is Verdict.FAIL_FILE:
-            raise GivenUp(upload_error(request, failure), operation)
+            raise GivenUp(upload_error(request, failure), msgspec.structs.replace(operation, body=b""))
         if decision.verdict in (Verdict.RETRY, Verdict.REREAD):
             rereads = decision.verdict is Verdict.REREAD
             # Such retries are bounded for each kind of failure, so they are counted by kind.

@@ -198,6 +198,7 @@ BULK = pinned(
     max_hold_s=60.0,
     enough=0.95,
     best_s=10.0,
+    pause_s=1.0,
 )
 
 LINK = pinned(
@@ -260,11 +261,13 @@ BACKGROUND = pinned(
     max_hold_s=2.0,
     soon_s=5.0,
     patient_yields=2,
+    doubting_yields=20,
     kept=0.97,
     kept_growing=0.9,
     doubted_from=0.4,
     floor_share=0.01,
     floor_bytes_per_s=32000.0,
+    doubted_floor_s=10.0,
     queue=QUEUE,
 )
 

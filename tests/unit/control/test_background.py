@@ -100,6 +100,14 @@ def test_step_1_what_they_had_left_is_forgotten() -> None:
     assert rig.look() > 4.4 * MB
 
 
+@pytest.mark.parametrize("pause_s", [0.5, 2.5, 3600.0])
+def test_step_1_a_pause_without_looks_is_one_step(pause_s: float) -> None:
+    rig = Rig()
+    before = rig.looks(0.3)
+    rig.now += pause_s
+    assert rig.look() == pytest.approx(before * BACKGROUND.growth)
+
+
 # --- 2 and 3: cruising, probing -----------------------------------------------------------------------
 
 

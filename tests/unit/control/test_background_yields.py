@@ -99,6 +99,18 @@ def test_the_floor_is_a_share_and_something_for_each_connection() -> None:
     assert rig.look() == BACKGROUND.floor_bytes_per_s
 
 
+def test_a_floor_beside_which_the_queue_never_goes_is_too_high() -> None:
+    rig = settled()
+    rig.looks(BACKGROUND.doubted_floor_s, queue_ms=500.0, acked=50e3)
+    assert rig.share.rate == pytest.approx(0.01 * rig.share.capacity)
+    rig.looks(0.2, queue_ms=500.0, acked=50e3)
+    assert rig.share.rate == BACKGROUND.floor_bytes_per_s
+    rig.looks(2.0)
+    assert rig.state == "growing"
+    rig.looks(0.1, queue_ms=500.0)
+    assert rig.share.rate == BACKGROUND.floor_bytes_per_s, "at once: it is known by now"
+
+
 # --- 6: what the capacity was wrong by -----------------------------------------------------------------
 
 
@@ -119,3 +131,19 @@ def test_step_6_one_while_growing_only_near_it(rate: float, yields: int, capacit
     rig.share.rate = rate * MB
     rig.look(queue_ms=20.0, acked=1 * MB)
     assert rig.share.capacity == pytest.approx(capacity * MB)
+
+
+@pytest.mark.parametrize("base_s", [0.02, 0.1, 0.4])
+@pytest.mark.parametrize("link", [2 * MB, 1 * MB, 0.3 * MB, 0.06 * MB])
+def test_step_6_a_link_that_became_much_slower_is_found_out(link: float, base_s: float) -> None:
+    """10 MB/s before, and nobody else on it: what is sent above its rate is a queue, of at most 200 ms."""
+    rig = settled(base_s)
+    queue_s, acked = 0.0, list[float]()
+    for _ in range(round(600.0 / 0.05)):
+        rate = rig.share.rate
+        acked.append(link if queue_s > 0.0 else min(rate, link))
+        rig.look(queue_ms=queue_s * 1e3, acked=acked[-1])
+        queue_s = min(max(queue_s + 0.05 * (rate / link - 1.0), 0.0), 0.2)
+    last = acked[-round(100.0 / 0.05) :]
+    assert sum(last) / len(last) > 0.85 * link
+    assert rig.share.capacity < 1.1 * link

@@ -102,6 +102,27 @@ def test_3_growth_that_pays_goes_on() -> None:
     assert bounds[2::3] == [8, 16, 32, 64, 128]
 
 
+def test_3_what_a_faster_time_brought_is_no_measure_of_a_slower_one() -> None:
+    """Four once filled the link with 20 MB/s; now each brings half a MB/s, however many there are."""
+    link = Link()
+    link.bounds(10, 20e6, FULL_S)
+    most = max(link.look(link.bulk.bound * 0.5e6) for _ in range(600))
+    assert most > 40
+
+
+def test_what_passes_without_a_look_tells_nothing() -> None:
+    """Nothing big was under way for a minute: that neither was a full link, nor a slow one."""
+    link = Link()
+    link.bounds(9, 1e6, FULL_S)
+    link.looks += 600
+    assert link.bounds(25, 1e6, FULL_S) == [4] * 25, "not full for 3 s"
+    slow = Link()
+    slow.bounds(6, 1e6)
+    before = slow.bulk.bound
+    slow.looks += 600
+    assert slow.look(1e6) == before
+
+
 def test_4_what_cut_windows_hold_back_new_connections_take() -> None:
     link = Link()
     link.bounds(5, 20e6, FULL_S)

@@ -92,6 +92,8 @@ def test_background() -> None:
     assert true.queue.max_trigger_s > TRIGGER_S
     assert true.hold_s <= true.max_hold_s < true.soon_s
     assert true.floor_share < true.few < 1.0
+    assert true.patient_yields < true.doubting_yields
+    assert true.doubted_floor_s > true.soon_s, "any yield would"
 
 
 def test_fair() -> None:

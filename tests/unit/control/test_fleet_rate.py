@@ -378,6 +378,18 @@ def test_a_cut_by_all_is_no_other_share() -> None:
     assert rates.seen(now=1.1)[0].accepted_per_s == pytest.approx(100.0, rel=0.03)
 
 
+def test_a_cut_by_all_is_no_cut_of_a_worker_that_keeps_to_it() -> None:
+    """The job would count it once more, a second later, and take it for noise sooner."""
+    rates = worker_limited_to(100.0, now=0.0)
+    send_all(rates, from_s=0.0, until_s=1.1)
+    rates.seen(now=1.1)
+    rates.hear([Told("a/", 50.0, 500.0, cut=0.5)], now=1.2)
+    assert not rates.seen(now=1.35)[0].cut
+    for number in range(40):
+        rates.refused("a/1", sent_s=1.4, now=1.4 + number / 100)
+    assert [rates.seen(now=2.0)[0].cut, rates.seen(now=2.1)[0].cut] == [True, False]
+
+
 def test_it_tells_what_it_has_changed_itself() -> None:
     rates = worker_limited_to(100.0, now=0.0)
     send_all(rates, from_s=0.0, until_s=1.0)

@@ -131,6 +131,15 @@ def test_while_it_is_taken_back_slow_acknowledgements_ask_for_no_more() -> None:
     assert requests.bound == IN_FLIGHT.start
 
 
+def test_but_where_all_wait_for_answers_there_are_soon_more_also_then() -> None:
+    """Small files came while others had the link: neither the rate nor the requests would grow for ever."""
+    requests = Requests(IN_FLIGHT)
+    for n in range(7):
+        about = look(at_s=n * 0.05, rate=0.5 * MB, waiting=0)
+        requests.decide(about, MB, 100, now=n * 0.05, reclaims=10 * MB)
+    assert requests.bound > IN_FLIGHT.start
+
+
 def test_nor_at_the_floor() -> None:
     requests = Requests(IN_FLIGHT)
     assert bounds(requests, 2)[-1] == IN_FLIGHT.start

@@ -104,6 +104,15 @@ def test_step_3_the_base_is_the_least_of_ten_minutes() -> None:
     assert look.base_s == pytest.approx(0.050), "the first minute is forgotten"
 
 
+@pytest.mark.parametrize("looks", [1, 9])
+def test_step_3_ten_minutes_are_ten_minutes_also_where_nothing_was_sent(looks: int) -> None:
+    view = LinkView(LINK)
+    for number in range(looks):
+        assert view.look([sample(number, rtt_s=0.020)], now=0.05 * number).base_s == 0.020
+    look = view.look([sample(99, rtt_s=0.050)], now=7_200.0)
+    assert (look.base_s, look.queue_s) == (0.050, 0.0)
+
+
 def test_step_4_the_rate_is_that_of_a_quarter_of_a_second() -> None:
     view = LinkView(LINK)
     acked = 0

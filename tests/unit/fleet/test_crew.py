@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
-from s3_upload import Credentials, S3Client
+import pytest
+
+from s3_upload import Credentials, ObjectSource, S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.fleet.crew import Crew
-from s3_upload.fleet.dispenser import Hand
+from s3_upload.fleet.dispenser import Hand, Taken
 from s3_upload.fleet.job_of_many import JobOfMany
-from s3_upload.fleet.wire import Noticed
+from s3_upload.fleet.wire import Lease, Noticed
 from s3_upload.fleet.worker import Worker
 from s3_upload.journaled import Journaled
 from s3_upload.observe.events import Events
+from s3_upload.pace import Pace
+from s3_upload.report import PaceReport
+from s3_upload.units import MIN_BYTES_PER_S, Bandwidth
+from tests.unit.fleet.test_worker import Written
 
 
 class Two:
     """A staff of two workers, who have nothing to do and say something of the store."""
+
+    held_per_s = 0.0
 
     def __init__(self, crew: Crew) -> None:
         self.workers = [Worker(1, Hand()), Worker(2, Hand())]
@@ -35,17 +45,71 @@ class Two:
     async def end(self, *, stopped: bool) -> None: ...
 
 
-def test_where_home_takes_nothing_one_worker_says_for_all_what_there_is_to_say_of_the_store() -> None:
-    said: list[str] = []
-
+def with_crew(test: Callable[[Crew], Any], *, home_takes: bool = True, **given: Any) -> None:
     async def main() -> None:
         known = Credentials("key", "secret")
         async with S3Client(
             endpoint_url="http://127.0.0.1:9", region="us-east-1", credentials=known
         ) as client:
-            job = JobOfMany(Journaled([], Events(), None), UploadConfig(), notice=said.append)
-            crew = Crew(client, "bucket", job, count=3, from_start=True, home_takes=False)
-            await crew.run(Two(crew))
+            job = JobOfMany(Journaled([], Events(), None), UploadConfig(), **given)
+            crew = Crew(client, "bucket", job, count=3, from_start=True, home_takes=home_takes)
+            if (result := test(crew)) is not None:
+                await result
 
     asyncio.run(main())
+
+
+def paced(bytes_per_s: float) -> PaceReport:
+    return PaceReport(
+        at_s=0.0, share="full", state="capped", queue_s=0.0, base_s=0.0, pace_bytes_per_s=bytes_per_s,
+        acked_bytes_per_s=0.0, connections=1, requests=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("bound", ["1MB/s", ""])
+def test_of_a_share_of_the_link_others_have_as_much_as_home_and_little_while_it_measures(bound: str) -> None:
+    """What is in their hands would take the whole link, and home would measure what that leaves."""
+    pace = Pace("full", bound)
+
+    def test(crew: Crew) -> None:
+        staff, transport = Two(crew), Written()
+        crew._staff = staff
+        for worker in staff.workers:
+            worker.connect(transport)
+            worker.hand.take([Taken(ObjectSource(key="k", path="/nowhere/k"), 1)])
+        crew.dispenser.home.take([Taken(ObjectSource(key="h", path="/nowhere/h"), 1)])
+        crew.cut()
+        transport.told.clear()
+        pace.limit("30%")
+        assert crew._pace is not None
+        for per_s in (0.0, 700_000.0, 0.0):
+            crew._pace.tell(paced(per_s))
+            crew.cut()
+            assert crew._pace.bandwidth == Bandwidth(share=0.3 / 3)
+        small = Lease(float(MIN_BYTES_PER_S))
+        assert transport.told == [small, small, Lease(700_000.0), Lease(700_000.0), small, small]
+
+    with_crew(test, pace=pace)
+
+
+def test_where_home_has_nothing_to_measure_with_the_others_keep_their_bound() -> None:
+    pace = Pace("full", "3MB/s")
+
+    def test(crew: Crew) -> None:
+        staff, transport = Two(crew), Written()
+        crew._staff = staff
+        for worker in staff.workers:
+            worker.connect(transport)
+        crew.cut()
+        pace.limit("10%")
+        crew.cut()
+        assert transport.told == [Lease(1e6), Lease(1e6)]
+
+    with_crew(test, pace=pace)
+
+
+def test_where_home_takes_nothing_one_worker_says_for_all_what_there_is_to_say_of_the_store() -> None:
+    said: list[str] = []
+
+    with_crew(lambda crew: crew.run(Two(crew)), home_takes=False, notice=said.append)
     assert said == ["away, says 1"]

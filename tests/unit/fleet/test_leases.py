@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from s3_upload.config import MIB, UploadConfig
 from s3_upload.fleet.leases import as_bandwidth, cut, share_of
+from s3_upload.units import Bandwidth
 
 workers = st.dictionaries(st.integers(0, 99), st.booleans(), min_size=1, max_size=20)
 
@@ -25,8 +26,16 @@ def test_what_one_has_no_work_for_the_others_get() -> None:
     assert cut(90.0, {"idle": False, "a": True, "b": True}) == {"idle": 30.0, "a": 45.0, "b": 45.0}
 
 
-def test_a_lease_as_max_bandwidth_has_it() -> None:
-    assert (as_bandwidth(0.0), as_bandwidth(123_456.7), as_bandwidth(1.0)) == ("", "123456B/s", "16000B/s")
+@given(st.floats(16_000.0, 1e10), st.integers(1, 300))
+def test_all_together_keep_to_the_budget_however_little_it_is(budget: float, count: int) -> None:
+    """As they understand their leases, and also where each has less than anybody may ask for."""
+    paces = [as_bandwidth(lease) for lease in cut(budget, dict.fromkeys(range(count), True)).values()]
+    assert sum(pace.bytes_per_s for pace in paces if pace is not None) == pytest.approx(budget)
+    assert None not in paces
+
+
+def test_no_lease_is_no_bound() -> None:
+    assert (as_bandwidth(0.0), as_bandwidth(123_456.5)) == (None, Bandwidth(123_456.5))
 
 
 def test_bounds_are_shared() -> None:

@@ -10,6 +10,7 @@ from s3_upload.config import MIB, UploadConfig
 from s3_upload.fleet import uploading
 from s3_upload.fleet.processes import ALONE, Spread
 from s3_upload.fleet.uploading import count_for
+from s3_upload.pace import Pace
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,8 @@ def test_there_are_no_more_processes_than_requests_in_flight() -> None:
 
 def test_no_process_has_less_bandwidth_than_it_can_be_held_to() -> None:
     assert count_for(Spread(4), UploadConfig(max_bandwidth="130kB/s")) == 2
+    assert count_for(Spread(4), UploadConfig(max_bandwidth="130kB/s"), Pace(max_bandwidth="1MB/s")) == 4
+    assert count_for(Spread(4), UploadConfig(), Pace(max_bandwidth="130kB/s")) == 2
 
 
 def test_one_is_what_a_call_has_by_default() -> None:

@@ -12,8 +12,8 @@ import pytest
 from s3_upload.errors import SourceError
 from s3_upload.observe.events import SEQ_OF_WORKER
 from s3_upload.observe.status import Total
-from s3_upload.screen.lookahead import BATCH, EXACT, REST, SAMPLE, SLICE_S, Lookahead, size_of
-from s3_upload.sources.source import ObjectSource
+from s3_upload.screen.lookahead import BATCH, EXACT, REST, SAMPLE, SLICE_S, Lookahead
+from s3_upload.sources.source import ObjectSource, size_of
 from s3_upload.sources.walk import Entry, PlainFiles, walk_tree
 
 

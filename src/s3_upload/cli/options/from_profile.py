@@ -69,9 +69,7 @@ def tuning_of(profile: Profile, environ: Mapping[str, str], memory: int) -> dict
 
 
 def apply(_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Fills in what the words and our own variables leave unsaid (a `config` of cyclopts).
-
-    A profile that cannot be read is left to whoever needs it."""
+    """Fills in what the words and our own variables leave unsaid (a `config` of cyclopts)."""
     if commands not in _COMMANDS:
         return
     if not _given(arguments, "--embedded"):
@@ -84,10 +82,17 @@ def apply(_: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> N
                 origins[name] = "flag" if where.startswith("-") else where
 
 
-def _fill(arguments: ArgumentCollection, command: str) -> None:
+def readable_profile(name: str | None, environ: Mapping[str, str]) -> Profile | None:
+    """The profile in force; None for one that cannot be read, which is left to whoever needs it."""
     try:
-        profile = read_profile(_given(arguments, "--profile"), os.environ)
+        return read_profile(name, environ)
     except (ConfigError, RunError):
+        return None
+
+
+def _fill(arguments: ArgumentCollection, command: str) -> None:
+    profile = readable_profile(_given(arguments, "--profile"), os.environ)
+    if profile is None:
         return
     from cyclopts import Token
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from s3_upload.account.profile import read_profile
 from s3_upload.cli.names import COMMANDS, OWN_VARIABLES
-from s3_upload.cli.options.from_profile import tuning_of
+from s3_upload.cli.options.from_profile import readable_profile, tuning_of
 from s3_upload.cli.options.objects import ObjectOptions
 from s3_upload.cli.options.store import StoreOptions
 from s3_upload.cli.options.upload import JournalOptions, OutputOptions, SourceOptions, UploadOptions
 from s3_upload.config import UploadConfig
-from s3_upload.errors import ConfigError, RunError, S3UploadError
+from s3_upload.errors import S3UploadError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +68,7 @@ def read(words: Sequence[str], environ: Mapping[str, str]) -> tuple[tuple[str, .
         return None
     rest, given = said
     try:
-        profile = _profile(given["store"].get("profile"), environ)
+        profile = readable_profile(given["store"].get("profile"), environ)
         if profile is not None and tuning_of(profile, environ, UploadConfig.max_in_flight_bytes):
             return None
         options: dict[str, Any] = {name: kind(**given[name]) for name, kind in GROUPS.items()}
@@ -100,11 +99,3 @@ def _said(words: Sequence[str]) -> tuple[tuple[str, ...], dict[str, dict[str, An
             return None
         given[group][field] = value
     return tuple(rest), given
-
-
-def _profile(name: str | None, environ: Mapping[str, str]) -> Any:
-    """The profile in force; None for one that cannot be read, which is left to whoever needs it."""
-    try:
-        return read_profile(name, environ)
-    except (ConfigError, RunError):
-        return None

@@ -412,13 +412,21 @@ class UploadOptions:
     ] = None
 
     def __post_init__(self) -> None:
-        # What the environment says is no flag: --no-clobber counts more.
+        # What the environment says is no flag: these two count more.
         fails = self.tuning.if_exists == "fail" and os.environ.get(IF_EXISTS) != "fail"
         if self.objects.no_clobber and fails:
             raise UsageError("--no-clobber and --if-exists fail do not go together: leave one out")
+        skips = self.tuning.if_exists == "skip" and os.environ.get(IF_EXISTS) != "skip"
+        if self.objects.if_none_match and skips:
+            raise UsageError("--if-none-match and --if-exists skip do not go together: leave one out")
         if self.cluster is not None and self.store.embedded is not None:
             raise UsageError(
                 "--cluster and --embedded do not go together: the keys of an embedded store stay here"
+            )
+        if self.journal.journal is not None and self.store.embedded is not None:
+            raise UsageError(
+                "--journal and --embedded do not go together: an embedded store has another address in each "
+                "run, and a journal is of one"
             )
         lists = (self.output.failed_to, self.sources.files_from, self.sources.manifest)
         if self.output.null and lists == (None, None, None):
@@ -454,4 +462,4 @@ class UploadOptions:
         if self.objects.no_clobber:
             return "skip"
         # Some stores take If-None-Match and overwrite all the same: with "fail" they are asked before.
-        return "fail" if self.objects.if_none_match and said == "overwrite" else said
+        return "fail" if self.objects.if_none_match else said

@@ -110,8 +110,9 @@ class Display:
 
     @property
     def kept(self) -> Journal | None:
-        """The journal, once a run has begun with it."""
-        return self.journal if self.journal is not None and self.journal.of_run is not None else None
+        """The journal, once a run has begun with it, and as long as the next one will find it."""
+        of_run = self.journal.of_run if self.journal is not None else None
+        return self.journal if of_run is not None and of_run.works else None
 
     def shows_what_is_left_by(self, journal: Journal | None) -> None:
         """What earlier runs did, by `journal`, does not count."""

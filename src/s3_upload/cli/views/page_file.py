@@ -22,9 +22,8 @@ from s3_upload.errors import RunError, S3UploadError, summary_of
 from s3_upload.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
 
-    from s3_upload.report import UploadReport
 
 FOOTER = f"s3-upload {__version__}"
 
@@ -46,17 +45,6 @@ class PageFile:
             _try_out(Path(path))
         except (OSError, ValueError) as error:
             raise UsageError(f"{flag} {path}: {getattr(error, 'strerror', None) or error}") from error
-
-    def beside(
-        self, progress: Callable[[UploadReport], Awaitable[None] | None]
-    ) -> Callable[[UploadReport], Awaitable[None] | None]:
-        """`progress`, and the page hears of each report too."""
-
-        def both(report: UploadReport) -> Awaitable[None] | None:
-            self.history.add(report)
-            return progress(report)
-
-        return both
 
     def write(self, ending: str = "") -> None:
         """Raises `S3UploadError` if that fails."""

@@ -37,12 +37,13 @@ class Text:
 
     lists_all = False
     """Whether every file has a line in any case."""
+    _sum_up = staticmethod(emit)
 
     def __init__(
         self, bucket: str, *, quiet: bool = False, only_errors: bool = False, verbose: bool = False
     ) -> None:
         self.bucket = bucket
-        self.verbose = verbose and not quiet and not only_errors
+        self.verbose = verbose and not quiet and not only_errors and not self.lists_all
         self.quiet = quiet
         self.only_errors = only_errors
         self.fold = SummaryFold()
@@ -82,7 +83,7 @@ class Text:
         if self.nothing:
             self.tell_nothing()
         elif not self.quiet and not self.only_errors:
-            emit(summary_line(summary))
+            self._sum_up(summary_line(summary))
             self._tell(summary.notes, more)
 
     def tell_nothing(self) -> None:
@@ -97,7 +98,11 @@ class Text:
             note(printable(f"s3-upload: note: {text}"))
 
     def break_off(self, error: BaseException, wall_time_s: float) -> None:
-        """The run has ended by `error`, which is told elsewhere; its summary, if it has one, counts."""
+        """The run has ended by `error`, which is told elsewhere. Here are the notes of its summary: parts may
+        be left at the store, say."""
+        partial: UploadSummary | None = summary_of(error)
+        if partial is not None and not self.quiet and not self.only_errors:
+            self._tell(partial.notes, ())
 
 
 class Table(Text):
@@ -106,29 +111,18 @@ class Table(Text):
     next one is known."""
 
     lists_all = True
-
-    def __init__(
-        self, bucket: str, *, quiet: bool = False, only_errors: bool = False, verbose: bool = False
-    ) -> None:
-        super().__init__(bucket, quiet=quiet, only_errors=only_errors)  # its rows are as many
-        self._head = _row(COLUMNS)
+    _sum_up = staticmethod(note)
+    _head_is_due = True
 
     def show(self, report: UploadReport) -> None:
         if self.quiet:
             return
-        if self._head:
-            emit(self._head)
-            self._head = ""
+        if self._head_is_due:
+            emit(_row(COLUMNS))
+            self._head_is_due = False
         if report.outcome == SUCCESS:
             emit(table_row(report))
         super().show(report)
-
-    def finish(self, summary: UploadSummary, more: Iterable[str] = ()) -> None:
-        if self.nothing:
-            self.tell_nothing()
-        elif not self.quiet and not self.only_errors:
-            note(summary_line(summary))
-            self._tell(summary.notes, more)
 
 
 class JsonLines(Text):

@@ -10,7 +10,7 @@ Theory of operation (names in backticks are fields of `Tuning`).  If the queue o
 empty, the link is full, whoever fills it; if it does, the link idles.  A *step* is a round trip and
 REACTION_S.  Looks are judged in periods of `period_steps` steps in which as many requests as allowed were in
 flight.  `empty` is the share of looks with a queue of at most `trigger_s`, or with no bytes of ours that wait
-to be sent.
+to be sent.  What passes in a `pause_s` without a look tells nothing: the next look begins a period.
 
 1. *Starting*, from `start` until a queue is seen: each period multiplies the bound by `start_growth`.
 2. *Short*: `empty` is above `max_empty`.  The bound grows by the factor `growth`, by one at least.  It does
@@ -18,7 +18,8 @@ to be sent.
    still opening their congestion windows.
 3. *No gain*: the bound has reached `far` times the one for which the rate last rose by `pays`, and there is
    still no queue.  So the limit lies elsewhere (the store, the disk, this machine).  The bound returns to
-   that one, and does not grow for `hold_s`, doubled each time up to `max_hold_s`.
+   that one, and does not grow for `hold_s`, doubled each time up to `max_hold_s`.  Where the rate at that one
+   has fallen by `pays`, it is compared with what it is now: what a faster time brought comes no more.
 4. *Windows cut*: after an overflow the congestion windows together let less than `enough` of the highest
    rate of late (`best_s`) through, and open slowly.  As many requests are added at once as make up for it
    (`link`, step 6), but the bound at most doubles.  That is repeated when they have had their time.
@@ -78,6 +79,8 @@ class Tuning(msgspec.Struct, frozen=True):
     """Congestion windows were cut if they let less than this share of the highest rate through (step 4)."""
     best_s: float = 10.0
     """The highest rate is that of the last seconds, this many (step 4)."""
+    pause_s: float = 1.0
+    """After so many seconds without a look a period begins anew."""
 
 
 DEFAULT = Tuning()
@@ -142,11 +145,15 @@ class BulkBound:
         self._shrinking = Shrinking(tuning.shrink_after_s)
         self._rates = Recent()
         self._mended_s = -math.inf
+        self._looked_s = 0.0
 
     def decide(self, look: Look, in_flight: int, *, now: float) -> int:
         """The bound from now on; `in_flight`: bulk requests there are. `now` only grows."""
         tuning = self._tuning
         step_s = look.base_s + look.queue_s + REACTION_S
+        if now - self._looked_s > tuning.pause_s:
+            self._period, self._shrinking.full_since_s = Period(now, look.acked_bytes), now
+        self._looked_s = now
         idles = look.queue_s <= tuning.trigger_s or not look.waiting
         self._period.add(empty=idles, filled=in_flight >= self.bound)
         self._rates.add(look.bytes_per_s, now=now, over_s=tuning.best_s)
@@ -197,6 +204,9 @@ class BulkBound:
         if rate >= tuning.pays * paid_rate:
             growth.paid = self.bound, rate
             growth.hold_s = tuning.hold_s
+        # The link or the store has become slower: more requests need not bring what fewer did then.
+        elif self.bound <= paid and tuning.pays * rate <= paid_rate:
+            growth.paid = self.bound, rate
         # So many more requests brought nothing: the limit lies elsewhere.
         elif self.bound >= tuning.far * paid:
             self._set(paid)

@@ -55,8 +55,6 @@ from s3_upload.control.concurrency.worker_rates import EVERYTHING, Seen, Told
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """The constants of the module's theory."""
-
     spare: float = 0.25
     """A worker that does not use its share gets this much more than it uses, as a share of that (step 3)."""
     near: float = 0.03

@@ -63,8 +63,6 @@ class Count(msgspec.Struct):
 
 
 class AcceptedRates:
-    """The algorithm of the module's theory."""
-
     def __init__(self, tuning: Tuning = DEFAULT) -> None:
         self._tuning = tuning
         self._all = self._new_rate()

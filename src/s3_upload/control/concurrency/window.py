@@ -42,8 +42,6 @@ from s3_upload.report import AttemptReport
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """The constants of the module's theory."""
-
     start: int = 32
     """The window at first."""
     start_growth: float = 2.0
@@ -158,8 +156,6 @@ class Probing(msgspec.Struct):
 
 
 class AdaptiveWindow:
-    """The algorithm of the module's theory."""
-
     def __init__(self, max_limit: int, tuning: Tuning = DEFAULT) -> None:
         self._tuning = tuning
         self._max_limit = max_limit
@@ -172,7 +168,6 @@ class AdaptiveWindow:
         self._epoch = self._next_epoch(0.0)
 
     def observe(self, report: AttemptReport, *, now: float, in_flight: int) -> None:
-        """See the module's theory."""
         epoch, start = self._epoch, self._start
         epoch.attempts += 1
         # In the start the limit runs ahead of the requests that fill it.

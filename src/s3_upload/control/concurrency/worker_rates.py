@@ -77,7 +77,7 @@ class WorkerRate(AcceptedRate):
         self._budget_per_s = 0.0
         self._known_per_s = self.limit_per_s  # the limit that the job knows of
         self._change_per_s = 0.0  # made before the last share came, and not told yet
-        self._told_s = 0.0  # when the job was told last
+        self._has_cut = False  # itself, since the job was told last
 
     def refused(self, *, sent_s: float, now: float) -> None:
         super().refused(sent_s=sent_s, now=now)
@@ -87,8 +87,7 @@ class WorkerRate(AcceptedRate):
         """What there is to tell; `accepted` and `refused` since it was told last."""
         change_per_s = self._change()
         self._known_per_s, self._change_per_s = self.limit_per_s, 0.0
-        cut = self._last.at_s > self._told_s
-        self._told_s = now
+        cut, self._has_cut = self._has_cut, False
         return Seen(
             scope=scope,
             limit_per_s=self.limit_per_s,
@@ -130,6 +129,10 @@ class WorkerRate(AcceptedRate):
         if cut < 1.0 and not self.blocked:
             self._last.at_s = now
             self._episode = None
+
+    def _cut(self, per_s: float, share: float, now: float) -> None:
+        super()._cut(per_s, share, now)
+        self._has_cut = True
 
     def _scale_past(self, factor: float) -> None:
         last = self._last

@@ -63,8 +63,6 @@ def by_ingress(report: AttemptReport) -> bool:
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """The constants of the module's theory."""
-
     silent_s: float = 3.0
     """An outage is suspected after this many seconds of silence, and each time the silence has doubled."""
     foreign_s: float = 1.0

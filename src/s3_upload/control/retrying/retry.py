@@ -54,8 +54,6 @@ ASK_RETRIES = 3
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """The constants of the module's theory."""
-
     base_transient_s: float = 0.05
     """The first retry after a transient failure waits up to this many seconds (step 1)."""
     base_throttle_s: float = 0.1

@@ -13,8 +13,6 @@ from s3_upload.report import SUCCESS, AttemptReport
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """The constants of the module's text."""
-
     first_s: float = 5.0
     """A situation is reported once it has lasted this many seconds."""
     again: float = 2.0

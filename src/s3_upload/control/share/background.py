@@ -59,10 +59,13 @@ a change is visible: a round trip and REACTION_S, at least `min_step_s`.
 6. *Correcting C*: a yield while cruising makes C = max(R, `kept` * C).  A yield while growing, at
    `doubted_from` * C (0.4) or more, makes it max(R, `kept_growing` * C), if `patient_yields` others came
    soon after one another before it.  (Beside a flow that has the link, growing ends far below that, and C
-   stays known.  So the link is reclaimed in a few steps.)
+   stays known.  So the link is reclaimed in a few steps.)  After `doubting_yields` of them one does so
+   wherever growing ended: the link may have become slower by a multiple.
 
 The floor is `floor_share` of C, at least `floor_bytes_per_s`, and FLOOR_CONNECTION_BYTES_PER_S for each
 connection.  It is enough to see the queue, and keeps either side's timeouts from ending idle connections.
+It may be more than a link carries that has become slower, and then the queue never goes.  So a yield that has
+lasted `doubted_floor_s`, and those in a row after it, have no share of C.
 """
 
 from __future__ import annotations
@@ -160,6 +163,8 @@ class Tuning(msgspec.Struct, frozen=True):
     """A yield within this many seconds after a hold came soon (steps 1 and 5)."""
     patient_yields: int = 2
     """After this many such yields in a row, one while growing lowers C (step 6)."""
+    doubting_yields: int = 20
+    """After this many such yields in a row, any one while growing lowers C (step 6)."""
     kept: float = 0.97
     """A measurement lowers C to this share of it at the most (steps 4 and 6)."""
     kept_growing: float = 0.9
@@ -170,6 +175,8 @@ class Tuning(msgspec.Struct, frozen=True):
     """The floor as a share of C: enough to see the queue."""
     floor_bytes_per_s: float = 32_000.0
     """The floor at the least, in bytes per second."""
+    doubted_floor_s: float = 10.0
+    """After this many seconds of a yield the floor is no share of C."""
     queue: others.Tuning = others.DEFAULT
     """What of a queue counts."""
 
@@ -217,18 +224,20 @@ class Sent:
 
 class Yields:
     """`in_a_row`: how many came soon after one another; `reclaimed_s`: when the last hold ended; `found`: F,
-    which showed at `found_s`."""
+    which showed at `found_s`; `doubted`: one in this row was so long that the floor may be too high."""
 
     def __init__(self) -> None:
         self.in_a_row = 0
         self.reclaimed_s = -math.inf
         self.found = 0.0
         self.found_s = -math.inf
+        self.doubted = False
 
     def begin(self, look: Look, *, soon_s: float, now: float) -> None:
         # A yield this soon shows that the link was not free. Each one in a row makes the hold longer.
         soon = now - self.reclaimed_s < soon_s
         self.in_a_row = self.in_a_row + 1 if soon else 0
+        self.doubted = self.doubted and soon
         self.found, self.found_s = (look.bytes_per_s if soon else 0.0), now
 
 
@@ -283,7 +292,8 @@ class BackgroundShare:
 
     def _floor(self, look: Look) -> float:
         each = FLOOR_CONNECTION_BYTES_PER_S * look.busy
-        return max(self._tuning.floor_bytes_per_s, self._tuning.floor_share * self.capacity, each)
+        share = 0.0 if self.yields and self._yields.doubted else self._tuning.floor_share
+        return max(self._tuning.floor_bytes_per_s, share * self.capacity, each)
 
     def _step(self, look: Look) -> float:
         """The seconds after which the effect of a change is visible."""
@@ -309,8 +319,8 @@ class BackgroundShare:
         tuning = self._tuning
         if self._congested(look, now):
             if self.capacity:
-                patient = self._yields.in_a_row >= tuning.patient_yields
-                if self.rate >= tuning.doubted_from * self.capacity and patient:
+                near = self.rate >= tuning.doubted_from * self.capacity
+                if self._yields.in_a_row >= (tuning.patient_yields if near else tuning.doubting_yields):
                     self.capacity = max(look.bytes_per_s, tuning.kept_growing * self.capacity)
                 self._yield(look, now)
             # Nothing goes through: that is a gap, and says nothing of what the link carries.
@@ -327,7 +337,8 @@ class BackgroundShare:
             return
         growth = self._growth(look, now)
         if look.base_s > 0.0:
-            self.rate *= growth ** (elapsed_s / self._step(look))
+            # Only what looks have seen may grow: this process may have stood still for seconds.
+            self.rate *= growth ** min(1.0, elapsed_s / self._step(look))
         if self.capacity and self.rate >= tuning.headroom * self.capacity:
             self._made_sure = False
             self._enter(State.CRUISING, tuning.headroom * self.capacity, now)
@@ -445,6 +456,8 @@ class BackgroundShare:
     def _hold(self, look: Look, now: float) -> None:
         tuning = self._tuning
         self.rate = 0.0  # the floor lifts it
+        if now - self._stay.since_s > tuning.doubted_floor_s:
+            self._yields.doubted = True
         trips_s = tuning.hold_trips * look.base_s
         hold_s = max(tuning.hold_s, trips_s) * (1.0 + 0.5 * self._yields.in_a_row)
         hold_s = min(hold_s, max(tuning.max_hold_s - 2.0 * look.base_s, trips_s))

@@ -32,8 +32,6 @@ UNBOUNDED = float("inf")
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """The constants of the module's theory."""
-
     settle_s: float = 1.0
     """An excess is made up for within this many seconds."""
     credit_s: float = 0.25

@@ -38,8 +38,6 @@ from s3_upload.report import ConnectionSample
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """The constants of the module's theory."""
-
     expected: int = 4
     """The number of connections assumed before there is one."""
     window_gain: float = 1.05
@@ -72,8 +70,6 @@ def level(rate: float, senders: Sequence[tuple[float, float]]) -> float:
 
 
 class Division:
-    """The algorithm of the module's theory."""
-
     def __init__(self, tuning: Tuning = DEFAULT) -> None:
         self._tuning = tuning
         self._boost = 1.0

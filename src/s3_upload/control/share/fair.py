@@ -233,8 +233,6 @@ class Overflows:
 
 
 class FairShare:
-    """The algorithm of the module's theory."""
-
     yields = False
     reclaims = 0.0
 

@@ -11,7 +11,8 @@ Theory of operation.  A *step* is a round trip and REACTION_S.
    `sending_looks`): where bodies are small many wait for answers, and its part is due whatever their size.
 3. One less when more than `max_waiting` have bytes that wait, their windows suffice (`spare_windows` times
    what is wanted: each waits a round trip between two bodies), and the last one less has told.
-4. After a yield the windows of old connections are small (what little they sent has met losses), and open
+4. While a rate is taken back after a yield, step 1 waits, unless less than `sending` of them have bytes that
+   wait.  The windows of old connections are small then (what little they sent has met losses), and open
    slowly: where they do not suffice, so many are added within a step as let the rest through soon (step 6
    of `link`); not before `fresh_from` of it is reached, since in a try that fails they would fare like the
    others.
@@ -116,8 +117,9 @@ class Requests:
         held_back = now - self._used_s >= step_s * (tuning.slow_steps if look.waiting else 1)
         if reclaims:
             # Paces rise only with acknowledgements, and after a yield few come yet: more requests would not
-            # help.
-            self._used_s = now
+            # help those that have bytes to send.
+            if self._sending >= tuning.sending:
+                self._used_s = now
             self._freshen(look, rate, now, reclaims)
             self._add_fresh(limit, step_s, now)
         else:

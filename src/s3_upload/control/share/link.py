@@ -144,16 +144,13 @@ class LinkView:
     def __init__(self, tuning: Tuning = DEFAULT) -> None:
         self._tuning = tuning
         self._last: dict[int, ConnectionSample] = {}
-        self._minutes: deque[tuple[float, float]] = deque(
-            maxlen=tuning.base_minutes
-        )  # begin, least round trip
+        self._minutes: deque[tuple[float, float]] = deque()  # begin, least round trip
         self._sums: deque[tuple[float, int, int, int]] = deque()  # when, acked, sent, retransmitted
         self._acked_bytes = self._segments = self._retransmits = 0
         self._queue_s = 0.0
         self._medians_s: deque[float] = deque(maxlen=tuning.base_looks)
 
     def look(self, samples: Iterable[ConnectionSample], *, now: float) -> Look:
-        """See the module's theory."""
         samples = list(samples)
         before_retransmits = self._retransmits
         trips = [trip_s for sample in samples if (trip_s := self._advance(sample)) is not None]
@@ -162,6 +159,7 @@ class LinkView:
             trips.sort()
             # The lower quartile: delayed acknowledgements make some round trips too long.
             trip_s = trips[(len(trips) - 1) // 4]
+            self._forget(now)
             self._medians_s.append(trips[len(trips) // 2])
             base_s = self._base(sorted(self._medians_s)[len(self._medians_s) // 2], now)
             self._queue_s = queuing_delay(trip_s, base_s)
@@ -228,9 +226,17 @@ class LinkView:
 
     def _base(self, trip_s: float, now: float) -> float:
         """Step 3: base_delay of RFC 6817, section 2.4.2, a minimum for each minute."""
-        # Old minima expire minute by minute, so the base follows when the route becomes longer.
         if not self._minutes or now >= self._minutes[-1][0] + 60.0:
             self._minutes.append((now, trip_s))
         begin_s, least_s = self._minutes[-1]
         self._minutes[-1] = begin_s, min(least_s, trip_s)
         return min(least_s for _, least_s in self._minutes)
+
+    def _forget(self, now: float) -> None:
+        """Old minima expire minute by minute, so the base follows when the route becomes longer."""
+        # By their age: a run that had nothing to send for an hour may come back on another route.
+        since_s = now - 60.0 * self._tuning.base_minutes
+        while self._minutes and self._minutes[0][0] <= since_s:
+            self._minutes.popleft()
+        if not self._minutes:
+            self._medians_s.clear()

@@ -78,8 +78,6 @@ _PART = "UploadPart"
 
 
 class Tuning(msgspec.Struct, frozen=True):
-    """The constants of the module's theory."""
-
     connect_initial_s: float = 3.0
     """A handshake may take this many seconds before any was measured (step 1)."""
     syn_retry_s: float = 1.0
@@ -187,8 +185,6 @@ class Answers:
 
 
 class AdaptiveTimeout:
-    """The algorithm of the module's theory."""
-
     def __init__(self, config: UploadConfig, tuning: Tuning = DEFAULT) -> None:
         self._config = config
         self._tuning = tuning

@@ -75,7 +75,6 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
 
 
 def judge(timeouts: Timeouts, standing: Standing, *, now: float, tuning: Tuning = DEFAULT) -> Judgement:
-    """See the module's theory."""
     total_due_s = standing.request_s + timeouts.total_s
     if now >= total_due_s:
         return Judgement(Action.CUT, now, TIMER_TOTAL)

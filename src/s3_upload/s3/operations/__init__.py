@@ -25,13 +25,7 @@ from s3_upload.s3.operations import (
 from s3_upload.s3.operations.kind import OperationKind, Twice
 from s3_upload.s3.operations.operation import Checksum, CompletedPart, Operation, Page
 
-__all__ = [
-    "ABORT_MULTIPART_UPLOAD", "ASKING", "BEGINS_OBJECT", "BODILESS", "CARRIES_DATA",
-    "COMPLETE_MULTIPART_UPLOAD", "CREATE_BUCKET", "CREATE_MULTIPART_UPLOAD", "CREATE_SESSION", "GET_OBJECT",
-    "HEAD_BUCKET", "HEAD_OBJECT", "HEDGED", "LIST_BUCKETS", "LIST_MULTIPART_UPLOADS", "LIST_OBJECTS_V2",
-    "LIST_PARTS", "MAKES_OBJECT", "NOT_TWICE", "OF_BUCKETS", "OPERATIONS", "PUT_OBJECT", "UPLOAD_PART",
-    "Checksum", "CompletedPart", "Operation", "OperationKind", "Page",
-]  # fmt: skip
+__all__ = ["Checksum", "CompletedPart", "Operation", "OperationKind", "Page"]  # others are defined here
 
 _KINDS: tuple[OperationKind, ...] = (
     put_object.KIND,

@@ -31,13 +31,9 @@ def _part_row(part: CompletedPart, *, with_checksums: bool) -> str:
     return f"<Part><PartNumber>{part.number}</PartNumber><ETag>{etag}</ETag>{checksum}</Part>"
 
 
-def completed_etag(response: Response) -> str:
-    """The ETag in a CompleteMultipartUpload response, "" if there is none."""
-    return _etag_in(response, read(response))
-
-
-def _etag_in(response: Response, said: Xml) -> str:
-    return identifier(said.text("ETag")) or response.etag
+def completed_etag(response: Response, said: Xml | None = None) -> str:
+    """The ETag in a CompleteMultipartUpload response, "" if there is none. `said`: its body, as read."""
+    return identifier((read(response) if said is None else said).text("ETag")) or response.etag
 
 
 def completed_checksum(response: Response, algorithm: str) -> str:
@@ -60,7 +56,7 @@ KIND = OperationKind(
     query=lambda operation: f"uploadId={encode_query(operation.upload_id)}",
     headers={"content-type": "application/xml"},
     fields=frozenset({"condition", "customer key", "request"}),
-    proof=Proof("an ETag", _etag_in),
+    proof=Proof("an ETag", completed_etag),
     twice=Twice.DIFFERS,
     sdk=SdkCall("complete_multipart_upload", _sdk_arguments, _sdk_answer),
 )

@@ -10,13 +10,9 @@ from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall, Twice
 from s3_upload.s3.xml import Xml, element, identifier, read
 
 
-def upload_id(response: Response) -> str:
-    """The upload ID in a CreateMultipartUpload response, "" if there is none."""
-    return _id_in(response, read(response))
-
-
-def _id_in(response: Response, said: Xml) -> str:
-    return identifier(said.text("UploadId"))
+def upload_id(response: Response, said: Xml | None = None) -> str:
+    """The upload ID in a CreateMultipartUpload response, "" if there is none. `said`: its body, as read."""
+    return identifier((read(response) if said is None else said).text("UploadId"))
 
 
 KIND = OperationKind(
@@ -24,7 +20,7 @@ KIND = OperationKind(
     method="POST",
     query=lambda operation: "uploads=",
     fields=frozenset({"object", "customer key", "request"}),
-    proof=Proof("an upload ID", _id_in),
+    proof=Proof("an upload ID", upload_id),
     twice=Twice.DIFFERS,
     sdk=SdkCall(
         "create_multipart_upload",

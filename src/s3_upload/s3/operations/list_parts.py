@@ -35,8 +35,9 @@ class ListedParts(msgspec.Struct, frozen=True):
     gone: bool = False
 
 
-def listed_parts(response: Response) -> ListedParts:
-    """The parts in a ListParts response; what cannot be read of them is left out."""
+def listed_parts(response: Response, behind: int = 0) -> ListedParts:
+    """The parts in a ListParts response; what cannot be read of them is left out. `behind`: where the page
+    was to begin; a next one that does not lie ahead of that is none."""
     page = read_page(response)
     parts: dict[int, CompletedPart] = {}
     said: dict[str, str] = {}
@@ -54,10 +55,10 @@ def listed_parts(response: Response) -> ListedParts:
                 break
         else:
             said[name] = text
-    more = page.text("IsTruncated").strip().lower() == "true" and parts
+    last, more = max(parts, default=0), page.text("IsTruncated").strip().lower() == "true"
     return ListedParts(
         parts,
-        max(parts) if more else None,
+        last if more and last > behind else None,
         identifier(page.text("ChecksumAlgorithm")),
         identifier(page.text("ChecksumType")),
     )
