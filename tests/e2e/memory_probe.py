@@ -10,7 +10,7 @@ import sys
 
 import uvloop
 
-from s3_upload import Credentials, ObjectSource, S3Client, s3_upload_files
+from s3_upload import Credentials, ObjectSource, S3Client, UploadConfig, s3_upload_files
 from tests.e2e.peak import peak_bytes
 
 
@@ -24,10 +24,12 @@ async def main(endpoint_url: str, count: int) -> None:
         if seen % 1000 == 0:
             await asyncio.sleep(0)
 
+    # At a store slowed down by whatever else runs here there would be more at once, and more memory.
+    config = UploadConfig(max_in_flight=64)
     async with S3Client(
         endpoint_url=endpoint_url, region="us-east-1", credentials=Credentials("k", "s")
     ) as client:
-        summary = await s3_upload_files(client, "bucket", files, progress=progress)
+        summary = await s3_upload_files(client, "bucket", files, config, progress=progress)
     assert summary.uploaded == seen == count
     assert summary.failed == ()
     print(peak_bytes())

@@ -81,7 +81,8 @@ def test_a_wrong_region_is_put_right_once_and_remembered(fault_server: StartFaul
     run(server, main)
     assert stored(server) == MANY | {"later": b"x"}
     assert [region_of(request) for request in server.requests] == ["us-east-1"] + [HOME] * 101
-    report = reports.of("0")
+    # Bodies are hashed in threads, so any of them may be the first to go.
+    [report] = [report for report in reports if len(report.attempt_reports) > 1]
     assert (report.outcome, report.attempts) == ("success", 1)
     assert [(a.outcome, a.retries) for a in report.attempt_reports] == [("region", 0), ("success", 0)]
 
