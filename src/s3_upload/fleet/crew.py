@@ -300,7 +300,9 @@ class Crew:
     @property
     def full(self) -> bool:
         """Whether nothing new may be begun by others at the moment."""
-        return self.stopping or self.desk.full or self._whole_link
+        # What a process that ended had is for others alone, and would wait as long as the bound is a share.
+        is_for_home = self._whole_link and not self.dispenser.has_lost
+        return self.stopping or self.desk.full or is_for_home
 
     def hear(self, worker: Worker, frame: Frame) -> None:
         """What a worker says of its work."""

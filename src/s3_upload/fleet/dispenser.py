@@ -160,6 +160,11 @@ class Dispenser(Bunches):
         return not self.exhausted or bool(self._back or self._given_back or self._suspects)
 
     @property
+    def has_lost(self) -> bool:
+        """Whether there is something that a process which ended had."""
+        return bool(self._back or self._suspects)
+
+    @property
     def searches(self) -> bool:
         """Whether it is being found out which source ends every process that has it."""
         return bool(self._suspects)

@@ -108,6 +108,24 @@ def test_where_home_has_nothing_to_measure_with_the_others_keep_their_bound() ->
     with_crew(test, pace=pace)
 
 
+def test_what_a_lost_worker_had_is_done_by_others_also_where_the_bound_is_a_share() -> None:
+    """It is not for home, which it may have ended, and the run would not end."""
+    pace = Pace("full", "10%")
+
+    def test(crew: Crew) -> None:
+        lost, other = Hand(), Hand()
+        crew.dispenser.join(lost)
+        crew.dispenser.join(other)
+        assert crew.full
+        lost.take([Taken(ObjectSource(key="k", path="/nowhere/k"), 1)])
+        crew.dispenser.lost(lost)
+        assert not crew.full
+        assert [source.key for source in crew.dispenser.next_for(other)] == ["k"]
+        assert crew.full
+
+    with_crew(test, pace=pace)
+
+
 def test_where_home_takes_nothing_one_worker_says_for_all_what_there_is_to_say_of_the_store() -> None:
     said: list[str] = []
 
