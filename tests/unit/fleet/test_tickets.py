@@ -77,6 +77,12 @@ class Job:
         tickets = {one.number: one.lease_per_s for one in self.shelf.tickets if one.number in out}
         return self.home_per_s() + sum((tickets | leases).values())
 
+    async def submitted(self) -> None:
+        """What was handed to the executor last is noted here, too."""
+        async with asyncio.timeout(30.0):  # bounds a hang
+            while self.tasks._submitting:
+                await asyncio.sleep(0)
+
     async def connect(self, number: int) -> float:
         """A worker of this host has that ticket. Its lease."""
         ticket = self.shelf.tickets[number]
@@ -160,6 +166,7 @@ def test_no_more_tickets_are_out_than_the_budget_has_room_for() -> None:
 
     async def test(job: Job) -> None:
         await job.shelf.has(SLOTS)
+        await job.submitted()
         job.tasks._slots = 4 * SLOTS
         job.tasks.refill()
         assert not job.tasks._submitting
@@ -179,6 +186,7 @@ def test_no_more_tickets_are_out_than_the_budget_has_room_for() -> None:
 def test_no_more_tickets_are_out_than_can_be_held_to_their_parts() -> None:
     async def test(job: Job) -> None:
         await job.shelf.has(2)
+        await job.submitted()
         assert not job.tasks._has_room
         assert job.of_all() <= 130_000.0
 
