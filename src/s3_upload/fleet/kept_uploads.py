@@ -62,8 +62,7 @@ class KeptUploads:
             self._before.begin_creating(key)
 
     def end_upload(self, upload_id: str) -> None:
-        for uploads in tuple(self._begun.values()):
-            uploads.pop(upload_id, None)
+        self._forget(upload_id)
         if self._before is not None:
             self._before.end_upload(upload_id)
 
@@ -71,6 +70,7 @@ class KeptUploads:
         return () if self._before is None else self._before.outlived()
 
     def freed(self, upload_id: str) -> None:
+        self._forget(upload_id)
         if self._before is not None:
             self._before.freed(upload_id)
 
@@ -101,4 +101,9 @@ class KeptUploads:
             "known_uploads": self.known_uploads,
             "begin_creating": self.begin_creating,
             "end_upload": self.end_upload,
+            "freed": self.freed,
         }[name](argument)
+
+    def _forget(self, upload_id: str) -> None:
+        for uploads in tuple(self._begun.values()):
+            uploads.pop(upload_id, None)

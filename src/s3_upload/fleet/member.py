@@ -130,7 +130,8 @@ class Asked:
         return ()
 
     def freed(self, upload_id: str) -> None:
-        """Of none that it was not told of."""
+        """On the loop, so nobody waits for the answer."""
+        self._send(Future(), "freed", upload_id)
 
     def answered(self, answer: Answer) -> None:
         self._waiting.pop(answer.number).set_result(answer.answer)

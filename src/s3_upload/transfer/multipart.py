@@ -147,6 +147,8 @@ class MultipartUpload:
                 raise given_up.with_remark("; its parts are kept for the next run") from None
             remark = await self._abort(abort)
             self._tools.unfinished.end(abort)
+            if not remark and self._tools.resumption is not None:
+                self._tools.resumption.freed([abort])
             raise given_up.with_remark(remark) from None
         self._tools.unfinished.end(abort)
         return etag

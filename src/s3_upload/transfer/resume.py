@@ -158,7 +158,7 @@ class Resumption:
         ]
 
     def freed(self, aborts: Iterable[Operation]) -> None:
-        """Of these that `outlived` gave the store has nothing any more."""
+        """Of these the store has nothing any more."""
         for abort in aborts:
             if self._before is not None:
                 self._before.freed(abort.upload_id)
