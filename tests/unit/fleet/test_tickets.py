@@ -80,7 +80,7 @@ class Job:
     async def submitted(self) -> None:
         """What was handed to the executor last is noted here, too."""
         async with asyncio.timeout(30.0):  # bounds a hang
-            while self.tasks._submitting:
+            while self.tasks._submitting:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0)
 
     async def connect(self, number: int) -> float:
