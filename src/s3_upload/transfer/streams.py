@@ -79,7 +79,7 @@ class Streams:
     ) -> None:
         try:
             await self._send(seq, source, stream, sizes, room)
-        except BaseException:
+        except (Exception, asyncio.CancelledError):
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_S):
                     await stream.blocks.close()

@@ -7,6 +7,7 @@ has three where there is no queue, and at most five with one of 80 ms.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from s3_upload.control.concurrency.big_bodies import BulkBound
 from s3_upload.control.share.link import Look
@@ -108,6 +109,16 @@ def test_3_what_a_faster_time_brought_is_no_measure_of_a_slower_one() -> None:
     link.bounds(10, 20e6, FULL_S)
     most = max(link.look(link.bulk.bound * 0.5e6) for _ in range(600))
     assert most > 40
+
+
+def test_3_a_rate_that_wavers_is_no_growth() -> None:
+    """The limit lies elsewhere, and every fifth period is slow: the bound is raised less and less often."""
+    link = Link()
+    bounds = [link.look(0.8e6 if n // 3 % 5 == 4 else 1e6) for n in range(3600)]
+    begun = [n for n, (was, bound) in enumerate(pairwise(bounds)) if was == 4 < bound]
+    assert max(bounds) <= 19
+    # In looks, of which there are ten a second.
+    assert min(later - earlier for earlier, later in pairwise(begun[5:])) > 500
 
 
 def test_what_passes_without_a_look_tells_nothing() -> None:

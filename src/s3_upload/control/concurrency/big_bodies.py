@@ -18,8 +18,9 @@ to be sent.  What passes in a `pause_s` without a look tells nothing: the next l
    still opening their congestion windows.
 3. *No gain*: the bound has reached `far` times the one for which the rate last rose by `pays`, and there is
    still no queue.  So the limit lies elsewhere (the store, the disk, this machine).  The bound returns to
-   that one, and does not grow for `hold_s`, doubled each time up to `max_hold_s`.  Where the rate at that one
-   has fallen by `pays`, it is compared with what it is now: what a faster time brought comes no more.
+   that one, and does not grow for `hold_s`, doubled each time up to `max_hold_s`.  Where the highest
+   rate of late (`best_s`) at that one has fallen by `pays`, the rate is compared with what it is now: what a
+   faster time brought comes no more.
 4. *Windows cut*: after an overflow the congestion windows together let less than `enough` of the highest
    rate of late (`best_s`) through, and open slowly.  As many requests are added at once as make up for it
    (`link`, step 6), but the bound at most doubles.  That is repeated when they have had their time.
@@ -204,8 +205,9 @@ class BulkBound:
         if rate >= tuning.pays * paid_rate:
             growth.paid = self.bound, rate
             growth.hold_s = tuning.hold_s
-        # The link or the store has become slower: more requests need not bring what fewer did then.
-        elif self.bound <= paid and tuning.pays * rate <= paid_rate:
+        # The link or the store has become slower: more requests need not bring what fewer did then.  One slow
+        # period is chance, and would pass for growth when it is over.
+        elif self.bound <= paid and tuning.pays * self._rates.most <= paid_rate:
             growth.paid = self.bound, rate
         # So many more requests brought nothing: the limit lies elsewhere.
         elif self.bound >= tuning.far * paid:
