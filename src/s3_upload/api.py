@@ -29,7 +29,7 @@ from s3_upload.pace import Pace
 from s3_upload.processor import all_busy_s, busy_s, processors
 from s3_upload.report import UploadSummary
 from s3_upload.request_fields import NO_FIELDS, RequestFields
-from s3_upload.sources.content_type import Guess
+from s3_upload.sources.content_type import Guess, fields_said_by
 from s3_upload.sources.local_disk import local_devices
 from s3_upload.sources.source import ObjectSource
 from s3_upload.threads import DaemonThreads
@@ -265,7 +265,7 @@ async def run_upload(
         events=events or Events(),
         pace=pace,
         resume=resume,
-        said=default_request.fields if isinstance(default_request, Guess) else NO_FIELDS,
+        said=fields_said_by(default_request),
     )
     return await Run(client, files, given).run()
 

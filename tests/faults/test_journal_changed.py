@@ -7,7 +7,7 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,7 @@ from s3_upload.api import s3_upload_files
 from s3_upload.observe.journal_file import JournalFile
 from s3_upload.observe.journal_rows import DONE, ObjectRow
 from s3_upload.request_fields import RequestFields
-from s3_upload.sources.content_type import Guess
+from s3_upload.sources.content_type import Guess, always, content_type_by_name
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Rule, Stall, s3_error
 from tests.faults.model import StoredObject, Upload
@@ -87,11 +87,14 @@ def test_what_the_store_has_of_a_file_that_goes_in_one_request_now_is_removed(
         assert file.uploads() == []
 
 
-def test_who_pays_is_said_where_that_is_removed_too(fault_server: StartFaultServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("say", [Guess, content_type_by_name, always])
+def test_who_pays_is_said_where_that_is_removed_too(
+    fault_server: StartFaultServer, tmp_path: Path, say: Callable[[RequestFields], Any]
+) -> None:
     """A bucket whose requests are paid for by who makes them refuses those that do not say so."""
     server, files, journal = half_sent(fault_server, tmp_path)
     tree(tmp_path / "files", {"big": b"small now"})
-    asked, said = len(server.requests), Guess(RequestFields(request_payer="requester"))
+    asked, said = len(server.requests), say(RequestFields(request_payer="requester"))
     assert journaled(server, files, journal, default_request=said).uploaded == 1
     payers = [(r.method, r.headers.get("x-amz-request-payer")) for r in server.requests[asked:]]
     assert payers == [("PUT", "requester"), ("DELETE", "requester"), ("GET", "requester")]

@@ -86,6 +86,17 @@ def said_by(default_request: Callable[[ObjectSource], RequestFields]) -> str:
     return guess.said if isinstance(guess, Guess) else ""
 
 
+def fields_said_by(
+    default_request: Callable[[ObjectSource], RequestFields | None] | None,
+) -> RequestFields:
+    """What one of these, or a `Guess`, says of each object: who pays, for one. Of other functions only they
+    know that."""
+    if isinstance(default_request, partial) and default_request.func is _always:
+        return default_request.args[0]  # type: ignore[no-any-return]
+    guess = getattr(default_request, "__self__", default_request)
+    return guess.fields if isinstance(guess, Guess) else NO_FIELDS
+
+
 def _always(fields: RequestFields, source: ObjectSource) -> RequestFields:
     return fields
 
