@@ -345,6 +345,14 @@ def foreign(error: BaseException) -> BaseException:
     return wrapped
 
 
+def are_we_cancelled(error: BaseException) -> bool:
+    """Whether it is this task that was cancelled, and not something of the caller's that it waited for."""
+    import asyncio  # here, or every start of the command would pay for it
+
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
 def summary_of(error: BaseException | None) -> Any:
     """What `attach_summary` attached to `error`, or to what it came from: a task that is cancelled raises an
     exception of its own in place of the one that ended it. None where there is none."""

@@ -8,12 +8,19 @@ import re
 import socket
 import tempfile
 import time
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload import ConfigError, start_upload
+from s3_upload import ConfigError, ObjectSource, start_upload
 from s3_upload.fleet import tasks
 from s3_upload.fleet.task import Ticket, work
 from s3_upload.fleet.tasks import FIRST
@@ -22,7 +29,7 @@ from tests.faults.actions import Delay
 from tests.faults.fleet import small_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import StartFaultServer
@@ -52,6 +59,17 @@ class Recording(ProcessPoolExecutor):
         (ticket,) = arguments
         self.shards.append({key for _, key, _ in ticket.items})
         return super().submit(function, *arguments, **more)
+
+
+def test_sources_that_raise_a_cancellation_end_the_job(fault_server: StartFaultServer) -> None:
+    """Something of the caller's was cancelled: nobody would have pulled any further, and nobody said so."""
+
+    def sources() -> Iterator[ObjectSource]:
+        yield ObjectSource.data(b"x", "x")
+        raise CancelledError
+
+    with Recording() as executor, pytest.raises(RuntimeError, match="CancelledError"):
+        start_upload(sources(), "s3://bucket", executor=executor, **at(fault_server())).wait(TIMEOUT_S)
 
 
 def test_of_a_shard_that_was_not_begun_nothing_is_sent_after_cancel(

@@ -25,7 +25,7 @@ from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.control.concurrency.fleet_rate import FleetRates
 from s3_upload.control.concurrency.worker_rates import WorkerRates
-from s3_upload.errors import attach_summary, foreign, summary_of
+from s3_upload.errors import are_we_cancelled, attach_summary, foreign, summary_of
 from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.job_of_many import JobOfMany
@@ -177,7 +177,9 @@ class Crew:
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if are_we_cancelled(error):
+                raise
             self.fail(error)
 
     async def _run_at_home(self) -> None:

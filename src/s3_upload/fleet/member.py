@@ -168,6 +168,11 @@ class Telling:
             events, self._events = self._events, []
             self.send(Told(events))
 
+    def tell_now(self, frame: Frame) -> None:
+        """After all that was heard before it."""
+        self.flush()
+        self.send(frame)
+
 
 class Line:
     """The socket to the job. `lost` is called when the job is gone; frames that come before somebody listens
@@ -212,7 +217,7 @@ class Member:
         self._begin = begin
         self._telling = Telling(send)
         self._given = Given()
-        self._uploads = Asked(begin.keeps, send)
+        self._uploads = Asked(begin.keeps, self._telling.tell_now)
         self._asks = asks
         self._pace = Pace() if begin.paced else None
         self._rates = WorkerRates(begin.place)

@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 
 from s3_upload.checks import as_view
-from s3_upload.errors import SourceError
+from s3_upload.errors import SourceError, are_we_cancelled
 from s3_upload.sources.source import Chunks
 from s3_upload.sources.unsized import OpenedFile
 
@@ -93,7 +93,7 @@ class BlockStream:
             try:
                 await self._asked.aclose()
             except (Exception, asyncio.CancelledError) as error:
-                if _are_we_cancelled(error):
+                if are_we_cancelled(error):
                     raise
 
     async def _fill(self, chunks: AsyncIterable[Any], size: int) -> bool:
@@ -104,7 +104,7 @@ class BlockStream:
                     self._asked = aiter(chunks)
                 chunk = await anext(self._asked, _END)
             except (Exception, asyncio.CancelledError) as error:
-                if _are_we_cancelled(error):
+                if are_we_cancelled(error):
                     raise
                 raise self._failed(error) from error
             if self._ends_with(chunk):
@@ -198,12 +198,6 @@ class _Block:
         block = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces, self.size = [], 0
         return block
-
-
-def _are_we_cancelled(error: BaseException) -> bool:
-    """And not something of the stream's own."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _begun(chunks: Any) -> tuple[Callable[[int], Any], Generator[Any] | OpenedFile | None]:
