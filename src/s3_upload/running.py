@@ -238,6 +238,8 @@ class _Unread:
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
+        self._limits: Event | None = None
+        """The last ones, where they were dropped."""
         self._ended = False
         self._readers: set[_Reader] = set()
         self._on_arrival: deque[Callable[[], object]] = deque()
@@ -246,7 +248,12 @@ class _Unread:
     def put(self, event: Event) -> None:
         # One big object tells these ten times a second for hours before it ends, and the run would wait.
         if type(event) in PASSING and self.full:
+            # Of the limits the newest is kept, or a reader who comes back would believe the old ones.
+            self._limits = event if type(event) is LimitsChanged else self._limits
             return
+        if self._limits is not None:
+            self._events.append(self._limits)
+            self._limits = None
         self._events.append(event)
         if len(self._events) > MAX_UNREAD and not self._is_read:
             self._events.popleft()

@@ -45,7 +45,7 @@ def test_beside_a_reader_who_stands_still_what_is_said_anew_soon_is_bounded_and_
             unread.put(event)
         held = list(iter(partial(unread.take, reader), None))
     assert held[:FEW] == [event for at_s in range(FEW // 2) for event in passing(at_s)]
-    assert held[FEW:] == parts
+    assert held[FEW:] == [passing(MANY - 1)[1], *parts]
 
 
 def test_who_has_caught_up_hears_again_how_far_it_is(unread: running._Unread) -> None:
@@ -67,3 +67,17 @@ def test_of_what_nobody_reads_the_newest_are_kept_whatever_they_are(unread: runn
         newest = [unread.take(reader) for _ in range(FEW)]
         assert newest == [event for at_s in range(MANY - FEW // 2, MANY) for event in passing(at_s)]
         assert unread.take(reader) is None
+
+
+def test_the_newest_limits_are_told_before_what_comes_next(unread: running._Unread) -> None:
+    """They change seldom: a reader who comes back would believe the old ones for hours."""
+    with unread.reading() as reader:
+        for _ in range(FEW):
+            unread.put(stored(1))
+        old, new = passing(1.0)[1], passing(2.0)[1]
+        for dropped in (old, new):
+            unread.put(dropped)
+        last = stored(2)
+        unread.put(last)
+        held = list(iter(partial(unread.take, reader), None))
+    assert held[FEW:] == [new, last]
