@@ -30,6 +30,7 @@ GARBAGE = {
     "rows of other types": "UPDATE log SET objects = x'91a161'",
     "text": "UPDATE log SET objects = 'text'",
     "a number that is too large": "UPDATE log SET objects = x'9199a0a0cfffffffffffffffff00a0a0a0a0a0'",
+    "a key that is no UTF-8": "UPDATE log SET objects = x'9199a1ffa00000a0a0a0a0a0'",
     "a text that is no UTF-8": "INSERT INTO about VALUES ('said', CAST(x'ff' AS TEXT))",
     "no text": "INSERT INTO about VALUES ('said', x'ff')",
     "an upload": "INSERT INTO uploads VALUES ('id', 'key', 'many', 1, 1, 1, '', '')",

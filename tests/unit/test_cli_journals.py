@@ -7,9 +7,12 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+from s3_upload.cli import jobs
 from s3_upload.cli.journals import SUFFIX, how_to_go_on, journal_for
 from s3_upload.cli.options.upload import UploadOptions
+from s3_upload.cli.output import UsageError
 from s3_upload.observe.journal import Journal
+from s3_upload.observe.journal_file import JournalFile
 from s3_upload.request_fields import NO_FIELDS
 
 OF_OLD = ("~/.local/state/s3-upload", "state/s3-upload")
@@ -40,3 +43,13 @@ def test_without_a_home_no_journal_is_kept_and_nothing_is_made_where_one_stands(
 def test_without_a_home_a_journal_that_was_named_is_gone_on_with_by_its_path() -> None:
     name = f"mine{SUFFIX}"
     assert how_to_go_on(Journal(name)).endswith(f"s3-upload jobs resume {name}")
+
+
+def test_without_a_home_jobs_tells_of_a_journal_by_its_path(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is the command by which an interrupted run says how to go on."""
+    name = f"mine{SUFFIX}"
+    JournalFile(name).close()
+    assert jobs.show(name) == 0
+    assert name in capsys.readouterr().out
+    with pytest.raises(UsageError, match="names no command"):
+        jobs.resume(name)

@@ -14,7 +14,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from s3_upload.cli.journals import COMMAND, CWD, ENDPOINT, SECRET, SOURCES, SUFFIX, URL, came_by_stdin, folder
+from s3_upload.cli.journals import (
+    COMMAND,
+    CWD,
+    ENDPOINT,
+    SECRET,
+    SOURCES,
+    SUFFIX,
+    URL,
+    came_by_stdin,
+    folder,
+    in_folder,
+)
 from s3_upload.cli.output import EXIT_OK, UsageError, emit
 from s3_upload.cli.views.render import counted
 from s3_upload.errors import ConfigError
@@ -40,7 +51,7 @@ class _Job(NamedTuple):
 
     @property
     def name(self) -> str:
-        return self.path.stem if self.path.parent == folder() else str(self.path)
+        return self.path.stem if in_folder(self.path) else str(self.path)
 
     @property
     def left(self) -> int | None:
@@ -233,7 +244,7 @@ def _files() -> list[Path]:
 
 def _opened(path: Path) -> JournalFile:
     """To look: what is of no use stays where it is, for a run to find and to tell of."""
-    return JournalFile(str(path), puts_aside=False, is_ours=path.parent == folder())
+    return JournalFile(str(path), puts_aside=False, is_ours=in_folder(path))
 
 
 def _path_of(name: str) -> Path:

@@ -16,7 +16,6 @@ import json
 import os
 import re
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +56,14 @@ def folder() -> Path:
     if not where.is_absolute():
         raise RuntimeError(f"{where}: is no whole path")
     return where
+
+
+def in_folder(path: Path) -> bool:
+    """Whether nobody but this program has named the journal at `path`."""
+    try:
+        return path.suffix == SUFFIX and path.parent == folder()
+    except RuntimeError:  # there is no home
+        return False
 
 
 def journal_for(  # noqa: PLR0917 - as they are joined
@@ -117,9 +124,8 @@ def how_to_go_on(journal: Journal) -> str:
     again = "to go on, run the same command again"
     if came_by_stdin(json.loads(journal.about.get(COMMAND, "[]"))):
         return again
-    path, name = Path(journal.path), journal.path
-    with suppress(RuntimeError):  # there is no home, and the journal was named
-        name = path.stem if path.suffix == SUFFIX and path.parent == folder() else name
+    path = Path(journal.path)
+    name = path.stem if in_folder(path) else journal.path
     return f"{again}, or: s3-upload jobs resume {name}"
 
 

@@ -357,7 +357,8 @@ def _check(connection: sqlite3.Connection) -> None:
         _sort_in(connection)
         msgspec.convert(connection.execute("SELECT * FROM about").fetchall(), _ABOUT)
         msgspec.convert(connection.execute("SELECT * FROM uploads").fetchall(), _UPLOADS)
-    except (msgspec.DecodeError, OverflowError) as error:  # OverflowError: a number that SQLite cannot keep
+    # OverflowError: a number that SQLite cannot keep; UnicodeDecodeError: msgspec leaves it as it is.
+    except (msgspec.DecodeError, OverflowError, UnicodeDecodeError) as error:
         raise _UnusableError("damaged") from error
 
 
