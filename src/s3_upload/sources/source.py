@@ -117,6 +117,8 @@ class Here:
 
     def whole(self, path: str) -> str:
         """The path from the root on, with its dots; of a million files, `os.path.abspath` of each is dear."""
+        if os.name == "nt":  # where a path may begin at the root of a drive, or on another one
+            return os.path.join(self.directory, path)  # noqa: PTH118 - a text
         return path if os.path.isabs(path) else self._base + path  # noqa: PTH117 - a text
 
 
