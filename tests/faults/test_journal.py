@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import os
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,12 +96,6 @@ def parts_sent(server: FaultServer, behind: int = 0) -> list[int]:
         request for request in server.requests[behind:] if request.part_number and request.method == "PUT"
     ]
     return sorted(request.part_number for request in sent if request.complete)
-
-
-def known(path: Path) -> int:
-    """How many uploads in parts the journal knows of."""
-    with closing(journal_file.JournalFile(str(path))) as file:
-        return file.tally().uploads
 
 
 # --- small files -----------------------------------------------------------------------------------------
@@ -379,20 +372,6 @@ def test_an_upload_that_the_store_has_ended_meanwhile_begins_again(
     server.model.uploads.clear()
     assert journaled(server, files, journal).uploaded == 1
     assert stored(server) == {"big": big()}
-
-
-@pytest.mark.parametrize("times", [1, None], ids=["sent again", "given up"])
-def test_of_an_upload_that_was_aborted_the_journal_knows_no_more(
-    fault_server: StartFaultServer, tmp_path: Path, times: int | None
-) -> None:
-    """`jobs` told it as "in parts begun", and the next run asked for it."""
-    gone = s3_error(404, "NoSuchUpload", "Gone.")
-    server = fault_server([Rule(gone, method="PUT", query={"partNumber": "4"}, nth=times)])
-    files = tree(tmp_path / "files", {"big": big(), "small": b"x"})
-    summary = journaled(server, files, tmp_path / "journal")
-    assert len(summary.failed) == (times is None)
-    assert server.model.uploads == {}
-    assert known(tmp_path / "journal") == 0
 
 
 def test_who_may_not_list_parts_uploads_from_the_beginning(

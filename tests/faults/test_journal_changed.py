@@ -322,3 +322,18 @@ def test_a_journal_of_relative_paths_whose_directory_it_does_not_say_has_them_se
     with closing(JournalFile(str(journal))) as file:
         file.write([ObjectRow("a", "a", 4, OLD_NS, DONE, "e")])
     assert [journaled(server, files, journal).uploaded for _ in range(2)] == [1, 0]
+
+
+@pytest.mark.parametrize("times", [1, None], ids=["sent again", "given up"])
+def test_of_an_upload_that_was_aborted_the_journal_knows_no_more(
+    fault_server: StartFaultServer, tmp_path: Path, times: int | None
+) -> None:
+    """`jobs` told it as "in parts begun", and the next run asked for it."""
+    gone = s3_error(404, "NoSuchUpload", "Gone.")
+    server = fault_server([Rule(gone, method="PUT", query={"partNumber": "4"}, nth=times)])
+    files = tree(tmp_path / "files", {"big": big(), "small": b"x"})
+    summary = journaled(server, files, tmp_path / "journal")
+    assert len(summary.failed) == (times is None)
+    assert server.model.uploads == {}
+    with closing(JournalFile(str(tmp_path / "journal"))) as file:
+        assert file.uploads() == []
