@@ -318,6 +318,8 @@ class ExecutorTasks:
             if type(event) is ObjectEnded and not event.report.succeeded:
                 await self._look_for(event, outcome.host)
             crew.desk.hear(task, event)
+        for upload_id in outcome.freed:
+            crew.uploads.freed(upload_id)
         crew.desk.ended(task, outcome.ended)
         if outcome.ended.error is not None:
             crew.fail(outcome.ended.error)
