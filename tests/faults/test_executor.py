@@ -16,17 +16,20 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from s3_upload import ConfigError, ObjectSource, start_upload
+from s3_upload.config import MIB
 from s3_upload.fleet import tasks
 from s3_upload.fleet.task import Ticket, work
 from s3_upload.fleet.tasks import FIRST
+from s3_upload.observe import journal_file
 from tests.faults import test_member
-from tests.faults.actions import Delay
-from tests.faults.fleet import small_files
+from tests.faults.actions import Delay, Rule, s3_error
+from tests.faults.fleet import SMALL, small_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -251,3 +254,20 @@ def test_without_a_place_for_a_socket_all_is_uploaded_and_a_note_says_so(
     assert (summary.uploaded, summary.failed) == (len(sources), ())
     assert ["no socket in TMPDIR" in note for note in summary.notes] == [True]
     assert not temporary.exists() or not list(temporary.iterdir())
+
+
+def test_of_an_upload_that_a_worker_elsewhere_has_aborted_the_journal_knows_no_more(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`jobs` told it as "in parts begun", and the next run asked for it."""
+    gone = s3_error(404, "NoSuchUpload", "Gone.")
+    server = fault_server([Rule(gone, method="PUT", query={"partNumber": "2"})])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))  # no socket: as if it was elsewhere
+    (tmp_path / "big").write_bytes(bytes(11 * MIB))
+    source, journal = ObjectSource.file(tmp_path / "big", "big"), tmp_path / "journal"
+    with ThreadPoolExecutor(1) as executor:
+        run = start_upload([source], "s3://bucket", executor=executor, journal=journal, **at(server) | SMALL)
+        assert len(run.wait(TIMEOUT_S).failed) == 1
+    assert server.model.uploads == {}
+    with closing(journal_file.JournalFile(str(journal))) as file:
+        assert file.tally().uploads == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from s3_upload.api import s3_upload_files
 from s3_upload.bucket.local_bytes import LocalBytes
 from s3_upload.bucket.looking import look
 from s3_upload.cli.main import main
+from s3_upload.descriptors import count_open
 from s3_upload.errors import SourceError
 from s3_upload.observe.journal import Journal, begin, left_of
 from s3_upload.observe.journal_file import InUseError, JournalFile
@@ -45,6 +47,41 @@ try:
     JournalFile(sys.argv[1]).close()
 except InUseError:
     print("in use")
+"""
+
+FORKS = """
+import multiprocessing, pathlib, sys
+from concurrent.futures import ProcessPoolExecutor
+from s3_upload import upload
+from s3_upload.bucket.local_bytes import LocalBytes
+from s3_upload.bucket.looking import look
+from s3_upload.errors import SourceError
+from s3_upload.observe.journal_file import JournalFile
+from s3_upload.sources import own_journals
+from s3_upload.sources.source import ObjectSource
+
+folder, url = pathlib.Path(sys.argv[1]), sys.argv[2]
+
+def read():
+    try:
+        list(LocalBytes().pieces(look(ObjectSource.file(folder / "journal", "journal"))))
+    except SourceError:
+        return True
+
+def own():
+    JournalFile(str(folder / "of-worker")).close()
+
+journal = JournalFile(str(folder / "journal"))
+assert read()
+pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork"))
+with own_journals._lock:
+    pool.submit(int).result()
+journal.close()
+assert not pool.submit(read).result()
+pool.submit(own).result()
+told = upload(folder, "s3://bucket", executor=pool, endpoint_url=url, region="us-east-1", proxy="none")
+print(told.uploaded, told.skipped)
+pool.shutdown()
 """
 
 
@@ -138,6 +175,41 @@ def test_a_journal_that_is_compared_stays_locked(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=WHY):
             list(LocalBytes().pieces(local))
         assert not others_get(journal)
+
+
+def test_a_journal_that_is_read_again_and_again_costs_one_descriptor(tmp_path: Path) -> None:
+    journal, link, other = tmp_path / "journal", tmp_path / "link", tmp_path / "other"
+    other.write_bytes(b"data")
+    link.symlink_to(journal)
+    before = count_open()
+    with closing(JournalFile(str(journal))):
+        local = look(ObjectSource.file(link, "key"))
+        assert local is not None
+        opened = count_open()
+        for _ in range(50):
+            with pytest.raises(SourceError, match=WHY):
+                list(LocalBytes().pieces(local))
+        assert count_open() == opened + 1
+        assert not others_get(journal)
+        link.unlink()
+        link.symlink_to(other)
+        elsewhere = look(ObjectSource.file(link, "key"))
+        assert elsewhere is not None
+        assert b"".join(LocalBytes().pieces(elsewhere)) == b"data"
+    assert count_open() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without it")
+def test_the_workers_of_a_forked_pool_know_no_journal_of_the_process_that_began_them(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """Though it was open, and read, and one was being opened, when they began."""
+    server = fault_server()
+    tree(tmp_path, {"z": b"z"})
+    words = [sys.executable, "-c", FORKS, str(tmp_path), server.url]
+    told = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment(server))
+    assert (told.returncode, told.stdout) == (0, "3 ()\n"), told.stderr
+    assert set(stored(server)) == {"journal", "of-worker", "z"}
 
 
 def test_a_journal_that_is_open_under_another_name_is_in_use(tmp_path: Path) -> None:

@@ -303,7 +303,8 @@ class Crew:
     def full(self) -> bool:
         """Whether nothing new may be begun by others at the moment."""
         # What a process that ended had is for others alone, and would wait as long as the bound is a share.
-        is_for_home = self._whole_link and not self.dispenser.has_lost
+        # While home measures, it does: a worker elsewhere keeps to its end what it is given now.
+        is_for_home = self._whole_link and (self._measures or not self.dispenser.has_lost)
         return self.stopping or self.desk.full or is_for_home
 
     def hear(self, worker: Worker, frame: Frame) -> None:
@@ -377,8 +378,21 @@ class Crew:
         return pace is not None and pace.whole.bandwidth is not None and bool(pace.whole.bandwidth.share)
 
     @property
+    def _measures(self) -> bool:
+        """Whether home will soon know what a share of the link is: where it sends nothing it never does."""
+        pace = self._pace
+        return pace is not None and not pace.each_per_s and (pace.latest is None or pace.sends)
+
+    @property
+    def each_of_link_per_s(self) -> float:
+        """What each of the others may send of a share of the link; 0.0 where the bound is none."""
+        if self._pace is None or not self._whole_link:
+            return 0.0
+        return self._pace.each_per_s or MIN_BYTES_PER_S
+
+    @property
     def budget_per_s(self) -> float:
-        """The bandwidth of all together, in bytes; 0.0 where there is no bound."""
+        """The bandwidth of all together, in bytes; 0.0 where there is no bound, or a share of the link."""
         whole = None if self._pace is None else self._pace.whole.bandwidth
         return 0.0 if whole is None else whole.bytes_per_s
 
@@ -409,24 +423,42 @@ class Crew:
         """Of what the link carries, which home finds out: all that is left is for it.  Each of the others has
         as much as home for what is in its hands."""
         self.dispenser.take_part()
-        busy = sum(bool(worker.hand.has) for worker in workers)
-        pace.bandwidth = Bandwidth(share=share / (busy + 1))
-        per_s = 0.0 if pace.latest is None else pace.latest.pace_bytes_per_s
-        # While home measures the others are not to be in the way; if it has nothing to send, nobody measures.
-        if per_s or self.dispenser.home_has_work:
-            for worker in workers:
-                worker.lease(per_s or MIN_BYTES_PER_S)
+        per_s = pace.lease_share(share, 1 + sum(bool(worker.hand.has) for worker in workers))
+        for worker in workers:
+            # While home measures the others are not to be in the way; if it sends nothing, nobody measures.
+            kept_per_s = 0.0 if pace.sends else worker.lease_per_s
+            worker.lease(per_s or kept_per_s or MIN_BYTES_PER_S)
 
 
 class _HomePace(Pace):
-    """The lease of the process at home; what it says is told to `whole`, the caller's."""
+    """The lease of the process at home; what it says is told to `whole`, the caller's. `each_per_s`: what the
+    share of the link is that each has, as it was found last; 0.0 before, and where the bound is none."""
 
     def __init__(self, whole: Pace) -> None:
         super().__init__(whole.share, whole.max_bandwidth)
         self.whole = whole
+        self.each_per_s = self._share = 0.0
+
+    @property
+    def sends(self) -> bool:
+        """Whether something was sent of late: a stream may be silent for hours."""
+        return self.latest is not None and self.latest.acked_bytes_per_s > 0.0
 
     def lease(self, bytes_per_s: float) -> None:
         self.bandwidth = as_bandwidth(bytes_per_s)
+        self.each_per_s = self._share = 0.0
+
+    def lease_share(self, share: float, count: int) -> float:
+        """One of `count` even parts of that share of the link: what it is now, 0.0 while that is measured."""
+        if share != self._share:
+            self._share, self.each_per_s = share, 0.0
+            self.latest = None  # that is of another bound
+            self.bandwidth = Bandwidth(share=share / count)
+        per_s = 0.0 if self.latest is None else self.latest.pace_bytes_per_s
+        if per_s:  # before, another bandwidth would begin the first measurement anew
+            self.each_per_s = per_s
+            self.bandwidth = Bandwidth(share=share / count)
+        return per_s
 
     def tell(self, report: PaceReport) -> None:
         super().tell(report)

@@ -63,7 +63,7 @@ from s3_upload.pace import Pace
 from s3_upload.report import UploadSummary
 from s3_upload.sources.bunches import Bunches
 from s3_upload.sources.source import ObjectSource
-from s3_upload.transfer.resume import Resume
+from s3_upload.transfer.resume import Resume, UploadsBefore
 
 TELL_S = 0.02
 TELL_COUNT = 256
@@ -211,14 +211,16 @@ class Line:
 
 
 class Member:
-    """A run, as `begin` says. `asks`: those at the other end of `send` answer questions."""
+    """A run, as `begin` says. `before`: where those at the other end of `send` answer no questions."""
 
-    def __init__(self, begin: Begin, send: Callable[[Frame], None], *, asks: bool = True) -> None:
+    def __init__(
+        self, begin: Begin, send: Callable[[Frame], None], before: UploadsBefore | None = None
+    ) -> None:
         self._begin = begin
         self._telling = Telling(send)
         self._given = Given()
         self._uploads = Asked(begin.keeps, self._telling.tell_now)
-        self._asks = asks
+        self._before = before or self._uploads
         self._pace = Pace() if begin.paced else None
         self._rates = WorkerRates(begin.place)
         self._rates.hear(begin.rates, now=self._now())
@@ -274,7 +276,7 @@ class Member:
     async def _run(self) -> UploadSummary:
         begin = self._begin
         listening = Listening(self._telling.hear, kinds_of(begin.wanted))
-        resume = Resume(self._uploads if self._asks else None, begin.asks_store)
+        resume = Resume(self._before, begin.asks_store)
         given = Journaled(self._given, Events([listening]), resume)
         async with S3Client(**begin.recipe) as client:
             ticks = asyncio.create_task(self._tick_on())

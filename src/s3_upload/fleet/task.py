@@ -21,6 +21,7 @@ import msgspec
 from s3_upload.blocking import loop_factory
 from s3_upload.fleet.member import Line, Member, travelling
 from s3_upload.fleet.wire import Begin, Ended, Finish, Frame, Hello, Item, Lease, Stop, Told, Work
+from s3_upload.observe.journal_rows import KnownUploads
 
 ELSEWHERE = ""
 """The address of a job that no worker can talk to."""
@@ -41,14 +42,40 @@ class Ticket(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of it, and the events not told before. `refused`: it was not begun here: another worker has
-    it, or had it, or the job ends; `misses_job`: or there is no job where it should be."""
+    """What became of it, and the events not told before. `freed`: IDs of uploads that were aborted, so that
+    nobody asks for them; `refused`: it was not begun here: another worker has it, or had it, or the job ends;
+    `misses_job`: or there is no job where it should be."""
 
     host: str
     ended: Ended
     events: list[tuple[Any, ...]]
+    freed: tuple[str, ...] = ()
     refused: bool = False
     misses_job: bool = False
+
+
+class Untold:
+    """`UploadsBefore` of a worker elsewhere: it is told of none, and gathers which are `was_freed`."""
+
+    works = False
+
+    def __init__(self) -> None:
+        self.was_freed: list[str] = []
+
+    def known_uploads(self, key: str) -> KnownUploads:
+        return KnownUploads(())
+
+    def begin_creating(self, key: str) -> None:
+        """Nobody hears of it."""
+
+    def end_upload(self, upload_id: str) -> None:
+        self.was_freed.append(upload_id)
+
+    def outlived(self) -> tuple[()]:
+        return ()
+
+    def freed(self, upload_id: str) -> None:
+        self.was_freed.append(upload_id)
 
 
 def work(ticket: Ticket) -> Outcome:
@@ -77,10 +104,12 @@ async def _work(ticket: Ticket) -> Outcome:
         if isinstance(frame, Told):
             told.extend(frame.events)
 
-    member = Member(order, send, asks=False)
+    uploads = Untold()
+    member = Member(order, send, uploads)
     for frame in (Lease(ticket.lease_per_s), Work(ticket.items), Finish()):
         member.hear(frame)
-    return Outcome(host, travelling(await member.ended()), told)
+    ended = travelling(await member.ended())
+    return Outcome(host, ended, told, tuple(uploads.was_freed))
 
 
 async def _connected(ticket: Ticket, order: Begin) -> Ended | None:

@@ -132,7 +132,7 @@ class ExecutorTasks:
         """The lease of one of them."""
         crew = self._crew
         if not crew.budget_per_s:
-            return 0.0
+            return crew.each_of_link_per_s
         has_work = crew.dispenser.home_has_work
         return of_ticket(crew.budget_per_s, self._paced_slots, home_has_work=has_work)
 
@@ -318,6 +318,8 @@ class ExecutorTasks:
             if type(event) is ObjectEnded and not event.report.succeeded:
                 await self._look_for(event, outcome.host)
             crew.desk.hear(task, event)
+        for upload_id in outcome.freed:
+            crew.uploads.freed(upload_id)
         crew.desk.ended(task, outcome.ended)
         if outcome.ended.error is not None:
             crew.fail(outcome.ended.error)

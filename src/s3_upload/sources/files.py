@@ -214,7 +214,7 @@ class Reader(msgspec.Struct, frozen=True):
         except OSError as error:
             raise _unreadable(path, error) from error
         finally:
-            own_journals.close(fd, before)
+            own_journals.close(fd, path, before)
         return self.hashed(body, told_apart(before.st_mtime_ns))
 
     def _read_version(self, path: str, offset: int, size: int, identity: Identity) -> bytes:
@@ -228,7 +228,7 @@ class Reader(msgspec.Struct, frozen=True):
         except OSError as error:
             raise _unreadable(path, error) from error
         finally:
-            own_journals.close(fd, before)
+            own_journals.close(fd, path, before)
         return body
 
     def _verify(self, path: str, identity: Identity, info: os.stat_result, flags: int = 0) -> None:
@@ -236,7 +236,7 @@ class Reader(msgspec.Struct, frozen=True):
 
     def _look(self, path: str, flags: int) -> os.stat_result:
         fd, info = self._opened(path, flags)
-        own_journals.close(fd, info)
+        own_journals.close(fd, path, info)
         return info
 
     def _opened(self, path: str, flags: int = 0) -> tuple[int, os.stat_result]:
@@ -246,7 +246,7 @@ class Reader(msgspec.Struct, frozen=True):
 
     def _open(self, path: str, flags: int = 0) -> int:
         try:
-            return os.open(path, _OPEN_FLAGS | flags)
+            return own_journals.open_source(path, _OPEN_FLAGS | flags)
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             number = getattr(error, "errno", 0)
             if flags and (number == errno.ELOOP or number in EXHAUSTED):
@@ -270,7 +270,7 @@ def pieces_of(path: str, size: int) -> Iterator[bytes]:
     grown, when it is asked for what comes behind the last piece.
     """
     try:
-        fd = patiently(lambda: os.open(path, _OPEN_FLAGS))
+        fd = patiently(lambda: own_journals.open_source(path, _OPEN_FLAGS))
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     info = _looked_at(fd, path, os.fstat)
@@ -288,7 +288,7 @@ def pieces_of(path: str, size: int) -> Iterator[bytes]:
     except OSError as error:
         raise _unreadable(path, error) from error
     finally:
-        own_journals.close(fd, info)
+        own_journals.close(fd, path, info)
 
 
 class _NotHereError(Exception):
@@ -319,7 +319,7 @@ def _looked_at(fd: int, path: str, look: Callable[[int], os.stat_result]) -> os.
         raise _unreadable(path, error) from error
     if stat.S_ISREG(info.st_mode) and not own_journals.is_one(info):
         return info
-    own_journals.close(fd, info)
+    own_journals.close(fd, path, info)
     if stat.S_ISREG(info.st_mode):
         raise own_journals.OwnJournalError(f"{path}: {own_journals.WHY}")
     what = "is a directory" if stat.S_ISDIR(info.st_mode) else "is not a regular file"

@@ -4,9 +4,12 @@ Rules:
 
 * A process that closes any descriptor of a file loses all its locks on it (fcntl(2)), and another process
   gets the journal of a run that goes on.  So what turns out to be one when it is open, whatever its name,
-  stays open for as long as the journal does.
+  stays open for as long as the journal does.  By the same path it is not opened again, or each read would
+  cost one more descriptor.
 * A run leaves out its own journal before that, by its name: with what SQLite keeps beside it, and also where
-  other processes read.  To look at every file first would cost more than many a read.
+  other processes read.  To look at every file first would cost each of them a system call.
+* A forked process has none of its parent's: the parent's locks are not its own, and nobody tells it when they
+  are left.  A worker of a pool would skip whatever file gets such a number, for as long as the pool lives.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ _journals: dict[str, Identity | None] = {}
 """Which file each is, by its real path; None: none yet, or numbers of files tell nothing there."""
 _left_open: dict[Identity, list[int]] = {}
 """Descriptors of these files that must not be closed yet."""
+_paths: dict[str, Identity] = {}
+"""By which path one of them was opened to be read."""
 
 
 class OwnJournalError(SourceError):
@@ -90,6 +95,15 @@ def leave(path: str) -> None:
         identity = _journals.pop(path, None)
         for fd in _left_open.pop(identity, ()) if identity else ():
             os.close(fd)
+        for other in [each for each, its in _paths.items() if its not in _left_open]:
+            del _paths[other]
+
+
+def open_source(path: str, flags: int) -> int:
+    """As `os.open`, but raises `OwnJournalError` for what was one of them at that path, and still is."""
+    if path in _paths and identity_of(path) in _left_open:
+        raise OwnJournalError(f"{path}: {WHY}")
+    return os.open(path, flags)
 
 
 def is_one(info: os.stat_result) -> bool:
@@ -97,13 +111,15 @@ def is_one(info: os.stat_result) -> bool:
     return (info.st_dev, info.st_ino) in _left_open
 
 
-def close(fd: int, info: os.stat_result) -> None:
+def close(fd: int, path: str, info: os.stat_result) -> None:
     """Closes a file that was read, but for a journal: that, when it is left."""
     if is_one(info):
+        identity = info.st_dev, info.st_ino
         with _lock:
-            kept = _left_open.get((info.st_dev, info.st_ino))
+            kept = _left_open.get(identity)
             if kept is not None:
                 kept.append(fd)
+                _paths[path] = identity
                 return
     os.close(fd)
 
@@ -128,6 +144,21 @@ def _tell_apart(path: str, identity: Identity | None) -> None:
     kept = _left_open.pop(was, []) if was else []
     if identity is not None:
         _left_open[identity] = kept
+
+
+def _forget() -> None:
+    global _lock  # noqa: PLW0603 - another thread may have held it at the fork
+    _lock = threading.Lock()
+    for fds in _left_open.values():
+        for fd in fds:
+            with suppress(OSError):
+                os.close(fd)  # which costs the parent no lock
+    for known in (_journals, _left_open, _paths):
+        known.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _is_same(path: str, other: str) -> bool:

@@ -59,10 +59,10 @@ def with_crew(test: Callable[[Crew], Any], *, home_takes: bool = True, **given: 
     asyncio.run(main())
 
 
-def paced(bytes_per_s: float) -> PaceReport:
+def paced(bytes_per_s: float, acked_per_s: float = 1.0) -> PaceReport:
     return PaceReport(
         at_s=0.0, share="full", state="capped", queue_s=0.0, base_s=0.0, pace_bytes_per_s=bytes_per_s,
-        acked_bytes_per_s=0.0, connections=1, requests=1,
+        acked_bytes_per_s=acked_per_s, connections=1, requests=1,
     )  # fmt: skip
 
 
@@ -82,18 +82,29 @@ def test_of_a_share_of_the_link_others_have_as_much_as_home_and_little_while_it_
         transport.told.clear()
         pace.limit("30%")
         assert crew._pace is not None
+        crew._pace.tell(paced(900_000.0))  # of the bound before
+        crew.cut()
+        assert Lease(900_000.0) not in transport.told
+        transport.told.clear()
         for per_s in (0.0, 700_000.0, 0.0):
             crew._pace.tell(paced(per_s))
             crew.cut()
             assert crew._pace.bandwidth == Bandwidth(share=0.3 / 3)
         small = Lease(float(MIN_BYTES_PER_S))
-        assert transport.told == [small, small, Lease(700_000.0), Lease(700_000.0), small, small]
+        first = [] if not bound else [small, small]
+        assert transport.told == [*first, Lease(700_000.0), Lease(700_000.0), small, small]
 
     with_crew(test, pace=pace)
 
 
-def test_where_home_has_nothing_to_measure_with_the_others_keep_their_bound() -> None:
-    pace = Pace("full", "3MB/s")
+@pytest.mark.parametrize(
+    ("before", "told"), [("3MB/s", [Lease(1e6)] * 2), ("", [Lease(float(MIN_BYTES_PER_S))] * 2)]
+)
+def test_where_home_has_nothing_to_measure_with_the_others_keep_their_bound(
+    before: str, told: list[Lease]
+) -> None:
+    """Little, where they had none: without a bound they would take the whole link."""
+    pace = Pace("full", before)
 
     def test(crew: Crew) -> None:
         staff, transport = Two(crew), Written()
@@ -103,7 +114,59 @@ def test_where_home_has_nothing_to_measure_with_the_others_keep_their_bound() ->
         crew.cut()
         pace.limit("10%")
         crew.cut()
-        assert transport.told == [Lease(1e6), Lease(1e6)]
+        crew.cut()
+        assert transport.told == told
+
+    with_crew(test, pace=pace)
+
+
+def test_while_a_stream_at_home_is_silent_the_others_keep_their_bound() -> None:
+    """It has work, and sends nothing that could be measured, for hours."""
+    pace = Pace("full", "3MB/s")
+
+    def test(crew: Crew) -> None:
+        staff, transport = Two(crew), Written()
+        crew._staff = staff
+        assert crew._pace is not None
+        for worker in staff.workers:
+            worker.connect(transport)
+            worker.hand.take([Taken(ObjectSource(key="k", path="/nowhere/k"), 1)])
+        crew.cut()
+        before = [worker.lease_per_s for worker in staff.workers]
+        crew.dispenser.home.take([Taken(ObjectSource.data(b"s", "s"), 1)])
+        pace.limit("80%")
+        for _ in range(3):
+            crew._pace.tell(paced(0.0, acked_per_s=0.0))
+            crew.cut()
+        assert [worker.lease_per_s for worker in staff.workers] == before
+        crew._pace.tell(paced(0.0))
+        crew.cut()
+        assert [worker.lease_per_s for worker in staff.workers] == [MIN_BYTES_PER_S] * 2
+
+    with_crew(test, pace=pace)
+
+
+def test_who_begins_or_ends_something_does_not_begin_the_measurement_anew() -> None:
+    pace = Pace("full", "")
+
+    def test(crew: Crew) -> None:
+        crew._staff = staff = Two(crew)
+        assert crew._pace is not None
+        pace.limit("30%")
+        crew.cut()
+        crew._pace.tell(paced(0.0))
+        crew.cut()
+        assert crew._pace.bandwidth == Bandwidth(share=0.3)
+        staff.workers[0].hand.take([Taken(ObjectSource(key="k", path="/nowhere/k"), 1)])
+        crew.cut()
+        assert crew._pace.bandwidth == Bandwidth(share=0.3)
+        crew._pace.tell(paced(300_000.0))
+        crew.cut()
+        assert crew._pace.bandwidth == Bandwidth(share=0.3 / 2)
+        crew._pace.tell(paced(0.0))
+        pace.limit("10%")  # another bound counts at once
+        crew.cut()
+        assert crew._pace.bandwidth == Bandwidth(share=0.1 / 2)
 
     with_crew(test, pace=pace)
 
@@ -119,7 +182,20 @@ def test_what_a_lost_worker_had_is_done_by_others_also_where_the_bound_is_a_shar
         assert crew.full
         lost.take([Taken(ObjectSource(key="k", path="/nowhere/k"), 1)])
         crew.dispenser.lost(lost)
-        assert not crew.full
+        crew._staff = Two(crew)
+        assert crew._pace is not None
+        crew.cut()
+        # A worker elsewhere would keep to its end the little it may send while home measures.
+        assert crew.full
+        for report, full, per_s in (
+            (paced(0.0), True, MIN_BYTES_PER_S),
+            (paced(0.0, acked_per_s=0.0), False, MIN_BYTES_PER_S),
+            (paced(5e5), False, 5e5),
+            (paced(0.0), False, 5e5),
+        ):
+            crew._pace.tell(report)
+            crew.cut()
+            assert (crew.full, crew.each_of_link_per_s) == (full, per_s)
         assert [source.key for source in crew.dispenser.next_for(other)] == ["k"]
         assert crew.full
 

@@ -14,7 +14,7 @@ from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.dispenser import Taken
 from s3_upload.fleet.job_of_many import JobOfMany
 from s3_upload.fleet.leases import left_for_home
-from s3_upload.fleet.task import Outcome, Ticket
+from s3_upload.fleet.task import ELSEWHERE, Outcome, Ticket
 from s3_upload.fleet.tasks import FIRST, ExecutorTasks
 from s3_upload.fleet.wire import Ended, Finish, Frame, Frames, Hello, Lease, framed
 from s3_upload.journaled import Journaled
@@ -203,6 +203,24 @@ def test_a_share_of_the_link_has_home_do_what_is_left() -> None:
             await job.reported.wait()
 
     run(test)
+
+
+def test_what_a_lost_worker_had_goes_elsewhere_with_a_bound_also_where_that_is_a_share() -> None:
+    """Nobody can tell such a worker another."""
+
+    async def test(job: Job) -> None:
+        await job.shelf.has(SLOTS)
+        await job.submitted()
+        assert [one.lease_per_s for one in job.shelf.tickets[:SLOTS]] == [0.0] * SLOTS
+        job.tasks._address = ELSEWHERE
+        job.pace.limit("10%")
+        before = len(job.shelf.tickets)
+        job.shelf.futures[0].set_exception(OSError("its worker is gone"))
+        await job.shelf.has(before + 1)
+        assert all(one.address == ELSEWHERE for one in job.shelf.tickets[before:])
+        assert all(one.lease_per_s > 0.0 for one in job.shelf.tickets[before:])
+
+    run(test, bound="")
 
 
 def test_home_has_an_even_part_where_it_has_work_and_little_where_it_has_none() -> None:
