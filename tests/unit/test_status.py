@@ -80,8 +80,8 @@ def test_bytes_are_those_of_what_has_ended_and_those_acknowledged_of_what_has_no
     assert (status.bytes, status.files, len(status.moving)) == (112 * MB, 2, 1)
 
 
-def created(seq: int) -> UploadCreated:
-    return UploadCreated(at_s=0.0, seq=seq, key="k", upload_id="u", part_size=8 * MB)
+def created(seq: int, size: int | None = None) -> UploadCreated:
+    return UploadCreated(at_s=0.0, seq=seq, key="k", upload_id="u", part_size=8 * MB, size=size)
 
 
 def stored(seq: int, number: int) -> PartStored:
@@ -109,6 +109,14 @@ def test_parts_that_come_and_go_between_two_looks_count() -> None:
     assert fold.status(2.6).bytes == 9 * MB
     ended(fold, report(0, 40 * MB))
     assert fold.status(3.0).bytes == 40 * MB
+
+
+def test_how_large_a_file_is_shows_with_its_first_part_and_that_a_stream_has_no_size() -> None:
+    """Else a file that is interrupted in that moment counted as a stream, of which nothing can go on."""
+    fold = StatusFold()
+    for event in (created(0, 20 * MB), created(1), stored(0, 1), stored(1, 1)):
+        fold.hear(event, 1.0)
+    assert [moving.size for moving in fold.status(1.2).moving] == [20 * MB, None]
 
 
 def test_a_part_that_was_lost_and_is_stored_again_makes_no_more_than_there_is() -> None:

@@ -234,7 +234,7 @@ class StatusFold:
     def __init__(self) -> None:
         self._counts = _Counts()
         self._moving: dict[int, Moving] = {}
-        self._stored: dict[int, int] = {}  # bytes of parts
+        self._stored: dict[int, tuple[int, int | None]] = {}  # bytes of parts, of how many
         self._limits = _Limits()
         self._away: StoreAway | None = None
         self._silent_since_s: float | None = None
@@ -249,7 +249,7 @@ class StatusFold:
         elif isinstance(event, BytesAcknowledged):
             self._move(Moving(event.seq, event.key, event.bytes, event.size, now, event.resumed_bytes))
         elif isinstance(event, UploadCreated):
-            self._stored[event.seq] = 0  # perhaps once more
+            self._stored[event.seq] = 0, event.size  # perhaps once more
         elif isinstance(event, PartStored):
             self._store(event, now)
         elif isinstance(event, LimitsChanged):
@@ -277,9 +277,11 @@ class StatusFold:
         self._moving[moving.seq] = moving
 
     def _store(self, event: PartStored, now: float) -> None:
-        stored = self._stored[event.seq] = self._stored.get(event.seq, 0) + event.bytes
+        had, size = self._stored.get(event.seq, (0, None))
+        stored = had + event.bytes
+        self._stored[event.seq] = stored, size
         begun = self._moving.get(event.seq)
-        size, resumed = (begun.size, begun.resumed_bytes) if begun is not None else (None, 0)
+        size, resumed = (begun.size, begun.resumed_bytes) if begun is not None else (size, 0)
         if begun is None or begun.bytes < stored <= (size or stored):
             self._move(Moving(event.seq, event.key, stored, size, now, resumed))
 
