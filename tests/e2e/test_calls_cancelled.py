@@ -10,6 +10,7 @@ import pytest
 
 from s3_upload import ObjectSource, UploadReport, UploadSummary, start_upload, upload_async
 from tests.e2e.test_calls import TIMEOUT_S, at, objects
+from tests.e2e.test_calls_events import await_it, leave
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -56,19 +57,6 @@ def by_the_first_source() -> dict[str, Any]:
 
 def wait(run: Running) -> None:
     run.wait(TIMEOUT_S)
-
-
-def leave(run: Running) -> None:
-    with run:
-        pass
-
-
-def await_it(run: Running) -> None:
-    async def main() -> None:
-        async with asyncio.timeout(TIMEOUT_S):
-            await run
-
-    asyncio.run(main())
 
 
 @pytest.mark.parametrize("end", [wait, leave, await_it])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from s3_upload.report import UploadReport, UploadSummary
     from tests.conftest import StartFaultServer
+    from tests.faults.server import FaultServer
 
 WORKERS = 8
 TURNS = 10
@@ -104,6 +105,11 @@ def files_of(tmp_path: Path, count: int, size: int) -> list[ObjectSource]:
     return [ObjectSource.file(tmp_path / str(number), str(number)) for number in range(count)]
 
 
+def sends_all_within_the_bound(server: FaultServer, files: list[ObjectSource], bodies: Bodies) -> None:
+    assert upload(server, files, settings=LITTLE_MEMORY).uploaded == len(files)
+    assert bodies.most <= 16 * MIB
+
+
 def test_a_body_of_which_it_is_asked_whether_it_has_arrived_is_not_held(
     fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,8 +124,7 @@ def test_a_body_of_which_it_is_asked_whether_it_has_arrived_is_not_held(
         return Reset(stored=True)
 
     server = fault_server(script)
-    assert upload(server, files, settings=LITTLE_MEMORY).uploaded == len(files)
-    assert bodies.most <= 16 * MIB
+    sends_all_within_the_bound(server, files, bodies)
 
 
 def test_a_body_whose_object_goes_in_parts_instead_is_not_held(
@@ -136,8 +141,7 @@ def test_a_body_whose_object_goes_in_parts_instead_is_not_held(
         return Held(let_go) if request.part_number else None
 
     server = fault_server(script)
-    assert upload(server, files, settings=LITTLE_MEMORY).uploaded == len(files)
-    assert bodies.most <= 16 * MIB
+    sends_all_within_the_bound(server, files, bodies)
 
 
 def test_a_part_that_was_refused_is_not_held_while_the_others_come_to_their_ends(

@@ -120,7 +120,7 @@ def _crc_of_crt(name: str, size: int, body: Buffer) -> Running:
     return _RunningCrc(step(body), size, step)
 
 
-# A Python that keeps to FIPS refuses these two but for what is no security.
+# A Python that keeps to FIPS refuses these two unless it hears that nothing's security depends on them.
 def _sha1(body: Buffer) -> Running:
     return hashlib.sha1(body, usedforsecurity=False)
 

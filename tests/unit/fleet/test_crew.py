@@ -59,6 +59,15 @@ def with_crew(test: Callable[[Crew], Any], *, home_takes: bool = True, **given: 
     asyncio.run(main())
 
 
+def connected(crew: Crew) -> tuple[list[Worker], Written]:
+    """Two workers of `crew`, and what they are told."""
+    staff, transport = Two(crew), Written()
+    crew._staff = staff
+    for worker in staff.workers:
+        worker.connect(transport)
+    return staff.workers, transport
+
+
 def paced(bytes_per_s: float, acked_per_s: float = 1.0) -> PaceReport:
     return PaceReport(
         at_s=0.0, share="full", state="capped", queue_s=0.0, base_s=0.0, pace_bytes_per_s=bytes_per_s,
@@ -72,10 +81,8 @@ def test_of_a_share_of_the_link_others_have_as_much_as_home_and_little_while_it_
     pace = Pace("full", bound)
 
     def test(crew: Crew) -> None:
-        staff, transport = Two(crew), Written()
-        crew._staff = staff
-        for worker in staff.workers:
-            worker.connect(transport)
+        workers, transport = connected(crew)
+        for worker in workers:
             worker.hand.take([Taken(ObjectSource(key="k", path="/nowhere/k"), 1)])
         crew.dispenser.home.take([Taken(ObjectSource(key="h", path="/nowhere/h"), 1)])
         crew.cut()
@@ -107,10 +114,7 @@ def test_where_home_has_nothing_to_measure_with_the_others_keep_their_bound(
     pace = Pace("full", before)
 
     def test(crew: Crew) -> None:
-        staff, transport = Two(crew), Written()
-        crew._staff = staff
-        for worker in staff.workers:
-            worker.connect(transport)
+        _, transport = connected(crew)
         crew.cut()
         pace.limit("10%")
         crew.cut()

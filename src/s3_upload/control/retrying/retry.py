@@ -28,7 +28,8 @@ Theory of operation (`cap_s` and the like are fields of `Tuning`).
    not need.  One on whose answer an object depends (`Failed.patient`: what an earlier run has left) is tried
    as often as one that sends, and stops a run as that does, but for want of a permission.  A request whose
    answer was awaited for the longest time allowed (`Failed.outwaited`) is not tried again.
-7. Before an object is given up there may be another way (`remedy`): once for each cause, or `times`.
+7. Before an object is given up there may be another way (`remedy`), for each cause as often as
+   `FailureKind.times` says, and once where it does not.
 8. A failure that no other object may survive stops the run, or is tried again elsewhere, or fails its object:
    `refusals.py` has the rules.  Such a retry costs nothing, since an object has two at the most.
 9. Answers that are not S3's (`FailureKind.is_foreign`) mean a store that is away.  They are tried again like
