@@ -3,7 +3,8 @@
 One that is left is excused where the program did all it could:
 
 1. It never knew of it: no answer named its ID.
-2. The last abort of it was not answered; or was refused, and the run's time for aborts was up.
+2. The last abort of it was not answered; or was refused, and the run's time for aborts was up; or none could
+   come, since the store was away (`restarts`) for all of that time.
 3. After the last abort that was answered it looked (ListParts), and a part came after that look; or that
    look was not answered.
 4. Its parts came back after each of MAX_ABORTS aborts.
@@ -59,13 +60,22 @@ def _what_was_left_undone(outcome: Outcome, records: Sequence[Record]) -> str:
     known = any(not r.made_upload_id or (r.status == 200 and r.delivered_s) for r in records)
     aborts = [record for record in records if record.request.method == "DELETE"]
     if not aborts:
-        return "was left at the store, and never aborted" if known else ""
+        return "was left at the store, and never aborted" if known and not _was_away(outcome) else ""
     last = aborts[-1]
     if not last.delivered_s or _time_was_up(outcome, records):
         return ""
     if last.status not in (204, GONE):
         return f"was left at the store: its abort was refused ({last.status}), and not tried again"
     return _what_was_not_looked_for(records, aborts)
+
+
+def _was_away(outcome: Outcome) -> bool:
+    """Whether the first run that ended before its time did so while the store refused connections."""
+    ended_s = outcome.runs[0].ended_s
+    return any(
+        begins_s <= ended_s - ABORT_GRACE_S and ended_s <= ends_s
+        for begins_s, ends_s in outcome.world.restarts
+    )
 
 
 def _what_was_not_looked_for(records: Sequence[Record], aborts: Sequence[Record]) -> str:

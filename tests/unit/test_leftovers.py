@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
+from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http import Response
+from s3_upload.http1.trace import Trace
 from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, LIST_PARTS, Operation
 from s3_upload.transfer.abort import LATER_S, Unfinished
 from s3_upload.transfer.client import Client
+from tests.sim.loop import SimLoop
 
 GONE = Response(404, {}, b"<Error><Code>NoSuchUpload</Code></Error>")
 
@@ -108,3 +111,33 @@ def test_after_an_abort_whose_answer_was_lost_parts_are_looked_for() -> None:
 
     assert asyncio.run(main()) == []
     assert answers == []
+
+
+def test_silent_addresses_do_not_use_up_the_time_that_there_is() -> None:
+    """Two of them come first, and a third takes a slow handshake."""
+
+    class Addresses(Store):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tries: list[float] = []
+
+        async def send(self, operation: Operation, trace: object) -> Response:
+            limit_s = cast("Trace", trace).options.connect_timeout_s
+            needs_s = 1e6 if len(self.tries) < 2 else 0.5
+            self.tries.append(limit_s)
+            await asyncio.sleep(min(limit_s, needs_s))
+            if needs_s > limit_s:
+                raise AttemptError(FailureKind.CONNECT, "no answer")
+            return await super().send(operation, trace)
+
+    async def main() -> list[str]:
+        store = Addresses()
+        unfinished = Unfinished(cast("Client", store), store.now)
+        unfinished.begin(abort("a"))
+        return await unfinished.finish()
+
+    loop = SimLoop()
+    try:
+        assert loop.run_until_complete(main()) == []
+    finally:
+        loop.close()

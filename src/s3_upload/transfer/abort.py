@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -27,6 +28,8 @@ from s3_upload.transfer.client import Client
 ABORT_GRACE_S = 5.0
 """How long the end of a run, or a later try, may take to abort multipart uploads."""
 MAX_ABORTS_AT_ONCE = 32
+ABORT_CONNECT_S = 1.0
+"""What the handshake of a first try may take, doubled each time: a silent address leaves time for others."""
 ABORT_AGAIN_S = 0.2
 """The wait before the next try to abort; ABORT_GRACE_S bounds their number."""
 LATER_S = 5.0
@@ -126,16 +129,18 @@ async def abort_all(client: Client, now: Callable[[], float], aborts: Iterable[O
     """Carries out `aborts`, each until the store has no parts of its upload, for ABORT_GRACE_S at most."""
     slots = asyncio.Semaphore(MAX_ABORTS_AT_ONCE)
 
-    async def send(operation: Operation) -> Response:
-        return await client.send(operation, Trace(SendOptions(ABORT_GRACE_S, fresh=True), now))
+    async def send(connect_s: float, operation: Operation) -> Response:
+        return await client.send(operation, Trace(SendOptions(connect_s, fresh=True), now))
 
     async def abort(operation: Operation) -> bool:
+        connect_s = ABORT_CONNECT_S
         async with slots:
             while True:
-                is_gone = await _is_gone(operation, send)
+                is_gone = await _is_gone(operation, partial(send, connect_s))
                 if is_gone is not None:
                     return is_gone
                 await asyncio.sleep(ABORT_AGAIN_S)
+                connect_s *= 2.0
 
     tasks = {asyncio.ensure_future(abort(operation)): operation for operation in aborts}
     if not tasks:
