@@ -196,6 +196,18 @@ def test_what_lies_in_a_working_directory_that_was_removed_is_said_in_words(
         result = run(fault_server(), *words, "s3://bucket", beneath=beneath)
         assert result.returncode in {0, 2}
         assert "unexpected" not in result.stderr
+    relative: tuple[list[str], ...] = (
+        [str(src), "s3://bucket", "--embedded", "store"],
+        [str(src), "s3://bucket", "--journal", "j"],
+        ["src", "s3://bucket", "--embedded", f"{src.parent}/store"],
+        ["serve", "store"],
+    )
+    for words in relative:
+        result = run(fault_server(), *words, beneath=beneath)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert result.stderr == (
+            "s3-upload: error: the working directory was removed: give whole paths, or cd to another\n"
+        )
 
 
 @pytest.mark.skipif(not without_locks.CAN, reason="needs seccomp, and the number of fcntl")

@@ -110,10 +110,20 @@ def main(words: list[str]) -> int:
         discard_stdout()
         return EXIT_PIPE
     except Exception as error:
+        if _nowhere(error):
+            return _told(UsageError("the working directory was removed: give whole paths, or cd to another"))
         if sys.flags.dev_mode:
             raise
         error_line(f"unexpected {type(error).__name__}: {error} (PYTHONDEVMODE=1 shows where)")
         return EXIT_RUN
+
+
+def _nowhere(error: Exception) -> bool:
+    """Whether a relative path was to be made whole in a working directory that was removed."""
+    from s3_upload.sources.source import Here  # the start of each run would pay for it
+
+    # `os.getcwd` names no file.
+    return isinstance(error, FileNotFoundError) and error.filename is None and not Here().directory
 
 
 def _forget_empty_variables(words: list[str]) -> None:

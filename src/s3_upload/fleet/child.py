@@ -16,12 +16,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from s3_upload.errors import S3UploadError
 from s3_upload.fleet.dispenser import Hand
 from s3_upload.fleet.wire import Begin, Frame, check_travels, framed
 from s3_upload.fleet.worker import Ear, Worker
+from s3_upload.sources.source import Here
 
 _PATH = "PYTHONPATH"
 CAN_BEGIN = os.name == "posix" and bool(sys.executable) and not getattr(sys, "frozen", False)
@@ -95,7 +95,9 @@ def _spawn(descriptor: int) -> subprocess.Popen[bytes]:
     # What the job's functions are made of has to be found again; but not by the programs that it begins
     # (a credential_process), so it is told what there was before.
     # What is no text (a `Path`) Python itself does not look at.
-    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path if isinstance(entry, str))
+    # "" is the working directory; of one that was removed nothing can be imported.
+    entries = [entry or Here().directory for entry in sys.path if isinstance(entry, str)]
+    path = os.pathsep.join(entry for entry in entries if entry)
     before = [os.environ[_PATH]] if _PATH in os.environ else []
     return subprocess.Popen(  # noqa: S603 - this program itself
         # -P: what lies in the current directory, the files to upload perhaps, is not taken for modules.
