@@ -183,7 +183,7 @@ class Job:
                 self.destination.bucket,
                 self._looked_at(self.files if self.sift is None else self.sift(client, self.files)),
                 self.config,
-                self.progress if self.remover is None else self.remover.beside(self.progress),
+                self._progress(),
                 self.default_request,
                 pace,
                 events=joined(*listening),
@@ -196,6 +196,11 @@ class Job:
             notes = (*notes, *self.remover.notes())
             self.remover.close()
         return msgspec.structs.replace(summary, notes=notes)
+
+    def _progress(self) -> Progress | None:
+        if self.remover is None:
+            return self.progress
+        return self.remover.beside(self.progress, elsewhere=self.spread.executor is not None)
 
     def _walk_of_what_is_left(self) -> Walk | None:
         """What is done does not count."""

@@ -66,7 +66,7 @@ class Moved:
         there = await asyncio.gather(*map(self._is_there, done))
         for one, is_there in zip(done, there, strict=True):
             if is_there:
-                await self._remover.uploaded_before(one.source, one.size)
+                await self._remover.uploaded_before(one.source, one.size, one.mtime_ns)
         return [one.source for one, is_there in zip(done, there, strict=True) if not is_there]
 
     async def _is_there(self, one: Done) -> bool:

@@ -6,6 +6,8 @@ Rules:
   had when it was found.
 * Never a file that changed meanwhile.  Each is looked at before it is read, and compared when it is uploaded,
   as readers compare versions (`sources/version.py`).
+* The version that was sent has to be that one, by size and time of modification: on another host another file
+  may lie at the same path.  Where its report has no time, what was sent elsewhere is not known, and it stays.
 * Two writes within one tick of a file system's clock leave the same times.  So a file that was written to
   just now is looked at again when that tick is over, and read after that.  One that is written to even then
   may change unseen, and stays.
@@ -66,7 +68,8 @@ def refuse_overlap(paths: Sequence[str]) -> None:
 
 class _Found(msgspec.Struct):
     """A file that was found: what it was first, and when that was seen; its name and all spellings of its
-    path, how many of its uploads have not ended, and whether all that have are proved."""
+    path, how many of its uploads have not ended, and whether all that have are proved; size and time of
+    modification of what they sent."""
 
     identity: Identity
     seen_ns: int
@@ -74,6 +77,7 @@ class _Found(msgspec.Struct):
     paths: list[str] = []
     uploads: int = 0
     is_there: bool = True
+    sent: set[tuple[int, int]] = set()
 
 
 class _Files:
@@ -97,13 +101,14 @@ class _Files:
                 found.paths.append(path)
             found.uploads += 1
 
-    def ended(self, path: str, *, is_there: bool) -> _Found | None:
-        """What was noted of a file that is to be removed now."""
+    def ended(self, path: str, size: int, mtime_ns: int, *, is_there: bool) -> _Found | None:
+        """What was noted of a file that is to be removed now. `size`, `mtime_ns`: of what was sent."""
         with self._lock:
             found = self._by_path.get(path)
             if found is None:
                 return None
             found.uploads -= 1
+            found.sent.add((size, mtime_ns))
             found.is_there = found.is_there and is_there
             if found.uploads:
                 return None
@@ -125,6 +130,7 @@ class Remover:
         self._just_written = 0
         self._roots = [root.rstrip(os.sep) + os.sep for root in roots]
         self._versions = Versions(check)
+        self._elsewhere = False
         self._found = _Files()
         self._told: list[str] = []
         self._threads = DaemonThreads(1, "s3-upload-remove")
@@ -133,24 +139,26 @@ class Remover:
         """The same files; what they are before they are read is noted."""
         return each(files, self._noted, "s3-upload-look")
 
-    def beside(self, progress: Progress | None) -> Progress:
-        """`progress`, and then what was uploaded is removed."""
+    def beside(self, progress: Progress | None, *, elsewhere: bool = False) -> Progress:
+        """`progress`, and then what was uploaded is removed. `elsewhere`: it may be, by other hosts."""
+        self._elsewhere = elsewhere
 
         def both(report: UploadReport) -> Any:
             returned = None if progress is None else progress(report)
             source = report.object
             if source is None:
                 return returned
-            found = self._found.ended(source.path, is_there=report.outcome == SUCCESS and report.etag != "")
-            return returned if found is None else self._after(returned, found, report.bytes)
+            is_there = report.outcome == SUCCESS and report.etag != ""
+            found = self._found.ended(source.path, report.bytes, report.mtime_ns, is_there=is_there)
+            return returned if found is None else self._after(returned, found)
 
         return both
 
-    async def uploaded_before(self, source: ObjectSource, size: int) -> None:
-        """An earlier run has uploaded it, which is proved, with so many bytes."""
-        found = self._found.ended(source.path, is_there=True)
+    async def uploaded_before(self, source: ObjectSource, size: int, mtime_ns: int) -> None:
+        """An earlier run has uploaded it, which is proved: the version of that size and time."""
+        found = self._found.ended(source.path, size, mtime_ns, is_there=True)
         if found is not None:
-            await self._after(None, found, size)
+            await self._after(None, found)
 
     def notes(self) -> list[str]:
         """What is to be known at the end."""
@@ -194,10 +202,10 @@ class Remover:
 
     # --- after ----------------------------------------------------------------------------------------
 
-    async def _after(self, returned: Any, found: _Found, sent_bytes: int) -> None:
+    async def _after(self, returned: Any, found: _Found) -> None:
         if isawaitable(returned):
             await returned
-        why, is_failure = await self._threads.call(partial(self._remove, found, sent_bytes))
+        why, is_failure = await self._threads.call(partial(self._remove, found))
         if not why:
             self.removed += 1
             return
@@ -208,7 +216,7 @@ class Remover:
         elif len(self._told) < MAX_TOLD:
             self._told.append(f"stays, though it is uploaded: {why}")
 
-    def _remove(self, found: _Found, sent_bytes: int) -> tuple[str, bool]:
+    def _remove(self, found: _Found) -> tuple[str, bool]:
         """Why it stays ("": it is gone), and whether that is a failure."""
         path = found.paths[0]
         try:
@@ -216,9 +224,15 @@ class Remover:
             if real is None:
                 return f"{path}: is a link, or lies behind one", False
             path = real
-            if sent_bytes != found.identity.size:
-                return f"{path}: changed before it was read", True
-            self._versions.verify(path, found.identity, os.stat(path), partial(os.stat, path))  # noqa: PTH116
+            times_ns = {mtime_ns for _, mtime_ns in found.sent}
+            if any(size != found.identity.size for size, _ in found.sent):
+                raise SourceError(f"{path}: changed before it was read")
+            if self._elsewhere and 0 in times_ns:
+                raise SourceError(f"{path}: it is not known which version of it was read")
+            info = os.stat(path)  # noqa: PTH116
+            for mtime_ns in (found.identity.mtime_ns, *filter(None, times_ns)):
+                was = msgspec.structs.replace(found.identity, mtime_ns=mtime_ns)
+                self._versions.verify(path, was, info, partial(os.stat, path))
             if self._versions.settles_ns(found.identity, found.seen_ns) >= 0:
                 return JUST_WRITTEN, True
             os.unlink(path)  # noqa: PTH108

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import re
 import socket
@@ -136,6 +137,37 @@ def test_workers_of_this_host_that_do_not_see_the_jobs_socket_upload_all_the_sam
         summary = start_upload(sources, "s3://bucket", executor=executor, **at(server)).wait(TIMEOUT_S)
     assert (summary.uploaded, summary.failed) == (len(sources), ())
     assert summary.notes == ()
+
+
+class Elsewhere(Recording):
+    """Its worker is on another host, where at the same paths lie copies of old, as large."""
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        (ticket,) = arguments
+        there = [(f"{path}-there", key, fields) for path, key, fields in ticket.items]
+        changed = {name: getattr(ticket, name) for name in Ticket.__struct_fields__}
+        return super().submit(function, Ticket(**changed | {"host": "another", "items": there}), **more)
+
+
+@pytest.mark.parametrize("is_stale", [True, False])
+def test_a_file_stays_where_a_worker_elsewhere_has_sent_another_that_lies_at_its_path(
+    fault_server: StartFaultServer, tmp_path: Path, *, is_stale: bool
+) -> None:
+    """Its bytes were never sent, and it may be the only good copy."""
+    (tmp_path / "a").write_bytes(b"good")
+    there = tmp_path / "a-there"
+    there.write_bytes(b"old?")
+    here_ns = (tmp_path / "a").stat().st_mtime_ns
+    for path in (tmp_path / "a", there):
+        os.utime(path, ns=(here_ns, 10**18 if path == there and is_stale else 10**18 + 1))
+    with Elsewhere() as executor:
+        run = start_upload(
+            [ObjectSource.file(tmp_path / "a", "a")], "s3://bucket", executor=executor, remove_source=True,
+            **at(fault_server()),
+        )  # fmt: skip
+        summary = run.wait(TIMEOUT_S)
+    assert summary.uploaded == 1
+    assert (tmp_path / "a").exists() is is_stale
 
 
 class Fake(Executor):

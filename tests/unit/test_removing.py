@@ -45,6 +45,7 @@ def uploaded(
     *paths: str,
     remover: Remover | None = None,
     meanwhile: Callable[[], object] = lambda: None,
+    elsewhere: bool = False,
     **how: object,
 ) -> Remover:
     """All are found; something happens meanwhile; all are reported."""
@@ -53,7 +54,7 @@ def uploaded(
     meanwhile()
 
     async def tell() -> None:
-        progress = remover.beside(None)
+        progress = remover.beside(None, elsewhere=elsewhere)
         for source in sources:
             if (returned := progress(report(source, **how))) is not None:
                 await returned
@@ -179,6 +180,41 @@ def test_what_has_another_size_than_was_sent_stays() -> None:
     """It was replaced between the look at it and its reading, and put back."""
     remover = uploaded("src/a", bytes=4)
     assert remover.notes()[1] == "stays, though it is uploaded: src/a: changed before it was read"
+
+
+def test_a_file_of_which_another_version_was_sent_stays() -> None:
+    """A worker on another host has read what lies at the same path there: a stale copy of the same size."""
+    remover = uploaded("src/a", mtime_ns=10**18, elsewhere=True)
+    assert is_there("src/a")
+    assert (remover.removed, remover.failed) == (0, 1)
+    assert "its time of modification was 2001-09-09 01:46:40" in remover.notes()[1]
+
+
+def test_a_file_of_which_several_versions_were_sent_stays() -> None:
+    """Under one key the stale one, by one worker; under another its own."""
+    remover, here_ns = Remover(["src"]), Path("src/a").stat().st_mtime_ns
+    sources = noted(remover, [ObjectSource.file("src/a", key) for key in ("k1", "k2")])
+
+    async def tell() -> None:
+        progress = remover.beside(None, elsewhere=True)
+        assert progress(report(sources[0], mtime_ns=10**18)) is None
+        await progress(report(sources[1], mtime_ns=here_ns))
+
+    asyncio.run(tell())
+    assert is_there("src/a")
+    assert (remover.removed, remover.failed) == (0, 1)
+
+
+def test_a_file_sent_elsewhere_goes_where_its_time_says_that_it_is_the_same_one_and_stays_without() -> None:
+    assert uploaded("src/a", elsewhere=True, mtime_ns=Path("src/a").stat().st_mtime_ns).removed == 1
+    unknown = uploaded("src/b", elsewhere=True)
+    assert (unknown.removed, unknown.failed) == (0, 1)
+    assert unknown.notes()[1].endswith("src/b: it is not known which version of it was read")
+
+
+def test_where_times_of_modification_mean_nothing_that_of_what_was_sent_means_nothing() -> None:
+    remover = Remover(["src"], "size")
+    assert uploaded("src/a", remover=remover, elsewhere=True, mtime_ns=10**18).removed == 1
 
 
 def test_what_is_gone_already_is_told() -> None:

@@ -244,9 +244,10 @@ def _upload(job: Job, summaries: list[UploadSummary]) -> None:
     settle()
 
     told = job.rendering.add if job.page is None and job.failed_to is None else job.told
-    progress = told if job.remover is None else job.remover.beside(told)
 
     async def upload(executor: Executor | None) -> None:
+        elsewhere = executor is not None
+        progress = told if job.remover is None else job.remover.beside(told, elsewhere=elsewhere)
         _stop_on_signals(config.grace_s)
         async with connect() as client:
             journal = job.journal(client.endpoint, job.notes.append, guess)

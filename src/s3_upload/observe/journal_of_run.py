@@ -386,7 +386,7 @@ class JournalOfRun:
         if found is None:
             return None
         if _is_same(found, self._here.whole(source.path)):
-            return Done(source, found[1], found[4])
+            return Done(source, found[1], found[4], found[2])
         # Of two sources with one key the journal knows the last. Were that skipped when its turn comes, the
         # first would have overwritten it.
         if _is_same(found, found[0]):

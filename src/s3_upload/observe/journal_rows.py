@@ -41,11 +41,13 @@ class ObjectRow(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A source that an earlier run uploaded, as the file still is. `size`, `etag`: of its object."""
+    """A source that an earlier run uploaded, as the file still is. `size`, `etag`: of its object; `mtime_ns`:
+    of the file."""
 
     source: ObjectSource
     size: int
     etag: str
+    mtime_ns: int
 
 
 Revisit = Callable[[Sequence[Done]], Coroutine[Any, Any, Sequence[ObjectSource]]]
