@@ -203,6 +203,11 @@ class FailureKind(enum.StrEnum):
         return self in _FOREIGN
 
     @property
+    def refuses(self) -> bool:
+        """The store has said that it does not tell or do this, and to ask again would not help."""
+        return self in _REFUSES
+
+    @property
     def throttles(self) -> bool:
         """The store asks for less: from then on fewer requests begin each second (`concurrency/rate.py`)."""
         return self.fate is Fate.THROTTLE
@@ -229,6 +234,7 @@ _DOUBTS_CONNECTION = frozenset(
 
 
 _FOREIGN = frozenset({FailureKind.UNPROVEN, FailureKind.NOT_S3, FailureKind.MOVED})
+_REFUSES = frozenset({FailureKind.ACCESS_DENIED, FailureKind.REJECTED, FailureKind.UNSUPPORTED})
 
 
 class S3UploadError(Exception):

@@ -44,15 +44,18 @@ def test_a_second_call_with_the_same_journal_sends_nothing(
 
 
 @call
+@pytest.mark.parametrize("silently", [False, True])
 def test_what_a_store_has_of_a_file_in_parts_is_gone_on_with_without_a_journal(
-    call: Callable[..., UploadSummary], fault_server: StartFaultServer, tmp_path: Path
+    call: Callable[..., UploadSummary], fault_server: StartFaultServer, tmp_path: Path, *, silently: bool
 ) -> None:
-    (tmp_path / "big").write_bytes(body := os.urandom(11 << 20))
+    """Also where it lists keys encoded and does not say so, as Ceph does."""
+    (tmp_path / "my big").write_bytes(body := os.urandom(11 << 20))
     server = fault_server()
+    server.model.encodes_silently = silently
     part = StoredObject(body[: 5 << 20], 5 << 20, hashlib.md5(body[: 5 << 20]).hexdigest())
-    server.model.uploads["elsewhere"] = Upload("bucket", "big", {}, {1: part})
+    server.model.uploads["elsewhere"] = Upload("bucket", "my big", {}, {1: part})
     settings = {"multipart_threshold": "5MiB", "part_size": "5MiB", "resume_multipart": True}
-    summary = call(tmp_path / "big", "s3://bucket/", **settings, **at(server))
+    summary = call(tmp_path / "my big", "s3://bucket/", **settings, **at(server))
     assert any("went on with an upload in parts" in note for note in summary.notes), summary.notes
 
 

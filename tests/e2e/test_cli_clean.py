@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("src")
 
 
+@pytest.mark.parametrize("silently", [False, True])
 def test_clean_lists_unfinished_uploads_and_aborts_them_where_it_is_told_to(
-    fault_server: StartFaultServer,
+    fault_server: StartFaultServer, *, silently: bool
 ) -> None:
+    """Also where keys are encoded and nobody says so, as by Ceph."""
     server = fault_server()
+    server.model.encodes_silently = silently
     for number, key in enumerate(("p/a", "p/ü +&", "q/b")):
         server.model.uploads[f"u{number}"] = Upload("bucket", key, {})
     listed = run(server, "clean", "s3://bucket/p/")
@@ -36,6 +39,32 @@ def test_clean_lists_unfinished_uploads_and_aborts_them_where_it_is_told_to(
         "aborted 2 unfinished uploads, 0 B\n"
     )
     assert list(server.model.uploads) == ["u2"]
+
+
+@pytest.mark.parametrize("silently", [False, True])
+def test_clean_ends_what_lies_below_any_prefix_and_what_has_any_key(
+    fault_server: StartFaultServer, *, silently: bool
+) -> None:
+    server = fault_server()
+    server.model.encodes_silently = silently
+    keys = ("a b/ü", "a b/100%25", "a b/100%", "a%20b/x")
+    for key in keys:
+        server.model.uploads[key] = Upload("bucket", key, {})
+    done = run(server, "clean", "s3://bucket/a b", "--yes")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "aborted 3 unfinished uploads, 0 B")
+    assert list(server.model.uploads) == ["a%20b/x"]
+
+
+def test_what_the_store_does_not_know_when_it_is_told_to_abort_it_is_told_as_gone(
+    fault_server: StartFaultServer,
+) -> None:
+    """Nothing was aborted: somebody else did it, or the store names it otherwise than it lists it."""
+    server = fault_server([Rule(s3_error(404, "NoSuchUpload"), method="DELETE")])
+    server.model.uploads["u"] = Upload("bucket", "p/a", {})
+    done = run(server, "clean", "s3://bucket/p", "--yes")
+    assert done.returncode == 0
+    assert done.stdout.startswith("gone: s3://bucket/p/a (begun ")
+    assert done.stdout.endswith("\nno unfinished uploads; 1 gone already\n")
 
 
 def test_clean_of_a_store_that_knows_of_no_upload_finds_none(fault_server: StartFaultServer) -> None:

@@ -15,7 +15,8 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from urllib.parse import quote_plus
+from functools import partial
+from urllib.parse import quote, quote_plus
 
 from tests.faults.actions import Answer, Request, s3_error
 from tests.faults.listing import page_of
@@ -91,6 +92,8 @@ class S3Model:
         self.uploads: dict[str, Upload] = {}
         self.lists_whole_keys = False
         """Whether a prefix of uploads is taken for a whole key, as by MinIO."""
+        self.encodes_silently = False
+        """Whether keys of uploads are percent-encoded, as by Ceph, which does not say so."""
         self.completed: dict[str, tuple[str, Answer]] = {}
         """Upload ID -> (bucket/key, answer): S3 answers a repeated Complete with success."""
         self._upload_ids = 0
@@ -121,7 +124,7 @@ class S3Model:
             case "POST" if "uploadId" in query:
                 return self._complete(request)
             case "DELETE" if "uploadId" in query:
-                found = self.uploads.pop(query["uploadId"], None)
+                found = self._upload(request) and self.uploads.pop(query["uploadId"])
                 return Answer(204) if found else _no_such_upload()
             case "DELETE":
                 self.objects.pop(f"{request.bucket}/{request.key}", None)
@@ -232,16 +235,20 @@ class S3Model:
             found = [one for one in found if one[0] == prefix]
         found = [one for one in found if one[0].startswith(prefix) and one > behind]
         page = found[: int(query.get("max-uploads", "1000"))]
+        encoded = quote if self.encodes_silently else partial(quote_plus, safe="/")
         uploads = "".join(
-            f"<Upload><Key>{quote_plus(key, safe='/')}</Key><UploadId>{upload_id}</UploadId>"
+            f"<Upload><Key>{encoded(key)}</Key><UploadId>{upload_id}</UploadId>"
             f"<Initiated>{self.uploads[upload_id].initiated}</Initiated></Upload>"
             for key, upload_id in page
         )
         more = f"<IsTruncated>{str(len(found) > len(page)).lower()}</IsTruncated>"
         if len(found) > len(page):
-            more += f"<NextKeyMarker>{quote_plus(page[-1][0], safe='/')}</NextKeyMarker>"
+            last = page[-1][0]
+            marker = _escape(last) if self.encodes_silently else quote_plus(last, safe="/")
+            more += f"<NextKeyMarker>{marker}</NextKeyMarker>"
             more += f"<NextUploadIdMarker>{page[-1][1]}</NextUploadIdMarker>"
-        return _xml("ListMultipartUploadsResult", f"<EncodingType>url</EncodingType>{more}{uploads}")
+        encoding = "" if self.encodes_silently else "<EncodingType>url</EncodingType>"
+        return _xml("ListMultipartUploadsResult", f"{encoding}{more}{uploads}")
 
     def _list_objects(self, request: Request) -> Answer:
         start = f"{request.bucket}/"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
+
 from s3_upload.bucket.asking import Asker, Unanswered, answer_to, run_error
 from s3_upload.bucket.listing import SMALL_PAGE_KEYS
 from s3_upload.errors import FailureKind
@@ -21,6 +23,8 @@ from s3_upload.s3.operations.list_parts import listed_parts
 
 MAX_ABORTS = 3
 """A part that was on its way when its upload was aborted may be stored after that."""
+ABORTED, GONE, HAS_PARTS = "aborted", "gone", "still has parts"
+"""What can become of an upload: GONE where there is none when the store is first told to abort it."""
 
 
 class Unfinished:
@@ -57,8 +61,15 @@ class Unfinished:
                 return
             listed = listed_uploads(answer, page)
             for upload in listed.uploads:
-                yield upload
+                yield await self._named(upload)
             page = listed.next_page
+
+    async def _named(self, upload: ListedUpload) -> ListedUpload:
+        """By the key that the store knows it by."""
+        if not upload.decoded_key:
+            return upload
+        named = msgspec.structs.replace(upload, key=upload.decoded_key, decoded_key="")
+        return upload if await self._of(LIST_PARTS, named) is None else named
 
     async def size(self, upload: ListedUpload) -> tuple[int, int]:
         """How many parts it has, and of how many bytes. Raises `RunError`."""
@@ -71,15 +82,15 @@ class Unfinished:
             behind = listed.next_marker
         return parts, size
 
-    async def abort(self, upload: ListedUpload) -> bool:
-        """Ends it; whether the store has nothing of it any more. Raises `RunError`."""
-        for _ in range(MAX_ABORTS):
+    async def abort(self, upload: ListedUpload) -> str:
+        """Ends it, and says what became of it. Raises `RunError`."""
+        for tries in range(MAX_ABORTS):
             if await self._of(ABORT_MULTIPART_UPLOAD, upload) is None:
-                return True
+                return ABORTED if tries else GONE
             left = await self._of(LIST_PARTS, upload)
             if left is None or not listed_parts(left).parts:
-                return True
-        return False
+                return ABORTED
+        return HAS_PARTS
 
     async def _of(self, name: str, upload: ListedUpload, behind: int = 0) -> Response | None:
         """The answer; None where there is no such upload."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from s3_upload.blocking import loop_factory
 from s3_upload.bucket.asking import Asker
-from s3_upload.bucket.unfinished import Unfinished
+from s3_upload.bucket.unfinished import GONE, HAS_PARTS, Unfinished
 from s3_upload.cli.output import EXIT_FILES_FAILED, EXIT_OK, emit, note
 from s3_upload.cli.store import open_store
 from s3_upload.text import printable
@@ -58,13 +58,14 @@ async def _one(
     unfinished: Unfinished, bucket: str, upload: ListedUpload, counts: _Counts, *, yes: bool
 ) -> None:
     parts, size = await unfinished.size(upload)
-    counts.uploads += 1
-    counts.bytes += size
-    gone = await unfinished.abort(upload) if yes else False
-    counts.left += yes and not gone
+    done = await unfinished.abort(upload) if yes else "unfinished"
+    counts.gone += done == GONE
+    if done != GONE:
+        counts.uploads += 1
+        counts.bytes += size
+    counts.left += done == HAS_PARTS
     begun = _date(upload.initiated_s)
     what = f"{parts:,} {'part' if parts == 1 else 'parts'}, {show_bytes(size)}"
-    done = "unfinished" if not yes else "aborted" if gone else "still has parts"
     emit(printable(f"{done}: s3://{bucket}/{upload.key} (begun {begun}, {what})"))
 
 
@@ -76,15 +77,16 @@ def _is_old(begun_s: float | None, older_than_s: float | None) -> bool:
 
 class _Counts:
     def __init__(self) -> None:
-        self.uploads = self.bytes = self.left = self.undated = 0
+        self.uploads = self.bytes = self.left = self.gone = self.undated = 0
 
     def said(self, *, yes: bool) -> str:
         uploads = "1 unfinished upload" if self.uploads == 1 else f"{self.uploads:,} unfinished uploads"
+        gone = f"; {self.gone:,} gone already" if self.gone else ""
         if not self.uploads:
-            return "no unfinished uploads"
+            return f"no unfinished uploads{gone}"
         done = "aborted " if yes else ""
         left = f"; {self.left:,} still have parts: try again" if self.left else ""
-        return f"{done}{uploads}, {show_bytes(self.bytes)}{left}"
+        return f"{done}{uploads}, {show_bytes(self.bytes)}{left}{gone}"
 
 
 def _date(seconds: float | None) -> str:

@@ -72,10 +72,6 @@ class Sides(msgspec.Struct, frozen=True):
     unfinished: Unfinished
 
 
-# By which a store says that it does not tell.
-_REFUSALS = frozenset({FailureKind.ACCESS_DENIED, FailureKind.REJECTED, FailureKind.UNSUPPORTED})
-
-
 class Candidate(msgspec.Struct, frozen=True):
     upload_id: str
     part_size: int
@@ -272,7 +268,8 @@ class Search:
             answer = await self._sides.requests.make(request)
         except GivenUp:
             return ()
-        found = [upload for upload in listed_uploads(answer).uploads if upload.key == self._record.key]
+        uploads = listed_uploads(answer).uploads
+        found = [upload for upload in uploads if self._record.key in {upload.key, upload.decoded_key}]
         return sorted(found, key=lambda upload: -(upload.initiated_s or 0.0))[:MAX_CANDIDATES]
 
     async def abort(self, upload_id: str) -> bool:
@@ -294,7 +291,7 @@ class Search:
 
 def _refuses(given_up: GivenUp) -> bool:
     """Whether the store has said that it does not tell, and to ask again would not help."""
-    return given_up.error.kind in _REFUSALS or given_up.error.status in {405, 501}
+    return given_up.error.kind.refuses or given_up.error.status in {405, 501}
 
 
 def is_hearsay(given_up: GivenUp) -> bool:

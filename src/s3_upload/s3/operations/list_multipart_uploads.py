@@ -1,7 +1,8 @@
 """ListMultipartUploads: which uploads in parts a bucket has that are neither completed nor aborted.
 
 `Page.prefix` is what their keys begin with; a page behind another begins after the key `Page.after` and the
-upload ID `Page.token`.  Keys come in their order, percent-encoded as in ListObjectsV2.
+upload ID `Page.token`.  Keys come in their order, percent-encoded as in ListObjectsV2; Ceph encodes the keys
+of uploads alone, and does not say that it does.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ _SDK_FIELDS = ("Key", "UploadId", "ChecksumAlgorithm", "ChecksumType")
 
 class ListedUpload(msgspec.Struct, frozen=True, gc=False):
     """An unfinished upload. `initiated_s`: when it was begun, by the store's clock, in seconds since the
-    epoch; None where the store does not say.  The checksum's names are "" where it says nothing of any."""
+    epoch; None where the store does not say.  The checksum's names are "" where it says nothing of any.
+    `decoded_key`: what its key is if the store has encoded it and does not say so, "" where it has not."""
 
     key: str
     upload_id: str
     initiated_s: float | None = None
     checksum_algorithm: str = ""
     checksum_type: str = ""
+    decoded_key: str = ""
 
 
 class ListedUploads(msgspec.Struct, frozen=True):
@@ -56,7 +59,10 @@ def listed_uploads(response: Response, asked: Page | None = None) -> ListedUploa
         if key and upload_id:
             algorithm, kind = said.get("ChecksumAlgorithm", ""), said.get("ChecksumType", "")
             initiated_s = iso_time_s(said.get("Initiated", ""))
-            uploads.append(ListedUpload(key, upload_id, initiated_s, identifier(algorithm), identifier(kind)))
+            of_checksum = identifier(algorithm), identifier(kind)
+            maybe = _key(key, is_encoded="%" in key and not is_encoded)
+            other = "" if maybe == key else maybe
+            uploads.append(ListedUpload(key, upload_id, initiated_s, *of_checksum, other))
         said = {}
     after = _key(page.text("NextKeyMarker"), is_encoded=is_encoded)
     token = identifier(page.text("NextUploadIdMarker"))
