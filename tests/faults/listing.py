@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -13,11 +14,15 @@ if TYPE_CHECKING:
     from tests.faults.model import StoredObject
 
 
-def page_of(objects: Mapping[str, StoredObject], request: Request, most: int) -> bytes:
-    """The page that `request` asks for; at most `most` keys and common prefixes are on one."""
+def page_of(
+    objects: Mapping[str, StoredObject], request: Request, most: int, *, raw_tokens: bool = False
+) -> bytes:
+    """The page that `request` asks for; at most `most` keys and common prefixes are on one. `raw_tokens`: a
+    page begins behind the key that its token is, as by Ceph."""
     query = request.query
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
-    after = bytes.fromhex(query.get("continuation-token", "")).decode() or query.get("start-after", "")
+    token = query.get("continuation-token", "")
+    after = (token if raw_tokens else bytes.fromhex(token).decode()) or query.get("start-after", "")
     keys = sorted((key for key in objects if key.startswith(prefix) and key > after), key=str.encode)
     named = ((_common(key, prefix, delimiter), key) for key in keys)
     items = [
@@ -32,7 +37,15 @@ def page_of(objects: Mapping[str, StoredObject], request: Request, most: int) ->
     # All that is behind a common prefix comes behind the token, too.
     token = f"{shown[-1][0]}\U0010ffff" if shown and shown[-1][0] != shown[-1][1] else ""
     token = token or (shown[-1][1] if shown else "")
-    return page(entries, prefixes, token if len(items) > limit else "")
+    shown_token = _as_text(token) if raw_tokens else token.encode().hex()
+    return page(entries, prefixes, shown_token if len(items) > limit else "")
+
+
+def _as_text(key: str) -> str:
+    """As Ceph writes it."""
+    return "".join(
+        f"&#x{ord(char):02x};" if char < " " or char == "\x7f" else html.escape(char) for char in key
+    )
 
 
 def _common(key: str, prefix: str, delimiter: str) -> str:
@@ -54,7 +67,7 @@ def page(
     entries: Iterable[str], prefixes: Iterable[str] = (), token: str = "", encoding: str = "url"
 ) -> bytes:
     """A page of these entries, and how it goes on."""
-    more = f"<NextContinuationToken>{token.encode().hex()}</NextContinuationToken>" if token else ""
+    more = f"<NextContinuationToken>{token}</NextContinuationToken>" if token else ""
     common = "".join(
         f"<CommonPrefixes><Prefix>{quote_plus(one, safe='/')}</Prefix></CommonPrefixes>" for one in prefixes
     )

@@ -92,6 +92,8 @@ class S3Model:
         self.uploads: dict[str, Upload] = {}
         self.lists_whole_keys = False
         """Whether a prefix of uploads is taken for a whole key, as by MinIO."""
+        self.raw_tokens = False
+        """Whether listings go on behind a key, which is their token, as by Ceph."""
         self.encodes_silently = False
         """Whether keys of uploads are percent-encoded, as by Ceph, which does not say so."""
         self.completed: dict[str, tuple[str, Answer]] = {}
@@ -253,7 +255,8 @@ class S3Model:
     def _list_objects(self, request: Request) -> Answer:
         start = f"{request.bucket}/"
         found = {name[len(start) :]: one for name, one in self.objects.items() if name.startswith(start)}
-        return Answer(200, {"Content-Type": "application/xml"}, page_of(found, request, self.keys_per_page))
+        page = page_of(found, request, self.keys_per_page, raw_tokens=self.raw_tokens)
+        return Answer(200, {"Content-Type": "application/xml"}, page)
 
     def _complete(self, request: Request) -> Answer:
         upload_id = request.query["uploadId"]

@@ -92,6 +92,27 @@ def test_odd_names_survive(fault_server: StartFaultServer) -> None:
     assert keys_of(server) == sorted(ODD, key=str.encode)
 
 
+def test_no_key_is_lost_where_a_listing_goes_on_behind_the_last_key_as_it_is(
+    fault_server: StartFaultServer,
+) -> None:
+    """As Ceph's do. A Mac's screenshots have U+202F in their names."""
+    keys = [
+        *ODD,
+        " z",
+        "b ",
+        "b 9.41\u202fAM.png",
+        "a\u00a0b",
+        "a\u200db",
+        "\u3000",
+        "a&#32;b",
+        "a&nbsp;b",
+        "\x7f",
+    ]
+    made = model(keys, keys_per_page=1)
+    made.raw_tokens = True
+    assert keys_of(fault_server(model=made)) == sorted(keys, key=str.encode)
+
+
 def test_a_store_that_does_not_encode_names_is_understood(fault_server: StartFaultServer) -> None:
     body = (
         b"<ListBucketResult><Contents><Key>a+b%20&amp;&lt;c</Key><Size>1</Size></Contents>"

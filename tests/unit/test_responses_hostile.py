@@ -35,7 +35,7 @@ def test_truncated_anywhere(length: int) -> None:
     ("sent", "message"),
     [
         ("a\x1b[31mred\x07\r\nb", "a [31mred b"),
-        ("a&#27;[2Jb&#10;&#x0a;c", "a[2Jb c"),
+        ("a&#27;[2Jb&#10;&#x0a;c", "a [2Jb c"),
         ("a\u202egnp.exe\u2028b", "a gnp.exe b"),
         ("a&#x202e;b", "a b"),
         ("&lt;script&gt; &amp;amp; &quot;q&quot;", '<script> &amp; "q"'),

@@ -41,6 +41,7 @@ _ANY_HEADER = 47
 """zlib's `wbits`: the data say themselves whether they are gzip or zlib."""
 # A value of an attribute may hold a ">" but no "<": what does not end is left at the next tag.
 _TAG = re.compile(r"""<(/?)(?:[^\s<>/:="'!?]++:)?([^\s<>/:="'!?]++)((?:[^<>"']|"[^"<]*+"|'[^'<]*+')*+)(>?)""")
+_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _SKIPPED = (("<!--", "-->"), ("<?", "?>"), ("<!", ">"))
 
 
@@ -123,9 +124,16 @@ def unescaped(text: str) -> str:
     """`text` of an element, with what its entities stand for."""
     if "&" not in text:
         return text
-    import html  # here: few answers need it, and all would wait for it at start
+    # Not those of HTML, which knows others, and leaves out control characters: keys may have these.
+    return re.sub(r"&(?:#(?:([0-9]{1,7})|x([0-9A-Fa-f]{1,6}))|(amp|lt|gt|quot|apos));", _meant, text)
 
-    return html.unescape(text)
+
+def _meant(entity: re.Match[str]) -> str:
+    decimal, hexadecimal, name = entity.groups()
+    if name:
+        return _NAMED[name]
+    code = int(decimal) if decimal else int(hexadecimal, 16)
+    return chr(code) if 0 < code < 0xD800 or 0xDFFF < code < 0x110000 else "\ufffd"
 
 
 def identifier(text: str) -> str:
@@ -139,7 +147,7 @@ def identifier(text: str) -> str:
 
 def element(root: str, tags: Mapping[str, str], text: str = "") -> bytes:
     """`<root>` with an element for each of `tags`, and `text` behind them."""
-    import html
+    import html  # here: few runs need it, and all would wait for it at start
 
     inner = "".join(f"<{name}>{html.escape(value)}</{name}>" for name, value in tags.items())
     return f"<{root}>{inner}{text}</{root}>".encode()

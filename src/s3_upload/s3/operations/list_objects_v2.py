@@ -25,7 +25,7 @@ from s3_upload.s3.dates import iso_time_s
 from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall
 from s3_upload.s3.operations.operation import Operation, Page
 from s3_upload.s3.sigv4 import encode_query
-from s3_upload.s3.xml import element, identifier, plain_body, unescaped
+from s3_upload.s3.xml import MAX_ID_CHARS, element, plain_body, unescaped
 
 ROOT = "ListBucketResult"
 _BEGIN, _END = "<Contents>", "</Contents>"
@@ -92,10 +92,9 @@ def listed_page(response: Response) -> ListedPage:
     page = ListedPage([_object(fields, name_of) for fields in usual], prefixes, "")
     if not any(_text(end, "IsTruncated").strip().lower() == "true" for end in (head, tail)):
         return page
-    token = identifier(
-        unescaped(_text(head, "NextContinuationToken") or _text(tail, "NextContinuationToken"))
-    )
-    if not token:
+    # Any text: Ceph's is the last key, also one that begins with a blank.
+    token = unescaped(_text(head, "NextContinuationToken") or _text(tail, "NextContinuationToken"))
+    if not 0 < len(token) <= MAX_ID_CHARS:
         raise UnreadableListing("it says that there are more objects, and not how to go on")
     return msgspec.structs.replace(page, token=token)
 
