@@ -246,8 +246,10 @@ class Provided(S3Client):
         self._provider = provider
 
 
-def with_token(code: str, token: str | None = NEW.session_token) -> Callable[[Request], Action | None]:
-    expired = s3_error(400, code)
+def with_token(
+    code: str, token: str | None = NEW.session_token, status: int = 400
+) -> Callable[[Request], Action | None]:
+    expired = s3_error(status, code)
     return lambda request: None if request.headers["x-amz-security-token"] == token else expired
 
 

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from s3_upload.bucket.asking import Asker, Unanswered, answer_to
+from s3_upload.bucket.asking import Asker, Unanswered, answer_to, run_error
 from s3_upload.bucket.compare import DIFFERS, NEW, SAME, Local
 from s3_upload.bucket.etags import Sums, checksum_of, etag_of, is_cut_evenly, part_sizes, parts_in
 from s3_upload.bucket.local_bytes import LocalBytes
@@ -27,7 +27,7 @@ from s3_upload.errors import ConfigError
 from s3_upload.http import Buffer, Response
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.checksum import ALGORITHMS, COMPOSITE, MD5, check_algorithm, header_of, running
-from s3_upload.s3.operations import HEAD_OBJECT, Operation
+from s3_upload.s3.operations import GET_OBJECT, HEAD_OBJECT, Operation
 from s3_upload.s3.operations.list_objects_v2 import ListedObject
 from s3_upload.threads import DaemonThreads
 
@@ -85,18 +85,43 @@ class Bucket(NamedTuple):
     fields: RequestFields
 
     async def head(self, key: str, part_number: int = 0) -> Response | None:
-        """What HeadObject tells; None: no such object. Raises `Unproven` where it does not answer."""
+        """What HeadObject tells; None: no such object. Raises `Unproven` where the store does not tell, and
+        `RunError` where it does not answer."""
         operation = Operation(
             name=HEAD_OBJECT, bucket=self.name, key=key, fields=self.fields, part_number=part_number
         )
+        is_read = False
+        while True:
+            try:
+                return await self.asker.ask(operation, answer_to(operation))
+            except Unanswered as unanswered:
+                status = unanswered.failure.status
+                if status == 404:
+                    return None
+                self._require_refusal(unanswered)
+                # HeadObject's refusals have no words: an expired token is a mere 400, or 403.
+                if status in {400, 403} and not is_read and await self._is_read(key):
+                    is_read = True
+                    continue
+                why = f"the listing does not tell, and HeadObject was answered with {status}"
+                raise Unproven(why) from unanswered
+
+    async def _is_read(self, key: str) -> bool:
+        """Whether the object can be read, when what GetObject's refusal tells has been put right."""
+        operation = Operation(name=GET_OBJECT, bucket=self.name, key=key, fields=self.fields, span=(0, 1))
         try:
-            return await self.asker.ask(operation, answer_to(operation))
+            await self.asker.ask(operation, answer_to(operation))
         except Unanswered as unanswered:
-            status = unanswered.failure.status
-            if status == 404:
-                return None
-            answered = f"answered with {status}" if status else "not answered"
-            raise Unproven(f"the listing does not tell, and HeadObject was {answered}") from unanswered
+            self._require_refusal(unanswered)
+            return unanswered.failure.status == 416  # an empty object has no first byte
+        return True
+
+    def _require_refusal(self, unanswered: Unanswered) -> None:
+        """Raises `RunError` for what says nothing of an object."""
+        if not unanswered.failure.kind.refuses:
+            operation = unanswered.operation
+            what = f"{operation.name} of {operation.key}"
+            raise run_error(self.asker.client, unanswered, what) from unanswered
 
 
 class Prover:
