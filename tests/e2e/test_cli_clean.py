@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +66,37 @@ def test_what_the_store_does_not_know_when_it_is_told_to_abort_it_is_told_as_gon
     assert done.returncode == 0
     assert done.stdout.startswith("gone: s3://bucket/p/a (begun ")
     assert done.stdout.endswith("\nno unfinished uploads; 1 gone already\n")
+
+
+def test_an_upload_whose_parts_the_store_does_not_list_is_aborted_and_so_is_the_next(
+    fault_server: StartFaultServer,
+) -> None:
+    """It wants the key of SSE-C for a list of parts, and none for an abort."""
+    wants_key = s3_error(400, "InvalidRequest", "The multipart upload initiate requested encryption.")
+    server = fault_server([Rule(wants_key, method="GET", key="p/secret")])
+    for key in ("p/secret", "p/z"):
+        server.model.uploads[key] = Upload("bucket", key, {})
+    done = run(server, "clean", "s3://bucket/p", "--yes")
+    assert done.returncode == 0
+    assert re.match(
+        r"aborted: s3://bucket/p/secret \(begun .*, size unknown\)\naborted: .*/p/z \(", done.stdout
+    )
+    assert done.stdout.endswith("\naborted 2 unfinished uploads, 0 B\n")
+    assert not server.model.uploads
+
+
+def test_an_upload_that_may_not_be_aborted_is_told_and_the_next_is_aborted(
+    fault_server: StartFaultServer,
+) -> None:
+    server = fault_server([Rule(s3_error(403, "AccessDenied"), method="DELETE", key="p/a")])
+    for key in ("p/a", "p/z"):
+        server.model.uploads[key] = Upload("bucket", key, {})
+    done = run(server, "clean", "s3://bucket/p", "--yes")
+    assert done.returncode == 1
+    assert done.stdout.startswith("cannot be aborted: s3://bucket/p/a (begun ")
+    assert done.stdout.endswith("\naborted 1 unfinished upload, 0 B; 1 cannot be aborted\n")
+    assert "AbortMultipartUpload of p/a: 403 AccessDenied" in done.stderr
+    assert list(server.model.uploads) == ["p/a"]
 
 
 def test_clean_of_a_store_that_knows_of_no_upload_finds_none(fault_server: StartFaultServer) -> None:

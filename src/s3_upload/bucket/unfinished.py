@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
 from s3_upload.bucket.asking import Asker, Unanswered, answer_to, run_error
 from s3_upload.bucket.listing import SMALL_PAGE_KEYS
-from s3_upload.errors import FailureKind
+from s3_upload.errors import FailureKind, RunError
 from s3_upload.http import Response
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.operations import (
@@ -25,6 +26,16 @@ MAX_ABORTS = 3
 """A part that was on its way when its upload was aborted may be stored after that."""
 ABORTED, GONE, HAS_PARTS = "aborted", "gone", "still has parts"
 """What can become of an upload: GONE where there is none when the store is first told to abort it."""
+
+
+@contextmanager
+def _may_be_refused() -> Iterator[None]:
+    """Ends with what the store does not tell."""
+    try:
+        yield
+    except RunError as error:
+        if not error.kind.refuses:
+            raise
 
 
 class Unfinished:
@@ -69,26 +80,31 @@ class Unfinished:
         if not upload.decoded_key:
             return upload
         named = msgspec.structs.replace(upload, key=upload.decoded_key, decoded_key="")
-        return upload if await self._of(LIST_PARTS, named) is None else named
+        with _may_be_refused():
+            return upload if await self._of(LIST_PARTS, named) is None else named
+        return named
 
-    async def size(self, upload: ListedUpload) -> tuple[int, int]:
-        """How many parts it has, and of how many bytes. Raises `RunError`."""
+    async def size(self, upload: ListedUpload) -> tuple[int, int] | None:
+        """How many parts it has, and of how many bytes; None where the store does not tell: it may want the
+        key of SSE-C for that. Raises `RunError`."""
         parts = size = 0
         behind: int | None = 0
-        while behind is not None and (answer := await self._of(LIST_PARTS, upload, behind)) is not None:
-            listed = listed_parts(answer, behind)
-            parts += len(listed.parts)
-            size += sum(part.size for part in listed.parts.values())
-            behind = listed.next_marker
-        return parts, size
+        with _may_be_refused():
+            while behind is not None and (answer := await self._of(LIST_PARTS, upload, behind)) is not None:
+                listed = listed_parts(answer, behind)
+                parts += len(listed.parts)
+                size += sum(part.size for part in listed.parts.values())
+                behind = listed.next_marker
+            return parts, size
+        return None
 
     async def abort(self, upload: ListedUpload) -> str:
         """Ends it, and says what became of it. Raises `RunError`."""
         for tries in range(MAX_ABORTS):
             if await self._of(ABORT_MULTIPART_UPLOAD, upload) is None:
                 return ABORTED if tries else GONE
-            left = await self._of(LIST_PARTS, upload)
-            if left is None or not listed_parts(left).parts:
+            left = await self.size(upload)
+            if left is None or not left[0]:
                 return ABORTED
         return HAS_PARTS
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from s3_upload.bucket.asking import Asker
 from s3_upload.bucket.unfinished import GONE, HAS_PARTS, Unfinished
 from s3_upload.cli.output import EXIT_FILES_FAILED, EXIT_OK, emit, note
 from s3_upload.cli.store import open_store
+from s3_upload.errors import RunError
 from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from s3_upload.cli.options.store import StoreOptions
     from s3_upload.s3.operations.list_multipart_uploads import ListedUpload
     from s3_upload.sources.mapping import Destination
+
+UNTOUCHED, REFUSED = "unfinished", "cannot be aborted"
+"""What may be said of an upload, beside what becomes of it when it is told to end."""
 
 
 def clean(options: StoreOptions, place: Destination, older_than_s: float | None, *, yes: bool) -> int:
@@ -46,7 +51,7 @@ def clean(options: StoreOptions, place: Destination, older_than_s: float | None,
     ):
         runner.run(look())
     emit(counts.said(yes=yes))
-    if counts.uploads and not yes:
+    if counts.ended and not yes:
         note("s3-upload: note: nothing was aborted: --yes does that")
     if counts.undated:
         left = "1 more is" if counts.undated == 1 else f"{counts.undated:,} more are"
@@ -57,15 +62,20 @@ def clean(options: StoreOptions, place: Destination, older_than_s: float | None,
 async def _one(
     unfinished: Unfinished, bucket: str, upload: ListedUpload, counts: _Counts, *, yes: bool
 ) -> None:
-    parts, size = await unfinished.size(upload)
-    done = await unfinished.abort(upload) if yes else "unfinished"
-    counts.gone += done == GONE
-    if done != GONE:
-        counts.uploads += 1
-        counts.bytes += size
-    counts.left += done == HAS_PARTS
+    held, done = await unfinished.size(upload), UNTOUCHED
+    if yes:
+        try:
+            done = await unfinished.abort(upload)
+        except RunError as error:
+            if not error.kind.refuses:
+                raise
+            done = REFUSED
+            note(printable(f"failed: {error}"))
+    counts.ended[done] += 1
+    parts, size = held or (0, 0)
+    counts.bytes += 0 if done in {GONE, REFUSED} else size
+    what = f"{parts:,} {'part' if parts == 1 else 'parts'}, {show_bytes(size)}" if held else "size unknown"
     begun = _date(upload.initiated_s)
-    what = f"{parts:,} {'part' if parts == 1 else 'parts'}, {show_bytes(size)}"
     emit(printable(f"{done}: s3://{bucket}/{upload.key} (begun {begun}, {what})"))
 
 
@@ -76,17 +86,23 @@ def _is_old(begun_s: float | None, older_than_s: float | None) -> bool:
 
 
 class _Counts:
+    """`ended`: uploads, by what became of them; `bytes`: of those that are neither gone nor refused."""
+
     def __init__(self) -> None:
-        self.uploads = self.bytes = self.left = self.gone = self.undated = 0
+        self.ended: Counter[str] = Counter()
+        self.bytes = self.undated = 0
+
+    @property
+    def left(self) -> int:
+        return self.ended[HAS_PARTS] + self.ended[REFUSED]
 
     def said(self, *, yes: bool) -> str:
-        uploads = "1 unfinished upload" if self.uploads == 1 else f"{self.uploads:,} unfinished uploads"
-        gone = f"; {self.gone:,} gone already" if self.gone else ""
-        if not self.uploads:
-            return f"no unfinished uploads{gone}"
-        done = "aborted " if yes else ""
-        left = f"; {self.left:,} still have parts: try again" if self.left else ""
-        return f"{done}{uploads}, {show_bytes(self.bytes)}{left}{gone}"
+        count = self.ended.total() - self.ended[GONE] - self.ended[REFUSED]
+        uploads = f"{f'{count:,}' if count else 'no'} unfinished {'upload' if count == 1 else 'uploads'}"
+        size = f", {show_bytes(self.bytes)}" if count else ""
+        more = ((HAS_PARTS, "still have parts: try again"), (REFUSED, REFUSED), (GONE, "gone already"))
+        told = [f"; {self.ended[which]:,} {words}" for which, words in more if self.ended[which]]
+        return f"{'aborted ' if yes and (count or self.left) else ''}{uploads}{size}{''.join(told)}"
 
 
 def _date(seconds: float | None) -> str:

@@ -134,7 +134,8 @@ they hold: it costs money until they are ended. Whole objects are left alone.
 
   --older-than AGE  only those begun so long ago (7d, 12h), by the clock here
   --yes             abort them: also those that somebody is sending now
-The exit code is 1 where the store still has parts of one that was aborted."""
+The exit code is 1 where the store still has parts of one that was aborted, or
+does not abort it."""
 
 OWN = {"sync": SYNC, "verify": VERIFY, "jobs": JOBS, "clean": CLEAN, "perf-data": PERF_DATA}
 """Commands with a text of their own."""
