@@ -127,8 +127,10 @@ class Comparison:
 
     def _proven(self) -> list[Decision]:
         done = {task for task in self._proofs if task.done()}
+        # Before one of them leaves it, so that the others are asked for their errors, too.
+        decisions = [task.result() for task in done]
         self._proofs -= done
-        return [task.result() for task in done]
+        return decisions
 
     async def _prove(self, local: Local, found: ListedObject) -> Decision:
         try:
