@@ -301,6 +301,17 @@ def test_it_is_told_in_json(server: FaultServer, capsys: pytest.CaptureFixture[s
     assert (summary["same"], summary["different"], summary["verify"]) == (5, 1, True)
 
 
+def test_what_cannot_be_read_back_is_told_by_its_name_and_no_size_was_compared(
+    server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.set_script([Rule(s3_error(403, "AccessDenied"), method="GET", key="p/a")])
+    assert main(["verify", "tree", f"s3://{BUCKET}/p", "--download"]) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("failed: tree/a: its object cannot be read back: GetObject: 403 AccessDenied")
+    assert out.endswith(" s: 5 same, 1 unreadable\n")
+    assert "compared by size and time" not in err
+
+
 def test_nothing_is_sent(server: FaultServer) -> None:
     main(["verify", "tree", f"s3://{BUCKET}/none"])
     assert {request.method for request in server.requests} == {"GET"}

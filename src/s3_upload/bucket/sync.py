@@ -151,7 +151,10 @@ class Sync:
         self._compared += len(compared.decisions)
         for decision in compared.decisions:
             self.unchanged += not decision.reason
-            if decision.because and decision.reason not in {CANNOT_BE_READ, NOT_PROVEN}:
+            # What cannot be read back is no match, whatever its size and time.
+            if self.downloads or decision.reason in {CANNOT_BE_READ, NOT_PROVEN}:
+                continue
+            if decision.because:
                 self.unproven[decision.because] = self.unproven.get(decision.because, 0) + 1
 
     def _span(self, first: Looked | None) -> Span:

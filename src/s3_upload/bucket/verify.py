@@ -123,8 +123,10 @@ def _marks(compared: Compared, *, downloads: bool) -> Iterator[Verified]:
 def _mark(decision: Decision, *, downloads: bool) -> Verified:
     local, reason = decision.local, decision.reason
     key, name = local.key, local.source.name
-    if reason == CANNOT_BE_READ or (downloads and decision.because):
+    if reason == CANNOT_BE_READ:
         return Verified(UNREADABLE, key, name, decision.because)
+    if downloads and decision.because:
+        return Verified(UNREADABLE, key, name, f"{name}: {decision.because}")
     if not reason:
         return Verified(SAME, key, name, decision.because)
     return Verified(ONLY_HERE if reason == NEW else DIFFERENT, key, name, _words(decision))
