@@ -10,23 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload import (
-    ConfigError,
-    FailureKind,
-    ObjectSource,
-    RunError,
-    S3Client,
-    Verified,
-    verify_files,
-)
+from s3_upload import ConfigError, ObjectSource, S3Client, Verified, verify_files
 from s3_upload.bucket.looking import BATCH
 from s3_upload.cli.main import main
 from s3_upload.config import MIB
-from tests.faults.actions import Reset, Rule, s3_error
+from tests.faults.actions import Rule, s3_error
 from tests.faults.model import S3Model
-from tests.faults.test_engine_correct import Provided, Renewing, with_token
 from tests.faults.test_sync import holding, put, write
-from tests.faults.uploads import BUCKET, config, run
+from tests.faults.uploads import BUCKET, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,38 +90,6 @@ def test_what_cannot_be_read_back_is_no_match(fault_server: StartFaultServer, tr
     assert found["p/a"].mark == "!"
     assert "InvalidObjectState" in found["p/a"].reason
     assert found["p/a.txt"].mark == "="
-
-
-@pytest.mark.parametrize("compare", ["checksum", "mtime"])
-def test_where_the_store_does_not_answer_about_an_object_nothing_is_told_to_be_the_same(
-    fault_server: StartFaultServer, tree: Path, compare: Any
-) -> None:
-    model = holding(tree)
-    put(model, "p/a", b"A")
-    server = fault_server([Rule(Reset(), method="HEAD")], model=model)
-    with pytest.raises(RunError, match="HeadObject of p/") as caught:
-        marks(server, tree, compare=compare, config=config(n_retries=0))
-    assert caught.value.kind is FailureKind.RESET
-
-
-@pytest.mark.parametrize("status", [400, 403])
-def test_a_token_that_expires_while_checksums_are_compared_is_renewed(
-    fault_server: StartFaultServer, tree: Path, status: int
-) -> None:
-    """HeadObject says nothing but 400, and took size and time for a proof."""
-    model, provider = holding(tree), Renewing()
-    put(model, "p/a", b"A", headers={"x-amz-server-side-encryption": "AES256"})
-    expired = with_token("ExpiredToken", status=status)
-    server = fault_server(lambda request: expired(request) if request.key else None, model=model)
-
-    async def verify(client: S3Client) -> dict[str, Verified]:
-        async with Provided(client.endpoint, provider) as renewing:
-            found = verify_files(tree, f"s3://{BUCKET}/p", client=renewing)
-            return {one.key: one async for one in found}
-
-    found = run(server, verify)
-    assert (found["p/a"].mark, found["p/a"].reason) == ("*", "checksum differs")
-    assert provider.refreshes == 1
 
 
 @pytest.mark.parametrize("size", [0, 1, MIB])

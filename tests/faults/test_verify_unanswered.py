@@ -1,0 +1,55 @@
+"""`verify_files` where the store does not say what it has of an object: that is no proof."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3_upload import FailureKind, RunError, S3Client, Verified, verify_files
+from tests.faults.actions import Reset, Rule
+from tests.faults.test_engine_correct import Provided, Renewing, with_token
+from tests.faults.test_sync import holding, put
+from tests.faults.test_verify import marks, tree  # noqa: F401 - a fixture
+from tests.faults.uploads import BUCKET, config, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import StartFaultServer
+
+
+@pytest.mark.parametrize("compare", ["checksum", "mtime"])
+def test_where_the_store_does_not_answer_about_an_object_nothing_is_told_to_be_the_same(
+    fault_server: StartFaultServer,
+    tree: Path,  # noqa: F811
+    compare: Any,
+) -> None:
+    model = holding(tree)
+    put(model, "p/a", b"A")
+    server = fault_server([Rule(Reset(), method="HEAD")], model=model)
+    with pytest.raises(RunError, match="HeadObject of p/") as caught:
+        marks(server, tree, compare=compare, config=config(n_retries=0))
+    assert caught.value.kind is FailureKind.RESET
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_token_that_expires_while_checksums_are_compared_is_renewed(
+    fault_server: StartFaultServer,
+    tree: Path,  # noqa: F811
+    status: int,
+) -> None:
+    """HeadObject says nothing but 400, and took size and time for a proof."""
+    model, provider = holding(tree), Renewing()
+    put(model, "p/a", b"A", headers={"x-amz-server-side-encryption": "AES256"})
+    expired = with_token("ExpiredToken", status=status)
+    server = fault_server(lambda request: expired(request) if request.key else None, model=model)
+
+    async def verify(client: S3Client) -> dict[str, Verified]:
+        async with Provided(client.endpoint, provider) as renewing:
+            found = verify_files(tree, f"s3://{BUCKET}/p", client=renewing)
+            return {one.key: one async for one in found}
+
+    found = run(server, verify)
+    assert (found["p/a"].mark, found["p/a"].reason) == ("*", "checksum differs")
+    assert provider.refreshes == 1
