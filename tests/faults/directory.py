@@ -101,6 +101,8 @@ class Directory:
         expected = (f"session-key-{number}", "us-east-1", "s3express")
         if scope_of(request) != expected or not is_signed_with(request, self.secret(number)):
             self.wrong.append(f"{request.method} {request.target}: {scope_of(request)}")
+        if "uploads" in request.query and not request.query.get("prefix", "/").endswith("/"):
+            return s3_error(400, "InvalidArgument", "This bucket does not support prefixes without a slash.")
         return None
 
 

@@ -12,6 +12,8 @@ import pytest
 import trustme
 
 from s3_upload.api import s3_upload_files
+from s3_upload.bucket.asking import Asker
+from s3_upload.bucket.unfinished import Unfinished
 from s3_upload.clients.s3 import S3Client
 from s3_upload.errors import ConfigError, RunError
 from s3_upload.request_fields import RequestFields
@@ -19,6 +21,7 @@ from s3_upload.s3.credentials import Credentials
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Request, Reset, Stall, s3_error
 from tests.faults.directory import BUCKET, LIFE_S, START_S, Clock, Directory, DirectoryModel
+from tests.faults.model import Upload
 from tests.faults.uploads import PART_BYTES, config, run, sources, upload
 from tests.proxy.forward import ForwardProxy
 
@@ -49,6 +52,21 @@ def test_one_session_is_for_all_requests_and_signs_them(fault_server: StartFault
     assert store.wrong == []
     assert store.asked == 1
     assert all("x-amz-security-token" not in r.headers for r in server.requests)
+
+
+def test_unfinished_uploads_are_found_below_any_prefix(fault_server: StartFaultServer) -> None:
+    """The store lists them below whole directories alone."""
+    store = Directory()
+    server = fault_server(store, model=DirectoryModel())
+    for key in ("p/my", "p/my/a", "p/z", "q"):
+        server.model.uploads[key] = Upload(BUCKET, key, {})
+
+    async def main(client: S3Client) -> list[list[str]]:
+        unfinished = Unfinished(Asker(client), BUCKET)
+        return [[one.key async for one in unfinished.below(prefix)] for prefix in ("p/my", "p/my/", "q", "")]
+
+    found = run(server, main, utc_clock=store.clock)
+    assert found == [["p/my", "p/my/a"], ["p/my/a"], ["q"], ["p/my", "p/my/a", "p/z", "q"]]
 
 
 def test_the_account_may_have_a_session_token_itself(fault_server: StartFaultServer) -> None:

@@ -51,7 +51,8 @@ class Unfinished:
         is_whole_key = bool(prefix)
         async for upload in self._listed(prefix):
             is_whole_key &= upload.key == prefix
-            yield upload
+            if upload.key.startswith(prefix):
+                yield upload
         if not is_whole_key:
             return
         # MinIO takes a prefix for a whole key, and so finds nothing below it.

@@ -1,8 +1,8 @@
 """ListMultipartUploads: which uploads in parts a bucket has that are neither completed nor aborted.
 
-`Page.prefix` is what their keys begin with; a page behind another begins after the key `Page.after` and the
-upload ID `Page.token`.  Keys come in their order, percent-encoded as in ListObjectsV2; Ceph encodes the keys
-of uploads alone, and does not say that it does.
+`Page.prefix` is what their keys begin with, in a directory bucket up to its last "/"; a page behind another
+begins after the key `Page.after` and the upload ID `Page.token`.  Keys come in their order, percent-encoded
+as in ListObjectsV2; Ceph encodes the keys of uploads alone, and does not say that it does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from s3_upload.http import Response
+from s3_upload.s3.bucket_kinds import is_directory
 from s3_upload.s3.dates import iso_time_s
 from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall
 from s3_upload.s3.operations.list_objects_v2 import decoded
@@ -79,9 +80,17 @@ def _key(text: str, *, is_encoded: bool) -> str:
         return ""
 
 
+def _asked(operation: Operation) -> Page:
+    """The page, with a prefix that directory buckets take: one that ends in "/", or none."""
+    page = operation.page or Page()
+    if not is_directory(operation.bucket):
+        return page
+    return msgspec.structs.replace(page, prefix=page.prefix[: page.prefix.rfind("/") + 1])
+
+
 def _query(operation: Operation) -> str:
     """Sorted by name, as signatures want it."""
-    page = operation.page or Page()
+    page = _asked(operation)
     given = [
         ("encoding-type", "url"),
         ("key-marker", page.after),
@@ -94,7 +103,7 @@ def _query(operation: Operation) -> str:
 
 
 def _sdk_arguments(operation: Operation) -> dict[str, Any]:
-    page = operation.page or Page()
+    page = _asked(operation)
     texts = {"Prefix": page.prefix, "KeyMarker": page.after, "UploadIdMarker": page.token}
     said = {name: text for name, text in texts.items() if text}
     return {"EncodingType": "url", "MaxUploads": page.max_keys, **said}
