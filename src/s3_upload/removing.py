@@ -6,6 +6,7 @@ Rules:
   had when it was found.
 * Never a file that changed meanwhile.  Each is looked at before it is read, and compared when it is uploaded,
   as readers compare versions (`sources/version.py`).
+* The last look opens it: else NFS may tell what it remembers of a file that another host has changed.
 * The version that was sent has to be that one, by size and time of modification: on another host another file
   may lie at the same path.  Where its report has no time, what was sent elsewhere is not known, and it stays.
 * Two writes within one tick of a file system's clock leave the same times.  So a file that was written to
@@ -34,6 +35,7 @@ import msgspec
 
 from s3_upload.errors import ConfigError, SourceError
 from s3_upload.report import SUCCESS, UploadReport
+from s3_upload.sources.files import opened_and_looked_at
 from s3_upload.sources.preserving import FieldsOf, Files, preserving
 from s3_upload.sources.source import ObjectSource, is_sent
 from s3_upload.sources.version import COARSE_TICK_NS, Identity, Versions
@@ -229,10 +231,10 @@ class Remover:
                 raise SourceError(f"{path}: changed before it was read")
             if self._elsewhere and 0 in times_ns:
                 raise SourceError(f"{path}: it is not known which version of it was read")
-            info = os.stat(path)  # noqa: PTH116
+            info = opened_and_looked_at(path)
             for mtime_ns in (found.identity.mtime_ns, *filter(None, times_ns)):
                 was = msgspec.structs.replace(found.identity, mtime_ns=mtime_ns)
-                self._versions.verify(path, was, info, partial(os.stat, path))
+                self._versions.verify(path, was, info, partial(opened_and_looked_at, path))
             if self._versions.settles_ns(found.identity, found.seen_ns) >= 0:
                 return JUST_WRITTEN, True
             os.unlink(path)  # noqa: PTH108

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,6 +108,22 @@ def test_what_changed_meanwhile_stays_and_is_told(change: Callable[[], None]) ->
     assert Path("src/a").exists()
     assert (remover.removed, remover.stays, remover.failed) == (0, 1, 1)
     assert remover.notes()[1].startswith("stays, though it is uploaded: src/a: changed meanwhile: its ")
+
+
+def test_what_another_host_has_changed_stays_though_a_look_by_its_path_does_not_show_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """NFS answers from its cache of attributes; only opening a file asks the server."""
+    before, stat = Path("src/a").stat(), os.stat
+
+    def remembers(path: Any, **how: Any) -> os.stat_result:
+        return before if path == "src/a" else stat(path, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", remembers)
+        remover = uploaded("src/a", meanwhile=write)
+    assert is_there("src/a")
+    assert (remover.removed, remover.failed) == (0, 1)
 
 
 def clock(monkeypatch: pytest.MonkeyPatch, *, goes: bool) -> list[float]:

@@ -42,7 +42,7 @@ PULL_BUDGET_S = 0.02
 SUM_BYTES = 1 << 20
 """Read at a time of what is only hashed."""
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
-"""A flag for `Reader.read_batch`."""
+"""A flag for opening: what is a link is not followed."""
 
 
 class HashedBody(msgspec.Struct, frozen=True, gc=False):
@@ -263,17 +263,29 @@ class Reader(msgspec.Struct, frozen=True):
             raise _unreadable(path, error) from error
 
 
+def opened_and_looked_at(path: str) -> os.stat_result:
+    """What the file at `path`, which is no link, is at the moment. Raises `SourceError`."""
+    fd, info = _opened_patiently(path, NO_LINKS)
+    own_journals.close(fd, path, info)
+    return info
+
+
+def _opened_patiently(path: str, flags: int = 0) -> tuple[int, os.stat_result]:
+    """In a thread that may wait."""
+    try:
+        fd = patiently(lambda: own_journals.open_source(path, _OPEN_FLAGS | flags))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    return fd, _looked_at(fd, path, os.fstat)
+
+
 def pieces_of(path: str, size: int) -> Iterator[bytes]:
     """The `size` bytes of a file, SUM_BYTES at a time and the rest, in a thread that may wait.
 
     Raises `SourceError` where it cannot be read, or has another size by now: the latter, for one that has
     grown, when it is asked for what comes behind the last piece.
     """
-    try:
-        fd = patiently(lambda: own_journals.open_source(path, _OPEN_FLAGS))
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    info = _looked_at(fd, path, os.fstat)
+    fd, info = _opened_patiently(path)
     try:
         left = size
         while left:
