@@ -67,7 +67,7 @@ class BigBucket:
         asked = operation.page
         assert asked is not None
         await asyncio.sleep(self._answer_s)
-        after = bytes.fromhex(asked.token).decode() or asked.after
+        after = asked.token or asked.after
         return Response(200, {}, self.page(asked.prefix, after, asked.delimiter, asked.max_keys))
 
     async def correct(self, operation: Operation, failure: object, trace: object) -> bool:
