@@ -51,8 +51,8 @@ def list_objects(
 
     PREFIX is what keys begin with, and need not end in "/".  Pages are asked for as they are needed, one
     ahead, each again where that fails (`n_retries`, `max_outage_s` and `connect_timeout_s` of `config`).
-    Where a page takes more than 20 ms, a long listing is divided by its folders: then up to 60,000 objects
-    wait in memory.
+    Where a page takes more than 20 ms, a long listing is divided by its folders: then up to 80,000 objects
+    wait in memory, and as many again each time that a range of them is divided once more.
     `endpoint_url` and the like: see `upload`.
 
     Raises `ConfigError` for what cannot be (also a directory bucket, which lists in no order), and, while it

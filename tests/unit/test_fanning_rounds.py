@@ -8,7 +8,7 @@ from contextlib import aclosing, closing
 import pytest
 
 from s3_upload.bucket.asking import Asker
-from s3_upload.bucket.fanning import Span, fanned
+from s3_upload.bucket.fanning import AHEAD, Lane, Span, fanned
 from s3_upload.bucket.listing import Lister
 from tests.sim.loop import SimLoop
 from tests.sync.big import BigBucket, keys_like
@@ -45,3 +45,16 @@ def test_a_hundred_pages_take_a_fraction_of_a_hundred_round_trips(
     assert count == directories * files
     assert took <= most_rounds
     assert bucket.asked.total() <= most_requests
+
+
+def test_of_a_range_whose_turn_has_not_come_only_so_many_pages_are_asked_for() -> None:
+    bucket = BigBucket(keys_like(1, 30_000), ROUND_TRIP_S)
+
+    async def unread() -> None:
+        lane = Lane(Lister(Asker(bucket), "bucket"), Span(""), 1)
+        await asyncio.sleep(30 * ROUND_TRIP_S)
+        await lane.end()
+
+    with closing(SimLoop()) as loop:
+        loop.run_until_complete(unread())
+    assert bucket.asked.total() == AHEAD

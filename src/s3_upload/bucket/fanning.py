@@ -31,8 +31,9 @@ from s3_upload.s3.operations.list_objects_v2 import ListedObject, ListedPage
 DELIMITER = "/"
 LANES = 10
 """Ranges that are listed at a time."""
-AHEAD = 6
-"""Pages of each that wait for their turn: all together are 60,000 objects at most."""
+AHEAD = 8
+"""Pages of each that wait for their turn: all together are 80,000 objects at most, and as many again each
+time that the range in front is divided once more (`DEEPEST`)."""
 WANTED = 5.0
 """Pages that a range should fill."""
 LONG = 8
@@ -235,13 +236,14 @@ class Lanes:
 
 
 class Lane:
-    """A range that is being listed: AHEAD pages wait for their turn."""
+    """A range that is being listed: up to AHEAD pages wait for their turn."""
 
     def __init__(self, lister: Lister, span: Span, directories: int) -> None:
         self.span = span
         self.directories = directories
         self._lister = lister
-        self._pages: asyncio.Queue[tuple[list[ListedObject], bool] | BaseException] = asyncio.Queue(AHEAD)
+        self._pages: asyncio.Queue[tuple[list[ListedObject], bool] | BaseException]
+        self._pages = asyncio.Queue(AHEAD - 2)  # beside one that waits for room, and one that comes
         self._task = asyncio.ensure_future(self._list())
 
     @property
