@@ -19,6 +19,7 @@ from s3_upload.bucket.asking import Asker, Patience
 from s3_upload.bucket.proof import Bucket, Unproven
 from s3_upload.bucket.sync import asking_fields
 from s3_upload.config import UploadConfig
+from s3_upload.errors import RunError
 from s3_upload.observe.journal import Journal, revisit_by
 from s3_upload.observe.journal_rows import Done
 from s3_upload.removing import Remover
@@ -75,6 +76,10 @@ class Moved:
             head = await Bucket(self._asker, self._bucket, fields).head(one.source.key)
         except Unproven:
             return False
+        except RunError as error:
+            if not error.kind.retried:
+                raise
+            return False  # its upload waits for the store as any other does
         if head is None or not one.etag:
             return False
         etag, size = head.headers.get("etag", ""), head.headers.get("content-length", "")
