@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -202,6 +206,22 @@ def test_sso_session_login_needed(home: Home) -> None:
     assert "run `aws sso login --profile work`" in failure(BotocoreCredentials())
 
 
+Impatient = Callable[[], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Impatient:
+    """While it lasts, what is not there at once is late."""
+
+    @contextmanager
+    def at_once() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr("s3_upload.account.botocore.LOAD_TIMEOUT_S", 0.0)
+            yield
+
+    return at_once
+
+
 class Process:
     """A `credential_process` that hands out AK1, AK2, ... with a given time to live."""
 
@@ -211,7 +231,8 @@ class Process:
         self._calls.touch()
         script = home.path / "process.py"
         script.write_text(
-            "import json, sys, pathlib\n"
+            "import json, sys, pathlib, signal\n"
+            "signal.alarm(60)\n"
             f"calls = pathlib.Path({str(self._calls)!r})\n"
             "calls.write_text(calls.read_text() + 'x')\n"
             f"answer = json.loads(pathlib.Path({str(self._answer)!r}).read_text())\n"
@@ -221,12 +242,24 @@ class Process:
         home.config(f"[default]\ncredential_process = {sys.executable} {script}\n")
 
     def lives(self, **duration: float) -> None:
+        self._answer.unlink(missing_ok=True)
+        self._answer.write_text(self.answer(**duration))
+
+    def answer(self, **duration: float) -> str:
         end = datetime.now(UTC) + timedelta(**duration)
         answer = {"Version": 1, "SecretAccessKey": "s", "SessionToken": "t", "Expiration": end.isoformat()}
-        self._answer.write_text(json.dumps(answer))
+        return json.dumps(answer)
 
     def breaks(self) -> None:
         self._answer.write_text("none")
+
+    def hangs(self) -> None:
+        self._answer.unlink()
+        os.mkfifo(self._answer)
+
+    def hung(self) -> TextIO:
+        """What the call that hangs reads, once it does so: it ends when this is closed."""
+        return self._answer.open("w")
 
     @property
     def calls(self) -> int:
@@ -274,24 +307,94 @@ def test_not_renewed_while_they_live_long(home: Home) -> None:
     assert process.calls == 1
 
 
+async def renewed(provider: BotocoreCredentials) -> Credentials:
+    """What `current` gives, once what it may have begun is done."""
+    provider.current()
+    if provider._loading is not None:
+        await provider._loading
+    current = provider.current()
+    assert current is not None
+    return current
+
+
 def test_near_their_end_they_are_used_while_no_newer_ones_come(home: Home) -> None:
     clock = 0.0
     process = Process(home)
     process.lives(minutes=12)
     provider = BotocoreCredentials(now=lambda: clock)
     first = get(provider)
-    assert provider.current() == first  # asked for just now: the next look is in a minute
+    calls = process.calls
+    assert asyncio.run(renewed(provider)) == first  # asked for just now: the next look is in a minute
+    assert process.calls == calls
     clock = RETRY_REFRESH_S
-    assert provider.current() is None
     process.breaks()
-    assert get(provider) == first
-    assert provider.current() == first
+    assert asyncio.run(renewed(provider)) == first
+    assert process.calls == calls + 1
     clock = 2 * RETRY_REFRESH_S
     process.lives(hours=1)
-    newer = get(provider)
+    newer = asyncio.run(renewed(provider))
     assert newer != first
     clock = 10 * RETRY_REFRESH_S
     assert provider.current() == newer
+
+
+def test_a_renewal_that_hangs_leaves_what_is_still_good(home: Home, impatient: Impatient) -> None:
+    """And the place is asked again beside it: botocore's own object is locked until the call ends."""
+    process = Process(home)
+    process.lives(minutes=8)
+    provider = BotocoreCredentials()
+    first = get(provider)
+    process.hangs()
+    with impatient():
+        assert get(provider) == provider.current() == first
+    with process.hung():
+        process.lives(hours=1)
+        assert get(provider).access_key == f"AK{process.calls}"
+        assert not provider._source_hangs
+
+
+def test_what_a_place_brings_late_is_taken(home: Home, impatient: Impatient) -> None:
+    process = Process(home)
+    process.lives(minutes=8)
+    provider = BotocoreCredentials()
+
+    async def run() -> None:
+        first = await provider.refresh()
+        process.hangs()
+        with impatient():
+            assert await provider.refresh() == first
+        with process.hung() as late:
+            late.write(process.answer(minutes=30))
+        for thread in threading.enumerate():
+            if thread.name == "s3-upload-credentials":
+                await asyncio.to_thread(thread.join)
+        current = provider.current()
+        assert current is not None
+        assert current.access_key == f"AK{process.calls}"
+
+    asyncio.run(run())
+
+
+def test_what_the_store_refuses_is_asked_for_again_after_a_renewal_that_failed(home: Home) -> None:
+    """The renewal had begun before, with what is kept: it may bring the same again."""
+    clock = 0.0
+    process = Process(home)
+    process.lives(minutes=8)
+    provider = BotocoreCredentials(now=lambda: clock)
+
+    async def run() -> None:
+        nonlocal clock
+        first = await provider.refresh()
+        clock = RETRY_REFRESH_S
+        process.hangs()
+        assert provider.current() == first
+        refused = asyncio.ensure_future(provider.refresh(rejected=first))
+        await asyncio.sleep(0)
+        with process.hung():
+            process.lives(hours=1)
+        assert (await refused).access_key == f"AK{process.calls}"
+
+    asyncio.run(run())
 
 
 def test_expired_credentials_are_never_used(home: Home) -> None:
@@ -302,8 +405,10 @@ def test_expired_credentials_are_never_used(home: Home) -> None:
     assert provider.current() is None
 
 
-def test_a_process_that_hangs_does_not_hang_us(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_hangs_does_not_hang_us(home: Home, impatient: Impatient) -> None:
     home.config("[default]\ncredential_process = sleep 5\n")
-    monkeypatch.setattr("s3_upload.account.botocore.LOAD_TIMEOUT_S", 0.0)
-    assert failure(BotocoreCredentials()).startswith("no credentials within 0 s")
+    with impatient():
+        assert failure(BotocoreCredentials()).startswith(
+            "the credentials could not be loaded: no answer within 0 s"
+        )
     assert LOAD_TIMEOUT_S > 60

@@ -25,7 +25,7 @@ from s3_upload.s3.credentials import (
     StaticCredentials,
     expired,
 )
-from s3_upload.threads import DaemonThreads
+from s3_upload.threads import DaemonThreads, seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,8 +91,8 @@ class BotocoreCredentials:
     """A `CredentialProvider` on botocore's chain.
 
     As in botocore, `profile` given here hides the environment's keys, while AWS_PROFILE does not.
-    Credentials that expire are renewed from 15 minutes before their end (botocore's advisory time);
-    a failure to do so matters only once they have expired.
+    Credentials that expire are renewed from 15 minutes before their end (botocore's advisory time), while
+    requests go on with them; a failure to do so matters only once they have expired.
     """
 
     def __init__(
@@ -107,22 +107,28 @@ class BotocoreCredentials:
         self._proxies = proxies
         self._region = region
         self._now = now
-        self._threads = DaemonThreads(1, "s3-upload-credentials")
         self._source: Any = None  # botocore's credentials object, once loaded
+        self._source_hangs = False  # in a call of which it holds the lock
         self._refreshed_s = now()
         self._loading: asyncio.Task[Credentials] | None = None
         self._credentials = credentials_from_environment() if profile is None else None
 
     def current(self) -> Credentials | None:
-        """See `CredentialProvider`."""
-        if self._credentials is None or self._source is None:
+        """See `CredentialProvider`. Begins to renew what will end soon."""
+        if not self._ends_within():
             return self._credentials
-        # Both only compare clocks; static credentials of botocore have no `refresh_needed`.
-        needs_refresh: Callable[..., bool] | None = getattr(self._source, "refresh_needed", None)
-        if needs_refresh is None or not needs_refresh():
-            return self._credentials
-        waits = self._now() - self._refreshed_s < RETRY_REFRESH_S and not needs_refresh(0)
-        return self._credentials if waits else None
+        usable = self._usable()
+        if usable is not None and self._now() - self._refreshed_s >= RETRY_REFRESH_S:
+            self._begin(renew=False)
+        return usable
+
+    def _usable(self) -> Credentials | None:
+        return None if self._ends_within(0) else self._credentials
+
+    def _ends_within(self, *seconds: int) -> bool:
+        """Without `seconds`: botocore's advisory time. It only compares clocks."""
+        ends: Callable[..., bool] | None = getattr(self._source, "refresh_needed", None)
+        return ends is not None and ends(*seconds)
 
     @property
     def method(self) -> str:
@@ -131,52 +137,70 @@ class BotocoreCredentials:
 
     async def refresh(self, rejected: Credentials | None = None) -> Credentials:
         """See `CredentialProvider`. Loads in a thread, within `LOAD_TIMEOUT_S`."""
-        current = self.current()
-        if rejected is not None and current is not None and current != rejected:
-            return current
-        # One that was under way when its loop ended never comes to its end.
-        if self._loading is None or self._loading.get_loop() is not asyncio.get_running_loop():
-            self._loading = asyncio.create_task(self._load(renew=rejected is not None))
-            self._loading.add_done_callback(self._loaded)
+        usable = self._usable()
+        if rejected is not None and usable is not None and usable != rejected:
+            return usable
+        joins = self._loading is not None
         # A caller that is cancelled leaves the others their refresh.
-        credentials = await asyncio.shield(self._loading)
+        credentials = await asyncio.shield(self._begin(renew=rejected is not None))
+        if credentials == rejected and joins:  # one that may not have known that these were refused
+            credentials = await asyncio.shield(self._begin(renew=True))
         if credentials == rejected:
             raise expired(
                 credentials, f"the place they came from ({self.method}) has no newer ones: renew them there"
             )
         return credentials
 
+    def _begin(self, *, renew: bool) -> asyncio.Task[Credentials]:
+        # One that was under way when its loop ended never comes to its end.
+        if self._loading is None or self._loading.get_loop() is not asyncio.get_running_loop():
+            self._loading = asyncio.create_task(self._load(renew=renew))
+            self._loading.add_done_callback(self._loaded)
+        return self._loading
+
     def _loaded(self, task: asyncio.Task[Credentials]) -> None:
         if self._loading is task:
             self._loading = None
-        if not task.cancelled():
-            task.exception()  # seen: whoever still waits gets it, and nobody may wait any longer
+        seen(task)  # whoever still waits gets it, and nobody may wait any longer
 
     async def _load(self, *, renew: bool) -> Credentials:
         try:
-            async with asyncio.timeout(LOAD_TIMEOUT_S):
-                credentials, source = await self._threads.call(
-                    lambda: patiently(lambda: self._fetch(renew=renew), pause=self._threads.pause)
-                )
-        except TimeoutError:
-            why = f"no credentials within {LOAD_TIMEOUT_S:.0f} s: the place they come from does not answer"
-            if self._may_come_back(renew=renew):
-                raise _silent(why) from None
-            raise RunError(why, FailureKind.CREDENTIALS) from None
+            return self._take(await self._fetched(renew=renew))
         except Exception as error:
             self._refreshed_s = self._now()
-            usable = None if renew else self.current()
+            usable = None if renew else self._usable()
             if usable is not None:  # not renewed, but not expired either
                 return usable
-            if _is_silence(error) and self._may_come_back(renew=renew):
+            # Where the place was reached before, the network is away, as after a sleep.
+            if _is_silence(error) and self._source is not None and not renew:
                 raise _silent(_reason(error)) from error
             raise _explain(error, self._profile) from error
-        self._credentials, self._source, self._refreshed_s = credentials, source, self._now()
-        return credentials
 
-    def _may_come_back(self, *, renew: bool) -> bool:
-        """Whether the place was reached before: then the network is away, as after a sleep."""
-        return self._source is not None and not renew
+    async def _fetched(self, *, renew: bool) -> tuple[Credentials, Any]:
+        """What `_fetch` gives. One that hangs is left to itself, with its thread and its source's lock; what
+        it brings late is taken, where nothing else has come."""
+
+        def late(call: asyncio.Future[tuple[Credentials, Any]]) -> None:
+            if self._source_hangs and not call.cancelled() and call.exception() is None:
+                self._take(call.result())
+
+        threads = DaemonThreads(1, "s3-upload-credentials")
+        call = threads.call(lambda: patiently(lambda: self._fetch(renew=renew), pause=threads.pause))
+        call.add_done_callback(seen)
+        try:
+            await asyncio.wait((call,), timeout=LOAD_TIMEOUT_S)
+        finally:
+            threads.close()
+        if call.done():
+            return call.result()
+        self._source_hangs = True
+        call.add_done_callback(late)
+        raise TimeoutError(f"no answer within {LOAD_TIMEOUT_S:.0f} s from the place they come from")
+
+    def _take(self, loaded: tuple[Credentials, Any]) -> Credentials:
+        self._credentials, self._source = loaded
+        self._source_hangs, self._refreshed_s = False, self._now()
+        return self._credentials
 
     def _fetch(self, *, renew: bool) -> tuple[Credentials, Any]:
         """In a thread. `renew` starts from scratch: files are read again, tokens asked for again."""
@@ -184,7 +208,7 @@ class BotocoreCredentials:
             found = credentials_from_environment()
             if found is not None:
                 return found, None
-        source = None if renew or isinstance(self._source, _Files) else self._source
+        source = None if renew or self._source_hangs or isinstance(self._source, _Files) else self._source
         if source is None:
             if (in_files := self._in_files()) is not None:
                 return in_files
@@ -253,7 +277,7 @@ def _is_silence(error: Exception) -> bool:
     from botocore import exceptions
 
     silence = exceptions.ConnectionError | exceptions.HTTPClientError | exceptions.MetadataRetrievalError
-    return isinstance(error, silence)
+    return isinstance(error, silence | TimeoutError)
 
 
 def _silent(why: str) -> AttemptError:
