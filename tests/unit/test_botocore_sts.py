@@ -147,7 +147,7 @@ def test_where_nothing_can_be_written_nothing_is_kept(home: Home) -> None:
         assert asyncio.run(BotocoreCredentials("r").refresh()).access_key == "AKROLE"
 
 
-# --- an instance's metadata --------------------------------------------------------------------------------
+# --- a container's and an instance's metadata --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("refusals", "late"), [((429, 429), 0), ((503,), 0), ((), 1)])
@@ -158,3 +158,24 @@ def test_metadata_that_is_busy_or_late_is_asked_again(
         home.env(AWS_EC2_METADATA_SERVICE_ENDPOINT=account.url, AWS_EC2_METADATA_DISABLED="false")
         assert asyncio.run(BotocoreCredentials().refresh()).access_key == "AKIMDS"
         assert len(account.asked) == 3 + len(refusals) + late
+
+
+@pytest.mark.parametrize(
+    "variable", ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_EC2_METADATA_SERVICE_ENDPOINT"]
+)
+def test_where_metadata_cannot_be_reached_when_its_keys_end_it_is_waited_for(
+    home: Home, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """As after a hibernation, or while an agent restarts."""
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+    home.env(AWS_EC2_METADATA_DISABLED="false")
+    provider = BotocoreCredentials()
+    with services() as account:
+        home.env(**{variable: account.url})
+        asyncio.run(provider.refresh())
+    provider._source._expiry_time = datetime.now(UTC) - timedelta(minutes=1)
+    with pytest.raises(AttemptError, match="could not be renewed: Error when retrieving") as silent:
+        asyncio.run(provider.refresh())
+    assert silent.value.kind is FailureKind.CONNECT
+    with pytest.raises(RunError):
+        asyncio.run(BotocoreCredentials().refresh())

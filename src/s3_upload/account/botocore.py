@@ -277,6 +277,9 @@ def _is_silence(error: Exception) -> bool:
     from botocore import exceptions
 
     silence = exceptions.ConnectionError | exceptions.HTTPClientError | exceptions.MetadataRetrievalError
+    if isinstance(error, exceptions.CredentialRetrievalError):
+        # So botocore wraps that of these two, and it gives no reason.
+        return error.kwargs.get("provider") in ("container-role", "iam-role")
     return isinstance(error, silence | TimeoutError)
 
 
