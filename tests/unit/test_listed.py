@@ -243,6 +243,13 @@ def manifest(*lines: bytes | str, prefix: str = "p") -> list[tuple[str, str, str
     return [(source.path, source.key, str(source.problem or source.skip_reason)) for source in found]
 
 
+def test_what_cannot_be_looked_at_fails_and_stops_nothing_else(tree: Path) -> None:
+    long = "n" * 300
+    why = f"src/{long}: File name too long"
+    assert told(listed(long, "a")) == [(f"p/{long}", why), ("p/a", "")]
+    assert manifest(f"{long}\tone", "a\ttwo") == [(f"src/{long}", "p/one", why), ("src/a", "p/two", "")]
+
+
 def test_a_manifest_gives_each_file_its_key_below_the_prefix(tree: Path) -> None:
     assert manifest("a\tone", f"{tree}/d/1\ttwo/x", "gone\tthree", "d\tfour", "", "a\tfive\r") == [
         ("src/a", "p/one", ""),

@@ -210,7 +210,8 @@ class Finder:
             above, name = self._directory(place, names[:-1]), names[-1]
         target = os.path.join(place.path, *names)  # noqa: PTH118 - Path drops a "."
         key = place.root + utf8_of("/".join(names))
-        if not is_whole and ((not names and place.is_tree) or Path(target).is_dir()):
+        # A Path's is_dir raises where the name is too long, or a directory may not be looked into.
+        if not is_whole and ((not names and place.is_tree) or os.path.isdir(target)):  # noqa: PTH112
             why = SourceError(f"{target}: is a directory: a manifest names files")
             yield ObjectSource(key=key, path=target, problem=why)
         elif above is None:
@@ -226,7 +227,7 @@ class Finder:
             return
         for entry in entries_at(path, key, above, self._way):
             fails = isinstance(entry, ObjectSource) and entry.problem is not None and entry.path == path
-            if fails and not os.path.lexists(path):
+            if fails and _is_gone(path):
                 to = "" if os.path.isabs(given) else ": paths are relative to the source"  # noqa: PTH117
                 gone = SourceError(f"{path}: no such file{to}")
                 yield ObjectSource(key=key, path=path, problem=gone)
@@ -288,6 +289,15 @@ def _names(path: str, given: str) -> tuple[str, ...]:
     if "\0" in path:
         raise SourceError(f"{given!r}: a null character is in no path", FailureKind.REJECTED)
     return names
+
+
+def _is_gone(path: str) -> bool:
+    """Whether nothing is there, not even what cannot be looked at."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
+    return False
 
 
 def _spellings(here: Here, path: str) -> set[str]:
