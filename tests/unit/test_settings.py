@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
+from typing import Any
 
 import pytest
 
@@ -214,6 +217,25 @@ def test_an_unreadable_file_is_one_line_without_its_content(home: Home, text: st
         resolve_settings()
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["config", "credentials"])
+def test_a_file_that_may_not_be_read_is_not_taken_for_none(
+    home: Home, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    home.config("[default]\nendpoint_url = http://store\n")
+    home.credentials("[default]\naws_access_key_id = A\n")
+    real = io.open
+
+    def refused(file: Any, *args: Any, **how: Any) -> Any:
+        if str(file).endswith(f".aws/{name}"):
+            raise PermissionError(errno.EACCES, "Permission denied", file)
+        return real(file, *args, **how)
+
+    monkeypatch.setattr("io.open", refused)
+    monkeypatch.setattr("builtins.open", refused)
+    with pytest.raises(ConfigError, match=rf"\.aws/{name}: cannot be read .* \(Permission denied\)"):
+        resolve_settings()
 
 
 def test_checksum_order(home: Home) -> None:

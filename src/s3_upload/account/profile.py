@@ -1,7 +1,7 @@
 """The environment's variables and the profile in force, as the AWS tools' files have it.
 
 An empty environment variable counts as unset, whichever it is (`set_variables`).  A file that is not there,
-or in a home that may not be looked into, is no file.
+or in a home that may not be looked into, is no file; one that may not be read is an error.
 
 Parsing needs only `botocore.configloader`, which is light, and only where such a file exists.
 """
@@ -9,6 +9,7 @@ Parsing needs only `botocore.configloader`, which is light, and only where such 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -96,10 +97,12 @@ def _parse(path: str, *, profiles_only: bool) -> dict[str, Any]:
 
     read = configloader.raw_config_parse if profiles_only else configloader.load_config
     try:
+        Path(path).read_bytes()  # of one that cannot be read the parser makes an empty one
         parsed: dict[str, Any] = read(path)
-    except (ConfigParseError, OSError):
+    except (ConfigParseError, OSError) as error:
         # The parser's own message quotes the line, which may be a secret.
-        raise ConfigError(f"{path}: cannot be read as an AWS config file; correct or move it") from None
+        why = f" ({error.strerror})" if isinstance(error, OSError) else ""
+        raise ConfigError(f"{path}: cannot be read as an AWS config file{why}; correct or move it") from None
     return parsed
 
 
