@@ -45,6 +45,33 @@ class OnlyReads:
         return self._file.read(min(size, 300_007))
 
 
+class AsyncReader:
+    """As an asyncio.StreamReader: to iterate over it gives lines, and it refuses long ones."""
+
+    def __init__(self, body: bytes) -> None:
+        self._file = OnlyReads(body)
+
+    async def read(self, size: int = -1) -> bytes:
+        assert 0 < size <= 1 << 20
+        return self._file.read(size)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise ValueError("Separator is not found, and chunk exceed the limit")
+
+
+class AsyncPart:
+    """As a part that aiohttp receives: its `read` gives all at once."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self, *, decode: bool = False) -> bytes:
+        raise AssertionError(decode)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return asked(self._body)
+
+
 class OnlyIterates:
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -55,6 +82,8 @@ class OnlyIterates:
 
 KINDS: dict[str, Callable[[bytes], Any]] = {
     "async generator": asked,
+    "async reader": AsyncReader,
+    "async iterable that reads all at once": AsyncPart,
     "generator": pieces,
     "list": lambda body: list(pieces(body)),
     "tuple": lambda body: tuple(pieces(body)),

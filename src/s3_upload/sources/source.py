@@ -79,7 +79,8 @@ class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
     ) -> ObjectSource:
         """Bytes that come as they come: from an iterable of them, plain or async, or from a binary file.
 
-        Plain ones and files are read in a thread, so that they may block.  A generator is closed when no more
+        Plain ones and files are read in a thread, so that they may block; of an async iterable that has an
+        async `read`, too, this is asked (asyncio.StreamReader, aiofiles).  A generator is closed when no more
         of it is wanted, a file is not.  `size`, if given, is checked against what came.
         """
         must_be_chunks("chunks", chunks)

@@ -7,8 +7,9 @@ Rules:
 * However big or small the chunks are, each byte is copied at most twice: when its chunk is cut, and when
   its block is put together.
 * Only as much is read ahead as shows whether a block is the last: one chunk, or of a file one byte.
-* An async iterable is asked on the loop.  Plain iterables and files may block, so they are read in threads,
-  a block at a time.
+* An async iterable is asked on the loop.  One that has an async `read`, too (asyncio.StreamReader, aiofiles),
+  would give lines, however long, or none: it is read in pieces.
+* Plain iterables and files may block, so they are read in threads, a block at a time.
 * What a stream raises is a `SourceError` of its object alone; a chunk that is not bytes is a `TypeError`:
   a mistake in the program that calls, and not of this object.
 * When no more is wanted before its end, a generator is closed where it is read, never while it is: what it
@@ -21,6 +22,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import suppress
+from inspect import iscoroutinefunction, signature
 from typing import Any
 
 import msgspec
@@ -30,6 +32,8 @@ from s3_upload.errors import SourceError, are_we_cancelled
 from s3_upload.sources.source import Chunks
 from s3_upload.sources.unsized import OpenedFile
 
+PIECE_BYTES = 1 << 18
+"""So much an async reader is asked for."""
 _END = object()
 
 
@@ -101,7 +105,7 @@ class BlockStream:
         while not self._block.fill(size):
             try:
                 if self._asked is None:
-                    self._asked = aiter(chunks)
+                    self._asked = aiter(_pieces(chunks))
                 chunk = await anext(self._asked, _END)
             except (Exception, asyncio.CancelledError) as error:
                 if are_we_cancelled(error):
@@ -198,6 +202,21 @@ class _Block:
         block = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces, self.size = [], 0
         return block
+
+
+def _pieces(chunks: AsyncIterable[Any]) -> AsyncIterable[Any]:
+    read: Any = getattr(chunks, "read", None)
+    if iscoroutinefunction(read):
+        with suppress(TypeError):  # some read all at once, and take no size
+            signature(read).bind(PIECE_BYTES)
+            return _read(read)
+    return chunks
+
+
+async def _read(read: Callable[[int], Awaitable[Any]]) -> AsyncGenerator[Any]:
+    # What is not bytes is no end, but a mistake to be told.
+    while (piece := await read(PIECE_BYTES)) or piece is None or isinstance(piece, str):
+        yield piece
 
 
 def _begun(chunks: Any) -> tuple[Callable[[int], Any], Generator[Any] | OpenedFile | None]:
