@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import queue
 import random
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -68,3 +71,27 @@ def test_the_last_line_that_matches_the_entry_itself_decides(
     lines: list[str], path: str, is_directory: bool, says: bool | None
 ) -> None:
     assert Patterns(lines).says(path, is_directory=is_directory) is says
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs")
+def test_what_is_no_file_of_patterns_is_not_opened(tmp_path: Path) -> None:
+    """To open a FIFO waits for ever, and to read a device may never end."""
+    for name in ("fifo", "null", "zero"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "f").touch()
+    os.mkfifo(tmp_path / "fifo" / ".gitignore")
+    (tmp_path / "null" / ".gitignore").symlink_to(os.devnull)
+    (tmp_path / "zero" / ".gitignore").symlink_to("/dev/zero")
+    found: queue.Queue[dict[str, str]] = queue.Queue()
+
+    def walk() -> None:
+        sources = files_recursive(tmp_path, filter=Filter(ignore_file=".gitignore"))
+        found.put({source.key: str(source.problem or source.skip_reason) for source in sources})
+
+    threading.Thread(target=walk, daemon=True).start()
+    assert found.get(timeout=60) == {
+        "fifo": f"{tmp_path}/fifo/.gitignore: is no file: what it leaves out is not known",
+        "null/.gitignore": "is a character device",
+        "null/f": "",
+        "zero": f"{tmp_path}/zero/.gitignore: is no file: what it leaves out is not known",
+    }

@@ -7,13 +7,15 @@ Rules:
 * Of several files that of the directory nearest to an entry decides, if one of its lines matches.
 * In a file that lies in the tree a line that is no pattern matches nothing, as in git; in one that was given
   it is a mistake.
-* A file that is there and cannot be read is an error: what it would have kept back must not be uploaded.
+* A file that is there and cannot be read is an error: what it would have kept back must not be uploaded.  So
+  are a FIFO and a device of that name, but for a link to /dev/null, which says nothing.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -104,6 +106,10 @@ def found_in(directory: str, name: str) -> Patterns | None:
     """What the file of that name in `directory` says, None where there is none. Raises `SourceError`."""
     path = os.path.join(directory, name)  # noqa: PTH118 - of each directory
     try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - of each directory
+        # To open a FIFO waits for whoever writes into it, and a device may have no end.
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or Path(path).samefile(os.devnull)):
+            raise OSError("is no file")
         lines = patiently(lambda: _lines(path))
     except (FileNotFoundError, IsADirectoryError):
         return None
