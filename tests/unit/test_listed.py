@@ -250,6 +250,15 @@ def test_what_cannot_be_looked_at_fails_and_stops_nothing_else(tree: Path) -> No
     assert manifest(f"{long}\tone", "a\ttwo") == [(f"src/{long}", "p/one", why), ("src/a", "p/two", "")]
 
 
+def test_a_path_may_have_as_many_levels_as_it_has_room_for() -> None:
+    deep, deeper = "a/" * 1_000 + "f", "a/" * 2_048 + "f"
+    assert told(listed(deep, deeper, "a")) == [
+        (f"p/{deep}", f"src/{deep}: no such file: paths are relative to the source"),
+        (deeper, f"{deeper[:100]}…: has 2,049 levels, more than any path"),
+        ("p/a", ""),
+    ]
+
+
 def test_a_manifest_gives_each_file_its_key_below_the_prefix(tree: Path) -> None:
     assert manifest("a\tone", f"{tree}/d/1\ttwo/x", "gone\tthree", "d\tfour", "", "a\tfive\r") == [
         ("src/a", "p/one", ""),

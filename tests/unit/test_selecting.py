@@ -11,7 +11,7 @@ import pytest
 
 from s3_upload import ConfigError, Filter, Rule, SourceError, files_recursive, upload
 from s3_upload.cli.main import main
-from s3_upload.sources.mapping import Destination
+from s3_upload.sources.mapping import Choice, Destination, Mapped
 from s3_upload.sources.walk import Listings, sources_of
 from tests.mapped import map_paths, walk_paths
 from tests.platforms import needs_any_name
@@ -202,6 +202,17 @@ def test_the_look_ahead_takes_the_same(tree: Path) -> None:
     ahead = list(sources_of(walk_paths(["src"], Destination("b"), selection, listings)))
     assert ahead == list(map_paths(["src"], Destination("b"), selection, listings))
     assert [source.key for source in ahead] == [".gitignore", "f0"]
+
+
+@pytest.mark.parametrize("left_out", [Filter(exclude="*.tmp"), Filter(ignore_file=".gitignore")])
+def test_a_key_may_have_as_many_levels_as_it_has_room_for(left_out: Filter) -> None:
+    Path("src/.gitignore").write_text("*.tmp\n")
+    choice = Choice(filters=left_out.selection())
+    would_take = Mapped(("src",), Destination("b"), choice).would_take()
+    assert would_take is not None
+    assert would_take("a/" * 505 + "f")
+    assert not would_take("a/" * 505 + "f.tmp")
+    assert not would_take("a/" * 300 + "b.tmp/" + "a/" * 100 + "f")
 
 
 # --- wrong uses, and who takes it -----------------------------------------------------------------

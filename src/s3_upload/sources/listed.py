@@ -40,6 +40,10 @@ FIRST_BYTES = 1 << 16
 """So much is read before lines and NULs are told apart."""
 MAX_ENTRY_BYTES = 1 << 20
 """A longer one is in no list of paths."""
+MAX_LEVELS = 1 << 11
+"""Linux has no path with more: of 4,096 bytes."""
+STEP = 64
+"""So many levels are not too many for Python's stack: in such steps a directory is come to from above."""
 
 _SEPARATOR = re.compile(rf"[{re.escape(os.sep + (os.altsep or ''))}]")
 Name = str | bytes | os.PathLike[str]
@@ -207,6 +211,8 @@ class Finder:
         if not names:
             above, name = None, ""
         else:
+            for end in range(STEP, len(names), STEP):
+                self._directory(place, names[:end])
             above, name = self._directory(place, names[:-1]), names[-1]
         target = os.path.join(place.path, *names)  # noqa: PTH118 - Path drops a "."
         key = place.root + utf8_of("/".join(names))
@@ -286,6 +292,8 @@ def _names(path: str, given: str) -> tuple[str, ...]:
     names = tuple(name for name in _SEPARATOR.split(path) if name not in {"", "."})
     if ".." in names:
         raise SourceError(f"{given}: '..' is in no path that a walk finds: leave it out")
+    if len(names) > MAX_LEVELS:
+        raise SourceError(f"{given[:100]}…: has {len(names):,} levels, more than any path")
     if "\0" in path:
         raise SourceError(f"{given!r}: a null character is in no path", FailureKind.REJECTED)
     return names

@@ -24,6 +24,8 @@ from s3_upload.sources.selecting import Inside, Selection
 
 MAX_DIRECTORIES = 1_024
 """Of which is kept what is taken there."""
+STEP_CHARS = 128
+"""A key may have 500 levels, too many for Python's stack: in such steps one is come to from the top."""
 
 
 class Root(NamedTuple):
@@ -76,6 +78,8 @@ class WouldTake:
     def _takes_below(self, root: Root, directory: str, name: str, path: str) -> bool:
         filters = root.filters
         if filters is not None:
+            for end in range(STEP_CHARS, len(directory), STEP_CHARS):
+                self._inside(root, directory[:end].rpartition("/")[0])
             inside = self._inside(root, directory)
             if inside is None or not (
                 not name or inside.wants(path, _look, is_directory=False, is_file=False)
