@@ -32,6 +32,7 @@ from s3_upload.cli.output import EXIT_USAGE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LONG = "n" * 300
 DOWNLOAD = "s3-upload only uploads: to download use `aws s3 cp`, `s5cmd cp` or `rclone copy`"
 S3_BEGINS = "the destination begins with s3://. Did you mean"
 MISSING = "the destination is missing: the last word must be s3://BUCKET/PREFIX"
@@ -178,6 +179,11 @@ COMMANDS: list[tuple[str, str]] = [
     ("serve a b", "b: one word too many"),
     ("serve a --port x", "--port x: must be a whole number"),
     ("perf-data photos bkt x -n 0", "-n 0: must be at least 1"),
+    # what the system does not even look at
+    (f"perf-data {LONG} bkt x", f"{LONG}: File name too long"),
+    (f"photos s3://bkt --ca-bundle {LONG}", f"--ca-bundle {LONG}: no such file"),
+    (f"photos s3://bkt --client-cert {LONG}", f"client certificate '{LONG}': there is no such file"),
+    (f"jobs show {LONG}", f"jobs: {LONG}: no such job: s3-upload jobs lists them"),
 ]  # fmt: skip
 
 
@@ -202,7 +208,9 @@ def test_one_line_says_what_is_wrong_and_what_to_do(
         # --dryrun keeps what would pass by mistake from being sent
         flags = (
             []
-            if words.startswith(("serve", "completion", "perf-data", "report", "sync", "verify", "--"))
+            if words.startswith(
+                ("serve", "completion", "perf-data", "report", "sync", "verify", "jobs", "--")
+            )
             or " -- " in words
             else ["--dryrun"]
         )

@@ -249,8 +249,9 @@ def _opened(path: Path) -> JournalFile:
 
 def _path_of(name: str) -> Path:
     """A name as `jobs` shows it, the beginning of one, or a path."""
-    if os.sep in name or Path(name).is_file():
-        if not Path(name).is_file():
+    is_file = os.path.isfile(name)  # noqa: PTH113 - a Path raises where it may not look
+    if os.sep in name or is_file:
+        if not is_file:
             raise UsageError(f"jobs: {name}: no such file")
         return Path(name)
     found = sorted(folder().glob(f"{name}*{SUFFIX}")) if name.isalnum() else []

@@ -62,7 +62,7 @@ def _trusting(verify: bool | str) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
         return context
     bundle = verify if isinstance(verify, str) else _instead_of_the_systems()
-    is_dir = bundle is not None and Path(bundle).is_dir()
+    is_dir = bundle is not None and os.path.isdir(bundle)  # noqa: PTH112 - a Path raises where it may not look
     try:
         context = ssl.create_default_context(
             cafile=None if is_dir else bundle, capath=bundle if is_dir else None
@@ -101,7 +101,7 @@ def _load(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
         raise ConfigError(f"client key {key or certificate!r}: is encrypted; give one that is not")
 
     for what, path in (("certificate", certificate), ("key", key)):
-        if path is not None and not Path(path).is_file():
+        if path is not None and not os.path.isfile(path):  # noqa: PTH113 - a Path raises where it may not look
             raise ConfigError(f"client {what} {path!r}: there is no such file")
     try:
         context.load_cert_chain(certificate, key, encrypted)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import field
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from s3_upload.cli.options.classes import options_class
@@ -133,6 +133,7 @@ class StoreOptions:
         """As `S3Client` takes it. Raises `UsageError` if the CA bundle is no file."""
         if self.no_verify_ssl:
             return False
-        if self.ca_bundle is not None and not Path(self.ca_bundle).is_file():
+        # A Path raises where it may not look.
+        if self.ca_bundle is not None and not os.path.isfile(self.ca_bundle):  # noqa: PTH113
             raise UsageError(f"--ca-bundle {self.ca_bundle}: no such file")
         return self.ca_bundle or True
