@@ -15,7 +15,7 @@ import pytest
 from s3_upload import Filter, files_recursive
 from s3_upload.sources.ignoring import Patterns
 
-NAMES = ("a", "b", "ab", "a.b", "c")
+NAMES = ("a", "b", "ab", "a.b", "c", "a\n", "\n", "b\na")
 LINES = (
     "*", "**", "/*", "/**", "**/*", "*/", "a", "a/", "/a", "a/b", "/a/b", "a/*", "a/**", "**/a", "**/b/",
     "c/**/a", "**/a/b", "?", "??", "[ab]", "[!a]", "a.b", "*.*", "a*", "*b", "a**b", "!a", "!*/", "!*.b",
@@ -65,6 +65,10 @@ def test_what_is_taken_is_what_git_takes(tmp_path: Path, seed: int) -> None:
         (["!*.d", "?"], "x.d/y", False, True),
         (["a/**"], "a", True, None),
         (["a/**"], "a/b", False, True),
+        (["a"], "a\n", False, None),
+        (["a"], "b\nc/a", False, True),
+        (["a"], "b\na", False, None),
+        (["*"], "\n", False, True),
     ],
 )
 def test_the_last_line_that_matches_the_entry_itself_decides(

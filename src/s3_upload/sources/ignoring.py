@@ -51,6 +51,7 @@ class Patterns:
     def says(self, path: str, *, is_directory: bool) -> bool | None:
         """Whether `path`, from where the lines count, is to be ignored (True) or, by a line that begins with
         "!", not (False); None where no line matches."""
+        path = path.replace("\n", "\v")  # which no "." matches, and "$" would match before it
         for pattern, only_directories in self._last_first:
             if only_directories and not is_directory:
                 continue
