@@ -51,6 +51,7 @@ from s3_upload.s3.xml import element
 from s3_upload.threads import DaemonThreads, seen
 from s3_upload.transfer.client import Client
 
+MAX_THREADS = 1000
 MAX_TEXT_CHARS = 300
 MAX_CAUSES = 20
 """Bounds the walk through an exception's causes, which may be circular."""
@@ -69,14 +70,14 @@ def aiobotocore_client(client: Any) -> Client:
 def boto3_client(client: Any, threads: int | None = None) -> Client:
     """A `Client` on a boto3 (or botocore) S3 client, called in at most `threads` threads.
 
-    `threads` (1 to 1000, default: the client's `max_pool_connections`) bounds the calls at the same
-    time, those of abandoned threads included: while all of them hang, new calls wait until the SDK's
+    `threads` (1 to 1000, default: the client's `max_pool_connections`, 1000 at most) bounds the calls at the
+    same time, those of abandoned threads included: while all of them hang, new calls wait until the SDK's
     own timeouts end one.  Raises `ConfigError`.
     """
     _check(client)
-    limit = client.meta.config.max_pool_connections if threads is None else threads
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1000:
-        raise ConfigError(f"threads = {limit!r}: must be a whole number from 1 to 1000")
+    limit = min(client.meta.config.max_pool_connections, MAX_THREADS) if threads is None else threads
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_THREADS:
+        raise ConfigError(f"threads = {limit!r}: must be a whole number from 1 to {MAX_THREADS}")
     _warn_of_retries(client)
     return _Boto3Client(client, DaemonThreads(limit, "s3-upload-boto3"))
 

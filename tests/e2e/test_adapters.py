@@ -429,3 +429,9 @@ def test_threads_out_of_range(threads: Any) -> None:
     with pytest.raises(ConfigError, match=r"threads = .*: must be a whole number from 1 to 1000"):
         boto3_client(client, threads=threads)
     client.close()
+
+
+def test_a_pool_larger_than_the_threads_there_may_be_is_no_mistake() -> None:
+    client = boto3.client(**arguments("http://store.invalid", max_pool_connections=1001))
+    boto3_client(client)
+    client.close()
