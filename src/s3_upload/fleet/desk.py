@@ -9,6 +9,9 @@ Rules:
   handed out.
 * What limits the job is what limits the process with the most requests under way.  One at home that takes
   nothing of what travels says nothing about the job.
+* What limits it, and whether the store is away, is told in the order of time: one whose time is before that
+  of the last would be the first of another run (`observe.changes`).  Workers elsewhere tell at the end of a
+  shard of an outage that may be long over, and which another one has told of.
 """
 
 from __future__ import annotations
@@ -66,7 +69,9 @@ class Desk:
         self._fold = SummaryFold()
         self._shares = Shares()
         self._told: LimitsChanged | None = None
-        self._says_away: Worker | None = None
+        self._told_s = 0.0
+        """The newest time that was told, of what is told in order."""
+        self._says_away: int | None = None
         self._budget_wait_s = 0.0
         self._given_up = 0
         self._seqs: dict[str, int] = {}
@@ -103,7 +108,7 @@ class Desk:
             self.limits[worker.number] = event
             return
         if type(event) is StoreAway or type(event) is StoreBack:
-            self._hear_of_store(worker, event)
+            self._hear_of_store(worker.number, event)
             return
         taken = worker.hand.has.get(event.key) if type(event) is UploadCreated else None
         self._uploads.hear(event, None if taken is None else taken.source)
@@ -121,20 +126,28 @@ class Desk:
                 self._seqs.setdefault(event.key, seq_before + event.seq)  # type: ignore[union-attr]
             self._tell(event, seq_before)
 
-    def _hear_of_store(self, worker: Worker, event: StoreAway | StoreBack) -> None:
-        """The first who says so speaks for all, until the store answers it again."""
-        if self._says_away not in {None, worker} or (self._says_away is None and type(event) is StoreBack):
+    def _hear_of_store(self, number: int, event: StoreAway | StoreBack) -> None:
+        """The first who says so speaks for all, until the store answers it again. `number`: of the process, 0
+        for the one at home."""
+        if self._says_away not in {None, number}:
             return
-        self._says_away = worker if type(event) is StoreAway else None
+        # What is of the past is not told as of now; who finds the store away still says so at its next try.
+        if self._says_away is None and (type(event) is StoreBack or event.at_s < self._told_s):
+            return
+        self._says_away = number if type(event) is StoreAway else None
+        self._tell_in_order(event)
+
+    def _tell_in_order(self, event: LimitsChanged | StoreAway | StoreBack) -> None:
+        self._told_s = max(self._told_s, event.at_s)
         if self._events.wants(type(event)):
-            self._events.tell(event)
+            self._events.tell(msgspec.structs.replace(event, at_s=self._told_s))
 
     def gone(self, worker: Worker, now: float) -> None:
         """It says nothing any more, and what it has said of now counts no more."""
         self.limits.pop(worker.number, None)
-        if self._says_away is worker:
+        if self._says_away == worker.number:
             # If the store is still away, another one says so at its next try.
-            self._hear_of_store(worker, StoreBack(at_s=now, since_s=now))
+            self._hear_of_store(worker.number, StoreBack(at_s=now, since_s=now))
 
     def ended(self, worker: Worker, ended: Ended) -> None:
         """A worker has said what it came to."""
@@ -171,7 +184,7 @@ class Desk:
         # Compared without its time: what has not changed is not told again.
         if found is not None and found != self._told and self._events.wants(LimitsChanged):
             self._told = found
-            self._events.tell(msgspec.structs.replace(found, at_s=now))
+            self._tell_in_order(msgspec.structs.replace(found, at_s=now))
 
     def summary(self, home: UploadSummary | None, now: float) -> UploadSummary:
         """Of the whole job, once. `home`: of the run at home, where that has come to its end."""
@@ -193,7 +206,9 @@ class Desk:
         self._events.tell(msgspec.structs.replace(event, seq=known))
 
     def _tell_of_home(self, event: Event) -> None:
-        if self._may_go_on_at_home and getattr(event, "key", None) in self._seqs:
+        if type(event) is StoreAway or type(event) is StoreBack:
+            self._hear_of_store(0, event)
+        elif self._may_go_on_at_home and getattr(event, "key", None) in self._seqs:
             self._tell(event, 0)  # its own number counts no more
         else:
             self._events.tell(event)

@@ -9,7 +9,9 @@ from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser, Hand
 from s3_upload.fleet.kept_uploads import KeptUploads
 from s3_upload.fleet.worker import Worker
+from s3_upload.observe.changes import Changes
 from s3_upload.observe.events import Event, Events, LimitsChanged, Listening, StoreAway, StoreBack
+from s3_upload.observe.history import History
 from s3_upload.observe.limits import ANSWERS, CAP, CPU, LISTING
 
 
@@ -109,3 +111,48 @@ def test_where_the_one_that_said_so_is_gone_the_next_one_says_it() -> None:
     job.desk.gone(job.worker, 3.0)
     job.desk.hear(other, away(4.0))
     assert job.told == [away(2.0), StoreBack(at_s=3.0, since_s=3.0), away(4.0)]
+
+
+def test_an_outage_that_workers_tell_of_when_it_is_over_is_one_on_one_axis_of_time() -> None:
+    """Those elsewhere tell at the end of their shard, in between is told what limits the job."""
+    job = Job(home_takes=False)
+    for number, (ended_s, back_s) in enumerate(((100.0, 60.0), (120.0, 61.0), (130.0, 60.5)), start=1):
+        worker = Worker(number, Hand())
+        since_s = 50.0 + 0.1 * number
+        for event in (
+            limits(CAP, number),
+            StoreAway(at_s=51.0, since_s=since_s, next_try_s=55.0, cause="refused"),
+            StoreAway(at_s=55.0, since_s=since_s, next_try_s=back_s, cause="refused"),
+            StoreBack(at_s=back_s, since_s=since_s),
+        ):
+            job.desk.hear(worker, event)
+        job.desk.look(ended_s)
+    times_s = [event.at_s for event in job.told]
+    assert times_s == sorted(times_s)
+    history = History()
+    listening = Changes(history.add_event).listening
+    assert listening is not None
+    for event in job.told:
+        listening.listener(event)
+    assert history.away_spans == [(50.1, 60.0)]
+    assert history.span_s == 130.0
+
+
+def test_an_outage_whose_end_is_told_late_has_an_end() -> None:
+    """A worker here tells a moment later, and what limits the job may have been told meanwhile."""
+    job = Job(home_takes=False)
+    job.desk.hear(job.worker, away(2.0))
+    job.desk.hear(job.worker, limits(CAP, 9))
+    job.desk.look(5.01)
+    job.desk.hear(job.worker, StoreBack(at_s=5.0, since_s=1.0))
+    assert job.told[-1] == StoreBack(at_s=5.01, since_s=1.0)
+
+
+def test_where_the_process_at_home_finds_the_store_away_too_it_is_one_outage() -> None:
+    job = Job(home_takes=False)
+    back = StoreBack(at_s=5.0, since_s=1.0)
+    job.home.tell(away(2.0))
+    job.desk.hear(job.worker, away(2.1))
+    job.desk.hear(job.worker, back)
+    job.home.tell(back)
+    assert job.told == [away(2.0), back]
