@@ -309,3 +309,12 @@ def test_memory_and_page_do_not_grow_with_the_number_of_uploads() -> None:
     history = history_of(many(40_000))  # whose reports would be 40 MB
     assert size_of(history, set()) < 400_000
     assert len(page_html(history, "t", "f")) < 200_000
+
+
+def test_what_nobody_could_begin_is_not_the_first_of_another_run() -> None:
+    """Its number is below 0: of a source that has ended each worker of a job, perhaps before any report."""
+    history = History()
+    for number, at_s in enumerate((50.0, 60.0, 70.0), start=-1):
+        history.add_event(LimitsChanged(at_s=at_s, requests=0, max_requests=8, limited_by="link"))
+        history.add(failed(number))
+    assert history.span_s == 70.0
