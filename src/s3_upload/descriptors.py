@@ -106,6 +106,16 @@ def read_some(fd: int, size: int) -> bytes:
             poll.poll()
 
 
+def write_all(fd: int, data: bytes) -> None:
+    """Writes all of `data`, and waits as long as it takes, also where somebody made `fd` non-blocking."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            select.select([], [fd], [])
+
+
 def patiently(
     take: Callable[[], T],
     *,

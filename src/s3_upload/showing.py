@@ -1,12 +1,19 @@
-"""`progress=True`: the screen on a terminal, a bar in a notebook, now and then a line anywhere else."""
+"""`progress=True`: the screen on a terminal, a bar in a notebook, now and then a line anywhere else.
+
+A thread writes, so that a stopped terminal, or a pipe that nobody reads, does not stop the upload's loop.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from typing import TextIO
 
+from s3_upload.descriptors import write_all
 from s3_upload.observe.events import BytesAcknowledged, Event, Listening, ObjectEnded
 from s3_upload.observe.status import Status
 from s3_upload.screen import log, terminal
@@ -15,8 +22,12 @@ from s3_upload.screen.lookahead import Lookahead
 from s3_upload.screen.painter import Painter
 from s3_upload.screen.watch import Watch
 from s3_upload.sources.walk import Entry
+from s3_upload.text import printable
+from s3_upload.threads import DaemonThreads
 
 Walk = Callable[[], Iterable[Entry]]
+LAST_S = 0.5
+"""How long the end of an upload waits for what is being written."""
 
 
 @asynccontextmanager
@@ -28,46 +39,81 @@ async def show_progress(title: tuple[str, str], walk: Walk | None) -> AsyncItera
             yield listening
         return
     lookahead = Lookahead(walk) if walk is not None else None
+    stderr = _Stderr()
     painter = Painter(
-        _write, terminal.terminal_size, colors=terminal.wants_colors(), wraps=terminal.wraps_anew()
+        stderr.write, terminal.terminal_size, colors=terminal.wants_colors(), wraps=terminal.wraps_anew()
     )
     if terminal.understands_escapes():
         glyphs = UNICODE if terminal.can_show("".join(UNICODE)) else ASCII
         frame = Frame(Title(*title), glyphs=glyphs)
         show = _painted(painter, frame)
     else:
-        show = _logged()
-    watch = Watch(show, lookahead)
+        show = _logged(stderr.write)
+    watch = Watch(lambda status: None if stderr.busy else show(status), lookahead)
     task = asyncio.create_task(watch.run())
     try:
         yield watch.listening
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        painter.clear()
+        if await stderr.written():
+            painter.clear()
+            await stderr.written()
+        stderr.close()
+
+
+class _Stderr:
+    """Has a thread write to stderr. While it is `busy`, what there is to show is to be left out."""
+
+    def __init__(self) -> None:
+        self._threads = DaemonThreads(1, "s3-upload-progress")
+        self._writing: asyncio.Future[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self._writing is not None and not self._writing.done()
+
+    def write(self, text: str) -> None:
+        with suppress(RuntimeError):  # the machine is out of threads
+            self._writing = self._threads.call(partial(_write, sys.stderr, text))
+
+    async def written(self) -> bool:
+        """Whether all is, LAST_S from now at the latest."""
+        if self._writing is not None:
+            await asyncio.wait((self._writing,), timeout=LAST_S)
+        return not self.busy
+
+    def close(self) -> None:
+        self._threads.close()
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:
+        return
+    is_ours = stream is sys.__stderr__
+    # A terminal may be gone, and the upload goes on without.
+    with suppress(OSError, ValueError):
+        if is_ours and os.name != "nt":
+            # Past Python's buffer: one that hangs would keep its lock, on which the interpreter's end waits.
+            write_all(2, text.encode(stream.encoding, "backslashreplace"))
+        else:
+            stream.write(text)
+            stream.flush()
 
 
 def _painted(painter: Painter, frame: Frame) -> Callable[[Status], None]:
     return lambda status: painter.paint(frame.lines(status, terminal.terminal_size()[0]))
 
 
-def _logged() -> Callable[[Status], None]:
+def _logged(write: Callable[[str], None]) -> Callable[[Status], None]:
     schedule = log.Schedule()
 
     def show(status: Status) -> None:
         if status.elapsed_s >= schedule.due_s:
             schedule.told(status.elapsed_s)
-            _write(f"s3-upload: {log.log_line(status)}\n")
+            write(printable(f"s3-upload: {log.log_line(status)}") + "\n")
 
     return show
-
-
-def _write(text: str) -> None:
-    # A terminal may be gone, and the upload goes on without.
-    with suppress(OSError, ValueError):
-        if sys.stderr is not None:
-            sys.stderr.write(text)
-            sys.stderr.flush()
 
 
 def _in_notebook() -> bool:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_upload.cli import output
-from s3_upload.cli.outlet import BATCH_BYTES, MAX_QUEUED_BYTES, Outlet, write_all
+from s3_upload.cli.outlet import BATCH_BYTES, MAX_QUEUED_BYTES, Outlet
 from s3_upload.cli.output import StdoutError
 from s3_upload.cli.views.render import JsonLines, Text
+from s3_upload.descriptors import write_all
 from s3_upload.report import UploadReport
 
 if TYPE_CHECKING:

@@ -1,12 +1,18 @@
-"""`progress=True`: what shows must not end what it shows."""
+"""`progress=True`: what shows must neither end nor stop what it shows."""
 
 from __future__ import annotations
 
+import asyncio
+import os
+import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
 from s3_upload import showing
+
+HANG_S = 60.0
 
 
 class Gone:
@@ -21,4 +27,47 @@ class Gone:
 def test_a_terminal_that_is_gone_does_not_end_an_upload(monkeypatch: pytest.MonkeyPatch) -> None:
     for stderr in (Gone(), None):
         monkeypatch.setattr(sys, "stderr", stderr)
-        showing._write("12 %")
+        asyncio.run(_shown())
+
+
+async def _shown() -> None:
+    stderr = showing._Stderr()
+    stderr.write("12 %")
+    assert await stderr.written()
+    stderr.close()
+
+
+ON_AND_ON = """
+import asyncio, sys
+from s3_upload import showing
+from s3_upload.screen import log, watch
+
+watch.FIRST_S = watch.FRAME_S = log.FIRST_S = log.SECOND_S = log.LATER_S = 0.0
+
+async def main():
+    async with showing.show_progress(("here", "there"), None):
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+
+asyncio.run(main())
+print("uploaded")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such pipes")
+def test_a_display_that_nobody_takes_in_does_not_stop_an_upload() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", ON_AND_ON],
+            stdout=subprocess.PIPE, stderr=writing, text=True, timeout=HANG_S, check=True,
+        )  # fmt: skip
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert done.stdout == "uploaded\n"

@@ -14,8 +14,6 @@ be made non-blocking: whoever shares it, the shell for one, would be surprised.
 
 from __future__ import annotations
 
-import os
-import select
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -138,13 +136,3 @@ class Outlet:
 def _wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Writes all of `data`, and waits as long as it takes, also where somebody made `fd` non-blocking."""
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except BlockingIOError:
-            select.select([], [fd], [])

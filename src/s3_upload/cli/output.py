@@ -19,7 +19,8 @@ from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, TextIO
 
-from s3_upload.cli.outlet import Outlet, Write, write_all
+from s3_upload.cli.outlet import Outlet, Write
+from s3_upload.descriptors import write_all
 from s3_upload.errors import S3UploadError
 from s3_upload.text import printable
 

@@ -132,8 +132,8 @@ def test_an_outage_that_workers_tell_of_when_it_is_over_is_one_on_one_axis_of_ti
     history = History()
     listening = Changes(history.add_event).listening
     assert listening is not None
-    for event in job.told:
-        listening.listener(event)
+    for told in job.told:
+        listening.listener(told)
     assert history.away_spans == [(50.1, 60.0)]
     assert history.span_s == 130.0
 

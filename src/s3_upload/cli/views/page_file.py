@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_upload import __version__
-from s3_upload.cli.outlet import write_all
 from s3_upload.cli.output import UsageError, emit, error_line
 from s3_upload.cli.overwriting import is_open_as, refuse_same
 from s3_upload.cli.stdin import STDIN, stdin_fd
+from s3_upload.descriptors import write_all
 from s3_upload.errors import RunError, S3UploadError, summary_of
 from s3_upload.text import printable
 
