@@ -292,6 +292,10 @@ class StatusFold:
             self._stored.pop(report.seq, None)
         self._counts.add(report, size)
 
+    def lose(self, size: int) -> None:
+        """So much is not uploaded of what was counted, and was not known when that was reported."""
+        self._counts.lost_bytes += size
+
     def status(self, now: float, total: Total | None = None) -> Status:
         """How it stands `now`, in seconds since the run began; `now` only grows."""
         counts, limit = self._counts, self._limits.last

@@ -1,6 +1,7 @@
 """Follows a run and shows how it stands, every so often.
 
-It runs on the run's own loop, so there is no thread, and nothing to lock.  What shows must not block.
+It runs on the run's own loop, so there is nothing to lock.  What shows must not block.  Of what is not
+uploaded the size may have to be looked at, which does: a thread does it, between two frames.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from msgspec.structs import replace
 
 from s3_upload.observe.events import BytesAcknowledged, Event, Listening, ObjectEnded
 from s3_upload.observe.status import WANTED, Comparing, Status, StatusFold
-from s3_upload.report import SUCCESS, UploadReport
-from s3_upload.sources.source import size_of
+from s3_upload.report import EXISTS, SKIPPED, SUCCESS, UploadReport
+from s3_upload.sources.source import ObjectSource, size_of
+from s3_upload.threads import DaemonThreads
 
 if TYPE_CHECKING:
     from s3_upload.screen.lookahead import Lookahead
@@ -48,6 +50,8 @@ class Watch:
         self._epoch_s = clock() if began_s is None else began_s
         self._fold = StatusFold()
         self._big: set[int] = set()
+        self._unsized: list[tuple[int, ObjectSource]] = []
+        """What is not uploaded, with its number, whose size nobody knows yet."""
 
     @property
     def listening(self) -> Listening:
@@ -68,30 +72,50 @@ class Watch:
 
     async def run(self) -> None:
         """Shows, until it is cancelled."""
+        threads = DaemonThreads(1, "s3-upload-sizes")
+        looking: asyncio.Task[None] | None = None
         try:
             await asyncio.sleep(FIRST_S)
             while True:
+                if self._unsized and (looking is None or looking.done()):
+                    looking = asyncio.create_task(self._look(threads))
                 self._show(self.status())
                 await asyncio.sleep(FRAME_S)
         finally:
+            threads.close()
+            if looking is not None:
+                looking.cancel()
             if self._lookahead is not None:
                 self._lookahead.stop()
+
+    async def _look(self, threads: DaemonThreads) -> None:
+        unsized, self._unsized = self._unsized, []
+        sizes = await threads.call(lambda: [size_of(source) for _, source in unsized])
+        for (seq, _), size in zip(unsized, sizes, strict=True):
+            self._fold.lose(size)
+            self._see_ended(seq, size)
 
     def _hear(self, event: Event) -> None:
         if type(event) is ObjectEnded:  # nearly all are
             report = event.report
             size = report.bytes if report.outcome == SUCCESS else _size_of(report)
-            self._fold.report(report, size)
-            if self._lookahead is None:
-                return
-            if report.seq in self._big:
-                self._big.remove(report.seq)
-            else:
-                self._lookahead.seen(report.seq, size)
+            self._fold.report(report, size or 0)
+            if size is not None:
+                self._see_ended(report.seq, size)
+            elif self._lookahead is not None and report.object is not None:
+                self._unsized.append((report.seq, report.object))
             return
         self._fold.hear(event, self._clock() - self._epoch_s)
         if type(event) is BytesAcknowledged and self._lookahead is not None:
             self._see(self._lookahead, event)
+
+    def _see_ended(self, seq: int, size: int) -> None:
+        if self._lookahead is None:
+            return
+        if seq in self._big:
+            self._big.remove(seq)
+        else:
+            self._lookahead.seen(seq, size)
 
     def _see(self, lookahead: Lookahead, event: BytesAcknowledged) -> None:
         if event.size is not None and event.seq not in self._big:
@@ -99,8 +123,11 @@ class Watch:
             lookahead.seen(event.seq, event.size)
 
 
-def _size_of(report: UploadReport) -> int:
-    """What was counted of an object that is not uploaded: it may have ended before anybody knew its size."""
-    if report.object is not None and report.object.size is not None:
-        return report.object.size
-    return report.bytes or (size_of(report.object) if report.object is not None else 0)
+def _size_of(report: UploadReport) -> int | None:
+    """What was counted of an object that is not uploaded; None where its file is to be looked at: it may have
+    ended before anybody knew its size."""
+    source = report.object
+    if report.bytes or source is None or not source.path or source.size is not None:
+        return report.bytes if source is None or source.size is None else source.size
+    was_counted = report.outcome != SKIPPED or report.reason == EXISTS
+    return None if was_counted else 0

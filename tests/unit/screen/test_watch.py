@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.observe.events import BytesAcknowledged, LimitsChanged, ObjectEnded
 from s3_upload.observe.limits import LINK
 from s3_upload.observe.status import WANTED, Comparing, Status, Total
 from s3_upload.report import EXISTS, SKIPPED, SUCCESS, UploadReport
+from s3_upload.screen import watch as watch_module
 from s3_upload.screen.lookahead import EXACT, SAMPLE, Lookahead
 from s3_upload.screen.watch import FIRST_S, FRAME_S, Watch
 from s3_upload.sources.source import ObjectSource
 from tests.sim.loop import SimLoop
+
+HANG_S = 60.0
 
 
 class Clock:
@@ -91,6 +98,48 @@ def test_each_object_is_seen_once_whether_it_is_big_or_small() -> None:
     assert ahead.total == Total(files=len(sizes), bytes=sum(sizes), complete=True)
 
 
+async def shows(watch: Watch, whole_bytes: int | None) -> None:
+    """Until it has looked at all."""
+    looked = asyncio.Event()
+    watch._show = lambda status: looked.set() if status.whole_bytes == whole_bytes else None
+    task = asyncio.create_task(watch.run())
+    await asyncio.wait_for(looked.wait(), HANG_S)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FIRST_S", "FRAME_S"):
+        monkeypatch.setattr(watch_module, name, 0.0)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_is_not_uploaded_is_looked_at_by_a_thread_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of a million files that the store has, each look would hold up what is sent."""
+    path = tmp_path / "f"
+    path.write_bytes(b"x" * 400)
+    stat, lookers = os.stat, list[threading.Thread]()
+
+    def seen_stat(at: Any, **more: Any) -> os.stat_result:
+        if at == str(path):
+            lookers.append(threading.current_thread())
+        return stat(at, **more)
+
+    monkeypatch.setattr(os, "stat", seen_stat)
+    ahead = counted(400, 400)
+    for watch, whole_bytes in ((watching()[0], None), (watching(ahead)[0], 0)):
+        watch.listening.listener(ended(0, 0, SKIPPED, reason=EXISTS, path=str(path)))
+        watch.listening.listener(ended(1, 0, "source", path=str(path)))
+        asyncio.run(shows(watch, whole_bytes))
+    assert len(lookers) == 2
+    assert threading.main_thread() not in lookers
+    assert ahead.total.bytes == 800
+
+
+@pytest.mark.usefixtures("at_once")
 def test_what_is_not_uploaded_is_taken_off_even_if_it_ended_before_its_size_was_known(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x" * 400)
@@ -99,6 +148,7 @@ def test_what_is_not_uploaded_is_taken_off_even_if_it_ended_before_its_size_was_
     hear(ended(0, 100))
     hear(ended(1, 0, "source", path=str(path)))
     hear(ended(2, 0, SKIPPED, reason=EXISTS, path=str(path)))
+    asyncio.run(shows(watch, 100))
     clock.now += 1.0
     status = watch.status()
     assert (status.done, status.whole_bytes, status.share) == (3, 100, 1.0)
