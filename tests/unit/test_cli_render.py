@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from s3_upload.cli import output
+from s3_upload.cli import output, session
+from s3_upload.cli.options.upload import UploadOptions
 from s3_upload.cli.views.render import JsonLines, Table, Text
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import AttemptReport, UploadReport, UploadSummary
+from s3_upload.screen import ending as screen_ending
 from s3_upload.sources.source import ObjectSource
 from s3_upload.units import show_bytes
 from tests.platforms import needs_full_disk
@@ -230,3 +232,12 @@ def test_a_full_disk_behind_stdout_is_an_error(monkeypatch: pytest.MonkeyPatch) 
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # so that closing can flush
     assert discarded == [True]
     assert not caught.value.gone
+
+
+@pytest.mark.parametrize("shows", [JsonLines("b"), Text("b", quiet=True), Text("b", only_errors=True)])
+def test_what_there_is_to_say_at_the_end_is_not_looked_for_where_it_is_not_shown(
+    shows: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screen_ending, "ending", lambda *_: pytest.fail("nobody wants to know"))
+    summary = msgspec.structs.replace(CLEAN, failed=(DONE, DONE))
+    shows.finish(summary, session._ending(summary, UploadOptions()))

@@ -215,13 +215,12 @@ def _together(job: Job, summaries: Sequence[UploadSummary], elapsed_s: float) ->
     return summary if job.sync is None else job.sync.told(summary)
 
 
-def _ending(summary: UploadSummary, options: UploadOptions) -> list[str]:
-    """More lines about it, where there is something to say."""
-    if not (summary.failed or summary.causes or summary.wall_time_s >= LONG_S):
-        return []
-    from s3_upload.screen.ending import ending  # here, or every start of the command would pay for it
+def _ending(summary: UploadSummary, options: UploadOptions) -> Iterator[str]:
+    """More lines about it, where there is something to say; found when they are asked for."""
+    if summary.failed or summary.causes or summary.wall_time_s >= LONG_S:
+        from s3_upload.screen.ending import ending  # here, or every start of the command would pay for it
 
-    return ending(summary, options.config())
+        yield from ending(summary, options.config())
 
 
 def _limits_of(summaries: Iterable[UploadSummary], wall_time_s: float) -> dict[str, float]:

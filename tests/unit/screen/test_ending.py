@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -66,6 +67,26 @@ def test_a_cause_names_no_object_wherever_it_is_named() -> None:
     )
     skipped = UploadReport(seq=0, key="k", source="s", bytes=0, outcome="timeout")
     assert cause_of(skipped) == "timeout"
+
+
+def test_a_name_within_a_word_stays() -> None:
+    assert cause_of(failed("a", "k/a: a bad a/b of a, say")) == "… bad a/b of …, say"
+
+
+def test_to_group_failures_no_expression_is_compiled_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a million that would take minutes, in which nothing is said."""
+    compiled: list[str] = []
+
+    def compiles(pattern: str, by: str, text: str) -> str:
+        compiled.append(pattern)
+        return text
+
+    reports = [failed(f"d/{n}", f"d/{n}: Permission denied of d/{n}") for n in range(1_000)]
+    with monkeypatch.context() as patched:
+        patched.setattr(re, "sub", compiles)
+        lines = failures(tuple(reports))
+    assert compiled == []
+    assert lines[0].startswith("1,000 failed: Permission denied of …: d/0 and 999 more")
 
 
 @pytest.mark.parametrize("kind", REMEDIES)
