@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,31 @@ def test_a_file_that_cannot_be_written_is_found_before_anything_is_sent(
         2,
         "s3-upload: error: -0 is for --failed-to, --files-from and --manifest: give one of them, too\n",
     )
+
+
+FULL = """
+import resource
+from s3_upload.cli.failed_to import FailedTo
+from s3_upload.errors import S3UploadError
+from s3_upload.report import UploadReport
+from s3_upload.sources.source import ObjectSource
+
+failed_to = FailedTo("failed.txt")
+resource.setrlimit(resource.RLIMIT_FSIZE, (30, 30))  # whose signal Python ignores
+for path in ("/data/of/2023", "/data/of/2024/january", "/data/b"):
+    source = ObjectSource.file(path, "k")
+    try:
+        failed_to.add(UploadReport(seq=0, key="k", source=path, bytes=0, outcome="source", object=source))
+    except S3UploadError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
+def test_where_the_disk_is_full_no_path_is_cut_and_it_is_said() -> None:
+    done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, check=True)
+    assert done.stdout == "--failed-to failed.txt: File too large\n"
+    assert Path("failed.txt").read_text() == "/data/of/2023\n/data/b\n"
 
 
 @pytest.mark.parametrize(

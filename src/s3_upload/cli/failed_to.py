@@ -9,12 +9,14 @@ What failed of a manifest is a manifest again.  What has no path, as stdin, cann
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError, note
 from s3_upload.cli.overwriting import require_file
 from s3_upload.cli.stdin import STDIN
+from s3_upload.descriptors import write_all
 from s3_upload.errors import S3UploadError
 from s3_upload.report import SKIPPED, SUCCESS
 from s3_upload.sources.source import Here
@@ -53,9 +55,12 @@ class FailedTo:
             note(printable(f"s3-upload: note: {path} has a line break in its name: use -0 for --failed-to"))
         if self._manifest_below is not None:
             name += b"\t" + report.key.removeprefix(self._manifest_below).encode("utf-8", "surrogateescape")
+        begin = self._file.tell()
         try:
-            self._file.write(name + self._ends_with)
+            write_all(self._file.fileno(), name + self._ends_with)
         except OSError as error:
+            with suppress(OSError):  # the begin of a path is another path, perhaps of a whole directory
+                self._file.seek(self._file.truncate(begin))
             raise S3UploadError(f"--failed-to {self._path}: {error.strerror}") from error
 
     def close(self) -> None:
