@@ -245,6 +245,28 @@ def test_a_reader_that_leaves_ends_the_run_quietly(fault_server: StartFaultServe
     assert (process.returncode, err) == (141, b"")
 
 
+def test_where_the_reader_of_stdout_leaves_that_of_stderr_is_told_all_that_failed(
+    fault_server: StartFaultServer, tmp_path: Path, pipe: FullPipe
+) -> None:
+    """However late it reads what is more than a pipe takes."""
+    (folder := tmp_path / "src").mkdir()
+    for number in range(2_000):
+        (folder / f"{number:04}-{'long' * 20}").symlink_to("nowhere")
+    for number in range(10):
+        (folder / f"good{number}").write_bytes(b"x")
+    server = fault_server()
+    nobody = os.pipe()
+    os.close(nobody[0])
+    with start(server, folder, "--verbose", stdout=nobody[1], stderr=pipe.writing) as process:
+        os.close(nobody[1])
+        server.wait_until(lambda: len(stored(server)) > 1, TIMEOUT_S)
+        err = pipe.read()
+        process.wait(TIMEOUT_S)
+    assert process.returncode == 141
+    assert sum(line.startswith(b"failed: ") for line in err.splitlines()) == 2_000
+    assert err.endswith(b"\n")
+
+
 def test_a_dry_run_that_nobody_reads_can_be_interrupted(
     fault_server: StartFaultServer, src: Path, pipe: FullPipe
 ) -> None:

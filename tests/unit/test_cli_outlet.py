@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from s3_upload.cli import output
+from s3_upload.cli import output, session
+from s3_upload.cli.options.upload import UploadOptions
 from s3_upload.cli.outlet import BATCH_BYTES, MAX_QUEUED_BYTES, Outlet
-from s3_upload.cli.output import StdoutError
+from s3_upload.cli.output import LAST_WORDS_S, StdoutError
+from s3_upload.cli.views.display import Display
 from s3_upload.cli.views.render import JsonLines, Text
 from s3_upload.descriptors import write_all
 from s3_upload.report import UploadReport
@@ -200,6 +202,43 @@ def test_a_reader_that_went_away_is_told_once_and_the_rest_dropped(
     JsonLines("b").add(REPORT)
     assert output.flush()
     assert discarded == [True]
+
+
+def test_where_nobody_reads_results_errors_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch, outlet: Outlet
+) -> None:
+    class Errors(Outlet):
+        def flush(self, timeout_s: float | None = None) -> bool:
+            reader.reads.set()  # somebody reads, from now on
+            return super().flush(timeout_s)
+
+    reader, errors = Reader(reads=False), Errors()
+    monkeypatch.setattr(output, "discard_stdout", lambda: None)
+    monkeypatch.setitem(output._channels, "stdout", output._Channel(gone, outlet))
+    monkeypatch.setitem(output._channels, "stderr", output._Channel(reader.write, errors))
+    output.note("failed")
+    JsonLines("b").add(REPORT)
+    with pytest.raises(StdoutError):
+        output.flush()
+    assert reader.got == [b"failed\n"]
+
+
+def test_a_run_whose_results_nobody_reads_waits_for_those_who_read_its_errors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise StdoutError(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+
+    waited: list[object] = []
+    monkeypatch.setattr(session, "_upload_and_tell", fail)
+    monkeypatch.setattr(session, "flush", lambda *given: waited.append(given))
+    with pytest.raises(StdoutError):
+        session.run(
+            session.Job(
+                bucket="b", passes=[], options=UploadOptions(), rendering=Text("b"), display=Display("none")
+            )
+        )
+    assert waited == [(LAST_WORDS_S, ("stderr",))]
 
 
 def test_errors_that_nobody_can_read_are_no_error(monkeypatch: pytest.MonkeyPatch, outlet: Outlet) -> None:

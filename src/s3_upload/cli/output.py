@@ -295,8 +295,9 @@ def room() -> Awaitable[None] | None:
 
 
 def flush(timeout_s: float | None = None, names: Collection[str] = ("stdout", "stderr")) -> bool:
-    """Waits until all lines are written, and says whether they are. Raises `StdoutError`."""
-    written = True
+    """Waits until all lines are written, and says whether they are. Raises `StdoutError`, when the others are
+    written."""
+    written, failed = True, None
     until_s = None if timeout_s is None else time.monotonic() + timeout_s
     for name, channel in [item for item in _channels.items() if item[0] in names]:
         left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
@@ -305,7 +306,9 @@ def flush(timeout_s: float | None = None, names: Collection[str] = ("stdout", "s
         except OSError as error:
             if name == "stdout":
                 discard_stdout()
-                raise StdoutError(error) from error
+                failed = error
+    if failed is not None:
+        raise StdoutError(failed) from failed
     return written
 
 

@@ -116,6 +116,9 @@ def run(job: Job) -> int:
         try:
             with written_at_the_end(job.page):
                 _upload_and_tell(job, began_s)
+        except StdoutError:
+            flush(LAST_WORDS_S, ("stderr",))  # what failed is told to whoever reads that
+            raise
         except (asyncio.CancelledError, KeyboardInterrupt) as error:
             for number in _heard():
                 signal.signal(number, end_at_once)
@@ -131,6 +134,7 @@ def run(job: Job) -> int:
                 note(printable(f"s3-upload: {how_to_go_on(kept)}"))
             with suppress(StdoutError):
                 job.rendering.break_off(error, time.monotonic() - began_s)
+            with suppress(StdoutError):
                 if not flush(LAST_WORDS_S):
                     note("s3-upload: nobody reads what is written, so not all results are told")
                     flush(LAST_WORDS_S, ("stderr",))
@@ -168,6 +172,7 @@ def _upload_and_tell(job: Job, began_s: float) -> None:
     except Exception as error:
         with suppress(StdoutError):  # this one is worse
             job.rendering.break_off(error, time.monotonic() - began_s)
+        with suppress(StdoutError):
             flush()
         if not job.rendering.fold.counts.uploaded or not isinstance(error, RunError):
             raise
