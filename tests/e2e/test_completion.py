@@ -51,7 +51,14 @@ def account(store: Store) -> dict[str, str]:
 
 
 def offered(tmp_path: Path, env: dict[str, str], line: str, words: list[str], breaks: str = BREAKS) -> str:
-    """What bash offers at the end of `line`, which it has split into `words`."""
+    """What bash offers of buckets at the end of `line`, which it has split into `words`."""
+    said, _, names = completed(tmp_path, env, line, words, breaks).partition("\n")
+    assert said == "-o nospace +o default +o bashdefault"
+    return names.strip("\n")
+
+
+def completed(tmp_path: Path, env: dict[str, str], line: str, words: list[str], breaks: str = BREAKS) -> str:
+    """The same of anything, behind how it is to be offered."""
     (tmp_path / "script").write_text(script("bash", command_names()))
     (tmp_path / "s3-upload").write_text(PATIENT)
     (tmp_path / "s3-upload").chmod(0o755)
@@ -67,8 +74,7 @@ def offered(tmp_path: Path, env: dict[str, str], line: str, words: list[str], br
         capture_output=True, text=True, timeout=PATIENT_S + HANG_S, check=True,
     )  # fmt: skip
     assert done.stderr == ""
-    assert done.stdout.startswith("-o nospace +o default +o bashdefault\n")
-    return done.stdout.partition("\n")[2].strip("\n")
+    return done.stdout
 
 
 def asked(env: dict[str, str], line: str) -> subprocess.CompletedProcess[str]:
@@ -204,6 +210,27 @@ def test_what_no_bucket_is_called_comes_to_no_shell(
     words = ["s3-upload", "a", "s3", ":", "//"]
     env = account | {"AWS_ENDPOINT_URL": hostile.url}
     assert offered(tmp_path, env, "s3-upload a s3://", words) == "//good/"
+    assert not (tmp_path / "hit").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        ("", ["$(touch hit)", "`touch hit`", "a b", "default", "me;touch hit"]),
+        ("a", ["a b"]),
+        (r"a\ b", ["a b"]),
+        ('"a ', ["a b"]),
+        ("x", [""]),
+    ],
+)
+def test_bash_offers_profiles_as_they_are_called(tmp_path: Path, typed: str, names: list[str]) -> None:
+    (tmp_path / "config").write_text(
+        "[default]\n[profile $(touch hit)]\n[profile a b]\n[profile `touch hit`]\n"
+    )
+    (tmp_path / "keys").write_text("[me;touch hit]\n")
+    files = {"AWS_CONFIG_FILE": "config", "AWS_SHARED_CREDENTIALS_FILE": "keys", "LC_ALL": "C"}
+    words = ["s3-upload", "--profile", typed]
+    assert sorted(completed(tmp_path, files, " ".join(words), words).removesuffix("\n").split("\n")) == names
     assert not (tmp_path / "hit").exists()
 
 

@@ -22,6 +22,17 @@ _PROFILES = r"""{ sed -n 's/^\[profile  *\(.*\)\]$/\1/p; s/^\[\(default\)\]$/\1/
       "${AWS_CONFIG_FILE:-$HOME/.aws/config}"; sed -n 's/^\[\(.*\)\]$/\1/p' \
       "${AWS_SHARED_CREDENTIALS_FILE:-$HOME/.aws/credentials}"; } 2>/dev/null | sort -u"""
 _PATHS = ("FILE", "DIR")
+# compgen -W expands what it is given, which is ours; what a name would have the shell do may be anything.
+_BASH_REPLIES = r"""_s3_upload_reply() {
+  mapfile -t COMPREPLY < <(compgen -W "$1" -- "$_s3_upload_cur")
+}
+_s3_upload_names() {
+  local name quoted typed=${_s3_upload_cur#[\"\']}
+  while IFS= read -r name; do
+    printf -v quoted %q "$name"
+    if [[ $name == "$typed"* || $quoted == "$typed"* ]]; then COMPREPLY+=("$name"); fi
+  done
+}"""
 
 
 def script(shell: str, commands: Sequence[str]) -> str:
@@ -41,7 +52,7 @@ def _bash(flags: list[Flag], commands: Sequence[str]) -> str:
         return f"    {'|'.join(names)}) {action};;"
 
     valued = [flag for flag in flags if flag.metavar]
-    cases = [case(["--profile"], f'_s3_upload_reply "$({_PROFILES})"; return')]
+    cases = [case(["--profile"], f"_s3_upload_names < <({_PROFILES}); return")]
     cases += [
         case(flag.names, f'_s3_upload_reply "{" ".join(_values(flag))}"; return')
         for flag in valued
@@ -62,9 +73,7 @@ def _bash(flags: list[Flag], commands: Sequence[str]) -> str:
     return "\n".join(
         [
             "# source <(s3-upload completion bash)",
-            "_s3_upload_reply() {",
-            '  mapfile -t COMPREPLY < <(compgen -W "$1" -- "$_s3_upload_cur")',
-            "}",
+            _BASH_REPLIES,
             # Mostly readline ends words at ":", and replaces what is behind it: that is what is offered then.
             "_s3_upload_buckets() {",
             "  local name",
