@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -232,6 +233,15 @@ def test_bash_offers_profiles_as_they_are_called(tmp_path: Path, typed: str, nam
     words = ["s3-upload", "--profile", typed]
     assert sorted(completed(tmp_path, files, " ".join(words), words).removesuffix("\n").split("\n")) == names
     assert not (tmp_path / "hit").exists()
+
+
+def test_what_zsh_is_told_of_a_flag_has_its_parts_and_no_more() -> None:
+    """Its text in brackets, what to call its value, and what that may be."""
+    specs = [line for line in script("zsh", command_names()).splitlines() if line.startswith("    '*-")]
+    assert len(specs) > 50
+    for spec in specs:
+        behind = re.sub(r"\\.", "", spec).partition("]")[2]
+        assert behind.count(":") in {0, 2}, spec
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

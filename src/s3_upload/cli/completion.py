@@ -120,8 +120,8 @@ def _zsh(flags: list[Flag], commands: Sequence[str]) -> str:
         elif flag.metavar in _PATHS:
             value = f":{flag.metavar}:_files"
         elif flag.metavar:
-            value = f":{'value' if _values(flag) else flag.metavar}:({' '.join(_values(flag))})"
-            value = value.replace("aws:kms", "aws\\:kms")
+            parts = ("value" if _values(flag) else flag.metavar, f"({' '.join(_values(flag))})")
+            value = "".join(":" + part.replace(":", "\\:") for part in parts)  # which parts them
         else:
             value = ""
         lines += [f"    '*{name}[{text}]{value}' \\" for name in flag.names]
