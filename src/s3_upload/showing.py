@@ -130,14 +130,14 @@ def _notebook_bar(title: str) -> Iterator[Listening]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[files]:,} files"),
         DownloadColumn(),
         TransferSpeedColumn(),
     )
     with Progress(*columns, console=Console(), redirect_stdout=False) as shown:
-        task = shown.add_task(title, total=None, files=0)
+        task = shown.add_task(printable(title), total=None, files=0)
         under_way: dict[int, int] = {}
         files = done = 0
 

@@ -11,6 +11,8 @@ from contextlib import suppress
 import pytest
 
 from s3_upload import showing
+from s3_upload.observe.events import ObjectEnded
+from tests.unit.reports import attempt, uploaded
 
 HANG_S = 60.0
 
@@ -40,6 +42,8 @@ async def _shown() -> None:
 ON_AND_ON = """
 import asyncio, sys
 from s3_upload import showing
+from s3_upload.observe.events import ObjectEnded
+from tests.unit.reports import attempt, uploaded
 from s3_upload.screen import log, watch
 
 watch.FIRST_S = watch.FRAME_S = log.FIRST_S = log.SECOND_S = log.LATER_S = 0.0
@@ -71,3 +75,10 @@ def test_a_display_that_nobody_takes_in_does_not_stop_an_upload() -> None:
         os.close(reading)
         os.close(writing)
     assert done.stdout == "uploaded\n"
+
+
+def test_a_bar_in_a_notebook_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """And not as rich's markup, in which "[raw]" is a style, and "[/old]" an error."""
+    with showing._notebook_bar("data[raw]/runs[/old]\n → s3://b") as listening:
+        listening.listener(ObjectEnded(at_s=0.0, report=uploaded(0, attempt(0.0, 1.0, 10))))
+    assert "data[raw]/runs[/old]\\n → s3://b" in " ".join(capsys.readouterr().out.split())
