@@ -53,11 +53,12 @@ class Painter:
 
     def above(self, text: str, write: Callable[[str], None] | None = None) -> None:
         """Writes `text`, whole lines, above the block; with `write`, where it is of another stream."""
-        rows, lines = self._rows(self._size()[0]), self._lines
+        columns = self._size()[0]
+        rows, lines = self._rows(columns), self._lines
         if not lines:
             (write or self._write)(text)
         elif write is None:
-            written = text.replace("\n", f"{TO_END}\n")
+            written = "\n".join(_ended(line, columns) for line in text.split("\n"))
             self._write(f"{BEGIN}{_to_top(rows)}{written}{self._block(lines)}{REST}{END}")
         else:
             self._write(_erased(rows))
@@ -93,6 +94,13 @@ class Painter:
         if not self._colors:
             return "".join(piece.text for piece in line)
         return "".join(f"\x1b[{style}m{text}\x1b[0m" if style else text for text, style in line)
+
+
+def _ended(line: str, columns: int) -> str:
+    """With nothing behind it of what was there. Where it fills its last row there is nothing, and the cursor
+    may wait on its last character, which would be erased."""
+    is_full = cell_len(line) >= columns and cell_len(chop_cells(line, max(columns, 2))[-1]) >= columns
+    return line if is_full else line + TO_END
 
 
 def _to_top(rows: int) -> str:

@@ -62,6 +62,16 @@ def test_what_is_written_goes_above_and_is_kept_whole() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("line", ["x" * 20, "y" * 40, "世界" * 5, "x" * 19 + "世" + "z" * 18])
+def test_of_a_line_that_fills_its_rows_no_character_is_erased(line: str) -> None:
+    """The cursor waits in the last column until there is more, and xterm erases what stands there."""
+    written: list[str] = []
+    painter = Painter(written.append, lambda: (20, 6), colors=True)
+    painter.paint(block("title"))
+    painter.above(f"{line}\n{line[:-1]}\n")
+    assert f"{line}\n{line[:-1]}\x1b[K\n" in written[-1]
+
+
 def test_what_goes_to_another_stream_stands_above_too() -> None:
     terminal = Terminal(40, 10)
     painter = painted(terminal)
