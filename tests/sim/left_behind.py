@@ -4,12 +4,13 @@ One that is left is excused where the program did all it could:
 
 1. It never knew of it: no answer named its ID.
 2. The last abort of it was not answered; or was refused, and the run's time for aborts was up; or none could
-   come, since the store was away (`restarts`) for all of that time.
+   come, since the store or the link was away (`restarts`, `down`) for all of that time.
 3. After the last abort that was answered it looked (ListParts), and a part came after that look; or that
    look was not answered.
 4. Its parts came back after each of MAX_ABORTS aborts.
 5. It is kept for a next run, by a journal.
 6. Its process was killed, and it was of a stream, without parts: no journal says that one is asked for.
+7. Its process was killed, and a part that it had sent came long after the abort by the next one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def left_behind(outcome: Outcome) -> Iterator[str]:
             continue
         records = [record for record in outcome.records if record.upload_id == upload_id]
         what = _what_was_left_undone(outcome, records)
-        if what and not (upload.key in streams and all(not r.request.part_number for r in records)):
+        if what and not (upload.key in streams and not _parts_s(records)):
             yield f"{upload.key}: {upload_id} {what}"
 
 
@@ -66,21 +67,30 @@ def _what_was_left_undone(outcome: Outcome, records: Sequence[Record]) -> str:
         return ""
     if last.status not in (204, GONE):
         return f"was left at the store: its abort was refused ({last.status}), and not tried again"
-    return _what_was_not_looked_for(records, aborts)
+    late = outcome.world.crash and all(
+        record.request.started_s <= outcome.runs[0].ended_s and record.applied_s > last.applied_s + SLACK_S
+        for record in records
+        if record.request.part_number and record.applied_s
+    )
+    return "" if late else _what_was_not_looked_for(records, aborts)
+
+
+def _parts_s(records: Sequence[Record]) -> list[float]:
+    """When its parts came."""
+    return [record.applied_s for record in records if record.request.part_number and record.applied_s]
 
 
 def _was_away(outcome: Outcome) -> bool:
-    """Whether the first run that ended before its time did so while the store refused connections."""
+    """Whether the first run that ended before its time did so while no request reached the store."""
     ended_s = outcome.runs[0].ended_s
     return any(
         begins_s <= ended_s - ABORT_GRACE_S and ended_s <= ends_s
-        for begins_s, ends_s in outcome.world.restarts
+        for begins_s, ends_s in (*outcome.world.restarts, *outcome.world.down)
     )
 
 
 def _what_was_not_looked_for(records: Sequence[Record], aborts: Sequence[Record]) -> str:
     """The same, after its last abort was answered: it is gone, and has parts again."""
-    parts_s = [record.applied_s for record in records if record.request.part_number and record.applied_s]
     looks = [r for r in records if r.request.method == "GET" and r.request.started_s >= aborts[-1].applied_s]
     if not looks:
         return "has parts again, and nobody looked after its abort"
@@ -89,7 +99,7 @@ def _what_was_not_looked_for(records: Sequence[Record], aborts: Sequence[Record]
         return ""
     if look.status not in (200, GONE):
         return f"has parts again: ListParts was refused ({look.status}), and not tried again"
-    if look.applied_s < max(parts_s, default=0.0) or len(aborts) >= MAX_ABORTS:
+    if look.applied_s < max(_parts_s(records), default=0.0) or len(aborts) >= MAX_ABORTS:
         return ""
     return "has parts again: they were found after its abort, and left"
 
