@@ -311,10 +311,11 @@ def test_memory_and_page_do_not_grow_with_the_number_of_uploads() -> None:
     assert len(page_html(history, "t", "f")) < 200_000
 
 
-def test_what_nobody_could_begin_is_not_the_first_of_another_run() -> None:
+@pytest.mark.parametrize("numbers", [(-1, 0, 1, 2), (-1, 1, 0, 2)])
+def test_what_nobody_could_begin_is_not_the_first_of_another_run(numbers: Iterable[int]) -> None:
     """Its number is below 0: of a source that has ended each worker of a job, perhaps before any report."""
     history = History()
-    for number, at_s in enumerate((50.0, 60.0, 70.0), start=-1):
+    for number, at_s in zip(numbers, (50.0, 60.0, 70.0, 80.0), strict=True):
         history.add_event(LimitsChanged(at_s=at_s, requests=0, max_requests=8, limited_by="link"))
         history.add(failed(number))
-    assert history.span_s == 70.0
+    assert history.span_s == 80.0

@@ -118,11 +118,11 @@ class _Clock:
 
     def another_reports(self, seq: int) -> bool:
         """Whether the report with this number is the first of another run."""
-        # Within a run the numbers are dense, and none comes twice; what nobody has begun has one below 0.
+        # Within a run the numbers are dense, and none comes twice; but for what nobody has begun: below 0.
         another = 0 <= seq <= self._last_seq and self._told == self._last_seq + 1
         if another:
             self._begin()
-        self._told += 1
+        self._told += seq >= 0
         self._last_seq = max(self._last_seq, seq)
         return another
 
