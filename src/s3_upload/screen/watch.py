@@ -98,6 +98,9 @@ class Watch:
     def _hear(self, event: Event) -> None:
         if type(event) is ObjectEnded:  # nearly all are
             report = event.report
+            if report.outcome == SKIPPED and report.reason != EXISTS:  # it was never counted
+                self._fold.report(report, 0)
+                return
             size = report.bytes if report.outcome == SUCCESS else _size_of(report)
             self._fold.report(report, size or 0)
             if size is not None:
@@ -127,7 +130,6 @@ def _size_of(report: UploadReport) -> int | None:
     """What was counted of an object that is not uploaded; None where its file is to be looked at: it may have
     ended before anybody knew its size."""
     source = report.object
-    if report.bytes or source is None or not source.path or source.size is not None:
-        return report.bytes if source is None or source.size is None else source.size
-    was_counted = report.outcome != SKIPPED or report.reason == EXISTS
-    return None if was_counted else 0
+    if source is not None and source.size is not None:
+        return source.size
+    return report.bytes if report.bytes or source is None or not source.path else None

@@ -19,6 +19,7 @@ from s3_upload.screen import watch as watch_module
 from s3_upload.screen.lookahead import EXACT, SAMPLE, Lookahead
 from s3_upload.screen.watch import FIRST_S, FRAME_S, Watch
 from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.walk import LINK as LINK_REASON
 from tests.sim.loop import SimLoop
 
 HANG_S = 60.0
@@ -152,6 +153,25 @@ def test_what_is_not_uploaded_is_taken_off_even_if_it_ended_before_its_size_was_
     clock.now += 1.0
     status = watch.status()
     assert (status.done, status.whole_bytes, status.share) == (3, 100, 1.0)
+
+
+def test_what_is_skipped_unseen_leaves_what_the_others_count_as() -> None:
+    """A link was never counted: so it takes nothing off what those count as that are only guessed."""
+    size, length = 60_000, 8_000
+    link = ObjectSource(key="k", path="/l", skip_reason=LINK_REASON)
+    found = [link if n % 2 else ObjectSource.stream([], f"k/{n}", size) for n in range(length)]
+    ahead = Lookahead(lambda: found, rest=lambda _: None)
+    ahead.run()
+    watch, _ = watching(ahead)
+    wholes = [watch.status().whole_bytes]
+    for seq in range(length):
+        is_link = seq % 2
+        watch.listening.listener(
+            ended(seq, 0, SKIPPED, reason=LINK_REASON, path="/l") if is_link else ended(seq, size)
+        )
+        if (seq + 1) % (length // 4) == 0:
+            wholes.append(watch.status().whole_bytes)
+    assert wholes == [size * length // 2] * 5
 
 
 def test_it_shows_until_it_is_cancelled_and_then_counts_no_more() -> None:
