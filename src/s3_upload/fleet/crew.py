@@ -312,7 +312,7 @@ class Crew:
         try:
             if isinstance(frame, Told):
                 for values in frame.events:
-                    self.desk.hear(worker, unpacked(values))
+                    self.desk.hear(worker, unpacked(values), self.now())
             elif isinstance(frame, Question):
                 self.begin(self._answer(worker, frame))
             elif isinstance(frame, Rates):

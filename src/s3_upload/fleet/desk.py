@@ -102,13 +102,13 @@ class Desk:
         """What workers have begun may be uploaded at home."""
         self._may_go_on_at_home = True
 
-    def hear(self, worker: Worker, event: Event) -> None:
-        """An event of a worker's."""
+    def hear(self, worker: Worker, event: Event, now: float) -> None:
+        """An event of a worker's, `now` on the clock of the job."""
         if type(event) is LimitsChanged:
             self.limits[worker.number] = event
             return
         if type(event) is StoreAway or type(event) is StoreBack:
-            self._hear_of_store(worker.number, event)
+            self._hear_of_store(worker.number, _at_latest(now, event))
             return
         taken = worker.hand.has.get(event.key) if type(event) is UploadCreated else None
         self._uploads.hear(event, None if taken is None else taken.source)
@@ -132,7 +132,8 @@ class Desk:
         if self._says_away not in {None, number}:
             return
         # What is of the past is not told as of now; who finds the store away still says so at its next try.
-        if self._says_away is None and (type(event) is StoreBack or event.at_s < self._told_s):
+        is_past = number and event.at_s < self._told_s
+        if self._says_away is None and (type(event) is StoreBack or is_past):
             return
         self._says_away = number if type(event) is StoreAway else None
         self._tell_in_order(event)
@@ -248,3 +249,12 @@ class Desk:
     def _delivered(self) -> None:
         self._dispenser.hold(False)
         self._more()
+
+
+def _at_latest(now: float, event: StoreAway | StoreBack) -> StoreAway | StoreBack:
+    """The same, and not of the future: the clock of another machine may be ahead."""
+    ahead_s = event.at_s - now
+    if ahead_s <= 0.0:
+        return event
+    times = {name: at - ahead_s for name, at in msgspec.structs.asdict(event).items() if name.endswith("_s")}
+    return msgspec.structs.replace(event, **times)

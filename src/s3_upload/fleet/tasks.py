@@ -317,7 +317,7 @@ class ExecutorTasks:
             event = unpacked(values)
             if type(event) is ObjectEnded and not event.report.succeeded:
                 await self._look_for(event, outcome.host)
-            crew.desk.hear(task, event)
+            crew.desk.hear(task, event, crew.now())
         for upload_id in outcome.freed:
             crew.uploads.freed(upload_id)
         crew.desk.ended(task, outcome.ended)

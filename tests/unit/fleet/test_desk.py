@@ -35,6 +35,10 @@ class Job:
         self.home = self.desk.at_home()
         self.worker = Worker(1, Hand())
 
+    def hear(self, worker: Worker, event: Event, now: float | None = None) -> None:
+        """`now`: where it is not when that was."""
+        self.desk.hear(worker, event, event.at_s if now is None else now)
+
     def summed_up(self, now: float) -> dict[str, float]:
         return dict(self.desk.summary(None, now).limits)
 
@@ -46,13 +50,13 @@ def limits(limited_by: str, requests: int, **given: Any) -> LimitsChanged:
 def test_the_job_is_limited_by_what_limits_the_busiest() -> None:
     job = Job()
     job.home.tell(limits(CPU, 8, rate_per_s=100.0))
-    job.desk.hear(job.worker, limits(CAP, 9, rate_per_s=50.0))
+    job.hear(job.worker, limits(CAP, 9, rate_per_s=50.0))
     job.desk.look(1.0)
     job.desk.look(2.0)
     assert job.told == [
         LimitsChanged(at_s=1.0, requests=17, max_requests=128, limited_by=CAP, rate_per_s=150.0)
     ]
-    job.desk.hear(job.worker, limits(CAP, 1))
+    job.hear(job.worker, limits(CAP, 1))
     job.desk.look(4.0)
     assert [event.limited_by for event in job.told] == [CAP, CPU]  # type: ignore[union-attr]
     assert job.summed_up(4.0) == {CAP: 0.5, CPU: 0.5}
@@ -71,7 +75,7 @@ def test_a_home_that_takes_nothing_of_what_travels_is_not_what_limits() -> None:
     job.home.tell(limits(LISTING, 0))
     job.desk.look(1.0)
     assert job.told == []
-    job.desk.hear(job.worker, limits(CAP, 0))
+    job.hear(job.worker, limits(CAP, 0))
     job.desk.look(2.0)
     assert [event.limited_by for event in job.told] == [CAP]  # type: ignore[union-attr]
     assert job.summed_up(4.0) == {CAP: 0.75}
@@ -79,7 +83,7 @@ def test_a_home_that_takes_nothing_of_what_travels_is_not_what_limits() -> None:
 
 def test_when_all_is_handed_out_it_is_not_the_listing_of_files() -> None:
     job = Job()
-    job.desk.hear(job.worker, limits(LISTING, 3))
+    job.hear(job.worker, limits(LISTING, 3))
     job.desk.look(1.0)
     assert job.dispenser.next_bunch(1) == []
     job.desk.look(2.0)
@@ -99,17 +103,17 @@ def test_one_says_for_all_that_the_store_is_away_and_back() -> None:
         (other, back),
         (job.worker, away(3.0)),
     ):
-        job.desk.hear(worker, event)
-    job.desk.hear(job.worker, back)
-    job.desk.hear(other, back)
+        job.hear(worker, event)
+    job.hear(job.worker, back)
+    job.hear(other, back)
     assert job.told == [away(2.0), away(3.0), back]
 
 
 def test_where_the_one_that_said_so_is_gone_the_next_one_says_it() -> None:
     job, other = Job(), Worker(2, Hand())
-    job.desk.hear(job.worker, away(2.0))
+    job.hear(job.worker, away(2.0))
     job.desk.gone(job.worker, 3.0)
-    job.desk.hear(other, away(4.0))
+    job.hear(other, away(4.0))
     assert job.told == [away(2.0), StoreBack(at_s=3.0, since_s=3.0), away(4.0)]
 
 
@@ -125,7 +129,7 @@ def test_an_outage_that_workers_tell_of_when_it_is_over_is_one_on_one_axis_of_ti
             StoreAway(at_s=55.0, since_s=since_s, next_try_s=back_s, cause="refused"),
             StoreBack(at_s=back_s, since_s=since_s),
         ):
-            job.desk.hear(worker, event)
+            job.hear(worker, event, ended_s)
         job.desk.look(ended_s)
     times_s = [event.at_s for event in job.told]
     assert times_s == sorted(times_s)
@@ -141,18 +145,37 @@ def test_an_outage_that_workers_tell_of_when_it_is_over_is_one_on_one_axis_of_ti
 def test_an_outage_whose_end_is_told_late_has_an_end() -> None:
     """A worker here tells a moment later, and what limits the job may have been told meanwhile."""
     job = Job(home_takes=False)
-    job.desk.hear(job.worker, away(2.0))
-    job.desk.hear(job.worker, limits(CAP, 9))
+    job.hear(job.worker, away(2.0))
+    job.hear(job.worker, limits(CAP, 9))
     job.desk.look(5.01)
-    job.desk.hear(job.worker, StoreBack(at_s=5.0, since_s=1.0))
+    job.hear(job.worker, StoreBack(at_s=5.0, since_s=1.0), 5.02)
     assert job.told[-1] == StoreBack(at_s=5.01, since_s=1.0)
+
+
+def test_a_worker_whose_clock_is_ahead_takes_no_outage_from_the_others() -> None:
+    """What it tells of counts as of now, as long as it was."""
+    job = Job()
+    job.hear(job.worker, StoreAway(at_s=701.0, since_s=700.0, next_try_s=703.0, cause="refused"), 110.0)
+    job.hear(job.worker, StoreBack(at_s=703.0, since_s=700.0), 110.0)
+    job.home.tell(limits(CPU, 8))
+    job.desk.look(120.0)
+    home: list[Event] = [
+        StoreAway(at_s=405.0, since_s=400.0, next_try_s=460.0, cause="refused"),
+        StoreBack(at_s=460.0, since_s=400.0),
+    ]
+    for event in home:
+        job.home.tell(event)
+    assert [event.at_s for event in job.told] == [110.0, 110.0, 120.0, 405.0, 460.0]
+    assert job.told[0] == StoreAway(at_s=110.0, since_s=109.0, next_try_s=112.0, cause="refused")
+    assert job.told[1] == StoreBack(at_s=110.0, since_s=107.0)
+    assert job.told[3:] == home
 
 
 def test_where_the_process_at_home_finds_the_store_away_too_it_is_one_outage() -> None:
     job = Job(home_takes=False)
     back = StoreBack(at_s=5.0, since_s=1.0)
     job.home.tell(away(2.0))
-    job.desk.hear(job.worker, away(2.1))
-    job.desk.hear(job.worker, back)
+    job.hear(job.worker, away(2.1))
+    job.hear(job.worker, back)
     job.home.tell(back)
     assert job.told == [away(2.0), back]
