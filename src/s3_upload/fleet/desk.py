@@ -11,7 +11,8 @@ Rules:
   nothing of what travels says nothing about the job.
 * What limits it, and whether the store is away, is told in the order of time: one whose time is before that
   of the last would be the first of another run (`observe.changes`).  Workers elsewhere tell at the end of a
-  shard of an outage that may be long over, and which another one has told of.
+  shard of an outage that may be long over: it is told with the time of the last, unless it began before the
+  end of one that was told, and is most likely that.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ class Desk:
         self._fold = SummaryFold()
         self._shares = Shares()
         self._told: LimitsChanged | None = None
-        self._told_s = 0.0
-        """The newest time that was told, of what is told in order."""
+        self._told_s = self._back_s = 0.0
+        """The newest time that was told, of what is told in order; and of the end of an outage."""
         self._says_away: int | None = None
         self._budget_wait_s = 0.0
         self._given_up = 0
@@ -131,12 +132,14 @@ class Desk:
         for the one at home."""
         if self._says_away not in {None, number}:
             return
-        # What is of the past is not told as of now; who finds the store away still says so at its next try.
-        is_past = number and event.at_s < self._told_s
-        if self._says_away is None and (type(event) is StoreBack or is_past):
+        # What is told late is not told twice; who finds the store away still says so at its next try.
+        is_told = number and event.at_s < self._told_s and event.since_s < self._back_s
+        if self._says_away is None and (type(event) is StoreBack or is_told):
             return
         self._says_away = number if type(event) is StoreAway else None
         self._tell_in_order(event)
+        if type(event) is StoreBack:
+            self._back_s = self._told_s
 
     def _tell_in_order(self, event: LimitsChanged | StoreAway | StoreBack) -> None:
         self._told_s = max(self._told_s, event.at_s)

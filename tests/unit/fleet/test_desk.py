@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser, Hand
 from s3_upload.fleet.kept_uploads import KeptUploads
@@ -117,6 +119,18 @@ def test_where_the_one_that_said_so_is_gone_the_next_one_says_it() -> None:
     assert job.told == [away(2.0), StoreBack(at_s=3.0, since_s=3.0), away(4.0)]
 
 
+def history_of(job: Job) -> History:
+    """What a page makes of what was told, which is on one axis of time."""
+    times_s = [event.at_s for event in job.told]
+    assert times_s == sorted(times_s)
+    history = History()
+    listening = Changes(history.add_event).listening
+    assert listening is not None
+    for told in job.told:
+        listening.listener(told)
+    return history
+
+
 def test_an_outage_that_workers_tell_of_when_it_is_over_is_one_on_one_axis_of_time() -> None:
     """Those elsewhere tell at the end of their shard, in between is told what limits the job."""
     job = Job(home_takes=False)
@@ -131,15 +145,37 @@ def test_an_outage_that_workers_tell_of_when_it_is_over_is_one_on_one_axis_of_ti
         ):
             job.hear(worker, event, ended_s)
         job.desk.look(ended_s)
-    times_s = [event.at_s for event in job.told]
-    assert times_s == sorted(times_s)
-    history = History()
-    listening = Changes(history.add_event).listening
-    assert listening is not None
-    for told in job.told:
-        listening.listener(told)
+    history = history_of(job)
     assert history.away_spans == [(50.1, 60.0)]
     assert history.span_s == 130.0
+
+
+def test_an_outage_that_only_workers_elsewhere_had_is_told_once() -> None:
+    """Also where what limits the job was told after the last try, and after the end, of it."""
+    job = Job(home_takes=False)
+    for now in (100.0, 200.0, 520.0):
+        job.hear(job.worker, limits(CAP, int(now)))
+        job.desk.look(now)
+    for number, end_s in enumerate((560.0, 561.0), start=2):
+        worker = Worker(number, Hand())
+        for at_s in (505.0, 515.0):
+            away = StoreAway(at_s=at_s, since_s=502.0 + number, next_try_s=at_s + 10.0, cause="refused")
+            job.hear(worker, away, 600.0)
+        job.hear(worker, StoreBack(at_s=end_s, since_s=502.0 + number), 600.0)
+    assert history_of(job).away_spans == [(504.0, 560.0)]
+    job.hear(job.worker, limits(CAP, 700))
+    job.desk.look(700.0)
+    job.hear(job.worker, StoreAway(at_s=650.0, since_s=649.0, next_try_s=660.0, cause="refused"), 710.0)
+    job.hear(job.worker, StoreBack(at_s=660.0, since_s=649.0), 710.0)
+    assert history_of(job).away_spans == [(504.0, 560.0), (649.0, 700.0)]
+
+
+def test_an_outage_is_told_that_a_worker_tells_of_a_moment_after_what_limits_the_job() -> None:
+    job = Job(home_takes=False)
+    job.hear(job.worker, limits(CAP, 9))
+    job.desk.look(2.01)
+    job.hear(job.worker, away(2.0), 2.02)
+    assert job.told[-1] == msgspec.structs.replace(away(2.0), at_s=2.01)
 
 
 def test_an_outage_whose_end_is_told_late_has_an_end() -> None:
