@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FIRST_S, FRAME_S = 0.3, 0.2
 """From the begin to the first look at how the run stands: one that is over by then would only flash up;
 between two looks."""
+MAX_UNSIZED = 4_096
+"""As many files as a thread may be told to look at at once: what comes of it is told on the loop, and while a
+network drive hangs they are kept.  Those beyond count as the mean of what was counted."""
 
 
 class Watch:
@@ -89,8 +92,13 @@ class Watch:
                 self._lookahead.stop()
 
     async def _look(self, threads: DaemonThreads) -> None:
-        unsized, self._unsized = self._unsized, []
-        sizes = await threads.call(lambda: [size_of(source) for _, source in unsized])
+        unsized = self._unsized
+        try:
+            looked = threads.call(lambda: [size_of(source) for _, source in unsized])
+        except RuntimeError:  # there is no thread to be had: perhaps at the next frame
+            return
+        self._unsized = []
+        sizes = await looked
         for (seq, _), size in zip(unsized, sizes, strict=True):
             self._fold.lose(size)
             self._see_ended(seq, size)
@@ -101,16 +109,28 @@ class Watch:
             if report.outcome == SKIPPED and report.reason != EXISTS:  # it was never counted
                 self._fold.report(report, 0)
                 return
-            size = report.bytes if report.outcome == SUCCESS else _size_of(report)
+            size = report.bytes if report.outcome == SUCCESS else self._size_of(report)
             self._fold.report(report, size or 0)
             if size is not None:
                 self._see_ended(report.seq, size)
-            elif self._lookahead is not None and report.object is not None:
-                self._unsized.append((report.seq, report.object))
             return
         self._fold.hear(event, self._clock() - self._epoch_s)
         if type(event) is BytesAcknowledged and self._lookahead is not None:
             self._see(self._lookahead, event)
+
+    def _size_of(self, report: UploadReport) -> int | None:
+        """What was counted of an object that is not uploaded; None where its file is put down to be
+        looked at: it may have ended before anybody knew its size."""
+        source = report.object
+        if source is not None and source.size is not None:
+            return source.size
+        if self._lookahead is None or report.bytes or source is None or not source.path:
+            return report.bytes
+        if len(self._unsized) < MAX_UNSIZED:
+            self._unsized.append((report.seq, source))
+            return None
+        total = self._lookahead.total
+        return total.bytes // max(1, total.files)
 
     def _see_ended(self, seq: int, size: int) -> None:
         if self._lookahead is None:
@@ -124,12 +144,3 @@ class Watch:
         if event.size is not None and event.seq not in self._big:
             self._big.add(event.seq)
             lookahead.seen(event.seq, event.size)
-
-
-def _size_of(report: UploadReport) -> int | None:
-    """What was counted of an object that is not uploaded; None where its file is to be looked at: it may have
-    ended before anybody knew its size."""
-    source = report.object
-    if source is not None and source.size is not None:
-        return source.size
-    return report.bytes if report.bytes or source is None or not source.path else None

@@ -17,9 +17,10 @@ from s3_upload.observe.status import WANTED, Comparing, Status, Total
 from s3_upload.report import EXISTS, SKIPPED, SUCCESS, UploadReport
 from s3_upload.screen import watch as watch_module
 from s3_upload.screen.lookahead import EXACT, SAMPLE, Lookahead
-from s3_upload.screen.watch import FIRST_S, FRAME_S, Watch
+from s3_upload.screen.watch import FIRST_S, FRAME_S, MAX_UNSIZED, Watch
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import LINK as LINK_REASON
+from s3_upload.threads import DaemonThreads
 from tests.sim.loop import SimLoop
 
 HANG_S = 60.0
@@ -153,6 +154,40 @@ def test_what_is_not_uploaded_is_taken_off_even_if_it_ended_before_its_size_was_
     clock.now += 1.0
     status = watch.status()
     assert (status.done, status.whole_bytes, status.share) == (3, 100, 1.0)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_of_files_that_nobody_gets_to_look_at_only_some_are_kept(tmp_path: Path) -> None:
+    """On a network drive that hangs a look may take minutes: the others count as all do in the mean."""
+    path = tmp_path / "f"
+    path.write_bytes(b"x" * 400)
+    length = 5 * MAX_UNSIZED
+    watch, _ = watching(counted(*[400] * length))
+    for seq in range(length):
+        watch.listening.listener(ended(seq, 0, SKIPPED, reason=EXISTS, path=str(path)))
+    assert len(watch._unsized) == MAX_UNSIZED
+    assert watch.status().whole_bytes == 400 * MAX_UNSIZED
+    asyncio.run(shows(watch, 0))
+
+
+@pytest.mark.usefixtures("at_once")
+def test_where_no_thread_can_be_had_the_next_frame_tries_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"x" * 400)
+    call, no_thread = DaemonThreads.call, [RuntimeError("can't start new thread")]
+
+    def refused_once(self: DaemonThreads, function: Any) -> Any:
+        if no_thread:
+            raise no_thread.pop()
+        return call(self, function)
+
+    monkeypatch.setattr(DaemonThreads, "call", refused_once)
+    watch, _ = watching(counted(100, 400))
+    watch.listening.listener(ended(1, 0, SKIPPED, reason=EXISTS, path=str(path)))
+    asyncio.run(shows(watch, 100))
+    assert not no_thread
 
 
 def test_what_is_skipped_unseen_leaves_what_the_others_count_as() -> None:
