@@ -248,7 +248,7 @@ def test_a_reader_that_leaves_ends_the_run_quietly(fault_server: StartFaultServe
 def test_where_the_reader_of_stdout_leaves_that_of_stderr_is_told_all_that_failed(
     fault_server: StartFaultServer, tmp_path: Path, pipe: FullPipe
 ) -> None:
-    """However late it reads what is more than a pipe takes."""
+    """Also what is more than a pipe takes, if it reads in time (`LAST_WORDS_S`)."""
     (folder := tmp_path / "src").mkdir()
     for number in range(2_000):
         (folder / f"{number:04}-{'long' * 20}").symlink_to("nowhere")

@@ -229,16 +229,54 @@ def test_a_run_whose_results_nobody_reads_waits_for_those_who_read_its_errors(
     def fail(*_: object) -> None:
         raise StdoutError(BrokenPipeError(errno.EPIPE, "Broken pipe"))
 
-    waited: list[object] = []
+    waited: list[bool] = []
     monkeypatch.setattr(session, "_upload_and_tell", fail)
-    monkeypatch.setattr(session, "flush", lambda *given: waited.append(given))
+    monkeypatch.setattr(session, "last_words", lambda: waited.append(True))
     with pytest.raises(StdoutError):
         session.run(
             session.Job(
                 bucket="b", passes=[], options=UploadOptions(), rendering=Text("b"), display=Display("none")
             )
         )
-    assert waited == [(LAST_WORDS_S, ("stderr",))]
+    assert waited == [True]
+
+
+class Looked(threading.Condition):
+    """Between two looks of who waits with a bound 0.9 of that pass, in which a reader takes one line."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.taken = threading.Semaphore(0)
+        self._left = lines
+
+    def take(self, _data: bytes) -> None:
+        assert self.taken.acquire(timeout=HANG_S)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if timeout is None:
+            return super().wait()
+        if not self._left:
+            self.now += timeout
+            return False
+        self._left -= 1
+        self.now += 0.9 * timeout
+        self.taken.release()
+        return super().wait(HANG_S)
+
+
+@pytest.mark.parametrize("reads", [12, 5])
+def test_last_words_are_waited_for_as_long_as_somebody_reads(
+    monkeypatch: pytest.MonkeyPatch, outlet: Outlet, reads: int
+) -> None:
+    outlet._changed = looked = Looked(reads)
+    monkeypatch.setitem(output._channels, "stderr", output._Channel(looked.take, outlet))
+    for _ in range(12):
+        outlet.put(looked.take, b"x" * BATCH_BYTES)
+    output.last_words()
+    assert outlet._queued_bytes == (12 - reads) * BATCH_BYTES
+    assert looked.now == pytest.approx((0.9 * reads + (reads < 12)) * LAST_WORDS_S)
+    looked.taken.release(12)
 
 
 def test_errors_that_nobody_can_read_are_no_error(monkeypatch: pytest.MonkeyPatch, outlet: Outlet) -> None:

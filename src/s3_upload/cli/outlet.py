@@ -80,6 +80,12 @@ class Outlet:
                 raise self.error
             return written
 
+    def flush_while_read(self, silence_s: float) -> None:
+        """Waits until all is written or a write has failed, or nothing was taken for `silence_s`."""
+        with self._changed:
+            while self._queued_bytes and self._changed.wait(silence_s):
+                pass
+
     def close(self) -> None:
         """Ends the thread when it has written all; at once, if that is so."""
         with self._changed:

@@ -25,7 +25,7 @@ from s3_upload.errors import S3UploadError
 from s3_upload.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from s3_upload.screen.frame import Line
     from s3_upload.screen.painter import Painter, Size
@@ -39,7 +39,8 @@ EXIT_PIPE = 141
 STOPPING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 """The signals that end a run; the last comes when the terminal is closed."""
 LAST_WORDS_S = 5.0
-"""How long an interrupted run waits for its lines to be read."""
+"""How long an interrupted run waits for its lines to be read; and, of those that are waited for as long as
+somebody reads, for the next to be taken."""
 
 
 class UsageError(S3UploadError):
@@ -294,12 +295,12 @@ def room() -> Awaitable[None] | None:
     return None
 
 
-def flush(timeout_s: float | None = None, names: Collection[str] = ("stdout", "stderr")) -> bool:
+def flush(timeout_s: float | None = None) -> bool:
     """Waits until all lines are written, and says whether they are. Raises `StdoutError`, when the others are
     written."""
     written, failed = True, None
     until_s = None if timeout_s is None else time.monotonic() + timeout_s
-    for name, channel in [item for item in _channels.items() if item[0] in names]:
+    for name, channel in _channels.items():
         left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
         try:
             written = channel.flush(left_s) and written
@@ -310,6 +311,12 @@ def flush(timeout_s: float | None = None, names: Collection[str] = ("stdout", "s
     if failed is not None:
         raise StdoutError(failed) from failed
     return written
+
+
+def last_words() -> None:
+    """Waits until stderr has all its lines, as long as somebody reads them."""
+    if (channel := _channels.get("stderr")) is not None:
+        channel.outlet.flush_while_read(LAST_WORDS_S)
 
 
 def _emit(text: str, *, utf8: bool) -> None:

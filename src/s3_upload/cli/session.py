@@ -31,6 +31,7 @@ from s3_upload.cli.output import (
     flush,
     hear,
     in_background,
+    last_words,
     note,
 )
 from s3_upload.cli.store import open_store
@@ -117,7 +118,7 @@ def run(job: Job) -> int:
             with written_at_the_end(job.page):
                 _upload_and_tell(job, began_s)
         except StdoutError:
-            flush(LAST_WORDS_S, ("stderr",))  # what failed is told to whoever reads that
+            last_words()  # what failed is told to whoever reads that
             raise
         except (asyncio.CancelledError, KeyboardInterrupt) as error:
             for number in _heard():
@@ -137,7 +138,7 @@ def run(job: Job) -> int:
             with suppress(StdoutError):
                 if not flush(LAST_WORDS_S):
                     note("s3-upload: nobody reads what is written, so not all results are told")
-                    flush(LAST_WORDS_S, ("stderr",))
+                    last_words()
             raise InterruptedRun("interrupted") from error
     stays = job.remover is not None and job.remover.failed
     return EXIT_FILES_FAILED if stays or job.rendering.fold.counts.failed else EXIT_OK
