@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import formatdate
 from functools import partial
 from urllib.parse import quote, quote_plus
 
@@ -175,6 +176,7 @@ class S3Model:
         if stored is None:
             return s3_error(404, "NoSuchKey", "The specified key does not exist.")
         headers = {**stored.headers, "ETag": f'"{stored.etag}"', "Content-Length": str(stored.size)}
+        headers["Last-Modified"] = formatdate(stored.modified_s, usegmt=True)
         if request.headers.get("x-amz-checksum-mode") == "ENABLED":
             headers |= stored.checksums
         if "partNumber" in request.query and (sizes := sizes_of_parts(stored)):
@@ -282,8 +284,10 @@ class S3Model:
         checksums = {header: value} if header else {}
         size = sum(part.size for part in parts)
         sizes = tuple(part.size for part in parts)
+        # S3 dates it so, too.
+        begun_s = datetime.fromisoformat(upload.initiated).timestamp()
         self.objects[name] = StoredObject(
-            body, size, etag, upload.headers, checksums, part_size=sizes[0], part_sizes=sizes
+            body, size, etag, upload.headers, checksums, begun_s, part_size=sizes[0], part_sizes=sizes
         )
         answer = _completed(etag, (header, value))
         self.completed[upload_id] = (name, answer)

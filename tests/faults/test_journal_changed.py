@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -270,10 +271,19 @@ def test_what_is_there_and_is_not_the_file_is_sent_again(
     assert stored(server) == {"big": big()}
 
 
+@pytest.mark.parametrize(
+    ("if_exists", "then"),
+    [
+        ("overwrite", (404, "NoSuchUpload")),
+        ("skip", (412, "PreconditionFailed")),
+        ("fail", (412, "PreconditionFailed")),
+    ],
+)
 def test_what_is_completed_while_the_next_run_looks_is_not_sent_again(
-    fault_server: StartFaultServer, tmp_path: Path
+    fault_server: StartFaultServer, tmp_path: Path, if_exists: str, then: tuple[int, str]
 ) -> None:
-    """A slow store: it carries out what the dead process asked for when the next one asks for it, too."""
+    """A slow store: it carries out what the dead process asked for when the next one asks for it, too.  The
+    object is as old as the upload, which was begun a day before."""
     asked: list[Request] = []
 
     def script(request: Request) -> Answer | Stall | None:
@@ -282,16 +292,19 @@ def test_what_is_completed_while_the_next_run_looks_is_not_sent_again(
             if len(asked) == 1:
                 return Stall()
             server.model.answer(asked[0])
-            return s3_error(404, "NoSuchUpload", "It is complete.")
+            return s3_error(*then)
         return None
 
     server = fault_server(script)
     files, journal = tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
     broken_off(server, files, journal, after="?uploadId=")
     assert not stored(server)
+    [begun] = server.model.uploads.values()
+    begun.initiated = (datetime.fromisoformat(begun.initiated) - timedelta(days=1)).isoformat()
     before = len(server.requests)
-    assert journaled(server, files, journal).uploaded == 1
+    assert journaled(server, files, journal, settings=config(if_exists=if_exists)).uploaded == 1
     assert parts_sent(server, before) == []
+    assert [request.method for request in server.requests[before:]].count("DELETE") == 1
     assert len(asked) == 2
     assert stored(server) == {"big": big()}
 

@@ -9,7 +9,9 @@ counts as ours only if that is proven:
    ETags, "-" and their number
    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html).
 3. It is no older than our first attempt, by the store's own clock (`Date` less `Last-Modified`, where it
-   names both).
+   names both).  An object in parts is dated by its CreateMultipartUpload
+   (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html): where an earlier run sent
+   that, it may have any age.
 4. What HeadObject shows of everything else that was asked for is there and agrees: type and encoding,
    metadata, the number of tags, storage class, encryption, lock.  What it does not show was lost, since
    it shows each of these where it is there.  (The ACL and the KMS context it never shows.)
@@ -51,8 +53,8 @@ def disproof(
     """Why the answer `found` to a HeadObject does not prove that it is what we sent; "" where it does.
 
     `size` of the whole object in bytes, `checksum` what was sent of it, `etag` what S3 would make of it
-    (without quotes, "" where that cannot be known), `age_s` the seconds since its first request began,
-    `fields` what else was asked for.  What is returned quotes no value.
+    (without quotes, "" where that cannot be known), `age_s` the seconds since its first request began
+    (`inf`: in an earlier run), `fields` what else was asked for.  What is returned quotes no value.
     """
     if found.headers.get("content-length") != str(size):
         return "its size differs"
