@@ -61,6 +61,21 @@ def test_what_exists_is_skipped_and_no_body_is_sent(fault_server: StartFaultServ
     summary.raise_for_failures()
 
 
+def test_a_store_that_refuses_to_tell_checksums_is_asked_whether_an_object_exists(
+    fault_server: StartFaultServer,
+) -> None:
+    """And only so is it known there: it does not keep to If-None-Match."""
+
+    def script(request: Request) -> Answer | None:
+        request.headers.pop("if-none-match", None)
+        return Answer(400) if "x-amz-checksum-mode" in request.headers else None
+
+    server = fault_server(script)
+    upload(server, {"a": b"first"})
+    assert len(again(server, {"a": b"other"}).skipped) == 1
+    assert stored(server) == {"a": b"first"}
+
+
 def test_questions_follow_each_other_on_one_connection(fault_server: StartFaultServer) -> None:
     server = fault_server()
     there = {f"k{number}": b"first" for number in range(20)}

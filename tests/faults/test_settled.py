@@ -53,6 +53,22 @@ def test_what_is_there_after_all_is_a_success(
     assert len(server.of("HEAD", "a")) == 1
 
 
+@pytest.mark.parametrize(("mode", "refused"), [({}, 1), ({"checksum": "off"}, 0)], ids=["CRC32", "ETag"])
+@pytest.mark.parametrize("lost", [Reset(), Answer(200)], ids=["reset", "unproven"])
+def test_a_store_that_refuses_to_tell_checksums_is_asked_without(
+    fault_server: StartFaultServer, lost: Action, mode: dict[str, Any], refused: int
+) -> None:
+    def script(request: Request) -> Action | None:
+        if request.method == "PUT":
+            return lost
+        server.model.answer(server.of("PUT")[0])
+        return Answer(400) if "x-amz-checksum-mode" in request.headers else None
+
+    server = fault_server(script)
+    assert upload(server, {"a": BODY}, settings=SETTINGS, tls=mode).uploaded == 1
+    assert len(server.of("HEAD")) == 1 + refused
+
+
 @pytest.mark.parametrize("mode", MODES, ids=["CRC32", "ETag", "SHA256"])
 @pytest.mark.parametrize("there", [OTHER, BODY[:-1], BODY + b"."], ids=["same size", "shorter", "longer"])
 def test_another_object_of_that_name_is_not_ours(

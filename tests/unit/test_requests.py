@@ -111,7 +111,10 @@ GOLDEN: dict[str, tuple[dict[str, Any], str]] = {
         "user-agent: s3-upload\r\naccept-encoding: identity\r\ncontent-length: 0\r\n\r\n",
     ),
     HEAD_OBJECT: (
-        {"fields": RequestFields(acl="private", if_none_match="*", request_payer="requester")},
+        {
+            "fields": RequestFields(acl="private", if_none_match="*", request_payer="requester"),
+            "asks_checksums": True,
+        },
         "HEAD /bucket/a%20b/%C3%BC%2B%26%3D%25 HTTP/1.1\r\nhost: s3.example\r\nuser-agent: s3-upload\r\n"
         "accept-encoding: identity\r\ncontent-length: 0\r\nx-amz-request-payer: requester\r\n"
         "x-amz-checksum-mode: ENABLED\r\n\r\n",

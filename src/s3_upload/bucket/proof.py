@@ -88,7 +88,12 @@ class Bucket(NamedTuple):
         """What HeadObject tells; None: no such object. Raises `Unproven` where the store does not tell, and
         `RunError` where it does not answer."""
         operation = Operation(
-            name=HEAD_OBJECT, bucket=self.name, key=key, fields=self.fields, part_number=part_number
+            name=HEAD_OBJECT,
+            bucket=self.name,
+            key=key,
+            fields=self.fields,
+            part_number=part_number,
+            asks_checksums=True,
         )
         is_read = False
         while True:

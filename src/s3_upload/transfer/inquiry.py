@@ -35,7 +35,13 @@ ROUNDING_S = 1e-3
 
 def question_about(record: Record, sent: Operation, *, may_be_missing: bool = False) -> Request:
     """Asks whether what `sent` makes is there."""
-    head = Operation(name=HEAD_OBJECT, bucket=sent.bucket, key=sent.key, fields=sent.fields)
+    head = Operation(
+        name=HEAD_OBJECT,
+        bucket=sent.bucket,
+        key=sent.key,
+        fields=sent.fields,
+        asks_checksums=sent.checksum is not None,
+    )
     return Request(record, head, may_be_missing=may_be_missing)
 
 
@@ -81,9 +87,9 @@ class Inquiries:
         question = question_about(record, sent)
         answer = await self._attempts.make(question, hedge=False)
         # The store had closed an idle connection: that says nothing of the object, and is no try.
-        if answer.trace.stale:
+        if answer.trace.stale or question.asks_less(answer.failure):
             self._record(request, answer.report)
-            question.goes_elsewhere(fresh=True)
+            question.goes_elsewhere(fresh=answer.trace.stale)
             answer = await self._attempts.make(question, hedge=False)
         self._learn(request, answer.report)
         self._record(request, answer.report)

@@ -267,6 +267,8 @@ class Requests:
     async def _judge(self, request: Request, outcome: Outcome) -> Decision | None:
         """How `request` is tried again; None: at once, or it has succeeded. Raises like `Verdicts.on`."""
         outcome = request.decisive(outcome)
+        if request.asks_less(outcome.failure):
+            return None
         decision = self._verdicts.on(request, outcome)
         if decision.verdict is Verdict.ASK:
             return await self._ask(request, outcome)

@@ -156,7 +156,14 @@ class Search:
 
     async def _if_complete(self, candidate: Candidate, known: Mapping[int, PartRow]) -> TakenUp | None:
         """What an upload came to that the store does not know any more, if it is proven to be the file."""
-        head = msgspec.structs.replace(self._operation, name=HEAD_OBJECT, upload_id="", checksum=None)
+        algorithm, kind = candidate.algorithm, candidate.checksum_type
+        head = msgspec.structs.replace(
+            self._operation,
+            name=HEAD_OBJECT,
+            upload_id="",
+            checksum=None,
+            asks_checksums=bool(algorithm),
+        )
         try:
             found = await self._sides.requests.make(
                 Request(self._record, head, may_be_missing=True, patient=True)
@@ -168,7 +175,6 @@ class Search:
         # Before anything is read.
         if found.status == 404 or found.headers.get("content-length") != str(self.identity.size):
             return None
-        algorithm, kind = candidate.algorithm, candidate.checksum_type
         by_etag = not (algorithm and found.headers.get(header_of(algorithm)))
         parts: list[CompletedPart] = []
         for number in range(1, -(-self.identity.size // candidate.part_size) + 1):

@@ -15,6 +15,7 @@ from s3_upload.errors import FailureKind
 from s3_upload.http import Response
 from s3_upload.http1.trace import Trace, Transfer
 from s3_upload.s3.operations import ASKING, Operation
+from s3_upload.s3.responses import Failure
 from s3_upload.sources.files import HashedBody
 from s3_upload.transfer.record import Record
 
@@ -100,6 +101,14 @@ class Request(msgspec.Struct, eq=False):
         """What is judged of how its attempts ended: a refusal, rather than a silence that came `last`."""
         refusal, self.refusal = self.refusal, None
         return refusal or last
+
+    def asks_less(self, failure: Failure | None) -> bool:
+        """Whether the store has refused to be asked for checksums, as far as a 400 tells: the next try does
+        not."""
+        again = self.operation.asks_checksums and failure is not None and failure.status == 400
+        if again:
+            self.operation = msgspec.structs.replace(self.operation, asks_checksums=False)
+        return again
 
     def may_be_done(self) -> None:
         """The store may have carried it out."""

@@ -1,7 +1,9 @@
 """HeadObject: what the store has under a key. `proof.py` judges whether that is what we sent.
 
-It asks for the checksums, which S3 names only then.  The condition of the fields (If-None-Match) is left
-out: here it would apply to the answer.  With a `part_number` it is about that part, whose size it tells.
+Checksums are asked for where somebody compares them: S3 names them only then, some stores refuse that, and of
+what is encrypted with a KMS key it takes a permission of its own.  The condition of the fields
+(If-None-Match) is left out: here it would apply to the answer.  With a `part_number` it is about that part,
+whose size it tells.
 """
 
 from __future__ import annotations
@@ -16,16 +18,20 @@ def _query(operation: Operation) -> str:
     return f"partNumber={operation.part_number}" if operation.part_number else ""
 
 
+def _headers(operation: Operation) -> dict[str, str]:
+    return {"x-amz-checksum-mode": "ENABLED"} if operation.asks_checksums else {}
+
+
 def _sdk_arguments(operation: Operation) -> dict[str, Any]:
     part = {"PartNumber": operation.part_number} if operation.part_number else {}
-    return {"ChecksumMode": "ENABLED", **part}
+    return {"ChecksumMode": "ENABLED", **part} if operation.asks_checksums else part
 
 
 KIND = OperationKind(
     name="HeadObject",
     method="HEAD",
     query=_query,
-    headers={"x-amz-checksum-mode": "ENABLED"},
+    headers_of=_headers,
     fields=frozenset({"customer key", "request"}),
     bodiless=True,
     asks=True,

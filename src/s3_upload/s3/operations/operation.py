@@ -52,7 +52,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `name`: that of its `OperationKind`.  `sha256` is the lower-case hex digest of `body` and `checksum` what
     goes into a checksum header, where they were computed (always from the very buffer that is sent).
     `part_number` on ListParts: the parts behind that one.  `span` on GetObject: offset and number of the
-    bytes that are wanted, (0, 0) for all.
+    bytes that are wanted, (0, 0) for all.  `asks_checksums` on HeadObject: it is to tell them.
     """
 
     name: str
@@ -67,3 +67,4 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parts: tuple[CompletedPart, ...] = ()
     page: Page | None = None
     span: tuple[int, int] = (0, 0)
+    asks_checksums: bool = False
