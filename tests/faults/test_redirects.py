@@ -110,6 +110,43 @@ def test_a_region_that_is_named_counts_more_than_a_place(fault_server: StartFaul
     assert there.requests == []
 
 
+def of_eu(request: Request) -> Action | None:
+    """A script: requests are taken that are signed for eu-west-1."""
+    if "/eu-west-1/s3/" in request.headers["authorization"]:
+        return None
+    text = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>"
+    return Answer(400, {}, text.encode())
+
+
+def test_a_region_that_the_other_place_asks_for_is_that_of_its_requests(
+    fault_server: StartFaultServer,
+) -> None:
+    there = fault_server(of_eu)
+    here = fault_server(to(there))
+    assert upload(here, MANY, settings=ONE_AT_ONCE).uploaded == 50
+    assert (len(here.requests), stored(there)) == (1, MANY)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_redirect_that_names_region_and_place_is_followed_to_both(
+    fault_server: StartFaultServer, status: int
+) -> None:
+    there = fault_server(of_eu)
+    text = f"<Error><Code>PermanentRedirect</Code><Endpoint>127.0.0.1:{there.port}</Endpoint></Error>"
+    here = fault_server(lambda _: Answer(status, {"x-amz-bucket-region": "eu-west-1"}, text.encode()))
+    assert upload(here, MANY, settings=ONE_AT_ONCE).uploaded == 50
+    assert (len(here.requests), stored(there)) == (2, MANY)
+
+
+def test_with_a_region_from_one_to_the_other_and_back_is_one_step(fault_server: StartFaultServer) -> None:
+    here, there = fault_server(), fault_server()
+    here.set_script(to(there))
+    there.set_script(lambda request: of_eu(request) or to(here)(request))
+    with pytest.raises(RunError, match="after another redirect"):
+        upload(here, MANY, settings=ONE_AT_ONCE)
+    assert (len(here.requests), len(there.requests)) == (1, 2)
+
+
 # --- elsewhere ------------------------------------------------------------------------------------------
 
 ELSEWHERE = {

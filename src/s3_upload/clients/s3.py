@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 _NEEDS = dict.fromkeys(OPERATIONS, Answer.WHOLE) | dict.fromkeys(BODILESS, Answer.BODILESS)
 # Their success needs nothing of the answer's body.
 _NEEDS |= dict.fromkeys(CARRIES_DATA, Answer.HEADERS)
+_ELSEWHERE = (FailureKind.REGION, FailureKind.MOVED)
 _OF_CHECKSUMS = (FailureKind.UNSUPPORTED, FailureKind.NEEDS_MD5)
 _PERHAPS_A_PROXYS = (FailureKind.PROXY, FailureKind.ACCESS_DENIED, FailureKind.CREDENTIALS)
 _TYPE = re.compile(r"(?i)checksum-?type")
@@ -84,7 +85,7 @@ class _Target(msgspec.Struct):
 
 class _Learned(msgspec.Struct):
     """What answers of the store said. `offset_s`: how far its clock is ahead of ours; `moved`: by redirects,
-    a bucket's endpoint -> where it is."""
+    a bucket's endpoint -> where it is; both of no region."""
 
     checksums: ChecksumsTold = "all"
     offset_s: float = 0.0
@@ -270,7 +271,11 @@ class S3Client:
         if trace.cancelled:
             connection.keep()
             raise AttemptError(FailureKind.TIMEOUT, "cancelled before its request began")
-        return await connection.request(head, operation.body, trace, _NEEDS[operation.name])
+        answer = await connection.request(head, operation.body, trace, _NEEDS[operation.name])
+        # A redirect that names the region in use is one to another place.
+        if 300 <= answer.status < 400 and answer.headers.get("x-amz-bucket-region") == target.endpoint.region:
+            del answer.headers["x-amz-bucket-region"]
+        return answer
 
     async def create_bucket(self, bucket: str) -> bool:
         """Makes the bucket, where there is none; says whether it has.
@@ -328,10 +333,8 @@ class S3Client:
             with suppress(AttemptError):  # of a session: the next request waits for another, and says so
                 await used.provider.refresh(rejected=used.credentials)
             return True
-        if failure.kind is FailureKind.REGION:
-            return self._correct_region(operation.bucket, failure.region, used.endpoint.region)
-        if failure.kind is FailureKind.MOVED:
-            return self._follow(operation, failure.location, used)
+        if failure.kind in _ELSEWHERE:
+            return self._follow(operation, failure, used.endpoint)
         if failure.kind in _OF_CHECKSUMS:
             return self._correct_checksums(operation, failure, used.checksums)
         return self._correct_clock(failure, used.offset_s)
@@ -361,36 +364,33 @@ class S3Client:
             text = likely_cause(failure) + self._routes.way(used.endpoint.host, used.endpoint.port)
         return text
 
-    def _correct_region(self, bucket: str, region: str, used: str) -> bool:
-        target = self._targets.get(bucket)
-        if target is not None and target.endpoint.region != used:
-            return True  # since this request was made
-        if region in ("", used):
-            return False
-        try:
-            found = self._new_target(bucket, region)
-        except ConfigError:  # no name that a host could have
-            return False
-        return found.endpoint.region != used  # that of an ARN stays
-
-    def _follow(self, operation: Operation, location: str, used: _Signing) -> bool:
-        """Once for a bucket, and only where that is the same store (see `s3/redirect.py`)."""
+    def _follow(self, operation: Operation, failure: Failure, used: Endpoint) -> bool:
+        """To another region; or to another place, once for a bucket, and only where that is the same store
+        (see `s3/redirect.py`)."""
         bucket, target = operation.bucket, self._targets.get(operation.bucket)
-        if target is not None and target.endpoint != used.endpoint:
+        if target is not None and target.endpoint != used:
             return True  # since this request was made
-        found = redirected(used.endpoint, location, bucket=bucket, key=operation.key)
-        if found is None or used.endpoint in self._learned.moved.values():
+        if failure.kind is FailureKind.REGION:
+            if failure.region in ("", used.region):
+                return False
+            try:
+                found = self._new_target(bucket, failure.region).endpoint
+            except ConfigError:  # no name that a host could have
+                return False
+            return found.region != used.region  # that of an ARN stays
+        place = redirected(used, failure.location, bucket=bucket, key=operation.key)
+        if place is None or used.of_region("") in self._learned.moved.values():
             return False
-        self._learned.moved[used.endpoint] = found
-        self._new_target(bucket, used.endpoint.region)
+        self._learned.moved[used.of_region("")] = place.of_region("")
+        self._new_target(bucket, used.region)
         return True
 
     def _remark_on_move(self, failure: Failure, used: _Signing) -> str:
-        found = self._learned.moved.get(used.endpoint)
+        found = self._learned.moved.get(used.endpoint.of_region(""))
         if found is not None:
             return f"{used.endpoint.url} redirects to {found.url}: requests go there from now on"
         where, way = likely_cause(failure), self._routes.way(used.endpoint.host, used.endpoint.port)
-        if used.endpoint in self._learned.moved.values():
+        if used.endpoint.of_region("") in self._learned.moved.values():
             return f"{where}, after another redirect"
         if is_upgrade(used.endpoint, failure.location):
             return f"{where}: use https:// in the endpoint URL"
@@ -427,7 +427,8 @@ class S3Client:
 
     def _new_target(self, bucket: str, region: str) -> _Target:
         endpoint = self._settings.endpoint(bucket, region)
-        return self._add_target(bucket, self._learned.moved.get(endpoint, endpoint))
+        place = self._learned.moved.get(endpoint.of_region(""), endpoint)
+        return self._add_target(bucket, place.of_region(endpoint.region))
 
     def _add_target(self, bucket: str, endpoint: Endpoint) -> _Target:
         """Raises `AttemptError` once the client is closed."""

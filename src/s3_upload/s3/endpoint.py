@@ -61,6 +61,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     service: str = S3
     session: bool = False
 
+    def of_region(self, region: str) -> Endpoint:
+        """The same place, for requests signed for another region."""
+        return msgspec.structs.replace(self, region=region)
+
     @property
     def tls(self) -> bool:
         return self.scheme == "https"
