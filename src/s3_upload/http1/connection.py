@@ -10,6 +10,9 @@ Rules:
   the last has left the transport's buffer: so a TLS transport never encrypts a whole part at once,
   and `sent_s` is the moment the last byte reached the kernel.  A body that is not in memory gives its
   slices as they are read (`http.SlicedBody`).
+* Beneath a TLS transport is another, whose buffer cannot be seen; only when that holds more than its mark
+  does the upper one fill.  So over TLS the last slice is small: all but 2 * TLS_LAST_BYTES have reached the
+  kernel when all counts as sent.  (Through a proxy that speaks TLS itself a third holds more.)
 
 Theory of operation: `request()` writes and waits on a future.  `data_received` feeds the parser, whose
 callbacks collect the response (`received.py`); `_complete` resolves the future.  Everything that goes
@@ -35,6 +38,8 @@ from s3_upload.http1.tls import tls_failure
 from s3_upload.http1.trace import Answer, Trace, Transfer
 
 SLICE_BYTES = 1 << 20
+TLS_LAST_BYTES = 1 << 16
+"""Of a body over TLS, the last slice: the transport beneath takes as much before it says that it is full."""
 RTO_RTTVARS = 4  # K of RFC 6298
 CLOSED = "the client was closed while requests were still to be sent: close it after its runs"
 TLS_ALERT = b"\x15\x03"
@@ -49,12 +54,14 @@ class Holder(Protocol):
 
 class _Made:
     """How it was made. `way`: for the end of what is said of one that broke: which proxy reads what is
-    sent.  `by_asyncio`: its transport is asyncio's."""
+    sent.  `by_asyncio`: its transport is asyncio's.  `last_bytes`: how much of a body goes last, by itself,
+    where it is not all."""
 
     def __init__(self) -> None:
         self.handshake_s = 0.0
         self.way = ""
         self.by_asyncio = False
+        self.last_bytes = 0
 
 
 class Connection(asyncio.Protocol):
@@ -84,6 +91,7 @@ class Connection(asyncio.Protocol):
         self._trace: Trace | None = None
         self._body: Body = b""
         self._slices: Slices | None = None  # of a body that is not in memory
+        self._ahead = b""  # what was taken of `_slices`, and is not handed over
         self._unsent = 0  # where in the body the next slice starts; len(body) once all is handed over
         self._paused = False
         self._closed = False
@@ -210,7 +218,7 @@ class Connection(asyncio.Protocol):
             self._body, self._unsent = body, 0
             transport.write(head)
             self._slices = body.slices(self._slice_ready)
-        elif size <= SLICE_BYTES:
+        elif size <= (self._made.last_bytes or SLICE_BYTES):
             self._body, self._unsent = body, size
             transport.writelines((head, body) if size else (head,))
             # asyncio's `writelines` of Python 3.12 and 3.13 does not say that bytes remain: it does so now.
@@ -219,8 +227,13 @@ class Connection(asyncio.Protocol):
             if not self._paused and self._trace is not None:
                 self._trace.all_sent()
         else:
-            self._body, self._unsent = memoryview(body), 0
-            transport.write(head)
+            view = self._body = memoryview(body)
+            self._unsent = 0
+            if self._made.last_bytes:  # together, which spares a record and a system call
+                self._unsent = self._next_bytes()
+                transport.writelines((head, view[: self._unsent]))
+            else:
+                transport.write(head)
             self._send_slices()
 
     def _send_slices(self) -> None:
@@ -243,15 +256,22 @@ class Connection(asyncio.Protocol):
 
     def _next_slice(self) -> bytes | memoryview | None:
         """None where it is being read (this is called again when it is there) or cannot be."""
-        body = self._body
+        body, size = self._body, self._next_bytes()
         if not isinstance(body, SlicedBody):
-            return body[self._unsent : self._unsent + SLICE_BYTES]
+            return body[self._unsent : self._unsent + size]
         try:
-            return self._slices.take() if self._slices is not None else None
+            piece = self._ahead or (self._slices.take() if self._slices is not None else None)
+            self._ahead = b"" if piece is None else piece[size:]
+            return piece if piece is None or not self._ahead else piece[:size]
         except Exception as error:
             kind = error.kind if isinstance(error, SourceError) else FailureKind.SOURCE
             self._fail(kind, str(error) or type(error).__name__)
             return None
+
+    def _next_bytes(self) -> int:
+        """How much of the body the next slice may have."""
+        before_last = len(self._body) - self._unsent - self._made.last_bytes
+        return min(before_last, SLICE_BYTES) if before_last > 0 else SLICE_BYTES
 
     def _all_sent(self) -> None:
         if self._trace is not None and self._unsent == len(self._body):
@@ -283,6 +303,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._made.by_asyncio = isinstance(transport, asyncio.Transport)  # uvloop's is none by its class
+        if transport.get_extra_info("sslcontext") is not None:
+            self._made.last_bytes = TLS_LAST_BYTES
         if self._closed:  # while its handshake was under way
             self._transport.abort()
             return
@@ -393,7 +415,7 @@ class Connection(asyncio.Protocol):
             future.set_exception(AttemptError(kind, message))
 
     def _let_go_of_body(self) -> None:
-        self._body = b""
+        self._body = self._ahead = b""
         if self._slices is not None:
             self._slices.close()
             self._slices = None
