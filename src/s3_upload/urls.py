@@ -5,16 +5,18 @@ from __future__ import annotations
 import ipaddress
 import re
 
-_USER = r"^(\s*[A-Za-z][A-Za-z0-9+.-]*://)?[^/]*@"
+_SCHEME = r"^(\s*[A-Za-z][A-Za-z0-9+.-]*://)?+"
 _HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 
 
 def shown(url: str) -> str:
     """`url` without what may be secret: user and password, query, fragment."""
     # A password may hold "#" or "?" though it should not: what begins there is no query.
-    url = re.sub(_USER, r"\1***@", url, count=1)
+    url = re.sub(rf"{_SCHEME}[^/]*@", r"\1***@", url, count=1)
+    # With a "/", too: whether a ":" begins a password or a port, and where it ends, is anybody's guess.
+    url = re.sub(rf"{_SCHEME}[^/?#@]*:[^?#]*[?#][^@]*@.*", r"\1***", url, flags=re.DOTALL)
     url = re.sub(r"[?#].*", "?…", url, flags=re.DOTALL)
-    return re.sub(r"^(\s*[A-Za-z][A-Za-z0-9+.-]*://)?.*@", r"\1***@", url, flags=re.DOTALL)[:200]
+    return re.sub(rf"{_SCHEME}.*@", r"\1***@", url, flags=re.DOTALL)[:200]
 
 
 def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
