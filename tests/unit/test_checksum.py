@@ -147,6 +147,14 @@ def test_a_piece_of_nothing_changes_nothing() -> None:
     assert crc.combine(0xDEADBEEF, 0, 0) == 0xDEADBEEF
 
 
+def test_what_is_kept_of_the_sizes_of_parts_is_bounded() -> None:
+    """Streams without end have last parts of all sizes."""
+    crc = CRT["CRC32"][0]
+    for size in range(1_000):
+        crc.combine(1, 2, size)
+    assert checksum_module._power.cache_info().currsize <= 64
+
+
 # --- objects in parts -------------------------------------------------------------------------------
 
 

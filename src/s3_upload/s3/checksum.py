@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -75,7 +75,7 @@ class Crc(NamedTuple):
         return product
 
 
-@cache
+@lru_cache(maxsize=64)
 def _power(crc: Crc, count: int) -> int:
     """x^(8 * count) modulo the polynomial, by repeated squaring; parts have few different sizes."""
     result, square = 1 << (crc.bits - 1), 1 << (crc.bits - 9)  # x^0 and x^8
