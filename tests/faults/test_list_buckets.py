@@ -31,6 +31,15 @@ def test_the_names_come_in_the_order_of_the_store(fault_server: StartFaultServer
     assert request.headers["authorization"].startswith("AWS4-HMAC-SHA256 ")
 
 
+def test_all_names_come_of_as_many_buckets_as_s3_lists_at_once(fault_server: StartFaultServer) -> None:
+    names = [f"{number:063}" for number in range(10_000)]
+    more = "<CreationDate>2020-01-01T00:00:00.000Z</CreationDate><BucketRegion>us-east-1</BucketRegion>"
+    buckets = "".join(f"<Bucket><Name>{name}</Name>{more}</Bucket>" for name in names)
+    page = f"<ListAllMyBucketsResult><Buckets>{buckets}</Buckets></ListAllMyBucketsResult>"
+    server = fault_server([Rule(Answer(200, body=page.encode()), method="GET")])
+    assert run(server, S3Client.list_buckets) == names
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "why"),
     [

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Correct = Callable[[Operation, Failure, Trace], Awaitable[bool]]
 
 _OF_ACCOUNTS = (FailureKind.EXPIRED_TOKEN, FailureKind.CLOCK, FailureKind.CREDENTIALS)
+LONG = frozenset({LIST_BUCKETS})
+"""Whose answers may be long."""
 ALL = ""  # for the bucket, in the one request that is about all
 BUCKET_TIMEOUT_S = 30.0
 """For the answer to a request about a bucket."""

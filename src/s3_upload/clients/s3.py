@@ -21,7 +21,7 @@ from s3_upload.account.botocore import provider_for
 from s3_upload.account.settings import ChecksumMode, PayloadSigning, resolve_settings
 from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text
 from s3_upload.clients import bucket_requests
-from s3_upload.clients.bucket_requests import ALL, WRONG_ZONE
+from s3_upload.clients.bucket_requests import ALL, LONG, WRONG_ZONE
 from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
 from s3_upload.http import Response, SlicedBody
 from s3_upload.http1 import tcp_info
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 _NEEDS = dict.fromkeys(OPERATIONS, Answer.WHOLE) | dict.fromkeys(BODILESS, Answer.BODILESS)
 # Their success needs nothing of the answer's body.
-_NEEDS |= dict.fromkeys(CARRIES_DATA, Answer.HEADERS)
+_NEEDS |= dict.fromkeys(CARRIES_DATA, Answer.HEADERS) | dict.fromkeys(LONG, Answer.LONG)
 _ELSEWHERE = (FailureKind.REGION, FailureKind.MOVED)
 _OF_CHECKSUMS = (FailureKind.UNSUPPORTED, FailureKind.NEEDS_MD5)
 _PERHAPS_A_PROXYS = (FailureKind.PROXY, FailureKind.ACCESS_DENIED, FailureKind.CREDENTIALS)

@@ -17,6 +17,8 @@ from s3_upload.http1.trace import Answer
 MAX_HEADER_BYTES = 64 << 10
 """Also of anything else that is no body and comes without any: interim answers, one endless line."""
 MAX_RESPONSE_BODY_BYTES = 1 << 20
+MAX_LIST_BYTES = 4 << 20
+"""Of 10,000 buckets, each with its names, date and region."""
 SEEN_BYTES = 24
 MAX_NAMES = 256
 MAX_NAME_BYTES = 64
@@ -125,7 +127,7 @@ class Received:
         if status < 200 or status in _BODILESS:
             return
         self.ends_with_connection = True
-        self.settled = status < 300 and self.needs is not Answer.WHOLE and "etag" in self.headers
+        self.settled = status < 300 and self.needs is Answer.HEADERS and "etag" in self.headers
 
     def on_body(self, body: bytes) -> None:
         if self.needs is Answer.BODILESS:
@@ -133,10 +135,9 @@ class Received:
             return
         self.bodiless_bytes = 0
         self._body_bytes += len(body)
-        if self._body_bytes > MAX_RESPONSE_BODY_BYTES:
-            raise AttemptError(
-                FailureKind.MALFORMED, f"the answer's body exceeds {MAX_RESPONSE_BODY_BYTES} bytes"
-            )
+        limit = MAX_LIST_BYTES if self.needs is Answer.LONG else MAX_RESPONSE_BODY_BYTES
+        if self._body_bytes > limit:
+            raise AttemptError(FailureKind.MALFORMED, f"the answer's body exceeds {limit} bytes")
         self._chunks.append(body)
 
 

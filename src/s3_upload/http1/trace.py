@@ -36,6 +36,8 @@ class Answer(enum.Enum):
     """They prove a success."""
     WHOLE = "whole"
     """A success is proven by its body, which has to be whole."""
+    LONG = "long"
+    """The same, of a list that does not come in pages."""
     BODILESS = "bodiless"
     """It has no body, whatever length it names (HEAD)."""
 

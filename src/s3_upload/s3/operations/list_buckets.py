@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from s3_upload.http import Response
 from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall
-from s3_upload.s3.xml import Xml, read_page
+from s3_upload.s3.xml import Xml, plain_body, unescaped
 
 
 def bucket_names(response: Response) -> list[str]:
     """The names in a ListBuckets response, as the store spells them."""
-    return [text.strip() for name, text in read_page(response).elements if name == "Name"]
+    text = plain_body(response).decode("utf-8", "replace")
+    return [
+        unescaped(name).strip() for name in re.findall(r"<(?:[^\s<>/:]+:)?Name(?:\s[^<>]*)?>([^<>]*)</", text)
+    ]
 
 
 def _root(response: Response, said: Xml) -> str:
