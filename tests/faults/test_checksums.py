@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
+import threading
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +138,24 @@ def test_many_that_lack_it_at_once_share_the_correction(fault_server: StartFault
     summary = upload(server, bodies, settings=config(max_in_flight=8), tls={"checksum": "when-required"})
     assert (summary.uploaded, summary.attempts, len(summary.notes)) == (100, 100, 1)
     assert len(server.requests) <= 108
+
+
+def test_the_loop_does_not_stand_still_while_big_bodies_are_hashed_for_it(
+    fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, md5 = fault_server(with_retention(WANTS_MD5["S3"]), model=S3Model(checksum_types=())), hashlib.md5
+    hashed: list[int] = []
+
+    def noted(data: Any = b"", **options: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            hashed.append(len(data))
+        return md5(data, **options)
+
+    monkeypatch.setattr(hashlib, "md5", noted)
+    bodies = {"big": BIG, "small": b"small"}
+    assert upload(server, bodies, settings=ONE_AT_ONCE, tls={"checksum": "when-required"}).uploaded == 2
+    assert stored(server) == bodies
+    assert max(hashed) < PART_BYTES
 
 
 def test_who_wants_no_checksum_ever_is_told_why_it_stops(fault_server: StartFaultServer) -> None:

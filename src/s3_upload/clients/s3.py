@@ -22,8 +22,9 @@ from s3_upload.account.settings import ChecksumMode, PayloadSigning, resolve_set
 from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text
 from s3_upload.clients import bucket_requests
 from s3_upload.clients.bucket_requests import ALL, LONG, WRONG_ZONE
-from s3_upload.errors import AttemptError, ConfigError, FailureKind, SourceError
-from s3_upload.http import Response, SlicedBody
+from s3_upload.clients.content_md5 import takes_long, with_md5
+from s3_upload.errors import AttemptError, ConfigError, FailureKind
+from s3_upload.http import Response
 from s3_upload.http1 import tcp_info
 from s3_upload.http1.connection import client_closed
 from s3_upload.http1.lease import Lease
@@ -37,11 +38,11 @@ from s3_upload.parts import StoreParts
 from s3_upload.proxy import Proxy
 from s3_upload.report import ConnectionSample
 from s3_upload.s3.bucket_kinds import S3_EXPRESS
-from s3_upload.s3.checksum import DEFAULT_ALGORITHM, MD5, Digests, check_algorithm
+from s3_upload.s3.checksum import DEFAULT_ALGORITHM, Digests, check_algorithm
 from s3_upload.s3.credentials import CredentialProvider, Credentials
 from s3_upload.s3.endpoint import DEFAULT_PORTS, AddressingStyle, Endpoint, service_endpoint
 from s3_upload.s3.hints import CHECKSUMS_NOT_TAKEN, likely_cause, wrong_clock
-from s3_upload.s3.operations import BODILESS, CARRIES_DATA, NOT_TWICE, OPERATIONS, Checksum, Operation
+from s3_upload.s3.operations import BODILESS, CARRIES_DATA, NOT_TWICE, OPERATIONS, Operation
 from s3_upload.s3.operations.create_session import Session, session_in
 from s3_upload.s3.redirect import is_upgrade, redirected
 from s3_upload.s3.requests import ChecksumsTold, RequestEncoder, refuse_unknown
@@ -258,8 +259,8 @@ class S3Client:
             self._renew_signing(target, credentials)
         assert target.encoder is not None
         trace.made_with(target.signing)
-        if isinstance(operation.body, SlicedBody) and target.encoder.wants_md5(operation):
-            operation = await _with_md5(operation, operation.body)
+        if takes_long(operation.body) and target.encoder.wants_md5(operation):
+            operation = await with_md5(operation)
         # Before there is a connection: one whose request cannot be made would belong to nobody.
         head = target.encoder.head(operation, self._utc_clock() + learned.offset_s)
         options = trace.options
@@ -490,11 +491,3 @@ class S3Client:
             session=provider is not self._provider,
             directory=endpoint.service == S3_EXPRESS,
         )
-
-
-async def _with_md5(operation: Operation, body: SlicedBody) -> Operation:
-    try:
-        md5 = await body.md5_base64()
-    except SourceError as error:
-        raise AttemptError(error.kind, str(error)) from error
-    return msgspec.structs.replace(operation, checksum=Checksum(MD5, md5))
