@@ -273,9 +273,8 @@ class S3Client:
             connection.keep()
             raise AttemptError(FailureKind.TIMEOUT, "cancelled before its request began")
         answer = await connection.request(head, operation.body, trace, _NEEDS[operation.name])
-        # A redirect that names the region in use is one to another place.
-        if 300 <= answer.status < 400 and answer.headers.get("x-amz-bucket-region") == target.endpoint.region:
-            del answer.headers["x-amz-bucket-region"]
+        if 300 <= answer.status < 400:
+            _leave_out_region(answer, target.endpoint.region)
         return answer
 
     async def create_bucket(self, bucket: str) -> bool:
@@ -491,3 +490,10 @@ class S3Client:
             session=provider is not self._provider,
             directory=endpoint.service == S3_EXPRESS,
         )
+
+
+def _leave_out_region(answer: Response, used: str) -> None:
+    """A redirect that names a place, and the region that was `used`, is one to that place."""
+    names_place = "location" in answer.headers or b"Endpoint>" in answer.body
+    if names_place and answer.headers.get("x-amz-bucket-region") == used:
+        del answer.headers["x-amz-bucket-region"]
