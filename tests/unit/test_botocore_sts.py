@@ -101,6 +101,11 @@ def test_a_role_that_was_assumed_here_is_good_for_the_aws_cli(home: Home) -> Non
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
+def ends(provider: BotocoreCredentials) -> None:
+    for source in (provider._source, provider._as_taken):
+        source._expiry_time = datetime.now(UTC) - timedelta(minutes=1)
+
+
 def test_where_sts_cannot_be_reached_when_a_role_ends_the_network_may_be_away(home: Home) -> None:
     """As when a laptop wakes: requests wait until it is back, and the run goes on. At the first time it is an
     error of the run's."""
@@ -113,7 +118,7 @@ def test_where_sts_cannot_be_reached_when_a_role_ends_the_network_may_be_away(ho
         asyncio.run(provider.refresh())
     [kept] = (home.path / ".aws" / "cli" / "cache").iterdir()
     kept.unlink()
-    provider._source._expiry_time = datetime.now(UTC) - timedelta(minutes=1)
+    ends(provider)
     assert provider.current() is None
     with pytest.raises(AttemptError, match="could not be renewed: Could not connect") as silent:
         asyncio.run(provider.refresh())
@@ -173,7 +178,7 @@ def test_where_metadata_cannot_be_reached_when_its_keys_end_it_is_waited_for(
     with services() as account:
         home.env(**{variable: account.url})
         asyncio.run(provider.refresh())
-    provider._source._expiry_time = datetime.now(UTC) - timedelta(minutes=1)
+    ends(provider)
     with pytest.raises(AttemptError, match="could not be renewed: Error when retrieving") as silent:
         asyncio.run(provider.refresh())
     assert silent.value.kind is FailureKind.CONNECT

@@ -8,6 +8,7 @@ and never for plain environment variables, or keys that a profile spells out.
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 LOAD_TIMEOUT_S = 120.0
 """Bounds one load of credentials; long enough for someone to type an MFA code."""
+MAX_HUNG = 2
+"""Loads that are under way at a time, each with a thread and what it may have started (a process)."""
 RETRY_REFRESH_S = 60.0
 """Credentials near their end that could not be renewed yet are used this long before the next try."""
 MAX_REASON_CHARS = 300
@@ -87,6 +90,10 @@ class _Files(msgspec.Struct, frozen=True):
     method: str
 
 
+_Loaded = tuple[Credentials, Any, Any]
+"""With their source, and a copy of it: that goes on to tell when these end."""
+
+
 class BotocoreCredentials:
     """A `CredentialProvider` on botocore's chain.
 
@@ -107,10 +114,13 @@ class BotocoreCredentials:
         self._proxies = proxies
         self._region = region
         self._now = now
+        self._threads = DaemonThreads(MAX_HUNG, "s3-upload-credentials")
+        self._asking: list[bool] = []  # one for each call in a thread
         self._source: Any = None  # botocore's credentials object, once loaded
-        self._source_hangs = False  # in a call of which it holds the lock
+        self._as_taken: Any = None  # what that was when `_credentials` came of it: it may know newer ones
         self._refreshed_s = now()
         self._loading: asyncio.Task[Credentials] | None = None
+        self._renews = self._closed = False
         self._credentials = credentials_from_environment() if profile is None else None
 
     def current(self) -> Credentials | None:
@@ -127,7 +137,7 @@ class BotocoreCredentials:
 
     def _ends_within(self, *seconds: int) -> bool:
         """Without `seconds`: botocore's advisory time. It only compares clocks."""
-        ends: Callable[..., bool] | None = getattr(self._source, "refresh_needed", None)
+        ends: Callable[..., bool] | None = getattr(self._as_taken, "refresh_needed", None)
         return ends is not None and ends(*seconds)
 
     @property
@@ -140,10 +150,11 @@ class BotocoreCredentials:
         usable = self._usable()
         if rejected is not None and usable is not None and usable != rejected:
             return usable
-        joins = self._loading is not None
+        loading = self._begin(renew=rejected is not None)
+        renews = self._renews
         # A caller that is cancelled leaves the others their refresh.
-        credentials = await asyncio.shield(self._begin(renew=rejected is not None))
-        if credentials == rejected and joins:  # one that may not have known that these were refused
+        credentials = await asyncio.shield(loading)
+        if credentials == rejected and not renews:  # it did not know that these were refused
             credentials = await asyncio.shield(self._begin(renew=True))
         if credentials == rejected:
             raise expired(
@@ -151,12 +162,24 @@ class BotocoreCredentials:
             )
         return credentials
 
+    async def close(self) -> None:
+        """Ends what is under way on this loop: whoever waits for it hears that the client is closed."""
+        self._closed = True
+        if (loading := self._here()) is not None:
+            loading.cancel()
+            await asyncio.wait((loading,))
+
+    def _here(self) -> asyncio.Task[Credentials] | None:
+        """What is under way on this loop: one whose loop has ended never comes to its end."""
+        loading = self._loading
+        return loading if loading and loading.get_loop() is asyncio.get_running_loop() else None
+
     def _begin(self, *, renew: bool) -> asyncio.Task[Credentials]:
-        # One that was under way when its loop ended never comes to its end.
-        if self._loading is None or self._loading.get_loop() is not asyncio.get_running_loop():
-            self._loading = asyncio.create_task(self._load(renew=renew))
-            self._loading.add_done_callback(self._loaded)
-        return self._loading
+        if (loading := self._here()) is None:
+            loading = self._loading = asyncio.create_task(self._load(renew=renew))
+            loading.add_done_callback(self._loaded)
+            self._renews = renew
+        return loading
 
     def _loaded(self, task: asyncio.Task[Credentials]) -> None:
         if self._loading is task:
@@ -166,6 +189,11 @@ class BotocoreCredentials:
     async def _load(self, *, renew: bool) -> Credentials:
         try:
             return self._take(await self._fetched(renew=renew))
+        except asyncio.CancelledError:
+            if self._closed:
+                why = "the client was closed while credentials were still to come: close it after its runs"
+                raise AttemptError(FailureKind.CLIENT_CLOSED, why) from None
+            raise
         except Exception as error:
             self._refreshed_s = self._now()
             usable = None if renew else self._usable()
@@ -176,31 +204,42 @@ class BotocoreCredentials:
                 raise _silent(_reason(error)) from error
             raise _explain(error, self._profile) from error
 
-    async def _fetched(self, *, renew: bool) -> tuple[Credentials, Any]:
-        """What `_fetch` gives. One that hangs is left to itself, with its thread and its source's lock; what
-        it brings late is taken, where nothing else has come."""
+    async def _fetched(self, *, renew: bool) -> _Loaded:
+        """What `_ask` gives. One that hangs is left to itself, with its thread and its source's lock; what
+        it brings late is taken, where nothing else has come. Behind MAX_HUNG of them none is begun."""
+        before = self._credentials
+        begun: list[bool] = []
 
-        def late(call: asyncio.Future[tuple[Credentials, Any]]) -> None:
-            if self._source_hangs and not call.cancelled() and call.exception() is None:
+        def late(call: asyncio.Future[_Loaded]) -> None:
+            if self._credentials is before and not call.cancelled() and call.exception() is None:
                 self._take(call.result())
 
-        threads = DaemonThreads(1, "s3-upload-credentials")
-        call = threads.call(lambda: patiently(lambda: self._fetch(renew=renew), pause=threads.pause))
+        call = self._threads.call(lambda: self._ask(begun, renew=renew))
         call.add_done_callback(seen)
         try:
-            await asyncio.wait((call,), timeout=LOAD_TIMEOUT_S)
+            done, _ = await asyncio.wait((call,), timeout=LOAD_TIMEOUT_S)
         finally:
-            threads.close()
-        if call.done():
+            if not begun and len(self._asking) >= MAX_HUNG:
+                call.cancel()
+        if done:
             return call.result()
-        self._source_hangs = True
         call.add_done_callback(late)
         raise TimeoutError(f"no answer within {LOAD_TIMEOUT_S:.0f} s from the place they come from")
 
-    def _take(self, loaded: tuple[Credentials, Any]) -> Credentials:
-        self._credentials, self._source = loaded
-        self._source_hangs, self._refreshed_s = False, self._now()
+    def _take(self, loaded: _Loaded) -> Credentials:
+        self._credentials, self._source, self._as_taken = loaded
+        self._refreshed_s = self._now()
         return self._credentials
+
+    def _ask(self, begun: list[bool], *, renew: bool) -> _Loaded:
+        """In a thread."""
+        begun.append(True)
+        self._asking.append(True)
+        try:
+            credentials, source = patiently(lambda: self._fetch(renew=renew))
+            return credentials, source, copy.copy(source)
+        finally:
+            self._asking.pop()
 
     def _fetch(self, *, renew: bool) -> tuple[Credentials, Any]:
         """In a thread. `renew` starts from scratch: files are read again, tokens asked for again."""
@@ -208,7 +247,8 @@ class BotocoreCredentials:
             found = credentials_from_environment()
             if found is not None:
                 return found, None
-        source = None if renew or self._source_hangs or isinstance(self._source, _Files) else self._source
+        is_used = len(self._asking) > 1  # perhaps by one that hangs, and has its lock
+        source = None if renew or is_used or isinstance(self._source, _Files) else self._source
         if source is None:
             if (in_files := self._in_files()) is not None:
                 return in_files
@@ -229,6 +269,12 @@ class BotocoreCredentials:
         profile = read_profile(self._profile, os.environ)
         credentials = _spelled_out(profile)
         return None if credentials is None else (credentials, _Files(profile.origin(_FILE_KEYS[0])))
+
+
+async def close_provider(provider: CredentialProvider) -> None:
+    """Ends what one that has a `close` has under way."""
+    if (close := getattr(provider, "close", None)) is not None:
+        await close()
 
 
 def provider_for(

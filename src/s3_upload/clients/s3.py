@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from s3_upload.account.botocore import provider_for
+from s3_upload.account.botocore import close_provider, provider_for
 from s3_upload.account.settings import ChecksumMode, PayloadSigning, resolve_settings
 from s3_upload.checks import must_be, must_be_callable, must_be_switch, must_be_text
 from s3_upload.clients import bucket_requests
@@ -212,8 +212,8 @@ class S3Client:
             pool.shut()
         for pool in pools:
             await pool.close()
-        for sessions in self._sessions.values():
-            await sessions.close()
+        for provider in (*self._sessions.values(), self._provider):
+            await close_provider(provider)
 
     # --- transfer.client.Client --------------------------------------------------------------------
 
