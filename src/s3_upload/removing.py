@@ -229,7 +229,7 @@ class Remover:
             times_ns = {mtime_ns for _, mtime_ns in found.sent}
             if any(size != found.identity.size for size, _ in found.sent):
                 raise SourceError(f"{path}: changed before it was read")
-            if self._elsewhere and 0 in times_ns:
+            if self._elsewhere and 0 in times_ns and self._versions.counts_mtime(found.identity):
                 raise SourceError(f"{path}: it is not known which version of it was read")
             info = opened_and_looked_at(path)
             for mtime_ns in (found.identity.mtime_ns, *filter(None, times_ns)):

@@ -229,9 +229,16 @@ def test_a_file_sent_elsewhere_goes_where_its_time_says_that_it_is_the_same_one_
     assert unknown.notes()[1].endswith("src/b: it is not known which version of it was read")
 
 
-def test_where_times_of_modification_mean_nothing_that_of_what_was_sent_means_nothing() -> None:
+@pytest.mark.parametrize("mtime_ns", [10**18, 0])
+def test_where_times_of_modification_mean_nothing_that_of_what_was_sent_means_nothing(mtime_ns: int) -> None:
     remover = Remover(["src"], "size")
-    assert uploaded("src/a", remover=remover, elsewhere=True, mtime_ns=10**18).removed == 1
+    assert uploaded("src/a", remover=remover, elsewhere=True, mtime_ns=mtime_ns).removed == 1
+
+
+def test_a_file_sent_elsewhere_goes_without_a_time_where_a_file_system_makes_times_up() -> None:
+    remover = Remover(["src"])
+    remover._versions._no_mtime.add(Path("src").stat().st_dev)
+    assert uploaded("src/a", remover=remover, elsewhere=True).removed == 1
 
 
 def test_what_is_gone_already_is_told() -> None:

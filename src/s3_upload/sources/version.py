@@ -72,6 +72,10 @@ class Versions:
                 return
         raise changed(path, self._difference(was, seen))
 
+    def counts_mtime(self, was: Identity) -> bool:
+        """Whether its time of modification tells it from others."""
+        return not self._only_size and was.device not in self._no_mtime
+
     def settles_ns(self, was: Identity, now_ns: int) -> int:
         """How long it takes from `now_ns` on, when the file `was` that, until whoever changes it gives it
         other times.  Negative: that is so by now, or no time counts."""
@@ -82,7 +86,7 @@ class Versions:
                 end_ns = _settled_ns(was.ctime_ns)
             # Who changes it puts an end to a time to come that somebody has set; nobody sets a ctime.
             is_set = was.mtime_ns > now_ns and has_ctime
-            if was.device not in self._no_mtime and not is_set:
+            if self.counts_mtime(was) and not is_set:
                 end_ns = max(end_ns, _settled_ns(was.mtime_ns))
         return end_ns - now_ns
 
