@@ -19,17 +19,21 @@ if TYPE_CHECKING:
     from tests.conftest import StartFaultServer
 
 
-@pytest.mark.parametrize("compare", ["checksum", "mtime"])
+@pytest.mark.parametrize(
+    ("method", "how"),
+    [("HEAD", {"compare": "checksum"}), ("HEAD", {"compare": "mtime"}), ("GET", {"download": True})],
+)
 def test_where_the_store_does_not_answer_about_an_object_nothing_is_told_to_be_the_same(
     fault_server: StartFaultServer,
     tree: Path,  # noqa: F811
-    compare: Any,
+    method: str,
+    how: dict[str, Any],
 ) -> None:
     model = holding(tree)
     put(model, "p/a", b"A")
-    server = fault_server([Rule(Reset(), method="HEAD")], model=model)
-    with pytest.raises(RunError, match="HeadObject of p/") as caught:
-        marks(server, tree, compare=compare, config=config(n_retries=0))
+    server = fault_server([Rule(Reset(), method=method, key="p/*")], model=model)
+    with pytest.raises(RunError, match=f"{method.capitalize()}Object of p/") as caught:
+        marks(server, tree, **how, config=config(n_retries=0))
     assert caught.value.kind is FailureKind.RESET
 
 

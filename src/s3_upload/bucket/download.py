@@ -58,6 +58,7 @@ class Downloader:
             except Unanswered as unanswered:
                 if unanswered.failure.status == 404:
                     return NEW
+                self._there.require_refusal(unanswered)
                 raise Unproven(f"its object cannot be read back: {unanswered}") from unanswered
             finally:
                 for task in coming:

@@ -103,7 +103,7 @@ class Bucket(NamedTuple):
                 status = unanswered.failure.status
                 if status == 404:
                     return None
-                self._require_refusal(unanswered)
+                self.require_refusal(unanswered)
                 # HeadObject's refusals have no words: an expired token is a mere 400, or 403.
                 if status in {400, 403} and not is_read and await self._is_read(key):
                     is_read = True
@@ -117,11 +117,11 @@ class Bucket(NamedTuple):
         try:
             await self.asker.ask(operation, answer_to(operation))
         except Unanswered as unanswered:
-            self._require_refusal(unanswered)
+            self.require_refusal(unanswered)
             return unanswered.failure.status == 416  # an empty object has no first byte
         return True
 
-    def _require_refusal(self, unanswered: Unanswered) -> None:
+    def require_refusal(self, unanswered: Unanswered) -> None:
         """Raises `RunError` for what says nothing of an object."""
         if not unanswered.failure.kind.refuses:
             operation = unanswered.operation
