@@ -85,6 +85,19 @@ def test_an_upload_whose_parts_the_store_does_not_list_is_aborted_and_so_is_the_
     assert not server.model.uploads
 
 
+@pytest.mark.parametrize("as_they_are", [False, True])
+def test_an_upload_is_aborted_by_whichever_key_it_has_where_its_parts_are_not_listed(
+    fault_server: StartFaultServer, *, as_they_are: bool
+) -> None:
+    """Of a store that does not say whether keys are encoded: the list of parts tells that elsewhere."""
+    server = fault_server([Rule(s3_error(403, "AccessDenied"), method="GET", key="p/*")])
+    server.model.encodes_no_uploads, server.model.encodes_silently = as_they_are, not as_they_are
+    server.model.uploads["u"] = Upload("bucket", "p/100%25", {})
+    done = run(server, "clean", "s3://bucket/p", "--yes")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "aborted 1 unfinished upload, 0 B")
+    assert not server.model.uploads
+
+
 def test_an_upload_that_may_not_be_aborted_is_told_and_the_next_is_aborted(
     fault_server: StartFaultServer,
 ) -> None:

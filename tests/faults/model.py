@@ -95,6 +95,8 @@ class S3Model:
         """Whether a prefix of uploads is taken for a whole key, as by MinIO."""
         self.raw_tokens = False
         """Whether listings go on behind a key, which is their token, as by Ceph."""
+        self.encodes_no_uploads = False
+        """Whether keys of uploads come as they are, whatever was asked for."""
         self.encodes_silently = False
         """Whether keys of uploads are percent-encoded, as by Ceph, which does not say so."""
         self.completed: dict[str, tuple[str, Answer]] = {}
@@ -239,7 +241,8 @@ class S3Model:
             found = [one for one in found if one[0] == prefix]
         found = [one for one in found if one[0].startswith(prefix) and one > behind]
         page = found[: int(query.get("max-uploads", "1000"))]
-        encoded = quote if self.encodes_silently else partial(quote_plus, safe="/")
+        silent = quote if self.encodes_silently else _escape if self.encodes_no_uploads else None
+        encoded = silent or partial(quote_plus, safe="/")
         uploads = "".join(
             f"<Upload><Key>{encoded(key)}</Key><UploadId>{upload_id}</UploadId>"
             f"<Initiated>{self.uploads[upload_id].initiated}</Initiated></Upload>"
@@ -248,10 +251,10 @@ class S3Model:
         more = f"<IsTruncated>{str(len(found) > len(page)).lower()}</IsTruncated>"
         if len(found) > len(page):
             last = page[-1][0]
-            marker = _escape(last) if self.encodes_silently else quote_plus(last, safe="/")
+            marker = _escape(last) if silent else quote_plus(last, safe="/")
             more += f"<NextKeyMarker>{marker}</NextKeyMarker>"
             more += f"<NextUploadIdMarker>{page[-1][1]}</NextUploadIdMarker>"
-        encoding = "" if self.encodes_silently else "<EncodingType>url</EncodingType>"
+        encoding = "" if silent else "<EncodingType>url</EncodingType>"
         return _xml("ListMultipartUploadsResult", f"{encoding}{more}{uploads}")
 
     def _list_objects(self, request: Request) -> Answer:

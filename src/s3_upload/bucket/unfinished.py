@@ -38,6 +38,11 @@ def _may_be_refused() -> Iterator[None]:
             raise
 
 
+def _otherwise(upload: ListedUpload) -> ListedUpload:
+    """By its other key."""
+    return msgspec.structs.replace(upload, key=upload.decoded_key, decoded_key=upload.key)
+
+
 class Unfinished:
     """Those of one bucket. `fields`: who pays, whose bucket it is."""
 
@@ -77,10 +82,10 @@ class Unfinished:
             page = listed.next_page
 
     async def _named(self, upload: ListedUpload) -> ListedUpload:
-        """By the key that the store knows it by."""
+        """By the key that the store knows it by; with the other one, too, where that is not known."""
         if not upload.decoded_key:
             return upload
-        named = msgspec.structs.replace(upload, key=upload.decoded_key, decoded_key="")
+        named = _otherwise(upload)
         with _may_be_refused():
             return upload if await self._of(LIST_PARTS, named) is None else named
         return named
@@ -103,6 +108,8 @@ class Unfinished:
         """Ends it, and says what became of it. Raises `RunError`."""
         for tries in range(MAX_ABORTS):
             if await self._of(ABORT_MULTIPART_UPLOAD, upload) is None:
+                if not tries and upload.decoded_key:
+                    return await self.abort(msgspec.structs.replace(_otherwise(upload), decoded_key=""))
                 return ABORTED if tries else GONE
             left = await self.size(upload)
             if left is None or not left[0]:
