@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from s3_upload import FailureKind, RunError, S3Client, Verified, verify_files
+from s3_upload.bucket.asking import Asker, Unanswered
+from s3_upload.bucket.proof import Bucket, Unproven
+from s3_upload.http import Response
+from s3_upload.http1.trace import SendOptions, Trace
+from s3_upload.request_fields import NO_FIELDS
+from s3_upload.s3.operations import GET_OBJECT, HEAD_OBJECT, Operation
+from s3_upload.s3.responses import Failure
 from tests.faults.actions import Reset, Rule
 from tests.faults.test_engine_correct import Provided, Renewing, with_token
 from tests.faults.test_sync import holding, put
@@ -57,3 +65,40 @@ def test_a_token_that_expires_while_checksums_are_compared_is_renewed(
     found = run(server, verify)
     assert (found["p/a"].mark, found["p/a"].reason) == ("*", "checksum differs")
     assert provider.refreshes == 1
+
+
+class Denying(Asker):
+    """Of a store that lets nobody read but the object `key`; `why`: how GetObject fails."""
+
+    def __init__(self, client: S3Client, key: str, why: FailureKind = FailureKind.ACCESS_DENIED) -> None:
+        super().__init__(client)
+        self.key = key
+        self.why = why
+        self.asked: list[str] = []
+
+    async def ask(self, operation: Operation, *_: Any) -> Any:
+        self.asked.append(operation.name)
+        await asyncio.sleep(0)
+        if operation.key == self.key:
+            return Response(200, {})
+        trace = Trace(SendOptions(1.0), asyncio.get_running_loop().time)
+        why = self.why if operation.name == GET_OBJECT else FailureKind.ACCESS_DENIED
+        raise Unanswered(operation, Failure(why, 403), trace, 1)
+
+
+@pytest.mark.parametrize(
+    ("why", "what"), [(FailureKind.ACCESS_DENIED, Unproven), (FailureKind.RESET, RunError)]
+)
+def test_who_may_not_read_pays_for_few_questions_more_than_one_for_each_object(
+    why: FailureKind, what: type[Exception]
+) -> None:
+    async def main() -> None:
+        async with S3Client(endpoint_url="http://127.0.0.1:9", sign=False) as client:
+            asker = Denying(client, "7", why)
+            there = Bucket(asker, BUCKET, NO_FIELDS)
+            heads = [there.head(f"{n}") for n in range(48)]
+            found = await asyncio.gather(*heads, return_exceptions=True)
+        assert [n for n, one in enumerate(found) if not isinstance(one, what)] == [7]
+        assert (asker.asked.count(HEAD_OBJECT), asker.asked.count(GET_OBJECT)) == (48, 2)
+
+    asyncio.run(main())

@@ -67,6 +67,6 @@ class Downloader:
         return SAME
 
     async def _piece(self, key: str, span: tuple[int, int]) -> bytes:
-        asker, bucket, fields = self._there
-        operation = Operation(name=GET_OBJECT, bucket=bucket, key=key, fields=fields, span=span)
-        return (await asker.ask(operation, answer_to(operation))).body
+        there = self._there
+        operation = Operation(name=GET_OBJECT, bucket=there.name, key=key, fields=there.fields, span=span)
+        return (await there.asker.ask(operation, answer_to(operation))).body

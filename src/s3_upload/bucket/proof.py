@@ -15,6 +15,7 @@ In this order, until one of them decides:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from s3_upload.bucket.asking import Asker, Unanswered, answer_to, run_error
 from s3_upload.bucket.compare import DIFFERS, NEW, SAME, Local
 from s3_upload.bucket.etags import Sums, checksum_of, etag_of, is_cut_evenly, part_sizes, parts_in
 from s3_upload.bucket.local_bytes import LocalBytes
-from s3_upload.errors import ConfigError
+from s3_upload.errors import ConfigError, RunError
 from s3_upload.http import Buffer, Response
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.checksum import ALGORITHMS, COMPOSITE, MD5, check_algorithm, header_of, running
@@ -77,12 +78,16 @@ def etag_is_md5(headers: Mapping[str, str]) -> bool:
     return headers.get(_SSE, "AES256") == "AES256" and f"{_SSE}-customer-algorithm" not in headers
 
 
-class Bucket(NamedTuple):
+class Bucket:
     """Whom to ask. `fields`: what requests have to say (who pays, the key of SSE-C)."""
 
-    asker: Asker
-    name: str
-    fields: RequestFields
+    def __init__(self, asker: Asker, name: str, fields: RequestFields) -> None:
+        self.asker = asker
+        self.name = name
+        self.fields = fields
+        self._reading = asyncio.Lock()
+        self._reads = 0
+        self._was_read: bool | RunError = False  # by the last of them
 
     async def head(self, key: str, part_number: int = 0) -> Response | None:
         """What HeadObject tells; None: no such object. Raises `Unproven` where the store does not tell, and
@@ -105,14 +110,29 @@ class Bucket(NamedTuple):
                     return None
                 self.require_refusal(unanswered)
                 # HeadObject's refusals have no words: an expired token is a mere 400, or 403.
-                if status in {400, 403} and not is_read and await self._is_read(key):
+                if status in {400, 403} and not is_read and await self._may_be_read(key):
                     is_read = True
                     continue
                 why = f"the listing does not tell, and HeadObject was answered with {status}"
                 raise Unproven(why) from unanswered
 
+    async def _may_be_read(self, key: str) -> bool:
+        """Whether to ask again, when what GetObject's refusal tells has been put right. One GetObject that
+        is begun after HeadObject was refused tells that for all that wait then: they may be all objects."""
+        due = self._reads + 1 + self._reading.locked()
+        async with self._reading:
+            if self._reads < due:
+                try:
+                    self._was_read = await self._is_read(key)
+                except RunError as error:  # else those who wait would ask in vain, one after the other
+                    self._was_read = error
+                self._reads += 1
+            if isinstance(self._was_read, RunError):
+                raise self._was_read
+            return self._was_read
+
     async def _is_read(self, key: str) -> bool:
-        """Whether the object can be read, when what GetObject's refusal tells has been put right."""
+        """Whether the object can be read."""
         operation = Operation(name=GET_OBJECT, bucket=self.name, key=key, fields=self.fields, span=(0, 1))
         try:
             await self.asker.ask(operation, answer_to(operation))
