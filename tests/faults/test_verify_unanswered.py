@@ -76,7 +76,7 @@ class Denying(Asker):
         self.why = why
         self.asked: list[str] = []
 
-    async def ask(self, operation: Operation, *_: Any) -> Any:
+    async def ask(self, operation: Operation, *_: Any, **__: Any) -> Any:
         self.asked.append(operation.name)
         await asyncio.sleep(0)
         if operation.key == self.key:
