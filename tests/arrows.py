@@ -49,7 +49,7 @@ ARROWS: dict[str, set[str]] = {
     "fleet": LEAVES
     | {"api", "blocking", "clients", "control", "journaled", "observe", "s3", "sources", "transfer"},
     "removing": {"errors", "report", "sources", "threads"},
-    "moved": LEAVES | {"api", "bucket", "observe", "removing", "sources", "transfer"},
+    "moved": LEAVES | {"api", "bucket", "observe", "removing", "s3", "sources", "transfer"},
     "showing": LEAVES | {"observe", "screen", "sources"},
     "given": {"checks", "errors", "showing", "sources"},
     "job": LEAVES

@@ -15,15 +15,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from s3_upload.api import DefaultRequest, fields_of
-from s3_upload.bucket.asking import Asker, Patience
-from s3_upload.bucket.proof import Bucket, Unproven
+from s3_upload.bucket.asking import Asker, Patience, Unanswered, answer_to
 from s3_upload.bucket.sync import asking_fields
 from s3_upload.config import UploadConfig
-from s3_upload.errors import RunError
 from s3_upload.observe.journal import Journal, revisit_by
 from s3_upload.observe.journal_rows import Done
 from s3_upload.removing import Remover
 from s3_upload.request_fields import RequestFields
+from s3_upload.s3.operations import HEAD_OBJECT, Operation
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.client import Client
 
@@ -72,15 +71,12 @@ class Moved:
 
     async def _is_there(self, one: Done) -> bool:
         fields = asking_fields(self._fields_of(one.source))
+        operation = Operation(name=HEAD_OBJECT, bucket=self._bucket, key=one.source.key, fields=fields)
         try:
-            head = await Bucket(self._asker, self._bucket, fields).head(one.source.key)
-        except Unproven:
-            return False
-        except RunError as error:
-            if not error.kind.retried:
-                raise
-            return False  # its upload waits for the store as any other does
-        if head is None or not one.etag:
+            head = await self._asker.ask(operation, answer_to(operation))
+        except Unanswered:
+            return False  # it is sent again, and its upload bears with the store as any other does
+        if not one.etag:
             return False
         etag, size = head.headers.get("etag", ""), head.headers.get("content-length", "")
         return _bare(etag) == _bare(one.etag) and size == str(one.size)

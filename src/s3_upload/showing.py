@@ -95,7 +95,7 @@ def _write(stream: TextIO | None, text: str) -> None:
     with suppress(OSError, ValueError):
         if is_ours and os.name != "nt":
             # Past Python's buffer: one that hangs would keep its lock, on which the interpreter's end waits.
-            write_all(2, text.encode(stream.encoding, "backslashreplace"))
+            write_all(stream.fileno(), text.encode(stream.encoding, "backslashreplace"))
         else:
             stream.write(text)
             stream.flush()

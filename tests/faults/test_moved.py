@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3_upload import Credentials, ObjectSource, upload
-from tests.faults.actions import Action, Reset, Rule, s3_error
+from tests.faults.actions import Action, Answer, Reset, Rule, s3_error
 from tests.faults.model import StoredObject
 
 if TYPE_CHECKING:
@@ -110,14 +110,19 @@ def test_what_the_store_has_not_as_the_journal_says_goes_again_before_it_is_remo
     assert server.model.objects["bucket/p/b"].body == b"body of b"
 
 
-@pytest.mark.parametrize("answer", [s3_error(403, "AccessDenied"), s3_error(500, "InternalError"), Reset()])
+@pytest.mark.parametrize(
+    "answer",
+    [s3_error(403, "AccessDenied"), s3_error(500, "InternalError"), Reset(), Answer(401), Answer(302)],
+    ids=["denied", "error", "reset", "401", "302"],
+)
 def test_who_hears_nothing_when_asking_sends_again_before_anything_is_removed(
     fault_server: StartFaultServer, answer: Action
 ) -> None:
     server, asked = uploaded_before(fault_server)
     server.set_script([Rule(answer, method="HEAD")])
     moved(server, n_retries=0, max_outage_s=0.0)
-    assert len([request for request in server.requests[asked:] if request.method == "PUT"]) == 3
+    methods = [request.method for request in server.requests[asked:]]
+    assert (methods.count("PUT"), methods.count("GET")) == (3, 0)
     assert files() == []
 
 

@@ -15,7 +15,7 @@ from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.request_fields import NO_FIELDS
 from s3_upload.s3.operations import GET_OBJECT, HEAD_OBJECT, Operation
 from s3_upload.s3.responses import Failure
-from tests.faults.actions import Reset, Rule
+from tests.faults.actions import Action, Answer, Request, Reset, Rule
 from tests.faults.test_engine_correct import Provided, Renewing, with_token
 from tests.faults.test_sync import holding, put
 from tests.faults.test_verify import marks, tree  # noqa: F401 - a fixture
@@ -65,6 +65,22 @@ def test_a_token_that_expires_while_checksums_are_compared_is_renewed(
     found = run(server, verify)
     assert (found["p/a"].mark, found["p/a"].reason) == ("*", "checksum differs")
     assert provider.refreshes == 1
+
+
+def test_where_checksums_may_not_be_asked_for_head_object_is_asked_without(
+    fault_server: StartFaultServer,
+    tree: Path,  # noqa: F811
+) -> None:
+    model = holding(tree)
+    put(model, "p/a", b"A")
+
+    def script(request: Request) -> Action | None:
+        return Answer(400) if "x-amz-checksum-mode" in request.headers else None
+
+    server = fault_server(script, model=model)
+    assert marks(server, tree, compare="checksum")["p/a"].mark == "*"
+    asked = [request.method for request in server.requests if request.key == "p/a"]
+    assert asked == ["HEAD", "GET", "HEAD", "HEAD"]
 
 
 class Denying(Asker):

@@ -32,6 +32,18 @@ def test_a_terminal_that_is_gone_does_not_end_an_upload(monkeypatch: pytest.Monk
         asyncio.run(_shown())
 
 
+def test_to_a_stderr_that_was_closed_nothing_is_written() -> None:
+    program = """
+import sys
+from s3_upload import showing
+
+sys.stderr.close()
+showing._write(sys.stderr, "12 %")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=HANG_S)
+    assert b"12 %" not in ended.stderr
+
+
 async def _shown() -> None:
     stderr = showing._Stderr()
     stderr.write("12 %")

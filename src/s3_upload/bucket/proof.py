@@ -20,6 +20,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
+
 from s3_upload.bucket.asking import Asker, Unanswered, answer_to, run_error
 from s3_upload.bucket.compare import DIFFERS, NEW, SAME, Local
 from s3_upload.bucket.etags import Sums, checksum_of, etag_of, is_cut_evenly, part_sizes, parts_in
@@ -89,16 +91,16 @@ class Bucket:
         self._reads = 0
         self._was_read: bool | RunError = False  # by the last of them
 
-    async def head(self, key: str, part_number: int = 0) -> Response | None:
-        """What HeadObject tells; None: no such object. Raises `Unproven` where the store does not tell, and
-        `RunError` where it does not answer."""
+    async def head(self, key: str, part_number: int = 0, *, checksums: bool = False) -> Response | None:
+        """What HeadObject tells, also of `checksums`; None: no such object. Raises `Unproven` where the store
+        does not tell, and `RunError` where it does not answer."""
         operation = Operation(
             name=HEAD_OBJECT,
             bucket=self.name,
             key=key,
             fields=self.fields,
             part_number=part_number,
-            asks_checksums=True,
+            asks_checksums=checksums,
         )
         is_read = False
         while True:
@@ -112,6 +114,9 @@ class Bucket:
                 # HeadObject's refusals have no words: an expired token is a mere 400, or 403.
                 if status in {400, 403} and not is_read and await self._may_be_read(key):
                     is_read = True
+                    continue
+                if status == 400 and operation.asks_checksums:  # some stores refuse to be asked for them
+                    operation = msgspec.structs.replace(operation, asks_checksums=False)
                     continue
                 why = f"the listing does not tell, and HeadObject was answered with {status}"
                 raise Unproven(why) from unanswered
@@ -174,7 +179,7 @@ class Prover:
             and found.etag.lower() in await self._etags(local, sizes)
         ):
             return SAME
-        head = await self._there.head(found.key)
+        head = await self._there.head(found.key, checksums=True)
         if head is None:
             return NEW
         for kept in kept_in(head.headers):

@@ -139,7 +139,7 @@ class Desk:
         self._says_away = number if type(event) is StoreAway else None
         self._tell_in_order(event)
         if type(event) is StoreBack:
-            self._back_s = self._told_s
+            self._back_s = max(self._back_s, event.at_s)
 
     def _tell_in_order(self, event: LimitsChanged | StoreAway | StoreBack) -> None:
         self._told_s = max(self._told_s, event.at_s)

@@ -87,9 +87,12 @@ class Inquiries:
         question = question_about(record, sent)
         answer = await self._attempts.make(question, hedge=False)
         # The store had closed an idle connection: that says nothing of the object, and is no try.
-        if answer.trace.stale or question.asks_less(answer.failure):
+        if answer.trace.stale:
             self._record(request, answer.report)
-            question.goes_elsewhere(fresh=answer.trace.stale)
+            question.goes_elsewhere(fresh=True)
+            answer = await self._attempts.make(question, hedge=False)
+        if question.asks_less(answer.failure):
+            self._record(request, answer.report)
             answer = await self._attempts.make(question, hedge=False)
         self._learn(request, answer.report)
         self._record(request, answer.report)

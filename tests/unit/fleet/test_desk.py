@@ -170,6 +170,17 @@ def test_an_outage_that_only_workers_elsewhere_had_is_told_once() -> None:
     assert history_of(job).away_spans == [(504.0, 560.0), (649.0, 700.0)]
 
 
+def test_of_several_outages_that_are_told_late_each_is_told() -> None:
+    job = Job(home_takes=False)
+    job.hear(job.worker, limits(CAP, 1))
+    job.desk.look(1000.0)
+    for since_s, back_s in ((100.0, 130.0), (600.0, 900.0)):
+        tried = StoreAway(at_s=since_s + 5.0, since_s=since_s, next_try_s=back_s, cause="refused")
+        job.hear(job.worker, tried, 1001.0)
+        job.hear(job.worker, StoreBack(at_s=back_s, since_s=since_s), 1001.0)
+    assert [event.since_s for event in job.told if type(event) is StoreBack] == [100.0, 600.0]
+
+
 def test_an_outage_is_told_that_a_worker_tells_of_a_moment_after_what_limits_the_job() -> None:
     job = Job(home_takes=False)
     job.hear(job.worker, limits(CAP, 9))
