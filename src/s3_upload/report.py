@@ -39,8 +39,10 @@ class ConnectionSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `number` tells connections apart.  `rtt_s`: its SRTT (RFC 6298); `min_rtt_s`: the least of late.  Sums
     since its begin: `acks` (segments received), `acked_bytes` (acknowledged, selectively too),
-    `sent_segments`, `retransmits`.  `window_bytes_per_s`: its congestion window per `min_rtt_s`.  `busy`: a
-    request is under way on it; `waiting`: not all of what the kernel was given has been sent.
+    `sent_segments`, `retransmits`.  Over loopback, where acknowledgements come late and nothing is lost,
+    `rtt_s` is `min_rtt_s`, and `retransmits` is 0.  `window_bytes_per_s`: its congestion window per
+    `min_rtt_s`.  `busy`: a request is under way on it; `waiting`: not all of what the kernel was given has
+    been sent.
     """
 
     number: int

@@ -69,6 +69,32 @@ def test_where_it_cannot_be_tried_out_it_is_believed(monkeypatch: pytest.MonkeyP
     assert tcp_info.works.__wrapped__()
 
 
+@pytest.mark.parametrize("ethernet", [False, True])
+def test_an_acknowledgement_that_comes_late_over_loopback_is_no_queue(ethernet: bool) -> None:
+    """Nor is what is sent again a loss.  With the segments of an Ethernet both count."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as sock:
+        if ethernet:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1_448)
+        sock.connect(server.getsockname())
+        receiver, _ = server.accept()
+        with receiver:
+            receiver.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+            sock.sendall(b"a")
+            while True:  # until it is acknowledged: 40 ms, and what a busy machine takes
+                sample = tcp_info.sample(sock, 1, busy=True)
+                assert sample is not None
+                if sample.acked_bytes > 1:
+                    break
+        values = tcp_info._values(sock)
+        assert values is not None
+        srtt_s = values[tcp_info._SRTT] / 1e6
+        assert srtt_s > sample.min_rtt_s
+        assert sample.rtt_s == (srtt_s if ethernet else sample.min_rtt_s)
+        sample = tcp_info.sample(sock, 1, busy=True, before=tcp_info.Sums(retransmits=-1))
+        assert sample is not None
+        assert sample.retransmits == (values[23] + 1 if ethernet else 0)
+
+
 class Blind(Connection):
     """On a kernel that fills in half of TCP_INFO, and was believed."""
 

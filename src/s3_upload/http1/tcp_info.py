@@ -31,9 +31,14 @@ UNLIMITED = 0xFFFF_FFFF_FFFF_FFFF
 # 8 bytes of flags; 24 u32 from rto to total_retrans; 4 u64 from pacing_rate to bytes_received;
 # 6 u32 from segs_out to data_segs_out; u64 delivery_rate.
 _LAYOUT = struct.Struct("=8x24I4Q6IQ")
+_MSS = 2
+_SRTT = 15
 _BYTES_ACKED = 26
+_MIN_RTT = 31
 _NAME_BYTES = 16  # TCP_CA_NAME_MAX (net/tcp.h)
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
+LOOPBACK_SEGMENT_BYTES = 16_384
+"""Segments as large as this go over loopback, which has up to 64 KiB; Ethernet has 9,000 bytes at most."""
 UNREADABLE = (OSError, ValueError, AttributeError)
 """What options of a socket raise that is closed (asyncio's, uvloop's) or is none of the kernel's."""
 AVAILABLE = sys.platform == "linux" and _TCP_INFO is not None
@@ -89,13 +94,13 @@ def read(sock: Any) -> TcpInfo | None:
         return None
     return TcpInfo(
         unacked=values[4],
-        mss_bytes=values[2],
+        mss_bytes=values[_MSS],
         last_ack_age_s=values[12] / 1e3,
-        rtt_s=values[15] / 1e6,
+        rtt_s=values[_SRTT] / 1e6,
         rttvar_s=values[16] / 1e6,
         bytes_acked=values[_BYTES_ACKED],
         notsent_bytes=values[30],
-        min_rtt_s=values[31] / 1e6,
+        min_rtt_s=values[_MIN_RTT] / 1e6,
     )
 
 
@@ -117,7 +122,18 @@ def sums(sock: Any) -> Sums:
 
 
 def _sums(values: tuple[Any, ...]) -> Sums:
-    return Sums(values[_BYTES_ACKED] + values[5] * values[2], values[28], values[23])
+    return Sums(values[_BYTES_ACKED] + values[5] * values[_MSS], values[28], values[23])
+
+
+def _over_loopback(mss_bytes: int) -> bool:
+    """Whether late acknowledgements and what is sent again because of them say nothing of a link.
+
+    Linux sends at least two segments at a time (tcp_min_tso_segs), so that the receiver acknowledges them at
+    once, but no more than 64 KiB.  So over loopback it sends one: at a slow pace each is acknowledged 40 ms
+    later (TCP_DELACK_MIN, net/tcp.h), often after a probe (RFC 8985, section 7).  That would pass for a
+    queue, and for losses.
+    """
+    return mss_bytes >= LOOPBACK_SEGMENT_BYTES
 
 
 def sample(sock: Any, number: int, *, busy: bool, before: Sums = NO_SUMS) -> ConnectionSample | None:
@@ -126,16 +142,16 @@ def sample(sock: Any, number: int, *, busy: bool, before: Sums = NO_SUMS) -> Con
     values = _values(sock) if works() else None
     if values is None:
         return None
-    now = _sums(values)
+    now, loopback = _sums(values), _over_loopback(values[_MSS])
     return ConnectionSample(
         number=number,
-        rtt_s=values[15] / 1e6,
-        min_rtt_s=values[31] / 1e6,
+        rtt_s=values[_MIN_RTT if loopback else _SRTT] / 1e6,
+        min_rtt_s=values[_MIN_RTT] / 1e6,
         acks=values[29],
         acked_bytes=now.acked_bytes - before.acked_bytes,
         sent_segments=now.sent_segments - before.sent_segments,
-        retransmits=now.retransmits - before.retransmits,
-        window_bytes_per_s=values[18] * values[2] * 1e6 / max(values[31], 1),
+        retransmits=0 if loopback else now.retransmits - before.retransmits,
+        window_bytes_per_s=values[18] * values[_MSS] * 1e6 / max(values[_MIN_RTT], 1),
         busy=busy,
         waiting=values[30] > 0,
     )
