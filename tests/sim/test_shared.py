@@ -39,6 +39,16 @@ def test_alone_it_never_starves_itself(rtt_s: float, loss: float, seed: int) -> 
     assert passed.cuts == 0
 
 
+@pytest.mark.parametrize(
+    ("file_bytes", "rtt_s"), [(10_000, 0.05), (10_000, 0.1), (30_000, 0.02), (30_000, 0.05)]
+)
+def test_alone_it_fills_the_link_with_small_bodies_as_well(file_bytes: int, rtt_s: float) -> None:
+    """Most of them wait for answers, and several begin at once: a queue of its own."""
+    passed = run_shared(SharedWorld("background", rtt_s, ends_s=20.0, file_bytes=file_bytes))
+    assert passed.share(passed.upload, 8.0, 20.0) > 0.8
+    assert passed.cuts == 0
+
+
 @pytest.mark.parametrize("rtt_s", [0.077, 0.1, 0.15])
 def test_where_the_bottleneck_holds_less_than_a_round_trip_it_yields_as_well(rtt_s: float) -> None:
     """Taking the link back costs the other flow packets there, if it goes too fast or for too long."""

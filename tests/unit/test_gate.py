@@ -1,4 +1,4 @@
-"""The gate: who may begin when, tick by tick."""
+"""The gate: who may begin when."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from s3_upload.s3.operations import Operation
-from s3_upload.transfer.gate import HEAD_BYTES, SMALL_BYTES, Gate
+from s3_upload.transfer.gate import HEAD_BYTES, SHORT_BURST_S, SMALL_BYTES, Gate
 from s3_upload.transfer.line import Stander
 
 KB = 1000
@@ -18,7 +18,7 @@ class Crowd:
     """Requests at a gate; `inside`: the numbers of those that got through, in their order."""
 
     def __init__(self) -> None:
-        self.gate = Gate(self._try)
+        self.gate = Gate(self._try, SHORT_BURST_S)
         self.inside: list[int] = []
         self.standers: list[Stander] = []
         self.gone: set[int] = set()
@@ -57,20 +57,33 @@ def test_it_stands_open_at_first(crowd: Crowd) -> None:
 
 
 def test_tokens_come_with_time_and_nobody_overtakes(crowd: Crowd) -> None:
-    crowd.tick(100 * KB, 0.0)  # a burst of 10 kB
+    crowd.tick(1000 * KB, 0.0)  # a burst of 10 kB
     crowd.come(6 * KB, 6 * KB, 6 * KB, 1 * KB)
     assert crowd.inside == [0, 1], "the second takes more than there is"
-    crowd.tick(100 * KB, 0.01)
+    crowd.tick(1000 * KB, 0.001)
     assert crowd.inside == [0, 1], "2 kB are owed, 1 kB came"
-    crowd.tick(100 * KB, 0.05)
+    crowd.tick(1000 * KB, 0.005)
     assert crowd.inside == [0, 1, 2]
-    crowd.tick(100 * KB, 0.1)
+    crowd.tick(1000 * KB, 0.01)
     assert crowd.inside == [0, 1, 2, 3]
 
 
-def test_what_is_not_used_is_a_tenth_of_a_second_at_most(crowd: Crowd) -> None:
-    crowd.tick(100 * KB, 0.0)
-    crowd.tick(100 * KB, 60.0)
+def test_between_two_ticks_who_waits_goes_when_its_turn_comes(crowd: Crowd) -> None:
+    crowd.tick(1000 * KB, 0.0)
+    assert crowd.gate.due_s == math.inf, "nobody waits"
+    crowd.come(14 * KB, 9 * KB, 9 * KB)
+    assert crowd.inside == [0]
+    assert crowd.gate.due_s == pytest.approx(0.004), "4 kB are owed"
+    crowd.gate.let_go(now=0.003)
+    assert crowd.inside == [0]
+    crowd.gate.let_go(now=0.005)
+    assert crowd.inside == [0, 1]
+    assert crowd.gate.due_s == pytest.approx(0.008)
+
+
+def test_what_is_not_used_is_a_hundredth_of_a_second_at_most(crowd: Crowd) -> None:
+    crowd.tick(1000 * KB, 0.0)
+    crowd.tick(1000 * KB, 60.0)
     crowd.come(*[5 * KB] * 9)
     assert crowd.inside == [0, 1]
 
@@ -83,6 +96,14 @@ def test_big_ones_are_the_kernels_where_it_paces(small_only: bool, inside: list[
     assert crowd.inside == inside
 
 
+def test_a_loop_that_is_late_takes_nothing_from_who_waits(crowd: Crowd) -> None:
+    crowd.tick(1000 * KB, 0.0)
+    crowd.come(*[10 * KB] * 9)
+    assert crowd.inside == [0]
+    crowd.gate.let_go(now=0.05)
+    assert crowd.inside == [0, 1, 2, 3, 4, 5]
+
+
 def test_opened_it_keeps_nobody(crowd: Crowd) -> None:
     crowd.tick(100 * KB, 0.0)
     crowd.come(*[50 * KB] * 4)
@@ -91,12 +112,12 @@ def test_opened_it_keeps_nobody(crowd: Crowd) -> None:
 
 
 def test_one_that_was_cancelled_takes_nothing(crowd: Crowd) -> None:
-    crowd.tick(100 * KB, 0.0)
+    crowd.tick(1000 * KB, 0.0)
     crowd.come(11 * KB, 50 * KB, 1 * KB)
     crowd.gone.add(1)
-    crowd.tick(100 * KB, 0.05)
+    crowd.tick(1000 * KB, 0.05)
     assert crowd.gate.waits
-    crowd.tick(100 * KB, 0.05)
+    crowd.tick(1000 * KB, 0.05)
     assert crowd.inside == [0, 2]
 
 

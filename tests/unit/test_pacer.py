@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from s3_upload.control.share.courtesy import Courtesy, Decision
 from s3_upload.pace import Pace
 from s3_upload.report import PaceReport, Paces
 from s3_upload.s3.operations import Operation
-from s3_upload.transfer.gate import SMALL_BYTES, Gate
+from s3_upload.transfer.gate import BURST_S, SHORT_BURST_S, SMALL_BYTES, Gate
 from s3_upload.transfer.line import Stander
 from s3_upload.transfer.pacer import BEGUN_S, FEW, TICK_S, Pacer
 from tests.sim.loop import START_S, SimLoop
@@ -60,11 +61,18 @@ def in_virtual_time(main: Coroutine[object, object, None]) -> None:
         loop.close()
 
 
-def started(client: Told, pace: Pace | None = None, fail: Callable[[BaseException], None] = reraise) -> Pacer:
+def started(
+    client: Told,
+    pace: Pace | None = None,
+    fail: Callable[[BaseException], None] = reraise,
+    put_back: Callable[[list[Stander]], None] = lambda _: None,
+    share: str = "full",
+) -> Pacer:
     pace = pace or Pace("full", "1MB/s")
-    courtesy = Courtesy("full", FixedWindow(10))
+    courtesy = Courtesy(share, FixedWindow(10))
     now = asyncio.get_running_loop().time
-    pacer = Pacer(client, courtesy, Gate(lambda _: None), pace, now, room=lambda: None, fail=fail)
+    gate = Gate(put_back, SHORT_BURST_S if share != "full" else BURST_S)
+    pacer = Pacer(client, courtesy, gate, pace, now, room=lambda: None, fail=fail)
     pacer.start()
     return pacer
 
@@ -194,15 +202,48 @@ def test_what_goes_wrong_in_a_timer_of_the_pacer_ends_the_run(begins: bool) -> N
     in_virtual_time(main())
 
 
-@pytest.mark.parametrize(("size", "divisions"), [(SMALL_BYTES, 0), (SMALL_BYTES + 1, 1)])
-def test_only_what_is_not_small_counts_as_a_body_that_begins(size: int, divisions: int) -> None:
+@pytest.mark.parametrize(
+    ("share", "size", "divisions"),
+    [
+        ("full", SMALL_BYTES, 0),
+        ("full", SMALL_BYTES + 1, 1),
+        ("background", 0, 0),
+        ("background", 1, 1),
+        ("background", SMALL_BYTES + 1, 1),
+    ],
+)
+def test_a_body_that_begins_takes_its_part_at_once_but_a_small_one_where_no_queue_is_looked_for(
+    share: str, size: int, divisions: int
+) -> None:
     async def main() -> None:
         client = Told()
-        pacer = started(client)
+        pacer = started(client, share=share)
         told = len(client.told)
         begin(pacer, size)
         await asyncio.sleep(0.5 * TICK_S)
         assert len(client.told) == told + divisions
         pacer.stop()
+
+    in_virtual_time(main())
+
+
+def test_small_bodies_begin_when_their_turn_comes_and_not_together_at_a_tick() -> None:
+    async def main() -> None:
+        begun: list[float] = []
+
+        def come(standers: list[Stander]) -> None:
+            begun.extend(loop.time() - START_S for stander in standers if pacer.admit(stander))
+
+        loop = asyncio.get_running_loop()
+        pacer = started(Told(), put_back=come, share="background")
+        body = Operation(name="PutObject", bucket="b", key="k", body=bytes(1_900))
+        come([Stander(body, lambda: True) for _ in range(20)])
+        await asyncio.sleep(0.9 * TICK_S)
+        pacer.stop()
+        # At 250 kB/s each takes 10 ms, with its head.
+        assert 5 <= len(begun) <= 7
+        gaps = [later - earlier for earlier, later in pairwise(begun)]
+        assert max(gaps) < 0.015
+        assert sum(gap < 0.005 for gap in gaps) <= 1, "a burst at first"
 
     in_virtual_time(main())

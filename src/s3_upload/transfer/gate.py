@@ -2,13 +2,16 @@
 
 Rules:
 
-* A small body is in the network before its pace matters, so it waits here for its turn.  A big one is left
-  to the kernel, or waits here too where the kernel does not pace.
+* A small body is soon in the network, whatever its pace, so it waits here for its turn.  A big one is left to
+  the kernel, or waits here too where the kernel does not pace.
 * What only asks (HeadObject and the like) weighs nothing, and may ask whether the store is there.
 * Whoever waits goes in the order of coming, without a slot; nothing waits once the gate is open.
 
-Theory of operation.  A token bucket is refilled at every tick, and never holds more than BURST_S of the rate.
-A request may begin while there are any tokens.  It takes as many as it has bytes, even more than there are.
+Theory of operation.  A token bucket is refilled at every tick, and when the next one's turn has come
+(`due_s`).  Where nobody waits it never holds more than a burst: BURST_S of the rate, or SHORT_BURST_S for a
+share that looks for queues, since bodies that begin together make one, which it would take for other
+traffic's.  A request may begin while there are any tokens.  It takes as many as it has bytes, even more than
+there are.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from collections.abc import Callable
 from s3_upload.s3.operations import ASKING, Operation
 from s3_upload.transfer.line import Stander
 
-BURST_S = 0.1
+BURST_S, SHORT_BURST_S = 0.1, 0.01
+"""Bodies of so many seconds at the rate may begin at once."""
 SMALL_BYTES = 64 << 10
 HEAD_BYTES = 600
 """What a request weighs besides its body, about."""
@@ -29,9 +33,10 @@ HEAD_BYTES = 600
 class Gate:
     """See the module's rules. `put_back`: those that waited may go."""
 
-    def __init__(self, put_back: Callable[[list[Stander]], None]) -> None:
+    def __init__(self, put_back: Callable[[list[Stander]], None], burst_s: float = BURST_S) -> None:
         self._put_back = put_back
-        self._tokens = math.inf
+        self._burst_s = burst_s
+        self._tokens = self._bytes_per_s = math.inf
         self._small_only = True
         self._last_s = 0.0
         self._line: deque[Stander] = deque()
@@ -41,13 +46,25 @@ class Gate:
         """Whether a request waits here."""
         return bool(self._line)
 
+    @property
+    def due_s(self) -> float:
+        """In how many seconds the next one's turn comes; math.inf where nobody waits."""
+        return max(0.0, -self._tokens) / self._bytes_per_s if self._line else math.inf
+
     def refill(self, bytes_per_s: float, *, now: float, small_only: bool) -> None:
-        """A tick. `small_only`: the kernel paces the rest."""
+        """A tick: the rate from now on. `small_only`: the kernel paces the rest."""
+        self._bytes_per_s, self._small_only = bytes_per_s, small_only
+        self.let_go(now=now)
+
+    def let_go(self, *, now: float) -> None:
+        """Those whose turn has come."""
         elapsed_s, self._last_s = now - self._last_s, now
-        self._small_only = small_only
+        rate = self._bytes_per_s
         # While the gate is open the tokens are infinite: at the first bound one burst of them is left.
-        more = math.inf if bytes_per_s == math.inf else self._tokens + bytes_per_s * elapsed_s
-        self._tokens = min(bytes_per_s * BURST_S, more)
+        more = math.inf if rate == math.inf else self._tokens + rate * elapsed_s
+        # What came in while somebody waited is theirs: a loop that is late, of a busy machine, loses nothing.
+        burst_s = max(self._burst_s, elapsed_s) if self._line else self._burst_s
+        self._tokens = min(rate * burst_s, more)
         left, may_go = self._tokens, list[Stander]()
         while self._line and left > 0.0:
             may_go.append(self._line.popleft())

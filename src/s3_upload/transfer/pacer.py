@@ -7,6 +7,8 @@ Rules:
   other run (`bulk.py`).
 * When a body begins, the rate is divided again at once: until the next tick one too many would send.
 * What the kernel does not pace waits at the `Gate` instead (see there).
+* A share that looks for queues makes none: small bodies, too, have the rate divided again, and who waits at
+  the gate goes when its turn comes, and not only at ticks.
 * It looks at the connections of its own run and paces only those (`Lease`).  After the run they are as
   fast as they like again.
 * What goes wrong in a tick ends the run: without a pace it would stand still, or take the whole link.
@@ -30,7 +32,8 @@ from s3_upload.transfer.line import Stander
 
 TICK_S = 0.05
 BEGUN_S = 0.002
-"""By then a body that begins is in the kernel, and so are others that begin with it."""
+"""By then a body that begins is in the kernel, and so are others that begin with it; also the least time
+from one look at who waits at the gate to the next."""
 FEW = 8
 """Among more connections each matters less and looking at all costs more, so the division comes later."""
 MAX_REPORTS = 600
@@ -104,9 +107,11 @@ class Pacer:
         self._pace = pace
         self._room = room
         self._timers = Timers(asyncio.get_running_loop(), now, fail)
+        self._is_fine = courtesy.share != "full"
         self.max_requests = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.TimerHandle | None = None
+        self._turn: asyncio.TimerHandle | None = None  # of who waits at the gate
         self._kept = Kept()
 
     @property
@@ -119,10 +124,10 @@ class Pacer:
 
     def stop(self) -> None:
         """Nothing is held back any more."""
-        for timer in (self._timer, self._soon):
+        for timer in (self._timer, self._soon, self._turn):
             if timer is not None:
                 timer.cancel()
-        self._timer = self._soon = None
+        self._timer = self._soon = self._turn = None
         # The connections outlive the run, and belong to whoever takes them next.
         self.lease.end()
         self._gate.close()
@@ -140,10 +145,11 @@ class Pacer:
     def admit(self, stander: Stander) -> bool:
         """Whether `stander` may begin now; else it waits here."""
         if not self._gate.admit(stander):
+            self._await_turn()
             return False
         # Bodies that begin together are divided for once.
-        big = len(stander.operation.body) > SMALL_BYTES
-        if big and self._timer is not None and self._soon is None:
+        counts = len(stander.operation.body) > (0 if self._is_fine else SMALL_BYTES)
+        if counts and self._timer is not None and self._soon is None:
             delay_s = BEGUN_S * max(1.0, self._kept.connections / FEW)
             self._soon = self._timers.later(delay_s, self._divide)
         return True
@@ -160,6 +166,16 @@ class Pacer:
         """An attempt has ended."""
         self._courtesy.observe(report)
 
+    def _await_turn(self) -> None:
+        """The next one at the gate is let go when its turn comes, if that is before the next tick."""
+        if self._is_fine and self._turn is None and self._timer is not None and self._gate.due_s < TICK_S:
+            self._turn = self._timers.later(max(BEGUN_S, self._gate.due_s), self._let_go)
+
+    def _let_go(self) -> None:
+        self._turn = None
+        self._gate.let_go(now=self._timers.now())
+        self._await_turn()
+
     def _divide(self) -> None:
         self._soon = None
         self.lease.pace(self._courtesy.divide(self.lease.samples()))
@@ -171,6 +187,7 @@ class Pacer:
         # If one connection does not keep to its pace, big bodies have to wait at the gate as well.
         by_kernel = self.lease.pace(decision.paces)
         self._gate.refill(decision.bytes_per_s, now=now, small_only=by_kernel)
+        self._await_turn()
         self._pace.tell(decision.report)
         before, self.max_requests = self.max_requests, decision.requests
         # Now: a request may not end for a long time.

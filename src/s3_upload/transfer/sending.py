@@ -16,7 +16,7 @@ from s3_upload.transfer.abort import Unfinished
 from s3_upload.transfer.attempt import Attempts
 from s3_upload.transfer.bulk import BulkLine
 from s3_upload.transfer.client import Client
-from s3_upload.transfer.gate import Gate
+from s3_upload.transfer.gate import BURST_S, SHORT_BURST_S, Gate
 from s3_upload.transfer.given import Given
 from s3_upload.transfer.guard import Fail
 from s3_upload.transfer.hedges import Hedges
@@ -144,7 +144,8 @@ def _pacer_of(run: Surroundings, put_back: Callable[[list[Stander]], None]) -> P
         return None
     lease = lease_of(run.client, given.config.pacing)
     courtesy = Courtesy(pace.share, given.controls.window, blind=not lease.sees)
-    return Pacer(lease, courtesy, Gate(put_back), pace, run.now, room=run.more_room, fail=run.fail)
+    gate = Gate(put_back, BURST_S if courtesy.share == "full" else SHORT_BURST_S)
+    return Pacer(lease, courtesy, gate, pace, run.now, room=run.more_room, fail=run.fail)
 
 
 def _bulk_of(run: Surroundings, pacer: Pacer | None, put_back: Callable[[list[Stander]], None]) -> BulkLine:

@@ -330,6 +330,7 @@ DIVISION = pinned(
     expected=4,
     window_gain=1.05,
     small_window_gain=2.0,
+    sending_looks=16.0,
     stagger=0.25,
     max_boost=1.25,
     boost_gain=0.02,

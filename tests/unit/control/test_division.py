@@ -74,7 +74,20 @@ def test_step_1_small_windows_open_into_what_all_leave() -> None:
 
 def test_step_2_who_waits_for_an_answer_takes_nothing() -> None:
     _, paces = Division(DIVISION).divide(MB, [sample(1, waiting=True), *(sample(n) for n in (2, 3, 4))])
-    assert paces == {1: pytest.approx(MB), **{n: pytest.approx(MB / 4) for n in (2, 3, 4)}}
+    assert paces[1] == MB
+
+
+@pytest.mark.parametrize(
+    ("small", "usual", "among"), [(True, 0, 2), (True, 1, 2), (True, 3, 3), (True, 9, 4), (False, 0, 4)]
+)
+def test_step_2_for_small_bodies_it_has_what_it_is_to_get(small: bool, usual: int, among: int) -> None:
+    """It could not be raised before its first acknowledgement, which comes too late for a small body."""
+    division = Division(DIVISION)
+    division.small = small
+    for _ in range(400):
+        division.adapt(MB, Look(base_s=0.02, bytes_per_s=MB, waiting=usual), steady=True)
+    each, paces = division.divide(MB, [sample(1, waiting=True), *(sample(n) for n in (2, 3, 4))])
+    assert [each, *(paces[n] for n in (2, 3, 4))] == pytest.approx([MB / among] * 4)
 
 
 def test_step_2_before_there_is_one_it_reckons_with_a_few() -> None:

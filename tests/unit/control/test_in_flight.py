@@ -100,12 +100,13 @@ def test_what_is_due_is_due_though_a_queue_stands(about: dict[str, float], grows
     assert (bounds(Requests(IN_FLIGHT), 40, queue_s=0.05, **about)[-1] != IN_FLIGHT.start) is grows  # type: ignore[arg-type]
 
 
-def test_while_less_than_is_due_comes_there_are_no_fewer() -> None:
+@pytest.mark.parametrize("due", [0.0, MB])
+@pytest.mark.parametrize(("rate", "kept"), [(0.89, True), (0.9, False)])
+def test_while_less_than_the_rate_is_used_there_are_no_fewer(rate: float, kept: bool, due: float) -> None:
     requests = Requests(IN_FLIGHT)
     requests.bound = 20
-    for first, due, kept in ((0, MB, True), (20, 0.0, False)):
-        found = bounds(requests, 20, first=first, due=due, busy=20, waiting=20, rate=0.5 * MB, queue_s=0.05)
-        assert (found[-1] == 20) is kept
+    found = bounds(requests, 5, busy=20, waiting=20, rate=rate * MB, queue_s=0.05, due=due)
+    assert (found[-1] == 20) is kept
 
 
 @pytest.mark.parametrize(("windows", "bound"), [(1.25, 4), (1.15, 5), (0.0, 15)])

@@ -32,6 +32,11 @@ from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.report import AttemptReport, ConnectionSample, PaceReport, Paces
 from s3_upload.units import Bandwidth
 
+SMALL_BODY_BYTES = 128 << 10
+"""A body of so many bytes at most is small where the rate is divided (step 2 of `division`)."""
+SMALL_BODIES = 8.0
+"""Whether bodies are small (step 2 of `division`) is a mean over so many."""
+
 
 class Tuning(msgspec.Struct, frozen=True):
     """The constants of the module's theory, and of the algorithms that it joins."""
@@ -94,7 +99,9 @@ class Divided:
             self._slowest.add(UNBOUNDED, now=self.at_s, over_s=self._over_s)
             return Paces()
         each, apart = self.division.divide(self.rate, samples)
-        self._slowest.add(min(apart.values(), default=each), now=self.at_s, over_s=self._over_s)
+        # Those that wait for an answer may all soon send.
+        least = max(self.rate / max(1, len(apart)), FLOOR_CONNECTION_BYTES_PER_S)
+        self._slowest.add(min(each, least, *apart.values()), now=self.at_s, over_s=self._over_s)
         return Paces(each_bytes_per_s=each, apart=apart, heedless=heedless)
 
     def slowed_s(self, body_bytes: int) -> float:
@@ -114,6 +121,7 @@ class Courtesy:
         self._share = Full() if blind else share_of(share, tuning.background, tuning.fair)
         self._blind = blind
         self._finished = Finished(tuning.blind_rate_s)
+        self._small = 0.0  # the share of small bodies of late
         self._cap = Cap(blind=blind, tuning=tuning.cap)
         self._requests = Requests(tuning.in_flight)
         self._divided = Divided(tuning)
@@ -164,6 +172,10 @@ class Courtesy:
     def observe(self, report: AttemptReport) -> None:
         """An attempt has ended."""
         self._finished.acked_bytes += report.body_bytes if report.succeeded else 0
+        if report.body_bytes and self.share != "full":
+            small = report.body_bytes <= SMALL_BODY_BYTES
+            self._small += (small - self._small) / SMALL_BODIES
+            self._divided.division.small = self._small > 0.5
 
     def allow(self, limits: Timeouts, body_bytes: int) -> Timeouts:
         """`limits`, and what the pace takes (step 4)."""

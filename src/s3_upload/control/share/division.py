@@ -11,8 +11,10 @@ Theory of operation (`window_gain` and the like are fields of `Tuning`).
 2. *Waiting for an answer* takes nothing of the rate, since the rate is divided again when a body begins.
    But the kernel applies a lower pace at once, and a higher one only with the next acknowledgement (Linux:
    SO_MAX_PACING_RATE in net/core/sock.c, tcp_update_pacing_rate in net/ipv4/tcp_input.c).  So such a
-   connection has the equal share of all that have a request under way, and sends at that for its first round
-   trip.
+   connection sends at what it has now for its first round trip: an equal share of all that have a request
+   under way.  Where bodies are small (`small`), that round trip is most of what one takes.  So there it is
+   what the connection is to get when it begins: an equal share among those that send and itself, or among as
+   many as usually send (mean of `sending_looks`), if these are more, since several may begin at once.
 3. *Boost*: all paces are raised by a factor of 1 to `max_boost`.  While the rate is steady, there is no queue
    and no window stands in the way, the factor grows by `boost_gain` of what is missing.  An excess cuts it at
    once.  Above LONG_TRIP_S there is no boost: there a missing rate shows too late.
@@ -44,6 +46,8 @@ class Tuning(msgspec.Struct, frozen=True):
     """A pace is at most this many times what the congestion window lets through (step 1)."""
     small_window_gain: float = 2.0
     """The same for small windows, where all windows together let less than the rate through (step 1)."""
+    sending_looks: float = 16.0
+    """How many usually send is a mean over this many looks (step 2)."""
     stagger: float = 0.25
     """Paces differ from the level by at most this share (step 1)."""
     max_boost: float = 1.25
@@ -74,17 +78,23 @@ class Division:
         self._tuning = tuning
         self._boost = 1.0
         self._windows_suffice = False
+        self._sending = 0.0  # how many usually send
+        self.small = False
+        """Most bodies are small."""
 
     def divide(self, rate: float, samples: Sequence[ConnectionSample]) -> tuple[float, dict[int, float]]:
         """The pace of a connection that is not among the samples, and the paces of those with a request, by
         number."""
         tuning = self._tuning
-        # The kernel applies a higher pace only with the next acknowledgement (step 2). So a connection that
-        # waits for an answer gets its equal share now.
-        busy = sum(sample.busy for sample in samples)
-        equal = max(self._boost * rate / (busy or tuning.expected), FLOOR_CONNECTION_BYTES_PER_S)
-        paces = {sample.number: equal for sample in samples if sample.busy}
         senders = sorted((sample for sample in samples if sample.waiting), key=_number)
+        # The kernel applies a higher pace only with the next acknowledgement (step 2). So a connection that
+        # waits for an answer gets now what it is to have when it begins.
+        busy = sum(sample.busy for sample in samples)
+        among = float(busy or tuning.expected)
+        if self.small:
+            among = min(among, max(len(senders) + 1, self._sending))
+        equal = max(self._boost * rate / among, FLOOR_CONNECTION_BYTES_PER_S)
+        paces = {sample.number: equal for sample in samples if sample.busy}
         # Ranks follow the connections' numbers, so a connection keeps its weight from look to look.
         lowest, tilt = 1.0, 0.0
         if len(senders) > 1:
@@ -103,6 +113,7 @@ class Division:
     def adapt(self, rate: float, look: Look, *, steady: bool) -> None:
         """Step 3. `steady`: the rate has been the same for as long as its effect takes to be seen, and
         nothing else makes up for what is missing."""
+        self._sending += (look.waiting - self._sending) / self._tuning.sending_looks
         if not steady or look.queue_s > TRIGGER_S / 2.0 or look.base_s > LONG_TRIP_S:
             self._boost = 1.0
         elif look.bytes_per_s > rate:

@@ -10,7 +10,8 @@ Theory of operation.  A *step* is a round trip and REACTION_S.
 2. In the share "fair" also while a queue stands, if less than `sending` of them have (mean of
    `sending_looks`): where bodies are small many wait for answers, and its part is due whatever their size.
 3. One less when more than `max_waiting` have bytes that wait, their windows suffice (`spare_windows` times
-   what is wanted: each waits a round trip between two bodies), and the last one less has told.
+   what is wanted: each waits a round trip between two bodies), `used` of the rate is acknowledged, and the
+   last one less has told.
 4. While a rate is taken back after a yield, step 1 waits, unless less than `sending` of them have bytes that
    wait.  The windows of old connections are small then (what little they sent has met losses), and open
    slowly: where they do not suffice, so many are added within a step as let the rest through soon (step 6
@@ -130,7 +131,7 @@ class Requests:
         if held_back:
             self.bound = min(int(self.bound * tuning.growth), self._most(limit))
             self._changed_s = self._used_s = now
-        elif look.bytes_per_s >= tuning.used * due and self._too_many(look, rate):
+        elif look.bytes_per_s >= tuning.used * least and self._too_many(look, rate):
             self.bound -= 1
             self._changed_s = now
         return self.bound
