@@ -14,7 +14,7 @@ import pytest
 from s3_upload.api import controls_for, real_runtime, run_upload, s3_upload_files
 from s3_upload.errors import FailureKind
 from s3_upload.s3.checksum import Digests
-from s3_upload.sources.files import PULL_BUDGET_S
+from s3_upload.sources.files import PULL_BUDGET_S, PULL_BYTES
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.walk import files_recursive
 from tests.faults.actions import s3_error
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from s3_upload.config import IfExists
     from s3_upload.http import Response
+    from s3_upload.report import UploadReport
     from s3_upload.transfer.client import Client
     from tests.conftest import StartFaultServer
 
@@ -32,6 +34,35 @@ KEYS = [
     "ü n+&=%", "a//b", "//", "/", "a/../b", "./a", "..", "~", "日本/語.txt", "🙂", "a?b=c#d", "%2F",
     "tab\there", "new\nline", "quote\"'<>", "back\\slash", "é", "e\u0301", " ", "x" * 1024,
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("if_exists", ["overwrite", "skip"])
+def test_bodies_in_memory_are_taken_as_they_are_sent(
+    fault_server: StartFaultServer, if_exists: IfExists, asynchronous: bool
+) -> None:
+    """And not 256 at a time, which would be as much memory as they are large."""
+    given = done = lead = 0
+
+    def bodies() -> Iterator[ObjectSource]:
+        nonlocal given
+        for number in range(60):
+            given += 1
+            yield ObjectSource.data(b"x" * (PULL_BYTES // 2), str(number))
+
+    async def async_bodies() -> AsyncIterator[ObjectSource]:
+        for body in bodies():
+            yield body
+
+    def progress(_: UploadReport) -> None:
+        nonlocal done, lead
+        done += 1
+        lead = max(lead, given - done)
+
+    settings = config(max_in_flight=2, max_in_flight_bytes=4 * PULL_BYTES, if_exists=if_exists)
+    files = async_bodies() if asynchronous else bodies()
+    assert upload(fault_server(), files, settings=settings, progress=progress).uploaded == 60
+    assert lead <= 20
 
 
 def test_keys_arrive_as_they_were_given(fault_server: StartFaultServer) -> None:

@@ -39,6 +39,8 @@ _OPEN_FLAGS = (
 
 PULL_BUDGET_S = 0.02
 """A generator that takes its time (a slow disk, a crawl) gives what it has by then."""
+PULL_BYTES = 8 << 20
+"""Bodies that are in memory (`ObjectSource.data`) are pulled until they hold this many bytes."""
 SUM_BYTES = 1 << 20
 """Read at a time of what is only hashed."""
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
@@ -117,10 +119,11 @@ class Reader(msgspec.Struct, frozen=True):
             bunch = sources.next_bunch(count)
             return bunch, not bunch
         pulled: list[ObjectSource] = []
-        until_s = self.clock() + PULL_BUDGET_S
+        held, until_s = 0, self.clock() + PULL_BUDGET_S
         for source in sources:
             pulled.append(checked(source))
-            if len(pulled) >= count or self.clock() > until_s:
+            held += len(source.body or b"")
+            if len(pulled) >= count or held >= PULL_BYTES or self.clock() > until_s:
                 return pulled, False
         return pulled, True
 

@@ -146,6 +146,11 @@ def is_sent(source: ObjectSource) -> bool:
     return source.problem is None and not source.skip_reason
 
 
+def held_bytes(sources: Iterable[ObjectSource]) -> int:
+    """What they hold in memory already: those of `ObjectSource.data`."""
+    return sum(len(source.body) for source in sources if source.body is not None)
+
+
 def size_of(source: ObjectSource) -> int:
     """Bytes, as far as can be known at once; 0 of what cannot be looked at: who reads it tells what is wrong.
     Blocking."""

@@ -24,7 +24,7 @@ import msgspec
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import EXISTS
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
-from s3_upload.sources.source import is_sent, size_of
+from s3_upload.sources.source import held_bytes, is_sent, size_of
 from s3_upload.transfer.line import Place
 from s3_upload.transfer.tries import Request
 from s3_upload.transfer.verdicts import GivenUp
@@ -68,13 +68,15 @@ def not_overwriting(
 class Existing:
     """The sources that wait to be asked about (`waiting`); none where it never `asks`.
 
-    `under_way`: questions without an answer yet.  `offload` runs a blocking function off the loop.
+    `under_way`: questions without an answer yet; `held_bytes`: what the sources of `count` hold in memory.
+    `offload` runs a blocking function off the loop.
     """
 
     def __init__(self, config: UploadConfig, offload: Offload, *, is_aws: bool) -> None:
         self.asks = config.if_exists != "overwrite"
         self.waiting: deque[Numbered] = deque()
         self.under_way = 0
+        self.held_bytes = 0
         self._next_seq = 0
         self._offload = offload
         self._ask_from_bytes = ASK_FROM_BYTES if is_aws else 0
@@ -95,7 +97,9 @@ class Existing:
         if self._ask_from_bytes and any(asked):
             sizes = await self._offload(_sizes_of, sources)
             asked = [ask and size >= self._ask_from_bytes for ask, size in zip(asked, sizes, strict=True)]
-        self.waiting.extend(one for one, ask in zip(numbered, asked, strict=True) if ask)
+        waiting = [one for one, ask in zip(numbered, asked, strict=True) if ask]
+        self.waiting.extend(waiting)
+        self.held_bytes += held_bytes(source for _, source in waiting)
         return [one for one, ask in zip(numbered, asked, strict=True) if not ask]
 
     def ask(self, tools: Tools, max_requests: int, goes_on: Numbering) -> None:
@@ -114,6 +118,8 @@ class Existing:
                 tools.requests.begin(request)
                 self.under_way += 1
                 tools.tasks.start(self._ask(tools, request, goes_on))
+            else:
+                self.held_bytes -= held_bytes([source])
 
     async def _ask(self, tools: Tools, request: Request, goes_on: Numbering) -> None:
         record = request.record
@@ -125,6 +131,7 @@ class Existing:
             exists = given_up.error.kind is FailureKind.EXISTS
         finally:
             self.under_way -= 1
+            self.held_bytes -= held_bytes([record.source])
         if exists:
             error = UploadError(EXISTS, key=record.key, kind=FailureKind.EXISTS)
             tools.reporting.exists(record, error)

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, I
 from typing import Any
 
 from s3_upload.sources.bunches import Bunches
-from s3_upload.sources.files import Reader
+from s3_upload.sources.files import PULL_BYTES, Reader
 from s3_upload.sources.local_disk import Nearby
-from s3_upload.sources.source import ObjectSource, checked
+from s3_upload.sources.source import ObjectSource, checked, held_bytes
 from s3_upload.transfer.existing import Existing, Numbered
 from s3_upload.transfer.reading import Offload
 
@@ -47,6 +47,7 @@ class Pulling:
         self.sources: deque[Numbered] = deque()
         self.exhausted = False
         self.under_way = False
+        self._few = PULL_COUNT // 2
         self._iterator = files
         self._reader = reader
         self._nearby = nearby
@@ -57,9 +58,12 @@ class Pulling:
     @property
     def due(self) -> bool:
         """Whether more are to be asked for."""
+        return self._count <= self._few and not self.under_way and not self.exhausted
+
+    @property
+    def _count(self) -> int:
         # Those about which the store is asked come back unless they exist.
-        few = len(self.sources) + self._existing.count <= PULL_COUNT // 2
-        return few and not self.under_way and not self.exhausted
+        return len(self.sources) + self._existing.count
 
     def pull(self) -> Coroutine[Any, Any, None]:
         """Asks for some more; from now on this is under way."""
@@ -69,6 +73,7 @@ class Pulling:
     async def _pull(self) -> None:
         iterator = self._iterator
         if isinstance(iterator, AsyncIterator):
+            held = 0
             for _ in range(PULL_COUNT):
                 try:
                     source = checked(await anext(iterator))
@@ -78,9 +83,19 @@ class Pulling:
                 self.sources.extend(await self._existing.sort_out([source]))
                 # The next one may take long to come, so this one is begun now.
                 self._came()
+                held += len(source.body or b"")
+                if held >= PULL_BYTES:
+                    break
         else:
             sources, self.exhausted = await self._offload_source(
                 self._nearby.pull_in_thread, self._reader, iterator, PULL_COUNT
             )
             self.sources.extend(await self._existing.sort_out(sources))
+        # Bodies that are in memory count for it long before they are sent: 256 of 10 MB are many.
+        much = self._held_bytes >= PULL_BYTES // 2
+        self._few = self._count // 2 if much else PULL_COUNT // 2
         self.under_way = False
+
+    @property
+    def _held_bytes(self) -> int:
+        return held_bytes(source for _, source in self.sources) + self._existing.held_bytes

@@ -164,11 +164,14 @@ class ReadAhead:
         """Starts reading what is next: some files, or a stream; or reports the next, if it is none."""
         sources = self._pulling.sources
         batch: list[Numbered] = []
-        while sources and len(batch) < BATCH_COUNT:
+        held = 0
+        # Bodies in memory that this reading would not come to stay with `pulling`, which counts them.
+        while sources and len(batch) < BATCH_COUNT and held < BATCH_BYTES:
             seq, source = sources[0]
             wanted = source.problem is None and not source.skip_reason
             if source.chunks is None and wanted:
                 batch.append(sources.popleft())
+                held += len(source.body or b"")
             elif batch:
                 break
             elif wanted:
