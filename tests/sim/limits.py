@@ -20,6 +20,7 @@ EXPECTED = {
     "WAN, 50 ms, 100 Mbit/s": LINK,
     "satellite, 336 ms, 20 Mbit/s": LINK,
     "1 MB/s uplink": LINK,
+    "1 Mbit/s uplink": LINK,
     "1 MB/s uplink, 200 forced": LINK,
     "1 % unanswered": ANSWERS,
     "0.1 % take 5 s": ANSWERS,

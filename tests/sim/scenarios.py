@@ -143,6 +143,7 @@ def scenarios() -> list[Scenario]:
         scenario("WAN, 50 ms, 100 Mbit/s", count=2000, size=64 * KIB, rtt_s=0.05, rate=12.5e6),
         scenario("satellite, 336 ms, 20 Mbit/s", count=600, size=256 * KIB, rtt_s=0.336, rate=2.5e6),
         scenario("1 MB/s uplink", count=200, size=512 * KIB, rtt_s=0.03, rate=1e6, queue_s=0.5),
+        scenario("1 Mbit/s uplink", count=300, size=256 * KIB, rtt_s=0.05, rate=125e3),
         scenario(
             "1 MB/s uplink, 200 forced",
             count=400,

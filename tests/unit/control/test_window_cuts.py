@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_upload.control.concurrency.window import FixedWindow
+from s3_upload.errors import FailureKind
 from s3_upload.report import SUCCESS
 from tests.unit.control.reports import RESET, THROTTLE, TIMEOUT, attempt
 from tests.unit.control.window_rig import START_ROUND_S, Run, adaptive_window
@@ -25,17 +26,22 @@ def test_what_is_refused_for_its_rate_says_nothing_of_the_window() -> None:
 # --- 6: timeouts -----------------------------------------------------------------------------------
 
 
-def with_timeouts(attempts: int, timeouts: int) -> int:
+def with_timeouts(attempts: int, timeouts: int, outcome: str = TIMEOUT) -> int:
     """The limit, from 100, after an epoch in which that many of the attempts timed out."""
     run = Run(adaptive_window(100, start=100))
     for _ in range(timeouts):
-        run.end(TIMEOUT)
+        run.end(outcome)
     return run.round(attempts - timeouts)
 
 
 @pytest.mark.parametrize(("timeouts", "limit"), [(0, 100), (9, 100), (10, 50), (100, 50)])
 def test_five_percent_timeouts_halve_it(timeouts: int, limit: int) -> None:
     assert with_timeouts(attempts=200, timeouts=timeouts) == limit
+
+
+@pytest.mark.parametrize(("timeouts", "limit"), [(9, 100), (10, 50), (100, 50)])
+def test_bodies_that_the_store_waited_for_in_vain_are_timeouts(timeouts: int, limit: int) -> None:
+    assert with_timeouts(attempts=200, timeouts=timeouts, outcome=FailureKind.REQUEST_TIMEOUT) == limit
 
 
 @pytest.mark.parametrize(("attempts", "limit"), [(19, 100), (20, 50)])

@@ -23,7 +23,8 @@ Theory of operation of `AdaptiveWindow`: hill-climbing on goodput.
    runs out, the store's rate limits) tells nothing.  It neither grows nor is compared.
 6. *Timeouts*: when they are `timeout_share` (5 %) of an epoch's attempts, of at least
    `min_attempts_to_judge`, the window is multiplied by `timeout_cut`.  Only attempts sent after the last cut
-   count.
+   count.  The store's own count as ours do (400 RequestTimeout, 408): on a slow uplink many small bodies
+   starve each other, and S3 gives up on a silent one after 20 s, before our timer does.
 
 What the store refuses (503, 429) says that a rate was too high (`rate`), and nothing of the window.
 Whole-request latency is no signal here: sizes differ, and our own concurrency slows each request.
@@ -39,6 +40,9 @@ import msgspec
 
 from s3_upload.errors import FailureKind
 from s3_upload.report import AttemptReport
+
+STARVED = frozenset({FailureKind.TIMEOUT, FailureKind.REQUEST_TIMEOUT})
+"""Outcomes of attempts that a timer ended, ours or the store's (step 6)."""
 
 
 class Tuning(msgspec.Struct, frozen=True):
@@ -182,7 +186,7 @@ class AdaptiveWindow:
             if start is not None:
                 self._advance_start(start, report, now, in_flight)
         # An attempt from before the last cut timed out under the larger window: that was cut for already.
-        elif report.outcome == FailureKind.TIMEOUT and report.started_s > self._last_cut_s:
+        elif report.outcome in STARVED and report.started_s > self._last_cut_s:
             epoch.timeouts += 1
         if now >= self._epoch.until_s:
             self._end_epoch(now)
