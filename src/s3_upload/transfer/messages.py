@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from s3_upload.control.waiting.adaptive import TIMER_CONNECT
 from s3_upload.errors import FailureKind, RunError, UploadError
-from s3_upload.http1.trace import Trace
 from s3_upload.s3.hints import joined, likely_cause
 from s3_upload.s3.responses import Failure
+from s3_upload.transfer.attempt import Outcome
 from s3_upload.transfer.client import Client
 from s3_upload.transfer.tries import Request
 
@@ -16,12 +17,13 @@ _MEANING = {
     FailureKind.UNPROVEN: "{}, which is no proof of success",
     FailureKind.OUR_BUG: "{}; this is a bug of s3-upload, please report it",
 }
+_LONGER_CONNECT = "connect_timeout_s (--connect-timeout) says how long to wait"
 
 
-def upload_error(request: Request, failure: Failure) -> UploadError:
-    """What becomes of an object whose request is given up."""
+def upload_error(request: Request, failure: Failure, timer: str) -> UploadError:
+    """What becomes of an object whose request is given up. `timer`: what ended its attempt, "" for none."""
     return UploadError(
-        _MEANING.get(failure.kind, "{}").format(_what_happened(failure)),
+        _MEANING.get(failure.kind, "{}").format(_what_happened(failure, timer)),
         key=request.operation.key,
         kind=failure.kind,
         attempts=request.retries + 1,
@@ -31,14 +33,14 @@ def upload_error(request: Request, failure: Failure) -> UploadError:
     )
 
 
-def run_error(
-    client: Client, request: Request, failure: Failure, trace: Trace, in_a_row: int = 0
-) -> RunError:
+def run_error(client: Client, request: Request, outcome: Outcome, in_a_row: int = 0) -> RunError:
     """What becomes of a run that a failure of one request stops, or of `in_a_row` objects."""
-    return RunError(_explain(client, request, failure, trace, in_a_row), failure.kind)
+    failure = outcome.failure
+    assert failure is not None
+    return RunError(_explain(client, request, outcome, failure, in_a_row), failure.kind)
 
 
-def _explain(client: Client, request: Request, failure: Failure, trace: Trace, in_a_row: int) -> str:
+def _explain(client: Client, request: Request, outcome: Outcome, failure: Failure, in_a_row: int) -> str:
     where = f"{client.endpoint}: bucket {request.operation.bucket!r}: "
     many = f"{in_a_row} objects in a row were refused" if in_a_row > 1 else ""
     if failure.code == "NoSuchBucket":
@@ -46,15 +48,19 @@ def _explain(client: Client, request: Request, failure: Failure, trace: Trace, i
         return joined(f"{where}no such bucket; create it ({how}) or correct its name", many)
     if failure.kind is FailureKind.CONNECT:
         tries = f"{request.retries + 1} attempts" if request.retries else "one attempt"
-        return f"{client.endpoint} cannot be reached, after {tries}: {failure.message}"
+        what = _what_happened(failure, outcome.report.timer)
+        return f"{client.endpoint} cannot be reached, after {tries}: {what}"
     if not failure.status:  # nothing came back from the store: the message says where it failed
         return joined(failure.message, many)
-    remark = client.remark(failure, trace) or likely_cause(failure)
+    remark = client.remark(failure, outcome.trace) or likely_cause(failure)
     return joined(f"{where}{_what_happened(failure)}", remark, many)
 
 
-def _what_happened(failure: Failure) -> str:
+def _what_happened(failure: Failure, timer: str = "") -> str:
     """One line: what the store said, or what was seen."""
+    # A way so long that no handshake is over in time would need a longer timer, and nothing else.
+    if timer == TIMER_CONNECT:
+        return joined(failure.message, _LONGER_CONNECT)
     if not failure.status or failure.kind is FailureKind.UNPROVEN:
         return failure.message
     code = f" {failure.code}" if failure.code else ""

@@ -124,9 +124,10 @@ class Verdicts:
             rng=self._rng,
         )
         if decision.verdict is Verdict.STOP_RUN:
-            raise run_error(self._client, request, failure, outcome.trace, decision.in_a_row)
+            raise run_error(self._client, request, outcome, decision.in_a_row)
         if decision.verdict is Verdict.FAIL_FILE:
-            raise GivenUp(upload_error(request, failure), msgspec.structs.replace(operation, body=b""))
+            error = upload_error(request, failure, outcome.report.timer)
+            raise GivenUp(error, msgspec.structs.replace(operation, body=b""))
         if decision.verdict in (Verdict.RETRY, Verdict.REREAD):
             rereads = decision.verdict is Verdict.REREAD
             # Such retries are bounded for each kind of failure, so they are counted by kind.
