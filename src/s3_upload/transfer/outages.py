@@ -64,6 +64,7 @@ class Noticed:
             answered_s=outage.answered_s,
             away_since_s=outage.since_s if outage.reach is Reach.AWAY else None,
             cause=outage.cause,
+            unreached=outage.unreached,
             refused=self.refusals.count,
             refused_since_s=self.refusals.since_s,
             refusal=self.refusals.last,

@@ -453,3 +453,13 @@ def test_of_a_store_that_went_away_without_a_word_it_counts_from_the_last_sign_o
     one.look(alive_s=1.0, now=4.0)
     one.missed("in vain", connected=False, begun_s=4.1)
     assert (one.reach, one.silent_s(now=9.0)) == (Reach.AWAY, 8.0)
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_it_is_known_whether_the_last_probe_got_a_connection(connected: bool) -> None:
+    one = outage()
+    one.answered(answer(0.0, 1.0))
+    fail(one, refused(3.0))
+    assert miss(one, 3.1, connected=not connected) is Change.GONE
+    miss(one, 4.0, connected=connected)
+    assert one.unreached is not connected

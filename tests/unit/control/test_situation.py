@@ -41,6 +41,37 @@ def test_a_store_that_is_away_is_told_of_with_the_cause() -> None:
     }
 
 
+def test_a_store_that_gets_no_new_connection_and_goes_on_with_the_others_is_not_said_to_be_away() -> None:
+    def crowded(now: float) -> Seen:
+        if now >= 20:
+            return fine(now)
+        return Seen(alive_s=now - 1, away_since_s=2.0, cause="none within 5 s", unreached=True)
+
+    begins, ends = "http://store has taken no new connection for", "and goes on with the others"
+    assert lines(crowded, 40) == {
+        7: f"{begins} 5 s (none within 5 s), {ends}",
+        12: f"{begins} 10 s (none within 5 s), {ends}",
+        20: "http://store takes new connections again, after 18 s",
+    }
+
+
+def test_a_store_behind_a_proxy_that_takes_bytes_is_away_all_the_same() -> None:
+    def refused_by_another(now: float) -> Seen:
+        return Seen(alive_s=now - 1, away_since_s=2.0, cause="something else answers for it, 502")
+
+    [said] = lines(refused_by_another, 8).values()
+    assert said.startswith("http://store has been away for 5 s (something else answers for it, 502)")
+
+
+def test_when_the_others_have_ended_as_well_the_store_is_away() -> None:
+    def ends(now: float) -> Seen:
+        return Seen(alive_s=min(now, 14.0), away_since_s=2.0, cause="none", unreached=True)
+
+    said = lines(ends, 25)
+    assert "goes on" in said[12]
+    assert "has been away for 20 s" in said[22]
+
+
 def test_a_store_that_only_refuses_is_told_of_with_what_it_answered() -> None:
     def refuses(now: float) -> Seen:
         return Seen(alive_s=now, refused=1234, refusal="503 SlowDown")

@@ -123,12 +123,14 @@ class Signs(msgspec.Struct):
 
 
 class Suspicion(msgspec.Struct, frozen=True):
-    """Since when, and why. `foreign_status`: of the answer that was not the store's, 0 for none."""
+    """Since when, and why. `foreign_status`: of the answer that was not the store's, 0 for none; `unreached`:
+    the last probe got no connection."""
 
     since_s: float = 0.0
     cause: str = ""
     merely_silent: bool = False
     foreign_status: int = 0
+    unreached: bool = False
 
 
 class Outage:
@@ -165,6 +167,11 @@ class Outage:
     @property
     def cause(self) -> str:
         return self._suspicion.cause
+
+    @property
+    def unreached(self) -> bool:
+        """Whether the last probe got no connection."""
+        return self._suspicion.unreached
 
     @property
     def answered_s(self) -> float:
@@ -255,7 +262,7 @@ class Outage:
         if connected and self._suspicion.merely_silent and self.reach is Reach.SUSPECTED:
             self.reach = Reach.THERE
             return Change.WAS_THERE
-        self._suspicion = msgspec.structs.replace(self._suspicion, cause=cause)
+        self._suspicion = msgspec.structs.replace(self._suspicion, cause=cause, unreached=not connected)
         if self.reach is Reach.AWAY:
             return Change.NONE
         self.reach, self.room = Reach.AWAY, 0

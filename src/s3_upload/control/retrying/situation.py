@@ -48,14 +48,16 @@ class Seen(msgspec.Struct, frozen=True):
     """What is known at one moment; times are seconds on the run's clock.
 
     `alive_s`: the store's last sign of life, or when nothing was waited for; `answered_s`: its last answer;
-    `away_since_s`: since when it is away, None if it is not, for the reason `cause`; `refused`: how many
-    answers in a row were errors, since `refused_since_s`, the last of them `refusal`.
+    `away_since_s`: since when it is away, None if it is not, for the reason `cause`; `unreached`: the last
+    probe got no connection; `refused`: how many answers in a row were errors, since `refused_since_s`, the
+    last of them `refusal`.
     """
 
     alive_s: float
     answered_s: float = 0.0
     away_since_s: float | None = None
     cause: str = ""
+    unreached: bool = False
     refused: int = 0
     refused_since_s: float = 0.0
     refusal: str = ""
@@ -69,6 +71,7 @@ class Situation:
         self._endpoint = endpoint
         self._limit = f"the run waits for {max_s:,g} s (--max-outage)" if max_s else "its tries are used up"
         self._since_s: float | None = None  # of what was told and is not over
+        self._end = ""  # how to say that it is
         self._told_s = float("-inf")
         self._next_s = tuning.first_s
 
@@ -84,18 +87,31 @@ class Situation:
         if lasted_s < self._next_s or now - self._told_s < tuning.apart_s:
             return None
         self._next_s, self._told_s = tuning.again * lasted_s, now
+        self._end = "takes new connections again" if self._goes_on(seen, now) else "answers again"
         return what.format(f"{lasted_s:.0f} s")
 
     def _trouble(self, seen: Seen, now: float) -> tuple[float, str]:
         """Since when, and a text with a place for how long."""
         endpoint, limit = _plain(self._endpoint), _plain(self._limit)
         if seen.away_since_s is not None:
-            return seen.away_since_s, f"{endpoint} has been away for {{}} ({_plain(seen.cause)}); {limit}"
+            cause = _plain(seen.cause)
+            if self._goes_on(seen, now):
+                what = (
+                    f"{endpoint} has taken no new connection for {{}} ({cause}), and goes on with the others"
+                )
+                return seen.away_since_s, what
+            return seen.away_since_s, f"{endpoint} has been away for {{}} ({cause}); {limit}"
         # Without any answer, not even an error, the trouble to report is the silence.
         if seen.refused >= self._tuning.min_refused and now - seen.alive_s < self._tuning.first_s:
             refusals = f"{seen.refused:,} answers, the last: {_plain(seen.refusal)}"
             return seen.refused_since_s, f"{endpoint} has answered with errors only for {{}} ({refusals})"
         return seen.alive_s, f"{endpoint} takes requests and has not answered for {{}}; {limit}"
+
+    def _goes_on(self, seen: Seen, now: float) -> bool:
+        """Whether no new connection reaches the store, and it goes on with those that it has: our own queue
+        on a slow uplink may be so long that no handshake is over in time."""
+        is_alive = now - max(seen.alive_s, seen.answered_s) < self._tuning.first_s
+        return seen.away_since_s is not None and seen.unreached and is_alive
 
     def _over(self, seen: Seen, now: float) -> str | None:
         """After something was told, and only by a success: an error is no end of trouble, nor is a byte that
@@ -108,7 +124,7 @@ class Situation:
         if now - self._told_s < self._tuning.apart_s:
             return None
         lasted_s, self._since_s, self._told_s = now - self._since_s, None, now
-        return f"{self._endpoint} answers again, after {lasted_s:.0f} s"
+        return f"{self._endpoint} {self._end}, after {lasted_s:.0f} s"
 
 
 def _plain(text: str) -> str:
