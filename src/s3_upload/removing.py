@@ -38,7 +38,7 @@ from s3_upload.report import SUCCESS, UploadReport
 from s3_upload.sources.files import opened_and_looked_at
 from s3_upload.sources.preserving import FieldsOf, Files, preserving
 from s3_upload.sources.source import ObjectSource, is_sent
-from s3_upload.sources.version import COARSE_TICK_NS, Identity, Versions
+from s3_upload.sources.version import COARSE_TICK_NS, NO_TIME_NS, Identity, Versions
 from s3_upload.threads import DaemonThreads, each
 
 Progress = Callable[[UploadReport], Any]
@@ -229,10 +229,10 @@ class Remover:
             times_ns = {mtime_ns for _, mtime_ns in found.sent}
             if any(size != found.identity.size for size, _ in found.sent):
                 raise SourceError(f"{path}: changed before it was read")
-            if self._elsewhere and 0 in times_ns and self._versions.counts_mtime(found.identity):
+            if self._elsewhere and NO_TIME_NS in times_ns and self._versions.counts_mtime(found.identity):
                 raise SourceError(f"{path}: it is not known which version of it was read")
             info = opened_and_looked_at(path)
-            for mtime_ns in (found.identity.mtime_ns, *filter(None, times_ns)):
+            for mtime_ns in (found.identity.mtime_ns, *(times_ns - {NO_TIME_NS})):
                 was = msgspec.structs.replace(found.identity, mtime_ns=mtime_ns)
                 self._versions.verify(path, was, info, partial(opened_and_looked_at, path))
             if self._versions.settles_ns(found.identity, found.seen_ns) >= 0:

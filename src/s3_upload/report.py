@@ -14,6 +14,7 @@ import msgspec
 
 from s3_upload.errors import FailureKind, UploadError, UploadsFailed
 from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.version import NO_TIME_NS
 from s3_upload.text import unicode_of
 from s3_upload.units import show_bytes, show_rate
 
@@ -161,7 +162,7 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     and the waits between them; `success_time_s` is the last try alone (for a multipart upload: from its
     first request to its last answer).  `est_MBps` is the speed estimate when the upload began.  `checksum`
     (base64, by `checksum_algorithm`; "" for none) is that of what was sent, and `mtime_ns` the time of
-    modification of the version of the file that was read; 0 for what is no file, and for one that was
+    modification of the version of the file that was read; -1 for what is no file, and for one that was
     modified in that very moment, so that a later change need not show.  `object` is the very `ObjectSource`,
     to be given to another run, say; it is not in the JSON.  (A stream that was begun cannot be read again
     unless it is an iterable that starts again.)
@@ -181,7 +182,7 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     etag: str = ""
     checksum: str = ""
     checksum_algorithm: str = ""
-    mtime_ns: int = 0
+    mtime_ns: int = NO_TIME_NS
     error: UploadError | None = None
     reason: str = ""
     object: ObjectSource | None = None

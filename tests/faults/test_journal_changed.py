@@ -16,6 +16,7 @@ from s3_upload.api import s3_upload_files
 from s3_upload.observe.journal_file import JournalFile
 from s3_upload.observe.journal_rows import DONE, ObjectRow
 from s3_upload.request_fields import RequestFields
+from s3_upload.sources import version
 from s3_upload.sources.content_type import Guess, always, content_type_by_name
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Rule, Stall, s3_error
@@ -31,6 +32,29 @@ if TYPE_CHECKING:
     from tests.conftest import StartFaultServer
     from tests.faults.actions import Answer, Request
     from tests.faults.server import FaultServer
+
+
+FUTURE_NS = 7_258_118_400_123_456_789  # the year 2200
+
+
+@pytest.mark.parametrize("mtime_ns", [0, -(10**9), FUTURE_NS])
+def test_a_file_of_an_odd_time_is_done_as_any_other(
+    fault_server: StartFaultServer, tmp_path: Path, mtime_ns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OSTree and reproducible archives give 0 to all files; a camera may be years ahead."""
+    # That it was given the time in this very moment is told by its ctime.
+    for tick in ("TICK_NS", "COARSE_TICK_NS"):
+        monkeypatch.setattr(version, tick, -(10**9))
+    server, journal = fault_server(), tmp_path / "journal"
+    files = tree(tmp_path / "files", SMALL)
+    for file in files:
+        os.utime(file.path, ns=(mtime_ns, mtime_ns))
+    assert journaled(server, files, journal).uploaded == len(SMALL)
+    asked = len(server.requests)
+    summary = journaled(server, files, journal)
+    assert (summary.sources, len(server.requests)) == (0, asked)
+    Path(files[0].path).write_bytes(SMALL["0.txt"][::-1])
+    assert journaled(server, files, journal).uploaded == 1
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced"])

@@ -15,7 +15,7 @@ import pytest
 from s3_upload import ConfigError, ObjectSource, UploadReport
 from s3_upload.removing import MAX_TOLD, Remover, refuse_overlap
 from s3_upload.report import SKIPPED, SUCCESS
-from s3_upload.sources.version import TICK_NS, Identity, Versions
+from s3_upload.sources.version import NO_TIME_NS, TICK_NS, Identity, Versions
 
 REMOVED_NONE = "removed 0 files here"
 
@@ -229,7 +229,7 @@ def test_a_file_sent_elsewhere_goes_where_its_time_says_that_it_is_the_same_one_
     assert unknown.notes()[1].endswith("src/b: it is not known which version of it was read")
 
 
-@pytest.mark.parametrize("mtime_ns", [10**18, 0])
+@pytest.mark.parametrize("mtime_ns", [10**18, NO_TIME_NS])
 def test_where_times_of_modification_mean_nothing_that_of_what_was_sent_means_nothing(mtime_ns: int) -> None:
     remover = Remover(["src"], "size")
     assert uploaded("src/a", remover=remover, elsewhere=True, mtime_ns=mtime_ns).removed == 1

@@ -15,7 +15,14 @@ from s3_upload.http import Buffer
 from s3_upload.s3.checksum import Digests
 from s3_upload.sources.files import BigFile, HashedBody, Reader
 from s3_upload.sources.source import ObjectSource
-from s3_upload.sources.version import MAX_LOOKS, Identity, Versions
+from s3_upload.sources.version import (
+    MAX_LOOKS,
+    NO_TIME_NS,
+    TICK_NS,
+    Identity,
+    Versions,
+    told_apart,
+)
 
 PART_BYTES = 1_000
 SECOND_NS = 10**9
@@ -244,3 +251,28 @@ def test_one_file_system_that_makes_up_says_nothing_of_another() -> None:
     versions.verify("p", Identity(1, 1, 1, 1), info(1, 2), lambda: info(1, next(count)))
     with pytest.raises(SourceError, match="ctime"):
         versions.verify("p", Identity(1, 1, 1, 2), info(2, 2), lambda: info(2, 2))
+
+
+NOW_NS = 1_800_000_000 * SECOND_NS + 5
+LONG_NS = 3_600 * SECOND_NS
+
+
+@pytest.mark.parametrize(
+    ("mtime_ns", "ctime_ns", "is_told"),
+    [
+        pytest.param(NOW_NS - LONG_NS, NOW_NS - LONG_NS, True, id="of an hour ago"),
+        pytest.param(0, NOW_NS - LONG_NS, True, id="0"),
+        pytest.param(0, NOW_NS - 1, True, id="0, set just now"),
+        pytest.param(NOW_NS - TICK_NS, NOW_NS - TICK_NS, False, id="written just now"),
+        pytest.param(NOW_NS + LONG_NS, NOW_NS - LONG_NS, True, id="a time to come, set an hour ago"),
+        pytest.param(NOW_NS + LONG_NS, NOW_NS - TICK_NS, False, id="a time to come, set just now"),
+        pytest.param(13_569_465_600 * SECOND_NS, NOW_NS - LONG_NS, False, id="of the year 2400"),
+        pytest.param(-11_644_473_600 * SECOND_NS, NOW_NS - LONG_NS, False, id="of the year 1601"),
+        pytest.param(NOW_NS + LONG_NS, NOW_NS + LONG_NS, False, id="of a host whose clock is ahead"),
+    ],
+)
+def test_a_time_tells_versions_apart_where_the_next_change_puts_an_end_to_it(
+    mtime_ns: int, ctime_ns: int, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: NOW_NS)
+    assert told_apart(mtime_ns, ctime_ns) == (mtime_ns if is_told else NO_TIME_NS)

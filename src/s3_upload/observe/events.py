@@ -20,6 +20,7 @@ from typing import get_args
 import msgspec
 
 from s3_upload.report import AttemptReport, UploadReport
+from s3_upload.sources.version import NO_TIME_NS
 
 SEQ_OF_WORKER = 1_000_000_000
 """More objects than one process comes to."""
@@ -39,7 +40,7 @@ class ObjectBegun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class UploadCreated(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The store has begun a multipart upload. `part_size`: of the first part; later ones may be larger.
 
-    `size`, `mtime_ns`, `ctime_ns`: of the version of the file that is sent; None and 0 for a stream.
+    `size`, `mtime_ns`, `ctime_ns`: of the version of the file that is sent; None, -1 and 0 for a stream.
     `checksum_type`: "FULL_OBJECT" or "COMPOSITE", by `checksum_algorithm`; "" where the store keeps none.
     """
 
@@ -49,7 +50,7 @@ class UploadCreated(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     upload_id: str
     part_size: int
     size: int | None = None
-    mtime_ns: int = 0
+    mtime_ns: int = NO_TIME_NS
     ctime_ns: int = 0
     checksum_algorithm: str = ""
     checksum_type: str = ""

@@ -66,6 +66,7 @@ from s3_upload.observe.journal_rows import (
 from s3_upload.report import SKIPPED, SUCCESS, UploadReport
 from s3_upload.sources.own_journals import Parts
 from s3_upload.sources.source import Here, ObjectSource
+from s3_upload.sources.version import NO_TIME_NS
 from s3_upload.sources.walk import Entry, PlainFiles
 from s3_upload.text import unicode_of
 from s3_upload.threads import DaemonThreads
@@ -408,7 +409,8 @@ class JournalOfRun:
             # What failed is told apart; what was skipped is nothing that another run would upload.
             self._ended += 1
             if report.outcome == SUCCESS:
-                source = self._here.whole(report.source) if report.mtime_ns else report.source
+                is_known = report.mtime_ns != NO_TIME_NS
+                source = self._here.whole(report.source) if is_known else report.source
                 # An `ObjectRow`, as a plain tuple: there are many, and each is only written.
                 self._heard.objects.append(
                     (
@@ -421,7 +423,7 @@ class JournalOfRun:
             elif report.outcome != SKIPPED:
                 key, source = unicode_of(report.key), unicode_of(report.source)
                 why = unicode_of(str(report.error or report.reason or report.outcome))
-                self._heard.objects.append(ObjectRow(key, source, report.bytes, 0, FAILED, why=why))
+                self._heard.objects.append(ObjectRow(key, source, report.bytes, NO_TIME_NS, FAILED, why=why))
         elif type(event) is UploadCreated:
             self._in_parts.setdefault(event.key, set()).add(event.upload_id)
             self._heard.in_parts.append(row_of_upload(event))
@@ -475,7 +477,7 @@ def _state(lookup: Lookup, key: str) -> State | None:
 def _is_same(found: State, path: str) -> bool:
     """Whether the file at the whole `path` is done as it is now, by what a journal says of its key."""
     was_at, size, mtime_ns, state, _ = found
-    if state != DONE or not mtime_ns:
+    if state != DONE or mtime_ns == NO_TIME_NS:
         return False
     # The same, written otherwise ("a" and "./a"): dots are taken out, links stay links.
     if was_at != path and os.path.normpath(was_at) != os.path.normpath(unicode_of(path)):

@@ -26,7 +26,7 @@ Row = tuple[str, str, int, int, str, str, str, str, str]
 
 class ObjectRow(NamedTuple):
     """What became of a source. `source`: of a file that is done its whole path, since a relative one is
-    another file elsewhere.  `mtime_ns`: 0 where a later change of the file need not show.  `checksum`:
+    another file elsewhere.  `mtime_ns`: -1 where a later change of the file need not show.  `checksum`:
     base64, by `algorithm`; `why` it failed."""
 
     key: str

@@ -31,7 +31,7 @@ from s3_upload.s3.operations import Checksum
 from s3_upload.sources import own_journals
 from s3_upload.sources.bunches import Bunches
 from s3_upload.sources.source import ObjectSource, checked
-from s3_upload.sources.version import Identity, Versions, changed, told_apart
+from s3_upload.sources.version import NO_TIME_NS, Identity, Versions, changed, told_apart
 
 _OPEN_FLAGS = (
     os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -56,7 +56,7 @@ class HashedBody(msgspec.Struct, frozen=True, gc=False):
     body: Body
     sha256: str = ""
     checksum: Checksum | None = None
-    mtime_ns: int = 0
+    mtime_ns: int = NO_TIME_NS
 
 
 class Sums:
@@ -176,7 +176,7 @@ class Reader(msgspec.Struct, frozen=True):
         """Nothing yet."""
         return Sums(self.digests)
 
-    def hashed(self, body: Buffer, mtime_ns: int = 0) -> HashedBody:
+    def hashed(self, body: Buffer, mtime_ns: int = NO_TIME_NS) -> HashedBody:
         """`body` with the digests that the client needs."""
         wanted, algorithm = self.digests
         return HashedBody(
@@ -218,7 +218,7 @@ class Reader(msgspec.Struct, frozen=True):
             raise _unreadable(path, error) from error
         finally:
             own_journals.close(fd, path, before)
-        return self.hashed(body, told_apart(before.st_mtime_ns))
+        return self.hashed(body, told_apart(before.st_mtime_ns, before.st_ctime_ns))
 
     def _read_version(self, path: str, offset: int, size: int, identity: Identity) -> bytes:
         fd, before = self._opened(path)

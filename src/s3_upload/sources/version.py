@@ -26,6 +26,10 @@ import msgspec
 from s3_upload.errors import FailureKind, SourceError
 
 MAX_LOOKS = 3
+NO_TIME_NS = -1
+"""In place of a time of modification by which no version of a file is told from another. (0 is a time like
+any other: OSTree and reproducible archives give it to all files.)"""
+MAX_TIME_NS = (1 << 63) - 1
 TICK_NS = 20_000_000
 """Times of files go on in ticks: on Linux those of its clock interrupt, of 1 to 10 ms."""
 COARSE_TICK_NS = 2_000_000_000
@@ -125,13 +129,20 @@ class Versions:
         return "; ".join(differ)
 
 
-def told_apart(mtime_ns: int) -> int:
-    """`mtime_ns` of a file that is read now, if whoever changes it from now on gives it another; else 0.
+def told_apart(mtime_ns: int, ctime_ns: int) -> int:
+    """`mtime_ns` of a file that is read now, if whoever changes it from now on gives it another; else
+    NO_TIME_NS.
 
     A change within the tick in which the last one came leaves the time as it is (what git calls racy:
     https://git-scm.com/docs/racy-git).
     """
-    return mtime_ns if time.time_ns() > _settled_ns(mtime_ns) else 0
+    now_ns = time.time_ns()
+    # A time to come was set by somebody, or another host's clock is ahead. Nobody sets a ctime, and where
+    # that has passed, a change puts an end to a time that was set.
+    changed_ns = ctime_ns if mtime_ns > now_ns else mtime_ns
+    # No journal can keep a time before 1678 or after 2262.
+    is_kept = -MAX_TIME_NS <= mtime_ns <= MAX_TIME_NS
+    return mtime_ns if is_kept and now_ns > _settled_ns(changed_ns) else NO_TIME_NS
 
 
 def _settled_ns(time_ns: int) -> int:

@@ -10,6 +10,7 @@ from s3_upload.report import AttemptReport
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.operations import Checksum
 from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.version import NO_TIME_NS
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.teller import Teller
 from s3_upload.units import show_size
@@ -47,7 +48,7 @@ class Prepare:
         size: int,
         *,
         grows: bool = False,
-        mtime_ns: int = 0,
+        mtime_ns: int = NO_TIME_NS,
         checksum: Checksum | None = None,
     ) -> Record:
         """That of an object which is about to be sent. `grows`, `mtime_ns`, `checksum`: see `Record`."""

@@ -82,7 +82,7 @@ async def read_again(tools: Tools, record: Record, remedy: Remedy) -> Way:
         read = await read_file(reader, tools.offload, record.source)
         if isinstance(read, BigFile):
             sizes = tools.prepare.sizes(record.source, read.identity.size)
-            record.sized(read.identity.size, told_apart(read.identity.mtime_ns))
+            record.sized(read.identity.size, told_apart(read.identity.mtime_ns, read.identity.ctime_ns))
             return way_in_parts(tools, record, read, sizes)
         record.sized(len(read.body), read.mtime_ns, read.checksum)
         request = whole_request(tools, record, read)

@@ -234,9 +234,8 @@ class ReadAhead:
             tools.reporting.unread(seq, source, problem)
             return
         if self._tools.reporting.takes_key(seq, source):
-            record = tools.prepare.record(
-                seq, source, file.identity.size, mtime_ns=told_apart(file.identity.mtime_ns)
-            )
+            mtime_ns = told_apart(file.identity.mtime_ns, file.identity.ctime_ns)
+            record = tools.prepare.record(seq, source, file.identity.size, mtime_ns=mtime_ns)
             tools.tasks.start(put(tools, record, way_in_parts(tools, record, file, sizes)))
 
     def _begin_stream(self, seq: int, source: ObjectSource) -> None:

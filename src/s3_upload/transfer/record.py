@@ -8,6 +8,7 @@ from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import EXISTS, SKIPPED, SUCCESS, AttemptReport, UploadReport
 from s3_upload.s3.operations import HEAD_OBJECT, PUT_OBJECT, Checksum
 from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.version import NO_TIME_NS
 
 
 class Record(msgspec.Struct, eq=False):
@@ -32,7 +33,7 @@ class Record(msgspec.Struct, eq=False):
     tried: tuple[FailureKind, ...] = ()
     stored_bytes: int = 0
     resumed_bytes: int = 0
-    mtime_ns: int = 0
+    mtime_ns: int = NO_TIME_NS
     checksum: Checksum | None = None
 
     @property
