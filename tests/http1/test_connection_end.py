@@ -12,7 +12,7 @@ import pytest
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.http1 import tcp_info
 from s3_upload.http1.connection import CLOSED, SLICE_BYTES, Connection
-from s3_upload.http1.trace import SendOptions, Trace
+from s3_upload.http1.trace import Answer, SendOptions, Trace
 from tests.http1.peers import MIB, OK, answering, head_for, read_request, reset, talking, until
 
 if TYPE_CHECKING:
@@ -47,6 +47,37 @@ class Phase:
             while await reader.read(1 << 20):
                 pass
         self.peer_left.set()
+
+
+def test_what_has_come_of_an_answer_shows_while_it_comes(run: Run) -> None:
+    """Of each answer by itself, also on a connection that had one before."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(reader)
+            for piece in (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", b"de"):
+                await goes_on.wait()
+                goes_on.clear()
+                writer.write(piece)
+
+    goes_on = asyncio.Event()
+
+    async def main() -> None:
+        async with talking(handler) as client:
+            for _ in range(2):
+                trace = client.trace()
+                waiting = asyncio.ensure_future(client.request(b"", trace, Answer.WHOLE))
+                assert trace.transfer() is None
+                await until(lambda: trace.probe is not None)  # noqa: B023
+                assert trace.probe is not None
+                assert trace.probe().answer_bytes == 0
+                goes_on.set()
+                await until(lambda: trace.probe().answer_bytes == 3)  # type: ignore[misc] # noqa: B023
+                goes_on.set()
+                assert (await waiting).body == b"abcde"
+                assert trace.transfer() is None
+
+    run(main)
 
 
 @pytest.mark.parametrize("phase", PHASES)

@@ -2,7 +2,9 @@
 
 Rules:
 
-* Nothing waits for ever: each try has a time limit, which doubles with the tries, and so has the whole.
+* Nothing waits for ever: each try has a time limit, which doubles with the tries, and so has the whole.  An
+  answer that is coming is not cut (`http1/coming.py`), and of a try that lasted longer for it only the
+  limit counts to the whole.
 * The table of errors (`errors.FailureKind`) says what is tried again, and what the client can put right.
 * A store that has never answered is given up after `Patience.tries`; one that has answered before may be away
   for `Patience.max_outage_s`, as during an upload.
@@ -23,6 +25,7 @@ from s3_upload.control.retrying.retry import DEFAULT as RETRYING
 from s3_upload.control.retrying.retry import Rng, full_jitter_s
 from s3_upload.errors import AttemptError, FailureKind, Fate, RunError
 from s3_upload.http import Response
+from s3_upload.http1.coming import answer_of
 from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3.hints import joined, likely_cause, words_of
 from s3_upload.s3.operations import Operation
@@ -40,7 +43,7 @@ class Patience(msgspec.Struct, frozen=True):
     connect_s: float = 5.0
     """For one handshake."""
     answer_s: float = 30.0
-    """For the first try of one answer; each further try has twice as long."""
+    """For the first try of one answer, or while little of it comes; each further try has twice as long."""
     max_answer_s: float = 240.0
     """For any try: a gateway that walks a folder for each page may need a minute."""
     total_s: float = 600.0
@@ -95,11 +98,13 @@ class Asker:
         corrected: set[FailureKind] = set()
         tries, began_s, fresh, avoid = 0, now(), False, ""
         while True:
+            limit_s = self._limit_s(tries)
             trace = Trace(SendOptions(self._patience.connect_s, fresh, avoid), now)
-            failure = await self._once(operation, trace, read, tries)
+            failure = await self._once(operation, trace, read, limit_s)
             if not isinstance(failure, Failure):
                 self._answered = True
                 return failure
+            began_s += max(0.0, now() - trace.started_s - limit_s)
             if trace.stale and not fresh:  # an idle connection had been closed: that is no try
                 fresh = True
                 continue
@@ -120,16 +125,16 @@ class Asker:
         operation: Operation,
         trace: Trace,
         read: Callable[[Response], T | Failure],
-        tries: int,
+        limit_s: float,
     ) -> T | Failure:
-        timeout_s = min(self._patience.answer_s * 2.0 ** min(tries, 30), self._patience.max_answer_s)
         try:
-            response = await asyncio.wait_for(self.client.send(operation, trace), timeout_s)
-        except TimeoutError:
-            return Failure(FailureKind.TIMEOUT, message=f"no answer within {timeout_s:g} s")
+            response = await answer_of(self.client.send(operation, trace), trace, limit_s)
         except AttemptError as error:
             return Failure(error.kind, message=error.message)
         return read(response)
+
+    def _limit_s(self, tries: int) -> float:
+        return min(self._patience.answer_s * 2.0 ** min(tries, 30), self._patience.max_answer_s)
 
     def _may_pass(self, kind: FailureKind, tries: int, lasted_s: float) -> bool:
         """Whether another try may fare better."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from s3_upload.account.settings import DEFAULT_REGION
 from s3_upload.errors import AttemptError, FailureKind, Fate, RunError
+from s3_upload.http1.coming import answer_of
 from s3_upload.http1.trace import SendOptions, Trace
 from s3_upload.s3.bucket_kinds import ARN, is_directory
 from s3_upload.s3.hints import joined, words_of
@@ -77,11 +78,13 @@ def _trace(timeout_s: float, *, fresh: bool = False) -> Trace:
 
 
 async def _answer(send: Send, operation: Operation, timeout_s: float, trace: Trace | None = None) -> Response:
+    trace = trace or _trace(timeout_s)
     try:
-        return await asyncio.wait_for(send(operation, trace or _trace(timeout_s)), timeout_s)
-    except TimeoutError:
-        message = f"{operation.name}: no answer within {timeout_s:g} s"
-        raise AttemptError(FailureKind.TIMEOUT, message) from None
+        return await answer_of(send(operation, trace), trace, timeout_s)
+    except AttemptError as error:
+        if error.kind is not FailureKind.TIMEOUT:
+            raise
+        raise AttemptError(error.kind, f"{operation.name}: {error.message}") from None
 
 
 async def create_bucket(send: Send, bucket: str, *, endpoint: str, aws_region: str | None) -> bool:

@@ -175,6 +175,7 @@ class Connection(asyncio.Protocol):
         """How far the request under way has been taken in by the other side."""
         transport = self._transport
         assert transport is not None
+        came_bytes = self._received.body_bytes
         buffered = transport.get_write_buffer_size()
         left = buffered == 0
         handed_over = self._unsent == len(self._body) and left
@@ -186,7 +187,7 @@ class Connection(asyncio.Protocol):
         unsent_bytes = len(self._body) - self._unsent + buffered
         if info is None or (taken_in and info.bytes_acked < self._unsent - buffered):
             sent = self._unsent - buffered
-            return Transfer(sent, handed_over, 0.0, 0.0, starved, unsent_bytes, unsent_bytes)
+            return Transfer(sent, handed_over, 0.0, 0.0, starved, unsent_bytes, unsent_bytes, 0.0, came_bytes)
         unsent_bytes += info.notsent_bytes
         return Transfer(
             progress=info.bytes_acked,
@@ -197,6 +198,7 @@ class Connection(asyncio.Protocol):
             left_bytes=unsent_bytes + info.unacked * info.mss_bytes,
             unsent_bytes=unsent_bytes,
             trip_s=info.min_rtt_s,
+            answer_bytes=came_bytes,
         )
 
     @property

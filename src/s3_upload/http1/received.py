@@ -32,8 +32,9 @@ class Received:
     """The answer under way. `on_message_complete` is called when it is whole.
 
     `needs`: what of it is needed, None where nothing was asked; `bodiless_bytes`: came since the last piece
-    of a body, counted in whole reads; `ends_with_connection`: its body has no length; `settled`: its headers
-    say all that the request needs to know; `errors_only`: nothing else is believed of this connection.
+    of a body, counted in whole reads; `body_bytes`: of its body, so far; `ends_with_connection`: that has no
+    length; `settled`: its headers say all that the request needs to know; `errors_only`: nothing else is
+    believed of this connection.
     """
 
     def __init__(self, on_message_complete: Callable[[], None]) -> None:
@@ -42,18 +43,17 @@ class Received:
         self.on_header = self._fields.__setitem__  # what the parser calls; a method costs more than the rest
         self.needs: Answer | None = None
         self.headers: dict[str, str] = {}
-        self.bodiless_bytes = 0
+        self.bodiless_bytes = self.body_bytes = 0
         self.ends_with_connection = False
         self.settled = False
         self.errors_only = False
         self._chunks: list[bytes] = []
-        self._body_bytes = 0
         self.parser = httptools.HttpResponseParser(self)
 
     def expect(self, needs: Answer) -> None:
         """A request is being sent."""
         self.needs = needs
-        self.bodiless_bytes = 0
+        self.bodiless_bytes = self.body_bytes = 0
 
     def expect_nothing(self) -> None:
         """What was asked for has come, or does not matter any more."""
@@ -97,7 +97,6 @@ class Received:
             raise AttemptError(FailureKind.MALFORMED, "the store sent more than it was asked for")
         self.headers = {}
         self._chunks = []
-        self._body_bytes = 0
         self.ends_with_connection = self.settled = False
 
     def on_headers_complete(self) -> None:
@@ -134,9 +133,9 @@ class Received:
             self.ends_with_connection = True  # out of step with us: nothing more is believed of it
             return
         self.bodiless_bytes = 0
-        self._body_bytes += len(body)
+        self.body_bytes += len(body)
         limit = MAX_LIST_BYTES if self.needs is Answer.LONG else MAX_RESPONSE_BODY_BYTES
-        if self._body_bytes > limit:
+        if self.body_bytes > limit:
             raise AttemptError(FailureKind.MALFORMED, f"the answer's body exceeds {limit} bytes")
         self._chunks.append(body)
 

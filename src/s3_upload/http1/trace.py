@@ -16,7 +16,8 @@ class Transfer(msgspec.Struct, frozen=True, gc=False):
     retransmission timeout before back-off (RFC 6298), 0.0 where it is not known.  `starved`: it has taken in
     all that there is so far, and the next bytes are still being read from their source.  `left_bytes`: of the
     body, what has not been taken in, to a packet or so; `unsent_bytes`: of that, what has not even been sent.
-    `trip_s`: what the way there and back takes at its best, 0.0 where that is not known.
+    `trip_s`: what the way there and back takes at its best, 0.0 where that is not known.  `answer_bytes`: of
+    the answer's body, what has come.
     """
 
     progress: int
@@ -27,6 +28,7 @@ class Transfer(msgspec.Struct, frozen=True, gc=False):
     left_bytes: int = 0
     unsent_bytes: int = 0
     trip_s: float = 0.0
+    answer_bytes: int = 0
 
 
 class Answer(enum.Enum):
@@ -91,6 +93,14 @@ class Trace(msgspec.Struct, eq=False):
         self.cancelled = True
         if self.abort is not None:
             self.abort(reason)
+
+    def transfer(self) -> Transfer | None:
+        """What `probe` says; None where there is none, or the socket cannot be read."""
+        try:
+            return self.probe() if self.probe is not None else None
+        # asyncio raises OSError, and uvloop, which has closed the socket before it tells anybody, ValueError.
+        except (OSError, ValueError):
+            return None
 
     def made_with(self, note: object) -> None:
         """See `note`."""

@@ -24,7 +24,7 @@ from s3_upload.s3.operations import CARRIES_DATA
 from s3_upload.transfer.given import Given, Runtime
 from s3_upload.transfer.guard import Fail, Timers
 from s3_upload.transfer.record import Record
-from s3_upload.transfer.tries import Attempt, transfer_of
+from s3_upload.transfer.tries import Attempt
 from s3_upload.transfer.watchdog import Watchdog
 
 TICK_S, SLOW_TICK_S, FIRST_S = 0.1, 0.25, 1.0
@@ -200,7 +200,7 @@ class Observer:
         asked = sending = 0
         for attempt in islice(attempts, 0, None, step):
             trace = attempt.trace
-            if trace.probe is not None and (transfer := transfer_of(trace.probe)):
+            if transfer := trace.transfer():
                 asked += 1
                 sending += _is_sending(transfer, now - trace.request_s)
         return sending / asked if asked else 0.0
@@ -210,8 +210,7 @@ def _arrived(attempt: Attempt, body_bytes: int) -> int:
     """How much of a body the other side has, as far as the socket tells."""
     if attempt.acked_s:
         return body_bytes
-    probe = attempt.trace.probe
-    transfer = transfer_of(probe) if probe is not None else None
+    transfer = attempt.trace.transfer()
     return max(0, body_bytes - transfer.left_bytes) if transfer is not None else 0
 
 

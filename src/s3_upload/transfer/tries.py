@@ -200,7 +200,7 @@ class Attempt(msgspec.Struct, eq=False):
         """Looks at the socket."""
         trace = self.trace
         rto_s = acked_s = 0.0
-        if trace.probe is not None and (transfer := transfer_of(trace.probe)) is not None:
+        if (transfer := trace.transfer()) is not None:
             rto_s = transfer.rto_s
             self._note(transfer, now)
             # Nothing has moved for an RTO, so a copy of a small body does not queue behind the first.
@@ -234,12 +234,3 @@ class Attempt(msgspec.Struct, eq=False):
     @property
     def _small(self) -> bool:
         return len(self.request.operation.body) <= SMALL_BYTES
-
-
-def transfer_of(probe: Callable[[], Transfer]) -> Transfer | None:
-    """What `probe` says; None where the socket cannot be read."""
-    try:
-        return probe()
-    # asyncio raises OSError, and uvloop, which has closed the socket before it tells anybody, ValueError.
-    except (OSError, ValueError):
-        return None
