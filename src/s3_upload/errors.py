@@ -136,7 +136,8 @@ class FailureKind(enum.StrEnum):
     SOURCE_CHANGED = ("source-changed", Fate.FILE, Remedy.NEW_VERSION, 1)
     """The source changed while it was read; a mix of two versions is never sent."""
     SAME_KEY = ("same-key", Fate.FILE)
-    """Another source of the run has the same key and is still being uploaded: which stays would be chance."""
+    """Another source of the run has the same key, and is still being uploaded: which stays would be chance.
+    Or it is a file that is removed when it is uploaded, and would be lost."""
     ACCESS_DENIED = ("access-denied", Fate.RUN)
     """403 AccessDenied."""
     CREDENTIALS = ("credentials", Fate.CORRECT, Remedy.CLIENT, 1)

@@ -15,6 +15,10 @@ Rules:
 * A link stays, and so does what was found behind one: neither is the file that the source names.
 * Of a file that is under way to several keys, the last to end removes it, if all are there; a path in two
   spellings is one file.  Sources that lie in one another are refused: what is removed cannot go again.
+* Under the key of a file that is removed no other file, and no bytes or stream, goes in the same run: they
+  would overwrite the only copy.  Such a second source fails; the same file may go once more.  Of each key
+  sixteen bytes are kept for that, where sources bring keys of their own: paths are refused with two files for
+  one key.
 * Directories stay.
 * What stays is told in a note; nothing is tried twice.
 * What an earlier run uploaded is removed when the store has proved once more to have it (`moved.py`).
@@ -25,15 +29,17 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
+from hashlib import blake2b
 from inspect import isawaitable
 from typing import Any
 
 import msgspec
 
-from s3_upload.errors import ConfigError, SourceError
+from s3_upload.errors import ConfigError, FailureKind, SourceError
 from s3_upload.report import SUCCESS, UploadReport
 from s3_upload.sources.files import opened_and_looked_at
 from s3_upload.sources.preserving import FieldsOf, Files, preserving
@@ -45,6 +51,9 @@ Progress = Callable[[UploadReport], Any]
 MAX_TOLD = 20
 """What stays is told by name up to here."""
 JUST_WRITTEN = "it was written to just before it was read"
+_HASH_BYTES = 8
+_ROWS = 4_096
+"""Of a hundred million keys 24,000 are in each, which are searched in some microseconds."""
 
 
 def looked_at(files: Files, preserves_beside: FieldsOf | None, remover: Remover | None) -> Files:
@@ -91,15 +100,18 @@ class _Files:
         self._directory = lru_cache(256)(os.path.realpath)
         self._lock = threading.Lock()
 
-    def note(self, path: str, identity: Identity, seen_ns: int) -> None:
-        """It is to be uploaded, once more if it is there already. May block."""
+    def name_of(self, path: str) -> str:
+        """The same in all spellings of the path. May block, and raises ValueError for what is no path."""
         directory, name = os.path.split(path)
-        real = os.path.join(self._directory(directory), name)  # noqa: PTH118 - quicker
+        return os.path.join(self._directory(directory), name)  # noqa: PTH118 - quicker
+
+    def note(self, path: str, name: str, identity: Identity, seen_ns: int) -> None:
+        """It is to be uploaded, once more if it is there already."""
         with self._lock:
             found = self._by_path.get(path)
             if found is None:
-                first = _Found(identity, seen_ns, real)
-                found = self._by_path[path] = self._by_name.setdefault(real, first)
+                first = _Found(identity, seen_ns, name)
+                found = self._by_path[path] = self._by_name.setdefault(name, first)
                 found.paths.append(path)
             found.uploads += 1
 
@@ -120,6 +132,31 @@ class _Files:
         return found if found.is_there else None
 
 
+class _Keys:
+    """Which file went under which key: of both eight bytes of a hash. A dict of them would take many times as
+    much, for each file of a run."""
+
+    def __init__(self) -> None:
+        self._rows: defaultdict[int, bytearray] = defaultdict(bytearray)
+
+    def takes(self, key: str, name: str) -> bool:
+        """Whether no other file than that of this `name` has `key`; that has it from now on. "": no file."""
+        of_key, of_file = _hash(key), _hash(name)
+        row = self._rows[int.from_bytes(of_key[:2]) % _ROWS]
+        at = row.find(of_key)
+        while at > 0 and at % (2 * _HASH_BYTES):  # lies across two hashes
+            at = row.find(of_key, at + 1)
+        if at >= 0:
+            return row[at + _HASH_BYTES : at + 2 * _HASH_BYTES] == of_file
+        if name:
+            row += of_key + of_file
+        return True
+
+
+def _hash(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_HASH_BYTES).digest()
+
+
 class Remover:
     """For one run. `roots`: the paths that were given. `check`: as in `UploadConfig.source_check`."""
 
@@ -134,6 +171,7 @@ class Remover:
         self._versions = Versions(check)
         self._elsewhere = False
         self._found = _Files()
+        self._keys = None if roots else _Keys()
         self._told: list[str] = []
         self._threads = DaemonThreads(1, "s3-upload-remove")
 
@@ -183,10 +221,18 @@ class Remover:
     # --- before ---------------------------------------------------------------------------------------
 
     def _noted(self, source: ObjectSource) -> ObjectSource:
-        if source.is_file and is_sent(source):
+        if not is_sent(source):
+            return source
+        name = ""
+        if source.is_file:
             with suppress(OSError, ValueError):  # its report will tell
-                self._found.note(source.path, *self._look(source.path))
-        return source
+                name = self._found.name_of(source.path)
+                self._found.note(source.path, name, *self._look(source.path))
+        if self._keys is None or self._keys.takes(source.key, name):
+            return source
+        why = "has the same key as a file that is removed when it is uploaded, and would overwrite it"
+        problem = SourceError(f"{source.name}: {why}", FailureKind.SAME_KEY)
+        return msgspec.structs.replace(source, problem=problem)
 
     def _look(self, path: str) -> tuple[Identity, int]:
         """What the file is, and when that was seen. Waits for the end of the tick in which it was written."""

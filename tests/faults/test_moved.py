@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from tests.faults.actions import Action, Answer, Reset, Rule, s3_error
 from tests.faults.model import StoredObject
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from s3_upload import UploadSummary
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
@@ -171,3 +174,20 @@ def test_more_than_are_asked_about_at_a_time_are_all_removed(fault_server: Start
     server, asked = uploaded_before(fault_server)
     moved(server)
     assert (files(), len(server.requests) - asked) == ([], 153)
+
+
+def test_a_second_file_for_the_key_of_one_that_is_removed_fails_and_stays(
+    fault_server: StartFaultServer,
+) -> None:
+    """It comes when the first is there and removed: nothing else says that they have one key."""
+    server = fault_server()
+
+    async def sources() -> AsyncIterator[ObjectSource]:
+        yield ObjectSource.file("src/a", "k")
+        await asyncio.to_thread(server.wait_until, lambda: "a" not in files())
+        yield ObjectSource.file("src/b", "k")
+
+    summary = moved(server, sources(), "s3://bucket", journal=None)
+    assert (summary.uploaded, [failed.outcome for failed in summary.failed]) == (1, ["same-key"])
+    assert server.model.objects["bucket/k"].body == b"body of a"
+    assert files() == ["b", "c"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from s3_upload import ConfigError, ObjectSource, UploadReport
+from s3_upload import ConfigError, FailureKind, ObjectSource, UploadReport, removing
 from s3_upload.removing import MAX_TOLD, Remover, refuse_overlap
 from s3_upload.report import SKIPPED, SUCCESS
 from s3_upload.sources.version import NO_TIME_NS, TICK_NS, Identity, Versions
@@ -376,6 +376,57 @@ def test_where_one_of_its_keys_failed_it_stays() -> None:
 
     asyncio.run(tell())
     assert Path("src/a").exists()
+
+
+def problems(sources: list[ObjectSource]) -> list[FailureKind | None]:
+    return [None if source.problem is None else source.problem.kind for source in sources]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [ObjectSource.file("src/b", "k"), ObjectSource.data(b"b", "k"), ObjectSource.stream([b"b"], "k")],
+    ids=["file", "data", "stream"],
+)
+def test_under_the_key_of_a_file_that_is_removed_nothing_else_is_sent(second: ObjectSource) -> None:
+    """Whether that is under way, or removed already, or is to come again with another key."""
+    sources = [ObjectSource.file("src/a", "k"), second, ObjectSource.file("src/a", "k2")]
+    assert problems(noted(Remover(), sources)) == [None, FailureKind.SAME_KEY, None]
+
+
+def test_a_file_goes_once_more_under_its_key_by_any_spelling_of_its_path() -> None:
+    """It is there again, or failed."""
+    sources = [ObjectSource.file(path, "k") for path in ("src/a", "src/a", "./src/a", "src/d/../a")]
+    assert problems(noted(Remover(), sources)) == [None] * 4
+
+
+def test_what_stays_may_be_overwritten() -> None:
+    sources = [ObjectSource.data(b"1", "k"), ObjectSource.data(b"2", "k"), ObjectSource.file("src/a", "k")]
+    assert problems(noted(Remover(), sources)) == [None] * 3
+
+
+def test_a_file_that_was_refused_for_one_of_its_keys_stays() -> None:
+    remover = Remover()
+    sources = [("src/a", "k"), ("src/b", "k2"), ("src/b", "k")]
+    first, second, refused = noted(remover, [ObjectSource.file(*source) for source in sources])
+
+    async def tell() -> None:
+        progress = remover.beside(None)
+        await progress(report(first))
+        assert progress(report(second)) is None
+        assert progress(report(refused, outcome="same-key", etag="")) is None
+
+    asyncio.run(tell())
+    assert [is_there(path) for path in ("src/a", "src/b")] == [False, True]
+
+
+def test_each_of_many_keys_has_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All in one row, where a hash may lie across two others."""
+    monkeypatch.setattr(removing, "_ROWS", 1)
+    monkeypatch.setattr(removing, "_HASH_BYTES", 2)
+    keys, numbers = removing._Keys(), range(100)
+    assert all(keys.takes(f"k{number}", f"f{number}") for number in numbers)
+    assert all(keys.takes(f"k{number}", f"f{number}") for number in numbers)
+    assert not any(keys.takes(f"k{number}", f"f{number + 1}") for number in numbers)
 
 
 def test_who_else_is_told_is_told_before_and_waited_for() -> None:
