@@ -38,7 +38,7 @@ from s3_upload.observe.events import Listener, Listening, joined
 from s3_upload.observe.journal import Journal, journal_of, left_of
 from s3_upload.pace import Pace
 from s3_upload.removing import Remover, looked_at, refuse_overlap
-from s3_upload.report import UploadReport, UploadSummary
+from s3_upload.report import UploadReport, UploadSummary, broken_off
 from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.showing import Walk, show_progress
@@ -167,6 +167,15 @@ class Job:
         return dataclasses.replace(self, later=None, **of_sources)
 
     async def _run(self, listening: tuple[Listening, ...], pace: Pace | None) -> UploadSummary:
+        try:
+            with broken_off(self._noted):
+                summary = await self._uploaded(listening, pace)
+        finally:
+            if self.remover is not None:
+                self.remover.close()
+        return self._noted(summary)
+
+    async def _uploaded(self, listening: tuple[Listening, ...], pace: Pace | None) -> UploadSummary:
         if self.journal is not None:
             self.journal.keeps_times = self.preserve
         async with self.opened() as client:
@@ -178,7 +187,7 @@ class Job:
                 config=self.config,
                 default_request=self.default_request,
             )
-            summary = await upload_files(
+            return await upload_files(
                 client,
                 self.destination.bucket,
                 self._looked_at(self.files if self.sift is None else self.sift(client, self.files)),
@@ -191,11 +200,12 @@ class Job:
                 resume_multipart=self.resume_multipart,
                 spread=self.spread,
             )
-        notes = (*summary.notes, self.nothing) if self.nothing else summary.notes
-        if self.remover is not None:
-            notes = (*notes, *self.remover.notes())
-            self.remover.close()
-        return msgspec.structs.replace(summary, notes=notes)
+
+    def _noted(self, summary: UploadSummary) -> UploadSummary:
+        """What there is to say beside the run is said, too, however that ended."""
+        nothing = (self.nothing,) if self.nothing else ()
+        removed = () if self.remover is None else self.remover.notes()
+        return msgspec.structs.replace(summary, notes=(*summary.notes, *nothing, *removed))
 
     def _progress(self) -> Progress | None:
         if self.remover is None:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from s3_upload.errors import attach_summary, summary_of
 from s3_upload.observe.events import Events, Listening
 from s3_upload.observe.journal import Journal, begin, journal_of, no_journal
-from s3_upload.report import UploadSummary
+from s3_upload.report import UploadSummary, broken_off
 from s3_upload.sources.content_type import Guess
 from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.guard import undisturbed
@@ -72,7 +71,11 @@ async def journaled(
         yield without
         return
     kept, handle = run, journal_of(given)
-    try:
+
+    def noted(summary: UploadSummary) -> UploadSummary:
+        return kept.noted(summary)  # of that moment
+
+    with broken_off(noted):
         async with _opened(handle, about) as journal:
             if journal is None:
                 kept = msgspec.structs.replace(without, unkept=handle.unkept)
@@ -85,11 +88,6 @@ async def journaled(
                     journal,
                 )
             yield kept
-    except BaseException as error:
-        summary = summary_of(error)
-        if isinstance(summary, UploadSummary):
-            attach_summary(error, kept.noted(summary))
-        raise
 
 
 @asynccontextmanager

@@ -8,11 +8,12 @@ are bytes; `MBps` is 10^6 bytes per second.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import msgspec
 
-from s3_upload.errors import FailureKind, UploadError, UploadsFailed
+from s3_upload.errors import FailureKind, UploadError, UploadsFailed, attach_summary, summary_of
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.version import NO_TIME_NS
 from s3_upload.text import unicode_of
@@ -398,3 +399,15 @@ class SummaryFold:
             p99_s=self._durations.quantile(0.99),
             resumed_bytes=self._resumed_bytes,
         )
+
+
+@contextmanager
+def broken_off(told: Callable[[UploadSummary], UploadSummary]) -> Iterator[None]:
+    """Where something ends what is within before it is through, its summary is as `told` makes it."""
+    try:
+        yield
+    except BaseException as error:
+        summary = summary_of(error)
+        if isinstance(summary, UploadSummary):
+            attach_summary(error, told(summary))
+        raise

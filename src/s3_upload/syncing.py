@@ -22,7 +22,7 @@ from s3_upload.errors import ConfigError
 from s3_upload.given import UploadSources
 from s3_upload.job import Job, Progress, Settings, check_client, own_client, prepare
 from s3_upload.observe.events import Listener, Listening
-from s3_upload.report import UploadSummary
+from s3_upload.report import UploadSummary, broken_off
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.credentials import Credentials
 from s3_upload.s3.operations.list_objects_v2 import ListedObject
@@ -113,7 +113,8 @@ async def sync_files(
     job = await in_a_thread("s3-upload-prepare", partial(prepare, **arguments, any_loop=False, in_order=True))
     sync = Sync(job.destination, by, job.config, fields=asking_fields(fields))
     preserve = job.preserve or sync.keeps_times
-    summary = await dataclasses.replace(job, sift=sync.changed, walk=None, preserve=preserve).run()
+    with broken_off(sync.told):
+        summary = await dataclasses.replace(job, sift=sync.changed, walk=None, preserve=preserve).run()
     return sync.told(summary)
 
 

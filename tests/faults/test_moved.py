@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload import Credentials, ObjectSource, upload
+from s3_upload import Credentials, ObjectSource, upload, upload_async
 from tests.faults.actions import Action, Answer, Reset, Rule, s3_error
 from tests.faults.model import StoredObject
+from tests.faults.uploads import run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from s3_upload import UploadSummary
+    from s3_upload import UploadReport, UploadSummary
+    from s3_upload.clients.s3 import S3Client
+    from s3_upload.job import Keywords
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
 
@@ -191,3 +194,33 @@ def test_a_second_file_for_the_key_of_one_that_is_removed_fails_and_stays(
     assert (summary.uploaded, [failed.outcome for failed in summary.failed]) == (1, ["same-key"])
     assert server.model.objects["bucket/k"].body == b"body of a"
     assert files() == ["b", "c"]
+
+
+@pytest.mark.parametrize("how", ["cancelled", "broken"])
+def test_a_run_that_does_not_come_to_its_end_tells_what_it_has_removed(
+    fault_server: StartFaultServer, how: str
+) -> None:
+    async def main(client: S3Client) -> UploadSummary:
+        task, told = asyncio.current_task(), {"k1": asyncio.Event(), "k2": asyncio.Event()}
+        assert task is not None
+
+        def progress(report: UploadReport) -> None:
+            told[report.key].set()
+
+        async def sources() -> AsyncIterator[ObjectSource]:
+            yield ObjectSource.file("src/a", "k1")
+            await told["k1"].wait()
+            yield ObjectSource.data(b"", "k2")
+            await told["k2"].wait()  # reports go one after the other: the first file is removed
+            if how == "broken":
+                raise ZeroDivisionError
+            task.cancel()
+            await asyncio.Event().wait()
+
+        settings: Keywords = {"remove_source": True, "max_in_flight": 1}
+        with pytest.raises((asyncio.CancelledError, ZeroDivisionError)) as broken_off:
+            await upload_async(sources(), "s3://bucket", client=client, progress=progress, **settings)
+        return broken_off.value.summary  # type: ignore[no-any-return, attr-defined]
+
+    summary = run(fault_server(), main)
+    assert (summary.uploaded, summary.notes) == (2, ("removed 1 file here",))

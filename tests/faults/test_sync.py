@@ -342,3 +342,17 @@ def test_nothing_is_left_when_it_is_cancelled(fault_server: StartFaultServer, tr
     server = fault_server(model=S3Model(keys_per_page=1))
     with pytest.raises(ZeroDivisionError):
         sync(server, tree, progress=progress)
+
+
+def test_a_sync_that_is_broken_off_tells_what_it_has_compared(
+    fault_server: StartFaultServer, tree: Path
+) -> None:
+    model = holding(tree)
+    write(tree / "new", b"new")
+
+    def progress(report: object) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as broken_off:
+        sync(fault_server(model=model), tree, progress=progress)
+    assert broken_off.value.summary.unchanged == 6  # type: ignore[attr-defined]
