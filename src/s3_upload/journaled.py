@@ -108,8 +108,10 @@ async def _opened(journal: Journal, about: Mapping[str, str]) -> AsyncIterator[J
     finally:
         over.set()  # who waits for the journal need not
         # Behind the opening, where somebody was cancelled during that.
-        await undisturbed(_settled(threads.call(close)))
-        threads.close()
+        try:
+            await undisturbed(_settled(threads.call(close)))
+        finally:
+            threads.close()
 
 
 async def _settled(future: asyncio.Future[None]) -> None:

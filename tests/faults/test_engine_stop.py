@@ -7,6 +7,7 @@ import asyncio
 import gc
 import socket
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,8 @@ from s3_upload.control.retrying.retry import Tuning as RetryTuning
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.s3.credentials import Credentials
 from s3_upload.sources.source import ObjectSource
-from tests.faults.actions import Answer, Delay, Early, Garbage, Rule, Stall, s3_error
+from s3_upload.transfer.pacer import Pacer
+from tests.faults.actions import Answer, Delay, Early, Garbage, Held, Rule, Stall, s3_error
 from tests.faults.model import S3Model
 from tests.faults.uploads import (
     BUCKET,
@@ -33,6 +35,7 @@ from tests.faults.uploads import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import StartFaultServer, Tls
     from tests.faults.actions import Action, Request
@@ -276,6 +279,39 @@ def test_a_cancelled_run_leaves_nothing(fault_server: StartFaultServer, phase: s
         again = await s3_upload_files(client, BUCKET, sources({"again": b"x"}), settings)
         assert again.uploaded == 1, "the client is good for another run"
         assert [r.status for r in server.of("PUT", "again")] == [200]
+
+    run(server, main)
+
+
+def test_a_run_that_is_cancelled_once_more_while_it_ends_holds_nothing_back_any_more(
+    fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "big").write_bytes(bytes(2 * PART_BYTES))
+    let_go, pacers = threading.Event(), list[Pacer]()
+    start = Pacer.start
+
+    def seen(pacer: Pacer) -> None:
+        pacers.append(pacer)
+        start(pacer)
+
+    monkeypatch.setattr(Pacer, "start", seen)
+    server = fault_server([Rule(Stall(), query={"partNumber": "2"}), Rule(Held(let_go), method="DELETE")])
+
+    def was_asked(method: str, what: str) -> bool:
+        return any(what in request.target for request in server.requests if request.method == method)
+
+    async def main(client: S3Client) -> None:
+        settings = config(grace_s=0.0, max_bandwidth="1GB/s")
+        files = [ObjectSource.file(tmp_path / "big", "big")]
+        running = asyncio.ensure_future(s3_upload_files(client, BUCKET, files, settings))
+        for method, asked in (("PUT", "partNumber=2"), ("DELETE", "")):
+            await asyncio.to_thread(server.wait_until, partial(was_asked, method, asked))
+            running.cancel()
+        let_go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        [pacer] = pacers
+        assert pacer._timer is None
 
     run(server, main)
 

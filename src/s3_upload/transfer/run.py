@@ -12,7 +12,8 @@ the other, and ends with its report.  When a task has ended, more is read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from s3_upload.errors import attach_summary, foreign
 from s3_upload.observe.limits import Standing
@@ -185,24 +186,33 @@ class Run:
 
     async def run(self) -> UploadSummary:
         """Until everything is uploaded, failed or skipped. Raises what stops the run."""
-        pacer = self._sending.pacer
-        if pacer is not None:
-            pacer.start()
-        # Not before: of a run that cannot be made no timer is left.
-        self._sending.outages.start()
-        self._reading.top_up()
         try:
-            try:
-                await self._until_end()
-                self._observer.finish()
-            finally:
-                await undisturbed(self._end_all())  # its time is bounded
-                if pacer is not None:
-                    pacer.stop()
+            with self._paced():
+                # Not before: of a run that cannot be made no timer is left.
+                self._sending.outages.start()
+                self._reading.top_up()
+                try:
+                    await self._until_end()
+                    self._observer.finish()
+                finally:
+                    await undisturbed(self._end_all())  # its time is bounded
         except BaseException as error:
             attach_summary(error, self._so_far())
             raise
         return self._so_far()
+
+    @contextmanager
+    def _paced(self) -> Iterator[None]:
+        """Nothing is held back behind it, also where the run is cancelled once more while it ends."""
+        pacer = self._sending.pacer
+        if pacer is None:
+            yield
+            return
+        pacer.start()
+        try:
+            yield
+        finally:
+            pacer.stop()
 
     async def _until_end(self) -> None:
         try:
