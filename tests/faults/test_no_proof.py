@@ -3,6 +3,7 @@ that the store cannot show."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,10 @@ from s3_upload import FailureKind, RunError
 from s3_upload.cli.main import main
 from s3_upload.control.retrying.refusals import MAX_IN_A_ROW, STRAY_RETRIES
 from s3_upload.observe.events import AttemptEnded, Event, events_for
+from s3_upload.s3.checksum import OFF_LOOP_BYTES
+from s3_upload.s3.proof import etag_of
 from s3_upload.sources.source import ObjectSource
+from s3_upload.transfer import inquiry
 from tests.faults.actions import Answer, Early, Request, Reset, Rule, foreign
 from tests.faults.model import S3Model
 from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, stored
@@ -21,6 +25,7 @@ from tests.faults.uploads import quick_upload as upload
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from s3_upload.http import Buffer
     from tests.conftest import StartFaultServer
 
 MANY = {f"{n:03}": b"x%d" % n for n in range(100)}
@@ -155,6 +160,40 @@ def test_a_store_that_is_spare_with_proofs_is_asked_for_them(
     assert (len(server.of("PUT")), len(server.of("HEAD"))) == (100, 100 * heads)
     if heads and ETAG not in getattr(model, "hides", ()):
         assert all(report.etag for report in reports)
+
+
+def etags(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Filled with the threads in which the MD5 of a body is computed."""
+    threads = list[str]()
+
+    def computed(body: Buffer) -> str:
+        threads.append(threading.current_thread().name)
+        return etag_of(body)
+
+    monkeypatch.setattr(inquiry, "etag_of", computed)
+    return threads
+
+
+def test_where_the_store_shows_a_checksum_no_md5_is_computed(
+    fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = etags(monkeypatch)
+    assert upload(fault_server(model=Spare((ETAG, CRC))), {"a": b"x"}).uploaded == 1
+    assert threads == []
+
+
+@pytest.mark.parametrize(
+    ("model", "rules"),
+    [(Spare((ETAG, CRC), hides=(CRC,)), []), (S3Model(), [Rule(Reset(stored=True), method="PUT")])],
+    ids=["asked in the slot", "asked before it is given up"],
+)
+def test_the_md5_of_a_big_body_is_computed_off_the_loop(
+    fault_server: StartFaultServer, monkeypatch: pytest.MonkeyPatch, model: S3Model, rules: list[Rule]
+) -> None:
+    threads, body = etags(monkeypatch), bytes(OFF_LOOP_BYTES)
+    settings = config(n_retries=0)
+    assert upload(fault_server(rules, model=model), {"a": body}, settings=settings).uploaded == 1
+    assert threads == ["s3-upload-reader"]
 
 
 def test_what_the_store_cannot_show_is_not_uploaded(fault_server: StartFaultServer) -> None:

@@ -8,12 +8,9 @@ import msgspec
 
 from s3_upload.errors import AttemptError, SourceError
 from s3_upload.http import Body, SlicedBody
-from s3_upload.s3.checksum import MD5, checksum_of
+from s3_upload.s3.checksum import MD5, OFF_LOOP_BYTES, checksum_of
 from s3_upload.s3.operations import Checksum, Operation
 from s3_upload.threads import in_a_thread
-
-OFF_LOOP_BYTES = 1 << 20
-"""Less is hashed in a millisecond or two."""
 
 
 def takes_long(body: Body) -> bool:

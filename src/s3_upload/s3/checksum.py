@@ -37,6 +37,8 @@ COMPOSITE = "COMPOSITE"
 MD5 = "MD5"
 COPIED_BYTES = 1 << 20
 """At a time, for a library that takes no other buffers."""
+OFF_LOOP_BYTES = 1 << 20
+"""The MD5 of less takes a millisecond or two; of so much the event loop does not compute it."""
 
 
 class Digests(NamedTuple):

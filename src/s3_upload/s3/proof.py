@@ -61,9 +61,9 @@ def disproof(
     written_s, now_s = date_s(found.headers.get("last-modified", "")), date_s(found.headers.get("date", ""))
     if written_s is not None and now_s is not None and now_s - written_s > age_s + AGE_SLACK_S:
         return "it was there before"
-    value = found.headers.get(header_of(checksum.algorithm), "") if checksum is not None else ""
-    if checksum is not None and checksum.value and value and ("-" in value) == ("-" in checksum.value):
-        if value != checksum.value:
+    shown = checksum_shown(found, checksum)
+    if checksum is not None and shown:
+        if shown != checksum.value:
             return "its checksum differs"
     elif not found.etag or not etag:
         return "the store shows neither a checksum of it nor an MD5"
@@ -71,6 +71,15 @@ def disproof(
         return "its ETag is not the MD5 of what was sent"
     lost = missing_field(fields, found.headers)
     return f"its {lost} is not what was asked for" if lost else ""
+
+
+def checksum_shown(found: Response, checksum: Checksum | None) -> str:
+    """The checksum that `found` names of the algorithm and type of the one that we sent, which then decides;
+    "" where it names none: then its ETag has to."""
+    if checksum is None or not checksum.value:
+        return ""
+    value = found.headers.get(header_of(checksum.algorithm), "")
+    return value if ("-" in value) == ("-" in checksum.value) else ""
 
 
 def same_etag(one: str, other: str) -> bool:

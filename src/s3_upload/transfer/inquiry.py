@@ -20,9 +20,11 @@ from collections.abc import Callable
 
 from s3_upload.http import Response, SlicedBody
 from s3_upload.report import AttemptReport
+from s3_upload.s3.checksum import OFF_LOOP_BYTES
 from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, HEAD_OBJECT, Operation
-from s3_upload.s3.proof import disproof, etag_of, etag_of_parts
+from s3_upload.s3.proof import checksum_shown, disproof, etag_of, etag_of_parts
 from s3_upload.transfer.attempt import Attempts
+from s3_upload.transfer.reading import Offload
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.teller import Teller
 from s3_upload.transfer.tries import Request
@@ -45,14 +47,6 @@ def question_about(record: Record, sent: Operation, *, may_be_missing: bool = Fa
     return Request(record, head, may_be_missing=may_be_missing)
 
 
-def etag_of_sent(sent: Operation) -> str:
-    """The ETag that S3 makes of what was sent, without quotes; "" where that cannot be known."""
-    if sent.name == COMPLETE_MULTIPART_UPLOAD:
-        return etag_of_parts(sent.parts)
-    # A body in slices is not in memory, and would have to be read again for its MD5.
-    return "" if isinstance(sent.body, SlicedBody) else etag_of(sent.body)
-
-
 def why_not_ours(record: Record, sent: Operation, etag: str, found: Response) -> str:
     """Why HeadObject's answer `found` does not prove that what was `sent`, of which S3 would make `etag`, is
     there; "" where it does."""
@@ -67,7 +61,7 @@ def why_not_ours(record: Record, sent: Operation, etag: str, found: Response) ->
 
 
 class Inquiries:
-    """See the module's rules. `learn` is told of each answer."""
+    """See the module's rules. `learn` is told of each answer; `offload` runs a function off the loop."""
 
     def __init__(
         self,
@@ -75,11 +69,25 @@ class Inquiries:
         now: Callable[[], float],
         learn: Callable[[Request, AttemptReport], None],
         tell: Teller,
+        offload: Offload,
     ) -> None:
         self._attempts = attempts
         self._now = now
         self._learn = learn
         self._tell = tell
+        self._offload = offload
+
+    async def etag_of_sent(self, sent: Operation) -> str:
+        """The ETag that S3 makes of what was sent, without quotes; "" where that cannot be known."""
+        if sent.name == COMPLETE_MULTIPART_UPLOAD:
+            return etag_of_parts(sent.parts)
+        # A body in slices is not in memory, and would have to be read again for its MD5.
+        if isinstance(sent.body, SlicedBody):
+            return ""
+        if len(sent.body) < OFF_LOOP_BYTES:
+            return etag_of(sent.body)
+        etag: str = await self._offload(etag_of, sent.body)
+        return etag
 
     async def ask(self, request: Request) -> tuple[Response | None, str]:
         """What proves that what `request` sent is there; or None, and why nothing does."""
@@ -97,7 +105,9 @@ class Inquiries:
         self._learn(request, answer.report)
         self._record(request, answer.report)
         if answer.response is not None:
-            why_not = why_not_ours(record, sent, etag_of_sent(sent), answer.response)
+            has_checksum = checksum_shown(answer.response, sent.checksum) != ""
+            etag = "" if has_checksum else await self.etag_of_sent(sent)
+            why_not = why_not_ours(record, sent, etag, answer.response)
             return (None, why_not) if why_not else (Response(200, answer.response.headers), "")
         assert answer.failure is not None
         return None, f"it answered {answer.failure.status}" if answer.failure.status else "no answer"

@@ -21,7 +21,7 @@ from s3_upload.s3.operations import COMPLETE_MULTIPART_UPLOAD, CREATE_MULTIPART_
 from s3_upload.sources.files import HashedBody
 from s3_upload.transfer.attempt import Attempts, Outcome, report_of
 from s3_upload.transfer.hedges import Hedges
-from s3_upload.transfer.inquiry import Inquiries, etag_of_sent, question_about, why_not_ours
+from s3_upload.transfer.inquiry import Inquiries, question_about, why_not_ours
 from s3_upload.transfer.lessons import Lessons
 from s3_upload.transfer.line import Place
 from s3_upload.transfer.memory import Memory
@@ -330,7 +330,9 @@ class Requests:
     async def confirm(self, request: Request, given_up: GivenUp) -> Response:
         """What HeadObject shows of an object whose `request` was given up, though the store may have carried
         it out.  Raises `GivenUp` where it shows nothing, or another."""
-        record, etag = request.record, etag_of_sent(request.operation)
+        record = request.record
+        # Now: nothing counts the body any more, so it is not kept until there is an answer.
+        etag = await self._inquiries.etag_of_sent(request.operation)
         request.let_go()
         sent = request.operation
         question = question_about(record, sent, may_be_missing=True)

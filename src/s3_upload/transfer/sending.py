@@ -128,7 +128,7 @@ def sending_of(run: Surroundings) -> Sending:
         verdicts=verdicts,
         lessons=lessons,
         hedges=Hedges(budget, enabled=run.given.config.hedge == "auto"),
-        inquiries=Inquiries(attempts, now, learn, run.tell),
+        inquiries=Inquiries(attempts, now, learn, run.tell, run.given.runtime.offload),
         tell=run.tell,
         tasks=run.tasks,
         now=now,
