@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.leases import children_of
-from s3_upload import ConfigError, Event, ObjectBegun, ObjectEnded, ObjectSource, PartStored, RunError
+from s3_upload import (
+    ConfigError,
+    Event,
+    ObjectBegun,
+    ObjectEnded,
+    ObjectSource,
+    PartStored,
+    RunError,
+    start_upload,
+)
 from s3_upload.config import MIB
 from s3_upload.errors import FailureKind
 from s3_upload.fleet import child, uploading
@@ -28,6 +38,7 @@ if TYPE_CHECKING:
     from tests.conftest import StartFaultServer
 
 SMALL_FILES = 400
+TIMEOUT_S = 60.0  # bounds a hang
 
 
 @pytest.fixture
@@ -118,6 +129,36 @@ def test_what_a_process_that_was_killed_has_begun_is_aborted_though_nobody_could
     assert {request.headers.get("x-amz-request-payer") for request in server.of("DELETE")} == {"requester"}
     assert [report.key for report in summary.failed] == ["big"]
     assert server.model.uploads == {}
+
+
+@pytest.mark.parametrize("way", ["journal", "resume_multipart"])
+def test_cancelled_what_each_process_has_begun_is_left_to_the_next_run_and_one_note_counts_all_of_it(
+    fault_server: StartFaultServer, sources: list[ObjectSource], tmp_path: Path, way: str
+) -> None:
+    server = fault_server([Rule(Stall(), query={"partNumber": "2"})])
+    keeps: dict[str, Any] = {"journal": tmp_path / "journal"} if way == "journal" else {way: True}
+    (tmp_path / "big").write_bytes(os.urandom(12 * MIB))
+    at_home, elsewhere = (ObjectSource.file(tmp_path / "big", key) for key in ("home", "elsewhere"))
+    begun: set[bool] = set()
+    both = threading.Event()
+
+    def hear(event: Event) -> None:
+        if isinstance(event, PartStored):
+            begun.add(event.seq >= fleet.OF_WORKER)
+            if len(begun) == 2:
+                both.set()
+
+    run = start_upload(
+        fleet.Shared([at_home, *sources], elsewhere), "s3://bucket", processes=2, events=hear, grace_s=0.0,
+        **keeps, **fleet.known(server.url), **fleet.SMALL,
+    )  # fmt: skip
+    assert both.wait(TIMEOUT_S)
+    run.cancel()
+    summary = run.wait(TIMEOUT_S)
+    assert len(server.model.uploads) == 2
+    assert server.of("DELETE") == []
+    assert "2 uploads in parts are left in the store for the next run to go on with" in summary.notes
+    assert len([note for note in summary.notes if "next run" in note]) == 1
 
 
 def test_a_file_that_ends_each_process_fails_and_the_others_are_uploaded(

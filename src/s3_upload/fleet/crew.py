@@ -183,12 +183,11 @@ class Crew:
             self.fail(error)
 
     async def _run_at_home(self) -> None:
-        asks_store = self._given.resume is not None and self._given.resume.asks_store
         given = msgspec.structs.replace(
             self._given,
             files=self.dispenser,
             events=self.desk.at_home(),
-            resume=Resume(self.uploads, asks_store),
+            resume=Resume(self.uploads, self._asks_store, self.desk.resumed),
         )
         try:
             self._at_home = await upload_given(
@@ -205,6 +204,11 @@ class Crew:
         except BaseException as error:
             self._at_home = summary_of(error)
             raise
+
+    @property
+    def _asks_store(self) -> bool:
+        """Whether another run looks for what is left in the store, though no journal knows of it."""
+        return self._given.resume is not None and self._given.resume.asks_store
 
     @property
     def _config_at_home(self) -> UploadConfig:
@@ -256,7 +260,7 @@ class Crew:
         staff.stop(at_once=at_once)
 
     async def _abort_left(self) -> None:
-        """What processes that ended before their time have left in the store, and no journal knows of."""
+        """What processes that ended before their time have left in the store, and no other run finds."""
         if self.uploads.works:
             return
         said = fields_of(self._job.default_request)
@@ -268,7 +272,7 @@ class Crew:
                 upload_id=begun.row.upload_id,
                 fields=NO_FIELDS if begun.source is None else said(begun.source),
             )
-            for begun in self.uploads.left()
+            for begun in self.uploads.left(keeps=self._asks_store)
         ]
         left = await abort_all(self._client, self.now, aborts)
         self.desk.notes += [f"parts of {one.key} may be left in the store" for one in left.all]
@@ -281,7 +285,7 @@ class Crew:
 
     def order(self, number: int) -> Begin:
         """What a worker is to do."""
-        resume, sees_store = self._given.resume, self.dispenser.home_takes
+        sees_store = self.dispenser.home_takes
         return Begin(
             recipe=self._client.recipe,
             bucket=self._bucket,
@@ -292,7 +296,7 @@ class Crew:
             ),
             epoch_s=self._epoch_s,
             keeps=self.uploads.works,
-            asks_store=resume is not None and resume.asks_store,
+            asks_store=self._asks_store,
             paced=self._pace is not None,
             place=number % self.count / self.count,
             rates=tuple(self._rates.begins()),

@@ -42,6 +42,7 @@ from s3_upload.observe.limits import ANSWERS, LISTING, Shares
 from s3_upload.report import SummaryFold, UploadReport, UploadSummary
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.progress import Delivery, Progress
+from s3_upload.transfer.resume import Resumed
 
 _UNKNOWN = ""
 """What limits, where nobody says so: workers elsewhere tell at the end of a shard what was."""
@@ -49,7 +50,8 @@ _UNKNOWN = ""
 
 class Desk:
     """See the module's rules. `more`: there is room for more again.  `fail` ends the job.  `limits`: the
-    newest of each process, 0 for the one at home.  `notes`: what there is to say at the end."""
+    newest of each process, 0 for the one at home.  `notes`: what there is to say at the end, and `resumed` at
+    home, where uploads in parts are gone on with."""
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Desk:
     ) -> None:
         self.limits: dict[int, LimitsChanged] = {}
         self.notes: list[str] = []
+        self.resumed = Resumed()
         self._events = events
         self._dispenser = dispenser
         self._uploads = uploads
@@ -74,6 +77,7 @@ class Desk:
         """The newest time that was told, of what is told in order; and of the end of an outage."""
         self._says_away: int | None = None
         self._budget_wait_s = 0.0
+        self._resumed_by_workers = Resumed()
         self._given_up = 0
         self._seqs: dict[str, int] = {}
         """Of workers' objects that somebody has been told of, by their keys."""
@@ -158,6 +162,7 @@ class Desk:
         worker.ended = ended
         self.notes += ended.notes
         self._budget_wait_s = max(self._budget_wait_s, ended.budget_wait_s)
+        self._resumed_by_workers.add(ended.resumed)
 
     def give_up(self, source: ObjectSource, why: str, now: float) -> None:
         """A source that nobody can upload."""
@@ -193,7 +198,10 @@ class Desk:
     def summary(self, home: UploadSummary | None, now: float) -> UploadSummary:
         """Of the whole job, once. `home`: of the run at home, where that has come to its end."""
         self.look(now)  # a job may have ended before the first
-        notes = dict.fromkeys([*(home.notes if home is not None else ()), *self.notes])
+        resumed = Resumed()
+        resumed.add(self.resumed)
+        resumed.add(self._resumed_by_workers)
+        notes = dict.fromkeys([*(home.notes if home is not None else ()), *self.notes, *resumed.notes()])
         return self._fold.summary(
             now,
             max(self._budget_wait_s, home.budget_wait_s if home is not None else 0.0),

@@ -27,11 +27,13 @@ from s3_upload.transfer.resume import UploadsBefore
 
 
 class Begun(msgspec.Struct):
-    """An upload that a process of this fleet has created of `source`, and its parts."""
+    """An upload that a process of this fleet has created of `source`, and its parts. `outlived`: the object
+    is there without it."""
 
     row: UploadRow
     source: ObjectSource | None
     parts: dict[int, PartRow] = msgspec.field(default_factory=dict)
+    outlived: bool = False
 
 
 class KeptUploads:
@@ -88,12 +90,17 @@ class KeptUploads:
             self._creating_s.pop(report.key, None)
             # Of one that failed the store may have what nobody could ask it for, and of one that went in one
             # request what the file was before.
-            if report.key in self._begun and report.outcome == SUCCESS and not went_whole(report):
-                del self._begun[report.key]
+            if report.key in self._begun and report.outcome == SUCCESS:
+                if not went_whole(report):
+                    del self._begun[report.key]
+                    return
+                for begun in self._begun[report.key].values():
+                    begun.outlived = True
 
-    def left(self) -> list[Begun]:
-        """The uploads that nobody has ended."""
-        return [begun for uploads in self._begun.values() for begun in uploads.values()]
+    def left(self, *, keeps: bool = False) -> list[Begun]:
+        """The uploads that nobody has ended. `keeps`: but for those that another run may go on with."""
+        all_of = (begun for uploads in self._begun.values() for begun in uploads.values())
+        return [begun for begun in all_of if begun.outlived or not keeps]
 
     def answer(self, name: str, argument: str) -> Any:
         """What the method of that name says."""

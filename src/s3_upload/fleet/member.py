@@ -28,7 +28,7 @@ from s3_upload.api import upload_given
 from s3_upload.blocking import loop_factory
 from s3_upload.clients.s3 import S3Client
 from s3_upload.control.concurrency.worker_rates import WorkerRates
-from s3_upload.errors import ConfigError, S3UploadError
+from s3_upload.errors import ConfigError, S3UploadError, summary_of
 from s3_upload.fleet.leases import as_bandwidth
 from s3_upload.fleet.wire import (
     Answer,
@@ -63,7 +63,7 @@ from s3_upload.pace import Pace
 from s3_upload.report import UploadSummary
 from s3_upload.sources.bunches import Bunches
 from s3_upload.sources.source import ObjectSource
-from s3_upload.transfer.resume import Resume, UploadsBefore
+from s3_upload.transfer.resume import Resume, Resumed, UploadsBefore
 
 TELL_S = 0.02
 TELL_COUNT = 256
@@ -221,6 +221,7 @@ class Member:
         self._given = Given()
         self._uploads = Asked(begin.keeps, self._telling.tell_now)
         self._before = before or self._uploads
+        self._resumed = Resumed()
         self._pace = Pace() if begin.paced else None
         self._rates = WorkerRates(begin.place)
         self._rates.hear(begin.rates, now=self._now())
@@ -240,13 +241,16 @@ class Member:
             asyncio.get_running_loop().call_soon(self._task.cancel)
 
     async def _ended(self) -> Ended:
+        error: BaseException | None = None
         try:
             summary = await self._task
-        except asyncio.CancelledError:
-            return Ended()
-        except BaseException as error:
+        except BaseException as raised:
+            # That it was stopped is no error; what there is to say of it is told whatever has ended it.
+            error = None if isinstance(raised, asyncio.CancelledError) else raised
+            summary = summary_of(raised)
+        if not isinstance(summary, UploadSummary):
             return Ended(error=error)
-        return Ended(summary.notes, summary.budget_wait_s)
+        return Ended(summary.notes, summary.budget_wait_s, error, self._resumed)
 
     def hear(self, frame: Frame) -> None:
         """Does what it is told."""
@@ -276,7 +280,7 @@ class Member:
     async def _run(self) -> UploadSummary:
         begin = self._begin
         listening = Listening(self._telling.hear, kinds_of(begin.wanted))
-        resume = Resume(self._before, begin.asks_store)
+        resume = Resume(self._before, begin.asks_store, self._resumed)
         given = Journaled(self._given, Events([listening]), resume)
         async with S3Client(**begin.recipe) as client:
             ticks = asyncio.create_task(self._tick_on())

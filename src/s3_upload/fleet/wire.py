@@ -25,6 +25,7 @@ from s3_upload.errors import ConfigError
 from s3_upload.observe.events import KINDS, AttemptEnded, Event, ObjectEnded
 from s3_upload.report import AttemptReport, UploadReport
 from s3_upload.request_fields import RequestFields
+from s3_upload.transfer.resume import Resumed
 
 _LENGTH = struct.Struct("!I")
 _NUMBER = {kind: number for number, kind in enumerate(KINDS)}
@@ -145,11 +146,12 @@ class Noticed(Frame, frozen=True):
 
 
 class Ended(Frame, frozen=True):
-    """The run is over: what there is to say of it, or what has stopped it."""
+    """The run is over: what there is to say of it, and what has stopped it, if anything has."""
 
     notes: tuple[str, ...] = ()
     budget_wait_s: float = 0.0
     error: BaseException | None = None
+    resumed: Resumed = msgspec.field(default_factory=Resumed)
 
 
 def framed(frame: Frame) -> bytes:

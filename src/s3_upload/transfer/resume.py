@@ -61,15 +61,42 @@ class UploadsBefore(Protocol):
     def freed(self, upload_id: str) -> None: ...
 
 
+class Resumed(msgspec.Struct):
+    """What a run has gone on with, and how many uploads it leaves to the next one (`kept`)."""
+
+    uploads: int = 0
+    bytes: int = 0
+    kept: int = 0
+
+    def add(self, other: Resumed) -> None:
+        """Of another run of the same job."""
+        self.uploads += other.uploads
+        self.bytes += other.bytes
+        self.kept += other.kept
+
+    def notes(self) -> list[str]:
+        """What there is to say of it."""
+        notes = []
+        if self.uploads:
+            what = "an upload in parts" if self.uploads == 1 else f"{self.uploads:,} uploads in parts"
+            notes.append(f"went on with {what}, of which the store had {show_bytes(self.bytes)}")
+        if self.kept:
+            what = "an upload in parts is" if self.kept == 1 else f"{self.kept:,} uploads in parts are"
+            notes.append(f"{what} left in the store for the next run to go on with")
+        return notes
+
+
 class Resume(msgspec.Struct, frozen=True):
-    """What a run is told: what a journal knows (`before`), and whether what it does not is asked for."""
+    """What a run is told: what a journal knows (`before`), and whether what it does not is asked for.
+    `resumed`: where it is one of several of a job, which says itself what all of them came to."""
 
     before: UploadsBefore | None
     asks_store: bool = False
+    resumed: Resumed | None = None
 
 
 class Resumption:
-    """See the module's rules. `uploads`, `bytes`: what was taken up."""
+    """See the module's rules."""
 
     def __init__(
         self,
@@ -87,7 +114,8 @@ class Resumption:
         self._asked_for_s: dict[str, float] = {}
         self._hearsay: dict[str, list[str]] = {}
         """IDs of uploads of which only something else says that they are gone, by their keys."""
-        self.uploads = self.bytes = 0
+        self._resumed = resume.resumed or Resumed()
+        self._says = resume.resumed is None
 
     @property
     def keeps(self) -> bool:
@@ -96,14 +124,8 @@ class Resumption:
 
     def notes(self, kept: int) -> list[str]:
         """What there is to say of it; `kept`: uploads that are left for the next run."""
-        notes = []
-        if self.uploads:
-            what = "an upload in parts" if self.uploads == 1 else f"{self.uploads:,} uploads in parts"
-            notes.append(f"went on with {what}, of which the store had {show_bytes(self.bytes)}")
-        if kept:
-            what = "an upload in parts is" if kept == 1 else f"{kept:,} uploads in parts are"
-            notes.append(f"{what} left in the store for the next run to go on with")
-        return notes
+        self._resumed.kept = kept
+        return self._resumed.notes() if self._says else []
 
     async def creating(self, key: str) -> None:
         """An upload of that key is asked for in a moment."""
@@ -127,8 +149,8 @@ class Resumption:
         if self._asks_store or known.creating_since_s is not None:
             taken = await self._of_store(search, known, taken)
         if taken is not None:
-            self.uploads += 1
-            self.bytes += sum(part.size for part in taken.stored.values())
+            self._resumed.uploads += 1
+            self._resumed.bytes += sum(part.size for part in taken.stored.values())
         return taken
 
     async def completed(

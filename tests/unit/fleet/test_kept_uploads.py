@@ -90,6 +90,14 @@ def test_what_an_object_that_went_in_one_request_has_left_of_a_larger_file_is_le
     assert [one.row.upload_id for one in kept.left()] == ["u"]
 
 
+def test_what_another_run_finds_is_left_to_it_but_for_what_is_outlived() -> None:
+    kept = KeptUploads(None)
+    for upload_id, key in (("u", "k"), ("other", "other")):
+        kept.hear(msgspec.structs.replace(CREATED, upload_id=upload_id, key=key))
+    kept.hear(ended_by("PutObject"))
+    assert [one.row.upload_id for one in kept.left(keeps=True)] == ["u"]
+
+
 def test_a_journal_is_asked_and_told_too_and_what_is_newer_counts() -> None:
     before = Before()
     kept = KeptUploads(before)
