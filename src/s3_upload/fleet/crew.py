@@ -131,6 +131,8 @@ class Crew:
         # Apart: what an iterable gives next may depend on an upload that has asked something.
         self._answering = DaemonThreads(1, "s3-upload-fleet-answers")
         self.stopping = self._cancelled = False
+        self._grace_until_s = 0.0
+        """So long a job that is cancelled waits for what is under way."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._staff: Staff | None = None
         self._at_home: UploadSummary | None = None
@@ -227,6 +229,7 @@ class Crew:
                 await asyncio.wait((ending,))
             except asyncio.CancelledError:
                 self._stop(staff, at_once=cancelled)
+                self._grace_until_s = 0.0 if cancelled else self.now() + self.config.grace_s
                 cancelled = self._cancelled = True
                 home.cancel()
         ending.result()
@@ -252,6 +255,9 @@ class Crew:
         stopped, self.stopping = self.stopping, True
         self.dispenser.close()
         await staff.end(stopped=stopped)
+        # Of what is uploaded the caller is to hear, as far as the grace goes.
+        while self.desk.busy and not self._failed.done() and self.now() < self._grace_until_s:
+            await asyncio.wait((self._failed,), timeout=min(self.config.grace_s, TICK_S))
         await self._abort_left()
 
     def _stop(self, staff: Staff, *, at_once: bool) -> None:

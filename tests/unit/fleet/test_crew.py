@@ -18,7 +18,7 @@ from s3_upload.fleet.worker import Worker
 from s3_upload.journaled import Journaled
 from s3_upload.observe.events import Events
 from s3_upload.pace import Pace
-from s3_upload.report import PaceReport
+from s3_upload.report import SUCCESS, PaceReport, UploadReport
 from s3_upload.units import MIN_BYTES_PER_S, Bandwidth
 from tests.unit.fleet.test_worker import Written
 
@@ -204,6 +204,44 @@ def test_what_a_lost_worker_had_is_done_by_others_also_where_the_bound_is_a_shar
         assert crew.full
 
     with_crew(test, pace=pace)
+
+
+class SaysItsEnd(Two):
+    """`ends`: it has been waited for."""
+
+    def __init__(self, crew: Crew) -> None:
+        super().__init__(crew)
+        self.ends = asyncio.Event()
+
+    def start(self) -> None: ...
+
+    async def end(self, *, stopped: bool) -> None:
+        self.ends.set()
+
+
+def test_cancelled_it_waits_until_what_is_uploaded_is_delivered() -> None:
+    """Whoever removes files by their reports would keep what the store has."""
+    delivered: list[str] = []
+    staffs: list[SaysItsEnd] = []
+
+    async def progress(report: UploadReport) -> None:
+        await staffs[0].ends.wait()
+        for _ in range(100):  # turns of the loop, many more than the end takes
+            await asyncio.sleep(0)
+        delivered.append(report.key)
+
+    async def test(crew: Crew) -> None:
+        staffs.append(SaysItsEnd(crew))
+        job = asyncio.create_task(crew.run(staffs[0]))
+        for key in "abc":
+            crew.desk.report(UploadReport(seq=1, key=key, source=key, bytes=1, outcome=SUCCESS), 0.0)
+        await asyncio.sleep(0)  # it begins
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+        assert delivered == ["a", "b", "c"]
+
+    with_crew(test, progress=progress)
 
 
 def test_where_home_takes_nothing_one_worker_says_for_all_what_there_is_to_say_of_the_store() -> None:
