@@ -6,8 +6,10 @@ import multiprocessing
 import os
 import pickle
 import re
+import signal
 import socket
 import tempfile
+import threading
 import time
 from concurrent.futures import (
     BrokenExecutor,
@@ -27,6 +29,7 @@ from s3_upload.config import MIB
 from s3_upload.fleet import tasks
 from s3_upload.fleet.task import Ticket, work
 from s3_upload.fleet.tasks import FIRST
+from s3_upload.fleet.wire import Finish, Lease, framed
 from s3_upload.observe import journal_file
 from tests.faults import test_member
 from tests.faults.actions import Delay, Rule, s3_error
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from s3_upload import UploadSummary
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
 
@@ -87,7 +91,8 @@ def test_of_a_shard_that_was_not_begun_nothing_is_sent_after_cancel(
         )
         server.wait_until(lambda: len(server.requests) > 0 and len(executor.shards) == 2)
         run.cancel()
-        run.wait(TIMEOUT_S)
+        summary = run.wait(TIMEOUT_S)
+    assert summary.notes == ()
     sent = {request.key for request in server.requests}
     assert sent & executor.shards[0]
     assert not sent & executor.shards[1]
@@ -114,6 +119,77 @@ def test_a_shard_whose_job_is_gone_is_not_sent(fault_server: StartFaultServer, t
         left.bind(str(tmp_path / "job"))
     assert work(ticket(server, tmp_path)).refused
     assert server.requests == []
+
+
+class AlwaysCancels(ThreadPoolExecutor):
+    """As Dask: a future can be cancelled whatever its task does, which goes on."""
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        told: Future[Any] = Future()
+
+        def tell(done: Future[Any]) -> None:
+            if not told.cancelled():
+                told.set_result(done.result())
+
+        super().submit(function, *arguments, **more).add_done_callback(tell)
+        return told
+
+
+def cancelled_in_a_shard(server: FaultServer, folder: Path) -> tuple[UploadSummary, int]:
+    """What a run says whose executor is such a one, and how many objects the store has at the end."""
+    with AlwaysCancels(1) as executor:
+        run = start_upload(small_files(folder, 8), "s3://bucket", executor=executor, **at(server))
+        server.wait_until(lambda: len(server.requests) > 0)
+        run.cancel()
+        summary = run.wait(TIMEOUT_S)
+    return summary, len(server.model.bodies("bucket"))
+
+
+def test_cancelled_what_a_worker_has_under_way_is_waited_for_also_where_its_future_can_be_cancelled(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    summary, stored = cancelled_in_a_shard(fault_server(lambda request: Delay(0.5)), tmp_path)
+    assert summary.uploaded == stored > 0
+    assert summary.notes == ()
+
+
+def test_that_a_shard_may_go_on_elsewhere_when_the_run_is_cancelled_is_said(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))  # no socket: as if it was elsewhere
+    summary, stored = cancelled_in_a_shard(fault_server(lambda request: Delay(0.5)), tmp_path)
+    assert (summary.uploaded, stored) == (0, 8)
+    note = "a shard may go on at workers elsewhere, and what they upload is not told"
+    assert note in summary.notes
+
+
+def test_an_interrupt_of_all_processes_of_a_terminal_is_the_jobs_to_see_to(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """A worker that saw it, too, was stopped twice, which is at once."""
+    server = fault_server()
+    frames = (Lease(0.0), test_member.work(tmp_path, b"a", b"b"), Finish())
+
+    def be_the_job(listening: socket.socket) -> None:
+        line, _ = listening.accept()
+        with line:
+            line.recv(1)
+            os.kill(os.getpid(), signal.SIGINT)
+            line.sendall(b"".join(map(framed, frames)))
+            while line.recv(1 << 16):
+                pass
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "job"))
+        listening.listen()
+        job = threading.Thread(target=be_the_job, args=(listening,), daemon=True)
+        job.start()
+        before = signal.getsignal(signal.SIGINT)
+        outcome = work(ticket(server, tmp_path))
+        job.join(TIMEOUT_S)
+    assert (outcome.refused, outcome.ended.error) == (False, None)
+    assert len(server.model.bodies("bucket")) == 2
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 class OwnTmp(Recording):

@@ -6,14 +6,19 @@ Rules:
   may have been begun before, by a worker that is gone), tells all that happens as it happens, and keeps to
   leases.  Elsewhere it does the whole shard by the lease it was given, and tells all at its end.
 * Where the job's socket should be and is not, the job is gone, and nothing is sent that nobody would know of.
-* It never ends its process, which belongs to the executor.
+* It never ends its process, which belongs to the executor.  Ctrl-C on a terminal goes to all its processes:
+  who is connected is stopped by the job, and by nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -91,7 +96,8 @@ async def _work(ticket: Ticket) -> Outcome:
     order = msgspec.structs.replace(ticket.order, epoch_s=epoch_s)
     if host == ticket.host and ticket.address != ELSEWHERE:
         try:
-            ended = await _connected(ticket, order)
+            with _deaf_to_interrupts():
+                ended = await _connected(ticket, order)
         except (FileNotFoundError, ConnectionRefusedError):
             return Outcome(host, Ended(), [], refused=True, misses_job=True)
         except OSError:  # it is there, and for another user
@@ -110,6 +116,19 @@ async def _work(ticket: Ticket) -> Outcome:
         member.hear(frame)
     ended = travelling(await member.ended())
     return Outcome(host, ended, told, tuple(uploads.was_freed))
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # no signal comes here
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        if before is not None:  # it can be put back
+            signal.signal(signal.SIGINT, before)
 
 
 async def _connected(ticket: Ticket, order: Begin) -> Ended | None:

@@ -9,6 +9,8 @@ Rules:
   none can be made they are as those elsewhere.
 * A shard whose worker ended is done by others; the executor may have seen to that already.  An executor that
   is broken for good leaves its work to the process at home.
+* Who is connected is stopped by a frame.  Of all others the futures are cancelled: Dask's workers elsewhere go
+  on all the same.
 * What a worker cannot read that this process can says that they do not share a file system: the job ends.
 """
 
@@ -148,10 +150,22 @@ class ExecutorTasks:
             self._crew.counts(self._slots + 1)
 
     def stop(self, *, at_once: bool) -> None:
+        waiting = 0
         for task in self._tasks.values():
             task.send(Stop(at_once))
-            if task.future is not None:
-                task.future.cancel()
+            waiting += self._withdrawn(task)
+        # That many were begun: an executor that says which are (`running`) has withdrawn none of them.
+        goes_on = min(waiting, self._slots - (len(self._tasks) - waiting))
+        if goes_on > 0:
+            what = "a shard" if goes_on == 1 else f"{goes_on:,} shards"
+            self._crew.desk.notes.append(f"{what} may go on at workers elsewhere, and what they upload is not told")
+
+    @staticmethod
+    def _withdrawn(task: Task) -> bool:
+        """Whether the executor does not do it any more, or says so: Dask also of one that has begun."""
+        if task.transport is not None or task.future is None or task.future.cancelled():
+            return False
+        return task.future.cancel()
 
     async def end(self, *, stopped: bool) -> None:
         try:
@@ -212,7 +226,7 @@ class ExecutorTasks:
                 raise
             task.future.add_done_callback(lambda future: self._over_from_thread(task, future))
             if crew.stopping:  # `stop` could not cancel it yet
-                task.future.cancel()
+                self._withdrawn(task)
         finally:
             self._submitting = False
         self.refill()
