@@ -303,6 +303,47 @@ def test_what_an_executor_does_not_do_is_done_here(
     assert (summary.uploaded, summary.failed) == (len(sources), ())
 
 
+def is_under_way(future: Future[Any]) -> None:
+    """And nobody says any more what became of it."""
+
+
+class ClosedClientError(Exception):
+    """As Dask's is, of no class that says so."""
+
+
+class OfAClosedClient(Fake):
+    """It takes all, and its futures do not end."""
+
+    class _client:  # noqa: N801 - as Dask calls it
+        status = "closed"
+
+
+def test_what_an_executor_of_a_closed_client_has_is_done_here(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    sources = small_files(tmp_path, FIRST + 40)
+    executor = OfAClosedClient(is_under_way)
+    summary = start_upload(sources, "s3://bucket", executor=executor, **at(fault_server())).wait(TIMEOUT_S)
+    assert (summary.uploaded, summary.failed) == (len(sources), ())
+    assert ["this process went on alone" in note for note in summary.notes] == [True]
+
+
+def test_what_an_executor_has_taken_and_takes_no_more_of_is_done_here(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for what its futures will never say."""
+    monkeypatch.setattr(tasks, "END_S", 2 * TIMEOUT_S)
+
+    def is_closed_by_its_owner(future: Future[Any]) -> None:
+        raise ClosedClientError("Client is closed. Can't send update-graph message.")
+
+    sources = small_files(tmp_path, FIRST + 40)
+    executor = Fake(is_under_way, is_closed_by_its_owner)
+    summary = start_upload(sources, "s3://bucket", executor=executor, **at(fault_server())).wait(TIMEOUT_S)
+    assert (summary.uploaded, summary.failed) == (len(sources), ())
+    assert ["this process went on alone" in note for note in summary.notes] == [True]
+
+
 @pytest.mark.parametrize(
     ("raised", "said"),
     [

@@ -84,7 +84,8 @@ class ExecutorTasks:
         self._begun = self._losses = 0
         self._cancelled_s = 0.0
         self._submitting = False
-        self._broken = False
+        self._has_taken = self._broken = self._is_silent = False
+        """It has taken a task; takes none any more; and does not say either what became of those that it has."""
         self._per_s = self._bytes_per_s = 0.0
         self._begins = False
         """Whether there is a socket for tasks is known, and they may be submitted."""
@@ -139,6 +140,8 @@ class ExecutorTasks:
         return of_ticket(crew.budget_per_s, self._paced_slots, home_has_work=has_work)
 
     def tick(self) -> None:
+        if is_closed(self._executor):  # also what it has taken while it was being closed
+            self._silenced(RuntimeError("its client is closed"))
         now = self._crew.now()
         if self._may_change and now - self._counted_s >= COUNT_S:
             self._counted_s = now
@@ -215,21 +218,38 @@ class ExecutorTasks:
             ticket = self._ticket(task, sources)
             try:
                 task.future = await crew.threads.call(lambda: self._executor.submit(work, ticket))
-            # Closed, its workers are gone, or its scheduler is.
-            except (BrokenExecutor, RuntimeError, OSError) as error:
-                self._go_home(task, error, by_source=False)
-                return
             except Exception as error:
-                self._part_with(task, _last(error), by_source=False)
-                if isinstance(error, _CANNOT_TRAVEL):
-                    raise _cannot_travel(_unsent(ticket.order) or "what is to be done", error) from error
-                raise
+                self._not_submitted(task, ticket.order, error)
+                return
+            self._has_taken = True
             task.future.add_done_callback(lambda future: self._over_from_thread(task, future))
             if crew.stopping:  # `stop` could not cancel it yet
                 self._withdrawn(task)
         finally:
             self._submitting = False
         self.refill()
+
+    def _not_submitted(self, task: Task, order: Begin, error: Exception) -> None:
+        """Raises what ends the job."""
+        # Closed, its workers are gone, or its scheduler is.
+        if isinstance(error, BrokenExecutor | RuntimeError | OSError):
+            self._go_home(task, error, by_source=False)
+            return
+        if self._has_taken and not isinstance(error, _CANNOT_TRAVEL):
+            self._go_home(task, error, by_source=False)
+            self._silenced(error)
+            return
+        self._part_with(task, _last(error), by_source=False)
+        if isinstance(error, _CANNOT_TRAVEL):
+            raise _cannot_travel(_unsent(order) or "what is to be done", error) from error
+        raise error
+
+    def _silenced(self, error: BaseException) -> None:
+        """A client of Dask's that is closed, say: its futures do not end."""
+        self._is_silent = True
+        for task in tuple(self._tasks.values()):
+            if task.transport is None and task.future is not None:
+                self._go_home(task, error, by_source=False)
 
     def _ticket(self, task: Task, sources: list[ObjectSource]) -> Ticket:
         crew = self._crew
@@ -268,7 +288,7 @@ class ExecutorTasks:
                 self._crew.gone(task)
                 task.connect(None)
                 task.is_free.set()
-                if task.ends_with_its_worker:
+                if task.ends_with_its_worker or self._is_silent:
                     self._end(task)
 
         ear = Ear(heard, lost, self._crew.fail)
@@ -294,6 +314,8 @@ class ExecutorTasks:
 
     def _over(self, task: Task, future: Future[Outcome]) -> None:
         crew = self._crew
+        if task.number not in self._tasks:
+            return  # others have what it had
         try:
             outcome = future.result(0)
         except (CancelledError, asyncio.CancelledError) as error:
@@ -315,6 +337,8 @@ class ExecutorTasks:
             return
         # What it has told over the socket comes before its outcome, but may be read after it.
         await task.is_free.wait()
+        if task.number not in self._tasks:
+            return
         try:
             await self._read(task, outcome)
         except BaseException as error:
@@ -429,6 +453,11 @@ def _cannot_travel(what: str, error: Exception) -> ConfigError:
         "leave it out" if what.startswith("the client") else "make default_request a function of a module"
     )
     return ConfigError(f"executor: {what} cannot be sent to its workers ({error}): {remedy}")
+
+
+def is_closed(executor: Executor) -> bool:
+    """Whether it is Dask's, and no future of it ends any more."""
+    return getattr(getattr(executor, "_client", None), "status", "") == "closed"
 
 
 def slots_of(executor: Executor, wanted: int) -> int:
