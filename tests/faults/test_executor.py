@@ -405,6 +405,20 @@ def test_without_a_place_for_a_socket_all_is_uploaded_and_a_note_says_so(
     assert not temporary.exists() or not list(temporary.iterdir())
 
 
+def test_a_link_to_nowhere_fails_alone_also_where_a_worker_elsewhere_misses_it(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is missing here, too: that says nothing about a file system that is not shared."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))  # no socket: as if it was elsewhere
+    sources = small_files(tmp_path, 4)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    sources.append(ObjectSource.file(tmp_path / "link", "link"))
+    with ThreadPoolExecutor(1) as executor:
+        run = start_upload(sources, "s3://bucket", executor=executor, **at(fault_server()))
+        summary = run.wait(TIMEOUT_S)
+    assert (summary.uploaded, [report.key for report in summary.failed]) == (4, ["link"])
+
+
 def test_of_an_upload_that_a_worker_elsewhere_has_aborted_the_journal_knows_no_more(
     fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,8 +9,8 @@ Rules:
   none can be made they are as those elsewhere.
 * A shard whose worker ended is done by others; the executor may have seen to that already.  An executor that
   is broken for good leaves its work to the process at home.
-* Who is connected is stopped by a frame.  Of all others the futures are cancelled: Dask's workers elsewhere go
-  on all the same.
+* Who is connected is stopped by a frame.  Of all others the futures are cancelled: Dask's workers elsewhere
+  go on all the same.
 * What a worker cannot read that this process can says that they do not share a file system: the job ends.
 """
 
@@ -85,7 +85,7 @@ class ExecutorTasks:
         self._cancelled_s = 0.0
         self._submitting = False
         self._has_taken = self._broken = self._is_silent = False
-        """It has taken a task; takes none any more; and does not say either what became of those that it has."""
+        """It has taken a task; takes none any more; and does not say either what became of those it has."""
         self._per_s = self._bytes_per_s = 0.0
         self._begins = False
         """Whether there is a socket for tasks is known, and they may be submitted."""
@@ -161,7 +161,9 @@ class ExecutorTasks:
         goes_on = min(waiting, self._slots - (len(self._tasks) - waiting))
         if goes_on > 0:
             what = "a shard" if goes_on == 1 else f"{goes_on:,} shards"
-            self._crew.desk.notes.append(f"{what} may go on at workers elsewhere, and what they upload is not told")
+            self._crew.desk.notes.append(
+                f"{what} may go on at workers elsewhere, and what they upload is not told"
+            )
 
     @staticmethod
     def _withdrawn(task: Task) -> bool:
@@ -370,7 +372,8 @@ class ExecutorTasks:
         """Raises `RunError` where a worker misses a file that is there."""
         report, crew = event.report, self._crew
         missing = report.attempts == 0 and "No such file" in str(report.error or report.reason)
-        if missing and await crew.threads.call(lambda: os.path.lexists(report.source)):
+        # To follow it: a link to nowhere is missed by all.
+        if missing and await crew.threads.call(lambda: os.path.exists(report.source)):  # noqa: PTH110 - a text
             raise RunError(
                 f"{report.source}: the worker on {host} does not see it: all workers need the files at the "
                 "same path",
