@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import pickle
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload import ConfigError, ObjectSource, start_upload
+from s3_upload import ConfigError, ObjectSource, start_upload, upload_async
 from s3_upload.config import MIB
 from s3_upload.fleet import tasks
 from s3_upload.fleet.task import Ticket, work
@@ -403,6 +404,28 @@ def test_without_a_place_for_a_socket_all_is_uploaded_and_a_note_says_so(
     assert (summary.uploaded, summary.failed) == (len(sources), ())
     assert ["no socket in TMPDIR" in note for note in summary.notes] == [True]
     assert not temporary.exists() or not list(temporary.iterdir())
+
+
+def test_where_the_system_has_no_sockets_with_a_path_all_is_uploaded(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows."""
+
+    async def has_none(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "create_unix_server", has_none)
+    sources, server = small_files(tmp_path, 4), fault_server()
+
+    async def main(executor: Executor) -> UploadSummary:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await upload_async(sources, "s3://bucket", executor=executor, **at(server))
+
+    with ThreadPoolExecutor(2) as executor:
+        summary = asyncio.run(main(executor))
+    assert (summary.uploaded, summary.failed) == (len(sources), ())
+    [note] = summary.notes
+    assert "no socket in TMPDIR (this system has none of that kind)" in note
 
 
 def test_a_link_to_nowhere_fails_alone_also_where_a_worker_elsewhere_misses_it(

@@ -192,9 +192,11 @@ class ExecutorTasks:
             self._folder = tempfile.mkdtemp(prefix="s3-upload-")
             address = os.path.join(self._folder, "job")  # noqa: PTH118 - a text for a socket
             self._server = await self._loop.create_unix_server(self._ear, address)
-        except OSError as error:  # TMPDIR is not writable, or too long for a socket
+        # TMPDIR is not writable, or too long for a socket; Windows has none of that kind.
+        except (OSError, NotImplementedError) as error:
+            why = str(error) or "this system has none of that kind"
             self._crew.desk.notes.append(
-                f"the workers told what they did at the end of each shard: no socket in TMPDIR ({error})"
+                f"the workers told what they did at the end of each shard: no socket in TMPDIR ({why})"
             )
         else:
             self._address = address

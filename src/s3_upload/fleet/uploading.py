@@ -48,7 +48,7 @@ async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
     config = config or UploadConfig()
     count = count_for(spread, config, pace)
     alone = count == 1 and spread.executor is None
-    why_not = "" if alone else _why_alone(client, files) or _why_one_has_to(config, pace)
+    why_not = "" if alone else _why_alone(client, files) or _why_one_has_to(spread, config, pace)
     _refuse(spread, why_not)
     if why_not or alone:
         return await s3_upload_files(
@@ -70,7 +70,7 @@ async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
 def check_spread(spread: Spread, config: UploadConfig, pace: Pace | None) -> None:
     """What can be said before there is a client. Raises `ConfigError` where others cannot take part."""
     if spread.executor is not None or count_for(spread, config, pace) > 1:
-        _refuse(spread, _why_one_has_to(config, pace))
+        _refuse(spread, _why_one_has_to(spread, config, pace))
 
 
 def _refuse(spread: Spread, why_not: str) -> None:
@@ -126,11 +126,12 @@ def _why_alone(client: object, files: object) -> str:
     return ""
 
 
-def _why_one_has_to(config: UploadConfig, pace: Pace | None) -> str:
+def _why_one_has_to(spread: Spread, config: UploadConfig, pace: Pace | None) -> str:
     """Why one process only can do what is asked; "" where there can be more."""
     from s3_upload.fleet.child import CAN_BEGIN
 
-    if not CAN_BEGIN:
+    # What an executor begins is its own affair.
+    if spread.executor is None and not CAN_BEGIN:
         return "this system cannot give a socket to a new process"
     if (config.share if pace is None else pace.share) != "full":
         return "what leaves room to others on the link has to see all of its own connections"

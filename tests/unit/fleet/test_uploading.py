@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from s3_upload.config import MIB, UploadConfig
-from s3_upload.fleet import uploading
+from s3_upload.errors import ConfigError
+from s3_upload.fleet import child, uploading
 from s3_upload.fleet.processes import ALONE, Spread
-from s3_upload.fleet.uploading import count_for
+from s3_upload.fleet.uploading import check_spread, count_for
 from s3_upload.pace import Pace
 
 
@@ -45,3 +46,14 @@ def test_an_executor_has_as_many_as_it_does_at_a_time_or_as_are_wanted() -> None
     with ThreadPoolExecutor(3) as executor:
         assert count_for(Spread(1, executor), UploadConfig()) == 3
         assert count_for(Spread(5, executor), UploadConfig()) == 5
+
+
+def test_where_no_process_can_be_begun_an_executor_does_it_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a program that is one file with its interpreter, say: the workers are the executor's."""
+    monkeypatch.setattr(child, "CAN_BEGIN", False)
+    with ThreadPoolExecutor(3) as executor:
+        check_spread(Spread(1, executor), UploadConfig(), None)
+    with pytest.raises(ConfigError, match="cannot give a socket to a new process"):
+        check_spread(Spread(2), UploadConfig(), None)
