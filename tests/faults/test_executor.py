@@ -406,6 +406,50 @@ def test_without_a_place_for_a_socket_all_is_uploaded_and_a_note_says_so(
     assert not temporary.exists() or not list(temporary.iterdir())
 
 
+class Asked(ThreadPoolExecutor):
+    """As a Dask client's. `asked_in`: the threads in which a scheduler was asked how many workers there are."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self._client = self
+        self.asked_in: set[threading.Thread] = set()
+
+    def nthreads(self) -> Any:
+        self.asked_in.add(threading.current_thread())
+        return {"worker": 2}
+
+
+class AskedByItsLoop(Asked):
+    """As one of an asynchronous client."""
+
+    def nthreads(self) -> Any:
+        super().nthreads()
+        return self._answer()
+
+    async def _answer(self) -> dict[str, int]:
+        return {"worker": 2}
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("kind", [Asked, AskedByItsLoop])
+def test_a_scheduler_is_not_asked_on_the_callers_loop(
+    fault_server: StartFaultServer, tmp_path: Path, kind: type[Asked]
+) -> None:
+    """Where that waits for its answer, nothing else goes on."""
+    sources = small_files(tmp_path, 4)
+    with kind() as executor:
+        summary = asyncio.run(by(executor, sources, fault_server()))
+    assert (summary.uploaded, summary.failed) == (len(sources), ())
+    assert executor.asked_in
+    assert threading.current_thread() not in executor.asked_in
+
+
+async def by(executor: Executor, sources: list[ObjectSource], server: FaultServer) -> UploadSummary:
+    """An upload on this loop."""
+    async with asyncio.timeout(TIMEOUT_S):
+        return await upload_async(sources, "s3://bucket", executor=executor, **at(server))
+
+
 def test_where_the_system_has_no_sockets_with_a_path_all_is_uploaded(
     fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,14 +459,9 @@ def test_where_the_system_has_no_sockets_with_a_path_all_is_uploaded(
         raise NotImplementedError
 
     monkeypatch.setattr(asyncio.SelectorEventLoop, "create_unix_server", has_none)
-    sources, server = small_files(tmp_path, 4), fault_server()
-
-    async def main(executor: Executor) -> UploadSummary:
-        async with asyncio.timeout(TIMEOUT_S):
-            return await upload_async(sources, "s3://bucket", executor=executor, **at(server))
-
+    sources = small_files(tmp_path, 4)
     with ThreadPoolExecutor(2) as executor:
-        summary = asyncio.run(main(executor))
+        summary = asyncio.run(by(executor, sources, fault_server()))
     assert (summary.uploaded, summary.failed) == (len(sources), ())
     [note] = summary.notes
     assert "no socket in TMPDIR (this system has none of that kind)" in note

@@ -26,6 +26,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import suppress
+from inspect import iscoroutine
 
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.fleet.crew import Crew
@@ -36,6 +37,7 @@ from s3_upload.fleet.wire import Begin, Finish, Frame, Hello, Lease, Stop, Work,
 from s3_upload.fleet.worker import Ear, Worker
 from s3_upload.observe.events import ObjectEnded
 from s3_upload.sources.source import ObjectSource
+from s3_upload.threads import in_a_thread
 from s3_upload.transfer.guard import guarded
 
 AIM_S = 3.0
@@ -83,7 +85,7 @@ class ExecutorTasks:
         self._connected: dict[int, Task] = {}
         self._begun = self._losses = 0
         self._cancelled_s = 0.0
-        self._submitting = False
+        self._submitting = self._counts = False
         self._has_taken = self._broken = self._is_silent = False
         """It has taken a task; takes none any more; and does not say either what became of those it has."""
         self._per_s = self._bytes_per_s = 0.0
@@ -143,14 +145,17 @@ class ExecutorTasks:
         if is_closed(self._executor):  # also what it has taken while it was being closed
             self._silenced(RuntimeError("its client is closed"))
         now = self._crew.now()
-        if self._may_change and now - self._counted_s >= COUNT_S:
-            self._counted_s = now
+        if self._may_change and not self._counts and now - self._counted_s >= COUNT_S:
+            self._counted_s, self._counts = now, True
             self._crew.begin(self._count())
 
     async def _count(self) -> None:
         with suppress(Exception):  # a scheduler that is gone; what that means its tasks tell
-            self._slots = await self._crew.threads.call(lambda: slots_of(self._executor, 0))
-            self._crew.counts(self._slots + 1)
+            # Apart from those that pull and submit: an answer may take long.
+            slots = await in_a_thread("s3-upload-fleet-slots", lambda: slots_of(self._executor, 0))
+            self._slots = slots
+            self._crew.counts(slots + 1)
+        self._counts = False
 
     def stop(self, *, at_once: bool) -> None:
         waiting = 0
@@ -466,13 +471,18 @@ def is_closed(executor: Executor) -> bool:
 
 
 def slots_of(executor: Executor, wanted: int) -> int:
-    """How many tasks it does at a time, as far as is known; `wanted`: 0, or what the caller says."""
+    """How many tasks it does at a time, as far as is known; `wanted`: 0, or what the caller says. Blocks where a
+    scheduler is asked."""
     if wanted:
         return wanted
     known = getattr(executor, "_max_workers", 0)
     client = getattr(executor, "_client", None)
     if client is not None and hasattr(client, "nthreads"):  # Dask's
-        known = sum(client.nthreads().values())
+        answer = client.nthreads()
+        if iscoroutine(answer):  # of one that is asynchronous: only its own loop can wait for it
+            answer.close()
+        else:
+            known = sum(answer.values())
     return int(known) or os.cpu_count() or 1
 
 

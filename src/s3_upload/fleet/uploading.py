@@ -16,6 +16,7 @@ from s3_upload.observe.journal import Journal
 from s3_upload.pace import Pace
 from s3_upload.processor import processors
 from s3_upload.report import UploadSummary
+from s3_upload.threads import in_a_thread
 from s3_upload.transfer.client import Client
 from s3_upload.transfer.outages import Notice
 from s3_upload.transfer.progress import Progress
@@ -46,7 +47,11 @@ async def upload_files(  # noqa: PLR0917 - as `s3_upload_files`
     cannot take part.
     """
     config = config or UploadConfig()
-    count = count_for(spread, config, pace)
+    if spread.executor is None:
+        count = count_for(spread, config, pace)
+    else:
+        # It may ask a scheduler, and this is the caller's loop.
+        count = await in_a_thread("s3-upload-fleet-slots", lambda: count_for(spread, config, pace))
     alone = count == 1 and spread.executor is None
     why_not = "" if alone else _why_alone(client, files) or _why_one_has_to(spread, config, pace)
     _refuse(spread, why_not)

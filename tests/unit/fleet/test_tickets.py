@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from s3_upload import Credentials, ObjectSource, S3Client
 from s3_upload.config import UploadConfig
+from s3_upload.fleet import tasks as tasks_module
 from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.dispenser import Taken
 from s3_upload.fleet.job_of_many import JobOfMany
@@ -221,6 +223,44 @@ def test_what_a_lost_worker_had_goes_elsewhere_with_a_bound_also_where_that_is_a
         assert all(one.lease_per_s > 0.0 for one in job.shelf.tickets[before:])
 
     run(test, bound="")
+
+
+class Slow:
+    """A scheduler that does not answer before it is `free`."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.free = threading.Event()
+
+    def nthreads(self) -> dict[str, int]:
+        self.asked += 1
+        self.free.wait(30.0)  # bounds a hang
+        return {"worker": SLOTS}
+
+
+def test_a_scheduler_that_does_not_answer_is_asked_once_and_holds_up_no_shard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tasks_module, "COUNT_S", 0.0)
+    slow = Slow()
+
+    async def test(job: Job) -> None:
+        await job.shelf.has(SLOTS)
+        await job.submitted()
+        job.shelf._client = slow  # type: ignore[attr-defined]
+        job.tasks._may_change = True
+        try:
+            for _ in range(3):
+                job.tasks.tick()
+                await asyncio.sleep(0)
+            before = len(job.shelf.tickets)
+            job.shelf.end(0)
+            await job.shelf.has(before + 1)
+            assert slow.asked == 1
+        finally:
+            slow.free.set()
+
+    run(test)
 
 
 def test_home_has_an_even_part_where_it_has_work_and_little_where_it_has_none() -> None:
