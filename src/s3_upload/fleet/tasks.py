@@ -18,19 +18,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pickle
 import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import suppress
-from inspect import iscoroutine
 
 from s3_upload.errors import ConfigError, FailureKind, RunError
 from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.dispenser import AHEAD_BYTES, Hand
+from s3_upload.fleet.executors import CANNOT_TRAVEL, cannot_travel, is_closed, slots_of, unsent
 from s3_upload.fleet.leases import left_for_home, most_of, of_ticket
 from s3_upload.fleet.task import ELSEWHERE, Outcome, Ticket, work
 from s3_upload.fleet.wire import Begin, Finish, Frame, Hello, Lease, Stop, Work, framed, unpacked
@@ -50,8 +48,6 @@ COUNT_S = 2.0
 MAX_LOSSES = 3
 """After so many tasks in a row that failed and had done nothing, the job ends."""
 END_S = 30.0
-_CANNOT_TRAVEL = (pickle.PicklingError, TypeError, AttributeError)
-"""What pickle raises of what it cannot pack."""
 
 
 class Task(Worker):
@@ -244,13 +240,13 @@ class ExecutorTasks:
         if isinstance(error, BrokenExecutor | RuntimeError | OSError):
             self._go_home(task, error, by_source=False)
             return
-        if self._has_taken and not isinstance(error, _CANNOT_TRAVEL):
+        if self._has_taken and not isinstance(error, CANNOT_TRAVEL):
             self._go_home(task, error, by_source=False)
             self._silenced(error)
             return
         self._part_with(task, _last(error), by_source=False)
-        if isinstance(error, _CANNOT_TRAVEL):
-            raise _cannot_travel(_unsent(order) or "what is to be done", error) from error
+        if isinstance(error, CANNOT_TRAVEL):
+            raise cannot_travel(unsent(order) or "what is to be done", error) from error
         raise error
 
     def _silenced(self, error: BaseException) -> None:
@@ -414,8 +410,8 @@ class ExecutorTasks:
         if isinstance(error, ConfigError):
             crew.fail(error)
         # An executor may pack it in a thread of its own, and has no other way to say so.
-        elif isinstance(error, _CANNOT_TRAVEL) and (what := _unsent(crew.order(task.number))):
-            crew.fail(_cannot_travel(what, error))
+        elif isinstance(error, CANNOT_TRAVEL) and (what := unsent(crew.order(task.number))):
+            crew.fail(cannot_travel(what, error))
         self._part_with(task, _last(error))
         self._losses = 0 if task.done else self._losses + 1
         if self._losses >= MAX_LOSSES:
@@ -445,55 +441,3 @@ class ExecutorTasks:
 def _last(error: BaseException) -> str:
     """Why a source was given up, after `error`."""
     return f"each worker that uploads it ends (the last: {error!r})"
-
-
-def _unsent(order: Begin) -> str:
-    """What of it cannot be packed; "" where all can."""
-    arguments = {f"the client's {name}": value for name, value in order.recipe.items()}
-    for name, value in {"default_request": order.default_request, **arguments}.items():
-        try:
-            pickle.dumps(value)
-        except Exception:
-            return name
-    return ""
-
-
-def _cannot_travel(what: str, error: Exception) -> ConfigError:
-    remedy = (
-        "leave it out" if what.startswith("the client") else "make default_request a function of a module"
-    )
-    return ConfigError(f"executor: {what} cannot be sent to its workers ({error}): {remedy}")
-
-
-def is_closed(executor: Executor) -> bool:
-    """Whether it is Dask's, and no future of it ends any more."""
-    return getattr(getattr(executor, "_client", None), "status", "") == "closed"
-
-
-def slots_of(executor: Executor, wanted: int) -> int:
-    """How many tasks it does at a time, as far as is known; `wanted`: 0, or what the caller says. Blocks where a
-    scheduler is asked."""
-    if wanted:
-        return wanted
-    known = getattr(executor, "_max_workers", 0)
-    client = getattr(executor, "_client", None)
-    if client is not None and hasattr(client, "nthreads"):  # Dask's
-        answer = client.nthreads()
-        if iscoroutine(answer):  # of one that is asynchronous: only its own loop can wait for it
-            answer.close()
-        else:
-            known = sum(answer.values())
-    return int(known) or os.cpu_count() or 1
-
-
-def refuse_secrets(name: str, recipe: Mapping[str, object]) -> None:
-    """Raises `ConfigError`, which calls the executor `name`, where what makes a client has what must not
-    travel."""
-    proxy = recipe.get("proxy")
-    has_password = isinstance(proxy, str) and "@" in proxy
-    if has_password or recipe.get("credentials") is not None:
-        what = "the proxy's password does" if has_password else "credentials do"
-        raise ConfigError(
-            f"{name}: {what} not travel to its workers: leave it out, and let each worker look up its own "
-            "(the environment, a profile, its machine's role)"
-        )

@@ -94,7 +94,8 @@ async def _run(job: JobOfMany, client: Client, bucket: str, count: int, spread: 
 
         crew = Crew(client, bucket, job, count=count, from_start=not spread.grows)
         return await crew.run(OwnProcesses(crew, grows=spread.grows))
-    from s3_upload.fleet.tasks import ExecutorTasks, refuse_secrets
+    from s3_upload.fleet.executors import refuse_secrets
+    from s3_upload.fleet.tasks import ExecutorTasks
 
     refuse_secrets(spread.name, client.recipe)
     crew = Crew(client, bucket, job, count=count + 1, from_start=True, home_takes=False)
@@ -105,7 +106,7 @@ def count_for(spread: Spread, config: UploadConfig, pace: Pace | None = None) ->
     """How many take part at most."""
     processes = spread.processes
     if spread.executor is not None:
-        from s3_upload.fleet.tasks import slots_of
+        from s3_upload.fleet.executors import slots_of
 
         return slots_of(spread.executor, spread.wanted)
     most = config.max_in_flight
