@@ -35,22 +35,33 @@ _workers_look_up_credentials = test_executor._workers_look_up_credentials
 
 
 class AlwaysCancels(ThreadPoolExecutor):
-    """As Dask: a future can be cancelled whatever its task does, which goes on."""
+    """As Dask: a future can be cancelled whatever its task does, which goes on. `never_says`: what became of
+    it."""
+
+    never_says = False
 
     def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
         told: Future[Any] = Future()
 
         def tell(done: Future[Any]) -> None:
-            if not told.cancelled():
+            if not told.cancelled() and not self.never_says:
                 told.set_result(done.result())
 
         super().submit(function, *arguments, **more).add_done_callback(tell)
         return told
 
 
-def cancelled_in_a_shard(server: FaultServer, folder: Path) -> tuple[UploadSummary, int]:
+class NeverSays(AlwaysCancels):
+    """As where its workers end by Ctrl-C themselves."""
+
+    never_says = True
+
+
+def cancelled_in_a_shard(
+    server: FaultServer, folder: Path, kind: type[AlwaysCancels] = AlwaysCancels
+) -> tuple[UploadSummary, int]:
     """What a run says whose executor is such a one, and how many objects the store has at the end."""
-    with AlwaysCancels(1) as executor:
+    with kind(1) as executor:
         run = start_upload(small_files(folder, 8), "s3://bucket", executor=executor, **at(server))
         server.wait_until(lambda: len(server.requests) > 0)
         run.cancel()
@@ -62,6 +73,16 @@ def test_cancelled_what_a_worker_has_under_way_is_waited_for_also_where_its_futu
     fault_server: StartFaultServer, tmp_path: Path
 ) -> None:
     summary, stored = cancelled_in_a_shard(fault_server(lambda request: Delay(0.5)), tmp_path)
+    assert summary.uploaded == stored > 0
+    assert summary.notes == ()
+
+
+def test_cancelled_a_worker_that_is_gone_is_not_waited_for(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "END_S", 2 * TIMEOUT_S)
+    monkeypatch.setattr(tasks, "OUTCOME_S", 0.0)
+    summary, stored = cancelled_in_a_shard(fault_server(lambda request: Delay(0.5)), tmp_path, NeverSays)
     assert summary.uploaded == stored > 0
     assert summary.notes == ()
 

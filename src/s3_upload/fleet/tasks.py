@@ -48,6 +48,8 @@ COUNT_S = 2.0
 MAX_LOSSES = 3
 """After so many tasks in a row that failed and had done nothing, the job ends."""
 END_S = 30.0
+OUTCOME_S = 2.0
+"""So soon after its worker has left the outcome of a stopped task is there, or that worker is no more."""
 
 
 class Task(Worker):
@@ -81,7 +83,7 @@ class ExecutorTasks:
         self._connected: dict[int, Task] = {}
         self._begun = self._losses = 0
         self._cancelled_s = 0.0
-        self._submitting = self._counts = False
+        self._submitting = self._counts = self._stopped = False
         self._has_taken = self._broken = self._is_silent = False
         """It has taken a task; takes none any more; and does not say either what became of those it has."""
         self._per_s = self._bytes_per_s = 0.0
@@ -154,6 +156,7 @@ class ExecutorTasks:
         self._counts = False
 
     def stop(self, *, at_once: bool) -> None:
+        self._stopped = True
         waiting = 0
         for task in self._tasks.values():
             task.send(Stop(at_once))
@@ -295,6 +298,8 @@ class ExecutorTasks:
                 task.is_free.set()
                 if task.ends_with_its_worker or self._is_silent:
                     self._end(task)
+                elif self._stopped:
+                    self._loop.call_later(OUTCOME_S, self._withdrawn, task)
 
         ear = Ear(heard, lost, self._crew.fail)
         return ear
