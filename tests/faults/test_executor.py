@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload import ConfigError, ObjectSource, start_upload
+from s3_upload import ConfigError, ObjectBegun, ObjectSource, start_upload
 from s3_upload.config import MIB
 from s3_upload.fleet import tasks
 from s3_upload.fleet.task import Ticket, work
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from s3_upload import Event
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
 
@@ -318,3 +319,30 @@ def test_of_an_upload_that_a_worker_elsewhere_has_aborted_the_journal_knows_no_m
     assert server.model.uploads == {}
     with closing(journal_file.JournalFile(str(journal))) as file:
         assert file.tally().uploads == 0
+
+
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_a_relative_path_is_that_of_the_job_wherever_its_worker_was_begun(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_connected: bool
+) -> None:
+    """Another file of that name lay where the worker was, was sent, and counted as uploaded."""
+    (tmp_path / "worker" / "photos").mkdir(parents=True)
+    (tmp_path / "worker" / "photos" / "a").write_bytes(b"another")
+    (tmp_path / "job" / "photos").mkdir(parents=True)
+    (tmp_path / "job" / "photos" / "a").write_bytes(b"the job's")
+    if not is_connected:
+        # No socket, as if it was elsewhere.
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    server = fault_server()
+    events: list[Event] = []
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        monkeypatch.chdir(tmp_path / "worker")
+        executor.submit(os.getcwd).result(TIMEOUT_S)
+        monkeypatch.chdir(tmp_path / "job")
+        sources = [ObjectSource.file(f"photos/{name}", name) for name in ("a", "missing")]
+        run = start_upload(sources, "s3://bucket", executor=executor, events=events.append, **at(server))
+        summary = run.wait(TIMEOUT_S)
+    assert server.model.bodies("bucket") == {"a": b"the job's"}
+    assert [report.source for report in summary.failed] == ["photos/missing"]
+    assert str(tmp_path / "job" / "photos" / "missing") in str(summary.failed[0].error)
+    assert [event.source for event in events if isinstance(event, ObjectBegun)] == ["photos/a"]

@@ -36,6 +36,7 @@ from s3_upload.fleet.wire import (
     unpacked,
 )
 from s3_upload.observe.journal_rows import KnownUploads
+from s3_upload.sources.source import Here
 from tests.faults.actions import Delay, Rule, s3_error
 from tests.faults.fleet import SMALL, known
 
@@ -226,3 +227,16 @@ def test_a_first_frame_that_cannot_be_read_is_an_error_of_whoever_waits_for_it()
         return []
 
     assert on_a_line(b"\0\0\0\4oops", heard) == []
+
+
+def test_in_a_directory_that_was_removed_lies_nothing_though_the_same_path_is_there_for_a_worker(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "removed").mkdir()
+    monkeypatch.chdir(tmp_path / "removed")
+    (tmp_path / "removed").rmdir()
+    begin = order(fault_server(), directory=Here().told)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").write_bytes(b"another")
+    _, told = run(begin, Work([("a", "a", None)]), Finish())
+    assert done(told) == {"a": "SOURCE"}

@@ -56,6 +56,7 @@ from s3_upload.pace import Pace
 from s3_upload.report import PaceReport, UploadSummary
 from s3_upload.request_fields import NO_FIELDS
 from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, Operation
+from s3_upload.sources.source import Here
 from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.abort import abort_all
 from s3_upload.transfer.resume import Resume
@@ -307,6 +308,7 @@ class Crew:
             place=number % self.count / self.count,
             rates=tuple(self._rates.begins()),
             speaks=not sees_store and self._job.notice is not None,
+            directory=Here().told,
         )
 
     @property

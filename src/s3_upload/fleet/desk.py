@@ -4,7 +4,7 @@ Rules:
 
 * The number of an object (`seq`) is that of its process; those of worker n begin at n * SEQ_OF_WORKER.  One
   that goes on elsewhere, since its process has ended, keeps its number.
-* A worker's object is told with the source that was handed out, which never left.
+* A worker's object is told with the source that was handed out, which never left, and with its name.
 * Reports are delivered in the order in which they come, one at a time; while too many wait, nothing new is
   handed out.
 * What limits the job is what limits the process with the most requests under way.  One at home that takes
@@ -125,10 +125,14 @@ class Desk:
                 return  # it has been told of: an executor may begin a shard once more
             worker.done += 1
             seq = self._seqs.pop(report.key, seq_before + report.seq)
-            self.report(msgspec.structs.replace(report, seq=seq, object=source), event.at_s)
+            told = msgspec.structs.replace(report, seq=seq, source=source.name, object=source)
+            self.report(told, event.at_s)
         elif self._events.wants(type(event)):
-            if event.key in worker.hand.has:  # type: ignore[union-attr]
+            taken = worker.hand.has.get(event.key)  # type: ignore[union-attr]
+            if taken is not None:
                 self._seqs.setdefault(event.key, seq_before + event.seq)  # type: ignore[union-attr]
+                if type(event) is ObjectBegun and event.source != taken.source.name:
+                    event = msgspec.structs.replace(event, source=taken.source.name)
             self._tell(event, seq_before)
 
     def _hear_of_store(self, number: int, event: StoreAway | StoreBack) -> None:

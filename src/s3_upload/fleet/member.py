@@ -62,7 +62,7 @@ from s3_upload.own_process import settle
 from s3_upload.pace import Pace
 from s3_upload.report import UploadSummary
 from s3_upload.sources.bunches import Bunches
-from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.source import Here, ObjectSource
 from s3_upload.transfer.resume import Resume, Resumed, UploadsBefore
 
 TELL_S = 0.02
@@ -75,9 +75,12 @@ GONE = 3
 
 
 class Given(Bunches):
-    """Sources as they come from the fleet; asked in a thread."""
+    """Sources as they come from the fleet; asked in a thread. `directory`: where that begins with relative
+    paths, "" where this process does, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: str = "") -> None:
+        # Only where it has to be: an error names the path as its user has given it.
+        self._there = Here(directory) if directory not in {"", Here().told} else None
         self._items: deque[Item] = deque()
         self._more = threading.Condition()
         self._ended = False
@@ -102,6 +105,9 @@ class Given(Bunches):
         with self._more:
             self._more.wait_for(lambda: self._items or self._ended)
             taken = [self._items.popleft() for _ in range(min(count, len(self._items)))]
+        if self._there is not None:
+            # Or it would be another file, which lies at that path in the directory of this process.
+            taken = [(self._there.whole(path), key, fields) for path, key, fields in taken]
         return [ObjectSource(key=key, path=path, fields=fields) for path, key, fields in taken]
 
 
@@ -218,7 +224,7 @@ class Member:
     ) -> None:
         self._begin = begin
         self._telling = Telling(send)
-        self._given = Given()
+        self._given = Given(begin.directory)
         self._uploads = Asked(begin.keeps, self._telling.tell_now)
         self._before = before or self._uploads
         self._resumed = Resumed()

@@ -46,7 +46,8 @@ class Begin(Frame, frozen=True):
     `epoch_s`: when the clock of all stood at 0; `keeps`: whether uploads in parts that are left unfinished
     are known to the next run, and `asks_store` where unknown ones are looked for; `paced`: there is, or may
     be, a bound on the bandwidth.  `place`: from 0 to 1, another for each worker; `rates`: what is known
-    of the rate that the store accepts.  `speaks`: what there is to say of the store is to be told."""
+    of the rate that the store accepts.  `speaks`: what there is to say of the store is to be told.
+    `directory`: where relative paths begin (`Here.told`); "" where the worker is."""
 
     recipe: Mapping[str, Any]
     bucket: str
@@ -60,6 +61,7 @@ class Begin(Frame, frozen=True):
     place: float = 0.0
     rates: tuple[RateTold, ...] = ()
     speaks: bool = False
+    directory: str = ""
 
 
 class Work(Frame, frozen=True):

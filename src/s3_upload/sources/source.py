@@ -106,15 +106,21 @@ class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Here:
-    """Where relative paths begin: the working directory of now. `directory`: "" where it was removed, and
-    nothing lies in it."""
+    """Where relative paths begin: the working directory of now, or that of another process, as that has
+    `told` it. `directory`: "" where it was removed, and nothing lies in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: str = "") -> None:
         try:
-            self.directory = os.getcwd()  # noqa: PTH109 - a text, perhaps not Unicode
+            self.directory = told or os.getcwd()  # noqa: PTH109 - a text, perhaps not Unicode
         except OSError:
             self.directory = ""
         self._base = os.path.join(self.directory, "")  # noqa: PTH118 - a text
+
+    @property
+    def told(self) -> str:
+        """For another process, to which "" would be its own: below that of one that was removed lies nothing,
+        either."""
+        return self.directory or os.devnull
 
     def whole(self, path: str) -> str:
         """The path from the root on, with its dots; of a million files, `os.path.abspath` of each is dear."""
