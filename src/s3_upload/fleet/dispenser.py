@@ -7,6 +7,8 @@ Rules:
 * When the stream is over, who has much gives back what it has not begun (`too_many`), for whoever has little:
   so all end at about the same time.
 * What cannot travel (streams, bytes in memory, what is not to be uploaded) stays in the process that has it.
+  While WAIT_COUNT of these, or LOOK_BYTES, wait for it there, the others take nothing of the stream: it may
+  be one that opens or makes what it gives.
 * When a process ends before its time, what it had is handed out once more, to other processes of the fleet.
   What was in the hands of two that ended is handed out apart from all else, in ever smaller groups
   (`Suspects`).  Who ends with one source alone in hand has found the culprit.
@@ -35,6 +37,8 @@ AHEAD_FILES = 2
 AHEAD_S = 1.0
 """What one is expected to do in so many seconds it may have in hand, if that is more than AHEAD_COUNT."""
 LOOK_BYTES = 32 << 20
+WAIT_COUNT = 256
+"""As many as the process at home would take at a time, if it was alone."""
 MIN_BACK = 64
 """Fewer are not worth the way."""
 MAX_DEATHS = 2
@@ -121,6 +125,8 @@ class Dispenser(Bunches):
         self._pulling = threading.Lock()
         self._changed = threading.Condition()
         self._stays: deque[Taken] = deque()
+        self._waits = Hand(WAIT_COUNT, LOOK_BYTES)
+        """Those of them that hold memory or a descriptor."""
         self._back: deque[Taken] = deque()
         self._given_back: deque[Taken] = deque()
         self._suspects = Suspects()
@@ -189,6 +195,9 @@ class Dispenser(Bunches):
                     return []
                 room = min(self._room_at_home, count)
                 taken = _first(room, self._stays)
+                for one in taken:
+                    if is_sent(one.source):  # what is not may have the key of what is
+                        self._waits.end(one.source.key)
                 if self.home_takes and not taken:
                     taken = _first(room, self._given_back)
                 if taken:
@@ -344,8 +353,11 @@ class Dispenser(Bunches):
                 raise self._problem
             if self.exhausted:
                 return []
+            room = None if hand is self.home else self._waits.room
+            if room == 0:
+                return []
             try:
-                pulled, is_end = self._next(count)
+                pulled, is_end = self._next(count, room)
             except BaseException as error:
                 self._problem = error
                 raise
@@ -356,14 +368,17 @@ class Dispenser(Bunches):
                 self._changed.notify_all()
                 return sources
 
-    def _next(self, count: int) -> tuple[list[Taken], bool]:
-        """What comes next, not many more bytes than one should take at once; and whether that is all."""
+    def _next(self, count: int, room: int | None) -> tuple[list[Taken], bool]:
+        """What comes next, not many more bytes than one should take at once; and whether that is all. `room`:
+        for so many that stay at home; None: for all."""
         pulled, size, until_s = list[Taken](), 0, time.monotonic() + PULL_BUDGET_S
         for source in islice(self._files, count):
             taken = Taken(checked(source), size_of(source) if self.spread else 0)
             pulled.append(taken)
             size += taken.size
-            if size >= LOOK_BYTES or time.monotonic() > until_s:
+            if room is not None and _holds(taken.source):
+                room -= 1
+            if room == 0 or size >= LOOK_BYTES or time.monotonic() > until_s:
                 return pulled, False
         return pulled, len(pulled) < count
 
@@ -371,9 +386,11 @@ class Dispenser(Bunches):
         if not self.spread:
             self.home.take(pulled)
             return [one.source for one in pulled]
-        goes = list[Taken]()
+        goes, stays = list[Taken](), list[Taken]()
         for taken in map(self._told_apart, pulled):
-            (goes if hand is self.home or _travels(taken.source) else self._stays).append(taken)
+            (goes if hand is self.home or _travels(taken.source) else stays).append(taken)
+        self._stays.extend(stays)
+        self._waits.take(stays)
         if hand is self.home or hand in self._hands:
             hand.take(goes)
             return [one.source for one in goes]
@@ -396,6 +413,11 @@ class Dispenser(Bunches):
 def _first(count: int, queue: deque[Taken]) -> list[Taken]:
     """Takes up to `count`."""
     return [queue.popleft() for _ in range(min(count, len(queue)))]
+
+
+def _holds(source: ObjectSource) -> bool:
+    """Whether it holds memory or a descriptor until it is uploaded."""
+    return (source.body is not None or source.chunks is not None) and is_sent(source)
 
 
 def _travels(source: ObjectSource) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
 
 from s3_upload.errors import FailureKind, SourceError
-from s3_upload.fleet.dispenser import AHEAD_BYTES, AHEAD_COUNT, Dispenser, Hand
+from s3_upload.fleet.dispenser import AHEAD_BYTES, AHEAD_COUNT, LOOK_BYTES, WAIT_COUNT, Dispenser, Hand
 from s3_upload.sources.source import ObjectSource
 
 if TYPE_CHECKING:
@@ -234,6 +235,46 @@ def test_what_does_not_travel_stays_home() -> None:
     hand = joined(dispenser)
     assert keys(dispenser.next_for(hand)) == ["a", "b"]
     assert keys(dispenser.next_bunch(9)) == ["data", "stream", "problem", "skipped"]
+
+
+@pytest.mark.parametrize("shard", [0, 20_000])
+@pytest.mark.parametrize("size", [1, LOOK_BYTES // 8])
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_of_what_does_not_travel_no_more_is_taken_for_others_than_home_soon_takes(
+    shard: int, size: int, is_stream: bool
+) -> None:
+    """A generator may open each file, or read it: that ended for want of descriptors, or of memory."""
+    taken: list[str] = []
+
+    def stream() -> Iterator[ObjectSource]:
+        for number in range(5_000):
+            taken.append(f"{number}")
+            if is_stream:
+                yield ObjectSource(key=taken[-1], chunks=[b"x"], size=size)
+            else:
+                yield ObjectSource(key=taken[-1], body=b"x", size=size)
+
+    dispenser = Dispenser(stream(), home_takes=False)
+    hand = joined(dispenser, shard)
+    most = WAIT_COUNT if size == 1 else 16
+    for _ in range(100):
+        assert dispenser.next_for(hand) == []
+    assert len(taken) <= most
+    at_home = dispenser.next_bunch(10)
+    assert keys(at_home) == taken[:10]
+    for _ in range(100):
+        dispenser.next_for(hand)
+    assert 10 < len(taken) <= most + 10
+
+
+def test_what_weighs_nothing_keeps_nobody_from_what_comes_after_it() -> None:
+    """Links that are not followed, say, while home is busy."""
+    links = (ObjectSource(key=f"{n}", path=f"{n}", skip_reason="a link") for n in range(4 * AHEAD_COUNT))
+    dispenser = Dispenser(chain(links, files(1)), home_takes=False)
+    hand = joined(dispenser)
+    while not (given := dispenser.next_for(hand)) and not dispenser.exhausted:
+        pass
+    assert keys(given) == ["0000"]
 
 
 def test_of_one_key_in_two_hands_the_second_fails_and_names_the_first() -> None:
