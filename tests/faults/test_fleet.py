@@ -29,7 +29,7 @@ from s3_upload.fleet import child, uploading
 from s3_upload.fleet.growth import Growth
 from s3_upload.request_fields import RequestFields
 from tests.faults import fleet
-from tests.faults.actions import Rule, Stall, s3_error
+from tests.faults.actions import Delay, Rule, Stall, s3_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,19 +83,23 @@ def test_both_upload_and_each_object_is_told_once(
     assert [report.object for report in reports].count(None) == 0
 
 
+@pytest.mark.parametrize("if_exists", ["overwrite", "skip", "fail"])
 def test_a_process_that_is_killed_costs_nothing(
-    fault_server: StartFaultServer, sources: list[ObjectSource], tmp_path: Path
+    fault_server: StartFaultServer, sources: list[ObjectSource], tmp_path: Path, if_exists: str
 ) -> None:
-    server = fault_server()
+    """Not even what it had sent, and not told of, is taken for somebody else's."""
+    server = fault_server(lambda request: Delay(0.05))
     for number in range(4):
         path = tmp_path / f"big{number}"
         path.write_bytes(os.urandom(12 * MIB))
         sources.insert(200 + number, ObjectSource.file(path, path.name))
     events: list[Event] = []
-    summary, reports = fleet.run(server.url, sources, told=once(fleet.kill_children), events=events.append)
+    summary, reports = fleet.run(
+        server.url, sources, told=once(fleet.kill_children), events=events.append, if_exists=if_exists
+    )
     assert server.model.bodies("bucket") == bodies(sources)
     assert server.model.uploads == {}
-    assert (summary.uploaded, summary.failed) == (len(sources), ())
+    assert (summary.uploaded, summary.failed, summary.skipped) == (len(sources), (), ())
     assert summary.bytes == sum(map(len, bodies(sources).values()))
     assert sorted(report.key for report in reports) == sorted(bodies(sources))
     whole = Counter(request.key for request in server.of("PUT") if "partNumber" not in request.query)

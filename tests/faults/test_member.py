@@ -15,6 +15,7 @@ import pytest
 from s3_upload import ObjectEnded, UploadConfig
 from s3_upload.config import MIB
 from s3_upload.fleet.member import TICK_S, Line, Member
+from s3_upload.fleet.task import Untold
 from s3_upload.fleet.wire import (
     Answer,
     Begin,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
+    from s3_upload.transfer.resume import UploadsBefore
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
 
@@ -84,12 +86,12 @@ def bounded(work: Coroutine[Any, Any, Ended]) -> Ended:
     return asyncio.run(asyncio.wait_for(work, 30.0))
 
 
-def run(begin: Begin, *frames: Frame) -> tuple[Ended, list[Frame]]:
+def run(begin: Begin, *frames: Frame, before: UploadsBefore | None = None) -> tuple[Ended, list[Frame]]:
     """What a process that hears `frames` comes to, and all that it tells."""
     told: list[Frame] = []
 
     async def main() -> Ended:
-        member = Member(begin, told.append)
+        member = Member(begin, told.append, before)
         for frame in frames:
             member.hear(frame)
         return await member.ended()
@@ -181,6 +183,41 @@ def test_of_uploads_in_parts_the_job_is_asked_before_and_told_after(
     assert server.model.bodies("bucket") == {"key-0": bytes(6 * MIB)}
     assert asked[:2] == [("known_uploads", "key-0"), ("begin_creating", "key-0")]
     assert done(told) == {"key-0": None}
+
+
+OF_JOB_S = 60.0
+"""So long ago the job began: the store's times are whole seconds."""
+
+
+def not_overwriting(server: FaultServer) -> Begin:
+    config = UploadConfig(**SMALL, if_exists="fail")
+    return order(server, config=config, epoch_s=time.monotonic() - OF_JOB_S)
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_what_a_process_of_the_job_had_sent_before_it_ended_is_no_object_of_somebody_else(
+    fault_server: StartFaultServer, tmp_path: Path, is_lost: bool
+) -> None:
+    server = fault_server()
+    sent = work(tmp_path, b"one", b"", bytes(6 * MIB))
+    run(order(server), sent, Finish(), before=Untold())
+    keys = tuple(key for _, key, _ in sent.items)
+    again = Work(sent.items, keys if is_lost else ())
+    outcome = None if is_lost else "EXISTS"
+    _, told = run(not_overwriting(server), again, Finish(), before=Untold())
+    assert done(told) == dict.fromkeys(keys, outcome)
+    assert server.model.uploads == {}
+
+
+def test_only_what_is_proven_to_be_of_the_job_is(fault_server: StartFaultServer, tmp_path: Path) -> None:
+    server = fault_server()
+    others = work(tmp_path, b"two", b"three")
+    run(order(server), others, Finish())
+    server.model.objects["bucket/key-1"].modified_s -= 2 * OF_JOB_S
+    own = work(tmp_path, b"one", b"three")
+    _, told = run(not_overwriting(server), Work(own.items, ("key-0", "key-1")), Finish())
+    assert done(told) == {"key-0": "EXISTS", "key-1": "EXISTS"}
+    assert server.model.bodies("bucket") == {"key-0": b"two", "key-1": b"three"}
 
 
 def on_a_line(sent: bytes, heard: Callable[[Line], Coroutine[Any, Any, list[Frame]]]) -> list[Frame]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, Protocol
 
 import msgspec
@@ -40,6 +40,7 @@ from s3_upload.fleet.wire import (
     Question,
     Rates,
     Told,
+    Work,
     numbers_of,
     unpacked,
 )
@@ -56,7 +57,7 @@ from s3_upload.pace import Pace
 from s3_upload.report import PaceReport, UploadSummary
 from s3_upload.request_fields import NO_FIELDS
 from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, Operation
-from s3_upload.sources.source import Here
+from s3_upload.sources.source import Here, ObjectSource
 from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.abort import abort_all
 from s3_upload.transfer.resume import Resume
@@ -190,7 +191,7 @@ class Crew:
             self._given,
             files=self.dispenser,
             events=self.desk.at_home(),
-            resume=Resume(self.uploads, self._asks_store, self.desk.resumed),
+            resume=Resume(self.uploads, self._asks_store, self.desk.resumed, self.dispenser.lost_keys),
         )
         try:
             self._at_home = await upload_given(
@@ -310,6 +311,11 @@ class Crew:
             speaks=not sees_store and self._job.notice is not None,
             directory=Here().told,
         )
+
+    def work(self, sources: Iterable[ObjectSource]) -> Work:
+        """What a worker is told of them."""
+        items = [(one.path, one.key, one.fields) for one in sources]
+        return Work(items, tuple(key for _, key, _ in items if key in self.dispenser.lost_keys))
 
     @property
     def full(self) -> bool:

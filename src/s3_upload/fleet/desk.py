@@ -81,6 +81,8 @@ class Desk:
         self._given_up = 0
         self._seqs: dict[str, int] = {}
         """Of workers' objects that somebody has been told of, by their keys."""
+        self._unbegun: set[str] = set()
+        """Of these, the keys of those of which only questions were told so far."""
         self._may_go_on_at_home = False
         self._delivery = Delivery(progress, on_error=fail, on_empty=self._delivered)
 
@@ -124,13 +126,15 @@ class Desk:
             if source is None:
                 return  # it has been told of: an executor may begin a shard once more
             worker.done += 1
-            seq = self._seqs.pop(report.key, seq_before + report.seq)
+            seq = self._seq_at_end(report.key, seq_before + report.seq)
             told = msgspec.structs.replace(report, seq=seq, source=source.name, object=source)
             self.report(told, event.at_s)
         elif self._events.wants(type(event)):
             taken = worker.hand.has.get(event.key)  # type: ignore[union-attr]
             if taken is not None:
-                self._seqs.setdefault(event.key, seq_before + event.seq)  # type: ignore[union-attr]
+                if event.key not in self._seqs:  # type: ignore[union-attr]
+                    self._seqs[event.key] = seq_before + event.seq  # type: ignore[union-attr]
+                    self._unbegun.add(event.key)  # type: ignore[union-attr]
                 if type(event) is ObjectBegun and event.source != taken.source.name:
                     event = msgspec.structs.replace(event, source=taken.source.name)
             self._tell(event, seq_before)
@@ -171,7 +175,7 @@ class Desk:
     def give_up(self, source: ObjectSource, why: str, now: float) -> None:
         """A source that nobody can upload."""
         self._given_up += 1
-        seq = self._seqs.pop(source.key, -self._given_up)
+        seq = self._seq_at_end(source.key, -self._given_up)
         text = f"{source.name}: {why}"
         error = UploadError(text, key=source.key, kind=FailureKind.SOURCE)
         error.__cause__ = SourceError(text, FailureKind.SOURCE)
@@ -217,9 +221,15 @@ class Desk:
     def _tell(self, event: Event, seq_before: int) -> None:
         seq = seq_before + event.seq  # type: ignore[union-attr]
         known = self._seqs.get(event.key, seq)  # type: ignore[union-attr]
-        if type(event) is ObjectBegun and known != seq:
-            return  # it goes on
+        if type(event) is ObjectBegun:
+            if known != seq and event.key not in self._unbegun:
+                return  # it goes on
+            self._unbegun.discard(event.key)
         self._events.tell(msgspec.structs.replace(event, seq=known))
+
+    def _seq_at_end(self, key: str, unless_told: int) -> int:
+        self._unbegun.discard(key)
+        return self._seqs.pop(key, unless_told)
 
     def _tell_of_home(self, event: Event) -> None:
         if type(event) is StoreAway or type(event) is StoreBack:
@@ -233,7 +243,7 @@ class Desk:
         if type(event) is ObjectEnded:
             report = event.report
             if self._may_go_on_at_home and report.key in self._seqs:
-                report = msgspec.structs.replace(report, seq=self._seqs.pop(report.key))
+                report = msgspec.structs.replace(report, seq=self._seq_at_end(report.key, 0))
             self._dispenser.ended_at_home(report.key, report.object)
             self.report(report, event.at_s)
         elif type(event) is LimitsChanged:

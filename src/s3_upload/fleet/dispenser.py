@@ -133,6 +133,8 @@ class Dispenser(Bunches):
         self._hands: list[Hand] = []
         self._under_way: dict[str, Taken] = {}
         """Handed out since there are others, or about to be, and not done yet."""
+        self.lost_keys: set[str] = set()
+        """Of what one had who has ended: so much may be in the store of which nobody has told."""
         self._problem: BaseException | None = None
         self._closed = self._held = self._is_home_alone = False
         self.home_takes = home_takes
@@ -237,6 +239,7 @@ class Dispenser(Bunches):
             return  # nobody had it in hand: another source of that key may be
         with self._changed:
             self.home.end(key)
+            self.lost_keys.discard(key)
             self._under_way.pop(key, None)
             if self.spread:
                 self._changed.notify_all()
@@ -268,6 +271,7 @@ class Dispenser(Bunches):
             taken = hand.end(key)
             if taken is None:
                 return None
+            self.lost_keys.discard(key)
             self._under_way.pop(key, None)
             if not hand.has:
                 self._changed.notify_all()
@@ -304,6 +308,7 @@ class Dispenser(Bunches):
     def lost(self, hand: Hand, *, by_source: bool = True) -> list[ObjectSource]:
         """A process has ended with what was in its hands, which is handed out again. The culprit, if that is
         found: it is not.  `by_source`: one of the sources may have ended it."""
+        self.doubt(hand)
         with self._changed:
             self._hands.remove(hand)
             culprits, suspects = list[Taken](), list[Taken]()
@@ -318,6 +323,11 @@ class Dispenser(Bunches):
             if suspects:
                 self._suspects.add(suspects)
             return self._given_up(culprits)
+
+    def doubt(self, hand: Hand) -> None:
+        """Who had what is in `hand` has ended, and may have sent it."""
+        with self._changed:
+            self.lost_keys.update(hand.has)
 
     def take_home(self) -> list[ObjectSource]:
         """There will be no other processes any more: what they had stays here, but for what has ended two of

@@ -76,18 +76,20 @@ GONE = 3
 
 class Given(Bunches):
     """Sources as they come from the fleet; asked in a thread. `directory`: where that begins with relative
-    paths, "" where this process does, too."""
+    paths, "" where this process does, too.  `lost`: see `Work`."""
 
     def __init__(self, directory: str = "") -> None:
         # Only where it has to be: an error names the path as its user has given it.
         self._there = Here(directory) if directory not in {"", Here().told} else None
+        self.lost: set[str] = set()
         self._items: deque[Item] = deque()
         self._more = threading.Condition()
         self._ended = False
 
-    def add(self, items: list[Item]) -> None:
+    def add(self, work: Work) -> None:
+        self.lost.update(work.lost)
         with self._more:
-            self._items.extend(items)
+            self._items.extend(work.items)
             self._more.notify_all()
 
     def give_back(self, count: int) -> list[str]:
@@ -261,7 +263,7 @@ class Member:
     def hear(self, frame: Frame) -> None:
         """Does what it is told."""
         if isinstance(frame, Work):
-            self._given.add(frame.items)
+            self._given.add(frame)
         elif isinstance(frame, GiveBack):
             self._telling.send(GivenBack(self._given.give_back(frame.count)))
         elif isinstance(frame, Lease):
@@ -286,7 +288,7 @@ class Member:
     async def _run(self) -> UploadSummary:
         begin = self._begin
         listening = Listening(self._telling.hear, kinds_of(begin.wanted))
-        resume = Resume(self._before, begin.asks_store, self._resumed)
+        resume = Resume(self._before, begin.asks_store, self._resumed, self._given.lost)
         given = Journaled(self._given, Events([listening]), resume)
         async with S3Client(**begin.recipe) as client:
             ticks = asyncio.create_task(self._tick_on())

@@ -18,7 +18,7 @@ from s3_upload.errors import ConfigError, S3UploadError
 from s3_upload.fleet.child import Child, check_order
 from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.growth import Growth
-from s3_upload.fleet.wire import Ended, Finish, Frame, GiveBack, GivenBack, Ready, Stop, Told, Work
+from s3_upload.fleet.wire import Ended, Finish, Frame, GiveBack, GivenBack, Ready, Stop, Told
 from s3_upload.fleet.worker import Worker
 from s3_upload.processor import Idle
 
@@ -209,6 +209,6 @@ class OwnProcesses:
         for at in range(0, len(sources), ITEMS):
             # Before it begins: what it may take now, others have to give.
             self._crew.cut()
-            child.send(Work([(one.path, one.key, one.fields) for one in sources[at : at + ITEMS]]))
+            child.send(self._crew.work(sources[at : at + ITEMS]))
         if sources:
             self._refill(child)

@@ -35,7 +35,7 @@ ELSEWHERE = ""
 class Ticket(msgspec.Struct, frozen=True):
     """A shard, and how to upload it. `address`: the job's socket on `host`, or ELSEWHERE; `epoch_wall_s`:
     when the job began, in seconds since the epoch; `lease_per_s`: of the bandwidth, in bytes, 0.0 for no
-    bound."""
+    bound; `lost`: see `Work`."""
 
     number: int
     order: Begin
@@ -44,6 +44,7 @@ class Ticket(msgspec.Struct, frozen=True):
     address: str
     epoch_wall_s: float
     lease_per_s: float
+    lost: tuple[str, ...] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -112,7 +113,7 @@ async def _work(ticket: Ticket) -> Outcome:
 
     uploads = Untold()
     member = Member(order, send, uploads)
-    for frame in (Lease(ticket.lease_per_s), Work(ticket.items), Finish()):
+    for frame in (Lease(ticket.lease_per_s), Work(ticket.items, ticket.lost), Finish()):
         member.hear(frame)
     ended = travelling(await member.ended())
     return Outcome(host, ended, told, tuple(uploads.was_freed))

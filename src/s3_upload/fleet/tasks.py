@@ -31,7 +31,7 @@ from s3_upload.fleet.dispenser import AHEAD_BYTES, Hand
 from s3_upload.fleet.executors import CANNOT_TRAVEL, cannot_travel, is_closed, slots_of, unsent
 from s3_upload.fleet.leases import left_for_home, most_of, of_ticket
 from s3_upload.fleet.task import ELSEWHERE, Outcome, Ticket, work
-from s3_upload.fleet.wire import Begin, Finish, Frame, Hello, Lease, Stop, Work, framed, unpacked
+from s3_upload.fleet.wire import Begin, Finish, Frame, Hello, Lease, Stop, framed, unpacked
 from s3_upload.fleet.worker import Ear, Worker
 from s3_upload.observe.events import ObjectEnded
 from s3_upload.sources.source import ObjectSource
@@ -260,15 +260,16 @@ class ExecutorTasks:
                 self._go_home(task, error, by_source=False)
 
     def _ticket(self, task: Task, sources: list[ObjectSource]) -> Ticket:
-        crew = self._crew
+        crew, told = self._crew, self._crew.work(sources)
         return Ticket(
             number=task.number,
             order=crew.order(task.number),
-            items=[(one.path, one.key, one.fields) for one in sources],
+            items=told.items,
             host=socket.gethostname(),
             address=self._address,
             epoch_wall_s=time.time() - crew.now(),
             lease_per_s=task.ticket_per_s,
+            lost=told.lost,
         )
 
     # --- the socket --------------------------------------------------------------------------------
@@ -294,6 +295,7 @@ class ExecutorTasks:
             for task in caller:
                 self._connected.pop(task.number, None)
                 self._crew.gone(task)
+                self._crew.dispenser.doubt(task.hand)
                 task.connect(None)
                 task.is_free.set()
                 if task.ends_with_its_worker or self._is_silent:
@@ -312,8 +314,7 @@ class ExecutorTasks:
         # Its bound first, or what it begins with would know none.
         self._crew.cut()
         task.send(Lease(task.lease_per_s))
-        left = [taken.source for taken in task.hand.has.values()]
-        task.send(Work([(one.path, one.key, one.fields) for one in left]))
+        task.send(self._crew.work([taken.source for taken in task.hand.has.values()]))
         task.send(Finish())
 
     # --- what became of a shard --------------------------------------------------------------------

@@ -65,9 +65,10 @@ class Begin(Frame, frozen=True):
 
 
 class Work(Frame, frozen=True):
-    """More to upload."""
+    """More to upload. `lost`: keys of those that a process had which has ended: it may have sent them."""
 
     items: list[Item]
+    lost: tuple[str, ...] = ()
 
 
 class GiveBack(Frame, frozen=True):

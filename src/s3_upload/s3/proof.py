@@ -58,8 +58,7 @@ def disproof(
     """
     if found.headers.get("content-length") != str(size):
         return "its size differs"
-    written_s, now_s = date_s(found.headers.get("last-modified", "")), date_s(found.headers.get("date", ""))
-    if written_s is not None and now_s is not None and now_s - written_s > age_s + AGE_SLACK_S:
+    if is_older(found, age_s):
         return "it was there before"
     shown = checksum_shown(found, checksum)
     if checksum is not None and shown:
@@ -80,6 +79,12 @@ def checksum_shown(found: Response, checksum: Checksum | None) -> str:
         return ""
     value = found.headers.get(header_of(checksum.algorithm), "")
     return value if ("-" in value) == ("-" in checksum.value) else ""
+
+
+def is_older(found: Response, age_s: float) -> bool:
+    """Whether the object of that answer was there more than `age_s` seconds ago, as far as it says so."""
+    written_s, now_s = date_s(found.headers.get("last-modified", "")), date_s(found.headers.get("date", ""))
+    return written_s is not None and now_s is not None and now_s - written_s > age_s + AGE_SLACK_S
 
 
 def same_etag(one: str, other: str) -> bool:

@@ -5,7 +5,8 @@ Rules:
 
 * It spares what would be sent in vain, and decides nothing else.  What HeadObject finds is skipped, or
   fails ("fail").  Any other answer, or none at last, leaves the object to its upload, which goes with
-  If-None-Match.
+  If-None-Match.  So does what may be our own: of an object that a process of this job had which has ended,
+  and that is as large and no older than the job.  Its upload proves it, or is refused.
 * A question is a request like any other: it takes a slot, is tried again, counts for outages and for the rate
   that the store accepts, and its attempts are in the object's report.
 * At most AHEAD questions for each request that may be in flight are asked at a time; other sources wait.
@@ -24,6 +25,7 @@ import msgspec
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.report import EXISTS
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
+from s3_upload.s3.proof import is_older
 from s3_upload.sources.source import held_bytes, is_sent, size_of
 from s3_upload.transfer.line import Place
 from s3_upload.transfer.tries import Request
@@ -31,9 +33,11 @@ from s3_upload.transfer.verdicts import GivenUp
 
 if TYPE_CHECKING:
     from s3_upload.config import UploadConfig
+    from s3_upload.http import Response
     from s3_upload.request_fields import RequestFields
     from s3_upload.sources.source import ObjectSource
     from s3_upload.transfer.reading import Offload
+    from s3_upload.transfer.record import Record
     from s3_upload.transfer.tools import Tools
 
 AHEAD = 2
@@ -125,7 +129,7 @@ class Existing:
         record = request.record
         try:
             answer = await tools.requests.carry_out(request, Place.NEW)
-            exists = answer.status != 404
+            exists = answer.status != 404 and not await self._may_be_ours(record, answer)
         # No answer at last: its upload, which goes with If-None-Match, finds out more.
         except GivenUp as given_up:
             exists = given_up.error.kind is FailureKind.EXISTS
@@ -138,6 +142,13 @@ class Existing:
         else:
             tools.prepare.asked[record.seq] = record.attempt_reports
             goes_on(record.seq, record.source)
+
+    async def _may_be_ours(self, record: Record, found: Response) -> bool:
+        age_s = record.attempt_reports[-1].ended_s - record.since_s
+        if not record.perhaps_sent or is_older(found, age_s):
+            return False
+        size = await self._offload(size_of, record.source)
+        return found.headers.get("content-length") == str(size)
 
 
 def _sizes_of(sources: Sequence[ObjectSource]) -> list[int]:

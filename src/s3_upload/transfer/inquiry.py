@@ -55,7 +55,7 @@ def why_not_ours(record: Record, sent: Operation, etag: str, found: Response) ->
         size=record.size,
         checksum=sent.checksum,
         etag=etag,
-        age_s=math.inf if record.resumed_bytes else record.attempt_reports[-1].ended_s - record.started_s,
+        age_s=math.inf if record.resumed_bytes else record.attempt_reports[-1].ended_s - record.since_s,
         fields=sent.fields,
     )
 

@@ -160,7 +160,7 @@ class MultipartUpload:
             completion = self._completion()
             self.record.summed(completion.operation.checksum)
             # By the run before, whose request may have reached the store in this moment.
-            if self._before is not None:
+            if self._before is not None or self.record.perhaps_sent:
                 completion.may_be_done()
             try:
                 return completed_etag(await self._requests.make(completion))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from s3_upload.errors import SourceError
 from s3_upload.parts import MAX_PART_BYTES, PartSizes, StoreParts, sizes_for
@@ -20,7 +20,7 @@ class Prepare:
     """For the objects of one run.
 
     `store_parts`: what is known of the store's rules for parts.  `fields_of`: what is said of an object.
-    `asked`: what it took to ask whether it exists, by its number.
+    `asked`: what it took to ask whether it exists, by its number.  `lost`: see `Resume`.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class Prepare:
         store_parts: StoreParts,
         fields_of: Callable[[ObjectSource], RequestFields],
         tell: Teller,
+        lost: Container[str] = frozenset(),
     ) -> None:
         self.store_parts = store_parts
         self.fields_of = fields_of
@@ -40,6 +41,7 @@ class Prepare:
         self._est_MBps = est_MBps
         self._part_size = part_size
         self._tell = tell
+        self._lost = lost
 
     def record(
         self,
@@ -63,6 +65,7 @@ class Prepare:
             grows,
             mtime_ns=mtime_ns,
             checksum=checksum,
+            perhaps_sent=source.key in self._lost,
         )
         if self._tell.objects:
             self._tell.begun(record)
@@ -70,7 +73,8 @@ class Prepare:
 
     def question(self, seq: int, source: ObjectSource) -> Record:
         """That of an object of which is asked whether it exists."""
-        return Record(seq, source, 0, self._now(), self._est_MBps(), [])
+        perhaps_sent = source.key in self._lost
+        return Record(seq, source, 0, self._now(), self._est_MBps(), [], perhaps_sent=perhaps_sent)
 
     def sizes(self, source: ObjectSource, size: int | None) -> PartSizes:
         """How `source`, which has `size` bytes if that is known, is cut into parts.

@@ -101,7 +101,7 @@ def whole_request(tools: Tools, record: Record, hashed: HashedBody) -> Request:
         checksum=hashed.checksum,
         fields=tools.prepare.fields_of(record.source),
     )
-    return Request(record, operation, tools.whole_bodies.read)
+    return Request(record, operation, tools.whole_bodies.read, ambiguous=record.perhaps_sent)
 
 
 def way_in_parts(tools: Tools, record: Record, file: BigFile, sizes: PartSizes) -> Way:

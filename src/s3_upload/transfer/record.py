@@ -19,7 +19,7 @@ class Record(msgspec.Struct, eq=False):
     it began.  `attempt_reports`: of every request.  `retries`: tries that did not count as the first.
     `tried`: the kinds of failure after which it was sent in another way.  `stored_bytes`: of parts that the
     store has, of which an earlier run had sent `resumed_bytes`.  `mtime_ns`, `checksum`: of the version that
-    is sent, as far as they are known.
+    is sent, as far as they are known.  `perhaps_sent`: by a process of this job that has ended.
     """
 
     seq: int
@@ -35,6 +35,12 @@ class Record(msgspec.Struct, eq=False):
     resumed_bytes: int = 0
     mtime_ns: int = NO_TIME_NS
     checksum: Checksum | None = None
+    perhaps_sent: bool = False
+
+    @property
+    def since_s(self) -> float:
+        """Since when there may have been a request of it: where others had it, since the job began."""
+        return 0.0 if self.perhaps_sent else self.started_s
 
     @property
     def key(self) -> str:

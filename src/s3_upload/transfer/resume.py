@@ -23,7 +23,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -88,11 +88,15 @@ class Resumed(msgspec.Struct):
 
 class Resume(msgspec.Struct, frozen=True):
     """What a run is told: what a journal knows (`before`), and whether what it does not is asked for.
-    `resumed`: where it is one of several of a job, which says itself what all of them came to."""
+
+    `resumed`: where it is one of several of a job, which says itself what all of them came to.  `lost`: keys
+    of objects that a process of this job had which has ended: it may have sent them.
+    """
 
     before: UploadsBefore | None
     asks_store: bool = False
     resumed: Resumed | None = None
+    lost: Container[str] = frozenset()
 
 
 class Resumption:

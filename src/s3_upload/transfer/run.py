@@ -129,6 +129,7 @@ class Run:
             store_parts=client.parts,
             fields_of=given.fields_of,
             tell=run.tell,
+            lost=frozenset() if given.resume is None else given.resume.lost,
         )
         nearby = Nearby(runtime.local_devices)
         self._reporting = Reporting(

@@ -8,13 +8,25 @@ from typing import Any
 import msgspec
 
 from s3_upload.fleet.desk import Desk
-from s3_upload.fleet.dispenser import Dispenser, Hand
+from s3_upload.fleet.dispenser import Dispenser, Hand, Taken
 from s3_upload.fleet.kept_uploads import KeptUploads
 from s3_upload.fleet.worker import Worker
 from s3_upload.observe.changes import Changes
-from s3_upload.observe.events import Event, Events, LimitsChanged, Listening, StoreAway, StoreBack
+from s3_upload.observe.events import (
+    SEQ_OF_WORKER,
+    AttemptEnded,
+    Event,
+    Events,
+    LimitsChanged,
+    Listening,
+    ObjectBegun,
+    StoreAway,
+    StoreBack,
+)
 from s3_upload.observe.history import History
 from s3_upload.observe.limits import ANSWERS, CAP, CPU, LISTING
+from s3_upload.sources.source import ObjectSource
+from tests.unit.reports import attempt
 
 
 @dataclass
@@ -26,7 +38,8 @@ class Job:
 
     def __post_init__(self) -> None:
         self.dispenser = Dispenser([], home_takes=self.home_takes)
-        listening = Events([Listening(self.told.append, frozenset({LimitsChanged, StoreAway, StoreBack}))])
+        kinds = frozenset({LimitsChanged, StoreAway, StoreBack, ObjectBegun, AttemptEnded})
+        listening = Events([Listening(self.told.append, kinds)])
 
         def fail(error: BaseException) -> None:
             raise error
@@ -226,3 +239,20 @@ def test_where_the_process_at_home_finds_the_store_away_too_it_is_one_outage() -
     job.hear(job.worker, back)
     job.home.tell(back)
     assert job.told == [away(2.0), back]
+
+
+def test_an_object_of_which_a_lost_worker_had_only_asked_is_told_as_begun_once_with_its_number() -> None:
+    """With `if_exists` the question comes first, and nobody told of the object, which ended all the same."""
+    job, other = Job(), Worker(2, Hand())
+    taken = Taken(ObjectSource(key="k", path="/k"), 1)
+    question = AttemptEnded(at_s=1.0, seq=3, key="k", report=attempt(0.0, 1.0, 0, operation="HeadObject"))
+    begun = ObjectBegun(at_s=2.0, seq=7, key="k", source="/k", size=1)
+    job.worker.hand.take([taken])
+    job.hear(job.worker, question)
+    for worker in (other, Worker(3, Hand())):
+        worker.hand.take([taken])
+        job.hear(worker, begun)
+    assert [(type(event), event.seq) for event in job.told] == [  # type: ignore[union-attr]
+        (AttemptEnded, SEQ_OF_WORKER + 3),
+        (ObjectBegun, SEQ_OF_WORKER + 3),
+    ]
