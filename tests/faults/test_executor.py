@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import re
+import signal
 import socket
 import tempfile
 import time
@@ -20,6 +21,7 @@ from concurrent.futures import (
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from s3_upload import ConfigError, ObjectBegun, ObjectSource, start_upload
@@ -29,7 +31,7 @@ from s3_upload.fleet.task import Ticket, work
 from s3_upload.fleet.tasks import FIRST
 from s3_upload.observe import journal_file
 from tests.faults import test_member
-from tests.faults.actions import Delay, Rule, s3_error
+from tests.faults.actions import Delay, Rule, Stall, s3_error
 from tests.faults.fleet import SMALL, small_files
 
 if TYPE_CHECKING:
@@ -346,3 +348,54 @@ def test_a_relative_path_is_that_of_the_job_wherever_its_worker_was_begun(
     assert [report.source for report in summary.failed] == ["photos/missing"]
     assert str(tmp_path / "job" / "photos" / "missing") in str(summary.failed[0].error)
     assert [event.source for event in events if isinstance(event, ObjectBegun)] == ["photos/a"]
+
+
+def test_a_worker_elsewhere_goes_on_with_an_upload_in_parts_that_an_earlier_run_left(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It made another, and the first stayed in the store for good: the journal forgot it."""
+    server = fault_server([Rule(Stall(), query={"partNumber": "3"})])
+    (tmp_path / "big").write_bytes(bytes(11 * MIB))
+    sources, journal = [ObjectSource.file(tmp_path / "big", "big")], tmp_path / "journal"
+    settings = at(server) | SMALL | {"journal": journal, "grace_s": 0.0}
+    first = start_upload(sources, "s3://bucket", **settings)
+    server.wait_until(lambda: [len(one.parts) for one in server.model.uploads.values()] == [2])
+    first.cancel()
+    first.wait(TIMEOUT_S)
+    server.set_script(None)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))  # no socket: as if it was elsewhere
+    with ThreadPoolExecutor(1) as executor:
+        summary = start_upload(sources, "s3://bucket", executor=executor, **settings).wait(TIMEOUT_S)
+    assert (summary.uploaded, server.model.uploads) == (1, {})
+    with closing(journal_file.JournalFile(str(journal))) as file:
+        assert file.tally().uploads == 0
+
+
+class Away(Recording):
+    """Its worker is on another host."""
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        (ticket,) = arguments
+        return super().submit(function, msgspec.structs.replace(ticket, host="another"), **more)
+
+    def kill(self) -> None:
+        for pid in list(self._processes):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("has_journal", [True, False])
+def test_what_a_worker_elsewhere_has_begun_in_parts_before_it_was_killed_is_found_in_the_store(
+    fault_server: StartFaultServer, tmp_path: Path, has_journal: bool
+) -> None:
+    """It tells at the end of a shard, so nobody had heard of that upload, which stayed there."""
+    server = fault_server([Rule(Stall(), query={"partNumber": "2"}, nth=1)])
+    (tmp_path / "big").write_bytes(bytes(11 * MIB))
+    with Away() as executor:
+        run = start_upload(
+            [ObjectSource.file(tmp_path / "big", "big")], "s3://bucket", executor=executor,
+            journal=tmp_path / "journal" if has_journal else None, **at(server) | SMALL,
+        )  # fmt: skip
+        server.wait_until(lambda: any(1 in one.parts for one in server.model.uploads.values()))
+        executor.kill()
+        summary = run.wait(TIMEOUT_S)
+    assert (summary.uploaded, server.model.uploads) == (1, {})

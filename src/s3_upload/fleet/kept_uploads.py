@@ -1,13 +1,14 @@
 """What a job knows of the uploads in parts that its processes have begun: whoever is given a file of one
 that has ended goes on with its upload.
 
-Where there is a journal, that knows the same and more, and is asked, too.
+Where there is a journal, that knows the same and more, and is asked, too.  A worker elsewhere, which can ask
+nobody, is told beforehand; what one has begun that was lost is looked for in the store.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -57,6 +58,17 @@ class KeptUploads:
         begun = [(one.row, dict(one.parts)) for one in ours.values()]
         creating_s = self._creating_s.get(key, known.creating_since_s)
         return KnownUploads((*others, *begun), creating_s)
+
+    def known_of(self, keys: Iterable[str]) -> dict[str, KnownUploads]:
+        """Of those of which something is known. Blocking."""
+        nothing = KnownUploads(())
+        return {key: known for key in keys if (known := self.known_uploads(key)) != nothing}
+
+    def perhaps_begun(self, keys: Iterable[str], since_s: float) -> None:
+        """One who tells nothing before its end had these since then (seconds since the epoch), and has ended:
+        what it may have begun of them only the store knows."""
+        for key in keys:
+            self._creating_s.setdefault(key, since_s)
 
     def begin_creating(self, key: str) -> None:
         self._creating_s[key] = time.time()

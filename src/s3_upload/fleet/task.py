@@ -17,7 +17,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,7 +35,7 @@ ELSEWHERE = ""
 class Ticket(msgspec.Struct, frozen=True):
     """A shard, and how to upload it. `address`: the job's socket on `host`, or ELSEWHERE; `epoch_wall_s`:
     when the job began, in seconds since the epoch; `lease_per_s`: of the bandwidth, in bytes, 0.0 for no
-    bound; `lost`: see `Work`."""
+    bound; `lost`: see `Work`; `known`: uploads in parts of its keys, for who cannot ask."""
 
     number: int
     order: Begin
@@ -45,6 +45,7 @@ class Ticket(msgspec.Struct, frozen=True):
     epoch_wall_s: float
     lease_per_s: float
     lost: tuple[str, ...] = ()
+    known: Mapping[str, KnownUploads] = {}
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -61,15 +62,17 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Untold:
-    """`UploadsBefore` of a worker elsewhere: it is told of none, and gathers which are `was_freed`."""
+    """`UploadsBefore` of a worker elsewhere: it asks nobody, and gathers which are `was_freed`. `known`: what
+    its ticket tells."""
 
     works = False
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[str, KnownUploads]) -> None:
+        self._known = known
         self.was_freed: list[str] = []
 
     def known_uploads(self, key: str) -> KnownUploads:
-        return KnownUploads(())
+        return self._known.get(key, KnownUploads(()))
 
     def begin_creating(self, key: str) -> None:
         """Nobody hears of it."""
@@ -111,7 +114,7 @@ async def _work(ticket: Ticket) -> Outcome:
         if isinstance(frame, Told):
             told.extend(frame.events)
 
-    uploads = Untold()
+    uploads = Untold(ticket.known)
     member = Member(order, send, uploads)
     for frame in (Lease(ticket.lease_per_s), Work(ticket.items, ticket.lost), Finish()):
         member.hear(frame)

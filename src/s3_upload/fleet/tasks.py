@@ -34,6 +34,7 @@ from s3_upload.fleet.task import ELSEWHERE, Outcome, Ticket, work
 from s3_upload.fleet.wire import Begin, Finish, Frame, Hello, Lease, Stop, framed, unpacked
 from s3_upload.fleet.worker import Ear, Worker
 from s3_upload.observe.events import ObjectEnded
+from s3_upload.observe.journal_rows import KnownUploads
 from s3_upload.sources.source import ObjectSource
 from s3_upload.threads import in_a_thread
 from s3_upload.transfer.guard import guarded
@@ -66,6 +67,11 @@ class Task(Worker):
         self.future: Future[Outcome] | None = None
         self.ends_with_its_worker = False
         """The executor has given it to another one, who was refused: the first is still there."""
+        self.was_connected = False
+
+    def in_parts(self, from_bytes: int) -> list[str]:
+        """The keys of what it has that is so large."""
+        return [key for key, taken in tuple(self.hand.has.items()) if taken.size >= from_bytes]
 
 
 class ExecutorTasks:
@@ -215,7 +221,7 @@ class ExecutorTasks:
             self._begun += 1
             task = Task(self._begun, Hand(count, size))
             crew.dispenser.join(task.hand)
-            sources = await crew.threads.call(lambda: crew.dispenser.next_for(task.hand))
+            sources, known = await crew.threads.call(lambda: self._taken(task))
             if not sources or crew.stopping:
                 crew.dispenser.lost(task.hand, by_source=False)
                 return
@@ -223,7 +229,7 @@ class ExecutorTasks:
             task.ticket_per_s = self._ticket_per_s
             self._tasks[task.number] = task
             crew.cut()  # before it begins
-            ticket = self._ticket(task, sources)
+            ticket = self._ticket(task, sources, known)
             try:
                 task.future = await crew.threads.call(lambda: self._executor.submit(work, ticket))
             except Exception as error:
@@ -259,7 +265,12 @@ class ExecutorTasks:
             if task.transport is None and task.future is not None:
                 self._go_home(task, error, by_source=False)
 
-    def _ticket(self, task: Task, sources: list[ObjectSource]) -> Ticket:
+    def _taken(self, task: Task) -> tuple[list[ObjectSource], dict[str, KnownUploads]]:
+        """What it is given, and the uploads in parts that are known of it. Blocking."""
+        sources = self._crew.dispenser.next_for(task.hand)
+        return sources, self._crew.uploads.known_of(task.in_parts(self._crew.config.multipart_threshold))
+
+    def _ticket(self, task: Task, sources: list[ObjectSource], known: Mapping[str, KnownUploads]) -> Ticket:
         crew, told = self._crew, self._crew.work(sources)
         return Ticket(
             number=task.number,
@@ -270,6 +281,7 @@ class ExecutorTasks:
             epoch_wall_s=time.time() - crew.now(),
             lease_per_s=task.ticket_per_s,
             lost=told.lost,
+            known=known,
         )
 
     # --- the socket --------------------------------------------------------------------------------
@@ -309,6 +321,7 @@ class ExecutorTasks:
     def _greet(self, task: Task, transport: asyncio.Transport) -> None:
         """Says what is left to do: another worker may have begun with it."""
         task.connect(transport)
+        task.was_connected = True
         task.is_free.clear()
         self._connected[task.number] = task
         # Its bound first, or what it begins with would know none.
@@ -402,6 +415,9 @@ class ExecutorTasks:
         if task.transport is not None:
             task.transport.abort()
         crew.gone(task)
+        if not task.was_connected:
+            age_s = time.monotonic() - task.begun_s
+            crew.uploads.perhaps_begun(task.in_parts(crew.config.multipart_threshold), time.time() - age_s)
         # One that is stopped has ended of that.
         culprits = crew.dispenser.lost(task.hand, by_source=by_source and not crew.stopping)
         if self._broken and not crew.stopping:

@@ -114,6 +114,16 @@ def test_a_journal_is_asked_and_told_too_and_what_is_newer_counts() -> None:
     assert before.was_freed == ["old"]
 
 
+def test_who_cannot_ask_is_told_beforehand_of_those_keys_of_which_something_is_known() -> None:
+    kept = KeptUploads(None)
+    kept.hear(CREATED)
+    kept.perhaps_begun(["lost"], 5.0)
+    assert kept.known_of(["k", "lost", "new"]) == {
+        "k": KnownUploads(((ROW, {}),)),
+        "lost": KnownUploads((), 5.0),
+    }
+
+
 @pytest.mark.parametrize("given", [1, 2, MAX_PROCESSES, "auto"])
 def test_processes_may_be_a_number_or_auto(given: object) -> None:
     assert check_processes(given) == given
