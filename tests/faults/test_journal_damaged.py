@@ -33,7 +33,7 @@ GARBAGE = {
     "a key that is no UTF-8": "UPDATE log SET objects = x'9199a1ffa00000a0a0a0a0a0'",
     "a text that is no UTF-8": "INSERT INTO about VALUES ('said', CAST(x'ff' AS TEXT))",
     "no text": "INSERT INTO about VALUES ('said', x'ff')",
-    "an upload": "INSERT INTO uploads VALUES ('id', 'key', 'many', 1, 1, 1, '', '')",
+    "an upload": "INSERT INTO uploads VALUES ('id', 'key', 'many', 1, 1, 1, '', '', '')",
 }
 TOO_MUCH = (
     "INSERT INTO objects VALUES ('a', '', 9223372036854775807, 0, 'done', '', '', '', ''),"

@@ -42,6 +42,7 @@ class UploadCreated(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `size`, `mtime_ns`, `ctime_ns`: of the version of the file that is sent; None, -1 and 0 for a stream.
     `checksum_type`: "FULL_OBJECT" or "COMPOSITE", by `checksum_algorithm`; "" where the store keeps none.
+    `said`: a hash of what was said of the object when it was begun; "" where that is not known.
     """
 
     at_s: float
@@ -54,6 +55,7 @@ class UploadCreated(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ctime_ns: int = 0
     checksum_algorithm: str = ""
     checksum_type: str = ""
+    said: str = ""
 
 
 class PartStored(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -41,7 +41,7 @@ from s3_upload.text import unicode_of
 
 APPLICATION_ID = 0x73337570
 """ "s3up", in the file's head: it is a journal."""
-VERSION = 1
+VERSION = 2
 MAGIC = b"SQLite format 3\0"
 
 _SCHEMA = """
@@ -54,7 +54,8 @@ CREATE TABLE objects (
 CREATE TABLE log (number INTEGER PRIMARY KEY, objects BLOB NOT NULL);
 CREATE TABLE uploads (
     upload_id TEXT PRIMARY KEY, key TEXT NOT NULL, part_size INTEGER NOT NULL, size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, algorithm TEXT NOT NULL, checksum_type TEXT NOT NULL
+    mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, algorithm TEXT NOT NULL,
+    checksum_type TEXT NOT NULL, said TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX uploads_by_key ON uploads (key);
 CREATE TABLE parts (
@@ -68,7 +69,7 @@ CREATE TABLE creating (key TEXT PRIMARY KEY, since_s REAL NOT NULL) WITHOUT ROWI
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Row]).decode
 _ABOUT = list[tuple[str, str]]
-_UPLOADS = list[tuple[str, str, int, int, int, int, str, str]]
+_UPLOADS = list[tuple[str, str, int, int, int, int, str, str, str]]
 
 
 class InUseError(ConfigError):
@@ -343,7 +344,7 @@ def _add_upload(connection: sqlite3.Connection, row: UploadRow) -> None:
         (row.upload_id, row.upload_id, row.size, row.mtime_ns, row.ctime_ns),
     )
     values = msgspec.structs.astuple(row)
-    connection.execute("INSERT OR REPLACE INTO uploads VALUES (?,?,?,?,?,?,?,?)", values)
+    connection.execute("INSERT OR REPLACE INTO uploads VALUES (?,?,?,?,?,?,?,?,?)", values)
     connection.execute("DELETE FROM creating WHERE key = ?", (row.key,))
 
 

@@ -65,7 +65,8 @@ class PartRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class UploadRow(msgspec.Struct, frozen=True):
-    """An upload in parts that was begun, of one version of a file."""
+    """An upload in parts that was begun, of one version of a file. `said`: what was said of its object, as
+    `UploadCreated` has it."""
 
     upload_id: str
     key: str
@@ -75,6 +76,7 @@ class UploadRow(msgspec.Struct, frozen=True):
     ctime_ns: int
     algorithm: str = ""
     checksum_type: str = ""
+    said: str = ""
 
 
 class KnownUploads(msgspec.Struct, frozen=True):
@@ -114,6 +116,7 @@ def row_of_upload(event: UploadCreated) -> UploadRow:
         event.ctime_ns,
         event.checksum_algorithm,
         event.checksum_type,
+        event.said,
     )
 
 

@@ -18,6 +18,7 @@ Rules:
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from urllib.parse import urlencode
 
 from s3_upload.errors import AttemptError, FailureKind
 from s3_upload.request_fields import RequestFields
-from s3_upload.s3.operations import OPERATIONS, PUT_OBJECT
+from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, OPERATIONS, PUT_OBJECT
 from s3_upload.s3.operations.kind import FieldGroup
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -84,6 +85,7 @@ FIELDS: dict[str, Field] = {
 """All of `RequestFields` but metadata, whose headers have the names that the user gives.  With
 `sse_customer_key` go its algorithm and its MD5, too."""
 METADATA = Field("x-amz-meta-", "Metadata")
+_OF_REQUESTS = frozenset(spec.header for spec in FIELDS.values() if spec.group == "request")
 _ENCODINGS = {
     "content_disposition": "write filename*=UTF-8''%C3%BC.txt for ü.txt",
     "website_redirect_location": "percent-encode them",
@@ -143,6 +145,17 @@ def field_arguments(fields: RequestFields, operation: str) -> dict[str, object]:
     if fields.metadata and METADATA.goes_with(operation):
         arguments[METADATA.argument] = _metadata(fields)
     return arguments
+
+
+def mark_of(fields: RequestFields) -> str:
+    """A hash of what CreateMultipartUpload says of an object by `fields`, so that uploads which were begun
+    with others can be told; "" for what no header can carry. Who pays, say, is nothing of the object's."""
+    try:
+        said = field_headers(fields, CREATE_MULTIPART_UPLOAD)
+    except AttemptError:
+        return ""
+    about = sorted((header, value) for header, value in said.items() if header not in _OF_REQUESTS)
+    return hashlib.sha256(repr(about).encode()).hexdigest()[:16]
 
 
 def wants_checksum(fields: RequestFields) -> bool:

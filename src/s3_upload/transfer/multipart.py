@@ -24,9 +24,10 @@ from typing import Protocol
 import msgspec
 
 from s3_upload.control.retrying.retry import remedy
-from s3_upload.errors import FailureKind, Remedy
+from s3_upload.errors import FailureKind, Remedy, UploadError
 from s3_upload.parts import PartSizes
 from s3_upload.s3.checksum import agreed_type, announced, whole
+from s3_upload.s3.fields import mark_of
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     COMPLETE_MULTIPART_UPLOAD,
@@ -125,10 +126,28 @@ class MultipartUpload:
             self.record.summed(self._completion().operation.checksum)
         else:
             etag = await self._carry_out(parts)
+            await self._look_at_fields()
         resumption, version = self._tools.resumption, parts.version
         if resumption is not None and version is not None:
             await resumption.completed(self.record, self._operation, version, self.sizes.max_count)
         return etag
+
+    async def _look_at_fields(self) -> None:
+        """Raises `GivenUp` where what is asked for is missing, since the upload was begun without."""
+        resumption, before, fields = self._tools.resumption, self._before, self._operation.fields
+        if resumption is None or before is None or before.said:
+            return
+        lost = await resumption.lacking(self.record, self._operation)
+        if not lost:
+            return
+        error = UploadError(
+            f"an upload of it that was left unfinished is complete, and its {lost} is not what is asked for",
+            key=self.record.key,
+            kind=FailureKind.UNPROVEN,
+            attempts=1 + self.record.retries,
+        )
+        # Who is not to overwrite anything would not overwrite this either.
+        raise GivenUp(error, self._operation, Remedy.NONE if fields.if_none_match else Remedy.NEW_UPLOAD)
 
     async def _carry_out(self, parts: Parts) -> str:
         """From the first part that is missing to the end."""
@@ -191,7 +210,7 @@ class MultipartUpload:
             return None
         self._requests.forget(self._creation)
         self.sizes = PartSizes(taken.part_size, self.sizes.max_count)
-        self._begun(parts, taken.upload_id, taken.checksum_type)
+        self._begun(parts, taken.upload_id, taken.checksum_type, taken.said)
         for number, part in taken.stored.items():
             self._has(part, tells=number not in taken.known)
             self.record.resumed(part.size)
@@ -203,15 +222,16 @@ class MultipartUpload:
         except GivenUp as given_up:
             raise second_chance(given_up, self.record, ANOTHER_WAY) from None
         algorithm = self._tools.reader.digests.algorithm
-        self._begun(parts, upload_id(response), agreed_type(algorithm, response))
+        checksum_type, said = agreed_type(algorithm, response), mark_of(self._operation.fields)
+        self._begun(parts, upload_id(response), checksum_type, said)
 
-    def _begun(self, parts: Parts, upload_id: str, checksum_type: str) -> None:
+    def _begun(self, parts: Parts, upload_id: str, checksum_type: str, said: str) -> None:
         """The store takes parts."""
         self._operation = msgspec.structs.replace(self._operation, upload_id=upload_id)
         self._checksum_type = checksum_type
         if self._tools.tell.parts:
             kept = Checksum(self._tools.reader.digests.algorithm, type=checksum_type)
-            self._tools.tell.created(self.record, upload_id, self.sizes.first, parts.version, kept)
+            self._tools.tell.created(self.record, upload_id, self.sizes.first, parts.version, kept, said=said)
 
     def _has(self, part: CompletedPart, *, tells: bool = True) -> None:
         """The store has a part."""

@@ -15,6 +15,10 @@ Rules:
   journal says that an upload was asked for whose ID it never got: then one without parts is ours, too.  The
   store may come to that request when its process is long dead, and the next one has looked: so it is looked
   for once more when the object is complete.
+* What was said of an object when its upload was begun is said of it for good, and no store tells it before
+  the object is complete.  The journal knows a hash of it: with another one nobody goes on with that upload.
+  Where nobody knows it, the object is looked at when it is complete (HeadObject).  If it lacks something that
+  is asked for now, it is sent again from its beginning, and no other of its uploads is looked for.
 * What the store refuses to tell costs nothing but the resumption: the object is sent as any other is.  Where
   it does not answer, the object fails, and what the store may have is kept for the next run.  Where something
   else answers for it that an upload is gone (a web server's own 404 page), the object is sent as any other,
@@ -30,8 +34,10 @@ import msgspec
 
 from s3_upload.observe.journal_rows import KnownUploads
 from s3_upload.request_fields import RequestFields
+from s3_upload.s3.fields import mark_of
 from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, Operation
 from s3_upload.s3.operations.list_multipart_uploads import ListedUpload
+from s3_upload.s3.proof import missing_field
 from s3_upload.sources.files import Reader
 from s3_upload.sources.version import Identity
 from s3_upload.transfer.abort import Unfinished
@@ -39,7 +45,7 @@ from s3_upload.transfer.memory import Memory
 from s3_upload.transfer.reading import Offload
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.request import Requests
-from s3_upload.transfer.resume_search import Candidate, Search, Sides, TakenUp, is_hearsay
+from s3_upload.transfer.resume_search import Candidate, Search, Sides, TakenUp, is_hearsay, question
 from s3_upload.transfer.verdicts import GivenUp
 from s3_upload.units import show_bytes
 
@@ -62,16 +68,24 @@ class UploadsBefore(Protocol):
 
 
 class Resumed(msgspec.Struct):
-    """What a run has gone on with, and how many uploads it leaves to the next one (`kept`)."""
+    """What a run has gone on with, and how many uploads it leaves to the next one (`kept`).
+
+    `misled`: how many of these had been begun without what is said now, and began again; `unseen`: of how
+    many the store does not tell.
+    """
 
     uploads: int = 0
     bytes: int = 0
+    misled: int = 0
+    unseen: int = 0
     kept: int = 0
 
     def add(self, other: Resumed) -> None:
         """Of another run of the same job."""
         self.uploads += other.uploads
         self.bytes += other.bytes
+        self.misled += other.misled
+        self.unseen += other.unseen
         self.kept += other.kept
 
     def notes(self) -> list[str]:
@@ -80,6 +94,14 @@ class Resumed(msgspec.Struct):
         if self.uploads:
             what = "an upload in parts" if self.uploads == 1 else f"{self.uploads:,} uploads in parts"
             notes.append(f"went on with {what}, of which the store had {show_bytes(self.bytes)}")
+        if self.misled:
+            which = f"{self.misled:,} of these had" if self.misled > 1 else "one of these had"
+            notes.append(
+                f"{which} been begun without what is said now, and was sent again from the beginning"
+            )
+        if self.unseen:
+            which = f"{self.unseen:,} of these" if self.unseen > 1 else "one of these"
+            notes.append(f"whether what is said now was said when {which} was begun, the store does not tell")
         if self.kept:
             what = "an upload in parts is" if self.kept == 1 else f"{self.kept:,} uploads in parts are"
             notes.append(f"{what} left in the store for the next run to go on with")
@@ -120,6 +142,8 @@ class Resumption:
         """IDs of uploads of which only something else says that they are gone, by their keys."""
         self._resumed = resume.resumed or Resumed()
         self._says = resume.resumed is None
+        self._misled: set[str] = set()
+        """Keys of objects that lacked what is asked for, since their uploads had been begun without it."""
 
     @property
     def keeps(self) -> bool:
@@ -149,13 +173,31 @@ class Resumption:
             known = await self._sides.offload(self._before.known_uploads, record.key)
         if known.creating_since_s is not None:
             self._asked_for_s[record.key] = known.creating_since_s
-        taken = await self._of_journal(search, known)
-        if self._asks_store or known.creating_since_s is not None:
+        taken = await self._of_journal(search, known, mark_of(operation.fields))
+        asks = self._asks_store or known.creating_since_s is not None
+        if asks and record.key not in self._misled:
             taken = await self._of_store(search, known, taken)
         if taken is not None:
             self._resumed.uploads += 1
             self._resumed.bytes += sum(part.size for part in taken.stored.values())
         return taken
+
+    async def lacking(self, record: Record, operation: Operation) -> str:
+        """What is asked for and not shown of an object, by its header; "" for nothing. It is complete, and
+        nobody here knows what was said when its upload was begun. Raises `RunError`."""
+        try:
+            found = await self._sides.requests.make(question(record, operation))
+        except GivenUp:
+            found = None
+        # It is complete: who does not see it is not told what was said of it either.
+        if found is None or found.status == 404:
+            self._resumed.unseen += 1
+            return ""
+        lost = missing_field(operation.fields, found.headers)
+        if lost:
+            self._misled.add(record.key)
+            self._resumed.misled += 1
+        return lost
 
     async def completed(
         self, record: Record, operation: Operation, identity: Identity, max_count: int
@@ -189,16 +231,18 @@ class Resumption:
             if self._before is not None:
                 self._before.freed(abort.upload_id)
 
-    async def _of_journal(self, search: Search, known: KnownUploads) -> TakenUp | None:
+    async def _of_journal(self, search: Search, known: KnownUploads, said: str) -> TakenUp | None:
         assert self._before is not None or not known.uploads
         taken: TakenUp | None = None
         # The newest first: the others have parts of older tries.
         for row, parts in reversed(known.uploads):
             found = None
-            if row.size == search.identity.size and taken is None:
+            if row.size == search.identity.size and row.said in ("", said) and taken is None:
                 # Of another version each part is read and compared.
                 is_same = (row.mtime_ns, row.ctime_ns) == (search.identity.mtime_ns, search.identity.ctime_ns)
-                candidate = Candidate(row.upload_id, row.part_size, row.algorithm, row.checksum_type)
+                candidate = Candidate(
+                    row.upload_id, row.part_size, row.algorithm, row.checksum_type, row.said
+                )
                 try:
                     found = await search.ours(candidate, parts if is_same else {}, may_be_complete=is_same)
                 except GivenUp as given_up:

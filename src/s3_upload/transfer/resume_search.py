@@ -48,7 +48,7 @@ class TakenUp(msgspec.Struct, frozen=True):
     """An upload that is gone on with, in parts of `part_size`, of which the store has `stored`.
 
     `known`: those of them that the journal knows, or need not know.  `etag`: of the object, where it is
-    complete.
+    complete.  `said`: see `Candidate`.
     """
 
     upload_id: str
@@ -57,6 +57,7 @@ class TakenUp(msgspec.Struct, frozen=True):
     stored: Mapping[int, CompletedPart]
     known: frozenset[int] = frozenset()
     etag: str = ""
+    said: str = ""
 
 
 def _of_row(row: PartRow, algorithm: str) -> CompletedPart:
@@ -73,10 +74,13 @@ class Sides(msgspec.Struct, frozen=True):
 
 
 class Candidate(msgspec.Struct, frozen=True):
+    """`said`: what was said of its object when it was begun (`mark_of`), "" where nobody here knows that."""
+
     upload_id: str
     part_size: int
     algorithm: str
     checksum_type: str
+    said: str = ""
 
 
 class Search:
@@ -118,7 +122,14 @@ class Search:
         if not stored:
             return None
         in_journal = frozenset(known) & frozenset(stored)
-        return TakenUp(candidate.upload_id, candidate.part_size, candidate.checksum_type, stored, in_journal)
+        return TakenUp(
+            candidate.upload_id,
+            candidate.part_size,
+            candidate.checksum_type,
+            stored,
+            in_journal,
+            said=candidate.said,
+        )
 
     async def anybodys(self, upload: ListedUpload, listed: ListedParts) -> TakenUp | None:
         """What there is of an upload that may be ours: all, or nothing."""
@@ -157,16 +168,9 @@ class Search:
     async def _if_complete(self, candidate: Candidate, known: Mapping[int, PartRow]) -> TakenUp | None:
         """What an upload came to that the store does not know any more, if it is proven to be the file."""
         algorithm, kind = candidate.algorithm, candidate.checksum_type
-        head = msgspec.structs.replace(
-            self._operation,
-            name=HEAD_OBJECT,
-            upload_id="",
-            checksum=None,
-            asks_checksums=bool(algorithm),
-        )
         try:
             found = await self._sides.requests.make(
-                Request(self._record, head, may_be_missing=True, patient=True)
+                question(self._record, self._operation, asks_checksums=bool(algorithm))
             )
         except GivenUp as given_up:
             if not _refuses(given_up):
@@ -200,7 +204,13 @@ class Search:
             return None
         by_number = {part.number: part for part in stored}
         return TakenUp(
-            candidate.upload_id, candidate.part_size, kind, by_number, frozenset(by_number), found.etag
+            candidate.upload_id,
+            candidate.part_size,
+            kind,
+            by_number,
+            frozenset(by_number),
+            found.etag,
+            candidate.said,
         )
 
     async def _proven(self, part: CompletedPart, part_size: int) -> CompletedPart | None:
@@ -293,6 +303,14 @@ class Search:
             (unfinished.try_later if in_vain.error.kind.retried else unfinished.try_at_end)(abort)
             return False
         return True
+
+
+def question(record: Record, operation: Operation, *, asks_checksums: bool = False) -> Request:
+    """What is there of the object that `operation` is to make."""
+    head = msgspec.structs.replace(
+        operation, name=HEAD_OBJECT, upload_id="", checksum=None, asks_checksums=asks_checksums
+    )
+    return Request(record, head, may_be_missing=True, patient=True)
 
 
 def _refuses(given_up: GivenUp) -> bool:

@@ -53,10 +53,17 @@ class Teller:
         self._tell(AttemptEnded(at_s=self._now(), seq=record.seq, key=record.key, report=report))
 
     def created(
-        self, record: Record, upload_id: str, part_size: int, version: Identity | None, kept: Checksum
+        self,
+        record: Record,
+        upload_id: str,
+        part_size: int,
+        version: Identity | None,
+        kept: Checksum,
+        *,
+        said: str,
     ) -> None:
         """The store takes parts of an object: of `version` of its file, None for a stream. `kept`: which
-        checksum it keeps of the whole."""
+        checksum it keeps of the whole; `said`: see `UploadCreated`."""
         self._tell(
             UploadCreated(
                 at_s=self._now(),
@@ -69,6 +76,7 @@ class Teller:
                 ctime_ns=version.ctime_ns if version is not None else 0,
                 checksum_algorithm=kept.algorithm if kept.type else "",
                 checksum_type=kept.type,
+                said=said,
             )
         )
 
