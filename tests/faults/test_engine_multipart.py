@@ -227,6 +227,25 @@ def test_an_abort_that_failed_is_tried_again_at_the_end_of_the_run(
     assert summary.notes == ()
 
 
+@pytest.mark.parametrize("times", [1, 99])
+def test_an_abort_that_was_refused_is_tried_at_the_end_and_told_though_its_object_has_gone_another_way(
+    fault_server: StartFaultServer, big: Path, times: int
+) -> None:
+    changed = b"!" + BIG[1:]
+
+    def script(request: Request) -> Action | None:
+        if request.part_number == 4 and big.read_bytes() != changed:
+            big.write_bytes(changed)
+        refused = request.method == "DELETE" and len(server.of("DELETE")) <= times
+        return s3_error(403, "AccessDenied") if refused else None
+
+    server = fault_server(script)
+    summary = upload(server, [ObjectSource.file(big, "big")])
+    assert (summary.uploaded, stored(server)) == (1, {"big": changed})
+    left = ("could not abort the multipart upload of big: parts may be left there",)
+    assert (list(server.model.uploads), summary.notes) == (([], ()) if times == 1 else (["upload-1"], left))
+
+
 def test_creation_that_is_refused_needs_no_abort(fault_server: StartFaultServer, big: Path) -> None:
     server = fault_server([Rule(s3_error(400, "InvalidArgument"), method="POST")])
     summary = upload(server, [ObjectSource.file(big, "bad"), ObjectSource.data(b"x", "good")])

@@ -53,7 +53,7 @@ def run(main: Callable[[Store, Unfinished], Coroutine[Any, Any, None]]) -> Store
 def test_it_is_tried_again_when_the_store_answers_but_not_at_once() -> None:
     async def main(store: Store, unfinished: Unfinished) -> None:
         unfinished.answered()
-        unfinished.try_later(abort("a"))
+        unfinished.in_vain(abort("a"), FailureKind.SERVER)
         unfinished.answered()
         store.now_s += LATER_S - 0.1
         unfinished.answered()
@@ -70,7 +70,7 @@ def test_it_is_tried_again_when_the_store_answers_but_not_at_once() -> None:
 
 def test_at_the_end_all_are_tried_with_those_that_are_open() -> None:
     async def main(store: Store, unfinished: Unfinished) -> None:
-        unfinished.try_later(abort("a"))
+        unfinished.in_vain(abort("a"), FailureKind.SERVER)
         unfinished.begin(abort("open"))
         unfinished.begin(abort("completed"))
         unfinished.end(abort("completed"))
@@ -82,7 +82,7 @@ def test_at_the_end_all_are_tried_with_those_that_are_open() -> None:
 def test_a_try_that_is_under_way_at_the_end_is_begun_anew() -> None:
     async def main(store: Store, unfinished: Unfinished) -> None:
         store.stuck = True
-        unfinished.try_later(abort("a"))
+        unfinished.in_vain(abort("a"), FailureKind.SERVER)
         store.now_s += LATER_S
         unfinished.answered()
         await store.asked.wait()

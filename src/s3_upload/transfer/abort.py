@@ -85,13 +85,16 @@ class Unfinished:
         """It is completed, or the store has nothing of it."""
         (self._resumable if abort in self._resumable else self._open).remove(abort)
 
-    def try_later(self, abort: Operation) -> None:
-        """`abort` was tried in vain."""
+    def in_vain(self, abort: Operation, kind: FailureKind) -> None:
+        """`abort` was tried, and failed by `kind`: it is tried again when the store answers, or at the end."""
+        if not kind.retried:
+            self.try_at_end(abort)
+            return
         self._left.append(abort)
         self._not_before_s = self._now() + LATER_S
 
     def try_at_end(self, abort: Operation) -> None:
-        """The store has refused `abort`: it is tried once more, and the run says what it came to."""
+        """It is tried once more, and the run says what it came to."""
         self._refused.append(abort)
 
     def answered(self) -> None:

@@ -338,19 +338,20 @@ class MultipartUpload:
         )
 
     async def _abort(self, abort: Operation) -> str:
-        """Until the store has no part of it; returns what is to be said where that cannot be had."""
-        listing = msgspec.structs.replace(abort, name=LIST_PARTS)
+        """Until the store has no part of it; returns what is to be said where that cannot be had.  Then it is
+        tried once more: its object may go another way, whose report says nothing of it."""
+        unfinished, listing = self._tools.unfinished, msgspec.structs.replace(abort, name=LIST_PARTS)
         for _ in range(MAX_ABORTS):
             # A part that was on its way when its upload was aborted may be stored after that.
             try:
                 await self._abort_once(abort)
                 left = await self._requests.make(Request(self.record, listing, may_be_missing=True))
             except GivenUp as in_vain:
-                if in_vain.error.kind.retried:
-                    self._tools.unfinished.try_later(abort)
+                unfinished.in_vain(abort, in_vain.error.kind)
                 return f"; its parts may still be there ({in_vain.error.message})"
             if left.status == 404 or not listed_parts(left).parts:
                 return ""
+        unfinished.try_at_end(abort)
         return "; its parts may still be there (they come back after each abort)"
 
     async def _abort_once(self, abort: Operation) -> None:

@@ -299,8 +299,7 @@ class Search:
         except GivenUp as in_vain:
             if in_vain.error.kind is FailureKind.NO_SUCH_UPLOAD:
                 return True
-            unfinished = self._sides.unfinished
-            (unfinished.try_later if in_vain.error.kind.retried else unfinished.try_at_end)(abort)
+            self._sides.unfinished.in_vain(abort, in_vain.error.kind)
             return False
         return True
 
