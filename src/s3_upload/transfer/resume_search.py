@@ -5,13 +5,14 @@ The rules are those of `resume.py`, which decides what to look for and what beco
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from s3_upload.errors import FailureKind, SourceError
-from s3_upload.http import SlicedBody
+from s3_upload.http import Body, SlicedBody
 from s3_upload.observe.journal_rows import PartRow
 from s3_upload.parts import MAX_PART_BYTES
 from s3_upload.s3.checksum import header_of, whole
@@ -237,16 +238,15 @@ class Search:
         async with sides.memory.holding(0 if in_slices else size):
             try:
                 path = self._record.source.path
-                body = await read_part(
+                part = await read_part(
                     sides.reader, sides.offload, path, self.identity, plan, in_slices=in_slices
                 )
+                etag = ""
+                if by_etag(part.checksum):
+                    etag = await _etag_of(part.body, sides.offload)
             except SourceError:
                 return None
-            etag = ""
-            # A part in slices is hashed and let go: its own checksum alone can prove it.
-            if by_etag(body.checksum) and not isinstance(body.body, SlicedBody):
-                etag = await sides.offload(etag_of, body.body)
-        return CompletedPart(number, etag, body.checksum, size)
+        return CompletedPart(number, etag, part.checksum, size)
 
     async def listed(self, upload_id: str, *, needed: bool = False) -> ListedParts | None:
         """All its parts; None where that cannot be known. Raises `GivenUp` where the answer is `needed`, and
@@ -302,6 +302,14 @@ class Search:
             self._sides.unfinished.in_vain(abort, in_vain.error.kind)
             return False
         return True
+
+
+async def _etag_of(body: Body, offload: Offload) -> str:
+    """The ETag that S3 makes of it. Raises `SourceError`: what goes in slices is read again for that."""
+    if isinstance(body, SlicedBody):
+        return base64.b64decode(await body.md5_base64()).hex()
+    etag: str = await offload(etag_of, body)
+    return etag
 
 
 def question(record: Record, operation: Operation, *, asks_checksums: bool = False) -> Request:

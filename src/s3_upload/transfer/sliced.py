@@ -70,8 +70,12 @@ class InSlices(SlicedBody):
 
     async def md5_base64(self) -> str:
         md5 = hashlib.md5(usedforsecurity=False)
+
+        def add(start: int) -> None:
+            md5.update(self.read_at(start, SLICE_BYTES))
+
         for start in range(0, len(self), SLICE_BYTES):
-            md5.update(await self._offload(self.read_at, start, SLICE_BYTES))
+            await self._offload(add, start)
         return base64.b64encode(md5.digest()).decode()
 
 
