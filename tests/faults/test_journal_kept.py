@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3_upload.errors import FailureKind, RunError
-from tests.faults.actions import Reset, Rule, foreign, s3_error
-from tests.faults.test_journal import half_sent, journaled, parts_sent
-from tests.faults.uploads import big, config, stored
+from s3_upload.api import s3_upload_files
+from s3_upload.errors import FailureKind, RunError, summary_of
+from s3_upload.report import UploadSummary
+from tests.faults.actions import Reset, Rule, Stall, foreign, s3_error
+from tests.faults.test_journal import half_sent, journaled, parts_sent, tree
+from tests.faults.uploads import BUCKET, big, config, run, stored
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from s3_upload.clients.s3 import S3Client
     from tests.conftest import StartFaultServer
-    from tests.faults.actions import Action
+    from tests.faults.actions import Action, Request
     from tests.faults.server import FaultServer
 
 
@@ -115,3 +120,44 @@ def test_of_an_upload_that_cannot_be_aborted_the_run_says_that_it_is_left(
     assert (summary.uploaded, len(server.model.uploads)) == (1, 1)
     assert "could not abort the multipart upload of big" in " ".join(summary.notes)
     assert len(server.of("DELETE")) == 2, "at once, and at the end"
+
+
+def test_what_a_run_has_failed_to_abort_and_then_goes_on_with_is_kept_for_the_next_one(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """Its file changed while it was sent, so that it was to be aborted; to go on with it was more."""
+    files, journal = tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
+    path, changed = tmp_path / "files" / "big", b"!" + big()[1:]
+    firsts: list[Request] = []
+
+    def script(request: Request) -> Action | None:
+        if request.method == "DELETE":
+            return s3_error(403, "AccessDenied")
+        if request.part_number == 5 and path.read_bytes() != changed:
+            path.write_bytes(changed)
+        if request.part_number == 1:
+            firsts.append(request)
+        return Stall() if len(firsts) > 1 and request.part_number == 1 else None
+
+    server = fault_server(script)
+
+    async def main(client: S3Client) -> Sequence[str]:
+        uploading = s3_upload_files(client, BUCKET, files, config(grace_s=0.0), journal=journal)
+        task = asyncio.create_task(uploading)
+        await asyncio.to_thread(server.wait_until, lambda: len(firsts) > 1)
+        asked = len(server.of("DELETE"))
+        server.set_script([Rule(Stall(), method="PUT")])
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as stopped:
+            await task
+        assert len(server.of("DELETE")) == asked
+        summary = summary_of(stopped.value)
+        assert isinstance(summary, UploadSummary)
+        return summary.notes
+
+    assert "an upload in parts is left in the store for the next run to go on with" in run(server, main)
+    assert len(server.model.uploads) == 1
+    server.set_script(None)
+    assert journaled(server, files, journal).uploaded == 1
+    assert stored(server) == {"big": changed}
+    assert server.model.uploads == {}

@@ -93,6 +93,41 @@ def test_a_try_that_is_under_way_at_the_end_is_begun_anew() -> None:
     assert run(main).sent == tries
 
 
+def test_what_is_gone_on_with_is_not_aborted_any_more() -> None:
+    async def main(store: Store, unfinished: Unfinished) -> None:
+        for kind in (FailureKind.SERVER, FailureKind.ACCESS_DENIED):
+            unfinished.in_vain(abort("a"), kind)
+        unfinished.spare("id")
+        unfinished.begin(abort("a"), resumable=True)
+        store.now_s += LATER_S
+        unfinished.answered()
+        assert await unfinished.finish(keeps=True) == []
+
+    assert run(main).sent == []
+
+
+def test_a_refusal_that_comes_when_it_is_gone_on_with_does_not_count() -> None:
+    class Refuses(Store):
+        async def send(self, operation: Operation, trace: object) -> Response:
+            await super().send(operation, trace)
+            unfinished.spare("id")
+            return Response(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
+
+    store = Refuses()
+    unfinished = Unfinished(cast("Client", store), store.now)
+
+    async def main() -> list[str]:
+        unfinished.in_vain(abort("a"), FailureKind.SERVER)
+        store.now_s += LATER_S
+        unfinished.answered()
+        await store.asked.wait()
+        await asyncio.sleep(0)
+        return await unfinished.finish()
+
+    assert asyncio.run(main()) == []
+    assert len(store.sent) == 1
+
+
 def test_after_an_abort_whose_answer_was_lost_parts_are_looked_for() -> None:
     """The next abort is told that the upload is gone; a part that was on its way came after the first one."""
     one = b"<ListPartsResult><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></ListPartsResult>"

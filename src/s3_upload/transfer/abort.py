@@ -86,7 +86,7 @@ class Unfinished:
         (self._resumable if abort in self._resumable else self._open).remove(abort)
 
     def in_vain(self, abort: Operation, kind: FailureKind) -> None:
-        """`abort` was tried, and failed by `kind`: it is tried again when the store answers, or at the end."""
+        """`abort` has failed by `kind`: it is tried again when the store answers, or at the end."""
         if not kind.retried:
             self.try_at_end(abort)
             return
@@ -96,6 +96,11 @@ class Unfinished:
     def try_at_end(self, abort: Operation) -> None:
         """It is tried once more, and the run says what it came to."""
         self._refused.append(abort)
+
+    def spare(self, upload_id: str) -> None:
+        """This upload is looked at to be gone on with: that it was to be aborted does not count any more."""
+        for aborts in (self._left, self._refused):
+            aborts[:] = [abort for abort in aborts if abort.upload_id != upload_id]
 
     def answered(self) -> None:
         """The store serves requests: perhaps it takes aborts again."""
@@ -122,9 +127,9 @@ class Unfinished:
     async def _try_again(self) -> None:
         tried = tuple(self._left)
         left = await abort_all(self._client, self._now, tried)
-        # Others may have been added meanwhile.
+        # Others may have been added meanwhile, and some are spared.
+        self._refused += [abort for abort in left.refused if abort in self._left]
         self._left = [abort for abort in self._left if abort not in tried or abort in left.late]
-        self._refused += left.refused
         self._not_before_s = self._now() + LATER_S
 
 

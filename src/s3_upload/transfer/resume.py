@@ -178,6 +178,7 @@ class Resumption:
         if asks and record.key not in self._misled:
             taken = await self._of_store(search, known, taken)
         if taken is not None:
+            self._sides.unfinished.spare(taken.upload_id)
             self._resumed.uploads += 1
             self._resumed.bytes += sum(part.size for part in taken.stored.values())
         return taken
@@ -236,6 +237,8 @@ class Resumption:
         taken: TakenUp | None = None
         # The newest first: the others have parts of older tries.
         for row, parts in reversed(known.uploads):
+            # This run may have begun it, and failed to abort it, which would be tried again.
+            self._sides.unfinished.spare(row.upload_id)
             found = None
             if row.size == search.identity.size and row.said in ("", said) and taken is None:
                 # Of another version each part is read and compared.
