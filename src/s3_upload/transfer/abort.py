@@ -73,6 +73,12 @@ class Unfinished:
         """What `abort` aborts is begun. `resumable`: the end of the run leaves it to the next one."""
         (self._resumable if resumable else self._open).append(abort)
 
+    def can_go_on(self, abort: Operation) -> None:
+        """From now on the next run can go on with it."""
+        if abort in self._open:
+            self._open.remove(abort)
+            self._resumable.append(abort)
+
     @contextmanager
     def being_completed(self) -> Iterator[None]:
         self.completing += 1

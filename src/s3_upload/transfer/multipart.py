@@ -104,6 +104,12 @@ class MultipartUpload:
         self._checksum_type = ""
         self._stored: dict[int, CompletedPart] = {}
         self._before: TakenUp | None = None
+        self._is_kept_by_parts = False
+
+    @property
+    def _aborting(self) -> Operation:
+        """What aborts it."""
+        return msgspec.structs.replace(self._operation, name=ABORT_MULTIPART_UPLOAD)
 
     async def put(self, parts: Parts) -> str:
         """Sends the object and returns its ETag.
@@ -151,10 +157,12 @@ class MultipartUpload:
 
     async def _carry_out(self, parts: Parts) -> str:
         """From the first part that is missing to the end."""
-        abort = msgspec.structs.replace(self._operation, name=ABORT_MULTIPART_UPLOAD)
+        abort, resumption = self._aborting, self._tools.resumption
         # From now on the store bills parts: what stops the run leaves this to be aborted at its end.
-        resumable = self._tools.resumption is not None and parts.version is not None
-        self._tools.unfinished.begin(abort, resumable=resumable)
+        resumable = resumption is not None and parts.version is not None
+        is_known = resumption is not None and (bool(self._stored) or resumption.keeps_without_parts)
+        self._tools.unfinished.begin(abort, resumable=resumable and is_known)
+        self._is_kept_by_parts = resumable and not is_known
         try:
             await parts.send_all(self)
             with self._tools.unfinished.being_completed():
@@ -166,8 +174,8 @@ class MultipartUpload:
                 raise given_up.with_remark("; its parts are kept for the next run") from None
             remark = await self._abort(abort)
             self._tools.unfinished.end(abort)
-            if not remark and self._tools.resumption is not None:
-                self._tools.resumption.freed([abort])
+            if not remark and resumption is not None:
+                resumption.freed([abort])
             raise given_up.with_remark(remark) from None
         self._tools.unfinished.end(abort)
         return etag
@@ -192,7 +200,7 @@ class MultipartUpload:
                     failed = unproven
                 else:
                     # Should the object be there by another way than this upload, its parts are to be freed.
-                    await self._abort(msgspec.structs.replace(self._operation, name=ABORT_MULTIPART_UPLOAD))
+                    await self._abort(self._aborting)
                     return found.etag
             if parts.send_again is None:
                 raise failed
@@ -268,6 +276,9 @@ class MultipartUpload:
             return
         sent = request.operation
         self._has(CompletedPart(sent.part_number, response.etag, sent.checksum, len(sent.body)))
+        if self._is_kept_by_parts:
+            self._is_kept_by_parts = False
+            self._tools.unfinished.can_go_on(self._aborting)
 
     def _completion(self) -> Request:
         stored = tuple(self._stored[number] for number in sorted(self._stored))

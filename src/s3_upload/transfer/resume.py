@@ -15,6 +15,7 @@ Rules:
   journal says that an upload was asked for whose ID it never got: then one without parts is ours, too.  The
   store may come to that request when its process is long dead, and the next one has looked: so it is looked
   for once more when the object is complete.
+* Who goes by the store alone knows nothing of an upload without parts: the end of a run leaves none for it.
 * What was said of an object when its upload was begun is said of it for good, and no store tells it before
   the object is complete.  The journal knows a hash of it: with another one nobody goes on with that upload.
   Where nobody knows it, the object is looked at when it is complete (HeadObject).  If it lacks something that
@@ -148,7 +149,12 @@ class Resumption:
     @property
     def keeps(self) -> bool:
         """Whether the next run will find what this one leaves unfinished."""
-        return self._asks_store or (self._before is not None and self._before.works)
+        return self._asks_store or self.keeps_without_parts
+
+    @property
+    def keeps_without_parts(self) -> bool:
+        """The same of what has no part yet: of such a one the store does not tell whose it is."""
+        return self._before is not None and self._before.works
 
     def notes(self, kept: int) -> list[str]:
         """What there is to say of it; `kept`: uploads that are left for the next run."""
