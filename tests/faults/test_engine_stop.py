@@ -16,6 +16,7 @@ from s3_upload.api import s3_upload_files
 from s3_upload.clients.s3 import S3Client
 from s3_upload.control.retrying.retry import Tuning as RetryTuning
 from s3_upload.errors import ConfigError, FailureKind, RunError
+from s3_upload.observe.events import AttemptEnded
 from s3_upload.s3.credentials import Credentials
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.pacer import Pacer
@@ -34,7 +35,7 @@ from tests.faults.uploads import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from tests.conftest import StartFaultServer, Tls
@@ -83,6 +84,30 @@ def test_an_error_while_big_bodies_are_being_sent(fault_server: StartFaultServer
     with pytest.raises(RunError) as caught:
         upload(server, contents)
     assert caught.value.kind is FailureKind.CREDENTIALS
+
+
+def test_an_upload_in_parts_that_the_store_is_asked_to_begin_when_an_error_ends_the_run_leaves_nothing(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "big").write_bytes(bytes(2 * PART_BYTES))
+    monkeypatch.setattr("s3_upload.transfer.run.CREATE_GRACE_S", 30.0)
+    failed = threading.Event()
+    creates = Rule(Held(failed), method="POST")
+    server = fault_server([creates, Rule(s3_error(403, "AccessDenied"), method="PUT")])
+
+    async def files() -> AsyncIterator[ObjectSource]:
+        yield ObjectSource.file(tmp_path / "big", "big")
+        await asyncio.to_thread(server.wait_until, lambda: bool(server.of("POST")))
+        yield ObjectSource.data(b"x", "small")
+
+    def listen(event: object) -> None:
+        if type(event) is AttemptEnded and event.key == "small":
+            failed.set()
+
+    with pytest.raises(RunError):
+        upload(server, files(), events=listen)
+    assert server.model.uploads == {}
+    assert len(server.of("DELETE")) == 1
 
 
 def test_nobody_listens(fault_server: StartFaultServer) -> None:

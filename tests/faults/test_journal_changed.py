@@ -19,7 +19,7 @@ from s3_upload.request_fields import RequestFields
 from s3_upload.sources import version
 from s3_upload.sources.content_type import Guess, always, content_type_by_name
 from s3_upload.sources.source import ObjectSource
-from tests.faults.actions import Rule, Stall, s3_error
+from tests.faults.actions import Reset, Rule, Stall, s3_error
 from tests.faults.model import StoredObject, Upload
 from tests.faults.test_journal import OLD_NS, SMALL, broken_off, half_sent, journaled, parts_sent, tree
 from tests.faults.uploads import BUCKET, PART_BYTES, big, config, run, stored
@@ -241,6 +241,17 @@ def test_an_upload_that_the_store_begins_when_its_process_is_long_dead_is_found_
     assert journaled(server, files, journal).uploaded == 1
     assert stored(server) == {"big": big()}
     assert heard == ["create", "create", "late"]
+    assert server.model.uploads == {}
+
+
+def test_an_upload_that_was_asked_for_twice_leaves_nothing(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    """The answer to the first request for it was lost."""
+    server = fault_server([Rule(Reset(stored=True), method="POST", query={"uploads": None}, nth=1)])
+    files, journal = tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
+    assert journaled(server, files, journal).uploaded == 1
+    assert len(server.of("POST")) == 3
     assert server.model.uploads == {}
 
 

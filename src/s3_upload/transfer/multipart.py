@@ -18,6 +18,7 @@ Rules:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -225,10 +226,13 @@ class MultipartUpload:
         return taken
 
     async def _create(self, parts: Parts) -> None:
+        resumption, asked_s = self._tools.resumption, time.time()
         try:
             response = await self._requests.carry_out(self._creation, Place.NEW)
         except GivenUp as given_up:
             raise second_chance(given_up, self.record, ANOTHER_WAY) from None
+        if self._creation.ambiguous and resumption is not None:
+            resumption.asked_twice(self.record.key, asked_s)
         algorithm = self._tools.reader.digests.algorithm
         checksum_type, said = agreed_type(algorithm, response), mark_of(self._operation.fields)
         self._begun(parts, upload_id(response), checksum_type, said)

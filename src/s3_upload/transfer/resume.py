@@ -14,7 +14,7 @@ Rules:
   are proven to be the file's; else it is left alone.  It is looked for where the user says so, and where the
   journal says that an upload was asked for whose ID it never got: then one without parts is ours, too.  The
   store may come to that request when its process is long dead, and the next one has looked: so it is looked
-  for once more when the object is complete.
+  for once more when the object is complete; and so where this run has asked twice, since the answer was lost.
 * Who goes by the store alone knows nothing of an upload without parts: the end of a run leaves none for it.
 * What was said of an object when its upload was begun is said of it for good, and no store tells it before
   the object is complete.  The journal knows a hash of it: with another one nobody goes on with that upload.
@@ -165,6 +165,11 @@ class Resumption:
         """An upload of that key is asked for in a moment."""
         if self._before is not None:
             await self._sides.offload(self._before.begin_creating, key)
+
+    def asked_twice(self, key: str, since_s: float) -> None:
+        """An upload of that key was asked for at `since_s` (seconds since the epoch), and again: the store
+        may have begun two."""
+        self._asked_for_s.setdefault(key, since_s)
 
     async def take_up(
         self, record: Record, operation: Operation, identity: Identity, max_count: int

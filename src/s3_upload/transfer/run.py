@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from s3_upload.errors import attach_summary, foreign
 from s3_upload.observe.limits import Standing
 from s3_upload.report import UploadSummary
+from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD
 from s3_upload.sources.files import Reader
 from s3_upload.sources.local_disk import Nearby
 from s3_upload.sources.version import Versions
@@ -46,6 +47,8 @@ from s3_upload.transfer.tools import Tools
 
 STOP_TICK_S = 0.05
 """How often a run that is cancelled looks whether something is still under way."""
+CREATE_GRACE_S = 1.0
+"""How long a run that an error ends waits for the IDs of uploads in parts that are being begun."""
 
 
 class Leftovers:
@@ -307,10 +310,24 @@ class Run:
         if error is not None:
             self._end.exception()  # looked at, or the loop prints it where the run is cancelled meanwhile
 
+    async def _creates_are_heard(self) -> None:
+        """By its ID alone an upload in parts can be aborted."""
+        until_s, under_way = self.now() + CREATE_GRACE_S, self._sending.watchdog.in_flight
+
+        def any_is_sent() -> bool:
+            names = {one.request.operation.name for one in under_way if one.trace.request_s}
+            return CREATE_MULTIPART_UPLOAD in names
+
+        while any_is_sent() and self.now() < until_s:  # noqa: ASYNC110 - once, and seldom
+            await asyncio.sleep(STOP_TICK_S)
+
     async def _end_all(self) -> None:
         self._observer.close()
         self._reading.close()
         await self._sending.close()
+        # Who is cancelled has waited for that, or is not to wait.
+        if self._end.done():
+            await self._creates_are_heard()
         await self._tasks.close()
         await self._delivery.close()
         self._sending.watchdog.close()
