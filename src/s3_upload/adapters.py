@@ -318,12 +318,14 @@ def _kinds() -> tuple[tuple[type[Exception], FailureKind], ...]:
     to do with the client or its bucket."""
     from botocore import exceptions as e
 
-    login_error = getattr(e, "LoginError", e.SSOError)  # older ones have none
+    # Older ones have none of these.
+    login_error = getattr(e, "LoginError", e.SSOError)
+    unknown_provider = getattr(e, "UnknownTokenProviderError", e.UnknownCredentialError)
     credentials = (
         e.NoCredentialsError, e.PartialCredentialsError, e.CredentialRetrievalError,
         e.RefreshWithMFAUnsupportedError, e.NoAuthTokenError, e.TokenRetrievalError, e.SSOError, login_error,
         # What is wrong with the profile that they are to come from, which is read when they are needed.
-        e.UnknownCredentialError, e.UnknownTokenProviderError, e.ProfileNotFound, e.ConfigNotFound,
+        e.UnknownCredentialError, unknown_provider, e.ProfileNotFound, e.ConfigNotFound,
         e.ConfigParseError, e.InvalidConfigError, e.MetadataRetrievalError,
     )  # fmt: skip
     # A parameter or a body that this object alone may have.

@@ -92,6 +92,9 @@ class FailureKind(enum.StrEnum):
     at all, which is so as long as nothing has succeeded, and then stops the run."""
     REQUEST_TIMEOUT = ("request-timeout", Fate.RETRY)
     """The store waited for our body in vain (400 RequestTimeout, 408)."""
+    BAD_REQUEST = ("bad-request", Fate.RETRY)
+    """400 without a word of S3's: what the HTTP layer of a server says that stood still for a while, or of
+    what stands before it, and not the store. Where it stays so, as REJECTED."""
     INCOMPLETE_BODY = ("incomplete-body", Fate.RETRY, Remedy.REREAD, 2)
     """The store says that bytes are missing: what a source that has changed meanwhile would do."""
     DIGEST = ("digest", Fate.RETRY, Remedy.REREAD, 1, False, Remedy.NEW_UPLOAD)
@@ -228,6 +231,7 @@ _DOUBTS_CONNECTION = frozenset(
         FailureKind.NOT_S3,
         FailureKind.UNPROVEN,
         FailureKind.REQUEST_TIMEOUT,
+        FailureKind.BAD_REQUEST,
         FailureKind.INCOMPLETE_BODY,
         FailureKind.DIGEST,
     }

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from s3_upload.config import IfExists
     from s3_upload.http import Response
     from s3_upload.report import UploadReport
     from s3_upload.transfer.client import Client
@@ -39,7 +38,7 @@ KEYS = [
 @pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize("if_exists", ["overwrite", "skip"])
 def test_bodies_in_memory_are_taken_as_they_are_sent(
-    fault_server: StartFaultServer, if_exists: IfExists, asynchronous: bool
+    fault_server: StartFaultServer, if_exists: str, asynchronous: bool
 ) -> None:
     """And not 256 at a time, which would be as much memory as they are large."""
     given = done = lead = 0

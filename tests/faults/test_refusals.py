@@ -165,6 +165,7 @@ ALL_ALIKE = {
     "405 MethodNotAllowed": (s3_error(405, "MethodNotAllowed", "Why."), "405 MethodNotAllowed: Why; "),
     "409 InvalidBucketState": (s3_error(409, "InvalidBucketState", "Why."), "409 InvalidBucketState: Why; "),
     "bare 400": (Answer(400), "the store answered 400"),
+    "400 of no S3": (foreign(400), "the store answered 400"),
     "404 of no S3": (foreign(404), "404; this does not look like an S3 endpoint: check its URL, the port"),
     "405 of no S3": (foreign(405), "405; this does not look like an S3 endpoint: check its URL, the port"),
 }  # fmt: skip

@@ -109,6 +109,7 @@ RETRIED = {
         Answer(400, {"Content-Encoding": "gzip"}, gzip.compress(PREFIXED.body)), K.THROTTLE, "Exceeded: Why."
     ),
     "400 RequestTimeout": said(400, "RequestTimeout", K.REQUEST_TIMEOUT),
+    "400 of a server's HTTP layer": again(foreign(400), K.BAD_REQUEST, "answered 400"),
     "408": again(Answer(408), K.REQUEST_TIMEOUT, "answered 408"),
     "400 IncompleteBody": said(400, "IncompleteBody", K.INCOMPLETE_BODY),
     "400 BadDigest": said(400, "BadDigest", K.DIGEST),

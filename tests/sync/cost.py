@@ -72,7 +72,7 @@ def listed_only(folder: Path) -> int:
     def script(request: Request) -> Answer:
         asked.append(f"{request.method} {'list' if request.query.get('list-type') else request.target}")
         query = request.query
-        after = bytes.fromhex(query.get("continuation-token", "")).decode() or query.get("start-after", "")
+        after = query.get("continuation-token", "") or query.get("start-after", "")
         return Answer(200, body=bucket.page(query.get("prefix", ""), after, query.get("delimiter", "")))
 
     with FaultServer(script, record=False) as server:

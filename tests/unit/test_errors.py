@@ -28,6 +28,7 @@ FATES = {
     "server": "retry",
     # 400 RequestTimeout, 408; 400 IncompleteBody; 400 BadDigest & co; 409
     "request-timeout": "retry",
+    "bad-request": "retry",
     "incomplete-body": "retry",
     "digest": "retry",
     "conflict": "retry",

@@ -176,7 +176,10 @@ def _unknown(operation: str, response: Response, said: Xml, code: str, message: 
         elif re.search(_KEY_LENGTH, message):
             kind = FailureKind.CREDENTIALS
     speaks_s3 = said.root == "Error" or response.request_id or operation in BODILESS
-    return FailureKind.NOT_S3 if response.status in (404, 405) and not speaks_s3 else kind
+    if response.status in (404, 405) and not speaks_s3:
+        return FailureKind.NOT_S3
+    is_bare = response.status == 400 and kind is FailureKind.REJECTED
+    return FailureKind.BAD_REQUEST if is_bare and not speaks_s3 else kind
 
 
 def _doubted(operation: str, response: Response) -> Failure | None:
