@@ -35,7 +35,7 @@ Theory of operation (`cap_s` and the like are fields of `Tuning`).
 9. Answers that are not S3's (`FailureKind.is_foreign`) mean a store that is away.  They are tried again like
    any transient failure until `outage.py` takes over.  As long as nothing has succeeded, they are tried again
    STRAY_RETRIES times, and then stop the run.  A 400 without a word of S3's (BAD_REQUEST) is tried again as
-   seldom then, and afterwards counts as a refusal of its object.
+   seldom then, and counts as a refusal of its object.
    If a success lacks its proof (`Remedy.ASK`), HeadObject is asked first whether the object is there.
 """
 
@@ -188,26 +188,25 @@ class Retry:
         asks_briefly = failed.asking and not failed.patient
         kind, limit = failed.kind, ASK_RETRIES if asks_briefly else self._n_retries
         is_foreign = kind.is_foreign and not failed.asking
-        # Before any success there may be no store at all behind this endpoint.
-        if is_foreign and not self.any_success:
+        is_bare = kind is FailureKind.BAD_REQUEST and not failed.asking
+        # Before any success there may be no store at all behind this endpoint, or one that refuses all.
+        if (is_foreign or is_bare) and not self.any_success:
+            limit = min(STRAY_RETRIES, limit)
             in_a_row = self._refusals.refused(failed.object_seq, failed.alike)
-            if in_a_row >= MAX_IN_A_ROW or failed.retries >= min(STRAY_RETRIES, limit):
+            if in_a_row >= MAX_IN_A_ROW or (is_foreign and failed.retries >= limit):
                 return Decision(Verdict.STOP_RUN, in_a_row=in_a_row)
-        # Perhaps each object is answered so.
-        is_refused = kind is FailureKind.BAD_REQUEST and not self.any_success
-        limit = min(STRAY_RETRIES, limit) if is_refused else limit
         unreached = kind is FailureKind.CONNECT and not (any_answer or self.any_success)
         used_up = kind.retried and kind.times is not None and failed.corrected >= kind.times
         if used_up or failed.outwaited or failed.retries >= limit:
             if unreached and failed.retries >= self._tuning.min_retries_to_stop and not asks_briefly:
                 return STOPPED
-            return self._given_up(failed) if is_foreign or is_refused else GIVEN_UP
+            return self._given_up(failed) if is_foreign else GIVEN_UP
         tuning, costs = self._tuning, self.budget.tuning
         base_s = tuning.base_throttle_s if kind.throttles else tuning.base_transient_s
         cost = costs.cost_throttle if kind.throttles else costs.cost_transient
         # An endpoint that was never reached is found out soon only if its retries do not wait for tokens
-        # (step 3). So is one that refuses each object.
-        cost = 0.0 if unreached or is_refused else cost
+        # (step 3).
+        cost = 0.0 if unreached else cost
         verdict = Verdict.REREAD if kind.remedy is Remedy.REREAD else Verdict.RETRY
         return Decision(verdict, self._delay_s(failed, base_s, rng), cost)
 
