@@ -157,7 +157,8 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     """One source, done with: uploaded, failed or skipped.
 
     `source` is a path, "data" or "stream".  `bytes` is the size of the object, of which an earlier run had
-    sent `resumed_bytes`.  `attempts` is 1 plus the retries (for a multipart upload:
+    sent `resumed_bytes`.  `dropped_bytes` had arrived as parts and were given up: the file had changed, the
+    store had lost them, or the object failed.  `attempts` is 1 plus the retries (for a multipart upload:
     the retries of all its requests), 0 where nothing was tried; sending again after a region, a clock or a
     token was put right is no retry, nor is asking (HeadObject, ListParts).  `total_time_s` spans all tries
     and the waits between them; `success_time_s` is the last try alone (for a multipart upload: from its
@@ -175,6 +176,7 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     outcome: str
     resumed_bytes: int = 0
+    dropped_bytes: int = 0
     total_time_s: float = 0.0
     success_time_s: float = 0.0
     attempts: int = 0
@@ -218,7 +220,8 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     `sources = uploaded + len(failed) + len(skipped)`.  `bytes` counts acknowledged payload only, of which
     earlier runs had sent `resumed_bytes`;
-    `wasted_bytes` are body bytes that left in attempts that failed or were superseded.  `hedges` counts
+    `wasted_bytes` are body bytes that left in attempts that failed or were superseded, and `dropped_bytes` of
+    the reports.  `hedges` counts
     the second copies sent beside a slow first.  `budget_wait_s` is for how much of the run's time some
     retry waited for want of a retry budget: above 0 the store had trouble and the run was slowed.
     `failed` and `skipped` hold the reports; those of bodies in memory have no `object` any more when such
@@ -346,6 +349,7 @@ class SummaryFold:
             self._skipped.append(report if report.attempts else _without_attempts(report))
         else:
             self._failed.append(self._bounded(report))
+        self._wasted_bytes += report.dropped_bytes
         self._wasted_bytes += sum(a.sent_bytes for a in report.attempt_reports if a.outcome != SUCCESS)
         self._hedges += sum(a.hedge for a in report.attempt_reports)
         for attempt in report.attempt_reports:

@@ -19,7 +19,7 @@ from s3_upload.errors import FailureKind, RunError, summary_of
 from s3_upload.observe.events import AttemptEnded, UploadCreated
 from s3_upload.report import AttemptReport
 from s3_upload.request_fields import RequestFields
-from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, Operation
+from s3_upload.s3.operations import CREATE_MULTIPART_UPLOAD, PUT_OBJECT, UPLOAD_PART, Operation
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.version import Versions
 from s3_upload.transfer.read_ahead import MAX_CREATES
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from s3_upload.config import UploadConfig
     from s3_upload.http import Response
     from s3_upload.http1.trace import Trace
-    from s3_upload.report import UploadSummary
+    from s3_upload.report import UploadReport, UploadSummary
     from tests.conftest import StartFaultServer, Tls
     from tests.faults.server import FaultServer
 
@@ -306,6 +306,43 @@ def test_a_file_that_changes_between_its_parts_is_sent_as_the_new_version(
     names = operations(report.attempt_reports)
     assert names.count("CompleteMultipartUpload") == (0 if how == "small" else 1)
     assert names.count("AbortMultipartUpload") == 1
+
+
+def bytes_sent(report: UploadReport) -> int:
+    bodies = (UPLOAD_PART, PUT_OBJECT)
+    return sum(a.body_bytes for a in report.attempt_reports if a.succeeded and a.operation in bodies)
+
+
+@pytest.mark.parametrize("how", ["longer", "small", "gone"])
+def test_what_was_sent_of_a_version_that_is_given_up_is_told_as_sent_in_vain(
+    fault_server: StartFaultServer, big: Path, how: str
+) -> None:
+    def script(request: Request) -> None:
+        if request.method == "PUT" and len(server.of("PUT")) == 3:
+            change(replace(request, query={"partNumber": "1"}))
+
+    reports, change = Reports(), changes(big, how, 1)
+    server = fault_server(script)
+    summary = upload(server, [ObjectSource.file(big, "big")], settings=LITTLE_MEMORY, progress=reports)
+    report = reports.of("big")
+    assert summary.bytes == len(VERSIONS.get(how, b""))
+    assert summary.wasted_bytes >= report.dropped_bytes == bytes_sent(report) - summary.bytes > PART_BYTES
+    again = "files that changed while they were sent were sent again, as they are now"
+    assert summary.notes == (() if how == "gone" else (again,))
+
+
+def test_parts_that_the_store_lost_were_sent_in_vain(fault_server: StartFaultServer, big: Path) -> None:
+    def loses_a_part(request: Request) -> None:
+        if request.method == "POST" and "uploadId" in request.query and not lost:
+            [unfinished] = server.model.uploads.values()
+            lost.append(unfinished.parts.pop(2))
+
+    lost: list[object] = []
+    server = fault_server(loses_a_part)
+    reports = Reports()
+    upload(server, [ObjectSource.file(big, "big")], progress=reports)
+    assert stored(server) == {"big": BIG}
+    assert reports.of("big").dropped_bytes == PART_BYTES
 
 
 @pytest.mark.parametrize("how", ["gone", "touched"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from s3_upload.cli.views.page import chart_data, page_html
@@ -60,6 +61,11 @@ def test_what_fails_counts_as_sent_in_vain_by_its_cause() -> None:
     assert sum(history.flow.rows["vain"]) == pytest.approx(MB)
     assert sum(history.flow.rows["failed"]) == 1.0
     assert [dot.y for dot in history.bodies.cut.dots] == [pytest.approx(2.0)]
+
+
+def test_parts_that_were_given_up_count_as_sent_in_vain() -> None:
+    report = msgspec.structs.replace(uploaded(0, attempt(0.0, 1.0, MB)), dropped_bytes=3 * MB)
+    assert history_of([report]).totals.wasted_bytes == 3 * MB
 
 
 def test_a_copy_that_lost_is_no_failure() -> None:
@@ -201,7 +207,8 @@ def lines_of(reports: list[UploadReport], capfdbinary: Any) -> list[bytes]:
 
 
 def test_json_lines_give_the_same_page_as_the_run(capfdbinary: Any) -> None:
-    reports = [*many(200), failed(200, attempt(1.0, 1.0, 5, outcome="rejected")), failed(201)]
+    again = msgspec.structs.replace(uploaded(202, attempt(1.0, 1.0, MB)), dropped_bytes=3 * MB)
+    reports = [*many(200), again, failed(200, attempt(1.0, 1.0, 5, outcome="rejected")), failed(201)]
     direct = history_of(reports)
     direct.end(summary_of(reports, 5.0))
     read = History()

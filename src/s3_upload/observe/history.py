@@ -288,6 +288,7 @@ class History:
             self._clock.saw(attempt.ended_s)
             if report.outcome != SKIPPED or attempt.outcome != FailureKind.EXISTS:
                 self._add_attempt(attempt, report)
+        self.totals.wasted_bytes += report.dropped_bytes
         if report.outcome == SKIPPED:
             self.totals.skipped += 1
             return

@@ -36,6 +36,7 @@ class UploadRecord(msgspec.Struct, frozen=True, kw_only=True):
     bytes: Annotated[int, msgspec.Meta(le=MAX_BYTES)]
     outcome: str
     resumed_bytes: int = 0
+    dropped_bytes: int = 0
     total_time_s: float = 0.0
     success_time_s: float = 0.0
     attempts: int = 0

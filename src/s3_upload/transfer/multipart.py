@@ -173,6 +173,7 @@ class MultipartUpload:
             given_up = self._another_way(given_up)
             if resumable and self._is_kept(given_up):
                 raise given_up.with_remark("; its parts are kept for the next run") from None
+            self.record.dropped()
             remark = await self._abort(abort)
             self._tools.unfinished.end(abort)
             if not remark and resumption is not None:
@@ -325,10 +326,8 @@ class MultipartUpload:
                 break
             behind = listed.next_marker
         for number in lost:
-            size = self._stored.pop(number).size
-            self.record.stored(-size)
-            if self._before is not None and number in self._before.stored:
-                self.record.resumed(-size)
+            resumed = self._before is not None and number in self._before.stored
+            self.record.lost(self._stored.pop(number).size, resumed=resumed)
         return tuple(lost)
 
     def _is_kept(self, given_up: GivenUp) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from s3_upload.errors import Remedy, SourceError
+from s3_upload.errors import FailureKind, Remedy, SourceError
 from s3_upload.parts import PartSizes
 from s3_upload.s3.operations import PUT_OBJECT, Operation
 from s3_upload.sources.files import BigFile, HashedBody
@@ -24,6 +24,7 @@ from s3_upload.transfer.verdicts import GivenUp
 Way = Callable[[], Awaitable[str]]
 """Sends an object in one way, and returns its ETag. Raises `GivenUp`."""
 ANOTHER_WAY = frozenset({Remedy.IN_PARTS, Remedy.NEW_VERSION})
+_CHANGED = "files that changed while they were sent were sent again, as they are now"
 
 
 async def put(tools: Tools, record: Record, way: Way) -> None:
@@ -45,6 +46,9 @@ async def put(tools: Tools, record: Record, way: Way) -> None:
         except SourceError as problem:
             tools.reporting.ended(record, error=GivenUp.by_source(problem, record).error)
             return
+        # Where nothing of it had been sent, nothing is sent again.
+        if remedy is Remedy.NEW_VERSION and any(tried.body_bytes for tried in record.attempt_reports):
+            tools.notes.add(FailureKind.SOURCE_CHANGED, _CHANGED)
 
 
 async def put_whole(tools: Tools, request: Request, place: Place) -> str:

@@ -18,8 +18,9 @@ class Record(msgspec.Struct, eq=False):
     a stream, and its size shows at its end.  `started_s`, `est_MBps`: the clock and the estimated speed when
     it began.  `attempt_reports`: of every request.  `retries`: tries that did not count as the first.
     `tried`: the kinds of failure after which it was sent in another way.  `stored_bytes`: of parts that the
-    store has, of which an earlier run had sent `resumed_bytes`.  `mtime_ns`, `checksum`: of the version that
-    is sent, as far as they are known.  `perhaps_sent`: by a process of this job that has ended.
+    store has, of which an earlier run had sent `resumed_bytes`.  `dropped_bytes`: of parts that this run sent
+    and the object does not consist of.  `mtime_ns`, `checksum`: of the version that is sent, as far as they
+    are known.  `perhaps_sent`: by a process of this job that has ended.
     """
 
     seq: int
@@ -33,6 +34,7 @@ class Record(msgspec.Struct, eq=False):
     tried: tuple[FailureKind, ...] = ()
     stored_bytes: int = 0
     resumed_bytes: int = 0
+    dropped_bytes: int = 0
     mtime_ns: int = NO_TIME_NS
     checksum: Checksum | None = None
     perhaps_sent: bool = False
@@ -59,12 +61,24 @@ class Record(msgspec.Struct, eq=False):
         self.retries += times
 
     def stored(self, size: int) -> None:
-        """The store has a part of `size` bytes; negative: it does not have it after all."""
+        """The store has a part of `size` bytes."""
         self.stored_bytes += size
 
     def resumed(self, size: int) -> None:
-        """So much of what is stored an earlier run had sent; negative: the store has lost it."""
+        """So much of what is stored an earlier run had sent."""
         self.resumed_bytes += size
+
+    def lost(self, size: int, *, resumed: bool) -> None:
+        """The store does not have a part of `size` bytes after all; `resumed`: an earlier run had sent it."""
+        self.stored_bytes -= size
+        if resumed:
+            self.resumed_bytes -= size
+        else:
+            self.dropped_bytes += size
+
+    def dropped(self) -> None:
+        """None of its parts that are stored is kept."""
+        self.dropped_bytes += self.stored_bytes - self.resumed_bytes
 
     def sized(self, size: int, mtime_ns: int, checksum: Checksum | None = None) -> None:
         """It is sent as it is now: what it was sent as before does not count."""
@@ -98,6 +112,7 @@ class Record(msgspec.Struct, eq=False):
             source=self.source.name,
             bytes=self.size,
             resumed_bytes=self.resumed_bytes,
+            dropped_bytes=self.dropped_bytes,
             outcome=outcome,
             reason=reason,
             total_time_s=now_s - self.started_s,

@@ -156,6 +156,7 @@ class Run:
             parts_line=PartsLine(self._changed),
             unfinished=run.unfinished,
             reporting=self._reporting,
+            notes=self._sending.verdicts.notes,
             resumption=self._leftovers.resumption,
         )
         existing = Existing(config, runtime.offload_source, is_aws=getattr(client, "is_aws", False))

@@ -21,7 +21,7 @@ from s3_upload.transfer.request import Requests
 from s3_upload.transfer.resume import Resumption
 from s3_upload.transfer.tasks import Tasks
 from s3_upload.transfer.teller import Teller
-from s3_upload.transfer.verdicts import GivenUp
+from s3_upload.transfer.verdicts import GivenUp, Notes
 
 
 class Tools(msgspec.Struct, frozen=True):
@@ -37,6 +37,7 @@ class Tools(msgspec.Struct, frozen=True):
     parts_line: PartsLine
     unfinished: Unfinished
     reporting: Reporting
+    notes: Notes
     resumption: Resumption | None = None
 
 
