@@ -110,15 +110,17 @@ def test_an_upload_in_parts_that_the_store_is_asked_to_begin_when_an_error_ends_
     assert len(server.of("DELETE")) == 1
 
 
-def test_nobody_listens(fault_server: StartFaultServer) -> None:
-    """It may be a store that is being restarted and is tried again; then the run ends, not each object."""
+@pytest.mark.parametrize("n_retries", [0, 1, RetryTuning().min_retries_to_stop])
+def test_nobody_listens(fault_server: StartFaultServer, n_retries: int) -> None:
+    """It may be a store that is being restarted and is tried again; then the run ends, not each object,
+    however few the retries."""
     server = fault_server()
     server.stop()
 
     async def main() -> None:
         async with client_of(server) as client:
             reports = Reports()
-            settings = config(n_retries=RetryTuning().min_retries_to_stop, max_in_flight=2)
+            settings = config(n_retries=n_retries, max_in_flight=2)
             with pytest.raises(RunError) as caught:
                 await s3_upload_files(client, BUCKET, sources(MANY), settings, progress=reports)
             message = str(caught.value)
@@ -129,23 +131,6 @@ def test_nobody_listens(fault_server: StartFaultServer) -> None:
             assert "refused" in message.lower()
             assert "\n" not in message
             assert reports == []
-            await quiet()
-
-    asyncio.run(main())
-
-
-def test_nobody_listens_and_it_was_not_tried_again(fault_server: StartFaultServer) -> None:
-    server = fault_server()
-    server.stop()
-
-    async def main() -> None:
-        async with client_of(server) as client:
-            summary = await s3_upload_files(client, BUCKET, sources({"a": b"x"}), config(n_retries=1))
-            [report] = summary.failed
-            assert report.error is not None
-            assert (report.error.kind, report.attempts) == (FailureKind.CONNECT, 2)
-            assert f"port {server.port}" in report.error.message
-            assert "refused" in report.error.message.lower()
             await quiet()
 
     asyncio.run(main())

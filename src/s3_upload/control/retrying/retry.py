@@ -16,7 +16,8 @@ Theory of operation (`cap_s` and the like are fields of `Tuning`).
    So the run stops when a request has used up its retries for want of a connection and the store has never
    answered anything; otherwise each of a million objects would fail in the same way.  Until the store
    answers, such a retry costs nothing (step 4): otherwise a hundred requests that share the budget would
-   take minutes to find out.
+   take minutes to find out.  And there are `min_retries_to_stop`, however few `n_retries` allows: they say
+   something of the endpoint, and send nothing of an object.
 4. A retry is paid from the endpoint's `budget.RetryBudget` when its delay is over (`pay`).  If the budget is
    empty, the retry waits until the tokens are there: the run slows down and drops nothing.  The cost of a
    request's last retry comes back when the request succeeds.
@@ -196,9 +197,12 @@ class Retry:
             if in_a_row >= MAX_IN_A_ROW or (is_foreign and failed.retries >= limit):
                 return Decision(Verdict.STOP_RUN, in_a_row=in_a_row)
         unreached = kind is FailureKind.CONNECT and not (any_answer or self.any_success)
+        stops = unreached and not asks_briefly
+        if stops:
+            limit = max(limit, self._tuning.min_retries_to_stop)
         used_up = kind.retried and kind.times is not None and failed.corrected >= kind.times
         if used_up or failed.outwaited or failed.retries >= limit:
-            if unreached and failed.retries >= self._tuning.min_retries_to_stop and not asks_briefly:
+            if stops and failed.retries >= self._tuning.min_retries_to_stop:
                 return STOPPED
             return self._given_up(failed) if is_foreign else GIVEN_UP
         tuning, costs = self._tuning, self.budget.tuning
