@@ -17,7 +17,7 @@ ARROWS: dict[str, set[str]] = {
     "checks": set(),
     "crc": {"http"},
     "descriptors": set(),
-    "errors": set(),
+    "errors": {"text"},
     "http": set(),
     "own_process": set(),
     "processor": set(),

@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from s3_upload.text import printable
+
 
 class Fate(enum.Enum):
     """What becomes of an attempt's work after a failure of some kind."""
@@ -243,7 +245,17 @@ _REFUSES = frozenset({FailureKind.ACCESS_DENIED, FailureKind.REJECTED, FailureKi
 
 
 class S3UploadError(Exception):
-    """The root of every exception that s3-upload raises on purpose."""
+    """The root of every exception that s3-upload raises on purpose.
+
+    Its text is one that can be printed anywhere: a name in it may have control characters, or bytes that are
+    no text, and `print` of such a one would do what they say, or raise.
+    """
+
+    def __str__(self) -> str:
+        return printable(self._text())
+
+    def _text(self) -> str:
+        return super().__str__()
 
 
 class ConfigError(S3UploadError, ValueError):
@@ -256,6 +268,7 @@ class SourceError(S3UploadError):
     def __init__(self, message: str, kind: FailureKind = FailureKind.SOURCE) -> None:
         super().__init__(message)
         self.kind = kind
+        self.message = message
 
 
 class AttemptError(S3UploadError):
@@ -305,7 +318,7 @@ class UploadError(S3UploadError):
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, self.__dict__)
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         tries = f" after {self.attempts} attempts" if self.attempts > 1 else ""
         request = f" (request ID {self.request_id})" if self.request_id else ""
         return f"{self.key}: {self.message}{tries}{request}"

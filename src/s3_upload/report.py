@@ -16,7 +16,7 @@ import msgspec
 from s3_upload.errors import FailureKind, UploadError, UploadsFailed, attach_summary, summary_of
 from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.version import NO_TIME_NS
-from s3_upload.text import unicode_of
+from s3_upload.text import printable
 from s3_upload.units import show_bytes, show_rate
 
 SUCCESS = "success"
@@ -191,7 +191,7 @@ class UploadReport(msgspec.Struct, frozen=True, kw_only=True):
     object: ObjectSource | None = None
 
     def __str__(self) -> str:
-        return unicode_of(self._text())  # or a name that is no text could not be printed
+        return printable(self._text())  # or a name that is no text could not be printed
 
     def _text(self) -> str:
         if self.outcome == SUCCESS:
@@ -267,7 +267,7 @@ class UploadSummary(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(f"{len(self.skipped):,} skipped")
         if self.unchanged:
             parts.append(f"{self.unchanged:,} unchanged")
-        return unicode_of("; ".join(parts))
+        return printable("; ".join(parts))
 
     @property
     def goodput_MBps(self) -> float:  # noqa: N802 - the unit's spelling

@@ -15,6 +15,8 @@ from s3_upload.errors import (
     UploadsFailed,
 )
 
+ODD, SHOWN = "evil\x1b[31m\n\udcff", "evil\\x1b[31m\\n\\xff"
+
 FATES = {
     # refused, reset, EOF, broken pipe, our own timeout; an answer that is not HTTP
     "connect": "retry",
@@ -114,3 +116,12 @@ def test_a_source_error_is_of_kind_source_unless_said_otherwise() -> None:
 
 def test_uploads_failed_without_errors_is_still_a_sentence() -> None:
     assert str(UploadsFailed([])) == "0 object(s) were not uploaded"
+
+
+def test_no_name_in_an_error_writes_to_the_terminal_or_keeps_it_from_being_printed() -> None:
+    object_error = UploadError(f"{ODD}: gone", key=ODD, kind=FailureKind.SOURCE)
+    assert str(object_error) == f"{SHOWN}: {SHOWN}: gone"
+    assert str(UploadsFailed([object_error])) == f"1 object(s) were not uploaded: {object_error}"
+    for error in (SourceError(ODD), ConfigError(ODD), RunError(ODD, FailureKind.CONNECT)):
+        assert str(error) == SHOWN
+    assert (object_error.key, object_error.message) == (ODD, f"{ODD}: gone")

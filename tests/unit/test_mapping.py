@@ -150,7 +150,7 @@ def test_directories_are_walked_lazily() -> None:
         (["one.txt", "nope"], "nope: no such file or directory"),
         ([""], "'': an empty word is no source"),
         (["one.txt/x"], "one.txt/x: not a directory"),
-        (["a\0b"], f"a\0b: {null_in_path()}"),
+        (["a\0b"], f"a\\x00b: {null_in_path()}"),
         (["/dev/null"], "/dev/null: is neither a file, a directory nor a FIFO"),
         (["empty"], f"nothing to upload in empty{NO_FILES}"),
         (["empty", "empty"], f"nothing to upload in empty, empty{NO_FILES}"),

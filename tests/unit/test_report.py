@@ -154,8 +154,9 @@ def test_a_summary_prints_as_one_readable_line() -> None:
 
 def test_a_name_that_is_no_text_can_be_printed_and_its_bytes_are_seen() -> None:
     odd = msgspec.structs.replace(uploaded(), source="d/\udcff\n", key="ä")
-    assert str(odd) == "uploaded d/\\xff\n to ä (100 B in 0.000 s)"
+    assert str(odd) == "uploaded d/\\xff\\n to ä (100 B in 0.000 s)"
     assert "the first: \\xfe: broke" in str(fold(failed("\udcfe")))
+    assert "the first: a\\x1b[31m: broke" in str(fold(failed("a\x1b[31m")))
 
 
 def test_a_summary_keeps_no_more_bodies_of_failed_objects_than_its_bound() -> None:

@@ -18,6 +18,7 @@ from s3_upload.errors import FailureKind, SourceError
 from s3_upload.request_fields import RequestFields
 from s3_upload.sources.source import ObjectSource, is_utf8, utf8_of
 from s3_upload.sources.walk import files_recursive
+from s3_upload.text import printable
 from tests.platforms import needs_any_name, needs_proc
 from tests.unit.paths import null_in_path
 
@@ -105,7 +106,9 @@ def test_a_name_that_is_no_utf8_fails_and_the_rest_goes_on(tmp_path: Path) -> No
     for failed in (file, folder):  # nothing below the folder could have a key
         assert failed.problem is not None
         assert failed.problem.kind is FailureKind.REJECTED
-        assert str(failed.problem) == (f"{failed.path}: the name is not UTF-8, which S3 requires: rename it")
+        assert str(failed.problem) == (
+            f"{printable(failed.path)}: the name is not UTF-8, which S3 requires: rename it"
+        )
     assert pipe.skip_reason == "is a FIFO"
     assert (a.problem, z.problem) == (None, None)
 
@@ -267,7 +270,7 @@ def test_a_root_that_may_not_be_listed_is_refused_in_one_line(tmp_path: Path, ro
         ("{0}/file", "{0}/file: is not a directory"),
         ("{0}/file/below", "{0}/file/below: is not a directory"),
         ("{0}/" + "n" * 300, "{0}/" + "n" * 300 + ": File name too long"),
-        ("a\0b", f"a\0b: {null_in_path()}"),
+        ("a\0b", f"a\\x00b: {null_in_path()}"),
     ],
 )
 def test_a_root_that_is_no_directory_is_refused_at_once(tmp_path: Path, root: str, message: str) -> None:

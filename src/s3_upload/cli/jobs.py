@@ -224,7 +224,7 @@ def _why_unknown(path: Path, error: ConfigError) -> str:
     if isinstance(error, InUseError):
         return "running now"
     if isinstance(error, UnwritableError):
-        return f"{CLOSED}: {str(error).removeprefix(f'{path}: the journal {CLOSED}: ')}"
+        return f"{CLOSED}: {str(error).removeprefix(f'{printable(str(path))}: the journal {CLOSED}: ')}"
     return DAMAGED
 
 

@@ -46,7 +46,7 @@ def _log(event: Event) -> None:
     elif isinstance(event, UploadCreated):
         ATTEMPTS.debug("%s: multipart upload %s", printable(event.key), event.upload_id)
     elif isinstance(event, ObjectEnded):
-        OBJECTS.info("%s", printable(str(event.report)))
+        OBJECTS.info("%s", event.report)
     elif isinstance(event, LimitsChanged):
         LIMITS.info(
             "limited by %s: %d of %d requests under way", event.limited_by, event.requests, event.max_requests

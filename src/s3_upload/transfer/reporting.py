@@ -73,7 +73,7 @@ class Reporting:
         taken."""
         if has_key:
             self.frees_key(source)
-        error = UploadError(str(problem), key=source.key, kind=problem.kind) if problem else None
+        error = UploadError(problem.message, key=source.key, kind=problem.kind) if problem else None
         self._report(
             UploadReport(
                 seq=seq,
@@ -82,7 +82,7 @@ class Reporting:
                 bytes=0,
                 outcome=error.kind if error else SKIPPED,
                 error=error,
-                reason=str(problem) if problem else source.skip_reason,
+                reason=problem.message if problem else source.skip_reason,
                 attempt_reports=tuple(self._prepare.asked.pop(seq, ())),
                 object=source,
             )

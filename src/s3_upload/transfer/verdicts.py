@@ -44,7 +44,7 @@ class GivenUp(Exception):  # noqa: N818 - it is how a request may end
     def by_source(cls, problem: SourceError, record: Record) -> GivenUp:
         """The source could not be read."""
         tries = 1 + record.retries if record.attempt_reports else 0
-        return cls(UploadError(str(problem), key=record.key, kind=problem.kind, attempts=tries))
+        return cls(UploadError(problem.message, key=record.key, kind=problem.kind, attempts=tries))
 
     def with_remark(self, remark: str) -> GivenUp:
         """The same, with more to say."""

@@ -163,8 +163,10 @@ class JsonLines(Text):
 
 def failure_line(report: UploadReport, bucket: str) -> str:
     """Which source, and why; where to, unless it is the source that is at fault."""
-    why = str(report.error or report.reason or report.outcome).removeprefix(f"{report.key}: ")
-    if why.startswith(f"{report.source}: "):
+    # As an error shows names.
+    key, source = printable(report.key), printable(report.source)
+    why = str(report.error or report.reason or report.outcome).removeprefix(f"{key}: ")
+    if why.startswith(f"{source}: "):
         return f"failed: {why}"
     return f"failed: {report.source} to s3://{bucket}/{report.key}: {why}"
 
