@@ -2,12 +2,14 @@
 
 Where no loop runs in the calling thread, it is the place: what a caller's functions do there (print, thread
 locals, breakpoints) works as anywhere.  Where one runs (a notebook, a web server), a thread is.  The thread
-is no daemon: an interpreter that ends waits for it, as it does for the threads of `concurrent.futures`.
+is no daemon: an interpreter that ends waits for it, as it does for the threads of `concurrent.futures`.  What
+stops a run by then, Python writes to stderr: nobody is left who could ask.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - it cannot be loaded any more once the interpreter ends
 import importlib.util
 import os
 import threading
@@ -103,6 +105,8 @@ class LoopThread(Generic[T]):
                 result = runner.run(self._begin())
         except BaseException as error:  # whatever it is, it is for those who wait
             self.future.set_exception(error)
+            if not (self.cancelled or threading.main_thread().is_alive()):
+                raise
         else:
             self.future.set_result(result)
 

@@ -117,7 +117,8 @@ def start_upload(
                 ...
             running.limit("20MB/s")
 
-    Leaving the `with` waits for the end; leaving it by an exception cancels the run.  What is given is called
+    Leaving the `with` waits for the end; leaving it by an exception cancels the run.  Without it the end of
+    the program waits for the run, and a Ctrl-C then is the end of both.  What is given is called
     in the run's threads.  So is an iterable that is neither a list nor a tuple, which may wait for its first
     source: what is wrong with it, `wait` raises.
     """

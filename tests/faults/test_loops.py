@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import subprocess
+import sys
 import threading
 import warnings
 from typing import TYPE_CHECKING
@@ -22,6 +24,15 @@ if TYPE_CHECKING:
     from s3_upload import UploadSummary
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
+
+ENDS_AT_ONCE = """
+import sys
+from s3_upload import Credentials, ObjectSource, start_upload
+
+sources = [ObjectSource.data(b"x", key) for key in "abc"]
+given = {"credentials": Credentials("k", "s"), "region": "us-east-1", "proxy": "none"}
+run = start_upload(sources, "s3://bucket", endpoint_url=sys.argv[1], n_retries=0, **given)
+"""
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -116,3 +127,17 @@ def test_credentials_that_were_being_loaded_when_a_loop_ended_are_loaded_on_the_
     loop.close()
     goes_on.set()
     assert asyncio.run(put(client, "b")).uploaded == 1
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_program_that_ends_waits_for_what_it_began_and_tells_what_stopped_it(
+    fault_server: StartFaultServer, is_there: bool
+) -> None:
+    server = fault_server()
+    if not is_there:
+        server.stop()
+    words = [sys.executable, "-c", ENDS_AT_ONCE, server.url]
+    ended = subprocess.run(words, check=True, timeout=60, capture_output=True, text=True)
+    assert set(stored(server)) == (set("abc") if is_there else set())
+    last = ended.stderr.splitlines()[-1:]
+    assert not last if is_there else "cannot be reached" in last[0]
