@@ -20,6 +20,8 @@ Path = str | os.PathLike[str]
 UploadSources = Path | ObjectSource | Iterable[Path | ObjectSource] | AsyncIterable[ObjectSource]
 """What `upload` takes: a path, several, or an iterable of `ObjectSource`, plain or async."""
 Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
+_NONE = object()
+"""There is no first source. None would be a wrong one."""
 
 
 def files_of(
@@ -38,10 +40,10 @@ def files_of(
         hint = "ObjectSource.stream(file, key) makes a source of a binary file"
         raise wrong_type("sources", sources, "a path, several, or an iterable of ObjectSource", hint)
     items = iter(sources)
-    first = next(items, None)
+    first = next(items, _NONE)
     if isinstance(first, str | os.PathLike):
         return _walked([_path(item) for item in (first, *items)], destination, choice, counted=counted)
-    if first is None:
+    if first is _NONE:
         raise ConfigError("sources: there are none: give paths, or ObjectSources")
     files: Iterable[Any] = itertools.chain((checked(first),), items)
     if choice.order == BY_KEY and isinstance(sources, list | tuple):
@@ -71,8 +73,8 @@ def paths_listed(sources: UploadSources) -> UploadSources:
     if not come_one_by_one(sources):
         return sources
     items = iter(sources)  # type: ignore[arg-type]
-    first = next(items, None)
-    if first is None:
+    first: Any = next(items, _NONE)
+    if first is _NONE:
         return []
     if isinstance(first, str | os.PathLike):
         return [_path(item) for item in (first, *items)]

@@ -192,6 +192,8 @@ def test_what_is_wrong_is_a_config_error_before_anything_is_begun(
             "ObjectSource.stream(file, key) makes a source of a binary file",
         ),
         ({"sources": [7]}, "an item of files: must be ObjectSource, not int"),
+        ({"sources": [None]}, "an item of files: must be ObjectSource, not None"),
+        ({"sources": iter([None])}, "an item of files: must be ObjectSource, not None"),
         ({"sources": [*objects(1), "b"]}, "an item of files: must be ObjectSource, not str; use Object"),
         ({"destination": Path("s3://bucket")}, "destination: must be str, not "),
         ({"progress": 7}, "progress: must be callable or None, not int"),

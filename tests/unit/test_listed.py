@@ -372,3 +372,11 @@ def test_perf_data_takes_a_list_once_more_each_time(capsys: pytest.CaptureFixtur
     ]
     assert main(words) == 0
     assert capsys.readouterr().out.count("upload: src/a to") == 2
+
+
+@pytest.mark.parametrize(("wrong", "found"), [(None, "None"), (1, "int")])
+def test_an_item_that_is_no_path_is_named(wrong: object, found: str) -> None:
+    items = Listed(["a", wrong]).items()  # type: ignore[list-item]
+    assert next(items).path == "a"
+    with pytest.raises(TypeError, match=rf"^files_from\[1\]: must be str or os.PathLike, not {found}$"):
+        next(items)

@@ -94,7 +94,13 @@ class Listed:
         """Raises `ConfigError` for what is no list."""
         if isinstance(self._given, str):
             return map(self._item, self._numbered())
-        return (Item(os.fsdecode(name)) for name in self._given if name)
+        return map(Item, self._paths())
+
+    def _paths(self) -> Iterator[str]:
+        for number, name in enumerate(self._given):
+            must_be(f"{self.name}[{number}]", name, (str, bytes, os.PathLike), "str or os.PathLike")
+            if name:
+                yield os.fsdecode(name)
 
     def check(self) -> None:
         """Raises `ConfigError` for a manifest in which a line is none, or two have one key."""
