@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import tempfile
 from pathlib import Path
 
 import platformdirs
@@ -38,6 +41,22 @@ def test_without_a_home_no_journal_is_kept_and_nothing_is_made_where_one_stands(
         f"no journal is kept, so another run sends everything again: {state}/jobs: is no whole path"
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["src"]
+
+
+def test_where_no_journal_can_be_kept_the_folder_and_the_reason_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "a name that nobody knows")
+
+    (tmp_path / "src").mkdir()
+    monkeypatch.setattr(platformdirs, "user_state_path", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    told: list[str] = []
+    journal = journal_for(UploadOptions(), ["src"], "s3://b", "https://e", told.append, lambda _: NO_FIELDS)
+    assert journal is None
+    assert told[0].endswith(f": {tmp_path}/jobs: {os.strerror(errno.EROFS)}")
 
 
 def test_without_a_home_a_journal_that_was_named_is_gone_on_with_by_its_path() -> None:

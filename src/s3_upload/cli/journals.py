@@ -103,20 +103,29 @@ def journal_for(  # noqa: PLR0917 - as they are joined
         return Journal(chosen.journal, about)
     # Shards are jobs of their own, which run side by side.
     shard = [options.sources.shard] if options.sources.shard else []
+    where = None
     try:
         name = "\0".join([*map(os.path.abspath, paths), url, endpoint, about["said"], *shard])
         where = folder()
         if not options.output.dryrun:  # which makes nothing
             where.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Why it may not be written, only the attempt tells.
             if not os.access(where, os.W_OK | os.X_OK):
-                raise PermissionError(13, os.strerror(13))
+                _make_a_file_in(where)
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home, OSError: no working directory
         why = getattr(error, "strerror", None) or error
-        tell(no_journal(str(why)))
+        tell(no_journal(str(why) if where is None else f"{where}: {why}"))
         return None
     journal = Journal(where / (_digest(name) + SUFFIX), about, is_optional=True)
     journal.is_ours = True
     return journal
+
+
+def _make_a_file_in(folder: Path) -> None:
+    """It is gone at once. Raises `OSError`."""
+    import tempfile  # here, or every start of the command would pay for it
+
+    tempfile.TemporaryFile(dir=folder).close()
 
 
 def how_to_go_on(journal: Journal) -> str:
