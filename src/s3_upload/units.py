@@ -103,7 +103,8 @@ def parse_bandwidth(text: str) -> Bandwidth | None:
         except ValueError:
             raise ValueError(NO_BANDWIDTH) from None
     if bytes_per_s < MIN_BYTES_PER_S:
-        if re.fullmatch(_NUMBER, text):
+        # As Mbit/s, which are the fewer, it would be enough.
+        if re.fullmatch(_NUMBER, text) and float(text) * 1e6 / 8 >= MIN_BYTES_PER_S:
             raise ValueError(f"must be a bandwidth with its unit: {text}MB/s or {text}Mbit/s")
         raise ValueError(f"must be at least {MIN_BYTES_PER_S // 1000}kB/s")
     return Bandwidth(bytes_per_s=bytes_per_s)

@@ -117,6 +117,10 @@ COMMANDS: list[tuple[str, str]] = [
     ("photos s3://bkt --force", "--force: no such flag: nothing is asked, and what exists is overwritten"),
     ("photos s3://bkt -- --dryrun", "--dryrun: what follows -- is no flag: put flags before it"),
     ("photos s3://bkt --acl", "--acl: its value is missing (s3-upload --help --acl)"),
+    ("photos s3://bkt --acl --no-clobber", "--acl: its value is missing (s3-upload --help --acl)"),
+    ("photos s3://bkt --exclude -x.tmp", "--exclude: its value is missing: if -x.tmp is that, write"
+     " --exclude=-x.tmp (s3-upload --help --exclude)"),
+    ("photos s3://bkt --max-bandwidth 0", "--max-bandwidth 0: must be at least 16kB/s"),
     ("photos s3://bkt --acl a --acl b", "--acl: is given twice: leave one out"),
     ("photos s3://bkt --json=maybe", "--json maybe: must be true or false"),
     ("photos s3://bkt --share half", "--share half: must be full or fair or background"),

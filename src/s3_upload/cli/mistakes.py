@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, get_args, get_origin
 
 from s3_upload.cli.output import UsageError
@@ -19,7 +20,7 @@ from s3_upload.sources.mapping import Destination, is_s3_url, quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from cyclopts import CoercionError, CycloptsError
+    from cyclopts import CoercionError, CycloptsError, MissingArgumentError
 
 ALIASES = ("cp", "copy", "upload", "put")
 """May stand before the sources, as with other tools."""
@@ -168,10 +169,18 @@ def _told(error: CycloptsError) -> str:
     if isinstance(error, exceptions.RepeatArgumentError):
         return f"{error.token.keyword}: is given twice: leave one out"
     if isinstance(error, exceptions.MissingArgumentError) and error.keyword:
-        return f"{error.keyword}: its value is missing (s3-upload --help {error.keyword})"
+        return f"{error.keyword}: its value is missing{_hint(error)} (s3-upload --help {error.keyword})"
     if isinstance(error, exceptions.UnusedCliTokensError) and error.unused_tokens:
         return f"{error.unused_tokens[0]}: one word too many"
     return ""
+
+
+def _hint(error: MissingArgumentError) -> str:
+    """A value that begins with "-" looks like a flag."""
+    words = error.root_input_tokens or []
+    value = next((after for word, after in pairwise(words) if word == error.keyword), "")
+    looks_like_one = value.startswith("-") and not value.startswith("--") and len(value) > len("-n")
+    return f": if {value} is that, write {error.keyword}={value}" if looks_like_one else ""
 
 
 def _wrong_value(error: CoercionError) -> str:

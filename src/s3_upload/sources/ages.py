@@ -7,7 +7,6 @@ the wall, as for `find -newermt` and rclone.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from s3_upload.units import SECONDS
@@ -31,7 +30,7 @@ def moment_ns(when: When, now_ns: int) -> int:
     if isinstance(when, datetime):
         return _ns_of(when)
     text = when.strip()
-    with suppress(ValueError):
+    if _is_age(text):
         return now_ns - round(parse_age_s(text) * 1e9)
     if re.fullmatch(r"@\d+(\.\d+)?", text):  # as `date -d` has it
         return round(float(text[1:]) * 1e9)
@@ -44,11 +43,16 @@ def moment_ns(when: When, now_ns: int) -> int:
 def parse_age_s(text: str) -> float:
     """Seconds, of "90s", "1.5h" or "1d12h". A number alone is none: 2026 would be 34 minutes. Raises
     `ValueError`."""
-    if re.fullmatch(rf"(?:{_PIECE})+", text.strip()):
-        seconds = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PIECE, text))
-        if seconds < MAX_AGE_S:
-            return seconds
-    raise ValueError(f"{text} is no age: give a number and its unit, such as 36h, 7d or 1d12h")
+    if not _is_age(text.strip()):
+        raise ValueError(f"{text} is no age: give a number and its unit, such as 36h, 7d or 1d12h")
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PIECE, text))
+    if seconds >= MAX_AGE_S:
+        raise ValueError(f"{text} is more than 30,000 years")
+    return seconds
+
+
+def _is_age(text: str) -> bool:
+    return re.fullmatch(rf"(?:{_PIECE})+", text) is not None
 
 
 def _ns_of(when: datetime) -> int:
