@@ -18,9 +18,12 @@ import pytest
 
 from s3_upload.cli.stdin import STDIN
 from s3_upload.cli.views.display import Display, Kind, kind_of
+from s3_upload.observe.events import ObjectEnded
+from s3_upload.report import Counts
 from s3_upload.screen import terminal
 from s3_upload.screen.frame import Frame
 from tests.screens.terminal import Terminal
+from tests.unit.reports import attempt, failed, uploaded
 from tests.unit.screen.statuses import status
 
 # --- a bar, lines, or nothing -------------------------------------------------------------------------
@@ -257,3 +260,12 @@ def test_rows_that_go_elsewhere_are_no_lines_of_the_terminal(tmp_path: Path) -> 
         shown = run_on_terminal('output.emit("a row on stdout")', stdout=rows)
     assert shown == []
     assert (tmp_path / "rows").read_text() == "a row on stdout\nthe end\n"
+
+
+def test_how_it_stands_counts_what_was_confirmed_also_where_nobody_has_read_of_it() -> None:
+    display, one = Display("none"), attempt(0.0, 1.0, 5)
+    for report in (uploaded(0, one), uploaded(1, one), failed(2)):
+        display.watch.listening.listener(ObjectEnded(at_s=0.0, report=report))
+    for told, files in ((Counts(1, 0, 0, 0), 2), (Counts(3, 0, 1, 0), 3)):
+        stands = display.stands(told)
+        assert (stands.files, stands.failed) == (files, 1)

@@ -133,13 +133,15 @@ class Display:
         self._endpoint = "" if host.endswith(AWS) else host
 
     def stands(self, counts: Counts) -> Status:
-        """How the run stands now, with what `counts` knows for certain."""
+        """How the run stands now. `counts`: of what was told, which is less where nobody reads it, and all
+        where nobody listens."""
+        heard = self.watch.status()
         return msgspec.structs.replace(
-            self.watch.status(),
-            files=counts.uploaded,
-            failed=counts.failed,
-            skipped=counts.skipped,
-            bytes=max(counts.bytes, self.watch.status().bytes),
+            heard,
+            files=max(counts.uploaded, heard.files),
+            failed=max(counts.failed, heard.failed),
+            skipped=max(counts.skipped, heard.skipped),
+            bytes=max(counts.bytes, heard.bytes),
         )
 
     @contextmanager
