@@ -14,7 +14,6 @@ import pytest
 
 from s3_upload.api import s3_upload_files
 from s3_upload.config import MIB
-from s3_upload.control.retrying.retry import ASK_RETRIES
 from s3_upload.errors import FailureKind, RunError, summary_of
 from s3_upload.observe.events import AttemptEnded, UploadCreated
 from s3_upload.report import AttemptReport
@@ -202,48 +201,6 @@ def test_what_is_given_up_is_aborted_and_the_others_go_on(
     ends = [*asked, "AbortMultipartUpload", "ListParts"]
     assert operations(report.attempt_reports)[-len(ends) :] == ends
     assert len(server.of("DELETE", "bad")) == 1
-
-
-def test_an_abort_that_fails_changes_nothing(fault_server: StartFaultServer, big: Path) -> None:
-    server = fault_server([Rule(SNAG, query=PART), Rule(SNAG, method="DELETE")])
-    summary = upload(server, [ObjectSource.file(big, "bad")], settings=config(n_retries=1))
-    [report] = summary.failed
-    assert report.error is not None
-    assert report.error.kind is FailureKind.SERVER
-    assert "its parts may still be there (the store answered 500 InternalError" in report.error.message
-    assert len(server.of("DELETE")) > 1 + ASK_RETRIES, "not tried once more at the end"
-    assert len(server.model.uploads) == 1
-    assert summary.notes == ("could not abort the multipart upload of bad: parts may be left there",)
-
-
-def test_an_abort_that_failed_is_tried_again_at_the_end_of_the_run(
-    fault_server: StartFaultServer, big: Path
-) -> None:
-    tries = range(1, 2 + ASK_RETRIES)
-    server = fault_server([Rule(SNAG, query=PART), Rule(SNAG, method="DELETE", nth=tries)])
-    summary = upload(server, [ObjectSource.file(big, "bad")], settings=config(n_retries=1))
-    assert [report.key for report in summary.failed] == ["bad"]
-    assert server.model.uploads == {}
-    assert summary.notes == ()
-
-
-@pytest.mark.parametrize("times", [1, 99])
-def test_an_abort_that_was_refused_is_tried_at_the_end_and_told_though_its_object_has_gone_another_way(
-    fault_server: StartFaultServer, big: Path, times: int
-) -> None:
-    changed = b"!" + BIG[1:]
-
-    def script(request: Request) -> Action | None:
-        if request.part_number == 4 and big.read_bytes() != changed:
-            big.write_bytes(changed)
-        refused = request.method == "DELETE" and len(server.of("DELETE")) <= times
-        return s3_error(403, "AccessDenied") if refused else None
-
-    server = fault_server(script)
-    summary = upload(server, [ObjectSource.file(big, "big")])
-    assert (summary.uploaded, stored(server)) == (1, {"big": changed})
-    left = ("could not abort the multipart upload of big: parts may be left there",)
-    assert (list(server.model.uploads), summary.notes) == (([], ()) if times == 1 else (["upload-1"], left))
 
 
 def test_creation_that_is_refused_needs_no_abort(fault_server: StartFaultServer, big: Path) -> None:
