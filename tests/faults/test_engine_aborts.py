@@ -1,4 +1,4 @@
-"""Aborts of multipart uploads that fail: tried again at the end of the run, and told where they are in vain."""
+"""Aborts of multipart uploads that fail are tried again at the end of the run, or told."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ def test_an_abort_that_was_refused_is_tried_at_the_end_and_told_though_its_objec
     server = fault_server(script)
     summary = upload(server, [ObjectSource.file(big, "big")])
     assert (summary.uploaded, stored(server)) == (1, {"big": changed})
-    left = ("could not abort the multipart upload of big: parts may be left there",)
-    assert (list(server.model.uploads), summary.notes) == (([], ()) if times == 1 else (["upload-1"], left))
+    is_left = "could not abort the multipart upload of big: parts may be left there" in summary.notes
+    assert (list(server.model.uploads), is_left) == (([], False) if times == 1 else (["upload-1"], True))
