@@ -27,7 +27,7 @@ from itertools import islice
 import msgspec
 
 from s3_upload.sources.bunches import Bunches
-from s3_upload.sources.files import PULL_BUDGET_S
+from s3_upload.sources.files import PULL_BUDGET_S, PULL_BYTES
 from s3_upload.sources.source import ObjectSource, checked, is_sent, same_key, size_of
 
 AHEAD_BYTES = 128 << 20
@@ -381,14 +381,15 @@ class Dispenser(Bunches):
     def _next(self, count: int, room: int | None) -> tuple[list[Taken], bool]:
         """What comes next, not many more bytes than one should take at once; and whether that is all. `room`:
         for so many that stay at home; None: for all."""
-        pulled, size, until_s = list[Taken](), 0, time.monotonic() + PULL_BUDGET_S
+        pulled, size, held, until_s = list[Taken](), 0, 0, time.monotonic() + PULL_BUDGET_S
         for source in islice(self._files, count):
             taken = Taken(checked(source), size_of(source) if self.spread else 0)
             pulled.append(taken)
             size += taken.size
+            held += len(source.body or b"")
             if room is not None and _holds(taken.source):
                 room -= 1
-            if room == 0 or size >= LOOK_BYTES or time.monotonic() > until_s:
+            if room == 0 or size >= LOOK_BYTES or held >= PULL_BYTES or time.monotonic() > until_s:
                 return pulled, False
         return pulled, len(pulled) < count
 

@@ -10,6 +10,7 @@ import pytest
 
 from s3_upload.errors import FailureKind, SourceError
 from s3_upload.fleet.dispenser import AHEAD_BYTES, AHEAD_COUNT, LOOK_BYTES, WAIT_COUNT, Dispenser, Hand
+from s3_upload.sources.files import PULL_BYTES
 from s3_upload.sources.source import ObjectSource
 
 if TYPE_CHECKING:
@@ -398,3 +399,13 @@ def test_what_the_iterable_raises_is_raised_to_whoever_asks() -> None:
         dispenser.next_for(hand)
     with pytest.raises(ValueError, match="broken"):
         dispenser.next_bunch(9)
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_bodies_in_memory_are_taken_by_their_bytes(spread: bool) -> None:
+    bodies = (ObjectSource.data(bytes(PULL_BYTES // 2), str(number)) for number in range(9))
+    dispenser = Dispenser(bodies)
+    if spread:
+        dispenser.spread_out()
+    assert keys(dispenser.next_bunch(9)) == ["0", "1"]
+    assert keys(dispenser.next_bunch(9)) == ["2", "3"]
