@@ -104,6 +104,13 @@ def test_a_loop_that_is_late_takes_nothing_from_who_waits(crowd: Crowd) -> None:
     assert crowd.inside == [0, 1, 2, 3, 4, 5]
 
 
+def test_what_stood_still_for_an_hour_makes_up_for_a_second(crowd: Crowd) -> None:
+    crowd.tick(1000 * KB, 0.0)
+    crowd.come(*[100 * KB] * 99)
+    crowd.gate.let_go(now=3600.0)
+    assert len(crowd.inside) == 11
+
+
 def test_opened_it_keeps_nobody(crowd: Crowd) -> None:
     crowd.tick(100 * KB, 0.0)
     crowd.come(*[50 * KB] * 4)

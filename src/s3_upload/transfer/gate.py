@@ -25,6 +25,8 @@ from s3_upload.transfer.line import Stander
 
 BURST_S, SHORT_BURST_S = 0.1, 0.01
 """Bodies of so many seconds at the rate may begin at once."""
+LATE_S = 1.0
+"""For so long at most a loop may be late and lose nothing."""
 SMALL_BYTES = 64 << 10
 HEAD_BYTES = 600
 """What a request weighs besides its body, about."""
@@ -63,7 +65,8 @@ class Gate:
         # While the gate is open the tokens are infinite: at the first bound one burst of them is left.
         more = math.inf if rate == math.inf else self._tokens + rate * elapsed_s
         # What came in while somebody waited is theirs: a loop that is late, of a busy machine, loses nothing.
-        burst_s = max(self._burst_s, elapsed_s) if self._line else self._burst_s
+        # One that stood still (a stopped process, a machine that slept) makes up for a moment only.
+        burst_s = max(self._burst_s, min(elapsed_s, LATE_S)) if self._line else self._burst_s
         self._tokens = min(rate * burst_s, more)
         left, may_go = self._tokens, list[Stander]()
         while self._line and left > 0.0:
