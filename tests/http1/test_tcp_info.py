@@ -85,14 +85,39 @@ def test_an_acknowledgement_that_comes_late_over_loopback_is_no_queue(ethernet: 
                 assert sample is not None
                 if sample.acked_bytes > 1:
                     break
-        values = tcp_info._values(sock)
-        assert values is not None
-        srtt_s = values[tcp_info._SRTT] / 1e6
-        assert srtt_s > sample.min_rtt_s
-        assert sample.rtt_s == (srtt_s if ethernet else sample.min_rtt_s)
-        sample = tcp_info.sample(sock, 1, busy=True, before=tcp_info.Sums(retransmits=-1))
-        assert sample is not None
-        assert sample.retransmits == (values[23] + 1 if ethernet else 0)
+            values = tcp_info._values(sock)
+            assert values is not None
+            srtt_s = values[tcp_info._SRTT] / 1e6
+            assert srtt_s > sample.min_rtt_s
+            assert sample.rtt_s == (srtt_s if ethernet else sample.min_rtt_s)
+            sample = tcp_info.sample(sock, 1, busy=True, before=tcp_info.Sums(retransmits=-1))
+            assert sample is not None
+            assert sample.retransmits == (values[23] + 1 if ethernet else 0)
+
+
+class Elsewhere:
+    """A socket to another host."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def getpeername(self) -> tuple[str, int]:
+        return ("10.0.0.2", 80)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def test_segments_as_large_over_a_link_are_believed() -> None:
+    """InfiniBand has them."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as sock:
+        sock.connect(server.getsockname())
+        tail = tcp_info.Sums(retransmits=-1)
+        near = tcp_info.sample(sock, 1, busy=True, before=tail)
+        far = tcp_info.sample(Elsewhere(sock), 1, busy=True, before=tail)
+        assert near is not None
+        assert far is not None
+        assert (near.retransmits, far.retransmits) == (0, 1)
 
 
 class Blind(Connection):

@@ -38,7 +38,7 @@ _MIN_RTT = 31
 _NAME_BYTES = 16  # TCP_CA_NAME_MAX (net/tcp.h)
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
 LOOPBACK_SEGMENT_BYTES = 16_384
-"""Segments as large as this go over loopback, which has up to 64 KiB; Ethernet has 9,000 bytes at most."""
+"""Segments over loopback are as large as this, up to 64 KiB; those of an Ethernet have up to 9,000 bytes."""
 UNREADABLE = (OSError, ValueError, AttributeError)
 """What options of a socket raise that is closed (asyncio's, uvloop's) or is none of the kernel's."""
 AVAILABLE = sys.platform == "linux" and _TCP_INFO is not None
@@ -125,15 +125,21 @@ def _sums(values: tuple[Any, ...]) -> Sums:
     return Sums(values[_BYTES_ACKED] + values[5] * values[_MSS], values[28], values[23])
 
 
-def _over_loopback(mss_bytes: int) -> bool:
+def _over_loopback(sock: Any, mss_bytes: int) -> bool:
     """Whether late acknowledgements and what is sent again because of them say nothing of a link.
 
     Linux sends at least two segments at a time (tcp_min_tso_segs), so that the receiver acknowledges them at
     once, but no more than 64 KiB.  So over loopback it sends one: at a slow pace each is acknowledged 40 ms
     later (TCP_DELACK_MIN, net/tcp.h), often after a probe (RFC 8985, section 7).  That would pass for a
-    queue, and for losses.
+    queue, and for losses.  (InfiniBand may have segments as large, and is a link.)
     """
-    return mss_bytes >= LOOPBACK_SEGMENT_BYTES
+    if mss_bytes < LOOPBACK_SEGMENT_BYTES:
+        return False
+    try:
+        peer: str = sock.getpeername()[0]
+        return bool(peer == sock.getsockname()[0]) or peer.startswith("127.")
+    except UNREADABLE:
+        return False
 
 
 def sample(sock: Any, number: int, *, busy: bool, before: Sums = NO_SUMS) -> ConnectionSample | None:
@@ -142,7 +148,7 @@ def sample(sock: Any, number: int, *, busy: bool, before: Sums = NO_SUMS) -> Con
     values = _values(sock) if works() else None
     if values is None:
         return None
-    now, loopback = _sums(values), _over_loopback(values[_MSS])
+    now, loopback = _sums(values), _over_loopback(sock, values[_MSS])
     return ConnectionSample(
         number=number,
         rtt_s=values[_MIN_RTT if loopback else _SRTT] / 1e6,
