@@ -3,12 +3,13 @@
 Where no loop runs in the calling thread, it is the place: what a caller's functions do there (print, thread
 locals, breakpoints) works as anywhere.  Where one runs (a notebook, a web server), a thread is.  The thread
 is no daemon: an interpreter that ends waits for it, as it does for the threads of `concurrent.futures`.  What
-stops a run by then, Python writes to stderr: nobody is left who could ask.
+stops a run by then goes to stderr as what stops a thread does, unless another thread has asked.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures.thread  # noqa: F401 - it cannot be loaded any more once the interpreter ends
 import importlib.util
 import os
@@ -75,6 +76,7 @@ class LoopThread(Generic[T]):
         self._main = main
         self._lock = threading.Lock()
         self.cancelled = False
+        self._is_asked = False
         self._task: asyncio.Task[T] | None = None
         self.future: Future[T] = Future()
         """What `main()` returns or raises; `asyncio.CancelledError` where it was cancelled."""
@@ -93,6 +95,7 @@ class LoopThread(Generic[T]):
     def result(self, timeout_s: float | None = None) -> T:
         """Waits for the end. A Ctrl-C meanwhile cancels the task, and is raised when it has ended; another
         one waits for nothing.  Raises `TimeoutError` when `timeout_s` is over first."""
+        self._is_asked = True
         try:
             return self.future.result(timeout_s)
         except KeyboardInterrupt as interrupt:
@@ -106,9 +109,14 @@ class LoopThread(Generic[T]):
         except BaseException as error:  # whatever it is, it is for those who wait
             self.future.set_exception(error)
             if not (self.cancelled or threading.main_thread().is_alive()):
-                raise
+                atexit.register(self._tell, error)  # other threads may still ask
         else:
             self.future.set_result(result)
+
+    def _tell(self, error: BaseException) -> None:
+        if not self._is_asked:
+            where = error.__traceback__
+            threading.excepthook(threading.ExceptHookArgs((type(error), error, where, None)))
 
     async def _begin(self) -> T:
         with self._lock:

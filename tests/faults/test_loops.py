@@ -34,6 +34,22 @@ given = {"credentials": Credentials("k", "s"), "region": "us-east-1", "proxy": "
 run = start_upload(sources, "s3://bucket", endpoint_url=sys.argv[1], n_retries=0, **given)
 """
 
+ASKS_LATE = """
+import sys, threading
+from s3_upload import Credentials, ObjectSource, RunError, start_upload
+
+def asks():
+    threading.main_thread().join()
+    given = {"credentials": Credentials("k", "s"), "region": "us-east-1", "proxy": "none"}
+    run = start_upload([ObjectSource.data(b"x", "a")], "s3://bucket", endpoint_url=sys.argv[1], **given)
+    try:
+        run.wait()
+    except RunError:
+        print("handled")
+
+threading.Thread(target=asks).start()
+"""
+
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
@@ -141,3 +157,11 @@ def test_a_program_that_ends_waits_for_what_it_began_and_tells_what_stopped_it(
     assert set(stored(server)) == (set("abc") if is_there else set())
     last = ended.stderr.splitlines()[-1:]
     assert not last if is_there else "cannot be reached" in last[0]
+
+
+def test_what_stops_an_upload_is_not_told_beside_the_thread_that_asks(fault_server: StartFaultServer) -> None:
+    server = fault_server()
+    server.stop()
+    words = [sys.executable, "-c", ASKS_LATE, server.url]
+    ended = subprocess.run(words, check=True, timeout=60, capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("handled\n", "")
