@@ -72,7 +72,8 @@ def not_overwriting(
 class Existing:
     """The sources that wait to be asked about (`waiting`); none where it never `asks`.
 
-    `under_way`: questions without an answer yet; `held_bytes`: what the sources of `count` hold in memory.
+    `under_way`: questions without an answer yet; `held_bytes`: what the sources of `count` hold in memory;
+    `max_held_bytes`: and may, so that several can be asked about at a time.
     `offload` runs a blocking function off the loop.
     """
 
@@ -81,6 +82,7 @@ class Existing:
         self.waiting: deque[Numbered] = deque()
         self.under_way = 0
         self.held_bytes = 0
+        self.max_held_bytes = config.max_in_flight_bytes // 4 if self.asks else 0
         self._next_seq = 0
         self._offload = offload
         self._ask_from_bytes = ASK_FROM_BYTES if is_aws else 0

@@ -92,7 +92,7 @@ class Pulling:
             )
             self.sources.extend(await self._existing.sort_out(sources))
         # Bodies that are in memory count for it long before they are sent: 256 of 10 MB are many.
-        much = self._held_bytes >= PULL_BYTES // 2
+        much = self._held_bytes >= max(PULL_BYTES // 2, self._existing.max_held_bytes)
         self._few = self._count // 2 if much else PULL_COUNT // 2
         self.under_way = False
 
