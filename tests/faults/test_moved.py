@@ -194,6 +194,8 @@ def test_a_second_file_for_the_key_of_one_that_is_removed_fails_and_stays(
     assert (summary.uploaded, [failed.outcome for failed in summary.failed]) == (1, ["same-key"])
     assert server.model.objects["bucket/k"].body == b"body of a"
     assert files() == ["b", "c"]
+    # By itself, and where it is meant, it can be sent.
+    assert moved(server, [summary.failed[0].object], "s3://bucket", journal=None).uploaded == 1
 
 
 @pytest.mark.parametrize("how", ["cancelled", "broken"])

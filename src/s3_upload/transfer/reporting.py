@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from s3_upload.errors import SourceError, UploadError
+from s3_upload.errors import FailureKind, SourceError, UploadError
 from s3_upload.report import SKIPPED, SummaryFold, UploadReport
 from s3_upload.sources.source import ObjectSource, same_key
 from s3_upload.transfer.prepare import Prepare
@@ -74,6 +74,9 @@ class Reporting:
         if has_key:
             self.frees_key(source)
         error = UploadError(problem.message, key=source.key, kind=problem.kind) if problem else None
+        # That was so beside the other one: alone it can be sent.
+        if source.problem is not None and source.problem.kind is FailureKind.SAME_KEY:
+            source = msgspec.structs.replace(source, problem=None)
         self._report(
             UploadReport(
                 seq=seq,
