@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -276,3 +277,10 @@ def test_a_time_tells_versions_apart_where_the_next_change_puts_an_end_to_it(
 ) -> None:
     monkeypatch.setattr("time.time_ns", lambda: NOW_NS)
     assert told_apart(mtime_ns, ctime_ns) == (mtime_ns if is_told else NO_TIME_NS)
+
+
+def test_on_windows_a_time_to_come_tells_nothing_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the ctime is when the file was made, and says nothing of its last change."""
+    monkeypatch.setattr("time.time_ns", lambda: NOW_NS)
+    monkeypatch.setattr("s3_upload.sources.version.os", SimpleNamespace(name="nt"))
+    assert told_apart(NOW_NS + LONG_NS, NOW_NS - LONG_NS) == NO_TIME_NS

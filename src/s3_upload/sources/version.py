@@ -138,8 +138,8 @@ def told_apart(mtime_ns: int, ctime_ns: int) -> int:
     """
     now_ns = time.time_ns()
     # A time to come was set by somebody, or another host's clock is ahead. Nobody sets a ctime, and where
-    # that has passed, a change puts an end to a time that was set.
-    changed_ns = ctime_ns if mtime_ns > now_ns else mtime_ns
+    # that has passed, a change puts an end to a time that was set. (On Windows it is the file's birth.)
+    changed_ns = ctime_ns if mtime_ns > now_ns and os.name != "nt" else mtime_ns
     # No journal can keep a time before 1678 or after 2262.
     is_kept = -MAX_TIME_NS <= mtime_ns <= MAX_TIME_NS
     return mtime_ns if is_kept and now_ns > _settled_ns(changed_ns) else NO_TIME_NS
