@@ -371,6 +371,24 @@ def test_a_worker_elsewhere_goes_on_with_an_upload_in_parts_that_an_earlier_run_
         assert file.tally().uploads == 0
 
 
+def test_a_worker_elsewhere_leaves_to_the_next_run_what_the_store_does_not_let_it_complete(
+    fault_server: StartFaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one process does: it aborted what the job's journal keeps, and all was to be sent again."""
+    server = fault_server([Rule(s3_error(503, "SlowDown"), query={"partNumber": "3"})])
+    (tmp_path / "big").write_bytes(bytes(11 * MIB))
+    sources, journal = [ObjectSource.file(tmp_path / "big", "big")], tmp_path / "journal"
+    settings = at(server) | SMALL | {"journal": journal, "n_retries": 1}
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))  # no socket: as if it was elsewhere
+    with ThreadPoolExecutor(1) as executor:
+        assert start_upload(sources, "s3://bucket", executor=executor, **settings).wait(TIMEOUT_S).failed
+        assert [len(one.parts) for one in server.model.uploads.values()] == [2]
+        server.set_script(None)
+        summary = start_upload(sources, "s3://bucket", executor=executor, **settings).wait(TIMEOUT_S)
+    assert (summary.uploaded, server.model.uploads) == (1, {})
+    assert len([request for request in server.of("POST") if "uploads" in request.query]) == 1
+
+
 class Away(Recording):
     """Its worker is on another host."""
 

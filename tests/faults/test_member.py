@@ -200,11 +200,11 @@ def test_what_a_process_of_the_job_had_sent_before_it_ended_is_no_object_of_some
 ) -> None:
     server = fault_server()
     sent = work(tmp_path, b"one", b"", bytes(6 * MIB))
-    run(order(server), sent, Finish(), before=Untold({}))
+    run(order(server), sent, Finish(), before=Untold({}, keeps=False))
     keys = tuple(key for _, key, _ in sent.items)
     again = Work(sent.items, keys if is_lost else ())
     outcome = None if is_lost else "EXISTS"
-    _, told = run(not_overwriting(server), again, Finish(), before=Untold({}))
+    _, told = run(not_overwriting(server), again, Finish(), before=Untold({}, keeps=False))
     assert done(told) == dict.fromkeys(keys, outcome)
     assert server.model.uploads == {}
 

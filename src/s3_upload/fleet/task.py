@@ -63,11 +63,10 @@ class Outcome(msgspec.Struct, frozen=True):
 
 class Untold:
     """`UploadsBefore` of a worker elsewhere: it asks nobody, and gathers which are `was_freed`. `known`: what
-    its ticket tells."""
+    its ticket tells; `keeps`: the job has a journal, which hears of its uploads at its end."""
 
-    works = False
-
-    def __init__(self, known: Mapping[str, KnownUploads]) -> None:
+    def __init__(self, known: Mapping[str, KnownUploads], *, keeps: bool) -> None:
+        self.works = keeps
         self._known = known
         self.was_freed: list[str] = []
 
@@ -114,7 +113,7 @@ async def _work(ticket: Ticket) -> Outcome:
         if isinstance(frame, Told):
             told.extend(frame.events)
 
-    uploads = Untold(ticket.known)
+    uploads = Untold(ticket.known, keeps=order.keeps)
     member = Member(order, send, uploads)
     for frame in (Lease(ticket.lease_per_s), Work(ticket.items, ticket.lost), Finish()):
         member.hear(frame)
@@ -124,15 +123,15 @@ async def _work(ticket: Ticket) -> Outcome:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # no signal comes here
+    # No signal comes to another thread, and a handler that is not Python's could not be put back.
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
         yield
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        if before is not None:  # it can be put back
-            signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, before)
 
 
 async def _connected(ticket: Ticket, order: Begin) -> Ended | None:
