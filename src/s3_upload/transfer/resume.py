@@ -208,7 +208,8 @@ class Resumption:
         lost = missing_field(operation.fields, found.headers)
         if lost:
             self._misled.add(record.key)
-            self._resumed.misled += 1
+            # It begins again, but where nothing may be overwritten.
+            self._resumed.misled += not operation.fields.if_none_match
         return lost
 
     async def completed(
