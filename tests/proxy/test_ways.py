@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from s3_upload import Credentials, ObjectSource, S3Client, s3_upload_files
+from s3_upload.errors import RunError
 from s3_upload.http1 import tcp_info
 from tests.faults.uploads import BUCKET, PART_BYTES, config, stored
 from tests.proxy.forward import ForwardProxy
@@ -164,13 +165,12 @@ def test_an_address_that_the_proxy_cannot_reach_is_not_the_only_one_it_is_asked_
     assert len([place for place in proxy.places if place.startswith(dead)]) <= 8, "once for each at a time"
 
 
-def test_a_store_without_an_address_is_a_failed_attempt(fault_server: StartFaultServer) -> None:
+def test_a_store_without_an_address_cannot_be_reached(fault_server: StartFaultServer) -> None:
     async def look_up(host: str, _port: int) -> list[str]:
         return [] if host == HOST else [host]
 
     url = url_of(fault_server(), HOST)
     with SocksProxy() as proxy:
         options: dict[str, Any] = {"proxy": f"socks5://127.0.0.1:{proxy.port}", "look_up": look_up}
-        summary = upload(url, {"a": b"x"}, settings={"n_retries": 0}, **options)
-    [failed] = summary.failed
-    assert f"{HOST}: has no address" in str(failed.error)
+        with pytest.raises(RunError, match=f"{HOST}: has no address"):
+            upload(url, {"a": b"x"}, settings={"n_retries": 0}, **options)
