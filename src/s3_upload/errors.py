@@ -214,6 +214,11 @@ class FailureKind(enum.StrEnum):
         return self in _REFUSES
 
     @property
+    def passes(self) -> bool:
+        """Where this was the last answer, a later one may be another."""
+        return self.retried and not self.refuses
+
+    @property
     def throttles(self) -> bool:
         """The store asks for less: from then on fewer requests begin each second (`concurrency/rate.py`)."""
         return self.fate is Fate.THROTTLE
@@ -241,7 +246,9 @@ _DOUBTS_CONNECTION = frozenset(
 
 
 _FOREIGN = frozenset({FailureKind.UNPROVEN, FailureKind.NOT_S3, FailureKind.MOVED})
-_REFUSES = frozenset({FailureKind.ACCESS_DENIED, FailureKind.REJECTED, FailureKind.UNSUPPORTED})
+_REFUSES = frozenset(
+    {FailureKind.ACCESS_DENIED, FailureKind.REJECTED, FailureKind.UNSUPPORTED, FailureKind.BAD_REQUEST}
+)
 
 
 class S3UploadError(Exception):

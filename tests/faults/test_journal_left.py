@@ -15,18 +15,21 @@ from s3_upload.errors import summary_of
 from s3_upload.observe.events import ObjectEnded
 from s3_upload.observe.journal_file import JournalFile
 from s3_upload.report import UploadSummary
-from tests.faults.test_journal import half_sent, journaled, tree
-from tests.faults.uploads import BUCKET, config, run
+from s3_upload.sources.source import ObjectSource
+from tests.faults.actions import Rule, Stall, foreign, s3_error
+from tests.faults.test_journal import broken_off, half_sent, journaled, tree
+from tests.faults.uploads import BUCKET, big, config, run, stored, upload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from s3_upload.clients.s3 import S3Client
-    from s3_upload.sources.source import ObjectSource
     from tests.conftest import StartFaultServer
     from tests.faults.server import FaultServer
 
 COUNT = 200
+BARE = foreign(400)
+"""What no S3 says, as long as it is asked."""
 
 
 def stopped_after_ten(server: FaultServer, files: list[ObjectSource], journal: Path) -> int:
@@ -116,3 +119,33 @@ def test_what_a_listener_raises_hides_no_object_from_the_journal(
         journaled(server, files, journal, events=listen)
     summary = journaled(server, files, journal, settings=config(if_exists="fail"))
     assert (summary.sources, summary.failed) == (0, ())
+
+
+def test_parts_that_something_before_the_store_does_not_list_are_sent_again(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, files, journal = fault_server(), tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
+    server.set_script([Rule(Stall(), query={"partNumber": "3"}, nth=1)])
+    broken_off(server, files, journal, after="partNumber=2")
+    server.set_script([Rule(BARE, method="GET")])
+    summary = journaled(server, files, journal, settings=config(n_retries=2))
+    assert (summary.uploaded, stored(server)) == (1, {"big": big()})
+
+
+def test_an_upload_that_something_before_the_store_refuses_to_complete_is_not_kept(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    server, files, journal = fault_server(), tree(tmp_path / "files", {"big": big()}), tmp_path / "journal"
+    server.set_script([Rule(BARE, method="POST", query={"uploadId": None})])
+    summary = journaled(server, [*files, ObjectSource.data(b"x", "a")], journal, settings=config(n_retries=1))
+    assert (summary.uploaded, len(summary.failed), server.model.uploads) == (1, 1, {})
+
+
+def test_an_abort_is_believed_where_something_before_the_store_does_not_list_parts(
+    fault_server: StartFaultServer, tmp_path: Path
+) -> None:
+    refused = Rule(s3_error(400, "InvalidArgument"), query={"partNumber": "2"})
+    server = fault_server([Rule(BARE, method="GET"), refused])
+    files = [*tree(tmp_path / "files", {"big": big()}), ObjectSource.data(b"x", "a")]
+    summary = upload(server, files, settings=config(n_retries=1))
+    assert (len(summary.failed), summary.notes, server.model.uploads) == (1, (), {})

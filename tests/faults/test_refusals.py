@@ -153,6 +153,33 @@ def test_many_refused_parts_of_one_object_are_one_refusal(
     assert server.model.uploads == {}
 
 
+def test_objects_that_get_a_bare_400_for_good_hold_up_no_other(fault_server: StartFaultServer) -> None:
+    """A front end refuses such keys, say: there are two more tries each, which take nothing from others."""
+    bad = [key for number, key in enumerate(MANY) if number % 5 == 4]
+    server = fault_server([Rule(foreign(400), key=key) for key in bad])
+    summary = upload(server, MANY, settings=config(max_in_flight=8))
+    assert (summary.uploaded, len(summary.failed)) == (len(MANY) - len(bad), len(bad))
+    assert len(server.requests) <= len(MANY) + STRAY_RETRIES * len(bad)
+
+
+@pytest.mark.parametrize("at_once", [8, 32])
+def test_a_store_that_begins_with_bare_400s_stops_nothing(
+    fault_server: StartFaultServer, at_once: int
+) -> None:
+    """It stood still when the run began."""
+    server = fault_server([Rule(foreign(400), key="*", nth=range(1, 25))])
+    assert upload(server, MANY, settings=config(max_in_flight=at_once)).uploaded == len(MANY)
+
+
+@pytest.mark.parametrize("at_once", [1, 8, 64])
+def test_bare_400s_of_all_objects_stop_the_run(fault_server: StartFaultServer, at_once: int) -> None:
+    """After the second tries of twenty, while which others are tried for the first time."""
+    server = fault_server(lambda _: foreign(400))
+    with pytest.raises(RunError, match=f"400; {MAX_IN_A_ROW} objects in a row were refused"):
+        upload(server, MANY, settings=config(max_in_flight=at_once))
+    assert len(server.requests) <= len(MANY) + MAX_IN_A_ROW + at_once
+
+
 # --- without any success -------------------------------------------------------------------------------
 
 ALL_ALIKE = {
@@ -165,7 +192,6 @@ ALL_ALIKE = {
     "405 MethodNotAllowed": (s3_error(405, "MethodNotAllowed", "Why."), "405 MethodNotAllowed: Why; "),
     "409 InvalidBucketState": (s3_error(409, "InvalidBucketState", "Why."), "409 InvalidBucketState: Why; "),
     "bare 400": (Answer(400), "the store answered 400"),
-    "400 of no S3": (foreign(400), "the store answered 400"),
     "404 of no S3": (foreign(404), "404; this does not look like an S3 endpoint: check its URL, the port"),
     "405 of no S3": (foreign(405), "405; this does not look like an S3 endpoint: check its URL, the port"),
 }  # fmt: skip

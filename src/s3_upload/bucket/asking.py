@@ -140,7 +140,8 @@ class Asker:
         """Whether another try may fare better."""
         if not kind.retried:
             return False
-        if not self._answered and kind.is_foreign:  # there may be no store at all
+        # There may be no store at all, or something before it that refuses this.
+        if kind.refuses or (not self._answered and kind.is_foreign):
             return tries < min(STRAY_RETRIES, self._patience.tries)
         patience = self._patience
         if self._answered and lasted_s < patience.max_outage_s:

@@ -93,7 +93,7 @@ class Unfinished:
 
     def in_vain(self, abort: Operation, kind: FailureKind) -> None:
         """`abort` has failed by `kind`: it is tried again when the store answers, or at the end."""
-        if not kind.retried:
+        if not kind.passes:
             self.try_at_end(abort)
             return
         self._left.append(abort)
@@ -187,8 +187,8 @@ async def _is_gone(operation: Operation, send: Callable[[Operation], Awaitable[R
     if failure is None:
         return None if listed_parts(answer).parts else True
     # Who may not list parts has aborted them all the same.
-    return None if failure.kind.retried else True
+    return None if failure.kind.passes else True
 
 
 def _never(kind: FailureKind) -> bool | None:
-    return None if kind.retried else False
+    return None if kind.passes else False

@@ -153,6 +153,7 @@ class MultipartUpload:
             kind=FailureKind.UNPROVEN,
             attempts=1 + self.record.retries,
         )
+        self.record.dropped()
         # Who is not to overwrite anything would not overwrite this either.
         raise GivenUp(error, self._operation, Remedy.NONE if fields.if_none_match else Remedy.NEW_UPLOAD)
 
@@ -315,7 +316,7 @@ class MultipartUpload:
             except GivenUp as in_vain:
                 refused = in_vain.error.kind
                 # Then it is sent from its beginning, or by the next run, which asks again.
-                if refused is FailureKind.NO_SUCH_UPLOAD or refused.retried:
+                if refused is FailureKind.NO_SUCH_UPLOAD or refused.passes:
                     raise
                 remark = f"; which parts it has cannot be asked ({in_vain.error.message})"
                 raise given_up.with_remark(remark) from in_vain
@@ -334,7 +335,7 @@ class MultipartUpload:
         """Whether the next run is to go on with it: what failed was not its own fault."""
         resumption = self._tools.resumption
         keeps = resumption is not None and resumption.keeps and bool(self._stored)
-        return keeps and given_up.remedy is Remedy.NONE and given_up.error.kind.retried
+        return keeps and given_up.remedy is Remedy.NONE and given_up.error.kind.passes
 
     def _another_way(self, given_up: GivenUp) -> GivenUp:
         """The same, with what else may help: of the parts, all that were under way are taken or refused."""

@@ -185,7 +185,11 @@ def test_step_3_a_store_that_took_the_connection_was_reached(kind: FailureKind) 
 def test_step_4_a_retry_has_its_price_and_is_paid_when_its_delay_is_over(kind: FailureKind) -> None:
     retry = retry_of(100)
     cost = decide(kind, retry=retry).cost
-    assert cost == (5.0 if kind is FailureKind.THROTTLE else 14.0)
+    prices = {
+        FailureKind.THROTTLE: 5.0,
+        FailureKind.BAD_REQUEST: 0.0,
+    }
+    assert cost == prices.get(kind, 14.0)
     assert retry.budget.tokens(now=0.0) == 500.0
     assert retry.pay(cost, now=0.0) == 0.0
     assert retry.budget.tokens(now=0.0) == 500.0 - cost

@@ -35,8 +35,8 @@ Theory of operation (`cap_s` and the like are fields of `Tuning`).
    `refusals.py` has the rules.  Such a retry costs nothing, since an object has two at the most.
 9. Answers that are not S3's (`FailureKind.is_foreign`) mean a store that is away.  They are tried again like
    any transient failure until `outage.py` takes over.  As long as nothing has succeeded, they are tried again
-   STRAY_RETRIES times, and then stop the run.  A 400 without a word of S3's (BAD_REQUEST) is tried again as
-   seldom then, and counts as a refusal of its object.
+   STRAY_RETRIES times, and then stop the run.  A 400 without a word of S3's (BAD_REQUEST) may be the
+   object's own: it is tried again as by step 8, and then counts as a refusal of its object.
    If a success lacks its proof (`Remedy.ASK`), HeadObject is asked first whether the object is there.
 """
 
@@ -186,15 +186,15 @@ class Retry:
 
     def _may_pass(self, failed: Failed, rng: Rng, *, any_answer: bool) -> Decision:
         """Steps 1 to 3, 6 and 9."""
+        if failed.kind is FailureKind.BAD_REQUEST:
+            return self._bare(failed, rng)
         asks_briefly = failed.asking and not failed.patient
         kind, limit = failed.kind, ASK_RETRIES if asks_briefly else self._n_retries
         is_foreign = kind.is_foreign and not failed.asking
-        is_bare = kind is FailureKind.BAD_REQUEST and not failed.asking
-        # Before any success there may be no store at all behind this endpoint, or one that refuses all.
-        if (is_foreign or is_bare) and not self.any_success:
-            limit = min(STRAY_RETRIES, limit)
+        # Before any success there may be no store at all behind this endpoint.
+        if is_foreign and not self.any_success:
             in_a_row = self._refusals.refused(failed.object_seq, failed.alike)
-            if in_a_row >= MAX_IN_A_ROW or (is_foreign and failed.retries >= limit):
+            if in_a_row >= MAX_IN_A_ROW or failed.retries >= min(STRAY_RETRIES, limit):
                 return Decision(Verdict.STOP_RUN, in_a_row=in_a_row)
         unreached = kind is FailureKind.CONNECT and not (any_answer or self.any_success)
         stops = unreached and not asks_briefly
@@ -213,6 +213,22 @@ class Retry:
         cost = 0.0 if unreached else cost
         verdict = Verdict.REREAD if kind.remedy is Remedy.REREAD else Verdict.RETRY
         return Decision(verdict, self._delay_s(failed, base_s, rng), cost)
+
+    def _bare(self, failed: Failed, rng: Rng) -> Decision:
+        """Step 9, of a 400."""
+        tuning = self._tuning
+        # Perhaps each object is answered so: that shows before all tries of twenty are over.
+        if failed.retries and not failed.asking and not self.any_success:
+            in_a_row = self._refusals.refused(failed.object_seq, failed.alike)
+            if in_a_row >= MAX_IN_A_ROW:
+                return Decision(Verdict.STOP_RUN, in_a_row=in_a_row)
+        if failed.retries < min(STRAY_RETRIES, self._n_retries) and not self._refusals.in_vain:
+            base_s = tuning.base_stray_s if self.any_success else tuning.base_transient_s
+            return Decision(Verdict.RETRY, self._delay_s(failed, base_s, rng))
+        if failed.asking:
+            return GIVEN_UP
+        self._refusals.retried_in_vain()
+        return self._given_up(failed)
 
     def _final(self, failed: Failed) -> Decision:
         """What is the object's own; or every object's, as long as none has fared better."""
