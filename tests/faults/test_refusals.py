@@ -162,6 +162,13 @@ def test_objects_that_get_a_bare_400_for_good_hold_up_no_other(fault_server: Sta
     assert len(server.requests) <= len(MANY) + STRAY_RETRIES * len(bad)
 
 
+def test_a_bare_400_after_other_failures_is_tried_again(fault_server: StartFaultServer) -> None:
+    """As after an outage."""
+    bad = [Rule(s3_error(500, "InternalError"), key="100", attempt=number) for number in (1, 2)]
+    server = fault_server([*bad, Rule(foreign(400), key="100", attempt=3)])
+    assert upload(server, MANY, settings=config(max_in_flight=8)).uploaded == len(MANY)
+
+
 @pytest.mark.parametrize("at_once", [8, 32])
 def test_a_store_that_begins_with_bare_400s_stops_nothing(
     fault_server: StartFaultServer, at_once: int

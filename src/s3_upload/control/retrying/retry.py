@@ -218,11 +218,13 @@ class Retry:
         """Step 9, of a 400."""
         tuning = self._tuning
         # Perhaps each object is answered so: that shows before all tries of twenty are over.
-        if failed.retries and not failed.asking and not self.any_success:
+        if failed.corrected and not failed.asking and not self.any_success:
             in_a_row = self._refusals.refused(failed.object_seq, failed.alike)
             if in_a_row >= MAX_IN_A_ROW:
                 return Decision(Verdict.STOP_RUN, in_a_row=in_a_row)
-        if failed.retries < min(STRAY_RETRIES, self._n_retries) and not self._refusals.in_vain:
+        # Tries after other failures, in an outage, say, do not count.
+        is_left = failed.corrected < STRAY_RETRIES and failed.retries < self._n_retries
+        if is_left and not self._refusals.in_vain:
             base_s = tuning.base_stray_s if self.any_success else tuning.base_transient_s
             return Decision(Verdict.RETRY, self._delay_s(failed, base_s, rng))
         if failed.asking:
