@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the fault server itself."""
+"""Fixtures for the tests beside the fault server, and of it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.faults.peer import Peer
+from tests.faults.uploads import BIG
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.faults.server import FaultServer
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    """A file of `BIG`."""
+    path = tmp_path / "big.bin"
+    path.write_bytes(BIG)
+    return path
 
 
 @pytest.fixture

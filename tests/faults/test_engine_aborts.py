@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,24 +10,15 @@ from s3_upload.control.retrying.retry import ASK_RETRIES
 from s3_upload.errors import FailureKind
 from s3_upload.sources.source import ObjectSource
 from tests.faults.actions import Action, Request, Rule, s3_error
-from tests.faults.uploads import PART_BYTES, config, stored, upload
+from tests.faults.uploads import BIG, config, stored, upload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import StartFaultServer
 
-BIG = random.Random(3).randbytes(3 * PART_BYTES + 1)
 PART = {"partNumber": "2"}
 SNAG = s3_error(500, "InternalError")
-
-
-@pytest.fixture
-def big(tmp_path: Path) -> Path:
-    """A file of three parts and a byte."""
-    path = tmp_path / "big.bin"
-    path.write_bytes(BIG)
-    return path
 
 
 def test_an_abort_that_fails_changes_nothing(fault_server: StartFaultServer, big: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import random
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from s3_upload.sources.source import ObjectSource
 from s3_upload.sources.version import Versions
 from s3_upload.transfer.read_ahead import MAX_CREATES
 from tests.faults.actions import Action, Delay, Garbage, Request, Reset, Rule, Stall, Torn, s3_error
-from tests.faults.uploads import BUCKET, PART_BYTES, Reports, config, quiet, run, stored, upload
+from tests.faults.uploads import BIG, BUCKET, PART_BYTES, Reports, config, quiet, run, stored, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,17 +36,8 @@ if TYPE_CHECKING:
     from tests.conftest import StartFaultServer, Tls
     from tests.faults.server import FaultServer
 
-BIG = random.Random(3).randbytes(3 * PART_BYTES + 1)
 CREATE, PART, COMPLETE, ABORT = {"uploads": None}, {"partNumber": "2"}, {"uploadId": None}, {"uploadId": None}
 SNAG = s3_error(500, "InternalError")
-
-
-@pytest.fixture
-def big(tmp_path: Path) -> Path:
-    """A file of three parts and a byte."""
-    path = tmp_path / "big.bin"
-    path.write_bytes(BIG)
-    return path
 
 
 def operations(attempts: tuple[AttemptReport, ...]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -30,6 +31,8 @@ T = TypeVar("T")
 
 BUCKET = "bucket"
 PART_BYTES = 5 * MIB
+BIG = random.Random(3).randbytes(3 * PART_BYTES + 1)
+"""Three parts and a byte."""
 HANG_S = 60.0
 STALL_S = 0.5
 """How long what stalls is waited for, where a test says what does."""

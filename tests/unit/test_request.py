@@ -381,6 +381,6 @@ def test_a_try_that_did_not_count_is_not_given_back(counts: bool) -> None:
     source = ObjectSource.data(b"x", "k")
     record = Record(seq=0, source=source, size=1, started_s=0.0, est_MBps=1.0, attempt_reports=[])
     request = Request(record, Operation(name=PUT_OBJECT, bucket="b", key="k"))
-    request.again(cost=0.0, counts=counts, avoid="", fresh=False, corrects=None)
+    request.again(cost=0.0, counts=counts, avoid="", fresh=False, kind=FailureKind.RESET)
     request.give_back_try()
     assert (request.retries, record.retries) == (0, 0)

@@ -35,16 +35,23 @@ ROUNDING_S = 1e-3
 """A shorter rest is a rounding error, and a timer for it would not move the clock."""
 
 
-def question_about(record: Record, sent: Operation, *, may_be_missing: bool = False) -> Request:
-    """Asks whether what `sent` makes is there."""
+def question_about(
+    record: Record,
+    sent: Operation,
+    *,
+    may_be_missing: bool = False,
+    patient: bool = False,
+    asks_checksums: bool | None = None,
+) -> Request:
+    """Asks whether what `sent` makes is there. `asks_checksums`: where that has none of its own."""
     head = Operation(
         name=HEAD_OBJECT,
         bucket=sent.bucket,
         key=sent.key,
         fields=sent.fields,
-        asks_checksums=sent.checksum is not None,
+        asks_checksums=sent.checksum is not None if asks_checksums is None else asks_checksums,
     )
-    return Request(record, head, may_be_missing=may_be_missing)
+    return Request(record, head, may_be_missing=may_be_missing, patient=patient)
 
 
 def why_not_ours(record: Record, sent: Operation, etag: str, found: Response) -> str:

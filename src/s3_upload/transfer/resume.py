@@ -42,11 +42,12 @@ from s3_upload.s3.proof import missing_field
 from s3_upload.sources.files import Reader
 from s3_upload.sources.version import Identity
 from s3_upload.transfer.abort import Unfinished
+from s3_upload.transfer.inquiry import question_about
 from s3_upload.transfer.memory import Memory
 from s3_upload.transfer.reading import Offload
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.request import Requests
-from s3_upload.transfer.resume_search import Candidate, Search, Sides, TakenUp, is_hearsay, question
+from s3_upload.transfer.resume_search import Candidate, Search, Sides, TakenUp, is_hearsay
 from s3_upload.transfer.verdicts import GivenUp
 from s3_upload.units import show_bytes
 
@@ -198,7 +199,9 @@ class Resumption:
         """What is asked for and not shown of an object, by its header; "" for nothing. It is complete, and
         nobody here knows what was said when its upload was begun. Raises `RunError`."""
         try:
-            found = await self._sides.requests.make(question(record, operation))
+            found = await self._sides.requests.make(
+                question_about(record, operation, may_be_missing=True, patient=True)
+            )
         except GivenUp:
             found = None
         # It is complete: who does not see it is not told what was said of it either.

@@ -18,7 +18,6 @@ from s3_upload.parts import MAX_PART_BYTES
 from s3_upload.s3.checksum import header_of, whole
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
-    HEAD_OBJECT,
     LIST_MULTIPART_UPLOADS,
     LIST_PARTS,
     Checksum,
@@ -32,6 +31,7 @@ from s3_upload.s3.proof import disproof, etag_of, etag_of_parts, same_etag
 from s3_upload.sources.files import Reader
 from s3_upload.sources.version import Identity
 from s3_upload.transfer.abort import Unfinished
+from s3_upload.transfer.inquiry import question_about
 from s3_upload.transfer.memory import Memory
 from s3_upload.transfer.parts_line import PartPlan
 from s3_upload.transfer.reading import Offload
@@ -171,7 +171,13 @@ class Search:
         algorithm, kind = candidate.algorithm, candidate.checksum_type
         try:
             found = await self._sides.requests.make(
-                question(self._record, self._operation, asks_checksums=bool(algorithm))
+                question_about(
+                    self._record,
+                    self._operation,
+                    may_be_missing=True,
+                    patient=True,
+                    asks_checksums=bool(algorithm),
+                )
             )
         except GivenUp as given_up:
             if not _refuses(given_up):
@@ -310,14 +316,6 @@ async def _etag_of(body: Body, offload: Offload) -> str:
         return base64.b64decode(await body.md5_base64()).hex()
     etag: str = await offload(etag_of, body)
     return etag
-
-
-def question(record: Record, operation: Operation, *, asks_checksums: bool = False) -> Request:
-    """What is there of the object that `operation` is to make."""
-    head = msgspec.structs.replace(
-        operation, name=HEAD_OBJECT, upload_id="", checksum=None, asks_checksums=asks_checksums
-    )
-    return Request(record, head, may_be_missing=True, patient=True)
 
 
 def _refuses(given_up: GivenUp) -> bool:

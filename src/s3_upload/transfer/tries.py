@@ -38,11 +38,11 @@ class Request(msgspec.Struct, eq=False):
     an answer.  `retries`: tries after the first that count; `counted`: the last one does.  `cost`: what the
     last one takes of the retry budget.
     `avoid`: the address of the last failed attempt; the next one goes elsewhere if it can.  `fresh`: the next
-    one takes a new connection, though one may be idle.  `corrected`: the kinds of failure after which
-    something was put right, one for each time.  `in_flight`: its attempts under way.  `copies`: hedges that
-    wait for their slot or are under way.  `ambiguous`: the store may have done what it asks though no attempt
-    has succeeded.  `answer`: what it succeeded with.  `settled`: it has succeeded or is given up, and what is
-    still under way does not count.  `has_slot`: that of its success, still.
+    one takes a new connection, though one may be idle.  `corrected`: the kinds of failure after which it was
+    tried again, or something was put right, one for each time.  `in_flight`: its attempts under way.
+    `copies`: hedges that wait for their slot or are under way.  `ambiguous`: the store may have done what it
+    asks though no attempt has succeeded.  `answer`: what it succeeded with.  `settled`: it has succeeded or
+    is given up, and what is still under way does not count.  `has_slot`: that of its success, still.
     `refusal`: how an attempt ended that the store has refused for good, until it is judged.
     """
 
@@ -71,16 +71,13 @@ class Request(msgspec.Struct, eq=False):
         """Whether it only asks, or aborts: then it counts as no try of the object."""
         return self.operation.name in ASKING
 
-    def again(
-        self, *, cost: float, counts: bool, avoid: str, fresh: bool, corrects: FailureKind | None
-    ) -> None:
-        """It is tried once more. `counts`: this uses up a try; `corrects`: see `corrected`."""
+    def again(self, *, cost: float, counts: bool, avoid: str, fresh: bool, kind: FailureKind) -> None:
+        """It is tried once more, after a failure of `kind`. `counts`: this uses up a try."""
         self.retries += counts
         self.counted = counts
         self.cost = cost
         self.avoid, self.fresh = avoid, fresh
-        if corrects is not None:
-            self.corrected += (corrects,)
+        self.corrected += (kind,)
         if not self.asking:
             self.record.retried()
 

@@ -129,14 +129,12 @@ class Verdicts:
             error = upload_error(request, failure, outcome.report.timer)
             raise GivenUp(error, msgspec.structs.replace(operation, body=b""))
         if decision.verdict in (Verdict.RETRY, Verdict.REREAD):
-            by_kind = decision.verdict is Verdict.REREAD or kind.stops_run or kind is FailureKind.BAD_REQUEST
-            # Such retries are bounded for each kind of failure, so they are counted by kind.
             request.again(
                 cost=decision.cost,
                 counts=not spared,
                 avoid=outcome.report.address,
                 fresh=kind.doubts_connection,
-                corrects=kind if by_kind else None,
+                kind=kind,
             )
         return decision
 

@@ -216,21 +216,13 @@ class Retry:
 
     def _bare(self, failed: Failed, rng: Rng) -> Decision:
         """Step 9, of a 400."""
-        tuning = self._tuning
         # Perhaps each object is answered so: that shows before all tries of twenty are over.
         if failed.corrected and not failed.asking and not self.any_success:
             in_a_row = self._refusals.refused(failed.object_seq, failed.alike)
             if in_a_row >= MAX_IN_A_ROW:
                 return Decision(Verdict.STOP_RUN, in_a_row=in_a_row)
-        # Tries after other failures, in an outage, say, do not count.
-        is_left = failed.corrected < STRAY_RETRIES and failed.retries < self._n_retries
-        if is_left and not self._refusals.in_vain:
-            base_s = tuning.base_stray_s if self.any_success else tuning.base_transient_s
-            return Decision(Verdict.RETRY, self._delay_s(failed, base_s, rng))
-        if failed.asking:
-            return GIVEN_UP
-        self._refusals.retried_in_vain()
-        return self._given_up(failed)
+        base_s = self._tuning.base_stray_s if self.any_success else self._tuning.base_transient_s
+        return self._stray(failed, rng, base_s, failed.corrected)
 
     def _final(self, failed: Failed) -> Decision:
         """What is the object's own; or every object's, as long as none has fared better."""
@@ -250,11 +242,16 @@ class Retry:
         if not self.any_success:
             return STOPPED
         strays = failed.corrected - (failed.kind.times or 0)
+        return self._stray(failed, rng, self._tuning.base_stray_s, strays)
+
+    def _stray(self, failed: Failed, rng: Rng, base_s: float, strays: int) -> Decision:
+        """A retry that costs nothing, but for the third of its kind: that object is refused. `strays`: how
+        many there were; tries after other failures, in an outage, say, do not count."""
         is_left = strays < STRAY_RETRIES and failed.retries < self._n_retries
         if is_left and not self._refusals.in_vain:
-            delay_s = self._delay_s(failed, self._tuning.base_stray_s, rng, retries=strays)
-            return Decision(Verdict.RETRY, delay_s)
-        self._refusals.retried_in_vain()
+            return Decision(Verdict.RETRY, self._delay_s(failed, base_s, rng, retries=strays))
+        if failed.patient or not failed.asking:
+            self._refusals.retried_in_vain()
         return self._given_up(failed)
 
     def _given_up(self, failed: Failed) -> Decision:
