@@ -230,10 +230,11 @@ class Slow:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.free = threading.Event()
+        self.begun, self.free = threading.Event(), threading.Event()
 
     def nthreads(self) -> dict[str, int]:
         self.asked += 1
+        self.begun.set()
         self.free.wait(30.0)  # bounds a hang
         return {"worker": SLOTS}
 
@@ -253,6 +254,7 @@ def test_a_scheduler_that_does_not_answer_is_asked_once_and_holds_up_no_shard(
             for _ in range(3):
                 job.tasks.tick()
                 await asyncio.sleep(0)
+            assert await asyncio.to_thread(slow.begun.wait, 30.0)
             before = len(job.shelf.tickets)
             job.shelf.end(0)
             await job.shelf.has(before + 1)
