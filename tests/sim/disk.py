@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -39,7 +39,8 @@ class SimFile:
 
 
 class SimDisk:
-    """`call_s`: mean time of a call; `rate`: bytes per second; `now`: the world's time."""
+    """`call_s`: mean time of a call; `rate`: bytes per second; `threads`: reads at a time; `now`: the world's
+    time."""
 
     def __init__(
         self,
@@ -47,28 +48,28 @@ class SimDisk:
         *,
         call_s: float,
         rate: float,
+        threads: int,
         rng: random.Random,
         now: Callable[[], float],
     ) -> None:
         self._files = files
         self._call_s = call_s
         self._rate = rate
+        self._threads = asyncio.Semaphore(threads)
         self._rng = rng
         self._now = now
 
     async def offload(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """`await offload(function, *arguments)`."""
-        name = function.__name__
-        reader = cast("Reader", getattr(function, "__self__", None))
-        if name == "read_batch":
-            return await self._read_batch(reader, *arguments)
-        if name == "read_part":
-            return await self._read_part(reader, *arguments)
-        if name == "read_slice":
-            return await self._read_slice(*arguments)
-        if name == "sum_piece":
-            await self._sum_piece(*arguments)
-            return None
+        read: dict[str, Callable[..., Awaitable[Any]]] = {
+            "read_batch": self._read_batch,
+            "read_part": self._read_part,
+            "read_slice": self._read_slice,
+            "sum_piece": self._sum_piece,
+        }
+        if (reads := read.get(function.__name__)) is not None:
+            async with self._threads:
+                return await reads(cast("Reader", getattr(function, "__self__", None)), *arguments)
         await self._take(0)
         return function(*arguments)
 
@@ -122,12 +123,14 @@ class SimDisk:
         return reader.hashed(await self._read_version(path, offset, size, identity))
 
     async def _read_slice(
-        self, path: str, offset: int, size: int, identity: Identity, crc: int
+        self, _: Reader, path: str, offset: int, size: int, identity: Identity, crc: int
     ) -> tuple[bytes, int]:
         piece = await self._read_version(path, offset, size, identity)
         return piece, zlib.crc32(piece, crc)
 
-    async def _sum_piece(self, path: str, offset: int, size: int, identity: Identity, sums: Sums) -> None:
+    async def _sum_piece(
+        self, _: Reader, path: str, offset: int, size: int, identity: Identity, sums: Sums
+    ) -> None:
         sums.add(await self._read_version(path, offset, size, identity))
 
     async def _read_version(self, path: str, offset: int, size: int, identity: Identity) -> bytes:

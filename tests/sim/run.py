@@ -152,20 +152,23 @@ def _surroundings(world: World, loop: SimLoop, model: S3Model) -> tuple[Network,
 
 async def _main(world: World, meddling: Meddling, loop: SimLoop, store: SimStore, outcome: Outcome) -> None:
     network = store.network
-    disk = SimDisk(
-        world.files(),
-        call_s=world.disk_call_s,
-        rate=world.disk_rate,
-        rng=world.rng("disk"),
-        now=network.now,
-    )
-    runtime = Runtime(loop.time, world.rng("jitter"), disk.offload, disk.offload)
+    disk_rng, jitter = world.rng("disk"), world.rng("jitter")
     this = asyncio.current_task(loop)
     assert this is not None
     with tempfile.TemporaryDirectory() if world.journal else nullcontext() as folder:
         killed = True
         while killed:
             client = _client(world, loop)
+            # Its threads are those of one process.
+            disk = SimDisk(
+                world.files(),
+                call_s=world.disk_call_s,
+                rate=world.disk_rate,
+                threads=world.config.reader_threads,
+                rng=disk_rng,
+                now=network.now,
+            )
+            runtime = Runtime(loop.time, jitter, disk.offload, disk.offload)
             run = Run()
             outcome.runs.append(run)
             journal = ProcessJournal(f"{folder}/journal", loop) if folder else None

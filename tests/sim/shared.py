@@ -171,7 +171,7 @@ async def _upload(world: SharedWorld, loop: SimLoop, network: Network, passed: P
         await asyncio.sleep(world.ends_s)
         return
     config = world.config or UploadConfig(share=world.share)  # type: ignore[arg-type]
-    disk = SimDisk({}, call_s=1e-4, rate=2e9, rng=random.Random(world.seed), now=network.now)
+    disk = SimDisk({}, call_s=1e-4, rate=2e9, threads=4, rng=random.Random(world.seed), now=network.now)
     client = S3Client(
         endpoint_url=f"https://{HOST}",
         region="us-east-1",

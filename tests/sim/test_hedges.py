@@ -35,10 +35,10 @@ def test_photos_on_such_a_link_neither(speed: float) -> None:
 @pytest.mark.parametrize(("speed", "rtt_s"), [(20.0, 0.001), (100.0, 0.03)])
 def test_photos_of_which_the_store_forgets_to_answer_some_cost_a_moment(speed: float, rtt_s: float) -> None:
     """They used to cost ten seconds: no answer's time was known when the first was missing."""
-    world = link("photos", speed, rtt_s)
+    world = link("photos", speed, rtt_s, seed=2)
     undisturbed_s, _ = ran(world)
     taken_s, copies = ran(forgetful(world))
-    assert copies
+    assert copies, "it forgot none: this proves nothing"
     assert taken_s <= 1.2 * undisturbed_s + 1.0
 
 

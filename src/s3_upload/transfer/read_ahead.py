@@ -13,7 +13,8 @@ Rules:
 
 Theory of operation.  `top_up` is called when something has changed; it starts to pull, to read a batch of
 small files or a part, or to ask whether objects exist, as long as there is room.  A thread hop for each small
-file would cost more than reading it, hence the batches.
+file would cost more than reading it, hence the batches.  Of few files a batch takes only its part: nobody
+knows yet how large they are, and one thread would read them all, one after the other.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ from s3_upload.transfer.verdicts import GivenUp
 
 BATCH_COUNT = 32
 BATCH_BYTES = 1 << 20
+READS_QUEUED = 2
+"""Reads beyond one for each thread: a thread that is done begins the next one at once, and not when the loop
+has come round to it."""
 MAX_READ_AHEAD = 64
 MAX_CREATES = 8
 """Objects in parts that are being begun: each takes a connection, and its parts keep the link busy."""
@@ -112,7 +116,7 @@ class ReadAhead:
             if self._pulling.due:
                 self._tools.tasks.start(self._pulling.pull())
             parts = self._tools.parts_line
-            if not (parts or self._pulling.sources) or self._reads >= self._reader_threads:
+            if not (parts or self._pulling.sources) or self._reads >= self._reader_threads + READS_QUEUED:
                 return
             if not self._has_room():
                 return
@@ -164,9 +168,10 @@ class ReadAhead:
         """Starts reading what is next: some files, or a stream; or reports the next, if it is none."""
         sources = self._pulling.sources
         batch: list[Numbered] = []
+        most = min(BATCH_COUNT, max(1, len(sources) // self._reader_threads))
         held = 0
         # Bodies in memory that this reading would not come to stay with `pulling`, which counts them.
-        while sources and len(batch) < BATCH_COUNT and held < BATCH_BYTES:
+        while sources and len(batch) < most and held < BATCH_BYTES:
             seq, source = sources[0]
             wanted = source.problem is None and not source.skip_reason
             if source.chunks is None and wanted:
