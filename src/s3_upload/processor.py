@@ -37,6 +37,18 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class Busy:
+    """For which share of the time since the last look this thread ran or could have run."""
+
+    def __init__(self) -> None:
+        self._last = busy_s(), time.monotonic()
+
+    def look(self) -> float:
+        (was_s, at_s), self._last = self._last, (busy_s(), time.monotonic())
+        elapsed_s = self._last[1] - at_s
+        return (self._last[0] - was_s) / elapsed_s if elapsed_s > 0 else 0.0
+
+
 class Idle:
     """How many processors this process may use that nobody has used since the last look."""
 

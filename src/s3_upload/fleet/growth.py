@@ -1,25 +1,28 @@
 """When a job takes one more process: `processes="auto"`. Pure.
 
-Theory of operation.  One process drives one core.  Another one pays where this one's loop has had no
-processor left for `busy_s` in a row, which `limited_by` says as CPU, and there is one that nobody uses
-(`free`).  Where link, store or disk limit, or other programs use the processors, there is nothing to gain.
-After each step the next is `wait_s` away: it takes a moment until a new process takes its part.
+Theory of operation.  One process drives one core.  Another one pays where this one's loop is what holds the
+rest up, for `busy_s` in a row, and a processor is there that nobody uses (`free`).  So it is where
+`limited_by` says CPU; and where the loop is busy for `busy_share` of the time while files are read or answers
+are waited for.  With big bodies it never comes to more: who hashes and who sends wait for each other.  Where
+the link limits, or the store refuses, or other programs use the processors, there is nothing to gain.  After
+each step the next is `wait_s` away: it takes a moment until a new process takes its part.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from s3_upload.observe.limits import CPU
+from s3_upload.observe.limits import ANSWERS, CPU, READING
 
 
 class Tuning(msgspec.Struct, frozen=True):
     busy_s: float = 0.5
-    """The processor has to be what limits for so many seconds in a row."""
-    free: float = 0.5
-    """So much of a processor has to be free.  With 0.8, and a second of being busy, a run of 20,000 small
-    files on two cores, with the store on them, never got a second process, though two are 1.2 times as fast:
-    it took 1.30 times as long as with two, and takes 1.18 times (make bench-processes)."""
+    """The loop has to be what holds the rest up for so many seconds in a row."""
+    busy_share: float = 0.65
+    """From this share of the time on it may be."""
+    free: float = 0.3
+    """So much of a processor has to be free.  Of two cores with the store on them one process leaves 0.6 with
+    small files, and 0.36 with a mix of sizes."""
     wait_s: float = 2.0
     """From one new process to the next, in seconds."""
 
@@ -36,9 +39,11 @@ class Growth:
         self._busy_since_s: float | None = None
         self._not_before_s = 0.0
 
-    def grows(self, limited_by: str, free: float, count: int, *, now: float) -> bool:
-        """`free`: processors that nobody used of late; `count`: the processes that there are."""
-        if limited_by != CPU:
+    def grows(self, limited_by: str, busy: float, free: float, count: int, *, now: float) -> bool:
+        """`busy`: the share of the time of late in which the loop's thread was on a processor or waited for
+        one; `free`: processors that nobody used; `count`: the processes that there are."""
+        is_busy = busy >= self._tuning.busy_share and limited_by in {READING, ANSWERS}
+        if limited_by != CPU and not is_busy:
             self._busy_since_s = None
             return False
         if self._busy_since_s is None:

@@ -20,7 +20,7 @@ from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.growth import Growth
 from s3_upload.fleet.wire import Ended, Finish, Frame, GiveBack, GivenBack, Ready, Stop, Told
 from s3_upload.fleet.worker import Worker
-from s3_upload.processor import Idle
+from s3_upload.processor import Busy, Idle
 
 MAX_LOSSES = 3
 MAX_LOSSES_IN_SEARCH = 24
@@ -47,8 +47,8 @@ class OwnProcesses:
         self._asked: set[Child] = set()
         """To give back what they have not begun, or who had nothing of that kind."""
         self._begun = self._losses = 0
-        self._idle = Idle()
-        self._free = 0.0
+        self._looks = Busy(), Idle()
+        self._busy = self._free = 0.0
 
     @property
     def workers(self) -> list[Worker]:
@@ -65,12 +65,13 @@ class OwnProcesses:
             self._refill(child)
 
     def tick(self) -> None:
-        free = self._idle.look()
-        self._free = free if self._free == 0.0 else 0.5 * (self._free + free)
+        busy, idle = self._looks
+        self._busy, self._free = _smooth(self._busy, busy.look()), _smooth(self._free, idle.look())
         crew, home = self._crew, self._crew.desk.limits.get(0)
         if self._growth is None or home is None or crew.stopping or crew.dispenser.exhausted:
             return
-        if self._growth.grows(home.limited_by, self._free, 1 + len(self._children), now=crew.now()):
+        count = 1 + len(self._children)
+        if self._growth.grows(home.limited_by, self._busy, self._free, count, now=crew.now()):
             crew.begin(self._add())
 
     def stop(self, *, at_once: bool) -> None:
@@ -212,3 +213,8 @@ class OwnProcesses:
             child.send(self._crew.work(sources[at : at + ITEMS]))
         if sources:
             self._refill(child)
+
+
+def _smooth(before: float, now: float) -> float:
+    """A share, as it was of late."""
+    return now if before == 0.0 else 0.5 * (before + now)
