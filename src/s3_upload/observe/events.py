@@ -178,7 +178,7 @@ class Events:
 
     def wants(self, *kinds: type) -> bool:
         """Whether anybody wants any of these."""
-        return any(kind in self._by_kind for kind in kinds)
+        return not self._by_kind.keys().isdisjoint(kinds)
 
     def tell(self, event: Event) -> None:
         try:
