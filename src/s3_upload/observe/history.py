@@ -18,14 +18,14 @@ import msgspec
 
 from s3_upload.errors import FailureKind
 from s3_upload.observe.bins import Course, Quantiles, Scatter, Timeline
-from s3_upload.observe.events import LimitsChanged, StoreAway, StoreBack
-from s3_upload.observe.records import AwayRecord, BackRecord, LimitsRecord, SummaryRecord, UploadRecord
+from s3_upload.observe.events import LimitsChanged, StoreAway
+from s3_upload.observe.records import SummaryRecord, UploadRecord
 from s3_upload.report import SKIPPED, SUCCESS, SUPERSEDED, PaceReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from s3_upload.observe.events import Event
+    from s3_upload.observe.changes import Kept
     from s3_upload.observe.records import Record
     from s3_upload.report import AttemptReport, UploadReport, UploadSummary
 
@@ -49,7 +49,6 @@ class Cause(msgspec.Struct):
     name: str
     attempts: int = 0
     files: int = 0
-    wasted_bytes: int = 0
     source: str = ""
     message: str = ""
 
@@ -193,15 +192,15 @@ class Told:
         self.away: Course[tuple[float, float]] = Course(MAX_AWAY)
         self.since_s: float | None = None
 
-    def hear(self, event: Event | LimitsRecord | AwayRecord, offset_s: float) -> None:
+    def hear(self, event: Kept, offset_s: float) -> None:
         """`offset_s`: when its run began."""
-        if isinstance(event, StoreBack | BackRecord):
+        if isinstance(event, LimitsChanged):
+            self.limits.add((offset_s + event.at_s, event.max_requests, event.limited_by))
+        elif isinstance(event, StoreAway):
+            self.since_s = offset_s + event.since_s
+        else:
             self.away.add((offset_s + event.since_s, offset_s + event.at_s))
             self.since_s = None
-        elif isinstance(event, StoreAway | AwayRecord):
-            self.since_s = offset_s + event.since_s
-        elif isinstance(event, LimitsChanged | LimitsRecord):
-            self.limits.add((offset_s + event.at_s, event.max_requests, event.limited_by))
 
     def end(self, at_s: float) -> None:
         """Another run has begun; with the last one an outage ended that had no other end."""
@@ -295,8 +294,7 @@ class History:
         self.totals.again += max(0, report.attempts - 1)
         self._add_object(report)
 
-    def add_event(self, event: Event | LimitsRecord | AwayRecord) -> None:
-        """Of the events it wants those that `observe.changes` keeps."""
+    def add_event(self, event: Kept) -> None:
         if self._clock.another_tells(event.at_s):
             self.told.end(self._clock.offset_s)
         self.told.hear(event, self._clock.offset_s)
@@ -342,7 +340,6 @@ class History:
             self.flow.add("failed", 1.0, end_s, end_s)
         cause = self._cause(_name_of(attempt))
         cause.attempts += 1
-        cause.wasted_bytes += attempt.sent_bytes
         if not cause.message:
             cause.source, cause.message = report.source, _said_by(attempt)
 

@@ -1,8 +1,8 @@
 """The records of a run as `--json` wrote them, read back: one JSON object a line.
 
 Rules: what an `UploadReport` or an `UploadSummary` has and a page needs has the same name here, so one fold
-takes both.  What is new in a later version is passed over; so is a last line that was cut short with the
-run.  Any other line that cannot be read is a `BadRecord`, which names it.
+takes both; an event is read back as itself.  What is new in a later version is passed over; so is a last line
+that was cut short with the run.  Any other line that cannot be read is a `BadRecord`, which names it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Annotated
 
 import msgspec
 
+from s3_upload.observe.changes import Kept
+from s3_upload.observe.events import LimitsChanged, StoreAway, StoreBack
 from s3_upload.report import AttemptReport, PaceReport
 
 MAX_BYTES = 2**63 - 1
@@ -55,37 +57,18 @@ class SummaryRecord(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorRecord | None = None
 
 
-class LimitsRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A `LimitsChanged`."""
-
-    at_s: float
-    max_requests: int
-    limited_by: str = ""
-
-
-class AwayRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A `StoreAway`."""
-
-    at_s: float
-    since_s: float
-
-
-class BackRecord(AwayRecord, frozen=True):
-    """A `StoreBack`."""
-
-
 class _Kind(msgspec.Struct):
     type: str
 
 
-Record = UploadRecord | SummaryRecord | LimitsRecord | AwayRecord | BackRecord
+Record = UploadRecord | SummaryRecord | Kept
 _KIND = msgspec.json.Decoder(_Kind)
 _DECODERS: dict[str, msgspec.json.Decoder[Record]] = {
     "upload": msgspec.json.Decoder(UploadRecord),
     "summary": msgspec.json.Decoder(SummaryRecord),
-    "limits_changed": msgspec.json.Decoder(LimitsRecord),
-    "store_away": msgspec.json.Decoder(AwayRecord),
-    "store_back": msgspec.json.Decoder(BackRecord),
+    "limits_changed": msgspec.json.Decoder(LimitsChanged),
+    "store_away": msgspec.json.Decoder(StoreAway),
+    "store_back": msgspec.json.Decoder(StoreBack),
 }
 
 
