@@ -30,7 +30,6 @@ from s3_upload.units import show_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from s3_upload.observe.bins import Dot, Scatter
     from s3_upload.observe.history import Cause, History, Slow
 
 LIMITS = {
@@ -65,7 +64,7 @@ def page_html(history: History, title: str, footer: str, ending: str = "") -> st
         tiles="".join(_tiles(history)),
         sections="\n".join(filter(None, _sections(history))),
         footer=shown(footer),
-        data=_data_text(chart_data(history)),
+        data=msgspec.json.encode(chart_data(history)).decode().replace("<", "\\u003c"),
         uplot=uplot,
         script=script,
     )
@@ -127,7 +126,10 @@ def chart_data(history: History) -> dict[str, Any]:
         "failed": failed + [0.0] * (len(starts) - len(failed)) if any(failed) else None,
         "limits": _limits_over_time(history, starts),
         "queue": _queue(history),
-        "dots": {name: _dots(getattr(history.bodies, name)) for name in ("stored", "cut", "refused")},
+        "dots": {
+            name: [[dot.x, _rounded(dot.y), dot.count] for dot in getattr(history.bodies, name).dots]
+            for name in ("stored", "cut", "refused")
+        },
         "allowed": _allowed(history),
         "away": [[_rounded(since_s), _rounded(until_s)] for since_s, until_s in history.away_spans],
     }
@@ -215,20 +217,9 @@ def _longest_s(history: History) -> float:
     return max(dot.y for dot in dots)
 
 
-def _dots(scatter: Scatter) -> list[list[float]]:
-    def numbers(dot: Dot) -> list[float]:
-        return [dot.x, _rounded(dot.y), dot.count]
-
-    return [numbers(dot) for dot in scatter.dots]
-
-
 def _rounded(value: float) -> float:
     """Four digits are more than a chart shows."""
     return float(f"{value:.4g}") if value < 1e4 else round(value, 2)
-
-
-def _data_text(data: dict[str, Any]) -> str:
-    return msgspec.json.encode(data).decode().replace("<", "\\u003c")
 
 
 # --- what the text says -------------------------------------------------------------------------------------
@@ -257,25 +248,14 @@ def _tiles(history: History) -> Iterable[str]:
     yield _tile("Stored", _unit(show_bytes(totals.bytes)))
     yield _tile("Time", _unit(time_text(span_s) if span_s else "0 s"))
     rate = (totals.bytes - totals.resumed_bytes) / 1e6 / span_s if span_s else 0.0
-    yield _tile("Rate, mean", _unit(f"{rate:.3g} MB/s"), _files_per_s(totals.uploaded, span_s))
-    if history.object_s:
-        yield _tile(
-            "Object, median",
-            _unit(time_text(history.object_s.at(0.5))),
-            f"99 %: {time_text(history.object_s.at(0.99))}",
-        )
-    if history.answer_s:
-        yield _tile(
-            "Answer, median",
-            _unit(time_text(history.answer_s.at(0.5))),
-            f"99 %: {time_text(history.answer_s.at(0.99))}",
-        )
+    files = f"{totals.uploaded / span_s:,.3g} files/s" if span_s and totals.uploaded > 1 else ""
+    yield _tile("Rate, mean", _unit(f"{rate:.3g} MB/s"), files)
+    for name, times_s in (("Object", history.object_s), ("Answer", history.answer_s)):
+        if times_s:
+            most = f"99 %: {time_text(times_s.at(0.99))}"
+            yield _tile(f"{name}, median", _unit(time_text(times_s.at(0.5))), most)
     vain = f"{show_bytes(totals.wasted_bytes)} in vain" if totals.wasted_bytes else ""
     yield _tile("Tried again", f"{totals.again:,}", vain)
-
-
-def _files_per_s(files: int, span_s: float) -> str:
-    return f"{files / span_s:,.3g} files/s" if span_s and files > 1 else ""
 
 
 def _tile(name: str, value: str, more: str = "") -> str:
