@@ -10,19 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from s3_upload.errors import FailureKind
-from s3_upload.observe.limits import (
-    ANSWERS,
-    AWAY,
-    CAP,
-    CPU,
-    ERRORS,
-    LINK,
-    LISTING,
-    OTHERS,
-    READING,
-    THROTTLED,
-)
-from s3_upload.screen.words import duration
+from s3_upload.observe.limits import ANSWERS, READING
+from s3_upload.screen.words import LIMITS, duration
 
 if TYPE_CHECKING:
     from s3_upload.config import UploadConfig
@@ -49,18 +38,6 @@ SOURCE_REMEDIES = {
     "Permission denied": "whoever runs this must be allowed to read them",
     "changed while": "run it again when nobody writes to them, or see --source-check",
     "leads to nothing": "mend or remove the links, or --exclude them",
-}
-LIMITS = {
-    LINK: "the link",
-    ANSWERS: "the store's answers",
-    THROTTLED: "throttling by the store",
-    READING: "reading files",
-    CPU: "the CPU",
-    CAP: "--max-bandwidth",
-    OTHERS: "others on the link",
-    LISTING: "listing files",
-    AWAY: "the store's absence",
-    ERRORS: "waits between tries",
 }
 
 

@@ -18,15 +18,22 @@ from s3_upload.observe.status import Status
 
 _UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
-LIMITED_BY = {
-    LINK: "limited by the link",
-    ANSWERS: "limited by the store's answers",
+LIMITS = {
+    LINK: "the link",
+    ANSWERS: "the store's answers",
+    THROTTLED: "throttling by the store",
+    READING: "reading files",
+    CPU: "the CPU",
+    CAP: "--max-bandwidth",
+    OTHERS: "others on the link",
+    LISTING: "listing files",
+    AWAY: "the store's absence",
+    ERRORS: "waits between tries",
+}
+LIMITED_BY = {name: f"limited by {what}" for name, what in LIMITS.items()} | {
     THROTTLED: "throttled by the store",
-    READING: "limited by reading files",
-    CPU: "limited by the CPU",
     CAP: "held by --max-bandwidth",
     OTHERS: "yielding to others on the link",
-    LISTING: "limited by listing files",
     AWAY: "the store is away",
     ERRORS: "waiting to try again",
 }

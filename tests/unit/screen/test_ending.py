@@ -11,7 +11,8 @@ from s3_upload.config import UploadConfig
 from s3_upload.errors import FailureKind, UploadError
 from s3_upload.observe.limits import ANSWERS, CPU, LINK, NAMES, READING
 from s3_upload.report import UploadReport, UploadSummary
-from s3_upload.screen.ending import LIMITS, MAX_GROUPS, REMEDIES, cause_of, ending, failures, limited
+from s3_upload.screen.ending import MAX_GROUPS, REMEDIES, cause_of, ending, failures, limited
+from s3_upload.screen.words import LIMITS
 
 CONFIG = UploadConfig()
 
