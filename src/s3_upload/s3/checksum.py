@@ -122,15 +122,6 @@ def _crc_of_crt(name: str, size: int, body: Buffer) -> Running:
     return _RunningCrc(step(body), size, step)
 
 
-# A Python that keeps to FIPS refuses these two unless it hears that nothing's security depends on them.
-def _sha1(body: Buffer) -> Running:
-    return hashlib.sha1(body, usedforsecurity=False)
-
-
-def _md5(body: Buffer) -> Running:
-    return hashlib.md5(body, usedforsecurity=False)
-
-
 class _RunningXxHash:
     """`name`: what awscrt calls the hash, which takes `bytes` alone and tells its digest once."""
 
@@ -155,31 +146,28 @@ class _Algorithm(NamedTuple):
     """`begin`: its checksum of a body, to which more may come."""
 
     begin: Callable[[Buffer], Running]
-    header: str
     crc: Crc | None = None
     types: tuple[str, ...] = (COMPOSITE,)
     needs_crt: bool = False
 
 
-def _xxhash(name: str, header: str) -> _Algorithm:
-    return _Algorithm(partial(_RunningXxHash, name), header, needs_crt=True)
-
-
 _BOTH = (FULL_OBJECT, COMPOSITE)
-_CRC64 = Crc(0x9A6C9329AC4BC9B5, 64)
 _crc32c, _crc64nvme = partial(_crc_of_crt, "crc32c", 4), partial(_crc_of_crt, "crc64nvme", 8)
+# A Python that keeps to FIPS refuses these two unless it hears that nothing's security depends on them.
+_sha1, _md5 = partial(hashlib.sha1, usedforsecurity=False), partial(hashlib.md5, usedforsecurity=False)
 _TABLE = {
-    "CRC32": _Algorithm(_crc32, "x-amz-checksum-crc32", Crc(0xEDB88320, 32), _BOTH),
-    "CRC32C": _Algorithm(_crc32c, "x-amz-checksum-crc32c", Crc(0x82F63B78, 32), _BOTH, needs_crt=True),
-    "CRC64NVME": _Algorithm(_crc64nvme, "x-amz-checksum-crc64nvme", _CRC64, (FULL_OBJECT,), needs_crt=True),
-    "SHA1": _Algorithm(_sha1, "x-amz-checksum-sha1"),
-    "SHA256": _Algorithm(hashlib.sha256, "x-amz-checksum-sha256"),
-    "SHA512": _Algorithm(hashlib.sha512, "x-amz-checksum-sha512"),
-    "XXHASH64": _xxhash("xxhash64", "x-amz-checksum-xxhash64"),
-    "XXHASH3": _xxhash("xxhash3_64", "x-amz-checksum-xxhash3"),
-    "XXHASH128": _xxhash("xxhash3_128", "x-amz-checksum-xxhash128"),
-    MD5: _Algorithm(_md5, "content-md5"),  # for requests alone: S3 keeps none
+    "CRC32": _Algorithm(_crc32, Crc(0xEDB88320, 32), _BOTH),
+    "CRC32C": _Algorithm(_crc32c, Crc(0x82F63B78, 32), _BOTH, needs_crt=True),
+    "CRC64NVME": _Algorithm(_crc64nvme, Crc(0x9A6C9329AC4BC9B5, 64), (FULL_OBJECT,), needs_crt=True),
+    "SHA1": _Algorithm(_sha1),
+    "SHA256": _Algorithm(hashlib.sha256),
+    "SHA512": _Algorithm(hashlib.sha512),
+    "XXHASH64": _Algorithm(partial(_RunningXxHash, "xxhash64"), needs_crt=True),
+    "XXHASH3": _Algorithm(partial(_RunningXxHash, "xxhash3_64"), needs_crt=True),
+    "XXHASH128": _Algorithm(partial(_RunningXxHash, "xxhash3_128"), needs_crt=True),
+    MD5: _Algorithm(_md5),  # for requests alone: S3 keeps none
 }
+_HEADERS = {name: f"x-amz-checksum-{name.lower()}" for name in _TABLE} | {MD5: "content-md5"}
 ALGORITHMS = tuple(name for name in _TABLE if name != MD5)
 """What may be asked for."""
 DEFAULT_ALGORITHM = "CRC32"
@@ -215,7 +203,7 @@ def checksum_from(algorithm: str, summed: Running) -> Checksum:
 
 def header_of(algorithm: str) -> str:
     """The header that carries a checksum by `algorithm`."""
-    return _TABLE[algorithm].header
+    return _HEADERS[algorithm]
 
 
 def announced(algorithm: str) -> Checksum:
@@ -258,7 +246,7 @@ def verify(operation: Operation, response: Response) -> Failure | None:
     if operation.name == COMPLETE_MULTIPART_UPLOAD:
         found = completed_checksum(response, sent.algorithm)
     else:
-        found = response.headers.get(_TABLE[sent.algorithm].header, "")
+        found = response.headers.get(_HEADERS[sent.algorithm], "")
     if not found or found == sent.value or ("-" in found) != ("-" in sent.value):
         return None
     return Failure(
