@@ -98,7 +98,17 @@ class _Tunnel:
         self._loop = loop
 
     def _through(self) -> Peer:
-        return _through(self._proxy, self._store, self._place)
+        """Of what is between the proxy and the store, and with the store."""
+        way = f"; the way leads through {named(self._proxy)}"
+        return Peer(self._place, self._store, self._place, "the endpoint URL", way)
+
+    def _unreachable(self, said: str) -> AttemptError:
+        return AttemptError(FailureKind.CONNECT, f"{named(self._proxy)} cannot reach {self._place}: {said}")
+
+    def _refusal(self, said: str) -> AttemptError:
+        advice = "have it allowed there, or name the host in NO_PROXY if it can be reached without"
+        message = f"{named(self._proxy)} opens no tunnel to {self._place}: {said}; {advice}"
+        return AttemptError(FailureKind.PROXY, message)
 
 
 class Connected(_Tunnel):
@@ -164,12 +174,9 @@ class Connected(_Tunnel):
         if status == NOT_HTTP:
             raise AttemptError(FailureKind.PROXY, f"{named(self._proxy)} is not an HTTP proxy: {said}")
         if not status or status >= 500:
-            message = f"{named(self._proxy)} cannot reach {self._place}: {said}"
-            raise AttemptError(FailureKind.CONNECT, message)
+            raise self._unreachable(said)
         if status >= 300:
-            raise AttemptError(
-                FailureKind.PROXY, f"{_refuses(self._proxy, self._place)}: {said}; {_WHAT_TO_DO}"
-            )
+            raise self._refusal(said)
 
 
 class Socks(_Tunnel):
@@ -216,8 +223,9 @@ class Socks(_Tunnel):
             if failure is None:
                 raise
             # One that could not reach the proxy itself says nothing of the store's address.
-            if target and not isinstance(error, self._errors.ProxyConnectionError):
-                self._is_bad(target, failure)
+            is_of_proxy = isinstance(error, self._errors.ProxyConnectionError) or not target
+            if self._addresses is not None and failure.kind is FailureKind.CONNECT and not is_of_proxy:
+                self._addresses.penalize(target)
             raise failure from error
         if self._addresses is not None:
             self._addresses.record.works(target)
@@ -230,10 +238,6 @@ class Socks(_Tunnel):
         if not candidates:
             raise AttemptError(FailureKind.CONNECT, f"{self._store}: has no address")
         return candidates[0]
-
-    def _is_bad(self, target: str, failure: AttemptError) -> None:
-        if self._addresses is not None and failure.kind is FailureKind.CONNECT:
-            self._addresses.penalize(target)
 
     def _failure(self, error: BaseException, peer: Peer, timeout_s: float) -> AttemptError | None:
         """What `error` means; None where it is nothing of this module's."""
@@ -251,14 +255,13 @@ class Socks(_Tunnel):
     def _refused(self, error: Any) -> AttemptError:
         code, said = getattr(error, "error_code", None), printable(str(error))[:MAX_REASON_CHARS]
         if code in _SOCKS_UNREACHABLE or (code == _NO_SUCH_FAMILY and self._addresses is not None):
-            message = f"{named(self._proxy)} cannot reach {self._place}: {said}"
-            return AttemptError(FailureKind.CONNECT, message)
+            return self._unreachable(said)
         if code is None and type(error.__cause__).__name__ == "IncompleteReadError":
             message = f"{named(self._proxy)} closed the connection instead of leading to {self._place}"
             return AttemptError(FailureKind.CONNECT, message)
         if code is None and "authentication" in said.lower():
             return AttemptError(FailureKind.PROXY, f"{unauthorized(self._proxy)} ({said})")
-        return AttemptError(FailureKind.PROXY, f"{_refuses(self._proxy, self._place)}: {said}; {_WHAT_TO_DO}")
+        return self._refusal(said)
 
 
 _Answer = tuple[int, str]
@@ -306,24 +309,11 @@ class _Asked(asyncio.Protocol):
             self.answer.set_result((status, said))
 
 
-_WHAT_TO_DO = "have it allowed there, or name the host in NO_PROXY if it can be reached without"
-
-
-def _refuses(proxy: Proxy, place: str) -> str:
-    return f"{named(proxy)} opens no tunnel to {place}"
-
-
 def _peer(proxy: Proxy, address: str) -> Peer:
     """Of the handshake with the proxy itself."""
     who = named(proxy)
     at = who if address == proxy.host else f"{who} at {address}"
     return Peer(at, who, who, f"its URL ({setting_of(proxy)})", "; is it the right one, and running?")
-
-
-def _through(proxy: Proxy, store: str, place: str) -> Peer:
-    """Of what is between the proxy and the store, and with the store."""
-    way = f"; the way leads through {named(proxy)}"
-    return Peer(place, store, place, "the endpoint URL", way)
 
 
 def _socks_login(proxy: Proxy) -> tuple[str | None, str | None]:
