@@ -15,6 +15,7 @@ import errno
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -96,11 +97,8 @@ class DaemonThreads:
 
 async def in_a_thread(name: str, function: Callable[[], T]) -> T:
     """What `function` returns, called in a thread of its own."""
-    threads = DaemonThreads(1, name)
-    try:
+    with closing(DaemonThreads(1, name)) as threads:
         return await threads.call(function)
-    finally:
-        threads.close()
 
 
 def each(
@@ -116,12 +114,9 @@ def _each(items: Iterable[T], change: Callable[[T], T]) -> Iterator[T]:
 
 
 async def _each_async(items: AsyncIterable[T], change: Callable[[T], T], thread: str) -> AsyncIterator[T]:
-    threads = DaemonThreads(1, thread)
-    try:
+    with closing(DaemonThreads(1, thread)) as threads:
         async for item in items:
             yield await threads.call(partial(change, item))
-    finally:
-        threads.close()
 
 
 def seen(abandoned: asyncio.Future[Any]) -> None:

@@ -8,6 +8,7 @@ a daemon: Ctrl-C does not wait for it.
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError
@@ -58,12 +59,9 @@ def stdin_fd() -> int:
 
 async def chunks(fd: int) -> AsyncIterator[bytes]:
     """What can be read from `fd` until its end, in chunks of `CHUNK_BYTES`, the last one smaller."""
-    threads = DaemonThreads(1, "s3-upload-stdin")
-    try:
+    with closing(DaemonThreads(1, "s3-upload-stdin")) as threads:
         while chunk := await threads.call(lambda: _read(fd)):
             yield chunk
-    finally:
-        threads.close()
 
 
 def _read(fd: int) -> bytes:

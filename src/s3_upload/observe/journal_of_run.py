@@ -34,7 +34,7 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
@@ -356,8 +356,8 @@ class JournalOfRun:
     async def _left_async(
         self, files: AsyncIterable[ObjectSource], revisit: Revisit | None
     ) -> AsyncIterator[ObjectSource]:
-        threads, lookup = DaemonThreads(1, "s3-upload-source"), Lookup(self._file)
-        try:
+        lookup = Lookup(self._file)
+        with closing(DaemonThreads(1, "s3-upload-source")) as threads:
             async for given in files:
                 source = self._parts.passed_over(given)
                 self._meet(source)
@@ -369,8 +369,6 @@ class JournalOfRun:
                     continue
                 for again in self._counted([found], () if revisit is None else await revisit([found])):
                     yield again
-        finally:
-            threads.close()
         self._walk_ended = True
 
     def _meet(self, source: ObjectSource) -> None:
