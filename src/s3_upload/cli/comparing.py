@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from s3_upload.bucket.sync import Sync, asking_fields
 from s3_upload.cli.dryrun import Counts, tell, tell_counts
-from s3_upload.cli.output import UsageError, note, room
+from s3_upload.cli.output import UsageError, room
+from s3_upload.cli.views.render import tell_notes
 from s3_upload.cli.watching import run_shown
 from s3_upload.sources.preserving import MTIME
-from s3_upload.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,6 +66,5 @@ def dry_run(
     counts.unchanged, counts.notes = sync.unchanged, sync.notes()
     code = tell_counts(bucket, counts, output, nothing)
     if not (output.json or output.quiet or output.only_show_errors):
-        for text in counts.notes:
-            note(printable(f"s3-upload: note: {text}"))
+        tell_notes(counts.notes)
     return code

@@ -29,7 +29,7 @@ from s3_upload.cli.output import (
     room,
 )
 from s3_upload.cli.overwriting import require_file
-from s3_upload.cli.views.render import json_line
+from s3_upload.cli.views.render import json_line, tell_notes
 from s3_upload.cli.watching import run_shown
 from s3_upload.errors import S3UploadError
 from s3_upload.sources.source import utf8_of
@@ -86,8 +86,7 @@ class Telling:
         elif not (self._output.quiet or self._output.only_show_errors):
             others = [f"{count:,} {OUTCOMES[mark]}" for mark, count in self.counts.items() if count]
             emit(f"compared in {took_s:.2f} s: {', '.join(others) or 'nothing'}")
-            for text in notes:
-                note(printable(f"s3-upload: note: {text}"))
+            tell_notes(notes)
         return EXIT_FILES_FAILED if different else EXIT_OK
 
 

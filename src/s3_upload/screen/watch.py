@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from s3_upload.observe.events import BytesAcknowledged, Event, Listening, ObjectEnded
-from s3_upload.observe.status import WANTED, Comparing, Status, StatusFold
+from s3_upload.observe.status import WANTED, Comparing, Status, StatusFold, Total
 from s3_upload.report import EXISTS, SKIPPED, SUCCESS, UploadReport
 from s3_upload.sources.source import ObjectSource, size_of
 from s3_upload.threads import DaemonThreads
@@ -63,15 +63,13 @@ class Watch:
 
     def status(self) -> Status:
         """How the run stands now."""
-        status = self._status()
+        now = self._clock() - self._epoch_s
+        total: Total | None = None
+        if self._lookahead is not None and now >= self._count_after_s:
+            self._lookahead.start()
+            total = self._lookahead.total
+        status = self._fold.status(now, total)
         return status if self._compared is None else replace(status, compared=Comparing(*self._compared()))
-
-    def _status(self) -> Status:
-        now, lookahead = self._clock() - self._epoch_s, self._lookahead
-        if lookahead is None or now < self._count_after_s:
-            return self._fold.status(now)
-        lookahead.start()
-        return self._fold.status(now, lookahead.total)
 
     async def run(self) -> None:
         """Shows, until it is cancelled."""
@@ -115,8 +113,11 @@ class Watch:
                 self._see_ended(report.seq, size)
             return
         self._fold.hear(event, self._clock() - self._epoch_s)
-        if type(event) is BytesAcknowledged and self._lookahead is not None:
-            self._see(self._lookahead, event)
+        if type(event) is not BytesAcknowledged or self._lookahead is None or event.size is None:
+            return
+        if event.seq not in self._big:
+            self._big.add(event.seq)
+            self._lookahead.seen(event.seq, event.size)
 
     def _size_of(self, report: UploadReport) -> int | None:
         """What was counted of an object that is not uploaded; None where its file is put down to be
@@ -139,8 +140,3 @@ class Watch:
             self._big.remove(seq)
         else:
             self._lookahead.seen(seq, size)
-
-    def _see(self, lookahead: Lookahead, event: BytesAcknowledged) -> None:
-        if event.size is not None and event.seq not in self._big:
-            self._big.add(event.seq)
-            lookahead.seen(event.seq, event.size)

@@ -80,29 +80,22 @@ class Text:
 
     def finish(self, summary: UploadSummary, more: Iterable[str] = ()) -> None:
         """Says how the run went, `more` about that, and what is worth to be known for the next."""
-        if self.nothing:
-            self.tell_nothing()
-        elif not self.quiet and not self.only_errors:
-            self._sum_up(summary_line(summary))
-            self._tell(summary.notes, more)
-
-    def tell_nothing(self) -> None:
-        """Says why there was nothing to do: that may be a misspelt pattern."""
-        if not self.quiet and not self.only_errors:
+        if self.quiet or self.only_errors:
+            return
+        if self.nothing:  # that may be a misspelt pattern
             note(printable(f"s3-upload: {self.nothing}"))
-
-    def _tell(self, notes: Iterable[str], more: Iterable[str]) -> None:
+            return
+        self._sum_up(summary_line(summary))
         for text in more:
             note(printable(f"  {text}"))
-        for text in notes:
-            note(printable(f"s3-upload: note: {text}"))
+        tell_notes(summary.notes)
 
     def break_off(self, error: BaseException, wall_time_s: float) -> None:
         """The run has ended by `error`, which is told elsewhere. Here are the notes of its summary: parts may
         be left at the store, say."""
         partial: UploadSummary | None = summary_of(error)
         if partial is not None and not self.quiet and not self.only_errors:
-            self._tell(partial.notes, ())
+            tell_notes(partial.notes)
 
 
 class Table(Text):
@@ -159,6 +152,11 @@ class JsonLines(Text):
         counts = _builtins(bare) | {"failed": len(summary.failed), "skipped": len(summary.skipped)}
         counts |= {"goodput_MBps": summary.goodput_MBps, "error": error}
         emit_json(json_line({"type": "summary", **counts}))
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    for text in notes:
+        note(printable(f"s3-upload: note: {text}"))
 
 
 def failure_line(report: UploadReport, bucket: str) -> str:
