@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -110,26 +111,22 @@ class Filters:
 
 def rules_of(exclude: str | Iterable[str] = (), include: str | Iterable[str] = ()) -> tuple[Rule, ...]:
     """What is excluded, then what is included all the same."""
-    left_out = [Rule(pattern) for pattern in patterns_in("exclude", exclude)]
-    taken = [Rule(pattern, include=True) for pattern in patterns_in("include", include)]
+    left_out = [Rule(pattern) for pattern in several("exclude", exclude)]
+    taken = [Rule(pattern, include=True) for pattern in several("include", include)]
     return (*left_out, *taken)
 
 
-def patterns_in(name: str, given: str | Iterable[str], what: str = "a pattern") -> list[str]:
-    """Those of the argument `name`, of which each is `what`. A text is one of them. Raises `TypeError`."""
-    if isinstance(given, str):
+def several(name: str, given: Any, what: str = "a pattern", kinds: tuple[type, ...] = (str,)) -> list[Any]:
+    """What the argument `name` has, each of which is `what`; one may stand alone. Raises `TypeError`."""
+    if isinstance(given, kinds):
         return [given]
     must_be(name, given, Iterable, f"{what} or an iterable of {what.removeprefix('a ')}s")
-    patterns = list(given)
-    for number, pattern in enumerate(patterns):
-        must_be(
-            f"{name}[{number}]",
-            pattern,
-            str,
-            "str",
-            "use its as_posix()" if callable(getattr(pattern, "as_posix", None)) else "",
-        )
-    return patterns
+    wanted = "str" if kinds == (str,) else "str or os.PathLike"
+    items = list(given)
+    for number, item in enumerate(items):
+        hint = "use its as_posix()" if callable(getattr(item, "as_posix", None)) else ""
+        must_be(f"{name}[{number}]", item, kinds, wanted, hint)
+    return items
 
 
 class _Matcher:

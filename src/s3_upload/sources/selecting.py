@@ -25,7 +25,7 @@ import msgspec
 from s3_upload.checks import must_be
 from s3_upload.errors import ConfigError
 from s3_upload.sources.ages import When, moment_ns
-from s3_upload.sources.filters import UNMATCHED, Filters, Rule, patterns_in, rules_of
+from s3_upload.sources.filters import UNMATCHED, Filters, Rule, rules_of, several
 from s3_upload.sources.ignoring import Ignored, Patterns, found_in, is_ignored, names_only, patterns_of
 from s3_upload.units import parse_size
 
@@ -64,8 +64,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         self._keep(rules=rules or given, exclude=(), include=())
         if self.rules:
             Filters(self.rules)
-        self._keep(exclude_from=tuple(map(os.fspath, _several("exclude_from", self.exclude_from))))
-        self._keep(ignore_file=tuple(patterns_in("ignore_file", self.ignore_file, "a name")))
+        paths = several("exclude_from", self.exclude_from, "a path", (str, os.PathLike))
+        self._keep(exclude_from=tuple(map(os.fspath, paths)))
+        self._keep(ignore_file=tuple(several("ignore_file", self.ignore_file, "a name")))
         for name in self.ignore_file:
             if name in {"", ".", ".."} or "/" in name or "\0" in name:
                 why = "give the name that such files have in the tree; exclude_from takes a path"
@@ -271,14 +272,3 @@ def _size(name: str, given: int | str | None) -> int | None:
     if given is not None and given < 0:
         raise ConfigError(f"{name} {given}: must not be negative")
     return given
-
-
-def _several(name: str, given: Path | Iterable[Path]) -> list[Path]:
-    """A text is one path."""
-    if isinstance(given, str | os.PathLike):
-        return [given]
-    must_be(name, given, Iterable, "a path or an iterable of paths")
-    paths = list(given)
-    for number, path in enumerate(paths):
-        must_be(f"{name}[{number}]", path, (str, os.PathLike), "str or os.PathLike")
-    return paths
