@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from s3_upload.cli.output import EXIT_FILES_FAILED, EXIT_OK, emit, emit_json, note
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from s3_upload.cli.options.upload import OutputOptions
-    from s3_upload.observe.journal import Journal
     from s3_upload.observe.journal_look import Look
     from s3_upload.sources.source import ObjectSource
 
@@ -55,21 +53,6 @@ def dry_run(
         if look.problem and not (output.quiet or output.only_show_errors):
             note(printable(f"s3-upload: note: {look.problem}"))
     return tell_counts(bucket, counts, output, nothing)
-
-
-@contextmanager
-def left_by(
-    journal: Journal | None, endpoint: str, bucket: str, default_request: object
-) -> Iterator[Look | None]:
-    """What the journal knows; None where there is none. Raises `ConfigError` as the run does."""
-    if journal is None or not endpoint:
-        yield None
-        return
-    from s3_upload.journaled import job_of
-    from s3_upload.observe.journal_look import looked_into
-
-    with looked_into(journal, job_of(endpoint, bucket, default_request)) as look:
-        yield look
 
 
 def tell_counts(bucket: str, counts: Counts, output: OutputOptions, nothing: str) -> int:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from s3_upload.config import UploadConfig
     from s3_upload.observe.changes import Changes
     from s3_upload.observe.journal import Journal
+    from s3_upload.observe.journal_look import Look
     from s3_upload.pace import Pace
     from s3_upload.removing import Remover
     from s3_upload.report import Counts, UploadReport, UploadSummary
@@ -146,7 +147,7 @@ def run(job: Job) -> int:
 
 def _dry_run(job: Job) -> int:
     """Refuses what an upload refuses before it sends anything, and tells what that would do."""
-    from s3_upload.cli.dryrun import dry_run, left_by
+    from s3_upload.cli.dryrun import dry_run
     from s3_upload.cli.store import check_destination
 
     options, nothing = job.options, job.rendering.nothing
@@ -159,7 +160,13 @@ def _dry_run(job: Job) -> int:
         from s3_upload.cli.comparing import dry_run as compare
 
         return compare(job.bucket, job.passes, options, job.sync, nothing, display=job.display)
-    with left_by(journal, endpoint, job.bucket, guess) as look:
+    known: AbstractContextManager[Look | None] = nullcontext()
+    if journal is not None and endpoint:
+        from s3_upload.journaled import job_of
+        from s3_upload.observe.journal_look import looked_into
+
+        known = looked_into(journal, job_of(endpoint, job.bucket, guess))
+    with known as look:
         removes = options.sources.remove_source
         return dry_run(job.bucket, job.passes, options.output, nothing, removes=removes, look=look)
 
