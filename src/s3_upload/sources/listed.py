@@ -22,7 +22,6 @@ import stat
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
-from hashlib import blake2b
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +32,7 @@ import msgspec
 from s3_upload.checks import must_be
 from s3_upload.errors import ConfigError, FailureKind, SourceError
 from s3_upload.sources.selecting import Selection
-from s3_upload.sources.source import Here, ObjectSource, utf8_of
+from s3_upload.sources.source import Here, ObjectSource, hash_of, utf8_of
 from s3_upload.sources.walk import LINK, Directory, Entry, Way, entries_at, is_link, with_key_that_fits
 
 FIRST_BYTES = 1 << 16
@@ -108,7 +107,7 @@ class Listed:
             return
         if not self.can_be_read_again:
             raise ConfigError(f"{self.name}: is read twice: give a file")
-        hashes = array("Q", (_hash(item.key) for item in self.items()))
+        hashes = array("Q", (hash_of(item.key) for item in self.items()))
         ordered = sorted(hashes)
         twice = {one for one, other in pairwise(ordered) if one == other}
         if twice:
@@ -118,7 +117,7 @@ class Listed:
         """Among the keys with these hashes there are two that are the same."""
         paths: dict[str, str] = {}
         for item in self.items():
-            if _hash(item.key) not in twice:
+            if hash_of(item.key) not in twice:
                 continue
             if (other := paths.setdefault(item.key, item.path)) != item.path:
                 raise ConfigError(
@@ -358,7 +357,3 @@ def _entries(blocks: Iterator[bytes], nul: bool, name: str) -> Iterator[bytes]:
             yield rest.removesuffix(after)
             return
         rest += block
-
-
-def _hash(key: str) -> int:
-    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big")

@@ -31,7 +31,7 @@ from s3_upload.sources.linked import Linked
 from s3_upload.sources.listed import Finder, Listed, Place
 from s3_upload.sources.ordering import BY_KEY, Order, Ordered, Shard
 from s3_upload.sources.selecting import Selection
-from s3_upload.sources.source import ObjectSource, is_sent, is_utf8, utf8_of
+from s3_upload.sources.source import ObjectSource, is_same_file, is_sent, is_utf8, utf8_of
 from s3_upload.sources.unsized import stream_at
 from s3_upload.sources.walk import (
     LINK,
@@ -324,7 +324,7 @@ def _refuse_same_keys(lanes: Sequence[_Lane], base: str) -> None:
         if not is_sent(source):
             continue
         if last is not None and source.key == last.key:
-            if _is_same(source.path, last.path):
+            if is_same_file(source.path, last.path):
                 raise ConfigError(f"{source.path}: is the same file as {last.path}: leave one out")
             raise ConfigError(
                 f"{source.path}: would overwrite {last.path}: both would become the key {source.key}"
@@ -349,14 +349,6 @@ def _by_root(lanes: Sequence[_Lane]) -> dict[str, list[_Lane]]:
     for lane in lanes:
         found.setdefault(lane.root, []).append(lane)
     return found
-
-
-def _is_same(path: str, other: str) -> bool:
-    """Whether both lead to one file."""
-    try:
-        return os.path.samefile(path, other)  # noqa: PTH121 - a Path drops what tells spellings apart
-    except (OSError, ValueError):
-        return False
 
 
 def _refuse_same_roots(lanes: Sequence[_Lane], name: str) -> None:

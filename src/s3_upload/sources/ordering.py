@@ -11,14 +11,13 @@ import re
 import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from s3_upload.checks import must_be
 from s3_upload.errors import ConfigError
-from s3_upload.sources.source import ObjectSource, is_sent
+from s3_upload.sources.source import ObjectSource, hash_of, is_sent
 from s3_upload.sources.walk import Entry, PlainFiles
 
 LATEST_NS = (1 << 63) - 1
@@ -41,8 +40,7 @@ class Shard(msgspec.Struct, frozen=True):
         return cls(int(match[1]), int(match[2]))
 
     def has(self, key: str) -> bool:
-        digest = blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-        return int.from_bytes(digest, "big") % self.count == self.number - 1
+        return hash_of(key) % self.count == self.number - 1
 
     def of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Those of `entries` that are in it."""

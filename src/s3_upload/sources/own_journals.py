@@ -21,7 +21,7 @@ from contextlib import suppress
 import msgspec
 
 from s3_upload.errors import SourceError
-from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.source import ObjectSource, is_same_file
 from s3_upload.sources.walk import Entry, PlainFiles
 
 ENDS = ("", "-wal", "-shm", "-journal")
@@ -68,7 +68,7 @@ class Parts:
     def has(self, path: str) -> bool:
         # Of nearly all their names say no.
         return path.endswith(self._names) and (
-            os.path.realpath(path) in self._paths or any(_is_same(path, each) for each in self._paths)
+            os.path.realpath(path) in self._paths or any(is_same_file(path, each) for each in self._paths)
         )
 
 
@@ -159,9 +159,3 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
-
-
-def _is_same(path: str, other: str) -> bool:
-    with suppress(OSError, ValueError):
-        return os.path.samefile(path, other)  # noqa: PTH121 - texts
-    return False

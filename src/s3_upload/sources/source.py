@@ -11,6 +11,8 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import AsyncIterable, Iterable
+from contextlib import suppress
+from hashlib import blake2b
 from inspect import iscoroutinefunction
 from pathlib import Path
 from types import NoneType
@@ -145,6 +147,19 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def hash_of(key: str) -> int:
+    """Of 64 bits, the same on every machine."""
+    digest = blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def is_same_file(path: str, other: str) -> bool:
+    """Whether both lead to one file."""
+    with suppress(OSError, ValueError):
+        return os.path.samefile(path, other)  # noqa: PTH121 - a Path drops what tells spellings apart
+    return False
 
 
 def is_sent(source: ObjectSource) -> bool:
