@@ -28,7 +28,7 @@ from s3_upload.text import printable
 from s3_upload.units import show_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from s3_upload.observe.history import Cause, History, Slow
 
@@ -339,9 +339,9 @@ def _sizes(history: History) -> str:
 def _causes(history: History) -> str:
     causes = sorted(history.causes.values(), key=_rank)
     most = max(max(cause.attempts, cause.files) for cause in causes)
-    head = _row("th", ("Cause", 'class="name"'), ("Attempts", ""), ("", 'class="wide"'), ("Files failed", ""))
-    rows = "".join(_cause_row(cause, most) for cause in causes)
-    return _section("Attempts and files that failed, by cause", _table(head + rows))
+    columns = {"Cause": "name", "Attempts": "", "": "meter-cell wide", "Files failed": ""}
+    table = _table(columns, [_cause_row(cause, most) for cause in causes])
+    return _section("Attempts and files that failed, by cause", table)
 
 
 def _rank(cause: Cause) -> tuple[object, ...]:
@@ -349,56 +349,40 @@ def _rank(cause: Cause) -> tuple[object, ...]:
     return cause.name == SUPERSEDED, -cause.files, -cause.attempts, cause.name
 
 
-def _cause_row(cause: Cause, most: int) -> str:
+def _cause_row(cause: Cause, most: int) -> tuple[str, ...]:
     begins_so = cause.message.startswith(cause.source)
     example = ": ".join(filter(None, ("" if begins_so else shown(cause.source), shown(cause.message))))
     width = 100.0 * max(cause.attempts, cause.files) / most
     meter = f'<span class="meter" style="width: {width:.1f}%"></span>'
-    return _row(
-        "td",
-        (f"{shown(cause.name)}<small>{example}</small>", 'class="name"'),
-        (f"{cause.attempts:,}", ""),
-        (meter, 'class="meter-cell wide"'),
-        (f'<b class="bad">{cause.files:,}</b>' if cause.files else "0", ""),
-    )
+    files = f'<b class="bad">{cause.files:,}</b>' if cause.files else "0"
+    return f"{shown(cause.name)}<small>{example}</small>", f"{cause.attempts:,}", meter, files
 
 
 def _slowest(slowest: list[Slow]) -> str:
-    head = _row(
-        "th",
-        ("File", 'class="name"'),
-        ("Size", ""),
-        ("Time", ""),
-        ("Last try", 'class="wide"'),
-        ("MB/s", 'class="wide"'),
-        ("Attempts", 'class="wide"'),
-    )
-    rows = "".join(_slow_row(slow) for slow in slowest)
-    return _section("The slowest files", _table(head + rows))
+    columns = {"File": "name", "Size": "", "Time": "", "Last try": "wide", "MB/s": "wide", "Attempts": "wide"}
+    return _section("The slowest files", _table(columns, map(_slow_row, slowest)))
 
 
-def _slow_row(slow: Slow) -> str:
+def _slow_row(slow: Slow) -> tuple[str, ...]:
     trouble = f"<small>{shown(slow.trouble)}</small>" if slow.trouble else ""
     failed = "" if slow.outcome == SUCCESS else ' <b class="bad">failed</b>'
     rate = f"{slow.bytes / 1e6 / slow.success_s:.3g}" if slow.success_s > 0 and not failed else "-"
-    return _row(
-        "td",
-        (f"{shown(slow.source)}{failed}{trouble}", 'class="name"'),
-        (show_bytes(slow.bytes), ""),
-        (time_text(slow.total_s), ""),
-        (time_text(slow.success_s) if slow.success_s else "-", 'class="wide"'),
-        (rate, 'class="wide"'),
-        (f"{slow.attempts:,}", 'class="wide"'),
-    )
+    last = time_text(slow.success_s) if slow.success_s else "-"
+    name, total = f"{shown(slow.source)}{failed}{trouble}", time_text(slow.total_s)
+    return name, show_bytes(slow.bytes), total, last, rate, f"{slow.attempts:,}"
 
 
 def _section(heading: str, content: str) -> str:
     return f"<section><h2>{heading}</h2>{content}</section>"
 
 
-def _table(rows: str) -> str:
-    return f'<div class="scroll"><table class="rows">{rows}</table></div>'
+def _table(columns: Mapping[str, str], rows: Iterable[Iterable[str]]) -> str:
+    """`columns`: the heading of each, and its classes."""
 
+    def row(tag: str, cells: Iterable[str]) -> str:
+        classed = zip(columns.values(), cells, strict=True)
+        marked = (f'<{tag} class="{name}">{cell}</{tag}>' for name, cell in classed)
+        return f"<tr>{''.join(marked)}</tr>"
 
-def _row(tag: str, *cells: tuple[str, str]) -> str:
-    return f"<tr>{''.join(f'<{tag} {attributes}>{cell}</{tag}>' for cell, attributes in cells)}</tr>"
+    lines = "".join([row("th", columns), *(row("td", cells) for cells in rows)])
+    return f'<div class="scroll"><table class="rows">{lines}</table></div>'
