@@ -157,12 +157,6 @@ class JournalFile(JournalContent):
         with self._writing() as connection:
             connection.execute("INSERT OR REPLACE INTO creating VALUES (?, ?)", (key, time.time()))
 
-    def end_upload(self, upload_id: str) -> None:
-        """The store has nothing of it any more."""
-        with self._writing() as connection:
-            connection.execute("DELETE FROM parts WHERE upload_id = ?", (upload_id,))
-            connection.execute("DELETE FROM uploads WHERE upload_id = ?", (upload_id,))
-
     def write(
         self,
         objects: Sequence[Row],
@@ -174,7 +168,8 @@ class JournalFile(JournalContent):
     ) -> None:
         """Adds rows, in one transaction. `in_parts`: uploads and parts, in the order in which they were told;
         `ended`: keys of objects that are complete, so that their uploads are no more, but for outlived ones;
-        `outlived`: of those whose uploads nobody has ended yet; `freed`: IDs of uploads."""
+        `outlived`: of those whose uploads nobody has ended yet; `freed`: IDs of uploads of which the store has
+        nothing any more."""
         log = _encode(objects) if objects else b""
         # Nearly always.  Each statement more has the threads change places: 11,500 times, not 2,900,
         # in 20,000 objects (perf stat -e context-switches).
@@ -227,7 +222,9 @@ class JournalFile(JournalContent):
             except _UnusableError as unusable:
                 why = str(unusable)
             except sqlite3.Error as error:
-                if not _is_damage(error):
+                # An error in the schema: tables are missing.
+                damage = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+                if _code(error) not in damage:
                     raise
                 why = "damaged"
             self._give_way(path, why)
@@ -307,7 +304,7 @@ def _unwritable(path: str, why: object) -> UnwritableError:
 
 
 def _not_opened(path: str, error: sqlite3.Error) -> ConfigError:
-    if not _is_busy(error):
+    if _code(error) not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return _unwritable(path, error)
     if (why := _lock_trouble(path)) is None:
         return InUseError(f"{path}: another s3-upload is at work with this journal")
@@ -374,15 +371,6 @@ def _sort_in(connection: sqlite3.Connection) -> None:
                     "INSERT OR REPLACE INTO objects VALUES (?,?,?,?,?,?,?,?,?)", _decode(objects)
                 )
             connection.execute("DELETE FROM log WHERE number <= ?", (log[-1][0],))
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    return _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    # An error in the schema: tables are missing.
-    return _code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
 def _code(error: sqlite3.Error) -> int:

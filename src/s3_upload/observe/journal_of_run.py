@@ -295,7 +295,7 @@ class JournalOfRun:
         """The store has nothing of it any more, or it is not ours."""
         self._outlived.pop(upload_id, None)
         with suppress(sqlite3.Error):
-            self._file.end_upload(upload_id)
+            self._file.write((), freed=(upload_id,))
 
     # --- of those that are outlived; on the loop -----------------------------------------------------
 
