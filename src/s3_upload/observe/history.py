@@ -160,10 +160,9 @@ class _Slowest:
 
     def add(self, report: UploadReport | UploadRecord) -> None:
         self._number += 1
-        if report.attempts and (len(self.kept) < MAX_SLOWEST or report.total_time_s > self.kept[0].total_s):
-            self._add_slow(report)
-
-    def _add_slow(self, report: UploadReport | UploadRecord) -> None:
+        is_full = len(self.kept) >= MAX_SLOWEST
+        if not report.attempts or (is_full and report.total_time_s <= self.kept[0].total_s):
+            return
         troubles = dict.fromkeys(
             _name_of(attempt) for attempt in report.attempt_reports if attempt.outcome != SUCCESS
         )
@@ -177,7 +176,7 @@ class _Slowest:
             report.outcome,
             ", ".join(list(troubles)[:3]),
         )
-        add = heapq.heappush if len(self.kept) < MAX_SLOWEST else heapq.heappushpop
+        add = heapq.heappushpop if is_full else heapq.heappush
         add(self.kept, slow)
 
 
@@ -224,23 +223,13 @@ class Bodies:
     def add(self, attempt: AttemptReport) -> None:
         """A body and how long it took. An empty one counts as one byte: the axis is logarithmic."""
         size = max(1, attempt.body_bytes)
-        if attempt.timeout_s > 0.0:
-            self._add_allowed(math.floor(math.log10(size) * SIZES_PER_DECADE), attempt.timeout_s)
-        took_s = max(1e-6, attempt.ended_s - attempt.request_s)
-        if attempt.outcome == SUCCESS:
-            self.stored.add(size, took_s)
-        elif attempt.timer:
-            self.cut.add(size, took_s)
-        else:
-            self.refused.add(size, took_s)
-
-    def _add_allowed(self, size: int, time_s: float) -> None:
-        """`size`: a number of the logarithmic scale, of which even 48.8 TiB is only the 164th."""
-        allowed = self.allowed.get(size)
-        if allowed is None:
-            self.allowed[size] = Allowed(time_s, time_s)
-        else:
+        if (time_s := attempt.timeout_s) > 0.0:
+            step = math.floor(math.log10(size) * SIZES_PER_DECADE)  # even 48.8 TiB is only the 164th
+            allowed = self.allowed.setdefault(step, Allowed(time_s, time_s))
             allowed.low_s, allowed.high_s = min(allowed.low_s, time_s), max(allowed.high_s, time_s)
+        took_s = max(1e-6, attempt.ended_s - attempt.request_s)
+        failed = self.cut if attempt.timer else self.refused
+        (self.stored if attempt.outcome == SUCCESS else failed).add(size, took_s)
 
 
 class History:
