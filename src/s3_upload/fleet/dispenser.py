@@ -26,9 +26,8 @@ from itertools import islice
 
 import msgspec
 
-from s3_upload.sources.bunches import Bunches
 from s3_upload.sources.files import PULL_BUDGET_S, PULL_BYTES
-from s3_upload.sources.source import ObjectSource, checked, is_sent, same_key, size_of
+from s3_upload.sources.source import Bunches, ObjectSource, checked, is_sent, same_key, size_of
 
 AHEAD_BYTES = 128 << 20
 AHEAD_COUNT, MAX_AHEAD_COUNT = 1_024, 16_384

@@ -61,8 +61,7 @@ from s3_upload.observe.journal_rows import KnownUploads
 from s3_upload.own_process import settle
 from s3_upload.pace import Pace
 from s3_upload.report import UploadSummary
-from s3_upload.sources.bunches import Bunches
-from s3_upload.sources.source import Here, ObjectSource
+from s3_upload.sources.source import Bunches, Here, ObjectSource
 from s3_upload.transfer.resume import Resume, Resumed, UploadsBefore
 
 TELL_S = 0.02

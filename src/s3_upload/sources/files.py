@@ -29,8 +29,7 @@ from s3_upload.http import Body, Buffer
 from s3_upload.s3.checksum import Digests, Running, checksum_from, checksum_of, running
 from s3_upload.s3.operations import Checksum
 from s3_upload.sources import own_journals
-from s3_upload.sources.bunches import Bunches
-from s3_upload.sources.source import ObjectSource, checked
+from s3_upload.sources.source import Bunches, ObjectSource, checked
 from s3_upload.sources.version import NO_TIME_NS, Identity, Versions, changed, told_apart
 
 _OPEN_FLAGS = (

@@ -19,9 +19,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from s3_upload.errors import SourceError
-from s3_upload.sources.bunches import Bunches
 from s3_upload.sources.files import NO_LINKS, BigFile, HashedBody, Reader, UnsizedFile
-from s3_upload.sources.source import ObjectSource
+from s3_upload.sources.source import Bunches, ObjectSource
 
 LOCAL_FILE_SYSTEMS = frozenset(
     {"bcachefs", "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "jfs", "ramfs", "tmpfs", "xfs", "zfs"}

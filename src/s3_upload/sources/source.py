@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import AsyncIterable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, Iterable, Iterator
 from contextlib import suppress
 from hashlib import blake2b
 from inspect import iscoroutinefunction
@@ -105,6 +106,19 @@ class ObjectSource(msgspec.Struct, frozen=True, kw_only=True):
         if self.path:
             return self.path
         return "data" if self.body is not None else "stream"
+
+
+class Bunches(ABC):
+    """An iterable that whoever pulls from it may ask for several at a time, of which the last may wait for
+    something."""
+
+    @abstractmethod
+    def next_bunch(self, count: int) -> list[ObjectSource]:
+        """From 1 to `count` sources; waits until there is one.  None at all: there will be no more."""
+
+    def __iter__(self) -> Iterator[ObjectSource]:
+        while bunch := self.next_bunch(1):
+            yield from bunch
 
 
 class Here:

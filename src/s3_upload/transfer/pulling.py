@@ -9,10 +9,9 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
-from s3_upload.sources.bunches import Bunches
 from s3_upload.sources.files import PULL_BYTES, Reader
 from s3_upload.sources.local_disk import Nearby
-from s3_upload.sources.source import ObjectSource, checked, held_bytes
+from s3_upload.sources.source import Bunches, ObjectSource, checked, held_bytes
 from s3_upload.transfer.existing import Existing, Numbered
 from s3_upload.transfer.reading import Offload
 
