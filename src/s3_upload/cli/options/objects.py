@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import field
@@ -24,15 +23,6 @@ if TYPE_CHECKING:
 
 _PAIRS = ("metadata", "tags", "sse_kms_encryption_context")
 _TIMES = ("expires", "object_lock_retain_until_date")
-_NO_FIELDS_OF_OBJECTS = (
-    "content_type_map",
-    "no_guess_mime_type",
-    "no_clobber",
-    "sse_c",
-    "sse_c_key",
-    "grants",
-    "preserve",
-)
 _GRANTS = {
     "read": "grant_read",
     "readacl": "grant_read_acp",
@@ -167,11 +157,8 @@ class ObjectOptions:
 
     def request_fields(self) -> RequestFields:
         """`NO_FIELDS` itself if no flag was given. Raises `UsageError` and `ConfigError`."""
-        given: dict[str, Any] = {
-            spec.name: _as_sent(getattr(self, spec.name))
-            for spec in dataclasses.fields(self)
-            if spec.name not in _NO_FIELDS_OF_OBJECTS
-        }
+        names = [name for name in RequestFields.__struct_fields__ if hasattr(self, name)]
+        given: dict[str, Any] = {name: _as_sent(getattr(self, name)) for name in names}
         for name in _PAIRS:
             given[name] = parse_pairs(f"--{name.replace('_', '-')}", getattr(self, name))
         for name in _TIMES:
