@@ -1,6 +1,6 @@
 """Reads the XML that stores answer with. Pure: an answer in; the root's name and the texts in it out.
 
-`element` writes it, for answers that an SDK has parsed already.
+`element` and `written` write it, for answers that an SDK has parsed already.
 
 Rules:
 
@@ -21,7 +21,8 @@ from __future__ import annotations
 import contextlib
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -145,9 +146,23 @@ def identifier(text: str) -> str:
     return value if len(value) <= MAX_ID_CHARS and value.isprintable() else ""
 
 
-def element(root: str, tags: Mapping[str, str], text: str = "") -> bytes:
-    """`<root>` with an element for each of `tags`, and `text` behind them."""
+def element(root: str, tags: Mapping[str, str], *inner: bytes) -> bytes:
+    """`<root>` with an element for each of `tags`, and `inner` behind them."""
     import html  # here: few runs need it, and all would wait for it at start
 
-    inner = "".join(f"<{name}>{html.escape(value)}</{name}>" for name, value in tags.items())
-    return f"<{root}>{inner}{text}</{root}>".encode()
+    said = "".join(f"<{name}>{html.escape(value)}</{name}>" for name, value in tags.items())
+    return b"".join((f"<{root}>{said}".encode(), *inner, f"</{root}>".encode()))
+
+
+def written(parsed: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """Those of `names` that an SDK's answer has, as the store wrote them; of several values the first."""
+    tags: dict[str, str] = {}
+    for name in names:
+        value = parsed.get(name)
+        if isinstance(value, list):
+            value = next(iter(value), None)
+        if isinstance(value, bool):
+            tags[name] = str(value).lower()
+        elif value is not None:
+            tags[name] = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    return tags

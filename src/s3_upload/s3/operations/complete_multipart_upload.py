@@ -6,14 +6,14 @@ twice, the second finds no upload.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from s3_upload.http import Response
 from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall, Twice
 from s3_upload.s3.operations.operation import CompletedPart, Operation
 from s3_upload.s3.sigv4 import encode_query
-from s3_upload.s3.xml import XMLNS, Xml, element, identifier, read
+from s3_upload.s3.xml import XMLNS, Xml, element, identifier, read, written
 
 
 def complete_body(parts: Iterable[CompletedPart], *, with_checksums: bool = True) -> bytes:
@@ -46,10 +46,6 @@ def _sdk_arguments(operation: Operation) -> dict[str, Any]:
     return {"UploadId": operation.upload_id, "MultipartUpload": {"Parts": parts}}
 
 
-def _sdk_answer(answer: Mapping[str, Any]) -> bytes:
-    return element("CompleteMultipartUploadResult", {"ETag": answer.get("ETag", "")})
-
-
 KIND = OperationKind(
     name="CompleteMultipartUpload",
     method="POST",
@@ -58,5 +54,9 @@ KIND = OperationKind(
     fields=frozenset({"condition", "customer key", "request"}),
     proof=Proof("an ETag", completed_etag),
     twice=Twice.DIFFERS,
-    sdk=SdkCall("complete_multipart_upload", _sdk_arguments, _sdk_answer),
+    sdk=SdkCall(
+        "complete_multipart_upload",
+        _sdk_arguments,
+        lambda answer: element("CompleteMultipartUploadResult", written(answer, ("ETag",))),
+    ),
 )

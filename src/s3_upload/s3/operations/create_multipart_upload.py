@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from s3_upload.http import Response
 from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall, Twice
-from s3_upload.s3.xml import Xml, element, identifier, read
+from s3_upload.s3.xml import Xml, element, identifier, read, written
 
 
 def upload_id(response: Response, said: Xml | None = None) -> str:
@@ -24,8 +24,6 @@ KIND = OperationKind(
     twice=Twice.DIFFERS,
     sdk=SdkCall(
         "create_multipart_upload",
-        answer=lambda answer: element(
-            "CreateMultipartUploadResult", {"UploadId": answer.get("UploadId", "")}
-        ),
+        answer=lambda answer: element("CreateMultipartUploadResult", written(answer, ("UploadId",))),
     ),
 )

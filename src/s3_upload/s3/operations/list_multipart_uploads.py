@@ -19,10 +19,10 @@ from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall
 from s3_upload.s3.operations.list_objects_v2 import decoded
 from s3_upload.s3.operations.operation import Operation, Page
 from s3_upload.s3.sigv4 import encode_query
-from s3_upload.s3.xml import element, identifier, read_page
+from s3_upload.s3.xml import element, identifier, read_page, written
 
 ROOT = "ListMultipartUploadsResult"
-_SDK_FIELDS = ("Key", "UploadId", "ChecksumAlgorithm", "ChecksumType")
+_SDK_FIELDS = ("Key", "UploadId", "ChecksumAlgorithm", "ChecksumType", "Initiated")
 
 
 class ListedUpload(msgspec.Struct, frozen=True, gc=False):
@@ -111,15 +111,9 @@ def _sdk_arguments(operation: Operation) -> dict[str, Any]:
 
 def _sdk_answer(answer: Mapping[str, Any]) -> bytes:
     """One page, in the words that `listed_uploads` reads."""
-    names = ("EncodingType", "NextKeyMarker", "NextUploadIdMarker")
-    lines = [element(name, {}, answer[name]) for name in names if answer.get(name)]
-    lines.append(element("IsTruncated", {}, str(bool(answer.get("IsTruncated"))).lower()))
-    for found in answer.get("Uploads", ()):
-        said = {name: found[name] for name in _SDK_FIELDS if found.get(name)}
-        if (when := found.get("Initiated")) is not None:
-            said["Initiated"] = when.isoformat()
-        lines.append(element("Upload", said))
-    return b"<%s>%s</%s>" % (ROOT.encode(), b"".join(lines), ROOT.encode())
+    head = written(answer, ("EncodingType", "NextKeyMarker", "NextUploadIdMarker", "IsTruncated"))
+    uploads = (element("Upload", written(found, _SDK_FIELDS)) for found in answer.get("Uploads", ()))
+    return element(ROOT, head, *uploads)
 
 
 KIND = OperationKind(

@@ -25,7 +25,7 @@ from s3_upload.s3.dates import iso_time_s
 from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall
 from s3_upload.s3.operations.operation import Operation, Page
 from s3_upload.s3.sigv4 import encode_query
-from s3_upload.s3.xml import MAX_ID_CHARS, element, plain_body, unescaped
+from s3_upload.s3.xml import MAX_ID_CHARS, element, plain_body, unescaped, written
 
 ROOT = "ListBucketResult"
 _BEGIN, _END = "<Contents>", "</Contents>"
@@ -159,22 +159,10 @@ def _sdk_arguments(operation: Operation) -> dict[str, Any]:
 
 def _sdk_answer(answer: Mapping[str, Any]) -> bytes:
     """One page, in the words that `listed_page` reads."""
-    head = {"EncodingType": answer.get("EncodingType", ""), "NextContinuationToken": ""}
-    head["NextContinuationToken"] = answer.get("NextContinuationToken", "")
-    head["IsTruncated"] = str(bool(answer.get("IsTruncated"))).lower()
-    lines = [element(name, {}, text) for name, text in head.items() if text]
-    for found in answer.get("Contents", ()):
-        said = {"Key": found["Key"], "Size": str(found["Size"]), "ETag": found.get("ETag", "")}
-        if (when := found.get("LastModified")) is not None:
-            said["LastModified"] = when.isoformat()
-        said["ChecksumAlgorithm"] = next(iter(found.get("ChecksumAlgorithm", ())), "")
-        said["ChecksumType"] = found.get("ChecksumType", "")
-        said["StorageClass"] = found.get("StorageClass", "")
-        lines.append(element("Contents", said))
-    lines += [
-        element("CommonPrefixes", {"Prefix": one["Prefix"]}) for one in answer.get("CommonPrefixes", ())
-    ]
-    return b"<%s>%s</%s>" % (ROOT.encode(), b"".join(lines), ROOT.encode())
+    head = written(answer, ("EncodingType", "NextContinuationToken", "IsTruncated"))
+    objects = [element("Contents", written(found, _FIELDS)) for found in answer.get("Contents", ())]
+    common = answer.get("CommonPrefixes", ())
+    return element(ROOT, head, *objects, *(element("CommonPrefixes", written(one, one)) for one in common))
 
 
 KIND = OperationKind(

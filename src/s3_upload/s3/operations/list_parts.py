@@ -14,13 +14,13 @@ from s3_upload.http import Response
 from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall
 from s3_upload.s3.operations.operation import Checksum, CompletedPart, Operation
 from s3_upload.s3.sigv4 import encode_query
-from s3_upload.s3.xml import element, identifier, read_page
+from s3_upload.s3.xml import element, identifier, read_page, written
 
 MAX_LISTED_PARTS = 1_000
 """Of one page: a store gives no more (it says so at the head of its API's page)."""
 
 
-_ABOUT_ALL = frozenset({"ChecksumAlgorithm", "ChecksumType"})
+_ABOUT_ALL = ("ChecksumAlgorithm", "ChecksumType")
 
 
 class ListedParts(msgspec.Struct, frozen=True):
@@ -70,9 +70,8 @@ def _count(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
-_SDK_FIELDS = frozenset({"PartNumber", "ETag", "Size"}) | {
-    f"Checksum{name}" for name in ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")
-}
+_CHECKSUMS = ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")
+_SDK_FIELDS = ("PartNumber", "ETag", "Size", *(f"Checksum{name}" for name in _CHECKSUMS))
 
 
 def _query(operation: Operation) -> str:
@@ -87,13 +86,9 @@ def _sdk_arguments(operation: Operation) -> dict[str, Any]:
 
 def _sdk_answer(answer: Mapping[str, Any]) -> bytes:
     """One page, in the words that `listed_parts` reads."""
-    parts = b"".join(
-        element("Part", {name: str(value) for name, value in part.items() if name in _SDK_FIELDS})
-        for part in answer.get("Parts", ())
-    )
-    more = element("IsTruncated", {}, str(bool(answer.get("IsTruncated"))).lower())
-    about = b"".join(element(name, {}, answer[name]) for name in sorted(_ABOUT_ALL) if answer.get(name))
-    return b"<ListPartsResult>%s%s%s</ListPartsResult>" % (more, about, parts)
+    head = written(answer, ("IsTruncated", *_ABOUT_ALL))
+    parts = (element("Part", written(part, _SDK_FIELDS)) for part in answer.get("Parts", ()))
+    return element("ListPartsResult", head, *parts)
 
 
 KIND = OperationKind(
