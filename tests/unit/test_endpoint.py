@@ -31,7 +31,7 @@ def test_aws(bucket: str, region: str, url: str) -> None:
 def test_parts_of_an_aws_endpoint() -> None:
     endpoint = endpoint_for("photos", "eu-central-1")
     assert endpoint.host == endpoint.host_header == "photos.s3.eu-central-1.amazonaws.com"
-    assert (endpoint.port, endpoint.tls, endpoint.base_path) == (443, True, "")
+    assert (endpoint.port, endpoint.scheme, endpoint.base_path) == (443, "https", "")
 
 
 def test_path_style_on_aws() -> None:

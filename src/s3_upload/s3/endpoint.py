@@ -66,10 +66,6 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, region=region)
 
     @property
-    def tls(self) -> bool:
-        return self.scheme == "https"
-
-    @property
     def origin(self) -> str:
         return f"{self.scheme}://{self.host_header}"
 
@@ -156,12 +152,13 @@ def service_endpoint(region: str, endpoint_url: str | None = None, variant: Vari
 def endpoint_at(
     base: SplitResult, host: str, base_path: str, region: str, service: str = S3, *, session: bool = False
 ) -> Endpoint:
-    port = base.port or DEFAULT_PORTS[base.scheme]
+    name, usual_port = f"[{host}]" if ":" in host else host, DEFAULT_PORTS[base.scheme]
+    port = base.port or usual_port
     return Endpoint(
         scheme=base.scheme,
         host=host,
         port=port,
-        host_header=host_header(base.scheme, host, port),
+        host_header=name if port == usual_port else f"{name}:{port}",
         base_path=base_path,
         region=region,
         service=service,
@@ -245,9 +242,3 @@ def _check_virtual(bucket: str) -> None:
         why = f"AWS's certificates do not cover the dots of bucket {bucket!r}"
     if why:
         raise ConfigError(f"addressing_style = 'virtual': {why}; use 'path'")
-
-
-def host_header(scheme: str, host: str, port: int) -> str:
-    """What the Host header says."""
-    name = f"[{host}]" if ":" in host else host
-    return name if port == DEFAULT_PORTS[scheme] else f"{name}:{port}"
