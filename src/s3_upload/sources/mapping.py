@@ -21,7 +21,7 @@ import stat
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _SCHEME = "s3://"
 _NO_FILES = "no files are in there, and S3 keeps no empty directories"
-_Found = TypeVar("_Found")
 _SEPARATORS = os.sep + (os.altsep or "")
 
 
@@ -196,9 +195,11 @@ class Mapped:
         return [lane for lane in self._all_lanes() if lane.is_taken]
 
     def _all_lanes(self) -> list[_Lane]:
-        choice = self._choice
-        follows = choice.follow_symlinks
-        return _lanes(self._paths, self._destination, choice.filters, follow_symlinks=follows)
+        paths, base, filters = self._paths, self._destination.base, self._choice.filters
+        kinds = [_kind(path, follow_symlinks=self._choice.follow_symlinks) for path in paths]
+        if len(paths) == 1:
+            return [_only_lane(paths[0], kinds[0], self._destination.prefix, base, filters)]
+        return [_lane(path, kind, base, filters) for path, kind in zip(paths, kinds, strict=True)]
 
     def _walk(self, lanes: Sequence[_Lane] | None = None) -> Iterator[Entry]:
         entries: Iterator[Entry]
@@ -215,16 +216,6 @@ class Mapped:
             finder = Finder(places, way, self._destination.base, has_keys=choice.listed.has_keys)
             entries = finder.entries(choice.listed.items())
         return entries if choice.shard is None else choice.shard.of(entries)
-
-
-def _lanes(
-    paths: Sequence[str], destination: Destination, filters: Selection | None, *, follow_symlinks: bool
-) -> list[_Lane]:
-    base = destination.base
-    kinds = [_kind(path, follow_symlinks=follow_symlinks) for path in paths]
-    if len(paths) == 1:
-        return [_only_lane(paths[0], kinds[0], destination.prefix, base, filters)]
-    return [_lane(path, kind, base, filters) for path, kind in zip(paths, kinds, strict=True)]
 
 
 class _Kind(Enum):
@@ -367,7 +358,7 @@ class NothingToUpload(ConfigError):  # noqa: N818 - no error for who says it: th
     """Paths that exist, and not one file in them, or none that is not excluded."""
 
 
-def not_empty(sources: Iterator[_Found], paths: Sequence[str], choice: Choice) -> Iterator[_Found]:
+def not_empty(sources: Iterator[Entry], paths: Sequence[str], choice: Choice) -> Iterator[Entry]:
     """The same. Raises `NothingToUpload` if there are none."""
     first = next(sources, None)
     if first is None:
