@@ -209,8 +209,13 @@ class UploadConfig:
         for spec in dataclasses.fields(self):
             value = getattr(self, spec.name)
             if isinstance(value, str) and spec.type in _READS:
-                object.__setattr__(self, spec.name, _read(spec, value))
-            _check(spec, getattr(self, spec.name))
+                try:
+                    object.__setattr__(self, spec.name, _READS[spec.type](value))
+                except ValueError as error:
+                    raise ConfigError(f"{spec.name} = {value!r}: {error}") from None
+                value = getattr(self, spec.name)
+            if wrong := complaint(spec, value):
+                raise ConfigError(f"{spec.name} = {value!r}: {wrong}")
         if self.part_size == AUTO:
             usual = usual_part_size(self.max_in_flight, self.max_in_flight_bytes, self.multipart_threshold)
             object.__setattr__(self, "part_size", usual)
@@ -225,14 +230,6 @@ _READS: dict[object, Callable[[str], float]] = {"Size": parse_size, "Seconds": p
 _SHOWS: dict[object, Callable[[Any], str]] = {"Size": show_size, "Seconds": show_time}
 
 
-def _read(spec: dataclasses.Field[Any], text: str) -> float:
-    """The number that a text means. Raises `ConfigError`."""
-    try:
-        return _READS[spec.type](text)
-    except ValueError as error:
-        raise ConfigError(f"{spec.name} = {text!r}: {error}") from None
-
-
 def _documented(spec: dataclasses.Field[Any]) -> str:
     """A field, its default and its help text, as `help(UploadConfig)` shows them."""
     shown = _SHOWS[spec.type](spec.default) if spec.type in _SHOWS else repr(spec.default)
@@ -243,11 +240,6 @@ def _documented(spec: dataclasses.Field[Any]) -> str:
             line = ""
         line += f" {word}" if line else f"    {word}"
     return "\n    ".join((*lines, line))
-
-
-def _check(spec: dataclasses.Field[Any], value: object) -> None:
-    if wrong := complaint(spec, value):
-        raise ConfigError(f"{spec.name} = {value!r}: {wrong}")
 
 
 def complaint(spec: dataclasses.Field[Any], value: object, show: Callable[[Any], str] = "{:,}".format) -> str:
