@@ -312,37 +312,27 @@ def _text(error: Exception) -> str:
     return " ".join(str(error).split())[:MAX_TEXT_CHARS] or type(error).__name__
 
 
-@functools.cache
-def _kinds() -> tuple[tuple[type[Exception], FailureKind], ...]:
-    """The SDK's exceptions in the order to be asked: a subclass before its base. What is none of these has
-    to do with the client or its bucket."""
-    from botocore import exceptions as e
-
-    # Older ones have none of these.
-    login_error = getattr(e, "LoginError", e.SSOError)
-    unknown_provider = getattr(e, "UnknownTokenProviderError", e.UnknownCredentialError)
-    credentials = (
-        e.NoCredentialsError, e.PartialCredentialsError, e.CredentialRetrievalError,
-        e.RefreshWithMFAUnsupportedError, e.NoAuthTokenError, e.TokenRetrievalError, e.SSOError, login_error,
+_KINDS: dict[str, FailureKind] = {
+    **dict.fromkeys((
+        "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError",
+        "RefreshWithMFAUnsupportedError", "NoAuthTokenError", "TokenRetrievalError", "SSOError", "LoginError",
         # What is wrong with the profile that they are to come from, which is read when they are needed.
-        e.UnknownCredentialError, unknown_provider, e.ProfileNotFound, e.ConfigNotFound,
-        e.ConfigParseError, e.InvalidConfigError, e.MetadataRetrievalError,
-    )  # fmt: skip
+        "UnknownCredentialError", "UnknownTokenProviderError", "ProfileNotFound", "ConfigNotFound",
+        "ConfigParseError", "InvalidConfigError", "MetadataRetrievalError",
+    ), FailureKind.CREDENTIALS),
     # A parameter or a body that this object alone may have.
-    of_object = (
-        e.ParamValidationError, e.UnseekableStreamError, e.AwsChunkedWrapperError, e.FlexibleChecksumError,
-    )  # fmt: skip
-    return (
-        *((kind, FailureKind.CREDENTIALS) for kind in credentials),
-        (e.ConnectTimeoutError, FailureKind.CONNECT),
-        (e.ReadTimeoutError, FailureKind.TIMEOUT),
-        (e.ConnectionClosedError, FailureKind.RESET),
-        (e.ResponseStreamingError, FailureKind.RESET),
-        (e.IncompleteReadError, FailureKind.RESET),
-        (e.ConnectionError, FailureKind.CONNECT),
-        (e.HTTPClientError, FailureKind.RESET),
-        *((kind, FailureKind.REJECTED) for kind in of_object),
-    )
+    **dict.fromkeys((
+        "ParamValidationError", "UnseekableStreamError", "AwsChunkedWrapperError", "FlexibleChecksumError",
+    ), FailureKind.REJECTED),
+    "ConnectTimeoutError": FailureKind.CONNECT,
+    "ReadTimeoutError": FailureKind.TIMEOUT,
+    **dict.fromkeys((
+        "ConnectionClosedError", "ResponseStreamingError", "IncompleteReadError", "HTTPClientError",
+    ), FailureKind.RESET),
+    "ConnectionError": FailureKind.CONNECT,
+}  # fmt: skip
+"""The SDK's exceptions by their names: older ones lack some. What is none of these, nor made of one, has to do
+with the client or its bucket."""
 
 
 def _kind(error: Exception) -> FailureKind:
@@ -359,7 +349,8 @@ def _kind(error: Exception) -> FailureKind:
             return FailureKind.HOST_UNKNOWN
         if isinstance(cause, ConnectionResetError | BrokenPipeError):
             return FailureKind.RESET
-    found = next((kind for known, kind in _kinds() if isinstance(error, known)), None)
+    classes = (each.__name__ for each in type(error).__mro__)
+    found = next((_KINDS[name] for name in classes if name in _KINDS), None)
     if found is None:
         raise ConfigError(f"this SDK client cannot send: {_text(error)}") from error
     return found
