@@ -45,22 +45,16 @@ def parameter(**said: Any) -> Parameter:
     return Parameter(**said)
 
 
-def flag(help_text: str, *env: str, name: str | tuple[str, ...] | None = None) -> Parameter:
-    return parameter(name=name, help=help_text, env_var=list(env) or None, negative=(), show_default=False)
+def flag(help_text: str, *env: str, **said: Any) -> Parameter:
+    """One without a negative form, whose text says its default, unless something else is `said`."""
+    return parameter(help=help_text, env_var=list(env) or None, **{"negative": (), "show_default": False, **said})
 
 
-def texts(help_text: str, name: str | None = None) -> Parameter:
-    """A flag that may be repeated; each is taken as it is written."""
-    return parameter(
-        name=name,
-        help=help_text,
-        converter=lambda _, tokens: tuple(token.value for token in tokens),
-        n_tokens=1,
-        json_list=False,
-        json_dict=False,
-        negative=(),
-        show_default=False,
-    )
+def texts(help_text: str, **said: Any) -> Parameter:
+    """A flag that may be repeated; each is taken as it is written, unless a `converter` is said."""
+    as_written = {"converter": lambda _, tokens: tuple(token.value for token in tokens)}
+    # A text may begin with "[" or "{".
+    return flag(help_text, n_tokens=1, json_list=False, json_dict=False, **{**as_written, **said})
 
 
 @options_class(frozen=True, kw_only=True)

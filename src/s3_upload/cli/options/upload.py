@@ -52,17 +52,12 @@ class SourceOptions:
 
     rules: Annotated[
         tuple[Rule, ...],
-        parameter(
-            name=("--exclude", "--include"),
-            help="Leave out what matches, or take it all the same; may be repeated, and the last match wins. "
+        texts(
+            "Leave out what matches, or take it all the same; may be repeated, and the last match wins. "
             "A GLOB without / is a name at any depth (node_modules, *.tmp), one with / a path from the "
             "source's root (docs/*.pdf); ** crosses directories. A directory left out is not walked.",
+            name=("--exclude", "--include"),
             converter=_convert_rules,
-            n_tokens=1,
-            json_list=False,  # a pattern may begin with "["
-            json_dict=False,
-            negative=(),
-            show_default=False,
         ),
     ] = ()
 
@@ -104,11 +99,10 @@ class SourceOptions:
 
     follow_symlinks: Annotated[
         bool,
-        parameter(
+        flag(
+            "Upload what links lead to (the default), or skip links, found or given.",
             name="--follow-symlinks",
             negative="--no-follow-symlinks",
-            help="Upload what links lead to (the default), or skip links, found or given.",
-            show_default=False,
         ),
     ] = True
 
@@ -310,7 +304,7 @@ def _converter(read: Read, spec: dataclasses.Field[Any] | None = None, show: Sho
 
 def age(help_text: str) -> Parameter:
     """A flag for how long ago something was."""
-    return parameter(help=help_text, converter=_converter(parse_age_s), negative=(), show_default=False)
+    return flag(help_text, converter=_converter(parse_age_s))
 
 
 def _processes(text: str) -> Processes:
@@ -379,13 +373,11 @@ class UploadOptions:
     tuning: Annotated[TuningOptions, parameter(name="*")] = field(default_factory=TuningOptions)
     expected_size: Annotated[
         int,
-        parameter(
-            help="About how much will come in by stdin: all parts are big enough for it. Without it they "
+        flag(
+            "About how much will come in by stdin: all parts are big enough for it. Without it they "
             "grow from 26 GB on. Those that do not fit into memory wait in TMPDIR.",
             group="Objects",
             converter=_converter(parse_size),
-            show_default=False,
-            negative=(),
         ),
     ] = 0
 
@@ -402,12 +394,11 @@ class UploadOptions:
     ] = "auto"
     cluster: Annotated[
         str | None,
-        parameter(
-            help="Have the workers of a Dask cluster upload: tcp://HOST:8786, or local:4 for four processes "
+        flag(
+            "Have the workers of a Dask cluster upload: tcp://HOST:8786, or local:4 for four processes "
             "here. They need the files at the same path, and credentials of their own.",
+            "S3_UPLOAD_CLUSTER",
             group="Tuning",
-            env_var="S3_UPLOAD_CLUSTER",
-            negative=(),
         ),
     ] = None
 
