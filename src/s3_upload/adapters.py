@@ -331,8 +331,8 @@ _KINDS: dict[str, FailureKind] = {
     ), FailureKind.RESET),
     "ConnectionError": FailureKind.CONNECT,
 }  # fmt: skip
-"""The SDK's exceptions by their names: older ones lack some. What is none of these, nor made of one, has to do
-with the client or its bucket."""
+"""The SDK's exceptions by their names: older ones lack some. What is none of these, nor made of one, has to
+do with the client or its bucket."""
 
 
 def _kind(error: Exception) -> FailureKind:

@@ -168,8 +168,8 @@ class JournalFile(JournalContent):
     ) -> None:
         """Adds rows, in one transaction. `in_parts`: uploads and parts, in the order in which they were told;
         `ended`: keys of objects that are complete, so that their uploads are no more, but for outlived ones;
-        `outlived`: of those whose uploads nobody has ended yet; `freed`: IDs of uploads of which the store has
-        nothing any more."""
+        `outlived`: of those whose uploads nobody has ended yet; `freed`: IDs of uploads of which the store
+        has nothing any more."""
         log = _encode(objects) if objects else b""
         # Nearly always.  Each statement more has the threads change places: 11,500 times, not 2,900,
         # in 20,000 objects (perf stat -e context-switches).

@@ -47,7 +47,8 @@ def parameter(**said: Any) -> Parameter:
 
 def flag(help_text: str, *env: str, **said: Any) -> Parameter:
     """One without a negative form, whose text says its default, unless something else is `said`."""
-    return parameter(help=help_text, env_var=list(env) or None, **{"negative": (), "show_default": False, **said})
+    usual = {"env_var": list(env) or None, "negative": (), "show_default": False}
+    return parameter(help=help_text, **{**usual, **said})
 
 
 def texts(help_text: str, **said: Any) -> Parameter:
