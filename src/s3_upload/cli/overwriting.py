@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from s3_upload.cli.output import UsageError
 from s3_upload.cli.stdin import STDIN
+from s3_upload.sources.source import info_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -92,11 +93,8 @@ def _identity(path: str) -> _Identity | None:
 def require_file(flag: str, path: str) -> None:
     """Raises `UsageError` where `path` is no file of its own.  The event loop writes there: a pipe or device
     would hold it up.  Where stdout or stderr go, lines would be written over each other."""
-    try:
-        info = os.stat(path)  # noqa: PTH116 - a text
-    except (OSError, ValueError):  # which is told when it is opened
-        return
-    if stat.S_ISDIR(info.st_mode) or path in _NEVER_WAIT:
+    info = info_of(path)
+    if info is None or stat.S_ISDIR(info.st_mode) or path in _NEVER_WAIT:
         return
     if not stat.S_ISREG(info.st_mode):
         raise UsageError(f"{flag} {path}: is no file: give the name of one")

@@ -65,7 +65,7 @@ from s3_upload.observe.journal_rows import (
 )
 from s3_upload.report import SKIPPED, SUCCESS, UploadReport
 from s3_upload.sources.own_journals import Parts
-from s3_upload.sources.source import Here, ObjectSource
+from s3_upload.sources.source import Here, ObjectSource, info_of
 from s3_upload.sources.version import NO_TIME_NS
 from s3_upload.sources.walk import Entry, PlainFiles
 from s3_upload.text import unicode_of
@@ -480,12 +480,8 @@ def _is_same(found: State, path: str) -> bool:
     # The same, written otherwise ("a" and "./a"): dots are taken out, links stay links.
     if was_at != path and os.path.normpath(was_at) != os.path.normpath(unicode_of(path)):
         return False
-    try:
-        info = os.stat(path)  # noqa: PTH116 - of a million files, a Path each is dear
-    # What is wrong turns out when it is read.
-    except (OSError, ValueError):
-        return False
-    return info.st_size == size and info.st_mtime_ns == mtime_ns
+    info = info_of(path)
+    return info is not None and info.st_size == size and info.st_mtime_ns == mtime_ns
 
 
 def _taken(rows: deque[T]) -> list[T]:

@@ -29,7 +29,7 @@ from s3_upload.http import Body, Buffer
 from s3_upload.s3.checksum import Digests, Running, checksum_from, checksum_of, running
 from s3_upload.s3.operations import Checksum
 from s3_upload.sources import own_journals
-from s3_upload.sources.source import Bunches, ObjectSource, checked
+from s3_upload.sources.source import Bunches, ObjectSource, checked, info_of
 from s3_upload.sources.version import NO_TIME_NS, Identity, Versions, changed, told_apart
 
 _OPEN_FLAGS = (
@@ -341,10 +341,8 @@ def _looked_at(fd: int, path: str, look: Callable[[int], os.stat_result]) -> os.
 
 
 def _is_of_sysfs(info: os.stat_result) -> bool:
-    try:
-        return info.st_dev == os.stat("/sys").st_dev  # noqa: PTH116
-    except OSError:
-        return False
+    sysfs = info_of("/sys")
+    return sysfs is not None and info.st_dev == sysfs.st_dev
 
 
 def _unreadable(path: str, error: Exception) -> SourceError:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from s3_upload.errors import SourceError
 from s3_upload.sources.files import NO_LINKS, BigFile, HashedBody, Reader, UnsizedFile
-from s3_upload.sources.source import Bunches, ObjectSource
+from s3_upload.sources.source import Bunches, ObjectSource, info_of
 
 LOCAL_FILE_SYSTEMS = frozenset(
     {"bcachefs", "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "jfs", "ramfs", "tmpfs", "xfs", "zfs"}
@@ -104,10 +104,8 @@ class Nearby:
             self._small = sum(sizes) <= SMALL_MEAN_BYTES * len(sizes)
 
     def _lies_locally(self, directory: str) -> bool:
-        try:
-            return os.stat(directory or ".").st_dev in self._devices  # noqa: PTH116
-        except OSError:
-            return False
+        info = info_of(directory or ".")
+        return info is not None and info.st_dev in self._devices
 
 
 def _directory(path: str) -> str:

@@ -6,7 +6,6 @@ bytes are kept, some 100 bytes, until the upload has come to it.
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from array import array
@@ -17,7 +16,7 @@ import msgspec
 
 from s3_upload.checks import must_be
 from s3_upload.errors import ConfigError
-from s3_upload.sources.source import ObjectSource, hash_of, is_sent
+from s3_upload.sources.source import ObjectSource, hash_of, info_of, is_sent
 from s3_upload.sources.walk import Entry, PlainFiles
 
 LATEST_NS = (1 << 63) - 1
@@ -121,11 +120,7 @@ class Ordered:
     def _value(self, number: int) -> int:
         """0 for what has none."""
         source = self._entry(number)
-        if not source.is_file or not is_sent(source):
-            return 0
-        try:
-            info = os.stat(source.path)  # noqa: PTH116 - of a million files, a Path each is dear
-        except (OSError, ValueError):
+        if not source.is_file or not is_sent(source) or (info := info_of(source.path)) is None:
             return 0
         if self._order.by == "size":
             return info.st_size

@@ -21,7 +21,7 @@ from contextlib import suppress
 import msgspec
 
 from s3_upload.errors import SourceError
-from s3_upload.sources.source import ObjectSource, is_same_file
+from s3_upload.sources.source import ObjectSource, info_of, is_same_file
 from s3_upload.sources.walk import Entry, PlainFiles
 
 ENDS = ("", "-wal", "-shm", "-journal")
@@ -126,11 +126,8 @@ def close(fd: int, path: str, info: os.stat_result) -> None:
 
 def identity_of(path: str) -> Identity | None:
     """Which file is at `path`, which is not opened; None: there is none."""
-    try:
-        info = os.stat(path)  # noqa: PTH116 - a text
-    except (OSError, ValueError):
-        return None
-    return info.st_dev, info.st_ino
+    info = info_of(path)
+    return None if info is None else (info.st_dev, info.st_ino)
 
 
 def _tell_apart(path: str, identity: Identity | None) -> None:

@@ -7,7 +7,6 @@ object has the earlier time.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncIterable, Callable, Iterable
 from functools import partial
@@ -16,7 +15,7 @@ import msgspec
 
 from s3_upload.errors import ConfigError
 from s3_upload.request_fields import NO_FIELDS, RequestFields
-from s3_upload.sources.source import ObjectSource, is_sent
+from s3_upload.sources.source import ObjectSource, info_of, is_sent
 from s3_upload.threads import each
 
 Files = Iterable[ObjectSource] | AsyncIterable[ObjectSource]
@@ -39,16 +38,12 @@ def preserving(files: Files, fields_of: FieldsOf) -> Files:
 
 
 def _with_mtime(fields_of: FieldsOf, source: ObjectSource) -> ObjectSource:
-    if not source.is_file or not is_sent(source):
-        return source
-    try:
-        mtime_ns = os.stat(source.path).st_mtime_ns  # noqa: PTH116 - of a million files, a Path each is dear
-    except (OSError, ValueError):  # its report will tell
+    if not source.is_file or not is_sent(source) or (info := info_of(source.path)) is None:
         return source
     fields = fields_of(source) or NO_FIELDS
     if MTIME in map(str.lower, fields.metadata):  # somebody knows better
         return msgspec.structs.replace(source, fields=fields)
-    metadata = {**fields.metadata, MTIME: rclone_time(mtime_ns)}
+    metadata = {**fields.metadata, MTIME: rclone_time(info.st_mtime_ns)}
     return msgspec.structs.replace(source, fields=msgspec.structs.replace(fields, metadata=metadata))
 
 

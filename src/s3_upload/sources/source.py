@@ -196,10 +196,16 @@ def size_of(source: ObjectSource) -> int:
 
 def size_at(path: str) -> int:
     """Of a file; 0 where that cannot be known. Blocking."""
+    info = info_of(path)
+    return 0 if info is None else info.st_size
+
+
+def info_of(path: str) -> os.stat_result | None:
+    """What is at `path`, also behind links; None for what cannot be looked at: who reads it tells. Blocking."""
     try:
-        return os.stat(path).st_size  # noqa: PTH116 - of a million files, a Path each is dear
+        return os.stat(path)  # noqa: PTH116 - of a million files, a Path each is dear
     except (OSError, ValueError):
-        return 0
+        return None
 
 
 def same_key(source: ObjectSource, first: ObjectSource) -> SourceError:
