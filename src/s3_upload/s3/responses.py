@@ -23,55 +23,41 @@ _SORT_CHARS = 60
 _LOOKED_AT_BYTES = 4096
 """Of a body that is no XML."""
 
-# https://github.com/boto/botocore/blob/develop/botocore/retries/standard.py lists these codes.
-_THROTTLING = (
-    "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled",
-    "RequestThrottledException", "TooManyRequestsException", "ProvisionedThroughputExceededException",
-    "TransactionInProgressException", "RequestLimitExceeded", "BandwidthLimitExceeded",
-    "LimitExceededException", "PriorRequestNotComplete", "EC2ThrottledException", "SlowDown",
-    "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "Busy", "KMS.ThrottlingException",
-)  # fmt: skip
-
-KIND_OF_CODE: dict[str, FailureKind] = {
-    **dict.fromkeys(_THROTTLING, FailureKind.THROTTLE),
-    "InternalError": FailureKind.SERVER,
-    "XMinioServerNotInitialized": FailureKind.SERVER,  # 503: it has just been started
-    "RequestTimeout": FailureKind.REQUEST_TIMEOUT,
-    "IncompleteBody": FailureKind.INCOMPLETE_BODY,
-    "BadDigest": FailureKind.DIGEST,
-    "XAmzContentChecksumMismatch": FailureKind.DIGEST,
-    "XAmzContentSHA256Mismatch": FailureKind.DIGEST,
-    "ConditionalRequestConflict": FailureKind.CONFLICT,
-    "OperationAborted": FailureKind.CONFLICT,
-    "RequestTimeTooSkewed": FailureKind.CLOCK,
-    "RequestExpired": FailureKind.CLOCK,
-    "ExpiredToken": FailureKind.EXPIRED_TOKEN,
-    "ExpiredTokenException": FailureKind.EXPIRED_TOKEN,
-    "TokenRefreshRequired": FailureKind.EXPIRED_TOKEN,
-    "PermanentRedirect": FailureKind.REGION,
-    "TemporaryRedirect": FailureKind.REGION,
-    "AuthorizationHeaderMalformed": FailureKind.REGION,
-    "IllegalLocationConstraintException": FailureKind.REGION,
-    "InvalidAccessKeyId": FailureKind.CREDENTIALS,
-    "SignatureDoesNotMatch": FailureKind.CREDENTIALS,
-    "InvalidToken": FailureKind.CREDENTIALS,
-    "AccountProblem": FailureKind.CREDENTIALS,
-    "NotSignedUp": FailureKind.CREDENTIALS,
-    "AccessDenied": FailureKind.ACCESS_DENIED,
-    "NoSuchBucket": FailureKind.NO_SUCH_BUCKET,
-    "InvalidBucketName": FailureKind.NO_SUCH_BUCKET,
-    "NoSuchAccessPoint": FailureKind.NO_SUCH_BUCKET,
-    "QuotaExceeded": FailureKind.STORE_FULL,  # Ceph's
-    "XMinioStorageFull": FailureKind.STORE_FULL,
-    "XMinioAdminBucketQuotaExceeded": FailureKind.STORE_FULL,
-    "PreconditionFailed": FailureKind.EXISTS,
-    "EntityTooLarge": FailureKind.TOO_LARGE,
-    "NoSuchUpload": FailureKind.NO_SUCH_UPLOAD,
-    "InvalidPart": FailureKind.INVALID_PART,
-    "InvalidPartOrder": FailureKind.OUR_BUG,
-    "EntityTooSmall": FailureKind.OUR_BUG,
-    "NotImplemented": FailureKind.UNSUPPORTED,
-}
+_CODES: dict[FailureKind, tuple[str, ...]] = {
+    # https://github.com/boto/botocore/blob/develop/botocore/retries/standard.py lists these codes.
+    FailureKind.THROTTLE: (
+        "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled",
+        "RequestThrottledException", "TooManyRequestsException", "ProvisionedThroughputExceededException",
+        "TransactionInProgressException", "RequestLimitExceeded", "BandwidthLimitExceeded",
+        "LimitExceededException", "PriorRequestNotComplete", "EC2ThrottledException", "SlowDown",
+        "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "Busy", "KMS.ThrottlingException",
+    ),
+    FailureKind.SERVER: ("InternalError", "XMinioServerNotInitialized"),  # 503: it has just been started
+    FailureKind.REQUEST_TIMEOUT: ("RequestTimeout",),
+    FailureKind.INCOMPLETE_BODY: ("IncompleteBody",),
+    FailureKind.DIGEST: ("BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"),
+    FailureKind.CONFLICT: ("ConditionalRequestConflict", "OperationAborted"),
+    FailureKind.CLOCK: ("RequestTimeTooSkewed", "RequestExpired"),
+    FailureKind.EXPIRED_TOKEN: ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"),
+    FailureKind.REGION: (
+        "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+    ),
+    FailureKind.CREDENTIALS: (
+        "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "AccountProblem", "NotSignedUp",
+    ),
+    FailureKind.ACCESS_DENIED: ("AccessDenied",),
+    FailureKind.NO_SUCH_BUCKET: ("NoSuchBucket", "InvalidBucketName", "NoSuchAccessPoint"),
+    # Ceph's, and MinIO's.
+    FailureKind.STORE_FULL: ("QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"),
+    FailureKind.EXISTS: ("PreconditionFailed",),
+    FailureKind.TOO_LARGE: ("EntityTooLarge",),
+    FailureKind.NO_SUCH_UPLOAD: ("NoSuchUpload",),
+    FailureKind.INVALID_PART: ("InvalidPart",),
+    FailureKind.OUR_BUG: ("InvalidPartOrder", "EntityTooSmall"),
+    FailureKind.UNSUPPORTED: ("NotImplemented",),
+}  # fmt: skip
+KIND_OF_CODE = {code: kind for kind, codes in _CODES.items() for code in codes}
 
 KIND_OF_STATUS: dict[int, FailureKind] = {
     301: FailureKind.REGION, 302: FailureKind.REGION, 303: FailureKind.REGION, 307: FailureKind.REGION,
