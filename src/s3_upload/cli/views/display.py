@@ -9,7 +9,7 @@ import os
 import time
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -50,14 +50,6 @@ def kind_of(wanted: str, *, silent: bool, stdout_is_shown: bool) -> Kind:
     return "bar"
 
 
-class _Titled(NamedTuple):
-    """What the user has named."""
-
-    sources: Sequence[str]
-    destination: str
-    bandwidth: str
-
-
 class Display:
     """Shows a run: `watch` hears its events.
 
@@ -81,7 +73,7 @@ class Display:
         self.journal: Journal | None = None
         self._began_s = time.monotonic()
         self._walk, self._times = walk, times
-        self._titled = _Titled(sources, destination, bandwidth)
+        self._named = sources, destination, bandwidth
         self._compared = compared
         self._endpoint = ""
         self._paint: Callable[[Sequence[Line]], None] = lambda lines: None
@@ -159,10 +151,9 @@ class Display:
         from s3_upload.screen.frame import ASCII, UNICODE, Frame, Title
 
         glyphs = UNICODE if terminal.can_show("".join(UNICODE)) else ASCII
-        titled = self._titled
-        held = f"held at {titled.bandwidth} by --max-bandwidth" if titled.bandwidth else ""
-        title = Title(_named(titled.sources), titled.destination, self._endpoint)
-        return Frame(title, glyphs=glyphs, notes={CAP: held} if held else {})
+        sources, destination, bandwidth = self._named
+        notes = {CAP: f"held at {bandwidth} by --max-bandwidth"} if bandwidth else {}
+        return Frame(Title(_named(sources), destination, self._endpoint), glyphs=glyphs, notes=notes)
 
     def _show_line(self, status: Status) -> None:
         if status.elapsed_s >= self._schedule.due_s:
