@@ -14,8 +14,6 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from s3_upload.http1 import tcp_info
 from s3_upload.report import ConnectionSample, Paces
 
@@ -27,16 +25,11 @@ NUMBERS = itertools.count()
 _UNPACED = Paces()
 
 
-class _Member(msgspec.Struct, frozen=True, gc=False):
-    number: int
-    before: tcp_info.Sums
-
-
 class Lease:
     sees = True
 
     def __init__(self) -> None:
-        self._members: dict[Connection, _Member] = {}
+        self._members: dict[Connection, tuple[int, tcp_info.Sums]] = {}  # its number, and what was before
         self._paces = _UNPACED
         self._usual = b""  # their algorithm, once it matters
         self._kernel_paces = True  # as long as nothing shows that it does not
@@ -49,7 +42,7 @@ class Lease:
         connection.leased(self)
         sock = connection.socket
         before = tcp_info.sums(sock) if connection.requests else tcp_info.NO_SUMS
-        self._members[connection] = _Member(next(NUMBERS), before)
+        self._members[connection] = next(NUMBERS), before
         if self._paces == _UNPACED:
             return
         if not tcp_info.pace(sock, self._paces.each_bytes_per_s):
@@ -76,10 +69,8 @@ class Lease:
     def samples(self) -> list[ConnectionSample]:
         """See `transfer.client.Lease`."""
         found = (
-            tcp_info.sample(
-                connection.socket, member.number, busy=not connection.usable, before=member.before
-            )
-            for connection, member in self._members.items()
+            tcp_info.sample(connection.socket, number, busy=not connection.usable, before=before)
+            for connection, (number, before) in self._members.items()
         )
         return [sample for sample in found if sample is not None]
 
@@ -88,8 +79,8 @@ class Lease:
         if paces == self._paces == _UNPACED:
             return self._kernel_paces
         before, self._paces = self._paces, paces
-        for connection, member in self._members.items():
-            each = paces.apart.get(member.number, paces.each_bytes_per_s)
+        for connection, (number, _) in self._members.items():
+            each = paces.apart.get(number, paces.each_bytes_per_s)
             if not tcp_info.pace(connection.socket, each):
                 self._kernel_paces = False
             if paces.heedless != before.heedless:

@@ -11,7 +11,7 @@ import dataclasses
 import os
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from s3_upload.account.profile import Profile, read_profile
 from s3_upload.cli.options.flags import all_flags
@@ -39,11 +39,8 @@ SOURCE = "profile"
 """Of a token that is from here."""
 
 
-class Found(NamedTuple):
-    """A value as the flag would be given it, and where it was found."""
-
-    text: str
-    origin: str
+Found = tuple[str, str]
+"""A value as the flag would be given it, and where it was found."""
 
 
 def tuning_of(profile: Profile, environ: Mapping[str, str], memory: int) -> dict[str, Found]:
@@ -100,10 +97,10 @@ def _fill(arguments: ArgumentCollection, command: str) -> None:
     with suppress(ValueError):  # which is told where it is read
         memory = parse_size(_given(arguments, "--max-in-flight-bytes") or str(memory))
     idle = {flag.field for flag in all_flags() if is_idle(command, flag)}
-    for field, found in tuning_of(profile, os.environ, memory).items():
+    for field, (value, origin) in tuning_of(profile, os.environ, memory).items():
         argument = _argument(arguments, f"--{field.replace('_', '-')}")
         if not argument.tokens and field not in idle:
-            argument.append(Token(keyword=found.origin, value=found.text, source=SOURCE))
+            argument.append(Token(keyword=origin, value=value, source=SOURCE))
 
 
 def _argument(arguments: ArgumentCollection, name: str) -> Argument:
@@ -117,7 +114,7 @@ def _given(arguments: ArgumentCollection, name: str) -> str | None:
 
 def _converted(convert: Callable[[str], object], text: str, origin: str) -> Found:
     try:
-        return Found(str(convert(text)), origin)
+        return str(convert(text)), origin
     except ValueError as error:
         raise ConfigError(f"{origin} = {text!r}: {error}") from None
 
