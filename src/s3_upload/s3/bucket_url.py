@@ -21,7 +21,6 @@ What is evidence enough:
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from s3_upload.errors import ConfigError
 
@@ -56,16 +55,9 @@ _SERVICES = (
 _SERVICE = rf"(?:(?P<bucket>.+)\.)?(?P<service>{'|'.join(_SERVICES)})\.?"
 
 
-class Reduced(NamedTuple):
-    """An endpoint without the bucket; `in_host`: the URL had it in front of the host."""
-
-    host: str
-    path: str
-    in_host: bool = False
-
-
-def without_bucket(bucket: str, host: str, path: str, *, path_style: bool) -> Reduced:
-    """What is left of an endpoint's `host` and `path` (no slash at its end) when neither names `bucket`.
+def without_bucket(bucket: str, host: str, path: str, *, path_style: bool) -> tuple[str, str, bool]:
+    """What is left of an endpoint's `host` and `path` (no slash at its end) when neither names `bucket`, and
+    whether the host had it in front.
 
     `path_style`: that was asked for.  Raises `ConfigError` for one that names another.
     """
@@ -74,13 +66,13 @@ def without_bucket(bucket: str, host: str, path: str, *, path_style: bool) -> Re
     if known is not None:
         return _of_service(bucket, known["bucket"] or "", known["service"], path)
     if path.endswith(f"/{bucket}"):
-        return Reduced(host, path.removesuffix(f"/{bucket}"))
+        return host, path.removesuffix(f"/{bucket}"), False
     if not path_style and host.startswith(f"{bucket}.s3."):
-        return Reduced(host.removeprefix(f"{bucket}."), path, in_host=True)
-    return Reduced(host, path)
+        return host.removeprefix(f"{bucket}."), path, True
+    return host, path, False
 
 
-def _of_service(bucket: str, named: str, service: str, path: str) -> Reduced:
+def _of_service(bucket: str, named: str, service: str, path: str) -> tuple[str, str, bool]:
     if named not in {"", bucket}:
         raise ConfigError(
             f"endpoint_url: names the bucket {named!r}, and the destination is {bucket!r}; leave the bucket "
@@ -91,4 +83,4 @@ def _of_service(bucket: str, named: str, service: str, path: str) -> Reduced:
             f"endpoint_url: ends in {path[:80]!r}, which is no part of the endpoint; use https://{service} "
             "(what keys begin with belongs into the destination)"
         )
-    return Reduced(service, "", in_host=bool(named))
+    return service, "", bool(named)

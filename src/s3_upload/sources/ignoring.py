@@ -18,7 +18,6 @@ import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from s3_upload.descriptors import patiently
 from s3_upload.errors import ConfigError, SourceError
@@ -74,11 +73,8 @@ def _body(line: str) -> tuple[str, bool]:
     return body, body != bare and bare.endswith("/")
 
 
-class Ignored(NamedTuple):
-    """What counts below one directory; paths of entries from there begin at `start` of their keys."""
-
-    patterns: Patterns
-    start: int
+Ignored = tuple[Patterns, int]
+"""What counts below one directory, and where in their keys the paths of entries from there begin."""
 
 
 def is_ignored(files: Sequence[Ignored], key: str, *, is_directory: bool) -> bool:

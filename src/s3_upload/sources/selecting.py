@@ -176,7 +176,7 @@ class Selection(NamedTuple):
 
     def at_root(self, path: str, start: int, *, follows: bool) -> Inside:
         """For the entries of the root, which is at `path`. Raises `SourceError`."""
-        ignored = () if self.excluded is None else (Ignored(self.excluded, start),)
+        ignored = () if self.excluded is None else ((self.excluded, start),)
         top = Inside(self, start, self.above, ignored, follows)
         return top.reading(path, start)
 
@@ -206,13 +206,13 @@ class Inside(NamedTuple):
             return self
         found = [patterns for name in names if (patterns := found_in(path, name)) is not None]
         # The name that is given last counts most.
-        nearest = tuple(Ignored(patterns, start) for patterns in reversed(found))
+        nearest = tuple((patterns, start) for patterns in reversed(found))
         return self._replace(ignored=(*nearest, *self.ignored))
 
     def tells_apart(self, key: str) -> object:
         """What decides, beside its contents, what is taken of the directory of that key: that of another way
         to the same directory is equal only if the same is taken there. Both by one run's selection."""
-        patterns, files = self.selection.patterns, [ignored.patterns for ignored in self.ignored]
+        patterns, files = self.selection.patterns, [lines for lines, _ in self.ignored]
         by_path = patterns is not None and patterns.have_paths_in(key[self.start :])
         if by_path or any(file.have_paths for file in files):
             return key
