@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -153,12 +153,12 @@ class Lookahead:
                 if len(singles) < BATCH:
                     continue
             if singles:
-                yield from self._cut(_Sources(singles))
+                yield from self._cut(_Batch(singles))
                 singles = []
             if isinstance(entry, PlainFiles):
-                yield from self._cut(_Names(entry.names, entry.base))
+                yield from self._cut(_Batch(entry.names, entry.base))
         if singles:
-            yield from self._cut(_Sources(singles))
+            yield from self._cut(_Batch(singles))
 
     def _cut(self, whole: _Batch) -> Iterator[_Batch]:
         """In pieces, of which each is counted before the next; none lies on both sides of `_exact`."""
@@ -166,7 +166,7 @@ class Lookahead:
         while start < len(whole.items):
             exact = self._exact - self._counted.walked
             end = start + (min(BATCH, exact) if exact > 0 else MANY)
-            yield whole.part(start, end)
+            yield whole._replace(items=whole.items[start:end])
             start = end
 
     def _count(self, batch: _Batch) -> None:
@@ -187,37 +187,17 @@ class Lookahead:
         self._counted = found
 
 
-class _Names(NamedTuple):
-    """Plain files, whose paths begin with `base`."""
+class _Batch(NamedTuple):
+    """Sources; or, where there is a `base`, the names of plain files, whose paths begin with it."""
 
-    items: Sequence[str]
-    base: str
-
-    @property
-    def files(self) -> int:
-        return len(self.items)
-
-    def sizes(self, chosen: slice) -> list[int]:
-        return [size_at(self.base + name) for name in self.items[chosen]]
-
-    def part(self, start: int, end: int) -> _Names:
-        return _Names(self.items[start:end], self.base)
-
-
-class _Sources(NamedTuple):
-    """Anything else, or what is not known to be plain."""
-
-    items: Sequence[ObjectSource]
+    items: Sequence[Any]
+    base: str | None = None
 
     @property
     def files(self) -> int:
-        return sum(not source.skip_reason for source in self.items)
+        return len(self.items) if self.base is not None else sum(not one.skip_reason for one in self.items)
 
     def sizes(self, chosen: slice) -> list[int]:
+        if self.base is not None:
+            return [size_at(self.base + name) for name in self.items[chosen]]
         return [size_of(source) for source in self.items[chosen] if not source.skip_reason]
-
-    def part(self, start: int, end: int) -> _Sources:
-        return _Sources(self.items[start:end])
-
-
-_Batch = _Names | _Sources
