@@ -33,7 +33,6 @@ import socket
 import ssl
 import traceback
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -64,7 +63,15 @@ def aiobotocore_client(client: Any) -> Client:
     """
     _check(client)
     _warn_of_retries(client)
-    return _AiobotocoreClient(client)
+    # As many as the SDK has connections: to wait for one inside of it would count as slowness.
+    slots = asyncio.Semaphore(client.meta.config.max_pool_connections)
+
+    async def in_slot(call: Callable[[], Any], trace: Trace) -> Any:
+        async with slots:
+            trace.has_slot()
+            return await call()
+
+    return _SdkClient(client, lambda call, trace: asyncio.ensure_future(in_slot(call, trace)))
 
 
 def boto3_client(client: Any, threads: int | None = None) -> Client:
@@ -79,7 +86,16 @@ def boto3_client(client: Any, threads: int | None = None) -> Client:
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_THREADS:
         raise ConfigError(f"threads = {limit!r}: must be a whole number from 1 to {MAX_THREADS}")
     _warn_of_retries(client)
-    return _Boto3Client(client, DaemonThreads(limit, "s3-upload-boto3"))
+    pool = DaemonThreads(limit, "s3-upload-boto3")
+
+    def in_thread(call: Callable[[], Any], trace: Trace) -> Any:
+        trace.has_slot()
+        return call()
+
+    def start(call: Callable[[], Any], trace: Trace) -> asyncio.Future[Any]:
+        return pool.call(functools.partial(in_thread, call, trace))
+
+    return _SdkClient(client, start, any_loop=True)
 
 
 def _check(client: Any) -> None:
@@ -88,12 +104,23 @@ def _check(client: Any) -> None:
         raise wrong_type("client", client, "an S3 client of boto3, botocore or aiobotocore")
 
 
-class _SdkClient(ABC):
+class _SdkClient:
+    """`start` begins a call as soon as a slot is free, and tells the trace when that is. `any_loop`: calls are
+    made in threads, so it belongs to no event loop."""
+
     digests = Digests()
     """None: the SDK computes its own."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(
+        self,
+        client: Any,
+        start: Callable[[Callable[[], Any], Trace], asyncio.Future[Any]],
+        *,
+        any_loop: bool = False,
+    ) -> None:
         self._client = client
+        self._start = start
+        self.any_loop = any_loop
         self.parts = StoreParts(self.endpoint)
 
     @property
@@ -102,10 +129,6 @@ class _SdkClient(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.endpoint})"
-
-    @abstractmethod
-    def _start(self, call: Callable[[], Any], trace: Trace) -> asyncio.Future[dict[str, Any]]:
-        """Begins `call` as soon as a slot is free, and tells `trace` when that is."""
 
     async def send(self, operation: Operation, trace: Trace) -> Response:
         """See `Client.send`."""
@@ -144,39 +167,6 @@ class _SdkClient(ABC):
     def remark(self, failure: Failure, trace: Trace) -> str:
         """See `Client.remark`."""
         return ""
-
-
-class _AiobotocoreClient(_SdkClient):
-    def __init__(self, client: Any) -> None:
-        super().__init__(client)
-        # As many as the SDK has connections: to wait for one inside of it would count as slowness.
-        self._slots = asyncio.Semaphore(client.meta.config.max_pool_connections)
-
-    def _start(self, call: Callable[[], Any], trace: Trace) -> asyncio.Future[dict[str, Any]]:
-        return asyncio.ensure_future(self._in_slot(call, trace))
-
-    async def _in_slot(self, call: Callable[[], Any], trace: Trace) -> dict[str, Any]:
-        async with self._slots:
-            trace.has_slot()
-            answer: dict[str, Any] = await call()
-            return answer
-
-
-class _Boto3Client(_SdkClient):
-    any_loop = True
-    """It is called in threads, and belongs to no event loop."""
-
-    def __init__(self, client: Any, threads: DaemonThreads) -> None:
-        super().__init__(client)
-        self._threads = threads
-
-    def _start(self, call: Callable[[], Any], trace: Trace) -> asyncio.Future[dict[str, Any]]:
-        def in_thread() -> dict[str, Any]:
-            trace.has_slot()
-            answer: dict[str, Any] = call()
-            return answer
-
-        return self._threads.call(in_thread)
 
 
 def _warn_of_retries(client: Any) -> None:
