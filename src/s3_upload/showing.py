@@ -16,8 +16,9 @@ from typing import TextIO
 from s3_upload.descriptors import write_all
 from s3_upload.observe.events import BytesAcknowledged, Event, Listening, ObjectEnded
 from s3_upload.observe.status import Status
-from s3_upload.screen import log, terminal
+from s3_upload.screen import terminal
 from s3_upload.screen.frame import ASCII, UNICODE, Frame, Title
+from s3_upload.screen.log import Log
 from s3_upload.screen.lookahead import Lookahead
 from s3_upload.screen.painter import Painter
 from s3_upload.screen.watch import Watch
@@ -48,7 +49,7 @@ async def show_progress(title: tuple[str, str], walk: Walk | None) -> AsyncItera
         frame = Frame(Title(*title), glyphs=glyphs)
         show = _painted(painter, frame)
     else:
-        show = _logged(stderr.write)
+        show = Log(lambda line: stderr.write(f"{line}\n")).show
     watch = Watch(lambda status: None if stderr.busy else show(status), lookahead)
     task = asyncio.create_task(watch.run())
     try:
@@ -103,17 +104,6 @@ def _write(stream: TextIO | None, text: str) -> None:
 
 def _painted(painter: Painter, frame: Frame) -> Callable[[Status], None]:
     return lambda status: painter.paint(frame.lines(status, terminal.terminal_size()[0]))
-
-
-def _logged(write: Callable[[str], None]) -> Callable[[Status], None]:
-    schedule = log.Schedule()
-
-    def show(status: Status) -> None:
-        if status.elapsed_s >= schedule.due_s:
-            schedule.told(status.elapsed_s)
-            write(printable(f"s3-upload: {log.log_line(status)}") + "\n")
-
-    return show
 
 
 def _in_notebook() -> bool:

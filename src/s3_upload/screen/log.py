@@ -6,8 +6,11 @@ LATER_S.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from s3_upload.observe.status import Status
 from s3_upload.screen import words
+from s3_upload.text import printable
 from s3_upload.units import show_rate
 
 FIRST_S, SECOND_S, LATER_S = 10.0, 30.0, 60.0
@@ -26,6 +29,19 @@ class Schedule:
         self.due_s += SECOND_S if self._told == 1 else LATER_S
         if self.due_s <= now:
             self.due_s = now + LATER_S
+
+
+class Log:
+    """Has `write` take a line whenever one is due."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._schedule = Schedule()
+
+    def show(self, status: Status) -> None:
+        if status.elapsed_s >= self._schedule.due_s:
+            self._schedule.told(status.elapsed_s)
+            self._write(printable(f"s3-upload: {log_line(status)}"))
 
 
 def log_line(status: Status) -> str:

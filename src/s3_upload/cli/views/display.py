@@ -17,7 +17,6 @@ import msgspec
 from s3_upload.cli.output import note, screen
 from s3_upload.cli.stdin import STDIN
 from s3_upload.screen import terminal
-from s3_upload.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from s3_upload.observe.status import Status
     from s3_upload.report import Counts
     from s3_upload.screen.frame import Frame, Line
-    from s3_upload.screen.log import Schedule
     from s3_upload.screen.watch import Watch
     from s3_upload.sources.walk import Entry
 
@@ -82,23 +80,18 @@ class Display:
     @cached_property
     def watch(self) -> Watch:
         """What hears the run's events."""
+        from s3_upload.screen.log import Log
         from s3_upload.screen.lookahead import Lookahead
         from s3_upload.screen.watch import Watch
 
         walk = self._walk if self.kind != "none" else None
         return Watch(
-            self._show_bar if self.kind == "bar" else self._show_line,
+            self._show_bar if self.kind == "bar" else Log(note).show,
             Lookahead(walk, times=self._times) if walk is not None else None,
             compared=self._compared,
             began_s=self._began_s,
             count_after_s=0.0 if self.kind == "bar" else COUNT_AFTER_S,
         )
-
-    @cached_property
-    def _schedule(self) -> Schedule:
-        from s3_upload.screen.log import Schedule
-
-        return Schedule()
 
     @property
     def kept(self) -> Journal | None:
@@ -154,13 +147,6 @@ class Display:
         sources, destination, bandwidth = self._named
         notes = {CAP: f"held at {bandwidth} by --max-bandwidth"} if bandwidth else {}
         return Frame(Title(_named(sources), destination, self._endpoint), glyphs=glyphs, notes=notes)
-
-    def _show_line(self, status: Status) -> None:
-        if status.elapsed_s >= self._schedule.due_s:
-            from s3_upload.screen.log import log_line
-
-            self._schedule.told(status.elapsed_s)
-            note(printable(f"s3-upload: {log_line(status)}"))
 
 
 def _named(sources: Sequence[str]) -> str:
