@@ -106,11 +106,8 @@ class Lookup:
     def state_of(self, key: str) -> State | None:
         """None where the journal says nothing of it. Raises `sqlite3.Error` and `UnicodeEncodeError`."""
         if not self._first <= key <= self._last:
-            self._read_from(key)
+            self._ahead = min(2 * self._ahead, MAX_AHEAD) if key > self._last else 1
+            self._states = self._file.states_from(key, self._ahead)
+            is_all = len(self._states) < self._ahead
+            self._first, self._last = key, END if is_all else next(reversed(self._states))
         return self._states.get(key)
-
-    def _read_from(self, key: str) -> None:
-        self._ahead = min(2 * self._ahead, MAX_AHEAD) if key > self._last else 1
-        self._states = self._file.states_from(key, self._ahead)
-        is_all = len(self._states) < self._ahead
-        self._first, self._last = key, END if is_all else next(reversed(self._states))

@@ -59,11 +59,8 @@ def looked_into(journal: Journal, about: Mapping[str, str]) -> Iterator[Look]:
         # Of a copy, so that no upload is held up for as long as somebody reads.
         with closing(JournalFile(journal.path, puts_aside=False, is_ours=journal.is_ours)) as file:
             content = file.copied()
-    except UnusableError as error:
-        yield Look(journal, problem=str(error))
-        return
-    except (UnwritableError, InUseError) as error:
-        if not journal.is_optional:
+    except (UnusableError, UnwritableError, InUseError) as error:
+        if not (journal.is_optional or isinstance(error, UnusableError)):
             raise
         yield Look(journal, problem=str(error))
         return

@@ -210,11 +210,8 @@ class _Left:
 
     def left(self, work: float, *, known: bool, now: float) -> float | None:
         elapsed_s, self._told_s = now - self._told_s, now
-        if not known or len(self._samples) < MIN_SAMPLES:
-            self._left_s = None
-            return None
         rate = _middle(rate for _, rate in self._samples)
-        if rate <= 0.0:
+        if not known or len(self._samples) < MIN_SAMPLES or rate <= 0.0:
             self._left_s = None
             return None
         found_s = max(0.0, work) / rate
