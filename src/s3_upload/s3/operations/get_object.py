@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from s3_upload.s3.operations.kind import OperationKind, SdkCall
 from s3_upload.s3.operations.operation import Operation
 
@@ -14,15 +12,11 @@ def range_of(operation: Operation) -> str:
     return f"bytes={offset}-{offset + size - 1}"
 
 
-def _sdk_arguments(operation: Operation) -> dict[str, Any]:
-    return {"Range": range_of(operation)} if operation.span[1] else {}
-
-
 KIND = OperationKind(
     name="GetObject",
     method="GET",
     headers_of=lambda operation: {"range": range_of(operation)} if operation.span[1] else {},
     fields=frozenset({"customer key", "request"}),
     asks=True,
-    sdk=SdkCall("get_object", _sdk_arguments),
+    sdk=SdkCall("get_object", lambda operation: {"Range": range_of(operation)} if operation.span[1] else {}),
 )

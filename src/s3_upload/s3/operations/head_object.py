@@ -14,14 +14,6 @@ from s3_upload.s3.operations.kind import OperationKind, SdkCall
 from s3_upload.s3.operations.operation import Operation
 
 
-def _query(operation: Operation) -> str:
-    return f"partNumber={operation.part_number}" if operation.part_number else ""
-
-
-def _headers(operation: Operation) -> dict[str, str]:
-    return {"x-amz-checksum-mode": "ENABLED"} if operation.asks_checksums else {}
-
-
 def _sdk_arguments(operation: Operation) -> dict[str, Any]:
     part = {"PartNumber": operation.part_number} if operation.part_number else {}
     return {"ChecksumMode": "ENABLED", **part} if operation.asks_checksums else part
@@ -30,8 +22,8 @@ def _sdk_arguments(operation: Operation) -> dict[str, Any]:
 KIND = OperationKind(
     name="HeadObject",
     method="HEAD",
-    query=_query,
-    headers_of=_headers,
+    query=lambda operation: f"partNumber={operation.part_number}" if operation.part_number else "",
+    headers_of=lambda operation: {"x-amz-checksum-mode": "ENABLED"} if operation.asks_checksums else {},
     fields=frozenset({"customer key", "request"}),
     bodiless=True,
     asks=True,

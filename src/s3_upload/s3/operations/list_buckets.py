@@ -6,7 +6,9 @@ import re
 
 from s3_upload.http import Response
 from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall
-from s3_upload.s3.xml import Xml, plain_body, unescaped
+from s3_upload.s3.xml import plain_body, unescaped
+
+ROOT = "ListAllMyBucketsResult"
 
 
 def bucket_names(response: Response) -> list[str]:
@@ -17,15 +19,11 @@ def bucket_names(response: Response) -> list[str]:
     ]
 
 
-def _root(response: Response, said: Xml) -> str:
-    """Any other document may come from something that is no store."""
-    return said.root if said.root == "ListAllMyBucketsResult" else ""
-
-
 KIND = OperationKind(
     name="ListBuckets",
     method="GET",
     names_key=False,
-    proof=Proof("a list of buckets", _root),
+    # Any other document may come from something that is no store.
+    proof=Proof("a list of buckets", lambda response, said: said.root if said.root == ROOT else ""),
     sdk=SdkCall("list_buckets"),
 )

@@ -7,22 +7,18 @@ from __future__ import annotations
 
 from s3_upload.errors import FailureKind
 from s3_upload.s3.operations.kind import OperationKind, Proof, SdkCall, Twice
-from s3_upload.s3.operations.operation import Operation
 from s3_upload.s3.sigv4 import encode_query
 
 # 400 InvalidArgument, "Part number must be an integer between 1 and 1000, inclusive" (Swift, Scaleway),
 # InvalidPartNumber and the like.
 _PART_NUMBER = r"(?i)part ?number|too ?many ?parts"
 
-
-def _query(operation: Operation) -> str:
-    return f"partNumber={operation.part_number}&uploadId={encode_query(operation.upload_id)}"
-
-
 KIND = OperationKind(
     name="UploadPart",
     method="PUT",
-    query=_query,
+    query=lambda operation: (
+        f"partNumber={operation.part_number}&uploadId={encode_query(operation.upload_id)}"
+    ),
     fields=frozenset({"customer key", "request"}),
     carries_data=True,
     proof=Proof("an ETag", lambda response, said: response.etag),
