@@ -13,9 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from s3_upload.sources.linked import Linked
 from s3_upload.sources.mapping import Destination
 from s3_upload.sources.selecting import Filter, Selection
-from s3_upload.sources.walk import Listing, Listings, PlainFiles, sources_of, walk_tree
+from s3_upload.sources.walk import Listing, Listings, PlainFiles, Way, sources_of, walk_tree
 from tests.mapped import map_paths, walk_paths
 
 if TYPE_CHECKING:
@@ -67,14 +68,14 @@ def test_two_walks_find_the_same_and_list_each_directory_once(
     assert len(alone) > len(DIRECTORIES)
     del listed[:]
     listings = Listings()
-    first = keys(walk_tree(str(tree), "k", filters, listings))
-    assert keys(walk_tree(str(tree), "k", filters, listings)) == first == alone
+    first = keys(walk_tree(str(tree), "k", filters, Way(Linked(), listings=listings)))
+    assert keys(walk_tree(str(tree), "k", filters, Way(Linked(), listings=listings))) == first == alone
     assert len(listed) == len(DIRECTORIES) + 1  # and the link
 
 
 def test_they_may_go_side_by_side(tree: Path, listed: list[str]) -> None:
     listings = Listings()
-    walks = [sources_of(walk_tree(str(tree), "k", None, listings)) for _ in range(2)]
+    walks = [sources_of(walk_tree(str(tree), "k", None, Way(Linked(), listings=listings))) for _ in range(2)]
     for one, other in zip_longest(*walks):
         assert one.key == other.key
     assert len(listed) == len(DIRECTORIES) + 1
@@ -83,7 +84,7 @@ def test_they_may_go_side_by_side(tree: Path, listed: list[str]) -> None:
 def test_what_both_have_is_forgotten(tree: Path, listed: list[str]) -> None:
     listings = Listings()
     for _ in range(3):
-        keys(walk_tree(str(tree), "k", None, listings))
+        keys(walk_tree(str(tree), "k", None, Way(Linked(), listings=listings)))
     assert len(listed) == 2 * (len(DIRECTORIES) + 1)
 
 
@@ -105,7 +106,7 @@ def test_only_so_many_names_are_kept(tree: Path, listed: list[str]) -> None:
     listings = Listings(max_names=7)  # one directory of four, and not a second
     for _ in range(2):
         for name in "bc":
-            list(walk_tree(str(tree / name), "k", None, listings))
+            list(walk_tree(str(tree / name), "k", None, Way(Linked(), listings=listings)))
     of_c = [path for path in listed if path.endswith("/c")]
     assert (len(listed), len(of_c)) == (3, 2)
 
@@ -145,4 +146,4 @@ def test_a_link_to_a_directory_stands_where_the_directory_would(tmp_path: Path) 
         (tmp_path / name).touch()
     (tmp_path / "a").symlink_to("b")
     assert keys(walk_tree(str(tmp_path), "")) == ["a.txt", "a/x", "b/x"]
-    assert keys(walk_tree(str(tmp_path), "", follow_symlinks=False)) == ["a", "a.txt", "b/x"]
+    assert keys(walk_tree(str(tmp_path), "", None, Way(Linked(), follows=False))) == ["a", "a.txt", "b/x"]

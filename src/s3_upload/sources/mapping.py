@@ -212,7 +212,7 @@ class Mapped:
             entries = itertools.chain.from_iterable(lane_by_lane)
         else:
             places = [lane.place(linked) for lane in lanes]
-            way = Way(choice.follow_symlinks, None, linked)
+            way = Way(linked, choice.follow_symlinks)
             finder = Finder(places, way, self._destination.base, has_keys=choice.listed.has_keys)
             entries = finder.entries(choice.listed.items())
         return entries if choice.shard is None else choice.shard.of(entries)
@@ -255,9 +255,8 @@ class _Lane(NamedTuple):
             yield with_key_that_fits(ObjectSource.file(self.path, self.root))
             return
         try:
-            follows = self.kind is _Kind.TREE
-            given = (self.path, self.root, self.filters, listings)
-            yield from walk_tree(*given, follow_symlinks=follows, linked=linked)
+            way = Way(linked or Linked(), self.kind is _Kind.TREE, listings)
+            yield from walk_tree(self.path, self.root, self.filters, way)
         except SourceError as problem:
             yield ObjectSource(key=self.root, path=self.path, problem=problem)
 

@@ -25,6 +25,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,7 +87,7 @@ def files_recursive(
     must_be("key_prefix", key_prefix, str, "str")
     must_be("follow_symlinks", follow_symlinks, bool, "True or False")
     taken = selection_of(filter, exclude, include)
-    return sources_of(walk_tree(os.fsdecode(src_dir), key_prefix, taken, follow_symlinks=follow_symlinks))
+    return sources_of(walk_tree(os.fsdecode(src_dir), key_prefix, taken, Way(Linked(), follow_symlinks)))
 
 
 class PlainFiles(NamedTuple):
@@ -161,34 +162,27 @@ def is_link(path: str) -> bool:
 
 
 class Way(NamedTuple):
-    """How trees are walked. `listings`: shared with another walk over the same with the same filters;
-    `linked`: with the others of one run."""
+    """How trees are walked. `linked`: shared with the others of one run; `listings`: with another walk over
+    the same with the same filters."""
 
+    linked: Linked
     follows: bool = True
     listings: Listings | None = None
-    linked: Linked | None = None
 
 
 def walk_tree(
-    root: str,
-    key_prefix: str,
-    filters: Selection | None = None,
-    listings: Listings | None = None,
-    *,
-    follow_symlinks: bool = True,
-    linked: Linked | None = None,
+    root: str, key_prefix: str, filters: Selection | None = None, way: Way | None = None
 ) -> Iterator[Entry]:
     """What lies below `root`, as `files_recursive` has it: files that are nothing but that come many at once.
 
-    `listings`, `linked`: see `Way`.  Raises `SourceError` at once if `root` is no directory that can be
-    listed.
+    Raises `SourceError` at once if `root` is no directory that can be listed.
     """
     prefix = key_prefix if not key_prefix or key_prefix.endswith("/") else key_prefix + "/"
-    if not follow_symlinks and is_link(root):
+    way = way or Way(Linked())
+    if not way.follows and is_link(root):
         return iter((ObjectSource(key=prefix, path=root, skip_reason=LINK),))
-    way = Way(follow_symlinks, listings, linked or Linked())
     try:
-        taken = None if filters is None else filters.at_root(root, len(prefix), follows=follow_symlinks)
+        taken = None if filters is None else filters.at_root(root, len(prefix), follows=way.follows)
         top = _list(root, prefix, Path(root).stat(), taken, way)
     except FileNotFoundError:
         raise SourceError(f"{root or '(empty path)'}: no such directory") from None
@@ -224,18 +218,10 @@ class Directory(NamedTuple):
 
 
 def _list(
-    path: str,
-    prefix: str,
-    info: os.stat_result,
-    taken: Inside | None,
-    way: Way,
-    *,
-    linked: bool = False,
+    path: str, prefix: str, info: os.stat_result, taken: Inside | None, way: Way, *, linked: bool = False
 ) -> Directory:
-    if way.listings is None:
-        names, others = _listing(path, prefix, taken, follows=way.follows)
-    else:
-        names, others = way.listings.get(path, lambda: _listing(path, prefix, taken, follows=way.follows))
+    list_it = partial(_listing, path, prefix, taken, follows=way.follows)
+    names, others = list_it() if way.listings is None else way.listings.get(path, list_it)
     base = path if path.endswith(os.sep) else path + os.sep
     return Directory(base, prefix, (info.st_dev, info.st_ino), iter(names), others, linked, taken)
 
@@ -362,7 +348,7 @@ def _enter(
         raise SourceError(f"{path}: the link leads back to a directory it lies in")
     taken = stack[-1].taken
     # What has no key fails, and nothing is uploaded there.
-    if is_symlink and way.linked is not None and (key.isascii() or is_utf8(key)):
+    if is_symlink and (key.isascii() or is_utf8(key)):
         tells_apart = None if taken is None else taken.tells_apart(key)
         first = way.linked.first(path, info, tells_apart, is_nested=stack[-1].linked)
         if first != path:
