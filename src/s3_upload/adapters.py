@@ -47,11 +47,11 @@ from s3_upload.s3.fields import NO_KEY_OVER_HTTP, field_arguments, not_unicode
 from s3_upload.s3.operations import OPERATIONS, Operation
 from s3_upload.s3.responses import Failure
 from s3_upload.s3.xml import element
+from s3_upload.text import reason_of
 from s3_upload.threads import DaemonThreads, seen
 from s3_upload.transfer.client import Client
 
 MAX_THREADS = 1000
-MAX_TEXT_CHARS = 300
 MAX_CAUSES = 20
 """Bounds the walk through an exception's causes, which may be circular."""
 
@@ -150,9 +150,9 @@ class _SdkClient:
                 kind = _kind(error)
                 if not kind.ambiguous:  # nobody got it
                     trace.ends(0)
-                raise AttemptError(kind, _text(error)) from error
+                raise AttemptError(kind, reason_of(error)) from error
             elif _is_unreadable(error):
-                raise AttemptError(FailureKind.MALFORMED, _text(error)) from error
+                raise AttemptError(FailureKind.MALFORMED, reason_of(error)) from error
             else:
                 raise
         else:
@@ -268,7 +268,7 @@ def _error_response(error: Any) -> Response:
     """The store's own answer inside a ClientError."""
     status, headers = _status_and_headers(error.response)
     if not status:
-        raise AttemptError(FailureKind.MALFORMED, _text(error))
+        raise AttemptError(FailureKind.MALFORMED, reason_of(error))
     said = error.response.get("Error", {})
     code = said.get("Code")
     # The SDK's own words for a body that is no error of S3's: the status as its code or, where a page happens
@@ -287,21 +287,11 @@ def _status_and_headers(answer: Mapping[str, Any]) -> tuple[int, dict[str, str]]
 
 def _is_unreadable(error: Exception) -> bool:
     """Whether the SDK could not read the answer. Of a number that is none it raises what Python does."""
-    from botocore.parsers import ResponseParserError
-
-    if isinstance(error, ResponseParserError):
-        return True
     frames = traceback.walk_tb(error.__traceback__)
     return any(frame.f_globals.get("__name__") in _PARSERS for frame, _ in frames)
 
 
 _PARSERS = ("botocore.parsers", "aiobotocore.parsers")
-
-
-def _text(error: Exception) -> str:
-    return " ".join(str(error).split())[:MAX_TEXT_CHARS] or type(error).__name__
-
-
 _KINDS: dict[str, FailureKind] = {
     **dict.fromkeys((
         "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError",
@@ -342,7 +332,7 @@ def _kind(error: Exception) -> FailureKind:
     classes = (each.__name__ for each in type(error).__mro__)
     found = next((_KINDS[name] for name in classes if name in _KINDS), None)
     if found is None:
-        raise ConfigError(f"this SDK client cannot send: {_text(error)}") from error
+        raise ConfigError(f"this SDK client cannot send: {reason_of(error)}") from error
     return found
 
 

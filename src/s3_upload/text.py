@@ -1,4 +1,5 @@
-"""Text of any origin: names of files and the like as a line of display shows them, small files of text."""
+"""Text of any origin: names of files and the like as a line of display shows them, small files of text, what
+an error of others says."""
 
 from __future__ import annotations
 
@@ -8,9 +9,8 @@ from pathlib import Path
 _SURROGATES = "[\ud800-\udfff]"
 _BYTE_0 = 0xDC00
 """Python reads a byte of a name that is no text as that and its value (PEP 383)."""
-
-
 MAX_TEXT_BYTES = 1 << 20
+MAX_REASON_CHARS = 300
 
 
 def read_text(path: str) -> str:
@@ -24,6 +24,11 @@ def read_text(path: str) -> str:
     if len(data) > MAX_TEXT_BYTES:
         raise ValueError(f"is larger than {MAX_TEXT_BYTES >> 20} MiB")
     return data.decode("utf-8-sig")
+
+
+def reason_of(error: Exception) -> str:
+    """What it says, on one line; its name where that is nothing."""
+    return " ".join(str(error).split())[:MAX_REASON_CHARS] or type(error).__name__
 
 
 def printable(text: str) -> str:

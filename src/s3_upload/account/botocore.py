@@ -26,6 +26,7 @@ from s3_upload.s3.credentials import (
     StaticCredentials,
     expired,
 )
+from s3_upload.text import reason_of
 from s3_upload.threads import DaemonThreads, seen
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ MAX_HUNG = 2
 """Loads that are under way at a time, each with a thread and what it may have started (a process)."""
 RETRY_REFRESH_S = 60.0
 """Credentials near their end that could not be renewed yet are used this long before the next try."""
-MAX_REASON_CHARS = 300
 _OTHER_WAYS = ("role_arn", "sso_", "credential_", "web_identity_", "login_")
 """How the keys in a profile begin that have botocore get credentials elsewhere."""
 _FILE_KEYS = ("aws_access_key_id", "aws_secret_access_key")
@@ -201,7 +201,8 @@ class BotocoreCredentials:
                 return usable
             # Where the place was reached before, the network is away, as after a sleep.
             if _is_silence(error) and self._source is not None and not renew:
-                raise _silent(_reason(error)) from error
+                why = f"the credentials could not be renewed: {reason_of(error)}"
+                raise AttemptError(FailureKind.CONNECT, why) from error  # and so it is waited for
             raise _explain(error, self._profile) from error
 
     async def _fetched(self, *, renew: bool) -> _Loaded:
@@ -329,15 +330,6 @@ def _is_silence(error: Exception) -> bool:
     return isinstance(error, silence | TimeoutError)
 
 
-def _silent(why: str) -> AttemptError:
-    """As if the store could not be reached: it is waited for."""
-    return AttemptError(FailureKind.CONNECT, f"the credentials could not be renewed: {why}")
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:MAX_REASON_CHARS]
-
-
 def _explain(error: Exception, profile: str | None) -> RunError | ConfigError:
     """One line on what is wrong with the credentials, and what to do."""
     from botocore import exceptions
@@ -346,7 +338,7 @@ def _explain(error: Exception, profile: str | None) -> RunError | ConfigError:
         return error
     named = profile or next(filter(None, map(os.environ.get, PROFILE_VARIABLES)), None)
     option = f" --profile {named}" if named else ""
-    reason = _reason(error)
+    reason = reason_of(error)
     if isinstance(error, exceptions.ProfileNotFound):
         return profile_not_found(named or "", os.environ)
     if isinstance(error, exceptions.SSOError | exceptions.TokenRetrievalError):
@@ -356,5 +348,5 @@ def _explain(error: Exception, profile: str | None) -> RunError | ConfigError:
     elif isinstance(error, exceptions.PartialCredentialsError):
         text = f"only half of the credentials is there: {reason}"
     else:
-        text = f"the credentials could not be loaded: {reason or type(error).__name__}"
+        text = f"the credentials could not be loaded: {reason}"
     return RunError(text, FailureKind.CREDENTIALS)
