@@ -105,8 +105,8 @@ def _check(client: Any) -> None:
 
 
 class _SdkClient:
-    """`start` begins a call as soon as a slot is free, and tells the trace when that is. `any_loop`: calls are
-    made in threads, so it belongs to no event loop."""
+    """`start` begins a call as soon as a slot is free, and tells the trace when that is. `any_loop`: calls
+    are made in threads, so it belongs to no event loop."""
 
     digests = Digests()
     """None: the SDK computes its own."""
