@@ -91,9 +91,7 @@ class Listed:
 
     def items(self) -> Iterator[Item]:
         """Raises `ConfigError` for what is no list."""
-        if isinstance(self._given, str):
-            return map(self._item, self._numbered())
-        return map(Item, self._paths())
+        return self._read() if isinstance(self._given, str) else map(Item, self._paths())
 
     def _paths(self) -> Iterator[str]:
         for number, name in enumerate(self._given):
@@ -134,9 +132,11 @@ class Listed:
         else:
             self._opened = file
 
-    def _numbered(self) -> Iterator[tuple[int, bytes]]:
+    def _read(self) -> Iterator[Item]:
         blocks = self._blocks() if self._blocks is not None else _blocks_of(self._file())
-        return ((n, entry) for n, entry in enumerate(_entries(blocks, self._nul, self.name), 1) if entry)
+        for number, entry in enumerate(_entries(blocks, self._nul, self.name), 1):
+            if entry:
+                yield self._keyed(entry, number) if self.has_keys else Item(os.fsdecode(entry))
 
     def _file(self) -> FileIO:
         """To be read from its beginning. Raises `ConfigError`."""
@@ -154,10 +154,7 @@ class Listed:
         except (OSError, ValueError) as error:
             raise ConfigError(f"{self.name}: {getattr(error, 'strerror', None) or error}") from error
 
-    def _item(self, numbered: tuple[int, bytes]) -> Item:
-        number, entry = numbered
-        if not self.has_keys:
-            return Item(os.fsdecode(entry))
+    def _keyed(self, entry: bytes, number: int) -> Item:
         path, *keys = entry.split(b"\t")
         if len(keys) != 1 or not path or not keys[0]:
             raise ConfigError(f"{self.name}: line {number}: must be a path, one tab and a key")
@@ -210,31 +207,26 @@ class Finder:
         except SourceError as problem:
             yield ObjectSource(key=utf8_of(path), path=path, problem=problem)
             return
-        if not names and is_whole:
-            yield from place.entries()
-            return
-        if not names:
-            above, name = None, ""
-        else:
-            for end in range(STEP, len(names), STEP):
-                self._directory(place, names[:end])
-            above, name = self._directory(place, names[:-1]), names[-1]
         target = os.path.join(place.path, *names)  # noqa: PTH118 - Path drops a "."
         key = place.root + utf8_of("/".join(names))
         # A Path's is_dir raises where the name is too long, or a directory may not be looked into.
         if not is_whole and ((not names and place.is_tree) or os.path.isdir(target)):  # noqa: PTH112
             why = SourceError(f"{target}: is a directory: a manifest names files")
             yield ObjectSource(key=key, path=target, problem=why)
-        elif above is None:
-            yield from place.entries() if not names else ()
-        elif isinstance(above, ObjectSource):
-            yield msgspec.structs.replace(above, key=key, path=target)
+        elif not names:
+            yield from place.entries()
         else:
-            yield from self._found(above, name, path)
+            for end in range(STEP, len(names), STEP):
+                self._directory(place, names[:end])
+            above = self._directory(place, names[:-1])
+            if isinstance(above, ObjectSource):
+                yield msgspec.structs.replace(above, key=key, path=target)
+            elif above is not None:
+                yield from self._found(above, names[-1], path)
 
     def _found(self, above: Directory, name: str, given: str) -> Iterator[Entry]:
         path, key = above.base + name, above.prefix + utf8_of(name)
-        if above.taken is not None and not self._wants(above, path, key):
+        if not self._wants(above, path, key):
             return
         for entry in entries_at(path, key, above, self._way):
             fails = isinstance(entry, ObjectSource) and entry.problem is not None and entry.path == path
@@ -246,7 +238,8 @@ class Finder:
                 yield entry
 
     def _wants(self, above: Directory, path: str, key: str) -> bool:
-        assert above.taken is not None
+        if above.taken is None:
+            return True
         is_there = self._way.follows or not is_link(path)
         return above.taken.wants(
             key,
@@ -267,7 +260,7 @@ class Finder:
         if not isinstance(above, Directory):
             return above
         path, key = above.base + names[-1], above.prefix + utf8_of(names[-1])
-        if above.taken is not None and not self._wants(above, path, key):
+        if not self._wants(above, path, key):
             return None
         if not self._way.follows and is_link(path):
             return ObjectSource(key=key, path=path, skip_reason=LINK)
@@ -332,11 +325,9 @@ def _directory(path: str, prefix: str, taken: object) -> Directory:
 
 
 def _blocks_of(file: FileIO) -> Iterator[bytes]:
-    try:
+    with file:
         while block := file.read(FIRST_BYTES):
             yield block
-    finally:
-        file.close()
 
 
 def _entries(blocks: Iterator[bytes], nul: bool, name: str) -> Iterator[bytes]:
