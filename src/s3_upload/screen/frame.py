@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -153,38 +154,30 @@ class Frame:
         amount = [Piece(words.bytes_phrase(status))] if known else []
         return [self._dotted(first, width), self._dotted([*amount, *more], width)]
 
-    def _dotted(self, pieces: list[Piece], width: int) -> Line:
-        """The first of `pieces`, and of the others the first that fit."""
+    def _dotted(self, pieces: list[Piece], width: float = inf) -> Line:
+        """The first of `pieces` that says something, and of the others the first that fit."""
         line: Line = []
         used = 0
-        for piece in pieces:
+        for piece in (piece for piece in pieces if piece.text):
             between = f" {self._glyphs.dot} " if line else " "
             used += cell_len(between) + cell_len(piece.text)
             if used > width and line:
                 break
-            if piece.text:
-                line += [Piece(between, DIM), piece]
-            else:
-                used -= cell_len(between)
+            line += [Piece(between, DIM), piece]
         return line
 
     # --- trouble ------------------------------------------------------------------------------------------
 
     def _trouble_lines(self, status: Status) -> list[Line]:
-        lines: list[Line] = []
-        if phrase := words.trouble_phrase(status):
-            lines.append([Piece(f" {phrase}", YELLOW)])
+        phrase = words.trouble_phrase(status)
+        trouble = [Piece(f" {phrase}", YELLOW)] if phrase else []
         pieces = [
             Piece(f"{status.failed:,} failed" if status.failed else "", RED),
             Piece(f"{status.retried:,} tried again" if status.retried else "", YELLOW),
             Piece(f"{status.skipped:,} skipped" if status.skipped else ""),
             Piece(_last_failure(status), RED),
         ]
-        line: Line = []
-        for piece in pieces:
-            if piece.text:
-                line += [Piece(f" {self._glyphs.dot} " if line else " ", DIM), piece]
-        return [*lines, line] if line else lines
+        return [line for line in (trouble, self._dotted(pieces)) if line]
 
     # --- objects on their way ----------------------------------------------------------------------------
 
