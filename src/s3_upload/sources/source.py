@@ -201,7 +201,7 @@ def size_at(path: str) -> int:
 
 
 def info_of(path: str) -> os.stat_result | None:
-    """What is at `path`, also behind links; None for what cannot be looked at: who reads it tells. Blocking."""
+    """What is at `path`, also behind links; None for what cannot be looked at: who reads it tells. Blocks."""
     try:
         return os.stat(path)  # noqa: PTH116 - of a million files, a Path each is dear
     except (OSError, ValueError):
