@@ -153,19 +153,19 @@ class _Algorithm(NamedTuple):
 
 _BOTH = (FULL_OBJECT, COMPOSITE)
 _crc32c, _crc64nvme = partial(_crc_of_crt, "crc32c", 4), partial(_crc_of_crt, "crc64nvme", 8)
-# A Python that keeps to FIPS refuses these two unless it hears that nothing's security depends on them.
-_sha1, _md5 = partial(hashlib.sha1, usedforsecurity=False), partial(hashlib.md5, usedforsecurity=False)
 _TABLE = {
     "CRC32": _Algorithm(_crc32, Crc(0xEDB88320, 32), _BOTH),
     "CRC32C": _Algorithm(_crc32c, Crc(0x82F63B78, 32), _BOTH, needs_crt=True),
     "CRC64NVME": _Algorithm(_crc64nvme, Crc(0x9A6C9329AC4BC9B5, 64), (FULL_OBJECT,), needs_crt=True),
-    "SHA1": _Algorithm(_sha1),
+    # A Python that keeps to FIPS refuses this and MD5 unless it hears that no security depends on them.
+    "SHA1": _Algorithm(lambda body: hashlib.sha1(body, usedforsecurity=False)),
     "SHA256": _Algorithm(hashlib.sha256),
     "SHA512": _Algorithm(hashlib.sha512),
     "XXHASH64": _Algorithm(partial(_RunningXxHash, "xxhash64"), needs_crt=True),
     "XXHASH3": _Algorithm(partial(_RunningXxHash, "xxhash3_64"), needs_crt=True),
     "XXHASH128": _Algorithm(partial(_RunningXxHash, "xxhash3_128"), needs_crt=True),
-    MD5: _Algorithm(_md5),  # for requests alone: S3 keeps none
+    # For requests alone: S3 keeps none.
+    MD5: _Algorithm(lambda body: hashlib.md5(body, usedforsecurity=False)),
 }
 _HEADERS = {name: f"x-amz-checksum-{name.lower()}" for name in _TABLE} | {MD5: "content-md5"}
 ALGORITHMS = tuple(name for name in _TABLE if name != MD5)
