@@ -2,49 +2,37 @@
 
 Rules: no clock, no I/O; what is learned comes from `AttemptReport`s alone.
 
-Theory of operation.  One timeout for a whole attempt would have to be long enough for the slowest transfer,
-and would then be useless against a store that does not answer.  Time has three causes, so there are three
-timers (`syn_retry_s` and the like are fields of `Tuning`):
+Theory of operation.  docs/algorithm.md ("How long to wait") has the reasons; these are the steps that the
+code names (`syn_retry_s` and the like are fields of `Tuning`).
 
-1. *connect*: RFC 6298 on handshake times, but never less than `syn_retry_s` + 2 * srtt.  So one lost SYN,
-   which the kernel sends again after a second, does not end a handshake.
+1. *connect*: RFC 6298 on handshake times, but never less than `syn_retry_s` + 2 * srtt.
 2. *send*: a transfer is alive as long as bytes of the body are acknowledged, however slowly.  A stall is
    cut: nothing acknowledged for `stall_s`, or for longer if the connection's own RTO is long
-   (`verdict.stall_limit_s`), so that TCP's retransmissions get their chance.  A stall cut is a censored
-   sample like a response timeout (step 5) and doubles `stall_s`.
+   (`verdict.stall_limit_s`).  A cut doubles `stall_s`, as in step 5.
 3. *response*: the time from the last byte acknowledged to the first byte of the answer, which does not depend
    on the size.  `srtt` and `rttvar` of that time give two bounds:
 
        hedge_s    = srtt + max(hedge_margin_s, min(m * rttvar, hedge_spread_s + m_min * rttvar))
        response_s = max(response_min_s, response_factor * hedge_s, late_factor * slowest) * backoff ** retries
 
-   `slowest` is the longest time of an answer, less 1/64 for each quicker answer.  A proxy that takes a whole
-   body at once and passes it on for minutes is therefore waited for from its first answer on.  A first try
-   waits for at most PATIENCE_S unless an answer has taken that long, a retry for at most `max_outage_s`.
-   Bodies of more than `hedge_max_bytes` have a `slowest` and doublings (step 5) of their own: their answers
-   are often late because of their size, and small answers say nothing about that.  They are waited for at
-   least `response_initial_s`: to send one again costs store and link more than to wait does.  A part of an
-   object counts as big, also where it is the small last one.
+   `slowest` is the longest time of an answer, less 1/64 for each quicker answer.  A first try waits for at
+   most PATIENCE_S unless an answer has taken that long, a retry for at most `max_outage_s`.  Bodies of more
+   than `hedge_max_bytes`, and parts of objects, have a `slowest` and doublings (step 5) of their own, and are
+   waited for at least `response_initial_s`.
 
    After `hedge_s` a second copy is sent beside the first (of small bodies, where it is safe); after
    `response_s` the attempt is cut.  Both are speculation and paid from `budget.SpeculationBudget`.  After
    PATIENCE_S an attempt is cut whatever the budget.
-4. `m` keeps hedges rare without a tuned constant.  A hedge whose original answered first was *wasted* and
-   multiplies m by `m_raise`; every success multiplies it by `m_decay`.  In equilibrium one hedge in
-   ln(m_raise) / -ln(m_decay), about 1,350, is wasted, for any distribution of response times.  A hedge that
-   won says that the original was lost, not that the bound was too tight: it changes nothing.
-5. A response timeout is a censored sample: the answer would have taken longer than the attempt was allowed.
-   It doubles `response_s` (of a first try up to PATIENCE_S), once for all attempts that were under way at the
-   last doubling.  A success halves the number of doublings.
-   Where a part was cut and its upload is then refused for its parts (InvalidPart), the store does not bear a
-   part that comes twice (rclone's: the late one spoils the upload).  From then on a big body is waited for
-   PATIENCE_S at least.
+4. A hedge whose original answered first was *wasted* and multiplies `m` by `m_raise`; every success
+   multiplies it by `m_decay`.  A hedge that won changes nothing.
+5. A response timeout is a censored sample.  It doubles `response_s` (of a first try up to PATIENCE_S), once
+   for all attempts that were under way at the last doubling.  A success halves the number of doublings.
+   Where a part was cut and its upload is then refused for its parts (InvalidPart), a big body is waited for
+   PATIENCE_S at least from then on.
 6. The classic timeout (`timeouts.py`), made wide, is the outer bound on everything:
 
        total_s = max(outer_min_s + bytes / outer_min_bytes_per_s,
                      outer_factor * backoff ** retries * (min_timeout + timeout_fraction * MB / speed))
-
-   It ends a transfer that trickles for ever and nothing else.
 7. CompleteMultipartUpload may take minutes: it has no response timer, only the outer bound.
 
 S3 answers small requests in 0.1 to 0.2 s, and about one in a thousand in some seconds
