@@ -14,6 +14,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from s3_upload.api import DefaultRequest, fields_of
 from s3_upload.bucket.asking import Asker, Patience, Unanswered, answer_to
 from s3_upload.bucket.sync import asking_fields
@@ -46,34 +48,27 @@ def removes_what_is_done(
     revisit_by(journal, Moved(asker, bucket, remover, fields_of(default_request)).left)
 
 
-class Moved:
+class Moved(msgspec.Struct, frozen=True):
     """For one run. `fields_of`: what is said of an object."""
 
-    def __init__(
-        self,
-        asker: Asker,
-        bucket: str,
-        remover: Remover,
-        fields_of: Callable[[ObjectSource], RequestFields],
-    ) -> None:
-        self._asker = asker
-        self._bucket = bucket
-        self._remover = remover
-        self._fields_of = fields_of
+    asker: Asker
+    bucket: str
+    remover: Remover
+    fields_of: Callable[[ObjectSource], RequestFields]
 
     async def left(self, done: Sequence[Done]) -> list[ObjectSource]:
         """Has those removed that are there, and gives the others. Raises `RunError`."""
         there = await asyncio.gather(*map(self._is_there, done))
         for one, is_there in zip(done, there, strict=True):
             if is_there:
-                await self._remover.uploaded_before(one.source, one.size, one.mtime_ns)
+                await self.remover.uploaded_before(one.source, one.size, one.mtime_ns)
         return [one.source for one, is_there in zip(done, there, strict=True) if not is_there]
 
     async def _is_there(self, one: Done) -> bool:
-        fields = asking_fields(self._fields_of(one.source))
-        operation = Operation(name=HEAD_OBJECT, bucket=self._bucket, key=one.source.key, fields=fields)
+        fields = asking_fields(self.fields_of(one.source))
+        operation = Operation(name=HEAD_OBJECT, bucket=self.bucket, key=one.source.key, fields=fields)
         try:
-            head = await self._asker.ask(operation, answer_to(operation))
+            head = await self.asker.ask(operation, answer_to(operation))
         except Unanswered:
             return False  # it is sent again, and its upload bears with the store as any other does
         if not one.etag:

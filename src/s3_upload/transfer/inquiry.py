@@ -18,6 +18,8 @@ import asyncio
 import math
 from collections.abc import Callable
 
+import msgspec
+
 from s3_upload.http import Response, SlicedBody
 from s3_upload.report import AttemptReport
 from s3_upload.s3.checksum import OFF_LOOP_BYTES
@@ -67,22 +69,14 @@ def why_not_ours(record: Record, sent: Operation, etag: str, found: Response) ->
     )
 
 
-class Inquiries:
+class Inquiries(msgspec.Struct, frozen=True):
     """See the module's rules. `learn` is told of each answer; `offload` runs a function off the loop."""
 
-    def __init__(
-        self,
-        attempts: Attempts,
-        now: Callable[[], float],
-        learn: Callable[[Request, AttemptReport], None],
-        tell: Teller,
-        offload: Offload,
-    ) -> None:
-        self._attempts = attempts
-        self._now = now
-        self._learn = learn
-        self._tell = tell
-        self._offload = offload
+    attempts: Attempts
+    now: Callable[[], float]
+    learn: Callable[[Request, AttemptReport], None]
+    tell: Teller
+    offload: Offload
 
     async def etag_of_sent(self, sent: Operation) -> str:
         """The ETag that S3 makes of what was sent, without quotes; "" where that cannot be known."""
@@ -93,23 +87,23 @@ class Inquiries:
             return ""
         if len(sent.body) < OFF_LOOP_BYTES:
             return etag_of(sent.body)
-        etag: str = await self._offload(etag_of, sent.body)
+        etag: str = await self.offload(etag_of, sent.body)
         return etag
 
     async def ask(self, request: Request) -> tuple[Response | None, str]:
         """What proves that what `request` sent is there; or None, and why nothing does."""
         record, sent = request.record, request.operation
         question = question_about(record, sent)
-        answer = await self._attempts.make(question, hedge=False)
+        answer = await self.attempts.make(question, hedge=False)
         # The store had closed an idle connection: that says nothing of the object, and is no try.
         if answer.trace.stale:
             self._record(request, answer.report)
             question.goes_elsewhere(fresh=True)
-            answer = await self._attempts.make(question, hedge=False)
+            answer = await self.attempts.make(question, hedge=False)
         if question.asks_less(answer.failure):
             self._record(request, answer.report)
-            answer = await self._attempts.make(question, hedge=False)
-        self._learn(request, answer.report)
+            answer = await self.attempts.make(question, hedge=False)
+        self.learn(request, answer.report)
         self._record(request, answer.report)
         if answer.response is not None:
             has_checksum = checksum_shown(answer.response, sent.checksum) != ""
@@ -123,8 +117,8 @@ class Inquiries:
         # What ends after the request has no place in its object's report.
         if not request.settled:
             request.record.attempted(report)
-            if self._tell.attempts:
-                self._tell.attempt(request.record, report)
+            if self.tell.attempts:
+                self.tell.attempt(request.record, report)
 
     async def ask_beside(self, request: Request) -> Response:
         """Asks whenever `request` has waited for long, until what it sent is proven to be there."""
@@ -142,6 +136,6 @@ class Inquiries:
 
     def _rest_s(self, request: Request, patience_s: float) -> float:
         """How much longer it may be unanswered before it is asked."""
-        now = self._now()
+        now = self.now()
         sent_s = min((one.trace.request_s or now for one in request.in_flight), default=now)
         return sent_s + patience_s - now

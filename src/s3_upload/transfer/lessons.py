@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from s3_upload.control.concurrency.window import Window
 from s3_upload.control.waiting.timeouts import Timeout
 from s3_upload.report import SUCCESS, AttemptReport
@@ -13,45 +15,34 @@ from s3_upload.transfer.rate_line import RateLine
 from s3_upload.transfer.slots import Slots
 
 
-class Lessons:
+class Lessons(msgspec.Struct, frozen=True):
     """Passes reports of attempts on to all who learn from them."""
 
-    def __init__(
-        self,
-        timeout: Timeout,
-        window: Window,
-        *,
-        rate: RateLine,
-        slots: Slots,
-        outages: Outages,
-        unfinished: Unfinished,
-        pacer: Pacer | None,
-    ) -> None:
-        self._unfinished = unfinished
-        self._timeout = timeout
-        self._window = window
-        self._rate = rate
-        self._slots = slots
-        self._outages = outages
-        self._pacer = pacer
+    timeout: Timeout
+    window: Window
+    rate: RateLine
+    slots: Slots
+    outages: Outages
+    unfinished: Unfinished
+    pacer: Pacer | None
 
     def of(self, operation: Operation, report: AttemptReport) -> bool:
         """Learns from an attempt that has ended and still has its slot.  Returns whether the store may be
         away, so that nothing can be said of the request itself."""
-        self._outages.saw(operation, report)
-        held = self._outages.holds(report)
+        self.outages.saw(operation, report)
+        held = self.outages.holds(report)
         # A store that serves requests may take the aborts that failed before.
         if report.outcome == SUCCESS:
-            self._unfinished.answered()
+            self.unfinished.answered()
         # An outage says nothing of how long to wait, or of how many to send at once.
-        if not (held and self._outages.away):
+        if not (held and self.outages.away):
             self.of_answer(operation, report)
         return held
 
     def of_answer(self, operation: Operation, report: AttemptReport) -> None:
         """The same, where it does not matter whether the store is there."""
-        self._timeout.observe(report)
-        self._rate.observe(operation.key, report)
-        self._window.observe(report, now=report.ended_s, in_flight=self._slots.in_use)
-        if self._pacer is not None:
-            self._pacer.observe(report)
+        self.timeout.observe(report)
+        self.rate.observe(operation.key, report)
+        self.window.observe(report, now=report.ended_s, in_flight=self.slots.in_use)
+        if self.pacer is not None:
+            self.pacer.observe(report)

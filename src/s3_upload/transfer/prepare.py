@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 
+import msgspec
+
 from s3_upload.errors import SourceError
 from s3_upload.parts import MAX_PART_BYTES, PartSizes, StoreParts, sizes_for
 from s3_upload.report import AttemptReport
@@ -16,32 +18,21 @@ from s3_upload.transfer.teller import Teller
 from s3_upload.units import show_size
 
 
-class Prepare:
+class Prepare(msgspec.Struct, frozen=True, kw_only=True):
     """For the objects of one run.
 
     `store_parts`: what is known of the store's rules for parts.  `fields_of`: what is said of an object.
     `asked`: what it took to ask whether it exists, by its number.  `lost`: see `Resume`.
     """
 
-    def __init__(
-        self,
-        *,
-        now: Callable[[], float],
-        est_MBps: Callable[[], float],
-        part_size: int,
-        store_parts: StoreParts,
-        fields_of: Callable[[ObjectSource], RequestFields],
-        tell: Teller,
-        lost: Container[str] = frozenset(),
-    ) -> None:
-        self.store_parts = store_parts
-        self.fields_of = fields_of
-        self.asked: dict[int, list[AttemptReport]] = {}
-        self._now = now
-        self._est_MBps = est_MBps
-        self._part_size = part_size
-        self._tell = tell
-        self._lost = lost
+    now: Callable[[], float]
+    est_MBps: Callable[[], float]
+    part_size: int
+    store_parts: StoreParts
+    fields_of: Callable[[ObjectSource], RequestFields]
+    tell: Teller
+    lost: Container[str] = frozenset()
+    asked: dict[int, list[AttemptReport]] = {}
 
     def record(
         self,
@@ -59,29 +50,29 @@ class Prepare:
             seq,
             source,
             size,
-            self._now(),
-            self._est_MBps(),
+            self.now(),
+            self.est_MBps(),
             tried,
             grows,
             mtime_ns=mtime_ns,
             checksum=checksum,
-            perhaps_sent=source.key in self._lost,
+            perhaps_sent=source.key in self.lost,
         )
-        if self._tell.objects:
-            self._tell.begun(record)
+        if self.tell.objects:
+            self.tell.begun(record)
         return record
 
     def question(self, seq: int, source: ObjectSource) -> Record:
         """That of an object of which is asked whether it exists."""
-        perhaps_sent = source.key in self._lost
-        return Record(seq, source, 0, self._now(), self._est_MBps(), [], perhaps_sent=perhaps_sent)
+        perhaps_sent = source.key in self.lost
+        return Record(seq, source, 0, self.now(), self.est_MBps(), [], perhaps_sent=perhaps_sent)
 
     def sizes(self, source: ObjectSource, size: int | None) -> PartSizes:
         """How `source`, which has `size` bytes if that is known, is cut into parts.
 
         Raises `SourceError` for what is larger than a store takes.
         """
-        sizes = sizes_for(size, self._part_size, self.store_parts.rules)
+        sizes = sizes_for(size, self.part_size, self.store_parts.rules)
         if sizes.first > MAX_PART_BYTES:
             raise SourceError(
                 f"{source.name}: {size:,} bytes are more than the store takes: "

@@ -21,49 +21,40 @@ from s3_upload.transfer.record import Record
 from s3_upload.transfer.teller import Teller
 
 
-class Reporting:
+class Reporting(msgspec.Struct, frozen=True, kw_only=True):
     """The reports of one run. `skips_existing`: what the store has already did not fail.  `summary`: the fold
-    over all."""
+    over all; `under_way`: sources by their keys."""
 
-    def __init__(
-        self,
-        *,
-        now: Callable[[], float],
-        prepare: Prepare,
-        tell: Teller,
-        delivery: Delivery,
-        skips_existing: bool,
-    ) -> None:
-        self.summary = SummaryFold()
-        self._now = now
-        self._by_key: dict[str, ObjectSource] = {}  # under way
-        self._prepare = prepare
-        self._tell = tell
-        self._delivery = delivery
-        self._skips_existing = skips_existing
+    now: Callable[[], float]
+    prepare: Prepare
+    tell: Teller
+    delivery: Delivery
+    skips_existing: bool
+    summary: SummaryFold = msgspec.field(default_factory=SummaryFold)
+    under_way: dict[str, ObjectSource] = {}
 
     def takes_key(self, seq: int, source: ObjectSource) -> bool:
         """Whether `source` has its key from now on; else it has failed."""
-        first = self._by_key.get(source.key)
+        first = self.under_way.get(source.key)
         if first is not None:
             self.unread(seq, source, same_key(source, first))
             return False
-        self._by_key[source.key] = source
+        self.under_way[source.key] = source
         return True
 
     def frees_key(self, source: ObjectSource) -> None:
         """It is not under way any more."""
-        del self._by_key[source.key]
+        del self.under_way[source.key]
 
     def ended(self, record: Record, *, etag: str = "", error: UploadError | None = None) -> None:
         """An object was sent, with its ETag, or failed."""
         self.frees_key(record.source)
-        self._report(record.report(self._now(), etag=etag, error=error, skips_existing=self._skips_existing))
+        self._report(record.report(self.now(), etag=etag, error=error, skips_existing=self.skips_existing))
 
     def exists(self, record: Record, error: UploadError) -> None:
         """An object was not sent since the store has it."""
         self.frees_key(record.source)
-        report = record.report(self._now(), error=error, skips_existing=self._skips_existing)
+        report = record.report(self.now(), error=error, skips_existing=self.skips_existing)
         self._report(msgspec.structs.replace(report, attempts=0))
 
     def unread(
@@ -86,13 +77,13 @@ class Reporting:
                 outcome=error.kind if error else SKIPPED,
                 error=error,
                 reason=problem.message if problem else source.skip_reason,
-                attempt_reports=tuple(self._prepare.asked.pop(seq, ())),
+                attempt_reports=tuple(self.prepare.asked.pop(seq, ())),
                 object=source,
             )
         )
 
     def _report(self, report: UploadReport) -> None:
         self.summary.add(report)
-        if self._tell.ends:
-            self._tell.ended(report)
-        self._delivery.deliver(report)
+        if self.tell.ends:
+            self.tell.ended(report)
+        self.delivery.deliver(report)

@@ -46,47 +46,31 @@ class Next(enum.Enum):
     JUDGE = "judge"
 
 
-class Requests:
+class Requests(msgspec.Struct, eq=False, kw_only=True):
     """The requests of a run. `alive`: how many are begun and not ended; `creating`: of them, those that begin
     an object in parts.  `changed` is called where one has ended and its object has not."""
 
-    def __init__(
-        self,
-        *,
-        attempts: Attempts,
-        slots: Slots,
-        memory: Memory,
-        waiting: Waiting,
-        outages: Outages,
-        verdicts: Verdicts,
-        lessons: Lessons,
-        hedges: Hedges,
-        inquiries: Inquiries,
-        tell: Teller,
-        tasks: Tasks,
-        now: Callable[[], float],
-        changed: Callable[[], None],
-    ) -> None:
-        self._attempts = attempts
-        self._slots = slots
-        self._memory = memory
-        self._waiting = waiting
-        self._outages = outages
-        self._verdicts = verdicts
-        self._lessons = lessons
-        self._hedges = hedges
-        self._inquiries = inquiries
-        self._tell = tell
-        self._tasks = tasks
-        self._now = now
-        self._changed = changed
-        self.alive = self.creating = 0
+    attempts: Attempts
+    slots: Slots
+    memory: Memory
+    waiting: Waiting
+    outages: Outages
+    verdicts: Verdicts
+    lessons: Lessons
+    hedges: Hedges
+    inquiries: Inquiries
+    tell: Teller
+    tasks: Tasks
+    now: Callable[[], float]
+    changed: Callable[[], None]
+    alive: int = 0
+    creating: int = 0
 
     def begin(self, request: Request) -> None:
         """Counts `request`, and what its body holds, until `carry_out` has ended."""
         self.alive += 1
         self.creating += request.operation.name == CREATE_MULTIPART_UPLOAD
-        self._memory.hold(held_bytes(request.operation.body))
+        self.memory.hold(held_bytes(request.operation.body))
 
     async def make(self, request: Request, place: Place = Place.FIRST) -> Response:
         """`begin` and `carry_out`."""
@@ -102,14 +86,14 @@ class Requests:
         # Its answer may take minutes, or be lost on its way.
         asking = None
         if request.operation.name == COMPLETE_MULTIPART_UPLOAD:
-            asking = self._tasks.start(self._ask_beside(request))
+            asking = self.tasks.start(self._ask_beside(request))
         try:
             if place is not None:
-                await self._slots.take(request.operation, place)
+                await self.slots.take(request.operation, place)
             while True:
                 # It was let in a turn of the loop ago: the store may have been found to be away since.
-                if self._slots.overfull:
-                    await self._slots.wait_again(request.operation)
+                if self.slots.overfull:
+                    await self.slots.wait_again(request.operation)
                 outcome, then, decision = await self._use_slot(request, keeps=place is None)
                 # Without a slot from here on: others use it while this one waits, its own copies among them.
                 if request.copies and request.answer is None:
@@ -117,20 +101,20 @@ class Requests:
                     decision = await self._judge(request, outcome) if then is Next.JUDGE else None
                 if then is Next.HOLD:
                     request.goes_elsewhere(avoid=outcome.report.address)
-                    if not await self._outages.hold():
+                    if not await self.outages.hold():
                         decision = await self._judge(request, outcome)
                 if request.answer is not None:
                     return request.answer
                 if decision is not None:
                     await self._wait(request, outcome, decision)
-                await self._slots.take(request.operation, Place.FIRST)
+                await self.slots.take(request.operation, Place.FIRST)
         except GivenUp as given_up:
             # Whoever keeps it would keep the frames that it came through, and what was sent with them.
             given_up.__traceback__ = None
             raise
         finally:
             if asking is not None:
-                self._tasks.cancel(asking)
+                self.tasks.cancel(asking)
             self._end(request)
 
     async def _use_slot(self, request: Request, *, keeps: bool) -> tuple[Outcome, Next, Decision | None]:
@@ -139,7 +123,7 @@ class Requests:
         operation = request.operation
         try:
             while True:
-                outcome = await self._attempts.make(request, hedge=False)
+                outcome = await self.attempts.make(request, hedge=False)
                 then = self._ended(request, outcome)
                 if request.settled or request.copies or then is Next.HOLD:
                     return outcome, then, None
@@ -149,13 +133,13 @@ class Requests:
                     return outcome, then, decision
         except RunError as error:
             # At once: its slot is not for the next, who would fail like it.
-            self._tasks.fail(error)
+            self.tasks.fail(error)
             raise
         finally:
             if keeps and request.answer is not None:
                 request.keep_slot()
             else:
-                self._slots.leave(operation)
+                self.slots.leave(operation)
 
     def forget(self, request: Request) -> None:
         """It was begun, and is not carried out after all."""
@@ -165,7 +149,7 @@ class Requests:
         request.end()
         self.alive -= 1
         self.creating -= request.operation.name == CREATE_MULTIPART_UPLOAD
-        self._memory.release(held_bytes(request.operation.body))
+        self.memory.release(held_bytes(request.operation.body))
 
     # --- one attempt, and its copies -----------------------------------------------------------------
 
@@ -181,33 +165,33 @@ class Requests:
 
     def hedge(self, attempt: Attempt) -> bool:
         """Sends a second copy of an attempt that is slow to be answered, where that is safe."""
-        if not self._hedges.may(attempt):
+        if not self.hedges.may(attempt):
             return False
         request = attempt.request
-        self._slots.lend(1)
-        request.copy_begun(self._tasks.start(self._copy(request)))
+        self.slots.lend(1)
+        request.copy_begun(self.tasks.start(self._copy(request)))
         return True
 
     async def _copy(self, request: Request) -> tuple[Outcome, Next] | None:
         """None: it came too late."""
         operation = request.operation
         try:
-            await self._slots.take(operation, Place.FIRST)
-            await self._slots.wait_again(operation)
+            await self.slots.take(operation, Place.FIRST)
+            await self.slots.wait_again(operation)
         except asyncio.CancelledError:
-            self._slots.lend(-1)
+            self.slots.lend(-1)
             raise
         try:
             if request.settled:
-                self._hedges.not_sent(request)
-                self._slots.not_used(operation)
+                self.hedges.not_sent(request)
+                self.slots.not_used(operation)
                 return None
-            outcome = await self._attempts.make(request, hedge=True)
+            outcome = await self.attempts.make(request, hedge=True)
             return outcome, self._ended(request, outcome)
         finally:
             request.copy_ended(asyncio.current_task())
-            self._slots.lend(-1)
-            self._slots.leave(operation)
+            self.slots.lend(-1)
+            self.slots.leave(operation)
 
     def _ended(self, request: Request, outcome: Outcome) -> Next:
         """Learns from an attempt that has ended, and whether `request` has."""
@@ -215,14 +199,14 @@ class Requests:
         # Another one has succeeded, and the report of this one was made then.
         if request.settled:
             return Next.AT_ONCE
-        if self._tell.attempts:
-            self._tell.attempt(request.record, report)
+        if self.tell.attempts:
+            self.tell.attempt(request.record, report)
         if outcome.trace.stale and self._may_have_been_closed(request, report):
             return Next.AT_ONCE
-        away = self._lessons.of(request.operation, report)
+        away = self.lessons.of(request.operation, report)
         if outcome.response is not None:
             if report.hedge:
-                self._hedges.won(request)
+                self.hedges.won(request)
             self._succeeded(request, outcome.response)
             request.record.attempted(report)
             return Next.AT_ONCE
@@ -252,15 +236,15 @@ class Requests:
 
     def _succeeded(self, request: Request, response: Response) -> None:
         request.end(response)
-        self._hedges.succeeded(request, response)
-        self._verdicts.succeeded(request)
+        self.hedges.succeeded(request, response)
+        self.verdicts.succeeded(request)
         for rival in tuple(request.in_flight):
             # First: it then knows what it has sent.
             rival.trace.cancel("a copy of it has succeeded")
-            report = report_of(rival, None, None, ended_s=self._now())
+            report = report_of(rival, None, None, ended_s=self.now())
             request.record.attempted(report)
-            if self._tell.attempts:
-                self._tell.attempt(request.record, report)
+            if self.tell.attempts:
+                self.tell.attempt(request.record, report)
 
     # --- what follows from a failure -----------------------------------------------------------------
 
@@ -269,33 +253,33 @@ class Requests:
         outcome = request.decisive(outcome)
         if request.asks_less(outcome.failure):
             return None
-        decision = self._verdicts.on(request, outcome)
+        decision = self.verdicts.on(request, outcome)
         if decision.verdict is Verdict.ASK:
             return await self._ask(request, outcome)
         if decision.verdict is not Verdict.CORRECT:
             return decision
-        if await self._verdicts.put_right(request, outcome):
+        if await self.verdicts.put_right(request, outcome):
             return None
-        return self._verdicts.on(request, outcome)  # it counts as put right, in vain
+        return self.verdicts.on(request, outcome)  # it counts as put right, in vain
 
     async def _ask(self, request: Request, outcome: Outcome) -> Decision | None:
         """While its body is held: whether what was answered for without a proof is there.  Some stores give
         none, and have it; a captive portal gives none, and has nothing."""
         failure = outcome.failure
         assert failure is not None
-        found, why_not = await self._inquiries.ask(request)
+        found, why_not = await self.inquiries.ask(request)
         if found is not None:
-            self._verdicts.notes.add(failure.kind, _SPARE)
+            self.verdicts.notes.add(failure.kind, _SPARE)
             self._succeeded(request, found)
             return None
         failure = msgspec.structs.replace(
             failure, message=f"{failure.message}; HeadObject does not find it ({why_not})"
         )
-        return self._verdicts.on(request, msgspec.structs.replace(outcome, failure=failure), asked=True)
+        return self.verdicts.on(request, msgspec.structs.replace(outcome, failure=failure), asked=True)
 
     async def _ask_beside(self, request: Request) -> None:
         """For as long as an object is being completed: is it there, though the answer does not come?"""
-        found = await self._inquiries.ask_beside(request)
+        found = await self.inquiries.ask_beside(request)
         if not request.settled:
             self._succeeded(request, found)
 
@@ -304,7 +288,7 @@ class Requests:
         assert outcome.failure is not None
         asked_s = min(outcome.failure.retry_after_s or 0.0, decision.delay_s)
         unanswered = not outcome.report.status or by_ingress(outcome.report)
-        await self._waiting.wait(request, decision.delay_s, asked_s=asked_s, unanswered=unanswered)
+        await self.waiting.wait(request, decision.delay_s, asked_s=asked_s, unanswered=unanswered)
         if decision.verdict is Verdict.REREAD and request.read is not None:
             try:
                 await self._reread(request, request.read)
@@ -319,12 +303,12 @@ class Requests:
             return
         size = held_bytes(request.operation.body)
         self._carry(request, HashedBody(b""))
-        async with self._memory.holding(size):
+        async with self.memory.holding(size):
             self._carry(request, await read(request))
 
     def _carry(self, request: Request, hashed: HashedBody) -> None:
-        self._memory.hold(held_bytes(hashed.body))
-        self._memory.release(held_bytes(request.operation.body))
+        self.memory.hold(held_bytes(hashed.body))
+        self.memory.release(held_bytes(request.operation.body))
         request.carry(hashed)
 
     async def confirm(self, request: Request, given_up: GivenUp) -> Response:
@@ -332,12 +316,12 @@ class Requests:
         it out.  Raises `GivenUp` where it shows nothing, or another."""
         record = request.record
         # Now: nothing counts the body any more, so it is not kept until there is an answer.
-        etag = await self._inquiries.etag_of_sent(request.operation)
+        etag = await self.inquiries.etag_of_sent(request.operation)
         request.let_go()
         sent = request.operation
         question = question_about(record, sent, may_be_missing=True)
         self.begin(question)
-        self._changed()
+        self.changed()
         try:
             found = await self.carry_out(question, Place.FIRST)
         except GivenUp:

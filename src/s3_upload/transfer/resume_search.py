@@ -84,17 +84,14 @@ class Candidate(msgspec.Struct, frozen=True):
     said: str = ""
 
 
-class Search:
+class Search(msgspec.Struct, frozen=True):
     """For the unfinished uploads of one file, which `identity` names."""
 
-    def __init__(
-        self, sides: Sides, record: Record, operation: Operation, identity: Identity, max_count: int
-    ) -> None:
-        self._sides = sides
-        self.identity = identity
-        self._record = record
-        self._operation = operation
-        self._max_count = max_count
+    sides: Sides
+    record: Record
+    operation: Operation
+    identity: Identity
+    max_count: int
 
     async def ours(
         self, candidate: Candidate, known: Mapping[int, PartRow], *, may_be_complete: bool
@@ -153,13 +150,13 @@ class Search:
 
     def _goes_on(self, candidate: Candidate) -> bool:
         """Whether parts can be added to it as they are sent here."""
-        own = self._sides.reader.digests.algorithm
+        own = self.sides.reader.digests.algorithm
         count = -(-self.identity.size // max(candidate.part_size, 1))
         # What Create announced holds for all parts.
         return (
             candidate.algorithm in ("", own)
             and 0 < candidate.part_size <= MAX_PART_BYTES
-            and count <= self._max_count
+            and count <= self.max_count
         )
 
     def _size(self, number: int, part_size: int) -> int:
@@ -170,10 +167,10 @@ class Search:
         """What an upload came to that the store does not know any more, if it is proven to be the file."""
         algorithm, kind = candidate.algorithm, candidate.checksum_type
         try:
-            found = await self._sides.requests.make(
+            found = await self.sides.requests.make(
                 question_about(
-                    self._record,
-                    self._operation,
+                    self.record,
+                    self.operation,
                     may_be_missing=True,
                     patient=True,
                     asks_checksums=bool(algorithm),
@@ -205,7 +202,7 @@ class Search:
             etag=etag_of_parts(stored),
             # An older object than this run is what is looked for.
             age_s=math.inf,
-            fields=self._operation.fields,
+            fields=self.operation.fields,
         )
         if why_not:
             return None
@@ -239,11 +236,11 @@ class Search:
     ) -> CompletedPart | None:
         """That part as the file has it; None where it cannot be read.  Its ETag only where `by_etag`, which
         gets the part's checksum, asks for it: MD5 is slow."""
-        sides, size = self._sides, self._size(number, part_size)
+        sides, size = self.sides, self._size(number, part_size)
         plan, in_slices = PartPlan(number, (number - 1) * part_size, size), not sides.memory.fits(size)
         async with sides.memory.holding(0 if in_slices else size):
             try:
-                path = self._record.source.path
+                path = self.record.source.path
                 part = await read_part(
                     sides.reader, sides.offload, path, self.identity, plan, in_slices=in_slices
                 )
@@ -261,11 +258,11 @@ class Search:
         behind = 0
         while True:
             listing = msgspec.structs.replace(
-                self._operation, name=LIST_PARTS, upload_id=upload_id, part_number=behind, checksum=None
+                self.operation, name=LIST_PARTS, upload_id=upload_id, part_number=behind, checksum=None
             )
             try:
-                answer = await self._sides.requests.make(
-                    Request(self._record, listing, may_be_missing=True, patient=needed, expendable=not needed)
+                answer = await self.sides.requests.make(
+                    Request(self.record, listing, may_be_missing=True, patient=needed, expendable=not needed)
                 )
             except GivenUp as given_up:
                 if needed and not _refuses(given_up):
@@ -282,30 +279,30 @@ class Search:
     async def in_store(self) -> Sequence[ListedUpload]:
         """The unfinished uploads of this very key, the newest first."""
         listing = msgspec.structs.replace(
-            self._operation, name=LIST_MULTIPART_UPLOADS, page=Page(prefix=self._record.key), checksum=None
+            self.operation, name=LIST_MULTIPART_UPLOADS, page=Page(prefix=self.record.key), checksum=None
         )
         try:
             # Some stores have no list where nothing was ever sent in parts.
-            request = Request(self._record, listing, may_be_missing=True, expendable=True)
-            answer = await self._sides.requests.make(request)
+            request = Request(self.record, listing, may_be_missing=True, expendable=True)
+            answer = await self.sides.requests.make(request)
         except GivenUp:
             return ()
         uploads = listed_uploads(answer).uploads
-        found = [upload for upload in uploads if self._record.key in {upload.key, upload.decoded_key}]
+        found = [upload for upload in uploads if self.record.key in {upload.key, upload.decoded_key}]
         return sorted(found, key=lambda upload: -(upload.initiated_s or 0.0))[:MAX_CANDIDATES]
 
     async def abort(self, upload_id: str) -> bool:
         """As well as it can be done: what is left is found once more, or ended by a rule of the bucket's.
         Returns whether the store has nothing of it any more."""
         abort = msgspec.structs.replace(
-            self._operation, name=ABORT_MULTIPART_UPLOAD, upload_id=upload_id, checksum=None
+            self.operation, name=ABORT_MULTIPART_UPLOAD, upload_id=upload_id, checksum=None
         )
         try:
-            await self._sides.requests.make(Request(self._record, abort))
+            await self.sides.requests.make(Request(self.record, abort))
         except GivenUp as in_vain:
             if in_vain.error.kind is FailureKind.NO_SUCH_UPLOAD:
                 return True
-            self._sides.unfinished.in_vain(abort, in_vain.error.kind)
+            self.sides.unfinished.in_vain(abort, in_vain.error.kind)
             return False
         return True
 

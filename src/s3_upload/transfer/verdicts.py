@@ -72,26 +72,16 @@ class Notes:
         return [*self._by_kind.values(), *((self._left_over,) if self._left_over else ())]
 
 
-class Verdicts:
+class Verdicts(msgspec.Struct, frozen=True):
     """See the module's text. `notes` are for the summary."""
 
-    def __init__(
-        self,
-        client: Client,
-        retry: Retry,
-        rng: Rng,
-        *,
-        rate: RateLine,
-        outages: Outages,
-        waiting: Waiting,
-    ) -> None:
-        self._client = client
-        self._retry = retry
-        self._rng = rng
-        self._rate = rate
-        self._outages = outages
-        self._waiting = waiting
-        self.notes = Notes()
+    client: Client
+    retry: Retry
+    rng: Rng
+    rate: RateLine
+    outages: Outages
+    waiting: Waiting
+    notes: Notes = msgspec.field(default_factory=Notes)
 
     def on(self, request: Request, outcome: Outcome, *, asked: bool = False) -> Decision:
         """What to do with `request` after its attempt `outcome`: try it again, put something right, or ask
@@ -103,10 +93,10 @@ class Verdicts:
         kind, operation = failure.kind, request.operation
         # Where the store accepts nothing at all, that says nothing of this request, so it uses up no try.
         # A question that can be done without does use them up: its upload may be what is accepted.
-        spared = kind.throttles and not request.expendable and self._rate.blocked(operation.key)
+        spared = kind.throttles and not request.expendable and self.rate.blocked(operation.key)
         # Objects that are refused alike, one after the other, stop the run; a 5xx is no refusal.
         refused = kind.is_foreign or 300 <= failure.status < 500
-        decision = self._retry.decide(
+        decision = self.retry.decide(
             Failed(
                 kind=kind,
                 retries=0 if spared else request.retries,
@@ -115,16 +105,16 @@ class Verdicts:
                 asking=request.asking,
                 patient=request.patient,
                 can_ask=operation.name in MAKES_OBJECT and not asked,
-                outwaited=self._outages.outwaited(outcome.report),
+                outwaited=self.outages.outwaited(outcome.report),
                 object_seq=request.record.seq,
                 alike=f"{failure.status} {failure.code}" if refused else "",
                 retry_after_s=failure.retry_after_s,
             ),
-            any_answer=self._outages.got_somewhere,
-            rng=self._rng,
+            any_answer=self.outages.got_somewhere,
+            rng=self.rng,
         )
         if decision.verdict is Verdict.STOP_RUN:
-            raise run_error(self._client, request, outcome, decision.in_a_row)
+            raise run_error(self.client, request, outcome, decision.in_a_row)
         if decision.verdict is Verdict.FAIL_FILE:
             error = upload_error(request, failure, outcome.report.timer)
             raise GivenUp(error, msgspec.structs.replace(operation, body=b""))
@@ -144,14 +134,14 @@ class Verdicts:
         assert failure is not None
         # It counts even if it is in vain: decided again, this failure is not put right twice.
         request.put_right(failure.kind)
-        if not await self._client.correct(request.operation, failure, trace):
+        if not await self.client.correct(request.operation, failure, trace):
             return False
-        if remark := self._client.remark(failure, trace):
+        if remark := self.client.remark(failure, trace):
             self.notes.add(failure.kind, remark)
         return True
 
     def succeeded(self, request: Request) -> None:
         """A request has succeeded."""
         was_refused = bool(request.corrected) and any(kind.stops_run for kind in request.corrected)
-        self._retry.succeeded(request.cost, was_refused=was_refused, asking=request.asking)
-        self._waiting.succeeded()
+        self.retry.succeeded(request.cost, was_refused=was_refused, asking=request.asking)
+        self.waiting.succeeded()
