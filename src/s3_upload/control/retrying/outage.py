@@ -113,15 +113,6 @@ class Change(enum.Enum):
     """Let go what is held."""
 
 
-class Signs(msgspec.Struct):
-    """Signs of life: what `Outage` says of them; `heard_s`: when a probe or a request was answered last."""
-
-    answered_s: float = 0.0
-    alive_s: float = 0.0
-    heard_s: float = 0.0
-    any_answer: bool = False
-
-
 class Suspicion(msgspec.Struct, frozen=True):
     """Since when, and why. `foreign_status`: of the answer that was not the store's, 0 for none; `unreached`:
     the last probe got no connection."""
@@ -143,18 +134,15 @@ class Outage:
     `alive_s`: when the last sign of life was seen, or nothing was waited for.
     """
 
-    def __init__(
-        self,
-        max_s: float,
-        connect_s: float = CONNECT_S,
-        tuning: Tuning = DEFAULT,
-    ) -> None:
+    def __init__(self, max_s: float, connect_s: float = CONNECT_S, tuning: Tuning = DEFAULT) -> None:
         self.max_s = max_s
         self.reach = Reach.THERE
         self.room = math.inf
         self.got_somewhere = False
+        self.answered_s = self.alive_s = 0.0
         self._connect_s = connect_s
-        self._signs = Signs()
+        self._heard_s = 0.0  # when a probe or a request was answered last
+        self._any_answer = False
         self._suspicion = Suspicion()
         self._probes = 0
         self._ask_again_s = tuning.silent_s
@@ -173,21 +161,12 @@ class Outage:
         """Whether the last probe got no connection."""
         return self._suspicion.unreached
 
-    @property
-    def answered_s(self) -> float:
-        return self._signs.answered_s
-
-    @property
-    def alive_s(self) -> float:
-        return self._signs.alive_s
-
     def answered(self, report: AttemptReport) -> Change:
         """An attempt was answered, whatever the answer."""
-        signs = self._signs
-        if signs.any_answer and by_ingress(report):
+        if self._any_answer and by_ingress(report):
             return self._answered_by_another(report)
-        self.got_somewhere = signs.any_answer = True
-        signs.answered_s = report.ended_s
+        self.got_somewhere = self._any_answer = True
+        self.answered_s = report.ended_s
         if self.reach is Reach.THERE:
             return Change.NONE
         return self.heard(begun_s=report.started_s, now=report.ended_s)
@@ -200,7 +179,7 @@ class Outage:
 
     def heard(self, *, begun_s: float, now: float) -> Change:
         """The store has answered something that was begun at `begun_s`."""
-        self._signs.heard_s = now
+        self._heard_s = now
         # A request from before may have been answered before, and its answer only be read now.
         if self.reach is Reach.THERE or begun_s < self.since_s:
             return Change.NONE
@@ -219,7 +198,7 @@ class Outage:
         if self.reach is not Reach.THERE or not self.max_s:
             return Change.NONE
         unreached = report.outcome in UNREACHED and self.got_somewhere
-        lost = report.outcome == FailureKind.RESET and self._signs.any_answer and report.first_byte_s == 0.0
+        lost = report.outcome == FailureKind.RESET and self._any_answer and report.first_byte_s == 0.0
         # Any other failure (a wrong certificate, say) concerns this request alone.
         if not (unreached or lost):
             return Change.NONE
@@ -234,7 +213,7 @@ class Outage:
 
     def look(self, *, alive_s: float, now: float) -> Change:
         """Looks for signs of life: the last was seen at `alive_s`, now if nothing is waited for."""
-        self._signs.alive_s = max(self.alive_s, alive_s, self.answered_s)
+        self.alive_s = max(self.alive_s, alive_s, self.answered_s)
         silent_s = now - self.alive_s
         if silent_s < self._tuning.silent_s:
             self._ask_again_s = self._tuning.silent_s
@@ -248,7 +227,7 @@ class Outage:
         """Whether an attempt that failed is neither tried again nor judged now."""
         if self.reach is Reach.THERE:
             return False
-        return report.outcome in UNANSWERED or (self._signs.any_answer and by_ingress(report))
+        return report.outcome in UNANSWERED or (self._any_answer and by_ingress(report))
 
     def is_miss(self, status: int, request_id: str) -> bool:
         """Whether a probe's answer, which has no body, is not the store's."""
@@ -270,7 +249,7 @@ class Outage:
 
     def stood_still(self, late_s: float, *, now: float) -> None:
         """For so long nobody has listened, and nothing of that was silence."""
-        self._signs.alive_s = min(self.alive_s + late_s, now)
+        self.alive_s = min(self.alive_s + late_s, now)
 
     def is_overdue(self, *, now: float) -> bool:
         """Whether there was no sign of life for so long that the run is to be given up."""
@@ -278,7 +257,7 @@ class Outage:
 
     def _unheard_s(self, now: float) -> float:
         """What counts of an outage: not what this process slept through."""
-        return now - max(self.alive_s, self._signs.heard_s)
+        return now - max(self.alive_s, self._heard_s)
 
     def silent_s(self, *, now: float) -> float:
         """Since the last sign of life, which is looked for now and then only; where the store is away and was
