@@ -47,7 +47,7 @@ from s3_upload.transfer.memory import Memory
 from s3_upload.transfer.reading import Offload
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.request import Requests
-from s3_upload.transfer.resume_search import Candidate, Search, Sides, TakenUp, is_hearsay
+from s3_upload.transfer.resume_search import Search, Sides, TakenUp, is_hearsay
 from s3_upload.transfer.verdicts import GivenUp
 from s3_upload.units import show_bytes
 
@@ -258,11 +258,8 @@ class Resumption:
             if row.size == search.identity.size and row.said in ("", said) and taken is None:
                 # Of another version each part is read and compared.
                 is_same = (row.mtime_ns, row.ctime_ns) == (search.identity.mtime_ns, search.identity.ctime_ns)
-                candidate = Candidate(
-                    row.upload_id, row.part_size, row.algorithm, row.checksum_type, row.said
-                )
                 try:
-                    found = await search.ours(candidate, parts if is_same else {}, may_be_complete=is_same)
+                    found = await search.ours(row, parts if is_same else {}, may_be_complete=is_same)
                 except GivenUp as given_up:
                     if not is_hearsay(given_up):
                         raise

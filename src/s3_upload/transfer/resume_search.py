@@ -13,7 +13,7 @@ import msgspec
 
 from s3_upload.errors import FailureKind, SourceError
 from s3_upload.http import Body, SlicedBody
-from s3_upload.observe.journal_rows import PartRow
+from s3_upload.observe.journal_rows import PartRow, UploadRow
 from s3_upload.parts import MAX_PART_BYTES
 from s3_upload.s3.checksum import header_of, whole
 from s3_upload.s3.operations import (
@@ -49,7 +49,7 @@ class TakenUp(msgspec.Struct, frozen=True):
     """An upload that is gone on with, in parts of `part_size`, of which the store has `stored`.
 
     `known`: those of them that the journal knows, or need not know.  `etag`: of the object, where it is
-    complete.  `said`: see `Candidate`.
+    complete.  `said`: see `UploadRow`, "" where nobody here knows that.
     """
 
     upload_id: str
@@ -74,16 +74,6 @@ class Sides(msgspec.Struct, frozen=True):
     unfinished: Unfinished
 
 
-class Candidate(msgspec.Struct, frozen=True):
-    """`said`: what was said of its object when it was begun (`mark_of`), "" where nobody here knows that."""
-
-    upload_id: str
-    part_size: int
-    algorithm: str
-    checksum_type: str
-    said: str = ""
-
-
 class Search(msgspec.Struct, frozen=True):
     """For the unfinished uploads of one file, which `identity` names."""
 
@@ -94,39 +84,34 @@ class Search(msgspec.Struct, frozen=True):
     max_count: int
 
     async def ours(
-        self, candidate: Candidate, known: Mapping[int, PartRow], *, may_be_complete: bool
+        self, begun: UploadRow, known: Mapping[int, PartRow], *, may_be_complete: bool
     ) -> TakenUp | None:
         """What there is of an upload of ours; None where nothing is, or nothing that could go on.  `known`:
         parts of this version of the file.
 
         Raises `GivenUp` where the store does not answer: then nothing is known of it, and it is to be kept.
         """
-        listed = await self.listed(candidate.upload_id, needed=True)
-        if listed is None or not self._goes_on(candidate):
+        listed = await self.listed(begun.upload_id, needed=True)
+        if listed is None or not self._goes_on(begun.algorithm, begun.part_size):
             return None
         if listed.gone:
-            return await self._if_complete(candidate, known) if may_be_complete else None
+            return await self._if_complete(begun, known) if may_be_complete else None
         stored: dict[int, CompletedPart] = {}
         for number, part in listed.parts.items():
             row = known.get(number)
             # Nobody can mend a part but by sending it again.
-            if part.size != self._size(number, candidate.part_size):
+            if part.size != self._size(number, begun.part_size):
                 continue
             if row is not None and row.size == part.size and same_etag(row.etag, part.etag):
-                stored[number] = _of_row(row, candidate.algorithm)
-            elif (proven := await self._proven(part, candidate.part_size)) is not None:
+                stored[number] = _of_row(row, begun.algorithm)
+            elif (proven := await self._proven(part, begun.part_size)) is not None:
                 stored[number] = proven
         # With nothing in it, it is worth no more than a new one, and may be of other parts.
         if not stored:
             return None
         in_journal = frozenset(known) & frozenset(stored)
         return TakenUp(
-            candidate.upload_id,
-            candidate.part_size,
-            candidate.checksum_type,
-            stored,
-            in_journal,
-            said=candidate.said,
+            begun.upload_id, begun.part_size, begun.checksum_type, stored, in_journal, said=begun.said
         )
 
     async def anybodys(self, upload: ListedUpload, listed: ListedParts) -> TakenUp | None:
@@ -135,8 +120,7 @@ class Search(msgspec.Struct, frozen=True):
         part_size = max(part.size for part in listed.parts.values())
         algorithm = (listed.checksum_algorithm or upload.checksum_algorithm).upper()
         kind = (listed.checksum_type or upload.checksum_type).upper() if algorithm else ""
-        candidate = Candidate(upload.upload_id, part_size, algorithm, kind)
-        if not part_size or not self._goes_on(candidate):
+        if not self._goes_on(algorithm, part_size):
             return None
         if any(part.size != self._size(number, part_size) for number, part in listed.parts.items()):
             return None
@@ -148,24 +132,20 @@ class Search(msgspec.Struct, frozen=True):
             stored[number] = proven
         return TakenUp(upload.upload_id, part_size, kind, stored)
 
-    def _goes_on(self, candidate: Candidate) -> bool:
+    def _goes_on(self, algorithm: str, part_size: int) -> bool:
         """Whether parts can be added to it as they are sent here."""
         own = self.sides.reader.digests.algorithm
-        count = -(-self.identity.size // max(candidate.part_size, 1))
+        count = -(-self.identity.size // max(part_size, 1))
         # What Create announced holds for all parts.
-        return (
-            candidate.algorithm in ("", own)
-            and 0 < candidate.part_size <= MAX_PART_BYTES
-            and count <= self.max_count
-        )
+        return algorithm in ("", own) and 0 < part_size <= MAX_PART_BYTES and count <= self.max_count
 
     def _size(self, number: int, part_size: int) -> int:
         """What the part of that number has to have; less than 0 where there is none."""
         return min(part_size, self.identity.size - (number - 1) * part_size)
 
-    async def _if_complete(self, candidate: Candidate, known: Mapping[int, PartRow]) -> TakenUp | None:
+    async def _if_complete(self, begun: UploadRow, known: Mapping[int, PartRow]) -> TakenUp | None:
         """What an upload came to that the store does not know any more, if it is proven to be the file."""
-        algorithm, kind = candidate.algorithm, candidate.checksum_type
+        algorithm, kind = begun.algorithm, begun.checksum_type
         try:
             found = await self.sides.requests.make(
                 question_about(
@@ -185,12 +165,12 @@ class Search(msgspec.Struct, frozen=True):
             return None
         by_etag = not (algorithm and found.headers.get(header_of(algorithm)))
         parts: list[CompletedPart] = []
-        for number in range(1, -(-self.identity.size // candidate.part_size) + 1):
+        for number in range(1, -(-self.identity.size // begun.part_size) + 1):
             row = known.get(number)
             # The journal is behind by the last moment: those that it does not know are as the file has them.
             if row is not None:
                 parts.append(_of_row(row, algorithm))
-            elif (part := await self._of_file(number, candidate.part_size, lambda _: by_etag)) is not None:
+            elif (part := await self._of_file(number, begun.part_size, lambda _: by_etag)) is not None:
                 parts.append(part)
             else:
                 return None
@@ -208,13 +188,7 @@ class Search(msgspec.Struct, frozen=True):
             return None
         by_number = {part.number: part for part in stored}
         return TakenUp(
-            candidate.upload_id,
-            candidate.part_size,
-            kind,
-            by_number,
-            frozenset(by_number),
-            found.etag,
-            candidate.said,
+            begun.upload_id, begun.part_size, kind, by_number, frozenset(by_number), found.etag, begun.said
         )
 
     async def _proven(self, part: CompletedPart, part_size: int) -> CompletedPart | None:
