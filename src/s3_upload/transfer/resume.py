@@ -39,14 +39,9 @@ from s3_upload.s3.fields import mark_of
 from s3_upload.s3.operations import ABORT_MULTIPART_UPLOAD, Operation
 from s3_upload.s3.operations.list_multipart_uploads import ListedUpload
 from s3_upload.s3.proof import missing_field
-from s3_upload.sources.files import Reader
 from s3_upload.sources.version import Identity
-from s3_upload.transfer.abort import Unfinished
 from s3_upload.transfer.inquiry import question_about
-from s3_upload.transfer.memory import Memory
-from s3_upload.transfer.reading import Offload
 from s3_upload.transfer.record import Record
-from s3_upload.transfer.request import Requests
 from s3_upload.transfer.resume_search import Search, Sides, TakenUp, is_hearsay
 from s3_upload.transfer.verdicts import GivenUp
 from s3_upload.units import show_bytes
@@ -126,19 +121,10 @@ class Resume(msgspec.Struct, frozen=True):
 class Resumption:
     """See the module's rules."""
 
-    def __init__(
-        self,
-        resume: Resume,
-        *,
-        reader: Reader,
-        offload: Offload,
-        memory: Memory,
-        requests: Requests,
-        unfinished: Unfinished,
-    ) -> None:
+    def __init__(self, resume: Resume, sides: Sides) -> None:
         self._before = resume.before
         self._asks_store = resume.asks_store
-        self._sides = Sides(reader, offload, memory, requests, unfinished)
+        self._sides = sides
         self._asked_for_s: dict[str, float] = {}
         self._hearsay: dict[str, list[str]] = {}
         """IDs of uploads of which only something else says that they are gone, by their keys."""

@@ -37,6 +37,7 @@ from s3_upload.transfer.read_ahead import ReadAhead
 from s3_upload.transfer.reading import WholeBodies
 from s3_upload.transfer.reporting import Reporting
 from s3_upload.transfer.resume import Resumption
+from s3_upload.transfer.resume_search import Sides
 from s3_upload.transfer.senders import Senders
 from s3_upload.transfer.sending import Surroundings, sending_of
 from s3_upload.transfer.spool import Spool
@@ -178,16 +179,10 @@ class Run:
         )
 
     def _join_resumption(self, run: Surroundings, reader: Reader) -> None:
-        given = run.given
-        if given.resume is not None:
-            self._leftovers.resumption = Resumption(
-                given.resume,
-                reader=reader,
-                offload=given.runtime.offload,
-                memory=run.memory,
-                requests=self._sending.requests,
-                unfinished=run.unfinished,
-            )
+        resume, offload = run.given.resume, run.given.runtime.offload
+        if resume is not None:
+            sides = Sides(reader, offload, run.memory, self._sending.requests, run.unfinished)
+            self._leftovers.resumption = Resumption(resume, sides)
 
     async def run(self) -> UploadSummary:
         """Until everything is uploaded, failed or skipped. Raises what stops the run."""
