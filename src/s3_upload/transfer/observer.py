@@ -22,7 +22,7 @@ from s3_upload.observe.limits import ANSWERS, AWAY, LINK, READING, SILENT_S, Sha
 from s3_upload.report import PaceReport
 from s3_upload.s3.operations import CARRIES_DATA
 from s3_upload.transfer.given import Given, Runtime
-from s3_upload.transfer.guard import Fail, Timers
+from s3_upload.transfer.guard import Timers
 from s3_upload.transfer.record import Record
 from s3_upload.transfer.tries import Attempt
 from s3_upload.transfer.watchdog import Watchdog
@@ -127,17 +127,10 @@ class Observer:
     """See the module's rules. `stand`: how the run stands, apart from what is read here."""
 
     def __init__(
-        self,
-        given: Given,
-        watchdog: Watchdog,
-        *,
-        now: Callable[[], float],
-        stand: Callable[[], Standing],
-        loop: asyncio.AbstractEventLoop,
-        fail: Fail,
+        self, given: Given, watchdog: Watchdog, timers: Timers, stand: Callable[[], Standing]
     ) -> None:
         self._watchdog = watchdog
-        self._timers = Timers(loop, now, fail)
+        self._timers = timers
         self._stand = stand
         self._pace = given.paced
         self._processors = Processors(given.runtime)

@@ -24,7 +24,7 @@ from s3_upload.observe.events import Events, StoreAway, StoreBack
 from s3_upload.report import SUCCESS, AttemptReport
 from s3_upload.s3.operations import Operation
 from s3_upload.transfer.client import Client, IdleCloser
-from s3_upload.transfer.guard import Fail, Timers
+from s3_upload.transfer.guard import Timers
 from s3_upload.transfer.probing import Prober
 from s3_upload.transfer.turn import Go, turn
 from s3_upload.transfer.waiting import Waiting
@@ -78,18 +78,16 @@ class Outages:
     """See the module's rules.
 
     `wanted`: how many requests would be under way if the store were well.  `observe` learns from a probe's
-    attempt.  `more_room` is called when `room` has grown.  `fail` ends the run.
+    attempt.  `more_room` is called when `room` has grown.
     """
 
     def __init__(
         self,
         client: Client,
         outage: Outage,
+        timers: Timers,
         *,
-        now: Callable[[], float],
         rng: Rng,
-        loop: asyncio.AbstractEventLoop,
-        fail: Fail,
         waiting: Waiting,
         watchdog: Watchdog,
         observe: Callable[[AttemptReport], None],
@@ -101,7 +99,7 @@ class Outages:
         self._events = events
         self._client = client
         self._outage = outage
-        self._timers = Timers(loop, now, fail)
+        self._timers = timers
         self._waiting = waiting
         self._watchdog = watchdog
         self._wanted = wanted
@@ -113,7 +111,7 @@ class Outages:
         self._moved_s = 0.0  # until then bodies were being taken in, or nothing was waited for
         self._held: list[Held] = []
         self._tick: asyncio.TimerHandle | None = None
-        self._looked_s = now()
+        self._looked_s = timers.now()
 
     def start(self) -> None:
         """Looks for signs of life from now on, until it is closed."""

@@ -26,7 +26,7 @@ from s3_upload.transfer.abort import Unfinished
 from s3_upload.transfer.client import Client
 from s3_upload.transfer.existing import Existing
 from s3_upload.transfer.given import Given
-from s3_upload.transfer.guard import undisturbed
+from s3_upload.transfer.guard import Timers, undisturbed
 from s3_upload.transfer.memory import Memory
 from s3_upload.transfer.observer import Observer
 from s3_upload.transfer.parts_line import PartsLine
@@ -108,14 +108,8 @@ class Run:
         )
         self._sending = sending_of(surroundings)
         self._join_reading(surroundings, sources)
-        self._observer = Observer(
-            given,
-            self._sending.watchdog,
-            now=self.now,
-            stand=self._standing,
-            loop=loop,
-            fail=self.fail,
-        )
+        timers = Timers(loop, self.now, self.fail)
+        self._observer = Observer(given, self._sending.watchdog, timers, self._standing)
 
     def _join_reading(self, run: Surroundings, files: Begun) -> None:
         given, client, config, runtime = run.given, run.client, run.given.config, run.given.runtime

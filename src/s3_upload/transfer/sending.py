@@ -18,7 +18,7 @@ from s3_upload.transfer.bulk import BulkLine
 from s3_upload.transfer.client import Client
 from s3_upload.transfer.gate import BURST_S, SHORT_BURST_S, Gate
 from s3_upload.transfer.given import Given
-from s3_upload.transfer.guard import Fail
+from s3_upload.transfer.guard import Fail, Timers
 from s3_upload.transfer.hedges import Hedges
 from s3_upload.transfer.inquiry import Inquiries
 from s3_upload.transfer.lessons import Lessons
@@ -167,10 +167,8 @@ def _outages_of(
     return Outages(
         run.client,
         outage,
-        now=run.now,
+        Timers(run.loop, run.now, run.fail),
         rng=run.given.runtime.rng,
-        loop=run.loop,
-        fail=run.fail,
         waiting=waiting,
         watchdog=watchdog,
         observe=run.given.controls.timeout.observe,
