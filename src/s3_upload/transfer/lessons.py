@@ -45,4 +45,4 @@ class Lessons(msgspec.Struct, frozen=True):
         self.rate.observe(operation.key, report)
         self.window.observe(report, now=report.ended_s, in_flight=self.slots.in_use)
         if self.pacer is not None:
-            self.pacer.observe(report)
+            self.pacer.courtesy.observe(report)

@@ -21,10 +21,8 @@ import math
 from collections.abc import Callable
 
 from s3_upload.control.share.courtesy import Courtesy
-from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.pace import Pace
-from s3_upload.report import AttemptReport, ConnectionSample, PaceReport, Paces
-from s3_upload.s3.operations import Operation
+from s3_upload.report import ConnectionSample, PaceReport, Paces
 from s3_upload.transfer.client import Client, Lease, PacedClient
 from s3_upload.transfer.gate import SMALL_BYTES, Gate
 from s3_upload.transfer.guard import Fail, Timers
@@ -86,8 +84,8 @@ class Kept:
 class Pacer:
     """See the module's rules. `start` it with the run, `stop` it with its end.
 
-    `lease`: the connections.  `room`: more may be under way.  `fail` ends the run.  `max_requests`: how many
-    may be; math.inf leaves it to the window.
+    `lease`: the connections.  `courtesy` decides; `gate`: see there.  `room`: more may be under way.  `fail`
+    ends the run.  `max_requests`: how many may be; math.inf leaves it to the window.
     """
 
     def __init__(
@@ -102,8 +100,8 @@ class Pacer:
         fail: Fail,
     ) -> None:
         self.lease = lease
-        self._courtesy = courtesy
-        self._gate = gate
+        self.courtesy = courtesy
+        self.gate = gate
         self._pace = pace
         self._room = room
         self._timers = Timers(asyncio.get_running_loop(), now, fail)
@@ -130,7 +128,7 @@ class Pacer:
         self._timer = self._soon = self._turn = None
         # The connections outlive the run, and belong to whoever takes them next.
         self.lease.end()
-        self._gate.close()
+        self.gate.close()
 
     @property
     def bounds(self) -> bool:
@@ -140,11 +138,11 @@ class Pacer:
     @property
     def waits(self) -> bool:
         """Whether a request waits for its turn."""
-        return self._gate.waits
+        return self.gate.waits
 
     def admit(self, stander: Stander) -> bool:
         """Whether `stander` may begin now; else it waits here."""
-        if not self._gate.admit(stander):
+        if not self.gate.admit(stander):
             self._await_turn()
             return False
         # Bodies that begin together are divided for once.
@@ -154,39 +152,27 @@ class Pacer:
             self._soon = self._timers.later(delay_s, self._divide)
         return True
 
-    def give_back(self, operation: Operation) -> None:
-        """What was admitted does not begin after all."""
-        self._gate.give_back(operation)
-
-    def allow(self, limits: Timeouts, body_bytes: int) -> Timeouts:
-        """`limits`, and what the pace takes."""
-        return self._courtesy.allow(limits, body_bytes)
-
-    def observe(self, report: AttemptReport) -> None:
-        """An attempt has ended."""
-        self._courtesy.observe(report)
-
     def _await_turn(self) -> None:
         """The next one at the gate is let go when its turn comes, if that is before the next tick."""
-        if self._is_fine and self._turn is None and self._timer is not None and self._gate.due_s < TICK_S:
-            self._turn = self._timers.later(max(BEGUN_S, self._gate.due_s), self._let_go)
+        if self._is_fine and self._turn is None and self._timer is not None and self.gate.due_s < TICK_S:
+            self._turn = self._timers.later(max(BEGUN_S, self.gate.due_s), self._let_go)
 
     def _let_go(self) -> None:
         self._turn = None
-        self._gate.let_go(now=self._timers.now())
+        self.gate.let_go(now=self._timers.now())
         self._await_turn()
 
     def _divide(self) -> None:
         self._soon = None
-        self.lease.pace(self._courtesy.divide(self.lease.samples()))
+        self.lease.pace(self.courtesy.divide(self.lease.samples()))
 
     def _act(self) -> None:
         self._timer = self._timers.later(TICK_S, self._act)
         now = self._timers.now()
-        decision = self._courtesy.decide(self.lease.samples(), self._pace.bandwidth, now=now)
+        decision = self.courtesy.decide(self.lease.samples(), self._pace.bandwidth, now=now)
         # If one connection does not keep to its pace, big bodies have to wait at the gate as well.
         by_kernel = self.lease.pace(decision.paces)
-        self._gate.refill(decision.bytes_per_s, now=now, small_only=by_kernel)
+        self.gate.refill(decision.bytes_per_s, now=now, small_only=by_kernel)
         self._await_turn()
         self._pace.tell(decision.report)
         before, self.max_requests = self.max_requests, decision.requests

@@ -96,7 +96,7 @@ def sending_of(run: Surroundings) -> Sending:
     def timeouts_of(request: Request) -> Timeouts:
         operation, size = request.operation, len(request.operation.body)
         limits = timeout.timeouts(operation=operation.name, body_bytes=size, retries=request.retries)
-        return limits if pacer is None else pacer.allow(limits, size)
+        return limits if pacer is None else pacer.courtesy.allow(limits, size)
 
     pacer = _pacer_of(run, put_back)
     rate = RateLine(controls.rates, now, run.loop, put_back, fail)

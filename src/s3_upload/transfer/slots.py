@@ -102,7 +102,7 @@ class Slots:
         if self._rate.limited:
             self._rate.give_back(operation.key)
         if self._pacer is not None:
-            self._pacer.give_back(operation)
+            self._pacer.gate.give_back(operation)
 
     def lend(self, count: int) -> None:
         """`count` hedges more, or fewer, have a slot of their own."""
@@ -150,7 +150,7 @@ class Slots:
             if not big or self._bulk.admit(stander):
                 return True
             if pacer is not None:
-                pacer.give_back(stander.operation)
+                pacer.gate.give_back(stander.operation)
         if limited:
             rate.give_back(stander.operation.key)
         return False
