@@ -160,7 +160,7 @@ class Crew:
             await asyncio.gather(*tasks, return_exceptions=True)
             self.threads.close()
             self._answering.close()
-            await self.desk.close()
+            await self.desk.delivery.close()
 
     def now(self) -> float:
         """On the clock of the job, and of all its processes on this machine."""
@@ -250,7 +250,7 @@ class Crew:
             self._stop(staff, at_once=True)
             home.cancel()
             await asyncio.wait((home,), timeout=TICK_S)
-        while self.desk.busy and not (self._cancelled or self._failed.done()):
+        while self.desk.delivery.busy and not (self._cancelled or self._failed.done()):
             await asyncio.wait((self._failed,), timeout=TICK_S)
         if not self._cancelled and (self._failed.done() or home.cancelled() or home.exception() is not None):
             self._stop(staff, at_once=True)
@@ -258,7 +258,7 @@ class Crew:
         self.dispenser.close()
         await staff.end(stopped=stopped)
         # Of what is uploaded the caller is to hear, as far as the grace goes.
-        while self.desk.busy and not self._failed.done() and self.now() < self._grace_until_s:
+        while self.desk.delivery.busy and not self._failed.done() and self.now() < self._grace_until_s:
             await asyncio.wait((self._failed,), timeout=min(self.config.grace_s, TICK_S))
         await self._abort_left()
 
@@ -323,7 +323,7 @@ class Crew:
         # What a process that ended had is for others alone, and would wait as long as the bound is a share.
         # While home measures, it does: a worker elsewhere keeps to its end what it is given now.
         is_for_home = self._whole_link and (self._measures or not self.dispenser.has_lost)
-        return self.stopping or self.desk.full or is_for_home
+        return self.stopping or self.desk.delivery.full or is_for_home
 
     def hear(self, worker: Worker, frame: Frame) -> None:
         """What a worker says of its work."""

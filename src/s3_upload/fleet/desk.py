@@ -50,8 +50,8 @@ _UNKNOWN = ""
 
 class Desk:
     """See the module's rules. `more`: there is room for more again.  `fail` ends the job.  `limits`: the
-    newest of each process, 0 for the one at home.  `notes`: what there is to say at the end, and `resumed` at
-    home, where uploads in parts are gone on with."""
+    newest of each process, 0 for the one at home.  `delivery`: of the reports.  `notes`: what there is to say
+    at the end, and `resumed` at home, where uploads in parts are gone on with."""
 
     def __init__(
         self,
@@ -84,20 +84,7 @@ class Desk:
         self._unbegun: set[str] = set()
         """Of these, the keys of those of which only questions were told so far."""
         self._may_go_on_at_home = False
-        self._delivery = Delivery(progress, on_error=fail, on_empty=self._delivered)
-
-    @property
-    def full(self) -> bool:
-        """Whether too many reports wait."""
-        return self._delivery.full
-
-    @property
-    def busy(self) -> bool:
-        """Whether some have not been delivered yet."""
-        return self._delivery.busy
-
-    async def close(self) -> None:
-        await self._delivery.close()
+        self.delivery = Delivery(progress, on_error=fail, on_empty=self._delivered)
 
     def at_home(self) -> Events:
         """For the run at home."""
@@ -191,8 +178,8 @@ class Desk:
         if self._events.wants(ObjectEnded):
             self._events.tell(ObjectEnded(at_s=at_s, report=report))
         self._fold.add(report)
-        self._delivery.deliver(report)
-        self._dispenser.hold(self._delivery.full)
+        self.delivery.deliver(report)
+        self._dispenser.hold(self.delivery.full)
 
     def look(self, now: float) -> None:
         """What limits the job since the last look; called from time to time."""
