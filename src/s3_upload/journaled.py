@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import threading
@@ -109,10 +108,6 @@ async def _opened(journal: Journal, about: Mapping[str, str]) -> AsyncIterator[J
         over.set()  # who waits for the journal need not
         # Behind the opening, where somebody was cancelled during that.
         try:
-            await undisturbed(_settled(threads.call(close)))
+            await undisturbed(threads.call(close))
         finally:
             threads.close()
-
-
-async def _settled(future: asyncio.Future[None]) -> None:
-    await future

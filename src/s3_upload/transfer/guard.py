@@ -7,7 +7,7 @@ waits for it waits for ever.  So an exception here ends the run, which then rais
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 Fail = Callable[[BaseException], None]
@@ -54,9 +54,9 @@ class Timers:
         return task
 
 
-async def undisturbed(work: Coroutine[Any, Any, None]) -> None:
+async def undisturbed(work: Awaitable[None]) -> None:
     """Awaits `work` to its end. A cancellation meanwhile (a second Ctrl-C) takes effect after that."""
-    ending = asyncio.get_running_loop().create_task(work)
+    ending = asyncio.ensure_future(work)
     cancelled = False
     while not ending.done():
         # If this is cancelled, `wait` leaves the task alone.
