@@ -36,7 +36,7 @@ class Delivery:
         self._on_empty = guarded(on_error, on_empty)
         self._backlog: deque[UploadReport] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._waiters: list[asyncio.Future[None]] = []
+        self._delivered = asyncio.Event()  # one more
 
     @property
     def busy(self) -> bool:
@@ -52,9 +52,8 @@ class Delivery:
         """Waits while that is so."""
         # Asked again after each wait: others have woken at the same time, and made reports.
         while self.full:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+            self._delivered.clear()
+            await self._delivered.wait()
 
     def deliver(self, report: UploadReport) -> None:
         if self._progress is None:
@@ -83,7 +82,7 @@ class Delivery:
             while True:
                 if isawaitable(returned):
                     await returned
-                self._wake()
+                self._delivered.set()
                 if not self._backlog:
                     break
                 returned = self._progress(self._backlog.popleft())
@@ -100,9 +99,3 @@ class Delivery:
         """A callable that has raised is not called again."""
         self._progress = None
         self._on_error(error)
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
