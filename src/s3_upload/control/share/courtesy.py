@@ -2,7 +2,7 @@
 
 Theory of operation.  Every tick the connections' samples become a `Look` (`link`).
 
-1. *Rate*: what the share allows (`shares`; "full": everything), and at most what the cap does (`cap`).
+1. *Rate*: what the share allows ("full": everything), and at most what the cap does (`cap`).
 2. *Requests*: as few as keep that rate busy (`in_flight`), and none the fewer while the share yields.
 3. *Pace of one connection*: `division`.
 4. *Timeouts*: what is held back here is not to be cut for it.  A small body counts as taken in when the
@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -26,7 +27,6 @@ from s3_upload.control.share.cap import UNBOUNDED, Cap
 from s3_upload.control.share.division import Division
 from s3_upload.control.share.in_flight import Requests
 from s3_upload.control.share.link import FLOOR_CONNECTION_BYTES_PER_S, LinkView, Look, Recent
-from s3_upload.control.share.shares import Full, share_of
 from s3_upload.control.waiting.adaptive import SMALL_BYTES
 from s3_upload.control.waiting.timeouts import Timeouts
 from s3_upload.report import AttemptReport, ConnectionSample, PaceReport, Paces
@@ -54,6 +54,50 @@ class Tuning(msgspec.Struct, frozen=True):
 
 
 DEFAULT = Tuning()
+
+
+class Share(Protocol):
+    """An algorithm that decides how much of the link a run may have.
+
+    `state`: the value of `PaceReport.state`.  `yields`: the link is left to other traffic, so that no
+    measurement is about this run.  `reclaims`: the rate wanted soon, after a yield; 0.0 if there was none or
+    the rate is reached.  `due`: the rate wanted even while other traffic keeps a queue; 0.0 for none.
+    `heedless`: the connections' TCP should ignore losses.
+    """
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def yields(self) -> bool: ...
+    @property
+    def reclaims(self) -> float: ...
+    @property
+    def due(self) -> float: ...
+    @property
+    def heedless(self) -> bool: ...
+    def decide(self, look: Look, *, now: float) -> float:
+        """The bytes per second of all connections from now on; UNBOUNDED for no bound. `now` only grows."""
+        ...
+
+
+class Full:
+    """Share "full": no bound."""
+
+    state = "full"
+    yields = heedless = False
+    reclaims = due = 0.0
+
+    def decide(self, look: Look, *, now: float) -> float:
+        return UNBOUNDED
+
+
+def share_of(name: str, tuning: Tuning) -> Share:
+    """The share of that name: "background", "fair" or "full"."""
+    if name == "full":
+        return Full()
+    if name == "background":
+        return background.BackgroundShare(tuning.background)
+    return fair.FairShare(tuning.fair)
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -118,7 +162,7 @@ class Courtesy:
         self._window = window
         self._view = LinkView(tuning.link)
         # Without samples no share can be computed. One request at a time replaces it (step 5).
-        self._share = Full() if blind else share_of(share, tuning.background, tuning.fair)
+        self._share = Full() if blind else share_of(share, tuning)
         self._blind = blind
         self._finished = Finished(tuning.blind_rate_s)
         self._small = 0.0  # the share of small bodies of late
