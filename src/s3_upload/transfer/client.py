@@ -22,17 +22,14 @@ class Client(Protocol):
     @property
     def endpoint(self) -> str:
         """Where requests go, for messages and for the retry budget, which is kept per endpoint."""
-        ...
 
     @property
     def digests(self) -> Digests:
         """Whether `send` wants `Operation.sha256`, and which `Operation.checksum`."""
-        ...
 
     @property
     def parts(self) -> StoreParts:
         """What is known of the store's rules for parts: one for as long as the client lives."""
-        ...
 
     async def send(self, operation: Operation, trace: Trace) -> Response:
         """Carries out one request, once: no retries, no redirects.
@@ -41,7 +38,6 @@ class Client(Protocol):
         none; its kind's fate says whether another try, or another request, could fare better.
         Raises `RunError` where there are no credentials to sign with.
         """
-        ...
 
     async def correct(self, operation: Operation, failure: Failure, trace: Trace) -> bool:
         """Puts right what `failure` of a request names, for all requests to that bucket from now on.
@@ -50,11 +46,9 @@ class Client(Protocol):
         again, so that many requests which fail together share one correction.  False if there is
         nothing that could be put right.  Raises `RunError` where credentials cannot be renewed.
         """
-        ...
 
     def remark(self, failure: Failure, trace: Trace) -> str:
         """What this side knows about a failure that the answer does not say: a phrase, or ""."""
-        ...
 
 
 class Lease(Protocol):
@@ -63,19 +57,15 @@ class Lease(Protocol):
     @property
     def sees(self) -> bool:
         """Whether `samples` ever says anything."""
-        ...
 
     def samples(self) -> list[ConnectionSample]:
         """Of all of them; empty where nothing is known."""
-        ...
 
     def pace(self, paces: Paces) -> bool:
         """From now on they send so fast; False if one does not keep to its pace."""
-        ...
 
     def end(self) -> None:
         """The run is over: they are as fast as they like again."""
-        ...
 
 
 @runtime_checkable
@@ -85,15 +75,12 @@ class PacedClient(Client, Protocol):
     @property
     def sees(self) -> bool:
         """Whether `samples` ever says anything, on this system."""
-        ...
 
     def samples(self) -> list[ConnectionSample]:
         """Of all open connections that are in no lease; empty where nothing is known of them."""
-        ...
 
     def lease(self) -> Lease:
         """For a run that is held back; a request is of that run if its `Trace.lease` says so."""
-        ...
 
 
 @runtime_checkable
@@ -102,7 +89,6 @@ class IdleCloser(Client, Protocol):
 
     def close_idle(self) -> None:
         """Closes those that are idle: they may be dead without knowing."""
-        ...
 
 
 @runtime_checkable
@@ -112,4 +98,3 @@ class LoopBound(Client, Protocol):
     def enter_loop(self) -> None:
         """A run begins on the running loop. Raises `ConfigError` where the client is in use on another, or
         was made before a fork."""
-        ...

@@ -67,20 +67,16 @@ class Parts(Protocol):
     @property
     def version(self) -> Identity | None:
         """Of the file that they are of; None of a stream."""
-        ...
 
     async def send_all(self, upload: MultipartUpload) -> None:
         """But for those that the store has."""
-        ...
 
     @property
     def send_again(self) -> SendAgain | None:
         """Sends parts by their numbers once more; None where they cannot be read twice."""
-        ...
 
     async def look_once_more(self, upload: MultipartUpload) -> None:
         """Whether what was sent is still what is to be sent."""
-        ...
 
 
 class MultipartUpload:

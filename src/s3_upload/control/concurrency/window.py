@@ -87,11 +87,9 @@ class Window(Protocol):
     @property
     def limit(self) -> int:
         """Requests that may be in flight now, at least 1."""
-        ...
 
     def observe(self, report: AttemptReport, *, now: float, in_flight: int) -> None:
         """Learns from an attempt that has ended; `in_flight` still counts it."""
-        ...
 
 
 class FixedWindow:

@@ -77,7 +77,6 @@ class Share(Protocol):
     def heedless(self) -> bool: ...
     def decide(self, look: Look, *, now: float) -> float:
         """The bytes per second of all connections from now on; UNBOUNDED for no bound. `now` only grows."""
-        ...
 
 
 class Full:

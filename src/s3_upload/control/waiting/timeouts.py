@@ -56,18 +56,15 @@ class Timeout(Protocol):
     @property
     def est_MBps(self) -> float:  # noqa: N802 - the unit's spelling
         """The speed of one request that it assumes, in MB/s."""
-        ...
 
     def timeouts(self, *, operation: str, body_bytes: int, retries: int) -> Timeouts:
         """For an attempt with a body of `body_bytes` >= 0 after `retries` >= 0 failed ones.
 
         `operation` is a name of `s3.operations`, as in `AttemptReport.operation`.
         """
-        ...
 
     def observe(self, report: AttemptReport) -> None:
         """Learns from an attempt that has ended."""
-        ...
 
 
 class SpeedEstimate:
