@@ -11,7 +11,7 @@ Rules:
   be one that opens or makes what it gives.
 * When a process ends before its time, what it had is handed out once more, to other processes of the fleet.
   What was in the hands of two that ended is handed out apart from all else, in ever smaller groups
-  (`Suspects`).  Who ends with one source alone in hand has found the culprit.
+  (`_suspects`).  Who ends with one source alone in hand has found the culprit.
 * The stream is over for the process at home when nobody has anything any more: until then it may come back.
 """
 
@@ -96,24 +96,6 @@ class Hand:
         return taken
 
 
-class Suspects:
-    """Groups of sources of which one may end every process that has it."""
-
-    def __init__(self) -> None:
-        self._groups: deque[list[Taken]] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._groups)
-
-    def add(self, group: list[Taken]) -> None:
-        """To be tried in two halves."""
-        half = (len(group) + 1) // 2
-        self._groups.extend(part for part in (group[:half], group[half:]) if part)
-
-    def next(self) -> list[Taken]:
-        return self._groups.popleft()
-
-
 class Dispenser(Bunches):
     """See the module's rules. Its methods may be called from any thread. `spread`: others take part, so that
     the process at home takes no more than it has room for.  `home_takes`: it takes of everything, and not
@@ -128,7 +110,8 @@ class Dispenser(Bunches):
         """Those of them that hold memory or a descriptor."""
         self._back: deque[Taken] = deque()
         self._given_back: deque[Taken] = deque()
-        self._suspects = Suspects()
+        self._suspects: deque[list[Taken]] = deque()
+        """Groups of which one source may end every process that has it."""
         self._hands: list[Hand] = []
         self._under_way: dict[str, Taken] = {}
         """Handed out since there are others, or about to be, and not done yet."""
@@ -252,7 +235,7 @@ class Dispenser(Bunches):
                 return []
             taken = list[Taken]()
             if self._suspects and not hand.has:
-                taken = self._suspects.next()
+                taken = self._suspects.popleft()
                 hand.alone = True
             elif room := hand.room:
                 even = min(room, self._to_even(hand))
@@ -320,7 +303,8 @@ class Dispenser(Bunches):
             if by_source and hand.alone and len(suspects) == 1:
                 culprits = [suspects.pop()]
             if suspects:
-                self._suspects.add(suspects)
+                half = (len(suspects) + 1) // 2
+                self._suspects.extend(part for part in (suspects[:half], suspects[half:]) if part)
             return self._given_up(culprits)
 
     def doubt(self, hand: Hand) -> None:
@@ -337,7 +321,7 @@ class Dispenser(Bunches):
             self._back.clear()
             suspects = list[Taken]()
             while self._suspects:
-                suspects += self._suspects.next()
+                suspects += self._suspects.popleft()
             return self._given_up(suspects)
 
     def close(self) -> None:
