@@ -100,7 +100,11 @@ class Asker:
         while True:
             limit_s = self._limit_s(tries)
             trace = Trace(SendOptions(self._patience.connect_s, fresh, avoid), now)
-            failure = await self._once(operation, trace, read, limit_s)
+            failure: T | Failure
+            try:
+                failure = read(await answer_of(self.client.send(operation, trace), trace, limit_s))
+            except AttemptError as error:
+                failure = Failure(error.kind, message=error.message)
             if not isinstance(failure, Failure):
                 self._answered = True
                 return failure
@@ -119,19 +123,6 @@ class Asker:
             avoid = trace.address if fresh else ""
             await asyncio.sleep(self._delay_s(failure, tries))
             tries += 1
-
-    async def _once(
-        self,
-        operation: Operation,
-        trace: Trace,
-        read: Callable[[Response], T | Failure],
-        limit_s: float,
-    ) -> T | Failure:
-        try:
-            response = await answer_of(self.client.send(operation, trace), trace, limit_s)
-        except AttemptError as error:
-            return Failure(error.kind, message=error.message)
-        return read(response)
 
     def _limit_s(self, tries: int) -> float:
         return min(self._patience.answer_s * 2.0 ** min(tries, 30), self._patience.max_answer_s)
