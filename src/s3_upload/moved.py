@@ -25,6 +25,7 @@ from s3_upload.observe.journal_rows import Done
 from s3_upload.removing import Remover
 from s3_upload.request_fields import RequestFields
 from s3_upload.s3.operations import HEAD_OBJECT, Operation
+from s3_upload.s3.proof import same_etag
 from s3_upload.sources.source import ObjectSource
 from s3_upload.transfer.client import Client
 
@@ -74,9 +75,4 @@ class Moved(msgspec.Struct, frozen=True):
         if not one.etag:
             return False
         etag, size = head.headers.get("etag", ""), head.headers.get("content-length", "")
-        return _bare(etag) == _bare(one.etag) and size == str(one.size)
-
-
-def _bare(etag: str) -> str:
-    """Answers with a body may have it without quotes."""
-    return etag.strip('"')
+        return same_etag(etag, one.etag) and size == str(one.size)

@@ -12,7 +12,7 @@ Both sides are read one batch ahead, so memory does not grow with their number.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from s3_upload.bucket.compare import (
@@ -54,7 +54,7 @@ class Comparison:
 
     def __init__(
         self,
-        batches: AsyncIterable[Looked],
+        batches: AsyncGenerator[Looked, None],
         lister: Lister,
         span: Span,
         by: CompareBy,
@@ -62,7 +62,7 @@ class Comparison:
         *,
         whole: bool = False,
     ) -> None:
-        self._batches = aiter(batches)
+        self._batches = batches
         self._lister = lister
         self._span = span
         self._by = by
@@ -99,7 +99,7 @@ class Comparison:
                 task.cancel()
             await asyncio.gather(*self._proofs, return_exceptions=True)
             await pages.aclose()
-            await _close(self._batches)
+            await self._batches.aclose()
 
     def _decided(self, pair: Pair, compared: Compared) -> Decision | None:
         """What becomes of a pair as far as size and time tell; None where they do not."""
@@ -139,8 +139,3 @@ class Comparison:
             return Decision(local, found, by_time(local, found), str(unproven))
         except SourceError as error:
             return Decision(local, found, CANNOT_BE_READ, str(error))
-
-
-async def _close(iterator: AsyncIterator[object]) -> None:
-    if isinstance(iterator, AsyncGenerator):
-        await iterator.aclose()
