@@ -11,7 +11,6 @@ from s3_upload.bucket.asking import Asker, Unanswered, answer_to, run_error
 from s3_upload.bucket.listing import SMALL_PAGE_KEYS
 from s3_upload.errors import FailureKind, RunError
 from s3_upload.http import Response
-from s3_upload.request_fields import NO_FIELDS, RequestFields
 from s3_upload.s3.operations import (
     ABORT_MULTIPART_UPLOAD,
     LIST_MULTIPART_UPLOADS,
@@ -44,12 +43,11 @@ def _otherwise(upload: ListedUpload) -> ListedUpload:
 
 
 class Unfinished:
-    """Those of one bucket. `fields`: who pays, whose bucket it is."""
+    """Those of one bucket."""
 
-    def __init__(self, asker: Asker, bucket: str, fields: RequestFields = NO_FIELDS) -> None:
+    def __init__(self, asker: Asker, bucket: str) -> None:
         self._asker = asker
         self._bucket = bucket
-        self._fields = fields
 
     async def below(self, prefix: str) -> AsyncIterator[ListedUpload]:
         """Those whose keys begin with `prefix`, in the order of keys. Raises `RunError`."""
@@ -70,9 +68,7 @@ class Unfinished:
         # Small at once, whatever the keys: each upload takes questions of its own, so a page more is no loss.
         page: Page | None = Page(prefix, max_keys=SMALL_PAGE_KEYS)
         while page is not None:
-            operation = Operation(
-                name=LIST_MULTIPART_UPLOADS, bucket=self._bucket, key="", page=page, fields=self._fields
-            )
+            operation = Operation(name=LIST_MULTIPART_UPLOADS, bucket=self._bucket, key="", page=page)
             answer = await self._ask(operation, "its unfinished uploads cannot be listed")
             if answer is None:  # gofakes3 (rclone serve s3) says so of a bucket that never had one
                 return
@@ -124,7 +120,6 @@ class Unfinished:
             key=upload.key,
             upload_id=upload.upload_id,
             part_number=behind,
-            fields=self._fields,
         )
         return await self._ask(operation, f"{name} of {upload.key}")
 
