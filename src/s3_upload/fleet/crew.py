@@ -25,7 +25,7 @@ from s3_upload.clients.s3 import S3Client
 from s3_upload.config import UploadConfig
 from s3_upload.control.concurrency.fleet_rate import FleetRates
 from s3_upload.control.concurrency.worker_rates import WorkerRates
-from s3_upload.errors import are_we_cancelled, attach_summary, foreign, summary_of
+from s3_upload.errors import attach_summary, foreign, summary_of
 from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.job_of_many import JobOfMany
@@ -61,6 +61,7 @@ from s3_upload.sources.source import Here, ObjectSource
 from s3_upload.threads import DaemonThreads
 from s3_upload.transfer.abort import abort_all
 from s3_upload.transfer.resume import Resume
+from s3_upload.transfer.tasks import Tasks
 from s3_upload.units import MIN_BYTES_PER_S, Bandwidth
 
 TICK_S = 0.25
@@ -135,7 +136,7 @@ class Crew:
         self.stopping = self._cancelled = False
         self._grace_until_s = 0.0
         """So long a job that is cancelled waits for what is under way."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(self.fail, ended=lambda: None)
         self._staff: Staff | None = None
         self._at_home: UploadSummary | None = None
         """What the run at home came to."""
@@ -147,17 +148,16 @@ class Crew:
         self._staff = staff
         staff.start()
         home = self._loop.create_task(self._run_at_home())
-        ticks = self._loop.create_task(self._tick_on(staff))
+        self.begin(self._tick_on(staff))
         try:
             return await self._until_done(home, staff)
         except BaseException as error:
             attach_summary(error, self.desk.summary(self._at_home, self.now()))
             raise
         finally:
-            tasks = (ticks, home, *self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            home.cancel()
+            await asyncio.gather(home, return_exceptions=True)
+            await self._tasks.close()
             self.threads.close()
             self._answering.close()
             await self.desk.delivery.close()
@@ -174,17 +174,7 @@ class Crew:
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """What it raises ends the job; it ends with the job."""
-        task = self._loop.create_task(self._guarded(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except (Exception, asyncio.CancelledError) as error:
-            if are_we_cancelled(error):
-                raise
-            self.fail(error)
+        self._tasks.start(work)
 
     async def _run_at_home(self) -> None:
         given = msgspec.structs.replace(
@@ -368,17 +358,13 @@ class Crew:
     async def _tick_on(self, staff: Staff) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            try:
-                for worker in staff.workers:
-                    worker.measure(TICK_S)
-                self.cut()
-                self._share_rates(staff)
-                staff.tick()
-                self.desk.look(self.now())
-                self._refill()
-            except Exception as error:
-                self.fail(error)
-                return
+            for worker in staff.workers:
+                worker.measure(TICK_S)
+            self.cut()
+            self._share_rates(staff)
+            staff.tick()
+            self.desk.look(self.now())
+            self._refill()
 
     def _share_rates(self, staff: Staff) -> None:
         now = self.now()
