@@ -236,9 +236,17 @@ class Member:
 
     async def ended(self) -> Ended:
         """What it comes to; all that happened is told by then."""
-        ended = await self._ended()
+        error: BaseException | None = None
+        try:
+            summary = await self._task
+        except BaseException as raised:
+            # That it was stopped is no error; what there is to say of it is told whatever has ended it.
+            error = None if isinstance(raised, asyncio.CancelledError) else raised
+            summary = summary_of(raised)
         self._telling.flush()
-        return ended
+        if not isinstance(summary, UploadSummary):
+            return Ended(error=error)
+        return Ended(summary.notes, summary.budget_wait_s, error, self._resumed)
 
     def stop(self, *, at_once: bool) -> None:
         """See `Stop`."""
@@ -247,18 +255,6 @@ class Member:
             # Once more when it has seen that: two in one turn of the loop are one.
             asyncio.get_running_loop().call_soon(self._task.cancel)
 
-    async def _ended(self) -> Ended:
-        error: BaseException | None = None
-        try:
-            summary = await self._task
-        except BaseException as raised:
-            # That it was stopped is no error; what there is to say of it is told whatever has ended it.
-            error = None if isinstance(raised, asyncio.CancelledError) else raised
-            summary = summary_of(raised)
-        if not isinstance(summary, UploadSummary):
-            return Ended(error=error)
-        return Ended(summary.notes, summary.budget_wait_s, error, self._resumed)
-
     def hear(self, frame: Frame) -> None:
         """Does what it is told."""
         if isinstance(frame, Work):
@@ -266,7 +262,8 @@ class Member:
         elif isinstance(frame, GiveBack):
             self._telling.send(GivenBack(self._given.give_back(frame.count)))
         elif isinstance(frame, Lease):
-            self._limit(frame.bytes_per_s)
+            if self._pace is not None:
+                self._pace.bandwidth = as_bandwidth(frame.bytes_per_s)
         elif isinstance(frame, Hold):
             self._rates.hear(frame.rates, now=self._now())
         elif isinstance(frame, Answer):
@@ -279,10 +276,6 @@ class Member:
     def _now(self) -> float:
         """On the clock of all."""
         return time.monotonic() - self._begin.epoch_s
-
-    def _limit(self, bytes_per_s: float) -> None:
-        if self._pace is not None:
-            self._pace.bandwidth = as_bandwidth(bytes_per_s)
 
     async def _run(self) -> UploadSummary:
         begin = self._begin
