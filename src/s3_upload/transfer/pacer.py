@@ -110,12 +110,7 @@ class Pacer:
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.TimerHandle | None = None
         self._turn: asyncio.TimerHandle | None = None  # of who waits at the gate
-        self._kept = Kept()
-
-    @property
-    def reports(self) -> list[PaceReport]:
-        """For the summary."""
-        return self._kept.reports
+        self.kept = Kept()
 
     def start(self) -> None:
         self._timers.guard(self._act)()
@@ -148,7 +143,7 @@ class Pacer:
         # Bodies that begin together are divided for once.
         counts = len(stander.operation.body) > (0 if self._is_fine else SMALL_BYTES)
         if counts and self._timer is not None and self._soon is None:
-            delay_s = BEGUN_S * max(1.0, self._kept.connections / FEW)
+            delay_s = BEGUN_S * max(1.0, self.kept.connections / FEW)
             self._soon = self._timers.later(delay_s, self._divide)
         return True
 
@@ -179,4 +174,4 @@ class Pacer:
         # Now: a request may not end for a long time.
         if self.max_requests > before:
             self._room()
-        self._kept.add(decision.report)
+        self.kept.add(decision.report)

@@ -75,7 +75,7 @@ class ReadAhead:
         self._existing = existing
         self._nearby = nearby
         self._streams = streams
-        self._senders = senders
+        self.senders = senders
         self._slots = slots
         self._bulk = bulk
         self._delivery = delivery
@@ -93,11 +93,6 @@ class ReadAhead:
     def reading(self) -> bool:
         """Whether files or streams are being read."""
         return self._reads > 0 or self._streams.begun > 0
-
-    @property
-    def idle_tasks(self) -> int:
-        """Tasks that wait for something to send, and for nothing else."""
-        return self._senders.idle
 
     @property
     def listing(self) -> bool:
@@ -229,7 +224,7 @@ class ReadAhead:
         )
         request = whole_request(tools, record, hashed)
         tools.requests.begin(request)
-        self._senders.send(request)
+        self.senders.send(request)
 
     def _begin_in_parts(self, seq: int, source: ObjectSource, file: BigFile) -> None:
         tools = self._tools

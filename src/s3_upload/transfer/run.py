@@ -244,7 +244,7 @@ class Run:
             self.now(),
             waiting.budget_wait_s,
             (*notes.all(), *self._leftovers.notes()),
-            pace=pacer.reports if pacer is not None else (),
+            pace=pacer.kept.reports if pacer is not None else (),
             limits=self._observer.shares(),
         )
 
@@ -270,7 +270,7 @@ class Run:
         if self._end.done():
             return
         self._reading.top_up()
-        busy = len(self._tasks) > self._reading.idle_tasks or self._delivery.busy
+        busy = len(self._tasks) > self._reading.senders.idle or self._delivery.busy
         if not busy and self._reading.drained and not self._sending.requests.alive:
             self._finish(None)
 

@@ -49,7 +49,7 @@ class Streams:
     ) -> None:
         self._tools = tools
         self._changed = changed
-        self._spool = spool
+        self.spool = spool
         self._offload_source = offload_source
         self.begun = 0
 
@@ -125,11 +125,7 @@ class Streams:
             stream.ahead_bytes = ahead_bytes
             return block
 
-        return await self._spool.block(read, size, stream.key)
-
-    def room(self, size: int) -> int:
-        """How much memory the reading of a block of `size` bytes takes."""
-        return self._spool.room(size)
+        return await self.spool.block(read, size, stream.key)
 
     async def end(self, stream: BegunStream, room: int | None) -> None:
         """It is read to its end, or no more of it is wanted. `room`: what is still held for a block of it."""
@@ -143,10 +139,10 @@ class Streams:
     async def drop(self, body: Body) -> None:
         """Nobody needs `body` any more."""
         if isinstance(body, SpooledPart):
-            await self._spool.free(body)
+            await self.spool.free(body)
 
     def _first_room(self, source: ObjectSource, sizes: PartSizes) -> int:
-        room = self._spool.room(sizes.first)
+        room = self.spool.room(sizes.first)
         return room if source.size is None else min(source.size, room)
 
 
@@ -210,7 +206,7 @@ class StreamParts:
                 "larger part_size (--expected-size)"
             )
         size = sizes.size_of(number)
-        room = self._streams.room(size)
+        room = self._streams.spool.room(size)
         await self._tools.memory.room(room)
         self._room = room
         return await self._streams.read_block(self._stream, size)

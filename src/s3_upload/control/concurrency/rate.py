@@ -449,12 +449,8 @@ class AcceptedRate:
         self.blocked = per_s == 0.0
         self._next_s = now + 1.0 / self._held_per_s
         self._episode = None
-        self._judge_cut(per_s, share, pause_s)
-
-    def _judge_cut(self, per_s: float, share: float, pause_s: float) -> None:
-        """Step 8. `pause_s`: since the cut before."""
         if self._series.shows_noise(per_s, share, pause_s):
-            self.noise = min(share, self._tuning.max_noise)
+            self.noise = min(share, tuning.max_noise)
             self._open()
 
     # --- more is allowed: steps 6 and 7 -----------------------------------------------------------------

@@ -134,22 +134,18 @@ class Divided:
     def __init__(self, tuning: Tuning) -> None:
         self.division = Division(tuning.division)
         self.rate, self.at_s = UNBOUNDED, 0.0
-        self._slowest = Recent()
+        self.slowest = Recent()
         self._over_s = tuning.slowest_s
 
     def paces(self, samples: Sequence[ConnectionSample], *, heedless: bool) -> Paces:
         if self.rate == UNBOUNDED:
-            self._slowest.add(UNBOUNDED, now=self.at_s, over_s=self._over_s)
+            self.slowest.add(UNBOUNDED, now=self.at_s, over_s=self._over_s)
             return Paces()
         each, apart = self.division.divide(self.rate, samples)
         # Those that wait for an answer may all soon send.
         least = max(self.rate / max(1, len(apart)), FLOOR_CONNECTION_BYTES_PER_S)
-        self._slowest.add(min(each, least, *apart.values()), now=self.at_s, over_s=self._over_s)
+        self.slowest.add(min(each, least, *apart.values()), now=self.at_s, over_s=self._over_s)
         return Paces(each_bytes_per_s=each, apart=apart, heedless=heedless)
-
-    def slowed_s(self, body_bytes: int) -> float:
-        """How long the slowest pace of late takes."""
-        return body_bytes / self._slowest.least
 
 
 class Courtesy:
@@ -235,4 +231,4 @@ class Courtesy:
 
     def slowed_s(self, body_bytes: int) -> float:
         """How long the pace alone may delay the bytes of a body, in seconds (step 4)."""
-        return self._divided.slowed_s(body_bytes)
+        return body_bytes / self._divided.slowest.least

@@ -187,24 +187,20 @@ class Flow:
 
 
 class Carried:
-    """What was acknowledged. `smooth`: R, smoothed; `due`: L; `alone_s`: when R was last near it."""
+    """What was acknowledged. `recent`: R; `smooth`: the same, smoothed;
+    `due`: L; `alone_s`: when R was last near it."""
 
     def __init__(self, tuning: Tuning) -> None:
         self._tuning = tuning
-        self._recent = Recent()  # R
+        self.recent = Recent()
         self.smooth = 0.0
         self.due = 0.0
         self.alone_s = 0.0
 
-    @property
-    def most(self) -> float:
-        """The highest R of late."""
-        return self._recent.most
-
     def add(self, look: Look, elapsed_s: float, rtt_s: float, now: float) -> None:
         tuning = self._tuning
         self.smooth += (look.bytes_per_s - self.smooth) * min(1.0, elapsed_s / tuning.smooth_s)
-        self._recent.add(look.bytes_per_s, now=now, over_s=tuning.push_trips * rtt_s)
+        self.recent.add(look.bytes_per_s, now=now, over_s=tuning.push_trips * rtt_s)
         self.due = max(self.due, self.smooth)
         if self.smooth >= tuning.own * self.due:
             self.alone_s = now
@@ -322,7 +318,7 @@ class FairShare:
         """Moves the window by one look beside heedless traffic (step 5)."""
         tuning = self._tuning
         if self._rate < tuning.low * self.due:
-            wanted = min(self.due / 2.0, tuning.push * self._carried.most) * rtt_s / SEGMENT_BYTES
+            wanted = min(self.due / 2.0, tuning.push * self._carried.recent.most) * rtt_s / SEGMENT_BYTES
             self._flow.move(wanted, now, trips)
         if now - self._overflows.last_s > 2.0 * self._recovery_s(rtt_s):
             self.heedless = False
