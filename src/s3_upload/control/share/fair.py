@@ -110,11 +110,6 @@ class Tuning(msgspec.Struct, frozen=True):
 DEFAULT = Tuning()
 
 
-def rtt_thresh(base_s: float, tuning: Tuning) -> float:
-    """RFC 9406, section 4.2: the queue, in seconds, that ends slow start."""
-    return min(max(base_s / tuning.delay_divisor, tuning.delay_min_s), tuning.delay_max_s)
-
-
 def cubic_k(w_max: float, tuning: Tuning) -> float:
     """RFC 9438, section 4.2: K, the seconds from a cut until the window is W_max again."""
     return float((w_max * (1.0 - tuning.beta) / tuning.c) ** (1 / 3))
@@ -125,19 +120,11 @@ def w_cubic(t: float, w_max: float, tuning: Tuning) -> float:
     return float(tuning.c * (t - cubic_k(w_max, tuning)) ** 3 + w_max)
 
 
-def alpha_cubic(tuning: Tuning) -> float:
-    """RFC 9438, section 4.3: the growth per round trip with which an AIMD flow is as fast as Reno."""
-    return 3.0 * (1.0 - tuning.beta) / (1.0 + tuning.beta)
-
-
 def w_est(t: float, w_max: float, rtt_s: float, tuning: Tuning) -> float:
-    """RFC 9438, section 4.3: the window of that flow, in the closed form of RFC 8312, section 4.2."""
-    return tuning.beta * w_max + alpha_cubic(tuning) * t / rtt_s
-
-
-def fast_convergence(window: float, w_max: float, tuning: Tuning) -> float:
-    """RFC 9438, section 4.7: the next W_max, lower where a flow has not come back to the last one."""
-    return window * (1.0 + tuning.beta) / 2.0 if window < w_max else window
+    """RFC 9438, section 4.3: the window of an AIMD flow that is as fast as Reno, in the closed form of RFC
+    8312, section 4.2."""
+    alpha = 3.0 * (1.0 - tuning.beta) / (1.0 + tuning.beta)
+    return tuning.beta * w_max + alpha * t / rtt_s
 
 
 class Flow:
@@ -153,10 +140,12 @@ class Flow:
 
     def start(self, look: Look, now: float, *, used: bool, trips: float) -> None:
         """Step 1, for one look. `trips`: the round trips since the last one."""
-        # This delay means that slow start has filled the link.
-        delayed = look.queue_s > rtt_thresh(look.base_s, self._tuning)
+        # This delay means that slow start has filled the link: RTT_THRESH (RFC 9406, section 4.2).
+        tuning = self._tuning
+        thresh_s = min(max(look.base_s / tuning.delay_divisor, tuning.delay_min_s), tuning.delay_max_s)
+        delayed = look.queue_s > thresh_s
         self._delayed = self._delayed + look.fresh if delayed else 0
-        if self._delayed >= self._tuning.delayed:
+        if self._delayed >= tuning.delayed:
             self.slow_start = False
             self._anchor(now)
         elif used:
@@ -164,8 +153,10 @@ class Flow:
 
     def cut(self, now: float, beta: float) -> None:
         """Step 2."""
-        self._w_max = fast_convergence(self.window, self._w_max, self._tuning)
-        self.window = max(self._tuning.min_segments, beta * self.window)
+        tuning, window = self._tuning, self.window
+        # Fast convergence (RFC 9438, section 4.7), where the flow has not come back to the last W_max.
+        self._w_max = window * (1.0 + tuning.beta) / 2.0 if window < self._w_max else window
+        self.window = max(tuning.min_segments, beta * window)
         self.slow_start = False
         self._cut_s = now
 
@@ -187,8 +178,8 @@ class Flow:
 
 
 class Carried:
-    """What was acknowledged. `recent`: R; `smooth`: the same, smoothed;
-    `due`: L; `alone_s`: when R was last near it."""
+    """What was acknowledged. `recent`: R; `smooth`: the same, smoothed; `due`: L;
+    `alone_s`: when R was last near it."""
 
     def __init__(self, tuning: Tuning) -> None:
         self._tuning = tuning

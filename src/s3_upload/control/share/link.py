@@ -67,11 +67,6 @@ class Tuning(msgspec.Struct, frozen=True):
 DEFAULT = Tuning()
 
 
-def queuing_delay(current_delay_s: float, base_delay_s: float) -> float:
-    """RFC 6817, section 3.1.2, but for round trips: the current delay less the base."""
-    return max(0.0, current_delay_s - base_delay_s)
-
-
 def unsmoothed(srtt_s: float, before_s: float, acks: int, weight: float) -> float:
     """Step 1: the mean of the `acks` samples that turned `before_s` into `srtt_s` (RFC 6298, 2.3)."""
     kept = weight**acks
@@ -162,7 +157,7 @@ class LinkView:
             self._forget(now)
             self._medians_s.append(trips[len(trips) // 2])
             base_s = self._base(sorted(self._medians_s)[len(self._medians_s) // 2], now)
-            self._queue_s = queuing_delay(trip_s, base_s)
+            self._queue_s = max(0.0, trip_s - base_s)  # as in RFC 6817, section 3.1.2, but of round trips
         else:
             # No connection tells of a round trip: the queue is assumed to be unchanged.
             base_s = min((least_s for _, least_s in self._minutes), default=0.0)

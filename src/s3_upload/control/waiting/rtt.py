@@ -46,11 +46,6 @@ def srtt(srtt_s: float, sample_s: float, alpha: float) -> float:
     return srtt_s + alpha * (sample_s - srtt_s)
 
 
-def rto(srtt_s: float, rttvar_s: float, tuning: Tuning) -> float:
-    """RFC 6298, 2.2 and 2.3: the RTO before its bounds and doublings."""
-    return srtt_s + max(tuning.g_s, tuning.k * rttvar_s)
-
-
 class RttEstimator:
     """SRTT, RTTVAR and RTO, all in seconds."""
 
@@ -67,7 +62,9 @@ class RttEstimator:
     @property
     def rto_s(self) -> float:
         """The timeout for the next try."""
-        measured_s = rto(self.srtt_s, self.rttvar_s, self._tuning) if self.samples else self._initial_s
+        tuning = self._tuning
+        spread_s = max(tuning.g_s, tuning.k * self.rttvar_s)  # 2.2 and 2.3
+        measured_s = self.srtt_s + spread_s if self.samples else self._initial_s
         # RFC 6298 rounds the RTO up to the minimum (2.4) before it backs off (5.5).
         rto_s = max(measured_s, self._min_s)
         return min(rto_s * 2.0**self._doublings, self._max_s)
