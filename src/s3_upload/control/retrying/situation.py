@@ -78,7 +78,7 @@ class Situation:
     def line(self, seen: Seen, *, now: float) -> str | None:
         """What to say now, None for nothing."""
         tuning = self._tuning
-        since_s, what = self._trouble(seen, now)
+        since_s, what, rest = self._trouble(seen, now)
         lasted_s = now - since_s
         if lasted_s < tuning.first_s:
             return self._over(seen, now)
@@ -88,24 +88,20 @@ class Situation:
             return None
         self._next_s, self._told_s = tuning.again * lasted_s, now
         self._end = "takes new connections again" if self._goes_on(seen, now) else "answers again"
-        return what.format(f"{lasted_s:.0f} s")
+        return f"{self._endpoint} {what} {lasted_s:.0f} s{rest}"
 
-    def _trouble(self, seen: Seen, now: float) -> tuple[float, str]:
-        """Since when, and a text with a place for how long."""
-        endpoint, limit = _plain(self._endpoint), _plain(self._limit)
+    def _trouble(self, seen: Seen, now: float) -> tuple[float, str, str]:
+        """Since when, and what is said before and behind how long that is."""
         if seen.away_since_s is not None:
-            cause = _plain(seen.cause)
             if self._goes_on(seen, now):
-                what = (
-                    f"{endpoint} has taken no new connection for {{}} ({cause}), and goes on with the others"
-                )
-                return seen.away_since_s, what
-            return seen.away_since_s, f"{endpoint} has been away for {{}} ({cause}); {limit}"
+                rest = f" ({seen.cause}), and goes on with the others"
+                return seen.away_since_s, "has taken no new connection for", rest
+            return seen.away_since_s, "has been away for", f" ({seen.cause}); {self._limit}"
         # Without any answer, not even an error, the trouble to report is the silence.
         if seen.refused >= self._tuning.min_refused and now - seen.alive_s < self._tuning.first_s:
-            refusals = f"{seen.refused:,} answers, the last: {_plain(seen.refusal)}"
-            return seen.refused_since_s, f"{endpoint} has answered with errors only for {{}} ({refusals})"
-        return seen.alive_s, f"{endpoint} takes requests and has not answered for {{}}; {limit}"
+            refusals = f" ({seen.refused:,} answers, the last: {seen.refusal})"
+            return seen.refused_since_s, "has answered with errors only for", refusals
+        return seen.alive_s, "takes requests and has not answered for", f"; {self._limit}"
 
     def _goes_on(self, seen: Seen, now: float) -> bool:
         """Whether no new connection reaches the store, and it goes on with those that it has: our own queue
@@ -125,8 +121,3 @@ class Situation:
             return None
         lasted_s, self._since_s, self._told_s = now - self._since_s, None, now
         return f"{self._endpoint} {self._end}, after {lasted_s:.0f} s"
-
-
-def _plain(text: str) -> str:
-    """For a template: braces mean nothing."""
-    return text.replace("{", "{{").replace("}", "}}")
