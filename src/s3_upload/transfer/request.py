@@ -115,7 +115,7 @@ class Requests(msgspec.Struct, eq=False, kw_only=True):
         finally:
             if asking is not None:
                 self.tasks.cancel(asking)
-            self._end(request)
+            self.forget(request)
 
     async def _use_slot(self, request: Request, *, keeps: bool) -> tuple[Outcome, Next, Decision | None]:
         """Attempts in a slot, until `request` has an answer, or has to wait: for a copy, for the store, or as
@@ -142,10 +142,7 @@ class Requests(msgspec.Struct, eq=False, kw_only=True):
                 self.slots.leave(operation)
 
     def forget(self, request: Request) -> None:
-        """It was begun, and is not carried out after all."""
-        self._end(request)
-
-    def _end(self, request: Request) -> None:
+        """It is over, or is not carried out after all."""
         request.end()
         self.alive -= 1
         self.creating -= request.operation.name == CREATE_MULTIPART_UPLOAD

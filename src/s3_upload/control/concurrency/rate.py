@@ -394,15 +394,11 @@ class AcceptedRate:
 
     # --- cuts: steps 2, 3 and 8 -----------------------------------------------------------------------
 
-    def _excess(self, share: float) -> float:
-        """By how much a share of refusals exceeds the noise."""
-        return (share - self.noise) / (1.0 - self.noise)
-
     def _judge_episode(self, episode: Share, now: float) -> None:
         tuning = self._tuning
         age_s = now - episode.since_s
         if episode.refused >= tuning.min_refusals:
-            share = self._excess(episode.refused_share)
+            share = (episode.refused_share - self.noise) / (1.0 - self.noise)  # what exceeds the noise
             if share >= tuning.mostly:
                 self._cut(0.0, episode.refused_share, now)
                 return

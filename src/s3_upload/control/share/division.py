@@ -86,7 +86,7 @@ class Division:
         """The pace of a connection that is not among the samples, and the paces of those with a request, by
         number."""
         tuning = self._tuning
-        senders = sorted((sample for sample in samples if sample.waiting), key=_number)
+        senders = sorted((sample for sample in samples if sample.waiting), key=lambda sample: sample.number)
         # The kernel applies a higher pace only with the next acknowledgement (step 2). So a connection that
         # waits for an answer gets now what it is to have when it begins.
         busy = sum(sample.busy for sample in samples)
@@ -137,7 +137,3 @@ class Division:
 
 def _small(sample: ConnectionSample) -> bool:
     return sample.window_bytes_per_s * sample.min_rtt_s < FRESH_BYTES
-
-
-def _number(sample: ConnectionSample) -> int:
-    return sample.number
