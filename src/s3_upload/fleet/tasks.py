@@ -254,7 +254,7 @@ class ExecutorTasks:
             self._go_home(task, error, by_source=False)
             self._silenced(error)
             return
-        self._part_with(task, _last(error), by_source=False)
+        self._part_with(task, error, by_source=False)
         if isinstance(error, CANNOT_TRAVEL):
             raise cannot_travel(unsent(order) or "what is to be done", error) from error
         raise error
@@ -367,7 +367,7 @@ class ExecutorTasks:
         try:
             await self._read(task, outcome)
         except BaseException as error:
-            self._part_with(task, _last(error), by_source=False)  # it has ended: nobody is to wait for it
+            self._part_with(task, error, by_source=False)  # it has ended: nobody is to wait for it
             raise
         if outcome.misses_job:
             # Another host of this name, or a worker with a /tmp of its own.
@@ -404,12 +404,12 @@ class ExecutorTasks:
             )
 
     def _end(self, task: Task, *, by_source: bool = True) -> None:
-        self._part_with(task, "each worker that uploads it ends", by_source=by_source)
+        self._part_with(task, by_source=by_source)
         self.refill()
 
-    def _part_with(self, task: Task, why: str, *, by_source: bool = True) -> None:
-        """It is over: what it has not done is handed out again, but for what ends each worker, of which `why`
-        is said. `by_source`: one of its sources may have ended its worker."""
+    def _part_with(self, task: Task, error: BaseException | None = None, *, by_source: bool = True) -> None:
+        """It is over: what it has not done is handed out again, but for what ends each worker, the last by
+        `error`. `by_source`: one of its sources may have ended its worker."""
         crew = self._crew
         self._tasks.pop(task.number, None)
         # A worker that still has it, whom the executor believes to be gone, must not go on with it.
@@ -424,7 +424,8 @@ class ExecutorTasks:
         if self._broken and not crew.stopping:
             culprits += crew.dispenser.take_home()
         for source in culprits:
-            crew.desk.give_up(source, why, crew.now())
+            last = f" (the last: {error!r})" if error is not None else ""
+            crew.desk.give_up(source, f"each worker that uploads it ends{last}", crew.now())
         self._done.set()
 
     def _fail(self, task: Task, error: BaseException) -> None:
@@ -435,7 +436,7 @@ class ExecutorTasks:
         # An executor may pack it in a thread of its own, and has no other way to say so.
         elif isinstance(error, CANNOT_TRAVEL) and (what := unsent(crew.order(task.number))):
             crew.fail(cannot_travel(what, error))
-        self._part_with(task, _last(error))
+        self._part_with(task, error)
         self._losses = 0 if task.done else self._losses + 1
         if self._losses >= MAX_LOSSES:
             crew.fail(RunError(f"the executor's workers fail: {error!r}", FailureKind.SOURCE))
@@ -449,7 +450,7 @@ class ExecutorTasks:
         if not stopping and self._losses >= MAX_LOSSES:
             self._go_home(task, error, by_source=False)
         else:
-            self._part_with(task, _last(error), by_source=False)
+            self._part_with(task, error, by_source=False)
 
     def _go_home(self, task: Task, error: BaseException, *, by_source: bool = True) -> None:
         """There is no executor any more."""
@@ -458,9 +459,4 @@ class ExecutorTasks:
             self._broken = True
             crew.desk.notes.append(f"the executor is broken ({error!r}), and this process went on alone")
             crew.desk.go_on_at_home()
-        self._part_with(task, _last(error), by_source=by_source)
-
-
-def _last(error: BaseException) -> str:
-    """Why a source was given up, after `error`."""
-    return f"each worker that uploads it ends (the last: {error!r})"
+        self._part_with(task, error, by_source=by_source)
