@@ -2,22 +2,11 @@
 
 Rules: no clock, no I/O; what is learned comes from `AttemptReport`s alone.  The algorithm in use by
 default is `adaptive.AdaptiveTimeout`.  The classic timeout is that of the *origin*, the Rust crate that this
-project began as, with its defects put right.
+project began as, with its defects put right: docs/algorithm.md ("The origin's estimator") has its formulas.
 
-Theory of operation of the classic timeout.  With `speed` the running estimate in MB/s (10^6 bytes
-per second) of one request's transfer:
-
-    timeout = backoff ** retries * (min_timeout + timeout_fraction * megabytes / speed)
-
-1. `speed` starts as `expected_upload_speed`.
-2. A success of at least `avg_min_bytes` moves it: speed = avg_power * new + (1 - avg_power) * speed,
-   so a larger `avg_power` gives the newest measurement more weight.
-3. A timeout of at least `avg_min_bytes` is a *censored* sample (unless all of its body had been taken
-   in, and only the answer was missing): the transfer would have taken longer
-   than it was given, so its speed is below megabytes / timeout.  Where that bound is below `speed`,
-   it moves `speed` as in 2; else it says nothing.  (Learning from successes alone, a link slower than
-   assumed would time out for ever.)
-4. Each retry of a request multiplies its timeout by `backoff`.
+A timeout of at least `avg_min_bytes` is a *censored* sample: the transfer would have taken longer than it was
+given, so its speed is below megabytes / timeout.  Where that is below the estimate, it moves it as a success
+does.  (Learning from successes alone, a link slower than assumed would time out for ever.)
 """
 
 from __future__ import annotations
@@ -68,7 +57,7 @@ class Timeout(Protocol):
 
 
 class SpeedEstimate:
-    """Steps 1 to 3 of the module's theory."""
+    """The running estimate of one request's transfer, in MB/s (10^6 bytes per second)."""
 
     def __init__(self, config: UploadConfig) -> None:
         self._power = config.avg_power
@@ -87,7 +76,7 @@ class SpeedEstimate:
 
 
 class OriginTimeout:
-    """The classic timeout (see the module's theory)."""
+    """The classic timeout."""
 
     def __init__(self, config: UploadConfig) -> None:
         self._config = config
