@@ -94,12 +94,9 @@ async def verified(
         async for compared in found:
             unseen.add(compared.aside)
             seen = [one for one in compared.only_there if not unseen.hides(one.key)]
-            compared = compared._replace(only_there=seen)  # noqa: PLW2901
             if would_take is not None and seen:
-                objects, takes = seen, would_take
-                selected = await threads.call(partial(_selected, objects, takes))
-                compared = compared._replace(only_there=selected)  # noqa: PLW2901
-            for one in _marks(compared, downloads=sync.downloads):
+                seen = await threads.call(partial(_selected, seen, would_take))
+            for one in _marks(compared._replace(only_there=seen), downloads=sync.downloads):
                 yield one
     finally:
         await found.aclose()
