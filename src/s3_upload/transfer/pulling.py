@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from s3_upload.sources.files import PULL_BYTES, Reader
 from s3_upload.sources.local_disk import Nearby
 from s3_upload.sources.source import Bunches, ObjectSource, checked, held_bytes
@@ -29,40 +31,30 @@ def begun(files: Sources) -> Begun:
     return files if isinstance(files, Bunches) else iter(files)
 
 
-class Pulling:
+class Pulling(msgspec.Struct, eq=False):
     """`sources`: pulled, numbered, and not yet begun; `exhausted`: there are no more.  `offload_source` runs
     code of the caller's, which may block for ever.  `came` is called when some more have come."""
 
-    def __init__(
-        self,
-        files: Begun,
-        reader: Reader,
-        nearby: Nearby,
-        existing: Existing,
-        *,
-        offload_source: Offload,
-        came: Callable[[], None],
-    ) -> None:
-        self.sources: deque[Numbered] = deque()
-        self.exhausted = False
-        self.under_way = False
-        self._few = PULL_COUNT // 2
-        self._iterator = files
-        self._reader = reader
-        self._nearby = nearby
-        self._existing = existing
-        self._offload_source = offload_source
-        self._came = came
+    iterator: Begun
+    reader: Reader
+    nearby: Nearby
+    existing: Existing
+    offload_source: Offload
+    came: Callable[[], None]
+    sources: deque[Numbered] = msgspec.field(default_factory=deque)
+    exhausted: bool = False
+    under_way: bool = False
+    few: int = PULL_COUNT // 2
 
     @property
     def due(self) -> bool:
         """Whether more are to be asked for."""
-        return self._count <= self._few and not self.under_way and not self.exhausted
+        return self._count <= self.few and not self.under_way and not self.exhausted
 
     @property
     def _count(self) -> int:
         # Those about which the store is asked come back unless they exist.
-        return len(self.sources) + self._existing.count
+        return len(self.sources) + self.existing.count
 
     def pull(self) -> Coroutine[Any, Any, None]:
         """Asks for some more; from now on this is under way."""
@@ -70,7 +62,7 @@ class Pulling:
         return self._pull()
 
     async def _pull(self) -> None:
-        iterator = self._iterator
+        iterator = self.iterator
         if isinstance(iterator, AsyncIterator):
             held = 0
             for _ in range(PULL_COUNT):
@@ -79,22 +71,22 @@ class Pulling:
                 except StopAsyncIteration:
                     self.exhausted = True
                     break
-                self.sources.extend(await self._existing.sort_out([source]))
+                self.sources.extend(await self.existing.sort_out([source]))
                 # The next one may take long to come, so this one is begun now.
-                self._came()
+                self.came()
                 held += len(source.body or b"")
                 if held >= PULL_BYTES:
                     break
         else:
-            sources, self.exhausted = await self._offload_source(
-                self._nearby.pull_in_thread, self._reader, iterator, PULL_COUNT
+            sources, self.exhausted = await self.offload_source(
+                self.nearby.pull_in_thread, self.reader, iterator, PULL_COUNT
             )
-            self.sources.extend(await self._existing.sort_out(sources))
+            self.sources.extend(await self.existing.sort_out(sources))
         # Bodies that are in memory count for it long before they are sent: 256 of 10 MB are many.
-        much = self._held_bytes >= max(PULL_BYTES // 2, self._existing.max_held_bytes)
-        self._few = self._count // 2 if much else PULL_COUNT // 2
+        much = self._held_bytes >= max(PULL_BYTES // 2, self.existing.max_held_bytes)
+        self.few = self._count // 2 if much else PULL_COUNT // 2
         self.under_way = False
 
     @property
     def _held_bytes(self) -> int:
-        return held_bytes(source for _, source in self.sources) + self._existing.held_bytes
+        return held_bytes(source for _, source in self.sources) + self.existing.held_bytes
