@@ -156,8 +156,8 @@ class Crew:
             raise
         finally:
             home.cancel()
-            await asyncio.gather(home, return_exceptions=True)
             await self._tasks.close()
+            await asyncio.gather(home, return_exceptions=True)
             self.threads.close()
             self._answering.close()
             await self.desk.delivery.close()

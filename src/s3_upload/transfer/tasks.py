@@ -52,8 +52,10 @@ class Tasks:
         if task not in self._tasks or self._closed:
             return
         self._tasks.discard(task)
-        # Cancelled by itself: something of the caller's that it awaited was.
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        try:
+            error = task.exception()
+        except asyncio.CancelledError as cancelled:  # by itself: something of the caller's that it awaited was
+            error = cancelled
         if error is not None:
             self.fail(error)
         else:

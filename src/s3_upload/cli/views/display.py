@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from s3_upload.observe.status import Status
     from s3_upload.report import Counts
     from s3_upload.screen.frame import Frame, Line
+    from s3_upload.screen.log import Log
     from s3_upload.screen.watch import Watch
     from s3_upload.sources.walk import Entry
 
@@ -80,13 +81,12 @@ class Display:
     @cached_property
     def watch(self) -> Watch:
         """What hears the run's events."""
-        from s3_upload.screen.log import Log
         from s3_upload.screen.lookahead import Lookahead
         from s3_upload.screen.watch import Watch
 
         walk = self._walk if self.kind != "none" else None
         return Watch(
-            self._show_bar if self.kind == "bar" else Log(note).show,
+            self._show_bar if self.kind == "bar" else self._show_line,
             Lookahead(walk, times=self._times) if walk is not None else None,
             compared=self._compared,
             began_s=self._began_s,
@@ -138,6 +138,16 @@ class Display:
         if self._frame is None:
             self._frame = self._new_frame()
         self._paint(self._frame.lines(status, terminal.terminal_size()[0]))
+
+    def _show_line(self, status: Status) -> None:
+        self._log.show(status)
+
+    @cached_property
+    def _log(self) -> Log:
+        """Made at the first look: a short run has none."""
+        from s3_upload.screen.log import Log
+
+        return Log(note)
 
     def _new_frame(self) -> Frame:
         from s3_upload.observe.limits import CAP

@@ -4,9 +4,10 @@ Rules: no clock, no I/O; what is learned comes from `AttemptReport`s alone.  The
 default is `adaptive.AdaptiveTimeout`.  The classic timeout is that of the *origin*, the Rust crate that this
 project began as, with its defects put right: docs/algorithm.md ("The origin's estimator") has its formulas.
 
-A timeout of at least `avg_min_bytes` is a *censored* sample: the transfer would have taken longer than it was
-given, so its speed is below megabytes / timeout.  Where that is below the estimate, it moves it as a success
-does.  (Learning from successes alone, a link slower than assumed would time out for ever.)
+A timeout of at least `avg_min_bytes` is a *censored* sample (unless all of its body had been taken in, and
+only the answer was missing): the transfer would have taken longer than it was given, so its speed is below
+megabytes / timeout.  Where that is below the estimate, it moves it as a success does.  (Learning from
+successes alone, a link slower than assumed would time out for ever.)
 """
 
 from __future__ import annotations
