@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
 from pathlib import Path
 
 _TASKS = "/proc/self/task"
+_V1 = "/sys/fs/cgroup/cpu/cpu.cfs_"
+_QUOTAS = (("/sys/fs/cgroup/cpu.max",), (f"{_V1}quota_us", f"{_V1}period_us"))
+"""Where a container's quota and its period are, in microseconds."""
 
 
 def busy_s() -> float:
@@ -33,8 +37,22 @@ def all_busy_s() -> float:
 
 
 def processors() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many this process may use: a container has no more of them than its quota of time is worth."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(there, math.ceil(_quota(there))))
+
+
+def _quota(unless: float) -> float:
+    """Processors' time that all of a container may use; `unless` nobody has bounded it.
+
+    Control groups of Linux (Documentation/admin-guide/cgroup-v2.rst, "cpu.max"; of version 1
+    Documentation/scheduler/sched-bwc.rst).
+    """
+    for path in _QUOTAS:
+        with contextlib.suppress(OSError, ValueError):
+            quota, period = " ".join(Path(one).read_text(encoding="ascii") for one in path).split()
+            return unless if quota in {"max", "-1"} else int(quota) / max(int(period), 1)
+    return unless
 
 
 class Busy:

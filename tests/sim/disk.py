@@ -39,8 +39,8 @@ class SimFile:
 
 
 class SimDisk:
-    """`call_s`: mean time of a call; `rate`: bytes per second; `threads`: reads at a time; `now`: the world's
-    time."""
+    """`call_s`: mean time of a call; `rate`: bytes per second of each read, however many there are;
+    `threads`: reads at a time; `now`: the world's time."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Disks that take longer than the link. Virtual time."""
+"""How files are read ahead: disks that take longer than the link, and little memory. Virtual time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from s3_upload.config import UploadConfig
 from tests.sim.oracle import violations
 from tests.sim.run import Meddling, run_world
 from tests.sim.scenarios import LIMIT_S, scenario
-from tests.sim.world import MIB
+from tests.sim.world import KIB, MIB
 
 THREADS = 4
 
@@ -23,3 +23,11 @@ def test_files_are_read_by_all_threads_at_once_however_few_there_are(count: int)
     outcome = run_world(world, Meddling(limit_s=LIMIT_S))
     assert violations(outcome) == []
     assert outcome.virtual_s < 1.15 * one_file_s * (count / THREADS)
+
+
+def test_where_memory_lets_one_read_at_a_time_it_takes_all_that_it_may() -> None:
+    """Each batch then waits for the answers to the one before it: small ones cost a round trip each."""
+    world = scenario("little memory", count=100, size=4 * KIB, rtt_s=0.1, rate=1e9).world
+    outcome = run_world(replace(world, config=UploadConfig(max_in_flight_bytes=16 * MIB)))
+    assert violations(outcome) == []
+    assert outcome.virtual_s < 1.0

@@ -205,6 +205,12 @@ class Dispenser(Bunches):
         return goes_on and self._room_at_home > 0
 
     @property
+    def has_for_others(self) -> bool:
+        """Whether there is something left that another process could do."""
+        with self._changed:
+            return not self.exhausted and any(_travels(one.source) for one in self.home.has.values())
+
+    @property
     def _room_at_home(self) -> int:
         if self._held:
             return 0

@@ -47,8 +47,9 @@ class OwnProcesses:
         self._asked: set[Child] = set()
         """To give back what they have not begun, or who had nothing of that kind."""
         self._begun = self._losses = 0
-        self._looks = Busy(), Idle()
-        self._busy = self._free = 0.0
+        self._looks: tuple[Busy, Idle] | None = None
+        self._busy: float | None = None
+        self._free: float | None = None
 
     @property
     def workers(self) -> list[Worker]:
@@ -65,10 +66,14 @@ class OwnProcesses:
             self._refill(child)
 
     def tick(self) -> None:
+        # The first one is of the start, in which there is much to load.
+        if self._looks is None:
+            self._looks = Busy(), Idle()
+            return
         busy, idle = self._looks
         self._busy, self._free = _smooth(self._busy, busy.look()), _smooth(self._free, idle.look())
         crew, home = self._crew, self._crew.desk.limits.get(0)
-        if self._growth is None or home is None or crew.stopping or crew.dispenser.exhausted:
+        if self._growth is None or home is None or crew.stopping or not crew.dispenser.has_for_others:
             return
         count = 1 + len(self._children)
         if self._growth.grows(home.limited_by, self._busy, self._free, count, now=crew.now()):
@@ -215,6 +220,6 @@ class OwnProcesses:
             self._refill(child)
 
 
-def _smooth(before: float, now: float) -> float:
+def _smooth(before: float | None, now: float) -> float:
     """A share, as it was of late."""
-    return now if before == 0.0 else 0.5 * (before + now)
+    return now if before is None else 0.5 * (before + now)

@@ -2,7 +2,8 @@
 
 Rules: what an `UploadReport` or an `UploadSummary` has and a page needs has the same name here, so one fold
 takes both; an event is read back as itself, so a field that it gets later needs a default.  What is new in a
-later version is passed over; so is a last line that was cut short with the run.  Any other line that cannot be read is a `BadRecord`, which names it.
+later version is passed over; so is a last line that was cut short with the run.  Any other line that cannot
+be read is a `BadRecord`, which names it.
 """
 
 from __future__ import annotations

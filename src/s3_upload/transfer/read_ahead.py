@@ -70,6 +70,8 @@ class ReadAhead:
         self._tools = tools
         self._reader_threads = config.reader_threads
         self._batch_reserve_bytes = BATCH_BYTES + config.multipart_threshold
+        most = int(config.max_in_flight_bytes) // self._batch_reserve_bytes
+        self._batches_at_once = max(1, min(config.reader_threads, most))
         self._part_room = PartRoom(config.max_in_flight_bytes)
         self._pulling = pulling
         self._existing = existing
@@ -163,7 +165,7 @@ class ReadAhead:
         """Starts reading what is next: some files, or a stream; or reports the next, if it is none."""
         sources = self._pulling.sources
         batch: list[Numbered] = []
-        most = min(BATCH_COUNT, max(1, len(sources) // self._reader_threads))
+        most = min(BATCH_COUNT, max(1, len(sources) // self._batches_at_once))
         held = 0
         # Bodies in memory that this reading would not come to stay with `pulling`, which counts them.
         while sources and len(batch) < most and held < BATCH_BYTES:

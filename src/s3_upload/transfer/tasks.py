@@ -54,7 +54,8 @@ class Tasks:
         self._tasks.discard(task)
         try:
             error = task.exception()
-        except asyncio.CancelledError as cancelled:  # by itself: something of the caller's that it awaited was
+        # By itself: something of the caller's that it awaited was.
+        except asyncio.CancelledError as cancelled:
             error = cancelled
         if error is not None:
             self.fail(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -9,12 +10,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3_upload.errors import FailureKind, SourceError
+from s3_upload.fleet import dispenser as dispenser_module
 from s3_upload.fleet.dispenser import AHEAD_BYTES, AHEAD_COUNT, LOOK_BYTES, WAIT_COUNT, Dispenser, Hand
 from s3_upload.sources.files import PULL_BYTES
 from s3_upload.sources.source import ObjectSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+
+@pytest.fixture(autouse=True)
+def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is pulled in one go does not depend on how busy the machine is."""
+    monkeypatch.setattr(dispenser_module, "PULL_BUDGET_S", math.inf)
 
 
 def file(key: str, size: int = 1) -> ObjectSource:
@@ -236,6 +244,17 @@ def test_what_does_not_travel_stays_home() -> None:
     hand = joined(dispenser)
     assert keys(dispenser.next_for(hand)) == ["a", "b"]
     assert keys(dispenser.next_bunch(9)) == ["data", "stream", "problem", "skipped"]
+
+
+def test_what_only_the_one_at_home_can_send_is_nothing_for_others() -> None:
+    for sources, is_for_others in (
+        ([ObjectSource.data(b"1", "1"), ObjectSource.stream([b"2"], "2")], False),
+        ([ObjectSource.data(b"1", "1"), file("2")], True),
+    ):
+        dispenser = Dispenser([*sources, *sources])
+        assert not dispenser.has_for_others
+        dispenser.next_bunch(len(sources))
+        assert dispenser.has_for_others is is_for_others
 
 
 @pytest.mark.parametrize("shard", [0, 20_000])

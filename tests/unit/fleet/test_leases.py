@@ -43,3 +43,4 @@ def test_bounds_are_shared() -> None:
     share = share_of(config, 4)
     assert (share.max_in_flight, share.max_in_flight_bytes, share.max_bandwidth) == (2, 64 * MIB, "")
     assert share_of(UploadConfig(max_in_flight=1), 4).max_in_flight == 1
+    assert share_of(config, 8, least_bytes=52 * MIB).max_in_flight_bytes == 52 * MIB
