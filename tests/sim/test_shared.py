@@ -5,8 +5,6 @@ The same worlds with more seeds: `make sim`.
 
 from __future__ import annotations
 
-from statistics import median
-
 import pytest
 
 from s3_upload.config import UploadConfig
@@ -46,13 +44,14 @@ def test_alone_it_never_starves_itself(rtt_s: float, loss: float, seed: int) -> 
 )
 def test_alone_it_fills_the_link_with_small_bodies_as_well(file_bytes: int, rtt_s: float) -> None:
     """Most of them wait for answers, and several begin at once: a queue of its own.  Where that comes early,
-    what the link carries is taken for less, and stays so for a while: not in most worlds."""
+    what the link carries is taken for less, and stays so for a while."""
     shares = []
     for seed in (0, 1, 2):
         passed = run_shared(SharedWorld("background", rtt_s, ends_s=20.0, seed=seed, file_bytes=file_bytes))
         shares.append(passed.share(passed.upload, 8.0, 20.0))
         assert passed.cuts == 0
-    assert median(shares) > 0.8
+    assert min(shares) > 0.6
+    assert max(shares) > 0.85
 
 
 @pytest.mark.parametrize("rtt_s", [0.077, 0.1, 0.15])

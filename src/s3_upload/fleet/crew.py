@@ -30,14 +30,7 @@ from s3_upload.fleet.desk import Desk
 from s3_upload.fleet.dispenser import Dispenser
 from s3_upload.fleet.job_of_many import JobOfMany
 from s3_upload.fleet.kept_uploads import KeptUploads
-from s3_upload.fleet.leases import (
-    ADDED_IN_FLIGHT_BYTES,
-    MIN_IN_FLIGHT_BYTES,
-    as_bandwidth,
-    cut,
-    left_for_home,
-    share_of,
-)
+from s3_upload.fleet.leases import ADDED_READS, as_bandwidth, cut, left_for_home, share_of
 from s3_upload.fleet.wire import (
     Answer,
     Begin,
@@ -294,11 +287,7 @@ class Crew:
         return Begin(
             recipe=self._client.recipe,
             bucket=self._bucket,
-            config=share_of(
-                self.config,
-                self.count,
-                least_bytes=MIN_IN_FLIGHT_BYTES if self._from_start else ADDED_IN_FLIGHT_BYTES,
-            ),
+            config=share_of(self.config, self.count, reads=1 if self._from_start else ADDED_READS),
             default_request=self._job.default_request,
             wanted=numbers_of(
                 (self._given.events.kinds | WANTED) - (OF_ITSELF if sees_store else frozenset())

@@ -119,6 +119,8 @@ class Dispenser(Bunches):
         """Of what one had who has ended: so much may be in the store of which nobody has told."""
         self._problem: BaseException | None = None
         self._closed = self._held = self._is_home_alone = False
+        self._traveled = False
+        """Something of what was pulled last could go to another process."""
         self.home_takes = home_takes
         self.home = Hand()
         self.exhausted = False
@@ -206,9 +208,8 @@ class Dispenser(Bunches):
 
     @property
     def has_for_others(self) -> bool:
-        """Whether there is something left that another process could do."""
-        with self._changed:
-            return not self.exhausted and any(_travels(one.source) for one in self.home.has.values())
+        """Whether there is more to come, of the kind that another process could do, as far as is known."""
+        return self._traveled and not self.exhausted
 
     @property
     def _room_at_home(self) -> int:
@@ -383,6 +384,8 @@ class Dispenser(Bunches):
         return pulled, len(pulled) < count
 
     def _hand_out(self, hand: Hand, pulled: list[Taken]) -> list[ObjectSource]:
+        if pulled:
+            self._traveled = any(_travels(one.source) for one in pulled)
         if not self.spread:
             self.home.take(pulled)
             return [one.source for one in pulled]

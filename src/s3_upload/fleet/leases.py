@@ -21,9 +21,10 @@ from s3_upload.units import MIN_BYTES_PER_S, Bandwidth
 
 Name = TypeVar("Name", bound=Hashable)
 MIN_IN_FLIGHT_BYTES = 16 << 20
-ADDED_IN_FLIGHT_BYTES = 52 << 20
-"""Of a process that "auto" adds, at least.  With less it reads fewer than three files at a time, of up to
-`multipart_threshold`, and parts in slices; and nobody has said how much all together may hold."""
+READ_BYTES = 1 << 20
+"""What one read of files holds, beside the largest that goes in one request (`read_ahead.BATCH_BYTES`)."""
+ADDED_READS = 3
+"""A process that "auto" adds has room for so many at a time: nobody has bounded what all hold together."""
 
 
 def cut(budget_per_s: float, busy: Mapping[Name, bool]) -> dict[Name, float]:
@@ -55,10 +56,10 @@ def most_of(budget_per_s: float) -> int:
     return max(int(budget_per_s / (4 * MIN_BYTES_PER_S)), 1)
 
 
-def share_of(config: UploadConfig, count: int, *, least_bytes: int = MIN_IN_FLIGHT_BYTES) -> UploadConfig:
+def share_of(config: UploadConfig, count: int, *, reads: int = 1) -> UploadConfig:
     """What one of `count` processes may do of what the job may. The bandwidth is a lease of its own.
-    `least_bytes`: so many may be in flight in each."""
-    least = max(least_bytes, config.multipart_threshold)
+    `reads`: there is room for so many at a time in each."""
+    least = max(MIN_IN_FLIGHT_BYTES, reads * (READ_BYTES + config.multipart_threshold))
     return dataclasses.replace(
         config,
         max_in_flight=max(config.max_in_flight // count, 1),

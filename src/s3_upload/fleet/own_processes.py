@@ -20,6 +20,7 @@ from s3_upload.fleet.crew import Crew
 from s3_upload.fleet.growth import Growth
 from s3_upload.fleet.wire import Ended, Finish, Frame, GiveBack, GivenBack, Ready, Stop, Told
 from s3_upload.fleet.worker import Worker
+from s3_upload.observe.limits import LISTING
 from s3_upload.processor import Busy, Idle
 
 MAX_LOSSES = 3
@@ -73,10 +74,12 @@ class OwnProcesses:
         busy, idle = self._looks
         self._busy, self._free = _smooth(self._busy, busy.look()), _smooth(self._free, idle.look())
         crew, home = self._crew, self._crew.desk.limits.get(0)
-        if self._growth is None or home is None or crew.stopping or not crew.dispenser.has_for_others:
+        if self._growth is None or home is None or crew.stopping:
             return
+        # What has only the one at home to do it limits nobody else.
+        limited_by = home.limited_by if crew.dispenser.has_for_others else LISTING
         count = 1 + len(self._children)
-        if self._growth.grows(home.limited_by, self._busy, self._free, count, now=crew.now()):
+        if self._growth.grows(limited_by, self._busy, self._free, count, now=crew.now()):
             crew.begin(self._add())
 
     def stop(self, *, at_once: bool) -> None:

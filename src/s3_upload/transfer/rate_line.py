@@ -61,7 +61,7 @@ class RateLine:
     @property
     def per_s(self) -> float:
         """How many of those that are held back begin each second; 0.0 where none are."""
-        return sum(rate.limit_per_s for rate in self._lines)
+        return sum(rate.limit_per_s for rate in self._lines if rate.limited)
 
     def admit(self, stander: Stander) -> bool:
         """Whether `stander` may begin now; else it waits here."""

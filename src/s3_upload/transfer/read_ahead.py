@@ -165,15 +165,16 @@ class ReadAhead:
         """Starts reading what is next: some files, or a stream; or reports the next, if it is none."""
         sources = self._pulling.sources
         batch: list[Numbered] = []
-        most = min(BATCH_COUNT, max(1, len(sources) // self._batches_at_once))
-        held = 0
+        most_files = max(1, len(sources) // self._batches_at_once)
+        held = files = 0
         # Bodies in memory that this reading would not come to stay with `pulling`, which counts them.
-        while sources and len(batch) < most and held < BATCH_BYTES:
+        while sources and len(batch) < BATCH_COUNT and held < BATCH_BYTES and files < most_files:
             seq, source = sources[0]
             wanted = source.problem is None and not source.skip_reason
             if source.chunks is None and wanted:
                 batch.append(sources.popleft())
                 held += len(source.body or b"")
+                files += source.body is None
             elif batch:
                 break
             elif wanted:

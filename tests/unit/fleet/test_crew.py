@@ -19,6 +19,7 @@ from s3_upload.journaled import Journaled
 from s3_upload.observe.events import Events
 from s3_upload.pace import Pace
 from s3_upload.report import SUCCESS, PaceReport, UploadReport
+from s3_upload.transfer.read_ahead import BATCH_BYTES
 from s3_upload.units import MIN_BYTES_PER_S, Bandwidth
 from tests.unit.fleet.test_worker import Written
 
@@ -73,6 +74,18 @@ def paced(bytes_per_s: float, acked_per_s: float = 1.0) -> PaceReport:
         at_s=0.0, share="full", state="capped", queue_s=0.0, base_s=0.0, pace_bytes_per_s=bytes_per_s,
         acked_bytes_per_s=acked_per_s, connections=1, requests=1,
     )  # fmt: skip
+
+
+def test_an_added_process_has_room_for_three_reads_and_one_of_a_fixed_number_an_even_part() -> None:
+    def test(crew: Crew) -> None:
+        config = UploadConfig()
+        crew.counts(8)
+        assert crew.order(1).config.max_in_flight_bytes == int(config.max_in_flight_bytes) // 8
+        crew._from_start = False
+        read_bytes = BATCH_BYTES + config.multipart_threshold
+        assert crew.order(1).config.max_in_flight_bytes == 3 * read_bytes
+
+    with_crew(test)
 
 
 @pytest.mark.parametrize("bound", ["1MB/s", ""])

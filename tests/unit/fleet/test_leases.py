@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_upload.config import MIB, UploadConfig
-from s3_upload.fleet.leases import as_bandwidth, cut, share_of
+from s3_upload.fleet.leases import ADDED_READS, READ_BYTES, as_bandwidth, cut, share_of
+from s3_upload.transfer.read_ahead import BATCH_BYTES
 from s3_upload.units import Bandwidth
 
 workers = st.dictionaries(st.integers(0, 99), st.booleans(), min_size=1, max_size=20)
@@ -43,4 +44,11 @@ def test_bounds_are_shared() -> None:
     share = share_of(config, 4)
     assert (share.max_in_flight, share.max_in_flight_bytes, share.max_bandwidth) == (2, 64 * MIB, "")
     assert share_of(UploadConfig(max_in_flight=1), 4).max_in_flight == 1
-    assert share_of(config, 8, least_bytes=52 * MIB).max_in_flight_bytes == 52 * MIB
+
+
+@pytest.mark.parametrize("threshold", [16 * MIB, 100 * MIB])
+@pytest.mark.parametrize("reads", [1, ADDED_READS])
+def test_each_has_room_for_the_reads_that_it_is_to_make_at_a_time(threshold: int, reads: int) -> None:
+    assert READ_BYTES == BATCH_BYTES
+    share = share_of(UploadConfig(multipart_threshold=threshold), 64, reads=reads)
+    assert int(share.max_in_flight_bytes) // (BATCH_BYTES + threshold) == reads
