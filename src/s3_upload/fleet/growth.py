@@ -3,7 +3,8 @@
 Theory of operation.  One process drives one core.  Another one pays where this one's loop is what holds the
 rest up, for `busy_s` in a row, and a processor is there that nobody uses (`free`).  So it is where
 `limited_by` says CPU; and where the loop is busy for `busy_share` of the time while files are read or answers
-are waited for.  With big bodies it never comes to more: who hashes and who sends wait for each other.  Where
+are waited for, and that for `mixed_s`.  With big bodies it never comes to more: who hashes and who sends wait
+for each other.  There one process more brings less, and a short run less than it costs to begin it.  Where
 the link limits, or the store refuses, or other programs use the processors, there is nothing to gain.  After
 each step the next is `wait_s` away: it takes a moment until a new process takes its part.
 """
@@ -18,6 +19,8 @@ from s3_upload.observe.limits import ANSWERS, CPU, READING
 class Tuning(msgspec.Struct, frozen=True):
     busy_s: float = 0.5
     """The loop has to be what holds the rest up for so many seconds in a row."""
+    mixed_s: float = 1.0
+    """The same, where it is now the processor and now something beside a busy loop."""
     busy_share: float = 0.65
     """From this share of the time on it may be."""
     free: float = 0.3
@@ -37,6 +40,8 @@ class Growth:
         self._most = most
         self._tuning = tuning
         self._busy_since_s: float | None = None
+        self._is_mixed = False
+        """Since then it was not the processor all the time."""
         self._not_before_s = 0.0
 
     def grows(self, limited_by: str, busy: float, free: float, count: int, *, now: float) -> bool:
@@ -47,10 +52,11 @@ class Growth:
             self._busy_since_s = None
             return False
         if self._busy_since_s is None:
-            self._busy_since_s = now
+            self._busy_since_s, self._is_mixed = now, False
+        self._is_mixed = self._is_mixed or limited_by != CPU
         if count >= self._most or now < self._not_before_s or free < self._tuning.free:
             return False
-        if now - self._busy_since_s < self._tuning.busy_s:
+        if now - self._busy_since_s < (self._tuning.mixed_s if self._is_mixed else self._tuning.busy_s):
             return False
         self._not_before_s = now + self._tuning.wait_s
         self._busy_since_s = None
