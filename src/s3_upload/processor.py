@@ -68,7 +68,8 @@ class Busy:
 
 
 class Idle:
-    """How many processors this process may use that nobody has used since the last look."""
+    """How many processors this process may use that nobody has used since the last look.  They are those of
+    the machine: what a container's quota leaves is not looked at."""
 
     def __init__(self) -> None:
         self._last = _idle_s(), time.monotonic()

@@ -40,8 +40,8 @@ class Growth:
         self._most = most
         self._tuning = tuning
         self._busy_since_s: float | None = None
-        self._is_mixed = False
-        """Since then it was not the processor all the time."""
+        self._cpu_since_s: float | None = None
+        """Since when it has been the processor alone."""
         self._not_before_s = 0.0
 
     def grows(self, limited_by: str, busy: float, free: float, count: int, *, now: float) -> bool:
@@ -49,15 +49,19 @@ class Growth:
         one; `free`: processors that nobody used; `count`: the processes that there are."""
         is_busy = busy >= self._tuning.busy_share and limited_by in {READING, ANSWERS}
         if limited_by != CPU and not is_busy:
-            self._busy_since_s = None
+            self._busy_since_s = self._cpu_since_s = None
             return False
         if self._busy_since_s is None:
-            self._busy_since_s, self._is_mixed = now, False
-        self._is_mixed = self._is_mixed or limited_by != CPU
+            self._busy_since_s = now
+        if limited_by != CPU:
+            self._cpu_since_s = None
+        elif self._cpu_since_s is None:
+            self._cpu_since_s = now
         if count >= self._most or now < self._not_before_s or free < self._tuning.free:
             return False
-        if now - self._busy_since_s < (self._tuning.mixed_s if self._is_mixed else self._tuning.busy_s):
+        alone_s = now - self._cpu_since_s if self._cpu_since_s is not None else 0.0
+        if alone_s < self._tuning.busy_s and now - self._busy_since_s < self._tuning.mixed_s:
             return False
         self._not_before_s = now + self._tuning.wait_s
-        self._busy_since_s = None
+        self._busy_since_s = self._cpu_since_s = None
         return True

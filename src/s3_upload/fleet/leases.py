@@ -58,8 +58,10 @@ def most_of(budget_per_s: float) -> int:
 
 def share_of(config: UploadConfig, count: int, *, reads: int = 1) -> UploadConfig:
     """What one of `count` processes may do of what the job may. The bandwidth is a lease of its own.
-    `reads`: there is room for so many at a time in each."""
-    least = max(MIN_IN_FLIGHT_BYTES, reads * (READ_BYTES + config.multipart_threshold))
+    `reads`: there is room for so many at a time in each, but for no more than the whole job has."""
+    read_bytes = READ_BYTES + config.multipart_threshold
+    reads = max(1, min(reads, int(config.max_in_flight_bytes) // read_bytes))
+    least = max(MIN_IN_FLIGHT_BYTES, reads * read_bytes)
     return dataclasses.replace(
         config,
         max_in_flight=max(config.max_in_flight // count, 1),

@@ -57,6 +57,13 @@ def test_one_more_where_a_busy_loop_and_its_readers_wait_for_each_other(limit: s
     assert grows == [False, False, False, False, True], "a short run has no use for one"
 
 
+def test_half_a_second_of_the_processor_alone_is_enough_whatever_was_before() -> None:
+    growth = Growth(2)
+    grows = [growth.grows(limit, BUSY, 0.36, 1, now=now) for now, limit in ((0.0, READING), (0.25, CPU))]
+    assert grows == [False, False]
+    assert [growth.grows(CPU, BUSY, 0.36, 1, now=now) for now in (0.5, 0.75)] == [False, True]
+
+
 @pytest.mark.parametrize(("limit", "busy"), [(READING, 0.5), (ANSWERS, 0.5), (LISTING, 0.7), (LINK, 0.7)])
 def test_none_where_the_loop_has_time_or_something_else_limits(limit: str, busy: float) -> None:
     growth = Growth(2)

@@ -46,9 +46,18 @@ def test_bounds_are_shared() -> None:
     assert share_of(UploadConfig(max_in_flight=1), 4).max_in_flight == 1
 
 
-@pytest.mark.parametrize("threshold", [16 * MIB, 100 * MIB])
-@pytest.mark.parametrize("reads", [1, ADDED_READS])
-def test_each_has_room_for_the_reads_that_it_is_to_make_at_a_time(threshold: int, reads: int) -> None:
+@pytest.mark.parametrize(
+    ("threshold", "reads", "has"),
+    [
+        (16 * MIB, 1, 1),
+        (16 * MIB, ADDED_READS, ADDED_READS),
+        (80 * MIB, ADDED_READS, 2),  # as many as the whole job
+        (200 * MIB, ADDED_READS, 1),
+    ],
+)
+def test_each_has_room_for_the_reads_that_it_is_to_make_at_a_time(
+    threshold: int, reads: int, has: int
+) -> None:
     assert READ_BYTES == BATCH_BYTES
     share = share_of(UploadConfig(multipart_threshold=threshold), 64, reads=reads)
-    assert int(share.max_in_flight_bytes) // (BATCH_BYTES + threshold) == reads
+    assert int(share.max_in_flight_bytes) // (BATCH_BYTES + threshold) == has

@@ -76,6 +76,7 @@ def test_one_is_begun_after_half_a_second_of_being_busy() -> None:
 @pytest.mark.usefixtures("looks")
 def test_none_is_begun_for_what_only_the_first_one_can_send() -> None:
     crew, staff = auto()
+    crew.passes(staff, CPU, for_s=0.5)
     crew.dispenser.has_for_others = False
     crew.passes(staff, CPU, for_s=60.0)
     crew.dispenser.has_for_others = True
@@ -99,8 +100,11 @@ def test_a_moment_in_which_a_processor_is_free_is_not_enough(looks: dict[str, Lo
     assert crew.begun == 0
 
 
-def test_how_busy_the_start_is_counts_for_nothing(looks: dict[str, Look]) -> None:
-    looks["busy"] = Look(0.6)
-    crew, staff = auto()
+@pytest.mark.usefixtures("looks")
+def test_how_busy_the_start_is_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is much to load: who looks from the very beginning sees a loop that is busy all the time."""
+    crew = StubCrew()
+    monkeypatch.setattr(own_processes, "Busy", lambda: Look(0.64) if crew.now() else Look(1.0, 0.64))
+    staff = OwnProcesses(crew, grows=True)  # type: ignore[arg-type]
     crew.passes(staff, READING, for_s=20.0)
     assert crew.begun == 0
