@@ -7,6 +7,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _TASKS = "/proc/self/task"
@@ -48,41 +49,34 @@ def _quota(unless: float) -> float:
     Control groups of Linux (Documentation/admin-guide/cgroup-v2.rst, "cpu.max"; of version 1
     Documentation/scheduler/sched-bwc.rst).
     """
-    for path in _QUOTAS:
+    for paths in _QUOTAS:
         with contextlib.suppress(OSError, ValueError):
-            quota, period = " ".join(Path(one).read_text(encoding="ascii") for one in path).split()
+            quota, period = " ".join(Path(path).read_text(encoding="ascii") for path in paths).split()
             return unless if quota in {"max", "-1"} else int(quota) / max(int(period), 1)
     return unless
 
 
-class Busy:
-    """For which share of the time since the last look this thread ran or could have run."""
+class Lately:
+    """How many seconds `counter` counts each second, on `clock`: half since the last look, half before."""
 
-    def __init__(self) -> None:
-        self._last = busy_s(), time.monotonic()
-
-    def look(self) -> float:
-        (was_s, at_s), self._last = self._last, (busy_s(), time.monotonic())
-        elapsed_s = self._last[1] - at_s
-        return (self._last[0] - was_s) / elapsed_s if elapsed_s > 0 else 0.0
-
-
-class Idle:
-    """How many processors this process may use that nobody has used since the last look.  They are those of
-    the machine: what a container's quota leaves is not looked at."""
-
-    def __init__(self) -> None:
-        self._last = _idle_s(), time.monotonic()
+    def __init__(self, counter: Callable[[], float], clock: Callable[[], float]) -> None:
+        self._counter = counter
+        self._clock = clock
+        self._last = counter(), clock()
+        self._rate: float | None = None
 
     def look(self) -> float:
-        """0.0 where the system does not say (it is Linux that does, in /proc/stat)."""
-        (idle_s, at_s), self._last = self._last, (_idle_s(), time.monotonic())
+        (count_s, at_s), self._last = self._last, (self._counter(), self._clock())
         elapsed_s = self._last[1] - at_s
-        return (self._last[0] - idle_s) / elapsed_s if elapsed_s > 0 else 0.0
+        rate = (self._last[0] - count_s) / elapsed_s if elapsed_s > 0 else 0.0
+        self._rate = rate if self._rate is None else 0.5 * (self._rate + rate)
+        return self._rate
 
 
-def _idle_s() -> float:
-    """Of all processors that may be used together, since the system's start, in seconds."""
+def idle_s() -> float:
+    """For how long nobody used the processors that this process may use, together, since the system's start;
+    0.0 where the system does not say (it is Linux that does, in /proc/stat).  They are those of the machine:
+    what a container's quota leaves is not looked at."""
     mine = (
         {f"cpu{number}" for number in os.sched_getaffinity(0)} if hasattr(os, "sched_getaffinity") else set()
     )

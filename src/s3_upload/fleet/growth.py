@@ -24,8 +24,8 @@ class Tuning(msgspec.Struct, frozen=True):
     busy_share: float = 0.65
     """From this share of the time on it may be."""
     free: float = 0.3
-    """So much of a processor has to be free.  Of two cores with the store on them one process leaves 0.6 with
-    small files, and 0.36 with a mix of sizes."""
+    """So much of a processor has to be free.  With 0.5, and without `busy_share`, a mix of sizes on two cores
+    with the store on them never got a second process (make bench-processes)."""
     wait_s: float = 2.0
     """From one new process to the next, in seconds."""
 

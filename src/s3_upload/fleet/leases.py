@@ -17,12 +17,11 @@ from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
 from s3_upload.config import UploadConfig
+from s3_upload.transfer.read_ahead import bytes_of_read
 from s3_upload.units import MIN_BYTES_PER_S, Bandwidth
 
 Name = TypeVar("Name", bound=Hashable)
 MIN_IN_FLIGHT_BYTES = 16 << 20
-READ_BYTES = 1 << 20
-"""What one read of files holds, beside the largest that goes in one request (`read_ahead.BATCH_BYTES`)."""
 ADDED_READS = 3
 """A process that "auto" adds has room for so many at a time: nobody has bounded what all hold together."""
 
@@ -59,7 +58,7 @@ def most_of(budget_per_s: float) -> int:
 def share_of(config: UploadConfig, count: int, *, reads: int = 1) -> UploadConfig:
     """What one of `count` processes may do of what the job may. The bandwidth is a lease of its own.
     `reads`: there is room for so many at a time in each, but for no more than the whole job has."""
-    read_bytes = READ_BYTES + config.multipart_threshold
+    read_bytes = bytes_of_read(config)
     reads = max(1, min(reads, int(config.max_in_flight_bytes) // read_bytes))
     least = max(MIN_IN_FLIGHT_BYTES, reads * read_bytes)
     return dataclasses.replace(

@@ -21,7 +21,7 @@ from s3_upload.fleet.growth import Growth
 from s3_upload.fleet.wire import Ended, Finish, Frame, GiveBack, GivenBack, Ready, Stop, Told
 from s3_upload.fleet.worker import Worker
 from s3_upload.observe.limits import LISTING
-from s3_upload.processor import Busy, Idle
+from s3_upload.processor import Lately, busy_s, idle_s
 
 MAX_LOSSES = 3
 MAX_LOSSES_IN_SEARCH = 24
@@ -48,9 +48,8 @@ class OwnProcesses:
         self._asked: set[Child] = set()
         """To give back what they have not begun, or who had nothing of that kind."""
         self._begun = self._losses = 0
-        self._looks: tuple[Busy, Idle] | None = None
-        self._busy: float | None = None
-        self._free: float | None = None
+        self._looks: tuple[Lately, Lately] | None = None
+        """Of the loop's thread, and of the processors that are free."""
 
     @property
     def workers(self) -> list[Worker]:
@@ -67,19 +66,18 @@ class OwnProcesses:
             self._refill(child)
 
     def tick(self) -> None:
-        # The first one is of the start, in which there is much to load.
-        if self._looks is None:
-            self._looks = Busy(), Idle()
-            return
-        busy, idle = self._looks
-        self._busy, self._free = _smooth(self._busy, busy.look()), _smooth(self._free, idle.look())
         crew, home = self._crew, self._crew.desk.limits.get(0)
+        # What is before the first tick is the start, in which there is much to load.
+        if self._looks is None:
+            self._looks = Lately(busy_s, crew.now), Lately(idle_s, crew.now)
+            return
+        busy, free = (lately.look() for lately in self._looks)
         if self._growth is None or home is None or crew.stopping:
             return
         # What has only the one at home to do it limits nobody else.
         limited_by = home.limited_by if crew.dispenser.has_for_others else LISTING
         count = 1 + len(self._children)
-        if self._growth.grows(limited_by, self._busy, self._free, count, now=crew.now()):
+        if self._growth.grows(limited_by, busy, free, count, now=crew.now()):
             crew.begin(self._add())
 
     def stop(self, *, at_once: bool) -> None:
@@ -221,8 +219,3 @@ class OwnProcesses:
             child.send(self._crew.work(sources[at : at + ITEMS]))
         if sources:
             self._refill(child)
-
-
-def _smooth(before: float | None, now: float) -> float:
-    """A share, as it was of late."""
-    return now if before is None else 0.5 * (before + now)

@@ -52,6 +52,11 @@ MAX_CREATES = 8
 """Objects in parts that are being begun: each takes a connection, and its parts keep the link busy."""
 
 
+def bytes_of_read(config: UploadConfig) -> int:
+    """What one read may hold: a batch, whose last file may be the largest that goes in one request."""
+    return BATCH_BYTES + config.multipart_threshold
+
+
 class ReadAhead:
     def __init__(
         self,
@@ -69,7 +74,7 @@ class ReadAhead:
     ) -> None:
         self._tools = tools
         self._reader_threads = config.reader_threads
-        self._batch_reserve_bytes = BATCH_BYTES + config.multipart_threshold
+        self._batch_reserve_bytes = bytes_of_read(config)
         most = int(config.max_in_flight_bytes) // self._batch_reserve_bytes
         self._batches_at_once = max(1, min(config.reader_threads, most))
         self._part_room = PartRoom(config.max_in_flight_bytes)

@@ -40,8 +40,7 @@ from s3_upload.transfer.watchdog import Watchdog
 
 class Surroundings(msgspec.Struct, frozen=True):
     """What the parts of a run share. `fail` ends it; `changed`: something has ended, and what follows may
-    begin; `more_room`: more may be under way; `reports`: those that
-    wait."""
+    begin; `more_room`: more may be under way; `reports`: those that wait."""
 
     client: Client
     given: Given

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3_upload.config import MIB, UploadConfig
-from s3_upload.fleet.leases import ADDED_READS, READ_BYTES, as_bandwidth, cut, share_of
+from s3_upload.fleet.leases import ADDED_READS, as_bandwidth, cut, share_of
 from s3_upload.transfer.read_ahead import BATCH_BYTES
 from s3_upload.units import Bandwidth
 
@@ -58,6 +58,5 @@ def test_bounds_are_shared() -> None:
 def test_each_has_room_for_the_reads_that_it_is_to_make_at_a_time(
     threshold: int, reads: int, has: int
 ) -> None:
-    assert READ_BYTES == BATCH_BYTES
     share = share_of(UploadConfig(multipart_threshold=threshold), 64, reads=reads)
     assert int(share.max_in_flight_bytes) // (BATCH_BYTES + threshold) == has

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,20 +11,9 @@ import pytest
 from s3_upload.fleet import own_processes
 from s3_upload.fleet.own_processes import OwnProcesses
 from s3_upload.observe.limits import CPU, LISTING, READING
+from s3_upload.processor import Lately, busy_s
 
 EVERY_S = 0.25
-
-
-class Look:
-    """One look after the other, the last one for ever."""
-
-    def __init__(self, *seen: float) -> None:
-        self._seen: Iterator[float] = iter(seen)
-        self._last = 0.0
-
-    def look(self) -> float:
-        self._last = next(self._seen, self._last)
-        return self._last
 
 
 class StubCrew:
@@ -50,12 +39,30 @@ class StubCrew:
             staff.tick()
 
 
+Share = Callable[[float], float]
+"""Of a second, at a time."""
+
+
+class Machine:
+    """What the two counters of the machine say: seconds, as their shares of the time add up."""
+
+    def __init__(self) -> None:
+        self.busy: Share = lambda _: 1.0
+        self.free: Share = lambda _: 1.0
+
+
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> dict[str, Look]:
-    """How busy the loop is, and how many processors are free, from the second tick on."""
-    given = {"busy": Look(1.0), "free": Look(1.0)}
-    monkeypatch.setattr(own_processes, "Busy", lambda: given["busy"])
-    monkeypatch.setattr(own_processes, "Idle", lambda: given["free"])
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    given = Machine()
+
+    def counted(counter: Callable[[], float], clock: Callable[[], float]) -> Lately:
+        def count_s() -> float:
+            share = given.busy if counter is busy_s else given.free
+            return sum(EVERY_S * share(EVERY_S * (tick + 1)) for tick in range(round(clock() / EVERY_S)))
+
+        return Lately(count_s, clock)
+
+    monkeypatch.setattr(own_processes, "Lately", counted)
     return given
 
 
@@ -64,7 +71,7 @@ def auto() -> tuple[StubCrew, OwnProcesses]:
     return crew, OwnProcesses(crew, grows=True)  # type: ignore[arg-type]
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("machine")
 def test_one_is_begun_after_half_a_second_of_being_busy() -> None:
     crew, staff = auto()
     crew.passes(staff, CPU, for_s=0.75)
@@ -73,7 +80,7 @@ def test_one_is_begun_after_half_a_second_of_being_busy() -> None:
     assert crew.begun == 1
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("machine")
 def test_none_is_begun_for_what_only_the_first_one_can_send() -> None:
     crew, staff = auto()
     crew.passes(staff, CPU, for_s=0.5)
@@ -84,7 +91,7 @@ def test_none_is_begun_for_what_only_the_first_one_can_send() -> None:
     assert crew.begun == 0, "what was before is no half second of this"
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("machine")
 def test_none_is_begun_for_moments_of_being_busy() -> None:
     crew, staff = auto()
     for _ in range(20):
@@ -93,18 +100,16 @@ def test_none_is_begun_for_moments_of_being_busy() -> None:
     assert crew.begun == 0
 
 
-def test_a_moment_in_which_a_processor_is_free_is_not_enough(looks: dict[str, Look]) -> None:
-    looks["free"] = Look(*[0.0] * 20, 0.5, 0.0)
+def test_a_moment_in_which_a_processor_is_free_is_not_enough(machine: Machine) -> None:
+    machine.free = lambda at_s: 0.5 if at_s == 10.0 else 0.0
     crew, staff = auto()
     crew.passes(staff, CPU, for_s=20.0)
     assert crew.begun == 0
 
 
-@pytest.mark.usefixtures("looks")
-def test_how_busy_the_start_is_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_busy_the_start_is_counts_for_nothing(machine: Machine) -> None:
     """There is much to load: who looks from the very beginning sees a loop that is busy all the time."""
-    crew = StubCrew()
-    monkeypatch.setattr(own_processes, "Busy", lambda: Look(0.64) if crew.now() else Look(1.0, 0.64))
-    staff = OwnProcesses(crew, grows=True)  # type: ignore[arg-type]
+    machine.busy = lambda at_s: 1.0 if at_s == EVERY_S else 0.64
+    crew, staff = auto()
     crew.passes(staff, READING, for_s=20.0)
     assert crew.begun == 0
